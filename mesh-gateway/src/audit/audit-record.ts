@@ -1,0 +1,54 @@
+/** One line of the audit log: how one egress request or one delegated call ended. Names are constant; absent facts are null. */
+export interface AuditBase {
+  readonly request_id: string
+  readonly trace_id: string | null
+  readonly tenant: string | null
+  readonly agent_id: string | null
+  readonly action_allowed: boolean
+  readonly mode: 'enforce' | 'audit'
+  /** The error code; null when all went well. */
+  readonly reason: string | null
+  readonly rule: string | null
+  readonly policy_generation: number
+  readonly duration_ms: number
+  readonly bytes_up: number
+  readonly bytes_down: number
+}
+
+export interface EgressAuditRecord extends AuditBase {
+  readonly event: 'egress'
+  readonly token_jti: string | null
+  readonly destination_host: string | null
+  readonly destination_port: number | null
+  readonly destination_ip: string | null
+  readonly method: string
+  /** Without the query. Null for a tunnel. */
+  readonly path: string | null
+  /** HTTP status answered; 0 when the client had gone. */
+  readonly status: number
+}
+
+export interface DelegationAuditRecord extends AuditBase {
+  readonly event: 'delegation'
+  /** SPIFFE IDs. */
+  readonly caller: string | null
+  readonly callee: string | null
+  readonly destination_host: string | null
+  readonly destination_port: number | null
+  readonly destination_ip: string | null
+  /** `package.Service/Method`. */
+  readonly grpc_method: string | null
+  /** Number of the gRPC status. */
+  readonly grpc_status: number
+}
+
+export type AuditRecord = EgressAuditRecord | DelegationAuditRecord
+
+export interface AuditLog {
+  /** Never blocks and never throws. `time` is added. */
+  write(record: AuditRecord): void
+  /** False while records cannot be written. */
+  healthy(): boolean
+  /** Ends when everything written is on disk. */
+  close(): Promise<void>
+}

@@ -1,0 +1,65 @@
+/**
+ * What policy answers. A refusal is a value, not an error.
+ * `audit` means: nothing allows it, enforce mode would have refused it with `code`, and it is let through and recorded.
+ */
+import type { ErrorCode, Peer } from '@clawmesh/proto'
+
+export type Action = 'allow' | 'audit' | 'deny'
+
+interface Verdict {
+  readonly action: Action
+  /** Null when allowed by a rule; otherwise what enforce mode answers. */
+  readonly code: ErrorCode | null
+  /** Which rule decided, e.g. `acme.json#/delegation/allow/0`; null when none matched. */
+  readonly rule: string | null
+  /** What would help here; null for the general hint of the code. */
+  readonly hint: string | null
+  readonly mode: 'enforce' | 'audit'
+}
+
+export interface DelegationQuestion {
+  readonly caller: Peer
+  readonly callee: Peer
+  /** `package.Service/Method`, without the leading slash. */
+  readonly method: string
+  /** True when the caller acts within a chain that the gateway signed. */
+  readonly withinChain: boolean
+}
+
+export interface DelegationLimits {
+  /** Per calling agent. Null: no limit. */
+  readonly callsPerMinute: number | null
+  /** Per calling agent. Null: no limit. */
+  readonly concurrentStreams: number | null
+}
+
+export interface DelegationDecision extends Verdict {
+  readonly limits: DelegationLimits
+}
+
+export interface EgressQuestion {
+  readonly agent: Peer
+  /** Canonical: lower case, punycode, no trailing dot; or an IP literal in its canonical form, without brackets. */
+  readonly host: string
+  readonly port: number
+  /** Null for a tunnel, whose inside the gateway does not see: then rules with methods or paths do not match. */
+  readonly request: { readonly method: string; readonly path: string } | null
+  /** Of the token. */
+  readonly allowedDestinations: readonly string[]
+}
+
+export interface EgressLimits {
+  readonly requestsPerMinute: number | null
+  readonly burst: number | null
+  readonly concurrentTunnels: number | null
+  readonly maxBodyBytes: number | null
+}
+
+export interface EgressDecision extends Verdict {
+  readonly limits: EgressLimits
+}
+
+export interface AddressRules {
+  readonly allowCidrs: readonly string[]
+  readonly denyCidrs: readonly string[]
+}

@@ -1,0 +1,17 @@
+/** What the data planes report. Labels are bounded: planes, actions, error codes. Seconds throughout. */
+export type Plane = 'egress' | 'delegation'
+export type Reloadable = 'identity' | 'policy' | 'keys' | 'config' | 'accounts'
+
+export interface Metrics {
+  decision(plane: Plane, action: 'allow' | 'audit' | 'deny', reason: string): void
+  /** +1 when a tunnel or stream opens, -1 when it ends. */
+  active(plane: Plane, change: 1 | -1): void
+  /** From the first byte of a request or call to its end. */
+  duration(plane: Plane, seconds: number): void
+  tokenValidation(seconds: number): void
+  dns(plane: Plane, seconds: number): void
+  dial(plane: Plane, seconds: number): void
+  reload(what: Reloadable, ok: boolean, generation: number): void
+  certificateNotAfter(epochSeconds: number): void
+  auditDropped(): void
+}

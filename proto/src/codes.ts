@@ -1,0 +1,550 @@
+/**
+ * The one table of errors. A new failure is a new row here and a row in docs/reference/errors.md
+ * (`npm run docs` writes it; a test insists the two agree).
+ *
+ * `http` answers on the egress port, `grpc` on the delegation port and from the SDK. `retryable`: the same request may
+ * succeed later without anybody changing anything. `safe`: the message may be shown to the other
+ * party; otherwise the wire carries `meaning` alone.
+ */
+export interface ErrorRow {
+  readonly http: number
+  readonly grpc: GrpcStatus
+  readonly retryable: boolean
+  readonly safe: boolean
+  readonly meaning: string
+  readonly hint: string
+}
+
+/** Status codes of gRPC, https://grpc.io/docs/guides/status-codes/. */
+export const GRPC_STATUS = {
+  OK: 0,
+  CANCELLED: 1,
+  UNKNOWN: 2,
+  INVALID_ARGUMENT: 3,
+  DEADLINE_EXCEEDED: 4,
+  NOT_FOUND: 5,
+  ALREADY_EXISTS: 6,
+  PERMISSION_DENIED: 7,
+  RESOURCE_EXHAUSTED: 8,
+  FAILED_PRECONDITION: 9,
+  ABORTED: 10,
+  OUT_OF_RANGE: 11,
+  UNIMPLEMENTED: 12,
+  INTERNAL: 13,
+  UNAVAILABLE: 14,
+  DATA_LOSS: 15,
+  UNAUTHENTICATED: 16,
+} as const
+
+export type GrpcStatus = keyof typeof GRPC_STATUS
+
+type Trait = 'retry' | 'hidden'
+
+function row(
+  http: number,
+  grpc: GrpcStatus,
+  meaning: string,
+  hint: string,
+  ...traits: Trait[]
+): ErrorRow {
+  return Object.freeze({
+    http,
+    grpc,
+    retryable: traits.includes('retry'),
+    safe: !traits.includes('hidden'),
+    meaning,
+    hint,
+  })
+}
+
+export const ERRORS = Object.freeze({
+  // -- identity: who somebody is, by certificate
+  MESH_IDENTITY_NO_CERTIFICATE: row(
+    401,
+    'UNAUTHENTICATED',
+    'no client certificate was presented',
+    'connect with a certificate of the mesh: tls.crt and tls.key of `mesh-pki issue`',
+  ),
+  MESH_IDENTITY_UNTRUSTED: row(
+    401,
+    'UNAUTHENTICATED',
+    'the certificate does not chain to a CA of the mesh',
+    'use a certificate issued by the CA in ca.crt, and send its intermediates with it',
+  ),
+  MESH_IDENTITY_EXPIRED: row(
+    401,
+    'UNAUTHENTICATED',
+    'the certificate has expired',
+    'renew it, and check the clocks of both machines',
+  ),
+  MESH_IDENTITY_NOT_YET_VALID: row(
+    401,
+    'UNAUTHENTICATED',
+    'the certificate is not valid yet',
+    'check the clocks of both machines',
+  ),
+  MESH_IDENTITY_AMBIGUOUS: row(
+    401,
+    'UNAUTHENTICATED',
+    'the certificate does not carry exactly one URI SAN',
+    'issue it with one SPIFFE ID and no other URI',
+  ),
+  MESH_IDENTITY_MALFORMED: row(
+    401,
+    'UNAUTHENTICATED',
+    'the identity in the certificate is not one of this mesh',
+    'its URI SAN must be a SPIFFE ID of this trust domain, e.g. spiffe://mesh.internal/tenant/acme/agent/planner',
+  ),
+  MESH_IDENTITY_NOT_GATEWAY: row(
+    403,
+    'PERMISSION_DENIED',
+    'the other side is not a gateway',
+    'agents talk to each other through the gateway only',
+  ),
+  MESH_IDENTITY_NOT_AGENT: row(
+    403,
+    'PERMISSION_DENIED',
+    'the caller is not an agent',
+    'only agents may delegate; use the certificate of an agent',
+  ),
+  MESH_IDENTITY_UNREADABLE: row(
+    500,
+    'FAILED_PRECONDITION',
+    'the certificate directory cannot be read',
+    'it must hold tls.crt, tls.key and ca.crt, readable by this user',
+  ),
+  MESH_IDENTITY_INVALID: row(
+    500,
+    'FAILED_PRECONDITION',
+    'the certificate files do not make a usable identity',
+    '`mesh-pki inspect DIR` shows what is wrong',
+  ),
+
+  // -- policy: what somebody may do
+  MESH_POLICY_DENIED: row(
+    403,
+    'PERMISSION_DENIED',
+    'a deny rule of policy forbids it',
+    'deny rules always win; the rule named must change first',
+  ),
+  MESH_POLICY_NOT_ALLOWED: row(
+    403,
+    'PERMISSION_DENIED',
+    'no rule of policy allows it',
+    'add an allow rule to the policy of the tenant',
+  ),
+  MESH_POLICY_NOT_ACCEPTED: row(
+    403,
+    'PERMISSION_DENIED',
+    'the tenant of the callee does not accept it',
+    'calls across tenants need an accept rule in the policy of the callee’s tenant',
+  ),
+  MESH_POLICY_NO_TENANT: row(
+    403,
+    'PERMISSION_DENIED',
+    'the tenant has no policy',
+    'add a policy file for the tenant; without one nothing is allowed',
+  ),
+  MESH_POLICY_MAY_NOT_ORIGINATE: row(
+    403,
+    'PERMISSION_DENIED',
+    'this agent may act only within a delegation',
+    'it has mayOriginate: false in policy',
+  ),
+  MESH_POLICY_INVALID: row(
+    500,
+    'FAILED_PRECONDITION',
+    'the policy directory is not valid',
+    '`mesh-gateway policy check DIR` lists every fault',
+  ),
+
+  // -- limits
+  MESH_LIMIT_RATE: row(
+    429,
+    'RESOURCE_EXHAUSTED',
+    'the rate limit is used up',
+    'wait as long as Retry-After or RetryInfo says',
+    'retry',
+  ),
+  MESH_LIMIT_CONCURRENCY: row(
+    429,
+    'RESOURCE_EXHAUSTED',
+    'too many are open at once',
+    'close or finish one first',
+    'retry',
+  ),
+  MESH_LIMIT_SIZE: row(
+    413,
+    'RESOURCE_EXHAUSTED',
+    'it is larger than allowed',
+    'send less at once, or raise the limit in policy',
+  ),
+
+  // -- tokens
+  MESH_TOKEN_MISSING: row(
+    407,
+    'UNAUTHENTICATED',
+    'no egress token was presented',
+    'send Proxy-Authorization: Bearer <token>, or a proxy URL http://<agent id>:<token>@host:port',
+  ),
+  MESH_TOKEN_MALFORMED: row(
+    403,
+    'UNAUTHENTICATED',
+    'the credential is not a token of this gateway',
+    'get one with `mesh-gateway issue-token`, POST /v1/token or MeshService.ExchangeToken',
+  ),
+  MESH_TOKEN_SIGNATURE: row(
+    403,
+    'UNAUTHENTICATED',
+    'the signature of the token does not verify',
+    'get a fresh token; its signing key is unknown or has been retired',
+  ),
+  MESH_TOKEN_AUDIENCE: row(
+    403,
+    'UNAUTHENTICATED',
+    'the token was issued for something else',
+    'egress tokens carry aud clawmesh-egress',
+  ),
+  MESH_TOKEN_EXPIRED: row(
+    403,
+    'UNAUTHENTICATED',
+    'the token has expired',
+    'get a fresh one; if it is fresh, check the clocks of both machines',
+  ),
+  MESH_TOKEN_NOT_YET_VALID: row(
+    403,
+    'UNAUTHENTICATED',
+    'the token is not valid yet',
+    'check the clocks of both machines',
+  ),
+  MESH_TOKEN_REVOKED: row(
+    403,
+    'UNAUTHENTICATED',
+    'the token has been revoked',
+    'get a fresh one, if you still may',
+  ),
+  MESH_TOKEN_DESTINATION: row(
+    403,
+    'PERMISSION_DENIED',
+    'the token does not allow the destination',
+    'ask for a token whose allowed_destinations names it; an empty list allows nothing',
+  ),
+  MESH_TOKEN_AGENT_MISMATCH: row(
+    403,
+    'UNAUTHENTICATED',
+    'the user name is not the agent of the token',
+    'the user name of the proxy URL must be the agent_id of the token',
+  ),
+  MESH_TOKEN_REQUEST_INVALID: row(
+    400,
+    'INVALID_ARGUMENT',
+    'the token asked for cannot be issued',
+    'see the message',
+  ),
+  MESH_ACCOUNT_KEY_INVALID: row(
+    401,
+    'UNAUTHENTICATED',
+    'the service-account key is not valid',
+    'create one with `mesh-gateway service-account create`',
+  ),
+
+  // -- routing a delegated call
+  MESH_ROUTE_NOT_GRPC: row(
+    415,
+    'INVALID_ARGUMENT',
+    'this port speaks gRPC over HTTP/2 only',
+    'POST /package.Service/Method with content-type application/grpc; for a look, use grpcurl',
+  ),
+  MESH_ROUTE_MALFORMED: row(
+    400,
+    'INVALID_ARGUMENT',
+    'the target of the call is malformed',
+    'set :authority or x-mesh-target to a peer name, e.g. researcher.acme.mesh.internal, optionally with :port',
+  ),
+  MESH_ROUTE_UNKNOWN: row(
+    404,
+    'NOT_FOUND',
+    'the target is neither a peer nor this gateway',
+    'peer names are <agent>.<tenant>.<mesh domain>; MeshService.ListPeers shows yours',
+  ),
+
+  // -- reaching the peer
+  MESH_PEER_UNRESOLVED: row(
+    502,
+    'UNAVAILABLE',
+    'the name of the peer does not resolve',
+    'check the DNS records of the peer, as the gateway’s resolver sees them',
+    'retry',
+  ),
+  MESH_PEER_UNREACHABLE: row(
+    502,
+    'UNAVAILABLE',
+    'the peer cannot be reached',
+    'check that it runs and listens where DNS says',
+    'retry',
+  ),
+  MESH_PEER_UNTRUSTED: row(
+    502,
+    'UNAVAILABLE',
+    'the certificate of the peer is not good',
+    'the peer must present a current certificate of the mesh CA',
+  ),
+  MESH_PEER_MISMATCH: row(
+    502,
+    'UNAVAILABLE',
+    'the certificate of the peer names someone else',
+    'DNS leads to another agent than the one asked for',
+  ),
+  MESH_PEER_LOST: row(
+    502,
+    'UNAVAILABLE',
+    'the connection to the peer was lost',
+    'resume with Watch, or call again',
+    'retry',
+  ),
+  MESH_PEER_PROTOCOL: row(
+    502,
+    'INTERNAL',
+    'the peer did not answer as gRPC does',
+    'see what the peer really is: grpcurl against it shows',
+  ),
+
+  // -- tasks
+  MESH_TASK_REQUEST_INVALID: row(
+    400,
+    'INVALID_ARGUMENT',
+    'the task asked for is malformed',
+    'see the message',
+  ),
+  MESH_TASK_SKILL_UNKNOWN: row(
+    404,
+    'NOT_FOUND',
+    'the agent has no such skill',
+    'check the name of the skill',
+  ),
+  MESH_TASK_NOT_FOUND: row(
+    404,
+    'NOT_FOUND',
+    'there is no such task, or it is not yours',
+    'it may have been dropped after its retention',
+  ),
+  MESH_TASK_CONFLICT: row(
+    409,
+    'ALREADY_EXISTS',
+    'the key or id is taken by another task',
+    'use a fresh idempotency key for other content',
+  ),
+  MESH_TASK_CURSOR_INVALID: row(
+    400,
+    'OUT_OF_RANGE',
+    'the task has not come that far',
+    'after_seq must be a sequence number that was received',
+  ),
+  MESH_TASK_STORE_FULL: row(
+    429,
+    'RESOURCE_EXHAUSTED',
+    'the agent holds as many tasks as it may',
+    'wait for some to end',
+    'retry',
+  ),
+  MESH_TASK_FAILED: row(500, 'UNKNOWN', 'the skill failed', 'the log of the callee has the cause'),
+  MESH_TASK_CANCELED: row(499, 'CANCELLED', 'the task was cancelled', 'see the reason'),
+  MESH_TASK_REJECTED: row(
+    409,
+    'FAILED_PRECONDITION',
+    'the skill refused the task',
+    'see the message',
+  ),
+  MESH_TASK_EXPIRED: row(
+    504,
+    'DEADLINE_EXCEEDED',
+    'the deadline of the task has passed',
+    'give it longer',
+  ),
+  MESH_TASK_ORPHANED: row(
+    499,
+    'CANCELLED',
+    'the caller has gone and the task was not detached',
+    'delegate with detached: true to let it go on',
+  ),
+
+  // -- egress
+  MESH_EGRESS_MALFORMED: row(
+    400,
+    'INVALID_ARGUMENT',
+    'the request or its destination is malformed or ambiguous',
+    'use CONNECT host:port or GET http://host/path with one matching Host header',
+  ),
+  MESH_EGRESS_ADDRESS_REFUSED: row(
+    403,
+    'PERMISSION_DENIED',
+    'the destination resolves to an address that is not allowed',
+    'private and special addresses need allowCidrs in _global.json',
+  ),
+  MESH_EGRESS_PORT_REFUSED: row(
+    403,
+    'PERMISSION_DENIED',
+    'the port of the destination is not allowed',
+    'name the port in the allow rule, and in egress.ports of _global.json',
+  ),
+  MESH_EGRESS_SNI_MISMATCH: row(
+    403,
+    'PERMISSION_DENIED',
+    'the TLS server name is not the CONNECT host',
+    'connect to the host that you name in the handshake',
+  ),
+  MESH_EGRESS_UNRESOLVED: row(
+    502,
+    'UNAVAILABLE',
+    'the name of the destination does not resolve',
+    'check its spelling and the gateway’s resolver',
+    'retry',
+  ),
+  MESH_EGRESS_UNREACHABLE: row(
+    502,
+    'UNAVAILABLE',
+    'the destination cannot be reached',
+    'it refused or dropped the connection',
+    'retry',
+  ),
+  MESH_EGRESS_UPSTREAM: row(
+    502,
+    'UNAVAILABLE',
+    'the destination did not answer as HTTP does',
+    'the destination is at fault',
+    'retry',
+  ),
+  MESH_EGRESS_TIMEOUT: row(
+    504,
+    'DEADLINE_EXCEEDED',
+    'the destination did not answer in time',
+    'try again later',
+    'retry',
+  ),
+  MESH_EGRESS_NOT_FOUND: row(
+    404,
+    'NOT_FOUND',
+    'the gateway has no such endpoint',
+    'it has /health, /ready, /.well-known/jwks.json and /v1/token',
+  ),
+  MESH_EGRESS_METHOD: row(
+    405,
+    'UNIMPLEMENTED',
+    'the endpoint does not take this method',
+    'see the Allow header',
+  ),
+
+  // -- the gateway itself
+  MESH_GATEWAY_DRAINING: row(
+    503,
+    'UNAVAILABLE',
+    'the gateway is shutting down',
+    'connect again; another replica will answer',
+    'retry',
+  ),
+  MESH_GATEWAY_UNREACHABLE: row(
+    503,
+    'UNAVAILABLE',
+    'the gateway cannot be reached',
+    'check that it runs and that the address is right',
+    'retry',
+  ),
+  MESH_GATEWAY_UNTRUSTED: row(
+    502,
+    'UNAUTHENTICATED',
+    'the server is not a gateway of this mesh',
+    'its certificate must chain to ca.crt and carry a gateway’s SPIFFE ID',
+  ),
+  MESH_GATEWAY_NOT_READY: row(
+    503,
+    'UNAVAILABLE',
+    'the gateway is not ready',
+    'GET /ready on the admin port says what is missing',
+    'retry',
+  ),
+  MESH_GATEWAY_INTERNAL: row(
+    500,
+    'INTERNAL',
+    'something went wrong inside',
+    'the log has the cause under this request id',
+    'hidden',
+  ),
+  MESH_CALL_DEADLINE: row(
+    504,
+    'DEADLINE_EXCEEDED',
+    'the deadline of the call has passed',
+    'give it longer',
+  ),
+  MESH_CALL_CANCELED: row(499, 'CANCELLED', 'the call was cancelled', 'see the reason'),
+
+  // -- setting things up
+  MESH_CONFIG_INVALID: row(
+    500,
+    'FAILED_PRECONDITION',
+    'the configuration is not valid',
+    '`mesh-gateway start --print-config` shows what is read',
+  ),
+  MESH_CONFIG_PORT: row(
+    500,
+    'FAILED_PRECONDITION',
+    'the address cannot be listened on',
+    'change the listen option named',
+  ),
+  MESH_KEYS_UNUSABLE: row(
+    500,
+    'FAILED_PRECONDITION',
+    'the directory of signing keys is not usable',
+    '`mesh-gateway keys list` shows what is there',
+  ),
+  MESH_DISK_WRITE: row(
+    500,
+    'RESOURCE_EXHAUSTED',
+    'a file cannot be written',
+    'check free space and permissions of the directory named',
+    'retry',
+  ),
+
+  // -- pki
+  MESH_PKI_EXISTS: row(
+    409,
+    'ALREADY_EXISTS',
+    'there is something already, and it is not overwritten',
+    'choose another directory',
+  ),
+  MESH_PKI_NOT_FOUND: row(
+    404,
+    'NOT_FOUND',
+    'there is no CA there',
+    'make one with `mesh-pki init`',
+  ),
+  MESH_PKI_PASSPHRASE: row(
+    403,
+    'PERMISSION_DENIED',
+    'the passphrase is missing, too short or wrong',
+    'give it with --passphrase-file, MESH_PKI_PASSPHRASE or at the prompt',
+  ),
+  MESH_PKI_NAME_REFUSED: row(
+    403,
+    'PERMISSION_DENIED',
+    'the CA does not issue for that name',
+    'names are lower-case DNS labels within the trust domain of the CA',
+  ),
+  MESH_PKI_CSR_REFUSED: row(
+    400,
+    'INVALID_ARGUMENT',
+    'the certificate signing request is not acceptable',
+    'see the message',
+  ),
+  MESH_PKI_INVALID: row(
+    400,
+    'FAILED_PRECONDITION',
+    'the certificate or key is not valid',
+    '`mesh-pki inspect FILE` shows what it holds',
+  ),
+})
+
+export type ErrorCode = keyof typeof ERRORS
+
+export function isErrorCode(value: string): value is ErrorCode {
+  return Object.hasOwn(ERRORS, value)
+}

@@ -1,0 +1,18 @@
+/** What an egress token says (a JWT, RFC 7519, ES256). */
+export const EGRESS_AUDIENCE = 'clawmesh-egress'
+
+export interface EgressClaims {
+  readonly iss: string
+  readonly aud: typeof EGRESS_AUDIENCE
+  /** SPIFFE ID of the agent. */
+  readonly sub: string
+  readonly agent_id: string
+  readonly tenant: string
+  /** Host patterns as policy writes them: `api.example.com`, `*.example.com`, `host:port`. Empty allows nothing. */
+  readonly allowed_destinations: readonly string[]
+  /** Seconds since the epoch. */
+  readonly iat: number
+  readonly nbf: number
+  readonly exp: number
+  readonly jti: string
+}

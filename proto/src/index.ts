@@ -1,0 +1,35 @@
+/** What two parties of a mesh must agree on. Imports nothing of ours. */
+
+export type { ErrorCode, ErrorRow, GrpcStatus } from './codes.ts'
+export { ERRORS, GRPC_STATUS, isErrorCode } from './codes.ts'
+export { isDnsLabel, isDnsName } from './dns-name.ts'
+export type { EgressClaims } from './egress-claims.ts'
+export { EGRESS_AUDIENCE } from './egress-claims.ts'
+export type { MeshErrorOptions } from './mesh-error.ts'
+export { MeshError } from './mesh-error.ts'
+export * from './metadata.ts'
+export type { Peer } from './peer-name.ts'
+export { formatPeerName, parsePeerName } from './peer-name.ts'
+export { decodeStatusDetails, ERROR_DOMAIN, encodeStatusDetails } from './rpc-status.ts'
+export { Secret } from './secret.ts'
+export {
+  DELEGATION_SERVICE,
+  HEALTH_SERVICE,
+  loadProto,
+  MESH_SERVICE,
+  messageOf,
+  serviceOf,
+} from './services.ts'
+export type {
+  AgentIdentity,
+  GatewayIdentity,
+  Identity,
+  SpiffeTemplate,
+  SpiffeTemplateOptions,
+} from './spiffe-id.ts'
+export { createSpiffeTemplate } from './spiffe-id.ts'
+export type { Timestamp } from './timestamp.ts'
+export { fromTimestamp, toTimestamp } from './timestamp.ts'
+export type { TraceContext } from './trace-context.ts'
+export { childTrace, formatTraceparent, parseTraceparent, startTrace } from './trace-context.ts'
+export { isUuidV7, uuidV7 } from './uuid-v7.ts'

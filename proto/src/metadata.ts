@@ -1,0 +1,15 @@
+/** Names of the metadata that the mesh adds to calls. Everything under `x-mesh-` from a caller is stripped, but for the target. */
+export const METADATA_PREFIX = 'x-mesh-'
+/** From the caller: the peer to call, for tools that tie :authority to the TLS name. */
+export const METADATA_TARGET = 'x-mesh-target'
+/** To the callee: the SPIFFE ID of the caller. */
+export const METADATA_CALLER = 'x-mesh-caller'
+/** To the callee: the tenant of the caller. */
+export const METADATA_TENANT = 'x-mesh-tenant'
+/** Both ways: the signed chain of delegation. */
+export const METADATA_DELEGATION = 'x-mesh-delegation'
+export const METADATA_REQUEST_ID = 'x-request-id'
+/** W3C Trace Context, section 3.2. */
+export const METADATA_TRACEPARENT = 'traceparent'
+/** google.rpc.Status, base64 in trailers. */
+export const METADATA_STATUS_DETAILS = 'grpc-status-details-bin'

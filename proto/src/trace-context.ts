@@ -1,0 +1,35 @@
+/** W3C Trace Context, level 1, section 3.2: the traceparent header, kept when it is good and made when it is not. */
+import { randomBytes } from 'node:crypto'
+
+export interface TraceContext {
+  /** 32 lower-case hexadecimal digits. */
+  readonly traceId: string
+  /** 16 lower-case hexadecimal digits. */
+  readonly parentId: string
+  readonly sampled: boolean
+}
+
+const FORM = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/
+
+export function parseTraceparent(header: string | undefined): TraceContext | null {
+  if (header === undefined || header.length > 128) return null
+  const [, version, traceId, parentId, flags, rest] = FORM.exec(header) ?? []
+  if (version === undefined || traceId === undefined || parentId === undefined) return null
+  if (version === 'ff' || (version === '00' && rest !== undefined)) return null
+  if (/^0+$/.test(traceId) || /^0+$/.test(parentId)) return null
+  return { traceId, parentId, sampled: (Number.parseInt(flags ?? '0', 16) & 1) === 1 }
+}
+
+export function startTrace(): TraceContext {
+  const hex = randomBytes(24).toString('hex')
+  return { traceId: hex.slice(0, 32), parentId: hex.slice(32), sampled: false }
+}
+
+/** The same trace, one span further in. */
+export function childTrace(parent: TraceContext): TraceContext {
+  return { ...parent, parentId: randomBytes(8).toString('hex') }
+}
+
+export function formatTraceparent(context: TraceContext): string {
+  return `00-${context.traceId}-${context.parentId}-${context.sampled ? '01' : '00'}`
+}
