@@ -1,0 +1,170 @@
+/**
+ * The metrics of one gateway, for Prometheus. The data planes add to plain numbers; text is made when somebody asks.
+ * Each gateway has its own registry, so that two in one process do not mix.
+ */
+import { Counter, Gauge, Registry } from 'prom-client'
+import { createFastHistogram, type Observe } from './fast-histogram.ts'
+import type { Metrics, Plane, Reloadable } from './metrics-port.ts'
+import { observeProcess } from './process-metrics.ts'
+
+export interface MetricsHandle extends Metrics {
+  readonly registry: Registry
+  /** What `text` is: for the content-type header. */
+  readonly contentType: string
+  text(): Promise<string>
+  /** Stops measuring the event loop. */
+  close(): void
+}
+
+const PLANES: readonly Plane[] = ['egress', 'delegation']
+const LATENCY_BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60]
+const VALIDATION_BOUNDS = [0.00001, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.1]
+/** Labels must stay bounded even if a plane is wrong about what a reason is. */
+const MAX_SERIES = 1000
+
+export function createMetrics(): MetricsHandle {
+  const registry = new Registry()
+  const registers = [registry]
+  const stopProcess = observeProcess(registry)
+  const decisions = createDecisions(registry)
+  const byPlane = (name: string, help: string) =>
+    createFastHistogram({
+      name,
+      help,
+      bounds: LATENCY_BOUNDS,
+      label: { name: 'plane', values: PLANES },
+      registry,
+    })
+  const durations = byPlane(
+    'clawmesh_request_duration_seconds',
+    'From the first byte of a request or call to its end',
+  )
+  const dns = byPlane('clawmesh_dns_duration_seconds', 'Time to resolve a name')
+  const dials = byPlane(
+    'clawmesh_dial_duration_seconds',
+    'Time to connect to a destination or peer, TLS included',
+  )
+  const validation = createFastHistogram({
+    name: 'clawmesh_token_validation_seconds',
+    help: 'Time to verify an egress token',
+    bounds: VALIDATION_BOUNDS,
+    registry,
+  }).get('')
+
+  const open = { egress: 0, delegation: 0 }
+  new Gauge({
+    name: 'clawmesh_active',
+    help: 'Tunnels, requests and streams that are open',
+    labelNames: ['plane'],
+    registers,
+    collect() {
+      for (const plane of PLANES) this.set({ plane }, open[plane])
+    },
+  })
+  let dropped = 0
+  new Counter({
+    name: 'clawmesh_audit_dropped_total',
+    help: 'Audit records lost because they could not be written',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(dropped)
+    },
+  })
+  const reloads = createReloads(registry)
+  const notAfter = new Gauge({
+    name: 'clawmesh_certificate_not_after_seconds',
+    help: 'When the certificate of the gateway expires, seconds since the epoch',
+    registers,
+  })
+
+  const observe = (map: ReadonlyMap<string, Observe>) => {
+    const egress = map.get('egress')
+    const delegation = map.get('delegation')
+    return (plane: Plane, seconds: number) => (plane === 'egress' ? egress : delegation)?.(seconds)
+  }
+  return {
+    registry,
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+    close: stopProcess,
+    decision: decisions,
+    active: (plane, change) => {
+      open[plane] += change
+    },
+    duration: observe(durations),
+    dns: observe(dns),
+    dial: observe(dials),
+    tokenValidation: (seconds) => validation?.(seconds),
+    reload: reloads,
+    certificateNotAfter: (epochSeconds) => notAfter.set(epochSeconds),
+    auditDropped: () => {
+      dropped += 1
+    },
+  }
+}
+
+function createDecisions(registry: Registry): Metrics['decision'] {
+  interface Series {
+    readonly plane: Plane
+    readonly action: string
+    readonly reason: string
+    count: number
+  }
+  const series = new Map<string, Series>()
+  new Counter({
+    name: 'clawmesh_decisions_total',
+    help: 'Requests and calls that ended, by what was decided and why',
+    labelNames: ['plane', 'action', 'reason'],
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const { plane, action, reason, count } of series.values())
+        this.inc({ plane, action, reason }, count)
+    },
+  })
+  return (plane, action, reason) => {
+    const key = `${plane}|${action}|${reason}`
+    const known = series.get(key)
+    if (known !== undefined) {
+      known.count += 1
+      return
+    }
+    if (series.size < MAX_SERIES) {
+      series.set(key, { plane, action, reason, count: 1 })
+      return
+    }
+    const rest = `${plane}|${action}|other`
+    const other = series.get(rest) ?? { plane, action, reason: 'other', count: 0 }
+    other.count += 1
+    series.set(rest, other)
+  }
+}
+
+function createReloads(registry: Registry): Metrics['reload'] {
+  const registers = [registry]
+  const labelNames = ['what'] as const
+  const success = new Gauge({
+    name: 'clawmesh_reload_last_success',
+    help: '1 when the latest reload worked, 0 when the last good one was kept',
+    labelNames,
+    registers,
+  })
+  const generation = new Gauge({
+    name: 'clawmesh_reload_generation',
+    help: 'Grows by one with each change that was taken over',
+    labelNames,
+    registers,
+  })
+  const total = new Counter({
+    name: 'clawmesh_reloads_total',
+    help: 'Reloads tried, by result',
+    labelNames: ['what', 'result'],
+    registers,
+  })
+  return (what: Reloadable, ok, newGeneration) => {
+    success.set({ what }, ok ? 1 : 0)
+    generation.set({ what }, newGeneration)
+    total.inc({ what, result: ok ? 'ok' : 'failed' })
+  }
+}

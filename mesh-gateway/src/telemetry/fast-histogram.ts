@@ -1,0 +1,72 @@
+/**
+ * A histogram that costs a few array steps per observation; prom-client's own hashes its labels each time (0.5 µs,
+ * several times per request). It is turned into prom-client's form when somebody scrapes.
+ */
+import { Histogram, type Registry } from 'prom-client'
+
+export interface FastHistogramOptions {
+  readonly name: string
+  readonly help: string
+  /** Upper bounds, rising, in seconds. */
+  readonly bounds: readonly number[]
+  /** One series for each value of this label; without it there is one series and no label. */
+  readonly label?: { readonly name: string; readonly values: readonly string[] }
+  readonly registry: Registry
+}
+
+/** Takes seconds. */
+export type Observe = (seconds: number) => void
+
+/** Gives the function to call for each value of the label, or for '' when there is no label. */
+export function createFastHistogram(options: FastHistogramOptions): ReadonlyMap<string, Observe> {
+  const { bounds, label } = options
+  const series = (label?.values ?? ['']).map((value) => ({
+    value,
+    counts: new Float64Array(bounds.length + 1),
+    sum: 0,
+  }))
+
+  const snapshot = () =>
+    series.flatMap((one) => {
+      const labels = label === undefined ? {} : { [label.name]: one.value }
+      let total = 0
+      const buckets = [...bounds, '+Inf'].map((le, i) => {
+        total += one.counts[i] ?? 0
+        return { metricName: `${options.name}_bucket`, labels: { ...labels, le }, value: total }
+      })
+      return [
+        ...buckets,
+        { metricName: `${options.name}_sum`, labels, value: one.sum },
+        { metricName: `${options.name}_count`, labels, value: total },
+      ]
+    })
+
+  class FastHistogram extends Histogram {
+    override async get() {
+      return { ...(await super.get()), values: snapshot() }
+    }
+    /** What the registry calls in place of `get` where a metric has it. */
+    async getForPromString() {
+      return { name: options.name, help: options.help, type: 'histogram', values: snapshot() }
+    }
+  }
+  new FastHistogram({
+    name: options.name,
+    help: options.help,
+    labelNames: label === undefined ? [] : [label.name],
+    buckets: [...bounds],
+    registers: [options.registry],
+  })
+
+  return new Map(
+    series.map((one) => [
+      one.value,
+      (seconds: number) => {
+        let i = 0
+        while (i < bounds.length && seconds > (bounds[i] ?? 0)) i += 1
+        one.counts[i] = (one.counts[i] ?? 0) + 1
+        one.sum += seconds
+      },
+    ]),
+  )
+}
