@@ -1,0 +1,177 @@
+/**
+ * Appends lines to a file or to stdout without ever blocking or throwing. Lines gather in a bounded buffer and go out
+ * in one write at a time; when a write fails what it held is kept and tried again, when the buffer is full lines are
+ * refused. A line is never torn: after a partial write the rest follows first.
+ *
+ * Ours rather than sonic-boom (pino's own), which closes the old file while a write may still be under way and retries a
+ * failed write only when the next line comes: rotation must not lose a line, and a full disk must pass by itself.
+ */
+import { close, constants, mkdirSync, open, openSync, write, writeSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { promisify } from 'node:util'
+import { MeshError } from '@clawmesh/proto'
+
+export interface LineWriterOptions {
+  /** A path, made with its directory if need be, or 1 for stdout. */
+  readonly target: string | 1
+  /** Buffered text above which lines are refused. Default 16 MiB. */
+  readonly maxBufferBytes?: number
+  /** How long lines may gather before they are written, in milliseconds. Default 20. */
+  readonly gatherMs?: number
+  /** Pause after a failed write, in milliseconds. Default 1000. */
+  readonly retryMs?: number
+  /** Called for each line refused. */
+  readonly onDropped: () => void
+  /** Called when writing begins to fail, and with null when it works again. */
+  readonly onHealth: (error: Error | null) => void
+}
+
+export interface LineWriter {
+  write(line: string): void
+  healthy(): boolean
+  /** Opens the path anew, for logrotate. Lines written so far go to the old file. */
+  reopen(): Promise<void>
+  /** Ends when all is written; gives up when the disk still refuses after `retryMs`. */
+  close(): Promise<void>
+  /** For the last moment of a crashing process. */
+  flushSync(): void
+}
+
+const GATHER_BYTES = 64 * 1024
+const APPEND = constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY
+const writeFd = promisify(write)
+const openFd = promisify(open)
+const closeFd = promisify(close)
+
+/** @throws MeshError MESH_DISK_WRITE when the file cannot be opened. */
+export function createLineWriter(options: LineWriterOptions): LineWriter {
+  const { target, maxBufferBytes = 16 * 1024 * 1024, gatherMs = 20, retryMs = 1000 } = options
+  let fd = target === 1 ? 1 : openFile(target)
+  let gathered: string[] = []
+  let gatheredBytes = 0
+  /** What is being written; its rest after a partial write. */
+  let inFlight: Buffer | null = null
+  let failure: Error | null = null
+  let timer: NodeJS.Timeout | null = null
+  let running: Promise<void> | null = null
+  let closed = false
+
+  const setFailure = (error: Error | null) => {
+    if ((failure === null) === (error === null)) return
+    failure = error
+    options.onHealth(error)
+  }
+
+  const takeGathered = () => {
+    if (gathered.length === 0) return null
+    const buffer = Buffer.from(gathered.join(''))
+    gathered = []
+    gatheredBytes = 0
+    return buffer
+  }
+
+  const drain = async (): Promise<void> => {
+    inFlight ??= takeGathered()
+    while (inFlight !== null) {
+      try {
+        const { bytesWritten }: { bytesWritten: number } = await writeFd(fd, inFlight)
+        inFlight = bytesWritten < inFlight.length ? inFlight.subarray(bytesWritten) : takeGathered()
+        setFailure(null)
+      } catch (error) {
+        if (isBusy(error)) {
+          schedule(10)
+          return
+        }
+        setFailure(error instanceof Error ? error : new Error(String(error)))
+        schedule(retryMs)
+        return
+      }
+    }
+  }
+
+  /** One at a time: a second one joins the first. */
+  const flush = (): Promise<void> => {
+    if (timer !== null) clearTimeout(timer)
+    timer = null
+    running ??= drain().finally(() => {
+      running = null
+    })
+    return running
+  }
+
+  function schedule(ms: number): void {
+    if (timer !== null || closed) return
+    timer = setTimeout(() => {
+      timer = null
+      void flush()
+    }, ms)
+  }
+
+  return {
+    write(line) {
+      if (closed || gatheredBytes + line.length > maxBufferBytes) {
+        options.onDropped()
+        return
+      }
+      gathered.push(line)
+      gatheredBytes += line.length
+      if (running !== null || failure !== null) return
+      if (gatheredBytes >= GATHER_BYTES) void flush()
+      else schedule(gatherMs)
+    },
+    healthy: () => failure === null,
+    async reopen() {
+      if (target === 1 || closed) return
+      await flush()
+      const next = await openFd(target, APPEND, 0o600).catch((error: Error) => {
+        setFailure(error)
+        return null
+      })
+      if (next === null) return schedule(retryMs)
+      while (running !== null) await running
+      const old = fd
+      fd = next
+      await closeFd(old)
+    },
+    async close() {
+      if (closed) return
+      const deadline = Date.now() + retryMs
+      while (gathered.length > 0 || inFlight !== null) {
+        await flush()
+        if ((gathered.length === 0 && inFlight === null) || Date.now() > deadline) break
+        await new Promise((resolve) => setTimeout(resolve, 20))
+      }
+      closed = true
+      if (timer !== null) clearTimeout(timer)
+      if (target !== 1) await closeFd(fd)
+    },
+    flushSync() {
+      // a write under way may land twice; better than a lost line
+      const rest = [inFlight, takeGathered()].filter((part) => part !== null)
+      inFlight = null
+      try {
+        for (const part of rest) writeSync(fd, part)
+      } catch {
+        // the process is going down and the disk refuses: nobody is left to tell
+      }
+    },
+  }
+}
+
+function openFile(path: string): number {
+  try {
+    mkdirSync(dirname(path), { recursive: true })
+    return openSync(path, APPEND, 0o600)
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+    throw new MeshError('MESH_DISK_WRITE', `cannot write the audit log ${path} (${code})`, {
+      cause: error,
+      hint: 'change audit.file (MESH_AUDIT_FILE, --audit-file), or free space and permissions there; "stdout" writes to the terminal',
+    })
+  }
+}
+
+/** A pipe that is full at the moment. */
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EAGAIN'
+}

@@ -1,0 +1,106 @@
+/**
+ * The audit log: one JSON line for each egress request or delegated call, written when it ends.
+ * Names and order of the fields are fixed (docs/reference/audit.md); what a peer sent is escaped, so a line stays a line.
+ */
+import type { Log } from '@clawmesh/agent-sdk'
+import { pino } from 'pino'
+import type { Metrics } from '../telemetry/metrics-port.ts'
+import type { AuditLog, AuditRecord } from './audit-record.ts'
+import { createLineWriter } from './line-writer.ts'
+
+export interface AuditLogOptions {
+  /** A path, or `stdout`. */
+  readonly file: string
+  readonly metrics: Pick<Metrics, 'auditDropped'>
+  /** Told when writing begins to fail and when it works again. */
+  readonly log: Pick<Log, 'error' | 'info'>
+  /** See LineWriterOptions; for tests. */
+  readonly maxBufferBytes?: number
+  readonly retryMs?: number
+}
+
+export interface AuditLogHandle extends AuditLog {
+  /** After logrotate has moved the file away. */
+  reopen(): Promise<void>
+  /** For the last moment of a crashing process. */
+  flushSync(): void
+}
+
+/** @throws MeshError MESH_DISK_WRITE when the file cannot be opened. */
+export function openAuditLog(options: AuditLogOptions): AuditLogHandle {
+  const { file, log, metrics } = options
+  const writer = createLineWriter({
+    target: file === 'stdout' ? 1 : file,
+    ...(options.maxBufferBytes === undefined ? {} : { maxBufferBytes: options.maxBufferBytes }),
+    ...(options.retryMs === undefined ? {} : { retryMs: options.retryMs }),
+    onDropped: () => metrics.auditDropped(),
+    onHealth: (error) => {
+      if (error === null) log.info({ file }, 'the audit log is written again')
+      else log.error({ file, err: error }, 'the audit log cannot be written')
+    },
+  })
+  const line = pino(
+    {
+      base: null,
+      // the level says nothing here: it is left out, and the time comes first
+      formatters: { level: () => ({}) },
+      timestamp: () => `"time":"${new Date().toISOString()}"`,
+    },
+    { write: (text: string) => writer.write(text) },
+  )
+  return {
+    write: (record) => line.info(inOrder(record)),
+    healthy: () => writer.healthy(),
+    close: () => writer.close(),
+    reopen: () => writer.reopen(),
+    flushSync: () => writer.flushSync(),
+  }
+}
+
+function inOrder(record: AuditRecord): object {
+  if (record.event === 'egress')
+    return {
+      event: record.event,
+      request_id: record.request_id,
+      trace_id: record.trace_id,
+      tenant: record.tenant,
+      agent_id: record.agent_id,
+      token_jti: record.token_jti,
+      destination_host: record.destination_host,
+      destination_port: record.destination_port,
+      destination_ip: record.destination_ip,
+      method: record.method,
+      path: record.path,
+      action_allowed: record.action_allowed,
+      mode: record.mode,
+      reason: record.reason,
+      rule: record.rule,
+      policy_generation: record.policy_generation,
+      duration_ms: record.duration_ms,
+      bytes_up: record.bytes_up,
+      bytes_down: record.bytes_down,
+      status: record.status,
+    }
+  return {
+    event: record.event,
+    request_id: record.request_id,
+    trace_id: record.trace_id,
+    tenant: record.tenant,
+    agent_id: record.agent_id,
+    destination_host: record.destination_host,
+    destination_port: record.destination_port,
+    destination_ip: record.destination_ip,
+    action_allowed: record.action_allowed,
+    mode: record.mode,
+    reason: record.reason,
+    rule: record.rule,
+    policy_generation: record.policy_generation,
+    duration_ms: record.duration_ms,
+    bytes_up: record.bytes_up,
+    bytes_down: record.bytes_down,
+    caller: record.caller,
+    callee: record.callee,
+    grpc_method: record.grpc_method,
+    grpc_status: record.grpc_status,
+  }
+}
