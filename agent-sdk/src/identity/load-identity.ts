@@ -1,0 +1,121 @@
+/**
+ * One validated identity from a directory: everything is read, parsed and proven to fit together before anybody sees it.
+ * Reads and nothing else; watching is open-identity.ts.
+ */
+import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
+import { MeshError, Secret, type SpiffeTemplate } from '@clawmesh/proto'
+import { fingerprintOf } from '../tls/fingerprint.ts'
+import { readIdentity } from '../tls/peer-certificate.ts'
+import { readSubjectAltNames } from '../tls/subject-alt-names.ts'
+import { contextOptions } from '../tls/tls-options.ts'
+import { parseCertificates } from './pem.ts'
+import { proveChain } from './prove-chain.ts'
+import { type IdentityFiles, readIdentityFiles } from './read-files.ts'
+import type { IdentitySnapshot, TrustedRoot } from './snapshot.ts'
+
+export interface LoadIdentityOptions {
+  /** Which SPIFFE IDs name an agent or a gateway. */
+  readonly spiffe: SpiffeTemplate
+  /** Milliseconds since the epoch. Default: now. */
+  readonly now?: () => number
+}
+
+const MAX_CHAIN = 10
+const MAX_ROOTS = 200
+
+/**
+ * Reads `tls.crt`, `tls.key` and `ca.crt` of a directory and proves them.
+ * @throws MeshError MESH_IDENTITY_UNREADABLE, INVALID, EXPIRED, NOT_YET_VALID, UNTRUSTED, AMBIGUOUS or MALFORMED
+ */
+export async function loadIdentity(
+  dir: string,
+  options: LoadIdentityOptions,
+): Promise<IdentitySnapshot> {
+  return proveIdentity(await readIdentityFiles(dir), { ...options, generation: 1 })
+}
+
+/** The snapshot that the files make. @throws MeshError as `loadIdentity` does */
+export async function proveIdentity(
+  files: IdentityFiles,
+  options: LoadIdentityOptions & { readonly generation: number },
+): Promise<IdentitySnapshot> {
+  const { spiffe, now = Date.now, generation } = options
+  const chain = parseCertificates(files.certificate, 'tls.crt', MAX_CHAIN)
+  const roots = parseRoots(files.roots)
+  const [leaf] = chain
+  if (leaf === undefined) throw new MeshError('MESH_IDENTITY_INVALID', 'tls.crt: is empty')
+  const key = parseKey(files.privateKey)
+  if (!leaf.checkPrivateKey(key))
+    throw new MeshError('MESH_IDENTITY_INVALID', 'tls.key does not fit the certificate in tls.crt')
+  checkTime(leaf, now())
+  const { identity, dnsNames } = readIdentity(leaf, spiffe)
+  const snapshot = Object.freeze({
+    generation,
+    identity,
+    dnsNames,
+    notBefore: leaf.validFromDate,
+    notAfter: leaf.validToDate,
+    fingerprint: fingerprintOf(leaf),
+    certificateChain: chain.map((certificate) => certificate.toString()).join(''),
+    privateKey: new Secret(key.export({ type: 'pkcs8', format: 'pem' }).toString()),
+    roots,
+  })
+  await proveChain(contextOptions(snapshot))
+  return snapshot
+}
+
+/**
+ * The trust domain of the certificate in a directory, for those who are not told it. Proves nothing.
+ * @throws MeshError MESH_IDENTITY_UNREADABLE, INVALID, AMBIGUOUS or MALFORMED
+ */
+export async function readTrustDomain(dir: string): Promise<string> {
+  const files = await readIdentityFiles(dir)
+  const [leaf] = parseCertificates(files.certificate, 'tls.crt', MAX_CHAIN)
+  const uris = leaf === undefined ? [] : readSubjectAltNames(leaf.raw).uris
+  if (uris.length !== 1) throw new MeshError('MESH_IDENTITY_AMBIGUOUS')
+  const trustDomain = /^spiffe:\/\/([a-z0-9.-]+)\//.exec(uris[0] ?? '')?.[1]
+  if (trustDomain === undefined) throw new MeshError('MESH_IDENTITY_MALFORMED')
+  return trustDomain
+}
+
+function parseRoots(text: string): readonly TrustedRoot[] {
+  const certificates = parseCertificates(text, 'ca.crt', MAX_ROOTS)
+  const roots = new Map<string, TrustedRoot>()
+  for (const certificate of certificates) {
+    if (!certificate.ca)
+      throw new MeshError('MESH_IDENTITY_INVALID', 'ca.crt: holds a certificate that is not a CA')
+    if (!certificate.checkIssued(certificate))
+      throw new MeshError('MESH_IDENTITY_INVALID', 'ca.crt: holds a CA that is not a root', {
+        hint: 'intermediates belong into tls.crt, after the leaf',
+      })
+    const fingerprint = fingerprintOf(certificate)
+    const root = { pem: certificate.toString(), fingerprint, notAfter: certificate.validToDate }
+    roots.set(fingerprint, Object.freeze(root))
+  }
+  return Object.freeze([...roots.values()])
+}
+
+function parseKey(pem: Secret<string>): KeyObject {
+  try {
+    return createPrivateKey(pem.reveal())
+  } catch {
+    // the cause is left out: what OpenSSL says of a key is no help, and it is a key
+    throw new MeshError(
+      'MESH_IDENTITY_INVALID',
+      'tls.key: is not an unencrypted private key in PEM',
+    )
+  }
+}
+
+function checkTime(leaf: X509Certificate, nowMs: number): void {
+  if (nowMs < leaf.validFromDate.getTime())
+    throw new MeshError(
+      'MESH_IDENTITY_NOT_YET_VALID',
+      `the certificate is valid from ${leaf.validFromDate.toISOString()}`,
+    )
+  if (nowMs > leaf.validToDate.getTime())
+    throw new MeshError(
+      'MESH_IDENTITY_EXPIRED',
+      `the certificate expired at ${leaf.validToDate.toISOString()}`,
+    )
+}

@@ -1,0 +1,55 @@
+/**
+ * PEM files of certificates (RFC 7468), block by block. OpenSSL takes garbage for an empty bundle and says nothing;
+ * here every block must be a whole certificate, and a file without one is refused.
+ */
+import { X509Certificate } from 'node:crypto'
+import { MeshError } from '@clawmesh/proto'
+
+const BEGIN = /^-----BEGIN ([A-Z0-9 ]+)-----$/
+const BASE64_LINE = /^[A-Za-z0-9+/]+={0,2}$/
+
+/**
+ * The certificates of a PEM text, at least one and at most `max`. Text between blocks is a comment.
+ * @param file the name for the error
+ * @throws MeshError MESH_IDENTITY_INVALID
+ */
+export function parseCertificates(text: string, file: string, max: number): X509Certificate[] {
+  const certificates: X509Certificate[] = []
+  const bad = (what: string, cause?: unknown) =>
+    new MeshError('MESH_IDENTITY_INVALID', `${file}: ${what}`, { cause })
+  let open: string[] | null = null
+  for (const raw of text.split('\n')) {
+    const line = raw.trim()
+    if (open === null) {
+      if (!line.includes('-----BEGIN') && !line.includes('-----END')) continue
+      const label = BEGIN.exec(line)?.[1]
+      if (label !== 'CERTIFICATE') throw bad('holds a PEM block that is not a certificate')
+      open = []
+    } else if (line === '-----END CERTIFICATE-----') {
+      if (certificates.length >= max) throw bad(`holds more than ${max} certificates`)
+      certificates.push(parseBlock(open, bad))
+      open = null
+    } else if (line !== '') {
+      if (!BASE64_LINE.test(line)) throw bad('holds a damaged PEM block')
+      open.push(line)
+    }
+  }
+  if (open !== null) throw bad('ends within a PEM block, as if half written')
+  if (certificates.length === 0) throw bad('holds no certificate')
+  return certificates
+}
+
+function parseBlock(
+  lines: readonly string[],
+  bad: (what: string, cause?: unknown) => MeshError,
+): X509Certificate {
+  const der = Buffer.from(lines.join(''), 'base64')
+  let certificate: X509Certificate
+  try {
+    certificate = new X509Certificate(der)
+  } catch (cause) {
+    throw bad('holds a PEM block that is not a certificate', cause)
+  }
+  if (!certificate.raw.equals(der)) throw bad('holds a certificate with bytes after it')
+  return certificate
+}

@@ -1,0 +1,26 @@
+/** Keeps a TLS server on the current identity: new connections use the new certificate, those open go on. */
+import type { IdentityStore } from '../identity/snapshot.ts'
+import { type ServerTlsChoices, type ServerTlsOptions, serverTlsOptions } from './tls-options.ts'
+
+/** `tls.Server`, `https.Server` or `http2.Http2SecureServer`. */
+export interface FollowingServer {
+  setSecureContext(options: ServerTlsOptions): void
+  once(event: 'close', listener: () => void): unknown
+}
+
+/**
+ * Sets the context of a server now and at each change of the store, always with the full options.
+ * Returns a function that ends it; closing the server ends it as well.
+ */
+export function followIdentity(
+  server: FollowingServer,
+  store: IdentityStore,
+  choices: ServerTlsChoices = {},
+): () => void {
+  const apply = () => server.setSecureContext(serverTlsOptions(store.current(), choices))
+  // the store may have moved on since the server was made
+  apply()
+  const end = store.onChange(apply)
+  server.once('close', end)
+  return end
+}

@@ -1,0 +1,143 @@
+/**
+ * Credentials for grpc-js that follow an identity store: each new connection uses the identity of that moment.
+ * They are objects of our own on the base classes of grpc-js, since its certificate providers take neither
+ * `minVersion` nor `secureOptions`, and so let TLS 1.2 and resumption in (docs/discoveries/grpc-js-and-tls.md).
+ */
+
+import type { Socket } from 'node:net'
+import { connect, createSecureContext, type SecureContext } from 'node:tls'
+import type { MeshError, SpiffeTemplate } from '@clawmesh/proto'
+import {
+  CallCredentials,
+  ChannelCredentials,
+  type experimental,
+  ServerCredentials,
+} from '@grpc/grpc-js'
+import type { IdentitySnapshot, IdentityStore } from '../identity/snapshot.ts'
+import type { PeerCertificate } from './peer-certificate.ts'
+import type { PeerCheck } from './peer-checks.ts'
+import { clientTlsOptions, serverTlsOptions } from './tls-options.ts'
+import { handshakeFailure } from './verify-errors.ts'
+
+export interface ChannelCredentialsOptions {
+  readonly spiffe: SpiffeTemplate
+  /** Who the server has to be, e.g. `checkIsGateway`. */
+  readonly expect: PeerCheck
+  /** The server name sent (SNI). Default: none. */
+  readonly servername?: string
+  /** Called with the certificate of the server at each new connection. */
+  readonly onPeer?: (peer: PeerCertificate) => void
+  /**
+   * Called when a connection is refused by either side for its certificate. grpc-js passes on words only:
+   * a call that fails with UNAVAILABLE has its reason here.
+   */
+  readonly onRefused?: (error: MeshError) => void
+}
+
+/** For a grpc-js client. New connections use the current identity; those open go on with theirs. */
+export function channelCredentials(
+  store: IdentityStore,
+  options: ChannelCredentialsOptions,
+): ChannelCredentials {
+  return new FollowingChannelCredentials(store, options)
+}
+
+/**
+ * For a grpc-js server. Everybody gets through the handshake; who is there, each call says by
+ * `getAuthContext().sslPeerCertificate`, which is missing when the certificate is not good.
+ */
+export function serverCredentials(store: IdentityStore): ServerCredentials {
+  return new FollowingServerCredentials(store)
+}
+
+class FollowingChannelCredentials extends ChannelCredentials {
+  readonly #store: IdentityStore
+  readonly #options: ChannelCredentialsOptions
+  #made: { readonly snapshot: IdentitySnapshot; readonly context: SecureContext } | null = null
+
+  constructor(store: IdentityStore, options: ChannelCredentialsOptions) {
+    super()
+    this.#store = store
+    this.#options = options
+  }
+
+  override _isSecure(): boolean {
+    return true
+  }
+
+  override _equals(other: ChannelCredentials): boolean {
+    return this === other
+  }
+
+  override _createSecureConnector(
+    _target: unknown,
+    _options: unknown,
+    callCredentials: CallCredentials = CallCredentials.createEmpty(),
+  ): experimental.SecureConnector {
+    return {
+      connect: (socket) => this.#connect(socket),
+      waitForReady: () => Promise.resolve(),
+      getCallCredentials: () => callCredentials,
+      destroy: () => {},
+    }
+  }
+
+  async #connect(socket: Socket): Promise<experimental.SecureConnectResult> {
+    const snapshot = this.#store.current()
+    const { spiffe, expect, servername, onPeer, onRefused } = this.#options
+    const options = clientTlsOptions(snapshot, spiffe, expect, {
+      ...(servername === undefined ? {} : { servername }),
+      ...(onPeer === undefined ? {} : { onPeer }),
+    })
+    if (this.#made?.snapshot !== snapshot)
+      this.#made = { snapshot, context: createSecureContext(options) }
+    const tls = connect({ ...options, secureContext: this.#made.context, socket })
+    return new Promise((resolve, reject) => {
+      const fail = (cause: unknown) => {
+        const failure = handshakeFailure(cause)
+        if (failure !== null) onRefused?.(failure)
+        reject(failure ?? cause)
+      }
+      // with TLS 1.3 the server refuses our certificate after our side is done: the listener stays
+      tls.on('error', fail)
+      tls.once('close', () => fail(new Error('the connection was closed')))
+      tls.once('secureConnect', () => {
+        if (tls.authorized) resolve({ socket: tls, secure: true })
+        else fail(tls.authorizationError)
+      })
+    })
+  }
+}
+
+class FollowingServerCredentials extends ServerCredentials {
+  readonly #store: IdentityStore
+  #end: (() => void) | null = null
+
+  constructor(store: IdentityStore) {
+    const { cert, key, ca, ...constructorOptions } = serverTlsOptions(store.current())
+    super(constructorOptions, serverTlsOptions(store.current()))
+    this.#store = store
+  }
+
+  override _equals(other: ServerCredentials): boolean {
+    return this === other
+  }
+
+  override _getSecureContextOptions() {
+    return serverTlsOptions(this.#store.current())
+  }
+
+  override _addWatcher(watcher: Parameters<ServerCredentials['_addWatcher']>[0]): void {
+    super._addWatcher(watcher)
+    this.#end ??= this.#store.onChange((snapshot) =>
+      this.updateSecureContextOptions(serverTlsOptions(snapshot)),
+    )
+  }
+
+  override _removeWatcher(watcher: Parameters<ServerCredentials['_removeWatcher']>[0]): void {
+    super._removeWatcher(watcher)
+    if (this.getWatcherCount() > 0) return
+    this.#end?.()
+    this.#end = null
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * The one place that builds TLS options. A second one would forget `minVersion` after a reload, and TLS 1.2 would be back.
+ * TLS 1.3 only; client certificates always; no tickets, since a resumed session skips the validation of the certificate.
+ */
+import { constants, X509Certificate } from 'node:crypto'
+import type {
+  ConnectionOptions,
+  PeerCertificate as NodePeerCertificate,
+  SecureContextOptions,
+} from 'node:tls'
+import { MeshError, type SpiffeTemplate } from '@clawmesh/proto'
+import type { IdentitySnapshot } from '../identity/snapshot.ts'
+import { type PeerCertificate, readCertificate } from './peer-certificate.ts'
+import type { PeerCheck } from './peer-checks.ts'
+
+export interface ContextOptions extends SecureContextOptions {
+  readonly minVersion: 'TLSv1.3'
+  readonly maxVersion: 'TLSv1.3'
+  readonly secureOptions: number
+  readonly cert: string
+  readonly key: string
+  readonly ca: string[]
+}
+
+export interface ServerTlsOptions extends ContextOptions {
+  readonly requestCert: true
+  /** The handshake lets everybody in, so that our own gate (`readPeer`) can say why somebody is refused. */
+  readonly rejectUnauthorized: false
+  readonly ALPNProtocols: string[]
+  readonly handshakeTimeout: number
+}
+
+export interface ClientTlsOptions extends ContextOptions, ConnectionOptions {
+  readonly minVersion: 'TLSv1.3'
+  readonly maxVersion: 'TLSv1.3'
+  readonly secureOptions: number
+  readonly cert: string
+  readonly key: string
+  readonly ca: string[]
+  readonly rejectUnauthorized: true
+}
+
+export interface ServerTlsChoices {
+  /** Default `['h2']`. */
+  readonly alpn?: readonly string[]
+  /** How long a handshake may take, in milliseconds. Default 10 000. */
+  readonly handshakeTimeoutMs?: number
+}
+
+export interface ClientTlsChoices {
+  /** The server name sent (SNI). Default: none. It takes no part in deciding who the server is. */
+  readonly servername?: string
+  /** Default `['h2']`. */
+  readonly alpn?: readonly string[]
+  /** Called with the certificate of the server once it is accepted, before any byte is sent. */
+  readonly onPeer?: (peer: PeerCertificate) => void
+  /** Milliseconds since the epoch. Default: now. */
+  readonly now?: () => number
+}
+
+/** Longer chains are cut off, and then lead to no root. */
+const MAX_WALK = 12
+
+/** Options for `tls.createServer`, `http2.createSecureServer` and, at each change, `setSecureContext`. */
+export function serverTlsOptions(
+  snapshot: IdentitySnapshot,
+  { alpn = ['h2'], handshakeTimeoutMs = 10_000 }: ServerTlsChoices = {},
+): ServerTlsOptions {
+  return {
+    ...contextOptions(snapshot),
+    requestCert: true,
+    rejectUnauthorized: false,
+    ALPNProtocols: [...alpn],
+    handshakeTimeout: handshakeTimeoutMs,
+  }
+}
+
+/**
+ * Options for `tls.connect`. The server is verified by chain to the trust bundle and by `check`, never by address:
+ * a refusal arrives as the `error` event, with the MeshError of the check or OpenSSL's verdict (see `handshakeFailure`).
+ * @param check who the server has to be: `checkIsGateway`, `checkAgent(…)`. It has no default: a server that may be anybody is nobody.
+ */
+export function clientTlsOptions(
+  snapshot: IdentitySnapshot,
+  spiffe: SpiffeTemplate,
+  check: PeerCheck,
+  choices: ClientTlsChoices = {},
+): ClientTlsOptions {
+  const { servername, alpn = ['h2'], onPeer, now = Date.now } = choices
+  return {
+    ...contextOptions(snapshot),
+    rejectUnauthorized: true,
+    ALPNProtocols: [...alpn],
+    // an empty name sends no SNI; without it Node would send the address
+    servername: servername ?? '',
+    checkServerIdentity: (_host, certificate) => {
+      try {
+        const options = { spiffe, roots: snapshot.roots, nowMs: now() }
+        const peer = readCertificate(chainOfNode(certificate), options)
+        check(peer)
+        onPeer?.(peer)
+        return undefined
+      } catch (error) {
+        // thrown from here it would end the process; returned, it ends the connection
+        return error instanceof Error ? error : new MeshError('MESH_IDENTITY_UNTRUSTED')
+      }
+    },
+  }
+}
+
+/** What both sides share: versions, own certificate, trust bundle. */
+export function contextOptions(
+  snapshot: Pick<IdentitySnapshot, 'certificateChain' | 'privateKey' | 'roots'>,
+): ContextOptions {
+  // an empty `ca` would make Node trust every public CA
+  if (snapshot.roots.length === 0) throw new TypeError('snapshot: has no roots')
+  return {
+    minVersion: 'TLSv1.3',
+    maxVersion: 'TLSv1.3',
+    secureOptions: constants.SSL_OP_NO_TICKET,
+    cert: snapshot.certificateChain,
+    key: snapshot.privateKey.reveal(),
+    ca: snapshot.roots.map((root) => root.pem),
+  }
+}
+
+/** The chain in the form that `checkServerIdentity` is handed; a root is its own issuer there. */
+function chainOfNode(certificate: NodePeerCertificate): X509Certificate[] {
+  const chain: X509Certificate[] = []
+  let node: unknown = certificate
+  while (chain.length < MAX_WALK) {
+    const raw = property(node, 'raw')
+    if (!(raw instanceof Uint8Array)) break
+    chain.push(new X509Certificate(raw))
+    const issuer = property(node, 'issuerCertificate')
+    if (issuer === node) break
+    node = issuer
+  }
+  return chain
+}
+
+function property(of: unknown, name: string): unknown {
+  return typeof of === 'object' && of !== null ? Reflect.get(of, name) : undefined
+}
