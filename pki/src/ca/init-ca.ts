@@ -1,0 +1,147 @@
+/**
+ * Makes a CA: an encrypted root of 10 years, and an encrypted intermediate of 1 year that may issue leaves only
+ * (pathLen 0) and only for names of the mesh (critical name constraints).
+ */
+import { generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { resolve } from 'node:path'
+import { isDnsName, MeshError, type Secret } from '@clawmesh/proto'
+import { toPem } from '../der/pem.ts'
+import { distinguishedName, type Issuer, keyIdOf, signCertificate } from '../x509/certificate.ts'
+import {
+  caConstraints,
+  caKeyUsage,
+  nameConstraints,
+  tlsExtendedKeyUsage,
+} from '../x509/extensions.ts'
+import { type IpRange, parseIpRange } from '../x509/ip-range.ts'
+import { parseCertificate } from '../x509/parse-certificate.ts'
+import { writeCaFiles } from './ca-files.ts'
+import { type CaInfo, caInfo } from './ca-info.ts'
+import { encryptPrivateKey, MIN_PASSPHRASE_LENGTH } from './encrypted-key.ts'
+
+export interface InitCaOptions {
+  /** Made with mode 0700; must not exist, or be empty. */
+  readonly dir: string
+  /** E.g. `mesh.internal`. */
+  readonly trustDomain: string
+  /** Peer names end in it. Default: the trust domain. */
+  readonly meshDomain?: string
+  /** Encrypts both keys. At least 12 characters. */
+  readonly passphrase: Secret
+  /** Further DNS domains that certificates may name, e.g. of a load balancer. Default: none. */
+  readonly permitDnsDomains?: readonly string[]
+  /** IP ranges that certificates may name, in CIDR notation. Default: none; every IP address is refused. */
+  readonly permitIpRanges?: readonly string[]
+  /** Life of the root, in days. Default 3650. */
+  readonly rootDays?: number
+  /** Life of the intermediate, in days; never longer than the root. Default 365. */
+  readonly intermediateDays?: number
+  /** The clock, in milliseconds since the epoch. Default Date.now. */
+  readonly now?: () => number
+}
+
+const DAY_MS = 86_400_000
+/** So that a machine whose clock is a little behind accepts what was just made. */
+const BACKDATE_MS = 60_000
+
+/** @throws MeshError MESH_PKI_EXISTS, MESH_PKI_PASSPHRASE, MESH_DISK_WRITE; TypeError for unusable options. */
+export async function initCa(options: InitCaOptions): Promise<CaInfo> {
+  const { trustDomain, meshDomain = trustDomain, permitDnsDomains = [] } = options
+  if (typeof options.dir !== 'string' || options.dir === '')
+    throw new TypeError('dir: must be a path')
+  const dir = resolve(options.dir)
+  checkDomain('trustDomain', trustDomain)
+  checkDomain('meshDomain', meshDomain)
+  for (const domain of permitDnsDomains) checkDomain('permitDnsDomains', domain)
+  const ipRanges = (options.permitIpRanges ?? []).map(toRange)
+  if (options.passphrase.reveal().length < MIN_PASSPHRASE_LENGTH)
+    throw new MeshError(
+      'MESH_PKI_PASSPHRASE',
+      `the passphrase is shorter than ${MIN_PASSPHRASE_LENGTH} characters`,
+    )
+  const nowMs = (options.now ?? Date.now)()
+  const notBefore = new Date(nowMs - BACKDATE_MS)
+  const rootEnds = nowMs + checkDays('rootDays', options.rootDays ?? 3650) * DAY_MS
+  const wanted = checkDays('intermediateDays', options.intermediateDays ?? 365) * DAY_MS
+  const intermediateEnds = Math.min(nowMs + wanted, rootEnds)
+
+  const rootKeys = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const rootIssuer = issuerOf('root', trustDomain, rootKeys)
+  const rootDer = signCertificate(
+    {
+      subject: rootIssuer.name,
+      publicKey: rootKeys.publicKey,
+      notBefore,
+      notAfter: new Date(rootEnds),
+      extensions: [caConstraints(1), caKeyUsage()],
+    },
+    rootIssuer,
+  )
+  const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const dnsDomains = [...new Set([meshDomain, ...permitDnsDomains])]
+  const intermediateDer = signCertificate(
+    {
+      subject: issuerOf('intermediate', trustDomain, keys).name,
+      publicKey: keys.publicKey,
+      notBefore,
+      notAfter: new Date(intermediateEnds),
+      extensions: [
+        caConstraints(0),
+        caKeyUsage(),
+        tlsExtendedKeyUsage(),
+        nameConstraints({ dnsDomains, uriHost: trustDomain, ipRanges }),
+      ],
+    },
+    rootIssuer,
+  )
+
+  const root = parseCertificate(rootDer)
+  const intermediate = parseCertificate(intermediateDer)
+  const files = {
+    'root.crt': toPem('CERTIFICATE', rootDer),
+    'root.key': await encryptPrivateKey(rootKeys.privateKey, options.passphrase),
+    'intermediate.crt': toPem('CERTIFICATE', intermediateDer),
+    'intermediate.key': await encryptPrivateKey(keys.privateKey, options.passphrase),
+  }
+  await writeCaFiles(dir, files, {
+    version: 1,
+    trustDomain,
+    meshDomain,
+    root: root.fingerprint,
+    intermediate: intermediate.fingerprint,
+  })
+  return caInfo({ dir, trustDomain, meshDomain, root, intermediate })
+}
+
+function issuerOf(
+  kind: 'root' | 'intermediate',
+  trustDomain: string,
+  keys: { readonly publicKey: KeyObject; readonly privateKey: KeyObject },
+): Issuer {
+  const keyId = keyIdOf(keys.publicKey)
+  // two CAs never share a name, so verifiers that find issuers by name alone find the right one
+  const commonName = `Clawmesh ${kind} CA ${keyId.toString('hex').slice(0, 8)}`
+  const name = distinguishedName([
+    { type: 'organization', value: trustDomain },
+    { type: 'commonName', value: commonName },
+  ])
+  return { name, keyId, privateKey: keys.privateKey }
+}
+
+function checkDomain(option: string, value: string): void {
+  if (typeof value !== 'string' || !isDnsName(value))
+    throw new TypeError(`${option}: not a lower-case DNS name: ${JSON.stringify(value)}`)
+}
+
+function checkDays(option: string, days: number): number {
+  if (!Number.isFinite(days) || days <= 0 || days > 36_500)
+    throw new TypeError(`${option}: must be a number of days above 0 and at most 36500`)
+  return days
+}
+
+function toRange(cidr: string): IpRange {
+  const range = parseIpRange(cidr)
+  if (range === null)
+    throw new TypeError(`permitIpRanges: not an IP range: ${JSON.stringify(cidr)}`)
+  return range
+}

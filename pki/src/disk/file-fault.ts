@@ -1,0 +1,30 @@
+/** Faults of the file system in words: which path, what is wrong with it. */
+import { type ErrorCode, MeshError } from '@clawmesh/proto'
+
+const WORDS: Readonly<Record<string, string>> = Object.freeze({
+  ENOENT: 'it does not exist',
+  EACCES: 'permission denied',
+  EPERM: 'operation not permitted',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
+  EISDIR: 'it is a directory',
+  ENOTDIR: 'part of the path is not a directory',
+  ELOOP: 'too many symbolic links',
+  EMFILE: 'too many open files',
+})
+
+export function fileFault(code: ErrorCode, path: string, cause: unknown): MeshError {
+  const name = errorCodeOf(cause)
+  return new MeshError(code, `${path}: ${WORDS[name] ?? (name || 'it cannot be used')}`, { cause })
+}
+
+export function hasErrorCode(error: unknown, code: string): boolean {
+  return errorCodeOf(error) === code
+}
+
+function errorCodeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : ''
+}

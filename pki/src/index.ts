@@ -1,0 +1,12 @@
+/** A private certificate authority for a mesh. Nothing that serves imports this: it meets the others on disk. */
+
+export type { CaCertificate, CaInfo } from './ca/ca-info.ts'
+export { MIN_PASSPHRASE_LENGTH } from './ca/encrypted-key.ts'
+export type { InitCaOptions } from './ca/init-ca.ts'
+export { initCa } from './ca/init-ca.ts'
+export type { AgentRequest, GatewayRequest, Issued, IssuedCertificate } from './ca/issue.ts'
+export type { Ca, OpenCaOptions } from './ca/open-ca.ts'
+export { openCa, readCaInfo } from './ca/open-ca.ts'
+export type { SignOptions } from './csr/sign-csr.ts'
+export type { WritableIdentity } from './identity/write-identity.ts'
+export { writeIdentity } from './identity/write-identity.ts'
