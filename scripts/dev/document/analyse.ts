@@ -2,6 +2,7 @@
  * What the researcher finds out about a document: title, headings, word count, most used terms, links.
  * The document comes from a stranger: nothing in it is trusted, everything is bounded.
  */
+import { TextDecoder } from 'node:util'
 import { readHtml } from './html.ts'
 import { readMarkdown } from './markdown.ts'
 import type { Heading, Link, Outline } from './outline.ts'

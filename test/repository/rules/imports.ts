@@ -1,0 +1,57 @@
+/** proto ← agent-sdk ← mesh-gateway; proto ← pki. Packages are entered by their exports, and pki by nobody at run time. */
+import { dirname, join } from 'node:path/posix'
+import { isTypeScript, packageOf, type SourceFile } from '../repository-files.ts'
+import { stripComments } from '../strip-source.ts'
+
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  proto: [],
+  'agent-sdk': ['@clawmesh/proto'],
+  pki: ['@clawmesh/proto'],
+  'mesh-gateway': ['@clawmesh/proto', '@clawmesh/agent-sdk'],
+}
+
+const SPECIFIER =
+  /(?:^|[\s;}])(?:import|export)\b[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]|\bimport\s*\(?\s*['"]([^'"]+)['"]/g
+
+/** Where each import of a file leads. */
+export function importsOf(text: string): string[] {
+  return [...stripComments(text).matchAll(SPECIFIER)].map(([, from, bare]) => from ?? bare ?? '')
+}
+
+export function importFaults(file: SourceFile): string[] {
+  if (!isTypeScript(file.path)) return []
+  return importsOf(file.text).flatMap((specifier) => {
+    const fault = specifier.startsWith('.')
+      ? relativeFault(file.path, specifier)
+      : namedFault(file.path, specifier)
+    return fault === null ? [] : [`${file.path}: imports ${specifier}: ${fault}`]
+  })
+}
+
+/** The same direction, as package.json says it. */
+export function dependencyFaults(file: SourceFile): string[] {
+  const [, name = ''] = /^([^/]+)\/package\.json$/.exec(file.path) ?? []
+  const allowed = MAY_IMPORT[name]
+  if (allowed === undefined) return []
+  return [...file.text.matchAll(/"(@clawmesh\/[a-z-]+)"\s*:/g)].flatMap(([, dependency = '']) =>
+    allowed.includes(dependency) ? [] : [`${file.path}: depends on ${dependency}`],
+  )
+}
+
+function namedFault(path: string, specifier: string): string | null {
+  if (!specifier.startsWith('@clawmesh/')) return null
+  if (specifier.split('/').length > 2) return 'a package is entered by its exports only'
+  const home = packageOf(path)
+  if (home === null || MAY_IMPORT[home]?.includes(specifier)) return null
+  return `${home} may not import it`
+}
+
+function relativeFault(path: string, specifier: string): string | null {
+  const target = join(dirname(path), specifier)
+  const to = packageOf(target)
+  const home = packageOf(path)
+  if (home !== null) return to === home ? null : 'leaves its package'
+  if (to === null) return null
+  // a unit test mirrors the sources of one package; everybody else takes the public door
+  return path.startsWith(`test/${to}/`) ? null : 'a package is entered by its exports only'
+}

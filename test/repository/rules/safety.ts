@@ -1,0 +1,75 @@
+/** What must never be committed, because one careless copy of it ends the safety of everything else. */
+import { faultyLines, isTypeScript, packageOf, type SourceFile } from '../repository-files.ts'
+import { stripComments } from '../strip-source.ts'
+
+/** Private keys in PEM with their body, and private JWKs. */
+export function privateKeyFaults(file: SourceFile): string[] {
+  const pem = /-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----(?:\\n|\s)+[A-Za-z0-9+/=\s\\]{60}/
+  const jwk =
+    /"kty"\s*:\s*"(?:EC|RSA|OKP)"[^{}]*"d"\s*:\s*"[\w-]{20,}"|"d"\s*:\s*"[\w-]{20,}"[^{}]*"kty"/
+  return pem.test(file.text) || jwk.test(file.text) ? [`${file.path}: holds a private key`] : []
+}
+
+/** mocha --exit hides what a test leaves open; process.exit cuts short what others have begun. */
+export function exitFaults(file: SourceFile): string[] {
+  const { path } = file
+  const runsMocha = /(?:^|\/)(?:package\.json|\.mocharc\.\w+)$|^\.ci\/|\.(?:sh|ya?ml)$/.test(path)
+  if (runsMocha)
+    return faultyLines(file, file.text, /--exit\b|"exit"\s*:\s*true/, 'runs mocha with --exit')
+  const ours = packageOf(path) !== null || /^test\/(?!repository\/)/.test(path)
+  const exits = isTypeScript(path) && ours
+  if (!exits || /\/cli\/main\.ts$/.test(path)) return []
+  return faultyLines(file, stripComments(file.text), /\bprocess\.exit\(/, 'calls process.exit')
+}
+
+/**
+ * Where the handshake is let through to be judged by our own gate before a byte is served or used, so that the reason
+ * can be told: the one place that builds TLS options, and the one that proves a chain in memory.
+ */
+const OWN_GATE: readonly string[] = [
+  'agent-sdk/src/tls/tls-options.ts',
+  'agent-sdk/src/identity/prove-chain.ts',
+]
+
+export function tlsFaults(file: SourceFile): string[] {
+  if (file.path.startsWith('test/repository/')) return []
+  const text = isTypeScript(file.path) ? stripComments(file.text) : file.text
+  const faults = faultyLines(
+    file,
+    // a test may say that the variable is refused; nobody may set it
+    text,
+    /NODE_TLS_REJECT_UNAUTHORIZED\b\s*['"]?\]?\s*[=:]|strictSSL['"]?\s*:\s*false/,
+    'turns TLS verification off',
+  )
+  const inShell =
+    /(?:^|[\s`])(?:curl\b[^\n]*\s(?:-k|--insecure|--proxy-insecure)\b|grpcurl\b[^\n]*\s-(?:insecure|plaintext)\b)/
+  faults.push(...faultyLines(file, text, inShell, 'turns TLS verification off'))
+  if (!isTypeScript(file.path) || OWN_GATE.includes(file.path)) return faults
+  return [
+    ...faults,
+    ...faultyLines(file, text, /rejectUnauthorized['"]?\s*:\s*false/, 'turns TLS verification off'),
+    ...faultyLines(
+      file,
+      text,
+      /checkServerIdentity['"]?\s*:\s*(?:async\s*)?\([^)]*\)\s*=>\s*(?:undefined|null|\{\s*\})/,
+      'accepts any server name',
+    ),
+  ]
+}
+
+/** A secret on a command line is in everybody's process list. */
+export function shellFaults(file: SourceFile): string[] {
+  if (!isTypeScript(file.path) || file.path.startsWith('test/repository/')) return []
+  const code = stripComments(file.text)
+  const faults = faultyLines(
+    file,
+    code,
+    /-pass(?:in|out)?['"\s,]+pass:/,
+    'puts a passphrase on a command line',
+  )
+  if (packageOf(file.path) === null) return faults
+  return [
+    ...faults,
+    ...faultyLines(file, code, /from ['"](?:node:)?child_process['"]/, 'runs other programs'),
+  ]
+}

@@ -1,0 +1,204 @@
+import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
+import { type Rule, repositoryFiles, type SourceFile } from './repository-files.ts'
+import { dependencyFaults, importFaults } from './rules/imports.ts'
+import { exitFaults, privateKeyFaults, shellFaults, tlsFaults } from './rules/safety.ts'
+import {
+  anyFaults,
+  lengthFaults,
+  machineFaults,
+  purposeFaults,
+  roomFaults,
+  stateFaults,
+} from './rules/shape.ts'
+
+interface RepositoryPromise {
+  readonly says: string
+  readonly rule: Rule
+  /** Path and text, each of which must be found. */
+  readonly bad: readonly (readonly [string, string])[]
+  /** Path and text, none of which may be. */
+  readonly good: readonly (readonly [string, string])[]
+}
+
+const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+const jwk = JSON.stringify(privateKey.export({ format: 'jwk' }))
+const gateway = 'mesh-gateway/src/a.ts'
+
+const promises: readonly RepositoryPromise[] = [
+  {
+    says: 'imports go one way: proto, agent-sdk, mesh-gateway; proto, pki',
+    rule: importFaults,
+    bad: [
+      ['proto/src/a.ts', "import { x } from '@clawmesh/agent-sdk'"],
+      ['agent-sdk/src/a.ts', "import type { x } from '@clawmesh/gateway'"],
+      ['pki/src/a.ts', "import {\n  x,\n} from '@clawmesh/agent-sdk'"],
+      [gateway, "import { initCa } from '@clawmesh/pki'"],
+      [gateway, "const pki = await import('@clawmesh/pki')"],
+      [gateway, "export * from '@clawmesh/pki'"],
+      [gateway, "import '@clawmesh/pki'"],
+    ],
+    good: [
+      [gateway, "import { x } from '@clawmesh/agent-sdk'\nimport y from '../src/y.ts'"],
+      [gateway, "// import { initCa } from '@clawmesh/pki'"],
+      ['scripts/a.ts', "import { initCa } from '@clawmesh/pki'"],
+      ['test/pki/a.test.ts', "import { x } from '../../pki/src/x.ts'"],
+    ],
+  },
+  {
+    says: 'packages are entered by their exports',
+    rule: importFaults,
+    bad: [
+      [gateway, "import { x } from '@clawmesh/proto/src/codes.ts'"],
+      [gateway, "import { x } from '../../proto/src/codes.ts'"],
+      ['scripts/a.ts', "import { x } from '../pki/src/index.ts'"],
+      ['test/e2e/a.test.ts', "import { x } from '../../mesh-gateway/src/index.ts'"],
+      ['test/pki/a.test.ts', "import { x } from '../../proto/src/codes.ts'"],
+    ],
+    good: [['test/support/a.ts', "import { x } from '@clawmesh/gateway'"]],
+  },
+  {
+    says: 'package.json files depend the same way',
+    rule: dependencyFaults,
+    bad: [['mesh-gateway/package.json', '{"devDependencies":{"@clawmesh/pki":"0.1.0"}}']],
+    good: [['mesh-gateway/package.json', '{"dependencies":{"@clawmesh/agent-sdk":"0.1.0"}}']],
+  },
+  {
+    says: 'no private key is committed',
+    rule: privateKeyFaults,
+    bad: [
+      ['test/fixtures/tls.key', pem],
+      ['test/a.test.ts', `const key = ${JSON.stringify(pem)}`],
+      ['keys/a.json', jwk],
+    ],
+    good: [['test/a.test.ts', 'assert.match(key, /-----BEGIN PRIVATE KEY-----/)\nassert.ok(true)']],
+  },
+  {
+    says: 'nothing is made to exit that should end by itself',
+    rule: exitFaults,
+    bad: [
+      ['package.json', '{"scripts":{"test":"mocha --exit"}}'],
+      ['.mocharc.json', '{ "exit": true }'],
+      ['.ci/run', 'npx mocha --exit'],
+      [gateway, 'process.exit(1)'],
+    ],
+    good: [
+      ['mesh-gateway/src/cli/main.ts', 'process.exit(1)'],
+      [gateway, 'process.exitCode = 1 // not process.exit(1)'],
+    ],
+  },
+  {
+    says: 'TLS verification is never turned off',
+    rule: tlsFaults,
+    bad: [
+      ['test/a.test.ts', 'connect({ rejectUnauthorized: false })'],
+      ['bench/a.ts', "process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'"],
+      ['scripts/a.ts', "spawn('x', { env: { NODE_TLS_REJECT_UNAUTHORIZED: '0' } })"],
+      [gateway, 'connect({ checkServerIdentity: () => undefined })'],
+      ['README.md', '    curl -k https://127.0.0.1'],
+      ['docs/a.md', '`grpcurl -d x -insecure 127.0.0.1:8443 list`'],
+    ],
+    good: [['README.md', 'curl -x http://127.0.0.1:8080 http://h/\nOn-kind things']],
+  },
+  {
+    says: 'no secret is put on a command line, and packages run no programs',
+    rule: shellFaults,
+    bad: [
+      ['test/a.test.ts', "run('openssl', ['x', '-passin', 'pass:hunter2'])"],
+      [gateway, "import { exec } from 'node:child_process'"],
+    ],
+    good: [['test/a.test.ts', "run('openssl', ['x', '-passin', 'file:secret'])"]],
+  },
+  {
+    says: 'modules hold no mutable state',
+    rule: stateFaults,
+    bad: [
+      [gateway, 'let count = 0'],
+      [gateway, 'export var count = 0'],
+      [gateway, 'const cache = new Map<string, number>()'],
+      [gateway, 'export const seen: Set<string> = new Set()'],
+      [gateway, 'const list: string[] = []'],
+      [gateway, 'const table = {}'],
+    ],
+    good: [
+      [gateway, "const NAMES: ReadonlySet<string> = new Set(['a'])"],
+      [gateway, 'const LIST: readonly string[] = []'],
+      [gateway, 'function f() {\n  let count = 0\n  return count\n}'],
+      ['test/a.test.ts', 'let count = 0'],
+    ],
+  },
+  {
+    says: 'nothing is any',
+    rule: anyFaults,
+    bad: [
+      [gateway, 'function f(x: any) {}'],
+      [gateway, 'const x = y as any'],
+      [gateway, 'const x: Map<string, any> = z'],
+      [gateway, 'type X = any'],
+    ],
+    good: [
+      [gateway, "const x = 'as any' // as any"],
+      [
+        gateway,
+        'const any = 1\nPromise.any([p])\nAbortSignal.any(all)\nf(any)'.replace('f(any)', ''),
+      ],
+    ],
+  },
+  {
+    says: 'source files are short',
+    rule: lengthFaults,
+    bad: [[gateway, 'x\n'.repeat(301)]],
+    good: [[gateway, 'x\n'.repeat(300)]],
+  },
+  {
+    says: 'no room is named for nothing',
+    rule: roomFaults,
+    bad: [
+      ['mesh-gateway/src/utils/a.ts', ''],
+      ['agent-sdk/src/helpers.ts', ''],
+      ['common/a.ts', ''],
+    ],
+    good: [['mesh-gateway/src/policy/a.ts', '']],
+  },
+  {
+    says: 'the top of each source file says what it is for',
+    rule: purposeFaults,
+    bad: [[gateway, "import x from 'y'"]],
+    good: [
+      [gateway, '/** Does x. */'],
+      [gateway, '#!/usr/bin/env node\n/** Does x. */'],
+    ],
+  },
+  {
+    says: 'nothing names the machine or the registry it was made on',
+    rule: machineFaults,
+    bad: [
+      ['docs/a.md', 'cd /home/sam/clawmesh'],
+      ['scripts/a.ts', "const root = '/work/clawmesh'"],
+      ['.npmrc', 'registry=https://npm.example.com/'],
+      ['docs/a.md', 'https://registry.example.com/x'],
+      ['package-lock.json', '"resolved": "https://npm.example.com/x.tgz"'],
+    ],
+    good: [['docs/a.md', 'https://github.com/home/x and ~/work/x and /var/run/x']],
+  },
+]
+
+describe('the repository keeps its rules', () => {
+  let files: readonly SourceFile[]
+  before(async () => {
+    files = await repositoryFiles()
+    assert.ok(files.some(({ path }) => path === 'package.json'))
+  })
+
+  for (const { says, rule, bad, good } of promises) {
+    it(says, () => assert.deepEqual(files.flatMap(rule), []))
+
+    it(`${says}: and a breach would be seen`, () => {
+      for (const [path, text] of bad)
+        assert.notDeepEqual(rule({ path, text }), [], `not seen in ${path}: ${text.slice(0, 80)}`)
+      for (const [path, text] of good)
+        assert.deepEqual(rule({ path, text }), [], `wrongly seen in ${path}`)
+    })
+  }
+})
