@@ -5,7 +5,7 @@
  */
 
 import { duplexPair } from 'node:stream'
-import { connect, createSecureContext, TLSSocket } from 'node:tls'
+import { connect, createServer, type Server, type TLSSocket } from 'node:tls'
 import { MeshError } from '@clawmesh/proto'
 import type { ContextOptions } from '../tls/tls-options.ts'
 import { verifyFailure } from '../tls/verify-errors.ts'
@@ -15,50 +15,58 @@ const TIMEOUT_MS = 5_000
 /** @throws MeshError MESH_IDENTITY_UNTRUSTED and others of verify-errors.ts; MESH_IDENTITY_INVALID when TLS takes nothing of it */
 export async function proveChain(options: ContextOptions): Promise<void> {
   const [near, far] = duplexPair()
-  const closers: (() => void)[] = [() => near.destroy(), () => far.destroy()]
-  const signal = AbortSignal.timeout(TIMEOUT_MS)
+  const open: { destroy(): unknown }[] = [near, far]
   try {
-    const secureContext = createSecureContext(options)
-    const server = new TLSSocket(far, {
-      isServer: true,
-      secureContext,
-      requestCert: true,
-      rejectUnauthorized: false,
-    })
+    // never listens; only a server's sockets say whether the client's certificate was good
+    const server = createServer({ ...options, requestCert: true, rejectUnauthorized: false })
+    const accepted = acceptOne(server)
     const client = connect({
+      ...options,
       socket: near,
-      secureContext,
       servername: '',
       // looked at below, where there is a place to say why
       rejectUnauthorized: false,
       checkServerIdentity: () => undefined,
     })
-    closers.unshift(
-      () => client.destroy(),
-      () => server.destroy(),
-    )
-    await Promise.all([
-      handshake(server, 'secure', signal),
-      handshake(client, 'secureConnect', signal),
-    ])
-    for (const socket of [client, server])
-      if (!socket.authorized) throw verifyFailure(socket.authorizationError)
+    open.unshift(client)
+    const connected = finish(client)
+    server.emit('connection', far)
+    const sockets = await inTime(Promise.all([accepted, connected]))
+    open.unshift(...sockets)
+    for (const { authorized, authorizationError } of sockets)
+      if (!authorized) throw verifyFailure(authorizationError)
   } catch (cause) {
     if (cause instanceof MeshError) throw cause
     throw new MeshError('MESH_IDENTITY_INVALID', 'TLS does not accept the certificate and key', {
       cause,
     })
   } finally {
-    for (const close of closers) close()
+    for (const socket of open) socket.destroy()
   }
 }
 
-function handshake(socket: TLSSocket, event: string, signal: AbortSignal): Promise<void> {
+function acceptOne(server: Server): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
-    socket.once(event, () => resolve())
-    // stays: an error after the handshake has an owner too
-    socket.on('error', reject)
-    socket.once('close', () => reject(new Error('the handshake ended early')))
-    signal.addEventListener('abort', () => reject(new Error('the handshake took too long')))
+    server.once('secureConnection', resolve)
+    server.once('tlsClientError', reject)
   })
+}
+
+function finish(client: TLSSocket): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    client.once('secureConnect', () => resolve(client))
+    // stays: an error after the handshake has an owner too
+    client.on('error', reject)
+    client.once('close', () => reject(new Error('the handshake ended early')))
+  })
+}
+
+async function inTime<T>(work: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(new Error('the handshake took too long')), TIMEOUT_MS)
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    clearTimeout(timer)
+  }
 }
