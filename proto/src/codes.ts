@@ -151,6 +151,12 @@ export const ERRORS = Object.freeze({
     'this agent may act only within a delegation',
     'it has mayOriginate: false in policy',
   ),
+  MESH_POLICY_HOPS: row(
+    403,
+    'PERMISSION_DENIED',
+    'the chain of delegation is as long as policy allows',
+    'shorten the chain, or raise maxHops in the policy of the tenant where it began',
+  ),
   MESH_POLICY_INVALID: row(
     500,
     'FAILED_PRECONDITION',
@@ -197,7 +203,25 @@ export const ERRORS = Object.freeze({
     403,
     'UNAUTHENTICATED',
     'the signature of the token does not verify',
-    'get a fresh token; its signing key is unknown or has been retired',
+    'get a fresh token; this one was altered or made by somebody else',
+  ),
+  MESH_TOKEN_KEY_UNKNOWN: row(
+    403,
+    'UNAUTHENTICATED',
+    'the key that signed the token is unknown or retired',
+    'get a fresh token from this gateway',
+  ),
+  MESH_TOKEN_ALGORITHM: row(
+    403,
+    'UNAUTHENTICATED',
+    'the token is unsigned or signed in a way that is not accepted',
+    'tokens are signed with ES256; get one with `mesh-gateway issue-token`',
+  ),
+  MESH_TOKEN_ISSUER: row(
+    403,
+    'UNAUTHENTICATED',
+    'the token was issued by somebody else',
+    'get one from this gateway; its iss must be tokens.issuer of the configuration',
   ),
   MESH_TOKEN_AUDIENCE: row(
     403,
@@ -302,6 +326,13 @@ export const ERRORS = Object.freeze({
     'resume with Watch, or call again',
     'retry',
   ),
+  MESH_PEER_DRAINING: row(
+    503,
+    'UNAVAILABLE',
+    'the peer is shutting down and takes no new tasks',
+    'try again when it runs again',
+    'retry',
+  ),
   MESH_PEER_PROTOCOL: row(
     502,
     'INTERNAL',
@@ -393,6 +424,12 @@ export const ERRORS = Object.freeze({
     'the TLS server name is not the CONNECT host',
     'connect to the host that you name in the handshake',
   ),
+  MESH_EGRESS_NOT_TLS: row(
+    403,
+    'PERMISSION_DENIED',
+    'the tunnel does not carry TLS',
+    'what begins like TLS must be TLS, and on port 443 nothing else passes',
+  ),
   MESH_EGRESS_UNRESOLVED: row(
     502,
     'UNAVAILABLE',
@@ -405,6 +442,27 @@ export const ERRORS = Object.freeze({
     'UNAVAILABLE',
     'the destination cannot be reached',
     'it refused or dropped the connection',
+    'retry',
+  ),
+  MESH_EGRESS_LOST: row(
+    502,
+    'UNAVAILABLE',
+    'the connection to the destination was lost',
+    'the destination ended it before all was said',
+    'retry',
+  ),
+  MESH_EGRESS_IDLE: row(
+    504,
+    'DEADLINE_EXCEEDED',
+    'nothing was sent for too long',
+    'connect again; long silences need a keep-alive of the protocol inside',
+    'retry',
+  ),
+  MESH_EGRESS_SLOW: row(
+    408,
+    'DEADLINE_EXCEEDED',
+    'the request did not arrive in time',
+    'send the whole header within ten seconds, and keep the body moving',
     'retry',
   ),
   MESH_EGRESS_UPSTREAM: row(
@@ -495,6 +553,12 @@ export const ERRORS = Object.freeze({
     'FAILED_PRECONDITION',
     'the directory of signing keys is not usable',
     '`mesh-gateway keys list` shows what is there',
+  ),
+  MESH_ACCOUNTS_UNUSABLE: row(
+    500,
+    'FAILED_PRECONDITION',
+    'the file of service accounts is not usable',
+    '`mesh-gateway service-account list` shows what is there',
   ),
   MESH_DISK_WRITE: row(
     500,
