@@ -1,0 +1,140 @@
+/**
+ * Issues egress tokens. Every token names the agent, ends soon, and carries destinations that policy allows that agent
+ * at that moment; one without an end, a signature or a destination cannot be made.
+ */
+import {
+  EGRESS_AUDIENCE,
+  type EgressClaims,
+  isDnsLabel,
+  MeshError,
+  type Peer,
+  Secret,
+  type SpiffeTemplate,
+  uuidV7,
+} from '@clawmesh/proto'
+import { SignJWT } from 'jose'
+import type { KeyRing } from './key-ring.ts'
+import { narrowDestinations } from './narrow-destinations.ts'
+import { MAX_TOKEN_LENGTH } from './verify-token.ts'
+
+export interface TokenIssuerOptions {
+  readonly keyRing: Pick<KeyRing, 'active'>
+  /** `iss` of the tokens. */
+  readonly issuer: string
+  readonly spiffe: SpiffeTemplate
+  /** What policy allows an agent now, as host patterns. */
+  readonly allowedDestinations: (agent: Peer) => readonly string[]
+  /** Life of a token unless asked otherwise, and the longest one; milliseconds. Read for each token. */
+  readonly ttl: () => { readonly ttlMs: number; readonly maxTtlMs: number }
+  /** The clock, milliseconds since the epoch. Default the system's. */
+  readonly now?: () => number
+}
+
+export interface TokenRequest {
+  readonly agent: Peer
+  /** Host patterns; null asks for all that policy allows. */
+  readonly destinations: readonly string[] | null
+  /** What to do about those that policy does not allow. Default `refuse`; `drop` narrows, and refuses when none is left. */
+  readonly outside?: 'refuse' | 'drop'
+  /** Milliseconds. Default as configured. */
+  readonly ttlMs?: number
+}
+
+export interface IssuedToken {
+  readonly token: Secret<string>
+  readonly claims: EgressClaims
+}
+
+export interface TokenIssuer {
+  /** @throws MeshError MESH_TOKEN_REQUEST_INVALID or MESH_POLICY_NOT_ALLOWED */
+  issue(request: TokenRequest): Promise<IssuedToken>
+}
+
+export const MAX_DESTINATIONS = 200
+
+export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
+  const { keyRing, issuer, spiffe, now = Date.now } = options
+  return {
+    async issue(request) {
+      const { agent } = request
+      if (!isDnsLabel(agent.tenant) || !isDnsLabel(agent.agent))
+        throw refuse('tenant and agent must be lower-case DNS labels, e.g. acme and bot-01')
+      const ttlMs = checkTtl(request.ttlMs, options.ttl())
+      const destinations = chooseDestinations(request, options.allowedDestinations(agent))
+      const seconds = Math.floor(now() / 1000)
+      const claims: EgressClaims = Object.freeze({
+        iss: issuer,
+        aud: EGRESS_AUDIENCE,
+        sub: spiffe.agent(agent.tenant, agent.agent).id,
+        agent_id: agent.agent,
+        tenant: agent.tenant,
+        allowed_destinations: Object.freeze(destinations),
+        iat: seconds,
+        nbf: seconds,
+        exp: seconds + Math.floor(ttlMs / 1000),
+        jti: uuidV7(now()),
+      })
+      const { kid, privateKey } = keyRing.active()
+      const token = await new SignJWT({ ...claims, allowed_destinations: destinations })
+        .setProtectedHeader({ alg: 'ES256', kid, typ: 'JWT' })
+        .sign(privateKey)
+      if (token.length > MAX_TOKEN_LENGTH)
+        throw refuse('the token would be too long for a header', 'name fewer destinations')
+      return { token: new Secret(token), claims }
+    },
+  }
+}
+
+function checkTtl(wanted: number | undefined, limits: { ttlMs: number; maxTtlMs: number }): number {
+  const ttlMs = wanted ?? limits.ttlMs
+  if (!Number.isFinite(ttlMs) || ttlMs < 1000)
+    throw refuse('a token must live for one second at least')
+  if (ttlMs > limits.maxTtlMs)
+    throw refuse(
+      `a token may live for ${limits.maxTtlMs / 1000} seconds at most`,
+      'ask for less, or raise tokens.maxTtlMs',
+    )
+  return ttlMs
+}
+
+function chooseDestinations(request: TokenRequest, allowed: readonly string[]): string[] {
+  const { agent, destinations, outside = 'refuse' } = request
+  const name = `${agent.tenant}/${agent.agent}`
+  if (destinations !== null && destinations.length === 0)
+    throw refuse(
+      'an empty list of destinations allows nothing',
+      'name hosts, or leave the list out to get all that policy allows',
+    )
+  if ((destinations?.length ?? allowed.length) > MAX_DESTINATIONS)
+    throw refuse(
+      `a token carries ${MAX_DESTINATIONS} destinations at most`,
+      'name those that are needed',
+    )
+  if (allowed.length === 0)
+    throw new MeshError('MESH_POLICY_NOT_ALLOWED', `policy allows ${name} no destination`, {
+      hint: `add hosts to egress.allow, for all or for agent ${agent.agent}, in the policy of tenant ${agent.tenant}`,
+    })
+  const narrowed = narrowDestinations(destinations ?? allowed, allowed)
+  if (narrowed.invalid.length > 0)
+    throw refuse(
+      `not a destination: ${narrowed.invalid.join('; ')}`,
+      'write hosts as policy does: api.example.com, *.example.com, api.example.com:8443',
+    )
+  const refused = outside === 'refuse' ? narrowed.outside : []
+  if (refused.length > 0 || narrowed.within.length === 0)
+    throw new MeshError(
+      'MESH_POLICY_NOT_ALLOWED',
+      `policy does not allow ${name}: ${narrowed.outside.slice(0, 10).join(', ')}`,
+      { hint: `it allows ${shorten(allowed)}` },
+    )
+  return [...narrowed.within]
+}
+
+function shorten(list: readonly string[]): string {
+  const shown = list.slice(0, 10).join(', ')
+  return list.length > 10 ? `${shown} and ${list.length - 10} more` : shown
+}
+
+function refuse(message: string, hint?: string): MeshError {
+  return new MeshError('MESH_TOKEN_REQUEST_INVALID', message, hint === undefined ? {} : { hint })
+}

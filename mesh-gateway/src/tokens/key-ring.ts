@@ -1,0 +1,90 @@
+/**
+ * The signing keys of the gateway, watched. One key signs; the next one is published already; older ones verify until
+ * their overlap ends. Private keys stay in their directory and in this process.
+ */
+import type { KeyObject } from 'node:crypto'
+import { type Log, silentLog } from '@clawmesh/agent-sdk'
+import { openReloadable } from '../config/reloadable.ts'
+import type { Metrics } from '../telemetry/metrics-port.ts'
+import { ensureRing } from './change-ring.ts'
+import { type RingKey, readRing } from './ring-file.ts'
+
+export interface KeyRingOptions {
+  /** Holds ring.json and one PEM file per key. Made, with its first keys, when it is empty or missing. */
+  readonly dir: string
+  readonly log?: Log
+  readonly metrics?: Pick<Metrics, 'reload'>
+  /** Default 10,000 milliseconds. */
+  readonly pollMs?: number
+  /** The clock, milliseconds since the epoch. Default the system's. */
+  readonly now?: () => number
+}
+
+export interface VerifyingKey {
+  readonly publicKey: KeyObject
+  /** Milliseconds since the epoch, after which it verifies nothing; null: no end yet. */
+  readonly untilMs: number | null
+}
+
+/** A public key as JWKS has it (RFC 7517). */
+export interface PublicJwk {
+  readonly kty: 'EC'
+  readonly crv: 'P-256'
+  readonly x: string
+  readonly y: string
+  readonly kid: string
+  readonly alg: 'ES256'
+  readonly use: 'sig'
+}
+
+export interface KeyRing {
+  /** The key that signs. */
+  active(): { readonly kid: string; readonly privateKey: KeyObject }
+  /** Null when unknown, retired, or past its overlap. */
+  verifying(kid: string): VerifyingKey | null
+  /** Public keys only: the active one, the next one, and those that still verify. */
+  jwks(): { readonly keys: readonly PublicJwk[] }
+  generation(): number
+  /** Called when keys have changed. Returns what ends it. */
+  onChange(listener: () => void): () => void
+  reload(): Promise<boolean>
+  close(): Promise<void>
+}
+
+/** @throws MeshError MESH_KEYS_UNUSABLE or MESH_DISK_WRITE */
+export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
+  const { dir, log = silentLog, now = Date.now } = options
+  if (await ensureRing({ dir, now })) log.info({ dir }, 'signing keys made')
+  const keys = await openReloadable<readonly RingKey[]>({
+    what: 'keys',
+    dir,
+    read: () => readRing(dir),
+    log,
+    metrics: options.metrics ?? { reload: () => {} },
+    ...(options.pollMs === undefined ? {} : { pollMs: options.pollMs }),
+  })
+  const alive = (key: RingKey) => key.untilMs === null || key.untilMs > now()
+
+  return {
+    active() {
+      const key = keys.current().find((one) => one.role === 'active')
+      // readRing refuses a ring without one
+      if (key === undefined) throw new TypeError('a key ring without an active key')
+      return key
+    },
+    verifying(kid) {
+      const key = keys.current().find((one) => one.kid === kid)
+      return key !== undefined && alive(key) ? key : null
+    },
+    jwks: () => ({ keys: keys.current().filter(alive).map(toJwk) }),
+    generation: () => keys.generation(),
+    onChange: (listener) => keys.onChange(listener),
+    reload: () => keys.reload(),
+    close: () => keys.close(),
+  }
+}
+
+function toJwk(key: RingKey): PublicJwk {
+  const { x = '', y = '' } = key.publicKey.export({ format: 'jwk' })
+  return { kty: 'EC', crv: 'P-256', x, y, kid: key.kid, alg: 'ES256', use: 'sig' }
+}

@@ -1,0 +1,121 @@
+/**
+ * The directory of signing keys as it lies on disk: one PKCS #8 PEM file per key, named by its kid, and `ring.json`
+ * that says which signs. Reading proves every key; nothing here holds or prints a private key longer than it must.
+ */
+import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { MeshError } from '@clawmesh/proto'
+import { z } from 'zod'
+import type { Found } from '../config/reloadable.ts'
+
+export const RING_FILE = 'ring.json'
+export const LOCK_FILE = 'ring.lock'
+
+/** Times are ISO 8601. A key is published before it signs, signs while it is the active one, and verifies until its end. */
+const ringEntry = z.strictObject({
+  kid: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+  created: z.iso.datetime(),
+  role: z.enum(['active', 'next', 'verifying']),
+  /** Only of a verifying one: when it stops to verify. */
+  until: z.iso.datetime().nullable(),
+})
+const ringFile = z.strictObject({ keys: z.array(ringEntry).min(1).max(100) })
+
+export type RingEntry = z.infer<typeof ringEntry>
+export type RingContent = z.infer<typeof ringFile>
+
+export interface RingKey extends RingEntry {
+  readonly privateKey: KeyObject
+  readonly publicKey: KeyObject
+  /** Milliseconds since the epoch; null: as long as it is in the ring. */
+  readonly untilMs: number | null
+}
+
+/** @throws MeshError MESH_KEYS_UNUSABLE */
+export async function readRing(dir: string): Promise<Found<readonly RingKey[]>> {
+  const text = await readIn(dir, RING_FILE)
+  const { keys } = parseRing(text, join(dir, RING_FILE))
+  const pems = await Promise.all(keys.map((entry) => readIn(dir, `${entry.kid}.pem`)))
+  const hash = createHash('sha256').update(text)
+  for (const pem of pems) hash.update('\0').update(pem)
+  return {
+    digest: hash.digest('base64'),
+    parse: () => keys.map((entry, i) => readKey(dir, entry, pems[i] ?? '')),
+  }
+}
+
+/** Null when there is no ring yet. @throws MeshError MESH_KEYS_UNUSABLE */
+export async function readRingContent(dir: string): Promise<RingContent | null> {
+  const path = join(dir, RING_FILE)
+  try {
+    return parseRing(await readFile(path, 'utf8'), path)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
+    throw error instanceof MeshError ? error : unusable(`cannot read ${path}`, error)
+  }
+}
+
+/** RFC 7638: SHA-256 of the required members of the JWK in order. */
+export function thumbprint(publicKey: KeyObject): string {
+  const { crv, kty, x, y } = publicKey.export({ format: 'jwk' })
+  return createHash('sha256').update(JSON.stringify({ crv, kty, x, y })).digest('base64url')
+}
+
+export function unusable(message: string, cause?: unknown, hint?: string): MeshError {
+  return new MeshError('MESH_KEYS_UNUSABLE', message, {
+    ...(cause === undefined ? {} : { cause }),
+    ...(hint === undefined ? {} : { hint }),
+  })
+}
+
+async function readIn(dir: string, name: string): Promise<string> {
+  const path = join(dir, name)
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+    throw unusable(`cannot read ${path} (${code})`, error)
+  }
+}
+
+function parseRing(text: string, path: string): RingContent {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch (error) {
+    throw unusable(`${path} is not JSON`, error)
+  }
+  const result = ringFile.safeParse(json)
+  if (!result.success) throw unusable(`${path}: ${z.prettifyError(result.error)}`)
+  const { keys } = result.data
+  if (keys.filter((key) => key.role === 'active').length !== 1)
+    throw unusable(`${path}: exactly one key must be active`)
+  if (new Set(keys.map((key) => key.kid)).size !== keys.length)
+    throw unusable(`${path}: a key is named twice`)
+  if (keys.some((key) => (key.role === 'verifying') !== (key.until !== null)))
+    throw unusable(`${path}: a verifying key has an end, and no other has`)
+  return result.data
+}
+
+function readKey(dir: string, entry: RingEntry, pem: string): RingKey {
+  const path = join(dir, `${entry.kid}.pem`)
+  let privateKey: KeyObject
+  try {
+    privateKey = createPrivateKey(pem)
+  } catch {
+    // the cause may quote the file
+    throw unusable(`${path} is not a private key in PEM`)
+  }
+  if (privateKey.asymmetricKeyDetails?.namedCurve !== 'prime256v1')
+    throw unusable(`${path} is not a P-256 key`)
+  const publicKey = createPublicKey(privateKey)
+  if (thumbprint(publicKey) !== entry.kid)
+    throw unusable(`${path} holds another key than its name says`)
+  return {
+    ...entry,
+    privateKey,
+    publicKey,
+    untilMs: entry.until === null ? null : Date.parse(entry.until),
+  }
+}

@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { silentLog } from '@clawmesh/agent-sdk'
+import { MeshError } from '@clawmesh/proto'
+import { calculateJwkThumbprint } from 'jose'
+import { ensureRing, retireKey, rotateRing } from '../../../mesh-gateway/src/tokens/change-ring.ts'
+import { type KeyRing, openKeyRing } from '../../../mesh-gateway/src/tokens/key-ring.ts'
+
+const HOUR = 3_600_000
+
+describe('the key ring', () => {
+  let dir: string
+  let ring: KeyRing | null
+  beforeEach(async () => {
+    dir = join(await mkdtemp(join(tmpdir(), 'clawmesh-keys-')), 'keys')
+    ring = null
+  })
+  afterEach(async () => {
+    await ring?.close()
+    await rm(join(dir, '..'), { recursive: true })
+  })
+  const changed = (of: KeyRing) => new Promise<void>((resolve) => of.onChange(resolve))
+  const unusable = (error: unknown) =>
+    error instanceof MeshError && error.code === 'MESH_KEYS_UNUSABLE'
+
+  it('makes its first keys when there are none, readable by this user only', async () => {
+    ring = await openKeyRing({ dir })
+    const names = await readdir(dir)
+    assert.equal(names.filter((name) => name.endsWith('.pem')).length, 2)
+    assert.equal((await stat(dir)).mode & 0o777, 0o700)
+    for (const name of names) assert.equal((await stat(join(dir, name))).mode & 0o777, 0o600)
+    const { kid } = ring.active()
+    assert.ok(ring.verifying(kid))
+  })
+
+  it('makes one pair of keys when two gateways start at once', async () => {
+    const made = await Promise.all([ensureRing({ dir }), ensureRing({ dir }), ensureRing({ dir })])
+    assert.equal(made.filter(Boolean).length, 1)
+    assert.equal((await readdir(dir)).length, 3)
+  })
+
+  it('publishes public keys only, under their RFC 7638 thumbprints, the next one included', async () => {
+    ring = await openKeyRing({ dir })
+    const { keys } = ring.jwks()
+    assert.equal(keys.length, 2)
+    for (const key of keys) {
+      assert.deepEqual(Object.keys(key).sort(), ['alg', 'crv', 'kid', 'kty', 'use', 'x', 'y'])
+      assert.equal(key.kid, await calculateJwkThumbprint({ ...key }))
+    }
+  })
+
+  it('sees a rotation by another process; the old key verifies until its overlap ends', async () => {
+    let nowMs = Date.now()
+    ring = await openKeyRing({ dir, now: () => nowMs })
+    const old = ring.active().kid
+    const next = ring.jwks().keys.find((key) => key.kid !== old)?.kid
+    const seen = changed(ring)
+    await rotateRing({ dir, now: () => nowMs })
+    await seen
+    assert.equal(ring.active().kid, next)
+    assert.equal(ring.jwks().keys.length, 3)
+    nowMs += 23.9 * HOUR
+    assert.ok(ring.verifying(old))
+    nowMs += 0.2 * HOUR
+    assert.equal(ring.verifying(old), null)
+    assert.equal(ring.jwks().keys.length, 2)
+  })
+
+  it('deletes the files of keys whose overlap is over at the next rotation', async () => {
+    const nowMs = Date.now()
+    await ensureRing({ dir })
+    for (let day = 0; day < 5; day += 1)
+      await rotateRing({ dir, now: () => nowMs + day * 25 * HOUR })
+    assert.equal((await readdir(dir)).filter((name) => name.endsWith('.pem')).length, 3)
+  })
+
+  it('refuses at once what a retired key has signed, and does not retire the one that signs', async () => {
+    ring = await openKeyRing({ dir })
+    const old = ring.active().kid
+    await assert.rejects(
+      retireKey({ dir, kid: old }),
+      (error) => unusable(error) && error instanceof MeshError && error.hint.includes('rotate'),
+    )
+    await rotateRing({ dir })
+    await retireKey({ dir, kid: old })
+    await ring.reload()
+    assert.equal(ring.verifying(old), null)
+    assert.ok(!(await readdir(dir)).includes(`${old}.pem`))
+    await assert.rejects(retireKey({ dir, kid: '../../etc/passwd' }), unusable)
+  })
+
+  it('loses no rotation when several come at once', async () => {
+    await ensureRing({ dir })
+    await Promise.all([1, 2, 3, 4].map(() => rotateRing({ dir })))
+    const { keys } = JSON.parse(await readFile(join(dir, 'ring.json'), 'utf8'))
+    assert.equal(keys.length, 6)
+  })
+
+  it('keeps the last good one when files are torn, swapped or missing, and says it once', async () => {
+    const warnings: object[] = []
+    const outcomes: boolean[] = []
+    ring = await openKeyRing({
+      dir,
+      log: { ...silentLog, warn: (fields) => warnings.push(fields) },
+      metrics: { reload: (_what, ok) => outcomes.push(ok) },
+    })
+    const { kid } = ring.active()
+    const good = await readFile(join(dir, 'ring.json'), 'utf8')
+    const pem = await readFile(join(dir, `${kid}.pem`), 'utf8')
+    const foreign = generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey
+    const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
+    const p384 = generateKeyPairSync('ec', { namedCurve: 'secp384r1' }).privateKey
+    const torn: [string, string][] = [
+      ['ring.json', good.slice(0, 100)],
+      ['ring.json', ''],
+      ['ring.json', '{"keys":[]}'],
+      ['ring.json', good.replaceAll('active', 'next')],
+      ['ring.json', good.replace('"active"', '"active", "algorithm": "none"')],
+      [`${kid}.pem`, pem.slice(0, 60)],
+      [`${kid}.pem`, foreign.export({ type: 'pkcs8', format: 'pem' }).toString()],
+      [`${kid}.pem`, rsa.export({ type: 'pkcs8', format: 'pem' }).toString()],
+      [`${kid}.pem`, p384.export({ type: 'pkcs8', format: 'pem' }).toString()],
+    ]
+    for (const [name, content] of torn) {
+      await writeFile(join(dir, name), content)
+      assert.equal(await ring.reload(), false, `${name}: ${content.slice(0, 20)}`)
+      await ring.reload()
+      assert.equal(ring.active().kid, kid)
+      await writeFile(join(dir, 'ring.json'), good)
+      await writeFile(join(dir, `${kid}.pem`), pem)
+      assert.equal(await ring.reload(), true)
+    }
+    assert.equal(warnings.length, torn.length)
+    assert.ok(!JSON.stringify(warnings).includes('PRIVATE KEY'))
+    assert.equal(outcomes.at(-1), true)
+    assert.equal(ring.generation(), 1)
+  })
+
+  it('does not start on a broken ring, nor makes new keys beside ones it does not know', async () => {
+    await ensureRing({ dir })
+    await rm(join(dir, 'ring.json'))
+    await assert.rejects(openKeyRing({ dir }), unusable)
+    await writeFile(join(dir, 'ring.json'), 'x')
+    await assert.rejects(openKeyRing({ dir }), unusable)
+  })
+})
