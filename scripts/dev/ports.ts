@@ -1,0 +1,76 @@
+/** Which ports the processes of the development mesh listen on. */
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { UsageError } from './dev-options.ts'
+
+export interface Ports {
+  readonly egress: number
+  readonly delegation: number
+  readonly admin: number
+  readonly researcher: number
+  readonly dns: number
+  readonly documents: number
+}
+
+const USUAL: Ports = {
+  egress: 8080,
+  delegation: 8443,
+  admin: 9090,
+  researcher: 7443,
+  dns: 7453,
+  documents: 7480,
+}
+
+/** @param base null for the usual ones, 0 for any that are free. @throws UsageError naming each that is taken. */
+export async function choosePorts(base: number | null): Promise<Ports> {
+  if (base === 0) return freePorts()
+  const ports = base === null ? USUAL : from((index) => base + index)
+  const taken: string[] = []
+  for (const [what, port] of Object.entries(ports)) {
+    const server = await listen(port)
+    if (server === null) taken.push(`${port} (${what})`)
+    else await server.close()
+  }
+  if (taken.length === 0) return ports
+  throw new UsageError(
+    `${taken.length === 1 ? 'port' : 'ports'} ${taken.join(', ')} of 127.0.0.1 cannot be had`,
+    `choose others: npm start -- --port-base ${base === 20_000 ? 30_000 : 20_000}, or set MESH_DEV_PORT_BASE`,
+  )
+}
+
+/** Held all at once, so that they differ, and let go just before they are used. */
+async function freePorts(): Promise<Ports> {
+  const held = await Promise.all(Object.keys(USUAL).map(() => listen(0)))
+  await Promise.all(held.map((server) => server?.close()))
+  return from((index) => held[index]?.port ?? 0)
+}
+
+function from(port: (index: number) => number): Ports {
+  return {
+    egress: port(0),
+    delegation: port(1),
+    admin: port(2),
+    researcher: port(3),
+    dns: port(4),
+    documents: port(5),
+  }
+}
+
+async function listen(port: number): Promise<{ port: number; close(): Promise<void> } | null> {
+  const server = createServer()
+  try {
+    server.listen(port, '127.0.0.1')
+    await once(server, 'listening')
+  } catch {
+    // taken, or not ours to take: the same to whoever asks
+    return null
+  }
+  const bound = server.address()
+  return {
+    port: bound !== null && typeof bound === 'object' ? bound.port : 0,
+    async close() {
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
