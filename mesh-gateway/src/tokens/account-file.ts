@@ -1,0 +1,60 @@
+/** The file of service accounts as it lies on disk. It holds hashes of keys, never a key. */
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { isDnsLabel, MeshError } from '@clawmesh/proto'
+import { z } from 'zod'
+import type { Found } from '../config/reloadable.ts'
+import { parseHostPattern } from '../policy/host-pattern.ts'
+
+const label = z.string().refine(isDnsLabel, 'must be a lower-case DNS label')
+const destination = z.string().superRefine((text, context) => {
+  const pattern = parseHostPattern(text)
+  if (typeof pattern === 'string') context.addIssue({ code: 'custom', message: pattern })
+})
+const account = z.strictObject({
+  id: z.string().regex(/^[0-9a-f]{16}$/),
+  tenant: label,
+  agent: label,
+  /** Null: all that policy allows the agent. */
+  destinations: z.array(destination).min(1).max(200).nullable(),
+  /** SHA-256 of the whole key, lower-case hexadecimal. */
+  hash: z.string().regex(/^[0-9a-f]{64}$/),
+  created: z.iso.datetime(),
+  revoked: z.iso.datetime().nullable(),
+})
+const file = z.strictObject({ accounts: z.array(account).max(100_000) })
+
+export type ServiceAccount = Readonly<z.infer<typeof account>>
+
+/** A missing file holds no account. @throws MeshError MESH_ACCOUNTS_UNUSABLE */
+export async function readAccounts(path: string): Promise<Found<readonly ServiceAccount[]>> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+    if (code === 'ENOENT') return { digest: 'none', parse: () => [] }
+    throw new MeshError('MESH_ACCOUNTS_UNUSABLE', `cannot read ${path} (${code})`, { cause: error })
+  }
+  return {
+    digest: createHash('sha256').update(text).digest('base64'),
+    parse: () => parseAccounts(text, path),
+  }
+}
+
+function parseAccounts(text: string, path: string): readonly ServiceAccount[] {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch {
+    // the cause would quote the file
+    throw new MeshError('MESH_ACCOUNTS_UNUSABLE', `${path} is not JSON`)
+  }
+  const result = file.safeParse(json)
+  if (!result.success)
+    throw new MeshError('MESH_ACCOUNTS_UNUSABLE', `${path}: ${z.prettifyError(result.error)}`)
+  const { accounts } = result.data
+  if (new Set(accounts.map((one) => one.id)).size !== accounts.length)
+    throw new MeshError('MESH_ACCOUNTS_UNUSABLE', `${path}: an id is there twice`)
+  return accounts
+}

@@ -1,0 +1,134 @@
+/**
+ * Service accounts: long-lived keys for machines that have no certificate, exchanged for egress tokens at POST /v1/token.
+ * A key is shown once and kept as a hash; it can be revoked, and a running gateway sees that.
+ */
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { type Log, silentLog } from '@clawmesh/agent-sdk'
+import { MeshError, Secret } from '@clawmesh/proto'
+import { openReloadable } from '../config/reloadable.ts'
+import { withLock } from '../config/with-lock.ts'
+import { diskError, writeAtomic } from '../config/write-atomic.ts'
+import type { Metrics } from '../telemetry/metrics-port.ts'
+import { readAccounts, type ServiceAccount } from './account-file.ts'
+
+export type { ServiceAccount } from './account-file.ts'
+
+export interface NewAccount {
+  readonly tenant: string
+  readonly agent: string
+  /** Host patterns; null: all that policy allows the agent. */
+  readonly destinations: readonly string[] | null
+}
+
+export interface ServiceAccountsOptions {
+  /** One JSON file; need not exist. */
+  readonly file: string
+  readonly log?: Log
+  readonly metrics?: Pick<Metrics, 'reload'>
+  /** Default 10,000 milliseconds. */
+  readonly pollMs?: number
+}
+
+export interface ServiceAccounts {
+  list(): readonly ServiceAccount[]
+  /** The account that a key belongs to. @throws MeshError MESH_ACCOUNT_KEY_INVALID, whatever is wrong with it */
+  authenticate(key: string): ServiceAccount
+  reload(): Promise<boolean>
+  close(): Promise<void>
+}
+
+const KEY_FORM = /^cmsa_([0-9a-f]{16})_[A-Za-z0-9_-]{43}$/
+/** No key has this hash; compared with when there is no account, so that both take the same time. */
+const NOBODY = Buffer.alloc(32)
+
+/** @throws MeshError MESH_ACCOUNTS_UNUSABLE */
+export async function openServiceAccounts(
+  options: ServiceAccountsOptions,
+): Promise<ServiceAccounts> {
+  const { file, log = silentLog } = options
+  const accounts = await openReloadable<readonly ServiceAccount[]>({
+    what: 'accounts',
+    dir: dirname(file),
+    read: () => readAccounts(file),
+    log,
+    metrics: options.metrics ?? { reload: () => {} },
+    ...(options.pollMs === undefined ? {} : { pollMs: options.pollMs }),
+  })
+  const index = (list: readonly ServiceAccount[]) => new Map(list.map((one) => [one.id, one]))
+  let byId = index(accounts.current())
+  accounts.onChange((list) => {
+    byId = index(list)
+  })
+  return {
+    list: () => accounts.current(),
+    authenticate(key) {
+      const id = KEY_FORM.exec(key)?.[1]
+      const found = id === undefined ? undefined : byId.get(id)
+      const expected = found === undefined ? NOBODY : Buffer.from(found.hash, 'hex')
+      const equal = timingSafeEqual(expected, createHash('sha256').update(key).digest())
+      if (found === undefined || !equal || found.revoked !== null)
+        throw new MeshError('MESH_ACCOUNT_KEY_INVALID')
+      return found
+    },
+    reload: () => accounts.reload(),
+    close: () => accounts.close(),
+  }
+}
+
+/** The key is in no file: this is the one time that it can be shown. */
+export async function createServiceAccount(
+  file: string,
+  wanted: NewAccount,
+  now: () => number = Date.now,
+): Promise<{ readonly account: ServiceAccount; readonly key: Secret<string> }> {
+  const id = randomBytes(8).toString('hex')
+  const key = `cmsa_${id}_${randomBytes(32).toString('base64url')}`
+  const account: ServiceAccount = {
+    id,
+    tenant: wanted.tenant,
+    agent: wanted.agent,
+    destinations: wanted.destinations === null ? null : [...wanted.destinations],
+    hash: createHash('sha256').update(key).digest('hex'),
+    created: new Date(now()).toISOString(),
+    revoked: null,
+  }
+  await mkdir(dirname(file), { recursive: true }).catch((error) => {
+    throw diskError(dirname(file), error)
+  })
+  await change(file, (accounts) => [...accounts, account])
+  return { account, key: new Secret(key) }
+}
+
+/** Revoking twice is no error. @throws MeshError MESH_ACCOUNTS_UNUSABLE when there is none of that id */
+export async function revokeServiceAccount(
+  file: string,
+  id: string,
+  now: () => number = Date.now,
+): Promise<ServiceAccount> {
+  let revoked: ServiceAccount | null = null
+  await change(file, (accounts) =>
+    accounts.map((one) => {
+      if (one.id !== id) return one
+      revoked = { ...one, revoked: one.revoked ?? new Date(now()).toISOString() }
+      return revoked
+    }),
+  )
+  if (revoked === null)
+    throw new MeshError(
+      'MESH_ACCOUNTS_UNUSABLE',
+      `there is no service account ${JSON.stringify(id)}`,
+    )
+  return revoked
+}
+
+async function change(
+  file: string,
+  edit: (accounts: readonly ServiceAccount[]) => readonly ServiceAccount[],
+): Promise<void> {
+  await withLock(`${file}.lock`, async () => {
+    const accounts = edit((await readAccounts(file)).parse())
+    await writeAtomic(file, `${JSON.stringify({ accounts }, null, 2)}\n`)
+  })
+}
