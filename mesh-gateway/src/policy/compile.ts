@@ -1,0 +1,207 @@
+/** From documents that are right to the snapshot that decisions are made on. Pure. */
+
+import { parseCidr } from './cidr.ts'
+import type { DelegationLimits, EgressLimits } from './decision.ts'
+import { parseHostPattern } from './host-pattern.ts'
+import { type HostRule, hostRule, hostTable } from './host-table.ts'
+import { parsePathGlob } from './path-glob.ts'
+import { GLOBAL_FILE, type PolicyFile } from './read-file.ts'
+import { type DelegationRule, ruleTable } from './rule-table.ts'
+import type {
+  DelegationRuleDocument,
+  EgressRuleDocument,
+  GlobalDocument,
+  TenantDocument,
+} from './schema.ts'
+import { parseSelector } from './selector.ts'
+import type {
+  AgentDelegation,
+  AgentEgress,
+  DelegationPolicy,
+  EgressPolicy,
+  GlobalPolicy,
+  PolicySnapshot,
+  TenantPolicy,
+} from './snapshot.ts'
+
+const DEFAULT_PORTS: readonly number[] = [80, 443]
+
+/** @throws TypeError when a document has not been through readPolicyFile. */
+export function compilePolicy(files: readonly PolicyFile[], generation: number): PolicySnapshot {
+  let global: GlobalDocument = {}
+  const tenants = new Map<string, TenantPolicy>()
+  for (const file of files) {
+    if (file.kind === 'global') global = file.document
+    else tenants.set(file.document.tenant, compileTenant(file.file, file.document))
+  }
+  return Object.freeze({
+    generation,
+    files: Object.freeze(files.map((file) => file.file)),
+    tenants,
+    global: compileGlobal(global),
+  })
+}
+
+function compileGlobal(document: GlobalDocument): GlobalPolicy {
+  const { egress = {}, delegation = {} } = document
+  const cidrs = (list: readonly string[] = []) =>
+    Object.freeze(list.map((text) => good(parseCidr(text)).cidr))
+  return Object.freeze({
+    egressDeny: hostTable(denyRules(egress.deny, `${GLOBAL_FILE}#/egress/deny`)),
+    ports: new Set(egress.ports ?? DEFAULT_PORTS),
+    portsRule: egress.ports === undefined ? null : `${GLOBAL_FILE}#/egress/ports`,
+    addresses: Object.freeze({
+      allowCidrs: cidrs(egress.allowCidrs),
+      denyCidrs: cidrs(egress.denyCidrs),
+    }),
+    delegationDeny: ruleTable(
+      delegationRules(delegation.deny, `${GLOBAL_FILE}#/delegation/deny`, null),
+    ),
+  })
+}
+
+function compileTenant(file: string, document: TenantDocument): TenantPolicy {
+  return Object.freeze({
+    tenant: document.tenant,
+    file,
+    egress: compileEgress(file, document),
+    delegation: compileDelegation(file, document),
+  })
+}
+
+function compileEgress(file: string, document: TenantDocument): EgressPolicy {
+  const { egress = {}, mode = 'enforce' } = document
+  const agents = new Map<string, AgentEgress>()
+  const allowedAgent = new Map<string, string>()
+  for (const [name, agent] of Object.entries(egress.agents ?? {})) {
+    const at = `${file}#/egress/agents/${name}`
+    const allow = allowRules(agent.allow, `${at}/allow`)
+    for (const rule of allow)
+      if (!rule.pattern.wildcard && !allowedAgent.has(rule.pattern.host))
+        allowedAgent.set(rule.pattern.host, name)
+    agents.set(
+      name,
+      Object.freeze({
+        mode: agent.mode ?? mode,
+        allow: hostTable(allow),
+        deny: hostTable(denyRules(agent.deny, `${at}/deny`)),
+        limits: egressLimits({ ...egress.limits, ...agent.limits }),
+      }),
+    )
+  }
+  const allow = allowRules(egress.allow, `${file}#/egress/allow`)
+  const children = new Map<string, HostRule>()
+  for (const rule of allow) {
+    const parent = rule.pattern.host.slice(rule.pattern.host.indexOf('.') + 1)
+    if (!rule.pattern.wildcard && !children.has(parent)) children.set(parent, rule)
+  }
+  return Object.freeze({
+    allow: hostTable(allow),
+    deny: hostTable(denyRules(egress.deny, `${file}#/egress/deny`)),
+    others: Object.freeze({
+      mode,
+      allow: hostTable([]),
+      deny: hostTable([]),
+      limits: egressLimits(egress.limits ?? {}),
+    }),
+    agents,
+    allowedAgent,
+    children,
+  })
+}
+
+function compileDelegation(file: string, document: TenantDocument): DelegationPolicy {
+  const { delegation = {}, tenant, mode = 'enforce' } = document
+  const at = `${file}#/delegation`
+  const agents = new Map<string, AgentDelegation>()
+  for (const [name, agent] of Object.entries(delegation.agents ?? {}))
+    agents.set(
+      name,
+      Object.freeze({
+        mode: agent.mode ?? mode,
+        mayOriginate: agent.mayOriginate ?? true,
+        limits: delegationLimits({ ...delegation.limits, ...agent.limits }),
+      }),
+    )
+  return Object.freeze({
+    allow: ruleTable(delegationRules(delegation.allow, `${at}/allow`, tenant)),
+    accept: ruleTable(delegationRules(delegation.accept, `${at}/accept`, tenant)),
+    // in a deny list * stays *: nobody slips through by belonging to another tenant
+    deny: ruleTable(delegationRules(delegation.deny, `${at}/deny`, tenant, '*')),
+    chain: Object.freeze({
+      maxHops: delegation.maxHops ?? null,
+      maxDelegationsPerRoot: delegation.maxDelegationsPerRoot ?? null,
+    }),
+    others: Object.freeze({
+      mode,
+      mayOriginate: true,
+      limits: delegationLimits(delegation.limits ?? {}),
+    }),
+    agents,
+  })
+}
+
+function allowRules(list: readonly (string | EgressRuleDocument)[] = [], at: string): HostRule[] {
+  return list.map((entry, index) => {
+    if (typeof entry === 'string') return hostRule(`${at}/${index}`, good(parseHostPattern(entry)))
+    const paths = entry.paths?.map((text) => good(parsePathGlob(text))) ?? null
+    return hostRule(
+      `${at}/${index}`,
+      good(parseHostPattern(entry.host)),
+      entry.methods ?? null,
+      paths,
+    )
+  })
+}
+
+function denyRules(list: readonly string[] = [], at: string): HostRule[] {
+  return list.map((text, index) => hostRule(`${at}/${index}`, good(parseHostPattern(text))))
+}
+
+function delegationRules(
+  list: readonly DelegationRuleDocument[] = [],
+  at: string,
+  tenant: string | null,
+  anybody: string = `${tenant}/*`,
+): DelegationRule[] {
+  const full = (text: string) => {
+    const selector = good(parseSelector(text))
+    if (selector.tenant !== null) return `${selector.tenant}/${selector.agent}`
+    if (selector.agent === '*') return tenant === null ? '*' : anybody
+    return `${tenant}/${selector.agent}`
+  }
+  return list.map((rule, index) =>
+    Object.freeze({
+      id: `${at}/${index}`,
+      from: full(rule.from),
+      to: full(rule.to),
+      methods: rule.methods === undefined ? null : Object.freeze([...rule.methods]),
+    }),
+  )
+}
+
+type Partly<T> = { readonly [K in keyof T]?: number | undefined }
+
+function egressLimits(limits: Partly<EgressLimits>): EgressLimits {
+  const requestsPerMinute = limits.requestsPerMinute ?? null
+  const tenth = requestsPerMinute === null ? null : Math.ceil(requestsPerMinute / 10)
+  return Object.freeze({
+    requestsPerMinute,
+    burst: limits.burst ?? tenth,
+    concurrentTunnels: limits.concurrentTunnels ?? null,
+    maxBodyBytes: limits.maxBodyBytes ?? null,
+  })
+}
+
+function delegationLimits(limits: Partly<DelegationLimits>): DelegationLimits {
+  return Object.freeze({
+    callsPerMinute: limits.callsPerMinute ?? null,
+    concurrentStreams: limits.concurrentStreams ?? null,
+  })
+}
+
+function good<T>(parsed: T | string): T {
+  if (typeof parsed === 'string')
+    throw new TypeError(`a document that was not validated: ${parsed}`)
+  return parsed
+}

@@ -1,0 +1,109 @@
+/**
+ * Decides whether an agent may call another. Pure: no I/O, no clock, no logging. Refusing is a result.
+ *
+ * In this order: the tenant has policy; no deny rule (global, caller's tenant, callee's tenant) matches; the caller may
+ * originate; a hop is left; the caller's tenant allows it; when it is another, the callee's tenant accepts it.
+ * Audit mode excuses the missing rule of the tenant whose mode it is, and nothing else.
+ */
+import type { ErrorCode, Peer } from '@clawmesh/proto'
+import type {
+  Action,
+  DelegationDecision,
+  DelegationLimits,
+  DelegationQuestion,
+} from './decision.ts'
+import { type DelegationRule, findDelegationRule, findPair } from './rule-table.ts'
+import type { AgentDelegation, Mode, PolicySnapshot, TenantPolicy } from './snapshot.ts'
+
+const NO_LIMITS: DelegationLimits = Object.freeze({ callsPerMinute: null, concurrentStreams: null })
+
+export function decideDelegation(
+  question: DelegationQuestion,
+  policy: PolicySnapshot,
+): DelegationDecision {
+  const { caller, callee, method, withinChain } = question
+  const tenant = policy.tenants.get(caller.tenant)
+  if (tenant === undefined)
+    return {
+      action: 'deny',
+      code: 'MESH_POLICY_NO_TENANT',
+      rule: null,
+      hint: `there is no ${caller.tenant}.json in the policy directory; without one nothing is allowed`,
+      mode: 'enforce',
+      limits: NO_LIMITS,
+    }
+  const agent = delegationOf(tenant, caller)
+  const { mode, limits } = agent
+  const verdict = (
+    action: Action,
+    code: ErrorCode | null,
+    rule: string | null,
+    hint: string | null = null,
+    by: Mode = mode,
+  ): DelegationDecision => ({ action, code, rule, hint, mode: by, limits })
+
+  const crossing = caller.tenant !== callee.tenant
+  const other = crossing ? policy.tenants.get(callee.tenant) : tenant
+  const denied =
+    findDelegationRule(policy.global.delegationDeny, caller, callee, method) ??
+    findDelegationRule(tenant.delegation.deny, caller, callee, method) ??
+    (crossing && other !== undefined
+      ? findDelegationRule(other.delegation.deny, caller, callee, method)
+      : null)
+  if (denied !== null) return verdict('deny', 'MESH_POLICY_DENIED', denied.id)
+  if (!agent.mayOriginate && !withinChain)
+    return verdict(
+      'deny',
+      'MESH_POLICY_MAY_NOT_ORIGINATE',
+      `${tenant.file}#/delegation/agents/${caller.agent}/mayOriginate`,
+    )
+  if (tenant.delegation.chain.maxHops === 0)
+    return verdict('deny', 'MESH_POLICY_HOPS', `${tenant.file}#/delegation/maxHops`)
+
+  const allow = findDelegationRule(tenant.delegation.allow, caller, callee, method)
+  if (allow === null && mode === 'enforce')
+    return verdict('deny', 'MESH_POLICY_NOT_ALLOWED', null, allowHint(question, tenant))
+  if (!crossing)
+    return allow === null
+      ? verdict('audit', 'MESH_POLICY_NOT_ALLOWED', null)
+      : verdict('allow', null, allow.id)
+
+  const accept =
+    other === undefined ? null : findDelegationRule(other.delegation.accept, caller, callee, method)
+  // audit mode of one tenant opens nothing of another's
+  const theirs = other === undefined ? 'enforce' : delegationOf(other, callee).mode
+  if (accept === null && theirs === 'enforce')
+    return verdict('deny', 'MESH_POLICY_NOT_ACCEPTED', null, acceptHint(question, other), theirs)
+  if (allow === null) return verdict('audit', 'MESH_POLICY_NOT_ALLOWED', null)
+  return accept === null
+    ? verdict('audit', 'MESH_POLICY_NOT_ACCEPTED', null, null, theirs)
+    : verdict('allow', null, `${allow.id} and ${accept.id}`)
+}
+
+function delegationOf(tenant: TenantPolicy, peer: Peer): AgentDelegation {
+  return tenant.delegation.agents.get(peer.agent) ?? tenant.delegation.others
+}
+
+function allowHint({ caller, callee, method }: DelegationQuestion, tenant: TenantPolicy): string {
+  const pair = findPair(tenant.delegation.allow, caller, callee)
+  if (pair !== null) return methodHint(pair, method)
+  const to = caller.tenant === callee.tenant ? callee.agent : `${callee.tenant}/${callee.agent}`
+  return `add { "from": "${caller.agent}", "to": "${to}" } to delegation.allow of ${tenant.file}`
+}
+
+function acceptHint(
+  { caller, callee, method }: DelegationQuestion,
+  other: TenantPolicy | undefined,
+): string {
+  if (other === undefined) return `tenant ${callee.tenant} has no policy, and so accepts nobody`
+  const pair = findPair(other.delegation.accept, caller, callee)
+  if (pair !== null) return methodHint(pair, method)
+  return `add { "from": "${caller.tenant}/${caller.agent}", "to": "${callee.agent}" } to delegation.accept of ${other.file}`
+}
+
+function methodHint(rule: DelegationRule, method: string): string {
+  const methods = rule.methods ?? []
+  const shown = methods.slice(0, 5).join(', ')
+  const more = methods.length > 5 ? ` and ${methods.length - 5} more` : ''
+  return `the rule ${rule.id} matches but names methods ${shown}${more} only, not ${method.slice(0, 200)}`
+}

@@ -1,0 +1,140 @@
+/**
+ * Decides whether an agent may reach a destination. Pure: no I/O, no clock, no logging. Refusing is a result.
+ *
+ * In this order: the tenant has policy; no deny rule (global, tenant, agent) matches; the port is one of the mesh's;
+ * a rule allows it; the token allows it. Audit mode excuses the missing rule and nothing else.
+ */
+import type { ErrorCode } from '@clawmesh/proto'
+import type { Action, EgressDecision, EgressLimits, EgressQuestion } from './decision.ts'
+import { deniedHint, notAllowedHint, portHint, tokenHint } from './egress-hint.ts'
+import {
+  canonicalHost,
+  embeddedIpv4,
+  parseHostPattern,
+  portMatches,
+  usualPort,
+} from './host-pattern.ts'
+import { findRule, type HostRule, type HostTable } from './host-table.ts'
+import { normalisePath } from './path-glob.ts'
+import type { AgentEgress, Mode, PolicySnapshot, TenantPolicy } from './snapshot.ts'
+
+const NO_LIMITS: EgressLimits = Object.freeze({
+  requestsPerMinute: null,
+  burst: null,
+  concurrentTunnels: null,
+  maxBodyBytes: null,
+})
+const CANONICAL_NAME = /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$/
+
+export function decideEgress(question: EgressQuestion, policy: PolicySnapshot): EgressDecision {
+  const { agent: peer, port, request } = question
+  const tenant = policy.tenants.get(peer.tenant)
+  if (tenant === undefined)
+    return verdict(
+      'deny',
+      'MESH_POLICY_NO_TENANT',
+      null,
+      noTenantHint(peer.tenant),
+      'enforce',
+      NO_LIMITS,
+    )
+  const agent = tenant.egress.agents.get(peer.agent) ?? tenant.egress.others
+  const { mode, limits } = agent
+  const refuse = (code: ErrorCode, rule: string | null, hint: string | null) =>
+    verdict('deny', code, rule, hint, mode, limits)
+
+  const host = canonical(question.host)
+  if (host === null) return refuse('MESH_EGRESS_MALFORMED', null, null)
+  const denied = findDeny(policy, tenant, agent, host, port)
+  if (denied !== null) return refuse('MESH_POLICY_DENIED', denied.id, deniedHint(denied))
+  if (!policy.global.ports.has(port))
+    return refuse('MESH_EGRESS_PORT_REFUSED', policy.global.portsRule, portHint(port, policy))
+
+  const path = request === null ? null : normalisePath(request.path)
+  const test = (rule: HostRule) => allows(rule, port, request?.method ?? null, path)
+  const rule = findRule(tenant.egress.allow, host, test) ?? findRule(agent.allow, host, test)
+  if (rule === null && mode === 'enforce')
+    return refuse('MESH_POLICY_NOT_ALLOWED', null, notAllowedHint(question, host, tenant, agent))
+  if (!tokenAllows(question.allowedDestinations, host, port))
+    return refuse(
+      'MESH_TOKEN_DESTINATION',
+      null,
+      tokenHint(question.allowedDestinations, host, port),
+    )
+  return rule === null
+    ? verdict('audit', 'MESH_POLICY_NOT_ALLOWED', null, null, mode, limits)
+    : verdict('allow', null, rule.id, null, mode, limits)
+}
+
+function allows(rule: HostRule, port: number, method: string | null, path: string | null): boolean {
+  if (!portMatches(rule.pattern, port)) return false
+  if (rule.methods !== null && (method === null || !rule.methods.includes(method))) return false
+  return rule.paths === null || (path !== null && rule.paths.some((glob) => glob.matches(path)))
+}
+
+function findDeny(
+  policy: PolicySnapshot,
+  tenant: TenantPolicy,
+  agent: AgentEgress,
+  host: string,
+  port: number,
+): HostRule | null {
+  const test = ({ pattern }: HostRule) => pattern.port === null || pattern.port === port
+  const search = (spelling: string) =>
+    findIn(policy.global.egressDeny, spelling, test) ??
+    findIn(tenant.egress.deny, spelling, test) ??
+    findIn(agent.deny, spelling, test)
+  const found = search(host)
+  if (found !== null || !host.includes(':')) return found
+  // [::ffff:192.0.2.1] is another way to write 192.0.2.1, and must not be a way round its rule
+  const embedded = embeddedIpv4(host)
+  return embedded === null ? null : search(embedded)
+}
+
+function findIn(
+  table: HostTable,
+  host: string,
+  test: (rule: HostRule) => boolean,
+): HostRule | null {
+  return table.rules.length === 0 ? null : findRule(table, host, test)
+}
+
+function tokenAllows(destinations: readonly string[], host: string, port: number): boolean {
+  for (const text of destinations) {
+    if (text === host && usualPort(port)) return true
+    // parsing costs, and names as they usually stand need none to be told apart
+    if (CANONICAL_NAME.test(text)) continue
+    if (
+      text.startsWith('*.') &&
+      CANONICAL_NAME.test(text.slice(2)) &&
+      !host.endsWith(text.slice(1))
+    )
+      continue
+    const pattern = parseHostPattern(text)
+    if (typeof pattern === 'string' || !portMatches(pattern, port)) continue
+    if (pattern.wildcard ? host.endsWith(`.${pattern.host}`) : host === pattern.host) return true
+  }
+  return false
+}
+
+/** Hosts arrive canonical. Should one not, it is made so here: no spelling gets past a deny rule. */
+function canonical(host: string): string | null {
+  if (CANONICAL_NAME.test(host) && host.length <= 253 && !/\.(?:\d+|0x[0-9a-f]*)$/.test(host))
+    return host
+  return canonicalHost(host)
+}
+
+function noTenantHint(tenant: string): string {
+  return `there is no ${tenant}.json in the policy directory; without one nothing is allowed`
+}
+
+function verdict(
+  action: Action,
+  code: ErrorCode | null,
+  rule: string | null,
+  hint: string | null,
+  mode: Mode,
+  limits: EgressLimits,
+): EgressDecision {
+  return { action, code, rule, hint, mode, limits }
+}

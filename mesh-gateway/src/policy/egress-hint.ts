@@ -1,0 +1,111 @@
+/** What would help after a refusal. Look-ups only: refusals must not cost more than what is allowed. */
+import type { EgressQuestion } from './decision.ts'
+import { formatHostPattern, parseHostPattern, portMatches, usualPort } from './host-pattern.ts'
+import { findRule, type HostRule, type HostTable } from './host-table.ts'
+import { normalisePath } from './path-glob.ts'
+import type { AgentEgress, PolicySnapshot, TenantPolicy } from './snapshot.ts'
+
+const SHOWN = 5
+const LOOKED_AT = 100
+
+export function deniedHint(rule: HostRule): string {
+  return `${rule.text} is denied by ${rule.id}; deny rules always win`
+}
+
+export function portHint(port: number, policy: PolicySnapshot): string {
+  const ports = some([...policy.global.ports].map(String))
+  return `port ${port} is not listed: egress.ports of _global.json has ${ports || 'none'}`
+}
+
+export function notAllowedHint(
+  { agent: peer, port, request }: EgressQuestion,
+  host: string,
+  tenant: TenantPolicy,
+  agent: AgentEgress,
+): string {
+  const { allow, allowedAgent, children } = tenant.egress
+  const tables = [allow, agent.allow]
+  const wanted = formatHostPattern({ host, wildcard: false, port: usualPort(port) ? null : port })
+  const here = lookup(tables, host, ({ pattern }) => portMatches(pattern, port))
+  if (here !== null) return contentHint(here, request)
+  const elsewhere = lookup(tables, host, () => true)
+  if (elsewhere !== null)
+    return `port ${port} is not listed: the rule ${elsewhere.text} is for port ${elsewhere.pattern.port ?? '80 and 443'}; a rule ${wanted} would allow it`
+  const other = allowedAgent.get(host)
+  if (other !== undefined && other !== peer.agent)
+    return `${host} is allowed for agent ${other}, not for ${peer.agent}`
+  const near =
+    parentRule(tables, host) ??
+    agent.allow.below.get(host)?.[0] ??
+    allow.below.get(host)?.[0] ??
+    children.get(host)
+  if (near !== undefined && near !== null) return nearHint(host, near.text, 'allowed')
+  return `add ${JSON.stringify(wanted)} to egress.allow of ${tenant.file}`
+}
+
+export function tokenHint(destinations: readonly string[], host: string, port: number): string {
+  if (destinations.length === 0)
+    return 'allowed_destinations of the token is empty; ask for a token that names some'
+  for (const text of destinations.slice(0, LOOKED_AT)) {
+    const pattern = parseHostPattern(text)
+    if (typeof pattern === 'string') continue
+    const shown = formatHostPattern(pattern)
+    if (pattern.host === host && !pattern.wildcard)
+      return `port ${port} is not listed: allowed_destinations has ${shown}`
+    if (host.endsWith(`.${pattern.host}`) && pattern.wildcard)
+      return `port ${port} is not listed: allowed_destinations has ${shown}`
+    if (
+      pattern.host === host ||
+      host.endsWith(`.${pattern.host}`) ||
+      pattern.host.endsWith(`.${host}`)
+    )
+      return nearHint(host, shown, 'in allowed_destinations')
+  }
+  return `${host} is not in allowed_destinations of the token; ask for a token that names it`
+}
+
+function nearHint(host: string, pattern: string, where: string): string {
+  const apex = pattern.startsWith('*.') && pattern.slice(2).split(':')[0] === host
+  return `${host} is not ${where}; ${pattern} is${apex ? `, which does not include ${host} itself` : ''}`
+}
+
+function contentHint(rule: HostRule, request: EgressQuestion['request']): string {
+  const names = [
+    ...(rule.methods === null ? [] : [`methods ${some(rule.methods)}`]),
+    ...(rule.paths === null ? [] : [`paths ${some(rule.paths.map((glob) => glob.text))}`]),
+  ].join(' and ')
+  if (request === null)
+    return `the rule ${rule.text} matches but names ${names}, which a tunnel hides; send the request in absolute or relay form, or allow the host alone`
+  if (rule.methods !== null && !rule.methods.includes(request.method))
+    return `the rule ${rule.text} matches but names methods ${some(rule.methods)} only`
+  if (normalisePath(request.path) === null)
+    return `the rule ${rule.text} matches but names paths, and this path can be read in two ways: no //, /../, \\ or encoded slashes`
+  return `the rule ${rule.text} matches but names ${names} only`
+}
+
+function parentRule(tables: readonly HostTable[], host: string): HostRule | null {
+  for (let dot = host.indexOf('.'); dot !== -1; dot = host.indexOf('.', dot + 1))
+    for (const table of tables) {
+      const rule = table.exact.get(host.slice(dot + 1))?.[0]
+      if (rule !== undefined) return rule
+    }
+  return null
+}
+
+function lookup(
+  tables: readonly HostTable[],
+  host: string,
+  test: (rule: HostRule) => boolean,
+): HostRule | null {
+  for (const table of tables) {
+    const rule = findRule(table, host, test)
+    if (rule !== null) return rule
+  }
+  return null
+}
+
+function some(values: readonly string[]): string {
+  return values.length <= SHOWN
+    ? values.join(', ')
+    : `${values.slice(0, SHOWN).join(', ')} and ${values.length - SHOWN} more`
+}

@@ -1,0 +1,24 @@
+/** The door of the policy room: what others ask of policy, and the store that keeps it current. */
+
+export { type AllowedPeer, allowedDestinations, allowedPeers } from './allowed.ts'
+export { decideDelegation } from './decide-delegation.ts'
+export { decideEgress } from './decide-egress.ts'
+export type {
+  Action,
+  AddressRules,
+  DelegationDecision,
+  DelegationLimits,
+  DelegationQuestion,
+  EgressDecision,
+  EgressLimits,
+  EgressQuestion,
+} from './decision.ts'
+export { formatFault, type PolicyFault, policyInvalid } from './fault.ts'
+export { loadPolicy, type PolicyLoading } from './load-policy.ts'
+export {
+  openPolicyStore,
+  type PolicyReadiness,
+  type PolicyStore,
+  type PolicyStoreOptions,
+} from './policy-store.ts'
+export { addressRules, type ChainLimits, chainLimits, type PolicySnapshot } from './snapshot.ts'

@@ -1,0 +1,31 @@
+/** The name somebody probably meant. */
+
+/** The candidate that is fewest edits away, or that it begins; null when none is near enough to be meant. */
+export function nearest(name: string, candidates: Iterable<string>): string | null {
+  let best: string | null = null
+  let bestDistance = Math.max(1, Math.floor(Math.min(name.length, 40) / 3)) + 1
+  for (const candidate of candidates) {
+    if (name.length > 2 && candidate.startsWith(name)) return candidate
+    if (Math.abs(candidate.length - name.length) >= bestDistance) continue
+    const distance = edits(name.toLowerCase(), candidate.toLowerCase())
+    if (distance < bestDistance) {
+      best = candidate
+      bestDistance = distance
+    }
+  }
+  return best
+}
+
+/** Levenshtein distance; two neighbours swapped count as two. */
+function edits(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j += 1) {
+      const replace = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, replace))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}

@@ -1,0 +1,112 @@
+/** What zod found, in words for whoever writes policy: one sentence per fault, with the key that was probably meant. */
+import { z } from 'zod'
+import { nearest } from './nearest.ts'
+import { pointerTo } from './strict-json.ts'
+
+export interface SchemaFault {
+  readonly pointer: string
+  readonly message: string
+}
+
+type Issue = z.core.$ZodIssue
+type Path = readonly PropertyKey[]
+
+export function schemaFaults(schema: z.ZodType, error: z.ZodError, value: unknown): SchemaFault[] {
+  return error.issues.flatMap((issue) => describe(schema, issue, [], value))
+}
+
+function describe(schema: z.ZodType, issue: Issue, prefix: Path, root: unknown): SchemaFault[] {
+  const path = [...prefix, ...issue.path]
+  const one = (message: string): SchemaFault[] => [{ pointer: pointerOf(path), message }]
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return issue.keys.map((key) => ({
+        pointer: pointerTo(pointerOf(path), key),
+        message: unknownKey(key, keysAt(schema, path)),
+      }))
+    case 'invalid_union': {
+      const input = valueAt(root, path)
+      if (typeof input !== 'string' && !isRecord(input))
+        return one('must be a host, or an object with a host')
+      const branch = issue.errors[typeof input === 'string' ? 0 : 1] ?? []
+      return branch.flatMap((inner) => describe(schema, inner, path, root))
+    }
+    case 'invalid_key':
+      return one(issue.issues[0]?.message ?? 'is not a name')
+    case 'invalid_type':
+      return one(
+        valueAt(root, path) === undefined ? 'is missing' : `must be ${article(issue.expected)}`,
+      )
+    case 'invalid_value':
+      return one(`must be ${issue.values.map((allowed) => JSON.stringify(allowed)).join(' or ')}`)
+    case 'too_small':
+      return one(
+        issue.origin === 'array'
+          ? 'must not be empty; leave it out for any'
+          : `must be ${issue.minimum} or more`,
+      )
+    case 'too_big':
+      return one(
+        issue.origin === 'array'
+          ? `must have ${issue.maximum} entries or fewer`
+          : `must be ${issue.maximum} or less`,
+      )
+    default:
+      return one(issue.message)
+  }
+}
+
+function unknownKey(key: string, known: readonly string[]): string {
+  const meant = nearest(key, known)
+  if (meant !== null) return `unknown key; did you mean ${meant}`
+  return known.length === 0 ? 'unknown key' : `unknown key; known here: ${known.join(', ')}`
+}
+
+function keysAt(schema: z.ZodType, path: Path): readonly string[] {
+  let at: unknown = schema
+  for (const key of path) at = stepInto(unwrap(at), key)
+  const found = unwrap(at)
+  return found instanceof z.ZodObject
+    ? Object.keys(found.shape).filter((key) => !key.startsWith('$'))
+    : []
+}
+
+function stepInto(schema: unknown, key: PropertyKey): unknown {
+  if (schema instanceof z.ZodObject) return schema.shape[String(key)]
+  if (schema instanceof z.ZodArray) return schema.element
+  return schema instanceof z.ZodRecord ? schema.valueType : undefined
+}
+
+function unwrap(schema: unknown): unknown {
+  if (schema instanceof z.ZodOptional) return unwrap(schema.unwrap())
+  if (schema instanceof z.ZodUnion)
+    return schema.options.find((option) => option instanceof z.ZodObject)
+  return schema
+}
+
+function valueAt(root: unknown, path: Path): unknown {
+  let at = root
+  for (const key of path) {
+    if (Array.isArray(at)) at = at[Number(key)]
+    else if (isRecord(at) && Object.hasOwn(at, key)) at = at[String(key)]
+    else return undefined
+  }
+  return at
+}
+
+function pointerOf(path: Path): string {
+  return path.reduce<string>((pointer, key) => pointerTo(pointer, String(key)), '')
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function article(expected: string): string {
+  if (expected === 'record') return 'an object'
+  if (expected === 'boolean') return 'true or false'
+  return `${/^[aeiou]/.test(expected) ? 'an' : 'a'} ${expected === 'int' ? 'whole number' : expected}`.replace(
+    'an whole',
+    'a whole',
+  )
+}

@@ -1,0 +1,214 @@
+/**
+ * What a policy file may hold. docs/reference/policy.schema.json is made from this
+ * (`node scripts/policy-schema.ts`; a test insists they agree). Unknown keys are errors throughout.
+ */
+import { isDnsLabel } from '@clawmesh/proto'
+import { z } from 'zod'
+import { parseCidr } from './cidr.ts'
+import { parseHostPattern } from './host-pattern.ts'
+import { parsePathGlob } from './path-glob.ts'
+import { methodFault, parseSelector } from './selector.ts'
+
+/** Entries of one list, at most. */
+export const MAX_RULES = 10_000
+
+export type TenantDocument = z.infer<typeof tenantSchema>
+export type GlobalDocument = z.infer<typeof globalSchema>
+export type EgressRuleDocument = z.infer<typeof egressRule>
+export type DelegationRuleDocument = z.infer<typeof delegationRule>
+
+const hostPattern = text((value) => {
+  const parsed = parseHostPattern(value)
+  return typeof parsed === 'string' ? parsed : null
+}).meta({
+  description:
+    'A host, `*.` and a host (any depth below it, not itself), or an IP address; optionally `:port`',
+  examples: ['api.example.com', '*.example.com', 'api.example.com:8443', '[2001:db8::1]:443'],
+})
+const pathGlob = text((value) => {
+  const parsed = parsePathGlob(value)
+  return typeof parsed === 'string' ? parsed : null
+}).meta({
+  description: 'A path: `*` is anything within a segment, `**` anything at all',
+  examples: ['/repos/acme/**'],
+})
+const cidr = text((value) => {
+  const parsed = parseCidr(value)
+  return typeof parsed === 'string' ? parsed : null
+}).meta({ description: 'An address range', examples: ['10.20.0.0/16', 'fd00:20::/32'] })
+const selector = text((value) => {
+  const parsed = parseSelector(value)
+  return typeof parsed === 'string' ? parsed : null
+}).meta({
+  description: 'An agent: `name`, `*`, `tenant/name` or `tenant/*`',
+  examples: ['planner', '*', 'globex/translator', 'globex/*'],
+})
+const rpcMethod = text(methodFault).meta({
+  description: 'A gRPC method: `*`, `package.Service/*` or `package.Service/Method`',
+  examples: ['clawmesh.delegation.v1.DelegationService/*'],
+})
+const httpMethod = text(httpMethodFault).meta({
+  description: 'An HTTP method, upper case',
+  examples: ['GET', 'POST'],
+})
+
+const count = z.int().min(1).max(1_000_000_000)
+const hops = z.int().min(0).max(64)
+const port = z.int().min(1).max(65_535)
+const mode = z.enum(['enforce', 'audit']).meta({
+  description:
+    'audit lets through what no rule allows, and records what enforce would have done; deny rules hold in both',
+})
+const schemaKey = z.string().max(2048).meta({ description: 'For editors; not read' })
+
+const egressRule = z
+  .strictObject({
+    host: hostPattern,
+    methods: list(httpMethod).min(1).optional(),
+    paths: list(pathGlob).min(1).optional(),
+  })
+  .meta({
+    description:
+      'A rule with methods or paths never matches a tunnel, whose inside the gateway does not see',
+  })
+const egressAllow = list(z.union([hostPattern, egressRule]))
+const egressDeny = list(hostPattern).meta({
+  description: 'Always wins. Without a port, every port is meant',
+})
+const egressLimits = z.strictObject({
+  requestsPerMinute: count.optional().meta({ description: 'Per agent. Absent: no limit' }),
+  burst: count
+    .optional()
+    .meta({ description: 'At once, per agent. Absent: a tenth of requestsPerMinute' }),
+  concurrentTunnels: count.optional().meta({ description: 'Per agent. Absent: no limit' }),
+  maxBodyBytes: z
+    .int()
+    .min(0)
+    .max(Number.MAX_SAFE_INTEGER)
+    .optional()
+    .meta({ description: 'Of one request. Absent: no limit of policy' }),
+})
+const egressAgent = z.strictObject({
+  mode: mode.optional(),
+  allow: egressAllow.optional(),
+  deny: egressDeny.optional(),
+  limits: egressLimits.optional(),
+})
+
+const delegationRule = z.strictObject({
+  from: selector,
+  to: selector,
+  methods: list(rpcMethod).min(1).optional().meta({ description: 'Absent: any method' }),
+})
+const delegationRules = list(delegationRule)
+const delegationLimits = z.strictObject({
+  callsPerMinute: count.optional().meta({ description: 'Per calling agent. Absent: no limit' }),
+  concurrentStreams: count.optional().meta({ description: 'Per calling agent. Absent: no limit' }),
+})
+const delegationAgent = z.strictObject({
+  mode: mode.optional(),
+  mayOriginate: z
+    .boolean()
+    .optional()
+    .meta({ description: 'false: may act only within a chain of delegation. Default true' }),
+  limits: delegationLimits.optional(),
+})
+
+export const tenantSchema = z
+  .strictObject({
+    $schema: schemaKey.optional(),
+    tenant: text((value) => (isDnsLabel(value) ? null : 'is not a lower-case DNS label')).meta({
+      description: 'The same as the name of the file',
+    }),
+    mode: mode.optional(),
+    egress: z
+      .strictObject({
+        allow: egressAllow.optional(),
+        deny: egressDeny.optional(),
+        limits: egressLimits.optional(),
+        agents: agents(egressAgent).optional(),
+      })
+      .optional(),
+    delegation: z
+      .strictObject({
+        allow: delegationRules
+          .optional()
+          .meta({ description: 'What agents of this tenant may call' }),
+        accept: delegationRules
+          .optional()
+          .meta({ description: 'Which callers of other tenants may call agents of this one' }),
+        deny: delegationRules
+          .optional()
+          .meta({ description: 'Always wins. `*` here is any agent of any tenant' }),
+        maxHops: hops
+          .optional()
+          .meta({ description: 'Length of a chain. Absent: no limit; 0: none' }),
+        maxDelegationsPerRoot: count.optional().meta({ description: 'Absent: no limit' }),
+        limits: delegationLimits.optional(),
+        agents: agents(delegationAgent).optional(),
+      })
+      .optional(),
+  })
+  .meta({ title: 'TENANT.json' })
+
+export const globalSchema = z
+  .strictObject({
+    $schema: schemaKey.optional(),
+    egress: z
+      .strictObject({
+        deny: egressDeny.optional(),
+        denyCidrs: list(cidr).optional(),
+        allowCidrs: list(cidr)
+          .optional()
+          .meta({ description: 'Private and special ranges that destinations may resolve to' }),
+        ports: list(port)
+          .optional()
+          .meta({ description: 'No tenant gets others. Default 80, 443' }),
+      })
+      .optional(),
+    delegation: z.strictObject({ deny: delegationRules.optional() }).optional(),
+  })
+  .meta({ title: '_global.json' })
+
+/** The published JSON Schema. */
+export function policyJsonSchema(): object {
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: 'Clawmesh policy',
+    description: 'One file of a policy directory: TENANT.json, or _global.json',
+    anyOf: [tenantSchema, globalSchema].map((schema) => {
+      const { $schema, ...rest } = z.toJSONSchema(schema, { io: 'input', reused: 'inline' })
+      return rest
+    }),
+  }
+}
+
+/** A string that is good when `fault` says null. */
+function text(fault: (value: string) => string | null) {
+  return z.string().check((context) => {
+    const what = fault(context.value)
+    if (what !== null)
+      context.issues.push({
+        code: 'custom',
+        message: `${JSON.stringify(context.value.slice(0, 80))} ${what}`,
+        input: context.value,
+      })
+  })
+}
+
+function list<T extends z.ZodType>(item: T) {
+  return z.array(item).max(MAX_RULES)
+}
+
+function agents<T extends z.ZodType>(agent: T) {
+  const name = text((value) => (isDnsLabel(value) ? null : 'is not the name of an agent'))
+  return z.record(name, agent).meta({ description: 'By name of the agent' })
+}
+
+function httpMethodFault(value: string): string | null {
+  if (value === '*') return 'is not a method; without methods any is allowed'
+  if (value === 'CONNECT') return 'opens a tunnel, whose methods nobody sees; write the host alone'
+  if (/^[A-Z]+(?:-[A-Z]+)*$/.test(value)) return null
+  const upper = value.toUpperCase()
+  return /^[A-Z]+$/.test(upper) ? `is not upper case; write ${upper}` : 'is not an HTTP method'
+}

@@ -1,0 +1,88 @@
+/**
+ * Policy as it stood at one moment, all files together, compiled for look-ups. Immutable; a change makes a new one.
+ */
+import type { AddressRules, DelegationLimits, EgressLimits } from './decision.ts'
+import type { HostRule, HostTable } from './host-table.ts'
+import type { RuleTable } from './rule-table.ts'
+
+export type Mode = 'enforce' | 'audit'
+
+export interface PolicySnapshot {
+  /** 1 for the first one loaded; grows by one with each change. */
+  readonly generation: number
+  /** Names of the files it was made from, in order. */
+  readonly files: readonly string[]
+  readonly tenants: ReadonlyMap<string, TenantPolicy>
+  readonly global: GlobalPolicy
+}
+
+export interface GlobalPolicy {
+  readonly egressDeny: HostTable
+  /** No tenant gets others. */
+  readonly ports: ReadonlySet<number>
+  /** The rule that set them; null for the default. */
+  readonly portsRule: string | null
+  readonly addresses: AddressRules
+  readonly delegationDeny: RuleTable
+}
+
+export interface TenantPolicy {
+  readonly tenant: string
+  readonly file: string
+  readonly egress: EgressPolicy
+  readonly delegation: DelegationPolicy
+}
+
+export interface EgressPolicy {
+  readonly allow: HostTable
+  readonly deny: HostTable
+  /** For agents that are not named. */
+  readonly others: AgentEgress
+  readonly agents: ReadonlyMap<string, AgentEgress>
+  /** By host, an agent whose own rules allow it: for hints. */
+  readonly allowedAgent: ReadonlyMap<string, string>
+  /** By parent domain, a rule for a host right below: for hints. */
+  readonly children: ReadonlyMap<string, HostRule>
+}
+
+export interface AgentEgress {
+  readonly mode: Mode
+  readonly allow: HostTable
+  readonly deny: HostTable
+  readonly limits: EgressLimits
+}
+
+export interface DelegationPolicy {
+  readonly allow: RuleTable
+  readonly accept: RuleTable
+  readonly deny: RuleTable
+  readonly chain: ChainLimits
+  readonly others: AgentDelegation
+  readonly agents: ReadonlyMap<string, AgentDelegation>
+}
+
+export interface AgentDelegation {
+  readonly mode: Mode
+  readonly mayOriginate: boolean
+  readonly limits: DelegationLimits
+}
+
+export interface ChainLimits {
+  /** How long a chain that begins in this tenant may be. Null: no limit. */
+  readonly maxHops: number | null
+  /** Null: no limit. */
+  readonly maxDelegationsPerRoot: number | null
+}
+
+/** Which addresses destinations may resolve to, beyond and below the public ones. */
+export function addressRules(policy: PolicySnapshot): AddressRules {
+  return policy.global.addresses
+}
+
+/** Of a tenant without policy nothing may begin. */
+export function chainLimits(policy: PolicySnapshot, tenant: string): ChainLimits {
+  return (
+    policy.tenants.get(tenant)?.delegation.chain ??
+    Object.freeze({ maxHops: 0, maxDelegationsPerRoot: 0 })
+  )
+}

@@ -1,0 +1,227 @@
+/**
+ * JSON as RFC 8259 has it and no looser: UTF-8 without BOM, no comments, no trailing commas, no key twice.
+ * Remembers where each value stands, so that a fault can be shown with line and column.
+ */
+export interface JsonFault {
+  /** JSON pointer (RFC 6901) of the place. */
+  readonly pointer: string
+  readonly offset: number
+  readonly message: string
+}
+
+export interface JsonDocument {
+  /** Undefined when the text is not JSON. */
+  readonly value: unknown
+  readonly faults: readonly JsonFault[]
+  /** Offset of each value, by JSON pointer; of a member, that of its key. */
+  readonly offsets: ReadonlyMap<string, number>
+  readonly text: string
+}
+
+const MAX_DEPTH = 16
+const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y
+const STRING_RUN = /[^"\\\p{Cc}]*/uy
+const SPACE = /[ \t\r\n]*/y
+const WORD = /[A-Za-z]+/y
+const ESCAPES: Readonly<Record<string, string>> = Object.freeze({
+  '"': '"',
+  '\\': '\\',
+  '/': '/',
+  b: '\b',
+  f: '\f',
+  n: '\n',
+  r: '\r',
+  t: '\t',
+})
+
+/** Never throws: what is wrong comes back as faults. */
+export function readStrictJson(bytes: Uint8Array): JsonDocument {
+  const fault = (message: string): JsonDocument => ({
+    value: undefined,
+    faults: [{ pointer: '', offset: 0, message }],
+    offsets: new Map(),
+    text: '',
+  })
+  if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf)
+    return fault('begins with a byte order mark; save it as UTF-8 without BOM')
+  if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff))
+    return fault('is UTF-16; save it as UTF-8')
+  let text: string
+  try {
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    // the decoder says no more than this
+    return fault('is not UTF-8')
+  }
+  if (text.trim() === '') return { ...fault('is empty'), text }
+  const reader = new Reader(text)
+  try {
+    const value = reader.document()
+    return { value, faults: reader.faults, offsets: reader.offsets, text }
+  } catch (error) {
+    if (!(error instanceof SyntaxFault)) throw error
+    const last = { pointer: error.pointer, offset: error.offset, message: error.message }
+    return { value: undefined, faults: [...reader.faults, last], offsets: reader.offsets, text }
+  }
+}
+
+/** Line and column of an offset, both from 1. */
+export function positionAt(text: string, offset: number): { line: number; column: number } {
+  const before = text.slice(0, offset)
+  const newline = before.lastIndexOf('\n')
+  return { line: before.split('\n').length, column: offset - newline }
+}
+
+export function pointerTo(pointer: string, key: string | number): string {
+  return `${pointer}/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`
+}
+
+class SyntaxFault extends Error {
+  readonly pointer: string
+  readonly offset: number
+
+  constructor(pointer: string, offset: number, message: string) {
+    super(message)
+    this.pointer = pointer
+    this.offset = offset
+  }
+}
+
+class Reader {
+  readonly faults: JsonFault[] = []
+  readonly offsets = new Map<string, number>()
+  readonly #text: string
+  #at = 0
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  document(): unknown {
+    const value = this.#value('', 0)
+    this.#space('')
+    if (this.#at < this.#text.length) this.#fail('', 'more text after the end of the JSON value')
+    return value
+  }
+
+  #value(pointer: string, depth: number): unknown {
+    if (depth > MAX_DEPTH) this.#fail(pointer, `nested deeper than ${MAX_DEPTH} levels`)
+    this.#space(pointer)
+    if (!this.offsets.has(pointer)) this.offsets.set(pointer, this.#at)
+    const next = this.#text[this.#at]
+    if (next === '{') return this.#object(pointer, depth)
+    if (next === '[') return this.#array(pointer, depth)
+    if (next === '"') return this.#string(pointer)
+    if (next === "'") this.#fail(pointer, 'strings stand in double quotes')
+    const number = this.#take(NUMBER)
+    if (number !== '') return Number(number)
+    const start = this.#at
+    const word = this.#take(WORD)
+    if (word === 'true') return true
+    if (word === 'false') return false
+    if (word === 'null') return null
+    this.#at = start
+    return this.#unexpected(pointer, 'a value')
+  }
+
+  #object(pointer: string, depth: number): object {
+    const entries = new Map<string, unknown>()
+    let first = true
+    this.#at += 1
+    for (;;) {
+      this.#space(pointer)
+      if (this.#text[this.#at] === '}' && first) break
+      first = false
+      const start = this.#at
+      if (this.#text[start] === '}') this.#fail(pointer, 'a comma before the closing }')
+      if (this.#text[start] !== '"') this.#unexpected(pointer, 'a key in double quotes')
+      const key = this.#string(pointer)
+      const member = pointerTo(pointer, key)
+      // __proto__ is skipped by most who walk objects, schema validators too: it must not hide anything
+      if (entries.has(key) || key === '__proto__')
+        this.faults.push({
+          pointer: member,
+          offset: start,
+          message: key === '__proto__' ? 'is not a key for anything' : 'the key is there twice',
+        })
+      else this.offsets.set(member, start)
+      this.#space(pointer)
+      if (this.#text[this.#at] !== ':') this.#unexpected(member, 'a colon')
+      this.#at += 1
+      const value = this.#value(member, depth + 1)
+      if (key !== '__proto__') entries.set(key, value)
+      this.#space(pointer)
+      if (this.#text[this.#at] === '}') break
+      if (this.#text[this.#at] !== ',') this.#unexpected(pointer, 'a comma or }')
+      this.#at += 1
+    }
+    this.#at += 1
+    return Object.fromEntries(entries)
+  }
+
+  #array(pointer: string, depth: number): unknown[] {
+    const items: unknown[] = []
+    this.#at += 1
+    for (;;) {
+      this.#space(pointer)
+      if (this.#text[this.#at] === ']' && items.length === 0) break
+      if (this.#text[this.#at] === ']') this.#fail(pointer, 'a comma before the closing ]')
+      items.push(this.#value(pointerTo(pointer, items.length), depth + 1))
+      this.#space(pointer)
+      if (this.#text[this.#at] === ']') break
+      if (this.#text[this.#at] !== ',') this.#unexpected(pointer, 'a comma or ]')
+      this.#at += 1
+    }
+    this.#at += 1
+    return items
+  }
+
+  #string(pointer: string): string {
+    let value = ''
+    this.#at += 1
+    for (;;) {
+      value += this.#take(STRING_RUN)
+      const next = this.#text[this.#at]
+      if (next === undefined) this.#fail(pointer, 'the text ends within a string')
+      if (next === '"') break
+      if (next !== '\\') this.#fail(pointer, 'a control character within a string')
+      const code = this.#text[this.#at + 1] ?? ''
+      const hex = this.#text.slice(this.#at + 2, this.#at + 6)
+      const simple = Object.hasOwn(ESCAPES, code) ? ESCAPES[code] : undefined
+      if (simple !== undefined) value += simple
+      else if (code === 'u' && /^[0-9A-Fa-f]{4}$/.test(hex))
+        value += String.fromCharCode(Number.parseInt(hex, 16))
+      else this.#fail(pointer, 'an escape that JSON does not have')
+      this.#at += simple === undefined ? 6 : 2
+    }
+    this.#at += 1
+    if (!value.isWellFormed()) this.#fail(pointer, 'half of a surrogate pair')
+    return value
+  }
+
+  #space(pointer: string): void {
+    this.#take(SPACE)
+    const two = this.#text.slice(this.#at, this.#at + 2)
+    if (two === '//' || two === '/*' || two[0] === '#')
+      this.#fail(pointer, 'a comment; JSON has none')
+  }
+
+  #take(pattern: RegExp): string {
+    pattern.lastIndex = this.#at
+    const taken = pattern.exec(this.#text)?.[0] ?? ''
+    this.#at += taken.length
+    return taken
+  }
+
+  #unexpected(pointer: string, expected: string): never {
+    const found = this.#text[this.#at]
+    this.#fail(
+      pointer,
+      `expected ${expected}, found ${found === undefined ? 'the end' : JSON.stringify(found)}`,
+    )
+  }
+
+  #fail(pointer: string, message: string): never {
+    throw new SyntaxFault(pointer, this.#at, message)
+  }
+}
