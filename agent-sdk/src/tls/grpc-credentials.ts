@@ -43,8 +43,8 @@ export function channelCredentials(
 }
 
 /**
- * For a grpc-js server. Everybody gets through the handshake; who is there, each call says by
- * `getAuthContext().sslPeerCertificate`, which is missing when the certificate is not good.
+ * For a grpc-js server that binds its own port. Who has no certificate of the mesh is cut off in the handshake and not
+ * told why, and a call shows the leaf of its caller but not the root it leads to: `listenForCalls` does both.
  */
 export function serverCredentials(store: IdentityStore): ServerCredentials {
   return new FollowingServerCredentials(store)
@@ -114,8 +114,8 @@ class FollowingServerCredentials extends ServerCredentials {
   #end: (() => void) | null = null
 
   constructor(store: IdentityStore) {
-    const { cert, key, ca, ...constructorOptions } = serverTlsOptions(store.current())
-    super(constructorOptions, serverTlsOptions(store.current()))
+    // grpc-js has no gate of its own after the handshake
+    super({ ...serverTlsOptions(store.current()), rejectUnauthorized: true })
     this.#store = store
   }
 

@@ -1,0 +1,165 @@
+/**
+ * Listens with mTLS for a grpc-js server, and knows the certificate behind every call.
+ * The TLS server is our own, since that of grpc-js keeps its sockets to itself: it shows a leaf, but neither the root it
+ * leads to nor why a certificate is not good. What has passed the handshake is injected into the grpc-js server.
+ */
+import { createServer, type TLSSocket } from 'node:tls'
+import { MeshError, type SpiffeTemplate } from '@clawmesh/proto'
+import { type Server, ServerCredentials } from '@grpc/grpc-js'
+import type { IdentityStore } from '../identity/snapshot.ts'
+import { type Log, silentLog } from '../log.ts'
+import { fingerprintOf } from './fingerprint.ts'
+import { followIdentity } from './follow-identity.ts'
+import { judgePeer, type PeerCertificate } from './peer-certificate.ts'
+import { readPeer } from './read-peer.ts'
+import { serverTlsOptions } from './tls-options.ts'
+
+export interface CallListenerOptions {
+  /** Has its services; is not bound to a port itself. */
+  readonly server: Server
+  readonly store: IdentityStore
+  readonly spiffe: SpiffeTemplate
+  /** Default `127.0.0.1`. */
+  readonly host?: string
+  /** Default 0: a free one. */
+  readonly port?: number
+  /** How long a connection without a good certificate may stay to be told why, in milliseconds. Default 10 000. */
+  readonly refusedMs?: number
+  /** Default: says nothing. */
+  readonly log?: Log
+  /** Milliseconds since the epoch. Default: now. */
+  readonly now?: () => number
+}
+
+/** What a server call of grpc-js shows of its connection. */
+export interface CallConnection {
+  getPeer(): string
+  getAuthContext(): { readonly sslPeerCertificate?: { readonly raw: Uint8Array } | undefined }
+}
+
+export interface CallListener {
+  /** Where it really listens. */
+  readonly address: { readonly host: string; readonly port: number }
+  /**
+   * Who makes a call, judged at this moment.
+   * @throws MeshError MESH_IDENTITY_NO_CERTIFICATE, UNTRUSTED, EXPIRED, NOT_YET_VALID, AMBIGUOUS or MALFORMED
+   */
+  peerOf(call: CallConnection): PeerCertificate
+  /** Accepts nobody new, tells clients to go elsewhere, lets running calls end, and closes after `graceMs` milliseconds at the latest. */
+  drain(graceMs: number): Promise<void>
+  /** Ends everything at once. */
+  close(): Promise<void>
+}
+
+/** @throws the error of `listen`, e.g. EADDRINUSE */
+export async function listenForCalls(options: CallListenerOptions): Promise<CallListener> {
+  const { server, store, spiffe, host = '127.0.0.1', port = 0, refusedMs = 10_000 } = options
+  const { log = silentLog, now = Date.now } = options
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
+  const connections = new Map<TLSSocket, PeerCertificate | MeshError>()
+  const peers = new Map<string, PeerCertificate>()
+  const refusals = new Map<string, MeshError>()
+
+  const listener = createServer(serverTlsOptions(store.current()))
+  followIdentity(listener, store)
+  listener.on('secureConnection', accept)
+  listener.on('tlsClientError', (error, socket) => {
+    log.debug({ err: error, remote: socket.remoteAddress }, 'a handshake failed')
+  })
+
+  function accept(socket: TLSSocket): void {
+    socket.on('error', (error) => log.debug({ err: error }, 'a connection broke'))
+    if (socket.alpnProtocol !== 'h2') {
+      socket.destroy()
+      return
+    }
+    const remote = `${socket.remoteAddress}:${socket.remotePort}`
+    const found = read(socket)
+    connections.set(socket, found)
+    if (found instanceof MeshError) {
+      log.warn({ code: found.code, remote }, `a connection is refused: ${found.message}`)
+      refusals.set(remote, found)
+      const timer = setTimeout(() => socket.destroy(), refusedMs).unref()
+      socket.once('close', () => clearTimeout(timer))
+    } else {
+      peers.set(found.fingerprint, found)
+    }
+    socket.once('close', () => forget(socket, remote))
+    injector.injectConnection(socket)
+  }
+
+  function read(socket: TLSSocket): PeerCertificate | MeshError {
+    try {
+      return readPeer(socket, { spiffe, roots: store.current().roots, nowMs: now() })
+    } catch (error) {
+      if (error instanceof MeshError) return error
+      return new MeshError('MESH_IDENTITY_UNTRUSTED', undefined, { cause: error })
+    }
+  }
+
+  function forget(socket: TLSSocket, remote: string): void {
+    const gone = connections.get(socket)
+    connections.delete(socket)
+    refusals.delete(remote)
+    if (gone === undefined || gone instanceof MeshError) return
+    const { fingerprint } = gone
+    // the same certificate may be behind several connections
+    for (const left of connections.values())
+      if (!(left instanceof MeshError) && left.fingerprint === fingerprint) return
+    peers.delete(fingerprint)
+  }
+
+  // a CA that is no longer trusted: its connections end now, calls and all
+  const unsubscribe = store.onChange((snapshot) => {
+    for (const [socket, peer] of connections) {
+      if (peer instanceof MeshError) continue
+      const code = judgePeer(peer, snapshot, now())
+      if (code === 'MESH_IDENTITY_UNTRUSTED') socket.destroy()
+    }
+  })
+
+  await new Promise<void>((resolve, reject) => {
+    listener.once('error', reject)
+    listener.listen(port, host, resolve)
+  }).catch((error: unknown) => {
+    unsubscribe()
+    injector.destroy()
+    throw error
+  })
+  const bound = listener.address()
+  if (bound === null || typeof bound === 'string') throw new TypeError('host: must be an address')
+  const closed = new Promise<void>((resolve) => listener.once('close', resolve))
+
+  function stop(): void {
+    unsubscribe()
+    listener.close()
+  }
+  return Object.freeze({
+    address: Object.freeze({ host: bound.address, port: bound.port }),
+    peerOf(call: CallConnection): PeerCertificate {
+      const leaf = call.getAuthContext().sslPeerCertificate
+      const peer = leaf === undefined ? undefined : peers.get(fingerprintOf(leaf))
+      if (peer === undefined)
+        throw refusals.get(call.getPeer()) ?? new MeshError('MESH_IDENTITY_NO_CERTIFICATE')
+      const code = judgePeer(peer, store.current(), now())
+      if (code !== null) throw new MeshError(code)
+      return peer
+    },
+    async drain(graceMs: number) {
+      stop()
+      injector.drain(graceMs)
+      const timer = setTimeout(() => {
+        for (const socket of connections.keys()) socket.destroy()
+      }, graceMs)
+      await closed
+      clearTimeout(timer)
+      injector.destroy()
+    },
+    async close() {
+      stop()
+      for (const socket of connections.keys()) socket.destroy()
+      await closed
+      injector.destroy()
+    },
+  })
+}
