@@ -10,3 +10,13 @@ export { openCa, readCaInfo } from './ca/open-ca.ts'
 export type { SignOptions } from './csr/sign-csr.ts'
 export type { WritableIdentity } from './identity/write-identity.ts'
 export { writeIdentity } from './identity/write-identity.ts'
+export type { Check, CheckName } from './verify/check-chain.ts'
+export type {
+  CertificateFacts,
+  Inspection,
+  KeyFacts,
+  RequestFacts,
+} from './verify/inspect-path.ts'
+export { inspectPath } from './verify/inspect-path.ts'
+export type { Verification, VerifyOptions } from './verify/verify-path.ts'
+export { verifyPath } from './verify/verify-path.ts'

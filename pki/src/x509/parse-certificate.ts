@@ -64,7 +64,7 @@ export function parseCertificates(pem: string): readonly ParsedCertificate[] {
 
 /** @throws MeshError MESH_PKI_INVALID. */
 export function parseCertificate(der: Buffer): ParsedCertificate {
-  const x509 = toX509(der)
+  const { x509, publicKey } = toX509(der)
   const [body] = itemsOf(readDer(der), TAG.sequence)
   const fields = itemsOf(body, TAG.sequence)
   const extensions = readExtensions(fields.find(({ tag }) => tag === 0xa3))
@@ -83,7 +83,7 @@ export function parseCertificate(der: Buffer): ParsedCertificate {
     der,
     pem: toPem('CERTIFICATE', der),
     x509,
-    publicKey: x509.publicKey,
+    publicKey,
     subject: subject.raw,
     issuer: issuer.raw,
     notBefore: x509.validFromDate,
@@ -164,9 +164,11 @@ function readNameConstraints(value: DerValue): NameConstraints {
   return { permitted: subtrees(0xa0), excluded: subtrees(0xa1) }
 }
 
-function toX509(der: Buffer): X509Certificate {
+function toX509(der: Buffer): { x509: X509Certificate; publicKey: KeyObject } {
   try {
-    return new X509Certificate(der)
+    const x509 = new X509Certificate(der)
+    // reading the key throws for kinds that OpenSSL does not know
+    return { x509, publicKey: x509.publicKey }
   } catch (cause) {
     throw new MeshError('MESH_PKI_INVALID', 'a certificate cannot be parsed', { cause })
   }

@@ -1,0 +1,154 @@
+/**
+ * Judges a certificate against roots, by checks of its own that say in words what is wrong.
+ * Pure but for node:crypto; the clock is an argument.
+ */
+import { OID } from '../der/oids.ts'
+import { namesRefused } from '../x509/check-names.ts'
+import { KEY_USAGE, type ParsedCertificate } from '../x509/parse-certificate.ts'
+import { formatDate, formatDuration, formatName } from './words.ts'
+
+export type CheckName =
+  | 'chain'
+  | 'time'
+  | 'constraints'
+  | 'usage'
+  | 'identity'
+  | 'key'
+  | 'handshake'
+
+export interface Check {
+  readonly name: CheckName
+  readonly ok: boolean
+  /** What was found, in words. */
+  readonly detail: string
+}
+
+/** No chain is longer, and hostile files end somewhere. */
+const MAX_PATH = 8
+
+/** @param chain the leaf, then what may lie between. */
+export function checkChain(
+  chain: readonly ParsedCertificate[],
+  roots: readonly ParsedCertificate[],
+  nowMs: number,
+): readonly Check[] {
+  const [leaf, ...between] = chain
+  if (leaf === undefined) throw new TypeError('chain: must hold a certificate')
+  const { path, fault } = buildPath(leaf, between, roots)
+  return [
+    judged('chain', fault === null ? [] : [fault], path.map(nameOf).join(' <- ')),
+    judged(
+      'time',
+      path.flatMap((each) => timeFaults(each, nowMs)),
+      timeLeft(path, nowMs),
+    ),
+    judged('constraints', constraintFaults(path), 'every CA above it may issue it, with its names'),
+    judged('usage', usageFaults(path), 'good for TLS servers and clients'),
+    judged('identity', identityFaults(leaf), leaf.names.uris[0] ?? ''),
+  ]
+}
+
+export function judged(name: CheckName, faults: readonly string[], detail: string): Check {
+  return faults.length === 0
+    ? { name, ok: true, detail }
+    : { name, ok: false, detail: faults.join('; ') }
+}
+
+function buildPath(
+  leaf: ParsedCertificate,
+  between: readonly ParsedCertificate[],
+  roots: readonly ParsedCertificate[],
+): { path: readonly ParsedCertificate[]; fault: string | null } {
+  const path = [leaf]
+  for (let at = leaf; path.length <= MAX_PATH; ) {
+    if (roots.some((root) => root.der.equals(at.der))) return { path, fault: null }
+    const root = roots.find((each) => issued(each, at))
+    if (root !== undefined) return { path: [...path, root], fault: null }
+    const next = between.find((each) => !path.includes(each) && issued(each, at))
+    if (next === undefined) return { path, fault: missingIssuer(at, [...between, ...roots]) }
+    path.push(next)
+    at = next
+  }
+  return { path, fault: 'the chain is too long' }
+}
+
+function issued(issuer: ParsedCertificate, subject: ParsedCertificate): boolean {
+  return issuer.subject.equals(subject.issuer) && subject.x509.verify(issuer.publicKey)
+}
+
+function missingIssuer(at: ParsedCertificate, known: readonly ParsedCertificate[]): string {
+  const issuer = formatName(at.x509.issuer)
+  return known.some(({ subject }) => subject.equals(at.issuer))
+    ? `the signature of ${nameOf(at)} is not by the ${issuer} that is here`
+    : `${nameOf(at)} was issued by ${issuer}, which is neither in the chain nor trusted`
+}
+
+function timeFaults(certificate: ParsedCertificate, nowMs: number): string[] {
+  const { notBefore, notAfter } = certificate
+  const name = nameOf(certificate)
+  const early = notBefore.getTime() - nowMs
+  const late = nowMs - notAfter.getTime()
+  if (late > 0) return [`${name} expired ${formatDuration(late)} ago, at ${formatDate(notAfter)}`]
+  if (early > 0)
+    return [`${name} is not valid before ${formatDate(notBefore)}, in ${formatDuration(early)}`]
+  return []
+}
+
+function timeLeft(path: readonly ParsedCertificate[], nowMs: number): string {
+  const first = Math.min(...path.map(({ notAfter }) => notAfter.getTime()))
+  return `until ${formatDate(new Date(first))}, ${formatDuration(first - nowMs)} left`
+}
+
+function constraintFaults(path: readonly ParsedCertificate[]): string[] {
+  const faults: string[] = []
+  for (const [index, certificate] of path.entries()) {
+    const name = nameOf(certificate)
+    for (const id of certificate.unknownCritical)
+      faults.push(`${name} has the critical extension ${id}, which is not understood`)
+    if (index === 0) continue
+    if (!certificate.isCa) faults.push(`${name} is not a CA`)
+    if (certificate.keyUsage !== null && (certificate.keyUsage & KEY_USAGE.keyCertSign) === 0)
+      faults.push(`${name} may not sign certificates`)
+    // self-issued CAs do not count, nor are their names judged (RFC 5280, section 6.1)
+    const below = path.slice(0, index).filter((each, at) => at === 0 || !isSelfIssued(each))
+    if (certificate.pathLength !== null && below.length - 1 > certificate.pathLength)
+      faults.push(`${name} may have ${certificate.pathLength} CAs below it, and has more`)
+    const { nameConstraints } = certificate
+    if (nameConstraints === null) continue
+    for (const refused of below.flatMap(({ names }) => namesRefused(names, nameConstraints)))
+      faults.push(`${name} does not permit ${formatName(refused)}`)
+  }
+  return faults
+}
+
+function isSelfIssued({ subject, issuer }: ParsedCertificate): boolean {
+  return subject.equals(issuer)
+}
+
+function usageFaults(path: readonly ParsedCertificate[]): string[] {
+  const [leaf] = path
+  const faults: string[] = []
+  if (leaf?.isCa === true) faults.push('it is the certificate of a CA, not of an agent or gateway')
+  if (leaf !== undefined && leaf.keyUsage !== null && !(leaf.keyUsage & KEY_USAGE.digitalSignature))
+    faults.push('its key may not sign, as TLS 1.3 needs')
+  for (const certificate of path) {
+    const purposes = certificate.extKeyUsage
+    if (purposes === null || purposes.includes(OID.anyExtendedKeyUsage)) continue
+    if (!purposes.includes(OID.serverAuth)) faults.push(`${nameOf(certificate)} is not for servers`)
+    if (!purposes.includes(OID.clientAuth)) faults.push(`${nameOf(certificate)} is not for clients`)
+  }
+  return faults
+}
+
+function identityFaults({ names }: ParsedCertificate): string[] {
+  const [uri, ...more] = names.uris
+  if (uri === undefined) return ['it carries no SPIFFE ID']
+  if (more.length > 0) return ['it carries more than one URI']
+  return /^spiffe:\/\/[a-z0-9._-]+\/[A-Za-z0-9._/-]+$/.test(uri)
+    ? []
+    : [`its URI is not a SPIFFE ID: ${formatName(uri)}`]
+}
+
+function nameOf(certificate: ParsedCertificate): string {
+  return formatName(certificate.x509.subject)
+}

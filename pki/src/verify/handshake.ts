@@ -1,0 +1,89 @@
+/**
+ * A TLS 1.3 handshake in memory, of an identity with itself: the same certificate as server and as client.
+ * What OpenSSL inside Node says there is what it will say on the wire.
+ */
+import type { KeyObject } from 'node:crypto'
+import { type Duplex, duplexPair } from 'node:stream'
+import tls from 'node:tls'
+
+export interface HandshakeQuestion {
+  /** PEM: the leaf, then intermediates. */
+  readonly certificateChain: string
+  readonly privateKey: KeyObject
+  /** PEM, one each; at least one. */
+  readonly roots: readonly string[]
+  /** SHA-256 of the leaf, lower-case hexadecimal. */
+  readonly fingerprint: string
+}
+
+const TIMEOUT_MS = 5000
+
+/** Null when both sides accept it; otherwise why not. */
+export async function refusedByHandshake(question: HandshakeQuestion): Promise<string | null> {
+  // an empty `ca` would make Node trust the public roots
+  if (question.roots.length === 0) throw new TypeError('roots: must hold a certificate')
+  const [near, far] = duplexPair()
+  try {
+    const ends = [serverEnd(question, near), clientEnd(question, far), timeout()]
+    await Promise.race([Promise.all(ends.slice(0, 2)), ends[2]])
+    return null
+  } catch (error) {
+    return reasonOf(error)
+  } finally {
+    near.destroy()
+    far.destroy()
+  }
+}
+
+function serverEnd(question: HandshakeQuestion, transport: Duplex): Promise<void> {
+  const socket = new tls.TLSSocket(transport, {
+    ...credentials(question),
+    isServer: true,
+    requestCert: true,
+    rejectUnauthorized: true,
+  })
+  return new Promise((resolve, reject) => {
+    socket.on('error', reject)
+    // the first byte of the client comes after its certificate has been judged
+    socket.once('data', () => resolve())
+  })
+}
+
+function clientEnd(question: HandshakeQuestion, transport: Duplex): Promise<void> {
+  const socket = tls.connect({
+    ...credentials(question),
+    socket: transport,
+    // who it is was judged before; here it must be the very certificate that was judged
+    checkServerIdentity: (_host, { fingerprint256 }) =>
+      fingerprint256.replaceAll(':', '').toLowerCase() === question.fingerprint
+        ? undefined
+        : new Error('another certificate was presented'),
+  })
+  return new Promise((resolve, reject) => {
+    socket.on('error', reject)
+    socket.once('secureConnect', () => {
+      socket.write('.')
+      resolve()
+    })
+  })
+}
+
+function credentials(question: HandshakeQuestion): tls.SecureContextOptions {
+  return {
+    cert: question.certificateChain,
+    key: question.privateKey.export({ type: 'pkcs8', format: 'pem' }),
+    ca: [...question.roots],
+    minVersion: 'TLSv1.3',
+  }
+}
+
+function timeout(): Promise<void> {
+  return new Promise((_resolve, reject) => {
+    setTimeout(reject, TIMEOUT_MS, new Error('the handshake did not end')).unref()
+  })
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'it was refused'
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.message
+}

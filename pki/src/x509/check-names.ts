@@ -1,0 +1,45 @@
+/** Name constraints (RFC 5280, section 4.2.1.10): which names of a certificate a CA above it does not permit. */
+import type { GeneralNames } from './general-names.ts'
+import { formatIp, ipInRange } from './ip-range.ts'
+import type { NameConstraints } from './parse-certificate.ts'
+
+/** The names that are not permitted, in words; empty when all are. */
+export function namesRefused(names: GeneralNames, constraints: NameConstraints): string[] {
+  const { permitted, excluded } = constraints
+  const judge = <Name, Base>(
+    each: readonly Name[],
+    within: readonly Base[],
+    outside: readonly Base[],
+    matches: (name: Name, base: Base) => boolean,
+    show: (name: Name) => string,
+  ) =>
+    each
+      .filter(
+        (name) =>
+          outside.some((base) => matches(name, base)) ||
+          (within.length > 0 && !within.some((base) => matches(name, base))),
+      )
+      .map(show)
+  const constrainsOthers = permitted.others.length + excluded.others.length > 0
+  return [
+    ...judge(names.dnsNames, permitted.dnsNames, excluded.dnsNames, dnsWithin, (dns) => dns),
+    ...judge(names.uris, permitted.uris, excluded.uris, uriWithin, (uri) => uri),
+    ...judge(names.ipAddresses, permitted.ipAddresses, excluded.ipAddresses, ipInRange, formatIp),
+    // kinds that are not judged here are refused as soon as they are constrained
+    ...(constrainsOthers ? names.others : []),
+  ]
+}
+
+function dnsWithin(name: string, base: string): boolean {
+  return base === '' || hostWithin(name.toLowerCase(), base.toLowerCase(), true)
+}
+
+function uriWithin(uri: string, base: string): boolean {
+  const host = /^[a-z][a-z0-9+.-]*:\/\/([^/?#@:]+)(?:[/?#]|$)/i.exec(uri)?.[1]
+  return host !== undefined && hostWithin(host.toLowerCase(), base.toLowerCase(), false)
+}
+
+function hostWithin(host: string, base: string, below: boolean): boolean {
+  if (base.startsWith('.')) return host.endsWith(base)
+  return host === base || (below && host.endsWith(`.${base}`))
+}
