@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict'
+import { allowedDestinations, allowedPeers } from '../../../mesh-gateway/src/policy/index.ts'
+import { policyOf } from './policies.ts'
+
+const bot = { tenant: 'acme', agent: 'bot-01' }
+
+describe('the list of allowed destinations', () => {
+  it('has what the tenant and the agent are allowed, canonical and once each', () => {
+    const policy = policyOf({
+      acme: {
+        egress: {
+          allow: [
+            'API.test',
+            'api.test',
+            { host: '*.b.test', methods: ['GET'] },
+            '[2001:DB8::1]:443',
+          ],
+          agents: { 'bot-01': { allow: ['c.test'] }, 'bot-02': { allow: ['d.test'] } },
+        },
+      },
+    })
+    assert.deepEqual(allowedDestinations(policy, bot), [
+      'api.test',
+      '*.b.test',
+      '[2001:db8::1]:443',
+      'c.test',
+    ])
+  })
+
+  it('leaves out what deny rules and ports cover whole, and keeps what they cover in part', () => {
+    const policy = policyOf({
+      _global: { egress: { deny: ['*.evil.test'], ports: [443] } },
+      acme: {
+        egress: {
+          allow: [
+            'a.test',
+            'b.test',
+            'x.evil.test',
+            '*.evil.test',
+            'evil.test',
+            'c.test:80',
+            '*.d.test',
+          ],
+          deny: ['a.test', 'b.test:80', 'x.d.test'],
+        },
+      },
+    })
+    assert.deepEqual(allowedDestinations(policy, bot), ['b.test', 'evil.test', '*.d.test'])
+  })
+
+  it('is empty for a tenant without policy, and names nothing for audit mode', () => {
+    assert.deepEqual(allowedDestinations(policyOf({}), bot), [])
+    assert.deepEqual(allowedDestinations(policyOf({ acme: { mode: 'audit' } }), bot), [])
+  })
+})
+
+describe('the list of allowed peers', () => {
+  it('has peers of the tenant, and of others where both sides agree', () => {
+    const policy = policyOf({
+      acme: {
+        delegation: {
+          allow: [
+            { from: 'bot-01', to: 'researcher', methods: ['p.S/*'] },
+            { from: '*', to: 'globex/*' },
+            { from: 'bot-02', to: 'secret' },
+            { from: 'bot-01', to: 'initech/x' },
+          ],
+        },
+      },
+      globex: {
+        delegation: { accept: [{ from: 'acme/*', to: 'translator', methods: ['p.T/M'] }] },
+      },
+    })
+    assert.deepEqual(allowedPeers(policy, bot), [
+      {
+        tenant: 'acme',
+        agent: 'researcher',
+        methods: ['p.S/*'],
+        rule: 'acme.json#/delegation/allow/0',
+      },
+      {
+        tenant: 'globex',
+        agent: 'translator',
+        methods: ['p.T/M'],
+        rule: 'acme.json#/delegation/allow/1 and globex.json#/delegation/accept/0',
+      },
+    ])
+  })
+
+  it('leaves out who is denied altogether', () => {
+    const policy = policyOf({
+      acme: {
+        delegation: {
+          allow: [
+            { from: '*', to: 'a' },
+            { from: '*', to: 'b' },
+          ],
+          deny: [
+            { from: '*', to: 'a' },
+            { from: '*', to: 'b', methods: ['p.S/M'] },
+          ],
+        },
+      },
+    })
+    assert.deepEqual(
+      allowedPeers(policy, bot).map((peer) => peer.agent),
+      ['b'],
+    )
+  })
+
+  it('is empty with maxHops 0 and without policy', () => {
+    const delegation = { allow: [{ from: '*', to: '*' }], maxHops: 0 }
+    assert.deepEqual(allowedPeers(policyOf({ acme: { delegation } }), bot), [])
+    assert.deepEqual(allowedPeers(policyOf({}), bot), [])
+  })
+})
