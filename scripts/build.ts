@@ -1,0 +1,68 @@
+/**
+ * Makes what is published: dist/<package>/ with JavaScript and declarations, the .proto files, the licence, and a
+ * package.json whose exports and bin point at what was built. `npm run build`.
+ */
+import { execFile } from 'node:child_process'
+import { chmod, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+const PACKAGES = ['proto', 'agent-sdk', 'pki', 'mesh-gateway'] as const
+/** What of a package is not TypeScript and belongs to it all the same. */
+const EXTRAS: Readonly<Record<string, readonly string[]>> = {
+  proto: ['clawmesh', 'google', 'grpc'],
+}
+
+interface Manifest {
+  readonly exports: Readonly<Record<string, string>>
+  readonly bin?: Readonly<Record<string, string>>
+}
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const dist = join(root, 'dist')
+
+await rm(dist, { recursive: true, force: true })
+await compile()
+for (const name of PACKAGES) await publishable(name)
+process.stderr.write(`build: wrote ${PACKAGES.map((name) => `dist/${name}`).join(', ')}\n`)
+
+async function compile(): Promise<void> {
+  const tsc = join(root, 'node_modules/typescript/bin/tsc')
+  await promisify(execFile)(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json')], {
+    cwd: root,
+  }).catch((error: unknown) => {
+    const output =
+      error instanceof Error && 'stdout' in error ? String(error.stdout) : String(error)
+    process.stderr.write(output)
+    throw new Error('build: the sources do not compile')
+  })
+}
+
+async function publishable(name: string): Promise<void> {
+  const to = join(dist, name)
+  await mkdir(to, { recursive: true })
+  for (const extra of EXTRAS[name] ?? [])
+    await cp(join(root, name, extra), join(to, extra), { recursive: true })
+  await cp(join(root, 'LICENSE'), join(to, 'LICENSE'))
+  const manifest: Manifest = JSON.parse(await readFile(join(root, name, 'package.json'), 'utf8'))
+  const { exports, bin, ...rest } = manifest
+  const built = {
+    ...rest,
+    files: ['src', ...(EXTRAS[name] ?? []), 'LICENSE'],
+    exports: mapValues(exports, (source) => ({
+      types: source.replace(/\.ts$/, '.d.ts'),
+      default: source.replace(/\.ts$/, '.js'),
+    })),
+    ...(bin === undefined
+      ? {}
+      : { bin: mapValues(bin, (source) => source.replace(/\.ts$/, '.js')) }),
+  }
+  await writeFile(join(to, 'package.json'), `${JSON.stringify(built, null, 2)}\n`)
+  for (const source of Object.values(bin ?? {}))
+    await chmod(join(to, source.replace(/\.ts$/, '.js')), 0o755)
+}
+
+function mapValues<A, B>(record: Readonly<Record<string, A>>, change: (value: A) => B) {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]))
+}
