@@ -1,0 +1,16 @@
+/** Spans of time as people write them: `15m`, `30s`, `500ms`, `24h`, `7d`; a bare number is milliseconds. */
+const FORM = /^(\d{1,12})(ms|s|m|h|d)?$/
+const UNIT_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+}
+
+/** Milliseconds, or null when the text is no span of time. */
+export function parseDuration(text: string): number | null {
+  const [, digits, unit = 'ms'] = FORM.exec(text) ?? []
+  const factor = UNIT_MS[unit]
+  return digits === undefined || factor === undefined ? null : Number(digits) * factor
+}

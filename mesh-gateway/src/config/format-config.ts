@@ -1,0 +1,14 @@
+/** The configuration as a file would have it: what `start --print-config` shows. Secrets appear as paths only. */
+import { formatListenAddress } from './listen-address.ts'
+import type { Config } from './schema.ts'
+
+export function formatConfig(config: Config): string {
+  const listen = (of: Config['egress']) => ({ listen: formatListenAddress(of.listen) })
+  const shown = {
+    ...config,
+    egress: listen(config.egress),
+    delegation: { ...listen(config.delegation), names: config.delegation.names },
+    admin: listen(config.admin),
+  }
+  return `${JSON.stringify(shown, null, 2)}\n`
+}

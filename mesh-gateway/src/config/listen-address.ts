@@ -1,0 +1,25 @@
+/** Addresses to listen on as people write them: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`. */
+import { isIPv4, isIPv6 } from 'node:net'
+import { isDnsName } from '@clawmesh/proto'
+import type { ListenAddress } from '../port.ts'
+
+/** The address, or a sentence saying why it is none. Port 0 takes a free one. */
+export function parseListenAddress(text: string): ListenAddress | string {
+  const [, bracketed, plain, digits] = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(text) ?? []
+  if (digits === undefined) {
+    if (/^\d{1,5}$/.test(text)) return `must be host:port, e.g. 127.0.0.1:${text}`
+    return 'must be host:port, e.g. 127.0.0.1:8080 or [::1]:8080'
+  }
+  const port = Number(digits)
+  if (port > 65535) return 'has a port above 65535'
+  if (bracketed !== undefined)
+    return isIPv6(bracketed) ? { host: bracketed, port } : 'has no IPv6 address in its brackets'
+  if (plain === undefined || plain === '')
+    return `names no host; every address of this machine is 0.0.0.0:${port}`
+  if (isIPv4(plain) || isDnsName(plain)) return { host: plain, port }
+  return 'has a host that is neither an IP address nor a lower-case host name'
+}
+
+export function formatListenAddress({ host, port }: ListenAddress): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}

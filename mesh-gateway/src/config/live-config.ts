@@ -1,0 +1,130 @@
+/**
+ * The configuration while the gateway runs. The file is watched; what can change at run time is taken over as one
+ * snapshot, what cannot is warned about; a broken file keeps the old one.
+ */
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
+import type { Log } from '@clawmesh/agent-sdk'
+import { MeshError } from '@clawmesh/proto'
+import type { Metrics } from '../telemetry/metrics-port.ts'
+import { openReloadable, type Reloadable } from './reloadable.ts'
+import { type ConfigSources, type ResolvedConfig, resolveConfig } from './resolve-config.ts'
+import type { Config } from './schema.ts'
+import { SETTINGS } from './settings.ts'
+
+export interface ConfigPlace extends Omit<ConfigSources, 'file'> {
+  /** Null: no file. */
+  readonly path: string | null
+}
+
+export interface LiveConfig {
+  /** What the gateway runs with: live settings as they are now, the others as they were at the start. */
+  current(): Config
+  onChange(listener: (config: Config) => void): () => void
+  reload(): Promise<boolean>
+  close(): Promise<void>
+}
+
+/** @throws MeshError MESH_CONFIG_INVALID */
+export async function readConfig(place: ConfigPlace): Promise<ResolvedConfig> {
+  return resolveConfig({ ...place, file: await readConfigFile(place) })
+}
+
+/** A configuration that stays as it is, e.g. one that was made by a program. */
+export function fixedConfig(config: Config): LiveConfig {
+  return {
+    current: () => config,
+    onChange: () => () => {},
+    reload: async () => true,
+    close: async () => {},
+  }
+}
+
+/** Follows the file that `started` was read from. */
+export async function followConfig(
+  place: ConfigPlace,
+  started: Config,
+  options: { readonly log: Log; readonly metrics: Pick<Metrics, 'reload'> },
+): Promise<LiveConfig> {
+  const { path } = place
+  if (path === null) return fixedConfig(started)
+  const { log } = options
+  const file: Reloadable<Config> = await openReloadable<Config>({
+    ...options,
+    what: 'config',
+    dir: dirname(resolve(place.cwd, path)),
+    pollMs: started.reload.pollMs,
+    async read() {
+      const found = await readConfigFile(place)
+      const digest = createHash('sha256')
+        .update(found?.bytes ?? '')
+        .digest('base64')
+      return { digest, parse: () => resolveConfig({ ...place, file: found }).config }
+    },
+  })
+  let current = merge(started, file.current())
+  const listeners = new Set<(config: Config) => void>()
+  file.onChange((next) => {
+    const fixed = SETTINGS.filter(
+      (one) => !one.live && !isDeepStrictEqual(at(started, one.key), at(next, one.key)),
+    )
+    if (fixed.length > 0)
+      log.warn(
+        { settings: fixed.map((one) => one.key) },
+        'these settings take effect when the gateway is started again',
+      )
+    current = merge(started, next)
+    for (const listener of listeners) listener(current)
+  })
+  return {
+    current: () => current,
+    onChange(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    reload: () => file.reload(),
+    close: () => file.close(),
+  }
+}
+
+/** The live settings of `next` over the others of `started`; settings.ts says which are which, and a test compares. */
+function merge(started: Config, next: Config): Config {
+  return {
+    ...started,
+    drainMs: next.drainMs,
+    log: next.log,
+    keys: { ...started.keys, overlapMs: next.keys.overlapMs },
+    delegation: { ...started.delegation, names: next.delegation.names },
+    tokens: { ...started.tokens, ttlMs: next.tokens.ttlMs, maxTtlMs: next.tokens.maxTtlMs },
+  }
+}
+
+async function readConfigFile(place: ConfigPlace): Promise<ConfigSources['file']> {
+  if (place.path === null) return null
+  const path = resolve(place.cwd, place.path)
+  try {
+    return { path: place.path, bytes: await readFile(path) }
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+    throw new MeshError(
+      'MESH_CONFIG_INVALID',
+      `cannot read the configuration ${place.path} (${code})`,
+      {
+        cause: error,
+        hint: 'check the path given by --config or MESH_CONFIG',
+      },
+    )
+  }
+}
+
+function at(value: unknown, key: string): unknown {
+  return key
+    .split('.')
+    .reduce<unknown>(
+      (current, part) =>
+        typeof current === 'object' && current !== null ? Reflect.get(current, part) : undefined,
+      value,
+    )
+}

@@ -1,0 +1,227 @@
+/**
+ * Makes the configuration from a file, the environment and flags, in rising precedence. Pure but for the text given.
+ * Every fault is found at once, with the key and where it came from.
+ */
+import { dirname, resolve } from 'node:path'
+import { MeshError } from '@clawmesh/proto'
+import type { z } from 'zod'
+import { nearest } from '../policy/nearest.ts'
+import { positionAt, readStrictJson } from '../policy/strict-json.ts'
+import { formatListenAddress } from './listen-address.ts'
+import { type Config, completeConfig, configSchema } from './schema.ts'
+import { SETTINGS, type Setting, settingOf } from './settings.ts'
+
+export interface ConfigSources {
+  /** Null: no file. */
+  readonly file: { readonly path: string; readonly bytes: Uint8Array } | null
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** By name of the flag, without dashes. */
+  readonly flags: Readonly<Record<string, string | undefined>>
+  /** What relative paths of environment and flags are relative to. */
+  readonly cwd: string
+  /** Required keys that this use can do without. */
+  readonly optional?: readonly string[]
+}
+
+export interface ConfigFault {
+  /** Dotted; null for the file as a whole. */
+  readonly key: string | null
+  /** Path of the file, name of the variable, the flag; null when it is nowhere. */
+  readonly source: string | null
+  readonly message: string
+}
+
+export interface ResolvedConfig {
+  readonly config: Config
+  /** What deserves a word and stops nothing. */
+  readonly warnings: readonly string[]
+}
+
+/** Other tools of the mesh, and what Kubernetes sets for a Service called mesh-something. */
+const FOREIGN =
+  /^MESH_(?:PKI|DEV|TEST|BENCH|AGENT)_|_SERVICE_(?:HOST|PORT)|_PORT(?:_\d+_(?:TCP|UDP).*)?$/
+
+/** @throws MeshError MESH_CONFIG_INVALID that names every fault */
+export function resolveConfig(sources: ConfigSources): ResolvedConfig {
+  const faults: ConfigFault[] = []
+  const warnings: string[] = []
+  const raw = readFileValue(sources, faults)
+  const origin = new Map<string, string>()
+  for (const setting of SETTINGS) {
+    const fromFile = at(raw, setting.key)
+    if (fromFile !== undefined && sources.file !== null) {
+      origin.set(setting.key, sources.file.path)
+      if (setting.path && typeof fromFile === 'string')
+        put(raw, setting.key, absolute(fromFile, dirname(resolve(sources.cwd, sources.file.path))))
+    }
+    const [text, source] = override(setting, sources)
+    if (text === undefined) continue
+    put(raw, setting.key, setting.path ? absolute(text, sources.cwd) : text)
+    origin.set(setting.key, source)
+  }
+  judgeEnvironment(sources, faults, warnings)
+  for (const key of sources.optional ?? []) if (at(raw, key) === undefined) put(raw, key, 'unused')
+
+  const result = configSchema.safeParse(raw)
+  if (!result.success)
+    for (const issue of result.error.issues) faults.push(...toFaults(issue, raw, origin, sources))
+  else judgeTogether(completeConfig(result.data), origin, faults)
+  if (faults.length > 0 || !result.success) throw configInvalid(faults)
+  return { config: completeConfig(result.data), warnings }
+}
+
+export function configInvalid(faults: readonly ConfigFault[]): MeshError {
+  const lines = faults.slice(0, 50).map(({ key, source, message }) => {
+    const from = source === null ? '' : ` (${source})`
+    return `\n  ${key === null ? (source ?? 'configuration') : `${key}${from}`}: ${message}`
+  })
+  const count = faults.length === 1 ? '1 fault' : `${faults.length} faults`
+  return new MeshError('MESH_CONFIG_INVALID', `${count} in the configuration${lines.join('')}`, {
+    hint: '`mesh-gateway start --help` lists every setting',
+  })
+}
+
+function readFileValue({ file }: ConfigSources, faults: ConfigFault[]): Record<string, unknown> {
+  if (file === null) return {}
+  const document = readStrictJson(file.bytes)
+  for (const { offset, message } of document.faults) {
+    const { line, column } = positionAt(document.text, offset)
+    faults.push({ key: null, source: `${file.path}:${line}:${column}`, message })
+  }
+  if (isObject(document.value)) return document.value
+  if (document.faults.length === 0)
+    faults.push({ key: null, source: file.path, message: 'must hold one JSON object' })
+  return {}
+}
+
+function override(setting: Setting, { env, flags }: ConfigSources): [string | undefined, string] {
+  const flag = flags[setting.flag]
+  if (flag !== undefined) return [flag, `--${setting.flag}`]
+  // an empty variable is how a shell or a compose file leaves one out
+  return [env[setting.env] || undefined, setting.env]
+}
+
+function judgeEnvironment({ env }: ConfigSources, faults: ConfigFault[], warnings: string[]): void {
+  const known = [...SETTINGS.map((setting) => setting.env), 'MESH_CONFIG']
+  for (const name of Object.keys(env)) {
+    if (!name.startsWith('MESH_') || known.includes(name) || FOREIGN.test(name)) continue
+    const meant = nearest(name, known)
+    if (meant === null) warnings.push(`${name} is no setting of the gateway and is not used`)
+    else
+      faults.push({ key: null, source: name, message: `no such variable; did you mean ${meant}` })
+  }
+}
+
+function toFaults(
+  issue: z.core.$ZodIssue,
+  raw: Record<string, unknown>,
+  origin: ReadonlyMap<string, string>,
+  sources: ConfigSources,
+): ConfigFault[] {
+  const file = sources.file?.path ?? null
+  const path = issue.path.map(String)
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.map((name) => {
+      const key = [...path, name].join('.')
+      const prefix = path.length === 0 ? '' : `${path.join('.')}.`
+      const siblings = SETTINGS.filter((one) => one.key.startsWith(prefix)).map(
+        (one) => one.key.slice(prefix.length).split('.')[0] ?? '',
+      )
+      const meant = nearest(name, new Set(siblings)) ?? elsewhere(name)
+      const message = `unknown key${meant === null ? '' : `; did you mean ${meant}`}`
+      return { key: key.slice(0, 200), source: file, message }
+    })
+  const key = path.join('.')
+  const setting = [...path.keys()]
+    .map((length) => settingOf(path.slice(0, length + 1).join('.')))
+    .find((one) => one !== undefined)
+  if (setting !== undefined && at(raw, setting.key) === undefined)
+    return [
+      {
+        key,
+        source: null,
+        message: `missing; set it in the file, by ${setting.env} or by --${setting.flag}`,
+      },
+    ]
+  return [
+    {
+      key,
+      source: setting === undefined ? file : (origin.get(setting.key) ?? null),
+      message: said(issue),
+    },
+  ]
+}
+
+/** A key that is right and stands in the wrong section. */
+function elsewhere(name: string): string | null {
+  return SETTINGS.find((one) => one.key.endsWith(`.${name}`))?.key ?? null
+}
+
+function said(issue: z.core.$ZodIssue): string {
+  return `${issue.message.charAt(0).toLowerCase()}${issue.message.slice(1)}`
+}
+
+function judgeTogether(
+  config: Config,
+  origin: ReadonlyMap<string, string>,
+  faults: ConfigFault[],
+): void {
+  const from = (key: string) => origin.get(key) ?? null
+  if (config.tokens.ttlMs > config.tokens.maxTtlMs)
+    faults.push({
+      key: 'tokens.ttlMs',
+      source: from('tokens.ttlMs') ?? from('tokens.maxTtlMs'),
+      message: 'is more than tokens.maxTtlMs',
+    })
+  const seen = new Map<string, string>()
+  for (const [key, { listen }] of [
+    ['egress.listen', config.egress],
+    ['delegation.listen', config.delegation],
+    ['admin.listen', config.admin],
+  ] as const) {
+    if (listen.port === 0) continue
+    const text = formatListenAddress(listen)
+    const other = seen.get(text)
+    if (other !== undefined)
+      faults.push({
+        key,
+        source: from(key) ?? from(other),
+        message: `is the same address as ${other}`,
+      })
+    seen.set(text, key)
+  }
+}
+
+function absolute(path: string, base: string): string {
+  return path === 'stdout' || path === '' ? path : resolve(base, path)
+}
+
+function at(value: unknown, key: string): unknown {
+  let current = value
+  for (const part of key.split('.')) {
+    if (!isObject(current) || !Object.hasOwn(current, part)) return undefined
+    current = current[part]
+  }
+  return current
+}
+
+function put(target: Record<string, unknown>, key: string, value: unknown): void {
+  const parts = key.split('.')
+  const last = parts.pop() ?? ''
+  let current = target
+  for (const part of parts) {
+    const next = Object.hasOwn(current, part) ? current[part] : undefined
+    if (isObject(next)) {
+      current = next
+    } else if (next === undefined) {
+      const made: Record<string, unknown> = {}
+      current[part] = made
+      current = made
+    } else return // the section is no object: the schema says so
+  }
+  current[last] = value
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
