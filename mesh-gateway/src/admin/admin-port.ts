@@ -1,0 +1,135 @@
+/**
+ * The admin port: /metrics, /health, /ready and a status page, for operators and their tools. Reads only, tells no
+ * secret, and refuses names that are not its own, so that a web page cannot read it by DNS rebinding.
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { isIP } from 'node:net'
+import { listenOn } from '../listen.ts'
+import type { ListenAddress, Port } from '../port.ts'
+import { renderStatusPage, type StatusRow } from './status-page.ts'
+
+/** One thing that keeps the gateway from doing its work. */
+export interface Missing {
+  /** What: `identity`, `policy`, `keys`, `audit`, `draining`. */
+  readonly what: string
+  readonly reason: string
+}
+
+export interface AdminPortOptions {
+  readonly listen: ListenAddress
+  /** Names under which it may be asked, beside localhost and IP addresses; lower case. */
+  readonly names: () => readonly string[]
+  readonly metrics: { readonly contentType: string; text(): Promise<string> }
+  /** Empty when ready. */
+  readonly missing: () => readonly Missing[]
+  /** What the status page shows. */
+  readonly status: () => readonly StatusRow[]
+}
+
+const MAX_CONNECTIONS = 100
+const PATHS = ['/', '/metrics', '/health', '/ready']
+
+/** @throws MeshError MESH_CONFIG_PORT */
+export async function createAdminPort(options: AdminPortOptions): Promise<Port> {
+  const server = createServer(
+    { maxHeaderSize: 8192, headersTimeout: 5000, requestTimeout: 5000, keepAliveTimeout: 5000 },
+    (request, response) => {
+      answer(request, response, options).catch(() => {
+        // a failing metric must not take the gateway with it; the asker sees that it failed
+        if (!response.headersSent)
+          send(response, 500, 'text/plain', 'the answer could not be made\n')
+        else response.destroy()
+      })
+    },
+  )
+  server.maxConnections = MAX_CONNECTIONS
+  server.setTimeout(10_000)
+  server.on('clientError', (_error, socket) => {
+    if (socket.writable)
+      socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n')
+    else socket.destroy()
+  })
+  const address = await listenOn(server, options.listen, 'admin.listen')
+  let closing: Promise<void> | null = null
+  const close = () => {
+    closing ??= new Promise((resolve) => {
+      server.close(() => resolve())
+      server.closeAllConnections()
+    })
+    return closing
+  }
+  return {
+    address,
+    async drain(graceMs) {
+      const timer = setTimeout(() => server.closeAllConnections(), graceMs)
+      await new Promise<void>((resolve) => {
+        server.close(() => resolve())
+        server.closeIdleConnections()
+      })
+      clearTimeout(timer)
+    },
+    close,
+  }
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: AdminPortOptions,
+): Promise<void> {
+  // a body is of no use here: it is not waited for
+  if (
+    request.headers['content-length'] !== undefined ||
+    request.headers['transfer-encoding'] !== undefined
+  ) {
+    response.setHeader('connection', 'close')
+    request.resume()
+  }
+  if (!isOwnHost(request.headers.host, options.names()))
+    return send(
+      response,
+      421,
+      'text/plain',
+      'ask by IP address, as localhost, or by a name in delegation.names\n',
+    )
+  const path = (request.url ?? '').split('?', 1)[0] ?? ''
+  if (!PATHS.includes(path))
+    return send(response, 404, 'text/plain', `there is ${PATHS.join(', ')}\n`)
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    response.setHeader('allow', 'GET, HEAD')
+    return send(response, 405, 'text/plain', 'read only\n')
+  }
+  if (path === '/metrics')
+    return send(response, 200, options.metrics.contentType, await options.metrics.text())
+  if (path === '/health') return sendJson(response, 200, { status: 'up' })
+  const missing = options.missing()
+  if (path === '/ready')
+    return missing.length === 0
+      ? sendJson(response, 200, { status: 'ready' })
+      : sendJson(response, 503, { status: 'not ready', missing })
+  send(response, 200, 'text/html; charset=utf-8', renderStatusPage(options.status(), missing))
+}
+
+/** Without Host (HTTP/1.0, as health checks send it) there is no browser to be tricked. */
+function isOwnHost(header: string | undefined, names: readonly string[]): boolean {
+  if (header === undefined) return true
+  const host = header.toLowerCase().replace(/:\d{1,5}$/, '')
+  if (host.startsWith('[') && host.endsWith(']')) return isIP(host.slice(1, -1)) === 6
+  return host === 'localhost' || isIP(host) === 4 || names.includes(host)
+}
+
+function sendJson(response: ServerResponse, status: number, body: object): void {
+  send(response, status, 'application/json', `${JSON.stringify(body)}\n`)
+}
+
+function send(response: ServerResponse, status: number, type: string, body: string): void {
+  response.writeHead(status, {
+    'content-type': type,
+    'content-length': Buffer.byteLength(body),
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    'content-security-policy':
+      "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+  })
+  response.end(response.req.method === 'HEAD' ? undefined : body)
+}

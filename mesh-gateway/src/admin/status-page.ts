@@ -1,0 +1,38 @@
+/** The status page: what an operator looks at first. Plain HTML, nothing loaded from anywhere. */
+import type { Missing } from './admin-port.ts'
+
+export interface StatusRow {
+  readonly name: string
+  readonly value: string
+}
+
+export function renderStatusPage(rows: readonly StatusRow[], missing: readonly Missing[]): string {
+  const state =
+    missing.length === 0
+      ? '<p class="good">ready</p>'
+      : `<ul class="bad">${missing
+          .map((one) => `<li>${escapeHtml(one.what)}: ${escapeHtml(one.reason)}</li>`)
+          .join('')}</ul>`
+  const table = rows
+    .map((row) => `<tr><th>${escapeHtml(row.name)}</th><td>${escapeHtml(row.value)}</td></tr>`)
+    .join('\n')
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>mesh-gateway</title><style>
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 50rem; padding: 0 1rem }
+th { text-align: left; padding-right: 1.5rem; font-weight: 500; vertical-align: top }
+td { font-family: ui-monospace, monospace; overflow-wrap: anywhere }
+.good { color: #176f2c } .bad { color: #a11 }
+</style></head><body>
+<h1>mesh-gateway</h1>
+${state}
+<table>
+${table}
+</table>
+<p><a href="/metrics">/metrics</a> · <a href="/health">/health</a> · <a href="/ready">/ready</a></p>
+</body></html>
+`
+}
+
+function escapeHtml(text: string): string {
+  return text.replaceAll(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`)
+}

@@ -1,0 +1,54 @@
+/** What the gateway says about itself: JSON lines on stderr. Secrets are redacted, whatever field they come in. */
+import type { Log } from '@clawmesh/agent-sdk'
+import {
+  type DestinationStream,
+  destination,
+  type LevelWithSilent,
+  pino,
+  stdSerializers,
+} from 'pino'
+
+export interface OperationalLog extends Log {
+  setLevel(level: LevelWithSilent): void
+}
+
+const SECRET_FIELDS = [
+  'token',
+  'authorization',
+  'proxyAuthorization',
+  'privateKey',
+  'key',
+  'passphrase',
+  'password',
+  'secret',
+]
+
+/** @param stream default stderr, written at once so that the last words of a dying process arrive */
+export function createOperationalLog(
+  level: LevelWithSilent,
+  stream: DestinationStream = destination({ dest: 2, sync: true }),
+): OperationalLog {
+  const logger = pino(
+    {
+      level,
+      base: null,
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: stdSerializers.errWithCause },
+      redact: {
+        paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`]),
+        censor: '[redacted]',
+      },
+    },
+    stream,
+  )
+  return {
+    debug: (fields, message) => logger.debug(fields, message),
+    info: (fields, message) => logger.info(fields, message),
+    warn: (fields, message) => logger.warn(fields, message),
+    error: (fields, message) => logger.error(fields, message),
+    setLevel(next) {
+      logger.level = next
+    },
+  }
+}

@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { request } from 'node:http'
+import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { MeshError } from '@clawmesh/proto'
+import { createAdminPort, type Missing } from '../../../mesh-gateway/src/admin/admin-port.ts'
+import type { Port } from '../../../mesh-gateway/src/port.ts'
+
+describe('the admin port', () => {
+  let port: Port
+  let missing: Missing[]
+  const options = () => ({
+    listen: { host: '127.0.0.1', port: 0 },
+    names: () => ['gw.mesh.internal'],
+    metrics: { contentType: 'text/plain; version=0.0.4', text: async () => 'up 1\n' },
+    missing: () => missing,
+    status: () => [{ name: 'policy', value: '<script>alert("1")</script>' }],
+  })
+  beforeEach(async () => {
+    missing = []
+    port = await createAdminPort(options())
+  })
+  afterEach(() => port.close())
+
+  const ask = async (path: string, more: { method?: string; host?: string } = {}) => {
+    const sent = request({
+      port: port.address.port,
+      path,
+      method: more.method ?? 'GET',
+      headers: more.host === undefined ? {} : { host: more.host },
+      agent: false,
+    })
+    sent.end()
+    const [response] = await once(sent, 'response')
+    return { status: response.statusCode, headers: response.headers, body: await text(response) }
+  }
+  const raw = async (bytes: string) => {
+    const socket = connect(port.address.port, '127.0.0.1')
+    socket.write(bytes)
+    return await text(socket)
+  }
+
+  it('gives metrics in the form that Prometheus reads', async () => {
+    const { status, headers, body } = await ask('/metrics')
+    assert.equal(status, 200)
+    assert.equal(headers['content-type'], 'text/plain; version=0.0.4')
+    assert.equal(body, 'up 1\n')
+  })
+
+  it('is up as long as it answers, and ready when nothing is missing', async () => {
+    assert.deepEqual((await ask('/health')).body, '{"status":"up"}\n')
+    assert.deepEqual((await ask('/ready')).body, '{"status":"ready"}\n')
+    missing = [{ what: 'policy', reason: 'there is none' }]
+    const { status, body } = await ask('/ready')
+    assert.equal(status, 503)
+    assert.deepEqual(JSON.parse(body), { status: 'not ready', missing })
+    assert.equal((await ask('/health')).status, 200)
+  })
+
+  it('shows a status page on which nothing can run', async () => {
+    const { body, headers } = await ask('/')
+    assert.ok(!body.includes('<script>'))
+    assert.match(String(headers['content-security-policy']), /default-src 'none'/)
+  })
+
+  it('answers to its own names only, so that no web page can read it', async () => {
+    for (const host of [
+      'localhost',
+      'localhost:9090',
+      '127.0.0.1:9090',
+      '[::1]:9090',
+      '10.1.2.3',
+      'GW.mesh.internal:9090',
+    ])
+      assert.equal((await ask('/health', { host })).status, 200, host)
+    for (const host of [
+      'evil.example',
+      'localhost.evil.example:9090',
+      'xgw.mesh.internal',
+      '[evil]',
+      '127.0.0.1.nip.io',
+    ])
+      assert.equal((await ask('/metrics', { host })).status, 421, host)
+  })
+
+  it('refuses an empty Host', async () => {
+    assert.match(
+      await raw('GET /health HTTP/1.1\r\nhost: \r\nconnection: close\r\n\r\n'),
+      /^HTTP\/1\.1 421 /,
+    )
+  })
+
+  it('answers a health check that sends no Host', async () => {
+    assert.match(await raw('GET /health HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 200 /)
+  })
+
+  it('only reads', async () => {
+    for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS', 'TRACE']) {
+      const { status, headers } = await ask('/metrics', { method })
+      assert.equal(status, 405, method)
+      assert.equal(headers.allow, 'GET, HEAD')
+    }
+    assert.equal((await ask('/ready', { method: 'HEAD' })).body, '')
+    assert.equal((await ask('/nope')).status, 404)
+    assert.equal((await ask('/metrics/../../etc/passwd')).status, 404)
+  })
+
+  it('survives what is not HTTP, too long, or never ends', async () => {
+    assert.match(await raw('\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'), /^HTTP\/1\.1 400 /)
+    assert.match(await raw(`GET /${'a'.repeat(20_000)} HTTP/1.1\r\n`), /^HTTP\/1\.1 400 /)
+    const endless =
+      'GET /health HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99999999999\r\n\r\nxx'
+    assert.match(await raw(endless), /^HTTP\/1\.1 200 /)
+    assert.equal((await ask('/health')).status, 200)
+  })
+
+  it('says which setting to change when its address is taken', async () => {
+    await assert.rejects(
+      createAdminPort({ ...options(), listen: port.address }),
+      (error) =>
+        error instanceof MeshError &&
+        error.code === 'MESH_CONFIG_PORT' &&
+        error.hint.includes('admin.listen'),
+    )
+  })
+})
