@@ -1,0 +1,154 @@
+/**
+ * The gates between a target and a connection, in the order that DESIGN fixes: credential, policy, limits, one lookup, address rules.
+ * Each takes what the one before made. Nothing is looked up for what policy refuses.
+ */
+import type { ErrorCode } from '@clawmesh/proto'
+import type { EgressDecision } from '../policy/decision.ts'
+import { ResolveFailure } from '../resolve/resolver.ts'
+import { judgeAddresses } from './address/judge-addresses.ts'
+import { METADATA_NAMES } from './address/special-ranges.ts'
+import type { EgressContext, PolicyView } from './context.ts'
+import { authenticate, type Principal } from './credential.ts'
+import { type DialPlan, planDial } from './dial.ts'
+import type { RequestHead } from './http1/request-head.ts'
+import { Refused, refuse } from './refused.ts'
+import type { Target } from './target/target.ts'
+
+/** How far a request came. What it did not come to is null. */
+export interface Admission {
+  readonly principal: Principal | null
+  readonly decision: EgressDecision | null
+  readonly generation: number
+  /** A plan, or why there is none. */
+  readonly result: DialPlan | Refused
+  /** To be called when the request has ended. */
+  leave(): void
+}
+
+export async function admit(
+  head: RequestHead,
+  target: Target,
+  context: EgressContext,
+): Promise<Admission> {
+  const policy = context.policy()
+  const { generation } = policy
+  const leave = () => {}
+  const principal = await authenticate(
+    head.fields,
+    target.form,
+    context.issuer,
+    context.verifyToken,
+  )
+  if (principal instanceof Refused)
+    return { principal: null, decision: null, generation, result: principal, leave }
+  const decision = policy.decide(questionOf(principal, target, head.method))
+  const known = { principal, decision, generation }
+  const refused = refusalOf(decision) ?? checkLimits(principal, decision, head, context)
+  if (refused !== null) return { ...known, result: refused, leave }
+  const entered = enterTunnel(principal, decision, target, head, context)
+  if (entered instanceof Refused) return { ...known, result: entered, leave }
+  const result = await locate(target, decision, policy, context)
+  return { ...known, result, leave: entered }
+}
+
+export function questionOf(principal: Principal, target: Target, method: string) {
+  return {
+    agent: principal.agent,
+    host: target.host,
+    port: target.port,
+    request: target.path === null ? null : { method, path: target.path },
+    allowedDestinations: principal.claims.allowed_destinations,
+  }
+}
+
+/** Null when it is let through. */
+export function refusalOf(decision: EgressDecision): Refused | null {
+  if (decision.action !== 'deny') return null
+  const code = decision.code ?? 'MESH_POLICY_NOT_ALLOWED'
+  return refuse('policy', code, {
+    rule: decision.rule,
+    ...(decision.hint === null ? {} : { hint: decision.hint }),
+  })
+}
+
+function checkLimits(
+  { agent }: Principal,
+  { limits }: EgressDecision,
+  head: RequestHead,
+  context: EgressContext,
+): Refused | null {
+  if (limits.requestsPerMinute !== null) {
+    const burst = limits.burst ?? Math.max(1, limits.requestsPerMinute)
+    const key = `egress:${agent.tenant}/${agent.agent}`
+    const waitMs = context.limits.take(key, limits.requestsPerMinute, burst)
+    if (waitMs !== null) return refuse('limits', 'MESH_LIMIT_RATE', { retryAfterMs: waitMs })
+  }
+  const max = limits.maxBodyBytes
+  if (max !== null && typeof head.body === 'number' && head.body > max)
+    return refuse('limits', 'MESH_LIMIT_SIZE', { message: `the body is larger than ${max} bytes` })
+  return null
+}
+
+function enterTunnel(
+  { agent }: Principal,
+  { limits }: EgressDecision,
+  target: Target,
+  head: RequestHead,
+  context: EgressContext,
+): (() => void) | Refused {
+  const max = limits.concurrentTunnels
+  if (max === null || (target.form !== 'connect' && !head.webSocket)) return () => {}
+  const leave = context.limits.enter(`egress-tunnels:${agent.tenant}/${agent.agent}`, max)
+  return (
+    leave ??
+    refuse('limits', 'MESH_LIMIT_CONCURRENCY', {
+      message: `${max} tunnels are open, which is the limit`,
+      retryAfterMs: 1000,
+    })
+  )
+}
+
+async function locate(
+  target: Target,
+  decision: EgressDecision,
+  policy: PolicyView,
+  context: EgressContext,
+): Promise<DialPlan | Refused> {
+  if (METADATA_NAMES.has(target.host))
+    return addressRefusal('the name is one of a metadata service', 'metadata name')
+  const ips = target.isIp ? [target.host] : await lookUp(target.host, context)
+  if (ips instanceof Refused) return ips
+  const judged = judgeAddresses(ips, target.port, policy.addresses, context.ownAddresses())
+  if ('ips' in judged) return planDial(target, decision, judged)
+  const where = judged.address === null ? 'an answer' : judged.address
+  return addressRefusal(
+    target.isIp ? `${where} is not allowed` : `the name resolves to ${where}, which is not allowed`,
+    judged.rule,
+  )
+}
+
+async function lookUp(host: string, context: EgressContext): Promise<string[] | Refused> {
+  const start = performance.now()
+  try {
+    const answers = await context.resolver.addresses(host)
+    return answers.map((answer) => answer.ip)
+  } catch (cause) {
+    const timedOut = cause instanceof ResolveFailure && cause.kind === 'timeout'
+    const code: ErrorCode = timedOut ? 'MESH_EGRESS_TIMEOUT' : 'MESH_EGRESS_UNRESOLVED'
+    const message = timedOut ? 'the name was not resolved in time' : undefined
+    return refuse('resolve', code, { cause, ...(message === undefined ? {} : { message }) })
+  } finally {
+    context.metrics.dns('egress', (performance.now() - start) / 1000)
+  }
+}
+
+function addressRefusal(message: string, rule: string): Refused {
+  const own = rule === 'the gateway itself'
+  const metadata = rule.startsWith('metadata')
+  return refuse('address', 'MESH_EGRESS_ADDRESS_REFUSED', {
+    message,
+    rule,
+    ...(own ? { hint: 'the ports of the gateway itself cannot be reached through it' } : {}),
+    ...(metadata ? { hint: 'addresses of metadata services hand out credentials' } : {}),
+  })
+}

@@ -1,0 +1,85 @@
+/** The gateway's own answers on the wire. What was refused explains itself, in the body and for CONNECT in the status line too. */
+import { STATUS_CODES } from 'node:http'
+import type { Refused } from './refused.ts'
+
+export interface AnswerOptions {
+  readonly status: number
+  readonly body: string
+  readonly contentType?: string
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>
+  /** In place of the usual words after the status; made safe here. */
+  readonly reason?: string
+  readonly keepAlive: boolean
+  /** An answer to HEAD has a length and no body. */
+  readonly headOnly?: boolean
+}
+
+const MAX_REASON_LENGTH = 240
+
+export function formatAnswer(options: AnswerOptions): string {
+  const { status, body, contentType = 'application/json', keepAlive } = options
+  const reason = safeText(options.reason ?? STATUS_CODES[status] ?? 'Unknown')
+  let head = `HTTP/1.1 ${status} ${reason}\r\ncontent-type: ${contentType}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n`
+  for (const [name, value] of Object.entries(options.headers ?? {}))
+    for (const each of typeof value === 'string' ? [value] : value)
+      head += `${name}: ${safeText(each, 2048)}\r\n`
+  head += `date: ${new Date().toUTCString()}\r\nconnection: ${keepAlive ? 'keep-alive' : 'close'}\r\n\r\n`
+  return options.headOnly === true ? head : head + body
+}
+
+export interface RefusalContext {
+  readonly requestId: string
+  readonly method: string
+  readonly keepAlive: boolean
+}
+
+/** Latin1-safe: everything outside ASCII is escaped in JSON. */
+export function formatRefusal(refused: Refused, context: RefusalContext): string {
+  const { gate, error, rule } = refused
+  const { requestId, method, keepAlive } = context
+  const message = error.publicMessage
+  const body = asciiJson({
+    code: error.code,
+    gate,
+    reason: message,
+    rule,
+    hint: error.hint,
+    request_id: requestId,
+  })
+  const headers: Record<string, string | string[]> = {
+    'cache-control': 'no-store',
+    'x-request-id': requestId,
+  }
+  if (error.row.http === 407)
+    headers['proxy-authenticate'] = [
+      'Bearer realm="clawmesh"',
+      'Basic realm="clawmesh", charset="UTF-8"',
+    ]
+  if (error.row.http === 401) headers['www-authenticate'] = 'Bearer realm="clawmesh"'
+  if (error.facts.allow !== undefined) headers.allow = error.facts.allow
+  if (error.retryAfterMs !== undefined)
+    headers['retry-after'] = String(Math.max(1, Math.ceil(error.retryAfterMs / 1000)))
+  return formatAnswer({
+    status: error.row.http,
+    body: `${body}\n`,
+    headers,
+    keepAlive,
+    headOnly: method === 'HEAD',
+    ...(method === 'CONNECT' ? { reason: `${error.code} ${message}; ${error.hint}` } : {}),
+  })
+}
+
+export function asciiJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[\u007f-\uffff]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+}
+
+/** One line of printable ASCII, whatever came in. */
+function safeText(text: string, maxLength = MAX_REASON_LENGTH): string {
+  return text
+    .slice(0, maxLength)
+    .replaceAll('’', "'")
+    .replace(/[^\x20-\x7e]/g, '?')
+}

@@ -1,0 +1,218 @@
+/**
+ * One client connection: requests one after another, each read strictly and answered once. Pipelined bytes wait their turn.
+ * What is malformed ends the connection: nobody knows where the next request would begin.
+ */
+import type { Socket } from 'node:net'
+import { formatRefusal } from './answer.ts'
+import type { EgressContext } from './context.ts'
+import { findHeadEnd, MalformedMessage, REQUEST_LIMITS } from './http1/head.ts'
+import { parseRequestHead, type RequestHead } from './http1/request-head.ts'
+import { beginStory, type Story, tell } from './outcome.ts'
+import { serveOwn } from './own/own-endpoints.ts'
+import { isOwnHost } from './own/own-host.ts'
+import { type Refused, refuse } from './refused.ts'
+import { serveAbsolute } from './serve-absolute.ts'
+import { serveConnect } from './serve-connect.ts'
+import {
+  hostHeaderMatches,
+  parseAbsoluteTarget,
+  parseConnectTarget,
+  type Target,
+} from './target/target.ts'
+import { Wire } from './wire.ts'
+
+export interface ClientConnection {
+  /** True between two requests. */
+  readonly idle: boolean
+  destroy(): void
+}
+
+export function serveConnection(socket: Socket, context: EgressContext): ClientConnection {
+  const connection = new Connection(new Wire(socket), context)
+  connection.awaitRequest(context.timeouts.headerMs)
+  return connection
+}
+
+class Connection implements ClientConnection {
+  readonly #wire: Wire
+  readonly #context: EgressContext
+  #timer: NodeJS.Timeout | null = null
+  #head: Buffer | null = null
+  #blankSeen = false
+  idle = true
+
+  constructor(wire: Wire, context: EgressContext) {
+    this.#wire = wire
+    this.#context = context
+  }
+
+  /** @param waitMs for its first byte. */
+  awaitRequest(waitMs: number): void {
+    this.idle = true
+    this.#blankSeen = false
+    this.#timer = setTimeout(() => this.#onSlow(), waitMs)
+    this.#wire.onClosed(() => this.#stopTimer())
+    this.#wire.read({ data: (chunk) => this.#onBytes(chunk), end: () => this.#onEnd() })
+  }
+
+  destroy(): void {
+    this.#stopTimer()
+    this.#wire.destroy()
+  }
+
+  #onBytes(chunk: Buffer): void {
+    if (this.idle) {
+      this.idle = false
+      this.#stopTimer()
+      this.#timer = setTimeout(() => this.#onSlow(), this.#context.timeouts.headerMs)
+    }
+    let bytes = this.#head === null ? chunk : Buffer.concat([this.#head, chunk])
+    if (!this.#blankSeen && bytes.length > 1 && bytes[0] === 13 && bytes[1] === 10) {
+      // RFC 9112, section 2.2: one empty line before a request is forgiven
+      this.#blankSeen = true
+      bytes = bytes.subarray(2)
+    }
+    this.#head = bytes
+    if (bytes.length === 0) return
+    try {
+      refuseOtherProtocols(bytes)
+      const end = findHeadEnd(bytes, REQUEST_LIMITS)
+      if (end === -1) return
+      this.#takeOver()
+      const head = parseRequestHead(bytes.subarray(0, end))
+      this.#wire.unread(bytes.subarray(end))
+      void this.#serve(head)
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error
+      this.#takeOver()
+      this.#refuse(
+        beginStory('-', []),
+        refuse('syntax', 'MESH_EGRESS_MALFORMED', { message: error.message }),
+        null,
+      )
+    }
+  }
+
+  #takeOver(): void {
+    this.#stopTimer()
+    this.#head = null
+    this.#wire.release()
+    this.#wire.onClosed(null)
+  }
+
+  #onSlow(): void {
+    if (this.idle) {
+      this.#wire.destroy()
+      return
+    }
+    this.#takeOver()
+    this.#refuse(beginStory('-', []), refuse('client', 'MESH_EGRESS_SLOW'), null)
+  }
+
+  #onEnd(): void {
+    this.#stopTimer()
+    this.#wire.release()
+    if (this.#head === null || this.#head.length === 0) this.#wire.destroy()
+    else
+      this.#refuse(
+        beginStory('-', []),
+        refuse('syntax', 'MESH_EGRESS_MALFORMED', { message: 'the header is cut short' }),
+        null,
+      )
+  }
+
+  async #serve(head: RequestHead): Promise<void> {
+    const story = beginStory(head.method, head.fields)
+    try {
+      const goesOn = await this.#dispatch(head, story)
+      if (!goesOn || this.#wire.closed) return
+      if (this.#wire.ended && this.#wire.heldBytes === 0) this.#wire.closeGently()
+      else this.awaitRequest(this.#context.timeouts.keepAliveMs)
+    } catch (error) {
+      // nothing of a request may end the process; the record and the log say what happened
+      const refused = refuse('gateway', 'MESH_GATEWAY_INTERNAL', { cause: error })
+      this.#refuse(story, refused, null)
+    }
+  }
+
+  /** True when the connection can carry another request. */
+  async #dispatch(head: RequestHead, story: Story): Promise<boolean> {
+    const context = this.#context
+    const own = this.#ownRequest(head)
+    if (own === true) return await serveOwn(head, this.#wire, story, context)
+    if (typeof own === 'string') return this.#malformed(story, own, null)
+    const target =
+      head.method === 'CONNECT' ? parseConnectTarget(head.target) : parseAbsoluteTarget(head.target)
+    if (typeof target === 'string') return this.#malformed(story, target, null)
+    if (head.host !== null && !hostHeaderMatches(head.host, target))
+      return this.#malformed(story, 'the Host header is not the host of the target', target)
+    if (context.draining())
+      return this.#refuse(story, refuse('gateway', 'MESH_GATEWAY_DRAINING'), target)
+    if (context.refuseWithoutAudit && !context.audit.healthy())
+      return this.#refuse(story, unauditable(), target)
+    if (target.form === 'absolute')
+      return await serveAbsolute(head, target, this.#wire, story, context)
+    await serveConnect(head, target, this.#wire, story, context)
+    return false
+  }
+
+  /** False when it is for elsewhere; a string says why it is malformed. */
+  #ownRequest(head: RequestHead): boolean | string {
+    if (head.method === 'CONNECT' || !/^[/*]/.test(head.target)) return false
+    if (head.host === null) return 'there is no Host header'
+    const localPort = this.#wire.socket.localPort ?? 0
+    const own = isOwnHost(head.host, this.#context.ownNames, localPort)
+    return own === false ? NO_RELAY : own
+  }
+
+  #malformed(story: Story, message: string, target: Target | null): false {
+    const hint =
+      message === NO_RELAY
+        ? { hint: 'send GET http://host/path for http, and CONNECT host:443 for https' }
+        : {}
+    return this.#refuse(
+      story,
+      refuse('syntax', 'MESH_EGRESS_MALFORMED', { message, ...hint }),
+      target,
+    )
+  }
+
+  #refuse(story: Story, refused: Refused, target: Target | null): false {
+    const gone = this.#wire.closed
+    const status = gone ? 0 : refused.error.row.http
+    tell(
+      story,
+      target,
+      null,
+      { status, refused, ip: null, bytesUp: 0, bytesDown: 0 },
+      this.#context,
+    )
+    if (gone) return false
+    const { requestId, method } = story
+    this.#wire.writeText(formatRefusal(refused, { requestId, method, keepAlive: false }))
+    this.#wire.closeGently()
+    return false
+  }
+
+  #stopTimer(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+  }
+}
+
+const NO_RELAY = 'the Host header names another host, and this port does not relay origin form'
+
+/** Says at once what would otherwise wait for an end that never comes. */
+function refuseOtherProtocols(bytes: Buffer): void {
+  const first = bytes[0] ?? 0
+  if (first === 0x16)
+    throw new MalformedMessage('this port speaks plain HTTP, and a TLS handshake came')
+  if ((first < 0x21 || first > 0x7e) && first !== 13)
+    throw new MalformedMessage('the request line is malformed')
+}
+
+function unauditable(): Refused {
+  return refuse('gateway', 'MESH_GATEWAY_NOT_READY', {
+    message: 'the audit log cannot be written, and nothing passes without it',
+  })
+}

@@ -1,0 +1,73 @@
+/** What every request of one egress port has at hand. */
+
+import type { Log } from '@clawmesh/agent-sdk'
+import type { EgressClaims, Secret } from '@clawmesh/proto'
+import type { AuditLog } from '../audit/audit-record.ts'
+import type { Limits } from '../limits/limits.ts'
+import type { EgressDecision, EgressQuestion } from '../policy/decision.ts'
+import type { ListenAddress } from '../port.ts'
+import type { Resolver } from '../resolve/resolver.ts'
+import type { Metrics } from '../telemetry/metrics-port.ts'
+import type { CompiledAddressRules } from './address/judge-addresses.ts'
+import type { VerifyToken } from './credential.ts'
+import type { Tunnels } from './tunnel/tunnels.ts'
+import type { UpstreamPool } from './upstream-pool.ts'
+
+/** Policy as it stands now: one generation, for one whole request. */
+export interface PolicyView {
+  readonly generation: number
+  readonly addresses: CompiledAddressRules
+  decide(question: EgressQuestion): EgressDecision
+}
+
+export interface AccountTokenRequest {
+  /** Which agent of the account's tenant; null when the account stands for one. */
+  readonly agentId: string | null
+  /** Null: all that policy allows. */
+  readonly destinations: readonly string[] | null
+  /** Null: the default. */
+  readonly ttlMs: number | null
+}
+
+/** A token for a service-account key. @throws MeshError MESH_ACCOUNT_KEY_INVALID, MESH_TOKEN_REQUEST_INVALID, MESH_POLICY_NOT_ALLOWED */
+export type IssueForAccountKey = (
+  key: Secret<string>,
+  request: AccountTokenRequest,
+) => Promise<{ readonly token: Secret<string>; readonly claims: EgressClaims }>
+
+export interface EgressTimeouts {
+  /** The whole header of a request, in milliseconds. Default 10,000. */
+  readonly headerMs: number
+  /** Between two requests on a connection. Default 60,000. */
+  readonly keepAliveMs: number
+  /** All addresses of a destination together. Default 10,000. */
+  readonly dialMs: number
+  /** The ClientHello in a tunnel. Default 10,000. */
+  readonly helloMs: number
+  /** Without a byte either way in a tunnel or a body. Default 300,000. */
+  readonly idleMs: number
+  /** An upstream connection that waits to be used again. Default 4,000. */
+  readonly upstreamIdleMs: number
+}
+
+export interface EgressContext {
+  readonly issuer: string
+  readonly ownNames: ReadonlySet<string>
+  readonly timeouts: EgressTimeouts
+  readonly limits: Limits
+  readonly audit: AuditLog
+  readonly metrics: Metrics
+  readonly log: Log
+  readonly resolver: Resolver
+  readonly pool: UpstreamPool
+  readonly tunnels: Tunnels
+  readonly verifyToken: VerifyToken
+  readonly issueForAccountKey: IssueForAccountKey | null
+  policy(): PolicyView
+  jwks(): object
+  ownAddresses(): readonly ListenAddress[]
+  isReady(): boolean
+  draining(): boolean
+  /** Refuse everything while the audit log cannot be written. */
+  readonly refuseWithoutAudit: boolean
+}

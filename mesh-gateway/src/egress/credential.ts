@@ -1,0 +1,104 @@
+/**
+ * Who asks: the token out of the headers, then its claims as the verifier vouches for them.
+ * The token itself goes no further than this file and the verifier; messages never hold it.
+ */
+import { type EgressClaims, MeshError, type Peer } from '@clawmesh/proto'
+import type { Field } from './http1/head.ts'
+import { Refused, refuse } from './refused.ts'
+import type { EntryForm } from './target/target.ts'
+
+export interface Principal {
+  readonly agent: Peer
+  readonly claims: EgressClaims
+}
+
+/** Verified claims; at once or later. @throws MeshError MESH_TOKEN_* */
+export type VerifyToken = (token: string) => EgressClaims | Promise<EgressClaims>
+
+interface Credential {
+  readonly token: string
+  /** The user name of Basic; null for Bearer. */
+  readonly user: string | null
+}
+
+const MAX_TOKEN_LENGTH = 8192
+const BEARER = /^bearer +([A-Za-z0-9._~+/-]+=*)$/i
+const BASIC = /^basic +([A-Za-z0-9+/]+={0,2})$/i
+
+/** @param issuer the gateway's own `iss`, by which a token in Authorization is told from one that is meant for the destination. */
+export async function authenticate(
+  fields: readonly Field[],
+  form: EntryForm,
+  issuer: string,
+  verify: VerifyToken,
+): Promise<Principal | Refused> {
+  const credential = findCredential(fields, form, issuer)
+  if (credential instanceof Refused) return credential
+  try {
+    const answer = verify(credential.token)
+    const claims = answer instanceof Promise ? await answer : answer
+    if (credential.user !== null && credential.user !== claims.agent_id)
+      return refuse('credential', 'MESH_TOKEN_AGENT_MISMATCH')
+    return { agent: { tenant: claims.tenant, agent: claims.agent_id }, claims }
+  } catch (error) {
+    if (error instanceof MeshError) return new Refused('credential', error)
+    return refuse('credential', 'MESH_GATEWAY_INTERNAL', { cause: error })
+  }
+}
+
+/** True of an Authorization header that carries a token of the gateway's own: it is never handed on. */
+export function isOwnAuthorization(value: string, issuer: string): boolean {
+  const token = BEARER.exec(value)?.[1]
+  return token !== undefined && issuerOf(token) === issuer
+}
+
+function findCredential(
+  fields: readonly Field[],
+  form: EntryForm,
+  issuer: string,
+): Credential | Refused {
+  let authorization: string | null = null
+  for (const { name, value } of fields) {
+    if (name === 'proxy-authorization') return parseProxyAuthorization(value)
+    if (name === 'authorization') authorization = value
+  }
+  if (form === 'absolute' && authorization !== null && isOwnAuthorization(authorization, issuer)) {
+    const token = BEARER.exec(authorization)?.[1]
+    if (token !== undefined) return { token, user: null }
+  }
+  return refuse('credential', 'MESH_TOKEN_MISSING')
+}
+
+function parseProxyAuthorization(value: string): Credential | Refused {
+  if (value.length > MAX_TOKEN_LENGTH * 1.5) return malformed('the credential is too long')
+  const token = BEARER.exec(value)?.[1]
+  if (token !== undefined) return { token, user: null }
+  const encoded = BASIC.exec(value)?.[1]
+  if (encoded === undefined) return malformed('the credential is neither Bearer nor Basic')
+  const decoded = Buffer.from(encoded, 'base64').toString('latin1')
+  const colon = decoded.indexOf(':')
+  if (colon === -1) return malformed('the Basic credential has no password')
+  const user = decoded.slice(0, colon)
+  if (user === '') return malformed('the Basic credential has no user name')
+  return { token: decoded.slice(colon + 1), user }
+}
+
+function malformed(message: string): Refused {
+  return refuse('credential', 'MESH_TOKEN_MALFORMED', {
+    message,
+    hint: 'send Proxy-Authorization: Bearer <token>, or Basic with <agent id>:<token>',
+  })
+}
+
+/** Unverified: good for telling whose token it is, and for nothing else. */
+function issuerOf(token: string): unknown {
+  const [, payload, signature, ...more] = token.split('.')
+  if (payload === undefined || signature === undefined || more.length > 0) return null
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'))
+    return typeof claims === 'object' && claims !== null && 'iss' in claims ? claims.iss : null
+  } catch {
+    // not a JWT, so it is somebody else's token and none of our business
+    return null
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * The egress port: agents' way out. Listens, hands each connection its context, follows policy for what is open, and drains.
+ * Everything is refused that is not allowed by the gates in admit.ts.
+ */
+import { createServer, type Server } from 'node:net'
+import { type Log, silentLog } from '@clawmesh/agent-sdk'
+import { type ErrorCode, MeshError } from '@clawmesh/proto'
+import type { AuditLog } from '../audit/audit-record.ts'
+import type { Limits } from '../limits/limits.ts'
+import { decideEgress } from '../policy/decide-egress.ts'
+import { addressRules, type PolicySnapshot } from '../policy/snapshot.ts'
+import type { ListenAddress, Port } from '../port.ts'
+import type { Resolver } from '../resolve/resolver.ts'
+import type { Metrics } from '../telemetry/metrics-port.ts'
+import { compileAddressRules, judgeAddresses } from './address/judge-addresses.ts'
+import { type ClientConnection, serveConnection } from './client-connection.ts'
+import type { EgressContext, EgressTimeouts, IssueForAccountKey, PolicyView } from './context.ts'
+import type { VerifyToken } from './credential.ts'
+import { createTunnels, type LiveTunnel } from './tunnel/tunnels.ts'
+import { createUpstreamPool } from './upstream-pool.ts'
+
+export interface EgressPortOptions {
+  readonly listen: ListenAddress
+  readonly policy: {
+    current(): PolicySnapshot
+    onChange(listener: (snapshot: PolicySnapshot) => void): () => void
+  }
+  /** `iss` of the gateway's own tokens. */
+  readonly issuer: string
+  /** Verified claims, at once or later. @throws MeshError MESH_TOKEN_* */
+  readonly verifyToken: VerifyToken
+  /** The public keys, as GET /.well-known/jwks.json shows them. */
+  readonly jwks: () => object
+  /** Null: there are no service accounts, and POST /v1/token is not found. */
+  readonly issueForAccountKey: IssueForAccountKey | null
+  readonly resolver: Resolver
+  readonly limits: Limits
+  readonly audit: AuditLog
+  readonly metrics: Metrics
+  /** All listeners of this gateway: none can be reached through it. Its own need not be among them. */
+  readonly ownAddresses: () => readonly ListenAddress[]
+  readonly isReady: () => boolean
+  /** Names under which origin form means the gateway itself. Default `localhost`. */
+  readonly ownNames?: readonly string[]
+  readonly log?: Log
+  readonly timeouts?: Partial<EgressTimeouts>
+  /** Connections of clients at once; more are closed. Default 20,000. */
+  readonly maxConnections?: number
+  /** Default false: what cannot be recorded is counted as dropped. */
+  readonly refuseWithoutAudit?: boolean
+  /** The clock, milliseconds since the epoch. Default the system's. */
+  readonly now?: () => number
+}
+
+export interface EgressPort extends Port {
+  /** Ends tunnels that are open, with the code that `judge` gives; returns how many. For revocation. */
+  endTunnels(judge: (tunnel: LiveTunnel) => ErrorCode | null): number
+}
+
+const TIMEOUTS: EgressTimeouts = Object.freeze({
+  headerMs: 10_000,
+  keepAliveMs: 60_000,
+  dialMs: 10_000,
+  helloMs: 10_000,
+  idleMs: 300_000,
+  upstreamIdleMs: 4_000,
+})
+
+/** @throws MeshError MESH_CONFIG_PORT */
+export async function createEgressPort(options: EgressPortOptions): Promise<EgressPort> {
+  const timeouts = { ...TIMEOUTS, ...options.timeouts }
+  const tunnels = createTunnels(options.now ?? Date.now)
+  const pool = createUpstreamPool({
+    dialMs: timeouts.dialMs,
+    idleMs: timeouts.upstreamIdleMs,
+    maxIdle: 1024,
+    maxIdlePerKey: 64,
+    onDial: (seconds) => options.metrics.dial('egress', seconds),
+  })
+  const connections = new Set<ClientConnection>()
+  const server = createServer({ allowHalfOpen: true, noDelay: true })
+  const policy = followPolicy(options)
+  let draining = false
+  let address = options.listen
+  const ownAddresses = () => [...options.ownAddresses(), address]
+  const context: EgressContext = {
+    issuer: options.issuer,
+    ownNames: new Set((options.ownNames ?? ['localhost']).map((name) => name.toLowerCase())),
+    timeouts,
+    limits: options.limits,
+    audit: options.audit,
+    metrics: options.metrics,
+    log: options.log ?? silentLog,
+    resolver: options.resolver,
+    pool,
+    tunnels,
+    verifyToken: options.verifyToken,
+    issueForAccountKey: options.issueForAccountKey,
+    policy,
+    jwks: options.jwks,
+    ownAddresses,
+    isReady: options.isReady,
+    draining: () => draining,
+    refuseWithoutAudit: options.refuseWithoutAudit ?? false,
+  }
+  server.maxConnections = options.maxConnections ?? 20_000
+  server.on('connection', (socket) => {
+    const connection = serveConnection(socket, context)
+    connections.add(connection)
+    socket.on('close', () => connections.delete(connection))
+  })
+  address = await listen(server, options.listen)
+  const unfollow = options.policy.onChange(() => {
+    const view = policy()
+    tunnels.endWhere((tunnel) => judgeAgain(tunnel, view, ownAddresses()))
+  })
+
+  const closeIdle = () => {
+    for (const connection of connections) if (connection.idle) connection.destroy()
+  }
+  const close = async () => {
+    draining = true
+    unfollow()
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+    tunnels.endWhere(() => 'MESH_GATEWAY_DRAINING')
+    for (const connection of connections) connection.destroy()
+    pool.close()
+    await closed
+  }
+  return {
+    address,
+    endTunnels: (judge) => tunnels.endWhere(judge),
+    async drain(graceMs) {
+      draining = true
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      closeIdle()
+      const timer = setTimeout(() => void close(), graceMs)
+      await closed
+      clearTimeout(timer)
+      await close()
+    },
+    close,
+  }
+}
+
+/** The compiled view is made once for each generation. */
+function followPolicy(options: EgressPortOptions): () => PolicyView {
+  const compile = (snapshot: PolicySnapshot): PolicyView => ({
+    generation: snapshot.generation,
+    addresses: compileAddressRules(addressRules(snapshot)),
+    decide: (question) => decideEgress(question, snapshot),
+  })
+  let latest = options.policy.current()
+  let view = compile(latest)
+  return () => {
+    const snapshot = options.policy.current()
+    if (snapshot === latest) return view
+    view = compile(snapshot)
+    latest = snapshot
+    return view
+  }
+}
+
+/** What is open must still be what policy, as it is now, would let through. */
+function judgeAgain(
+  { principal, target, request, ip }: LiveTunnel,
+  view: PolicyView,
+  own: readonly ListenAddress[],
+): ErrorCode | null {
+  const decision = view.decide({
+    agent: principal.agent,
+    host: target.host,
+    port: target.port,
+    request,
+    allowedDestinations: principal.claims.allowed_destinations,
+  })
+  if (decision.action === 'deny') return decision.code ?? 'MESH_POLICY_NOT_ALLOWED'
+  const judged = judgeAddresses([ip], target.port, view.addresses, own)
+  return 'ips' in judged ? null : 'MESH_EGRESS_ADDRESS_REFUSED'
+}
+
+function listen(server: Server, { host, port }: ListenAddress): Promise<ListenAddress> {
+  return new Promise((resolve, reject) => {
+    const onError = (cause: Error) =>
+      reject(
+        new MeshError('MESH_CONFIG_PORT', `the egress port cannot listen on ${host}:${port}`, {
+          cause,
+          hint: 'change egress.listen, or end what listens there',
+        }),
+      )
+    server.once('error', onError)
+    server.listen({ host, port }, () => {
+      server.off('error', onError)
+      // accept fails when file descriptors run out; the port must outlive that
+      server.on('error', () => {})
+      const bound = server.address()
+      const actual = typeof bound === 'object' && bound !== null ? bound.port : port
+      resolve({ host, port: actual })
+    })
+  })
+}

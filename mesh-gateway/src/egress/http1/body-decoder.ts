@@ -1,0 +1,123 @@
+/**
+ * Finds the end of a body in a stream of bytes and hands on its payload as it comes. Chunked framing is taken off here and put on
+ * again by the writer, so that no two hops can disagree about it.
+ */
+import { type Field, MalformedMessage, readFields, readLines } from './head.ts'
+import type { BodyFraming } from './response-head.ts'
+
+export interface BodyDecoder {
+  /** Takes what belongs to the body and returns how many bytes that were. @throws MalformedMessage */
+  push(chunk: Buffer): number
+  readonly done: boolean
+  /** Fields after a chunked body; empty until it is done. */
+  readonly trailers: readonly Field[]
+}
+
+const MAX_LINE = 256
+const TRAILER_LIMITS = Object.freeze({ maxBytes: 8192, maxFields: 32 })
+/** A size, then extensions, which are dropped: nobody uses them but smugglers. */
+const CHUNK_LINE = /^([0-9A-Fa-f]{1,12})[\t ]*(?:;[\t\x20-\x7e\x80-\xff]*)?$/
+
+/** @param sink gets each piece of payload; the pieces are views and may be kept. */
+export function createBodyDecoder(framing: BodyFraming, sink: (data: Buffer) => void): BodyDecoder {
+  if (framing === 'chunked') return new ChunkedDecoder(sink)
+  return new CountedDecoder(framing === 'until-close' ? Number.POSITIVE_INFINITY : framing, sink)
+}
+
+class CountedDecoder implements BodyDecoder {
+  #left: number
+  readonly #sink: (data: Buffer) => void
+  readonly trailers: readonly Field[] = []
+
+  constructor(length: number, sink: (data: Buffer) => void) {
+    this.#left = length
+    this.#sink = sink
+  }
+
+  get done(): boolean {
+    return this.#left === 0
+  }
+
+  push(chunk: Buffer): number {
+    const taken = Math.min(chunk.length, this.#left)
+    this.#left -= taken
+    if (taken > 0) this.#sink(taken === chunk.length ? chunk : chunk.subarray(0, taken))
+    return taken
+  }
+}
+
+class ChunkedDecoder implements BodyDecoder {
+  readonly #sink: (data: Buffer) => void
+  #state: 'size' | 'data' | 'data-end' | 'trailers' | 'done' = 'size'
+  #left = 0
+  #line = ''
+  #trailerLines: string[] = []
+  #trailerBytes = 0
+  trailers: readonly Field[] = []
+
+  constructor(sink: (data: Buffer) => void) {
+    this.#sink = sink
+  }
+
+  get done(): boolean {
+    return this.#state === 'done'
+  }
+
+  push(chunk: Buffer): number {
+    let at = 0
+    while (at < chunk.length && this.#state !== 'done') {
+      if (this.#state === 'data') {
+        const piece = chunk.subarray(at, at + this.#left)
+        at += piece.length
+        this.#left -= piece.length
+        if (this.#left === 0) this.#state = 'data-end'
+        this.#sink(piece)
+        continue
+      }
+      at = this.#takeLine(chunk, at)
+    }
+    return at
+  }
+
+  #takeLine(chunk: Buffer, from: number): number {
+    const newline = chunk.indexOf(10, from)
+    const to = newline === -1 ? chunk.length : newline + 1
+    const limit = this.#state === 'trailers' ? TRAILER_LIMITS.maxBytes : MAX_LINE
+    if (this.#line.length + to - from > limit)
+      throw new MalformedMessage('a line of the chunked body is too long')
+    this.#line += chunk.toString('latin1', from, to)
+    if (newline === -1) return to
+    if (!this.#line.endsWith('\r\n'))
+      throw new MalformedMessage('a line of the chunked body ends without CR')
+    const line = this.#line.slice(0, -2)
+    this.#line = ''
+    this.#onLine(line)
+    return to
+  }
+
+  #onLine(line: string): void {
+    if (this.#state === 'data-end') {
+      if (line !== '') throw new MalformedMessage('a chunk is longer than its size')
+      this.#state = 'size'
+      return
+    }
+    if (this.#state === 'size') {
+      const digits = CHUNK_LINE.exec(line)?.[1]
+      if (digits === undefined) throw new MalformedMessage('the size of a chunk is malformed')
+      this.#left = Number.parseInt(digits, 16)
+      this.#state = this.#left === 0 ? 'trailers' : 'data'
+      return
+    }
+    if (line === '') {
+      const text = `\r\n${this.#trailerLines.join('\r\n')}\r\n\r\n`
+      const lines = this.#trailerLines.length === 0 ? [] : readLines(Buffer.from(text, 'latin1'))
+      this.trailers = readFields(lines, TRAILER_LIMITS)
+      this.#state = 'done'
+      return
+    }
+    this.#trailerBytes += line.length
+    if (this.#trailerBytes > TRAILER_LIMITS.maxBytes)
+      throw new MalformedMessage('the trailers are too large')
+    this.#trailerLines.push(line)
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * The head of an HTTP/1 message, read strictly (RFC 9112): what two parsers could read differently is refused, never mended.
+ * Bytes are kept as latin1 text, so that what is forwarded is what was judged.
+ */
+export interface Field {
+  /** Lower case. */
+  readonly name: string
+  /** As it was sent. */
+  readonly rawName: string
+  /** Without the white space around it. */
+  readonly value: string
+}
+
+export interface HeadLimits {
+  readonly maxBytes: number
+  readonly maxFields: number
+}
+
+/** What a peer sent is not HTTP as we accept it. The message never holds what was sent. */
+export class MalformedMessage extends Error {
+  override readonly name = 'MalformedMessage'
+}
+
+/** What DESIGN allows a client. */
+export const REQUEST_LIMITS: HeadLimits = Object.freeze({ maxBytes: 16_384, maxFields: 100 })
+/** Servers set many cookies. */
+export const RESPONSE_LIMITS: HeadLimits = Object.freeze({ maxBytes: 65_536, maxFields: 256 })
+
+const HEAD_END = Buffer.from('\r\n\r\n', 'latin1')
+const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+/** Controls, and CR or LF that is not the end of a line. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: controls are what it looks for
+const NEVER_IN_HEAD = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?<!\r)\n/
+
+/**
+ * Where the head ends: the number of bytes up to and with the empty line, or -1 while it has not come.
+ * @throws MalformedMessage when it is larger than allowed.
+ */
+export function findHeadEnd(bytes: Buffer, limits: HeadLimits): number {
+  const end = bytes.indexOf(HEAD_END)
+  if (end === -1 ? bytes.length > limits.maxBytes : end + 4 > limits.maxBytes)
+    throw new MalformedMessage(`the head is larger than ${limits.maxBytes} bytes`)
+  return end === -1 ? -1 : end + 4
+}
+
+/** The lines of a whole head, the start line first. @throws MalformedMessage */
+export function readLines(head: Buffer): string[] {
+  const text = head.toString('latin1', 0, head.length - 4)
+  if (NEVER_IN_HEAD.test(text)) throw new MalformedMessage('the head holds a control character')
+  return text.split('\r\n')
+}
+
+/** All lines but the start line. @throws MalformedMessage */
+export function readFields(lines: readonly string[], limits: HeadLimits, from = 1): Field[] {
+  if (lines.length - from > limits.maxFields)
+    throw new MalformedMessage(`there are more than ${limits.maxFields} header fields`)
+  const fields: Field[] = []
+  for (let index = from; index < lines.length; index += 1) {
+    const line = lines[index] ?? ''
+    const colon = line.indexOf(':')
+    const rawName = line.slice(0, Math.max(0, colon))
+    // this refuses folded lines, and white space before the colon, too
+    if (!NAME.test(rawName)) throw new MalformedMessage('the name of a header field is malformed')
+    fields.push({ name: rawName.toLowerCase(), rawName, value: trim(line, colon + 1) })
+  }
+  return fields
+}
+
+/** The value of a field that may come once. @throws MalformedMessage when it comes twice. */
+export function single(fields: readonly Field[], name: string): string | null {
+  let found: string | null = null
+  for (const field of fields) {
+    if (field.name !== name) continue
+    if (found !== null) throw new MalformedMessage(`the header ${name} comes more than once`)
+    found = field.value
+  }
+  return found
+}
+
+/** The members, lower case, of a list that may be spread over several fields. */
+export function listOf(fields: readonly Field[], name: string): string[] {
+  const members: string[] = []
+  for (const field of fields)
+    if (field.name === name)
+      for (const member of field.value.split(',')) {
+        const trimmed = member.trim().toLowerCase()
+        if (trimmed !== '') members.push(trimmed)
+      }
+  return members
+}
+
+/** How long the body is, by its fields alone. @throws MalformedMessage on anything two readers could disagree about. */
+export function declaredLength(fields: readonly Field[]): number | 'chunked' | null {
+  const length = single(fields, 'content-length')
+  const coding = single(fields, 'transfer-encoding')
+  if (coding !== null) {
+    if (length !== null)
+      throw new MalformedMessage('there is both a Content-Length and a Transfer-Encoding')
+    if (coding.toLowerCase() !== 'chunked')
+      throw new MalformedMessage('the Transfer-Encoding is not chunked')
+    return 'chunked'
+  }
+  if (length === null) return null
+  if (!/^[0-9]{1,15}$/.test(length)) throw new MalformedMessage('the Content-Length is malformed')
+  return Number(length)
+}
+
+function trim(line: string, from: number): string {
+  let start = from
+  let end = line.length
+  while (start < end && isBlank(line.charCodeAt(start))) start += 1
+  while (end > start && isBlank(line.charCodeAt(end - 1))) end -= 1
+  return line.slice(start, end)
+}
+
+function isBlank(code: number): boolean {
+  return code === 32 || code === 9
+}

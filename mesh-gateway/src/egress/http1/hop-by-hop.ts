@@ -1,0 +1,49 @@
+/** What ends at this hop and is not handed on (RFC 9110, section 7.6.1), in both directions. */
+import type { Field } from './head.ts'
+
+const ALWAYS: ReadonlySet<string> = Object.freeze(
+  new Set([
+    'connection',
+    'proxy-connection',
+    'keep-alive',
+    'te',
+    'transfer-encoding',
+    'upgrade',
+    'proxy-authorization',
+    'proxy-authenticate',
+    'proxy-authentication-info',
+    'http2-settings',
+    'trailer',
+  ]),
+)
+
+/** Fields that may never come after a body: they would change how it was read or who sent it (RFC 9110, section 6.5.1). */
+const NEVER_TRAILING: ReadonlySet<string> = Object.freeze(
+  new Set([
+    'content-length',
+    'content-encoding',
+    'content-type',
+    'content-range',
+    'host',
+    'authorization',
+    'cookie',
+    'set-cookie',
+    'cache-control',
+    'expect',
+    'range',
+    'location',
+  ]),
+)
+
+export function isHopByHop(name: string, nominated: readonly string[]): boolean {
+  return ALWAYS.has(name) || (nominated.length > 0 && nominated.includes(name))
+}
+
+/** The trailers that may go on, as lines, each ended. */
+export function trailerLines(trailers: readonly Field[]): string {
+  let lines = ''
+  for (const { name, rawName, value } of trailers)
+    if (!ALWAYS.has(name) && !NEVER_TRAILING.has(name) && !name.startsWith('x-mesh-'))
+      lines += `${rawName}: ${value}\r\n`
+  return lines
+}

@@ -1,0 +1,43 @@
+/** The head of an upstream's answer. What frames the body follows RFC 9112, section 6.3; doubt is an error. */
+import {
+  declaredLength,
+  type Field,
+  listOf,
+  MalformedMessage,
+  RESPONSE_LIMITS,
+  readFields,
+  readLines,
+} from './head.ts'
+
+export type BodyFraming = number | 'chunked' | 'until-close'
+
+export interface ResponseHead {
+  readonly status: number
+  readonly reason: string
+  readonly fields: readonly Field[]
+  readonly body: BodyFraming
+  /** The connection can carry another request afterwards. */
+  readonly keepAlive: boolean
+  readonly nominated: readonly string[]
+}
+
+const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?$/
+
+/** @param head up to and with the empty line. @throws MalformedMessage */
+export function parseResponseHead(head: Buffer, method: string): ResponseHead {
+  const lines = readLines(head)
+  const [, minor, digits, reason = ''] = STATUS_LINE.exec(lines[0] ?? '') ?? []
+  if (digits === undefined) throw new MalformedMessage('the status line is malformed')
+  const status = Number(digits)
+  const fields = readFields(lines, RESPONSE_LIMITS)
+  const declared = declaredLength(fields)
+  const nominated = listOf(fields, 'connection')
+  const body = framing(method, status, declared)
+  const keepAlive = minor === '1' && !nominated.includes('close') && body !== 'until-close'
+  return { status, reason, fields, body, keepAlive, nominated }
+}
+
+function framing(method: string, status: number, declared: number | 'chunked' | null): BodyFraming {
+  if (method === 'HEAD' || status < 200 || status === 204 || status === 304) return 0
+  return declared ?? 'until-close'
+}

@@ -1,0 +1,29 @@
+/** Puts chunked framing on a piece of payload (RFC 9112, section 7.1). */
+import type { Wire } from '../wire.ts'
+import type { Field } from './head.ts'
+import { trailerLines } from './hop-by-hop.ts'
+
+const SMALL_BYTES = 8192
+const CRLF = Buffer.from('\r\n', 'latin1')
+
+/** False when the other side is slower. */
+export function writeChunk(wire: Wire, data: Buffer): boolean {
+  const size = `${data.length.toString(16)}\r\n`
+  if (data.length <= SMALL_BYTES) {
+    const chunk = Buffer.allocUnsafe(size.length + data.length + 2)
+    chunk.write(size, 0, 'latin1')
+    data.copy(chunk, size.length)
+    chunk.write('\r\n', size.length + data.length, 'latin1')
+    return wire.write(chunk)
+  }
+  wire.socket.cork()
+  wire.writeText(size)
+  wire.write(data)
+  const flowing = wire.write(CRLF)
+  wire.socket.uncork()
+  return flowing
+}
+
+export function writeLastChunk(wire: Wire, trailers: readonly Field[]): void {
+  wire.writeText(`0\r\n${trailerLines(trailers)}\r\n`)
+}

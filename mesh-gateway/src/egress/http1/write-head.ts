@@ -1,0 +1,80 @@
+/** Writes the heads that go on: what ends at this hop is left out, and what frames the message is written anew. */
+import type { Target } from '../target/target.ts'
+import { formatAuthority } from '../target/target.ts'
+import { isHopByHop } from './hop-by-hop.ts'
+import type { RequestHead } from './request-head.ts'
+import type { ResponseHead } from './response-head.ts'
+
+export interface RequestMarks {
+  readonly requestId: string
+  readonly traceparent: string
+  /** True when the Authorization header is a token of the gateway's own. */
+  readonly dropAuthorization: boolean
+}
+
+/** Who we are in Via, which RFC 9110 (section 7.6.3) wants of every proxy. */
+const VIA = 'clawmesh'
+
+export function writeRequestHead(head: RequestHead, target: Target, marks: RequestMarks): string {
+  const asterisk = head.method === 'OPTIONS' && isBareAuthority(head.target)
+  const path = asterisk ? '*' : `${target.path ?? '/'}${target.query}`
+  const host = formatAuthority(target.host, target.port === 80 ? null : target.port)
+  let text = `${head.method} ${path} HTTP/1.1\r\nhost: ${host}\r\n`
+  let via = `${head.version} ${VIA}`
+  for (const { name, rawName, value } of head.fields) {
+    if (isHopByHop(name, head.nominated) || name.startsWith('x-mesh-')) continue
+    switch (name) {
+      case 'host':
+      case 'content-length':
+      case 'x-request-id':
+      case 'traceparent':
+        continue
+      case 'authorization':
+        if (marks.dropAuthorization) continue
+        break
+      case 'expect':
+        if (!head.expectContinue) continue
+        break
+      case 'via':
+        via = `${value}, ${via}`
+        continue
+    }
+    text += `${rawName}: ${value}\r\n`
+  }
+  if (head.body === 'chunked') text += 'transfer-encoding: chunked\r\n'
+  else if (head.body > 0 || head.fields.some((field) => field.name === 'content-length'))
+    text += `content-length: ${head.body}\r\n`
+  text += `via: ${via}\r\nx-request-id: ${marks.requestId}\r\ntraceparent: ${marks.traceparent}\r\n`
+  text += head.webSocket
+    ? 'connection: upgrade\r\nupgrade: websocket\r\n\r\n'
+    : 'connection: keep-alive\r\n\r\n'
+  return text
+}
+
+export interface ResponseMarks {
+  readonly requestId: string
+  readonly keepAlive: boolean
+  /** How the body is framed towards the client: as it was declared, in chunks, or by the end of the connection. */
+  readonly framing: 'as-declared' | 'chunked' | 'until-close'
+}
+
+export function writeResponseHead(head: ResponseHead, marks: ResponseMarks): string {
+  let text = `HTTP/1.1 ${head.status} ${head.reason}\r\n`
+  let hasRequestId = false
+  const noLength = head.status === 204 || head.status < 200 || marks.framing !== 'as-declared'
+  for (const { name, rawName, value } of head.fields) {
+    if (isHopByHop(name, head.nominated)) continue
+    if (name === 'content-length' && noLength) continue
+    if (name === 'x-request-id') hasRequestId = true
+    text += `${rawName}: ${value}\r\n`
+  }
+  if (head.status === 101) return `${text}connection: upgrade\r\nupgrade: websocket\r\n\r\n`
+  if (head.status < 200) return `${text}\r\n`
+  if (marks.framing === 'chunked') text += 'transfer-encoding: chunked\r\n'
+  if (!hasRequestId) text += `x-request-id: ${marks.requestId}\r\n`
+  return `${text}connection: ${marks.keepAlive ? 'keep-alive' : 'close'}\r\n\r\n`
+}
+
+function isBareAuthority(target: string): boolean {
+  return !/[/?]/.test(target.slice(target.indexOf('://') + 3))
+}

@@ -1,0 +1,105 @@
+/** How a request ended, told once: one audit record, one decision counted. */
+import {
+  childTrace,
+  formatTraceparent,
+  parseTraceparent,
+  startTrace,
+  uuidV7,
+} from '@clawmesh/proto'
+import type { EgressAuditRecord } from '../audit/audit-record.ts'
+import type { Admission } from './admit.ts'
+import type { EgressContext } from './context.ts'
+import type { Field } from './http1/head.ts'
+import type { Refused } from './refused.ts'
+import type { Target } from './target/target.ts'
+
+/** What a request is known by, from its first byte on. */
+export interface Story {
+  readonly requestId: string
+  readonly traceId: string
+  readonly traceparent: string
+  readonly method: string
+  readonly startMs: number
+}
+
+export interface Outcome {
+  /** Status sent; 0 when the client had gone. */
+  readonly status: number
+  /** Why it was refused, failed or was cut short; null when all went well. */
+  readonly refused: Refused | null
+  readonly ip: string | null
+  readonly bytesUp: number
+  readonly bytesDown: number
+}
+
+const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/
+
+export function beginStory(method: string, fields: readonly Field[]): Story {
+  let requestId: string | null = null
+  let traceparent: string | undefined
+  for (const { name, value } of fields) {
+    if (name === 'x-request-id' && requestId === null && REQUEST_ID.test(value)) requestId = value
+    else if (name === 'traceparent') traceparent = value
+  }
+  const parent = parseTraceparent(traceparent)
+  const trace = parent === null ? startTrace() : childTrace(parent)
+  return {
+    requestId: requestId ?? uuidV7(),
+    traceId: trace.traceId,
+    traceparent: formatTraceparent(trace),
+    method,
+    startMs: performance.now(),
+  }
+}
+
+export function tell(
+  story: Story,
+  target: Target | null,
+  admission: Admission | null,
+  outcome: Outcome,
+  context: EgressContext,
+): void {
+  const { refused } = outcome
+  const decision = admission?.decision ?? null
+  const passed = admission !== null && 'ips' in admission.result
+  const beyond = refused === null || !JUDGING_GATES.has(refused.gate)
+  const allowed = passed && beyond
+  const durationMs = performance.now() - story.startMs
+  const code = refused?.error.code ?? decision?.code ?? null
+  const record: EgressAuditRecord = {
+    event: 'egress',
+    request_id: story.requestId,
+    trace_id: story.traceId,
+    tenant: admission?.principal?.agent.tenant ?? null,
+    agent_id: admission?.principal?.agent.agent ?? null,
+    token_jti: admission?.principal?.claims.jti ?? null,
+    destination_host: target?.host ?? null,
+    destination_port: target?.port ?? null,
+    destination_ip: outcome.ip,
+    method: story.method,
+    path: target?.path ?? null,
+    action_allowed: allowed,
+    mode: decision?.mode ?? 'enforce',
+    reason: code,
+    rule: refused?.rule ?? decision?.rule ?? null,
+    policy_generation: admission?.generation ?? context.policy().generation,
+    duration_ms: Math.round(durationMs * 100) / 100,
+    bytes_up: outcome.bytesUp,
+    bytes_down: outcome.bytesDown,
+    status: outcome.status,
+  }
+  context.audit.write(record)
+  const action = !allowed ? 'deny' : decision?.action === 'audit' ? 'audit' : 'allow'
+  context.metrics.decision('egress', action, code ?? 'ok')
+  context.metrics.duration('egress', durationMs / 1000)
+  if (refused?.error.code === 'MESH_GATEWAY_INTERNAL')
+    context.log.error(
+      { request_id: story.requestId, err: refused.error.cause },
+      'egress request failed inside',
+    )
+}
+
+/** Gates at which a request is refused, and not merely goes wrong. */
+const JUDGING_GATES: ReadonlySet<string> = Object.freeze(
+  new Set(['syntax', 'gateway', 'credential', 'policy', 'limits', 'address', 'tls']),
+)

@@ -1,0 +1,138 @@
+/** What the egress port answers itself: health, readiness, the keys that verify its tokens, and tokens for service accounts. */
+import { MeshError } from '@clawmesh/proto'
+import { asciiJson, formatAnswer, formatRefusal } from '../answer.ts'
+import type { EgressContext } from '../context.ts'
+import { single } from '../http1/head.ts'
+import type { RequestHead } from '../http1/request-head.ts'
+import { type Story, tell } from '../outcome.ts'
+import { Refused, refuse } from '../refused.ts'
+import type { Wire } from '../wire.ts'
+import { readBody } from './read-body.ts'
+import { parseTokenRequest } from './token-request.ts'
+
+interface Answer {
+  readonly status: number
+  readonly body: object
+  readonly headers: Readonly<Record<string, string>>
+  readonly contentType?: string
+}
+
+const MAX_BODY_BYTES = 16_384
+const BODY_MS = 10_000
+const NO_STORE = Object.freeze({ 'cache-control': 'no-store' })
+/** Verifiers may keep the keys for five minutes; a rotation overlaps for longer. */
+const JWKS_CACHE = Object.freeze({ 'cache-control': 'public, max-age=300' })
+
+/** True when the connection can carry another request. */
+export async function serveOwn(
+  head: RequestHead,
+  client: Wire,
+  story: Story,
+  context: EgressContext,
+): Promise<boolean> {
+  const path = head.target.split('?', 1)[0] ?? ''
+  const answer = await route(path, head, client, context)
+  const consumed = head.body === 0 || (path === '/v1/token' && !(answer instanceof Refused))
+  const keepAlive = consumed && head.keepAlive && !context.draining()
+  const status = answer instanceof Refused ? answer.error.row.http : answer.status
+  if (path === '/v1/token') {
+    const refused = answer instanceof Refused ? answer : null
+    const outcome = { status, refused, ip: null, bytesUp: 0, bytesDown: 0 }
+    tell({ ...story, method: `${head.method} /v1/token` }, null, null, outcome, context)
+  }
+  if (client.closed) return false
+  client.writeText(format(answer, head, story, keepAlive))
+  if (!keepAlive) client.closeGently()
+  return keepAlive
+}
+
+async function route(
+  path: string,
+  head: RequestHead,
+  client: Wire,
+  context: EgressContext,
+): Promise<Answer | Refused> {
+  const reading = head.method === 'GET' || head.method === 'HEAD'
+  switch (path) {
+    case '/health':
+      return reading ? { status: 200, body: { status: 'up' }, headers: NO_STORE } : onlyGet()
+    case '/ready': {
+      if (!reading) return onlyGet()
+      const ready = context.isReady() && !context.draining()
+      const status = context.draining() ? 'draining' : ready ? 'ready' : 'not ready'
+      return { status: ready ? 200 : 503, body: { status }, headers: NO_STORE }
+    }
+    case '/.well-known/jwks.json':
+      if (!reading) return onlyGet()
+      return {
+        status: 200,
+        body: context.jwks(),
+        headers: JWKS_CACHE,
+        contentType: 'application/jwk-set+json',
+      }
+    case '/v1/token':
+      if (head.method !== 'POST')
+        return refuse('gateway', 'MESH_EGRESS_METHOD', { facts: { allow: 'POST' } })
+      return await issueToken(head, client, context)
+    default:
+      return refuse('gateway', 'MESH_EGRESS_NOT_FOUND')
+  }
+}
+
+async function issueToken(
+  head: RequestHead,
+  client: Wire,
+  context: EgressContext,
+): Promise<Answer | Refused> {
+  if (context.issueForAccountKey === null) return refuse('gateway', 'MESH_EGRESS_NOT_FOUND')
+  const body = await readBody(client, {
+    length: head.body,
+    maxBytes: MAX_BODY_BYTES,
+    timeoutMs: BODY_MS,
+  })
+  if (body instanceof Refused) return body
+  const parsed = parseTokenRequest(single(head.fields, 'authorization'), body)
+  if (parsed instanceof Refused) return parsed
+  try {
+    const { token, claims } = await context.issueForAccountKey(parsed.key, parsed.request)
+    return {
+      status: 200,
+      headers: { ...NO_STORE, pragma: 'no-cache' },
+      body: {
+        access_token: token.reveal(),
+        token_type: 'Bearer',
+        expires_in: Math.max(0, claims.exp - Math.floor(Date.now() / 1000)),
+        agent_id: claims.agent_id,
+        tenant: claims.tenant,
+        allowed_destinations: claims.allowed_destinations,
+      },
+    }
+  } catch (error) {
+    if (error instanceof MeshError) return new Refused('credential', error)
+    return refuse('credential', 'MESH_GATEWAY_INTERNAL', { cause: error })
+  }
+}
+
+function format(
+  answer: Answer | Refused,
+  head: RequestHead,
+  story: Story,
+  keepAlive: boolean,
+): string {
+  const { requestId } = story
+  if (answer instanceof Refused)
+    return formatRefusal(answer, { requestId, method: head.method, keepAlive })
+  const { status, body, headers, contentType = 'application/json' } = answer
+  return formatAnswer({
+    status,
+    body: `${asciiJson(body)}\n`,
+    contentType,
+    headers: { ...headers, 'x-request-id': requestId },
+    keepAlive,
+    headOnly: head.method === 'HEAD',
+  })
+}
+
+function onlyGet(): Refused {
+  return refuse('gateway', 'MESH_EGRESS_METHOD', { facts: { allow: 'GET, HEAD' } })
+}

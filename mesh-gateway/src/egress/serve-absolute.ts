@@ -1,0 +1,160 @@
+/** Absolute form, `GET http://host/path`: one request and its answer, or a WebSocket. */
+import { type Admission, admit } from './admit.ts'
+import { formatRefusal } from './answer.ts'
+import type { EgressContext } from './context.ts'
+import { isOwnAuthorization, type Principal } from './credential.ts'
+import type { DialPlan } from './dial.ts'
+import { type ExchangeEnd, exchange } from './exchange.ts'
+import type { RequestHead } from './http1/request-head.ts'
+import { writeRequestHead } from './http1/write-head.ts'
+import { type Outcome, type Story, tell } from './outcome.ts'
+import { Refused, refuse } from './refused.ts'
+import { follow } from './serve-connect.ts'
+import type { Target } from './target/target.ts'
+import { splice } from './tunnel/splice.ts'
+import type { Upstream } from './upstream-pool.ts'
+import type { Wire } from './wire.ts'
+
+interface Served extends Outcome {
+  readonly keepAlive: boolean
+}
+
+/** True when the connection can carry another request. */
+export async function serveAbsolute(
+  head: RequestHead,
+  target: Target,
+  client: Wire,
+  story: Story,
+  context: EgressContext,
+): Promise<boolean> {
+  const admission = await admit(head, target, context)
+  try {
+    const served = await serve(head, target, client, story, admission, context)
+    tell(story, target, admission, served, context)
+    return served.keepAlive
+  } finally {
+    admission.leave()
+  }
+}
+
+async function serve(
+  head: RequestHead,
+  target: Target,
+  client: Wire,
+  story: Story,
+  admission: Admission,
+  context: EgressContext,
+): Promise<Served> {
+  const { principal, decision, result: plan } = admission
+  const nothing = { ip: null, bytesUp: 0, bytesDown: 0 }
+  if (plan instanceof Refused || principal === null) {
+    const refused = plan instanceof Refused ? plan : refuse('gateway', 'MESH_GATEWAY_INTERNAL')
+    return { ...nothing, ...refuseRequest(head, client, story, refused, context) }
+  }
+  const requestText = writeRequestHead(head, target, {
+    requestId: story.requestId,
+    traceparent: story.traceparent,
+    dropAuthorization: head.fields.some(
+      ({ name, value }) => name === 'authorization' && isOwnAuthorization(value, context.issuer),
+    ),
+  })
+  const attempt = (upstream: Upstream) =>
+    exchange({
+      client,
+      upstream,
+      head,
+      requestText,
+      requestId: story.requestId,
+      maxBodyBytes: decision?.limits.maxBodyBytes ?? null,
+      idleMs: context.timeouts.idleMs,
+      keepAlive: head.keepAlive && !context.draining(),
+    })
+  for (const fresh of [false, true]) {
+    const upstream = await takeUpstream(principal, plan, fresh, context)
+    if (upstream instanceof Refused)
+      return { ...nothing, ...refuseRequest(head, client, story, upstream, context) }
+    const end = await attempt(upstream)
+    if (end.stale) {
+      upstream.wire.destroy()
+      continue
+    }
+    if (end.upgraded)
+      return await speakWebSocket(upstream, client, principal, target, head, context)
+    if (end.reusable) context.pool.give(upstream)
+    else upstream.wire.destroy()
+    return settle(end, upstream, head, client, story, context)
+  }
+  const lost = refuse('upstream', 'MESH_EGRESS_LOST')
+  return { ...nothing, ...refuseRequest(head, client, story, lost, context) }
+}
+
+function takeUpstream(
+  principal: Principal,
+  plan: DialPlan,
+  fresh: boolean,
+  context: EgressContext,
+): Promise<Upstream | Refused> {
+  const { tenant, agent } = principal.agent
+  return context.pool.take(`${tenant}/${agent}`, plan, { fresh })
+}
+
+function settle(
+  end: ExchangeEnd,
+  upstream: Upstream,
+  head: RequestHead,
+  client: Wire,
+  story: Story,
+  context: EgressContext,
+): Served {
+  const { bytesUp, bytesDown, refused } = end
+  const facts = { ip: upstream.ip, bytesUp, bytesDown, refused }
+  if (refused === null) {
+    if (!end.keepAlive) client.closeGently()
+    return { ...facts, status: end.status, keepAlive: end.keepAlive }
+  }
+  if (end.status === 0)
+    return { ...facts, ...refuseRequest(head, client, story, refused, context, false) }
+  // the answer has begun: only a reset tells the client that it is not whole
+  client.reset()
+  return { ...facts, status: end.status, keepAlive: false }
+}
+
+async function speakWebSocket(
+  upstream: Upstream,
+  client: Wire,
+  principal: Principal,
+  target: Target,
+  head: RequestHead,
+  context: EgressContext,
+): Promise<Served> {
+  const { idleMs } = context.timeouts
+  const tunnel = splice({ client, upstream: upstream.wire, idleMs, inspect: null })
+  const request = { method: head.method, path: target.path ?? '/' }
+  const end = await follow(tunnel, context, { principal, target, ip: upstream.ip, request })
+  return {
+    status: 101,
+    ip: upstream.ip,
+    bytesUp: end.bytesUp,
+    bytesDown: end.bytesDown,
+    refused: end.code === null ? null : refuse('upstream', end.code),
+    keepAlive: false,
+  }
+}
+
+/** Answers, and closes unless the whole request has been read. */
+function refuseRequest(
+  head: RequestHead,
+  client: Wire,
+  story: Story,
+  refused: Refused,
+  context: EgressContext,
+  wholeRequestRead: boolean = head.body === 0,
+): { status: number; refused: Refused; keepAlive: boolean } {
+  if (client.closed) return { status: 0, refused, keepAlive: false }
+  const keepAlive = wholeRequestRead && head.keepAlive && !context.draining()
+  client.writeText(
+    formatRefusal(refused, { requestId: story.requestId, method: head.method, keepAlive }),
+  )
+  if (!keepAlive) client.closeGently()
+  return { status: refused.error.row.http, refused, keepAlive }
+}

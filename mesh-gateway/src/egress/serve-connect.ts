@@ -1,0 +1,109 @@
+/** CONNECT: a tunnel to where policy looked, for as long as it is allowed. */
+import { type Admission, admit, questionOf } from './admit.ts'
+import { formatRefusal } from './answer.ts'
+import type { EgressContext } from './context.ts'
+import { dial } from './dial.ts'
+import type { RequestHead } from './http1/request-head.ts'
+import { type Outcome, type Story, tell } from './outcome.ts'
+import { Refused, refuse } from './refused.ts'
+import type { Target } from './target/target.ts'
+import { judgeFirstBytes, mustBeTls } from './tunnel/judge-first-bytes.ts'
+import { type Splice, splice } from './tunnel/splice.ts'
+import { Wire } from './wire.ts'
+
+/** Ends when the tunnel has ended. The connection is used up then. */
+export async function serveConnect(
+  head: RequestHead,
+  target: Target,
+  client: Wire,
+  story: Story,
+  context: EgressContext,
+): Promise<void> {
+  const admission = await admit(head, target, context)
+  try {
+    const outcome = await openTunnel(target, client, story, admission, context)
+    tell(story, target, admission, outcome, context)
+  } finally {
+    admission.leave()
+  }
+}
+
+async function openTunnel(
+  target: Target,
+  client: Wire,
+  story: Story,
+  { principal, result: plan }: Admission,
+  context: EgressContext,
+): Promise<Outcome> {
+  const nothing = { ip: null, bytesUp: 0, bytesDown: 0 }
+  if (plan instanceof Refused || principal === null) {
+    const refused = plan instanceof Refused ? plan : refuse('gateway', 'MESH_GATEWAY_INTERNAL')
+    return { ...nothing, refused, status: answerRefusal(client, story, refused) }
+  }
+  const start = performance.now()
+  const dialled = await dial(plan, context.timeouts.dialMs)
+  context.metrics.dial('egress', (performance.now() - start) / 1000)
+  if (dialled instanceof Refused)
+    return { ...nothing, refused: dialled, status: answerRefusal(client, story, dialled) }
+  const { ip } = dialled
+  if (client.closed) {
+    dialled.socket.destroy()
+    return { ...nothing, ip, status: 0, refused: refuse('client', 'MESH_CALL_CANCELED') }
+  }
+  const upstream = new Wire(dialled.socket)
+  client.writeText(
+    `HTTP/1.1 200 Connection established\r\nx-request-id: ${story.requestId}\r\n\r\n`,
+  )
+  const { idleMs, helloMs } = context.timeouts
+  const tunnel = splice({
+    client,
+    upstream,
+    idleMs,
+    inspect: {
+      judge: (bytes) => judgeFirstBytes(bytes, target),
+      first: mustBeTls(target),
+      timeoutMs: helloMs,
+    },
+  })
+  const question = questionOf(principal, target, 'CONNECT')
+  const end = await follow(tunnel, context, {
+    principal,
+    target,
+    ip,
+    request: question.request,
+  })
+  const gate = end.code?.startsWith('MESH_EGRESS_SNI') || end.code === 'MESH_EGRESS_NOT_TLS'
+  return {
+    status: 200,
+    ip,
+    bytesUp: end.bytesUp,
+    bytesDown: end.bytesDown,
+    refused: end.code === null ? null : refuse(gate ? 'tls' : 'upstream', end.code),
+  }
+}
+
+/** Keeps a tunnel in the registry, and in the metrics, while it lives. */
+export async function follow(
+  tunnel: Splice,
+  context: EgressContext,
+  facts: Omit<Parameters<EgressContext['tunnels']['add']>[0], 'end'>,
+) {
+  context.metrics.active('egress', 1)
+  const forget = context.tunnels.add({ ...facts, end: tunnel.end })
+  try {
+    return await tunnel.done
+  } finally {
+    forget()
+    context.metrics.active('egress', -1)
+  }
+}
+
+/** Returns the status sent, 0 when there was nobody to send it to. */
+function answerRefusal(client: Wire, story: Story, refused: Refused): number {
+  if (client.closed) return 0
+  client.writeText(
+    formatRefusal(refused, { requestId: story.requestId, method: 'CONNECT', keepAlive: false }),
+  )
+  client.closeGently()
+  return refused.error.row.http
+}

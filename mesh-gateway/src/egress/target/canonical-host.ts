@@ -1,0 +1,53 @@
+/**
+ * The one canonical form of a destination's host: lower case, punycode, no trailing dot; IPv4 in dotted decimal whatever
+ * its spelling; IPv6 as RFC 5952 has it, without brackets. Whatever two parsers could read differently is refused.
+ */
+import { domainToASCII, domainToUnicode } from 'node:url'
+import { formatIp, looksLikeIpv4, parseIpv6, parseLooseIpv4, unmapped } from './ip-literal.ts'
+
+export interface CanonicalHost {
+  readonly name: string
+  readonly isIp: boolean
+}
+
+const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the range is ASCII
+const ASCII = /^[\x00-\x7f]*$/
+
+/** @param text as it stood in the request, e.g. `API.Example.com.` or `[::1]`. The reason it is refused comes as a string. */
+export function canonicalHost(text: string): CanonicalHost | string {
+  if (text.length === 0) return 'the host is empty'
+  if (text.length > 1024) return 'the host is too long'
+  if (text.startsWith('[') || text.endsWith(']')) return bracketed(text)
+  if (text.includes(':')) return 'an IPv6 address needs brackets'
+  const dotless = text.endsWith('.') ? text.slice(0, -1) : text
+  const name = ASCII.test(dotless) ? dotless.toLowerCase() : punycode(dotless)
+  if (name === null) return 'the host holds characters that can be read in more than one way'
+  if (name.length === 0 || name.length > 253) return 'the host is empty or too long'
+  if (looksLikeIpv4(name)) {
+    const address = parseLooseIpv4(name)
+    return address === null
+      ? 'the host looks like an IPv4 address and is none'
+      : { name: formatIp(address), isIp: true }
+  }
+  const labels = name.split('.')
+  if (!labels.every((label) => LABEL.test(label))) return 'the host is not a DNS name'
+  if (labels.some((label) => label.startsWith('xn--')) && domainToASCII(name) !== name)
+    return 'the host holds punycode that is not canonical'
+  return { name, isIp: false }
+}
+
+function bracketed(text: string): CanonicalHost | string {
+  if (!text.startsWith('[') || !text.endsWith(']')) return 'the brackets of the host do not match'
+  const address = parseIpv6(text.slice(1, -1))
+  if (address === null) return 'what stands in brackets is not an IPv6 address'
+  return { name: formatIp(unmapped(address)), isIp: true }
+}
+
+/** Only case and normalisation may differ: a mapping that drops or replaces characters hides what was meant. */
+function punycode(text: string): string | null {
+  const ascii = domainToASCII(text)
+  if (ascii === '') return null
+  const plain = text.normalize('NFC').toLowerCase()
+  return domainToUnicode(ascii) === plain && !plain.includes('xn--') ? ascii : null
+}

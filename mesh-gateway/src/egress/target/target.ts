@@ -1,0 +1,105 @@
+/** Where a request wants to go, in one canonical form, whichever entry form named it. Pure: no lookup happens here. */
+import { normalisePath } from '../../policy/path-glob.ts'
+import { canonicalHost } from './canonical-host.ts'
+
+export type EntryForm = 'connect' | 'absolute'
+
+export interface Target {
+  readonly form: EntryForm
+  /** Canonical; IPv6 without brackets. */
+  readonly host: string
+  readonly isIp: boolean
+  readonly port: number
+  /** Canonical, without the query; null for a tunnel. */
+  readonly path: string | null
+  /** From the question mark on, as it was sent; empty when there is none. */
+  readonly query: string
+}
+
+export interface Authority {
+  readonly host: string
+  readonly isIp: boolean
+  /** Null when none is named. */
+  readonly port: number | null
+}
+
+const PORT = /^[1-9][0-9]{0,4}$/
+const SCHEME = /^([a-z][a-z0-9+.-]*):\/\//i
+/** What neither a host nor a port can hold, and parsers fall out over. */
+const NEVER_IN_AUTHORITY = /[@%\\/?#\s"<>^`{|}]/
+
+/** `host:port`, port required. A string says why it is none. */
+export function parseConnectTarget(text: string): Target | string {
+  const authority = parseAuthority(text)
+  if (typeof authority === 'string') return authority
+  const { host, isIp, port } = authority
+  if (port === null) return 'CONNECT needs a port, e.g. api.example.com:443'
+  return { form: 'connect', host, isIp, port, path: null, query: '' }
+}
+
+/** `http://host[:port]/path?query`. A string says why it is none. */
+export function parseAbsoluteTarget(text: string): Target | string {
+  const scheme = SCHEME.exec(text)
+  if (scheme === null) return 'the target is neither host:port, nor a path, nor an http:// URL'
+  if (scheme[1]?.toLowerCase() === 'https')
+    return 'https:// cannot be asked for in this form; use CONNECT host:443'
+  if (scheme[1]?.toLowerCase() !== 'http') return 'only http:// can be asked for in this form'
+  const rest = text.slice(scheme[0].length)
+  if (rest.includes('#')) return 'the target holds a fragment'
+  const end = rest.search(/[/?]/)
+  const authority = parseAuthority(end === -1 ? rest : rest.slice(0, end))
+  if (typeof authority === 'string') return authority
+  const question = rest.indexOf('?')
+  const query = question === -1 ? '' : rest.slice(question)
+  const rawPath = end === -1 ? '' : rest.slice(end, question === -1 ? undefined : question)
+  const path = rawPath === '' ? '/' : canonicalPath(rawPath)
+  if (path === null) return 'the path can be read in more than one way'
+  const { host, isIp, port } = authority
+  return { form: 'absolute', host, isIp, port: port ?? 80, path, query }
+}
+
+/** `host[:port]` of a target or a Host header. A string says why it is none. */
+export function parseAuthority(text: string): Authority | string {
+  if (NEVER_IN_AUTHORITY.test(text)) return 'the host holds a character that no host has'
+  const bracket = text.lastIndexOf(']')
+  const colon = text.indexOf(':', bracket + 1)
+  const hostText = colon === -1 ? text : text.slice(0, colon)
+  let port: number | null = null
+  if (colon !== -1) {
+    const digits = text.slice(colon + 1)
+    if (!PORT.test(digits) || Number(digits) > 65535)
+      return 'the port is not a number from 1 to 65535'
+    port = Number(digits)
+  }
+  const bytes = Buffer.from(hostText, 'latin1')
+  const host = canonicalHost(isUtf8Text(bytes) ?? hostText)
+  return typeof host === 'string' ? host : { host: host.name, isIp: host.isIp, port }
+}
+
+/** True when a Host header names the target; the port may be left out of it, as clients do. */
+export function hostHeaderMatches(header: string, target: Target): boolean {
+  const authority = parseAuthority(header)
+  if (typeof authority === 'string') return false
+  return authority.host === target.host && (authority.port ?? target.port) === target.port
+}
+
+/** `host:port` for headers and messages, IPv6 in brackets. */
+export function formatAuthority(host: string, port: number | null): string {
+  const bare = host.includes(':') ? `[${host}]` : host
+  return port === null ? bare : `${bare}:${port}`
+}
+
+/** Twice-encoded separators and dots are read differently by whoever decodes twice. */
+function canonicalPath(raw: string): string | null {
+  if (/%25(?:2[ef]|5c|00|25)/i.test(raw)) return null
+  return normalisePath(raw)
+}
+
+function isUtf8Text(bytes: Buffer): string | null {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    // not UTF-8: the caller goes on with the bytes as they are, which no host allows
+    return null
+  }
+}

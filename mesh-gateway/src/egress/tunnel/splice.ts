@@ -1,0 +1,158 @@
+/**
+ * Carries bytes both ways between two sockets until both have said all: half-close, back-pressure and resets travel from one to the other.
+ * Until the first bytes of the client have been judged, none of them goes on.
+ */
+import type { ErrorCode } from '@clawmesh/proto'
+import type { Wire } from '../wire.ts'
+import type { FirstBytesVerdict } from './judge-first-bytes.ts'
+
+export interface SpliceOptions {
+  readonly client: Wire
+  readonly upstream: Wire
+  /** Ends it when neither side has sent anything for so long, in milliseconds. */
+  readonly idleMs: number
+  /** Null when nothing is to be judged. */
+  readonly inspect: {
+    judge(bytes: Buffer): FirstBytesVerdict
+    /** Nothing flows towards the client before the verdict, and the verdict must come in time. */
+    readonly first: boolean
+    /** From the start if `first`, else from the first byte, in milliseconds. */
+    readonly timeoutMs: number
+  } | null
+}
+
+export interface SpliceEnd {
+  /** Why it was ended; null when both sides had said all. */
+  readonly code: ErrorCode | null
+  readonly bytesUp: number
+  readonly bytesDown: number
+}
+
+export interface Splice {
+  readonly done: Promise<SpliceEnd>
+  /** Ends it now. */
+  end(code: ErrorCode): void
+}
+
+/** Fatal access_denied (RFC 8446, section 6): a TLS client then shows more than a reset. */
+const TLS_ALERT = Buffer.from([0x15, 3, 3, 0, 2, 2, 49])
+
+export function splice(options: SpliceOptions): Splice {
+  const { client, upstream, idleMs, inspect } = options
+  const { promise, resolve } = Promise.withResolvers<SpliceEnd>()
+  let bytesUp = 0
+  let bytesDown = 0
+  let over = false
+  let open = 2
+  let judging: NodeJS.Timeout | null = null
+
+  const finish = (code: ErrorCode | null) => {
+    if (over) return
+    over = true
+    clearTimeout(idle)
+    if (judging !== null) clearTimeout(judging)
+    for (const wire of [client, upstream]) {
+      wire.onDrain(null)
+      wire.onClosed(null)
+      wire.release()
+    }
+    resolve({ code, bytesUp, bytesDown })
+  }
+  const end = (code: ErrorCode) => {
+    if (over) return
+    const beforeVerdict = judging !== null
+    finish(code)
+    upstream.destroy()
+    if (beforeVerdict) refuseTls(client)
+    else client.socket.resetAndDestroy()
+  }
+  const idle = setTimeout(() => end('MESH_EGRESS_IDLE'), idleMs)
+
+  const halfClosed = (to: Wire) => {
+    open -= 1
+    to.socket.end()
+    if (open > 0) return
+    finish(null)
+    // both FINs are in: what is still to be flushed gets a moment, and no more than silence would
+    for (const wire of [client, upstream]) wire.socket.setTimeout(idleMs, () => wire.destroy())
+  }
+  const closed = (wire: Wire, other: Wire, code: ErrorCode) => {
+    if (over) return
+    const broken = wire.error !== null || !wire.ended
+    finish(broken ? code : null)
+    // a reset must not look like an orderly end to the other side
+    if (broken) other.socket.resetAndDestroy()
+    else other.destroy()
+  }
+  client.onClosed(() => closed(client, upstream, 'MESH_CALL_CANCELED'))
+  upstream.onClosed(() => closed(upstream, client, 'MESH_EGRESS_LOST'))
+  client.onDrain(() => upstream.resume())
+  upstream.onDrain(() => client.resume())
+
+  const forwardUp = (chunk: Buffer) => {
+    bytesUp += chunk.length
+    idle.refresh()
+    if (!upstream.write(chunk)) client.pause()
+  }
+  const pumpUp = () => client.read({ data: forwardUp, end: () => halfClosed(upstream) })
+  const pumpDown = () =>
+    upstream.read({
+      data(chunk) {
+        bytesDown += chunk.length
+        idle.refresh()
+        if (!client.write(chunk)) upstream.pause()
+      },
+      end: () => halfClosed(client),
+    })
+
+  const begin = (gathered: Buffer, holdDown: boolean) => {
+    if (judging !== null) clearTimeout(judging)
+    judging = null
+    if (gathered.length > 0) forwardUp(gathered)
+    pumpUp()
+    if (holdDown) pumpDown()
+  }
+  if (client.closed || upstream.closed) {
+    const gone = client.closed ? client : upstream
+    closed(
+      gone,
+      gone === client ? upstream : client,
+      gone === client ? 'MESH_CALL_CANCELED' : 'MESH_EGRESS_LOST',
+    )
+  } else if (inspect === null) {
+    begin(Buffer.alloc(0), true)
+  } else {
+    let gathered: Buffer = Buffer.alloc(0)
+    const armed = () => {
+      judging ??= setTimeout(() => end('MESH_EGRESS_NOT_TLS'), inspect.timeoutMs)
+    }
+    if (inspect.first) armed()
+    else pumpDown()
+    client.read({
+      data(chunk) {
+        gathered = gathered.length === 0 ? chunk : Buffer.concat([gathered, chunk])
+        const verdict = inspect.judge(gathered)
+        if (verdict === 'pass') begin(gathered, inspect.first)
+        else if (verdict !== 'more') {
+          armed()
+          end(verdict)
+        } else armed()
+      },
+      end() {
+        if (gathered.length > 0) end('MESH_EGRESS_NOT_TLS')
+        else if (inspect.first) {
+          // it has opened a tunnel and thought better of it
+          finish(null)
+          upstream.destroy()
+          client.socket.end()
+        } else halfClosed(upstream)
+      },
+    })
+  }
+  return { done: promise, end }
+}
+
+function refuseTls(client: Wire): void {
+  client.write(TLS_ALERT)
+  client.closeGently()
+}

@@ -1,0 +1,149 @@
+/**
+ * A socket that has one reader at a time. Bytes that come while nobody reads are kept, up to a bound at which the socket is
+ * paused, so that none is lost between two stages of a request.
+ */
+import type { Socket } from 'node:net'
+
+export interface Reader {
+  data(chunk: Buffer): void
+  /** The other side will send no more; comes again for each new reader. */
+  end(): void
+}
+
+const MAX_HELD_BYTES = 65_536
+const LINGER_MS = 2_000
+
+export class Wire {
+  readonly socket: Socket
+  #reader: Reader | null = null
+  #held: Buffer[] = []
+  #heldBytes = 0
+  #ended = false
+  #closed = false
+  #error: Error | null = null
+  #onClosed: (() => void) | null = null
+  #onDrain: (() => void) | null = null
+
+  constructor(socket: Socket) {
+    this.socket = socket
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk))
+    socket.on('end', () => this.#onEnd())
+    socket.on('drain', () => this.#onDrain?.())
+    socket.on('error', (error) => {
+      this.#error ??= error
+    })
+    socket.on('close', () => {
+      this.#closed = true
+      this.#onClosed?.()
+    })
+  }
+
+  get closed(): boolean {
+    return this.#closed || this.socket.destroyed
+  }
+
+  /** The other side has ended its half. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  get error(): Error | null {
+    return this.#error
+  }
+
+  get heldBytes(): number {
+    return this.#heldBytes
+  }
+
+  /** Takes over reading; what was kept comes first, at once. */
+  read(reader: Reader): void {
+    this.#reader = reader
+    this.#flush()
+  }
+
+  /** Nobody reads from now on. */
+  release(): void {
+    this.#reader = null
+  }
+
+  /** Gives back what did not belong to this reader. */
+  unread(chunk: Buffer): void {
+    if (chunk.length === 0) return
+    this.#held.unshift(chunk)
+    this.#heldBytes += chunk.length
+  }
+
+  /** Called once the socket has closed; one listener at a time. */
+  onClosed(listener: (() => void) | null): void {
+    this.#onClosed = listener
+  }
+
+  /** Called when what was written has gone out after `write` had returned false; one listener at a time. */
+  onDrain(listener: (() => void) | null): void {
+    this.#onDrain = listener
+  }
+
+  /** False when the other side is slower: stop until `onDrain`. */
+  write(data: Buffer): boolean {
+    return this.socket.write(data)
+  }
+
+  writeText(text: string): boolean {
+    return this.socket.write(text, 'latin1')
+  }
+
+  pause(): void {
+    this.socket.pause()
+  }
+
+  resume(): void {
+    if (this.socket.isPaused()) this.socket.resume()
+  }
+
+  destroy(): void {
+    this.socket.destroy()
+  }
+
+  /** Ends it so that the other side cannot take what it has got for the whole. */
+  reset(): void {
+    this.#reader = null
+    this.socket.resetAndDestroy()
+  }
+
+  /** Says no more, and lets the other side read what was said: a reset could overtake it while it still sends. */
+  closeGently(): void {
+    const { socket } = this
+    if (this.closed) return
+    this.read({ data() {}, end: () => socket.destroySoon() })
+    socket.end()
+    const timer = setTimeout(() => socket.destroy(), LINGER_MS)
+    this.onClosed(() => clearTimeout(timer))
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#reader !== null && this.#held.length === 0) {
+      this.#reader.data(chunk)
+      return
+    }
+    this.#held.push(chunk)
+    this.#heldBytes += chunk.length
+    if (this.#heldBytes >= MAX_HELD_BYTES) this.socket.pause()
+  }
+
+  #onEnd(): void {
+    this.#ended = true
+    if (this.#held.length === 0) this.#reader?.end()
+  }
+
+  #flush(): void {
+    while (this.#reader !== null) {
+      const chunk = this.#held.shift()
+      if (chunk === undefined) break
+      this.#heldBytes -= chunk.length
+      this.#reader.data(chunk)
+    }
+    if (this.#reader === null) return
+    this.resume()
+    if (this.#ended && this.#held.length === 0) this.#reader.end()
+  }
+}
