@@ -1,0 +1,117 @@
+/**
+ * A call as its request headers tell it. Reads every header once; keeps what the callee may see.
+ * Nothing here says who the caller is: that is the certificate's to tell.
+ */
+import {
+  childTrace,
+  formatTraceparent,
+  METADATA_PREFIX,
+  METADATA_REQUEST_ID,
+  METADATA_TARGET,
+  METADATA_TRACEPARENT,
+  MeshError,
+  parseTraceparent,
+  startTrace,
+  type TraceContext,
+  uuidV7,
+} from '@clawmesh/proto'
+import { parseGrpcTimeout } from './grpc-timeout.ts'
+
+export interface Call {
+  /** `/package.Service/Method` */
+  readonly path: string
+  /** `package.Service/Method` */
+  readonly method: string
+  /** The peer name asked for, as sent. */
+  readonly target: string
+  /** Milliseconds from the arrival of the call; null without a deadline. */
+  readonly timeoutMs: number | null
+  readonly requestId: string
+  readonly trace: TraceContext
+  /** Names and values in turn: what goes on to the callee as it came. */
+  readonly metadata: readonly string[]
+}
+
+const PATH = /^\/[A-Za-z_][\w.]*\/[A-Za-z_]\w*$/
+const REQUEST_ID = /^[\w.:-]{1,128}$/
+
+/** True of a request that is gRPC at all; any other gets a plain HTTP answer. */
+export function isGrpc(method: string | undefined, contentType: string | undefined): boolean {
+  if (method !== 'POST' || contentType === undefined) return false
+  return /^application\/grpc(?:$|[+;])/.test(contentType)
+}
+
+/** @throws MeshError MESH_ROUTE_MALFORMED */
+export function readCall(rawHeaders: readonly string[]): Call {
+  let path = ''
+  let authority = ''
+  let target: string | undefined
+  let timeout: string | undefined
+  let requestId: string | undefined
+  let traceparent: string | undefined
+  const metadata: string[] = []
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] ?? ''
+    const value = rawHeaders[i + 1] ?? ''
+    switch (name) {
+      case ':path':
+        path = value
+        break
+      case ':authority':
+        authority = value
+        break
+      case METADATA_TARGET:
+        if (target !== undefined) throw malformed('x-mesh-target is given twice')
+        target = value
+        break
+      case 'grpc-timeout':
+        if (timeout !== undefined) throw malformed('grpc-timeout is given twice')
+        timeout = value
+        break
+      case METADATA_REQUEST_ID:
+        requestId = value
+        break
+      case METADATA_TRACEPARENT:
+        traceparent = value
+        break
+      case 'te':
+      case 'host':
+        break
+      default:
+        // what the mesh says about a caller, the mesh alone says
+        if (!name.startsWith(':') && !name.startsWith(METADATA_PREFIX)) metadata.push(name, value)
+    }
+  }
+  if (!PATH.test(path) || path.length > 512)
+    throw malformed('the path is not /package.Service/Method')
+  const timeoutMs = timeout === undefined ? null : parseGrpcTimeout(timeout)
+  if (timeout !== undefined && timeoutMs === null) throw malformed('grpc-timeout is malformed')
+  const parent = parseTraceparent(traceparent)
+  return {
+    path,
+    method: path.slice(1),
+    target: target ?? authority,
+    timeoutMs,
+    requestId: requestId !== undefined && REQUEST_ID.test(requestId) ? requestId : uuidV7(),
+    trace: parent === null ? startTrace() : childTrace(parent),
+    metadata,
+  }
+}
+
+/** What the callee is told about the call by the gateway, names and values in turn. */
+export function meshMetadata(call: Call, callerId: string, tenant: string): string[] {
+  return [
+    'x-mesh-caller',
+    callerId,
+    'x-mesh-tenant',
+    tenant,
+    METADATA_REQUEST_ID,
+    call.requestId,
+    METADATA_TRACEPARENT,
+    formatTraceparent(call.trace),
+  ]
+}
+
+function malformed(message: string): MeshError {
+  return new MeshError('MESH_ROUTE_MALFORMED', message)
+}

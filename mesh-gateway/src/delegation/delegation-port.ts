@@ -1,0 +1,171 @@
+/**
+ * The delegation port: HTTP/2 over TLS 1.3, client certificates, any gRPC service passed through.
+ * A connection without a good certificate is answered with the reason, then closed.
+ */
+import {
+  constants,
+  createSecureServer,
+  type Http2Session,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2'
+import type { TLSSocket } from 'node:tls'
+import { followIdentity, type IdentityStore, type Log, serverTlsOptions } from '@clawmesh/agent-sdk'
+import type { EgressClaims, Peer, Secret, SpiffeTemplate } from '@clawmesh/proto'
+import type { AuditLog } from '../audit/audit-record.ts'
+import type { Limits } from '../limits/limits.ts'
+import { listenOn } from '../listen.ts'
+import type { PolicySnapshot } from '../policy/snapshot.ts'
+import type { ListenAddress, Port } from '../port.ts'
+import type { Resolver } from '../resolve/resolver.ts'
+import type { Metrics } from '../telemetry/metrics-port.ts'
+import { createCallHandler } from './handle-call.ts'
+import { type Inbound, readInbound } from './inbound.ts'
+import { createRouteNames } from './own-names.ts'
+import { addGatewayServices } from './own-services/gateway-services.ts'
+import { startOwnServices } from './own-services/own-services.ts'
+import { createUpstreams } from './upstream/upstreams.ts'
+
+export interface DelegationPortOptions {
+  readonly listen: ListenAddress
+  readonly identity: IdentityStore
+  readonly spiffe: SpiffeTemplate
+  readonly meshDomain: string
+  /** The gateway's own names beside those of its certificate and `localhost`, lower case. */
+  readonly names?: () => readonly string[]
+  readonly policy: { current(): PolicySnapshot }
+  readonly limits: Limits
+  readonly audit: AuditLog
+  readonly metrics: Metrics
+  readonly log: Log
+  readonly resolver: Resolver
+  readonly issueEgressToken: (
+    agent: Peer,
+    destinations: readonly string[] | null,
+  ) => Promise<{ readonly token: Secret; readonly claims: EgressClaims }>
+  /** TCP, TLS and HTTP/2 to a peer together, in milliseconds. Default 10 000. */
+  readonly dialTimeoutMs?: number
+}
+
+const HANDSHAKE_MS = 10_000
+/** A connection that was refused may read its answers this long, in milliseconds. */
+const REFUSED_LINGER_MS = 2_000
+/** Streams bound what they hold each by itself; this is for a thousand of them. Node's 10 refuses headers in the middle of a stream. */
+const SESSION_MEMORY_MB = 64
+const SETTINGS = {
+  maxConcurrentStreams: 1_000,
+  initialWindowSize: 1 << 20,
+  maxHeaderListSize: 16_384,
+  enablePush: false,
+}
+
+/** @throws MeshError MESH_CONFIG_PORT */
+export async function createDelegationPort(options: DelegationPortOptions): Promise<Port> {
+  const { identity, spiffe, log } = options
+  const inbounds = new WeakMap<Http2Session, Inbound>()
+  const sessions = new Set<ServerHttp2Session>()
+  let draining = false
+
+  const upstreams = createUpstreams(options)
+  const ownServices = await startOwnServices(
+    (server) =>
+      addGatewayServices(server, { ...options, gatewayId: () => identity.current().identity.id }),
+    identity.current().identity.id,
+  )
+  const handleCall = createCallHandler({
+    ...options,
+    names: createRouteNames(options),
+    upstreams,
+    ownServices,
+    draining: () => draining,
+  })
+
+  const server = createSecureServer({
+    ...serverTlsOptions(identity.current()),
+    allowHTTP1: false,
+    handshakeTimeout: HANDSHAKE_MS,
+    maxHeaderListPairs: 110,
+    maxSessionInvalidFrames: 100,
+    maxSessionMemory: SESSION_MEMORY_MB,
+    settings: SETTINGS,
+  })
+  const unfollow = followIdentity(server, identity)
+  function release(): void {
+    unfollow()
+    upstreams.close()
+    ownServices.close()
+  }
+
+  server.on('session', (session) => {
+    sessions.add(session)
+    session.once('close', () => sessions.delete(session))
+    session.on('error', (err) => log.debug({ err }, 'a connection ended with an error'))
+    session.setLocalWindowSize(SETTINGS.initialWindowSize * 8)
+    const inbound = readInbound(session.socket as TLSSocket, identity.current(), spiffe)
+    inbounds.set(session, inbound)
+    if (inbound.refusal !== null) dismiss(session)
+  })
+  server.on('stream', onStream)
+  function onStream(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    _flags: number,
+    rawHeaders: readonly string[],
+  ): void {
+    const session = stream.session
+    const inbound = session === undefined ? undefined : inbounds.get(session)
+    if (inbound === undefined) stream.close(constants.NGHTTP2_REFUSED_STREAM)
+    else handleCall(stream, headers, rawHeaders, inbound)
+  }
+  server.on('sessionError', (err) => log.debug({ err }, 'a connection ended with an error'))
+  server.on('tlsClientError', (err) => log.debug({ err }, 'a handshake failed'))
+  server.on('unknownProtocol', (socket) => {
+    // no HTTP/2 in ALPN: say so in the protocol that such a client reads
+    socket.end(
+      'HTTP/1.1 505 HTTP Version Not Supported\r\nconnection: close\r\ncontent-length: 0\r\n\r\n',
+    )
+  })
+
+  let address: ListenAddress
+  try {
+    address = await listenOn(server, options.listen, 'delegation.listen')
+  } catch (cause) {
+    release()
+    throw cause
+  }
+
+  const closed = new Promise<void>((resolve) => server.once('close', () => resolve()))
+  async function close(): Promise<void> {
+    draining = true
+    server.close()
+    for (const session of sessions) session.destroy()
+    await closed
+    release()
+  }
+
+  return {
+    address,
+    async drain(graceMs) {
+      draining = true
+      ownServices.drain()
+      server.close()
+      // GOAWAY: no new calls, those that run go on to their end
+      for (const session of sessions) session.close()
+      const timer = setTimeout(() => {
+        for (const session of sessions) session.destroy()
+      }, graceMs)
+      await closed
+      clearTimeout(timer)
+      release()
+    },
+    close,
+  }
+}
+
+/** Gives a refused connection time to read why, and no more. */
+function dismiss(session: ServerHttp2Session): void {
+  const timer = setTimeout(() => session.destroy(), REFUSED_LINGER_MS)
+  session.once('close', () => clearTimeout(timer))
+  session.once('stream', (stream) => stream.once('close', () => session.close()))
+}

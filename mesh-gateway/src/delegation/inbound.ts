@@ -1,0 +1,44 @@
+/**
+ * Who is at the other end of a connection. Read once, when the handshake is done; judged again for each
+ * stream, since certificates expire and bundles change while connections live.
+ */
+import type { TLSSocket } from 'node:tls'
+import {
+  type IdentitySnapshot,
+  judgePeer,
+  type PeerCertificate,
+  readPeer,
+} from '@clawmesh/agent-sdk'
+import { MeshError, type SpiffeTemplate } from '@clawmesh/proto'
+
+export type Inbound =
+  | { readonly peer: PeerCertificate; readonly refusal: null }
+  | { readonly peer: null; readonly refusal: MeshError }
+
+export function readInbound(
+  socket: TLSSocket,
+  snapshot: IdentitySnapshot,
+  spiffe: SpiffeTemplate,
+): Inbound {
+  try {
+    return { peer: readPeer(socket, { spiffe, roots: snapshot.roots }), refusal: null }
+  } catch (cause) {
+    const refusal =
+      cause instanceof MeshError
+        ? cause
+        : new MeshError('MESH_IDENTITY_UNTRUSTED', undefined, { cause })
+    return { peer: null, refusal }
+  }
+}
+
+/** @throws MeshError MESH_IDENTITY_* */
+export function judgeInbound(
+  inbound: Inbound,
+  snapshot: IdentitySnapshot,
+  nowMs: number,
+): PeerCertificate {
+  if (inbound.peer === null) throw inbound.refusal
+  const code = judgePeer(inbound.peer, snapshot, nowMs)
+  if (code !== null) throw new MeshError(code)
+  return inbound.peer
+}

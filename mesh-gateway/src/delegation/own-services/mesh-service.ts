@@ -1,0 +1,125 @@
+/** clawmesh.mesh.v1.MeshService: who the caller is, whom it may call, and its egress token. */
+import {
+  type AgentIdentity,
+  type EgressClaims,
+  formatPeerName,
+  type Identity,
+  loadProto,
+  MESH_SERVICE,
+  METADATA_CALLER,
+  MeshError,
+  type Peer,
+  type Secret,
+  type SpiffeTemplate,
+  serviceOf,
+  type Timestamp,
+  toTimestamp,
+} from '@clawmesh/proto'
+import type { Metadata, Server, ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js'
+import { allowedPeers } from '../../policy/allowed.ts'
+import type { PolicySnapshot } from '../../policy/snapshot.ts'
+import { METADATA_FINGERPRINT, METADATA_NOT_AFTER } from './own-services.ts'
+import { serviceError } from './service-error.ts'
+
+export interface MeshServiceOptions {
+  readonly spiffe: SpiffeTemplate
+  readonly meshDomain: string
+  readonly policy: { current(): PolicySnapshot }
+  /** The gateway's SPIFFE ID. */
+  readonly gatewayId: () => string
+  /** Null asks for all that policy allows. @throws MeshError MESH_TOKEN_REQUEST_INVALID */
+  readonly issueEgressToken: (
+    agent: Peer,
+    destinations: readonly string[] | null,
+  ) => Promise<{ readonly token: Secret; readonly claims: EgressClaims }>
+}
+
+interface ExchangeRequest {
+  readonly allowed_destinations: readonly string[]
+}
+
+interface ExchangeResponse {
+  readonly token: string
+  readonly expires: Timestamp
+  readonly allowed_destinations: readonly string[]
+}
+
+export function addMeshService(server: Server, options: MeshServiceOptions): void {
+  const { spiffe, meshDomain, policy } = options
+  const service = serviceOf(loadProto('clawmesh/mesh/v1/mesh.proto'), MESH_SERVICE)
+
+  function caller(metadata: Metadata): Identity {
+    const identity = spiffe.parse(text(metadata, METADATA_CALLER))
+    if (identity === null) throw new MeshError('MESH_IDENTITY_MALFORMED')
+    return identity
+  }
+
+  function agent(metadata: Metadata): AgentIdentity {
+    const identity = caller(metadata)
+    if (identity.kind !== 'agent') throw new MeshError('MESH_IDENTITY_NOT_AGENT')
+    return identity
+  }
+
+  function whoAmI(_: unknown, metadata: Metadata) {
+    const identity = caller(metadata)
+    return {
+      spiffe_id: identity.id,
+      tenant: identity.kind === 'agent' ? identity.tenant : '',
+      agent: identity.kind === 'agent' ? identity.agent : '',
+      certificate_not_after: toTimestamp(new Date(Number(text(metadata, METADATA_NOT_AFTER)))),
+      certificate_fingerprint: text(metadata, METADATA_FINGERPRINT),
+      gateway: options.gatewayId(),
+    }
+  }
+
+  function listPeers(_: unknown, metadata: Metadata) {
+    const { tenant, agent: name } = agent(metadata)
+    const peers = allowedPeers(policy.current(), { tenant, agent: name }).map((peer) => ({
+      ...peer,
+      name: peer.agent === '*' || peer.tenant === '*' ? '' : formatPeerName(peer, meshDomain),
+    }))
+    return { peers }
+  }
+
+  async function exchangeToken(
+    request: ExchangeRequest,
+    metadata: Metadata,
+  ): Promise<ExchangeResponse> {
+    const { tenant, agent: name } = agent(metadata)
+    const asked = request.allowed_destinations
+    const issued = await options.issueEgressToken(
+      { tenant, agent: name },
+      asked.length === 0 ? null : asked,
+    )
+    return {
+      token: issued.token.reveal(),
+      expires: toTimestamp(new Date(issued.claims.exp * 1000)),
+      allowed_destinations: issued.claims.allowed_destinations,
+    }
+  }
+
+  server.addService(service, {
+    WhoAmI: unary(whoAmI),
+    ListPeers: unary(listPeers),
+    ExchangeToken: unary(exchangeToken),
+  })
+}
+
+function unary<Request, Response>(
+  answer: (request: Request, metadata: Metadata) => Response | Promise<Response>,
+) {
+  return (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>): void => {
+    // inside the promise, so that what `answer` throws at once is an answer too
+    Promise.resolve()
+      .then(() => answer(call.request, call.metadata))
+      .then(
+        (response) => callback(null, response),
+        (cause: unknown) => callback(serviceError(cause)),
+      )
+  }
+}
+
+function text(metadata: Metadata, name: string): string {
+  const [value] = metadata.get(name)
+  return typeof value === 'string' ? value : ''
+}

@@ -1,0 +1,54 @@
+/**
+ * Moves the data frames of one direction, with back-pressure. Holds what it read until the end of the tick, so
+ * that a body which ends there leaves with its end in one frame: a third less work for a unary call,
+ * and no delay, since nothing is sent before the end of the tick anyway.
+ */
+import type { Duplex } from 'node:stream'
+
+/** Small pieces of one tick are worth copying together; larger ones are passed on as they are. */
+const GATHER_BYTES = 4_096
+
+export interface PumpOptions {
+  readonly from: Duplex
+  readonly to: Duplex
+  readonly count: (bytes: number) => void
+  /** Called once when `from` has ended, with what is still to be written to `to`. */
+  readonly end: (last: Buffer | null) => void
+}
+
+export function pump({ from, to, count, end }: PumpOptions): void {
+  let held: Buffer | null = null
+  let scheduled = false
+
+  function write(chunk: Buffer): void {
+    // what comes after the other side has gone is read and dropped, so that the stream can end
+    if (!to.writable || to.write(chunk)) return
+    from.pause()
+    to.once('drain', () => from.resume())
+  }
+
+  function flush(): void {
+    scheduled = false
+    const chunk = held
+    held = null
+    if (chunk !== null) write(chunk)
+  }
+
+  from.on('data', (chunk: Buffer) => {
+    count(chunk.length)
+    if (held === null) held = chunk
+    else if (held.length + chunk.length <= GATHER_BYTES) held = Buffer.concat([held, chunk])
+    else {
+      write(held)
+      held = chunk
+    }
+    if (scheduled) return
+    scheduled = true
+    process.nextTick(flush)
+  })
+  from.once('end', () => {
+    const last = held
+    held = null
+    end(last)
+  })
+}

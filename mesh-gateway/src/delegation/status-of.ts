@@ -1,0 +1,30 @@
+/** What a peer's failure means in gRPC, where it did not say so itself. */
+import { type ClientHttp2Stream, constants } from 'node:http2'
+import { type ErrorCode, MeshError } from '@clawmesh/proto'
+
+/** gRPC over HTTP/2, "HTTP2 Transport Mapping: Errors". */
+export function statusOfReset(stream: ClientHttp2Stream): MeshError {
+  const session = stream.session
+  if (session === undefined || session.destroyed || session.closed)
+    return new MeshError('MESH_PEER_LOST')
+  switch (stream.rstCode) {
+    case constants.NGHTTP2_REFUSED_STREAM:
+      return new MeshError('MESH_PEER_LOST', 'the peer refused the stream')
+    case constants.NGHTTP2_CANCEL:
+      return new MeshError('MESH_CALL_CANCELED', 'the peer cancelled the call')
+    case constants.NGHTTP2_ENHANCE_YOUR_CALM:
+      return new MeshError('MESH_LIMIT_CONCURRENCY', 'the peer asks for fewer calls')
+    default:
+      return new MeshError(
+        'MESH_PEER_PROTOCOL',
+        `the peer reset the stream with code ${stream.rstCode}`,
+      )
+  }
+}
+
+/** gRPC's "HTTP to gRPC Status Code Mapping", in our codes. */
+export function statusOfHttp(status: number): ErrorCode {
+  if (status === 429) return 'MESH_LIMIT_CONCURRENCY'
+  if (status === 502 || status === 503 || status === 504) return 'MESH_PEER_LOST'
+  return 'MESH_PEER_PROTOCOL'
+}

@@ -1,0 +1,104 @@
+/**
+ * Dials one address of a peer: TCP, TLS with the peer's certificate verified against the mesh CA and the
+ * name asked for, HTTP/2 with its settings known. What comes back may carry streams at once.
+ */
+import { type ClientHttp2Session, connect } from 'node:http2'
+import tls from 'node:tls'
+import {
+  checkAgent,
+  clientTlsOptions,
+  handshakeFailure,
+  type IdentitySnapshot,
+  type PeerCertificate,
+} from '@clawmesh/agent-sdk'
+import { MeshError, type Peer, type SpiffeTemplate } from '@clawmesh/proto'
+import { formatEndpoint } from '../../resolve/create-resolver.ts'
+import type { Endpoint } from './locate.ts'
+
+export interface DialOptions {
+  readonly endpoint: Endpoint
+  /** The name asked for. */
+  readonly host: string
+  /** Who must answer. */
+  readonly peer: Peer
+  readonly snapshot: IdentitySnapshot
+  readonly spiffe: SpiffeTemplate
+  /** For TCP, TLS and HTTP/2 together, in milliseconds. */
+  readonly timeoutMs: number
+}
+
+export interface Dialled {
+  readonly session: ClientHttp2Session
+  readonly certificate: PeerCertificate
+}
+
+const WINDOW_BYTES = 1 << 20
+/** Streams bound what they hold each by itself; Node's 10 would refuse headers in the middle of a stream. */
+const SESSION_MEMORY_MB = 64
+
+/** @throws MeshError MESH_PEER_UNREACHABLE, MESH_PEER_UNTRUSTED, MESH_PEER_MISMATCH, MESH_PEER_PROTOCOL */
+export function dial(options: DialOptions): Promise<Dialled> {
+  const { endpoint, host, snapshot, spiffe, peer, timeoutMs } = options
+  const where = formatEndpoint(endpoint.ip, endpoint.port)
+
+  return new Promise((resolve, reject) => {
+    let certificate: PeerCertificate | null = null
+    const socket = tls.connect({
+      ...clientTlsOptions(snapshot, spiffe, checkAgent(peer, host), {
+        servername: host,
+        onPeer: (verified) => {
+          certificate = verified
+        },
+      }),
+      host: endpoint.ip,
+      port: endpoint.port,
+    })
+    const timer = setTimeout(() => fail(unreachable(`${where} did not answer in time`)), timeoutMs)
+    const lost = () => fail(unreachable(`${where} closed the connection`))
+
+    function fail(cause: unknown): void {
+      clearTimeout(timer)
+      socket.destroy()
+      reject(dialError(where, cause))
+    }
+
+    socket.once('error', fail)
+    socket.once('close', lost)
+    socket.once('secureConnect', () => {
+      socket.setNoDelay(true)
+      if (socket.alpnProtocol !== 'h2')
+        return fail(new MeshError('MESH_PEER_PROTOCOL', `${where} does not speak HTTP/2`))
+      const session = connect(`https://${host}`, {
+        createConnection: () => socket,
+        maxSessionMemory: SESSION_MEMORY_MB,
+        settings: { enablePush: false, initialWindowSize: WINDOW_BYTES, maxHeaderListSize: 16_384 },
+      })
+      // what an error means, each stream tells; without a listener it would end the process
+      session.on('error', fail)
+      session.once('remoteSettings', () => {
+        clearTimeout(timer)
+        socket.off('close', lost)
+        if (certificate === null) return fail(new MeshError('MESH_PEER_UNTRUSTED'))
+        session.setLocalWindowSize(WINDOW_BYTES * 8)
+        resolve({ session, certificate })
+      })
+    })
+  })
+}
+
+function unreachable(message: string, cause?: unknown): MeshError {
+  return new MeshError('MESH_PEER_UNREACHABLE', message, { cause })
+}
+
+const NETWORK = /^E(?:CONN|HOST|NET|PIPE|TIMEDOUT|ADDR|INVAL|ACCES|PERM)/
+
+function dialError(where: string, cause: unknown): MeshError {
+  if (cause instanceof MeshError && cause.code.startsWith('MESH_PEER_')) return cause
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+  if (NETWORK.test(code)) return unreachable(`${where} cannot be reached (${code})`, cause)
+  if (code.startsWith('ERR_HTTP2_'))
+    return new MeshError('MESH_PEER_PROTOCOL', `${where} does not speak HTTP/2`, { cause })
+  const failure = handshakeFailure(cause)
+  const why = failure === null ? 'the TLS handshake failed' : failure.message
+  return new MeshError('MESH_PEER_UNTRUSTED', `${where}: ${why}`, { cause })
+}

@@ -1,0 +1,196 @@
+/** The sessions of one tenant's callers to one peer name, over all addresses that DNS gives for it. */
+import { MeshError } from '@clawmesh/proto'
+import { dial } from './dial.ts'
+import { type Endpoint, type Located, locate } from './locate.ts'
+import { type UpstreamSession, wrapSession } from './session.ts'
+import type { PeerRoute, UpstreamsOptions } from './upstreams.ts'
+
+export interface Group {
+  /** A session with a place kept for one stream. */
+  acquire(): UpstreamSession | Promise<UpstreamSession>
+  /** No session carries on but for the streams it has. */
+  retire(): void
+  destroy(): void
+  /** True when nothing would be lost by forgetting it. */
+  idle(): boolean
+}
+
+type Settings = UpstreamsOptions &
+  Required<Pick<UpstreamsOptions, 'dialTimeoutMs' | 'idleMs' | 'pingMs'>>
+
+interface Failure {
+  readonly count: number
+  readonly until: number
+}
+
+const MAX_SESSIONS_PER_ENDPOINT = 16
+/** An address that failed is avoided this long, doubling with each failure. */
+const EJECT_MS = 1_000
+const EJECT_MAX_MS = 30_000
+
+export function createGroup(route: PeerRoute, settings: Settings): Group {
+  const { resolver, metrics, identity, spiffe, log } = settings
+  const sessions = new Map<string, Set<UpstreamSession>>()
+  const dialling = new Map<string, Promise<void>>()
+  const failures = new Map<string, Failure>()
+  let located: (Located & { readonly expires: number }) | null = null
+  let locating: Promise<Located> | null = null
+  let turn = 0
+
+  function acquire(): UpstreamSession | Promise<UpstreamSession> {
+    if (located !== null && located.expires > performance.now()) {
+      const session = atHand(rank(located.endpoints)[0])
+      if (session !== null) return session
+    }
+    return acquireSlowly()
+  }
+
+  /** The least loaded session to an address, with a place kept; null when none takes a stream. */
+  function atHand(endpoint: Endpoint | undefined): UpstreamSession | null {
+    if (endpoint === undefined) return null
+    let best: UpstreamSession | null = null
+    for (const session of sessions.get(keyOf(endpoint)) ?? [])
+      if ((best === null || session.active < best.active) && session.reserve()) {
+        best?.release()
+        best = session
+      }
+    return best
+  }
+
+  async function acquireSlowly(): Promise<UpstreamSession> {
+    const { endpoints } = await locateOnce()
+    let last: unknown = new MeshError('MESH_PEER_UNREACHABLE')
+    for (const endpoint of rank(endpoints)) {
+      try {
+        // those who waited for one dial may fill its session: then the rest dial again
+        for (;;) {
+          const session = atHand(endpoint)
+          if (session !== null) return session
+          await dialOnce(endpoint)
+        }
+      } catch (cause) {
+        last = cause
+      }
+    }
+    throw last
+  }
+
+  async function locateOnce(): Promise<Located> {
+    if (located !== null && located.expires > performance.now()) return located
+    if (locating === null) {
+      const started = performance.now()
+      locating = locate(resolver, route.host, route.port)
+        .then((found) => {
+          metrics.dns('delegation', (performance.now() - started) / 1000)
+          located = { ...found, expires: performance.now() + found.ttlMs }
+          retireLeavers(found.endpoints)
+          return found
+        })
+        .finally(() => {
+          locating = null
+        })
+    }
+    return await locating
+  }
+
+  /** Sessions to addresses that DNS no longer names take no new streams. */
+  function retireLeavers(endpoints: readonly Endpoint[]): void {
+    const named = new Set(endpoints.map(keyOf))
+    for (const [key, set] of sessions)
+      if (!named.has(key)) for (const session of set) session.retire()
+    for (const key of failures.keys()) if (!named.has(key)) failures.delete(key)
+  }
+
+  /** Best first: not failing, lowest SRV priority, fewest streams; ties take turns. */
+  function rank(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+    if (endpoints.length === 1) return endpoints
+    turn = (turn + 1) % endpoints.length
+    const now = performance.now()
+    return [...endpoints.slice(turn), ...endpoints.slice(0, turn)]
+      .map((endpoint) => ({
+        endpoint,
+        ejected: (failures.get(keyOf(endpoint))?.until ?? 0) > now ? 1 : 0,
+        load: loadOf(keyOf(endpoint)),
+      }))
+      .sort(
+        (a, b) =>
+          a.ejected - b.ejected || a.endpoint.priority - b.endpoint.priority || a.load - b.load,
+      )
+      .map(({ endpoint }) => endpoint)
+  }
+
+  function loadOf(key: string): number {
+    let load = 0
+    for (const session of sessions.get(key) ?? []) load += session.active
+    return load
+  }
+
+  function dialOnce(endpoint: Endpoint): Promise<void> {
+    const key = keyOf(endpoint)
+    const running = dialling.get(key)
+    if (running !== undefined) return running
+    if ((sessions.get(key)?.size ?? 0) >= MAX_SESSIONS_PER_ENDPOINT)
+      return Promise.reject(
+        new MeshError('MESH_LIMIT_CONCURRENCY', 'the peer takes no more streams', {
+          retryAfterMs: EJECT_MS,
+        }),
+      )
+    const started = openSession(endpoint, key).finally(() => dialling.delete(key))
+    dialling.set(key, started)
+    return started
+  }
+
+  async function openSession(endpoint: Endpoint, key: string): Promise<void> {
+    const started = performance.now()
+    const snapshot = identity.current()
+    try {
+      const dialled = await dial({
+        endpoint,
+        host: route.host,
+        peer: route.peer,
+        snapshot,
+        spiffe,
+        timeoutMs: settings.dialTimeoutMs,
+      })
+      metrics.dial('delegation', (performance.now() - started) / 1000)
+      failures.delete(key)
+      const set = sessions.get(key) ?? new Set<UpstreamSession>()
+      const session = wrapSession(dialled.session, {
+        peerId: dialled.certificate.identity.id,
+        ip: endpoint.ip,
+        port: endpoint.port,
+        notAfterMs: dialled.certificate.notAfter.getTime(),
+        idleMs: settings.idleMs,
+        pingMs: settings.pingMs,
+        onClose: () => {
+          set.delete(session)
+          if (set.size === 0 && sessions.get(key) === set) sessions.delete(key)
+        },
+      })
+      set.add(session)
+      sessions.set(key, set)
+      // a certificate that changed while dialling: this session serves the calls that wait, and no more
+      if (identity.current().generation !== snapshot.generation) setImmediate(session.retire)
+    } catch (cause) {
+      const count = (failures.get(key)?.count ?? 0) + 1
+      const pause = Math.min(EJECT_MAX_MS, EJECT_MS * 2 ** (count - 1))
+      failures.set(key, { count, until: performance.now() + pause })
+      log.debug({ peer: route.host, endpoint: key, err: cause }, 'a peer could not be dialled')
+      throw cause
+    }
+  }
+
+  const each = (act: (session: UpstreamSession) => void) => {
+    for (const set of sessions.values()) for (const session of [...set]) act(session)
+  }
+  return {
+    acquire,
+    retire: () => each((session) => session.retire()),
+    destroy: () => each((session) => session.destroy()),
+    idle: () => sessions.size === 0 && dialling.size === 0 && locating === null,
+  }
+}
+
+function keyOf(endpoint: Endpoint): string {
+  return `${endpoint.ip} ${endpoint.port}`
+}

@@ -1,0 +1,79 @@
+/**
+ * Where a peer listens, asked of DNS: an explicit port with the addresses of the name; otherwise SRV
+ * (RFC 2782) `_grpc._tcp.<name>`; otherwise the addresses with the default port of agents.
+ */
+import { MeshError } from '@clawmesh/proto'
+import { ResolveFailure, type Resolver } from '../../resolve/resolver.ts'
+
+export interface Endpoint {
+  readonly ip: string
+  readonly port: number
+  /** Of SRV: the lowest that works is used. */
+  readonly priority: number
+}
+
+export interface Located {
+  readonly endpoints: readonly Endpoint[]
+  readonly ttlMs: number
+}
+
+const SERVICE_PREFIX = '_grpc._tcp.'
+const AGENT_PORT = 7443
+const MAX_SERVICES = 64
+
+/** @throws MeshError MESH_PEER_UNRESOLVED */
+export async function locate(
+  resolver: Resolver,
+  host: string,
+  port: number | null,
+): Promise<Located> {
+  try {
+    if (port !== null) return await byAddress(resolver, host, port, 0)
+    return (await byService(resolver, host)) ?? (await byAddress(resolver, host, AGENT_PORT, 0))
+  } catch (cause) {
+    if (!(cause instanceof ResolveFailure)) throw cause
+    throw new MeshError('MESH_PEER_UNRESOLVED', describe(host, cause), { cause })
+  }
+}
+
+async function byAddress(
+  resolver: Resolver,
+  host: string,
+  port: number,
+  priority: number,
+): Promise<Located> {
+  const addresses = await resolver.addresses(host)
+  return {
+    endpoints: addresses.map(({ ip }) => ({ ip, port, priority })),
+    ttlMs: Math.min(...addresses.map(({ ttlMs }) => ttlMs)),
+  }
+}
+
+/** Null when there are no SRV records, or when they cannot be had: then the addresses decide. */
+async function byService(resolver: Resolver, host: string): Promise<Located | null> {
+  const services = await resolver.services(SERVICE_PREFIX + host).catch((cause: unknown) => {
+    if (cause instanceof ResolveFailure) return []
+    throw cause
+  })
+  if (services.length === 0) return null
+  const located = await Promise.allSettled(
+    services
+      .slice(0, MAX_SERVICES)
+      .map((service) => byAddress(resolver, service.host, service.port, service.priority)),
+  )
+  const good = located.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+  if (good.length === 0) throw new ResolveFailure('failed')
+  return {
+    endpoints: good.flatMap((one) => one.endpoints),
+    ttlMs: Math.min(...good.map((one) => one.ttlMs)),
+  }
+}
+
+function describe(host: string, failure: ResolveFailure): string {
+  const words = {
+    'not-found': 'has no SRV, A or AAAA record',
+    timeout: 'was not answered by DNS in time',
+    failed: 'could not be looked up',
+  }
+  return `${host} ${words[failure.kind]}`
+}

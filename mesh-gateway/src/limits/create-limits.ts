@@ -1,0 +1,70 @@
+/**
+ * Token buckets and counters in this process. A bucket that is full again says nothing that a new one
+ * would not, so full ones are forgotten: memory follows the keys in use, not the keys ever seen.
+ */
+import type { Limits } from './limits.ts'
+
+interface Bucket {
+  tokens: number
+  at: number
+  perMs: number
+  burst: number
+}
+
+const SWEEP_AT = 10_000
+/** What sums of fractions leave behind must not cost a millisecond. */
+const ROUNDING_MS = 1e-6
+
+/** @param now milliseconds of a monotonic clock. */
+export function createLimits(now: () => number = () => performance.now()): Limits {
+  const buckets = new Map<string, Bucket>()
+  // a counter stays when it is empty: a map that gains and loses an entry with each call costs more than the call
+  const inside = new Map<string, { count: number }>()
+  let sweepAt = SWEEP_AT
+
+  function sweep(at: number): void {
+    for (const [key, bucket] of buckets)
+      if (bucket.tokens + (at - bucket.at) * bucket.perMs >= bucket.burst) buckets.delete(key)
+    sweepAt = Math.max(SWEEP_AT, buckets.size * 2)
+  }
+
+  return {
+    take(key, perMinute, burst) {
+      const at = now()
+      const perMs = perMinute / 60_000
+      const room = Math.max(1, burst)
+      const bucket = buckets.get(key)
+      if (perMinute <= 0) return 60_000
+      if (bucket === undefined) {
+        if (buckets.size >= sweepAt) sweep(at)
+        buckets.set(key, { tokens: room - 1, at, perMs, burst: room })
+        return null
+      }
+      bucket.tokens = Math.min(room, bucket.tokens + (at - bucket.at) * bucket.perMs)
+      bucket.at = at
+      bucket.perMs = perMs
+      bucket.burst = room
+      if (bucket.tokens < 1) return Math.ceil((1 - bucket.tokens) / perMs - ROUNDING_MS)
+      bucket.tokens -= 1
+      return null
+    },
+    enter(key, max) {
+      let room = inside.get(key)
+      if (room === undefined) {
+        if (inside.size >= SWEEP_AT)
+          for (const [other, { count }] of inside) if (count === 0) inside.delete(other)
+        room = { count: 0 }
+        inside.set(key, room)
+      }
+      const entered = room
+      if (entered.count >= max) return null
+      entered.count += 1
+      let left = false
+      return () => {
+        if (left) return
+        left = true
+        entered.count -= 1
+      }
+    },
+  }
+}

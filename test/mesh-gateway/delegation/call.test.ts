@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict'
+import { isUuidV7, MeshError } from '@clawmesh/proto'
+import { isGrpc, readCall } from '../../../mesh-gateway/src/delegation/call.ts'
+
+const base = [':method', 'POST', ':path', '/pkg.v1.Service/Do', ':authority', 'a.b.mesh.internal']
+
+describe('reading a call', () => {
+  it('tells method, target, deadline and metadata', () => {
+    const call = readCall([...base, 'grpc-timeout', '5S', 'authorization', 'x', 'a-bin', 'AA'])
+    assert.equal(call.method, 'pkg.v1.Service/Do')
+    assert.equal(call.target, 'a.b.mesh.internal')
+    assert.equal(call.timeoutMs, 5_000)
+    assert.deepEqual(call.metadata, ['authorization', 'x', 'a-bin', 'AA'])
+  })
+
+  it('lets x-mesh-target go before :authority', () => {
+    assert.equal(
+      readCall([...base, 'x-mesh-target', 'c.d.mesh.internal']).target,
+      'c.d.mesh.internal',
+    )
+  })
+
+  it('hands on nothing that a caller says in the name of the mesh', () => {
+    const forged = ['x-mesh-caller', 'x-mesh-tenant', 'x-mesh-delegation', 'x-mesh-anything']
+    const call = readCall([...base, ...forged.flatMap((name) => [name, 'me'])])
+    assert.deepEqual(call.metadata, [])
+  })
+
+  it('keeps every value of a repeated name, in order', () => {
+    const call = readCall([...base, 'tag', '1', 'other', 'x', 'tag', '2'])
+    assert.deepEqual(call.metadata, ['tag', '1', 'other', 'x', 'tag', '2'])
+  })
+
+  it('keeps a good request id and trace, and makes new ones where they are not', () => {
+    const traceId = '0af7651916cd43dd8448eb211c80319c'
+    const good = readCall([
+      ...base,
+      'x-request-id',
+      'abc-1',
+      'traceparent',
+      `00-${traceId}-b7ad6b7169203331-01`,
+    ])
+    assert.equal(good.requestId, 'abc-1')
+    assert.equal(good.trace.traceId, traceId)
+    assert.notEqual(good.trace.parentId, 'b7ad6b7169203331')
+    const bad = readCall([...base, 'x-request-id', 'a b\n', 'traceparent', 'nonsense'])
+    assert.ok(isUuidV7(bad.requestId))
+    assert.match(bad.trace.traceId, /^[0-9a-f]{32}$/)
+  })
+
+  it('refuses ambiguous or malformed calls', () => {
+    const bad: string[][] = [
+      [...base, 'x-mesh-target', 'a.b.mesh.internal', 'x-mesh-target', 'c.d.mesh.internal'],
+      [...base, 'grpc-timeout', '1S', 'grpc-timeout', '2S'],
+      [...base, 'grpc-timeout', 'soon'],
+      [':path', '/'],
+      [':path', '/a/b/c'],
+      [':path', '//Service/Method'],
+      [':path', '/Service/Method?x'],
+      [':path', '/../Method'],
+      [],
+    ]
+    for (const headers of bad)
+      assert.throws(
+        () => readCall(headers),
+        (error) => error instanceof MeshError && error.code === 'MESH_ROUTE_MALFORMED',
+      )
+  })
+
+  it('tells gRPC from everything else', () => {
+    assert.ok(isGrpc('POST', 'application/grpc'))
+    assert.ok(isGrpc('POST', 'application/grpc+proto'))
+    assert.ok(!isGrpc('GET', 'application/grpc'))
+    assert.ok(!isGrpc('POST', 'application/grpc-web'))
+    assert.ok(!isGrpc('POST', 'application/json'))
+    assert.ok(!isGrpc('POST', undefined))
+  })
+})

@@ -1,0 +1,265 @@
+/** A delegation port with real certificates, real sockets and a policy, in this process. */
+import { once } from 'node:events'
+import {
+  type ClientHttp2Session,
+  connect,
+  createSecureServer,
+  type ServerHttp2Stream,
+} from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import tls from 'node:tls'
+import {
+  checkIsGateway,
+  clientTlsOptions,
+  type IdentityStore,
+  serverTlsOptions,
+  silentLog,
+} from '@clawmesh/agent-sdk'
+import { decodeStatusDetails, type MeshError, Secret, uuidV7 } from '@clawmesh/proto'
+import type {
+  AuditLog,
+  DelegationAuditRecord,
+} from '../../../mesh-gateway/src/audit/audit-record.ts'
+import { createDelegationPort } from '../../../mesh-gateway/src/delegation/delegation-port.ts'
+import { createLimits } from '../../../mesh-gateway/src/limits/create-limits.ts'
+import { compilePolicy } from '../../../mesh-gateway/src/policy/compile.ts'
+import { readPolicyFile } from '../../../mesh-gateway/src/policy/read-file.ts'
+import type { Port } from '../../../mesh-gateway/src/port.ts'
+import { ResolveFailure, type Resolver } from '../../../mesh-gateway/src/resolve/resolver.ts'
+import { createMetrics } from '../../../mesh-gateway/src/telemetry/create-metrics.ts'
+import { makeTestCa, type TestCa } from '../../support/test-ca.ts'
+
+export const GATEWAY = 'gateway.mesh.internal'
+
+export interface Fixture {
+  readonly ca: TestCa
+  readonly port: Port
+  readonly records: DelegationAuditRecord[]
+  /** Resolves with the next audit record. */
+  nextRecord(): Promise<DelegationAuditRecord>
+  /** Names to `ip:port`, as SRV and A records would tell. */
+  readonly names: Map<string, { ip: string; port: number }[]>
+  setPolicy(document: object): void
+  /** A session of a caller. */
+  connect(identity: IdentityStore): Promise<ClientHttp2Session>
+  /** A peer that answers each stream with `handler`; known to the resolver by its name. */
+  peer(
+    agent: string,
+    handler: (stream: ServerHttp2Stream, headers: readonly string[]) => void,
+    identity?: IdentityStore,
+  ): Promise<Peer>
+  close(): Promise<void>
+}
+
+export interface Peer {
+  readonly name: string
+  readonly port: number
+  close(): Promise<void>
+}
+
+export interface Answer {
+  readonly headers: Record<string, unknown>
+  readonly trailers: Record<string, unknown>
+  readonly body: Buffer
+  readonly status: number
+  readonly message: string
+  readonly error: MeshError | null
+  readonly rstCode: number
+}
+
+export const OPEN_POLICY = {
+  tenant: 'acme',
+  delegation: { allow: [{ from: 'planner', to: '*' }] },
+}
+
+export async function makeFixture(policyDocument: object = OPEN_POLICY): Promise<Fixture> {
+  const ca = await makeTestCa()
+  const identity = await ca.open(await ca.gatewayDir({ name: 'gw-1', tenants: ['acme', 'globex'] }))
+  const records: DelegationAuditRecord[] = []
+  const waiting: ((record: DelegationAuditRecord) => void)[] = []
+  const names = new Map<string, { ip: string; port: number }[]>()
+  const closers: (() => Promise<void>)[] = []
+  let policy = compile(policyDocument, 1)
+
+  const audit: AuditLog = {
+    write(record) {
+      if (record.event !== 'delegation') return
+      records.push(record)
+      waiting.shift()?.(record)
+    },
+    healthy: () => true,
+    close: async () => {},
+  }
+  const resolver: Resolver = {
+    async services(name) {
+      const found = names.get(name.replace(/^_grpc\._tcp\./, ''))
+      if (found === undefined) throw new ResolveFailure('not-found')
+      return found.map(({ ip, port: number }) => ({
+        host: `${ip}.test`,
+        port: number,
+        priority: 0,
+        weight: 0,
+      }))
+    },
+    async addresses(host) {
+      if (!host.endsWith('.test')) throw new ResolveFailure('not-found')
+      return [{ ip: host.slice(0, -'.test'.length), ttlMs: 0 }]
+    },
+    close() {},
+  }
+  const metrics = createMetrics()
+  const port = await createDelegationPort({
+    listen: { host: '127.0.0.1', port: 0 },
+    identity,
+    spiffe: ca.spiffe,
+    meshDomain: 'mesh.internal',
+    policy: { current: () => policy },
+    limits: createLimits(),
+    audit,
+    metrics,
+    log: silentLog,
+    resolver,
+    dialTimeoutMs: 2_000,
+    issueEgressToken: async (agent, destinations) => ({
+      token: new Secret('a-token'),
+      claims: {
+        iss: 'x',
+        aud: 'clawmesh-egress',
+        sub: ca.spiffe.agent(agent.tenant, agent.agent).id,
+        agent_id: agent.agent,
+        tenant: agent.tenant,
+        allowed_destinations: destinations ?? ['example.com'],
+        iat: 1,
+        nbf: 1,
+        exp: 2_000_000_000,
+        jti: uuidV7(),
+      },
+    }),
+  })
+
+  return {
+    ca,
+    port,
+    records,
+    names,
+    nextRecord: () => new Promise((resolve) => waiting.push(resolve)),
+    setPolicy(document) {
+      policy = compile(document, policy.generation + 1)
+    },
+    async connect(store) {
+      const socket = tls.connect({
+        ...clientTlsOptions(store.current(), ca.spiffe, checkIsGateway, { servername: GATEWAY }),
+        ...port.address,
+      })
+      const session = connect(`https://${GATEWAY}`, {
+        createConnection: () => socket,
+        maxSessionMemory: 64,
+      })
+      session.on('error', () => {})
+      closers.push(async () => session.destroy())
+      await once(session, 'remoteSettings')
+      return session
+    },
+    async peer(agent, handler, store) {
+      const own = store ?? (await ca.open(await ca.agentDir({ tenant: 'acme', agent })))
+      const server = createSecureServer(serverTlsOptions(own.current()))
+      const sessions = new Set<{ destroy(): void }>()
+      server.on('session', (session) => {
+        sessions.add(session)
+        session.once('close', () => sessions.delete(session))
+        session.on('error', () => {})
+      })
+      const onStream = (
+        stream: ServerHttp2Stream,
+        _headers: unknown,
+        _flags: number,
+        raw: readonly string[],
+      ) => {
+        stream.on('error', () => {})
+        handler(stream, raw)
+      }
+      server.on('stream', onStream)
+      server.listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      const { port: number } = server.address() as AddressInfo
+      const name = `${agent}.acme.mesh.internal`
+      names.set(name, [{ ip: '127.0.0.1', port: number }])
+      let closed = false
+      const close = async () => {
+        if (closed) return
+        closed = true
+        const gone = once(server, 'close')
+        server.close()
+        for (const session of sessions) session.destroy()
+        await gone
+      }
+      closers.push(close)
+      return { name, port: number, close }
+    },
+    async close() {
+      await port.close()
+      for (const close of closers) await close()
+      metrics.close()
+      await ca.close()
+    },
+  }
+}
+
+/** One call on a session: headers and body in, everything that came back out. */
+export async function call(
+  session: ClientHttp2Session,
+  headers: Record<string, string>,
+  body: Buffer = frame(Buffer.from('hello')),
+): Promise<Answer> {
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': '/test.v1.Echo/Unary',
+    'content-type': 'application/grpc',
+    te: 'trailers',
+    ...headers,
+  })
+  let head: Record<string, unknown> = {}
+  let trailers: Record<string, unknown> = {}
+  const chunks: Buffer[] = []
+  stream.on('response', (answered) => {
+    head = answered
+  })
+  stream.on('trailers', (ended) => {
+    trailers = ended
+  })
+  stream.on('data', (chunk: Buffer) => chunks.push(chunk))
+  stream.on('error', () => {})
+  stream.end(body)
+  await once(stream, 'close')
+  const last = 'grpc-status' in trailers ? trailers : head
+  const details = last['grpc-status-details-bin']
+  return {
+    headers: head,
+    trailers,
+    body: Buffer.concat(chunks),
+    status: Number(last['grpc-status'] ?? -1),
+    message: decodeURIComponent(String(last['grpc-message'] ?? '')),
+    error: typeof details === 'string' ? decodeStatusDetails(Buffer.from(details, 'base64')) : null,
+    rstCode: stream.rstCode ?? 0,
+  }
+}
+
+/** A gRPC message: one byte of flags, four of length, the payload. */
+export function frame(payload: Buffer): Buffer {
+  const head = Buffer.alloc(5)
+  head.writeUInt32BE(payload.length, 1)
+  return Buffer.concat([head, payload])
+}
+
+/** A peer that sends back what it gets. */
+export function echo(stream: ServerHttp2Stream): void {
+  stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
+  stream.once('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
+  stream.pipe(stream)
+}
+
+function compile(document: object, generation: number) {
+  const reading = readPolicyFile('acme.json', Buffer.from(JSON.stringify(document)))
+  if (reading.kind === 'broken') throw new Error(JSON.stringify(reading.faults))
+  return compilePolicy([reading], generation)
+}
