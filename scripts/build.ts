@@ -1,12 +1,12 @@
 /**
  * Makes what is published: dist/<package>/ with JavaScript and declarations, the .proto files, the licence, and a
- * package.json whose exports and bin point at what was built. `npm run build`.
+ * package.json whose exports and bin point at what was built. `npm run build`; `--out DIR` writes to another directory.
  */
 import { execFile } from 'node:child_process'
 import { chmod, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
+import { parseArgs, promisify } from 'node:util'
 
 const PACKAGES = ['proto', 'agent-sdk', 'pki', 'mesh-gateway'] as const
 /** What of a package is not TypeScript and belongs to it all the same. */
@@ -20,18 +20,23 @@ interface Manifest {
 }
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const dist = join(root, 'dist')
+const { values } = parseArgs({ options: { out: { type: 'string', default: join(root, 'dist') } } })
+const dist = resolve(values.out)
 
 await rm(dist, { recursive: true, force: true })
 await compile()
 for (const name of PACKAGES) await publishable(name)
-process.stderr.write(`build: wrote ${PACKAGES.map((name) => `dist/${name}`).join(', ')}\n`)
+process.stderr.write(`build: wrote ${PACKAGES.join(', ')} to ${dist}\n`)
 
 async function compile(): Promise<void> {
   const tsc = join(root, 'node_modules/typescript/bin/tsc')
-  await promisify(execFile)(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json')], {
-    cwd: root,
-  }).catch((error: unknown) => {
+  await promisify(execFile)(
+    process.execPath,
+    [tsc, '-p', join(root, 'tsconfig.build.json'), '--outDir', dist],
+    {
+      cwd: root,
+    },
+  ).catch((error: unknown) => {
     const output =
       error instanceof Error && 'stdout' in error ? String(error.stdout) : String(error)
     process.stderr.write(output)

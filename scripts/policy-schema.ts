@@ -3,20 +3,21 @@
  * With --check it writes nothing and fails when the file is not what the code says.
  */
 import { readFile, writeFile } from 'node:fs/promises'
-import { parseArgs } from 'node:util'
+import { isDeepStrictEqual, parseArgs } from 'node:util'
 import { policyJsonSchema } from '../mesh-gateway/src/policy/schema.ts'
 
 const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } })
 const path = 'docs/reference/policy.schema.json'
 const file = new URL(`../${path}`, import.meta.url)
-const text = `${JSON.stringify(policyJsonSchema(), null, 2)}\n`
-const before = await readFile(file, 'utf8').catch(() => null)
-if (before !== text && values.check) {
+const schema = policyJsonSchema()
+const before: unknown = await readFile(file, 'utf8').then(JSON.parse, () => null)
+const same = isDeepStrictEqual(before, JSON.parse(JSON.stringify(schema)))
+if (!same && values.check) {
   process.stderr.write(
-    `policy-schema: ${path} is not what the code says\nhint: run node scripts/policy-schema.ts\n`,
+    `policy-schema: ${path} is not what the code says\nhint: run node scripts/policy-schema.ts, then npm run format\n`,
   )
   process.exitCode = 1
-} else if (before !== text) {
-  await writeFile(file, text)
+} else if (!same) {
+  await writeFile(file, `${JSON.stringify(schema, null, 2)}\n`)
   process.stderr.write(`policy-schema: wrote ${path}\n`)
 }

@@ -1,0 +1,15 @@
+/** mocha's spec reporter, which also writes how many passed and failed to the file named by --reporter-option output=FILE. */
+import { writeFileSync } from 'node:fs'
+import Mocha from 'mocha'
+
+export default class SpecAndCount extends Mocha.reporters.Spec {
+  constructor(runner: Mocha.Runner, options: Mocha.MochaOptions) {
+    super(runner, options)
+    const output: unknown = options.reporterOptions?.output
+    if (typeof output !== 'string') return
+    runner.once(Mocha.Runner.constants.EVENT_RUN_END, () => {
+      const { passes = 0, failures = 0, pending = 0 } = runner.stats ?? {}
+      writeFileSync(output, JSON.stringify({ passes, failures, pending }))
+    })
+  }
+}

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const run = promisify(execFile)
+
+/** Package directories to what they are installed as. */
+const PACKAGES = {
+  proto: 'proto',
+  'agent-sdk': 'agent-sdk',
+  pki: 'pki',
+  'mesh-gateway': 'gateway',
+} as const
+
+describe('what is published works without the checkout', () => {
+  let dir: string
+  let installed: string
+
+  before(async function () {
+    this.timeout(120_000)
+    dir = await mkdtemp(join(tmpdir(), 'clawmesh-published-'))
+    installed = join(dir, 'app')
+    const dist = join(dir, 'dist')
+    await run(process.execPath, [join(root, 'scripts/build.ts'), '--out', dist], { cwd: root })
+    const specs = Object.keys(PACKAGES).map((name) => join(dist, name))
+    await run('npm', ['pack', '--silent', '--pack-destination', dir, ...specs], { cwd: dir })
+
+    // installed as npm would, but for dependencies: those are linked, since tests reach no registry
+    const modules = join(installed, 'node_modules')
+    await mkdir(join(modules, '@clawmesh'), { recursive: true })
+    for (const name of await readdir(join(root, 'node_modules')))
+      if (name !== '@clawmesh' && !name.startsWith('.'))
+        await symlink(join(root, 'node_modules', name), join(modules, name))
+    for (const name of Object.values(PACKAGES)) {
+      const to = join(modules, '@clawmesh', name)
+      await mkdir(to)
+      const tarball = join(dir, `clawmesh-${name}-0.1.0.tgz`)
+      await run('tar', ['-xzf', tarball, '-C', to, '--strip-components=1'])
+    }
+    await writeFile(join(installed, 'package.json'), '{"type":"module"}')
+  })
+  after(async () => {
+    await rm(dir, { recursive: true, force: true })
+  })
+
+  /** Plain node: no flag, and nothing that strips types. */
+  const node = (...args: string[]) =>
+    run(process.execPath, ['--no-strip-types', ...args], { cwd: installed })
+
+  it('carries JavaScript, declarations and .proto files, and no TypeScript', async () => {
+    for (const name of Object.values(PACKAGES)) {
+      const files = await readdir(join(installed, 'node_modules/@clawmesh', name), {
+        recursive: true,
+      })
+      assert.ok(files.includes('src/index.js') && files.includes('src/index.d.ts'), name)
+      assert.ok(files.includes('LICENSE') && files.includes('package.json'), name)
+      assert.deepEqual(
+        files.filter((file) => /(?<!\.d)\.ts$/.test(file)),
+        [],
+      )
+    }
+  })
+
+  it('runs both commands', async () => {
+    for (const [name, command] of [
+      ['pki', 'mesh-pki'],
+      ['gateway', 'mesh-gateway'],
+    ] as const) {
+      const main = join('node_modules/@clawmesh', name, 'src/cli/main.js')
+      const { stdout } = await node(main, '--help')
+      assert.match(stdout, new RegExp(`^usage: ${command}`, 'im'))
+    }
+  })
+
+  it('imports by name, and finds its .proto files', async () => {
+    const program = `
+      import { createAgent } from '@clawmesh/agent-sdk'
+      import { loadProto, serviceOf, DELEGATION_SERVICE } from '@clawmesh/proto'
+      import { createGateway } from '@clawmesh/gateway'
+      import { initCa } from '@clawmesh/pki'
+      const service = serviceOf(loadProto('clawmesh/delegation/v1/delegation.proto'), DELEGATION_SERVICE)
+      console.log([createAgent, createGateway, initCa].map((f) => typeof f).join(), Object.keys(service).join())`
+    const { stdout } = await node('--input-type=module', '--eval', program)
+    assert.equal(stdout.trim(), 'function,function,function Delegate,Watch,Get,Cancel')
+  })
+
+  it('has declarations that type-check where it is used', async () => {
+    const program = `
+      import { createAgent, type Skill } from '@clawmesh/agent-sdk'
+      const echo: Skill = (task) => task.text()
+      const agent = await createAgent({ gateway: '127.0.0.1:8443', identity: 'id' })
+      await agent.serve({ skills: { echo } })
+      // @ts-expect-error a number is no gateway
+      await createAgent({ gateway: 1, identity: 'id' })`
+    await writeFile(join(installed, 'use.ts'), program)
+    const tsc = join(root, 'node_modules/typescript/bin/tsc')
+    const flags = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'esnext']
+    await run(process.execPath, [tsc, ...flags, '--types', 'node', 'use.ts'], {
+      cwd: installed,
+    }).catch((error: unknown) => {
+      assert.fail(
+        error instanceof Error && 'stdout' in error ? String(error.stdout) : String(error),
+      )
+    })
+  }).timeout(60_000)
+})
