@@ -19,7 +19,7 @@ export type FileReading =
   | { readonly kind: 'broken'; readonly faults: readonly PolicyFault[] }
 
 export function readPolicyFile(file: string, bytes: Uint8Array): FileReading {
-  const tenant = file.slice(0, -'.json'.length)
+  const tenant = file.endsWith('.json') ? file.slice(0, -'.json'.length) : ''
   if (file !== GLOBAL_FILE && !isDnsLabel(tenant)) return broken(file, nameFault(file))
   const json = readStrictJson(bytes)
   const syntax = json.faults.map((fault) => locate(file, json, fault, fault.offset))

@@ -1,0 +1,328 @@
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import type { Log } from '@clawmesh/agent-sdk'
+import { MeshError } from '@clawmesh/proto'
+import {
+  decideEgress,
+  openPolicyStore,
+  type PolicySnapshot,
+  type PolicyStore,
+} from '../../../mesh-gateway/src/policy/index.ts'
+
+const allowing = (...hosts: string[]) =>
+  JSON.stringify({ tenant: 'acme', egress: { allow: hosts } })
+
+describe('a policy store', () => {
+  const dirs: string[] = []
+  const stores: PolicyStore[] = []
+  const warnings: string[] = []
+  const reloads: [ok: boolean, generation: number][] = []
+  let wake: (() => void)[] = []
+
+  function happened(): void {
+    const waiting = wake
+    wake = []
+    for (const go of waiting) go()
+  }
+  const log: Log = {
+    debug() {},
+    info: happened,
+    warn(_fields, message) {
+      warnings.push(message)
+      happened()
+    },
+    error(_fields, message) {
+      warnings.push(message)
+      happened()
+    },
+  }
+  const metrics = {
+    reload(what: string, ok: boolean, generation: number) {
+      assert.equal(what, 'policy')
+      reloads.push([ok, generation])
+    },
+  }
+
+  async function until(test: () => boolean): Promise<void> {
+    while (!test()) await new Promise<void>((resolve) => wake.push(resolve))
+  }
+  async function directory(): Promise<string> {
+    const dir = await mkdtemp(path.join(tmpdir(), 'policy-'))
+    dirs.push(dir)
+    return dir
+  }
+  async function open(dir: string, pollMs = 60_000): Promise<PolicyStore> {
+    const store = await openPolicyStore({ dir, log, metrics, pollMs, debounceMs: 20 })
+    store.onChange(happened)
+    stores.push(store)
+    return store
+  }
+  function allows(policy: PolicySnapshot, host: string): boolean {
+    const agent = { tenant: 'acme', agent: 'bot' }
+    const question = { agent, host, port: 443, request: null, allowedDestinations: [host] }
+    return decideEgress(question, policy).action === 'allow'
+  }
+
+  beforeEach(() => {
+    warnings.length = 0
+    reloads.length = 0
+  })
+  afterEach(async () => {
+    await Promise.all(stores.splice(0).map((store) => store.close()))
+    await Promise.all(dirs.splice(0).map((dir) => rm(dir, { recursive: true })))
+  })
+
+  it('opens a directory that is absent, allows nothing, says so, and takes up policy when it comes', async () => {
+    const dir = path.join(await directory(), 'policy')
+    const store = await open(dir)
+    assert.equal(store.readiness().ready, false)
+    assert.match(store.readiness().reason ?? '', /nothing is allowed/)
+    assert.equal(allows(store.current(), 'a.test'), false)
+    await mkdir(dir)
+    await writeFile(path.join(dir, 'acme.json'), allowing('a.test'))
+    await until(() => allows(store.current(), 'a.test'))
+    assert.deepEqual(store.readiness(), { ready: true, reason: null })
+  })
+
+  it('opens an empty directory, and allows nothing', async () => {
+    const dir = await directory()
+    await writeFile(path.join(dir, 'README.md'), 'not policy')
+    await writeFile(path.join(dir, '.acme.json.swp'), 'not policy')
+    const store = await open(dir)
+    assert.equal(store.readiness().ready, false)
+    assert.equal(allows(store.current(), 'a.test'), false)
+  })
+
+  it('does not open a broken directory, and names every fault of every file', async () => {
+    const dir = await directory()
+    await writeFile(path.join(dir, 'acme.json'), '{ "tenant": "globex", "mod": 1 }')
+    await writeFile(path.join(dir, 'globex.json'), '{')
+    await mkdir(path.join(dir, 'initech.json'))
+    await writeFile(path.join(dir, 'hooli.json'), ' '.repeat(1024 * 1024 + 1))
+    await assert.rejects(open(dir), (error) => {
+      assert.ok(error instanceof MeshError)
+      assert.equal(error.code, 'MESH_POLICY_INVALID')
+      for (const part of [
+        '5 faults in 4 files',
+        'acme.json:1:3 #/tenant: must be the name of the file',
+        'acme.json:1:23 #/mod: unknown key; did you mean mode',
+        'globex.json:1:2: expected a key',
+        'initech.json: is not a file',
+        'hooli.json: is larger than 1 MiB',
+      ])
+        assert.ok(error.message.includes(part), `${part}\n${error.message}`)
+      return true
+    })
+  })
+
+  it('sees files change, appear and go, and swaps all of them as one generation', async () => {
+    const dir = await directory()
+    await writeFile(path.join(dir, 'acme.json'), allowing('a.test'))
+    const store = await open(dir)
+    assert.equal(store.current().generation, 1)
+    const before = store.current()
+    await Promise.all([
+      writeFile(path.join(dir, 'acme.json'), allowing('b.test')),
+      writeFile(path.join(dir, 'globex.json'), '{ "tenant": "globex" }'),
+    ])
+    await until(() => allows(store.current(), 'b.test') && store.current().tenants.has('globex'))
+    assert.ok(allows(before, 'a.test'), 'a snapshot that somebody holds does not change')
+    assert.equal(allows(store.current(), 'a.test'), false)
+    await unlink(path.join(dir, 'acme.json'))
+    await until(() => !store.current().tenants.has('acme'))
+    assert.equal(allows(store.current(), 'b.test'), false)
+    assert.deepEqual(reloads.at(-1), [true, store.current().generation])
+  })
+
+  it('keeps the last good one while any file is broken, and warns once for each broken content', async () => {
+    const dir = await directory()
+    const file = path.join(dir, 'acme.json')
+    await writeFile(file, allowing('a.test'))
+    const store = await open(dir, 15)
+    await writeFile(path.join(dir, 'globex.json'), '{ "tenant": "glo')
+    await until(() => warnings.length === 1)
+    assert.match(
+      warnings[0] ?? '',
+      /last good one stays: .*globex\.json:1:17 #\/tenant: the text ends within a string/s,
+    )
+    assert.equal(store.problem()?.code, 'MESH_POLICY_INVALID')
+    await writeFile(file, allowing('b.test'))
+    await until(() => warnings.length === 2)
+    assert.ok(allows(store.current(), 'a.test'), 'nothing of a broken directory is taken up')
+    assert.equal(store.current().generation, 1)
+    await writeFile(path.join(dir, 'globex.json'), '{ "tenant": "globex" }')
+    await until(() => store.current().generation === 2)
+    assert.ok(allows(store.current(), 'b.test'))
+    assert.equal(store.problem(), null)
+    assert.equal(warnings.length, 2)
+    assert.deepEqual(reloads, [
+      [true, 1],
+      [false, 1],
+      [false, 1],
+      [true, 2],
+    ])
+  })
+
+  it('is good again when the broken file is put back as it was', async () => {
+    const dir = await directory()
+    const file = path.join(dir, 'acme.json')
+    await writeFile(file, allowing('a.test'))
+    const store = await open(dir)
+    await writeFile(file, '{}')
+    await until(() => store.problem() !== null)
+    await writeFile(file, allowing('a.test'))
+    await until(() => store.problem() === null)
+    assert.equal(store.current().generation, 1)
+  })
+
+  it('never publishes half of a file that is written in pieces', async () => {
+    const dir = await directory()
+    const file = path.join(dir, 'acme.json')
+    await writeFile(file, allowing('a.test'))
+    const store = await open(dir, 10)
+    const text = allowing('a.test', ...Array.from({ length: 50 }, (_, i) => `h${i}.test`))
+    store.onChange((policy) => assert.ok(allows(policy, 'a.test')))
+    for (let end = 0; end <= text.length; end += 100) await writeFile(file, text.slice(0, end))
+    await writeFile(file, text)
+    await until(() => allows(store.current(), 'h49.test'))
+    assert.equal(store.current().generation, 2)
+  })
+
+  it('keeps the last good one when the directory goes, and empties when it is emptied', async () => {
+    const parent = await directory()
+    const dir = path.join(parent, 'policy')
+    await mkdir(dir)
+    await writeFile(path.join(dir, 'acme.json'), allowing('a.test'))
+    const store = await open(dir)
+    await rename(dir, path.join(parent, 'elsewhere'))
+    await until(() => store.problem() !== null)
+    assert.match(store.problem()?.message ?? '', /does not exist/)
+    assert.ok(allows(store.current(), 'a.test'))
+    await rename(path.join(parent, 'elsewhere'), dir)
+    await until(() => store.problem() === null)
+    await unlink(path.join(dir, 'acme.json'))
+    await until(() => !store.readiness().ready)
+    assert.equal(allows(store.current(), 'a.test'), false)
+  })
+
+  it('warns when _global.json goes, and its deny rules with it', async () => {
+    const dir = await directory()
+    await writeFile(path.join(dir, 'acme.json'), allowing('a.test'))
+    await writeFile(path.join(dir, '_global.json'), '{ "egress": { "deny": ["a.test"] } }')
+    const store = await open(dir)
+    await unlink(path.join(dir, '_global.json'))
+    await until(() => store.current().generation === 2)
+    assert.match(warnings.join(), /_global\.json is gone/)
+  })
+
+  it('follows the ..data link of Kubernetes', async () => {
+    const dir = await directory()
+    const release = async (name: string, host: string) => {
+      await mkdir(path.join(dir, name))
+      await writeFile(path.join(dir, name, 'acme.json'), allowing(host))
+      await symlink(name, path.join(dir, '..tmp'))
+      await rename(path.join(dir, '..tmp'), path.join(dir, '..data'))
+    }
+    await release('..1', 'a.test')
+    await symlink('..data/acme.json', path.join(dir, 'acme.json'))
+    const store = await open(dir)
+    for (const [name, host] of [
+      ['..2', 'b.test'],
+      ['..3', 'c.test'],
+    ] as const) {
+      await release(name, host)
+      await until(() => allows(store.current(), host))
+    }
+    assert.equal(store.current().generation, 3)
+  })
+
+  it('follows a current link, and by polling alone what no event tells', async () => {
+    const parent = await directory()
+    const release = async (name: string, host: string) => {
+      await mkdir(path.join(parent, name))
+      await writeFile(path.join(parent, name, 'acme.json'), allowing(host))
+      await symlink(name, path.join(parent, 'next'))
+      await rename(path.join(parent, 'next'), path.join(parent, 'current'))
+    }
+    await release('1', 'a.test')
+    const store = await open(path.join(parent, 'current'))
+    await release('2', 'b.test')
+    await until(() => allows(store.current(), 'b.test'))
+
+    const outside = path.join(parent, 'outside.json')
+    await writeFile(outside, allowing('a.test'))
+    const linked = await directory()
+    await symlink(outside, path.join(linked, 'acme.json'))
+    const polled = await open(linked, 20)
+    await writeFile(outside, allowing('c.test'))
+    await until(() => allows(polled.current(), 'c.test'))
+  })
+
+  it('keeps a listener that throws from the others, and tells nobody after close', async () => {
+    const dir = await directory()
+    const file = path.join(dir, 'acme.json')
+    await writeFile(file, allowing('a.test'))
+    const store = await openPolicyStore({ dir, log, metrics, pollMs: 10, debounceMs: 10 })
+    let told = 0
+    store.onChange(() => {
+      throw new Error('broken listener')
+    })
+    const end = store.onChange(() => {
+      told += 1
+      happened()
+    })
+    await writeFile(file, allowing('b.test'))
+    await until(() => told === 1)
+    end()
+    await store.close()
+    assert.match(warnings.join(), /a listener to policy failed/)
+  })
+
+  it('refuses options that are no times', async () => {
+    const dir = await directory()
+    for (const wrong of [0, -1, Number.NaN])
+      await assert.rejects(openPolicyStore({ dir, log, metrics, pollMs: wrong }), TypeError)
+  })
+
+  it('loads a thousand tenants quickly, and decides as fast as with one', async function () {
+    this.timeout(30_000)
+    const dir = await directory()
+    const tenants = Array.from({ length: 1000 }, (_, index) => `t${index}`)
+    const hosts = Array.from({ length: 40 }, (_, index) => `h${index}.test`)
+    const rules = hosts.map((host, index) => (index % 4 === 0 ? `*.${host}` : host))
+    await Promise.all(
+      tenants.map((tenant) =>
+        writeFile(
+          path.join(dir, `${tenant}.json`),
+          JSON.stringify({ tenant, egress: { allow: rules, deny: ['gist.test', '*.paste.test'] } }),
+        ),
+      ),
+    )
+    const started = performance.now()
+    const store = await open(dir)
+    const loadMs = performance.now() - started
+    const policy = store.current()
+    assert.equal(policy.tenants.size, 1000)
+    const rounds = 100_000
+    const questions = Array.from({ length: 1000 }, (_, index) => ({
+      agent: { tenant: `t${index}`, agent: 'bot' },
+      host: index % 2 === 0 ? 'h1.test' : 'a.b.h4.test',
+      port: 443,
+      request: null,
+      allowedDestinations: hosts.concat(rules),
+    }))
+    const from = performance.now()
+    for (let round = 0; round < rounds; round += 1) {
+      const question = questions[round % questions.length]
+      if (question !== undefined) assert.ok(decideEgress(question, policy).action === 'allow')
+    }
+    const eachMicros = ((performance.now() - from) * 1000) / rounds
+    // generous bounds: they catch a scan over rules or tenants, not a busy machine
+    assert.ok(loadMs < 10_000, `loading took ${loadMs} ms`)
+    assert.ok(eachMicros < 100, `a decision took ${eachMicros} µs`)
+    if (process.env.POLICY_TIMES)
+      process.stderr.write(`load ${loadMs} ms, decision ${eachMicros} µs\n`)
+  })
+})

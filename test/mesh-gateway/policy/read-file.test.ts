@@ -1,0 +1,220 @@
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import { readPolicyFile } from '../../../mesh-gateway/src/policy/read-file.ts'
+import { readStrictJson } from '../../../mesh-gateway/src/policy/strict-json.ts'
+import { faultsOf } from './policies.ts'
+
+const faults = (text: string) => faultsOf('acme.json', text)
+const within = (inner: string) => faults(`{ "tenant": "acme", ${inner} }`)
+
+describe('a policy file', () => {
+  it('that is right has no fault', () => {
+    const example = `{ "$schema": "https://example.com/policy.schema.json", "tenant": "acme", "mode": "enforce",
+      "egress": {
+        "allow": ["api.openai.com", "*.githubusercontent.com:443", { "host": "api.github.com", "methods": ["GET"], "paths": ["/repos/acme/**"] }],
+        "deny": ["gist.github.com"],
+        "limits": { "requestsPerMinute": 600, "burst": 60, "concurrentTunnels": 100, "maxBodyBytes": 10485760 },
+        "agents": { "bot-01": { "mode": "audit", "allow": ["api.stripe.com"] } } },
+      "delegation": {
+        "allow": [{ "from": "planner", "to": "researcher", "methods": ["*"] }, { "from": "planner", "to": "globex/translator" }],
+        "accept": [{ "from": "globex/planner", "to": "researcher" }],
+        "maxHops": 4, "maxDelegationsPerRoot": 50,
+        "limits": { "callsPerMinute": 600, "concurrentStreams": 200 },
+        "agents": { "researcher": { "mayOriginate": false } } } }`
+    assert.deepEqual(faults(example), [])
+    const global =
+      '{ "egress": { "deny": ["*.pastebin.com"], "denyCidrs": [], "allowCidrs": ["10.20.0.0/16"], "ports": [80, 443] } }'
+    assert.deepEqual(faultsOf('_global.json', global), [])
+  })
+
+  it('shows every fault at once, each with line, column and pointer', () => {
+    const text = `{
+  "tenant": "globex",
+  "mod": "audit",
+  "egress": {
+    "allow": ["*", { "host": "a.test", "meth": ["GET"] }],
+    "agents": { "bot-01": { "alow": [] } }
+  },
+  "delegation": { "maxHops": -1, "allow": [{ "from": "planner" }] }
+}`
+    assert.deepEqual(faults(text), [
+      'acme.json:2:3 #/tenant: must be the name of the file, "acme"',
+      'acme.json:3:3 #/mod: unknown key; did you mean mode',
+      'acme.json:5:15 #/egress/allow/0: "*" matches everything; name hosts, or use mode audit to see which are wanted',
+      'acme.json:5:40 #/egress/allow/1/meth: unknown key; did you mean methods',
+      'acme.json:6:29 #/egress/agents/bot-01/alow: unknown key; did you mean allow',
+      'acme.json:8:19 #/delegation/maxHops: must be 0 or more',
+      'acme.json:8:44 #/delegation/allow/0/to: is missing',
+    ])
+  })
+
+  const syntax: [promise: string, content: string | Uint8Array, fault: RegExp][] = [
+    ['a byte order mark', '\uFEFF{}', /byte order mark/],
+    ['UTF-16', Buffer.from('\uFEFF{}', 'utf16le'), /UTF-16/],
+    ['bytes that are not UTF-8', Buffer.from([0x7b, 0xff, 0x7d]), /is not UTF-8/],
+    ['an empty file', '', /is empty/],
+    ['a blank file', ' \n', /is empty/],
+    ['a line comment', '{ "tenant": "acme" } // x', /1:22: a comment; JSON has none/],
+    ['a block comment', '{ /* x */ }', /a comment/],
+    ['a hash comment', '# x\n{}', /a comment/],
+    ['a trailing comma in an object', '{ "tenant": "acme", }', /a comma before the closing }/],
+    ['a trailing comma in an array', '{ "tenant": ["acme",] }', /a comma before the closing ]/],
+    ['single quotes', "{ 'tenant': 1 }", /double quotes/],
+    ['a truncated file', '{ "tenant": "ac', /ends within a string/],
+    ['a file cut between tokens', '{ "tenant": "acme"', /expected a comma or }, found the end/],
+    ['two values', '{} {}', /more text after/],
+    ['NaN', '{ "tenant": NaN }', /expected a value/],
+    ['a number with leading zero', '{ "tenant": 01 }', /expected a comma/],
+    ['a raw newline in a string', '{ "tenant": "a\n" }', /control character/],
+    ['an escape that JSON has not', '{ "tenant": "\\x41" }', /escape/],
+    ['half a surrogate pair', '{ "tenant": "\\ud800" }', /surrogate/],
+    ['a bottomless nest', '['.repeat(100_000), /nested deeper/],
+    [
+      'a key twice',
+      '{ "tenant": "acme", "mode": "audit", "mode": "audit" }',
+      /#\/mode: the key is there twice/,
+    ],
+    [
+      'a key twice, spelled differently',
+      '{ "tenant": "acme", "mode": "audit", "m\\u006fde": "audit" }',
+      /twice/,
+    ],
+    [
+      '__proto__',
+      '{ "tenant": "acme", "egress": { "agents": { "__proto__": { "x": 1 } } } }',
+      /not a key for anything/,
+    ],
+    ['constructor', '{ "tenant": "acme", "constructor": {} }', /unknown key/],
+    ['an array', '[]', /must be an object/],
+    ['null', 'null', /must be an object/],
+  ]
+  for (const [promise, content, fault] of syntax)
+    it(`that holds ${promise} is refused, and said why`, () => {
+      const found = faultsOf('acme.json', content)
+      assert.ok(
+        found.some((line) => fault.test(line)),
+        found.join('\n'),
+      )
+    })
+
+  const names: [file: string, fault: RegExp][] = [
+    ['_globl.json', /did you mean _global\.json/],
+    ['_global.jsn', /did you mean _global\.json/],
+    ['Acme.json', /named after no tenant/],
+    ['acme.JSON', /named after no tenant/],
+    ['a.b.json', /named after no tenant/],
+  ]
+  for (const [file, fault] of names)
+    it(`called ${file} is refused`, () => {
+      assert.match(faultsOf(file, '{}').join(), fault)
+    })
+
+  const rules: [inner: string, fault: RegExp | null][] = [
+    ['"egress": { "allow": ["https://api.test/x"] }', /is a URL; write the host alone: api\.test/],
+    ['"egress": { "allow": ["10.0.0.0/8"] }', /ranges belong in allowCidrs or denyCidrs/],
+    ['"egress": { "allow": ["a.test/x"] }', /holds a path/],
+    ['"egress": { "allow": ["a.*.test"] }', /wildcard elsewhere/],
+    ['"egress": { "allow": ["*a.test"] }', /wildcard elsewhere/],
+    ['"egress": { "allow": ["*.127.0.0.1"] }', /wildcard|IPv4/],
+    ['"egress": { "allow": ["*.[::1]"] }', /wildcard before an IP/],
+    ['"egress": { "allow": ["127.1"] }', /four numbers/],
+    ['"egress": { "allow": ["0x7f.0.0.1"] }', /four numbers/],
+    ['"egress": { "allow": ["010.0.0.1"] }', /four numbers/],
+    ['"egress": { "allow": ["[fe80::1%eth0]"] }', /character that no host has/],
+    ['"egress": { "allow": ["a.test:0"] }', /no valid port/],
+    ['"egress": { "allow": ["a.test:65536"] }', /no valid port/],
+    ['"egress": { "allow": ["a.test:443x"] }', /no valid port/],
+    ['"egress": { "allow": ["a\\u00ad.test"] }', /character that no host has/],
+    ['"egress": { "allow": ["a..test"] }', /neither a host name/],
+    ['"egress": { "allow": ["-a.test"] }', /neither a host name/],
+    ['"egress": { "allow": [""] }', /is empty/],
+    ['"egress": { "allow": [7] }', /a host, or an object with a host/],
+    ['"egress": { "allow": "a.test" }', /must be an array/],
+    ['"egress": { "deny": [{ "host": "a.test" }] }', /must be a string/],
+    ['"egress": { "allow": [{ "host": "a.test", "methods": [] }] }', /must not be empty/],
+    ['"egress": { "allow": [{ "host": "a.test", "methods": ["get"] }] }', /write GET/],
+    [
+      '"egress": { "allow": [{ "host": "a.test", "methods": ["*"] }] }',
+      /without methods any is allowed/,
+    ],
+    ['"egress": { "allow": [{ "host": "a.test", "methods": ["CONNECT"] }] }', /tunnel/],
+    ['"egress": { "allow": [{ "host": "a.test", "paths": ["x"] }] }', /does not begin with \//],
+    ['"egress": { "allow": [{ "host": "a.test", "paths": ["/a/../b"] }] }', /ambiguous/],
+    ['"egress": { "allow": [{ "host": "a.test", "paths": ["/a?x=1"] }] }', /query/],
+    ['"egress": { "limits": { "burst": 5 } }', /no effect without requestsPerMinute/],
+    ['"egress": { "limits": { "requestsPerMinute": 0 } }', /1 or more/],
+    ['"egress": { "limits": { "requestsPerMinute": 1.5 } }', /whole number/],
+    ['"egress": { "agents": { "Bot": {} } }', /not the name of an agent/],
+    ['"egress": { "agents": { "b": { "limits": { "burst": 5 } } } }', /no effect/],
+    ['"delegation": { "allow": [{ "from": "globex/a", "to": "b" }] }', /of another tenant/],
+    ['"delegation": { "allow": [{ "from": "a", "to": "*/b" }] }', /leaves the tenant open/],
+    ['"delegation": { "allow": [{ "from": "a.acme.mesh.internal", "to": "b" }] }', /host name/],
+    ['"delegation": { "allow": [{ "from": "spiffe://x/y", "to": "b" }] }', /URI/],
+    [
+      '"delegation": { "allow": [{ "from": "a", "to": "b", "methods": ["/p.S/M"] }] }',
+      /begins with a slash/,
+    ],
+    [
+      '"delegation": { "allow": [{ "from": "a", "to": "b", "methods": ["Do"] }] }',
+      /names no service/,
+    ],
+    [
+      '"delegation": { "allow": [{ "from": "a", "to": "b", "methods": ["p.*/M"] }] }',
+      /is not package/,
+    ],
+    ['"delegation": { "accept": [{ "from": "*", "to": "b" }] }', /must name another tenant/],
+    ['"delegation": { "accept": [{ "from": "acme/a", "to": "b" }] }', /must name another tenant/],
+    ['"delegation": { "accept": [{ "from": "globex/a", "to": "globex/b" }] }', /of another tenant/],
+    ['"delegation": { "agents": { "r": { "mayOriginate": "no" } } }', /true or false/],
+    ['"mode": "permissive"', /must be "enforce" or "audit"/],
+    ['"egress": { "allow": ["a.test", "A.test."] }', null],
+  ]
+  for (const [inner, fault] of rules)
+    it(`${fault === null ? 'may' : 'may not'} hold ${inner}`, () => {
+      const found = within(inner)
+      if (fault === null) assert.deepEqual(found, [])
+      else assert.match(found.join('\n'), fault)
+    })
+
+  const globals: [text: string, fault: RegExp][] = [
+    ['{ "egress": { "allowCidrs": ["10.0.0.1/8"] } }', /write 10\.0\.0\.0\/8/],
+    ['{ "egress": { "denyCidrs": ["fd00::1/8"] } }', /write fd00::\/8/],
+    ['{ "egress": { "allowCidrs": ["0.0.0.0/0"] } }', /opens loopback and metadata/],
+    ['{ "egress": { "allowCidrs": ["::/0"] } }', /opens loopback and metadata/],
+    ['{ "egress": { "allowCidrs": ["1.2.3.4"] } }', /1\.2\.3\.4\/32/],
+    ['{ "egress": { "allowCidrs": ["1.2.3.4/33"] } }', /between 0 and 32/],
+    ['{ "egress": { "allowCidrs": ["a.test/8"] } }', /IP address/],
+    ['{ "egress": { "ports": [0] } }', /1 or more/],
+    ['{ "egress": { "allow": ["a.test"] } }', /unknown key/],
+    ['{ "delegation": { "deny": [{ "from": "planner", "to": "*" }] } }', /must name the tenant/],
+    ['{ "tenant": "acme" }', /unknown key/],
+  ]
+  for (const [text, fault] of globals)
+    it(`_global.json may not hold ${text}`, () => {
+      assert.match(faultsOf('_global.json', text).join('\n'), fault)
+    })
+
+  it('whatever its bytes, is judged without throwing', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), fc.json(), (bytes, json) => {
+        assert.equal(readPolicyFile('acme.json', bytes).kind, 'broken')
+        readPolicyFile('acme.json', Buffer.from(json))
+        readPolicyFile(
+          'acme.json',
+          Buffer.from(`{"tenant":"acme","egress":${json},"delegation":${json}}`),
+        )
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  it('is read as JSON.parse reads it, where that is strict enough', () => {
+    fc.assert(
+      fc.property(fc.json({ maxDepth: 8 }), (json) => {
+        if (json.includes('__proto__')) return
+        assert.deepEqual(readStrictJson(Buffer.from(json)).value, JSON.parse(json))
+      }),
+      { numRuns: 500 },
+    )
+  })
+})
