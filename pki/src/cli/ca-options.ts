@@ -1,0 +1,30 @@
+/** The options by which commands find the CA and open it. */
+import type { Command } from 'commander'
+import { type Ca, openCa, readCaInfo } from '../ca/open-ca.ts'
+import { readPassphrase } from './passphrase.ts'
+import type { Terminal } from './terminal.ts'
+
+export interface CaOptions {
+  readonly dir?: string
+  readonly passphraseFile?: string
+}
+
+export const DEFAULT_CA_DIR = 'mesh-ca'
+
+export function withCaOptions(command: Command): Command {
+  return command
+    .option('--dir <dir>', 'directory of the CA (default: MESH_PKI_DIR, or ./mesh-ca)')
+    .option('--passphrase-file <file>', 'file with the passphrase of the CA')
+}
+
+export function caDirectory(terminal: Terminal, options: CaOptions): string {
+  return options.dir ?? terminal.env.MESH_PKI_DIR ?? DEFAULT_CA_DIR
+}
+
+export async function openCaOf(terminal: Terminal, options: CaOptions): Promise<Ca> {
+  const dir = caDirectory(terminal, options)
+  // a CA that is not there should be said before a passphrase is asked for
+  await readCaInfo(dir)
+  const passphrase = await readPassphrase(terminal, options.passphraseFile, false)
+  return openCa({ dir, passphrase })
+}

@@ -1,0 +1,78 @@
+/** mesh-pki init */
+import type { Command } from 'commander'
+import { initCa } from '../ca/init-ca.ts'
+import { formatDate, formatDuration } from '../verify/words.ts'
+import { type CaOptions, caDirectory, withCaOptions } from './ca-options.ts'
+import { readPassphrase } from './passphrase.ts'
+import { columns, type Terminal } from './terminal.ts'
+import { collectDomains, collectIpRanges, parseDays, parseDomain } from './values.ts'
+
+interface InitOptions extends CaOptions {
+  readonly trustDomain: string
+  readonly meshDomain?: string
+  readonly permitDns?: readonly string[]
+  readonly permitIp?: readonly string[]
+  readonly rootDays?: number
+  readonly intermediateDays?: number
+  readonly json?: boolean
+}
+
+const EXAMPLES = `
+Examples:
+  $ mesh-pki init --trust-domain mesh.internal
+  $ mesh-pki init --trust-domain mesh.internal --dir /srv/ca --passphrase-file pass.txt
+  $ mesh-pki init --trust-domain mesh.internal --permit-dns localhost --permit-ip 127.0.0.0/8`
+
+export function addInit(program: Command, terminal: Terminal): void {
+  withCaOptions(program.command('init'))
+    .description('make a CA: an encrypted root and an intermediate that issues for the mesh only')
+    .requiredOption('--trust-domain <name>', 'e.g. mesh.internal', parseDomain)
+    .option('--mesh-domain <name>', 'peer names end in it (default: the trust domain)', parseDomain)
+    .option(
+      '--permit-dns <domain...>',
+      'further DNS domains that certificates may name',
+      collectDomains,
+    )
+    .option(
+      '--permit-ip <cidr...>',
+      'IP ranges that certificates may name (default: none)',
+      collectIpRanges,
+    )
+    .option('--root-days <days>', 'life of the root (default: 3650)', parseDays)
+    .option('--intermediate-days <days>', 'life of the intermediate (default: 365)', parseDays)
+    .option('--json', 'print the facts as JSON')
+    .addHelpText('after', EXAMPLES)
+    .action(async (options: InitOptions) => {
+      const dir = caDirectory(terminal, options)
+      const passphrase = await readPassphrase(terminal, options.passphraseFile, true)
+      const { trustDomain, meshDomain, permitDns, permitIp, rootDays, intermediateDays } = options
+      const info = await initCa({
+        dir,
+        trustDomain,
+        passphrase,
+        ...(meshDomain === undefined ? {} : { meshDomain }),
+        ...(permitDns === undefined ? {} : { permitDnsDomains: permitDns }),
+        ...(permitIp === undefined ? {} : { permitIpRanges: permitIp }),
+        ...(rootDays === undefined ? {} : { rootDays }),
+        ...(intermediateDays === undefined ? {} : { intermediateDays }),
+      })
+      const until = (end: Date) =>
+        `until ${formatDate(end)}, ${formatDuration(end.getTime() - Date.now())} left`
+      terminal.print(
+        options.json === true
+          ? JSON.stringify(info, null, 2)
+          : columns([
+              ['CA', info.dir],
+              ['trust domain', info.trustDomain],
+              ['mesh domain', info.meshDomain],
+              ['root', [`sha256 ${info.root.fingerprint}`, until(info.root.notAfter)]],
+              [
+                'intermediate',
+                [`sha256 ${info.intermediate.fingerprint}`, until(info.intermediate.notAfter)],
+              ],
+            ]),
+      )
+      terminal.say('root.key is needed to make a new intermediate only: keep it off this machine')
+      terminal.say('next: mesh-pki issue agent --tenant acme --agent planner --out planner')
+    })
+}

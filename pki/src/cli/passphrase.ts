@@ -1,0 +1,39 @@
+/** Where a passphrase comes from: --passphrase-file, then MESH_PKI_PASSPHRASE, then a prompt where somebody can answer it. */
+import { MeshError, Secret } from '@clawmesh/proto'
+import { readBounded } from '../disk/read-bounded.ts'
+import { promptHidden } from './prompt.ts'
+import type { Terminal } from './terminal.ts'
+
+const MAX_BYTES = 4096
+const VARIABLE = 'MESH_PKI_PASSPHRASE'
+
+/** @param twice asks a second time at the prompt, since a slip would be found out too late. */
+export async function readPassphrase(
+  terminal: Terminal,
+  file: string | undefined,
+  twice: boolean,
+): Promise<Secret> {
+  if (file !== undefined) {
+    const text = await readBounded(file, MAX_BYTES, 'MESH_PKI_PASSPHRASE')
+    return notEmpty(text.replace(/\r?\n$/, ''), `${file} is empty`)
+  }
+  const value = terminal.env[VARIABLE]
+  if (value !== undefined) return notEmpty(value, `${VARIABLE} is empty`)
+  if (!terminal.interactive)
+    throw new MeshError(
+      'MESH_PKI_PASSPHRASE',
+      'no passphrase was given, and there is no terminal to ask at',
+      {
+        hint: `give it with --passphrase-file FILE or ${VARIABLE}`,
+      },
+    )
+  const first = await promptHidden(terminal, 'passphrase of the CA: ')
+  if (twice && (await promptHidden(terminal, 'once more: ')) !== first)
+    throw new MeshError('MESH_PKI_PASSPHRASE', 'the two passphrases differ', { hint: 'try again' })
+  return notEmpty(first, 'the passphrase is empty')
+}
+
+function notEmpty(value: string, message: string): Secret {
+  if (value === '') throw new MeshError('MESH_PKI_PASSPHRASE', message)
+  return new Secret(value)
+}

@@ -1,0 +1,39 @@
+/** Says what was issued: who, where the files are, when they expire. Never the key. */
+import { DEFAULT_TTL_MS, type IssuedCertificate } from '../ca/issue.ts'
+import { formatDate, formatDuration } from '../verify/words.ts'
+import { columns, type Terminal } from './terminal.ts'
+
+export interface PrintOptions {
+  /** Absolute path of what was written. */
+  readonly where: string
+  readonly json: boolean
+  /** How long it was to be good for, in milliseconds. Default 24 hours. */
+  readonly wantedMs: number | undefined
+}
+
+export function printIssued(
+  terminal: Terminal,
+  issued: IssuedCertificate,
+  { where, json, wantedMs = DEFAULT_TTL_MS }: PrintOptions,
+): void {
+  const { spiffeId, dnsNames, notBefore, notAfter, fingerprint } = issued
+  const leftMs = notAfter.getTime() - Date.now()
+  terminal.print(
+    json
+      ? JSON.stringify(
+          { path: where, spiffeId, dnsNames, notBefore, notAfter, fingerprint },
+          null,
+          2,
+        )
+      : columns([
+          ['SPIFFE ID', spiffeId],
+          ['DNS', dnsNames],
+          ['files', where],
+          ['expires', `${formatDate(notAfter)}, in ${formatDuration(leftMs)}`],
+          ['sha256', fingerprint],
+        ]),
+  )
+  // the time that the command itself took is not worth a word
+  if (wantedMs - leftMs > 60_000)
+    terminal.say('it ends with the intermediate of the CA, sooner than asked for')
+}

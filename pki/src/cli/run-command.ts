@@ -1,0 +1,79 @@
+/** Builds the command line, runs it, and says in words what went wrong. */
+import { MeshError } from '@clawmesh/proto'
+import { Command, CommanderError } from 'commander'
+import { addInit } from './init.ts'
+import { addInspect } from './inspect.ts'
+import { addIssue } from './issue.ts'
+import { addSign } from './sign.ts'
+import type { Terminal } from './terminal.ts'
+import { addVerify } from './verify.ts'
+
+/** 0 done, 1 refused or failed, 2 wrong usage. */
+export type ExitCode = 0 | 1 | 2
+
+const EXAMPLES = `
+Examples:
+  $ mesh-pki init --trust-domain mesh.internal              make a CA in ./mesh-ca
+  $ mesh-pki issue gateway --name gw --tenant acme --out gw
+  $ mesh-pki issue agent --tenant acme --agent planner --out planner
+  $ mesh-pki sign --csr planner.csr --tenant acme --agent planner --out tls.crt
+  $ mesh-pki inspect planner                                who, until when, by whom
+  $ mesh-pki verify planner --ca root.crt                   would it be accepted, and why not
+
+The passphrase of the CA is read from --passphrase-file, from MESH_PKI_PASSPHRASE, or asked for.`
+
+/** @param args without the names of node and the script. */
+export async function runCommand(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
+  const outcome: { code: ExitCode } = { code: 0 }
+  const fail = () => {
+    outcome.code = 1
+  }
+  const program = new Command('mesh-pki')
+    .description('A private certificate authority for a mesh of agents.')
+    .helpCommand(false)
+    .addHelpText('after', EXAMPLES)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.print(text.trimEnd()),
+      writeErr: (text) => terminal.writeError(text),
+      outputError: (text) =>
+        terminal.say(
+          text
+            .trim()
+            .replace(/^error: /, '')
+            .replace(/\.$/, ''),
+        ),
+    })
+  addInit(program, terminal)
+  addIssue(program, terminal)
+  addSign(program, terminal)
+  addInspect(program, terminal)
+  addVerify(program, terminal, fail)
+  try {
+    await program.parseAsync(args, { from: 'user' })
+    return outcome.code
+  } catch (error) {
+    return explain(error, args, terminal)
+  }
+}
+
+function explain(error: unknown, args: readonly string[], terminal: Terminal): ExitCode {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return 0
+    if (error.code === 'commander.help') return 2
+    const command = args.find((each) => COMMANDS.includes(each))
+    terminal.say(`hint: mesh-pki ${command === undefined ? '' : `${command} `}--help`)
+    return 2
+  }
+  if (error instanceof MeshError) {
+    terminal.say(error.message)
+    terminal.say(`hint: ${error.hint}`)
+    return 1
+  }
+  // whatever else it is, it is a fault of this program: the stack is what a report needs
+  terminal.say(error instanceof Error ? (error.stack ?? error.message) : 'it failed')
+  terminal.say('hint: this is a fault of mesh-pki; please report it')
+  return 1
+}
+
+const COMMANDS: readonly string[] = ['init', 'issue', 'sign', 'inspect', 'verify']

@@ -1,0 +1,34 @@
+/** What a command sees of the world, and how it speaks: results on stdout, everything else on stderr. */
+export interface Terminal {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly stdin: NodeJS.ReadStream
+  /** Results. */
+  readonly print: (text: string) => void
+  /** Everything else: a line each, prefixed `mesh-pki:`. */
+  readonly say: (text: string) => void
+  /** Somebody is there to be asked. */
+  readonly interactive: boolean
+  /** As it is, for prompts. */
+  readonly writeError: (text: string) => void
+}
+
+export function openTerminal(process: NodeJS.Process): Terminal {
+  return Object.freeze({
+    env: process.env,
+    stdin: process.stdin,
+    print: (text: string) => void process.stdout.write(`${text}\n`),
+    say: (text: string) => void process.stderr.write(`mesh-pki: ${text}\n`),
+    interactive: process.stdin.isTTY === true && process.stderr.isTTY === true,
+    writeError: (text: string) => void process.stderr.write(text),
+  })
+}
+
+/** Facts as lines of two columns; a fact with several values has a line for each. */
+export function columns(facts: readonly (readonly [string, string | readonly string[]])[]): string {
+  const width = Math.max(...facts.map(([name]) => name.length)) + 2
+  return facts
+    .flatMap(([name, value]) =>
+      [value].flat().map((each, index) => (index === 0 ? name : '').padEnd(width) + each),
+    )
+    .join('\n')
+}

@@ -1,0 +1,36 @@
+/** Values of options, judged as they are read: a wrong one is wrong usage. */
+import { isDnsName } from '@clawmesh/proto'
+import { InvalidArgumentError } from 'commander'
+import { parseIpRange } from '../x509/ip-range.ts'
+
+const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** `90s`, `30m`, `24h`, `7d`, as milliseconds. */
+export function parseDuration(text: string): number {
+  const [, amount, unit = ''] = /^(\d{1,6})([smhd])$/.exec(text) ?? []
+  const ms = Number(amount) * (UNITS[unit] ?? Number.NaN)
+  if (ms > 0) return ms
+  throw new InvalidArgumentError('write it like 90s, 30m, 24h or 7d.')
+}
+
+export function parseDays(text: string): number {
+  const days = /^\d{1,5}$/.test(text) ? Number(text) : 0
+  if (days > 0 && days <= 36_500) return days
+  throw new InvalidArgumentError('it must be a whole number of days, 1 to 36500.')
+}
+
+export function parseDomain(text: string): string {
+  if (isDnsName(text)) return text
+  throw new InvalidArgumentError('it must be a lower-case DNS name, e.g. mesh.internal.')
+}
+
+/** Of an option that can be given several times. */
+export function collectDomains(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, parseDomain(text)]
+}
+
+/** Of an option that can be given several times. */
+export function collectIpRanges(text: string, before: readonly string[] = []): readonly string[] {
+  if (parseIpRange(text) !== null) return [...before, text]
+  throw new InvalidArgumentError('it must be a range of IP addresses, e.g. 127.0.0.0/8.')
+}
