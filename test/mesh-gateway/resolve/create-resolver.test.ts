@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict'
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { createResolver } from '../../../mesh-gateway/src/resolve/create-resolver.ts'
+import { ResolveFailure } from '../../../mesh-gateway/src/resolve/resolver.ts'
+import { type Dnsmasq, startDnsmasq } from '../../support/dnsmasq.ts'
+
+const failsAs = (kind: string) => (error: unknown) =>
+  error instanceof ResolveFailure && error.kind === kind
+
+describe('the resolver', () => {
+  let dns: Dnsmasq
+
+  before(async () => {
+    dns = await startDnsmasq({
+      ttl: 30,
+      hosts: {
+        'one.acme.mesh.internal': ['127.0.0.1'],
+        'two.acme.mesh.internal': ['127.0.0.1', '127.0.0.2', '::1'],
+        'moving.acme.mesh.internal': ['127.0.0.1'],
+      },
+      services: {
+        '_grpc._tcp.one.acme.mesh.internal': [
+          'one.acme.mesh.internal,7001,1,10',
+          'two.acme.mesh.internal,7002,2,10',
+        ],
+      },
+    })
+  })
+  after(() => dns.close())
+
+  it('answers every A and AAAA record with its TTL', async () => {
+    const resolver = createResolver({ servers: [dns.server] })
+    const found = await resolver.addresses('two.acme.mesh.internal')
+    assert.deepEqual(found.map(({ ip }) => ip).sort(), ['127.0.0.1', '127.0.0.2', '::1'])
+    assert.ok(found.every(({ ttlMs }) => ttlMs === 30_000))
+    resolver.close()
+  })
+
+  it('answers SRV records', async () => {
+    const resolver = createResolver({ servers: [dns.server] })
+    const found = await resolver.services('_grpc._tcp.one.acme.mesh.internal')
+    assert.deepEqual(
+      found
+        .map(({ host, port, priority }) => ({ host, port, priority }))
+        .sort((a, b) => a.priority - b.priority),
+      [
+        { host: 'one.acme.mesh.internal', port: 7001, priority: 1 },
+        { host: 'two.acme.mesh.internal', port: 7002, priority: 2 },
+      ],
+    )
+    resolver.close()
+  })
+
+  it('keeps an answer as long as its TTL, and no longer', async () => {
+    let now = 0
+    const resolver = createResolver({ servers: [dns.server], now: () => now })
+    const ips = async () =>
+      (await resolver.addresses('moving.acme.mesh.internal')).map(({ ip }) => ip)
+    assert.deepEqual(await ips(), ['127.0.0.1'])
+    await dns.setHosts({ 'moving.acme.mesh.internal': ['127.0.0.9'] })
+    now = 29_999
+    assert.deepEqual(await ips(), ['127.0.0.1'])
+    now = 30_000
+    assert.deepEqual(await ips(), ['127.0.0.9'])
+    resolver.close()
+  })
+
+  it('tells a name that is not there from a server that does not answer', async () => {
+    const resolver = createResolver({ servers: [dns.server] })
+    await assert.rejects(resolver.addresses('no.acme.mesh.internal'), failsAs('not-found'))
+    await assert.rejects(resolver.services('_grpc._tcp.no.internal'), failsAs('not-found'))
+    resolver.close()
+    const mute = createSocket('udp4')
+    mute.bind(0, '127.0.0.1')
+    await once(mute, 'listening')
+    const server = `127.0.0.1:${mute.address().port}`
+    const impatient = createResolver({ servers: [server], timeoutMs: 100 })
+    await assert.rejects(impatient.addresses('one.acme.mesh.internal'), failsAs('timeout'))
+    impatient.close()
+    mute.close()
+  })
+
+  it('asks once for many who ask at once', async () => {
+    const mute = createSocket('udp4')
+    let asked = 0
+    mute.on('message', () => {
+      asked += 1
+    })
+    mute.bind(0, '127.0.0.1')
+    await once(mute, 'listening')
+    const resolver = createResolver({
+      servers: [`127.0.0.1:${mute.address().port}`],
+      timeoutMs: 100,
+    })
+    const answers = await Promise.allSettled(
+      Array.from({ length: 1_000 }, () => resolver.addresses('one.acme.mesh.internal')),
+    )
+    assert.ok(answers.every(({ status }) => status === 'rejected'))
+    // A and AAAA, and what c-ares repeats of each
+    assert.ok(asked <= 8, `${asked} queries`)
+    resolver.close()
+    mute.close()
+  })
+
+  it('asks the system where no servers are named', async () => {
+    const resolver = createResolver()
+    const found = await resolver.addresses('localhost')
+    assert.ok(found.some(({ ip }) => ip === '127.0.0.1' || ip === '::1'))
+    resolver.close()
+  })
+
+  it('refuses servers that are not addresses', () => {
+    assert.throws(() => createResolver({ servers: ['dns.example'] }), TypeError)
+  })
+})
