@@ -1,0 +1,123 @@
+/** `mesh-gateway policy check | explain`: validates files, and answers whether an agent may reach a destination. */
+import path from 'node:path'
+import type { Peer } from '@clawmesh/proto'
+import { Command, InvalidArgumentError } from 'commander'
+import { canonicalHost, formatHostPattern } from '../policy/host-pattern.ts'
+import { decideEgress, formatFault, loadPolicy } from '../policy/index.ts'
+import {
+  type CommandOutput,
+  dirOption,
+  mustLoad,
+  parsePeer,
+  printExplanation,
+  standardOutput,
+} from './explanation.ts'
+
+interface Destination {
+  readonly host: string
+  readonly port: number
+}
+
+interface ExplainOptions {
+  readonly dir: string
+  readonly agent: Peer
+  readonly to: Destination
+  readonly method?: string
+  readonly path?: string
+  readonly token?: string[]
+  readonly json?: true
+}
+
+/** @param output default: stdout, stderr and the exit code of the process */
+export function policyCommand(output: CommandOutput = standardOutput): Command {
+  return new Command('policy')
+    .description('validate policy files, and ask what they allow')
+    .addCommand(checkCommand(output))
+    .addCommand(explainEgressCommand(output))
+}
+
+function checkCommand(output: CommandOutput): Command {
+  return new Command('check')
+    .description('list every fault of every file of a policy directory')
+    .argument('<dir>', 'directory of TENANT.json files and _global.json')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  mesh-gateway policy check /etc/mesh/policy')
+    .action(async (dir: string, { json }: { json?: true }) => {
+      const loading = await loadPolicy(dir)
+      const faults = loading.ok ? [] : loading.faults
+      const files = loading.ok ? loading.snapshot.files.length : 0
+      const tenants = loading.ok ? loading.snapshot.tenants.size : 0
+      if (json)
+        output.result(`${JSON.stringify({ ok: loading.ok, dir, files, tenants, faults })}\n`)
+      else if (loading.ok)
+        output.result(`${dir} is valid: ${plural(tenants, 'tenant')} in ${plural(files, 'file')}\n`)
+      else output.result(faults.map((fault) => `${formatFault(fault)}\n`).join(''))
+      if (loading.ok) return
+      const broken = new Set(faults.map((fault) => fault.file)).size
+      output.note(`${plural(faults.length, 'fault')} in ${plural(broken, 'file')}`)
+      output.failed()
+    })
+}
+
+function explainEgressCommand(output: CommandOutput): Command {
+  return new Command('explain')
+    .description('may an agent reach a destination, and why')
+    .addOption(dirOption())
+    .requiredOption('--agent <tenant/agent>', 'who asks', parsePeer)
+    .requiredOption('--to <host[:port]>', 'where to; port 443 unless named', parseDestination)
+    .option('--method <method>', 'of the request; without it and --path, a tunnel')
+    .option('--path <path>', 'of the request; default / when a method is given')
+    .option('--token <patterns...>', 'allowed_destinations of the token; default: the destination')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      '\nExample:\n  mesh-gateway policy explain --dir /etc/mesh/policy --agent acme/bot-01 --to api.openai.com:443',
+    )
+    .action(async (options: ExplainOptions) => {
+      const { dir, agent, to, method, path: asked, token } = options
+      const policy = await mustLoad(dir)
+      const shown = formatHostPattern({ ...to, wildcard: false })
+      const request =
+        method === undefined && asked === undefined
+          ? null
+          : { method: method ?? 'GET', path: asked ?? '/' }
+      const allowedDestinations = token ?? [shown]
+      const decision = decideEgress({ agent, ...to, request, allowedDestinations }, policy)
+      const what = request === null ? 'tunnel' : `${request.method} ${request.path}`
+      printExplanation(output, {
+        question: `${agent.tenant}/${agent.agent} to ${shown} (${what})`,
+        facts: {
+          plane: 'egress',
+          agent: `${agent.tenant}/${agent.agent}`,
+          destination: shown,
+          ...(request ?? { method: 'CONNECT', path: null }),
+        },
+        decision,
+        file: fileOf(dir, decision.rule, agent.tenant, policy.files),
+        json: options.json === true,
+      })
+    })
+}
+
+/** The file whose rule decided, or else that in which one is missing. */
+export function fileOf(
+  dir: string,
+  rule: string | null,
+  tenant: string,
+  files: readonly string[],
+): string | null {
+  const name = rule?.split('#')[0] ?? `${tenant}.json`
+  return files.includes(name) ? path.join(dir, name) : null
+}
+
+function parseDestination(text: string): Destination {
+  const [, name = '', port = '443'] = /^(\[[^\]]*\]|[^:[\]]*)(?::(\d{1,5}))?$/.exec(text) ?? []
+  const host = canonicalHost(name)
+  if (host === null || Number(port) < 1 || Number(port) > 65_535)
+    throw new InvalidArgumentError('write a host and port, e.g. api.example.com:443')
+  return { host, port: Number(port) }
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
+}
