@@ -45,7 +45,7 @@ export function startProcess(options: ProcessOptions): RunningProcess {
   const preload = foreign ? ['--import', new URL('end-with-parent.ts', import.meta.url).href] : []
   const child = fork(fileURLToPath(file), args, {
     execArgv: preload,
-    env: { ...process.env, ...env },
+    env: { ...ownEnvironment(), ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     // its own group: Ctrl-C reaches the parent only, which ends its children in order
     detached: true,
@@ -78,6 +78,13 @@ export function startProcess(options: ProcessOptions): RunningProcess {
       return ended.finally(() => clearTimeout(timer))
     },
   }
+}
+
+/** Without the settings of a mesh that the developer may have: each process is told its own. */
+function ownEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !name.startsWith('MESH_')),
+  )
 }
 
 function whenEnded(child: ChildProcess, lines: string[]): Promise<Ended> {

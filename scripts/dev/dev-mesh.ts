@@ -68,6 +68,7 @@ export async function startDevMesh(
 
   const running: RunningProcess[] = []
   const deaths = Promise.withResolvers<Death>()
+  const dead = new AbortController()
   const waiting = new Map<string, (port: number) => void>()
   let stopping = false
   let onPlanner: (message: ProgressReport | Outcome | Failure) => void = () => {}
@@ -91,6 +92,7 @@ export async function startDevMesh(
       if (stopping) return
       const how = signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`
       deaths.resolve({ name, how, lastLines: child.lastLines() })
+      dead.abort()
     })
     return child
   }
@@ -124,7 +126,8 @@ export async function startDevMesh(
     const researcher = script('researcher', agentArguments('researcher', identities, ports))
     await orDeath(researcher.ready)
     launch('gateway', MAIN, ['start', '--config', files.configFile], true)
-    await orDeath(waitUntilReady(`http://127.0.0.1:${ports.admin}/ready`))
+    const signal = dead.signal
+    await orDeath(waitUntilReady(`http://127.0.0.1:${ports.admin}/ready`, { signal }))
     const planner = script('planner', agentArguments('planner', identities, ports))
     await orDeath(planner.ready)
     return {

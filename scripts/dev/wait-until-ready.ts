@@ -1,22 +1,37 @@
 /** Asks an HTTP address until it answers 200. */
+import { get } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 
-const EVERY_MS = 50
+export interface ReadyOptions {
+  /** Milliseconds. Default 20 000. */
+  readonly withinMs?: number
+  /** Ends the asking; the promise rejects with its reason. */
+  readonly signal?: AbortSignal
+}
 
-/** @param withinMs milliseconds; default 20 000. @throws Error saying what was answered last. */
-export async function waitUntilReady(url: string, withinMs = 20_000): Promise<void> {
+const EVERY_MS = 40
+
+/** @throws Error saying what was answered last. */
+export async function waitUntilReady(url: string, options: ReadyOptions = {}): Promise<void> {
+  const { withinMs = 20_000, signal } = options
   const until = Date.now() + withinMs
-  let last = 'no answer'
-  while (Date.now() < until) {
-    try {
-      const response = await fetch(url, { signal: AbortSignal.timeout(2_000) })
-      last = `${response.status} ${(await response.text()).slice(0, 200)}`
-      if (response.ok) return
-    } catch {
-      // not listening yet
-      last = 'no answer'
-    }
-    await delay(EVERY_MS)
+  for (;;) {
+    signal?.throwIfAborted()
+    const answer = await ask(url)
+    if (answer === '200') return
+    if (Date.now() >= until) throw new Error(`${url} is not ready after ${withinMs} ms: ${answer}`)
+    await delay(EVERY_MS, undefined, signal === undefined ? {} : { signal })
   }
-  throw new Error(`${url} is not ready after ${withinMs} ms: ${last}`)
+}
+
+/** The status, or what went wrong. The connection is not kept. */
+function ask(url: string): Promise<string> {
+  return new Promise((resolve) => {
+    const request = get(url, { agent: false, timeout: 2_000 }, (response) => {
+      response.resume()
+      resolve(String(response.statusCode))
+    })
+    request.once('timeout', () => request.destroy())
+    request.once('error', (error) => resolve(error.message))
+  })
 }

@@ -1,0 +1,143 @@
+/** The gateway as operators run it: the command mesh-gateway in a process of its own. */
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { type Ended, type RunningProcess, startProcess } from '../../scripts/dev/child-process.ts'
+import { waitUntilReady } from '../../scripts/dev/wait-until-ready.ts'
+
+export interface GatewayProcessOptions {
+  /** Relative paths in the configuration are relative to it; gateway.json is written there. */
+  readonly dir: string
+  /** Merged into the configuration, section by section. */
+  readonly config?: Readonly<Record<string, unknown>>
+  /** Where it listens. Default: free ports. */
+  readonly ports?: GatewayPorts
+}
+
+export interface GatewayPorts {
+  readonly delegation: number
+  readonly egress: number
+  readonly admin: number
+}
+
+export interface GatewayProcess {
+  /** host:port of each listener. The same after a restart. */
+  readonly delegation: string
+  readonly egress: string
+  readonly admin: string
+  readonly configFile: string
+  readonly auditFile: string
+  readonly pid: number
+  /** Resolves when the current process has ended. */
+  readonly ended: Promise<Ended>
+  /** What it printed last. */
+  lastLines(): readonly string[]
+  /** Ends it at once, as a crash would. */
+  kill(): Promise<Ended>
+  /** Starts it again after it has ended, at the same ports. Resolves when it is ready. */
+  start(): Promise<void>
+  /** SIGTERM: it drains. */
+  stop(graceMs?: number): Promise<Ended>
+}
+
+const COMMAND = new URL('../../node_modules/.bin/mesh-gateway', import.meta.url)
+const FORCED_MS = 15_000
+
+/** Resolves when it is ready. @throws Error with its last lines when it ends instead */
+export async function startGatewayProcess(options: GatewayProcessOptions): Promise<GatewayProcess> {
+  const { dir } = options
+  const ports = options.ports ?? (await freeGatewayPorts())
+  const configFile = join(dir, 'gateway.json')
+  const auditFile = join(dir, 'audit.jsonl')
+  const config = merge(
+    {
+      trustDomain: 'mesh.internal',
+      identity: { dir: 'gateway' },
+      policy: { dir: 'policy' },
+      keys: { dir: 'keys' },
+      audit: { file: auditFile },
+      egress: { listen: `127.0.0.1:${ports.egress}` },
+      delegation: { listen: `127.0.0.1:${ports.delegation}` },
+      admin: { listen: `127.0.0.1:${ports.admin}` },
+      reload: { pollMs: 200 },
+      drainMs: 5_000,
+    },
+    options.config ?? {},
+  )
+  await writeFile(configFile, JSON.stringify(config, null, 2))
+
+  let child: RunningProcess
+  const start = async () => {
+    child = startProcess({
+      name: 'gateway',
+      file: COMMAND,
+      args: ['start', '--config', configFile],
+      foreign: true,
+    })
+    const { ended, lastLines } = child
+    const tooEarly = ended.then(({ code, signal }) => {
+      const how = signal ?? `exit code ${code}`
+      throw new Error(`the gateway ended with ${how}:\n${lastLines().join('\n')}`)
+    })
+    // once it is ready, its end is for whoever waits for `ended`
+    tooEarly.catch(() => {})
+    const asking = new AbortController()
+    const { signal } = asking
+    const ready = waitUntilReady(`http://127.0.0.1:${ports.admin}/ready`, { signal })
+    ready.catch(() => {})
+    await Promise.race([ready, tooEarly]).finally(() => asking.abort())
+  }
+  await start()
+  return {
+    delegation: `127.0.0.1:${ports.delegation}`,
+    egress: `127.0.0.1:${ports.egress}`,
+    admin: `127.0.0.1:${ports.admin}`,
+    configFile,
+    auditFile,
+    get pid() {
+      return child.pid
+    },
+    get ended() {
+      return child.ended
+    },
+    lastLines: () => child.lastLines(),
+    kill: () => child.stop(0),
+    start,
+    stop: (graceMs = FORCED_MS) => child.stop(graceMs),
+  }
+}
+
+/** Held all at once, so that they differ, and let go just before they are used. */
+export async function freeGatewayPorts(): Promise<GatewayPorts> {
+  const servers = [createServer(), createServer(), createServer()]
+  const ports: number[] = []
+  for (const server of servers) {
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const bound = server.address()
+    ports.push(bound !== null && typeof bound === 'object' ? bound.port : 0)
+  }
+  for (const server of servers) {
+    server.close()
+    await once(server, 'close')
+  }
+  const [delegation = 0, egress = 0, admin = 0] = ports
+  return { delegation, egress, admin }
+}
+
+function merge(
+  base: Readonly<Record<string, unknown>>,
+  more: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  const merged: Record<string, unknown> = { ...base }
+  for (const [key, value] of Object.entries(more)) {
+    const before = merged[key]
+    merged[key] = isSection(before) && isSection(value) ? merge(before, value) : value
+  }
+  return merged
+}
+
+function isSection(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
