@@ -1,5 +1,12 @@
 /** The door of @clawmesh/agent-sdk. */
 
+export type { Agent, AgentOptions } from './agent/agent.ts'
+export { createAgent } from './agent/agent.ts'
+export type { AllowedPeer, WhoAmI } from './agent/gateway-answers.ts'
+export type { DelegateOptions, Delegation } from './client/delegation.ts'
+export type { Patience } from './client/peer-client.ts'
+export type { Artifact, TaskResult } from './client/task-result.ts'
+export type { AgentFetch } from './egress/agent-fetch.ts'
 export type { LoadIdentityOptions } from './identity/load-identity.ts'
 export { loadIdentity, readTrustDomain } from './identity/load-identity.ts'
 export type { OpenIdentityOptions } from './identity/open-identity.ts'
@@ -12,8 +19,29 @@ export type {
 } from './identity/snapshot.ts'
 export type { Log } from './log.ts'
 export { silentLog } from './log.ts'
+export type { AcceptFrom } from './server/caller-gate.ts'
 export type { HealthService } from './server/health-service.ts'
 export { createHealthService } from './server/health-service.ts'
+export type { AdditionalService, ServeOptions, Serving } from './server/serve.ts'
+export type { MemoryTaskStoreOptions } from './tasks/memory-task-store.ts'
+export { createMemoryTaskStore } from './tasks/memory-task-store.ts'
+export type { ArtifactPart, BytesPart, Content, JsonPart, Part, TextPart } from './tasks/part.ts'
+export type { Skill, Task, TaskContext } from './tasks/skill.ts'
+export type {
+  ArtifactPiece,
+  FailedState,
+  Failure,
+  TaskEvent,
+  TaskInfo,
+  TaskState,
+} from './tasks/task-event.ts'
+export type {
+  NewTask,
+  StoredEvent,
+  TaskChange,
+  TaskRecord,
+  TaskStore,
+} from './tasks/task-store.ts'
 export type { CallConnection, CallListener, CallListenerOptions } from './tls/call-listener.ts'
 export { listenForCalls } from './tls/call-listener.ts'
 export type { FollowingServer } from './tls/follow-identity.ts'

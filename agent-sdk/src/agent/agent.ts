@@ -1,0 +1,281 @@
+/** The agent: one identity, one gateway, and what a skill author does with them. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  type AgentIdentity,
+  childTrace,
+  createSpiffeTemplate,
+  formatTraceparent,
+  fromTimestamp,
+  METADATA_DELEGATION,
+  METADATA_TRACEPARENT,
+  MeshError,
+  parseTraceparent,
+  Secret,
+  type SpiffeTemplateOptions,
+  startTrace,
+} from '@clawmesh/proto'
+import { type Connection, createConnection, type Method } from '../client/connection.ts'
+import type { DelegateOptions, Delegation } from '../client/delegation.ts'
+import { methods } from '../client/methods.ts'
+import { peerAddress } from '../client/peer-address.ts'
+import { createPeerClient, type Patience } from '../client/peer-client.ts'
+import { retryUnary } from '../client/retry-unary.ts'
+import { type AgentFetch, createEgressClient } from '../egress/agent-fetch.ts'
+import { createTokenSource, type EgressToken } from '../egress/token-source.ts'
+import { readTrustDomain } from '../identity/load-identity.ts'
+import { openIdentity } from '../identity/open-identity.ts'
+import type { IdentityStore } from '../identity/snapshot.ts'
+import { type Log, silentLog } from '../log.ts'
+import { type ServeOptions, type Serving, serve } from '../server/serve.ts'
+import type { TaskInfo } from '../tasks/task-event.ts'
+import type { TaskOrigin } from '../tasks/task-host.ts'
+import { channelCredentials } from '../tls/grpc-credentials.ts'
+import { checkIsGateway } from '../tls/peer-checks.ts'
+import type { AllowedPeer, WhoAmI } from './gateway-answers.ts'
+
+export interface AgentOptions {
+  /** host:port of the gateway's delegation port, e.g. 127.0.0.1:8443. Who it is decides its certificate, not the address. */
+  readonly gateway: string
+  /** The directory with tls.crt, tls.key and ca.crt, watched for renewal; or a store, which stays the caller's to close. */
+  readonly identity: string | IdentityStore
+  /** Default: that of the certificate. */
+  readonly trustDomain?: string
+  /** What the names of peers end in. Default: that of the certificate's own peer name, else the trust domain. */
+  readonly meshDomain?: string
+  /** Path templates of SPIFFE IDs, where they are not the mesh's own. */
+  readonly spiffe?: Omit<SpiffeTemplateOptions, 'trustDomain'>
+  /** URL of the gateway's egress port, e.g. http://127.0.0.1:8080. Without it `fetch` is refused: it never goes direct. */
+  readonly egress?: string
+  /** PEM of the CAs that https destinations must chain to, in place of the public ones. */
+  readonly egressCa?: string
+  /** The gateway's own name, for its own services. Default `gateway.<mesh domain>`. */
+  readonly gatewayName?: string
+  /** What one result, its artifacts included, may take in memory. Default 64 MiB. */
+  readonly maxResultBytes?: number
+  /** How patient it is with broken connections. */
+  readonly patience?: Patience
+  /** A pino logger fits. Default: says nothing. */
+  readonly log?: Log
+  /** Milliseconds since the epoch. Default Date.now. */
+  readonly now?: () => number
+}
+
+/**
+ * @example
+ * const agent = await createAgent({ gateway: '127.0.0.1:8443', identity: '/etc/mesh', egress: 'http://127.0.0.1:8080' })
+ * const result = await agent.delegate('researcher', { skill: 'summarize', input: 'https://example.com/' }).result()
+ * await agent.close()
+ */
+export interface Agent {
+  /** Who this agent is, by its certificate. */
+  readonly identity: AgentIdentity
+  /**
+   * Gives a task to a peer: an agent of the own tenant (`researcher`), of another (`globex/translator`), or a full name.
+   * @throws TypeError for options that make no sense, MeshError MESH_LIMIT_SIZE for too large an input; everything else is in the handle
+   */
+  delegate(peer: string, options: DelegateOptions): Delegation
+  /** Follows a task given away earlier, after the event with sequence number `afterSeq` (default 0: from the first one). */
+  watch(peer: string, id: string, afterSeq?: number): Delegation
+  /** The task as it stands. @throws MeshError MESH_TASK_NOT_FOUND … */
+  get(peer: string, id: string): Promise<TaskInfo>
+  /** Lets other agents delegate to this one. @throws MeshError MESH_CONFIG_PORT */
+  serve(options: ServeOptions): Promise<Serving>
+  /** fetch through the gateway's egress port. @throws TypeError when `egress` was not given */
+  readonly fetch: AgentFetch
+  /** The peers that policy lets this agent delegate to. @throws MeshError */
+  peers(): Promise<readonly AllowedPeer[]>
+  /** Who the gateway takes this agent for. @throws MeshError */
+  whoAmI(): Promise<WhoAmI>
+  /** Drains what it serves, lets go of what it delegated (tasks that are not detached are cancelled), and leaves nothing open. */
+  close(): Promise<void>
+}
+
+const UNARY_MS = 10_000
+// how long close() takes to tell peers that their tasks are cancelled
+const GOODBYE_MS = 1_000
+// a call that fails this soon after a refused handshake fails because of it
+const REFUSAL_MS = 5_000
+
+/** @throws MeshError MESH_IDENTITY_… when the identity cannot be used; TypeError for options that make no sense */
+export async function createAgent(options: AgentOptions): Promise<Agent> {
+  const { gateway, log = silentLog, now = Date.now, egressCa } = options
+  if (!/^(?:\[[0-9a-fA-F:]+\]|[^\s:/[\]]+):\d{1,5}$/.test(gateway))
+    throw new TypeError('gateway: must be host:port, e.g. 127.0.0.1:8443')
+  const proxy = options.egress === undefined ? null : egressUrl(options.egress)
+  if (egressCa === '') throw new TypeError('egressCa: is empty')
+
+  const { store, owned } = await openStore(options, log)
+  const snapshot = store.current()
+  const { identity } = snapshot
+  if (identity.kind !== 'agent') {
+    if (owned) await store.close()
+    throw new MeshError('MESH_IDENTITY_NOT_AGENT', `the certificate is ${identity.id}'s`)
+  }
+  const { trustDomain, tenant } = identity
+  const spiffe = createSpiffeTemplate({ ...options.spiffe, trustDomain })
+  const meshDomain = options.meshDomain ?? meshDomainOf(identity, snapshot.dnsNames)
+  const gatewayName = options.gatewayName ?? `gateway.${meshDomain}`
+  const letGo = new AbortController()
+  const lifetime = new AbortController()
+  const servings = new Set<Serving>()
+
+  let refused: { readonly error: MeshError; readonly atMs: number } | null = null
+  const connection: Connection = createConnection({
+    target: gateway,
+    store,
+    credentials: () =>
+      channelCredentials(store, {
+        spiffe,
+        expect: checkIsGateway,
+        onPeer: () => {
+          refused = null
+        },
+        onRefused: (error) => {
+          refused = { error, atMs: now() }
+          log.warn(
+            { code: error.code },
+            `the connection to the gateway is refused: ${error.message}`,
+          )
+        },
+      }),
+  })
+  const refusal = () =>
+    refused !== null && now() - refused.atMs < REFUSAL_MS ? refused.error : null
+  const peers = createPeerClient({
+    connection,
+    patience: { idleMs: 60_000, giveUpMs: 120_000, startGiveUpMs: 20_000, ...options.patience },
+    maxResultBytes: options.maxResultBytes ?? 64 * 1024 * 1024,
+    letGo: letGo.signal,
+    signal: lifetime.signal,
+    refusal,
+    log,
+    now,
+  })
+  const ask = async <Request, Response>(method: Method<Request, Response>, request: Request) => {
+    const { signal } = lifetime
+    const call = () =>
+      connection.unary(method, request, {
+        authority: gatewayName,
+        deadline: Date.now() + UNARY_MS,
+        signal,
+      })
+    try {
+      return await retryUnary(call, { forMs: UNARY_MS, signal })
+    } catch (error) {
+      const unreachable = error instanceof MeshError && error.code === 'MESH_GATEWAY_UNREACHABLE'
+      throw (unreachable ? refusal() : null) ?? error
+    }
+  }
+  const exchange = async (): Promise<EgressToken> => {
+    const { token, expires } = await ask(methods.exchangeToken, { allowed_destinations: [] })
+    const expiresMs = fromTimestamp(expires)?.getTime() ?? Number.NaN
+    if (token === '' || Number.isNaN(expiresMs))
+      throw new MeshError('MESH_PEER_PROTOCOL', 'the gateway answered without a token')
+    return { token: new Secret(token), expiresMs }
+  }
+  const egress =
+    proxy === null
+      ? null
+      : createEgressClient({
+          proxy,
+          tokens: createTokenSource({ exchange, log, now }),
+          ...(egressCa === undefined ? {} : { ca: egressCa }),
+        })
+  const agentFetch: AgentFetch = async (url, init) => {
+    if (egress === null) throw new TypeError('egress: createAgent was given no egress port')
+    return egress.fetch(url, init)
+  }
+  const address = (peer: string) => peerAddress(peer, { tenant, meshDomain })
+  const outward = (origin: TaskOrigin, { signal }: { readonly signal: AbortSignal }) => ({
+    fetch: ((url, init = {}) =>
+      agentFetch(url, { ...init, signal: both(signal, init.signal) })) satisfies AgentFetch,
+    delegate: (peer: string, asked: DelegateOptions) =>
+      peers.delegate(
+        address(peer),
+        { ...asked, signal: both(signal, asked.signal) },
+        handedOn(origin),
+      ),
+  })
+
+  let closing: Promise<void> | null = null
+  const close = async () => {
+    await Promise.all([...servings].map((serving) => serving.close()))
+    const reason = new MeshError('MESH_CALL_CANCELED', 'the agent was closed')
+    letGo.abort(reason)
+    await Promise.race([peers.settled(), sleep(GOODBYE_MS, undefined, { ref: false })])
+    lifetime.abort(reason)
+    await egress?.close()
+    connection.close()
+    if (owned) await store.close()
+  }
+  return Object.freeze({
+    identity,
+    delegate(peer: string, asked: DelegateOptions) {
+      const trace = formatTraceparent(startTrace())
+      return peers.delegate(address(peer), asked, { [METADATA_TRACEPARENT]: trace })
+    },
+    watch: (peer: string, id: string, afterSeq = 0) => peers.watch(address(peer), id, afterSeq),
+    get: async (peer: string, id: string) => peers.get(address(peer), id),
+    async serve(serveOptions: ServeOptions) {
+      const serving = await serve(serveOptions, { store, spiffe, log, now, outward })
+      servings.add(serving)
+      return serving
+    },
+    fetch: agentFetch,
+    async peers() {
+      const answer = await ask(methods.listPeers, {})
+      return answer.peers.map((peer) => Object.freeze({ ...peer }))
+    },
+    async whoAmI() {
+      const answer = await ask(methods.whoAmI, {})
+      return Object.freeze({
+        id: answer.spiffe_id,
+        tenant: answer.tenant,
+        agent: answer.agent,
+        certificateNotAfter: fromTimestamp(answer.certificate_not_after) ?? new Date(0),
+        certificateFingerprint: answer.certificate_fingerprint,
+        gateway: answer.gateway,
+      })
+    },
+    close() {
+      closing ??= close()
+      return closing
+    },
+  })
+}
+
+async function openStore(
+  { identity, trustDomain, spiffe }: AgentOptions,
+  log: Log,
+): Promise<{ store: IdentityStore; owned: boolean }> {
+  if (typeof identity !== 'string') return { store: identity, owned: false }
+  const domain = trustDomain ?? (await readTrustDomain(identity))
+  const template = createSpiffeTemplate({ ...spiffe, trustDomain: domain })
+  return { store: await openIdentity({ dir: identity, spiffe: template, log }), owned: true }
+}
+
+function meshDomainOf({ agent, tenant, trustDomain }: AgentIdentity, names: readonly string[]) {
+  const prefix = `${agent}.${tenant}.`
+  return names.find((name) => name.startsWith(prefix))?.slice(prefix.length) ?? trustDomain
+}
+
+function egressUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : null
+  if (url?.protocol !== 'http:' || url.username !== '' || url.password !== '')
+    throw new TypeError('egress: must be a URL such as http://127.0.0.1:8080, without credentials')
+  return url
+}
+
+function both(signal: AbortSignal, other: AbortSignal | null | undefined): AbortSignal {
+  return other === undefined || other === null ? signal : AbortSignal.any([signal, other])
+}
+
+/** What a task gives to the tasks that it gives away: its trace, and the chain it acts in. */
+function handedOn({ traceparent, delegationToken }: TaskOrigin): Record<string, string> {
+  const parent = parseTraceparent(traceparent ?? undefined)
+  const trace = formatTraceparent(parent === null ? startTrace() : childTrace(parent))
+  return {
+    [METADATA_TRACEPARENT]: trace,
+    ...(delegationToken === null ? {} : { [METADATA_DELEGATION]: delegationToken }),
+  }
+}

@@ -1,0 +1,27 @@
+/** How long to wait before trying again: twice as long each time, with jitter, so that a gateway that comes back is not met by everybody at once. */
+import { setTimeout as sleep } from 'node:timers/promises'
+
+export interface Backoff {
+  /** Waits; rejects when the signal aborts. */
+  wait(signal: AbortSignal, atLeastMs?: number): Promise<void>
+  reset(): void
+}
+
+/** @param random between 0 and 1; default Math.random */
+export function createBackoff(
+  { firstMs = 100, maxMs = 5_000 }: { readonly firstMs?: number; readonly maxMs?: number } = {},
+  random: () => number = Math.random,
+): Backoff {
+  let attempt = 0
+  return {
+    async wait(signal, atLeastMs = 0) {
+      const ceiling = Math.min(maxMs, firstMs * 2 ** attempt)
+      attempt = Math.min(attempt + 1, 30)
+      const delay = Math.max(atLeastMs, ceiling / 2 + (ceiling / 2) * random())
+      await sleep(delay, undefined, { signal })
+    },
+    reset() {
+      attempt = 0
+    },
+  }
+}

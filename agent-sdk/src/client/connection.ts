@@ -1,0 +1,188 @@
+/**
+ * The agent's connection to its gateway. A renewed certificate gets a new connection: the old one carries
+ * its calls to their end, so that no call fails and none is judged by a certificate that has expired.
+ */
+
+import { MeshError } from '@clawmesh/proto'
+import {
+  type CallOptions,
+  type ChannelCredentials,
+  type ChannelOptions,
+  Client,
+  type ClientReadableStream,
+  Metadata,
+} from '@grpc/grpc-js'
+import type { IdentityStore } from '../identity/snapshot.ts'
+import { statusToError } from '../wire/status-codec.ts'
+
+export interface Method<Request, Response> {
+  readonly path: string
+  readonly serialize: (request: Request) => Buffer
+  readonly deserialize: (bytes: Buffer) => Response
+}
+
+export interface CallChoices {
+  /** Full name of the peer, or of the gateway: becomes :authority. */
+  readonly authority: string
+  readonly metadata?: Readonly<Record<string, string>>
+  /** Milliseconds since the epoch. */
+  readonly deadline?: number
+  readonly signal?: AbortSignal
+}
+
+export interface Connection {
+  stream<Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
+    choices: CallChoices,
+  ): ClientReadableStream<Response>
+  /** @throws MeshError */
+  unary<Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
+    choices: CallChoices,
+  ): Promise<Response>
+  close(): void
+}
+
+export interface ConnectionOptions {
+  /** host:port */
+  readonly target: string
+  readonly store: IdentityStore
+  readonly credentials: () => ChannelCredentials
+}
+
+/** A message as gRPC takes it by default, both ways. */
+export const MESSAGE_BYTES = 4 * 1024 * 1024
+
+// what grpc-timeout can say without overflowing in grpc-js (FACTS: 597 hours); beyond a day only our own clock counts
+const LONGEST_RPC_MS = 24 * 3_600_000
+
+const CHANNEL_OPTIONS: ChannelOptions = Object.freeze({
+  'grpc.enable_http_proxy': 0,
+  'grpc.service_config_disable_resolution': 1,
+  'grpc.enable_retries': 0,
+  'grpc.enable_channelz': 0,
+  // two agents in one process share nothing, and close() leaves nothing
+  'grpc.use_local_subchannel_pool': 1,
+  'grpc.keepalive_time_ms': 30_000,
+  'grpc.keepalive_timeout_ms': 10_000,
+  'grpc.initial_reconnect_backoff_ms': 100,
+  'grpc.min_reconnect_backoff_ms': 100,
+  'grpc.max_reconnect_backoff_ms': 2_000,
+  'grpc.max_receive_message_length': MESSAGE_BYTES,
+  'grpc.max_send_message_length': MESSAGE_BYTES,
+})
+
+interface Line {
+  readonly client: Client
+  calls: number
+  retired: boolean
+}
+
+export function createConnection({ target, store, credentials }: ConnectionOptions): Connection {
+  const open = (): Line => ({
+    client: new Client(target, credentials(), CHANNEL_OPTIONS),
+    calls: 0,
+    retired: false,
+  })
+  const lines = new Set<Line>()
+  let current = open()
+  let closed = false
+  lines.add(current)
+
+  const settle = (line: Line) => {
+    if (!line.retired || line.calls > 0) return
+    lines.delete(line)
+    line.client.close()
+  }
+  const stopFollowing = store.onChange(() => {
+    const old = current
+    current = open()
+    lines.add(current)
+    old.retired = true
+    settle(old)
+  })
+  /** The current line, with a call counted on it; the function returned says that the call has ended. */
+  const take = (): [Client, () => void] => {
+    if (closed) throw new MeshError('MESH_CALL_CANCELED', 'the agent was closed')
+    const line = current
+    line.calls += 1
+    let over = false
+    const release = () => {
+      if (over) return
+      over = true
+      line.calls -= 1
+      settle(line)
+    }
+    return [line.client, release]
+  }
+
+  return {
+    stream(method, request, choices) {
+      const [client, release] = take()
+      const { path, serialize, deserialize } = method
+      const [metadata, options] = prepare(choices)
+      const call = client.makeServerStreamRequest(
+        path,
+        serialize,
+        deserialize,
+        request,
+        metadata,
+        options,
+      )
+      call.on('status', release)
+      call.on('error', release)
+      const { signal } = choices
+      if (signal !== undefined) {
+        const cancel = () => call.cancel()
+        if (signal.aborted) cancel()
+        else signal.addEventListener('abort', cancel, { once: true })
+        call.on('status', () => signal.removeEventListener('abort', cancel))
+      }
+      return call
+    },
+    unary(method, request, choices) {
+      const { promise, resolve, reject } =
+        Promise.withResolvers<ReturnType<typeof method.deserialize>>()
+      const { signal } = choices
+      const { path, serialize, deserialize } = method
+      const [client, release] = take()
+      const [metadata, options] = prepare(choices)
+      const call = client.makeUnaryRequest(
+        path,
+        serialize,
+        deserialize,
+        request,
+        metadata,
+        options,
+        (error, response) => {
+          release()
+          signal?.removeEventListener('abort', cancel)
+          if (response !== undefined && error === null) resolve(response)
+          else reject(signal?.aborted ? new MeshError('MESH_CALL_CANCELED') : statusToError(error))
+        },
+      )
+      const cancel = () => call.cancel()
+      if (signal?.aborted) cancel()
+      else signal?.addEventListener('abort', cancel, { once: true })
+      return promise
+    },
+    close() {
+      closed = true
+      stopFollowing()
+      for (const line of lines) {
+        line.retired = true
+        line.client.close()
+      }
+      lines.clear()
+    },
+  }
+}
+
+function prepare({ authority, metadata = {}, deadline }: CallChoices): [Metadata, CallOptions] {
+  const headers = new Metadata()
+  for (const [key, value] of Object.entries(metadata)) headers.set(key, value)
+  const near = deadline !== undefined && deadline - Date.now() < LONGEST_RPC_MS
+  return [headers, { host: authority, ...(near ? { deadline } : {}) }]
+}

@@ -1,0 +1,133 @@
+/**
+ * Follows a task to its end over any number of streams: the first one is Delegate or Watch, each further one
+ * Watch after the last event seen. Every event comes out once, in order, without gaps.
+ */
+
+import { MeshError } from '@clawmesh/proto'
+import type { ClientReadableStream } from '@grpc/grpc-js'
+import type { Log } from '../log.ts'
+import { decodeEvent, type IncomingEvent } from '../wire/event-codec.ts'
+import type { WireEvent } from '../wire/messages.ts'
+import { createBackoff } from './backoff.ts'
+import { judgeStreamError } from './lost-stream.ts'
+
+export interface FollowOptions {
+  /** Null when only watching. Safe to repeat until something was received: the callee attaches by the id. */
+  readonly delegate: (() => ClientReadableStream<WireEvent>) | null
+  readonly watch: (id: string, afterSeq: number) => ClientReadableStream<WireEvent>
+  readonly id: string
+  readonly afterSeq: number
+  readonly signal: AbortSignal
+  /** A stream that is silent for so long, in milliseconds, is taken for lost. */
+  readonly idleMs: number
+  /** How long a task that runs is looked for after its stream broke, in milliseconds. */
+  readonly giveUpMs: number
+  /** The same before anything was received. */
+  readonly startGiveUpMs: number
+  /** Why a connection was refused lately, where grpc-js passes on words only. */
+  readonly refusal: () => MeshError | null
+  readonly log: Log
+  readonly now: () => number
+}
+
+// a callee that repeats a gap is broken, not unlucky
+const MAX_GAPS = 5
+
+/** @throws MeshError when the call was refused, the task is not known, or giving up */
+export async function* follow(options: FollowOptions): AsyncGenerator<IncomingEvent, void, void> {
+  const { delegate, watch, signal, giveUpMs, startGiveUpMs, log, now } = options
+  const backoff = createBackoff()
+  let { id } = options
+  let last = options.afterSeq
+  let started = delegate === null
+  let gaps = 0
+  let downSince: number | null = null
+
+  for (;;) {
+    signal.throwIfAborted()
+    const stream = started || delegate === null ? watch(id, last) : delegate()
+    let failure: unknown = new MeshError('MESH_PEER_LOST', 'the stream ended before the task')
+    try {
+      for await (const wire of read(stream, options)) {
+        const event = decodeEvent(wire)
+        downSince = null
+        backoff.reset()
+        // a key that was used before attaches to the task that it began
+        if (!started) id = event.id
+        started = true
+        if (event.id !== id) throw new MeshError('MESH_PEER_PROTOCOL', 'an event of another task')
+        if (event.seq === 0 || event.seq <= last) continue
+        if (event.seq > last + 1) {
+          gaps += 1
+          if (gaps > MAX_GAPS)
+            throw new MeshError('MESH_PEER_PROTOCOL', 'events are missing from the stream')
+          failure = new MeshError('MESH_PEER_LOST', 'an event is missing')
+          break
+        }
+        last = event.seq
+        gaps = 0
+        yield event
+        if (endsTask(event)) return
+      }
+    } catch (thrown) {
+      signal.throwIfAborted()
+      failure = thrown
+    }
+    const judged = judgeStreamError(failure, started)
+    const refusal = judged.error.code === 'MESH_GATEWAY_UNREACHABLE' ? options.refusal() : null
+    if (refusal !== null && !started) throw refusal
+    if (!judged.lost) throw judged.error
+    downSince ??= now()
+    if (now() - downSince >= (started ? giveUpMs : startGiveUpMs)) throw refusal ?? judged.error
+    const fields = { delegation_id: id, after_seq: last, code: judged.error.code }
+    log.warn(
+      fields,
+      started
+        ? 'the stream of a task broke; resuming'
+        : 'the call did not get through; trying again',
+    )
+    await pause(judged.error.retryAfterMs)
+  }
+
+  async function pause(atLeastMs: number | undefined): Promise<void> {
+    try {
+      await backoff.wait(signal, Math.min(atLeastMs ?? 0, giveUpMs))
+    } catch (aborted) {
+      signal.throwIfAborted()
+      throw aborted
+    }
+  }
+}
+
+export function endsTask({ body }: IncomingEvent): boolean {
+  return body.kind === 'failed' || (body.kind === 'result' && !body.piece.more)
+}
+
+/** The messages of one stream. Silence for too long ends it, and leaving the loop cancels the call. */
+async function* read(
+  stream: ClientReadableStream<WireEvent>,
+  { idleMs, signal }: FollowOptions,
+): AsyncGenerator<WireEvent, void, void> {
+  // after a cancel grpc-js emits an error that nobody waits for any more
+  stream.on('error', () => {})
+  let silent = false
+  const giveUp = () => {
+    silent = true
+    stream.cancel()
+  }
+  let timer = setTimeout(giveUp, idleMs).unref()
+  try {
+    for await (const message of stream) {
+      clearTimeout(timer)
+      yield message
+      // the clock runs while we wait for the peer, not while the reader thinks
+      timer = setTimeout(giveUp, idleMs).unref()
+    }
+  } catch (error) {
+    signal.throwIfAborted()
+    throw silent ? new MeshError('MESH_PEER_LOST', 'the peer has gone silent') : error
+  } finally {
+    clearTimeout(timer)
+    stream.cancel()
+  }
+}

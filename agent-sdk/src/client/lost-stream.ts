@@ -1,0 +1,37 @@
+/** Tells a stream that broke, which Watch mends, from an answer that stands. */
+
+import { METADATA_STATUS_DETAILS, type MeshError } from '@clawmesh/proto'
+import { type ServiceError, status } from '@grpc/grpc-js'
+import { statusToError } from '../wire/status-codec.ts'
+
+export interface Judged {
+  readonly error: MeshError
+  /** Trying again can help. */
+  readonly lost: boolean
+}
+
+/** What proxies and transports say when a connection breaks. DEADLINE_EXCEEDED: the gateway's clock, since ours is looked at first. */
+const TRANSPORT: ReadonlySet<number> = new Set([
+  status.UNAVAILABLE,
+  status.CANCELLED,
+  status.INTERNAL,
+  status.UNKNOWN,
+  status.DEADLINE_EXCEEDED,
+])
+
+/** @param started whether an event has come already: then the task lives and is worth more patience */
+export function judgeStreamError(thrown: unknown, started: boolean): Judged {
+  const error = statusToError(thrown)
+  const raw = error.cause
+  const plain = isStatus(thrown) && thrown.metadata.get(METADATA_STATUS_DETAILS).length === 0
+  if (plain && raw === thrown) {
+    const lost = started ? TRANSPORT.has(thrown.code) : thrown.code === status.UNAVAILABLE
+    return { error, lost }
+  }
+  const { retryable, grpc } = error.row
+  return { error, lost: retryable && (started || grpc === 'UNAVAILABLE') }
+}
+
+function isStatus(error: unknown): error is ServiceError {
+  return error instanceof Error && 'metadata' in error && 'code' in error
+}

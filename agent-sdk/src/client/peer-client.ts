@@ -1,0 +1,217 @@
+/** Delegations to peers over the connection to the gateway. */
+import { isUuidV7, MeshError, uuidV7 } from '@clawmesh/proto'
+import type { Log } from '../log.ts'
+import { startTimer } from '../tasks/long-timer.ts'
+import { toParts } from '../tasks/part.ts'
+import type { TaskInfo } from '../tasks/task-event.ts'
+import { messages } from '../wire/messages.ts'
+import { decodeTask, encodeRequest, isSkillName, REQUEST_LIMITS } from '../wire/request-codec.ts'
+import type { CallChoices, Connection } from './connection.ts'
+import { createDelegation, type DelegateOptions, type Delegation } from './delegation.ts'
+import { follow } from './follow.ts'
+import { methods } from './methods.ts'
+import { retryUnary } from './retry-unary.ts'
+
+export interface Patience {
+  /** A stream that is silent for so long, in milliseconds, is taken for lost. Default 60,000: four heartbeats. */
+  readonly idleMs?: number
+  /** How long a running task is looked for after its stream broke, in milliseconds. Default 120,000. */
+  readonly giveUpMs?: number
+  /** How long a call that does not get through is tried again, in milliseconds. Default 20,000. */
+  readonly startGiveUpMs?: number
+}
+
+export interface PeerClientOptions {
+  readonly connection: Connection
+  readonly patience: Required<Patience>
+  readonly maxResultBytes: number
+  /** Aborts when the agent lets go of what it delegated; tasks are still cancelled then. */
+  readonly letGo: AbortSignal
+  /** Aborts when the agent is closed. */
+  readonly signal: AbortSignal
+  readonly refusal: () => MeshError | null
+  readonly log: Log
+  readonly now: () => number
+}
+
+export interface PeerClient {
+  /** @param authority full name of the peer. @throws TypeError, MeshError MESH_LIMIT_SIZE */
+  delegate(authority: string, options: DelegateOptions, metadata?: Handed): Delegation
+  watch(authority: string, id: string, afterSeq: number): Delegation
+  get(authority: string, id: string): Promise<TaskInfo>
+  /** Resolves when all that was let go of has ended here, and the peers have been told. */
+  settled(): Promise<void>
+}
+
+/** Metadata handed on from a task to the tasks it gives away. */
+export type Handed = Readonly<Record<string, string>>
+
+// room for what surrounds the message in 4 MiB
+const REQUEST_BYTES = 3.5 * 1024 * 1024
+const UNARY_MS = 10_000
+// the peer's clock ends a task at its deadline; ours gives its word so long to arrive
+const DEADLINE_SLACK_MS = 5_000
+
+export function createPeerClient(options: PeerClientOptions): PeerClient {
+  const { connection, patience, maxResultBytes, refusal, log, now } = options
+  const active = new Set<string>()
+  let settle = () => {}
+
+  const unary = <Request, Response>(
+    method: Parameters<typeof connection.unary<Request, Response>>[0],
+    request: Request,
+    authority: string,
+    signal: AbortSignal,
+  ) =>
+    retryUnary(
+      () =>
+        connection.unary(method, request, { authority, deadline: Date.now() + UNARY_MS, signal }),
+      { forMs: UNARY_MS, signal },
+    )
+
+  const make = (
+    authority: string,
+    id: string,
+    afterSeq: number,
+    asked: {
+      readonly options: DelegateOptions
+      readonly deadline: Date | null
+      readonly metadata: Handed
+    } | null,
+    request: ReturnType<typeof encodeRequest> | null,
+  ): Delegation => {
+    const timeout = new AbortController()
+    const callers = reasoned(asked?.options.signal)
+    const lastMs =
+      asked?.deadline == null ? undefined : asked.deadline.getTime() + DEADLINE_SLACK_MS
+    const stopClock =
+      lastMs === undefined
+        ? () => {}
+        : startTimer(lastMs - now(), () => timeout.abort(new MeshError('MESH_CALL_DEADLINE')))
+    const choices = (signal: AbortSignal): CallChoices => ({
+      authority,
+      signal,
+      metadata: asked?.metadata ?? {},
+      ...(lastMs === undefined ? {} : { deadline: lastMs }),
+    })
+    const watch = (signal: AbortSignal) => (task: string, seq: number) =>
+      connection.stream(methods.watch, { delegation_id: task, after_seq: seq }, choices(signal))
+    const common = { ...patience, refusal, log, now }
+    const handle = `${id} ${uuidV7()}`
+    active.add(handle)
+    return createDelegation({
+      id,
+      peer: authority,
+      complete: afterSeq === 0,
+      maxResultBytes,
+      detached: asked === null || asked.options.detached === true,
+      signal: AbortSignal.any([options.letGo, timeout.signal, callers.signal]),
+      follow: (signal) =>
+        follow({
+          ...common,
+          id,
+          afterSeq,
+          signal,
+          watch: watch(signal),
+          delegate:
+            request === null
+              ? null
+              : () => connection.stream(methods.delegate, request, choices(signal)),
+        }),
+      replay: (task, seq, signal) =>
+        follow({
+          ...common,
+          id: task,
+          afterSeq: seq,
+          signal,
+          watch: watch(signal),
+          delegate: null,
+        }),
+      cancel: async (task, reason) =>
+        decodeTask(
+          await unary(
+            methods.cancel,
+            { delegation_id: task, reason: reason.slice(0, REQUEST_LIMITS.reasonLength) },
+            authority,
+            options.signal,
+          ),
+        ),
+      onEnd() {
+        stopClock()
+        callers.release()
+        active.delete(handle)
+        if (active.size === 0) settle()
+      },
+    })
+  }
+
+  return {
+    delegate(authority, asked, metadata = {}) {
+      const id = uuidV7(now())
+      const deadline = deadlineOf(asked, now())
+      if (!isSkillName(asked.skill)) throw new TypeError('skill: is not a name')
+      const request = encodeRequest({
+        id,
+        skill: asked.skill,
+        input: toParts(asked.input),
+        idempotencyKey: asked.idempotencyKey ?? null,
+        deadline,
+        detached: asked.detached ?? false,
+        labels: asked.labels ?? {},
+      })
+      const bytes = messages.delegateRequest.serialize(request).length
+      if (bytes > REQUEST_BYTES)
+        throw new MeshError(
+          'MESH_LIMIT_SIZE',
+          `the input takes ${bytes} bytes of at most ${REQUEST_BYTES}`,
+        )
+      return make(authority, id, 0, { options: asked, deadline, metadata }, request)
+    },
+    watch(authority, id, afterSeq) {
+      checkId(id)
+      if (!Number.isSafeInteger(afterSeq) || afterSeq < 0)
+        throw new TypeError('afterSeq: must be the seq of an event, or 0')
+      return make(authority, id, afterSeq, null, null)
+    },
+    async get(authority, id) {
+      checkId(id)
+      return decodeTask(await unary(methods.get, { delegation_id: id }, authority, options.signal))
+    },
+    async settled() {
+      if (active.size === 0) return
+      await new Promise<void>((resolve) => {
+        settle = resolve
+      })
+    },
+  }
+}
+
+function checkId(id: string): void {
+  if (!isUuidV7(id)) throw new TypeError('id: must be the id of a delegation, a UUIDv7')
+}
+
+function deadlineOf({ deadline, deadlineMs }: DelegateOptions, nowMs: number): Date | null {
+  if (deadline !== undefined && deadlineMs !== undefined)
+    throw new TypeError('deadline: give deadline or deadlineMs, not both')
+  if (deadlineMs !== undefined && !(deadlineMs > 0))
+    throw new TypeError('deadlineMs: must be a number above 0')
+  const at = deadline ?? (deadlineMs === undefined ? null : new Date(nowMs + deadlineMs))
+  if (at !== null && Number.isNaN(at.getTime())) throw new TypeError('deadline: is no date')
+  return at
+}
+
+/** The caller's signal, its reason as a MeshError; let go of when the delegation has ended. */
+function reasoned(signal: AbortSignal | undefined): { signal: AbortSignal; release(): void } {
+  const controller = new AbortController()
+  const abort = () => {
+    const cause: unknown = signal?.reason
+    const error = new MeshError('MESH_CALL_CANCELED', undefined, { cause })
+    controller.abort(cause instanceof MeshError ? cause : error)
+  }
+  if (signal?.aborted === true) abort()
+  else signal?.addEventListener('abort', abort, { once: true })
+  return {
+    signal: controller.signal,
+    release: () => signal?.removeEventListener('abort', abort),
+  }
+}

@@ -1,0 +1,26 @@
+/** Calls that may be repeated, repeated while the connection is at fault. */
+import { createBackoff } from './backoff.ts'
+import { judgeStreamError } from './lost-stream.ts'
+
+/** @throws MeshError the last one, once `forMs` milliseconds have passed or the answer stands */
+export async function retryUnary<T>(
+  call: () => Promise<T>,
+  { forMs, signal }: { readonly forMs: number; readonly signal: AbortSignal },
+): Promise<T> {
+  const backoff = createBackoff({ maxMs: 1_000 })
+  const until = Date.now() + forMs
+  for (;;) {
+    try {
+      return await call()
+    } catch (thrown) {
+      const { error, lost } = judgeStreamError(thrown, false)
+      if (!lost || signal.aborted || Date.now() >= until) throw error
+      try {
+        await backoff.wait(signal)
+      } catch {
+        // let go of while waiting: what went wrong before says more than that
+        throw error
+      }
+    }
+  }
+}

@@ -1,0 +1,38 @@
+/** What a completed task brought: its output, and the artifacts that it sent on the way. */
+import { jsonOf, type Part, textOf } from '../tasks/part.ts'
+
+export interface Artifact {
+  readonly name: string
+  readonly mediaType: string
+  readonly bytes: Uint8Array
+  /** Verified. Lower-case hexadecimal. */
+  readonly sha256: string
+}
+
+export interface TaskResult {
+  /** Id of the delegation. */
+  readonly id: string
+  readonly output: readonly Part[]
+  readonly artifacts: ReadonlyMap<string, Artifact>
+  /** All text parts of the output joined; empty when there is none. */
+  text(): string
+  /** The first JSON part of the output, or undefined. Whatever it is: the peer chose it, so check it. */
+  json(): unknown
+  /** The first bytes part of the output, or undefined. */
+  bytes(): Uint8Array | undefined
+}
+
+export function createTaskResult(
+  id: string,
+  output: readonly Part[],
+  artifacts: ReadonlyMap<string, Artifact>,
+): TaskResult {
+  return Object.freeze({
+    id,
+    output,
+    artifacts,
+    text: () => textOf(output),
+    json: () => jsonOf(output),
+    bytes: () => output.find((part) => part.kind === 'bytes')?.bytes,
+  })
+}

@@ -1,0 +1,125 @@
+/** `agent.fetch`: fetch as everybody knows it, through the gateway's egress port, under the agent's own token. */
+import { MeshError } from '@clawmesh/proto'
+import { fetch, type RequestInit, type Response } from 'undici'
+import { EgressDispatcher } from './egress-dispatcher.ts'
+import { blamesToken, REFUSAL_BYTES, refusalInBody } from './refusal.ts'
+import type { EgressToken, TokenSource } from './token-source.ts'
+
+/**
+ * As `fetch`, with strings and URLs. A `dispatcher` of the caller's own is refused: it would go past the gateway.
+ * @throws MeshError when the gateway refuses: MESH_POLICY_NOT_ALLOWED, MESH_EGRESS_ADDRESS_REFUSED, MESH_TOKEN_DESTINATION …
+ * @throws TypeError when there is no egress port, or as `fetch` does when the destination fails
+ */
+export type AgentFetch = (url: string | URL, init?: RequestInit) => Promise<Response>
+
+export interface EgressClient {
+  readonly fetch: AgentFetch
+  close(): Promise<void>
+}
+
+export interface EgressClientOptions {
+  readonly proxy: URL
+  readonly tokens: TokenSource
+  readonly ca?: string
+}
+
+const CONNECT_TIMEOUT_MS = 30_000
+
+export function createEgressClient({ proxy, tokens, ca }: EgressClientOptions): EgressClient {
+  // connections carry the token that opened them: a new token gets new ones
+  let current: { readonly token: EgressToken; readonly dispatcher: EgressDispatcher } | null = null
+  const retired = new Set<EgressDispatcher>()
+  let closed = false
+
+  const dispatcherFor = (token: EgressToken): EgressDispatcher => {
+    if (current?.token.token === token.token) return current.dispatcher
+    const old = current?.dispatcher
+    if (old !== undefined) {
+      retired.add(old)
+      const forget = () => retired.delete(old)
+      old.finish().then(forget, forget)
+    }
+    const dispatcher = new EgressDispatcher({
+      proxy,
+      token: token.token,
+      timeoutMs: CONNECT_TIMEOUT_MS,
+      ...(ca === undefined ? {} : { ca }),
+    })
+    current = { token, dispatcher }
+    return dispatcher
+  }
+  const attempt = async (url: URL, init: RequestInit, token: EgressToken): Promise<Response> => {
+    try {
+      const response = await fetch(url, { ...init, dispatcher: dispatcherFor(token) })
+      const refusal = await refusalOf(response)
+      if (refusal === null) return response
+      void response.body?.cancel().catch(() => {})
+      throw refusal
+    } catch (error) {
+      throw unwrap(error)
+    }
+  }
+
+  return {
+    async fetch(target, init = {}) {
+      if (closed) throw new MeshError('MESH_CALL_CANCELED', 'the agent was closed')
+      if (init.dispatcher !== undefined && init.dispatcher !== null)
+        throw new TypeError('dispatcher: agent.fetch goes through the gateway only')
+      const url = new URL(target)
+      if (url.protocol !== 'http:' && url.protocol !== 'https:')
+        throw new TypeError('url: must be http or https')
+      init.signal?.throwIfAborted()
+      const token = await tokens.get()
+      try {
+        return await attempt(url, init, token)
+      } catch (error) {
+        if (!(error instanceof MeshError) || !blamesToken(error)) throw error
+        tokens.refuse(token)
+        // refused before anything was sent on; a stream can be read only once all the same
+        if (!canRepeat(init.body)) throw error
+        init.signal?.throwIfAborted()
+        return attempt(url, init, await tokens.get())
+      }
+    },
+    async close() {
+      closed = true
+      const all = [...retired, ...(current === null ? [] : [current.dispatcher])]
+      await Promise.all(all.map((dispatcher) => dispatcher.abort()))
+    },
+  }
+}
+
+/** A response of the gateway itself rather than of the destination. */
+async function refusalOf(response: Response): Promise<MeshError | null> {
+  if (response.status < 400) return null
+  const { headers } = response
+  const length = Number(headers.get('content-length') ?? Number.NaN)
+  const json = headers.get('content-type')?.startsWith('application/json') === true
+  if (!json || !(length <= REFUSAL_BYTES) || headers.get('x-request-id') === null) return null
+  return refusalInBody(await response.clone().text(), headers.get('retry-after'))
+}
+
+/** What undici wraps into "fetch failed". */
+function unwrap(error: unknown): unknown {
+  const cause = error instanceof Error ? error.cause : undefined
+  if (cause instanceof MeshError) return cause
+  if (!(cause instanceof Error)) return error
+  // all connections lead to the egress port
+  if ('syscall' in cause && cause.syscall === 'connect')
+    return new MeshError('MESH_GATEWAY_UNREACHABLE', 'the egress port cannot be reached', { cause })
+  if (cause.message === 'Proxy Authentication Required (407)')
+    return new MeshError('MESH_TOKEN_MISSING', undefined, { cause })
+  return error
+}
+
+function canRepeat(body: RequestInit['body']): boolean {
+  return (
+    body === undefined ||
+    body === null ||
+    typeof body === 'string' ||
+    body instanceof URLSearchParams ||
+    body instanceof ArrayBuffer ||
+    ArrayBuffer.isView(body) ||
+    body instanceof Blob
+  )
+}

@@ -1,0 +1,62 @@
+/** Egress tokens, fresh when they are needed: one exchange at a time, a new one before the old one ends. */
+import { MeshError, type Secret } from '@clawmesh/proto'
+import type { Log } from '../log.ts'
+
+export interface EgressToken {
+  readonly token: Secret<string>
+  /** Milliseconds since the epoch. */
+  readonly expiresMs: number
+}
+
+export interface TokenSource {
+  /** @throws MeshError of the exchange, when there is no token that still holds */
+  get(): Promise<EgressToken>
+  /** The gateway did not take it: the next one asked for is another. */
+  refuse(token: EgressToken): void
+}
+
+export interface TokenSourceOptions {
+  readonly exchange: () => Promise<EgressToken>
+  readonly log: Log
+  readonly now: () => number
+}
+
+// a token this near to its end may end on its way
+const MARGIN_MS = 5_000
+// the last fifth of its life is for getting the next one
+const REFRESH_SHARE = 0.2
+
+export function createTokenSource({ exchange, log, now }: TokenSourceOptions): TokenSource {
+  let current: (EgressToken & { readonly refreshMs: number }) | null = null
+  let running: Promise<EgressToken> | null = null
+
+  const renew = (): Promise<EgressToken> => {
+    running ??= exchange()
+      .then((token) => {
+        const life = Math.max(0, token.expiresMs - now())
+        current = { ...token, refreshMs: token.expiresMs - life * REFRESH_SHARE }
+        return current
+      })
+      .finally(() => {
+        running = null
+      })
+    return running
+  }
+  return {
+    async get() {
+      if (current === null || current.expiresMs - MARGIN_MS <= now()) return renew()
+      if (current.refreshMs <= now())
+        renew().catch((error: unknown) => {
+          const code = error instanceof MeshError ? error.code : undefined
+          log.warn(
+            { code, err: error },
+            'the egress token could not be renewed; the old one is kept',
+          )
+        })
+      return current
+    },
+    refuse(token) {
+      if (current?.token === token.token) current = null
+    },
+  }
+}

@@ -1,0 +1,125 @@
+/** clawmesh.delegation.v1.DelegationService on a task host: wire messages in, wire messages out, errors as statuses. */
+
+import {
+  type AgentIdentity,
+  DELEGATION_SERVICE,
+  isUuidV7,
+  METADATA_CALLER,
+  METADATA_DELEGATION,
+  METADATA_TRACEPARENT,
+  MeshError,
+  type SpiffeTemplate,
+  serviceOf,
+} from '@clawmesh/proto'
+import type {
+  handleServerStreamingCall,
+  handleUnaryCall,
+  Metadata,
+  ServerWritableStream,
+  ServiceDefinition,
+  UntypedServiceImplementation,
+} from '@grpc/grpc-js'
+import type { Log } from '../log.ts'
+import type { TaskHost, TaskReader } from '../tasks/task-host.ts'
+import { definition, type WireDelegateRequest, type WireTask } from '../wire/messages.ts'
+import { decodeRequest, encodeTask, measureRequest, REQUEST_LIMITS } from '../wire/request-codec.ts'
+import { errorToStatus } from '../wire/status-codec.ts'
+import { streamEvents } from './stream-events.ts'
+
+export interface DelegationServiceOptions {
+  readonly host: TaskHost
+  readonly spiffe: SpiffeTemplate
+  readonly heartbeatMs: number
+  readonly log: Log
+  readonly now: () => number
+}
+
+export interface Service {
+  readonly definition: ServiceDefinition
+  readonly implementation: UntypedServiceImplementation
+}
+
+export function createDelegationService(options: DelegationServiceOptions): Service {
+  const { host, spiffe, heartbeatMs, log, now } = options
+
+  const stream = <Request>(
+    call: ServerWritableStream<Request, Buffer>,
+    open: (caller: AgentIdentity) => TaskReader,
+  ) => {
+    try {
+      streamEvents(call, open(callerOf(call.metadata, spiffe)), { heartbeatMs, now })
+    } catch (error) {
+      if (!(error instanceof MeshError)) log.error({ err: error }, 'a delegation call failed')
+      call.emit('error', errorToStatus(error))
+    }
+  }
+  const unary =
+    <Request>(
+      answer: (caller: AgentIdentity, request: Request) => WireTask,
+    ): handleUnaryCall<Request, WireTask> =>
+    (call, callback) => {
+      try {
+        callback(null, answer(callerOf(call.metadata, spiffe), call.request))
+      } catch (error) {
+        if (!(error instanceof MeshError)) log.error({ err: error }, 'a delegation call failed')
+        callback(errorToStatus(error))
+      }
+    }
+
+  const Delegate: handleServerStreamingCall<WireDelegateRequest, Buffer> = (call) => {
+    stream(call, (caller) => {
+      const asked = { request: decodeRequest(call.request), ...measureRequest(call.request) }
+      return host.delegate(caller, asked, {
+        traceparent: only(call.metadata, METADATA_TRACEPARENT),
+        delegationToken: only(call.metadata, METADATA_DELEGATION),
+      })
+    })
+  }
+  const Watch: handleServerStreamingCall<{ delegation_id: string; after_seq: number }, Buffer> = (
+    call,
+  ) => {
+    const { delegation_id: id, after_seq: afterSeq } = call.request
+    stream(call, (caller) => host.watch(caller, known(id), afterSeq))
+  }
+  const Get = unary<{ delegation_id: string }>((caller, request) =>
+    encodeTask(host.get(caller, known(request.delegation_id))),
+  )
+  const Cancel = unary<{ delegation_id: string; reason: string }>((caller, request) => {
+    const reason = request.reason.slice(0, REQUEST_LIMITS.reasonLength)
+    return encodeTask(host.cancel(caller, known(request.delegation_id), reason))
+  })
+  return {
+    definition: withEncodedEvents(serviceOf(definition, DELEGATION_SERVICE)),
+    implementation: { Delegate, Watch, Get, Cancel },
+  }
+}
+
+/** Events come out of the store encoded. */
+function withEncodedEvents(service: ServiceDefinition): ServiceDefinition {
+  return Object.fromEntries(
+    Object.entries(service).map(([name, method]) =>
+      method.responseStream
+        ? [name, { ...method, responseSerialize: (event: Buffer) => event }]
+        : [name, method],
+    ),
+  )
+}
+
+/** The agent that the gate has put into the metadata: the gateway's word, or the certificate's own. */
+function callerOf(metadata: Metadata, spiffe: SpiffeTemplate): AgentIdentity {
+  const id = only(metadata, METADATA_CALLER)
+  const identity = id === null ? null : spiffe.parse(id)
+  if (identity?.kind !== 'agent')
+    throw new MeshError('MESH_IDENTITY_NOT_AGENT', 'the gateway named no agent as the caller')
+  return identity
+}
+
+function only(metadata: Metadata, key: string): string | null {
+  const [value, ...rest] = metadata.get(key)
+  return typeof value === 'string' && rest.length === 0 ? value : null
+}
+
+function known(id: string): string {
+  if (!isUuidV7(id)) throw new MeshError('MESH_TASK_NOT_FOUND')
+  return id
+}

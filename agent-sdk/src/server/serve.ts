@@ -1,0 +1,168 @@
+/** The agent's own server: its skills, health and reflection, for callers that come through the gateway. */
+
+import {
+  DELEGATION_SERVICE,
+  HEALTH_SERVICE,
+  type loadProto,
+  MeshError,
+  type SpiffeTemplate,
+} from '@clawmesh/proto'
+import {
+  type ChannelOptions,
+  Server,
+  type ServerInterceptingCallInterface,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js'
+import { ReflectionService } from '@grpc/reflection'
+import type { IdentityStore } from '../identity/snapshot.ts'
+import type { Log } from '../log.ts'
+import { createMemoryTaskStore } from '../tasks/memory-task-store.ts'
+import type { Skill } from '../tasks/skill.ts'
+import { createTaskHost, type TaskHostOptions } from '../tasks/task-host.ts'
+import type { TaskStore } from '../tasks/task-store.ts'
+import { type CallListener, listenForCalls } from '../tls/call-listener.ts'
+import { definition } from '../wire/messages.ts'
+import { isSkillName } from '../wire/request-codec.ts'
+import { type AcceptFrom, createCallerGate } from './caller-gate.ts'
+import { createDelegationService } from './delegation-service.ts'
+import { createHealthService } from './health-service.ts'
+
+export interface AdditionalService {
+  /** As @grpc/proto-loader or a generator makes it. */
+  readonly service: ServiceDefinition
+  readonly implementation: UntypedServiceImplementation
+  /** The package that `loadSync` gave, so that reflection can describe it. Default: reflection does not know it. */
+  readonly definition?: ReturnType<typeof loadProto>
+}
+
+export interface ServeOptions {
+  /** By name: letters, digits and `._/-`, 128 characters at most. */
+  readonly skills: Readonly<Record<string, Skill>>
+  /** host:port, port 0 takes a free one. Default 127.0.0.1:7443. */
+  readonly listen?: string
+  /** Who may call. Default `'gateway'`: only what the gateway has let through. */
+  readonly acceptFrom?: AcceptFrom
+  /** gRPC services of your own beside the skills. The caller is in metadata `x-mesh-caller`. */
+  readonly additionalServices?: readonly AdditionalService[]
+  /** Where tasks are kept. Default: `createMemoryTaskStore()`. A store given is not closed with the server. */
+  readonly taskStore?: TaskStore
+  /** Tasks that may run at once. Default 100. */
+  readonly maxRunning?: number
+  /** A sign of life on a quiet stream, in milliseconds. Default 15,000. */
+  readonly heartbeatMs?: number
+  /** How long a task that is not detached goes on without its caller, in milliseconds. Default 30,000. */
+  readonly orphanGraceMs?: number
+  /** How long close() lets running tasks go on, in milliseconds. Default 10,000. */
+  readonly drainMs?: number
+}
+
+export interface Serving {
+  /** Where it really listens. */
+  readonly address: { readonly host: string; readonly port: number }
+  /** Takes no new tasks, lets running ones end for `drainMs`, cancels the rest, and closes. */
+  close(): Promise<void>
+}
+
+export interface ServeContext {
+  readonly store: IdentityStore
+  readonly spiffe: SpiffeTemplate
+  readonly log: Log
+  readonly now: () => number
+  readonly outward: TaskHostOptions['outward']
+}
+
+// what is left of close() once the tasks have ended: readers take their last events
+const FLUSH_MS = 2_000
+
+const SERVER_OPTIONS: ChannelOptions = Object.freeze({
+  'grpc.enable_channelz': 0,
+  'grpc.keepalive_time_ms': 60_000,
+  'grpc.keepalive_timeout_ms': 20_000,
+  'grpc.max_concurrent_streams': 1_000,
+  'grpc.max_receive_message_length': 4 * 1024 * 1024,
+})
+
+/** @throws MeshError MESH_CONFIG_PORT when the address cannot be listened on; TypeError for options that make no sense */
+export async function serve(options: ServeOptions, context: ServeContext): Promise<Serving> {
+  const { store: identity, spiffe, log, now, outward } = context
+  const { acceptFrom = 'gateway', heartbeatMs = 15_000, orphanGraceMs = 30_000 } = options
+  const { additionalServices = [], maxRunning = 100, drainMs = 10_000, skills } = options
+  const { host, port } = parseListen(options.listen ?? '127.0.0.1:7443')
+  for (const [name, skill] of Object.entries(skills))
+    if (!isSkillName(name) || typeof skill !== 'function')
+      throw new TypeError(`skills: ${JSON.stringify(name)} is not a name, or not a function`)
+
+  const taskStore = options.taskStore ?? createMemoryTaskStore({ now })
+  const hosting = { skills, store: taskStore, log, orphanGraceMs, maxRunning, now, outward }
+  const tasks = createTaskHost(hosting)
+  const extra = additionalServices.flatMap(({ definition: known = {} }) => servicesIn(known))
+  const listed = [DELEGATION_SERVICE, HEALTH_SERVICE, ...extra]
+  const health = createHealthService(listed)
+
+  let listener: CallListener | null = null
+  const identify = (call: ServerInterceptingCallInterface) => {
+    if (listener === null) throw new MeshError('MESH_IDENTITY_NO_CERTIFICATE')
+    return listener.peerOf(call).identity
+  }
+  const server = new Server({
+    ...SERVER_OPTIONS,
+    interceptors: [createCallerGate(acceptFrom, identify)],
+  })
+  const services = [
+    createDelegationService({ host: tasks, spiffe, heartbeatMs, log, now }),
+    health,
+    ...additionalServices.map(({ service, implementation }) => ({
+      definition: service,
+      implementation,
+    })),
+  ]
+  for (const { definition: methods, implementation } of services)
+    server.addService(methods, implementation)
+  const described = additionalServices.map((service) => service.definition ?? {})
+  const whole = Object.assign({}, definition, ...described)
+  new ReflectionService(whole, { services: listed }).addToServer(server)
+
+  try {
+    listener = await listenForCalls({ server, store: identity, spiffe, host, port, log, now })
+  } catch (cause) {
+    if (options.taskStore === undefined) taskStore.close()
+    throw new MeshError('MESH_CONFIG_PORT', `cannot listen on ${host}:${port}`, {
+      cause,
+      hint: 'change `listen` of serve(), or stop what uses the port',
+    })
+  }
+  const { address } = listener
+  const bound = listener
+  let closing: Promise<void> | null = null
+  const close = async () => {
+    health.stop()
+    await tasks.drain(drainMs)
+    await bound.drain(FLUSH_MS)
+    server.forceShutdown()
+    if (options.taskStore === undefined) taskStore.close()
+  }
+  log.info({ ...address, skills: Object.keys(skills) }, 'the agent serves its skills')
+  return Object.freeze({
+    address,
+    close() {
+      closing ??= close()
+      return closing
+    },
+  })
+}
+
+function servicesIn(known: object): string[] {
+  return Object.entries(known)
+    .filter(([, entry]) => typeof entry === 'object' && entry !== null && !('format' in entry))
+    .map(([name]) => name)
+}
+
+function parseListen(listen: string): { host: string; port: number } {
+  const [, v6, name, digits] = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(listen) ?? []
+  const host = v6 ?? name
+  const port = Number(digits)
+  if (host === undefined || !(port <= 65_535))
+    throw new TypeError('listen: must be host:port, e.g. 127.0.0.1:7443')
+  return { host, port }
+}

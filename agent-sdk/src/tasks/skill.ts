@@ -1,0 +1,69 @@
+/** What a skill author writes against. */
+import type { AgentIdentity } from '@clawmesh/proto'
+import type { DelegateOptions, Delegation } from '../client/delegation.ts'
+import type { AgentFetch } from '../egress/agent-fetch.ts'
+import type { Log } from '../log.ts'
+import type { Content, Part } from './part.ts'
+
+/**
+ * Does one kind of work. What it returns is the result: a string, a Uint8Array, parts, or any JSON value.
+ * An error that it throws ends the task as failed, and its words stay in the log of this agent; throw a `MeshError` to
+ * choose the code and the message that the caller sees.
+ *
+ * @example
+ * const summarize: Skill = async (task, ctx) => {
+ *   ctx.progress(0.5, 'reading')
+ *   const page = await ctx.fetch(task.text())
+ *   return { words: (await page.text()).split(/\s+/).length }
+ * }
+ */
+export type Skill = (
+  task: Task,
+  ctx: TaskContext,
+) => Content | undefined | Promise<Content | undefined>
+
+export interface Task {
+  /** Id of the delegation: a UUIDv7. */
+  readonly id: string
+  readonly skill: string
+  readonly input: readonly Part[]
+  /** Who asked, as the gateway knows it from its certificate. */
+  readonly caller: AgentIdentity
+  readonly labels: Readonly<Record<string, string>>
+  /** When the task must have ended; null means never. */
+  readonly deadline: Date | null
+  /** All text parts of the input joined; empty when there is none. */
+  text(): string
+  /** The first JSON part of the input, or undefined. Whatever it is: the caller chose it, so check it. */
+  json(): unknown
+}
+
+export interface TaskContext {
+  /** Aborts when the task is cancelled, expired or orphaned; its reason is a MeshError. The task has ended then, whatever the skill does. */
+  readonly signal: AbortSignal
+  /** Tells how far it is, between 0 and 1. */
+  progress(fraction: number, note?: string): void
+  /** A piece of running text: tokens of a model, lines of a log. */
+  message(text: string): void
+  /** Tells what it is doing. */
+  status(note: string): void
+  /** Amounts used since the last call, e.g. `{ input_tokens: 12 }`. */
+  usage(amounts: Readonly<Record<string, number>>): void
+  /**
+   * Sends a file in chunks. Names are used once in a task. Resolves with its SHA-256 when all of it is kept.
+   * @throws TypeError when the name was used before
+   */
+  artifact(
+    name: string,
+    data: Uint8Array | string | AsyncIterable<Uint8Array>,
+    options?: { readonly mediaType?: string },
+  ): Promise<{ readonly name: string; readonly sha256: string; readonly bytes: number }>
+  /** Ends the task as rejected: the skill will not do it. */
+  reject(message: string): never
+  /** As `agent.fetch`; ends with the task. */
+  readonly fetch: AgentFetch
+  /** As `agent.delegate`; the task given away is cancelled when this one ends. */
+  delegate(peer: string, options: DelegateOptions): Delegation
+  /** The log of the agent; each line carries the delegation id. */
+  readonly log: Log
+}

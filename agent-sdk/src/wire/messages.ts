@@ -1,0 +1,134 @@
+/**
+ * The messages of delegation.proto and mesh.proto as they are on the wire: snake_case, as reflection shows them.
+ * Nothing outside this room sees them.
+ */
+import {
+  DELEGATION_SERVICE,
+  loadProto,
+  MESH_SERVICE,
+  messageOf,
+  type Timestamp,
+} from '@clawmesh/proto'
+
+export interface WirePart {
+  content?: string
+  text?: string
+  json?: string
+  bytes?: Uint8Array
+  artifact?: { name: string; delegation_id: string; sha256: string }
+  media_type?: string
+}
+
+export interface WireFailed {
+  state: string | number
+  code: string
+  message: string
+  retryable: boolean
+}
+
+export interface WireResult {
+  output: WirePart[]
+  more: boolean
+  continues: boolean
+}
+
+export interface WireEvent {
+  delegation_id: string
+  seq: number
+  time: Timestamp | null
+  kind?: string
+  accepted?: { skill: string; retention_ms: number }
+  status?: { state: string | number; note: string }
+  progress?: { fraction: number; note: string }
+  message_delta?: { text: string }
+  artifact_chunk?: {
+    name: string
+    media_type: string
+    index: number
+    data: Uint8Array
+    last: boolean
+    sha256: string
+  }
+  heartbeat?: Record<string, never>
+  result?: WireResult
+  failed?: WireFailed
+  usage?: { amounts: Record<string, number> }
+}
+
+export interface WireDelegateRequest {
+  delegation_id: string
+  skill: string
+  input: WirePart[]
+  idempotency_key: string
+  task_deadline: Timestamp | null
+  detached: boolean
+  labels: Record<string, string>
+}
+
+export interface WireTask {
+  delegation_id: string
+  skill: string
+  state: string | number
+  caller: string
+  created: Timestamp | null
+  updated: Timestamp | null
+  last_seq: number
+  labels: Record<string, string>
+  failure: WireFailed | null
+}
+
+export interface WireWhoAmI {
+  spiffe_id: string
+  tenant: string
+  agent: string
+  certificate_not_after: Timestamp | null
+  certificate_fingerprint: string
+  gateway: string
+}
+
+export interface WirePeers {
+  peers: { name: string; tenant: string; agent: string; methods: string[]; rule: string }[]
+}
+
+export interface WireToken {
+  token: string
+  expires: Timestamp | null
+  allowed_destinations: string[]
+}
+
+/** Everything the SDK serves or calls, as proto-loader reads it. */
+export const definition = loadProto(
+  'clawmesh/delegation/v1/delegation.proto',
+  'clawmesh/mesh/v1/mesh.proto',
+  'grpc/health/v1/health.proto',
+)
+
+const delegation = <T extends object>(name: string) =>
+  messageOf<T>(definition, `clawmesh.delegation.v1.${name}`)
+const mesh = <T extends object>(name: string) =>
+  messageOf<T>(definition, `clawmesh.mesh.v1.${name}`)
+
+export const messages = Object.freeze({
+  event: delegation<WireEvent>('Event'),
+  delegateRequest: delegation<WireDelegateRequest>('DelegateRequest'),
+  watchRequest: delegation<{ delegation_id: string; after_seq: number }>('WatchRequest'),
+  getRequest: delegation<{ delegation_id: string }>('GetRequest'),
+  cancelRequest: delegation<{ delegation_id: string; reason: string }>('CancelRequest'),
+  task: delegation<WireTask>('Task'),
+  whoAmIRequest: mesh<object>('WhoAmIRequest'),
+  whoAmI: mesh<WireWhoAmI>('WhoAmIResponse'),
+  listPeersRequest: mesh<object>('ListPeersRequest'),
+  peers: mesh<WirePeers>('ListPeersResponse'),
+  exchangeTokenRequest: mesh<{ allowed_destinations: string[] }>('ExchangeTokenRequest'),
+  token: mesh<WireToken>('ExchangeTokenResponse'),
+})
+
+export const METHODS = Object.freeze({
+  delegate: `/${DELEGATION_SERVICE}/Delegate`,
+  watch: `/${DELEGATION_SERVICE}/Watch`,
+  get: `/${DELEGATION_SERVICE}/Get`,
+  cancel: `/${DELEGATION_SERVICE}/Cancel`,
+  whoAmI: `/${MESH_SERVICE}/WhoAmI`,
+  listPeers: `/${MESH_SERVICE}/ListPeers`,
+  exchangeToken: `/${MESH_SERVICE}/ExchangeToken`,
+})

@@ -1,0 +1,131 @@
+/** Requests and tasks to the wire and back; requests of callers are judged here, before anything is kept. */
+import { createHash } from 'node:crypto'
+import { fromTimestamp, isUuidV7, MeshError, toTimestamp } from '@clawmesh/proto'
+import type { Part } from '../tasks/part.ts'
+import type { TaskInfo } from '../tasks/task-event.ts'
+import { decodeFailure, encodeFailure } from './event-codec.ts'
+import { messages, type WireDelegateRequest, type WireTask } from './messages.ts'
+import { decodePart, encodePart } from './part-codec.ts'
+import { decodeState, encodeState } from './state-codec.ts'
+
+export interface TaskRequest {
+  readonly id: string
+  readonly skill: string
+  readonly input: readonly Part[]
+  readonly idempotencyKey: string | null
+  readonly deadline: Date | null
+  readonly detached: boolean
+  readonly labels: Readonly<Record<string, string>>
+}
+
+export const REQUEST_LIMITS = Object.freeze({
+  skillLength: 128,
+  keyLength: 256,
+  labels: 64,
+  labelKeyLength: 128,
+  labelValueLength: 1024,
+  reasonLength: 1024,
+})
+
+export function encodeRequest(request: TaskRequest): WireDelegateRequest {
+  return {
+    delegation_id: request.id,
+    skill: request.skill,
+    input: request.input.map(encodePart),
+    idempotency_key: request.idempotencyKey ?? '',
+    task_deadline: request.deadline === null ? null : toTimestamp(request.deadline),
+    detached: request.detached,
+    labels: { ...request.labels },
+  }
+}
+
+/** @throws MeshError MESH_TASK_REQUEST_INVALID naming the field that is wrong, never quoting it. */
+export function decodeRequest(request: WireDelegateRequest): TaskRequest {
+  const labels = Object.entries(request.labels)
+  check(isUuidV7(request.delegation_id), 'delegation_id is not a UUIDv7')
+  check(isSkillName(request.skill), 'skill is not a name')
+  check(
+    request.idempotency_key.length <= REQUEST_LIMITS.keyLength,
+    `idempotency_key is longer than ${REQUEST_LIMITS.keyLength} characters`,
+  )
+  check(labels.length <= REQUEST_LIMITS.labels, `more than ${REQUEST_LIMITS.labels} labels`)
+  for (const [key, value] of labels)
+    check(
+      key.length <= REQUEST_LIMITS.labelKeyLength &&
+        value.length <= REQUEST_LIMITS.labelValueLength,
+      'a label is too long',
+    )
+  const deadline = fromTimestamp(request.task_deadline)
+  check(deadline === null || !Number.isNaN(deadline.getTime()), 'task_deadline is out of range')
+  return {
+    id: request.delegation_id,
+    skill: request.skill,
+    input: request.input.map(decodePart),
+    idempotencyKey: request.idempotency_key === '' ? null : request.idempotency_key,
+    deadline,
+    detached: request.detached,
+    labels: Object.freeze(Object.fromEntries(labels)),
+  }
+}
+
+export function isSkillName(name: string): boolean {
+  return name.length <= REQUEST_LIMITS.skillLength && /^[A-Za-z0-9][A-Za-z0-9._/-]*$/.test(name)
+}
+
+/**
+ * What makes a task the same task, as SHA-256: skill, input, labels, detached. Neither its id nor its
+ * deadline, which a retry makes anew. And how many bytes it takes.
+ */
+export function measureRequest(request: WireDelegateRequest): {
+  readonly contentHash: string
+  readonly inputBytes: number
+} {
+  const hash = createHash('sha256')
+  const add = (bytes: Uint8Array) => {
+    const length = Buffer.alloc(8)
+    length.writeBigUInt64BE(BigInt(bytes.length))
+    hash.update(length).update(bytes)
+  }
+  // maps have no order on the wire: written here in the order of their keys
+  const labels = Object.entries(request.labels).sort(([a], [b]) => (a < b ? -1 : 1))
+  const without = { delegation_id: '', idempotency_key: '', task_deadline: null, labels: {} }
+  const content = messages.delegateRequest.serialize({ ...request, ...without })
+  add(content)
+  for (const [key, value] of labels) {
+    add(Buffer.from(key))
+    add(Buffer.from(value))
+  }
+  return { contentHash: hash.digest('hex'), inputBytes: content.length }
+}
+
+export function encodeTask(task: TaskInfo): WireTask {
+  return {
+    delegation_id: task.id,
+    skill: task.skill,
+    state: encodeState(task.state),
+    caller: task.caller,
+    created: toTimestamp(task.created),
+    updated: toTimestamp(task.updated),
+    last_seq: task.lastSeq,
+    labels: { ...task.labels },
+    failure: task.failure === null ? null : encodeFailure(task.failure),
+  }
+}
+
+export function decodeTask(task: WireTask): TaskInfo {
+  return {
+    id: task.delegation_id,
+    skill: task.skill,
+    state: decodeState(task.state),
+    caller: task.caller,
+    created: fromTimestamp(task.created) ?? new Date(0),
+    updated: fromTimestamp(task.updated) ?? new Date(0),
+    lastSeq: task.last_seq,
+    labels: Object.freeze(Object.fromEntries(Object.entries(task.labels))),
+    failure: task.failure === null ? null : decodeFailure(task.failure),
+  }
+}
+
+function check(good: boolean, message: string): void {
+  if (!good) throw new MeshError('MESH_TASK_REQUEST_INVALID', message)
+}

@@ -1,0 +1,64 @@
+/** Errors to gRPC statuses and back. The details travel in grpc-status-details-bin; a plain status still says enough. */
+
+import {
+  decodeStatusDetails,
+  type ErrorCode,
+  encodeStatusDetails,
+  GRPC_STATUS,
+  METADATA_STATUS_DETAILS,
+  MeshError,
+} from '@clawmesh/proto'
+import { Metadata, type ServiceError, type StatusObject, status } from '@grpc/grpc-js'
+
+// beyond this trailers meet header limits on their way
+const MESSAGE_LENGTH = 1024
+
+/** What a server ends a call with. Anything but a MeshError says nothing of what happened inside. */
+export function errorToStatus(error: unknown): StatusObject {
+  const shown =
+    error instanceof MeshError
+      ? error
+      : new MeshError('MESH_GATEWAY_INTERNAL', 'something went wrong inside the agent')
+  const metadata = new Metadata()
+  metadata.set(METADATA_STATUS_DETAILS, encodeStatusDetails(shown))
+  // a lone surrogate in a status message throws uncaught inside grpc-js
+  const details = shown.publicMessage.toWellFormed().slice(0, MESSAGE_LENGTH).toWellFormed()
+  return { code: GRPC_STATUS[shown.row.grpc], details, metadata }
+}
+
+/** The MeshError that a failed call means. */
+export function statusToError(error: unknown): MeshError {
+  if (error instanceof MeshError) return error
+  if (!isServiceError(error))
+    return new MeshError('MESH_PEER_PROTOCOL', undefined, { cause: error })
+  const [details] = error.metadata.get(METADATA_STATUS_DETAILS)
+  const decoded = Buffer.isBuffer(details) ? decodeStatusDetails(details) : null
+  if (decoded !== null) return decoded
+  const code = BY_STATUS.get(error.code) ?? 'MESH_PEER_PROTOCOL'
+  return new MeshError(code, undefined, {
+    cause: error,
+    facts: { grpc_status: status[error.code] ?? 'UNKNOWN' },
+  })
+}
+
+/** What a status without details of ours means: it comes from the connection, from grpc-js, or from a server that is not ours. */
+const BY_STATUS: ReadonlyMap<number, ErrorCode> = new Map([
+  [status.CANCELLED, 'MESH_CALL_CANCELED'],
+  [status.DEADLINE_EXCEEDED, 'MESH_CALL_DEADLINE'],
+  [status.INVALID_ARGUMENT, 'MESH_TASK_REQUEST_INVALID'],
+  [status.NOT_FOUND, 'MESH_TASK_NOT_FOUND'],
+  [status.PERMISSION_DENIED, 'MESH_POLICY_NOT_ALLOWED'],
+  [status.RESOURCE_EXHAUSTED, 'MESH_LIMIT_SIZE'],
+  [status.UNAVAILABLE, 'MESH_GATEWAY_UNREACHABLE'],
+  [status.UNAUTHENTICATED, 'MESH_IDENTITY_UNTRUSTED'],
+])
+
+function isServiceError(error: unknown): error is ServiceError {
+  return (
+    error instanceof Error &&
+    'code' in error &&
+    typeof error.code === 'number' &&
+    'metadata' in error &&
+    error.metadata instanceof Metadata
+  )
+}
