@@ -26,19 +26,35 @@ import type {
 
 const DEFAULT_PORTS: readonly number[] = [80, 443]
 
-/** @throws TypeError when a document has not been through readPolicyFile. */
+export type CompiledFile =
+  | { readonly kind: 'tenant'; readonly file: string; readonly policy: TenantPolicy }
+  | { readonly kind: 'global'; readonly file: string; readonly policy: GlobalPolicy }
+
+/** @throws TypeError when the document has not been through readPolicyFile. */
+export function compileFile(read: PolicyFile): CompiledFile {
+  const { file } = read
+  return read.kind === 'global'
+    ? Object.freeze({ kind: 'global', file, policy: compileGlobal(read.document) })
+    : Object.freeze({ kind: 'tenant', file, policy: compileTenant(file, read.document) })
+}
+
+/** All files at once. @throws TypeError as compileFile does */
 export function compilePolicy(files: readonly PolicyFile[], generation: number): PolicySnapshot {
-  let global: GlobalDocument = {}
+  return assemblePolicy(files.map(compileFile), generation)
+}
+
+export function assemblePolicy(files: readonly CompiledFile[], generation: number): PolicySnapshot {
+  let global: GlobalPolicy | null = null
   const tenants = new Map<string, TenantPolicy>()
-  for (const file of files) {
-    if (file.kind === 'global') global = file.document
-    else tenants.set(file.document.tenant, compileTenant(file.file, file.document))
+  for (const { kind, policy } of files) {
+    if (kind === 'global') global = policy
+    else tenants.set(policy.tenant, policy)
   }
   return Object.freeze({
     generation,
     files: Object.freeze(files.map((file) => file.file)),
     tenants,
-    global: compileGlobal(global),
+    global: global ?? compileGlobal({}),
   })
 }
 

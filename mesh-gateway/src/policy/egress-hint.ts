@@ -6,7 +6,7 @@ import { normalisePath } from './path-glob.ts'
 import type { AgentEgress, PolicySnapshot, TenantPolicy } from './snapshot.ts'
 
 const SHOWN = 5
-const LOOKED_AT = 100
+const LOOKED_AT = 20
 
 export function deniedHint(rule: HostRule): string {
   return `${rule.text} is denied by ${rule.id}; deny rules always win`

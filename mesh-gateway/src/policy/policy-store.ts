@@ -5,10 +5,10 @@
 import type { Log } from '@clawmesh/agent-sdk'
 import type { MeshError } from '@clawmesh/proto'
 import type { Metrics } from '../telemetry/metrics-port.ts'
-import { compilePolicy } from './compile.ts'
+import { assemblePolicy } from './compile.ts'
 import { policyInvalid } from './fault.ts'
-import { judgePolicy, type PolicyLoading } from './load-policy.ts'
-import { type RawDirectory, readPolicyDirectory } from './read-directory.ts'
+import { createPolicyJudge } from './load-policy.ts'
+import { readPolicyDirectory } from './read-directory.ts'
 import { GLOBAL_FILE } from './read-file.ts'
 import type { PolicySnapshot } from './snapshot.ts'
 import { watchDirectory } from './watch-directory.ts'
@@ -55,7 +55,11 @@ export async function openPolicyStore(options: PolicyStoreOptions): Promise<Poli
   const listeners = new Set<(snapshot: PolicySnapshot) => void>()
 
   const first = await readPolicyDirectory(dir)
-  const opened = judge(dir, first, 1, null)
+  const judge = createPolicyJudge(dir)
+  // at first an absent directory is an empty one; later it is a fault, since policy does not go by itself
+  const opened = first.exists
+    ? judge(first, 1)
+    : ({ ok: true, snapshot: assemblePolicy([], 1) } as const)
   if (!opened.ok) throw policyInvalid(dir, opened.faults)
   let current = opened.snapshot
   let inForce = first.digest
@@ -80,7 +84,7 @@ export async function openPolicyStore(options: PolicyStoreOptions): Promise<Poli
     unsettled = 0
     if (raw.digest === inForce) return recovered()
     if (raw.digest === refused) return
-    const next = judge(dir, raw, current.generation + 1, current)
+    const next = judge(raw, current.generation + 1)
     if (next.ok) adopt(next.snapshot, raw.digest)
     else keepLastGood(policyInvalid(dir, next.faults), raw.digest)
   }
@@ -189,18 +193,6 @@ export async function openPolicyStore(options: PolicyStoreOptions): Promise<Poli
       await running
     },
   })
-}
-
-/** At first an absent directory is an empty one; later it is a fault, since policy does not go by itself. */
-function judge(
-  dir: string,
-  raw: RawDirectory,
-  generation: number,
-  current: PolicySnapshot | null,
-): PolicyLoading {
-  const nothingYet = current === null || current.files.length === 0
-  if (!raw.exists && nothingYet) return { ok: true, snapshot: compilePolicy([], generation) }
-  return judgePolicy(dir, raw, generation)
 }
 
 function positive(option: string, value: number): number {

@@ -18,6 +18,8 @@ export interface RawFile {
   readonly bytes: Uint8Array | null
   /** Why it could not be read. */
   readonly problem: string | null
+  /** The same for the same content; null when it could not be read. */
+  readonly digest: string | null
 }
 
 export interface RawDirectory {
@@ -71,15 +73,16 @@ async function realDirectory(dir: string): Promise<string> {
 async function readOne(file: string, name: string): Promise<RawFile> {
   try {
     const { size } = await regular(file)
-    if (size > MAX_FILE_BYTES) return { name, bytes: null, problem: 'is larger than 1 MiB' }
+    if (size > MAX_FILE_BYTES)
+      return { name, bytes: null, problem: 'is larger than 1 MiB', digest: null }
     const bytes = await readFile(file)
     return bytes.length > MAX_FILE_BYTES
-      ? { name, bytes: null, problem: 'is larger than 1 MiB' }
-      : { name, bytes, problem: null }
+      ? { name, bytes: null, problem: 'is larger than 1 MiB', digest: null }
+      : { name, bytes, problem: null, digest: createHash('sha256').update(bytes).digest('hex') }
   } catch (error) {
     const problem =
       error instanceof NotRegular ? 'is not a file' : `cannot be read: ${errorCode(error)}`
-    return { name, bytes: null, problem }
+    return { name, bytes: null, problem, digest: null }
   }
 }
 
@@ -94,10 +97,8 @@ async function regular(file: string): Promise<{ size: number }> {
 
 function digestOf(files: readonly RawFile[]): string {
   const hash = createHash('sha256')
-  for (const { name, bytes, problem } of files) {
-    hash.update(`${Buffer.byteLength(name)}:${name}:${bytes?.length ?? problem}:`)
-    if (bytes !== null) hash.update(bytes)
-  }
+  for (const { name, problem, digest } of files)
+    hash.update(JSON.stringify([name, digest, problem]))
   return hash.digest('hex')
 }
 
