@@ -164,6 +164,32 @@ export const ERRORS = Object.freeze({
     '`mesh-gateway policy check DIR` lists every fault',
   ),
 
+  // -- chains of delegation
+  MESH_CHAIN_LOOP_DETECTED: row(
+    403,
+    'FAILED_PRECONDITION',
+    'the callee is already part of this chain of delegation',
+    'an agent cannot be asked to work, through others, on its own request',
+  ),
+  MESH_CHAIN_HOPS_EXCEEDED: row(
+    403,
+    'FAILED_PRECONDITION',
+    'the chain of delegation is as long as it may be',
+    'do the work here, or raise maxHops in the policy of the tenant the chain began in',
+  ),
+  MESH_CHAIN_BUDGET_EXCEEDED: row(
+    403,
+    'RESOURCE_EXHAUSTED',
+    'the tree of delegations is as large as it may be',
+    'begin anew, or raise maxDelegationsPerRoot in the policy of the tenant the tree began in',
+  ),
+  MESH_CHAIN_REVOKED: row(
+    403,
+    'PERMISSION_DENIED',
+    'the tree of delegations has been revoked',
+    'begin anew, if you still may',
+  ),
+
   // -- limits
   MESH_LIMIT_RATE: row(
     429,

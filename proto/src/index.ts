@@ -2,6 +2,8 @@
 
 export type { ErrorCode, ErrorRow, GrpcStatus } from './codes.ts'
 export { ERRORS, GRPC_STATUS, isErrorCode } from './codes.ts'
+export type { Actor, DelegationClaims } from './delegation-claims.ts'
+export { actorsOf, DELEGATION_TOKEN_TYPE } from './delegation-claims.ts'
 export { isDnsLabel, isDnsName } from './dns-name.ts'
 export type { EgressClaims } from './egress-claims.ts'
 export { EGRESS_AUDIENCE } from './egress-claims.ts'

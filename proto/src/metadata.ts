@@ -8,6 +8,10 @@ export const METADATA_CALLER = 'x-mesh-caller'
 export const METADATA_TENANT = 'x-mesh-tenant'
 /** Both ways: the signed chain of delegation. */
 export const METADATA_DELEGATION = 'x-mesh-delegation'
+/** From the caller: host patterns, separated by commas, that the chain is narrowed to from here on. */
+export const METADATA_NARROW_DESTINATIONS = 'x-mesh-narrow-destinations'
+/** From the caller: scopes, separated by spaces, that the chain is narrowed to from here on. */
+export const METADATA_NARROW_SCOPE = 'x-mesh-narrow-scope'
 export const METADATA_REQUEST_ID = 'x-request-id'
 /** W3C Trace Context, section 3.2. */
 export const METADATA_TRACEPARENT = 'traceparent'

@@ -1,0 +1,98 @@
+/**
+ * What a delegation adds to the chain it comes from. Pure: judged on the chain that the gateway signed, never on what a
+ * caller claims. Authority only ever narrows: hops, scope, destinations and time are those of the parent or less.
+ */
+import { type Actor, actorsOf, type DelegationClaims, MeshError } from '@clawmesh/proto'
+import type { ChainLimits } from '../../policy/snapshot.ts'
+import { narrowDestinations } from '../../tokens/narrow-destinations.ts'
+
+export interface ChainStep {
+  /** SPIFFE ID, by its certificate. */
+  readonly caller: string
+  /** SPIFFE ID of the agent asked for. */
+  readonly callee: string
+  /** What the caller presented and the gateway has verified; null where a chain begins. */
+  readonly parent: DelegationClaims | null
+  /** Of the tenant that the caller belongs to. */
+  readonly limits: ChainLimits
+  readonly narrow: {
+    /** Host patterns; null does not narrow. */
+    readonly destinations: readonly string[] | null
+    /** Null does not narrow. */
+    readonly scope: readonly string[] | null
+  }
+  /** Milliseconds since the epoch. */
+  readonly nowMs: number
+  /** How long the new token is good at most, in milliseconds. */
+  readonly ttlMs: number
+  /** For a chain that begins here. */
+  readonly newTxn: string
+}
+
+/** What the token of the next link says, but for issuer and id. */
+export type ChainLink = Omit<DelegationClaims, 'iss' | 'jti'>
+
+/** Of a tenant that sets no maxHops. Nobody has a use for longer chains; loops through the outside world have. */
+export const DEFAULT_MAX_HOPS = 8
+
+/** @throws MeshError MESH_CHAIN_LOOP_DETECTED, MESH_CHAIN_HOPS_EXCEEDED, MESH_TOKEN_REQUEST_INVALID */
+export function extendChain(step: ChainStep): ChainLink {
+  const { caller, callee, parent, limits } = step
+  const act: Actor =
+    parent === null ? { sub: caller } : Object.freeze({ sub: caller, act: parent.act })
+  const actors = actorsOf(act)
+  if (actors.includes(callee))
+    throw new MeshError('MESH_CHAIN_LOOP_DETECTED', `${callee} is part of the chain already`, {
+      facts: { chain: actors.join(' ') },
+    })
+  const hop = (parent?.hop ?? 0) + 1
+  const maxHops = Math.min(
+    parent?.max_hops ?? Number.POSITIVE_INFINITY,
+    limits.maxHops ?? DEFAULT_MAX_HOPS,
+  )
+  if (hop > maxHops)
+    throw new MeshError('MESH_CHAIN_HOPS_EXCEEDED', `a chain may have ${maxHops} hops here`, {
+      facts: { chain: actors.join(' ') },
+    })
+  const nowSeconds = Math.floor(step.nowMs / 1000)
+  const destinations = narrowedDestinations(step)
+  const scope = narrowedScope(step)
+  return Object.freeze({
+    sub: parent?.sub ?? caller,
+    aud: callee,
+    act,
+    txn: parent?.txn ?? step.newTxn,
+    hop,
+    max_hops: maxHops,
+    ...(scope === null ? {} : { scope }),
+    ...(destinations === null ? {} : { allowed_destinations: destinations }),
+    iat: nowSeconds,
+    exp: Math.min(
+      parent?.exp ?? Number.POSITIVE_INFINITY,
+      nowSeconds + Math.floor(step.ttlMs / 1000),
+    ),
+  })
+}
+
+function narrowedDestinations({ parent, narrow }: ChainStep): readonly string[] | null {
+  const held = parent?.allowed_destinations ?? null
+  if (narrow.destinations === null) return held
+  // what nothing has narrowed yet is narrowed to what is asked for, in canonical form
+  const { within, invalid } = narrowDestinations(narrow.destinations, held ?? narrow.destinations)
+  if (invalid.length > 0)
+    throw new MeshError('MESH_TOKEN_REQUEST_INVALID', `not a destination: ${invalid.join('; ')}`)
+  return within
+}
+
+function narrowedScope({ parent, narrow }: ChainStep): string | null {
+  const held = parent?.scope ?? null
+  if (narrow.scope === null) return held
+  const names = held === null ? null : new Set(held.split(' '))
+  const kept = narrow.scope.filter((name) => names === null || names.has(name))
+  if (!kept.every((name) => SCOPE.test(name)))
+    throw new MeshError('MESH_TOKEN_REQUEST_INVALID', 'a scope has characters that none may have')
+  return [...new Set(kept)].join(' ')
+}
+
+/** RFC 6749, section 3.3: scope-token. */
+const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]{1,128}$/
