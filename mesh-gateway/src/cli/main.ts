@@ -1,1 +1,13 @@
 #!/usr/bin/env node
+/** The command mesh-gateway. Nothing else in this package ends the process or sets its exit code. */
+import { runCommand } from './run-command.ts'
+import { openTerminal } from './terminal.ts'
+
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // the reader of a pipe has gone, as `| head` does: what it wanted it has
+  if (error.code === 'EPIPE') process.exit(0)
+  throw error
+})
+process.exitCode = await runCommand(process.argv.slice(2), openTerminal(process))
+// what is left open by now must not keep the process: unref'd, it fires only when something does
+setTimeout(() => process.exit(), 1000).unref()

@@ -24,6 +24,11 @@ export interface TokenIssuerOptions {
   readonly spiffe: SpiffeTemplate
   /** What policy allows an agent now, as host patterns. */
   readonly allowedDestinations: (agent: Peer) => readonly string[]
+  /**
+   * False of an agent in audit mode: what it names beyond policy is put into its token all the same, so that policy can
+   * be seen at work; deny rules still hold when it is used. Default true.
+   */
+  readonly enforced?: (agent: Peer) => boolean
   /** Life of a token unless asked otherwise, and the longest one; milliseconds. Read for each token. */
   readonly ttl: () => { readonly ttlMs: number; readonly maxTtlMs: number }
   /** The clock, milliseconds since the epoch. Default the system's. */
@@ -60,7 +65,11 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
       if (!isDnsLabel(agent.tenant) || !isDnsLabel(agent.agent))
         throw refuse('tenant and agent must be lower-case DNS labels, e.g. acme and bot-01')
       const ttlMs = checkTtl(request.ttlMs, options.ttl())
-      const destinations = chooseDestinations(request, options.allowedDestinations(agent))
+      const destinations = chooseDestinations(
+        request,
+        options.allowedDestinations(agent),
+        options.enforced?.(agent) ?? true,
+      )
       const seconds = Math.floor(now() / 1000)
       const claims: EgressClaims = Object.freeze({
         iss: issuer,
@@ -97,7 +106,11 @@ function checkTtl(wanted: number | undefined, limits: { ttlMs: number; maxTtlMs:
   return ttlMs
 }
 
-function chooseDestinations(request: TokenRequest, allowed: readonly string[]): string[] {
+function chooseDestinations(
+  request: TokenRequest,
+  allowed: readonly string[],
+  enforced: boolean,
+): string[] {
   const { agent, destinations, outside = 'refuse' } = request
   const name = `${agent.tenant}/${agent.agent}`
   if (destinations !== null && destinations.length === 0)
@@ -110,11 +123,14 @@ function chooseDestinations(request: TokenRequest, allowed: readonly string[]): 
       `a token carries ${MAX_DESTINATIONS} destinations at most`,
       'name those that are needed',
     )
-  if (allowed.length === 0)
+  if (allowed.length === 0 && (enforced || destinations === null))
     throw new MeshError('MESH_POLICY_NOT_ALLOWED', `policy allows ${name} no destination`, {
-      hint: `add hosts to egress.allow, for all or for agent ${agent.agent}, in the policy of tenant ${agent.tenant}`,
+      hint: enforced
+        ? `add hosts to egress.allow, for all or for agent ${agent.agent}, in the policy of tenant ${agent.tenant}`
+        : 'the agent is in audit mode: name the destinations that it wants',
     })
-  const narrowed = narrowDestinations(destinations ?? allowed, allowed)
+  const wanted = destinations ?? allowed
+  const narrowed = narrowDestinations(wanted, enforced ? allowed : wanted)
   if (narrowed.invalid.length > 0)
     throw refuse(
       `not a destination: ${narrowed.invalid.join('; ')}`,

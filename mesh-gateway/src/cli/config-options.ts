@@ -1,0 +1,49 @@
+/** Flags of the settings that a command uses, and the configuration that they, the environment and the file make. */
+import type { Command } from 'commander'
+import { type ConfigPlace, readConfig } from '../config/live-config.ts'
+import type { Config } from '../config/schema.ts'
+import { REQUIRED, SETTINGS } from '../config/settings.ts'
+import type { Terminal } from './terminal.ts'
+
+/** @param keys settings that the command uses, e.g. `keys.dir`; null for all */
+export function addConfigOptions(command: Command, keys: readonly string[] | null): Command {
+  command.option('--config <file>', 'configuration file (MESH_CONFIG)')
+  for (const { key, flag, value, help, env } of SETTINGS)
+    if (keys === null || keys.includes(key))
+      command.option(`--${flag} ${value}`, `${help} (${key}, ${env})`)
+  return command
+}
+
+/** Where the configuration of this call is. Required settings that the command does not use may be missing. */
+export function configPlace(
+  options: Readonly<Record<string, unknown>>,
+  terminal: Terminal,
+  keys: readonly string[] | null,
+): ConfigPlace {
+  const text = (name: string) => {
+    const value = options[name]
+    return typeof value === 'string' ? value : undefined
+  }
+  return {
+    path: text('config') ?? (terminal.env.MESH_CONFIG || null),
+    env: terminal.env,
+    flags: Object.fromEntries(SETTINGS.map(({ flag }) => [flag, text(camelCase(flag))])),
+    cwd: terminal.cwd,
+    optional: keys === null ? [] : REQUIRED.filter((key) => !keys.includes(key)),
+  }
+}
+
+export async function readCommandConfig(
+  options: Readonly<Record<string, unknown>>,
+  terminal: Terminal,
+  keys: readonly string[],
+): Promise<Config> {
+  const { config, warnings } = await readConfig(configPlace(options, terminal, keys))
+  for (const warning of warnings) terminal.say(`warning: ${warning}`)
+  return config
+}
+
+/** As commander names the value of a flag. */
+function camelCase(flag: string): string {
+  return flag.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
+}

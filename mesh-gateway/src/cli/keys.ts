@@ -1,0 +1,96 @@
+/** mesh-gateway keys: the keys that sign egress tokens. A running gateway sees every change by itself. */
+import type { Command } from 'commander'
+import { retireKey, rotateRing } from '../tokens/change-ring.ts'
+import {
+  type RingContent,
+  type RingEntry,
+  readRing,
+  readRingContent,
+  unusable,
+} from '../tokens/ring-file.ts'
+import { addConfigOptions, readCommandConfig } from './config-options.ts'
+import { type Terminal, table } from './terminal.ts'
+import { durationValue } from './values.ts'
+
+interface KeysOptions {
+  readonly json?: boolean
+  readonly overlap?: number
+}
+
+const USED = ['keys.dir', 'keys.overlapMs']
+const MEANING = {
+  active: 'signs',
+  next: 'published, signs after the next rotation',
+  verifying: 'verifies',
+}
+
+const EXAMPLES = `
+Examples:
+  $ mesh-gateway keys list --keys-dir /var/lib/mesh/keys
+  $ mesh-gateway keys rotate                  agents notice nothing: old tokens verify for 24 h more
+  $ mesh-gateway keys rotate --overlap 1h
+  $ mesh-gateway keys retire KID              its tokens are refused from now on`
+
+export function addKeys(program: Command, terminal: Terminal): void {
+  const keys = program
+    .command('keys')
+    .description('list, rotate and retire the keys that sign tokens')
+    .helpCommand(false)
+    .addHelpText('after', EXAMPLES)
+  const add = (text: string, description: string) =>
+    addConfigOptions(
+      keys.command(text).description(description).option('--json', 'print the keys as JSON'),
+      USED,
+    )
+  const dirOf = async (options: KeysOptions) =>
+    (await readCommandConfig({ ...options }, terminal, USED)).keys
+  const show = (options: KeysOptions, { keys: entries }: RingContent) => {
+    const alive = entries.filter((key) => key.until === null || Date.parse(key.until) > Date.now())
+    terminal.print(
+      options.json === true ? JSON.stringify({ keys: alive }, null, 2) : keyTable(alive),
+    )
+  }
+
+  add('list', 'show the keys and what each is for').action(async (options: KeysOptions) => {
+    const { dir } = await dirOf(options)
+    const content = await readRingContent(dir)
+    if (content === null)
+      throw unusable(
+        `there are no signing keys in ${dir}`,
+        undefined,
+        'the first `mesh-gateway start` or `issue-token` makes them',
+      )
+      // proves that every key named is there and good
+    ;(await readRing(dir)).parse()
+    show(options, content)
+  })
+
+  add('rotate', 'sign with the next key from now on')
+    .option('--overlap <time>', 'how long the old key verifies; default 24h', durationValue)
+    .action(async (options: KeysOptions) => {
+      const { dir, overlapMs } = await dirOf(options)
+      const content = await rotateRing({ dir, overlapMs: options.overlap ?? overlapMs })
+      show(options, content)
+      terminal.say(`rotated; a running gateway on ${dir} takes it over within seconds`)
+    })
+
+  add('retire', 'refuse from now on what a key has signed')
+    .argument('<kid>', 'the id of the key, as `keys list` shows it')
+    .action(async (kid: string, options: KeysOptions) => {
+      const { dir } = await dirOf(options)
+      show(options, await retireKey({ dir, kid }))
+      terminal.say(`retired ${kid}`)
+    })
+}
+
+function keyTable(keys: readonly RingEntry[]): string {
+  return table(
+    ['KID', 'STATE', 'CREATED', 'MEANING'],
+    keys.map((key) => [
+      key.kid,
+      key.role,
+      key.created,
+      `${MEANING[key.role]}${key.until === null ? '' : ` until ${key.until}`}`,
+    ]),
+  )
+}

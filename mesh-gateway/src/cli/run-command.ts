@@ -1,0 +1,122 @@
+/** Builds the command line, runs it, and says in words what went wrong. */
+import { type ErrorCode, MeshError } from '@clawmesh/proto'
+import { Command, CommanderError } from 'commander'
+import { SETTINGS } from '../config/settings.ts'
+import { explainCommand } from './explain.ts'
+import type { CommandOutput } from './explanation.ts'
+import { addIssueToken } from './issue-token.ts'
+import { addKeys } from './keys.ts'
+import { policyCommand } from './policy.ts'
+import { addServiceAccount } from './service-account.ts'
+import { addStart } from './start.ts'
+import type { Terminal } from './terminal.ts'
+
+/** 0 done, 1 refused or failed, 2 wrong usage. */
+export type ExitCode = 0 | 1 | 2
+
+const EXAMPLES = `
+Examples:
+  $ mesh-gateway start --config gateway.json
+  $ mesh-gateway issue-token --config gateway.json --agent-id bot-01
+  $ mesh-gateway keys rotate --config gateway.json
+  $ mesh-gateway service-account create --config gateway.json --tenant acme --agent-id bot-01
+  $ mesh-gateway policy check policy/
+
+MESH_CONFIG may name the configuration once for all of them.`
+
+/** Which setting leads to the file or directory that an error is about. */
+const SETTING_OF: Partial<Record<ErrorCode, string>> = {
+  MESH_IDENTITY_UNREADABLE: 'identity.dir',
+  MESH_IDENTITY_INVALID: 'identity.dir',
+  MESH_POLICY_INVALID: 'policy.dir',
+  MESH_KEYS_UNUSABLE: 'keys.dir',
+  MESH_ACCOUNTS_UNUSABLE: 'serviceAccounts.file',
+}
+
+/** @param args without the names of node and the script. */
+export async function runCommand(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
+  const outcome: { code: ExitCode } = { code: 0 }
+  const output: CommandOutput = {
+    result: (text) => terminal.print(text.trimEnd()),
+    note: (text) => terminal.say(text),
+    failed() {
+      outcome.code = 1
+    },
+  }
+  const program = new Command('mesh-gateway')
+    .description('The gateway of a mesh of agents: an egress proxy and a delegation proxy.')
+    .helpCommand(false)
+    .addHelpText('after', EXAMPLES)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.print(text.trimEnd()),
+      writeErr: (text) => terminal.writeError(text),
+      outputError: (text) => terminal.say(tidy(text)),
+    })
+  addStart(program, terminal)
+  addIssueToken(program, terminal)
+  addKeys(program, terminal)
+  addServiceAccount(program, terminal)
+  for (const command of [policyCommand(output), explainCommand(output)])
+    program.addCommand(inherit(command, program))
+  try {
+    await program.parseAsync(args, { from: 'user' })
+    return outcome.code
+  } catch (error) {
+    return explain(error, args, program, terminal)
+  }
+}
+
+function explain(
+  error: unknown,
+  args: readonly string[],
+  program: Command,
+  terminal: Terminal,
+): ExitCode {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return 0
+    // help that was shown because no command was named says enough
+    if (error.code !== 'commander.help') terminal.say(`hint: ${commandLine(args, program)} --help`)
+    return 2
+  }
+  if (error instanceof MeshError) {
+    terminal.say(error.message)
+    terminal.say(`hint: ${error.hint}`)
+    const key = SETTING_OF[error.code] ?? SETTINGS.find((one) => error.hint.includes(one.key))?.key
+    const setting = SETTINGS.find((one) => one.key === key)
+    if (setting !== undefined && !error.hint.includes(setting.env))
+      terminal.say(`hint: ${setting.key} is --${setting.flag} or ${setting.env}`)
+    return 1
+  }
+  // whatever else it is, it is a fault of this program: the stack is what a report needs
+  terminal.say(error instanceof Error ? (error.stack ?? error.message) : 'it failed')
+  terminal.say('hint: this is a fault of mesh-gateway; please report it')
+  return 1
+}
+
+/** A command that was made elsewhere speaks and ends as the others do. */
+function inherit(command: Command, parent: Command): Command {
+  command.copyInheritedSettings(parent)
+  for (const inner of command.commands) inherit(inner, parent)
+  return command
+}
+
+/** The command that was meant, as far as it was spelled right. */
+function commandLine(args: readonly string[], program: Command): string {
+  let line = program.name()
+  let current = program
+  for (const word of args) {
+    const next = current.commands.find((one) => one.name() === word)
+    if (next === undefined) continue
+    line += ` ${word}`
+    current = next
+  }
+  return line
+}
+
+function tidy(text: string): string {
+  return text
+    .trim()
+    .replace(/^error: /, '')
+    .replace(/\.$/, '')
+}

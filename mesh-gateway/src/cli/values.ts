@@ -1,0 +1,20 @@
+/** Values of options, judged as they are read: a wrong one is wrong usage. */
+import { isDnsLabel } from '@clawmesh/proto'
+import { InvalidArgumentError } from 'commander'
+import { parseDuration } from '../config/duration.ts'
+
+export function durationValue(text: string): number {
+  const ms = parseDuration(text)
+  if (ms !== null && ms > 0) return ms
+  throw new InvalidArgumentError('write it like 90s, 15m or 24h.')
+}
+
+export function labelValue(text: string): string {
+  if (isDnsLabel(text)) return text
+  throw new InvalidArgumentError('it must be a lower-case DNS label, e.g. bot-01.')
+}
+
+/** Of an option that can be given several times, each time with one host or several. */
+export function collectHosts(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, ...text.split(',').map((host) => host.trim())]
+}

@@ -1,0 +1,236 @@
+/**
+ * One gateway: opens what it needs, in order, and closes it again in the opposite order, also when the start fails
+ * half-way. Everything a room needs comes in by its options; nothing here decides anything about traffic.
+ */
+import { type Log, openIdentity } from '@clawmesh/agent-sdk'
+import { createSpiffeTemplate, type Identity } from '@clawmesh/proto'
+import { createAdminPort, type Missing } from './admin/admin-port.ts'
+import { openAuditLog } from './audit/open-audit-log.ts'
+import { fixedConfig, type LiveConfig } from './config/live-config.ts'
+import type { Config } from './config/schema.ts'
+import { createDelegationPort } from './delegation/delegation-port.ts'
+import { createEgressPort } from './egress/egress-port.ts'
+import { createLimits } from './limits/create-limits.ts'
+import { openPolicyStore } from './policy/policy-store.ts'
+import type { ListenAddress, Port } from './port.ts'
+import { createResolver } from './resolve/create-resolver.ts'
+import { describeGateway } from './status.ts'
+import { createMetrics, type MetricsHandle } from './telemetry/create-metrics.ts'
+import { openKeyRing } from './tokens/key-ring.ts'
+import { openServiceAccounts } from './tokens/service-accounts.ts'
+import { createTokenService } from './tokens/token-service.ts'
+import { createTokenVerifier } from './tokens/verify-token.ts'
+
+export interface GatewayOptions {
+  readonly log: Log
+  /** Follows the configuration while the gateway runs. Default: it stays as it is. */
+  readonly follow?: (metrics: MetricsHandle) => Promise<LiveConfig>
+}
+
+export interface Gateway {
+  readonly identity: Identity
+  readonly certificateNotAfter: Date
+  readonly addresses: {
+    readonly egress: ListenAddress
+    readonly delegation: ListenAddress
+    readonly admin: ListenAddress
+  }
+  /** What keeps it from being ready; empty when nothing does. */
+  missing(): readonly Missing[]
+  /** Reads keys, accounts and configuration now, and opens the audit log anew. */
+  reload(): Promise<void>
+  /** Refuses new work, lets what runs end within drainMs (or as configured), then closes. */
+  drain(graceMs?: number): Promise<void>
+  /** Ends everything at once. */
+  close(): Promise<void>
+  /** Writes audit records that are still in memory; for the last moment of a crashing process. */
+  flushAuditSync(): void
+}
+
+/** @throws MeshError saying what is missing; then nothing is left open */
+export async function createGateway(config: Config, options: GatewayOptions): Promise<Gateway> {
+  const { log } = options
+  await using opening = new AsyncDisposableStack()
+  const opened = <T>(value: T, close: (value: T) => void | Promise<void>): T =>
+    opening.adopt(value, close)
+  const closing = (one: { close(): void | Promise<void> }) => one.close()
+  const { pollMs } = config.reload
+
+  const metrics = opened(createMetrics(), closing)
+  const spiffe = createSpiffeTemplate({ trustDomain: config.trustDomain, ...config.spiffe })
+  const identity = opened(
+    await openIdentity({ dir: config.identity.dir, spiffe, pollMs, log }),
+    closing,
+  )
+  const policy = opened(
+    await openPolicyStore({ dir: config.policy.dir, log, metrics, pollMs }),
+    closing,
+  )
+  const keyRing = opened(await openKeyRing({ dir: config.keys.dir, log, metrics, pollMs }), closing)
+  const accountsFile = config.serviceAccounts.file
+  const accounts =
+    accountsFile === null
+      ? null
+      : opened(await openServiceAccounts({ file: accountsFile, log, metrics, pollMs }), closing)
+  const audit = opened(openAuditLog({ file: config.audit.file, metrics, log }), closing)
+  const live = opened((await options.follow?.(metrics)) ?? fixedConfig(config), closing)
+  const resolver = opened(
+    createResolver({
+      timeoutMs: config.timeouts.dnsMs,
+      ...(config.dns.servers === null ? {} : { servers: withPorts(config.dns.servers) }),
+    }),
+    closing,
+  )
+  const limits = createLimits()
+  const { issuer } = config.tokens
+  const verifier = opened(
+    createTokenVerifier({
+      keyRing,
+      issuer,
+      spiffe,
+      onVerified: (seconds) => metrics.tokenValidation(seconds),
+    }),
+    closing,
+  )
+  const tokens = createTokenService({
+    keyRing,
+    issuer,
+    spiffe,
+    policy,
+    accounts,
+    ttl: () => live.current().tokens,
+  })
+
+  const reportIdentity = () =>
+    metrics.certificateNotAfter(identity.current().notAfter.getTime() / 1000)
+  reportIdentity()
+  metrics.reload('identity', true, identity.current().generation)
+  identity.onChange(reportIdentity)
+  identity.onReload(({ ok }) => metrics.reload('identity', ok, identity.current().generation))
+
+  let draining = false
+  const missing = (): Missing[] => {
+    const found: Missing[] = []
+    const add = (what: string, reason: string | null) => {
+      if (reason !== null) found.push({ what, reason })
+    }
+    const { notAfter } = identity.current()
+    add(
+      'identity',
+      notAfter.getTime() > Date.now() ? null : `the certificate expired ${notAfter.toISOString()}`,
+    )
+    add('policy', policy.readiness().reason)
+    add('audit', audit.healthy() ? null : `the audit log ${config.audit.file} cannot be written`)
+    add('draining', draining ? 'the gateway is shutting down' : null)
+    return found
+  }
+
+  /** As configured until the listener stands: no port of ours is open to agents in between. */
+  const own = new Map([
+    ['delegation', config.delegation.listen],
+    ['admin', config.admin.listen],
+  ])
+  const shared = { policy, limits, audit, metrics, log, resolver }
+  const names = () => [
+    ...live.current().delegation.names,
+    ...identity.current().dnsNames.filter((name) => !name.startsWith('*')),
+  ]
+  const delegation = opened(
+    await createDelegationPort({
+      ...shared,
+      listen: config.delegation.listen,
+      identity,
+      spiffe,
+      meshDomain: config.meshDomain,
+      names: () => live.current().delegation.names,
+      issueEgressToken: (agent, destinations) => tokens.issueEgressToken(agent, destinations),
+      dialTimeoutMs: config.timeouts.dialMs,
+    }),
+    closing,
+  )
+  own.set('delegation', delegation.address)
+  const egress = opened(
+    await createEgressPort({
+      ...shared,
+      listen: config.egress.listen,
+      issuer,
+      verifyToken: (token) => verifier.verify(token),
+      jwks: () => keyRing.jwks(),
+      issueForAccountKey:
+        accounts === null ? null : (key, request) => tokens.issueForAccountKey(key, request),
+      ownAddresses: () => [...own.values()],
+      isReady: () => missing().length === 0,
+      ownNames: ['localhost', ...names()],
+      timeouts: {
+        headerMs: config.timeouts.headerMs,
+        dialMs: config.timeouts.dialMs,
+        idleMs: config.timeouts.idleTunnelMs,
+      },
+    }),
+    closing,
+  )
+  const addresses = {
+    egress: egress.address,
+    delegation: delegation.address,
+    admin: config.admin.listen,
+  }
+  const admin = opened(
+    await createAdminPort({
+      listen: config.admin.listen,
+      names,
+      metrics,
+      missing,
+      status: () =>
+        describeGateway({
+          addresses,
+          identity,
+          policy: policy.current(),
+          keyRing,
+          accounts,
+          config: live.current(),
+        }),
+    }),
+    closing,
+  )
+  addresses.admin = admin.address
+  own.set('admin', admin.address)
+
+  const resources = opening.move()
+  let ended: Promise<void> | null = null
+  const close = () => {
+    draining = true
+    ended ??= resources.disposeAsync()
+    return ended
+  }
+  const planes: readonly Port[] = [egress, delegation]
+  return {
+    identity: identity.current().identity,
+    certificateNotAfter: identity.current().notAfter,
+    addresses,
+    missing,
+    async reload() {
+      await Promise.all([
+        keyRing.reload(),
+        accounts?.reload(),
+        live.reload(),
+        // logrotate sends the same signal
+        audit.reopen(),
+      ])
+    },
+    async drain(graceMs = live.current().drainMs) {
+      draining = true
+      await Promise.all(planes.map((port) => port.drain(graceMs)))
+      await close()
+    },
+    close,
+    flushAuditSync: () => audit.flushSync(),
+  }
+}
+
+/** DNS servers may be given without their port. */
+function withPorts(servers: readonly string[]): string[] {
+  return servers.map((server) => {
+    if (/^\[.*\]:\d+$/.test(server) || /^[^:]+:\d+$/.test(server)) return server
+    return server.includes(':') ? `[${server}]:53` : `${server}:53`
+  })
+}

@@ -1,0 +1,45 @@
+/** The facts on the status page. Public ones only: names, addresses, times, key ids. */
+import type { IdentityStore } from '@clawmesh/agent-sdk'
+import type { StatusRow } from './admin/status-page.ts'
+import { formatListenAddress } from './config/listen-address.ts'
+import type { Config } from './config/schema.ts'
+import type { PolicySnapshot } from './policy/snapshot.ts'
+import type { ListenAddress } from './port.ts'
+import type { KeyRing } from './tokens/key-ring.ts'
+import type { ServiceAccounts } from './tokens/service-accounts.ts'
+
+export interface StatusSources {
+  readonly addresses: Readonly<Record<'egress' | 'delegation' | 'admin', ListenAddress>>
+  readonly identity: IdentityStore
+  readonly policy: PolicySnapshot
+  readonly keyRing: KeyRing
+  readonly accounts: ServiceAccounts | null
+  readonly config: Config
+}
+
+export function describeGateway(from: StatusSources): readonly StatusRow[] {
+  const { addresses, config, keyRing, policy } = from
+  const identity = from.identity.current()
+  const reload = from.identity.lastReload()
+  const rows: readonly (readonly [string, string])[] = [
+    ['identity', identity.identity.id],
+    ['certificate until', identity.notAfter.toISOString()],
+    [
+      'certificate generation',
+      `${identity.generation}${reload.ok ? '' : ', the latest reload failed'}`,
+    ],
+    ['mesh domain', config.meshDomain],
+    ['egress port', formatListenAddress(addresses.egress)],
+    ['delegation port', formatListenAddress(addresses.delegation)],
+    ['admin port', formatListenAddress(addresses.admin)],
+    ['policy', `${config.policy.dir}, generation ${policy.generation}`],
+    ['tenants', [...policy.tenants.keys()].join(', ') || 'none'],
+    ['signing key', keyRing.active().kid],
+    ['keys that verify', String(keyRing.jwks().keys.length)],
+    ['service accounts', from.accounts === null ? 'off' : String(from.accounts.list().length)],
+    ['audit log', config.audit.file],
+    ['running since', new Date(Date.now() - process.uptime() * 1000).toISOString()],
+    ['node', process.version],
+  ]
+  return rows.map(([name, value]) => ({ name, value }))
+}

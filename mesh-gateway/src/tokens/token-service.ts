@@ -1,0 +1,83 @@
+/** Who gets an egress token: agents in exchange for their certificate, machines in exchange for a service-account key. */
+import { MeshError, type Peer, type Secret, type SpiffeTemplate } from '@clawmesh/proto'
+import { allowedDestinations } from '../policy/allowed.ts'
+import type { PolicySnapshot } from '../policy/snapshot.ts'
+import {
+  createTokenIssuer,
+  type IssuedToken,
+  type TokenIssuer,
+  type TokenIssuerOptions,
+} from './issue-token.ts'
+import { narrowDestinations } from './narrow-destinations.ts'
+import type { ServiceAccounts } from './service-accounts.ts'
+
+export interface TokenServiceOptions
+  extends Pick<TokenIssuerOptions, 'keyRing' | 'issuer' | 'ttl' | 'now'> {
+  readonly spiffe: SpiffeTemplate
+  readonly policy: { current(): PolicySnapshot }
+  /** Null: there are none. */
+  readonly accounts: Pick<ServiceAccounts, 'authenticate'> | null
+}
+
+export interface AccountTokenRequest {
+  /** Whom the asker takes the account for; null: it does not say. */
+  readonly agentId: string | null
+  /** Host patterns; null: all that the account may. */
+  readonly destinations: readonly string[] | null
+  /** Null: the default. */
+  readonly ttlMs: number | null
+}
+
+export interface TokenService extends TokenIssuer {
+  /** For an agent known by its certificate. What it asks for is narrowed to policy. */
+  issueEgressToken(agent: Peer, destinations: readonly string[] | null): Promise<IssuedToken>
+  /** @throws MeshError MESH_ACCOUNT_KEY_INVALID, MESH_TOKEN_REQUEST_INVALID, MESH_POLICY_NOT_ALLOWED, MESH_POLICY_NO_TENANT */
+  issueForAccountKey(key: Secret<string>, request: AccountTokenRequest): Promise<IssuedToken>
+}
+
+export function createTokenService(options: TokenServiceOptions): TokenService {
+  const { accounts, policy } = options
+  const issuer = createTokenIssuer({
+    ...options,
+    allowedDestinations: (agent) => {
+      const snapshot = policy.current()
+      if (!snapshot.tenants.has(agent.tenant))
+        throw new MeshError('MESH_POLICY_NO_TENANT', `tenant ${agent.tenant} has no policy`)
+      return allowedDestinations(snapshot, agent)
+    },
+    enforced: (agent) => {
+      const egress = policy.current().tenants.get(agent.tenant)?.egress
+      return (egress?.agents.get(agent.agent) ?? egress?.others)?.mode !== 'audit'
+    },
+  })
+  return {
+    issue: (request) => issuer.issue(request),
+    issueEgressToken: (agent, destinations) =>
+      issuer.issue({ agent, destinations, outside: 'drop' }),
+    async issueForAccountKey(key, { agentId, destinations, ttlMs }) {
+      const account = accounts?.authenticate(key.reveal())
+      if (account === undefined) throw new MeshError('MESH_ACCOUNT_KEY_INVALID')
+      if (agentId !== null && agentId !== account.agent)
+        throw new MeshError(
+          'MESH_TOKEN_REQUEST_INVALID',
+          `the service account acts as ${account.agent}, not as the agent_id asked for`,
+        )
+      if (destinations !== null && account.destinations !== null) {
+        const { invalid, outside } = narrowDestinations(destinations, account.destinations)
+        if (invalid.length === 0 && outside.length > 0)
+          throw new MeshError(
+            'MESH_POLICY_NOT_ALLOWED',
+            `the service account does not allow ${outside.slice(0, 10).join(', ')}`,
+            { hint: `it allows ${account.destinations.slice(0, 10).join(', ')}` },
+          )
+      }
+      return await issuer.issue({
+        agent: { tenant: account.tenant, agent: account.agent },
+        destinations: destinations ?? account.destinations,
+        // of an account's own list policy may have taken back a part since
+        outside: destinations === null ? 'drop' : 'refuse',
+        ...(ttlMs === null ? {} : { ttlMs }),
+      })
+    },
+  }
+}
