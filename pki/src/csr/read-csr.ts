@@ -10,6 +10,7 @@ import {
   type DerValue,
   expect,
   itemsOf,
+  readBitBytes,
   readBits,
   readBoolean,
   readDer,
@@ -65,7 +66,7 @@ function parse(der: Buffer): Csr {
   const publicKey = acceptableKey(expect(spki, TAG.sequence).raw)
   const signed = expect(info, TAG.sequence).raw
   const [scheme] = itemsOf(algorithm, TAG.sequence)
-  if (!signatureFits(readOid(scheme), signed, publicKey, readBits(signature)))
+  if (!signatureFits(readOid(scheme), signed, publicKey, readBitBytes(signature)))
     throw refused('its signature is not by the key in it')
   const extensions = requestedExtensions(attributes)
   const find = (id: string) => extensions.filter((each) => each.id === id)

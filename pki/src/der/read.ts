@@ -91,6 +91,13 @@ export function readBits(value: DerValue | undefined): Buffer {
   return content.subarray(1)
 }
 
+/** The bytes of a BIT STRING that holds whole bytes: a signature, a key. */
+export function readBitBytes(value: DerValue | undefined): Buffer {
+  const bytes = readBits(value)
+  if (value?.content[0] !== 0) throw malformed('bad bit string')
+  return bytes
+}
+
 export function malformed(what: string): MeshError {
   return new MeshError('MESH_PKI_INVALID', `it is not well-formed DER: ${what}`)
 }

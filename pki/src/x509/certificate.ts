@@ -1,7 +1,7 @@
 /** Encodes certificates and has node:crypto sign them. Knows nothing of what the mesh puts into one. */
 import { createHash, type KeyObject, randomBytes, sign } from 'node:crypto'
 import { OID } from '../der/oids.ts'
-import { itemsOf, readBits, readDer, TAG } from '../der/read.ts'
+import { itemsOf, readBitBytes, readDer, TAG } from '../der/read.ts'
 import { bitString, integer, oid, sequence, setOf, tagged, time, utf8 } from '../der/write.ts'
 import { authorityKeyId, subjectKeyId } from './extensions.ts'
 
@@ -60,7 +60,7 @@ export function distinguishedName(parts: readonly NamePart[]): Buffer {
 export function keyIdOf(publicKey: KeyObject): Buffer {
   const spki = publicKey.export({ type: 'spki', format: 'der' })
   const [, keyBits] = itemsOf(readDer(spki), TAG.sequence)
-  return createHash('sha256').update(readBits(keyBits)).digest().subarray(0, 20)
+  return createHash('sha256').update(readBitBytes(keyBits)).digest().subarray(0, 20)
 }
 
 /** 16 random bytes, positive and always of the same length. */

@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict'
+import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { initCa, openCa, readCaInfo } from '@clawmesh/pki'
+import { Secret } from '@clawmesh/proto'
+import { isInstalled, run } from '../run.ts'
+import { makeScratch, PASSPHRASE, type Scratch } from '../scratch.ts'
+
+const YEAR_MS = 365 * 86_400_000
+
+describe('initCa', () => {
+  let scratch: Scratch
+  before(async () => {
+    scratch = await makeScratch()
+    await initCa({ dir: scratch.path('ca'), trustDomain: 'mesh.internal', passphrase: PASSPHRASE })
+  })
+  after(() => scratch.remove())
+
+  it('makes a root of ten years and an intermediate of one', async () => {
+    const { root, intermediate } = await readCaInfo(scratch.path('ca'))
+    const lives = [root, intermediate].map(
+      ({ notBefore, notAfter }) => (notAfter.getTime() - notBefore.getTime() - 60_000) / YEAR_MS,
+    )
+    assert.deepEqual(lives, [10, 1])
+  })
+
+  it('lets nobody else read it', async () => {
+    const dir = scratch.path('ca')
+    assert.equal((await stat(dir)).mode & 0o777, 0o700)
+    for (const name of await readdir(dir))
+      assert.equal((await stat(scratch.path('ca', name))).mode & 0o777, 0o600, name)
+  })
+
+  it('encrypts both keys under 600,000 rounds of PBKDF2, as openssl reads them', async function () {
+    if (!(await isInstalled('openssl', 'version'))) return this.skip()
+    for (const name of ['root.key', 'intermediate.key']) {
+      const path = scratch.path('ca', name)
+      const env = { PASS: PASSPHRASE.reveal() }
+      const form = await run('openssl', ['asn1parse', '-in', path])
+      assert.match(form.stdout, /PBKDF2.*INTEGER +:0927C0.*hmacWithSHA256.*aes-256-cbc/s)
+      const args = ['pkey', '-in', path, '-noout', '-text', '-passin', 'env:PASS']
+      assert.match((await run('openssl', args, { env })).stdout, /Private-Key: \(256 bit\)/)
+      assert.notEqual((await run('openssl', args, { env: { PASS: 'another one' } })).code, 0)
+    }
+  })
+
+  it('never overwrites: not a CA, not a stray file', async () => {
+    await mkdir(scratch.path('taken'))
+    await writeFile(scratch.path('taken', 'notes.txt'), 'mine')
+    await writeFile(scratch.path('file'), 'mine')
+    const before = await readFile(scratch.path('ca', 'root.key'), 'utf8')
+    for (const name of ['ca', 'taken', 'file'])
+      await assert.rejects(
+        initCa({ dir: scratch.path(name), trustDomain: 'mesh.internal', passphrase: PASSPHRASE }),
+        { code: 'MESH_PKI_EXISTS' },
+        name,
+      )
+    assert.equal(await readFile(scratch.path('ca', 'root.key'), 'utf8'), before)
+    assert.deepEqual(await readdir(scratch.path('taken')), ['notes.txt'])
+  })
+
+  it('lets one of several that run at once win, and leaves its CA whole', async () => {
+    const dir = scratch.path('race')
+    const runs = await Promise.allSettled(
+      Array.from({ length: 4 }, () =>
+        initCa({ dir, trustDomain: 'mesh.internal', passphrase: PASSPHRASE }),
+      ),
+    )
+    const won = runs.filter(({ status }) => status === 'fulfilled')
+    assert.equal(won.length, 1)
+    await openCa({ dir, passphrase: PASSPHRASE })
+  })
+
+  it('uses an empty directory that is there, and closes it to others', async () => {
+    const dir = scratch.path('empty')
+    await mkdir(dir)
+    await chmod(dir, 0o755)
+    await initCa({ dir, trustDomain: 'mesh.internal', passphrase: PASSPHRASE })
+    assert.equal((await stat(dir)).mode & 0o777, 0o700)
+  })
+
+  it('refuses a short passphrase before it makes anything', async () => {
+    const dir = scratch.path('short')
+    const passphrase = new Secret('elevenchars')
+    await assert.rejects(initCa({ dir, trustDomain: 'mesh.internal', passphrase }), {
+      code: 'MESH_PKI_PASSPHRASE',
+    })
+    await assert.rejects(stat(dir), { code: 'ENOENT' })
+  })
+
+  it('throws TypeError for options that make no CA', async () => {
+    const dir = scratch.path('never')
+    const good = { dir, trustDomain: 'mesh.internal', passphrase: PASSPHRASE }
+    for (const wrong of [
+      { trustDomain: 'Mesh.Internal' },
+      { trustDomain: 'mesh.internal/tenant' },
+      { meshDomain: '' },
+      { rootDays: 0 },
+      { intermediateDays: Number.NaN },
+      { permitIpRanges: ['10.0.0.1/8'] },
+      { permitDnsDomains: ['*.example.com'] },
+      { dir: '' },
+    ])
+      await assert.rejects(initCa({ ...good, ...wrong }), TypeError, JSON.stringify(wrong))
+  })
+
+  it('never gives an intermediate a longer life than its root', async () => {
+    const { root, intermediate } = await initCa({
+      dir: scratch.path('brief'),
+      trustDomain: 'mesh.internal',
+      passphrase: PASSPHRASE,
+      rootDays: 10,
+    })
+    assert.deepEqual(intermediate.notAfter, root.notAfter)
+  })
+})

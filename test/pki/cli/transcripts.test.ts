@@ -1,0 +1,353 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { isInstalled, MESH_PKI, meshPki, run } from '../run.ts'
+import { makeScratch, PASSPHRASE, type Scratch } from '../scratch.ts'
+
+const ENV = { MESH_PKI_PASSPHRASE: PASSPHRASE.reveal() }
+const PLANNER = ['issue', 'agent', '--tenant', 'acme', '--agent', 'planner']
+
+describe('mesh-pki', () => {
+  let scratch: Scratch
+  before(async () => {
+    scratch = await makeScratch()
+    await writeFile(scratch.path('pass.txt'), `${PASSPHRASE.reveal()}\n`)
+  })
+  after(() => scratch.remove())
+
+  /** Exit code, stdout, stderr; what differs from run to run has a name. */
+  async function transcript(args: readonly string[], env: Record<string, string> = {}) {
+    const { code, stdout, stderr } = await meshPki(args, { env, cwd: scratch.dir })
+    const steady = (text: string) =>
+      text
+        .replaceAll(scratch.dir, '<dir>')
+        .replaceAll(/\b[0-9a-f]{64}\b/g, '<sha256>')
+        .replaceAll(/\b[0-9a-f]{32}\b/g, '<serial>')
+        .replaceAll(/\bCA [0-9a-f]{8}\b/g, 'CA <id>')
+        .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z/g, '<time>')
+        .replaceAll(/\b\d+ days \d+ h\b|\b\d+ h \d+ min\b/g, '<duration>')
+    return [`exit ${code}`, ...lines('out', steady(stdout)), ...lines('err', steady(stderr))]
+  }
+  const lines = (name: string, text: string) =>
+    text === ''
+      ? []
+      : text
+          .trimEnd()
+          .split('\n')
+          .map((line) => `${name}| ${line}`.trimEnd())
+
+  it('makes a CA, and says where it is, until when, and what comes next', async () => {
+    const args = ['init', '--trust-domain', 'mesh.internal', '--passphrase-file', 'pass.txt']
+    assert.deepEqual(await transcript(args), [
+      'exit 0',
+      'out| CA            <dir>/mesh-ca',
+      'out| trust domain  mesh.internal',
+      'out| mesh domain   mesh.internal',
+      'out| root          sha256 <sha256>',
+      'out|               until <time>, <duration> left',
+      'out| intermediate  sha256 <sha256>',
+      'out|               until <time>, <duration> left',
+      'err| mesh-pki: root.key is needed to make a new intermediate only: keep it off this machine',
+      'err| mesh-pki: next: mesh-pki issue agent --tenant acme --agent planner --out planner',
+    ])
+    assert.equal((await stat(scratch.path('mesh-ca'))).mode & 0o777, 0o700)
+  })
+
+  it('does not make it twice', async () => {
+    const args = ['init', '--trust-domain', 'mesh.internal', '--passphrase-file', 'pass.txt']
+    assert.deepEqual(await transcript(args), [
+      'exit 1',
+      'err| mesh-pki: <dir>/mesh-ca is not empty, and is not overwritten',
+      'err| mesh-pki: hint: choose another directory; if an earlier `mesh-pki init` was interrupted there, remove it first',
+    ])
+  })
+
+  it('issues an agent', async () => {
+    assert.deepEqual(await transcript([...PLANNER, '--out', 'planner'], ENV), [
+      'exit 0',
+      'out| SPIFFE ID  spiffe://mesh.internal/tenant/acme/agent/planner',
+      'out| DNS        planner.acme.mesh.internal',
+      'out| files      <dir>/planner',
+      'out| expires    <time>, in <duration>',
+      'out| sha256     <sha256>',
+    ])
+  })
+
+  it('issues a gateway, for no longer than the CA lives', async () => {
+    const args = ['issue', 'gateway', '--name', 'gw', '--tenant', 'acme', 'globex', '--out', 'gw']
+    assert.deepEqual(await transcript([...args, '--ttl', '9999d'], ENV), [
+      'exit 0',
+      'out| SPIFFE ID  spiffe://mesh.internal/gateway/gw',
+      'out| DNS        gw.mesh.internal',
+      'out|            gateway.mesh.internal',
+      'out|            *.acme.mesh.internal',
+      'out|            *.globex.mesh.internal',
+      'out| files      <dir>/gw',
+      'out| expires    <time>, in <duration>',
+      'out| sha256     <sha256>',
+      'err| mesh-pki: it ends with the intermediate of the CA, sooner than asked for',
+    ])
+  })
+
+  it('shows what it issued', async () => {
+    assert.deepEqual(await transcript(['inspect', 'planner']), [
+      'exit 0',
+      'out| certificate  O=acme, CN=planner',
+      'out| SPIFFE ID    spiffe://mesh.internal/tenant/acme/agent/planner',
+      'out| DNS          planner.acme.mesh.internal',
+      'out| valid        <time> to <time>',
+      'out|              <duration> left',
+      'out| issuer       O=mesh.internal, CN=Clawmesh intermediate CA <id>',
+      'out| serial       <serial>',
+      'out| sha256       <sha256>',
+      'out| key          EC P-256',
+      'out|',
+      'out| certificate  O=mesh.internal, CN=Clawmesh intermediate CA <id>',
+      'out| valid        <time> to <time>',
+      'out|              <duration> left',
+      'out| issuer       O=mesh.internal, CN=Clawmesh root CA <id>',
+      'out| serial       <serial>',
+      'out| sha256       <sha256>',
+      'out| key          EC P-256',
+      'out| CA           with 0 CAs below',
+      'out| permits      DNS mesh.internal',
+      'out|              URI mesh.internal',
+      'out|',
+      'out| private key  EC P-256',
+      'out|              fits the certificate',
+      'out|',
+      'out| root    O=mesh.internal, CN=Clawmesh root CA <id>',
+      'out| valid   <time> to <time>',
+      'out|         <duration> left',
+      'out| issuer  O=mesh.internal, CN=Clawmesh root CA <id>',
+      'out| serial  <serial>',
+      'out| sha256  <sha256>',
+      'out| key     EC P-256',
+      'out| CA      with 1 CAs below',
+    ])
+  })
+
+  it('verifies what it issued', async () => {
+    assert.deepEqual(await transcript(['verify', 'planner', '--ca', 'mesh-ca/root.crt']), [
+      'exit 0',
+      'out| ok  chain        O=acme, CN=planner <- O=mesh.internal, CN=Clawmesh intermediate CA <id> <- O=mesh.internal, CN=Clawmesh root CA <id>',
+      'out| ok  time         until <time>, <duration> left',
+      'out| ok  constraints  every CA above it may issue it, with its names',
+      'out| ok  usage        good for TLS servers and clients',
+      'out| ok  identity     spiffe://mesh.internal/tenant/acme/agent/planner',
+      'out| ok  key          tls.key is the key of the certificate',
+      'out| ok  handshake    accepted in a TLS 1.3 handshake, both ways',
+    ])
+  })
+
+  it('says of an identity under another root that it would be refused', async () => {
+    const init = ['init', '--trust-domain', 'mesh.internal', '--dir', 'other']
+    assert.equal((await transcript(init, ENV))[0], 'exit 0')
+    const said = await transcript(['verify', 'planner', '--ca', 'other/root.crt'])
+    assert.equal(said[0], 'exit 1')
+    assert.match(said[1] ?? '', /^out\| FAILED {2}chain .*neither in the chain nor trusted$/)
+    assert.deepEqual(said.slice(-2), [
+      'err| mesh-pki: planner would be refused: chain',
+      'err| mesh-pki: hint: `mesh-pki inspect` shows what it holds; issue or sign it again',
+    ])
+  })
+
+  it('signs a request to stdout, and to a file', async function () {
+    if (!(await isInstalled('openssl', 'version'))) return this.skip()
+    const [key, csr] = [scratch.path('k.pem'), scratch.path('planner.csr')]
+    const newkey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/']
+    await run('openssl', ['req', '-new', ...newkey, '-keyout', key, '-out', csr])
+    const args = ['sign', '--csr', 'planner.csr', '--tenant', 'acme', '--agent', 'planner']
+    const printed = await meshPki(args, { env: ENV, cwd: scratch.dir })
+    assert.equal(printed.code, 0, printed.stderr)
+    assert.match(printed.stdout, /^-----BEGIN CERTIFICATE-----\n/)
+    assert.equal(printed.stderr, '')
+    assert.deepEqual(await transcript([...args, '--out', 'signed.crt'], ENV), [
+      'exit 0',
+      'out| SPIFFE ID  spiffe://mesh.internal/tenant/acme/agent/planner',
+      'out| DNS        planner.acme.mesh.internal',
+      'out| files      <dir>/signed.crt',
+      'out| expires    <time>, in <duration>',
+      'out| sha256     <sha256>',
+    ])
+    assert.equal((await transcript(['inspect', 'planner.csr']))[0], 'exit 0')
+  })
+
+  it('refuses a request for the name of another agent', async function () {
+    if (!(await isInstalled('openssl', 'version'))) return this.skip()
+    const [key, csr] = [scratch.path('k.pem'), scratch.path('evil.csr')]
+    const newkey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/']
+    const san = ['-addext', 'subjectAltName=DNS:researcher.acme.mesh.internal']
+    await run('openssl', ['req', '-new', ...newkey, ...san, '-keyout', key, '-out', csr])
+    const args = ['sign', '--csr', 'evil.csr', '--tenant', 'acme', '--agent', 'planner']
+    assert.deepEqual(await transcript([...args, '--out', 'evil.crt'], ENV), [
+      'exit 1',
+      'err| mesh-pki: it asks for what is not its own: DNS "researcher.acme.mesh.internal"',
+      'err| mesh-pki: hint: it may ask for spiffe://mesh.internal/tenant/acme/agent/planner, planner.acme.mesh.internal, or for no name',
+    ])
+    assert.equal(existsSync(scratch.path('evil.crt')), false)
+  })
+
+  it('refuses a passphrase that is wrong, missing, empty, or in a file that is not there', async () => {
+    const hint =
+      'err| mesh-pki: hint: give it with --passphrase-file, MESH_PKI_PASSPHRASE or at the prompt'
+    const issue = [...PLANNER, '--out', 'never']
+    assert.deepEqual(await transcript(issue, { MESH_PKI_PASSPHRASE: 'wrong, and secret' }), [
+      'exit 1',
+      'err| mesh-pki: the passphrase does not open intermediate.key',
+      hint,
+    ])
+    assert.deepEqual(await transcript(issue), [
+      'exit 1',
+      'err| mesh-pki: no passphrase was given, and there is no terminal to ask at',
+      'err| mesh-pki: hint: give it with --passphrase-file FILE or MESH_PKI_PASSPHRASE',
+    ])
+    assert.deepEqual(await transcript(issue, { MESH_PKI_PASSPHRASE: '' }), [
+      'exit 1',
+      'err| mesh-pki: MESH_PKI_PASSPHRASE is empty',
+      hint,
+    ])
+    assert.deepEqual(await transcript([...issue, '--passphrase-file', 'nowhere'], ENV), [
+      'exit 1',
+      'err| mesh-pki: nowhere: it does not exist',
+      hint,
+    ])
+    const init = ['init', '--trust-domain', 'mesh.internal', '--dir', 'never']
+    assert.deepEqual(await transcript(init, { MESH_PKI_PASSPHRASE: 'short' }), [
+      'exit 1',
+      'err| mesh-pki: the passphrase is shorter than 12 characters',
+      hint,
+    ])
+    assert.equal(existsSync(scratch.path('never')), false)
+  })
+
+  it('refuses names that are none, and a CA that is not there', async () => {
+    const args = ['issue', 'agent', '--tenant', 'acme', '--agent', 'Planner_1', '--out', 'never']
+    assert.deepEqual(await transcript(args, ENV), [
+      'exit 1',
+      'err| mesh-pki: agent: "Planner_1" is not a lower-case DNS label',
+      'err| mesh-pki: hint: names are lower-case DNS labels within the trust domain of the CA',
+    ])
+    assert.deepEqual(await transcript([...PLANNER, '--out', 'never', '--dir', 'nowhere'], ENV), [
+      'exit 1',
+      'err| mesh-pki: there is no CA in <dir>/nowhere',
+      'err| mesh-pki: hint: make one with `mesh-pki init`',
+    ])
+  })
+
+  it('ends with 2 after wrong usage, and says which', async () => {
+    for (const [args, words] of [
+      [['frobnicate'], "unknown command 'frobnicate'"],
+      [['init'], "required option '--trust-domain <name>' not specified"],
+      [['init', '--trust-domain', 'Mesh_'], 'it must be a lower-case DNS name'],
+      [['init', '--trust-domain', 'a.b', '--permit-ip', '10.0.0.1/8'], 'range of IP addresses'],
+      [[...PLANNER, '--out', 'x', '--tenent', 'acme'], "unknown option '--tenent'"],
+      [[...PLANNER, '--out', 'x', '--ttl', 'soon'], 'write it like 90s, 30m, 24h or 7d'],
+      [['sign', '--csr', 'x', '--tenant', 'acme'], 'give either --agent or --gateway'],
+      [['sign', '--csr', 'x', '--tenant', 'a', 'b', '--agent', 'c'], 'an agent has one tenant'],
+      [['inspect'], "missing required argument 'path'"],
+    ] as const) {
+      const [exit, first = '', second = '', ...more] = await transcript(args, ENV)
+      assert.equal(exit, 'exit 2', args.join(' '))
+      assert.match(first, /^err\| mesh-pki: /)
+      assert.ok(first.includes(words), first)
+      assert.match(second, /^err\| mesh-pki: hint: mesh-pki .*--help$/)
+      assert.deepEqual(more, [])
+    }
+  })
+
+  it('explains itself by examples', async () => {
+    for (const args of [
+      ['--help'],
+      ['init', '--help'],
+      ['issue', 'agent', '--help'],
+      ['sign', '--help'],
+    ]) {
+      const { code, stdout, stderr } = await meshPki(args)
+      assert.deepEqual([code, stderr], [0, ''])
+      assert.match(stdout, /Examples:\n {2}\$ /)
+    }
+    const { code, stdout, stderr } = await meshPki([])
+    assert.deepEqual([code, stdout], [2, ''])
+    assert.match(stderr, /Examples:/)
+  })
+
+  it('prints facts as JSON, and no key', async () => {
+    const facts = async (...args: string[]): Promise<unknown> => {
+      const { code, stdout, stderr } = await meshPki([...args, '--json'], {
+        env: ENV,
+        cwd: scratch.dir,
+      })
+      assert.equal(code, 0, stderr)
+      assert.doesNotMatch(stdout, /PRIVATE KEY/)
+      return JSON.parse(stdout)
+    }
+    const issued = await facts(...PLANNER, '--out', 'planner')
+    assert.ok(typeof issued === 'object' && issued !== null && 'fingerprint' in issued)
+    const inspected = await facts('inspect', 'planner')
+    assert.ok(JSON.stringify(inspected).includes(String(issued.fingerprint)))
+    assert.match(JSON.stringify(await facts('verify', 'planner')), /"ok":true/)
+    await facts('inspect', 'mesh-ca')
+    await facts('init', '--trust-domain', 'a.internal', '--dir', 'json')
+  })
+
+  it('leaves no passphrase and no plain key of the CA anywhere', async () => {
+    for (const name of await readdir(scratch.path('mesh-ca'))) {
+      const text = await readFile(scratch.path('mesh-ca', name), 'utf8')
+      assert.ok(!text.includes(PASSPHRASE.reveal()))
+      assert.doesNotMatch(text, /BEGIN (?:EC )?PRIVATE KEY/)
+    }
+  })
+
+  describe('at a terminal', () => {
+    before(async function () {
+      if (!(await isInstalled('script', '--version'))) this.skip()
+    })
+
+    /** Runs the command under script(1), and answers each question with the next answer. */
+    async function atTerminal(args: readonly string[], answers: readonly string[]) {
+      const quoted = [process.execPath, MESH_PKI, ...args].map((each) => `'${each}'`).join(' ')
+      const { PATH = '', HOME = '' } = process.env
+      const child = spawn('script', ['-qec', quoted, '/dev/null'], {
+        cwd: scratch.dir,
+        env: { PATH, HOME, SHELL: '/bin/sh', TERM: 'dumb' },
+      })
+      const closed = once(child, 'close')
+      let screen = ''
+      let asked = 0
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        screen += text
+        const questions = screen.match(/(?:passphrase of the CA|once more): /g)?.length ?? 0
+        for (; asked < questions; asked++) child.stdin.write(answers[asked] ?? '\u0003')
+      })
+      const [code] = await closed
+      return { code, screen: screen.replaceAll('\r', '') }
+    }
+
+    it('asks twice without an echo when a CA is made, and once when it is used', async () => {
+      const secret = 'typed Ünder cover'
+      const init = ['init', '--trust-domain', 'mesh.internal', '--dir', 'typed']
+      // a slip, taken back by the backspace key
+      const made = await atTerminal(init, [`${secret}x\u007f\r`, `${secret}\r`])
+      assert.equal(made.code, 0, made.screen)
+      assert.match(made.screen, /^passphrase of the CA: \nonce more: \n/)
+      assert.ok(!made.screen.includes('typed Ü'))
+      const issued = await atTerminal([...PLANNER, '--dir', 'typed', '--out', 't'], [`${secret}\r`])
+      assert.equal(issued.code, 0, issued.screen)
+      assert.match(issued.screen, /^passphrase of the CA: \nSPIFFE ID/)
+    })
+
+    it('makes nothing when the two differ, or when the asking is broken off', async () => {
+      const init = ['init', '--trust-domain', 'mesh.internal', '--dir', 'slip']
+      const differ = await atTerminal(init, ['a long passphrase\r', 'another passphrase\r'])
+      assert.equal(differ.code, 1)
+      assert.match(differ.screen, /mesh-pki: the two passphrases differ/)
+      const broken = await atTerminal(init, ['a long pass\u0003'])
+      assert.equal(broken.code, 1)
+      assert.match(broken.screen, /mesh-pki: no passphrase was given/)
+      assert.equal(existsSync(scratch.path('slip')), false)
+    })
+  })
+})
