@@ -1,4 +1,5 @@
 /** A development mesh: its processes started in order, ended in the opposite order, and their orders carried out. */
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type RunningProcess, startProcess } from './child-process.ts'
 import { type DevFiles, DOCUMENTS_HOST, nameToResolve, writeDevFiles } from './dev-files.ts'
@@ -130,6 +131,10 @@ export async function startDevMesh(
     await orDeath(waitUntilReady(`http://127.0.0.1:${ports.admin}/ready`, { signal }))
     const planner = script('planner', agentArguments('planner', identities, ports))
     await orDeath(planner.ready)
+    await writeFile(
+      join(dir, 'processes.json'),
+      `${JSON.stringify(Object.fromEntries(running.map(({ name, pid }) => [name, pid])), null, 2)}\n`,
+    )
     return {
       ports,
       files,

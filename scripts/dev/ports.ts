@@ -1,7 +1,7 @@
 /** Which ports the processes of the development mesh listen on. */
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import { UsageError } from './dev-options.ts'
+import { MeshError } from '@clawmesh/proto'
 
 export interface Ports {
   readonly egress: number
@@ -21,7 +21,7 @@ const USUAL: Ports = {
   documents: 7480,
 }
 
-/** @param base null for the usual ones, 0 for any that are free. @throws UsageError naming each that is taken. */
+/** @param base null for the usual ones, 0 for any that are free. @throws MeshError MESH_CONFIG_PORT naming each that is taken. */
 export async function choosePorts(base: number | null): Promise<Ports> {
   if (base === 0) return freePorts()
   const ports = base === null ? USUAL : from((index) => base + index)
@@ -32,9 +32,13 @@ export async function choosePorts(base: number | null): Promise<Ports> {
     else await server.close()
   }
   if (taken.length === 0) return ports
-  throw new UsageError(
-    `${taken.length === 1 ? 'port' : 'ports'} ${taken.join(', ')} of 127.0.0.1 cannot be had`,
-    `choose others: npm start -- --port-base ${base === 20_000 ? 30_000 : 20_000}, or set MESH_DEV_PORT_BASE`,
+  const what = taken.length === 1 ? 'port' : 'ports'
+  throw new MeshError(
+    'MESH_CONFIG_PORT',
+    `${what} ${taken.join(', ')} of 127.0.0.1 cannot be had`,
+    {
+      hint: `choose others: npm start -- --port-base ${base === 20_000 ? 30_000 : 20_000}, or set MESH_DEV_PORT_BASE`,
+    },
   )
 }
 

@@ -1,0 +1,57 @@
+/** The real grpcurl, run as a debugger runs it. */
+import { execFile, execFileSync } from 'node:child_process'
+import { join } from 'node:path'
+
+export interface Ran {
+  /** -1 when it was ended. */
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface GrpcurlOptions {
+  /** The identity directory to call with; null presents no certificate. */
+  readonly identity: string | null
+  /** Whose ca.crt to trust. Default: that of the identity. */
+  readonly trust?: string
+  readonly args: readonly string[]
+}
+
+/**
+ * To be called in `before`: skips the suite where there is no grpcurl, and says so. In CI it fails instead.
+ * @throws Error in CI
+ */
+export function needGrpcurl(context: Mocha.Context): void {
+  try {
+    execFileSync('grpcurl', ['-version'], { stdio: 'ignore' })
+  } catch (cause) {
+    if (process.env.CI === 'true') throw new Error('CI has to install grpcurl', { cause })
+    process.stderr.write('skipped: there is no grpcurl on this machine\n')
+    context.skip()
+  }
+}
+
+export function grpcurl({ identity, trust = identity ?? '', args }: GrpcurlOptions): Promise<Ran> {
+  const own =
+    identity === null ? [] : ['-cert', join(identity, 'tls.crt'), '-key', join(identity, 'tls.key')]
+  return run('grpcurl', ['-cacert', join(trust, 'ca.crt'), '-max-time', '10', ...own, ...args])
+}
+
+/** Runs a program to its end. Never rejects. */
+export function run(
+  program: string,
+  args: readonly string[],
+  options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {},
+): Promise<Ran> {
+  return new Promise((resolve) => {
+    execFile(
+      program,
+      args,
+      { ...options, timeout: 30_000, maxBuffer: 8 * 1024 * 1024 },
+      (error, stdout, stderr) => {
+        const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1
+        resolve({ code, stdout, stderr })
+      },
+    )
+  })
+}
