@@ -10,11 +10,16 @@ export interface Judged {
   readonly lost: boolean
 }
 
-/** What proxies and transports say when a connection breaks. DEADLINE_EXCEEDED: the gateway's clock, since ours is looked at first. */
-const TRANSPORT: ReadonlySet<number> = new Set([
+/** What proxies and transports say when a connection breaks before an answer. RST_STREAM reads as the last two. */
+const UNANSWERED: ReadonlySet<number> = new Set([
   status.UNAVAILABLE,
   status.CANCELLED,
   status.INTERNAL,
+])
+
+/** The same in the middle of an answer. DEADLINE_EXCEEDED: the gateway's clock, since ours is looked at first. */
+const BROKEN: ReadonlySet<number> = new Set([
+  ...UNANSWERED,
   status.UNKNOWN,
   status.DEADLINE_EXCEEDED,
 ])
@@ -25,8 +30,7 @@ export function judgeStreamError(thrown: unknown, started: boolean): Judged {
   const raw = error.cause
   const plain = isStatus(thrown) && thrown.metadata.get(METADATA_STATUS_DETAILS).length === 0
   if (plain && raw === thrown) {
-    const lost = started ? TRANSPORT.has(thrown.code) : thrown.code === status.UNAVAILABLE
-    return { error, lost }
+    return { error, lost: (started ? BROKEN : UNANSWERED).has(thrown.code) }
   }
   const { retryable, grpc } = error.row
   return { error, lost: retryable && (started || grpc === 'UNAVAILABLE') }

@@ -232,7 +232,6 @@ export async function startStandInGateway(options: {
   }
 
   function fail(stream: http2.ServerHttp2Stream, thrown: unknown) {
-    if (process.env.DEBUG_STANDIN) console.error(thrown)
     if (stream.destroyed || stream.headersSent) return
     const error =
       thrown instanceof MeshError
