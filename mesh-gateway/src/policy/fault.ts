@@ -18,7 +18,8 @@ const SHOWN = 50
 export function formatFault(fault: PolicyFault): string {
   const position = fault.line === null ? '' : `:${fault.line}:${fault.column}`
   const pointer = fault.pointer === '' ? '' : ` #${fault.pointer}`
-  return `${fault.file}${position}${pointer}: ${fault.message}`
+  // keys of the file are in it: none of them may move the cursor of a terminal or begin a line of a log
+  return `${fault.file}${position}${pointer}: ${fault.message}`.replaceAll(/\p{Cc}/gu, '?')
 }
 
 /** MESH_POLICY_INVALID, saying all of them; beyond fifty, how many more. */

@@ -58,7 +58,11 @@ export function usualPort(port: number): boolean {
 /** One canonical form of a name or an IP literal, or null when it is neither. */
 export function canonicalHost(text: string): string | null {
   const bare = text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text
-  if (isIPv6(bare)) return bare.includes('%') ? null : canonicalIpv6(bare)
+  if (isIPv6(bare)) {
+    const address = bare.includes('%') ? null : canonicalIpv6(bare)
+    // ::ffff:192.0.2.1 reaches 192.0.2.1: it is that address
+    return address?.startsWith('::ffff:') ? (embeddedIpv4(address) ?? address) : address
+  }
   if (bare !== text) return null
   if (isIPv4(text)) return text
   const dotless = text.endsWith('.') ? text.slice(0, -1) : text
@@ -67,6 +71,8 @@ export function canonicalHost(text: string): string | null {
   if (ascii.length === 0 || ascii.length > 253) return null
   const labels = ascii.split('.')
   if (!labels.every((label) => LABEL.test(label))) return null
+  if (ascii.includes('xn--') && labels.some((label) => label.startsWith('xn--')))
+    if (domainToASCII(ascii) !== ascii) return null
   // 127.1, 0x7f.1 and their kind are addresses to some and names to others: neither to us
   return /^(?:\d+|0x[0-9a-f]*)$/.test(labels.at(-1) ?? '') ? null : ascii
 }

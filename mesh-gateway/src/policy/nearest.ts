@@ -16,15 +16,25 @@ export function nearest(name: string, candidates: Iterable<string>): string | nu
   return best
 }
 
-/** Levenshtein distance; two neighbours swapped count as two. */
+/** Letters inserted, left out, replaced, or swapped with their neighbour. */
 function edits(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
+  let before: readonly number[] = []
+  let row: readonly number[] = Array.from({ length: b.length + 1 }, (_, index) => index)
   for (let i = 1; i <= a.length; i += 1) {
     const next = [i]
     for (let j = 1; j <= b.length; j += 1) {
-      const replace = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, replace))
+      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      next.push(
+        Math.min(
+          (row[j] ?? 0) + 1,
+          (next[j - 1] ?? 0) + 1,
+          replaced,
+          swapped ? (before[j - 2] ?? 0) + 1 : replaced,
+        ),
+      )
     }
+    before = row
     row = next
   }
   return row[b.length] ?? 0

@@ -5,7 +5,7 @@ import type { PolicyFault } from './fault.ts'
 import { nearest } from './nearest.ts'
 import { type GlobalDocument, globalSchema, type TenantDocument, tenantSchema } from './schema.ts'
 import { type SchemaFault, schemaFaults } from './schema-faults.ts'
-import { type JsonDocument, positionAt, readStrictJson } from './strict-json.ts'
+import { type JsonDocument, positionsIn, readStrictJson } from './strict-json.ts'
 import { globalFaults, tenantFaults } from './tenant-faults.ts'
 
 export const GLOBAL_FILE = '_global.json'
@@ -22,15 +22,35 @@ export function readPolicyFile(file: string, bytes: Uint8Array): FileReading {
   const tenant = file.endsWith('.json') ? file.slice(0, -'.json'.length) : ''
   if (file !== GLOBAL_FILE && !isDnsLabel(tenant)) return broken(file, nameFault(file))
   const json = readStrictJson(bytes)
-  const syntax = json.faults.map((fault) => locate(file, json, fault, fault.offset))
+  const position = positionsIn(json.text)
+  const locate = (fault: SchemaFault, offset: number): PolicyFault => ({
+    file,
+    pointer: fault.pointer,
+    ...position(offset),
+    message: fault.message,
+  })
+  const syntax = json.faults.map((fault) => locate(fault, fault.offset))
   if (json.value === undefined) return { kind: 'broken', faults: syntax }
+  const judge = <T>(
+    schema: z.ZodType<T>,
+    between: readonly SchemaFault[],
+    good: (document: T) => PolicyFile,
+  ): FileReading => {
+    const parsed = schema.safeParse(json.value)
+    const shape = parsed.success ? [] : schemaFaults(schema, parsed.error, json.value)
+    const found = [...shape, ...between].map((fault) =>
+      locate(fault, offsetOf(json, fault.pointer)),
+    )
+    if (parsed.success && found.length === 0 && syntax.length === 0) return good(parsed.data)
+    return { kind: 'broken', faults: [...syntax, ...found].sort(byPosition) }
+  }
   return file === GLOBAL_FILE
-    ? judge(file, json, syntax, globalSchema, globalFaults(json.value), (document) => ({
+    ? judge(globalSchema, globalFaults(json.value), (document) => ({
         kind: 'global',
         file,
         document,
       }))
-    : judge(file, json, syntax, tenantSchema, tenantFaults(json.value, tenant), (document) => ({
+    : judge(tenantSchema, tenantFaults(json.value, tenant), (document) => ({
         kind: 'tenant',
         file,
         document,
@@ -42,26 +62,6 @@ export function broken(file: string, message: string): FileReading {
   return { kind: 'broken', faults: [fault] }
 }
 
-function judge<T>(
-  file: string,
-  json: JsonDocument,
-  syntax: readonly PolicyFault[],
-  schema: z.ZodType<T>,
-  between: readonly SchemaFault[],
-  good: (document: T) => PolicyFile,
-): FileReading {
-  const parsed = schema.safeParse(json.value)
-  const shape = parsed.success ? [] : schemaFaults(schema, parsed.error, json.value)
-  const found = [...shape, ...between].map((fault) =>
-    locate(file, json, fault, offsetOf(json, fault.pointer)),
-  )
-  if (parsed.success && found.length === 0 && syntax.length === 0) return good(parsed.data)
-  const faults = [...syntax, ...found].sort(
-    (a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0),
-  )
-  return { kind: 'broken', faults }
-}
-
 /** Of a key that is missing, the place of the object that lacks it. */
 function offsetOf(json: JsonDocument, pointer: string): number {
   const offset = json.offsets.get(pointer)
@@ -69,9 +69,8 @@ function offsetOf(json: JsonDocument, pointer: string): number {
   return offsetOf(json, pointer.slice(0, pointer.lastIndexOf('/')))
 }
 
-function locate(file: string, json: JsonDocument, fault: SchemaFault, offset: number): PolicyFault {
-  const { line, column } = positionAt(json.text, offset)
-  return { file, pointer: fault.pointer, line, column, message: fault.message }
+function byPosition(a: PolicyFault, b: PolicyFault): number {
+  return (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0)
 }
 
 function nameFault(file: string): string {

@@ -65,11 +65,30 @@ export function readStrictJson(bytes: Uint8Array): JsonDocument {
   }
 }
 
+export interface TextPosition {
+  readonly line: number
+  readonly column: number
+}
+
 /** Line and column of an offset, both from 1. */
-export function positionAt(text: string, offset: number): { line: number; column: number } {
-  const before = text.slice(0, offset)
-  const newline = before.lastIndexOf('\n')
-  return { line: before.split('\n').length, column: offset - newline }
+export function positionAt(text: string, offset: number): TextPosition {
+  return positionsIn(text)(offset)
+}
+
+/** As positionAt, for many offsets in one text. */
+export function positionsIn(text: string): (offset: number) => TextPosition {
+  const starts = [0]
+  for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) starts.push(at + 1)
+  return (offset) => {
+    let low = 0
+    let high = starts.length
+    while (high - low > 1) {
+      const middle = (low + high) >> 1
+      if ((starts[middle] ?? 0) <= offset) low = middle
+      else high = middle
+    }
+    return { line: low + 1, column: offset - (starts[low] ?? 0) + 1 }
+  }
 }
 
 export function pointerTo(pointer: string, key: string | number): string {

@@ -1,10 +1,6 @@
 /** Policies for the tests of this folder, made as files would make them. */
 import assert from 'node:assert/strict'
-import {
-  type CompiledFile,
-  compileFile,
-  compilePolicy,
-} from '../../../mesh-gateway/src/policy/compile.ts'
+import { compilePolicy } from '../../../mesh-gateway/src/policy/compile.ts'
 import { formatFault } from '../../../mesh-gateway/src/policy/fault.ts'
 import type { PolicySnapshot } from '../../../mesh-gateway/src/policy/index.ts'
 import { type PolicyFile, readPolicyFile } from '../../../mesh-gateway/src/policy/read-file.ts'

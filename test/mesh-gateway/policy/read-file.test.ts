@@ -194,6 +194,20 @@ describe('a policy file', () => {
       assert.match(faultsOf('_global.json', text).join('\n'), fault)
     })
 
+  it('with as many faults as fit is judged within a moment', () => {
+    const started = performance.now()
+    const lines = Array.from({ length: 9_000 }, () => '{"hots":1}').join(',\n')
+    const found = faultsOf('acme.json', `{ "tenant": "acme", "egress": { "allow": [${lines}] } }`)
+    assert.equal(found.length, 18_000)
+    assert.match(found[1] ?? '', /unknown key; did you mean host$/)
+    assert.ok(performance.now() - started < 5000)
+  })
+
+  it('shows keys without the control characters in them', () => {
+    const found = faults('{ "tenant": "acme", "\\u001b[2J\\n": 1 }').join('|')
+    assert.match(found, /#\/\?\[2J\?: unknown key/)
+  })
+
   it('whatever its bytes, is judged without throwing', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), fc.json(), (bytes, json) => {
