@@ -36,13 +36,7 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
     .configureOutput({
       writeOut: (text) => terminal.print(text.trimEnd()),
       writeErr: (text) => terminal.writeError(text),
-      outputError: (text) =>
-        terminal.say(
-          text
-            .trim()
-            .replace(/^error: /, '')
-            .replace(/\.$/, ''),
-        ),
+      outputError: (text) => terminal.say(oneLine(text)),
     })
   addInit(program, terminal)
   addIssue(program, terminal)
@@ -74,6 +68,15 @@ function explain(error: unknown, args: readonly string[], terminal: Terminal): E
   terminal.say(error instanceof Error ? (error.stack ?? error.message) : 'it failed')
   terminal.say('hint: this is a fault of mesh-pki; please report it')
   return 1
+}
+
+/** An error of commander in the manner of this command. */
+function oneLine(text: string): string {
+  return text
+    .trim()
+    .replace(/^error: /, '')
+    .replace(/\n\(Did you mean (.*)\?\)$/, ', did you mean $1')
+    .replace(/\.$/, '')
 }
 
 const COMMANDS: readonly string[] = ['init', 'issue', 'sign', 'inspect', 'verify']
