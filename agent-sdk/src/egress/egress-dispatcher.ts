@@ -23,7 +23,8 @@ export class EgressDispatcher extends Dispatcher {
   ): boolean {
     const origin = new URL(String(options.origin))
     const way = origin.protocol === 'http:' ? this.#plain : this.#tunnels
-    return way.dispatch({ ...options, origin }, handler)
+    // as text: of a URL, ProxyAgent would make http://host//path
+    return way.dispatch({ ...options, origin: origin.origin }, handler)
   }
 
   /** Lets requests in flight end. */
