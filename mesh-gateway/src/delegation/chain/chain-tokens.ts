@@ -1,0 +1,73 @@
+/** Signs and verifies delegation tokens. What they mean is judged elsewhere, on the claims. */
+import {
+  DELEGATION_TOKEN_TYPE,
+  type DelegationClaims,
+  MeshError,
+  type SpiffeTemplate,
+  uuidV7,
+} from '@clawmesh/proto'
+import { SignJWT } from 'jose'
+import type { KeyRing } from '../../tokens/key-ring.ts'
+import { createSignedTokenVerifier } from '../../tokens/verify-signed.ts'
+import type { ChainLink } from './extend-chain.ts'
+import { parseDelegationClaims } from './parse-delegation-claims.ts'
+
+export interface ChainTokensOptions {
+  readonly keyRing: Pick<KeyRing, 'active' | 'verifying' | 'onChange'>
+  /** `iss` of the tokens. */
+  readonly issuer: string
+  readonly spiffe: SpiffeTemplate
+  /** Milliseconds since the epoch. Default the system's clock. */
+  readonly now?: () => number
+}
+
+export interface ChainTokens {
+  sign(link: ChainLink): Promise<{ readonly token: string; readonly claims: DelegationClaims }>
+  /**
+   * The claims of a token that `presenter` may present.
+   * @throws MeshError MESH_TOKEN_*; MESH_TOKEN_AUDIENCE when it was signed for somebody else
+   */
+  verify(token: string, presenter: string): DelegationClaims | Promise<DelegationClaims>
+  close(): void
+}
+
+export function createChainTokens(options: ChainTokensOptions): ChainTokens {
+  const { keyRing, issuer, spiffe, now = Date.now } = options
+  const verifier = createSignedTokenVerifier<DelegationClaims>({
+    keyRing,
+    issuer,
+    typ: DELEGATION_TOKEN_TYPE,
+    audience: null,
+    requiredClaims: ['exp', 'iat', 'sub', 'aud', 'jti', 'act', 'txn', 'hop', 'max_hops'],
+    parse: (payload) => parseDelegationClaims(payload, spiffe),
+    now,
+  })
+
+  function presentedBy(presenter: string, claims: DelegationClaims): DelegationClaims {
+    if (claims.aud !== presenter)
+      throw new MeshError(
+        'MESH_TOKEN_AUDIENCE',
+        'the delegation token was signed for another agent',
+        { hint: 'present the token that came with the task, from the agent it came to' },
+      )
+    return claims
+  }
+
+  return {
+    async sign(link) {
+      const claims: DelegationClaims = Object.freeze({ iss: issuer, ...link, jti: uuidV7(now()) })
+      const { kid, privateKey } = keyRing.active()
+      const token = await new SignJWT({ ...claims })
+        .setProtectedHeader({ alg: 'ES256', kid, typ: DELEGATION_TOKEN_TYPE })
+        .sign(privateKey)
+      return { token, claims }
+    },
+    verify(token, presenter) {
+      const claims = verifier.verify(token)
+      return claims instanceof Promise
+        ? claims.then((verified) => presentedBy(presenter, verified))
+        : presentedBy(presenter, claims)
+    },
+    close: () => verifier.close(),
+  }
+}
