@@ -2,17 +2,17 @@
  * Connects to what was judged, and to nothing else. A DialPlan comes from an allowed decision and judged addresses only, and the
  * address that the socket really reached is compared with the one that was judged.
  */
-import { connect, type Socket } from 'node:net'
 import type { EgressDecision } from '../policy/decision.ts'
 import type { JudgedAddresses } from './address/judge-addresses.ts'
 import { type Refused, refuse } from './refused.ts'
 import { formatIp, parseIp } from './target/ip-literal.ts'
 import type { Target } from './target/target.ts'
+import { connectWire, type Wire } from './wire.ts'
 
 export type { DialPlan }
 
 export interface Dialled {
-  readonly socket: Socket
+  readonly wire: Wire
   readonly ip: string
 }
 
@@ -55,7 +55,7 @@ export async function dial(plan: DialPlan, timeoutMs: number): Promise<Dialled |
     const leftMs = deadline - performance.now()
     if (leftMs <= 0) break
     const result = await dialOne(ip, plan.port, leftMs / (plan.ips.length - index))
-    if ('socket' in result) return result
+    if ('wire' in result) return result
     failure = result
   }
   return failure ?? refuse('dial', 'MESH_EGRESS_TIMEOUT', { message: 'connecting took too long' })
@@ -63,16 +63,13 @@ export async function dial(plan: DialPlan, timeoutMs: number): Promise<Dialled |
 
 function dialOne(ip: string, port: number, timeoutMs: number): Promise<Dialled | Refused> {
   return new Promise((resolve) => {
-    const socket = connect({ host: ip, port, allowHalfOpen: true, noDelay: true })
+    const wire = connectWire(ip, port)
+    const { socket } = wire
     const end = (result: Dialled | Refused) => {
       clearTimeout(timer)
       socket.off('error', onError)
       socket.off('connect', onConnect)
-      if (!('socket' in result)) {
-        // an error that comes after this is of no interest, and must not end the process
-        socket.on('error', () => {})
-        socket.destroy()
-      }
+      if (!('wire' in result)) wire.destroy()
       resolve(result)
     }
     const onError = (cause: Error) => end(refuse('dial', 'MESH_EGRESS_UNREACHABLE', { cause }))
@@ -80,7 +77,7 @@ function dialOne(ip: string, port: number, timeoutMs: number): Promise<Dialled |
       const reached = parseIp(socket.remoteAddress ?? '')
       end(
         reached !== null && formatIp(reached) === ip && socket.remotePort === port
-          ? { socket, ip }
+          ? { wire, ip }
           : refuse('dial', 'MESH_EGRESS_ADDRESS_REFUSED', {
               message: 'the connection went elsewhere than to the judged address',
             }),

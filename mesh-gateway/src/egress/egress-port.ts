@@ -2,11 +2,12 @@
  * The egress port: agents' way out. Listens, hands each connection its context, follows policy for what is open, and drains.
  * Everything is refused that is not allowed by the gates in admit.ts.
  */
-import { createServer, type Server } from 'node:net'
+import { createServer } from 'node:net'
 import { type Log, silentLog } from '@clawmesh/agent-sdk'
-import { type ErrorCode, MeshError } from '@clawmesh/proto'
+import type { ErrorCode } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
 import type { Limits } from '../limits/limits.ts'
+import { listenOn } from '../listen.ts'
 import { decideEgress } from '../policy/decide-egress.ts'
 import { addressRules, type PolicySnapshot } from '../policy/snapshot.ts'
 import type { ListenAddress, Port } from '../port.ts'
@@ -109,7 +110,9 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     connections.add(connection)
     socket.on('close', () => connections.delete(connection))
   })
-  address = await listen(server, options.listen)
+  address = await listenOn(server, options.listen, 'egress.listen')
+  // accept fails when file descriptors run out; the port must outlive that
+  server.on('error', (err) => context.log.warn({ err }, 'egress port cannot accept'))
   const unfollow = options.policy.onChange(() => {
     const view = policy()
     tunnels.endWhere((tunnel) => judgeAgain(tunnel, view, ownAddresses()))
@@ -177,25 +180,4 @@ function judgeAgain(
   if (decision.action === 'deny') return decision.code ?? 'MESH_POLICY_NOT_ALLOWED'
   const judged = judgeAddresses([ip], target.port, view.addresses, own)
   return 'ips' in judged ? null : 'MESH_EGRESS_ADDRESS_REFUSED'
-}
-
-function listen(server: Server, { host, port }: ListenAddress): Promise<ListenAddress> {
-  return new Promise((resolve, reject) => {
-    const onError = (cause: Error) =>
-      reject(
-        new MeshError('MESH_CONFIG_PORT', `the egress port cannot listen on ${host}:${port}`, {
-          cause,
-          hint: 'change egress.listen, or end what listens there',
-        }),
-      )
-    server.once('error', onError)
-    server.listen({ host, port }, () => {
-      server.off('error', onError)
-      // accept fails when file descriptors run out; the port must outlive that
-      server.on('error', () => {})
-      const bound = server.address()
-      const actual = typeof bound === 'object' && bound !== null ? bound.port : port
-      resolve({ host, port: actual })
-    })
-  })
 }

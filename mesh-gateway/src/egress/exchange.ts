@@ -146,6 +146,7 @@ class Exchange {
     try {
       if (this.#responseBody === null) this.#onHeadBytes(chunk)
       else this.#onBodyBytes(chunk)
+      if (this.#client.unsent) this.#up.keep()
     } catch (error) {
       if (!(error instanceof MalformedMessage)) throw error
       this.#fail('upstream', 'MESH_EGRESS_UPSTREAM', `of the answer: ${error.message}`)
@@ -158,6 +159,7 @@ class Exchange {
       const end = findHeadEnd(bytes, RESPONSE_LIMITS)
       if (end === -1) {
         this.#pending = bytes
+        this.#up.keep()
         return
       }
       const response = parseResponseHead(bytes.subarray(0, end), this.#options.head.method)

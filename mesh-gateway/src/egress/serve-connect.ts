@@ -9,7 +9,7 @@ import { Refused, refuse } from './refused.ts'
 import type { Target } from './target/target.ts'
 import { judgeFirstBytes, mustBeTls } from './tunnel/judge-first-bytes.ts'
 import { type Splice, splice } from './tunnel/splice.ts'
-import { Wire } from './wire.ts'
+import type { Wire } from './wire.ts'
 
 /** Ends when the tunnel has ended. The connection is used up then. */
 export async function serveConnect(
@@ -47,17 +47,16 @@ async function openTunnel(
     return { ...nothing, refused: dialled, status: answerRefusal(client, story, dialled) }
   const { ip } = dialled
   if (client.closed) {
-    dialled.socket.destroy()
+    dialled.wire.destroy()
     return { ...nothing, ip, status: 0, refused: refuse('client', 'MESH_CALL_CANCELED') }
   }
-  const upstream = new Wire(dialled.socket)
   client.writeText(
     `HTTP/1.1 200 Connection established\r\nx-request-id: ${story.requestId}\r\n\r\n`,
   )
   const { idleMs, helloMs } = context.timeouts
   const tunnel = splice({
     client,
-    upstream,
+    upstream: dialled.wire,
     idleMs,
     inspect: {
       judge: (bytes) => judgeFirstBytes(bytes, target),

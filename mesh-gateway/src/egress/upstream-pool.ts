@@ -4,7 +4,7 @@
  */
 import { type DialPlan, dial } from './dial.ts'
 import { Refused } from './refused.ts'
-import { Wire } from './wire.ts'
+import type { Wire } from './wire.ts'
 
 export interface Upstream {
   readonly wire: Wire
@@ -91,8 +91,8 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
       const dialled = await dial(plan, options.dialMs)
       options.onDial((performance.now() - start) / 1000)
       if (dialled instanceof Refused) return dialled
-      const { socket, ip } = dialled
-      return { wire: new Wire(socket), ip, key: keyOf(ip), reused: false }
+      const { wire, ip } = dialled
+      return { wire, ip, key: keyOf(ip), reused: false }
     },
     give({ wire, ip, key }) {
       const list = idle.get(key) ?? []

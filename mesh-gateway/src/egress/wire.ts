@@ -2,9 +2,10 @@
  * A socket that has one reader at a time. Bytes that come while nobody reads are kept, up to a bound at which the socket is
  * paused, so that none is lost between two stages of a request.
  */
-import type { Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 
 export interface Reader {
+  /** The chunk is good until this returns; who keeps it, or has written it without its having gone out, calls `keep`. */
   data(chunk: Buffer): void
   /** The other side will send no more; comes again for each new reader. */
   end(): void
@@ -12,6 +13,34 @@ export interface Reader {
 
 const MAX_HELD_BYTES = 65_536
 const LINGER_MS = 2_000
+const READ_BYTES = 65_536
+
+/**
+ * Connects to an IP address. Reads go into one buffer again and again, which is what makes large transfers cheap:
+ * a new one for every read costs more than moving the bytes.
+ */
+export function connectWire(host: string, port: number): Wire {
+  let buffer = Buffer.allocUnsafeSlow(READ_BYTES)
+  let wire: Wire | null = null
+  const socket = connect({
+    host,
+    port,
+    allowHalfOpen: true,
+    noDelay: true,
+    onread: {
+      buffer() {
+        if (wire?.takeKept() === true) buffer = Buffer.allocUnsafeSlow(READ_BYTES)
+        return buffer
+      },
+      callback(size) {
+        wire?.accept(buffer.subarray(0, size))
+        return true
+      },
+    },
+  })
+  wire = new Wire(socket)
+  return wire
+}
 
 export class Wire {
   readonly socket: Socket
@@ -21,12 +50,13 @@ export class Wire {
   #ended = false
   #closed = false
   #error: Error | null = null
+  #kept = false
   #onClosed: (() => void) | null = null
   #onDrain: (() => void) | null = null
 
   constructor(socket: Socket) {
     this.socket = socket
-    socket.on('data', (chunk: Buffer) => this.#onData(chunk))
+    socket.on('data', (chunk: Buffer) => this.accept(chunk))
     socket.on('end', () => this.#onEnd())
     socket.on('drain', () => this.#onDrain?.())
     socket.on('error', (error) => {
@@ -69,6 +99,7 @@ export class Wire {
   /** Gives back what did not belong to this reader. */
   unread(chunk: Buffer): void {
     if (chunk.length === 0) return
+    this.keep()
     this.#held.unshift(chunk)
     this.#heldBytes += chunk.length
   }
@@ -81,6 +112,11 @@ export class Wire {
   /** Called when what was written has gone out after `write` had returned false; one listener at a time. */
   onDrain(listener: (() => void) | null): void {
     this.#onDrain = listener
+  }
+
+  /** True while something written has not gone out. */
+  get unsent(): boolean {
+    return this.socket.writableLength > 0
   }
 
   /** False when the other side is slower: stop until `onDrain`. */
@@ -120,11 +156,25 @@ export class Wire {
     this.onClosed(() => clearTimeout(timer))
   }
 
-  #onData(chunk: Buffer): void {
+  /** The chunk that is being read stays in use: the next read goes elsewhere. */
+  keep(): void {
+    this.#kept = true
+  }
+
+  /** Whether the chunk was kept; asked once per read by the source. */
+  takeKept(): boolean {
+    const kept = this.#kept
+    this.#kept = false
+    return kept
+  }
+
+  /** Bytes that have come; called by the source. */
+  accept(chunk: Buffer): void {
     if (this.#reader !== null && this.#held.length === 0) {
       this.#reader.data(chunk)
       return
     }
+    this.keep()
     this.#held.push(chunk)
     this.#heldBytes += chunk.length
     if (this.#heldBytes >= MAX_HELD_BYTES) this.socket.pause()

@@ -93,6 +93,7 @@ export function splice(options: SpliceOptions): Splice {
     bytesUp += chunk.length
     idle.refresh()
     if (!upstream.write(chunk)) client.pause()
+    if (upstream.unsent) client.keep()
   }
   const pumpUp = () => client.read({ data: forwardUp, end: () => halfClosed(upstream) })
   const pumpDown = () =>
@@ -101,6 +102,7 @@ export function splice(options: SpliceOptions): Splice {
         bytesDown += chunk.length
         idle.refresh()
         if (!client.write(chunk)) upstream.pause()
+        if (client.unsent) upstream.keep()
       },
       end: () => halfClosed(client),
     })
