@@ -3,14 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { fetch, ProxyAgent } from 'undici'
-import {
-  type Fixture,
-  rawClient,
-  refusalOf,
-  sendRaw,
-  startEgress,
-  startUpstream,
-} from './fixture.ts'
+import { type Fixture, startEgress } from './fixture.ts'
 
 async function startHttp(serve: (request: IncomingMessage, response: ServerResponse) => void) {
   const server = createServer(serve)

@@ -115,7 +115,7 @@ class ChunkedDecoder implements BodyDecoder {
       this.#state = 'done'
       return
     }
-    this.#trailerBytes += line.length
+    this.#trailerBytes += line.length + 2
     if (this.#trailerBytes > TRAILER_LIMITS.maxBytes)
       throw new MalformedMessage('the trailers are too large')
     this.#trailerLines.push(line)

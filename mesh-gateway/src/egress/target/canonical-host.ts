@@ -32,7 +32,7 @@ export function canonicalHost(text: string): CanonicalHost | string {
   }
   const labels = name.split('.')
   if (!labels.every((label) => LABEL.test(label))) return 'the host is not a DNS name'
-  if (labels.some((label) => label.startsWith('xn--')) && domainToASCII(name) !== name)
+  if (labels.some((label) => label.startsWith('xn--')) && !isCanonicalPunycode(name))
     return 'the host holds punycode that is not canonical'
   return { name, isIp: false }
 }
@@ -42,6 +42,13 @@ function bracketed(text: string): CanonicalHost | string {
   const address = parseIpv6(text.slice(1, -1))
   if (address === null) return 'what stands in brackets is not an IPv6 address'
   return { name: formatIp(unmapped(address)), isIp: true }
+}
+
+/** Each label decodes to letters, and those encode to the same label. */
+function isCanonicalPunycode(name: string): boolean {
+  const unicode = domainToUnicode(name)
+  const decoded = !unicode.split('.').some((label) => label.startsWith('xn--'))
+  return unicode !== '' && decoded && domainToASCII(unicode) === name
 }
 
 /** Only case and normalisation may differ: a mapping that drops or replaces characters hides what was meant. */

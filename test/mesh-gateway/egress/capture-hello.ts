@@ -1,0 +1,25 @@
+/** A TLS client's first bytes. */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer, type Socket } from 'node:net'
+import tls from 'node:tls'
+
+/** A real ClientHello, as Node's OpenSSL writes it. */
+export async function captureHello(options: tls.ConnectionOptions): Promise<Buffer> {
+  const server = createServer()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  assert.ok(typeof address === 'object' && address !== null)
+  const client = tls.connect({ host: '127.0.0.1', port: address.port, ...options })
+  client.on('error', () => {})
+  const [socket]: Socket[] = await once(server, 'connection')
+  assert.ok(socket)
+  const [hello]: Buffer[] = await once(socket, 'data')
+  assert.ok(hello)
+  client.destroy()
+  socket.destroy()
+  server.close()
+  await once(server, 'close')
+  return hello
+}

@@ -1,0 +1,98 @@
+/** What a TLS client says first, however it is cut. */
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import { parseConnectTarget } from '../../../mesh-gateway/src/egress/target/target.ts'
+import { readClientHello } from '../../../mesh-gateway/src/egress/tunnel/client-hello.ts'
+import { judgeFirstBytes } from '../../../mesh-gateway/src/egress/tunnel/judge-first-bytes.ts'
+import { captureHello } from './capture-hello.ts'
+
+const judge = (bytes: Buffer, target: string) => {
+  const parsed = parseConnectTarget(target)
+  assert.ok(typeof parsed === 'object')
+  return judgeFirstBytes(bytes, parsed)
+}
+
+describe('the first bytes in a tunnel', () => {
+  let hello: Buffer
+  let nameless: Buffer
+  before(async () => {
+    hello = await captureHello({ servername: 'api.example.com' })
+    nameless = await captureHello({ servername: '' })
+  })
+
+  it('pass when the server name is the CONNECT host, on any port', () => {
+    assert.equal(judge(hello, 'api.example.com:443'), 'pass')
+    assert.equal(judge(hello, 'API.example.com.:8443'), 'pass')
+  })
+
+  it('are refused when the server name is another, or none where a name was asked for', () => {
+    assert.equal(judge(hello, 'evil.example.com:443'), 'MESH_EGRESS_SNI_MISMATCH')
+    assert.equal(judge(hello, 'evil.example.com:8443'), 'MESH_EGRESS_SNI_MISMATCH')
+    assert.equal(judge(hello, '93.184.215.14:443'), 'MESH_EGRESS_SNI_MISMATCH')
+    assert.equal(judge(nameless, 'api.example.com:443'), 'MESH_EGRESS_SNI_MISMATCH')
+  })
+
+  it('need no server name when CONNECT named an address', () => {
+    assert.equal(judge(nameless, '93.184.215.14:443'), 'pass')
+    assert.equal(judge(nameless, '[2606:4700::1111]:443'), 'pass')
+  })
+
+  it('must be TLS on port 443, and may be anything elsewhere', () => {
+    for (const text of ['GET / HTTP/1.1\r\n', 'SSH-2.0-x\r\n', '\u0000', '\u0016\u0002'])
+      assert.equal(judge(Buffer.from(text, 'latin1'), 'a.example:443'), 'MESH_EGRESS_NOT_TLS')
+    assert.equal(judge(Buffer.from('SSH-2.0-x\r\n'), 'a.example:22'), 'pass')
+  })
+
+  it('are understood however they are cut into packets', () => {
+    for (let length = 0; length < hello.length; length += 1)
+      assert.equal(judge(hello.subarray(0, length), 'api.example.com:443'), 'more', `${length}`)
+  })
+
+  it('are understood however they are cut into records', () => {
+    const handshake = hello.subarray(5)
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 400 }), { maxLength: 20 }), (sizes) => {
+        const records: Buffer[] = []
+        let at = 0
+        for (const size of [...sizes, handshake.length]) {
+          const piece = handshake.subarray(at, at + size)
+          at += piece.length
+          if (piece.length > 0)
+            records.push(Buffer.from([0x16, 3, 1, piece.length >> 8, piece.length & 255]), piece)
+        }
+        assert.equal(judge(Buffer.concat(records), 'api.example.com:443'), 'pass')
+      }),
+    )
+  })
+
+  it('never throw, whatever they are', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), fc.boolean(), (bytes, asTls) => {
+        const head = asTls ? [0x16, 3, 1, 0, 200, 1, 0, 0, 196] : []
+        readClientHello(Buffer.from([...head, ...bytes]))
+      }),
+      { numRuns: 1000 },
+    )
+    fc.assert(
+      fc.property(fc.nat(hello.length - 1), fc.nat(255), (at, value) => {
+        const broken = Buffer.from(hello)
+        broken[at] = value
+        readClientHello(broken)
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  it('are bounded: endless records and a hello larger than any are refused', () => {
+    const tiny = Buffer.concat(
+      Array.from({ length: 100 }, (_, index) =>
+        Buffer.from([0x16, 3, 1, 0, 1, index === 0 ? 1 : 0]),
+      ),
+    )
+    assert.equal(readClientHello(tiny).kind === 'more', false)
+    const huge = Buffer.from([0x16, 3, 1, 0x3f, 0xff, 1, 0xff, 0xff, 0xff])
+    assert.equal(readClientHello(huge).kind, 'more')
+    const whole = Buffer.concat([huge, Buffer.alloc(0x3fff)])
+    assert.equal(readClientHello(whole).kind, 'malformed')
+  })
+})
