@@ -24,6 +24,8 @@ const NO_LIMITS: EgressLimits = Object.freeze({
   concurrentTunnels: null,
   maxBodyBytes: null,
 })
+/** Of an IPv4 address, in whatever spelling. */
+const NUMERIC_END = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/
 const CANONICAL_NAME = /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$/
 
 export function decideEgress(question: EgressQuestion, policy: PolicySnapshot): EgressDecision {
@@ -119,8 +121,7 @@ function tokenAllows(destinations: readonly string[], host: string, port: number
 
 /** Hosts arrive canonical. Should one not, it is made so here: no spelling gets past a deny rule. */
 function canonical(host: string): string | null {
-  if (CANONICAL_NAME.test(host) && host.length <= 253 && !/\.(?:\d+|0x[0-9a-f]*)$/.test(host))
-    return host
+  if (CANONICAL_NAME.test(host) && host.length <= 253 && !NUMERIC_END.test(host)) return host
   return canonicalHost(host)
 }
 

@@ -162,6 +162,8 @@ describe('an egress decision', () => {
       '.',
       'a..test',
       '127.1',
+      '2130706433',
+      '0x7f000001',
       '0x7f.1',
       'a b.test',
       'a.test/',

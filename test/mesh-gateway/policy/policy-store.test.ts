@@ -134,6 +134,10 @@ describe('a policy store', () => {
       writeFile(path.join(dir, 'globex.json'), '{ "tenant": "globex" }'),
     ])
     await until(() => allows(store.current(), 'b.test') && store.current().tenants.has('globex'))
+    const globex = store.current().tenants.get('globex')
+    await put(path.join(dir, 'acme.json'), allowing('b.test', 'c.test'))
+    await until(() => allows(store.current(), 'c.test'))
+    assert.equal(store.current().tenants.get('globex'), globex, 'what did not change is kept')
     assert.ok(allows(before, 'a.test'), 'a snapshot that somebody holds does not change')
     assert.equal(allows(store.current(), 'a.test'), false)
     await unlink(path.join(dir, 'acme.json'))
