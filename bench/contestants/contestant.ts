@@ -1,0 +1,29 @@
+/** Something that stands between load and backend, and what it costs. */
+import type { World } from '../world/world.ts'
+
+export interface Contestant {
+  readonly name: string
+  /** Where it takes load. */
+  readonly port: number
+  /** The processes whose CPU time counts. */
+  pids(): readonly number[]
+  stop(): Promise<void>
+}
+
+/** Why a contestant does not take part, in words. */
+export interface Absent {
+  readonly name: string
+  readonly skipped: string
+}
+
+export interface BenchContext {
+  readonly world: World
+  readonly quick: boolean
+  /** Tells the person at the terminal what is going on. */
+  note(text: string): void
+}
+
+export const GATEWAY = 'mesh-gateway'
+export const GRPC_JS = 'grpc-js proxy'
+export const NGINX = 'nginx grpc_pass'
+export const SQUID = 'squid'

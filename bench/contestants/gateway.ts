@@ -1,0 +1,102 @@
+/** Our gateway, as an operator runs it: the command, policy from a directory, one audit record per call in a file. */
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { get } from 'node:http'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { freePorts } from '../process/free-port.ts'
+import type { Started } from '../process/processes.ts'
+import { CALLEE, CALLER, makeDir, TENANT, TRUST_DOMAIN, type World } from '../world/world.ts'
+
+export interface RunningGateway {
+  readonly process: Started
+  readonly delegationPort: number
+  readonly egressPort: number
+  readonly configFile: string
+  /** From the start of the process until /ready said yes, in milliseconds. */
+  readonly startMs: number
+}
+
+export interface GatewayNeeds {
+  readonly nameServerPort: number
+  /** Destination `host:port` that policy lets the caller reach. Null: none. */
+  readonly destination: { readonly host: string; readonly port: number } | null
+}
+
+export const GATEWAY_COMMAND = fileURLToPath(
+  new URL('../../mesh-gateway/src/cli/main.ts', import.meta.url),
+)
+const READY_WITHIN_MS = 20_000
+
+/** Resolves when it is ready. */
+export async function startGateway(world: World, needs: GatewayNeeds): Promise<RunningGateway> {
+  const dir = await makeDir(world, 'mesh-gateway')
+  const [delegationPort = 0, egressPort = 0, adminPort = 0] = await freePorts(3)
+  await writePolicy(world, needs)
+  const configFile = join(dir, 'gateway.json')
+  const config = {
+    trustDomain: TRUST_DOMAIN,
+    identity: { dir: world.identities.gateway },
+    policy: { dir: join(world.dir, 'policy') },
+    keys: { dir: join(dir, 'keys') },
+    audit: { file: join(dir, 'audit.jsonl') },
+    delegation: { listen: `127.0.0.1:${delegationPort}` },
+    egress: { listen: `127.0.0.1:${egressPort}` },
+    admin: { listen: `127.0.0.1:${adminPort}` },
+    dns: { servers: [`127.0.0.1:${needs.nameServerPort}`] },
+    drainMs: 1000,
+  }
+  await writeFile(configFile, JSON.stringify(config))
+  const startedAt = performance.now()
+  const process_ = world.processes.start({
+    name: 'mesh-gateway',
+    command: process.execPath,
+    args: [...gatewayFlags(), GATEWAY_COMMAND, 'start', '--config', configFile],
+    core: world.cores.tested,
+  })
+  await untilReady(process_, adminPort)
+  const startMs = performance.now() - startedAt
+  return { process: process_, delegationPort, egressPort, configFile, startMs }
+}
+
+/** For profiles: CLAWMESH_BENCH_NODE_FLAGS="--cpu-prof --cpu-prof-dir=…". */
+function gatewayFlags(): string[] {
+  return (process.env.CLAWMESH_BENCH_NODE_FLAGS ?? '').split(' ').filter(Boolean)
+}
+
+async function writePolicy(world: World, { destination }: GatewayNeeds): Promise<void> {
+  const dir = await makeDir(world, 'policy')
+  const at = destination === null ? [] : [`${destination.host}:${destination.port}`]
+  const ports = destination === null ? [443] : [80, 443, destination.port]
+  const own = { egress: { allowCidrs: ['127.0.0.0/8'], ports } }
+  const tenant = {
+    tenant: TENANT,
+    egress: { allow: at },
+    delegation: { allow: [{ from: CALLER, to: CALLEE, methods: ['*'] }] },
+  }
+  await writeFile(join(dir, '_global.json'), JSON.stringify(own))
+  await writeFile(join(dir, `${TENANT}.json`), JSON.stringify(tenant))
+}
+
+async function untilReady(started: Started, adminPort: number): Promise<void> {
+  const patience = AbortSignal.timeout(READY_WITHIN_MS)
+  const tooEarly = started.ended.then(() => started.line()).then(() => true)
+  for (;;) {
+    if (patience.aborted) throw new Error('mesh-gateway is not ready in time')
+    const ready = await Promise.race([isReady(adminPort), tooEarly])
+    if (ready) return
+    await sleep(10)
+  }
+}
+
+async function isReady(port: number): Promise<boolean> {
+  try {
+    const request = get({ host: '127.0.0.1', port, path: '/ready', agent: false })
+    const [response] = await once(request, 'response')
+    response.resume()
+    return response.statusCode === 200
+  } catch {
+    return false // it does not listen yet
+  }
+}

@@ -1,0 +1,87 @@
+/** nginx with grpc_pass, mTLS on both hops, one worker, an access log: no policy, no identity handed on. */
+import { spawnSync } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { withDescendants } from '../measure/cpu-time.ts'
+import { freePorts } from '../process/free-port.ts'
+import { untilListening } from '../process/until-listening.ts'
+import { CALLEE_NAME, makeDir, type World } from '../world/world.ts'
+import { type Absent, type Contestant, NGINX } from './contestant.ts'
+
+export async function startNginx(world: World, backendPort: number): Promise<Contestant | Absent> {
+  const version = spawnSync('nginx', ['-V'], { encoding: 'utf8' })
+  if (version.error !== undefined) return { name: NGINX, skipped: 'nginx is not installed' }
+  if (!version.stderr.includes('http_v2_module'))
+    return { name: NGINX, skipped: 'nginx is built without HTTP/2' }
+  const dir = await makeDir(world, 'nginx')
+  const [port = 0] = await freePorts(1)
+  const file = join(dir, 'nginx.conf')
+  await writeFile(
+    file,
+    configuration({ dir, port, backendPort, identity: world.identities.gateway }),
+  )
+  const nginx = world.processes.start({
+    name: NGINX,
+    command: 'nginx',
+    args: ['-e', join(dir, 'error.log'), '-p', dir, '-c', file],
+    core: world.cores.tested,
+  })
+  await untilListening(port, nginx)
+  return { name: NGINX, port, pids: () => withDescendants(nginx.pid), stop: () => nginx.stop() }
+}
+
+interface Places {
+  readonly dir: string
+  readonly port: number
+  readonly backendPort: number
+  readonly identity: string
+}
+
+/** Limits that would close connections during a run are lifted; all else is as nginx has it. */
+function configuration({ dir, port, backendPort, identity }: Places): string {
+  const user = process.getuid?.() === 0 ? 'user root;' : ''
+  return `daemon off;
+${user}
+worker_processes 1;
+pid ${dir}/nginx.pid;
+events { worker_connections 4096; }
+http {
+  access_log ${dir}/access.log;
+  client_body_temp_path ${dir}/body;
+  proxy_temp_path ${dir}/proxy;
+  fastcgi_temp_path ${dir}/fastcgi;
+  uwsgi_temp_path ${dir}/uwsgi;
+  scgi_temp_path ${dir}/scgi;
+  upstream peer {
+    server 127.0.0.1:${backendPort};
+    keepalive 128;
+    keepalive_requests 1000000000;
+  }
+  server {
+    listen 127.0.0.1:${port} ssl http2;
+    http2_max_concurrent_streams 1000;
+    keepalive_requests 1000000000;
+    client_max_body_size 0;
+    grpc_read_timeout 1h;
+    grpc_send_timeout 1h;
+    ssl_protocols TLSv1.3;
+    ssl_certificate ${identity}/tls.crt;
+    ssl_certificate_key ${identity}/tls.key;
+    ssl_client_certificate ${identity}/ca.crt;
+    ssl_verify_client on;
+    ssl_verify_depth 3;
+    location / {
+      grpc_pass grpcs://peer;
+      grpc_ssl_protocols TLSv1.3;
+      grpc_ssl_certificate ${identity}/tls.crt;
+      grpc_ssl_certificate_key ${identity}/tls.key;
+      grpc_ssl_trusted_certificate ${identity}/ca.crt;
+      grpc_ssl_verify on;
+      grpc_ssl_verify_depth 3;
+      grpc_ssl_server_name on;
+      grpc_ssl_name ${CALLEE_NAME};
+    }
+  }
+}
+`
+}

@@ -1,0 +1,56 @@
+/** squid, one process, no cache, an access log, one allow rule and nothing else: no credential is looked at. */
+import { spawnSync } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { withDescendants } from '../measure/cpu-time.ts'
+import { freePorts } from '../process/free-port.ts'
+import { untilListening } from '../process/until-listening.ts'
+import { makeDir, type World } from '../world/world.ts'
+import { type Absent, type Contestant, SQUID } from './contestant.ts'
+
+export interface Destination {
+  readonly host: string
+  readonly port: number
+}
+
+export async function startSquid(
+  world: World,
+  destination: Destination,
+): Promise<Contestant | Absent> {
+  if (spawnSync('squid', ['-v']).error !== undefined)
+    return { name: SQUID, skipped: 'squid is not installed' }
+  // squid gives up root before it opens its logs
+  const dir = await makeDir(world, 'squid', 0o777)
+  const [port = 0] = await freePorts(1)
+  await writeFile(join(dir, 'hosts'), `127.0.0.1 ${destination.host}\n`, { mode: 0o644 })
+  const file = join(dir, 'squid.conf')
+  await writeFile(file, configuration(dir, port, destination), { mode: 0o644 })
+  const squid = world.processes.start({
+    name: SQUID,
+    command: 'squid',
+    args: ['-N', '-f', file],
+    core: world.cores.tested,
+  })
+  await untilListening(port, squid)
+  return { name: SQUID, port, pids: () => withDescendants(squid.pid), stop: () => squid.stop() }
+}
+
+function configuration(dir: string, port: number, destination: Destination): string {
+  return `http_port 127.0.0.1:${port}
+visible_hostname bench
+hosts_file ${dir}/hosts
+acl destination dstdomain ${destination.host}
+acl destination_port port ${destination.port}
+http_access allow destination destination_port
+http_access deny all
+cache deny all
+cache_mem 0 MB
+access_log stdio:${dir}/access.log
+cache_log ${dir}/cache.log
+cache_store_log none
+pid_filename none
+coredump_dir ${dir}
+pinger_enable off
+shutdown_lifetime 0 seconds
+`
+}

@@ -1,0 +1,41 @@
+/** What load generators and backends answer. */
+import { z } from 'zod'
+import type { Window } from '../measure/load-window.ts'
+import { mapFigures } from './suite.ts'
+
+/** NaN travels as null. */
+const figure = z
+  .number()
+  .nullable()
+  .transform((value) => value ?? Number.NaN)
+
+export const windowAnswer = z.object({
+  completed: z.number(),
+  failed: z.number(),
+  wallMs: z.number(),
+  cpuMs: z.number(),
+  p50Ms: figure,
+  p99Ms: figure,
+})
+export const connectedAnswer = z.object({ connected: z.literal(true) })
+export const portAnswer = z.object({ port: z.int() })
+
+export type Windows = Readonly<Record<string, readonly Window[]>>
+
+/** CPU time in microseconds per operation, or per `parts` of one. */
+export function cpuMicrosecondsPer(windows: Windows, parts = 1): Record<string, number[]> {
+  return mapFigures(windows, ({ cpuMs, completed }) =>
+    completed === 0 ? Number.NaN : (cpuMs * 1000) / (completed * parts),
+  )
+}
+
+export function perSecond(windows: Windows): Record<string, number[]> {
+  return mapFigures(windows, ({ completed, wallMs }) => (completed * 1000) / wallMs)
+}
+
+export function failures(what: string, windows: Windows): string[] {
+  return Object.entries(windows).flatMap(([name, all]) => {
+    const failed = all.reduce((sum, one) => sum + one.failed, 0)
+    return failed === 0 ? [] : [`${what}: ${failed} failed through ${name}`]
+  })
+}

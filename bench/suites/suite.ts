@@ -1,0 +1,49 @@
+/** What a suite hands to the report: raw figures of each round, by metric and contestant. */
+
+import type { BenchContext } from '../contestants/contestant.ts'
+import type { BenchOptions } from '../options.ts'
+
+export interface Target {
+  readonly against: string
+  readonly atMost: number
+}
+
+export interface Metric {
+  readonly name: string
+  readonly unit: string
+  /** One figure per round, in the order of rounds; NaN where nothing was completed. */
+  readonly figures: Readonly<Record<string, readonly number[]>>
+  readonly targets: readonly Target[]
+  /** Limit for our own figure, in `unit`. Null: none. */
+  readonly limit: number | null
+}
+
+export interface SuiteResult {
+  readonly title: string
+  /** How it was measured, in a sentence. */
+  readonly how: string
+  readonly metrics: readonly Metric[]
+  /** Contestants that did not take part, calls that failed. */
+  readonly remarks: readonly string[]
+}
+
+export type RunSuite = (context: BenchContext, options: BenchOptions) => Promise<SuiteResult>
+
+/** Runs every contestant once per round, so that what else the machine does hits all of them. */
+export async function inRounds<T>(
+  rounds: number,
+  names: readonly string[],
+  measure: (name: string) => Promise<T>,
+): Promise<Record<string, T[]>> {
+  const figures: Record<string, T[]> = Object.fromEntries(names.map((name) => [name, []]))
+  for (let round = 0; round < rounds; round++)
+    for (const name of names) figures[name]?.push(await measure(name))
+  return figures
+}
+
+export function mapFigures<T, U>(
+  figures: Readonly<Record<string, readonly T[]>>,
+  map: (figure: T) => U,
+): Record<string, U[]> {
+  return Object.fromEntries(Object.entries(figures).map(([name, all]) => [name, all.map(map)]))
+}
