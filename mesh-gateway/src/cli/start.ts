@@ -6,6 +6,7 @@ import { followConfig, readConfig } from '../config/live-config.ts'
 import type { Gateway } from '../gateway.ts'
 import type { OperationalLog } from '../telemetry/operational-log.ts'
 import { addConfigOptions, configPlace } from './config-options.ts'
+import { releaseStartupMemory } from './release-memory.ts'
 import { columns, type Terminal } from './terminal.ts'
 
 const EXAMPLES = `
@@ -35,6 +36,7 @@ export function addStart(program: Command, terminal: Terminal): void {
       import('../telemetry/operational-log.ts'),
     ])
     const log = createOperationalLog(config.log.level)
+    releaseStartupMemory()
     const signals = listenForSignals(terminal)
     try {
       const gateway = await createGateway(config, {
