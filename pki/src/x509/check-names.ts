@@ -3,9 +3,14 @@ import type { GeneralNames } from './general-names.ts'
 import { formatIp, ipInRange } from './ip-range.ts'
 import type { NameConstraints } from './parse-certificate.ts'
 
+/** As in OpenSSL: a hostile certificate shall not keep anybody busy. */
+const MAX_COMPARISONS = 1 << 20
+
 /** The names that are not permitted, in words; empty when all are. */
 export function namesRefused(names: GeneralNames, constraints: NameConstraints): string[] {
   const { permitted, excluded } = constraints
+  if (count(names) * (count(permitted) + count(excluded)) > MAX_COMPARISONS)
+    return ['that many names']
   const judge = <Name, Base>(
     each: readonly Name[],
     within: readonly Base[],
@@ -28,6 +33,10 @@ export function namesRefused(names: GeneralNames, constraints: NameConstraints):
     // kinds that are not judged here are refused as soon as they are constrained
     ...(constrainsOthers ? names.others : []),
   ]
+}
+
+function count({ uris, dnsNames, ipAddresses }: GeneralNames): number {
+  return uris.length + dnsNames.length + ipAddresses.length
 }
 
 function dnsWithin(name: string, base: string): boolean {

@@ -9,7 +9,10 @@ import { makeScratch, PASSPHRASE, type Scratch } from '../scratch.ts'
 const ENV = { MESH_PKI_PASSPHRASE: PASSPHRASE.reveal() }
 const PLANNER = ['issue', 'agent', '--tenant', 'acme', '--agent', 'planner']
 
-describe('mesh-pki', () => {
+describe('mesh-pki', function () {
+  // each command is a process of its own
+  this.timeout(60_000)
+
   let scratch: Scratch
   before(async () => {
     scratch = await makeScratch()
