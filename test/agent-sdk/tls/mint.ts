@@ -63,7 +63,7 @@ export function mint(options: MintOptions = {}): Minted {
   )
   const signature = sign('sha256', body, signer)
   const raw = sequence(body, algorithm, der(0x03, Buffer.from([0]), signature))
-  const pem = `-----BEGIN CERTIFICATE-----\n${raw.toString('base64').replace(/.{64}/g, '$&\n')}\n-----END CERTIFICATE-----\n`
+  const pem = `-----BEGIN CERTIFICATE-----\n${raw.toString('base64').replace(/.{64}(?=.)/g, '$&\n')}\n-----END CERTIFICATE-----\n`
   const keyPem = key.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
   return { ...key, name, certificate: new X509Certificate(raw), pem, keyPem }
 }
