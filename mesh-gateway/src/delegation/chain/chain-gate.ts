@@ -1,0 +1,65 @@
+/**
+ * Where a call stands in its chain of delegation: what the caller presented, whether the chain may grow by this
+ * callee, and the token that the callee gets.
+ */
+import { type DelegationClaims, MeshError, uuidV7 } from '@clawmesh/proto'
+import type { Budgets } from '../../limits/budgets.ts'
+import type { ChainLimits } from '../../policy/snapshot.ts'
+import type { ChainTokens } from './chain-tokens.ts'
+import { extendChain } from './extend-chain.ts'
+
+export interface ChainGateOptions {
+  readonly tokens: ChainTokens
+  readonly budgets: Budgets
+  /** How long a delegation token is good at most, in milliseconds. Read for each token. */
+  readonly ttlMs: () => number
+  /** Milliseconds since the epoch. Default the system's clock. */
+  readonly now?: () => number
+}
+
+export interface ChainQuestion {
+  /** SPIFFE IDs. */
+  readonly caller: string
+  readonly callee: string
+  readonly parent: DelegationClaims | null
+  /** Of the caller's tenant, for the hops of this link. */
+  readonly limits: ChainLimits
+  /** Of the tenant that the tree began in, for the size of the tree. */
+  readonly rootLimits: ChainLimits
+  readonly narrow: {
+    readonly destinations: readonly string[] | null
+    readonly scope: readonly string[] | null
+  }
+}
+
+export interface ChainGate {
+  /** @throws MeshError MESH_TOKEN_* when the token is not the caller's to present */
+  present(token: string, caller: string): DelegationClaims | Promise<DelegationClaims>
+  /** The token for the callee. @throws MeshError MESH_CHAIN_*, MESH_TOKEN_REQUEST_INVALID */
+  extend(
+    question: ChainQuestion,
+  ): Promise<{ readonly token: string; readonly claims: DelegationClaims }>
+}
+
+/** Of a tenant that sets no maxDelegationsPerRoot. */
+export const DEFAULT_MAX_DELEGATIONS = 1_000
+
+export function createChainGate(options: ChainGateOptions): ChainGate {
+  const { tokens, budgets, ttlMs, now = Date.now } = options
+  return {
+    present: (token, caller) => tokens.verify(token, caller),
+    async extend(question) {
+      const { rootLimits, ...step } = question
+      const nowMs = now()
+      const link = extendChain({ ...step, nowMs, ttlMs: ttlMs(), newTxn: uuidV7(nowMs) })
+      const max = rootLimits.maxDelegationsPerRoot ?? DEFAULT_MAX_DELEGATIONS
+      if (!(await budgets.spend(link.txn, max)))
+        throw new MeshError(
+          'MESH_CHAIN_BUDGET_EXCEEDED',
+          `the tree of ${link.sub} may have ${max} delegations`,
+          { facts: { txn: link.txn } },
+        )
+      return await tokens.sign(link)
+    },
+  }
+}
