@@ -4,7 +4,7 @@
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { isDeepStrictEqual, parseArgs } from 'node:util'
-import { policyJsonSchema } from '../mesh-gateway/src/policy/schema.ts'
+import { policyJsonSchema } from '@clawmesh/gateway'
 
 const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } })
 const path = 'docs/reference/policy.schema.json'

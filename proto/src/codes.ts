@@ -151,12 +151,6 @@ export const ERRORS = Object.freeze({
     'this agent may act only within a delegation',
     'it has mayOriginate: false in policy',
   ),
-  MESH_POLICY_HOPS: row(
-    403,
-    'PERMISSION_DENIED',
-    'the chain of delegation is as long as policy allows',
-    'shorten the chain, or raise maxHops in the policy of the tenant where it began',
-  ),
   MESH_POLICY_INVALID: row(
     500,
     'FAILED_PRECONDITION',

@@ -58,7 +58,7 @@ export function decideDelegation(
       `${tenant.file}#/delegation/agents/${caller.agent}/mayOriginate`,
     )
   if (tenant.delegation.chain.maxHops === 0)
-    return verdict('deny', 'MESH_POLICY_HOPS', `${tenant.file}#/delegation/maxHops`)
+    return verdict('deny', 'MESH_CHAIN_HOPS_EXCEEDED', `${tenant.file}#/delegation/maxHops`)
 
   const allow = findDelegationRule(tenant.delegation.allow, caller, callee, method)
   if (allow === null && mode === 'enforce')

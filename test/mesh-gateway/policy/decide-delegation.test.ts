@@ -214,7 +214,7 @@ describe('a delegation decision', () => {
       for (const mode of ['enforce', 'audit'])
         assert.equal(
           ask(acme({ ...rules, maxHops: 0 }, mode), 'acme/a', 'acme/b').code,
-          'MESH_POLICY_HOPS',
+          'MESH_CHAIN_HOPS_EXCEEDED',
         )
       assert.equal(ask(acme({ ...rules, maxHops: 1 }), 'acme/a', 'acme/b').action, 'allow')
     })
