@@ -159,12 +159,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
         deadline: Date.now() + UNARY_MS,
         signal,
       })
-    try {
-      return await retryUnary(call, { forMs: UNARY_MS, signal })
-    } catch (error) {
-      const unreachable = error instanceof MeshError && error.code === 'MESH_GATEWAY_UNREACHABLE'
-      throw (unreachable ? refusal() : null) ?? error
-    }
+    return retryUnary(call, { forMs: UNARY_MS, signal, refusal })
   }
   const exchange = async (): Promise<EgressToken> => {
     const { token, expires } = await ask(methods.exchangeToken, { allowed_destinations: [] })

@@ -66,7 +66,7 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
     retryUnary(
       () =>
         connection.unary(method, request, { authority, deadline: Date.now() + UNARY_MS, signal }),
-      { forMs: UNARY_MS, signal },
+      { forMs: UNARY_MS, signal, refusal },
     )
 
   const make = (

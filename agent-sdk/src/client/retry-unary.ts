@@ -1,12 +1,19 @@
 /** Calls that may be repeated, repeated while the connection is at fault. */
+import type { MeshError } from '@clawmesh/proto'
 import { createBackoff } from './backoff.ts'
 import { judgeStreamError } from './lost-stream.ts'
 
 /** @throws MeshError the last one, once `forMs` milliseconds have passed or the answer stands */
 export async function retryUnary<T>(
   call: () => Promise<T>,
-  { forMs, signal }: { readonly forMs: number; readonly signal: AbortSignal },
+  options: {
+    readonly forMs: number
+    readonly signal: AbortSignal
+    /** Why a connection was refused lately: then trying again does not help. */
+    readonly refusal: () => MeshError | null
+  },
 ): Promise<T> {
+  const { forMs, signal, refusal } = options
   const backoff = createBackoff({ maxMs: 1_000 })
   const until = Date.now() + forMs
   for (;;) {
@@ -14,6 +21,8 @@ export async function retryUnary<T>(
       return await call()
     } catch (thrown) {
       const { error, lost } = judgeStreamError(thrown, false)
+      const refused = error.code === 'MESH_GATEWAY_UNREACHABLE' ? refusal() : null
+      if (refused !== null) throw refused
       if (!lost || signal.aborted || Date.now() >= until) throw error
       try {
         await backoff.wait(signal)

@@ -14,7 +14,6 @@ import {
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
-import { ReflectionService } from '@grpc/reflection'
 import type { IdentityStore } from '../identity/snapshot.ts'
 import type { Log } from '../log.ts'
 import { createMemoryTaskStore } from '../tasks/memory-task-store.ts'
@@ -27,6 +26,7 @@ import { isSkillName } from '../wire/request-codec.ts'
 import { type AcceptFrom, createCallerGate } from './caller-gate.ts'
 import { createDelegationService } from './delegation-service.ts'
 import { createHealthService } from './health-service.ts'
+import { addReflection } from './reflection.ts'
 
 export interface AdditionalService {
   /** As @grpc/proto-loader or a generator makes it. */
@@ -121,7 +121,7 @@ export async function serve(options: ServeOptions, context: ServeContext): Promi
     server.addService(methods, implementation)
   const described = additionalServices.map((service) => service.definition ?? {})
   const whole = Object.assign({}, definition, ...described)
-  new ReflectionService(whole, { services: listed }).addToServer(server)
+  addReflection(server, whole, listed)
 
   try {
     listener = await listenForCalls({ server, store: identity, spiffe, host, port, log, now })
