@@ -1,8 +1,7 @@
 /** What the gateway serves under its own name: health, MeshService, and reflection of both. */
-import { createHealthService, type HealthService } from '@clawmesh/agent-sdk'
+import { addReflection, createHealthService, type HealthService } from '@clawmesh/agent-sdk'
 import { HEALTH_SERVICE, loadProto, MESH_SERVICE } from '@clawmesh/proto'
 import type { Server } from '@grpc/grpc-js'
-import { ReflectionService } from '@grpc/reflection'
 import { addMeshService, type MeshServiceOptions } from './mesh-service.ts'
 
 /** Returns the health service, to be stopped when the gateway drains. */
@@ -11,6 +10,6 @@ export function addGatewayServices(server: Server, options: MeshServiceOptions):
   server.addService(health.definition, health.implementation)
   addMeshService(server, options)
   const reflected = loadProto('clawmesh/mesh/v1/mesh.proto', 'grpc/health/v1/health.proto')
-  new ReflectionService(reflected, { services: [MESH_SERVICE, HEALTH_SERVICE] }).addToServer(server)
+  addReflection(server, reflected, [MESH_SERVICE, HEALTH_SERVICE])
   return health
 }

@@ -76,6 +76,7 @@ export function addMeshService(server: Server, options: MeshServiceOptions): voi
     const { tenant, agent: name } = agent(metadata)
     const peers = allowedPeers(policy.current(), { tenant, agent: name }).map((peer) => ({
       ...peer,
+      methods: peer.methods ?? ['*'],
       name: peer.agent === '*' || peer.tenant === '*' ? '' : formatPeerName(peer, meshDomain),
     }))
     return { peers }
