@@ -5,7 +5,7 @@ import { AGENTS, TENANT, TRUST_DOMAIN } from './dev-identities.ts'
 import type { DevMesh } from './dev-mesh.ts'
 import { linesToPaste } from './lines-to-paste.ts'
 import { type Failure, isRecord, type Outcome } from './message.ts'
-import type { Screen } from './screen.ts'
+import { type Screen, wrap } from './screen.ts'
 
 /** Named by no policy: example.net is nobody's (RFC 2606). */
 export const FORBIDDEN_URL = 'https://pastebin.example.net/upload'
@@ -44,7 +44,7 @@ export async function demonstrate(
   screen.line()
   screen.heading('What the gateway recorded')
   const { auditFile } = mesh.files
-  screen.line(screen.dim(`  the call and the refusal; all of it: ${relative(cwd, auditFile)}`))
+  screen.paragraph(`the call and the refusal; all of it: ${relative(cwd, auditFile)}`)
   const call = await trail.find(
     (r) => r.event === 'delegation' && String(r.grpc_method).endsWith('/Delegate'),
   )
@@ -127,11 +127,12 @@ function some(items: readonly string[]): string {
 
 const VALUE_COLUMNS = 66
 
+/** Lists are broken after a comma; what cannot be broken is cut. */
 function wrapped(value: string): string[] {
   return value.split('\n').flatMap((line) => {
     if (line.length <= VALUE_COLUMNS) return [line]
     return line.includes(', ')
-      ? (line.match(new RegExp(`.{1,${VALUE_COLUMNS - 1}}(?:,|$)\\s?`, 'g')) ?? [line])
+      ? wrap(line, VALUE_COLUMNS)
       : [`${line.slice(0, VALUE_COLUMNS - 1)}…`]
   })
 }

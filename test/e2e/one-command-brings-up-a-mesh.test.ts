@@ -124,6 +124,14 @@ describeClosing('one command brings up a mesh', function () {
       assert.equal(mesh.errors(), '')
     })
 
+    it('fits a terminal of 80 columns', () => {
+      const wide = mesh
+        .transcript()
+        .split('\n')
+        .filter((line) => [...line].length > 80 && /\S\s+\S/.test(line.replace(/\s\\$/, '')))
+      assert.deepEqual(wide, [])
+    })
+
     it('uses no colours where nobody sees them', () =>
       assert.ok(!mesh.transcript().includes('\x1b')))
 
@@ -183,27 +191,29 @@ describeClosing('one command brings up a mesh', function () {
     })
   })
 
-  it('keeps its CA between starts, and reads the file that it is given', async () => {
-    const ca = join(dir, 'mesh/ca/root.crt')
-    const before = await readFile(ca, 'utf8')
-    const file = join(dir, 'a page.html')
-    await writeFile(file, '<title>Fish &amp; chips</title><h1>Menu</h1><p>fish fish chips</p>')
-    const mesh = begin(['--once', file])
-    assert.equal(await mesh.ended(), 0, mesh.transcript() + mesh.errors())
-    assert.match(mesh.transcript(), /title +Fish & chips/)
-    assert.match(mesh.transcript(), /terms +fish 2, chips 1, menu 1/)
-    assert.equal(await readFile(ca, 'utf8'), before)
-  })
+  describe('with a file', () => {
+    it('keeps its CA between starts, and reads the file that it is given', async () => {
+      const ca = join(dir, 'mesh/ca/root.crt')
+      const before = await readFile(ca, 'utf8')
+      const file = join(dir, 'a page.html')
+      await writeFile(file, '<title>Fish &amp; chips</title><h1>Menu</h1><p>fish fish chips</p>')
+      const mesh = begin(['--once', file])
+      assert.equal(await mesh.ended(), 0, mesh.transcript() + mesh.errors())
+      assert.match(mesh.transcript(), /title +Fish & chips/)
+      assert.match(mesh.transcript(), /terms +fish 2, chips 1, menu 1/)
+      assert.equal(await readFile(ca, 'utf8'), before)
+    })
 
-  it('says why a document cannot be read, in one line', async () => {
-    const file = join(dir, 'picture.png')
-    await writeFile(file, Buffer.from([0x89, 0x50, 0x4e, 0x47, 0, 0, 0]))
-    const mesh = begin(['--once', file])
-    assert.equal(await mesh.ended(), 1)
-    assert.match(
-      mesh.transcript(),
-      /refused +MESH_TASK_REJECTED\n +the document cannot be read: it is binary/,
-    )
+    it('says why a document cannot be read, in one line', async () => {
+      const file = join(dir, 'picture.png')
+      await writeFile(file, Buffer.from([0x89, 0x50, 0x4e, 0x47, 0, 0, 0]))
+      const mesh = begin(['--once', file])
+      assert.equal(await mesh.ended(), 1)
+      assert.match(
+        mesh.transcript(),
+        /refused +MESH_TASK_REJECTED\n +the document cannot be read: it is binary/,
+      )
+    })
   })
 
   describe('with a URL', () => {
@@ -235,52 +245,54 @@ describeClosing('one command brings up a mesh', function () {
     })
   })
 
-  it('leaves no process behind when it is killed', async () => {
-    const mesh = begin([])
-    await waitFor('the story', () => mesh.transcript().includes('until Ctrl-C'), {
-      withinMs: 40_000,
+  describe('when things go wrong', () => {
+    it('leaves no process behind when it is killed', async () => {
+      const mesh = begin([])
+      await waitFor('the story', () => mesh.transcript().includes('until Ctrl-C'), {
+        withinMs: 40_000,
+      })
+      const ports = portsOf(mesh.transcript())
+      const pids: number[] = Object.values(
+        JSON.parse(await readFile(join(dir, 'mesh/processes.json'), 'utf8')),
+      )
+      assert.equal(pids.length, 5)
+      mesh.child.kill('SIGKILL')
+      await mesh.ended()
+      await waitFor('every process to end', () => pids.every((pid) => !isRunning(pid)))
+      assert.ok(await allClosed(ports))
     })
-    const ports = portsOf(mesh.transcript())
-    const pids: number[] = Object.values(
-      JSON.parse(await readFile(join(dir, 'mesh/processes.json'), 'utf8')),
-    )
-    assert.equal(pids.length, 5)
-    mesh.child.kill('SIGKILL')
-    await mesh.ended()
-    await waitFor('every process to end', () => pids.every((pid) => !isRunning(pid)))
-    assert.ok(await allClosed(ports))
-  })
 
-  it('tells which process died, with its last lines, and ends the others', async () => {
-    const mesh = begin([])
-    await waitFor('the story', () => mesh.transcript().includes('until Ctrl-C'), {
-      withinMs: 40_000,
+    it('tells which process died, with its last lines, and ends the others', async () => {
+      const mesh = begin([])
+      await waitFor('the story', () => mesh.transcript().includes('until Ctrl-C'), {
+        withinMs: 40_000,
+      })
+      const pids: Record<string, number> = JSON.parse(
+        await readFile(join(dir, 'mesh/processes.json'), 'utf8'),
+      )
+      process.kill(pids.gateway ?? 0, 'SIGKILL')
+      assert.equal(await mesh.ended(), 1)
+      assert.match(mesh.errors(), /^start: gateway was ended by SIGKILL/m)
+      assert.ok(Object.values(pids).every((pid) => !isRunning(pid)))
     })
-    const pids: Record<string, number> = JSON.parse(
-      await readFile(join(dir, 'mesh/processes.json'), 'utf8'),
-    )
-    process.kill(pids.gateway ?? 0, 'SIGKILL')
-    assert.equal(await mesh.ended(), 1)
-    assert.match(mesh.errors(), /^start: gateway was ended by SIGKILL/m)
-    assert.ok(Object.values(pids).every((pid) => !isRunning(pid)))
-  })
 
-  it('says which port is taken, and what changes it', async () => {
-    const server = createServer()
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const bound = server.address()
-    const port = bound !== null && typeof bound === 'object' ? bound.port : 0
-    const taken = begin(['--port-base', String(port)])
-    assert.equal(await taken.ended(), 1)
-    assert.match(
-      taken.errors(),
-      new RegExp(
-        `^start: ports? ${port} \\(egress\\).* cannot be had\\nhint: choose others: npm start`,
-      ),
-    )
-    server.close()
-    await once(server, 'close')
+    it('says which port is taken, and what changes it', async () => {
+      const server = createServer()
+      server.listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      const bound = server.address()
+      const port = bound !== null && typeof bound === 'object' ? bound.port : 0
+      const taken = begin(['--port-base', String(port)])
+      assert.equal(await taken.ended(), 1)
+      assert.match(
+        taken.errors(),
+        new RegExp(
+          `^start: ports? ${port} \\(egress\\).* cannot be had\\nhint: choose others: npm start`,
+        ),
+      )
+      server.close()
+      await once(server, 'close')
+    })
   })
 })
 
