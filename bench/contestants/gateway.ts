@@ -40,7 +40,8 @@ export async function startGateway(world: World, needs: GatewayNeeds): Promise<R
     identity: { dir: world.identities.gateway },
     policy: { dir: join(world.dir, 'policy') },
     keys: { dir: join(dir, 'keys') },
-    audit: { file: join(dir, 'audit.jsonl') },
+    // beside the watched directories it would wake their watchers with every line
+    audit: { file: join(await makeDir(world, 'audit'), 'audit.jsonl') },
     delegation: { listen: `127.0.0.1:${delegationPort}` },
     egress: { listen: `127.0.0.1:${egressPort}` },
     admin: { listen: `127.0.0.1:${adminPort}` },

@@ -1,5 +1,5 @@
 /** W3C Trace Context, level 1, section 3.2: the traceparent header, kept when it is good and made when it is not. */
-import { randomBytes } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 
 export interface TraceContext {
   /** 32 lower-case hexadecimal digits. */
@@ -21,15 +21,21 @@ export function parseTraceparent(header: string | undefined): TraceContext | nul
 }
 
 export function startTrace(): TraceContext {
-  const hex = randomBytes(24).toString('hex')
-  return { traceId: hex.slice(0, 32), parentId: hex.slice(32), sampled: false }
+  const [a, b] = [randomUUID(), randomUUID()]
+  const traceId = `${a.slice(0, 8)}${a.slice(9, 13)}${a.slice(24)}${b.slice(0, 8)}`
+  return { traceId, parentId: spanIdOf(b), sampled: false }
 }
 
 /** The same trace, one span further in. */
 export function childTrace(parent: TraceContext): TraceContext {
-  return { ...parent, parentId: randomBytes(8).toString('hex') }
+  return { ...parent, parentId: spanIdOf(randomUUID()) }
 }
 
 export function formatTraceparent(context: TraceContext): string {
   return `00-${context.traceId}-${context.parentId}-${context.sampled ? '01' : '00'}`
+}
+
+/** Sixteen digits of a UUID that are random: it has fixed ones at 14 and 19. Cheaper than bytes drawn for each. */
+function spanIdOf(uuid: string): string {
+  return `${uuid.slice(9, 13)}${uuid.slice(24)}`
 }

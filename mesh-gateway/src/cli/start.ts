@@ -4,6 +4,7 @@ import { formatConfig } from '../config/format-config.ts'
 import { formatListenAddress } from '../config/listen-address.ts'
 import { followConfig, readConfig } from '../config/live-config.ts'
 import type { Gateway } from '../gateway.ts'
+import { leanAsyncResource } from '../process/lean-async-resource.ts'
 import type { OperationalLog } from '../telemetry/operational-log.ts'
 import { addConfigOptions, configPlace } from './config-options.ts'
 import { releaseStartupMemory } from './release-memory.ts'
@@ -30,6 +31,7 @@ export function addStart(program: Command, terminal: Terminal): void {
     for (const warning of warnings) terminal.say(`warning: ${warning}`)
     if (options.printConfig === true) return terminal.print(formatConfig(config).trimEnd())
 
+    leanAsyncResource()
     // only now: the other commands and the help need none of it
     const [{ createGateway }, { createOperationalLog }] = await Promise.all([
       import('../gateway.ts'),

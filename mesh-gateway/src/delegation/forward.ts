@@ -138,7 +138,8 @@ export function forward(options: ForwardOptions): Forwarding {
   // what an error means, `close` tells; without a listener it would end the process
   up.on('error', () => {})
   up.once('close', () => {
-    cut(statusOfReset(up))
+    // asked first: an error takes a stack trace, and nearly every call has ended well by now
+    if (!ended) cut(statusOfReset(up))
   })
 
   return { cut }
