@@ -17,7 +17,7 @@ interface FileProto {
   dependency: string[]
   messageType: MessageProto[]
   enumType: { name: string }[]
-  service: { method: { inputType: string; outputType: string }[] }[]
+  service: { name: string; method: { inputType: string; outputType: string }[] }[]
 }
 
 interface MessageProto {
@@ -49,12 +49,14 @@ function linkable(definition: Definition): Definition {
     'google.protobuf.FileDescriptorProto',
   )
   const files = new Map<string, FileProto>()
-  for (const entry of Object.values(definition))
-    for (const bytes of Array.isArray(entry.fileDescriptorProtos)
-      ? entry.fileDescriptorProtos
-      : []) {
+  // all entries of one load share one list
+  const lists = new Set(Object.values(definition).map((entry) => entry.fileDescriptorProtos))
+  for (const list of lists)
+    for (const bytes of Array.isArray(list) ? list : []) {
       const file = codec.deserialize(bytes)
-      files.set(file.name, files.get(file.name) ?? file)
+      const known = files.get(file.name)
+      if (known === undefined) files.set(file.name, file)
+      else merge(known, file)
     }
   const homes = new Map<string, string>()
   for (const file of files.values()) {
@@ -64,14 +66,19 @@ function linkable(definition: Definition): Definition {
   }
   for (const file of files.values()) link(file, homes)
   const all = [...files.values()].map((file) => codec.serialize(file))
-  return Object.fromEntries(
-    Object.entries(definition).map(([name, entry]) => [
-      name,
-      Object.assign(Object.create(Object.getPrototypeOf(entry)), entry, {
-        fileDescriptorProtos: all,
-      }),
-    ]),
-  )
+  // descriptors are all that reflection reads, of whichever entry
+  const [[name, entry] = []] = Object.entries(definition)
+  if (name === undefined || entry === undefined) return definition
+  return { [name]: { ...entry, fileDescriptorProtos: all } as typeof entry }
+}
+
+/** Files are made up of a package each, and hold only what the definition at hand uses of it. */
+function merge(known: FileProto, more: FileProto): void {
+  const missing = <T extends { name: string }>(here: readonly T[], there: readonly T[]) =>
+    there.filter(({ name }) => here.every((each) => each.name !== name))
+  known.messageType.push(...missing(known.messageType, more.messageType))
+  known.enumType.push(...missing(known.enumType, more.enumType))
+  known.service.push(...missing(known.service, more.service))
 }
 
 /** The entry message of a map `foo_bar` is called FooBarEntry, and reserved ranges exclude their end; parsers insist. */
