@@ -9,7 +9,7 @@ export interface Terminal {
   /** As it is, on stderr. */
   readonly writeError: (text: string) => void
   /** Where signals and crashes are heard. */
-  readonly process: Pick<NodeJS.Process, 'on' | 'off'>
+  readonly process: Pick<NodeJS.EventEmitter, 'on' | 'off'>
   /** Ends the process at once; for a second signal and for a crash. */
   readonly exit: (code: number) => void
 }

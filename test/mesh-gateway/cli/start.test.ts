@@ -1,0 +1,200 @@
+import assert from 'node:assert/strict'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { readFile, rename } from 'node:fs/promises'
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { writeIdentity } from '@clawmesh/pki'
+import { makeTestCa, type TestCa } from '../../support/test-ca.ts'
+import { waitFor } from '../../support/wait-for.ts'
+import { makeWorkplace, type Workplace } from './gateway-command.ts'
+
+const IDLE_LIMIT_KB = 128 * 1024
+
+interface Running {
+  readonly child: ChildProcess
+  readonly egress: string
+  readonly admin: string
+  stderr(): string
+  readonly ended: Promise<unknown[]>
+}
+
+describe('mesh-gateway start', function () {
+  this.timeout(60_000)
+  let place: Workplace
+  let ca: TestCa
+  let upstream: Server
+  let upstreamPort: number
+  const running = new Set<ChildProcess>()
+
+  before(async () => {
+    ca = await makeTestCa()
+    upstream = createServer((socket) => {
+      socket.on('error', () => {})
+      socket.pipe(socket)
+    }).listen(0, '127.0.0.1')
+    await once(upstream, 'listening')
+    upstreamPort = (upstream.address() as AddressInfo).port
+  })
+  after(async () => {
+    upstream.close()
+    await ca.close()
+  })
+  beforeEach(async () => {
+    place = await makeWorkplace()
+    await writeIdentity(
+      join(place.dir, 'identity'),
+      ca.ca.issueGateway({ name: 'gw', tenants: ['acme'] }),
+    )
+    await place.write('policy/_global.json', {
+      egress: { allowCidrs: ['127.0.0.0/8'], ports: [upstreamPort] },
+    })
+    await place.write('policy/acme.json', {
+      tenant: 'acme',
+      egress: { allow: [`127.0.0.1:${upstreamPort}`] },
+    })
+  })
+  afterEach(async () => {
+    for (const child of running) {
+      if (child.exitCode !== null || child.signalCode !== null) continue
+      const ended = once(child, 'exit')
+      child.kill('SIGKILL')
+      await ended
+    }
+    running.clear()
+    await place.close()
+  })
+
+  const start = async (): Promise<Running> => {
+    const child = place.spawn('start', '--config', 'gateway.json')
+    running.add(child)
+    let stderr = ''
+    child.stderr?.on('data', (chunk) => {
+      stderr += chunk
+    })
+    const ended = once(child, 'exit')
+    await waitFor('the admin address on stderr', () => {
+      assert.equal(child.exitCode, null, stderr)
+      return /mesh-gateway: admin +\S+\n/.test(stderr)
+    })
+    const url = (name: string) =>
+      new RegExp(`mesh-gateway: ${name} +(\\S+)`).exec(stderr)?.[1] ?? ''
+    return { child, egress: url('egress'), admin: url('admin'), stderr: () => stderr, ended }
+  }
+  const get = async (url: string) => {
+    const response = await fetch(url)
+    return { status: response.status, body: await response.text() }
+  }
+  const openTunnel = async (egress: string): Promise<Socket> => {
+    const { stdout } = await place.run(
+      'issue-token',
+      '--config',
+      'gateway.json',
+      '--agent-id',
+      'bot-01',
+    )
+    const { hostname, port } = new URL(egress)
+    const socket = connect(Number(port), hostname)
+    socket.on('error', () => {})
+    const target = `127.0.0.1:${upstreamPort}`
+    socket.write(
+      `CONNECT ${target} HTTP/1.1\r\nhost: ${target}\r\nproxy-authorization: Bearer ${stdout.trim()}\r\n\r\n`,
+    )
+    const [answer] = await once(socket, 'data')
+    assert.match(String(answer), /^HTTP\/1\.1 200 /)
+    return socket
+  }
+  const auditLines = async (name: string) =>
+    (await readFile(join(place.dir, name), 'utf8').catch(() => '')).split('\n').filter(Boolean)
+
+  it('says who it is and where it listens, is ready, and rests under 128 MB', async () => {
+    const gateway = await start()
+    assert.match(
+      gateway.stderr(),
+      /mesh-gateway: identity +spiffe:\/\/mesh\.internal\/gateway\/gw, until \S+Z\n/,
+    )
+    assert.deepEqual(await get(`${gateway.admin}/ready`), {
+      status: 200,
+      body: '{"status":"ready"}\n',
+    })
+    assert.match(
+      (await get(`${gateway.admin}/metrics`)).body,
+      /clawmesh_certificate_not_after_seconds \d+/,
+    )
+    assert.match((await get(`${gateway.admin}/`)).body, /spiffe:/)
+    const status = await readFile(`/proc/${gateway.child.pid}/status`, 'utf8')
+    const residentKb = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1])
+    assert.ok(residentKb < IDLE_LIMIT_KB, `${residentKb} kB resident`)
+  })
+
+  it('sees rotated keys, opens a rotated audit log, takes over live settings, on SIGHUP at once', async () => {
+    const gateway = await start()
+    const kids = async (): Promise<string[]> =>
+      JSON.parse((await get(`${gateway.egress}/.well-known/jwks.json`)).body).keys.map(
+        (key: { kid: string }) => key.kid,
+      )
+    assert.equal((await kids()).length, 2)
+    ;(await openTunnel(gateway.egress)).destroy()
+    await waitFor('the audit line', async () => (await auditLines('audit.log')).length === 1)
+    await place.run('keys', 'rotate', '--config', 'gateway.json')
+    await rename(join(place.dir, 'audit.log'), join(place.dir, 'audit.log.1'))
+    gateway.child.kill('SIGHUP')
+    await waitFor('the rotated key', async () => (await kids()).length === 3)
+    await waitFor(
+      'the audit line in the old file',
+      async () => (await auditLines('audit.log.1')).length === 1,
+    )
+    ;(await openTunnel(gateway.egress)).destroy()
+    await waitFor(
+      'the audit line in the new file',
+      async () => (await auditLines('audit.log')).length === 1,
+    )
+    assert.equal((await auditLines('audit.log.1')).length, 1)
+    await place.write('gateway.json', '{ broken')
+    await waitFor('the warning', () =>
+      /config: not reloaded, the last good one stays/.test(gateway.stderr()),
+    )
+    assert.equal((await get(`${gateway.admin}/ready`)).status, 200)
+  })
+
+  it('on SIGTERM lets a tunnel go on, refuses new work, and ends with 0 when the tunnel has', async () => {
+    const gateway = await start()
+    const tunnel = await openTunnel(gateway.egress)
+    gateway.child.kill('SIGTERM')
+    await waitFor('draining', () => /SIGTERM: draining/.test(gateway.stderr()))
+    const { status, body } = await get(`${gateway.admin}/ready`)
+    assert.equal(status, 503)
+    assert.match(body, /"draining"/)
+    await assert.rejects(get(`${gateway.egress}/health`))
+    const echoed = once(tunnel, 'data')
+    tunnel.write('still here')
+    assert.equal(String((await echoed)[0]), 'still here')
+    tunnel.end()
+    assert.deepEqual(await gateway.ended, [0, null])
+    assert.match(gateway.stderr(), /mesh-gateway: drained\n$/)
+    const [line = ''] = await auditLines('audit.log')
+    assert.equal(JSON.parse(line).bytes_up, 'still here'.length)
+  })
+
+  it('ends within its drain time whoever holds on, and at once on a second signal', async () => {
+    const { drainMs: _, ...config } = JSON.parse(
+      await readFile(join(place.dir, 'gateway.json'), 'utf8'),
+    )
+    await place.write('gateway.json', { ...config, drainMs: 300 })
+    const first = await start()
+    const held = await openTunnel(first.egress)
+    first.child.kill('SIGINT')
+    assert.deepEqual(await first.ended, [0, null])
+    held.destroy()
+    assert.equal((await auditLines('audit.log')).length, 1)
+
+    await place.write('gateway.json', { ...config, drainMs: '10m' })
+    const second = await start()
+    const tunnel = await openTunnel(second.egress)
+    second.child.kill('SIGTERM')
+    await waitFor('draining', () => /draining/.test(second.stderr()))
+    second.child.kill('SIGTERM')
+    assert.deepEqual(await second.ended, [1, null])
+    tunnel.destroy()
+  })
+})

@@ -1,0 +1,235 @@
+import assert from 'node:assert/strict'
+import { readFile, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { createLocalJWKSet, jwtVerify } from 'jose'
+import { openKeyRing } from '../../../mesh-gateway/src/tokens/key-ring.ts'
+import { makeWorkplace, type Workplace } from './gateway-command.ts'
+
+describe('mesh-gateway on the command line', () => {
+  let place: Workplace
+  before(async () => {
+    place = await makeWorkplace()
+  })
+  after(() => place.close())
+  const config = ['--config', 'gateway.json']
+
+  it('shows worked examples, and 2 with a hint when it is used wrongly', async () => {
+    const [help, nothing, unknown, flag] = await Promise.all([
+      place.run('issue-token', '--help'),
+      place.run(),
+      place.runProcess({}, 'strat'),
+      place.run('start', '--egress-lisn', 'x'),
+    ])
+    assert.equal(help.code, 0)
+    assert.match(help.stdout, /Examples:\n {2}\$ mesh-gateway issue-token /)
+    assert.equal(help.stderr, '')
+    assert.equal(nothing.code, 2)
+    assert.match(nothing.stderr, /Commands:/)
+    assert.deepEqual(unknown, {
+      code: 2,
+      stdout: '',
+      stderr:
+        "mesh-gateway: unknown command 'strat'\n(Did you mean start?)\nmesh-gateway: hint: mesh-gateway --help\n",
+    })
+    assert.equal(flag.code, 2)
+    assert.match(flag.stderr, /Did you mean --egress-listen/)
+  })
+
+  it('tells every fault of the configuration at once, and exits 1', async () => {
+    const { code, stdout, stderr } = await place.runProcess(
+      { MESH_CONFIG: 'gateway.json', MESH_ADMIN_LISTEN: '9090', MESH_KEYS_DIRR: 'x' },
+      'start',
+      '--drain-ms',
+      'soon',
+    )
+    assert.deepEqual({ code, stdout }, { code: 1, stdout: '' })
+    assert.equal(
+      stderr,
+      `mesh-gateway: 3 faults in the configuration
+  MESH_KEYS_DIRR: no such variable; did you mean MESH_KEYS_DIR
+  admin.listen (MESH_ADMIN_LISTEN): must be host:port, e.g. 127.0.0.1:9090
+  drainMs (--drain-ms): must be a time: 15m, 30s, or a number of milliseconds
+mesh-gateway: hint: \`mesh-gateway start --help\` lists every setting
+`,
+    )
+    const gone = await place.run('start', '--config', 'nowhere.json')
+    assert.equal(gone.code, 1)
+    assert.match(gone.stderr, /cannot read the configuration nowhere\.json \(ENOENT\)/)
+  })
+
+  it('shows the configuration as it is read, in the form of a file', async () => {
+    const { code, stdout, stderr } = await place.runWith(
+      { MESH_DRAIN_MS: '1m' },
+      'start',
+      ...config,
+      '--print-config',
+    )
+    assert.deepEqual({ code, stderr }, { code: 0, stderr: '' })
+    const shown = JSON.parse(stdout)
+    assert.equal(shown.drainMs, 60_000)
+    assert.equal(shown.keys.dir, 'DIR/keys')
+    assert.equal(shown.egress.listen, '127.0.0.1:0')
+  })
+
+  it('prints a token on stdout and nothing else, good for what policy allows', async () => {
+    const { code, stdout, stderr } = await place.runProcess(
+      {},
+      'issue-token',
+      ...config,
+      '--agent-id',
+      'bot-01',
+    )
+    assert.equal(code, 0)
+    assert.match(stdout, /^[\w-]+\.[\w-]+\.[\w-]+\n$/)
+    assert.match(
+      stderr,
+      /^mesh-gateway: token \S+ for acme\/bot-01, until \S+\nmesh-gateway: it allows api\.openai\.com, \*\.example\.com\n$/,
+    )
+    assert.ok(!stderr.includes(stdout.trim().slice(0, 30)))
+    const ring = await openKeyRing({ dir: join(place.dir, 'keys') })
+    const { payload } = await jwtVerify(
+      stdout.trim(),
+      createLocalJWKSet({ keys: [...ring.jwks().keys] }),
+    )
+    await ring.close()
+    assert.equal(payload.sub, 'spiffe://mesh.internal/tenant/acme/agent/bot-01')
+    assert.deepEqual(payload.allowed_destinations, ['api.openai.com', '*.example.com'])
+    assert.equal((payload.exp ?? 0) - (payload.iat ?? 0), 900)
+  })
+
+  it('narrows a token, and refuses one that policy does not cover or that would live too long', async () => {
+    const issue = (...args: string[]) =>
+      place.run('issue-token', ...config, '--agent-id', 'bot-01', ...args)
+    const [narrow, beyond, long, empty, agent] = await Promise.all([
+      issue(
+        '--allow',
+        'a.example.com',
+        '--allow',
+        'b.example.com,api.openai.com:443',
+        '--ttl',
+        '5m',
+        '--json',
+      ),
+      issue('--allow', 'evil.com'),
+      issue('--ttl', '2h'),
+      issue('--allow', ''),
+      issue('--agent-id', '../x'),
+    ])
+    const facts = JSON.parse(narrow.stdout)
+    assert.deepEqual(facts.allowed_destinations, [
+      'a.example.com',
+      'b.example.com',
+      'api.openai.com:443',
+    ])
+    assert.deepEqual(
+      { ...beyond },
+      {
+        code: 1,
+        stdout: '',
+        stderr:
+          'mesh-gateway: policy does not allow acme/bot-01: evil.com\nmesh-gateway: hint: it allows api.openai.com, *.example.com\n',
+      },
+    )
+    assert.equal(long.code, 1)
+    assert.match(long.stderr, /3600 seconds at most\n.*tokens\.maxTtlMs/)
+    assert.equal(empty.code, 1)
+    assert.equal(agent.code, 2)
+    for (const refused of [beyond, long, empty, agent]) assert.equal(refused.stdout, '')
+  })
+
+  it('asks for the tenant when there are several, and for a policy when there is none or a broken one', async () => {
+    await place.write('two/acme.json', { tenant: 'acme' })
+    await place.write('two/globex.json', { tenant: 'globex' })
+    await place.write('typo/acme.json', { tenant: 'acme', egres: {} })
+    const issue = (dir: string, ...more: string[]) =>
+      place.run('issue-token', ...config, '--policy-dir', dir, '--agent-id', 'bot-01', ...more)
+    const [two, none, typo, stranger] = await Promise.all([
+      issue('two'),
+      issue('nowhere'),
+      issue('typo'),
+      issue('policy', '--tenant', 'umbrella'),
+    ])
+    assert.equal(two.code, 2)
+    assert.match(two.stderr, /--tenant is needed: acme, globex have policies/)
+    assert.equal(none.code, 1)
+    assert.equal(typo.code, 1)
+    assert.match(typo.stderr, /egres.*did you mean egress/)
+    assert.equal(stranger.code, 1)
+    assert.match(stranger.stderr, /tenant umbrella has no policy/)
+  })
+
+  it('lists, rotates and retires keys, and never shows a private one', async () => {
+    const keys = (...args: string[]) => place.run('keys', ...args, '--keys-dir', 'ring')
+    const empty = await keys('list')
+    assert.equal(empty.code, 1)
+    assert.match(empty.stderr, /there are no signing keys in DIR\/ring\n.*the first/)
+    await place.run('issue-token', ...config, '--keys-dir', 'ring', '--agent-id', 'bot-01')
+    const before = JSON.parse((await keys('list', '--json')).stdout).keys
+    const rotated = await keys('rotate', '--overlap', '1h', '--json')
+    const after = JSON.parse(rotated.stdout).keys
+    assert.equal(after[0].kid, before[1].kid)
+    assert.equal(after[0].role, 'active')
+    assert.equal(after[2].role, 'verifying')
+    const listed = await keys('list')
+    assert.match(listed.stdout, /^KID +STATE +CREATED +MEANING\n/)
+    const active = await keys('retire', after[0].kid)
+    assert.equal(active.code, 1)
+    assert.match(active.stderr, /hint: run `mesh-gateway keys rotate` first/)
+    assert.equal((await keys('retire', after[2].kid)).code, 0)
+    const missing = await keys('retire', after[2].kid)
+    assert.equal(missing.code, 1)
+    for (const { stdout, stderr } of [rotated, listed, active, missing])
+      assert.ok(!`${stdout}${stderr}`.includes('PRIVATE'))
+  })
+
+  it('creates, lists and revokes service accounts; the key is on stdout once and in no file', async () => {
+    const accounts = (...args: string[]) => place.run('service-account', ...args, ...config)
+    const who = ['--tenant', 'acme', '--agent-id', 'ci']
+    const made = await accounts('create', ...who, '--allow', 'api.openai.com')
+    assert.equal(made.code, 0)
+    const [, id = ''] = /^cmsa_([0-9a-f]{16})_[\w-]{43}\n$/.exec(made.stdout) ?? []
+    assert.ok(!made.stderr.includes(made.stdout.trim()))
+    const file = await readFile(join(place.dir, 'accounts.json'), 'utf8')
+    assert.ok(!file.includes(made.stdout.trim().slice(22)))
+    const wrong = await accounts('create', ...who, '--allow', 'https://x/')
+    assert.equal(wrong.code, 2)
+    assert.equal((await accounts('revoke', id)).code, 0)
+    const [listed, json] = [await accounts('list'), await accounts('list', '--json')]
+    assert.match(listed.stdout, new RegExp(`${id} +acme/ci +api\\.openai\\.com +\\S+ +revoked`))
+    assert.equal('hash' in JSON.parse(json.stdout).accounts[0], false)
+    assert.equal((await accounts('revoke', 'nobody')).code, 1)
+  })
+
+  it('says in one sentence what hinders a start, and which setting changes it', async () => {
+    const taken = createServer()
+    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
+    const address = taken.address()
+    const port = typeof address === 'object' ? address?.port : 0
+    const { makeTestCa } = await import('../../support/test-ca.ts')
+    const ca = await makeTestCa()
+    const identity = await ca.gatewayDir({ name: 'gw', tenants: ['acme'] })
+    await writeFile(join(place.dir, 'a-file'), '')
+    const good = ['start', ...config, '--identity-dir', identity, '--log-level', 'error']
+    const [nobody, port80, audit, keys] = await Promise.all([
+      place.run('start', ...config),
+      place.run(...good, '--admin-listen', `127.0.0.1:${port}`),
+      place.run(...good, '--audit-file', 'a-file/audit.log'),
+      place.run(...good, '--keys-dir', 'a-file'),
+    ])
+    taken.close()
+    await ca.close()
+    const said = ({ stderr }: { stderr: string }) =>
+      stderr.split('\n').filter((line) => line.startsWith('mesh-gateway:'))
+    for (const refused of [nobody, port80, audit, keys])
+      assert.equal(refused.code, 1, refused.stderr)
+    assert.match(said(nobody).join('\n'), /--identity-dir or MESH_IDENTITY_DIR/)
+    assert.deepEqual(said(port80), [
+      `mesh-gateway: 127.0.0.1:${port} is taken by another process`,
+      'mesh-gateway: hint: change admin.listen, or end what uses the address',
+      'mesh-gateway: hint: admin.listen is --admin-listen or MESH_ADMIN_LISTEN',
+    ])
+    assert.match(said(audit).join('\n'), /cannot write the audit log .*\(E\w+\)\n.*audit\.file/)
+    assert.match(said(keys).join('\n'), /--keys-dir or MESH_KEYS_DIR/)
+  })
+})
