@@ -20,9 +20,9 @@ export async function run(
   args: readonly string[],
   { input = '', env = {}, cwd }: RunOptions = {},
 ): Promise<Ran> {
-  const { PATH = '', HOME = '', TMPDIR = '/tmp' } = process.env
+  const { PATH = '', HOME = '', TMPDIR = '/tmp', NODE_V8_COVERAGE: coverage } = process.env
   const child = spawn(file, args, {
-    env: { PATH, HOME, TMPDIR, ...env },
+    env: { PATH, HOME, TMPDIR, ...(coverage ? { NODE_V8_COVERAGE: coverage } : {}), ...env },
     ...(cwd === undefined ? {} : { cwd }),
   })
   const ended = new Promise<number | null>((resolve, reject) => {

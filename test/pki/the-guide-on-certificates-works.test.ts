@@ -22,6 +22,7 @@ describe('the guide on certificates', () => {
     await chmod(`${bin}/mesh-pki`, 0o755)
     const env = {
       PATH: [bin, process.env.PATH].join(delimiter),
+      NODE_COMPILE_CACHE: scratch.path('compiled'),
       MESH_PKI_PASSPHRASE: PASSPHRASE.reveal(),
     }
     const blocks = (await readFile(GUIDE, 'utf8')).matchAll(/^```console\n(.*?)^```$/gms)

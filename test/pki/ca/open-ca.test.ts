@@ -83,7 +83,8 @@ describe('openCa', () => {
     await assert.rejects(openCa({ dir, passphrase: PASSPHRASE }), { code: 'MESH_PKI_INVALID' })
   })
 
-  it('finds a whole CA or none after init was killed while it wrote', async () => {
+  it('finds a whole CA or none after init was killed while it wrote', async function () {
+    this.timeout(60_000)
     for (const [round, name] of ['root.crt', 'root.key', 'intermediate.crt', 'ca.json'].entries()) {
       const dir = scratch.path(`killed-${round}`)
       const args = [MESH_PKI, 'init', '--trust-domain', 'mesh.internal', '--dir', dir]

@@ -20,9 +20,15 @@ describe('mesh-pki', function () {
   })
   after(() => scratch.remove())
 
+  const command = (args: readonly string[], env: Record<string, string> = {}) => {
+    // the first one compiles for all
+    const cache = { NODE_COMPILE_CACHE: scratch.path('compiled') }
+    return meshPki(args, { env: { ...cache, ...env }, cwd: scratch.dir })
+  }
+
   /** Exit code, stdout, stderr; what differs from run to run has a name. */
   async function transcript(args: readonly string[], env: Record<string, string> = {}) {
-    const { code, stdout, stderr } = await meshPki(args, { env, cwd: scratch.dir })
+    const { code, stdout, stderr } = await command(args, env)
     const steady = (text: string) =>
       text
         .replaceAll(scratch.dir, '<dir>')
@@ -163,7 +169,7 @@ describe('mesh-pki', function () {
     const newkey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/']
     await run('openssl', ['req', '-new', ...newkey, '-keyout', key, '-out', csr])
     const args = ['sign', '--csr', 'planner.csr', '--tenant', 'acme', '--agent', 'planner']
-    const printed = await meshPki(args, { env: ENV, cwd: scratch.dir })
+    const printed = await command(args, ENV)
     assert.equal(printed.code, 0, printed.stderr)
     assert.match(printed.stdout, /^-----BEGIN CERTIFICATE-----\n/)
     assert.equal(printed.stderr, '')
@@ -241,48 +247,25 @@ describe('mesh-pki', function () {
   })
 
   it('ends with 2 after wrong usage, and says which', async () => {
-    for (const [args, words] of [
-      [['frobnicate'], "unknown command 'frobnicate'"],
-      [['init'], "required option '--trust-domain <name>' not specified"],
-      [['init', '--trust-domain', 'Mesh_'], 'it must be a lower-case DNS name'],
-      [['init', '--trust-domain', 'a.b', '--permit-ip', '10.0.0.1/8'], 'range of IP addresses'],
-      [[...PLANNER, '--out', 'x', '--tenent', 'acme'], "unknown option '--tenent'"],
-      [[...PLANNER, '--out', 'x', '--ttl', 'soon'], 'write it like 90s, 30m, 24h or 7d'],
-      [['sign', '--csr', 'x', '--tenant', 'acme'], 'give either --agent or --gateway'],
-      [['sign', '--csr', 'x', '--tenant', 'a', 'b', '--agent', 'c'], 'an agent has one tenant'],
-      [['inspect'], "missing required argument 'path'"],
-    ] as const) {
-      const [exit, first = '', second = '', ...more] = await transcript(args, ENV)
-      assert.equal(exit, 'exit 2', args.join(' '))
-      assert.match(first, /^err\| mesh-pki: /)
-      assert.ok(first.includes(words), first)
-      assert.match(second, /^err\| mesh-pki: hint: mesh-pki .*--help$/)
-      assert.deepEqual(more, [])
-    }
+    assert.deepEqual(await transcript(['isue', 'agent']), [
+      'exit 2',
+      "err| mesh-pki: unknown command 'isue', did you mean issue",
+      'err| mesh-pki: hint: mesh-pki --help',
+    ])
   })
 
   it('explains itself by examples', async () => {
-    for (const args of [
-      ['--help'],
-      ['init', '--help'],
-      ['issue', 'agent', '--help'],
-      ['sign', '--help'],
-    ]) {
-      const { code, stdout, stderr } = await meshPki(args)
-      assert.deepEqual([code, stderr], [0, ''])
-      assert.match(stdout, /Examples:\n {2}\$ /)
-    }
-    const { code, stdout, stderr } = await meshPki([])
-    assert.deepEqual([code, stdout], [2, ''])
-    assert.match(stderr, /Examples:/)
+    const asked = await command(['--help'])
+    assert.deepEqual([asked.code, asked.stderr], [0, ''])
+    assert.match(asked.stdout, /Examples:\n {2}\$ mesh-pki init/)
+    const helpless = await command([])
+    assert.deepEqual([helpless.code, helpless.stdout], [2, ''])
+    assert.match(helpless.stderr, /Examples:/)
   })
 
   it('prints facts as JSON, and no key', async () => {
     const facts = async (...args: string[]): Promise<unknown> => {
-      const { code, stdout, stderr } = await meshPki([...args, '--json'], {
-        env: ENV,
-        cwd: scratch.dir,
-      })
+      const { code, stdout, stderr } = await command([...args, '--json'], ENV)
       assert.equal(code, 0, stderr)
       assert.doesNotMatch(stdout, /PRIVATE KEY/)
       return JSON.parse(stdout)

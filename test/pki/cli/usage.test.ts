@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict'
+import { runCommand } from '../../../pki/src/cli/run-command.ts'
+
+const PLANNER = ['issue', 'agent', '--tenant', 'acme', '--agent', 'planner']
+
+describe('the usage of mesh-pki', () => {
+  async function ask(args: readonly string[]) {
+    const out: string[] = []
+    const err: string[] = []
+    const code = await runCommand(args, {
+      env: {},
+      stdin: process.stdin,
+      interactive: false,
+      print: (text) => void out.push(text),
+      say: (text) => void err.push(text),
+      writeError: (text) => void err.push(text),
+    })
+    return { code, out: out.join('\n'), err }
+  }
+
+  it('names the option that is wrong, and where to read on', async () => {
+    for (const [args, words, hint] of [
+      [['frobnicate'], "unknown command 'frobnicate'", 'mesh-pki --help'],
+      [['init'], "required option '--trust-domain <name>' not specified", 'mesh-pki init --help'],
+      [
+        ['init', '--trust-domain', 'Mesh_'],
+        'it must be a lower-case DNS name',
+        'mesh-pki init --help',
+      ],
+      [
+        ['init', '--trust-domain', 'a.b', '--permit-ip', '10.0.0.1/8'],
+        'range of IP',
+        'mesh-pki init --help',
+      ],
+      [
+        ['init', '--trust-domain', 'a.b', '--root-days', '0'],
+        'number of days',
+        'mesh-pki init --help',
+      ],
+      [
+        [...PLANNER, '--out', 'x', '--tenent', 'acme'],
+        'did you mean --tenant',
+        'mesh-pki issue --help',
+      ],
+      [
+        [...PLANNER, '--out', 'x', '--ttl', 'soon'],
+        'like 90s, 30m, 24h or 7d',
+        'mesh-pki issue --help',
+      ],
+      [
+        ['sign', '--csr', 'x', '--tenant', 'acme'],
+        'either --agent or --gateway',
+        'mesh-pki sign --help',
+      ],
+      [
+        ['sign', '--csr', 'x', '--tenant', 'a', 'b', '--agent', 'c'],
+        'one tenant',
+        'mesh-pki sign --help',
+      ],
+      [
+        ['sign', '--csr', 'x', '--gateway', 'g', '--json'],
+        '--json needs --out',
+        'mesh-pki sign --help',
+      ],
+      [['inspect'], "missing required argument 'path'", 'mesh-pki inspect --help'],
+      [['verify', 'a', 'b'], 'too many arguments', 'mesh-pki verify --help'],
+    ] as const) {
+      const { code, out, err } = await ask(args)
+      const [first = '', second, ...more] = err
+      assert.deepEqual([code, out, second, more], [2, '', `hint: ${hint}`, []], args.join(' '))
+      assert.ok(first.includes(words), first)
+      assert.doesNotMatch(first, /^error|\n|\.$/)
+    }
+  })
+
+  it('is worked examples', async () => {
+    for (const args of [
+      ['init'],
+      ['issue'],
+      ['issue', 'agent'],
+      ['issue', 'gateway'],
+      ['sign'],
+      ['inspect'],
+      ['verify'],
+    ]) {
+      const { code, out, err } = await ask([...args, '--help'])
+      assert.deepEqual([code, err], [0, []])
+      assert.match(out, /Examples:\n {2}\$ /)
+    }
+  })
+})
