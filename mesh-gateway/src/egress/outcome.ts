@@ -19,6 +19,8 @@ export interface Story {
   readonly traceId: string
   readonly traceparent: string
   readonly method: string
+  /** Of an own endpoint; null where the target has the path. */
+  readonly ownPath: string | null
   readonly startMs: number
 }
 
@@ -48,6 +50,7 @@ export function beginStory(method: string, fields: readonly Field[]): Story {
     traceId: trace.traceId,
     traceparent: formatTraceparent(trace),
     method,
+    ownPath: null,
     startMs: performance.now(),
   }
 }
@@ -63,7 +66,7 @@ export function tell(
   const decision = admission?.decision ?? null
   const passed = admission !== null && 'ips' in admission.result
   const beyond = refused === null || !JUDGING_GATES.has(refused.gate)
-  const allowed = passed && beyond
+  const allowed = (passed || story.ownPath !== null) && beyond
   const durationMs = performance.now() - story.startMs
   const code = refused?.error.code ?? decision?.code ?? null
   const record: EgressAuditRecord = {
@@ -77,7 +80,7 @@ export function tell(
     destination_port: target?.port ?? null,
     destination_ip: outcome.ip,
     method: story.method,
-    path: target?.path ?? null,
+    path: target?.path ?? story.ownPath,
     action_allowed: allowed,
     mode: decision?.mode ?? 'enforce',
     reason: code,

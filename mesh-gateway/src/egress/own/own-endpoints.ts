@@ -38,7 +38,7 @@ export async function serveOwn(
   if (path === '/v1/token') {
     const refused = answer instanceof Refused ? answer : null
     const outcome = { status, refused, ip: null, bytesUp: 0, bytesDown: 0 }
-    tell({ ...story, method: `${head.method} /v1/token` }, null, null, outcome, context)
+    tell({ ...story, ownPath: path }, null, null, outcome, context)
   }
   if (client.closed) return false
   client.writeText(format(answer, head, story, keepAlive))
