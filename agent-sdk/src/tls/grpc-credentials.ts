@@ -16,7 +16,7 @@ import {
 import type { IdentitySnapshot, IdentityStore } from '../identity/snapshot.ts'
 import type { PeerCertificate } from './peer-certificate.ts'
 import type { PeerCheck } from './peer-checks.ts'
-import { clientTlsOptions, serverTlsOptions } from './tls-options.ts'
+import { clientTlsOptions, contextOptions, serverTlsOptions } from './tls-options.ts'
 import { handshakeFailure } from './verify-errors.ts'
 
 export interface ChannelCredentialsOptions {
@@ -124,13 +124,14 @@ class FollowingServerCredentials extends ServerCredentials {
   }
 
   override _getSecureContextOptions() {
-    return serverTlsOptions(this.#store.current())
+    // nothing but the context: these go over the options of the constructor
+    return contextOptions(this.#store.current())
   }
 
   override _addWatcher(watcher: Parameters<ServerCredentials['_addWatcher']>[0]): void {
     super._addWatcher(watcher)
     this.#end ??= this.#store.onChange((snapshot) =>
-      this.updateSecureContextOptions(serverTlsOptions(snapshot)),
+      this.updateSecureContextOptions(contextOptions(snapshot)),
     )
   }
 

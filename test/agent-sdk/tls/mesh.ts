@@ -37,7 +37,7 @@ export async function makeMesh(): Promise<TestMesh> {
     },
     load: (dir) => loadIdentity(join(base, dir), { spiffe }),
     async open(dir) {
-      const store = await openIdentity({ dir: join(base, dir), spiffe })
+      const store = await openIdentity({ dir: join(base, dir), spiffe, debounceMs: 20 })
       stores.push(store)
       return store
     },
