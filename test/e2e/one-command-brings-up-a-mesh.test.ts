@@ -141,6 +141,19 @@ describeClosing('one command brings up a mesh', function () {
       assert.doesNotMatch(mesh.transcript(), /eyJ[\w-]{20}/, 'no token is printed')
     })
 
+    it('listens on loopback only', async () => {
+      const config = JSON.parse(await readFile(join(dir, 'mesh/gateway.json'), 'utf8'))
+      for (const port of ['egress', 'delegation', 'admin'])
+        assert.match(config[port].listen, /^127\.0\.0\.1:\d+$/)
+      const { stdout } = await run('ss', ['-ltnH'])
+      const ports = portsOf(mesh.transcript())
+      // where there is no ss, the configuration has to do
+      for (const line of stdout.split('\n')) {
+        const [, address, port] = /\s(\S+):(\d+)\s/.exec(line) ?? []
+        if (ports.includes(Number(port))) assert.equal(address, '127.0.0.1', line)
+      }
+    })
+
     it('prints grpcurl and curl lines that work as they are', async function () {
       needGrpcurl(this)
       const said = mesh.transcript().split('Paste these, from this directory\n')[1] ?? ''

@@ -29,7 +29,7 @@ export interface RequestHead {
 const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ([\x21-\x7e\x80-\xff]+) HTTP\/1\.([01])$/
 const ONCE = ['proxy-authorization', 'authorization', 'upgrade'] as const
 /** Fields that are not the client's to call hop-by-hop. */
-const NOT_NOMINABLE = new Set(['host', 'content-length', 'transfer-encoding'])
+const NOT_NOMINABLE: ReadonlySet<string> = new Set(['host', 'content-length', 'transfer-encoding'])
 
 /** @param head up to and with the empty line. @throws MalformedMessage */
 export function parseRequestHead(head: Buffer): RequestHead {
