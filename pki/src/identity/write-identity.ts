@@ -32,6 +32,7 @@ export interface WritableIdentity {
 export const IDENTITY_FILES = ['tls.crt', 'tls.key', 'ca.crt'] as const
 
 const DATA = '..data'
+const KEEP_YOUNG_MS = 60_000
 const GENERATION = /^\.\.\d{4}_\d\d_\d\d_\d\d_\d\d_\d\d\.\d{3}-/
 
 /** Makes `dir` (mode 0700) when it does not exist. @throws MeshError MESH_DISK_WRITE. */
@@ -112,14 +113,25 @@ async function adoptPlainFiles(dir: string): Promise<void> {
     if (files[name] !== undefined) await link(dir, name, `${DATA}/${name}`)
 }
 
-/** One generation is kept back, for readers that are in the middle of it; names sort by time. */
+/**
+ * One generation is kept back, for readers that are in the middle of it; names sort by time. Young ones stay as
+ * well: they may be those of another writer, who has not linked them yet.
+ */
 async function removeOldGenerations(dir: string, previous: string | null): Promise<void> {
   if (previous === null) return
   const current = await currentGeneration(dir)
   const old = (await readdir(dir)).filter(
     (name) => GENERATION.test(name) && name < previous && name !== current,
   )
-  for (const name of old) await rm(join(dir, name), { recursive: true, force: true })
+  for (const name of old) {
+    const path = join(dir, name)
+    // gone already: another writer clears away too
+    const madeMs = await stat(path).then(
+      ({ mtimeMs }) => mtimeMs,
+      () => Date.now(),
+    )
+    if (Date.now() - madeMs > KEEP_YOUNG_MS) await rm(path, { recursive: true, force: true })
+  }
 }
 
 async function currentGeneration(dir: string): Promise<string | null> {
