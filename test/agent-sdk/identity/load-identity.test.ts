@@ -277,10 +277,11 @@ describe('loading an identity', () => {
 
   it('leaves nothing open, however often it fails', async () => {
     const dir = await write({ ca: mint({ name: 'root', pathLength: null }).pem })
+    const sockets = () => process.getActiveResourcesInfo().filter((name) => /TCP|TLS/.test(name))
+    const before = sockets()
     for (let i = 0; i < 20; i += 1)
       await assert.rejects(loadIdentity(dir, { spiffe }), { code: 'MESH_IDENTITY_UNTRUSTED' })
-    const open = process.getActiveResourcesInfo().filter((name) => /TCP|TLS/.test(name))
-    assert.deepEqual(open, [])
+    assert.deepEqual(sockets(), before)
   })
 
   it('keeps two CAs apart', async () => {

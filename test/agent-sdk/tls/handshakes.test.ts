@@ -50,7 +50,7 @@ describe('handshakes of the mesh', () => {
   let mesh: TestMesh
   let agent: IdentitySnapshot
   let gateway: IdentitySnapshot
-  let server: tls.Server | null = null
+  const servers: tls.Server[] = []
   before(async () => {
     mesh = await makeMesh()
     await mesh.issue('agent', 'planner')
@@ -60,10 +60,10 @@ describe('handshakes of the mesh', () => {
   })
   after(() => mesh.close())
   afterEach(async () => {
-    if (server === null) return
-    server.close()
-    await once(server, 'close')
-    server = null
+    for (const server of servers.splice(0)) {
+      server.close()
+      await once(server, 'close')
+    }
   })
 
   const fixed = (snapshot: IdentitySnapshot): IdentityStore => ({
@@ -75,7 +75,8 @@ describe('handshakes of the mesh', () => {
   })
 
   async function listen(snapshot: IdentitySnapshot): Promise<tls.Server> {
-    server = tls.createServer(serverTlsOptions(snapshot))
+    const server = tls.createServer(serverTlsOptions(snapshot))
+    servers.push(server)
     followIdentity(server, fixed(snapshot))
     server.on('tlsClientError', () => {})
     server.listen(0, '127.0.0.1')
