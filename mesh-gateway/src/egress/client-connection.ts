@@ -126,7 +126,8 @@ class Connection implements ClientConnection {
     try {
       const goesOn = await this.#dispatch(head, story)
       if (!goesOn || this.#wire.closed) return
-      if (this.#wire.ended && this.#wire.heldBytes === 0) this.#wire.closeGently()
+      const over = this.#wire.ended && this.#wire.heldBytes === 0
+      if (over || this.#context.draining()) this.#wire.closeGently()
       else this.awaitRequest(this.#context.timeouts.keepAliveMs)
     } catch (error) {
       // nothing of a request may end the process; the record and the log say what happened

@@ -24,6 +24,8 @@ export interface Authority {
 }
 
 const PORT = /^[1-9][0-9]{0,4}$/
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the range is ASCII
+const ASCII = /^[\x00-\x7f]*$/
 const SCHEME = /^([a-z][a-z0-9+.-]*):\/\//i
 /** What neither a host nor a port can hold, and parsers fall out over. */
 const NEVER_IN_AUTHORITY = /[@%\\/?#\s"<>^`{|}]/
@@ -71,8 +73,7 @@ export function parseAuthority(text: string): Authority | string {
       return 'the port is not a number from 1 to 65535'
     port = Number(digits)
   }
-  const bytes = Buffer.from(hostText, 'latin1')
-  const host = canonicalHost(isUtf8Text(bytes) ?? hostText)
+  const host = canonicalHost(ASCII.test(hostText) ? hostText : fromUtf8(hostText))
   return typeof host === 'string' ? host : { host: host.name, isIp: host.isIp, port }
 }
 
@@ -95,11 +96,12 @@ function canonicalPath(raw: string): string | null {
   return normalisePath(raw)
 }
 
-function isUtf8Text(bytes: Buffer): string | null {
+/** Heads are kept as latin1; what is beyond ASCII in a host is UTF-8, or else is none. */
+function fromUtf8(latin1: string): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(latin1, 'latin1'))
   } catch {
-    // not UTF-8: the caller goes on with the bytes as they are, which no host allows
-    return null
+    // not UTF-8: goes on as it is, and no host allows the character that takes its place
+    return '\ufffd'
   }
 }
