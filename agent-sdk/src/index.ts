@@ -2,7 +2,7 @@
 
 export type { Agent, AgentOptions } from './agent/agent.ts'
 export { createAgent } from './agent/agent.ts'
-export type { AllowedPeer, WhoAmI } from './agent/gateway-answers.ts'
+export type { AllowedPeer, Explanation, WhoAmI } from './agent/gateway-answers.ts'
 export type { DelegateOptions, Delegation } from './client/delegation.ts'
 export type { Patience } from './client/peer-client.ts'
 export type { Artifact, TaskResult } from './client/task-result.ts'

@@ -158,6 +158,19 @@ export const ERRORS = Object.freeze({
     '`mesh-gateway policy check DIR` lists every fault',
   ),
 
+  MESH_EXPLAIN_INVALID: row(
+    400,
+    'INVALID_ARGUMENT',
+    'the question about policy cannot be understood',
+    'name agents as tenant/agent or by their full name, and the method as package.Service/Method',
+  ),
+  MESH_EXPLAIN_FOREIGN: row(
+    403,
+    'PERMISSION_DENIED',
+    'the question is about calls that another tenant makes',
+    'ask about calls of agents of your own tenant; a gateway may ask about any',
+  ),
+
   // -- chains of delegation
   MESH_CHAIN_LOOP_DETECTED: row(
     403,

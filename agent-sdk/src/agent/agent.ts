@@ -31,7 +31,12 @@ import type { TaskInfo } from '../tasks/task-event.ts'
 import type { TaskOrigin } from '../tasks/task-host.ts'
 import { channelCredentials } from '../tls/grpc-credentials.ts'
 import { checkIsGateway } from '../tls/peer-checks.ts'
-import type { AllowedPeer, WhoAmI } from './gateway-answers.ts'
+import {
+  type AllowedPeer,
+  type Explanation,
+  readExplanation,
+  type WhoAmI,
+} from './gateway-answers.ts'
 
 export interface AgentOptions {
   /** host:port of the gateway's delegation port, e.g. 127.0.0.1:8443. Who it is decides its certificate, not the address. */
@@ -84,6 +89,12 @@ export interface Agent {
   readonly fetch: AgentFetch
   /** The peers that policy lets this agent delegate to. @throws MeshError */
   peers(): Promise<readonly AllowedPeer[]>
+  /**
+   * What policy says of a call of this agent's to a peer, and why, without making it. A refusal is an answer, not an error.
+   * @param method `package.Service/Method`. Default: Delegate of the DelegationService
+   * @throws TypeError for a name that makes no sense, MeshError MESH_EXPLAIN_INVALID …
+   */
+  explain(peer: string, method?: string): Promise<Explanation>
   /** Who the gateway takes this agent for. @throws MeshError */
   whoAmI(): Promise<WhoAmI>
   /** Drains what it serves, lets go of what it delegated (tasks that are not detached are cancelled), and leaves nothing open. */
@@ -220,6 +231,12 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     async peers() {
       const answer = await ask(methods.listPeers, {})
       return answer.peers.map((peer) => Object.freeze({ ...peer }))
+    },
+    async explain(peer: string, method = '') {
+      const to = address(peer).replace(/:\d+$/, '')
+      return readExplanation(
+        await ask(methods.explain, { from: '', to, method, within_chain: false }),
+      )
     },
     async whoAmI() {
       const answer = await ask(methods.whoAmI, {})

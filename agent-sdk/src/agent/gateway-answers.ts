@@ -23,3 +23,41 @@ export interface AllowedPeer {
   /** The policy rule that allows it. */
   readonly rule: string
 }
+
+/** What policy says of a call, and why. */
+export interface Explanation {
+  /** `audit`: no rule allows it, and it is let through and recorded. */
+  readonly action: 'allow' | 'audit' | 'deny'
+  /** Of the table of errors; null when a rule allows it. With `audit`, what enforce mode would have answered. */
+  readonly code: string | null
+  /** The code in words. */
+  readonly reason: string | null
+  /** Which rule decided, e.g. `acme.json#/delegation/allow/0`; null when none matched. */
+  readonly rule: string | null
+  /** The policy file of that rule, or else the one in which a rule is missing. */
+  readonly file: string | null
+  /** What would help. */
+  readonly hint: string | null
+  readonly mode: 'enforce' | 'audit'
+  /** Of the policy that was asked. */
+  readonly generation: number
+}
+
+/** From the wire, where an empty text stands for nothing. What is not known is taken for the stricter. */
+export function readExplanation(
+  said: {
+    readonly [K in keyof Explanation]: K extends 'generation' ? number : string
+  },
+): Explanation {
+  const text = (value: string) => (value === '' ? null : value)
+  return Object.freeze({
+    action: said.action === 'allow' || said.action === 'audit' ? said.action : 'deny',
+    code: text(said.code),
+    reason: text(said.reason),
+    rule: text(said.rule),
+    file: text(said.file),
+    hint: text(said.hint),
+    mode: said.mode === 'audit' ? 'audit' : 'enforce',
+    generation: said.generation,
+  })
+}

@@ -24,4 +24,5 @@ export const methods = Object.freeze({
   whoAmI: method(METHODS.whoAmI, messages.whoAmIRequest, messages.whoAmI),
   listPeers: method(METHODS.listPeers, messages.listPeersRequest, messages.peers),
   exchangeToken: method(METHODS.exchangeToken, messages.exchangeTokenRequest, messages.token),
+  explain: method(METHODS.explain, messages.explainRequest, messages.explanation),
 })

@@ -96,6 +96,24 @@ export interface WireToken {
   allowed_destinations: string[]
 }
 
+export interface WireExplainRequest {
+  from: string
+  to: string
+  method: string
+  within_chain: boolean
+}
+
+export interface WireExplanation {
+  action: string
+  code: string
+  reason: string
+  rule: string
+  file: string
+  hint: string
+  mode: string
+  generation: number
+}
+
 /** Everything the SDK serves or calls, as proto-loader reads it. */
 export const definition = loadProto(
   'clawmesh/delegation/v1/delegation.proto',
@@ -121,6 +139,8 @@ export const messages = Object.freeze({
   peers: mesh<WirePeers>('ListPeersResponse'),
   exchangeTokenRequest: mesh<{ allowed_destinations: string[] }>('ExchangeTokenRequest'),
   token: mesh<WireToken>('ExchangeTokenResponse'),
+  explainRequest: mesh<WireExplainRequest>('ExplainRequest'),
+  explanation: mesh<WireExplanation>('ExplainResponse'),
 })
 
 export const METHODS = Object.freeze({
@@ -131,4 +151,5 @@ export const METHODS = Object.freeze({
   whoAmI: `/${MESH_SERVICE}/WhoAmI`,
   listPeers: `/${MESH_SERVICE}/ListPeers`,
   exchangeToken: `/${MESH_SERVICE}/ExchangeToken`,
+  explain: `/${MESH_SERVICE}/Explain`,
 })

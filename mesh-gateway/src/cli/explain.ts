@@ -1,19 +1,21 @@
-/** `mesh-gateway explain`: may an agent call another, and why. */
+/** `mesh-gateway explain`: may an agent call another, and why. What it says is policy/explain.ts's to say. */
 import type { Peer } from '@clawmesh/proto'
 import { Command, InvalidArgumentError } from 'commander'
-import { decideDelegation } from '../policy/index.ts'
+import { DEFAULT_METHOD, explainDelegation, parseMethodName } from '../policy/index.ts'
 import {
+  addPolicyPlace,
   type CommandOutput,
-  dirOption,
+  hereAndNow,
   mustLoad,
+  type PolicyPlace,
   parsePeer,
+  policyDirOf,
   printExplanation,
   standardOutput,
 } from './explanation.ts'
-import { fileOf } from './policy.ts'
+import type { Terminal } from './terminal.ts'
 
-interface Options {
-  readonly dir: string
+interface Options extends PolicyPlace {
   readonly from: Peer
   readonly to: Peer
   readonly method: string
@@ -22,18 +24,15 @@ interface Options {
 }
 
 /** @param output default: stdout, stderr and the exit code of the process */
-export function explainCommand(output: CommandOutput = standardOutput): Command {
-  return new Command('explain')
+export function explainCommand(
+  output: CommandOutput = standardOutput,
+  place: Pick<Terminal, 'env' | 'cwd'> = hereAndNow(),
+): Command {
+  return addPolicyPlace(new Command('explain'))
     .description('may an agent call another, and why')
-    .addOption(dirOption())
     .requiredOption('--from <tenant/agent>', 'the caller', parsePeer)
     .requiredOption('--to <tenant/agent>', 'the callee', parsePeer)
-    .option(
-      '--method <package.Service/Method>',
-      'what is called',
-      parseMethod,
-      'clawmesh.delegation.v1.DelegationService/Delegate',
-    )
+    .option('--method <package.Service/Method>', 'what is called', parseMethod, DEFAULT_METHOD)
     .option('--within-chain', 'the caller acts within a chain that the gateway signed')
     .option('--json', 'print JSON')
     .addHelpText(
@@ -41,11 +40,11 @@ export function explainCommand(output: CommandOutput = standardOutput): Command 
       '\nExample:\n  mesh-gateway explain --dir /etc/mesh/policy --from acme/planner --to globex/translator --method pkg.Svc/M',
     )
     .action(async (options: Options) => {
-      const { dir, from: caller, to: callee, method } = options
+      const { from: caller, to: callee, method } = options
+      const dir = await policyDirOf(options, place)
       const policy = await mustLoad(dir)
       const withinChain = options.withinChain === true
-      const decision = decideDelegation({ caller, callee, method, withinChain }, policy)
-      const missing = decision.code === 'MESH_POLICY_NOT_ACCEPTED' ? callee.tenant : caller.tenant
+      const explanation = explainDelegation({ caller, callee, method, withinChain }, policy)
       const names = {
         caller: `${caller.tenant}/${caller.agent}`,
         callee: `${callee.tenant}/${callee.agent}`,
@@ -53,15 +52,15 @@ export function explainCommand(output: CommandOutput = standardOutput): Command 
       printExplanation(output, {
         question: `${names.caller} to ${names.callee} (${method})`,
         facts: { plane: 'delegation', ...names, method, within_chain: withinChain },
-        decision,
-        file: fileOf(dir, decision.rule, missing, policy.files),
+        explanation,
+        dir,
         json: options.json === true,
       })
     })
 }
 
 function parseMethod(text: string): string {
-  const method = text.startsWith('/') ? text.slice(1) : text
-  if (!/^[\w.]+\/\w+$/.test(method)) throw new InvalidArgumentError('write package.Service/Method')
+  const method = parseMethodName(text)
+  if (method === null) throw new InvalidArgumentError('write package.Service/Method')
   return method
 }

@@ -1,8 +1,12 @@
 /** What `policy explain` and `explain` have in common: loading policy, and showing a decision. */
-import { ERRORS, isDnsLabel, type Peer } from '@clawmesh/proto'
-import { InvalidArgumentError, Option } from 'commander'
-import type { DelegationDecision, EgressDecision } from '../policy/decision.ts'
+import path from 'node:path'
+import { isDnsLabel, type Peer } from '@clawmesh/proto'
+import { type Command, InvalidArgumentError } from 'commander'
+import { readConfig } from '../config/live-config.ts'
+import { REQUIRED } from '../config/settings.ts'
+import type { Explanation } from '../policy/explain.ts'
 import { loadPolicy, type PolicySnapshot, policyInvalid } from '../policy/index.ts'
+import type { Terminal } from './terminal.ts'
 
 /** Where a command speaks. */
 export interface CommandOutput {
@@ -26,41 +30,49 @@ export const standardOutput: CommandOutput = Object.freeze({
   },
 })
 
-export interface Explanation {
+export interface Shown {
   readonly question: string
   /** The question, for --json. */
   readonly facts: object
-  readonly decision: EgressDecision | DelegationDecision
-  readonly file: string | null
+  readonly explanation: Explanation
+  /** The policy directory. */
+  readonly dir: string
   readonly json: boolean
 }
 
-export function printExplanation(output: CommandOutput, explanation: Explanation): void {
-  const { decision, facts, file, json, question } = explanation
-  const { action, code, rule, mode, limits } = decision
-  const hint = decision.hint ?? (code === null ? null : ERRORS[code].hint)
-  if (json)
-    output.result(`${JSON.stringify({ ...facts, action, code, rule, file, mode, hint, limits })}\n`)
-  else {
-    const limited = Object.entries(limits).flatMap(([name, value]: [string, number | null]) =>
+export function printExplanation(output: CommandOutput, shown: Shown): void {
+  const { facts, dir, question } = shown
+  const { action, code, reason, rule, mode, limits, hint } = shown.explanation
+  const file = shown.explanation.file === null ? null : path.join(dir, shown.explanation.file)
+  if (shown.json) {
+    const said = { action, code, reason, rule, file, mode, hint, limits }
+    output.result(`${JSON.stringify({ ...facts, ...said })}\n`)
+  } else {
+    const limited = Object.entries(limits).flatMap(([name, value]) =>
       value === null ? [] : [`${name} ${value}`],
     )
     const lines: [string, string | null][] = [
       [action, question],
-      ['  code', code === null ? null : `${code}, ${ERRORS[code].meaning}`],
+      ['  code', code === null ? null : `${code}, ${reason}`],
       ['  rule', rule ?? 'none matches'],
       ['  file', file],
       ['  mode', action === 'audit' ? 'audit; enforce would refuse' : mode],
       ['  limits', limited.length === 0 ? null : limited.join(', ')],
       ['  hint', hint],
     ]
-    const shown = lines.flatMap(([name, value]) =>
+    const text = lines.flatMap(([name, value]) =>
       value === null ? [] : [`${name.padEnd(9)}${value}\n`],
     )
-    output.result(shown.join(''))
+    output.result(text.join(''))
   }
   if (action === 'deny') output.failed()
 }
+
+/** Where a command looks when nobody says. */
+export const hereAndNow = (): Pick<Terminal, 'env' | 'cwd'> => ({
+  env: process.env,
+  cwd: process.cwd(),
+})
 
 /** @throws MeshError MESH_POLICY_INVALID */
 export async function mustLoad(dir: string): Promise<PolicySnapshot> {
@@ -69,10 +81,29 @@ export async function mustLoad(dir: string): Promise<PolicySnapshot> {
   return loading.snapshot
 }
 
-export function dirOption(): Option {
-  return new Option('--dir <dir>', 'the policy directory')
-    .env('MESH_POLICY_DIR')
-    .makeOptionMandatory()
+/** Where a command finds policy: by --dir, or as the configuration says. */
+export interface PolicyPlace {
+  readonly dir?: string
+  readonly config?: string
+}
+
+/** Adds the options of a PolicyPlace. */
+export function addPolicyPlace(command: Command): Command {
+  return command
+    .option('--dir <dir>', 'the policy directory (MESH_POLICY_DIR)')
+    .option('--config <file>', 'or the configuration file that names it (MESH_CONFIG)')
+}
+
+/** @throws MeshError MESH_CONFIG_INVALID */
+export async function policyDirOf(
+  { dir, config }: PolicyPlace,
+  { env, cwd }: Pick<Terminal, 'env' | 'cwd'>,
+): Promise<string> {
+  if (dir !== undefined) return dir
+  const path = config ?? (env.MESH_CONFIG || null)
+  const optional = REQUIRED.filter((key) => key !== 'policy.dir')
+  const resolved = await readConfig({ path, env, cwd, flags: {}, optional })
+  return resolved.config.policy.dir
 }
 
 export function parsePeer(text: string): Peer {

@@ -1,25 +1,27 @@
 /** `mesh-gateway policy check | explain`: validates files, and answers whether an agent may reach a destination. */
-import path from 'node:path'
 import type { Peer } from '@clawmesh/proto'
 import { Command, InvalidArgumentError } from 'commander'
 import { canonicalHost, formatHostPattern } from '../policy/host-pattern.ts'
-import { decideEgress, formatFault, loadPolicy } from '../policy/index.ts'
+import { explainEgress, formatFault, loadPolicy } from '../policy/index.ts'
 import {
+  addPolicyPlace,
   type CommandOutput,
-  dirOption,
+  hereAndNow,
   mustLoad,
+  type PolicyPlace,
   parsePeer,
+  policyDirOf,
   printExplanation,
   standardOutput,
 } from './explanation.ts'
+import type { Terminal } from './terminal.ts'
 
 interface Destination {
   readonly host: string
   readonly port: number
 }
 
-interface ExplainOptions {
-  readonly dir: string
+interface ExplainOptions extends PolicyPlace {
   readonly agent: Peer
   readonly to: Destination
   readonly method?: string
@@ -29,11 +31,14 @@ interface ExplainOptions {
 }
 
 /** @param output default: stdout, stderr and the exit code of the process */
-export function policyCommand(output: CommandOutput = standardOutput): Command {
+export function policyCommand(
+  output: CommandOutput = standardOutput,
+  place: Pick<Terminal, 'env' | 'cwd'> = hereAndNow(),
+): Command {
   return new Command('policy')
     .description('validate policy files, and ask what they allow')
     .addCommand(checkCommand(output))
-    .addCommand(explainEgressCommand(output))
+    .addCommand(explainEgressCommand(output, place))
 }
 
 function checkCommand(output: CommandOutput): Command {
@@ -59,10 +64,12 @@ function checkCommand(output: CommandOutput): Command {
     })
 }
 
-function explainEgressCommand(output: CommandOutput): Command {
-  return new Command('explain')
+function explainEgressCommand(
+  output: CommandOutput,
+  place: Pick<Terminal, 'env' | 'cwd'>,
+): Command {
+  return addPolicyPlace(new Command('explain'))
     .description('may an agent reach a destination, and why')
-    .addOption(dirOption())
     .requiredOption('--agent <tenant/agent>', 'who asks', parsePeer)
     .requiredOption('--to <host[:port]>', 'where to; port 443 unless named', parseDestination)
     .option('--method <method>', 'of the request; without it and --path, a tunnel')
@@ -74,7 +81,8 @@ function explainEgressCommand(output: CommandOutput): Command {
       '\nExample:\n  mesh-gateway policy explain --dir /etc/mesh/policy --agent acme/bot-01 --to api.openai.com:443',
     )
     .action(async (options: ExplainOptions) => {
-      const { dir, agent, to, method, path: asked, token } = options
+      const { agent, to, method, path: asked, token } = options
+      const dir = await policyDirOf(options, place)
       const policy = await mustLoad(dir)
       const shown = formatHostPattern({ ...to, wildcard: false })
       const request =
@@ -82,7 +90,7 @@ function explainEgressCommand(output: CommandOutput): Command {
           ? null
           : { method: method ?? 'GET', path: asked ?? '/' }
       const allowedDestinations = token ?? [shown]
-      const decision = decideEgress({ agent, ...to, request, allowedDestinations }, policy)
+      const explanation = explainEgress({ agent, ...to, request, allowedDestinations }, policy)
       const what = request === null ? 'tunnel' : `${request.method} ${request.path}`
       printExplanation(output, {
         question: `${agent.tenant}/${agent.agent} to ${shown} (${what})`,
@@ -92,22 +100,11 @@ function explainEgressCommand(output: CommandOutput): Command {
           destination: shown,
           ...(request ?? { method: 'CONNECT', path: null }),
         },
-        decision,
-        file: fileOf(dir, decision.rule, agent.tenant, policy.files),
+        explanation,
+        dir,
         json: options.json === true,
       })
     })
-}
-
-/** The file whose rule decided, or else that in which one is missing. */
-export function fileOf(
-  dir: string,
-  rule: string | null,
-  tenant: string,
-  files: readonly string[],
-): string | null {
-  const name = rule?.split('#')[0] ?? `${tenant}.json`
-  return files.includes(name) ? path.join(dir, name) : null
 }
 
 function parseDestination(text: string): Destination {

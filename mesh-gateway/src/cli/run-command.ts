@@ -57,7 +57,7 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
   addIssueToken(program, terminal)
   addKeys(program, terminal)
   addServiceAccount(program, terminal)
-  for (const command of [policyCommand(output), explainCommand(output)])
+  for (const command of [policyCommand(output, terminal), explainCommand(output, terminal)])
     program.addCommand(inherit(command, program))
   try {
     await program.parseAsync(args, { from: 'user' })

@@ -13,6 +13,13 @@ export type {
   EgressLimits,
   EgressQuestion,
 } from './decision.ts'
+export {
+  DEFAULT_METHOD,
+  type Explanation,
+  explainDelegation,
+  explainEgress,
+  parseMethodName,
+} from './explain.ts'
 export { formatFault, type PolicyFault, policyInvalid } from './fault.ts'
 export { loadPolicy, type PolicyLoading } from './load-policy.ts'
 export {

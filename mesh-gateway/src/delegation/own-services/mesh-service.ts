@@ -1,4 +1,4 @@
-/** clawmesh.mesh.v1.MeshService: who the caller is, whom it may call, and its egress token. */
+/** clawmesh.mesh.v1.MeshService: who the caller is, whom it may call and why not, and its egress token. */
 import {
   type AgentIdentity,
   type EgressClaims,
@@ -18,6 +18,7 @@ import {
 import type { Metadata, Server, ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js'
 import { allowedPeers } from '../../policy/allowed.ts'
 import type { PolicySnapshot } from '../../policy/snapshot.ts'
+import { type ExplainRequest, explainTo } from './explain.ts'
 import { METADATA_FINGERPRINT, METADATA_NOT_AFTER } from './own-services.ts'
 import { serviceError } from './service-error.ts'
 
@@ -99,10 +100,15 @@ export function addMeshService(server: Server, options: MeshServiceOptions): voi
     }
   }
 
+  function explain(request: ExplainRequest, metadata: Metadata) {
+    return explainTo(caller(metadata), request, { policy: policy.current(), meshDomain })
+  }
+
   server.addService(service, {
     WhoAmI: unary(whoAmI),
     ListPeers: unary(listPeers),
     ExchangeToken: unary(exchangeToken),
+    Explain: unary(explain),
   })
 }
 

@@ -1,0 +1,67 @@
+/**
+ * MeshService.Explain: what policy says of a call, and why, without making it. An agent learns nothing from it that
+ * making the call would not tell: it may ask about calls of its own tenant only.
+ */
+import { type Identity, isDnsLabel, MeshError, type Peer, parsePeerName } from '@clawmesh/proto'
+import { DEFAULT_METHOD, explainDelegation, parseMethodName } from '../../policy/explain.ts'
+import type { PolicySnapshot } from '../../policy/snapshot.ts'
+
+export interface ExplainRequest {
+  readonly from: string
+  readonly to: string
+  readonly method: string
+  readonly within_chain: boolean
+}
+
+/** Empty where there is nothing to say, as proto3 has it. */
+export interface ExplainResponse {
+  readonly action: string
+  readonly code: string
+  readonly reason: string
+  readonly rule: string
+  readonly file: string
+  readonly hint: string
+  readonly mode: string
+  readonly generation: number
+}
+
+/** @throws MeshError MESH_EXPLAIN_INVALID, MESH_EXPLAIN_FOREIGN */
+export function explainTo(
+  asker: Identity,
+  request: ExplainRequest,
+  { policy, meshDomain }: { readonly policy: PolicySnapshot; readonly meshDomain: string },
+): ExplainResponse {
+  const own = asker.kind === 'agent' ? asker : null
+  const named = (field: 'from' | 'to') => {
+    const peer = parsePeer(request[field], own?.tenant ?? null, meshDomain)
+    if (peer === null)
+      throw new MeshError('MESH_EXPLAIN_INVALID', `${field} does not name an agent`)
+    return peer
+  }
+  const caller = request.from === '' && own !== null ? own : named('from')
+  if (own !== null && caller.tenant !== own.tenant) throw new MeshError('MESH_EXPLAIN_FOREIGN')
+  const callee = named('to')
+  const method = parseMethodName(request.method === '' ? DEFAULT_METHOD : request.method)
+  if (method === null)
+    throw new MeshError('MESH_EXPLAIN_INVALID', 'method is not package.Service/Method')
+  const question = { caller, callee, method, withinChain: request.within_chain }
+  const { limits, ...said } = explainDelegation(question, policy)
+  const { code, reason, rule, file, hint } = said
+  return {
+    ...said,
+    code: code ?? '',
+    reason: reason ?? '',
+    rule: rule ?? '',
+    file: file ?? '',
+    hint: hint ?? '',
+  }
+}
+
+/** `researcher` of the tenant at hand, `globex/translator`, or a full name. */
+function parsePeer(text: string, tenant: string | null, meshDomain: string): Peer | null {
+  if (isDnsLabel(text)) return tenant === null ? null : { tenant, agent: text }
+  const [first = '', second, ...rest] = text.split('/')
+  if (second === undefined) return parsePeerName(first.toLowerCase(), meshDomain)
+  if (rest.length > 0 || !isDnsLabel(first) || !isDnsLabel(second)) return null
+  return { tenant: first, agent: second }
+}

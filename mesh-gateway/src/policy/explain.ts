@@ -1,0 +1,68 @@
+/**
+ * A decision as people are told it: in words, with the file to look into and what to do next. The command `explain`
+ * and MeshService.Explain say the same, since both say this. Pure, as deciding is.
+ */
+import { DELEGATION_SERVICE, ERRORS, type ErrorCode } from '@clawmesh/proto'
+import { decideDelegation } from './decide-delegation.ts'
+import { decideEgress } from './decide-egress.ts'
+import type { Action, DelegationQuestion, EgressQuestion } from './decision.ts'
+import type { PolicySnapshot } from './snapshot.ts'
+
+export interface Explanation {
+  readonly action: Action
+  readonly code: ErrorCode | null
+  /** The code in words; null when a rule allows it. */
+  readonly reason: string | null
+  readonly rule: string | null
+  /** Name of the file of the rule, or else of the one in which a rule is missing; null when there is none. */
+  readonly file: string | null
+  readonly hint: string | null
+  readonly mode: 'enforce' | 'audit'
+  readonly limits: Readonly<Record<string, number | null>>
+  /** Of the policy that was asked. */
+  readonly generation: number
+}
+
+/** What is asked about when no method is named. */
+export const DEFAULT_METHOD = `${DELEGATION_SERVICE}/Delegate`
+
+const METHOD = /^\/?([A-Za-z_][\w.]*\/[A-Za-z_]\w*)$/
+
+export function explainDelegation(
+  question: DelegationQuestion,
+  policy: PolicySnapshot,
+): Explanation {
+  const decision = decideDelegation(question, policy)
+  const { caller, callee } = question
+  const missing = decision.code === 'MESH_POLICY_NOT_ACCEPTED' ? callee.tenant : caller.tenant
+  return inWords(decision, missing, policy)
+}
+
+export function explainEgress(question: EgressQuestion, policy: PolicySnapshot): Explanation {
+  return inWords(decideEgress(question, policy), question.agent.tenant, policy)
+}
+
+/** `package.Service/Method`, with or without the slash that it has on the wire; null for anything else. */
+export function parseMethodName(text: string): string | null {
+  return text.length > 512 ? null : (METHOD.exec(text)?.[1] ?? null)
+}
+
+type Decision = Pick<Explanation, 'action' | 'code' | 'rule' | 'hint' | 'mode'> & {
+  readonly limits: object
+}
+
+function inWords(decision: Decision, missing: string, policy: PolicySnapshot): Explanation {
+  const { action, code, rule, mode, limits } = decision
+  const file = rule?.split('#')[0] ?? `${missing}.json`
+  return {
+    action,
+    code,
+    reason: code === null ? null : ERRORS[code].meaning,
+    rule,
+    file: policy.files.includes(file) ? file : null,
+    hint: decision.hint ?? (code === null ? null : ERRORS[code].hint),
+    mode,
+    limits: { ...limits },
+    generation: policy.generation,
+  }
+}

@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict'
+import { fileURLToPath } from 'node:url'
+import type { Agent } from '@clawmesh/agent-sdk'
+import { MeshError } from '@clawmesh/proto'
+import { describeClosing } from '../support/closes-everything.ts'
+import { grpcurl, needGrpcurl, run } from '../support/grpcurl.ts'
+import { type Mesh, startMesh } from '../support/mesh.ts'
+import { waitFor } from '../support/wait-for.ts'
+
+const COMMAND = fileURLToPath(new URL('../../node_modules/.bin/mesh-gateway', import.meta.url))
+const EXPLAIN = 'clawmesh.mesh.v1.MeshService/Explain'
+const GATEWAY = 'gateway.mesh.internal'
+
+describeClosing('explain says what a call would meet', () => {
+  let mesh: Mesh
+  let planner: Agent
+
+  before(async function () {
+    this.timeout(60_000)
+    needGrpcurl(this)
+    mesh = await startMesh({
+      policy: {
+        acme: {
+          delegation: {
+            allow: [
+              { from: 'planner', to: 'researcher' },
+              { from: 'planner', to: 'globex/translator' },
+            ],
+            deny: [{ from: 'planner', to: 'vault' }],
+          },
+        },
+        globex: { delegation: { accept: [{ from: 'acme/writer', to: 'translator' }] } },
+      },
+    })
+    await mesh.serve('acme', 'researcher', { skills: { echo: (task) => task.text() } })
+    planner = await mesh.agent('acme', 'planner')
+  })
+  after(() => mesh?.close())
+
+  const command = async (to: string, ...more: string[]) => {
+    const args = ['explain', '--config', mesh.gateway.configFile, '--from', 'acme/planner']
+    return run(COMMAND, [...args, '--to', to, ...more])
+  }
+
+  const cases: Record<string, { to: string; code: string | null; exit: number }> = {
+    allowed: { to: 'acme/researcher', code: null, exit: 0 },
+    'denied by a rule': { to: 'acme/vault', code: 'MESH_POLICY_DENIED', exit: 1 },
+    'not allowed': { to: 'acme/stranger', code: 'MESH_POLICY_NOT_ALLOWED', exit: 1 },
+    'not accepted': { to: 'globex/translator', code: 'MESH_POLICY_NOT_ACCEPTED', exit: 1 },
+  }
+  for (const [name, { to, code, exit }] of Object.entries(cases))
+    it(`${name}: the command, the SDK, grpcurl and the call itself agree`, async () => {
+      const [typed, asked, curled] = await Promise.all([
+        command(to, '--json'),
+        planner.explain(to),
+        grpcurl({
+          identity: await mesh.identity('acme', 'planner'),
+          args: [
+            ...['-d', JSON.stringify({ to }), '-authority', GATEWAY],
+            ...[mesh.gateway.delegation, EXPLAIN],
+          ],
+        }),
+      ])
+      assert.equal(typed.code, exit, typed.stderr)
+      assert.equal(curled.code, 0, curled.stderr)
+      const onPaper = JSON.parse(typed.stdout)
+      const { file, generation, ...rest } = asked
+      assert.equal(onPaper.file, file === null ? null : `${mesh.dir}/policy/${file}`)
+      assert.ok(generation >= 1)
+      for (const [key, value] of Object.entries(rest)) assert.equal(onPaper[key], value, key)
+      const shown = JSON.parse(curled.stdout)
+      assert.equal(shown.rule ?? null, asked.rule)
+      assert.equal(shown.code ?? null, asked.code)
+      assert.equal(asked.code, code)
+
+      const refusal = await planner
+        .delegate(to, { skill: 'echo', input: 'hello' })
+        .result()
+        .then(() => null)
+        .catch((error: unknown) => error)
+      if (code === null) return assert.equal(refusal, null)
+      assert.ok(refusal instanceof MeshError, String(refusal))
+      assert.equal(refusal.code, code)
+      assert.equal(refusal.hint, asked.hint)
+    })
+
+  it('the command prints the decision, the rule and its file', async () => {
+    const { stdout } = await command('acme/vault', '--method', 'pkg.Svc/M')
+    assert.match(stdout, /^deny +acme\/planner to acme\/vault \(pkg\.Svc\/M\)$/m)
+    assert.match(stdout, /^ +rule +acme\.json#\/delegation\/deny\/0$/m)
+    assert.ok(stdout.includes(`${mesh.dir}/policy/acme.json`), stdout)
+  })
+
+  it('an agent is not told of calls of another tenant', async () => {
+    const { code, stderr } = await grpcurl({
+      identity: await mesh.identity('acme', 'planner'),
+      args: [
+        ...['-d', JSON.stringify({ from: 'globex/translator', to: 'acme/planner' })],
+        ...['-authority', GATEWAY, mesh.gateway.delegation, EXPLAIN],
+      ],
+    })
+    assert.notEqual(code, 0)
+    assert.match(stderr, /PermissionDenied/)
+    assert.match(stderr, /MESH_EXPLAIN_FOREIGN/)
+  })
+
+  it('what the policy says now is what is explained', async () => {
+    const before = await planner.explain('stranger')
+    await mesh.setPolicy({ acme: { delegation: { allow: [{ from: 'planner', to: '*' }] } } })
+    const after = await waitFor('the new policy', async () => {
+      const said = await planner.explain('stranger')
+      return said.action === 'allow' && said
+    })
+    assert.ok(after.generation > before.generation)
+    await assert.rejects(planner.explain('no such name'), TypeError)
+  })
+})
