@@ -13,6 +13,7 @@ export interface Reader {
 
 const MAX_HELD_BYTES = 65_536
 const LINGER_MS = 2_000
+const STALLED_MS = 60_000
 const READ_BYTES = 65_536
 
 /**
@@ -151,8 +152,12 @@ export class Wire {
     const { socket } = this
     if (this.closed) return
     this.read({ data() {}, end: () => socket.destroySoon() })
-    socket.end()
-    const timer = setTimeout(() => socket.destroy(), LINGER_MS)
+    let timer: NodeJS.Timeout | undefined
+    // the moment begins when all has gone out: a slow reader gets what was said, whole
+    socket.end(() => {
+      timer = setTimeout(() => socket.destroy(), LINGER_MS)
+    })
+    socket.setTimeout(STALLED_MS, () => socket.destroy())
     this.onClosed(() => clearTimeout(timer))
   }
 

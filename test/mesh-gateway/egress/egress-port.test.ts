@@ -257,6 +257,42 @@ describe('the egress port, in absolute form', () => {
     assert.equal(record.reason, null)
   })
 
+  it('hands on an answer that comes before the whole request, and then closes', async () => {
+    const upstream = await setup.upstream((socket) => {
+      socket.once('data', () =>
+        socket.write('HTTP/1.1 418 Enough\r\nContent-Length: 4\r\n\r\nstop'),
+      )
+    })
+    const egress = await setup.egress(upstream.port)
+    const auth = basic(await egress.token({ destinations: [`api.test:${upstream.port}`] }))
+    const head = get(upstream.port, `${auth}Content-Length: 9000000\r\n`, '/', 'POST')
+    const answer = await sendRaw(egress.number, head + 'x'.repeat(1_000_000))
+    assert.match(answer, /^HTTP\/1\.1 418 Enough\r\n[\s\S]*connection: close\r\n\r\nstop$/)
+    assert.equal((await egress.record(0)).status, 418)
+  })
+
+  it('gives a slow reader the whole of a last answer', async function () {
+    this.timeout(10_000)
+    const size = 12 << 20
+    const upstream = await setup.upstream((socket) => {
+      socket.once('data', () =>
+        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n${'x'.repeat(size)}`),
+      )
+    })
+    const egress = await setup.egress(upstream.port)
+    const auth = basic(await egress.token({ destinations: [`api.test:${upstream.port}`] }))
+    const client = await rawClient(egress.number)
+    client.send(get(upstream.port, auth + CLOSE))
+    await client.until((text) => text.includes('\r\n\r\n'))
+    client.socket.pause()
+    // longer than the gateway lingers once all has gone out; waiting is what is tested here
+    await new Promise((resolve) => setTimeout(resolve, 2500))
+    client.socket.resume()
+    const text = await client.rest()
+    assert.equal(text.length - text.indexOf('\r\n\r\n') - 4, size)
+    client.socket.destroy()
+  })
+
   it('asks again on a new connection when an idle one had been closed, and only where that is safe', async () => {
     let asked = 0
     const upstream = await setup.upstream((socket) => {
