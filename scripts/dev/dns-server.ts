@@ -1,8 +1,8 @@
 /** A DNS server on loopback, UDP and TCP on the same port. Bad packets are dropped. */
-import { createSocket } from 'node:dgram'
+import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { lookup } from 'node:dns/promises'
 import { once } from 'node:events'
-import { createServer, type Socket } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 import { decode, encode, type Packet, streamEncode } from 'dns-packet'
 import { answer, type ZoneRecords } from './zone.ts'
 
@@ -36,17 +36,8 @@ export async function createDnsServer(options: DnsServerOptions): Promise<DnsSer
     return answer(query, records, askSystem)
   }
 
-  const tcp = createServer((socket) => {
-    serveTcp(socket, respond)
-  })
-  tcp.maxConnections = MAX_TCP_CLIENTS
-  tcp.listen(options.port ?? 0, '127.0.0.1')
-  await once(tcp, 'listening')
-  const bound = tcp.address()
-  if (bound === null || typeof bound === 'string') throw new TypeError('dns: no port')
-  const { port } = bound
-
-  const udp = createSocket('udp4')
+  const { tcp, udp, port } = await bindBoth(options.port ?? 0)
+  tcp.on('connection', (socket) => serveTcp(socket, respond))
   udp.on('message', (bytes, from) => {
     respond(bytes)
       .then((response) => {
@@ -55,13 +46,6 @@ export async function createDnsServer(options: DnsServerOptions): Promise<DnsSer
       // the asker has gone or the server is closing: it asks again
       .catch(() => {})
   })
-  try {
-    udp.bind(port, '127.0.0.1')
-    await once(udp, 'listening')
-  } catch (error) {
-    tcp.close()
-    throw error
-  }
   const sockets = new Set<Socket>()
   tcp.on('connection', (socket) => {
     sockets.add(socket)
@@ -79,6 +63,28 @@ export async function createDnsServer(options: DnsServerOptions): Promise<DnsSer
       for (const socket of sockets) socket.destroy()
       await once(tcp, 'close')
     },
+  }
+}
+
+/** The same port for both; where any will do and somebody else has it for UDP, another one. */
+async function bindBoth(wanted: number): Promise<{ tcp: Server; udp: UdpSocket; port: number }> {
+  for (let attempt = 1; ; attempt += 1) {
+    const tcp = createServer()
+    tcp.maxConnections = MAX_TCP_CLIENTS
+    tcp.listen(wanted, '127.0.0.1')
+    await once(tcp, 'listening')
+    const bound = tcp.address()
+    const port = bound !== null && typeof bound === 'object' ? bound.port : wanted
+    const udp = createSocket('udp4')
+    try {
+      udp.bind(port, '127.0.0.1')
+      await once(udp, 'listening')
+      return { tcp, udp, port }
+    } catch (error) {
+      udp.close()
+      tcp.close()
+      if (wanted !== 0 || attempt === 5) throw error
+    }
   }
 }
 
