@@ -4,7 +4,7 @@ import { ERRORS } from '@clawmesh/proto'
 import { ERRORS_PAGE, errorsPage } from '../../scripts/docs/errors-page.ts'
 import { commandFaults, type RealCommands } from './documents/command-faults.ts'
 import { linkFaults } from './documents/link-faults.ts'
-import { codeBlocks, documentsAmong } from './documents/markdown-files.ts'
+import { codeBlocks, documentsAmong, inlineCommands } from './documents/markdown-files.ts'
 import { namedFileFaults, unprovenStatements } from './documents/named-files.ts'
 import { realCommands } from './documents/real-commands.ts'
 import { exampleFaults } from './documents/type-check.ts'
@@ -76,8 +76,9 @@ describe('the documents say what is so', () => {
 
   it('every command is a real one', () => {
     const real = realCommands()
+    const blocks = documents.flatMap((each) => [...codeBlocks(each), ...inlineCommands(each)])
     assert.deepEqual(
-      documents.flatMap(codeBlocks).flatMap((block) => commandFaults(block, real)),
+      blocks.flatMap((block) => commandFaults(block, real)),
       [],
     )
   }).timeout(60_000)
@@ -105,6 +106,11 @@ describe('the documents say what is so', () => {
       'mesh-pki issue \\\n  --gone x',
     ])
       assert.equal(faults(bad).length, 1, bad)
+    const inline = inlineCommands(page('a.md', 'x\nthen `npm run gone`, not `npm ci`'))
+    assert.deepEqual(
+      inline.flatMap((block) => commandFaults(block, real)),
+      ['a.md:2: npm run gone: no script gone in package.json'],
+    )
     for (const good of [
       'npm ci && npm start -- --once',
       'npm run docs # npm run gone',

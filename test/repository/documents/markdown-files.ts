@@ -39,6 +39,21 @@ export function codeBlocks({ path, text }: SourceFile): CodeBlock[] {
   return blocks
 }
 
+/** Commands of npm in the running text, as blocks of one line. */
+export function inlineCommands(file: SourceFile): CodeBlock[] {
+  return proseOf(file)
+    .split('\n')
+    .flatMap((line, index) =>
+      [...line.matchAll(/`(np[mx] [^`]+)`/g)].map(([, text = '']) => ({
+        path: file.path,
+        language: 'sh',
+        note: '',
+        text,
+        line: index + 1,
+      })),
+    )
+}
+
 /** The document without its code: what is written in a fence is neither a link nor a heading. */
 export function proseOf({ text }: SourceFile): string {
   return text.replaceAll(/^\s{0,3}(`{3,}|~{3,})[\s\S]*?^\s{0,3}\1[^\n]*$/gm, (block) =>

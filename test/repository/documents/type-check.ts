@@ -6,6 +6,13 @@ import { join } from 'node:path'
 import { ROOT } from '../repository-files.ts'
 import type { CodeBlock } from './markdown-files.ts'
 
+/** What an example may speak of without making it. */
+const GIVEN = `import type { Agent, Log } from '@clawmesh/agent-sdk'
+declare global {
+  const agent: Agent
+  const log: Log
+}`
+
 /** One fault for each error, as `docs/x.md:12: …`. */
 export async function exampleFaults(blocks: readonly CodeBlock[]): Promise<string[]> {
   const dir = await mkdtemp(join(tmpdir(), 'clawmesh-examples-'))
@@ -29,6 +36,7 @@ export async function exampleFaults(blocks: readonly CodeBlock[]): Promise<strin
         include: ['*.ts'],
       }),
     )
+    await writeFile(join(dir, 'given.d.ts'), GIVEN)
     await Promise.all(
       blocks.map(({ text }, index) => writeFile(join(dir, `example-${index}.ts`), text)),
     )
