@@ -1,0 +1,141 @@
+/**
+ * One ServerReflectionResponse (v1 and v1alpha are the same on the wire), less what the caller may not call: services
+ * of lists, services and methods of descriptors. Pure. What nothing is taken from stays as it came, byte for byte.
+ */
+import type { Callable } from '../../policy/callable.ts'
+import {
+  createFieldReader,
+  type FieldReader,
+  lengthField,
+  numberField,
+  textOf,
+  type WireField,
+} from './wire-fields.ts'
+
+/** Field numbers of reflection.proto. */
+const RESPONSE = { originalRequest: 2, files: 4, list: 6, error: 7, validHost: 1 } as const
+const REQUEST = { symbol: 4 } as const
+const FILES = { file: 1 } as const
+const LIST = { service: 1 } as const
+const LISTED = { name: 1 } as const
+/** Field numbers of descriptor.proto. */
+const FILE = { package: 2, service: 6, sourceInfo: 9 } as const
+const SERVICE = { name: 1, method: 2 } as const
+const METHOD = { name: 1 } as const
+const NOT_FOUND = 5
+
+/** A file of a thousand services with ten methods each has no more; two bytes of a hostile answer are one field. */
+const MAX_FIELDS = 100_000
+
+interface Filtering {
+  readonly callable: Callable
+  readonly read: FieldReader
+  /** Services and methods that were left out. */
+  readonly hidden: string[]
+}
+
+/** @throws MeshError MESH_PEER_PROTOCOL */
+export function filterAnswer(answer: Buffer, callable: Callable): Buffer {
+  const by: Filtering = { callable, read: createFieldReader(MAX_FIELDS), hidden: [] }
+  const fields = by.read(answer)
+  const kept = replace(answer, fields, (field) => {
+    if (field.number === RESPONSE.list) return filterList(field, by)
+    if (field.number === RESPONSE.files) return filterFiles(field, by)
+    return field.whole
+  })
+  if (by.hidden.length === 0) return kept
+  const asked = askedSymbol(fields, by)
+  const isHidden = by.hidden.some((name) => asked === name || asked.startsWith(`${name}.`))
+  return isHidden ? notFound(fields, asked) : kept
+}
+
+/** As a server says it that has no such symbol. */
+function notFound(fields: readonly WireField[], symbol: string): Buffer {
+  const echoed = fields.filter(
+    ({ number }) => number === RESPONSE.validHost || number === RESPONSE.originalRequest,
+  )
+  const message = Buffer.from(`Symbol not found: ${symbol}`)
+  const error = Buffer.concat([numberField(1, NOT_FOUND), lengthField(2, message)])
+  return Buffer.concat([...echoed.map(({ whole }) => whole), lengthField(RESPONSE.error, error)])
+}
+
+/** Empty when it was not a symbol that was asked for, or when the peer does not repeat the question. */
+function askedSymbol(fields: readonly WireField[], { read }: Filtering): string {
+  const request = fields.findLast(({ number }) => number === RESPONSE.originalRequest)
+  if (request === undefined) return ''
+  return textOf(read(request.content), REQUEST.symbol).replace(/^\./, '')
+}
+
+function filterList(list: WireField, by: Filtering): Buffer {
+  const shown = (listed: WireField) =>
+    by.callable.service(textOf(by.read(listed.content), LISTED.name))
+  return rebuild(list, by, (field) =>
+    field.number !== LIST.service || shown(field) ? field.whole : null,
+  )
+}
+
+function filterFiles(files: WireField, by: Filtering): Buffer {
+  return rebuild(files, by, (field) =>
+    field.number === FILES.file ? filterFile(field, by) : field.whole,
+  )
+}
+
+function filterFile(file: WireField, by: Filtering): Buffer {
+  const fields = by.read(file.content)
+  const scope = textOf(fields, FILE.package)
+  const before = by.hidden.length
+  const pieces = fields.map((field) =>
+    field.number === FILE.service ? filterService(field, scope, by) : field.whole,
+  )
+  if (by.hidden.length === before) return file.whole
+  // comments and positions are told by index, and would speak of what is left out
+  const kept = pieces.filter((_, i) => fields[i]?.number !== FILE.sourceInfo)
+  return lengthField(file.number, Buffer.concat(kept.filter((piece) => piece !== null)))
+}
+
+function filterService(service: WireField, scope: string, by: Filtering): Buffer | null {
+  const { callable, read, hidden } = by
+  const fields = read(service.content)
+  const local = textOf(fields, SERVICE.name)
+  const name = scope === '' ? local : `${scope}.${local}`
+  const closed = new Set<WireField>()
+  let methods = 0
+  for (const field of fields) {
+    if (field.number !== SERVICE.method) continue
+    methods += 1
+    const method = textOf(read(field.content), METHOD.name)
+    if (callable.method(name, method)) continue
+    closed.add(field)
+    hidden.push(`${name}.${method}`)
+  }
+  const shown = methods === 0 ? callable.service(name) : closed.size < methods
+  if (shown)
+    return closed.size === 0
+      ? service.whole
+      : lengthField(
+          service.number,
+          Buffer.concat(fields.flatMap((field) => (closed.has(field) ? [] : [field.whole]))),
+        )
+  hidden.push(name)
+  return null
+}
+
+/** The field with its content changed piece by piece; null leaves a piece out. */
+function rebuild(
+  field: WireField,
+  { read }: Filtering,
+  change: (piece: WireField) => Buffer | null,
+): Buffer {
+  const content = replace(field.content, read(field.content), change)
+  return content === field.content ? field.whole : lengthField(field.number, content)
+}
+
+function replace(
+  whole: Buffer,
+  fields: readonly WireField[],
+  change: (field: WireField) => Buffer | null,
+): Buffer {
+  const pieces = fields.map(change)
+  if (pieces.every((piece, i) => piece === fields[i]?.whole)) return whole
+  return Buffer.concat(pieces.filter((piece) => piece !== null))
+}

@@ -1,0 +1,120 @@
+/**
+ * One reflection call on its way: what the caller asks goes through as it is, each answer of the peer is read whole and
+ * filtered. A slow caller slows the peer; one answer at a time is held.
+ */
+import { type ClientHttp2Stream, constants, type ServerHttp2Stream } from 'node:http2'
+import { MeshError } from '@clawmesh/proto'
+import type { Callable } from '../../policy/callable.ts'
+import { pump } from '../pump.ts'
+import { errorTrailers, refuseCall } from '../refuse.ts'
+import { filterAnswer } from './filter-answer.ts'
+import { createMessageReader, frameMessage } from './read-messages.ts'
+
+export interface FilterStreamOptions {
+  /** The caller's side. */
+  readonly down: ServerHttp2Stream
+  /** The peer's. */
+  readonly up: ClientHttp2Stream
+  /** Asked for each answer: policy may change while a call lives. */
+  readonly callable: () => Callable
+  readonly requestId: string
+}
+
+/** What clients of gRPC take at most unless they are told otherwise. */
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024
+const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants
+const END_STREAM = 0x1
+const WITH_TRAILERS = Object.freeze({ waitForTrailers: true, sendDate: false })
+const ALONE = Object.freeze({ endStream: true, sendDate: false })
+
+export function filterStream({ down, up, callable, requestId }: FilterStreamOptions): void {
+  const reader = createMessageReader(MAX_ANSWER_BYTES)
+  let trailers: Record<string, string | string[]> = {}
+  let answered = false
+
+  function fail(cause: unknown): void {
+    const error =
+      cause instanceof MeshError
+        ? cause
+        : new MeshError('MESH_GATEWAY_INTERNAL', undefined, { cause })
+    answered = true
+    up.close(NGHTTP2_CANCEL)
+    if (down.headersSent) {
+      trailers = errorTrailers(error, requestId)
+      down.end()
+    } else refuseCall(down, error, requestId)
+  }
+
+  // -- the caller's questions
+  pump({
+    from: down,
+    to: up,
+    count: () => {},
+    end: (last) => {
+      if (!up.writable) return
+      if (last === null) up.end()
+      else up.end(last)
+    },
+  })
+  down.once('close', () => up.close(NGHTTP2_CANCEL))
+
+  // -- the peer's answers
+  up.once('response', (headers, flags, raw?: string[]) => {
+    if (down.destroyed) return
+    const answer = (raw ?? []).filter((_, i, all) => all[i - (i % 2)] !== 'content-length')
+    if ((flags & END_STREAM) !== 0) {
+      answered = true
+      down.respond(answer, ALONE)
+      up.resume()
+      return
+    }
+    down.respond(answer, WITH_TRAILERS)
+    down.once('wantTrailers', () => {
+      if (!down.destroyed) down.sendTrailers(trailers)
+    })
+    // what is not gRPC is not for this place to judge: it is passed on as what it is
+    if (headers['content-type']?.startsWith('application/grpc') === true) up.on('data', onAnswer)
+    else up.resume()
+  })
+  function onAnswer(piece: Buffer): void {
+    if (answered) return
+    try {
+      for (const message of reader.push(piece)) {
+        if (!down.writable) return
+        if (down.write(frameMessage(filterAnswer(message, callable())))) continue
+        up.pause()
+        down.once('drain', () => up.resume())
+      }
+    } catch (cause) {
+      fail(cause)
+    }
+  }
+  up.once('trailers', (headers) => {
+    if (answered) return
+    trailers = {}
+    for (const [name, value] of Object.entries(headers))
+      if (!name.startsWith(':') && value !== undefined)
+        trailers[name] = Array.isArray(value) ? value : String(value)
+  })
+  up.once('end', () => {
+    if (answered || !down.headersSent) return
+    // without trailers it was cut off, and `close` tells how
+    if (Object.keys(trailers).length === 0) return
+    try {
+      reader.end()
+      answered = true
+      down.end()
+    } catch (cause) {
+      fail(cause)
+    }
+  })
+  // what an error means, `close` tells; without a listener it would end the process
+  up.on('error', () => {})
+  down.on('error', () => {})
+  up.once('close', () => {
+    if (answered || down.closed) return
+    const lost = up.session === undefined || up.session.destroyed
+    if (lost) return fail(new MeshError('MESH_PEER_LOST'))
+    down.close(up.rstCode === NGHTTP2_NO_ERROR ? NGHTTP2_INTERNAL_ERROR : up.rstCode)
+  })
+}

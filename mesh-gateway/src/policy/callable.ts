@@ -1,0 +1,51 @@
+/** What a caller may call of one callee: for those who show no more than that. Pure, as deciding is. */
+import type { Peer } from '@clawmesh/proto'
+import { decideDelegation } from './decide-delegation.ts'
+import { rulesOfCaller } from './rule-table.ts'
+import type { PolicySnapshot } from './snapshot.ts'
+
+export interface Callable {
+  /** True when policy lets at least one method of the service through. */
+  service(name: string): boolean
+  /** Of a service and the name of one of its methods. */
+  method(service: string, name: string): boolean
+}
+
+export interface Pair {
+  readonly caller: Peer
+  readonly callee: Peer
+  /** True when the caller acts within a chain that the gateway signed. */
+  readonly withinChain: boolean
+}
+
+/** No method has this name: rules for any method of a service match it, rules for one do not. */
+const ANY_OTHER = '-'
+const SERVICE = /^[A-Za-z_][\w.]*$/
+const METHOD = /^[A-Za-z_]\w*$/
+
+export function callableOf(pair: Pair, policy: PolicySnapshot): Callable {
+  const allows = (method: string) => decideDelegation({ ...pair, method }, policy).action !== 'deny'
+
+  return {
+    service(name) {
+      if (!SERVICE.test(name)) return false
+      return [ANY_OTHER, ...namedMethods(pair, policy, name)].some((method) =>
+        allows(`${name}/${method}`),
+      )
+    },
+    method: (service, name) =>
+      SERVICE.test(service) && METHOD.test(name) && allows(`${service}/${name}`),
+  }
+}
+
+/** Methods of the service that a rule for this caller names one by one. */
+function namedMethods(pair: Pair, policy: PolicySnapshot, service: string): string[] {
+  const allow = policy.tenants.get(pair.caller.tenant)?.delegation.allow
+  const accept = policy.tenants.get(pair.callee.tenant)?.delegation.accept
+  const prefix = `${service}/`
+  return [allow, accept]
+    .flatMap((table) => (table === undefined ? [] : rulesOfCaller(table, pair.caller)))
+    .flatMap((rule) => rule.methods ?? [])
+    .filter((pattern) => pattern.startsWith(prefix) && !pattern.endsWith('/*'))
+    .map((pattern) => pattern.slice(prefix.length))
+}
