@@ -8,8 +8,11 @@ import { createAdminPort, type Missing } from './admin/admin-port.ts'
 import { openAuditLog } from './audit/open-audit-log.ts'
 import { fixedConfig, type LiveConfig } from './config/live-config.ts'
 import type { Config } from './config/schema.ts'
+import { createChainGate } from './delegation/chain/chain-gate.ts'
+import { createChainTokens } from './delegation/chain/chain-tokens.ts'
 import { createDelegationPort } from './delegation/delegation-port.ts'
 import { createEgressPort } from './egress/egress-port.ts'
+import { createMemoryBudgets } from './limits/budgets.ts'
 import { createLimits } from './limits/create-limits.ts'
 import { openPolicyStore } from './policy/policy-store.ts'
 import type { ListenAddress, Port } from './port.ts'
@@ -20,6 +23,9 @@ import { openKeyRing } from './tokens/key-ring.ts'
 import { openServiceAccounts } from './tokens/service-accounts.ts'
 import { createTokenService } from './tokens/token-service.ts'
 import { createTokenVerifier } from './tokens/verify-token.ts'
+
+/** No token of a chain lives longer, so no tree need be remembered longer. In milliseconds. */
+const MAX_CHAIN_MS = 24 * 60 * 60 * 1000
 
 export interface GatewayOptions {
   readonly log: Log
@@ -135,9 +141,16 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     ...live.current().delegation.names,
     ...identity.current().dnsNames.filter((name) => !name.startsWith('*')),
   ]
+  const chainTokens = opened(createChainTokens({ keyRing, issuer, spiffe }), closing)
+  const chain = createChainGate({
+    tokens: chainTokens,
+    budgets: createMemoryBudgets(MAX_CHAIN_MS),
+    ttlMs: () => live.current().tokens.delegationTtlMs,
+  })
   const delegation = opened(
     await createDelegationPort({
       ...shared,
+      chain,
       listen: config.delegation.listen,
       identity,
       spiffe,

@@ -8,6 +8,8 @@ export const METADATA_CALLER = 'x-mesh-caller'
 export const METADATA_TENANT = 'x-mesh-tenant'
 /** Both ways: the signed chain of delegation. */
 export const METADATA_DELEGATION = 'x-mesh-delegation'
+/** From the caller: the id it gave the delegation, for the audit record. */
+export const METADATA_DELEGATION_ID = 'x-mesh-delegation-id'
 /** From the caller: host patterns, separated by commas, that the chain is narrowed to from here on. */
 export const METADATA_NARROW_DESTINATIONS = 'x-mesh-narrow-destinations'
 /** From the caller: scopes, separated by spaces, that the chain is narrowed to from here on. */

@@ -40,6 +40,14 @@ export interface DelegationAuditRecord extends AuditBase {
   readonly grpc_method: string | null
   /** Number of the gRPC status. */
   readonly grpc_status: number
+  /** The id that the caller gave the delegation. */
+  readonly delegation_id: string | null
+  /** Id of the tree of delegations (`txn` of its tokens). */
+  readonly root_id: string | null
+  /** How deep in the tree: 1 where it begins. */
+  readonly hop: number | null
+  /** SPIFFE IDs of those who delegated, first the one that the chain began with. */
+  readonly chain: readonly string[] | null
 }
 
 export type AuditRecord = EgressAuditRecord | DelegationAuditRecord

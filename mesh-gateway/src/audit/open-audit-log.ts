@@ -102,5 +102,9 @@ function inOrder(record: AuditRecord): object {
     callee: record.callee,
     grpc_method: record.grpc_method,
     grpc_status: record.grpc_status,
+    delegation_id: record.delegation_id,
+    root_id: record.root_id,
+    hop: record.hop,
+    chain: record.chain,
   }
 }

@@ -97,7 +97,7 @@ function merge(started: Config, next: Config): Config {
     log: next.log,
     keys: { ...started.keys, overlapMs: next.keys.overlapMs },
     delegation: { ...started.delegation, names: next.delegation.names },
-    tokens: { ...started.tokens, ttlMs: next.tokens.ttlMs, maxTtlMs: next.tokens.maxTtlMs },
+    tokens: { ...next.tokens, issuer: started.tokens.issuer },
   }
 }
 

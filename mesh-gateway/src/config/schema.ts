@@ -85,6 +85,7 @@ export const configSchema = z.strictObject({
     issuer: z.string().min(1).max(200).optional(),
     ttlMs: duration(900_000, 1000, DAY_MS),
     maxTtlMs: duration(3_600_000, 1000, DAY_MS),
+    delegationTtlMs: duration(3_600_000, 1000, DAY_MS),
   }),
   timeouts: section({
     dnsMs: duration(5000, 100, 60_000),
@@ -104,7 +105,12 @@ type Parsed = z.output<typeof configSchema>
 /** The configuration of a gateway, complete and proven. Paths are absolute. */
 export interface Config extends Omit<Parsed, 'meshDomain' | 'tokens'> {
   readonly meshDomain: string
-  readonly tokens: { readonly issuer: string; readonly ttlMs: number; readonly maxTtlMs: number }
+  readonly tokens: {
+    readonly issuer: string
+    readonly ttlMs: number
+    readonly maxTtlMs: number
+    readonly delegationTtlMs: number
+  }
 }
 
 export function completeConfig(parsed: Parsed): Config {

@@ -36,6 +36,12 @@ export const SETTINGS: readonly Setting[] = Object.freeze([
   setting('tokens.issuer', '<text>', 'iss of tokens; default https://gateway.<mesh domain>'),
   setting('tokens.ttlMs', '<time>', 'life of a token unless asked otherwise; default 15m', 'live'),
   setting('tokens.maxTtlMs', '<time>', 'longest life of a token; default 1h', 'live'),
+  setting(
+    'tokens.delegationTtlMs',
+    '<time>',
+    'longest life of a delegation token; default 1h',
+    'live',
+  ),
   setting('timeouts.dnsMs', '<time>', 'time to resolve a name; default 5s'),
   setting('timeouts.dialMs', '<time>', 'time to connect; default 10s'),
   setting('timeouts.headerMs', '<time>', 'time to send a request header; default 10s'),

@@ -1,6 +1,11 @@
 /** Decides whether a call goes on: who calls, where to, what policy and limits say. Nothing has been dialled yet. */
-import type { PeerCertificate } from '@clawmesh/agent-sdk'
-import { type AgentIdentity, ERRORS, type ErrorCode, MeshError } from '@clawmesh/proto'
+import {
+  type AgentIdentity,
+  ERRORS,
+  type ErrorCode,
+  type Identity,
+  MeshError,
+} from '@clawmesh/proto'
 import type { Limits } from '../limits/limits.ts'
 import { decideDelegation } from '../policy/decide-delegation.ts'
 import type { DelegationDecision } from '../policy/decision.ts'
@@ -12,15 +17,15 @@ const nothing = () => {}
 
 /** What policy says, for the audit record, whether or not limits then refuse. */
 export function judge(
-  certificate: PeerCertificate,
+  caller: Identity,
   route: PeerRoute,
   call: Call,
   policy: PolicySnapshot,
+  withinChain: boolean,
 ): { caller: AgentIdentity; decision: DelegationDecision } {
-  const caller = certificate.identity
   if (caller.kind !== 'agent') throw new MeshError('MESH_IDENTITY_NOT_AGENT')
   const decision = decideDelegation(
-    { caller, callee: route.peer, method: call.method, withinChain: false },
+    { caller, callee: route.peer, method: call.method, withinChain },
     policy,
   )
   return { caller, decision }

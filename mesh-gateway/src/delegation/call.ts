@@ -5,6 +5,11 @@
 import {
   childTrace,
   formatTraceparent,
+  isUuidV7,
+  METADATA_DELEGATION,
+  METADATA_DELEGATION_ID,
+  METADATA_NARROW_DESTINATIONS,
+  METADATA_NARROW_SCOPE,
   METADATA_PREFIX,
   METADATA_REQUEST_ID,
   METADATA_TARGET,
@@ -28,9 +33,28 @@ export interface Call {
   readonly timeoutMs: number | null
   readonly requestId: string
   readonly trace: TraceContext
+  readonly chain: ChainHeaders
   /** Names and values in turn: what goes on to the callee as it came. */
   readonly metadata: readonly string[]
 }
+
+/** What the caller says of the chain it acts in. The token is signed; the rest can only narrow, or is for the record. */
+export interface ChainHeaders {
+  /** The delegation token that came with the task the caller works on; null where a chain begins. */
+  readonly token: string | null
+  /** The caller's own id of the delegation. */
+  readonly delegationId: string | null
+  /** Null does not narrow. */
+  readonly destinations: readonly string[] | null
+  readonly scope: readonly string[] | null
+}
+
+const NO_CHAIN: ChainHeaders = Object.freeze({
+  token: null,
+  delegationId: null,
+  destinations: null,
+  scope: null,
+})
 
 const PATH = /^\/[A-Za-z_][\w.]*\/[A-Za-z_]\w*$/
 const REQUEST_ID = /^[\w.:-]{1,128}$/
@@ -49,6 +73,7 @@ export function readCall(rawHeaders: readonly string[]): Call {
   let timeout: string | undefined
   let requestId: string | undefined
   let traceparent: string | undefined
+  let chain = NO_CHAIN
   const metadata: string[] = []
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] ?? ''
@@ -79,7 +104,8 @@ export function readCall(rawHeaders: readonly string[]): Call {
         break
       default:
         // what the mesh says about a caller, the mesh alone says
-        if (!name.startsWith(':') && !name.startsWith(METADATA_PREFIX)) metadata.push(name, value)
+        if (name.startsWith(METADATA_PREFIX)) chain = readChainHeader(chain, name, value)
+        else if (!name.startsWith(':')) metadata.push(name, value)
     }
   }
   if (!PATH.test(path) || path.length > 512)
@@ -94,6 +120,7 @@ export function readCall(rawHeaders: readonly string[]): Call {
     timeoutMs,
     requestId: requestId !== undefined && REQUEST_ID.test(requestId) ? requestId : uuidV7(),
     trace: parent === null ? startTrace() : childTrace(parent),
+    chain,
     metadata,
   }
 }
@@ -110,6 +137,29 @@ export function meshMetadata(call: Call, callerId: string, tenant: string): stri
     METADATA_TRACEPARENT,
     formatTraceparent(call.trace),
   ]
+}
+
+function readChainHeader(chain: ChainHeaders, name: string, value: string): ChainHeaders {
+  switch (name) {
+    case METADATA_DELEGATION:
+      if (chain.token !== null) throw malformed('x-mesh-delegation is given twice')
+      return { ...chain, token: value }
+    case METADATA_DELEGATION_ID:
+      return isUuidV7(value) ? { ...chain, delegationId: value } : chain
+    case METADATA_NARROW_DESTINATIONS:
+      return { ...chain, destinations: [...(chain.destinations ?? []), ...words(value, ',')] }
+    case METADATA_NARROW_SCOPE:
+      return { ...chain, scope: [...(chain.scope ?? []), ...words(value, ' ')] }
+    default:
+      return chain
+  }
+}
+
+function words(list: string, separator: string): string[] {
+  return list
+    .split(separator)
+    .map((word) => word.trim())
+    .filter((word) => word !== '')
 }
 
 function malformed(message: string): MeshError {

@@ -20,6 +20,7 @@ import type { PolicySnapshot } from '../policy/snapshot.ts'
 import type { ListenAddress, Port } from '../port.ts'
 import type { Resolver } from '../resolve/resolver.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
+import type { ChainGate } from './chain/chain-gate.ts'
 import { createCallHandler } from './handle-call.ts'
 import { type Inbound, readInbound } from './inbound.ts'
 import { createRouteNames } from './own-names.ts'
@@ -40,6 +41,8 @@ export interface DelegationPortOptions {
   readonly metrics: Metrics
   readonly log: Log
   readonly resolver: Resolver
+  /** Signs and judges chains of delegation. */
+  readonly chain: ChainGate
   readonly issueEgressToken: (
     agent: Peer,
     destinations: readonly string[] | null,

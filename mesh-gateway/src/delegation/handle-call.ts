@@ -4,22 +4,32 @@
  */
 import type { ServerHttp2Stream } from 'node:http2'
 import type { IdentityStore, PeerCertificate } from '@clawmesh/agent-sdk'
-import { ERRORS, GRPC_STATUS, MeshError, type SpiffeTemplate, uuidV7 } from '@clawmesh/proto'
+import {
+  type AgentIdentity,
+  type DelegationClaims,
+  GRPC_STATUS,
+  METADATA_DELEGATION,
+  MeshError,
+  type SpiffeTemplate,
+  uuidV7,
+} from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
 import type { Limits } from '../limits/limits.ts'
-import type { DelegationDecision } from '../policy/decision.ts'
-import type { PolicySnapshot } from '../policy/snapshot.ts'
+import { chainLimits, type PolicySnapshot } from '../policy/snapshot.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { admit, judge } from './admit.ts'
 import { type Call, isGrpc, meshMetadata, readCall } from './call.ts'
+import type { ChainGate } from './chain/chain-gate.ts'
+import { startsTask } from './chain/task-starting.ts'
 import { type Forwarding, forward, type Outcome } from './forward.ts'
-import { formatGrpcTimeout } from './grpc-timeout.ts'
 import { type Inbound, judgeInbound } from './inbound.ts'
 import type { OwnServices } from './own-services/own-services.ts'
 import { refuseCall, refusePlainly } from './refuse.ts'
 import { type Route, type RouteNames, routeOf } from './route.ts'
+import { actionOf, recordOf, type Story } from './story.ts'
 import type { UpstreamSession } from './upstream/session.ts'
-import type { Upstreams } from './upstream/upstreams.ts'
+import type { PeerRoute, Upstreams } from './upstream/upstreams.ts'
+import { upstreamHeaders } from './upstream-headers.ts'
 
 export interface CallHandlerOptions {
   readonly identity: IdentityStore
@@ -31,6 +41,7 @@ export interface CallHandlerOptions {
   readonly names: () => RouteNames
   readonly upstreams: Upstreams
   readonly ownServices: OwnServices
+  readonly chain: ChainGate
   readonly draining: () => boolean
 }
 
@@ -44,20 +55,11 @@ export type CallHandler = (
   inbound: Inbound,
 ) => void
 
-/** What is known of a call so far; the audit record is made of it. */
-interface Story {
-  call: Call | null
-  certificate: PeerCertificate | null
-  route: Route | null
-  decision: DelegationDecision | null
-  session: UpstreamSession | null
-}
-
 /** Deadlines share timers in steps of this; callers keep their own clock as well. */
 const DEADLINE_STEP_MS = 50
 
 export function createCallHandler(options: CallHandlerOptions): CallHandler {
-  const { identity, spiffe, policy, limits, audit, metrics } = options
+  const { identity, spiffe, policy, limits, audit, metrics, chain } = options
 
   return function handleCall(stream, headers, rawHeaders, inbound) {
     const startedMs = performance.now()
@@ -68,6 +70,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       route: null,
       decision: null,
       session: null,
+      link: null,
     }
     let leave: () => void = () => {}
     let deadline: NodeJS.Timeout | undefined
@@ -96,7 +99,14 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       const durationMs = performance.now() - startedMs
       metrics.active('delegation', -1)
       metrics.duration('delegation', durationMs / 1000)
-      record(story, outcome, durationMs, generation)
+      const record = recordOf(story, {
+        outcome,
+        callee: calleeOf(story.route),
+        durationMs,
+        policyGeneration: generation,
+      })
+      metrics.decision('delegation', actionOf(story, outcome), record.reason ?? 'OK')
+      audit.write(record)
     }
 
     function refuse(cause: unknown): void {
@@ -146,47 +156,66 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
         carry(options.ownServices.acquire(), call, options.ownServices.metadata(certificate, call))
         return
       }
-      const judged = judge(certificate, route, call, policy.current())
-      story.decision = judged.decision
-      leave = admit(judged.caller, judged.decision, limits)
-      const mesh = meshMetadata(call, judged.caller.id, judged.caller.tenant)
-      const session = options.upstreams.acquire(judged.caller.tenant, route)
-      if (!(session instanceof Promise)) carry(session, call, mesh)
-      else session.then((ready) => carry(ready, call, mesh)).catch(refuse)
+      if (call.chain.token !== null || startsTask(call.method))
+        callInChain(certificate, call, route).catch(refuse)
+      else callPeer(enter(certificate, call, route, false), call, route)
     } catch (cause) {
       refuse(cause)
     }
-  }
 
-  function record(story: Story, outcome: Outcome, durationMs: number, generation: number): void {
-    const { call, certificate, route, decision, session } = story
-    const caller = certificate?.identity ?? null
-    const refusedByUs = outcome.code !== null && !REACHED.has(outcome.code)
-    const action = refusedByUs ? 'deny' : (decision?.action ?? 'allow')
-    const reason = outcome.code ?? decision?.code ?? null
-    metrics.decision('delegation', action, reason ?? 'OK')
-    audit.write({
-      event: 'delegation',
-      request_id: call?.requestId ?? uuidV7(),
-      trace_id: call?.trace.traceId ?? null,
-      tenant: caller?.kind === 'agent' ? caller.tenant : null,
-      agent_id: caller?.kind === 'agent' ? caller.agent : null,
-      caller: caller?.id ?? null,
-      callee: calleeOf(route),
-      destination_host: route?.kind === 'peer' ? route.host : null,
-      destination_port: session?.port ?? null,
-      destination_ip: session?.ip ?? null,
-      grpc_method: call?.method ?? null,
-      grpc_status: outcome.grpcStatus,
-      action_allowed: action !== 'deny',
-      mode: decision?.mode ?? 'enforce',
-      reason,
-      rule: decision?.rule ?? null,
-      policy_generation: generation,
-      duration_ms: Math.round(durationMs * 1000) / 1000,
-      bytes_up: outcome.bytesUp,
-      bytes_down: outcome.bytesDown,
-    })
+    /** Policy and limits. Answers who is calling. */
+    function enter(
+      { identity: who }: PeerCertificate,
+      call: Call,
+      route: PeerRoute,
+      withinChain: boolean,
+    ): AgentIdentity {
+      const { caller, decision } = judge(who, route, call, policy.current(), withinChain)
+      story.decision = decision
+      leave = admit(caller, decision, limits)
+      return caller
+    }
+
+    /** A call by somebody who acts within a chain of delegation, or who begins or extends one. */
+    async function callInChain(
+      certificate: PeerCertificate,
+      call: Call,
+      route: PeerRoute,
+    ): Promise<void> {
+      const { token } = call.chain
+      const parent = token === null ? null : await chain.present(token, certificate.identity.id)
+      if (ended) return
+      story.link = parent
+      const caller = enter(certificate, call, route, parent !== null)
+      if (!startsTask(call.method)) {
+        callPeer(caller, call, route)
+        return
+      }
+      const link = await chain.extend({
+        caller: caller.id,
+        callee: spiffe.agent(route.peer.tenant, route.peer.agent).id,
+        parent,
+        limits: chainLimits(policy.current(), caller.tenant),
+        rootLimits: chainLimits(policy.current(), rootTenant(caller, parent)),
+        narrow: call.chain,
+      })
+      if (ended) return
+      story.link = link.claims
+      callPeer(caller, call, route, METADATA_DELEGATION, link.token)
+    }
+
+    /** At once when a session is at hand. */
+    function callPeer(
+      caller: AgentIdentity,
+      call: Call,
+      route: PeerRoute,
+      ...more: string[]
+    ): void {
+      const mesh = [...meshMetadata(call, caller.id, caller.tenant), ...more]
+      const session = options.upstreams.acquire(caller.tenant, route)
+      if (!(session instanceof Promise)) carry(session, call, mesh)
+      else session.then((ready) => carry(ready, call, mesh)).catch(refuse)
+    }
   }
 
   function calleeOf(route: Route | null): string | null {
@@ -194,33 +223,11 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
     if (route.kind === 'self') return identity.current().identity.id
     return spiffe.agent(route.peer.tenant, route.peer.agent).id
   }
-}
 
-/** How an admitted call may end by itself: no refusal, though it has a code. */
-const REACHED: ReadonlySet<string> = new Set(
-  Object.keys(ERRORS).filter(
-    (code) => code.startsWith('MESH_PEER_') || code.startsWith('MESH_CALL_'),
-  ),
-)
-
-function upstreamHeaders(
-  call: Call,
-  authority: string,
-  mesh: readonly string[],
-  remainingMs: number | null,
-): string[] {
-  const headers = [
-    ':method',
-    'POST',
-    ':scheme',
-    'https',
-    ':path',
-    call.path,
-    ':authority',
-    authority,
-  ]
-  headers.push('te', 'trailers', ...mesh)
-  if (remainingMs !== null) headers.push('grpc-timeout', formatGrpcTimeout(remainingMs))
-  for (const item of call.metadata) headers.push(item)
-  return headers
+  /** Of the agent that the chain began with. */
+  function rootTenant(caller: AgentIdentity, parent: DelegationClaims | null): string {
+    if (parent === null) return caller.tenant
+    const root = spiffe.parse(parent.sub)
+    return root?.kind === 'agent' ? root.tenant : caller.tenant
+  }
 }

@@ -59,6 +59,10 @@ const delegation: DelegationAuditRecord = {
   destination_ip: null,
   grpc_method: 'a.B/C',
   grpc_status: 7,
+  delegation_id: null,
+  root_id: null,
+  hop: null,
+  chain: null,
 }
 
 describe('the audit log', () => {
@@ -89,7 +93,7 @@ describe('the audit log', () => {
     )
     assert.deepEqual(
       Object.keys(JSON.parse(second)),
-      'time event request_id trace_id tenant agent_id destination_host destination_port destination_ip action_allowed mode reason rule policy_generation duration_ms bytes_up bytes_down caller callee grpc_method grpc_status'.split(
+      'time event request_id trace_id tenant agent_id destination_host destination_port destination_ip action_allowed mode reason rule policy_generation duration_ms bytes_up bytes_down caller callee grpc_method grpc_status delegation_id root_id hop chain'.split(
         ' ',
       ),
     )

@@ -46,7 +46,6 @@ describe('the delegation port', () => {
       'x-mesh-target': peer.name,
       'x-mesh-caller': 'spiffe://mesh.internal/tenant/acme/agent/root',
       'x-mesh-tenant': 'globex',
-      'x-mesh-delegation': 'forged',
       'grpc-timeout': '10S',
       authorization: 'mine',
     })
@@ -62,6 +61,16 @@ describe('the delegation port', () => {
     assert.match(got.get('traceparent')?.[0] ?? '', /^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$/)
     const left = Number(/^(\d+)m$/.exec(got.get('grpc-timeout')?.[0] ?? '')?.[1])
     assert.ok(left > 5_000 && left <= 10_000, String(left))
+  })
+
+  it('refuses a caller that presents a delegation token which is not the mesh’s', async () => {
+    const peer = await mesh.peer('listener-2', echo)
+    const session = await mesh.connect(planner)
+    for (const forged of ['forged', 'a.b.c', 'x'.repeat(10_000)]) {
+      const answer = await call(session, { ':authority': peer.name, 'x-mesh-delegation': forged })
+      assert.equal(answer.status, 16)
+      assert.match(answer.error?.code ?? '', /^MESH_TOKEN_/)
+    }
   })
 
   it('refuses a caller without a certificate, and one of another CA, with the reason', async () => {

@@ -7,6 +7,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import tls from 'node:tls'
 import {
   checkIsGateway,
@@ -20,13 +21,17 @@ import type {
   AuditLog,
   DelegationAuditRecord,
 } from '../../../mesh-gateway/src/audit/audit-record.ts'
+import { createChainGate } from '../../../mesh-gateway/src/delegation/chain/chain-gate.ts'
+import { createChainTokens } from '../../../mesh-gateway/src/delegation/chain/chain-tokens.ts'
 import { createDelegationPort } from '../../../mesh-gateway/src/delegation/delegation-port.ts'
+import { createMemoryBudgets } from '../../../mesh-gateway/src/limits/budgets.ts'
 import { createLimits } from '../../../mesh-gateway/src/limits/create-limits.ts'
 import { compilePolicy } from '../../../mesh-gateway/src/policy/compile.ts'
 import { readPolicyFile } from '../../../mesh-gateway/src/policy/read-file.ts'
 import type { Port } from '../../../mesh-gateway/src/port.ts'
 import { ResolveFailure, type Resolver } from '../../../mesh-gateway/src/resolve/resolver.ts'
 import { createMetrics } from '../../../mesh-gateway/src/telemetry/create-metrics.ts'
+import { openKeyRing } from '../../../mesh-gateway/src/tokens/key-ring.ts'
 import { makeTestCa, type TestCa } from '../../support/test-ca.ts'
 
 export const GATEWAY = 'gateway.mesh.internal'
@@ -108,6 +113,8 @@ export async function makeFixture(policyDocument: object = OPEN_POLICY): Promise
     close() {},
   }
   const metrics = createMetrics()
+  const keyRing = await openKeyRing({ dir: join(ca.dir, 'keys') })
+  const chainTokens = createChainTokens({ keyRing, issuer: 'https://gateway', spiffe: ca.spiffe })
   const port = await createDelegationPort({
     listen: { host: '127.0.0.1', port: 0 },
     identity,
@@ -119,6 +126,11 @@ export async function makeFixture(policyDocument: object = OPEN_POLICY): Promise
     metrics,
     log: silentLog,
     resolver,
+    chain: createChainGate({
+      tokens: chainTokens,
+      budgets: createMemoryBudgets(60_000),
+      ttlMs: () => 60_000,
+    }),
     dialTimeoutMs: 2_000,
     issueEgressToken: async (agent, destinations) => ({
       token: new Secret('a-token'),
@@ -200,6 +212,8 @@ export async function makeFixture(policyDocument: object = OPEN_POLICY): Promise
       await port.close()
       for (const close of closers) await close()
       metrics.close()
+      chainTokens.close()
+      await keyRing.close()
       await ca.close()
     },
   }

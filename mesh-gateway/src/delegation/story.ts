@@ -1,0 +1,73 @@
+/** What is known of a call by its end, and the audit record that is made of it. */
+import type { PeerCertificate } from '@clawmesh/agent-sdk'
+import { actorsOf, type DelegationClaims, ERRORS, uuidV7 } from '@clawmesh/proto'
+import type { DelegationAuditRecord } from '../audit/audit-record.ts'
+import type { DelegationDecision } from '../policy/decision.ts'
+import type { Call } from './call.ts'
+import type { Outcome } from './forward.ts'
+import type { Route } from './route.ts'
+import type { UpstreamSession } from './upstream/session.ts'
+
+/** Each is null until the call has come so far. */
+export interface Story {
+  call: Call | null
+  certificate: PeerCertificate | null
+  route: Route | null
+  decision: DelegationDecision | null
+  session: UpstreamSession | null
+  /** What the caller presented, and then what the callee is given. */
+  link: DelegationClaims | null
+}
+
+export interface Ending {
+  readonly outcome: Outcome
+  /** SPIFFE ID. */
+  readonly callee: string | null
+  readonly durationMs: number
+  readonly policyGeneration: number
+}
+
+/** How an admitted call may end by itself: no refusal, though it has a code. */
+const REACHED: ReadonlySet<string> = new Set(
+  Object.keys(ERRORS).filter(
+    (code) => code.startsWith('MESH_PEER_') || code.startsWith('MESH_CALL_'),
+  ),
+)
+
+export function actionOf(story: Story, { code }: Outcome): 'allow' | 'audit' | 'deny' {
+  if (code !== null && !REACHED.has(code)) return 'deny'
+  return story.decision?.action ?? 'allow'
+}
+
+export function recordOf(story: Story, ending: Ending): DelegationAuditRecord {
+  const { call, certificate, route, decision, session, link } = story
+  const { outcome, durationMs } = ending
+  const caller = certificate?.identity ?? null
+  const agent = caller?.kind === 'agent' ? caller : null
+  return {
+    event: 'delegation',
+    request_id: call?.requestId ?? uuidV7(),
+    trace_id: call?.trace.traceId ?? null,
+    tenant: agent?.tenant ?? null,
+    agent_id: agent?.agent ?? null,
+    caller: caller?.id ?? null,
+    callee: ending.callee,
+    destination_host: route?.kind === 'peer' ? route.host : null,
+    destination_port: session?.port ?? null,
+    destination_ip: session?.ip ?? null,
+    grpc_method: call?.method ?? null,
+    grpc_status: outcome.grpcStatus,
+    delegation_id: call?.chain.delegationId ?? null,
+    root_id: link?.txn ?? null,
+    hop: link?.hop ?? null,
+    chain: link === null ? null : actorsOf(link.act),
+    action_allowed: actionOf(story, outcome) !== 'deny',
+    mode: decision?.mode ?? 'enforce',
+    reason: outcome.code ?? decision?.code ?? null,
+    rule: decision?.rule ?? null,
+    policy_generation: ending.policyGeneration,
+    duration_ms: Math.round(durationMs * 1000) / 1000,
+    bytes_up: outcome.bytesUp,
+    bytes_down: outcome.bytesDown,
+  }
+}
