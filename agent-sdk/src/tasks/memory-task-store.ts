@@ -16,7 +16,7 @@ export interface MemoryTaskStoreOptions {
   readonly maxCallerBytes?: number
   /** The same for all callers together. Default 256 MiB. */
   readonly maxBytes?: number
-  /** How long a task is kept after its end, in milliseconds. Default 1 hour. */
+  /** How long a task is kept after its end, in milliseconds; less where its caller needs the room for new ones. Default 1 hour. */
   readonly retentionMs?: number
   /** Milliseconds since the epoch. Default Date.now. */
   readonly now?: () => number
@@ -33,7 +33,10 @@ interface Share {
   /** In the order in which they were made. */
   readonly tasks: Map<string, Entry>
   readonly keys: Map<string, string>
+  /** In the order in which they ended. */
+  readonly ended: Set<Entry>
   bytes: number
+  endedBytes: number
 }
 
 // what a task costs besides its events and labels
@@ -67,10 +70,27 @@ export function createMemoryTaskStore(options: MemoryTaskStoreOptions = {}): Tas
     ended.delete(entry)
     if (share === undefined || !share.tasks.delete(id)) return
     if (idempotencyKey !== null) share.keys.delete(idempotencyKey)
+    if (share.ended.delete(entry)) share.endedBytes -= entry.bytes
     share.bytes -= entry.bytes
     bytes -= entry.bytes
     count -= 1
     if (share.tasks.size === 0) shares.delete(caller)
+  }
+  /** Drops what the caller itself has ended, the oldest first, where that makes room for more; what runs is never dropped. */
+  const makeRoom = (share: Share, cost: number, tasks: number): 'yes' | 'caller' | 'all' => {
+    const over = () =>
+      share.tasks.size + tasks > maxTasksPerCaller || share.bytes + cost > maxCallerBytes
+    const overAll = () => count + tasks > maxTasks || bytes + cost > maxBytes
+    const least = share.tasks.size - share.ended.size + tasks
+    if (least > maxTasksPerCaller || share.bytes - share.endedBytes + cost > maxCallerBytes)
+      return 'caller'
+    const rest = count - share.ended.size + tasks
+    if (rest > maxTasks || bytes - share.endedBytes + cost > maxBytes) return 'all'
+    for (const entry of share.ended) {
+      if (!over() && !overAll()) break
+      drop(entry)
+    }
+    return 'yes'
   }
   const sweep = () => {
     const until = now() - retentionMs
@@ -88,13 +108,15 @@ export function createMemoryTaskStore(options: MemoryTaskStoreOptions = {}): Tas
     retentionMs,
     create({ inputBytes, ...task }: NewTask): TaskRecord {
       sweep()
-      const share = shares.get(task.caller) ?? { tasks: new Map(), keys: new Map(), bytes: 0 }
+      const share = shares.get(task.caller) ?? {
+        ...{ tasks: new Map(), keys: new Map(), ended: new Set(), bytes: 0, endedBytes: 0 },
+      }
       const cost = RECORD_BYTES + inputBytes + labelBytes(task.labels)
-      const full = (what: string) => new MeshError('MESH_TASK_STORE_FULL', what)
-      if (share.tasks.size >= maxTasksPerCaller || share.bytes + cost > maxCallerBytes)
-        throw full('the agent holds as many of your tasks as it may')
-      if (count >= maxTasks || bytes + cost > maxBytes)
-        throw full('the agent holds as many tasks as it may')
+      const room = makeRoom(share, cost, 1)
+      if (room !== 'yes') {
+        const whose = room === 'caller' ? 'of your tasks' : 'tasks'
+        throw new MeshError('MESH_TASK_STORE_FULL', `the agent holds as many ${whose} as it may`)
+      }
       const record: TaskRecord = Object.freeze({
         ...task,
         updatedMs: task.createdMs,
@@ -130,8 +152,7 @@ export function createMemoryTaskStore(options: MemoryTaskStoreOptions = {}): Tas
       if (change.endedMs === undefined) {
         if (entry.bytes + cost > maxTaskBytes)
           throw new MeshError('MESH_LIMIT_SIZE', `the task made more than ${maxTaskBytes} bytes`)
-        if (share.bytes + cost > maxCallerBytes || bytes + cost > maxBytes)
-          throw new MeshError('MESH_TASK_STORE_FULL')
+        if (makeRoom(share, cost, 0) !== 'yes') throw new MeshError('MESH_TASK_STORE_FULL')
       }
       entry.events.push(event)
       entry.record = Object.freeze({ ...entry.record, ...change, lastSeq: event.seq })
@@ -140,6 +161,8 @@ export function createMemoryTaskStore(options: MemoryTaskStoreOptions = {}): Tas
         grow(share, entry, -entry.inputBytes)
         entry.inputBytes = 0
         ended.set(entry, change.endedMs)
+        share.ended.add(entry)
+        share.endedBytes += entry.bytes
       }
       return entry.record
     },

@@ -75,10 +75,24 @@ describe('the task store in memory', () => {
     add('a', '1', 2_000, true)
     create('a', '2', { inputBytes: 1_000 })
     assert.throws(() => create('a', '3', { inputBytes: 5_000 }), { code: 'MESH_TASK_STORE_FULL' })
-    assert.throws(() => add('a', '2', 1_500), { code: 'MESH_TASK_STORE_FULL' })
     add('a', '2', 10, true)
     create('b', '1', { inputBytes: 100 })
     assert.throws(() => create('c', '1', { inputBytes: 4_000 }), { code: 'MESH_TASK_STORE_FULL' })
+  })
+
+  it('drops the oldest ended task of a caller for a new one of the same caller, never one that runs or one of others', () => {
+    open({ maxTasks: 3, maxTasksPerCaller: 2 })
+    create('b', '1')
+    add('b', '1', 1, true)
+    create('a', '1', { key: 'k' })
+    create('a', '2')
+    add('a', '1', 1, true)
+    create('a', '3')
+    assert.equal(store.get('a', '1'), null)
+    assert.equal(store.findByKey('a', 'k'), null)
+    assert.ok(store.get('a', '2') && store.get('b', '1'))
+    assert.throws(() => create('a', '4'), { code: 'MESH_TASK_STORE_FULL' })
+    assert.throws(() => create('c', '1'), { code: 'MESH_TASK_STORE_FULL' })
   })
 
   it('gives bytes back when tasks are forgotten', () => {
