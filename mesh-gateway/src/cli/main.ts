@@ -8,6 +8,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0)
   throw error
 })
+process.stderr.on('error', () => {
+  // nobody listens to the log any more: no reason for a gateway to stop
+})
 process.exitCode = await runCommand(process.argv.slice(2), openTerminal(process))
 // what is left open by now must not keep the process: unref'd, it fires only when something does
 setTimeout(() => process.exit(), 1000).unref()

@@ -26,7 +26,7 @@ const SECRET_FIELDS = [
 /** @param stream default stderr, written at once so that the last words of a dying process arrive */
 export function createOperationalLog(
   level: LevelWithSilent,
-  stream: DestinationStream = destination({ dest: 2, sync: true }),
+  stream: DestinationStream = stderr(),
 ): OperationalLog {
   const logger = pino(
     {
@@ -51,4 +51,12 @@ export function createOperationalLog(
       logger.level = next
     },
   }
+}
+
+function stderr(): DestinationStream {
+  const stream = destination({ dest: 2, sync: true })
+  stream.on('error', () => {
+    // nobody listens to the log any more: no reason for a gateway to stop
+  })
+  return stream
 }
