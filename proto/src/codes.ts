@@ -198,7 +198,7 @@ export const ERRORS = Object.freeze({
   ),
 
   // -- limits
-  MESH_LIMIT_RATE: row(
+  MESH_RATE_LIMITED: row(
     429,
     'RESOURCE_EXHAUSTED',
     'the rate limit is used up',

@@ -29,7 +29,7 @@ describe('a task ends once and says why', () => {
           throw new Error('the password is hunter2')
         },
         chooses() {
-          throw new MeshError('MESH_LIMIT_RATE', 'come back later')
+          throw new MeshError('MESH_RATE_LIMITED', 'come back later')
         },
         rejects: (_task, ctx) => ctx.reject('not on a Sunday'),
         cyclic() {
@@ -134,7 +134,7 @@ describe('a task ends once and says why', () => {
   it('what a skill throws stays in its log, unless it is a MeshError', async () => {
     const error = await fails(mesh.a.delegate('b', { skill: 'throws' }), 'MESH_TASK_FAILED')
     assert.doesNotMatch(error.message, /hunter2/)
-    await fails(mesh.a.delegate('b', { skill: 'chooses' }), 'MESH_LIMIT_RATE', /come back later/)
+    await fails(mesh.a.delegate('b', { skill: 'chooses' }), 'MESH_RATE_LIMITED', /come back later/)
     await fails(mesh.a.delegate('b', { skill: 'cyclic' }), 'MESH_TASK_FAILED')
     const rejected = await fails(mesh.a.delegate('b', { skill: 'rejects' }), 'MESH_TASK_REJECTED')
     assert.equal(rejected.message, 'not on a Sunday')

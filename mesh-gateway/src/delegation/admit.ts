@@ -31,7 +31,7 @@ export function judge(
   return { caller, decision }
 }
 
-/** @throws MeshError of the decision, MESH_LIMIT_RATE, MESH_LIMIT_CONCURRENCY. Returns what to call on leaving. */
+/** @throws MeshError of the decision, MESH_RATE_LIMITED, MESH_LIMIT_CONCURRENCY. Returns what to call on leaving. */
 export function admit(
   caller: AgentIdentity,
   decision: DelegationDecision,
@@ -44,7 +44,7 @@ export function admit(
     const waitMs = limits.take(key, callsPerMinute, Math.max(1, Math.ceil(callsPerMinute / 10)))
     if (waitMs !== null)
       throw new MeshError(
-        'MESH_LIMIT_RATE',
+        'MESH_RATE_LIMITED',
         `${callsPerMinute} calls per minute are allowed to this agent`,
         { retryAfterMs: waitMs },
       )

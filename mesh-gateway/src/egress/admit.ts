@@ -81,7 +81,7 @@ function checkLimits(
     const burst = limits.burst ?? Math.max(1, limits.requestsPerMinute)
     const key = `egress:${agent.tenant}/${agent.agent}`
     const waitMs = context.limits.take(key, limits.requestsPerMinute, burst)
-    if (waitMs !== null) return refuse('limits', 'MESH_LIMIT_RATE', { retryAfterMs: waitMs })
+    if (waitMs !== null) return refuse('limits', 'MESH_RATE_LIMITED', { retryAfterMs: waitMs })
   }
   const max = limits.maxBodyBytes
   if (max !== null && typeof head.body === 'number' && head.body > max)

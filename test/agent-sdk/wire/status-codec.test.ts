@@ -9,7 +9,7 @@ const arrived = (code: number, metadata = new Metadata()) =>
 
 describe('errors on the wire', () => {
   it('arrive with code, message, hint, facts and when to try again', () => {
-    const sent = new MeshError('MESH_LIMIT_RATE', 'slow down', {
+    const sent = new MeshError('MESH_RATE_LIMITED', 'slow down', {
       facts: { rule: 'r' },
       retryAfterMs: 1_500,
     })
@@ -17,7 +17,7 @@ describe('errors on the wire', () => {
     assert.equal(code, status.RESOURCE_EXHAUSTED)
     assert.equal(details, 'slow down')
     const error = statusToError(arrived(code, metadata))
-    assert.equal(error.code, 'MESH_LIMIT_RATE')
+    assert.equal(error.code, 'MESH_RATE_LIMITED')
     assert.equal(error.message, 'slow down')
     assert.deepEqual(error.facts, { rule: 'r' })
     assert.equal(error.retryAfterMs, 1_500)

@@ -325,7 +325,7 @@ describe('the delegation port', () => {
       assert.equal((await call(session, { ':authority': peer.name })).status, 0)
       const refused = await call(session, { ':authority': peer.name })
       assert.equal(refused.status, 8)
-      assert.equal(refused.error?.code, 'MESH_LIMIT_RATE')
+      assert.equal(refused.error?.code, 'MESH_RATE_LIMITED')
       assert.ok((refused.error?.retryAfterMs ?? 0) > 1_000)
     } finally {
       mesh.setPolicy(OPEN_POLICY)
