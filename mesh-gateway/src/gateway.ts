@@ -156,7 +156,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       spiffe,
       meshDomain: config.meshDomain,
       names: () => live.current().delegation.names,
-      issueEgressToken: (agent, destinations) => tokens.issueEgressToken(agent, destinations),
+      issueEgressToken: tokens.issueEgressToken,
       dialTimeoutMs: config.timeouts.dialMs,
     }),
     closing,
@@ -168,6 +168,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       listen: config.egress.listen,
       issuer,
       verifyToken: (token) => verifier.verify(token),
+      spiffe,
       jwks: () => keyRing.jwks(),
       issueForAccountKey:
         accounts === null ? null : (key, request) => tokens.issueForAccountKey(key, request),

@@ -190,6 +190,12 @@ export const ERRORS = Object.freeze({
     'the tree of delegations is as large as it may be',
     'begin anew, or raise maxDelegationsPerRoot in the policy of the tenant the tree began in',
   ),
+  MESH_CHAIN_ACTOR_REFUSED: row(
+    403,
+    'PERMISSION_DENIED',
+    'somebody in the chain of delegation is not allowed it',
+    'a chain reaches only what each of its agents may reach by itself; the agent is named',
+  ),
   MESH_CHAIN_REVOKED: row(
     403,
     'PERMISSION_DENIED',
@@ -504,6 +510,12 @@ export const ERRORS = Object.freeze({
     'the destination did not answer as HTTP does',
     'the destination is at fault',
     'retry',
+  ),
+  MESH_EGRESS_UPSTREAM_TLS: row(
+    502,
+    'UNAVAILABLE',
+    'no trusted TLS connection to the destination could be made',
+    'its certificate must be good for the host name, and from a CA of the system or of egress.ca',
   ),
   MESH_EGRESS_TIMEOUT: row(
     504,

@@ -1,4 +1,6 @@
 /** What an egress token says (a JWT, RFC 7519, ES256). */
+import type { Actor } from './delegation-claims.ts'
+
 export const EGRESS_AUDIENCE = 'clawmesh-egress'
 
 export interface EgressClaims {
@@ -15,4 +17,8 @@ export interface EgressClaims {
   readonly nbf: number
   readonly exp: number
   readonly jti: string
+  /** Who delegated to the agent, when it acts within a chain: each of them must be allowed the destination as well. */
+  readonly act?: Actor
+  /** Id of the tree of delegations, with `act`. */
+  readonly txn?: string
 }

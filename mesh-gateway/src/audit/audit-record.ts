@@ -18,6 +18,12 @@ export interface AuditBase {
 export interface EgressAuditRecord extends AuditBase {
   readonly event: 'egress'
   readonly token_jti: string | null
+  /** Id of the tree of delegations that the token belongs to. */
+  readonly root_id: string | null
+  /** SPIFFE IDs of those who delegated to the agent, first the one that the chain began with. */
+  readonly chain: readonly string[] | null
+  /** Of the chain, the agent because of which it was refused: `tenant/agent`. */
+  readonly refused_actor: string | null
   readonly destination_host: string | null
   readonly destination_port: number | null
   readonly destination_ip: string | null

@@ -2,6 +2,8 @@
  * Appends lines to a file or to stdout without ever blocking or throwing. Lines gather in a bounded buffer and go out
  * in one write at a time; when a write fails what it held is kept and tried again, when the buffer is full lines are
  * refused. A line is never torn: after a partial write the rest follows first.
+ * Items become text a batch at a time, just before it is written: between the calls of a busy gateway each takes several
+ * times longer than in a row (docs/decisions/audit-lines-in-batches.md).
  *
  * Ours rather than sonic-boom (pino's own), which closes the old file while a write may still be under way and retries a
  * failed write only when the next line comes: rotation must not lose a line, and a full disk must pass by itself.
@@ -11,9 +13,11 @@ import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { MeshError } from '@clawmesh/proto'
 
-export interface LineWriterOptions {
+export interface LineWriterOptions<T> {
   /** A path, made with its directory if need be, or 1 for stdout. */
   readonly target: string | 1
+  /** The line of an item, with its line feed. The item must not change after it was written. */
+  readonly format: (item: T) => string
   /** Buffered text above which lines are refused. Default 16 MiB. */
   readonly maxBufferBytes?: number
   /** How long lines may gather before they are written, in milliseconds. Default 20. */
@@ -26,8 +30,8 @@ export interface LineWriterOptions {
   readonly onHealth: (error: Error | null) => void
 }
 
-export interface LineWriter {
-  write(line: string): void
+export interface LineWriter<T> {
+  write(item: T): void
   healthy(): boolean
   /** Opens the path anew, for logrotate. Lines written so far go to the old file. */
   reopen(): Promise<void>
@@ -38,15 +42,24 @@ export interface LineWriter {
 }
 
 const GATHER_BYTES = 64 * 1024
+/** Items that wait to become text, at most: memory is bounded by text. */
+const MOST_FRESH = 128
 const APPEND = constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY
 const writeFd = promisify(write)
 const openFd = promisify(open)
 const closeFd = promisify(close)
 
 /** @throws MeshError MESH_DISK_WRITE when the file cannot be opened. */
-export function createLineWriter(options: LineWriterOptions): LineWriter {
-  const { target, maxBufferBytes = 16 * 1024 * 1024, gatherMs = 20, retryMs = 1000 } = options
+export function createLineWriter<T>(options: LineWriterOptions<T>): LineWriter<T> {
+  const {
+    target,
+    format,
+    maxBufferBytes = 16 * 1024 * 1024,
+    gatherMs = 20,
+    retryMs = 1000,
+  } = options
   let fd = target === 1 ? 1 : openFile(target)
+  let fresh: T[] = []
   let gathered: string[] = []
   let gatheredBytes = 0
   /** What is being written; its rest after a partial write. */
@@ -62,7 +75,22 @@ export function createLineWriter(options: LineWriterOptions): LineWriter {
     options.onHealth(error)
   }
 
+  const formatFresh = () => {
+    const items = fresh
+    fresh = []
+    for (const item of items) {
+      const line = format(item)
+      if (gatheredBytes + line.length > maxBufferBytes) {
+        options.onDropped()
+        continue
+      }
+      gathered.push(line)
+      gatheredBytes += line.length
+    }
+  }
+
   const takeGathered = () => {
+    formatFresh()
     if (gathered.length === 0) return null
     const buffer = Buffer.from(gathered.join(''))
     gathered = []
@@ -108,14 +136,16 @@ export function createLineWriter(options: LineWriterOptions): LineWriter {
   }
 
   return {
-    write(line) {
-      if (closed || gatheredBytes + line.length > maxBufferBytes) {
+    write(item) {
+      if (closed) {
         options.onDropped()
         return
       }
-      gathered.push(line)
-      gatheredBytes += line.length
-      if (running !== null || failure !== null) return
+      fresh.push(item)
+      // while nothing can be written text piles up, and is what the bound counts
+      const waiting = running !== null || failure !== null
+      if (waiting || fresh.length >= MOST_FRESH) formatFresh()
+      if (waiting) return
       if (gatheredBytes >= GATHER_BYTES) void flush()
       else schedule(gatherMs)
     },
@@ -136,9 +166,10 @@ export function createLineWriter(options: LineWriterOptions): LineWriter {
     async close() {
       if (closed) return
       const deadline = Date.now() + retryMs
-      while (gathered.length > 0 || inFlight !== null) {
+      const isDone = () => fresh.length === 0 && gathered.length === 0 && inFlight === null
+      while (!isDone()) {
         await flush()
-        if ((gathered.length === 0 && inFlight === null) || Date.now() > deadline) break
+        if (isDone() || Date.now() > deadline) break
         await new Promise((resolve) => setTimeout(resolve, 20))
       }
       closed = true

@@ -3,7 +3,6 @@
  * Names and order of the fields are fixed (docs/reference/audit.md); what a peer sent is escaped, so a line stays a line.
  */
 import type { Log } from '@clawmesh/agent-sdk'
-import { pino } from 'pino'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import type { AuditLog, AuditRecord } from './audit-record.ts'
 import { createLineWriter } from './line-writer.ts'
@@ -29,7 +28,8 @@ export interface AuditLogHandle extends AuditLog {
 /** @throws MeshError MESH_DISK_WRITE when the file cannot be opened. */
 export function openAuditLog(options: AuditLogOptions): AuditLogHandle {
   const { file, log, metrics } = options
-  const writer = createLineWriter({
+  const writer = createLineWriter<Entry>({
+    format: createFormat(),
     target: file === 'stdout' ? 1 : file,
     ...(options.maxBufferBytes === undefined ? {} : { maxBufferBytes: options.maxBufferBytes }),
     ...(options.retryMs === undefined ? {} : { retryMs: options.retryMs }),
@@ -39,21 +39,28 @@ export function openAuditLog(options: AuditLogOptions): AuditLogHandle {
       else log.error({ file, err: error }, 'the audit log cannot be written')
     },
   })
-  const line = pino(
-    {
-      base: null,
-      // the level says nothing here: it is left out, and the time comes first
-      formatters: { level: () => ({}) },
-      timestamp: () => `"time":"${new Date().toISOString()}"`,
-    },
-    { write: (text: string) => writer.write(text) },
-  )
   return {
-    write: (record) => line.info(inOrder(record)),
+    write: (record) => writer.write({ atMs: Date.now(), record }),
     healthy: () => writer.healthy(),
     close: () => writer.close(),
     reopen: () => writer.reopen(),
     flushSync: () => writer.flushSync(),
+  }
+}
+
+interface Entry {
+  readonly atMs: number
+  readonly record: AuditRecord
+}
+
+/** One JSON line for each; the time comes first. */
+function createFormat(): (entry: Entry) => string {
+  let lastMs = Number.NaN
+  let time = ''
+  return ({ atMs, record }) => {
+    if (atMs !== lastMs) time = new Date(atMs).toISOString()
+    lastMs = atMs
+    return `{"time":"${time}",${JSON.stringify(inOrder(record)).slice(1)}\n`
   }
 }
 
@@ -80,6 +87,9 @@ function inOrder(record: AuditRecord): object {
       bytes_up: record.bytes_up,
       bytes_down: record.bytes_down,
       status: record.status,
+      root_id: record.root_id,
+      chain: record.chain,
+      refused_actor: record.refused_actor,
     }
   return {
     event: record.event,

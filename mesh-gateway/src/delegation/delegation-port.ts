@@ -25,6 +25,7 @@ import { createCallHandler } from './handle-call.ts'
 import { type Inbound, readInbound } from './inbound.ts'
 import { createRouteNames } from './own-names.ts'
 import { addGatewayServices } from './own-services/gateway-services.ts'
+import type { MeshServiceOptions } from './own-services/mesh-service.ts'
 import { startOwnServices } from './own-services/own-services.ts'
 import { createUpstreams } from './upstream/upstreams.ts'
 
@@ -43,10 +44,7 @@ export interface DelegationPortOptions {
   readonly resolver: Resolver
   /** Signs and judges chains of delegation. */
   readonly chain: ChainGate
-  readonly issueEgressToken: (
-    agent: Peer,
-    destinations: readonly string[] | null,
-  ) => Promise<{ readonly token: Secret; readonly claims: EgressClaims }>
+  readonly issueEgressToken: MeshServiceOptions['issueEgressToken']
   /** TCP, TLS and HTTP/2 to a peer together, in milliseconds. Default 10 000. */
   readonly dialTimeoutMs?: number
 }

@@ -38,6 +38,7 @@ export async function admit(
     target.form,
     context.issuer,
     context.verifyToken,
+    context.parseAgent,
   )
   if (principal instanceof Refused)
     return { principal: null, decision: null, generation, result: principal, leave }
@@ -58,6 +59,7 @@ export function questionOf(principal: Principal, target: Target, method: string)
     port: target.port,
     request: target.path === null ? null : { method, path: target.path },
     allowedDestinations: principal.claims.allowed_destinations,
+    ...(principal.actors === null ? {} : { actors: principal.actors }),
   }
 }
 

@@ -1,7 +1,7 @@
 /** What every request of one egress port has at hand. */
 
 import type { Log } from '@clawmesh/agent-sdk'
-import type { EgressClaims, Secret } from '@clawmesh/proto'
+import type { AgentIdentity, EgressClaims, Secret } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
 import type { Limits } from '../limits/limits.ts'
 import type { EgressDecision, EgressQuestion } from '../policy/decision.ts'
@@ -62,6 +62,8 @@ export interface EgressContext {
   readonly pool: UpstreamPool
   readonly tunnels: Tunnels
   readonly verifyToken: VerifyToken
+  /** The agent that a SPIFFE ID names. @throws MeshError MESH_TOKEN_MALFORMED when it names none of this mesh. */
+  readonly parseAgent: (spiffeId: string) => AgentIdentity
   readonly issueForAccountKey: IssueForAccountKey | null
   policy(): PolicyView
   jwks(): object

@@ -2,7 +2,7 @@
  * Who asks: the token out of the headers, then its claims as the verifier vouches for them.
  * The token itself goes no further than this file and the verifier; messages never hold it.
  */
-import { type EgressClaims, MeshError, type Peer } from '@clawmesh/proto'
+import { type AgentIdentity, actorsOf, type EgressClaims, MeshError, type Peer } from '@clawmesh/proto'
 import type { Field } from './http1/head.ts'
 import { Refused, refuse } from './refused.ts'
 import type { EntryForm } from './target/target.ts'
@@ -10,6 +10,8 @@ import type { EntryForm } from './target/target.ts'
 export interface Principal {
   readonly agent: Peer
   readonly claims: EgressClaims
+  /** Who delegated to the agent, first the one that the chain began with; null when it acts for itself. */
+  readonly actors: readonly AgentIdentity[] | null
 }
 
 /** Verified claims; at once or later. @throws MeshError MESH_TOKEN_* */
@@ -31,6 +33,7 @@ export async function authenticate(
   form: EntryForm,
   issuer: string,
   verify: VerifyToken,
+  parseAgent: (spiffeId: string) => AgentIdentity,
 ): Promise<Principal | Refused> {
   const credential = findCredential(fields, form, issuer)
   if (credential instanceof Refused) return credential
@@ -39,7 +42,8 @@ export async function authenticate(
     const claims = answer instanceof Promise ? await answer : answer
     if (credential.user !== null && credential.user !== claims.agent_id)
       return refuse('credential', 'MESH_TOKEN_AGENT_MISMATCH')
-    return { agent: { tenant: claims.tenant, agent: claims.agent_id }, claims }
+    const actors = claims.act === undefined ? null : actorsOf(claims.act).map(parseAgent)
+    return { agent: { tenant: claims.tenant, agent: claims.agent_id }, claims, actors }
   } catch (error) {
     if (error instanceof MeshError) return new Refused('credential', error)
     return refuse('credential', 'MESH_GATEWAY_INTERNAL', { cause: error })
@@ -62,7 +66,7 @@ function findCredential(
     if (name === 'proxy-authorization') return parseProxyAuthorization(value)
     if (name === 'authorization') authorization = value
   }
-  if (form === 'absolute' && authorization !== null && isOwnAuthorization(authorization, issuer)) {
+  if (form !== 'connect' && authorization !== null && isOwnAuthorization(authorization, issuer)) {
     const token = BEARER.exec(authorization)?.[1]
     if (token !== undefined) return { token, user: null }
   }

@@ -4,7 +4,7 @@
  */
 import { createServer } from 'node:net'
 import { type Log, silentLog } from '@clawmesh/agent-sdk'
-import type { ErrorCode } from '@clawmesh/proto'
+import { type ErrorCode, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
 import type { Limits } from '../limits/limits.ts'
 import { listenOn } from '../listen.ts'
@@ -30,6 +30,7 @@ export interface EgressPortOptions {
   readonly issuer: string
   /** Verified claims, at once or later. @throws MeshError MESH_TOKEN_* */
   readonly verifyToken: VerifyToken
+  readonly spiffe: SpiffeTemplate
   /** The public keys, as GET /.well-known/jwks.json shows them. */
   readonly jwks: () => object
   /** Null: there are no service accounts, and POST /v1/token is not found. */
@@ -96,6 +97,11 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     pool,
     tunnels,
     verifyToken: options.verifyToken,
+    parseAgent: (id) => {
+      const identity = options.spiffe.parse(id)
+      if (identity?.kind === 'agent') return identity
+      throw new MeshError('MESH_TOKEN_MALFORMED')
+    },
     issueForAccountKey: options.issueForAccountKey,
     policy,
     jwks: options.jwks,
@@ -176,6 +182,7 @@ function judgeAgain(
     port: target.port,
     request,
     allowedDestinations: principal.claims.allowed_destinations,
+    ...(principal.actors === null ? {} : { actors: principal.actors }),
   })
   if (decision.action === 'deny') return decision.code ?? 'MESH_POLICY_NOT_ALLOWED'
   const judged = judgeAddresses([ip], target.port, view.addresses, own)

@@ -2,7 +2,8 @@
  * Decides whether an agent may reach a destination. Pure: no I/O, no clock, no logging. Refusing is a result.
  *
  * In this order: the tenant has policy; no deny rule (global, tenant, agent) matches; the port is one of the mesh's;
- * a rule allows it; the token allows it. Audit mode excuses the missing rule and nothing else.
+ * a rule allows it; the token allows it; and all this holds for everybody in the chain that the agent acts in.
+ * Audit mode excuses the missing rule and nothing else.
  */
 import type { ErrorCode } from '@clawmesh/proto'
 import type { Action, EgressDecision, EgressLimits, EgressQuestion } from './decision.ts'
@@ -29,6 +30,27 @@ const NUMERIC_END = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/
 const CANONICAL_NAME = /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$/
 
 export function decideEgress(question: EgressQuestion, policy: PolicySnapshot): EgressDecision {
+  const decision = decideForOne(question, policy)
+  const { actors } = question
+  if (actors === undefined || decision.action === 'deny') return decision
+  for (const actor of actors) {
+    const theirs = decideForOne({ ...question, agent: actor }, policy)
+    if (theirs.action !== 'deny') continue
+    const name = `${actor.tenant}/${actor.agent}`
+    return {
+      ...decision,
+      action: 'deny',
+      code: 'MESH_CHAIN_ACTOR_REFUSED',
+      rule: theirs.rule,
+      hint: `the chain came through ${name}, which may not reach it${theirs.hint === null ? '' : `: ${theirs.hint}`}`,
+      actor,
+    }
+  }
+  return decision
+}
+
+/** For one agent, whoever it acts for. */
+function decideForOne(question: EgressQuestion, policy: PolicySnapshot): EgressDecision {
   const { agent: peer, port, request } = question
   const tenant = policy.tenants.get(peer.tenant)
   if (tenant === undefined)

@@ -46,6 +46,8 @@ export interface EgressQuestion {
   readonly request: { readonly method: string; readonly path: string } | null
   /** Of the token. */
   readonly allowedDestinations: readonly string[]
+  /** Who delegated to the agent, when it acts within a chain: each must be allowed the destination too. Default: nobody. */
+  readonly actors?: readonly Peer[]
 }
 
 export interface EgressLimits {
@@ -56,6 +58,8 @@ export interface EgressLimits {
 }
 
 export interface EgressDecision extends Verdict {
+  /** Of the chain, the one who is not allowed the destination; null when that is not why. */
+  readonly actor?: Peer | null
   readonly limits: EgressLimits
 }
 

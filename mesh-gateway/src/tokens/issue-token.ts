@@ -3,6 +3,7 @@
  * at that moment; one without an end, a signature or a destination cannot be made.
  */
 import {
+  type Actor,
   EGRESS_AUDIENCE,
   type EgressClaims,
   isDnsLabel,
@@ -35,8 +36,20 @@ export interface TokenIssuerOptions {
   readonly now?: () => number
 }
 
+/** The chain of delegation that an agent acts in: its token is for it alone, and no wider. */
+export interface TokenChain {
+  readonly act: Actor
+  readonly txn: string
+  /** Seconds since the epoch; the token ends no later. */
+  readonly exp: number
+  /** Host patterns; null: the chain is not narrowed. */
+  readonly allowedDestinations: readonly string[] | null
+}
+
 export interface TokenRequest {
   readonly agent: Peer
+  /** Null, and by default: the agent acts for itself. */
+  readonly chain?: TokenChain | null
   /** Host patterns; null asks for all that policy allows. */
   readonly destinations: readonly string[] | null
   /** What to do about those that policy does not allow. Default `refuse`; `drop` narrows, and refuses when none is left. */
@@ -65,11 +78,13 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
       if (!isDnsLabel(agent.tenant) || !isDnsLabel(agent.agent))
         throw refuse('tenant and agent must be lower-case DNS labels, e.g. acme and bot-01')
       const ttlMs = checkTtl(request.ttlMs, options.ttl())
-      const destinations = chooseDestinations(
+      const { chain = null } = request
+      const chosen = chooseDestinations(
         request,
         options.allowedDestinations(agent),
         options.enforced?.(agent) ?? true,
       )
+      const destinations = withinChain(chosen, chain)
       const seconds = Math.floor(now() / 1000)
       const claims: EgressClaims = Object.freeze({
         iss: issuer,
@@ -80,8 +95,9 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
         allowed_destinations: Object.freeze(destinations),
         iat: seconds,
         nbf: seconds,
-        exp: seconds + Math.floor(ttlMs / 1000),
+        exp: Math.min(chain?.exp ?? Infinity, seconds + Math.floor(ttlMs / 1000)),
         jti: uuidV7(now()),
+        ...(chain === null ? {} : { act: chain.act, txn: chain.txn }),
       })
       const { kid, privateKey } = keyRing.active()
       const token = await new SignJWT({ ...claims, allowed_destinations: destinations })
@@ -104,6 +120,19 @@ function checkTtl(wanted: number | undefined, limits: { ttlMs: number; maxTtlMs:
       'ask for less, or raise tokens.maxTtlMs',
     )
   return ttlMs
+}
+
+/** Of what the agent may reach by itself, what the chain may too; in audit mode as well. */
+function withinChain(chosen: string[], chain: TokenChain | null): string[] {
+  const limits = chain?.allowedDestinations ?? null
+  if (limits === null) return chosen
+  const { within } = narrowDestinations(chosen, limits)
+  if (within.length > 0) return [...within]
+  throw new MeshError(
+    'MESH_TOKEN_DESTINATION',
+    'the chain of delegation allows none of these destinations',
+    { hint: limits.length === 0 ? 'it allows none at all' : `it allows ${shorten(limits)}` },
+  )
 }
 
 function chooseDestinations(

@@ -1,5 +1,6 @@
 /** The claims of an egress token, by shape. Narrow checks by hand: this is the hot path. */
-import { EGRESS_AUDIENCE, type EgressClaims, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
+import { EGRESS_AUDIENCE, type EgressClaims, type SpiffeTemplate } from '@clawmesh/proto'
+import { isSeconds, isText, malformed, parseActor } from './claim-shapes.ts'
 
 /** @throws MeshError MESH_TOKEN_MALFORMED */
 export function parseEgressClaims(
@@ -20,6 +21,9 @@ export function parseEgressClaims(
   if (identity?.kind !== 'agent') throw malformed('sub')
   if (identity.agent !== agent_id) throw malformed('agent_id')
   if (identity.tenant !== tenant) throw malformed('tenant')
+  const { act, txn } = payload
+  if (act !== undefined && !isText(txn)) throw malformed('txn')
+  if (act === undefined && txn !== undefined) throw malformed('act')
   return Object.freeze({
     iss,
     aud,
@@ -31,20 +35,6 @@ export function parseEgressClaims(
     nbf,
     exp,
     jti,
+    ...(act === undefined || !isText(txn) ? {} : { act: parseActor(act, spiffe), txn }),
   })
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === 'string' && value.length > 0 && value.length <= 2048
-}
-
-function isSeconds(value: unknown): value is number {
-  return typeof value === 'number' && Number.isFinite(value) && value >= 0
-}
-
-function malformed(claim: string): MeshError {
-  return new MeshError(
-    'MESH_TOKEN_MALFORMED',
-    `the claim ${claim} of the token is missing or not as it should be`,
-  )
 }

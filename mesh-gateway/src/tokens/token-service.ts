@@ -5,6 +5,7 @@ import type { PolicySnapshot } from '../policy/snapshot.ts'
 import {
   createTokenIssuer,
   type IssuedToken,
+  type TokenChain,
   type TokenIssuer,
   type TokenIssuerOptions,
 } from './issue-token.ts'
@@ -30,7 +31,11 @@ export interface AccountTokenRequest {
 
 export interface TokenService extends TokenIssuer {
   /** For an agent known by its certificate. What it asks for is narrowed to policy. */
-  issueEgressToken(agent: Peer, destinations: readonly string[] | null): Promise<IssuedToken>
+  issueEgressToken(
+    agent: Peer,
+    destinations: readonly string[] | null,
+    chain?: TokenChain | null,
+  ): Promise<IssuedToken>
   /** @throws MeshError MESH_ACCOUNT_KEY_INVALID, MESH_TOKEN_REQUEST_INVALID, MESH_POLICY_NOT_ALLOWED, MESH_POLICY_NO_TENANT */
   issueForAccountKey(key: Secret<string>, request: AccountTokenRequest): Promise<IssuedToken>
 }
@@ -52,8 +57,8 @@ export function createTokenService(options: TokenServiceOptions): TokenService {
   })
   return {
     issue: (request) => issuer.issue(request),
-    issueEgressToken: (agent, destinations) =>
-      issuer.issue({ agent, destinations, outside: 'drop' }),
+    issueEgressToken: (agent, destinations, chain = null) =>
+      issuer.issue({ agent, destinations, chain, outside: 'drop' }),
     async issueForAccountKey(key, { agentId, destinations, ttlMs }) {
       const account = accounts?.authenticate(key.reveal())
       if (account === undefined) throw new MeshError('MESH_ACCOUNT_KEY_INVALID')

@@ -37,6 +37,9 @@ const egress: EgressAuditRecord = {
   duration_ms: 12,
   bytes_up: 1,
   bytes_down: 2,
+  root_id: null,
+  chain: null,
+  refused_actor: null,
 }
 const delegation: DelegationAuditRecord = {
   event: 'delegation',
@@ -87,7 +90,7 @@ describe('the audit log', () => {
     const [first = '', second = ''] = await lines(file)
     assert.deepEqual(
       Object.keys(JSON.parse(first)),
-      'time event request_id trace_id tenant agent_id token_jti destination_host destination_port destination_ip method path action_allowed mode reason rule policy_generation duration_ms bytes_up bytes_down status'.split(
+      'time event request_id trace_id tenant agent_id token_jti destination_host destination_port destination_ip method path action_allowed mode reason rule policy_generation duration_ms bytes_up bytes_down status root_id chain refused_actor'.split(
         ' ',
       ),
     )

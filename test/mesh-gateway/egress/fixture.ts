@@ -76,6 +76,7 @@ export async function startEgress(options: FixtureOptions = {}): Promise<Fixture
   let snapshot = build(options.egress ?? { allow: [] }, options.global)
   const port = await createEgressPort({
     listen: { host: '127.0.0.1', port: 0 },
+    spiffe,
     policy: {
       current: () => snapshot,
       onChange(listener) {
@@ -85,6 +86,7 @@ export async function startEgress(options: FixtureOptions = {}): Promise<Fixture
     },
     issuer: ISSUER,
     verifyToken: verifier.verify,
+    trust: options.trust ?? (() => createSecureContext({ ca: [] })),
     jwks: keyRing.jwks,
     issueForAccountKey: null,
     resolver: {

@@ -1,8 +1,6 @@
 /** The claims of a delegation token, by shape. */
-import { type Actor, type DelegationClaims, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
-
-/** Longer than any chain that is signed. */
-const MAX_DEPTH = 64
+import type { DelegationClaims, SpiffeTemplate } from '@clawmesh/proto'
+import { isCount, isSeconds, isText, malformed, parseActor } from '../../tokens/claim-shapes.ts'
 
 /** @throws MeshError MESH_TOKEN_MALFORMED */
 export function parseDelegationClaims(
@@ -26,7 +24,7 @@ export function parseDelegationClaims(
     !(Array.isArray(destinations) && destinations.every((one) => isText(one)))
   )
     throw malformed('allowed_destinations')
-  const actor = parseActor(act, spiffe, MAX_DEPTH)
+  const actor = parseActor(act, spiffe)
   return Object.freeze({
     iss,
     sub,
@@ -43,33 +41,4 @@ export function parseDelegationClaims(
     exp,
     jti,
   })
-}
-
-/** The actors of a token, outermost first, each an agent of this mesh. @throws MeshError MESH_TOKEN_MALFORMED */
-export function parseActor(value: unknown, spiffe: SpiffeTemplate, depth = MAX_DEPTH): Actor {
-  if (typeof value !== 'object' || value === null || depth === 0) throw malformed('act')
-  const sub: unknown = Reflect.get(value, 'sub')
-  const act: unknown = Reflect.get(value, 'act')
-  if (!isText(sub) || spiffe.parse(sub)?.kind !== 'agent') throw malformed('act')
-  if (act === undefined) return Object.freeze({ sub })
-  return Object.freeze({ sub, act: parseActor(act, spiffe, depth - 1) })
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === 'string' && value.length > 0 && value.length <= 2048
-}
-
-function isSeconds(value: unknown): value is number {
-  return typeof value === 'number' && Number.isFinite(value) && value >= 0
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 1
-}
-
-function malformed(claim: string): MeshError {
-  return new MeshError(
-    'MESH_TOKEN_MALFORMED',
-    `the claim ${claim} of the token is missing or not as it should be`,
-  )
 }

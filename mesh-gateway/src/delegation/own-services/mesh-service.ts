@@ -7,6 +7,7 @@ import {
   loadProto,
   MESH_SERVICE,
   METADATA_CALLER,
+  METADATA_DELEGATION,
   MeshError,
   type Peer,
   type Secret,
@@ -18,6 +19,8 @@ import {
 import type { Metadata, Server, ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js'
 import { allowedPeers } from '../../policy/allowed.ts'
 import type { PolicySnapshot } from '../../policy/snapshot.ts'
+import type { TokenChain } from '../../tokens/issue-token.ts'
+import type { ChainGate } from '../chain/chain-gate.ts'
 import { type ExplainRequest, explainTo } from './explain.ts'
 import { METADATA_FINGERPRINT, METADATA_NOT_AFTER } from './own-services.ts'
 import { serviceError } from './service-error.ts'
@@ -28,10 +31,12 @@ export interface MeshServiceOptions {
   readonly policy: { current(): PolicySnapshot }
   /** The gateway's SPIFFE ID. */
   readonly gatewayId: () => string
+  readonly chain: Pick<ChainGate, 'present'>
   /** Null asks for all that policy allows. @throws MeshError MESH_TOKEN_REQUEST_INVALID */
   readonly issueEgressToken: (
     agent: Peer,
     destinations: readonly string[] | null,
+    chain: TokenChain | null,
   ) => Promise<{ readonly token: Secret; readonly claims: EgressClaims }>
 }
 
@@ -61,6 +66,15 @@ export function addMeshService(server: Server, options: MeshServiceOptions): voi
     return identity
   }
 
+  /** Of the delegation token that the caller presented, if any. */
+  async function chainOf(metadata: Metadata, presenter: string): Promise<TokenChain | null> {
+    const token = text(metadata, METADATA_DELEGATION)
+    if (token === '') return null
+    const claims = await options.chain.present(token, presenter)
+    const { act, txn, exp, allowed_destinations: allowedDestinations = null } = claims
+    return { act, txn, exp, allowedDestinations }
+  }
+
   function whoAmI(_: unknown, metadata: Metadata) {
     const identity = caller(metadata)
     return {
@@ -87,11 +101,12 @@ export function addMeshService(server: Server, options: MeshServiceOptions): voi
     request: ExchangeRequest,
     metadata: Metadata,
   ): Promise<ExchangeResponse> {
-    const { tenant, agent: name } = agent(metadata)
+    const { id, tenant, agent: name } = agent(metadata)
     const asked = request.allowed_destinations
     const issued = await options.issueEgressToken(
       { tenant, agent: name },
       asked.length === 0 ? null : asked,
+      await chainOf(metadata, id),
     )
     return {
       token: issued.token.reveal(),

@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import { connect } from 'node:http2'
 import { duplexPair } from 'node:stream'
 import type { HealthService, PeerCertificate } from '@clawmesh/agent-sdk'
-import { MeshError } from '@clawmesh/proto'
+import { METADATA_DELEGATION, MeshError } from '@clawmesh/proto'
 import { Server, ServerCredentials } from '@grpc/grpc-js'
 import { type Call, meshMetadata } from '../call.ts'
 import { type UpstreamSession, wrapSession } from '../upstream/session.ts'
@@ -66,6 +66,7 @@ export async function startOwnServices(
         certificate.fingerprint,
         METADATA_NOT_AFTER,
         String(certificate.notAfter.getTime()),
+        ...(call.chain.token === null ? [] : [METADATA_DELEGATION, call.chain.token]),
       ]
     },
     drain: () => health.stop(),

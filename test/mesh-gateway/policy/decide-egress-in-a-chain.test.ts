@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict'
+import { decideEgress, type EgressQuestion } from '../../../mesh-gateway/src/policy/index.ts'
+import { policyOf } from './policies.ts'
+
+const agent = (name: string, tenant = 'acme') => ({ tenant, agent: name })
+
+describe('an egress decision within a chain of delegation', () => {
+  const policy = policyOf({
+    acme: {
+      egress: {
+        agents: {
+          planner: { allow: ['api.example.com', 'planner.example.com'] },
+          writer: { allow: ['api.example.com', 'writer.example.com'] },
+          canary: { mode: 'audit' },
+          barred: { allow: ['api.example.com'], deny: ['api.example.com'] },
+        },
+      },
+    },
+  })
+  const ask = (host: string, actors: EgressQuestion['actors'], who = agent('writer')) =>
+    decideEgress(
+      {
+        agent: who,
+        host,
+        port: 443,
+        request: null,
+        allowedDestinations: [host],
+        ...(actors === undefined ? {} : { actors }),
+      },
+      policy,
+    )
+
+  it('is that of the agent alone when nobody delegated to it', () => {
+    assert.equal(ask('writer.example.com', undefined).action, 'allow')
+    assert.equal(ask('writer.example.com', []).action, 'allow')
+  })
+
+  it('allows what everybody in it may reach', () => {
+    assert.equal(ask('api.example.com', [agent('planner')]).action, 'allow')
+  })
+
+  it('refuses what one of them may not, and names that one', () => {
+    const decision = ask('writer.example.com', [agent('planner')])
+    assert.equal(decision.action, 'deny')
+    assert.equal(decision.code, 'MESH_CHAIN_ACTOR_REFUSED')
+    assert.deepEqual(decision.actor, agent('planner'))
+    assert.match(decision.hint ?? '', /acme\/planner/)
+  })
+
+  it('refuses what the agent itself may not, whoever sent it', () => {
+    const decision = ask('planner.example.com', [agent('planner')])
+    assert.equal(decision.code, 'MESH_POLICY_NOT_ALLOWED')
+    assert.equal(decision.actor, undefined)
+  })
+
+  it('holds for every link, denies and tenants without policy included', () => {
+    const denied = ask('api.example.com', [agent('planner'), agent('barred')])
+    assert.deepEqual(denied.actor, agent('barred'))
+    assert.equal(denied.rule, 'acme.json#/egress/agents/barred/deny/0')
+    const foreign = ask('api.example.com', [agent('planner', 'unknown')])
+    assert.deepEqual(foreign.actor, agent('planner', 'unknown'))
+  })
+
+  it('lets an actor in audit mode pass, as it would alone', () => {
+    assert.equal(ask('api.example.com', [agent('canary')]).action, 'allow')
+  })
+})
