@@ -1,6 +1,8 @@
 /** Issues leaf certificates: 24 hours, backdated a minute, never outliving the CA that signs them. */
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { MeshError, Secret } from '@clawmesh/proto'
+import type { IssuedRecord } from '../revocation/issued-records.ts'
+import { canonicalSerial } from '../revocation/revoke.ts'
 import { distinguishedName, type Issuer, signCertificate } from '../x509/certificate.ts'
 import {
   endEntityConstraints,
@@ -43,6 +45,8 @@ export interface IssuingCa extends NamingCa {
   readonly issuer: Issuer
   /** PEM. */
   readonly roots: string
+  /** Writes down what is about to be handed out. @throws MeshError MESH_DISK_WRITE; then it is not. */
+  readonly record: (issued: IssuedRecord) => void
 }
 
 export const DEFAULT_TTL_MS = 24 * 3_600_000
@@ -61,7 +65,7 @@ export function issueIdentity(
   return Object.freeze({ ...certificate, privateKey: new Secret(pem.toString()) })
 }
 
-/** @throws MeshError MESH_PKI_INVALID when the CA itself is out of time. */
+/** @throws MeshError MESH_PKI_INVALID when the CA itself is out of time, MESH_DISK_WRITE when it cannot be recorded. */
 export function issueCertificate(
   ca: IssuingCa,
   names: IssuedNames,
@@ -86,6 +90,12 @@ export function issueCertificate(
     ca.issuer,
   )
   const leaf = parseCertificate(der)
+  ca.record({
+    serial: canonicalSerial(leaf.x509.serialNumber),
+    fingerprint: leaf.fingerprint,
+    spiffeId: names.spiffeId,
+    notAfter: leaf.notAfter,
+  })
   return Object.freeze({
     certificateChain: leaf.pem + ca.certificate.pem,
     roots: ca.roots,

@@ -5,6 +5,10 @@
 import { resolve } from 'node:path'
 import { MeshError, type Secret } from '@clawmesh/proto'
 import { type SignOptions, signCsr } from '../csr/sign-csr.ts'
+import { recordIssued } from '../revocation/issued-records.ts'
+import { type CrlRequest, type IssuedCrl, makeCrl } from '../revocation/make-crl.ts'
+import type { RevocationReason } from '../revocation/reasons.ts'
+import { type Revocation, type RevocationTarget, revokeCertificates } from '../revocation/revoke.ts'
 import { keyIdOf } from '../x509/certificate.ts'
 import { type ParsedCertificate, parseCertificates } from '../x509/parse-certificate.ts'
 import { type CaFileName, readCaFile, readManifest } from './ca-files.ts'
@@ -36,6 +40,27 @@ export interface Ca {
   issueGateway(request: GatewayRequest): Issued
   /** Takes the public key of a request, and no name but those of the policy. @throws MeshError MESH_PKI_CSR_REFUSED, and as issueAgent. */
   sign(options: SignOptions): IssuedCertificate
+  /** The list of what has been revoked, as of now. @throws MeshError MESH_PKI_INVALID, MESH_DISK_WRITE. */
+  crl(request?: CrlRequest): Promise<IssuedCrl>
+}
+
+export interface RevokeOptions {
+  /** Of the CA. */
+  readonly dir: string
+  readonly target: RevocationTarget
+  /** Default `unspecified`. */
+  readonly reason?: RevocationReason
+  /** The clock, in milliseconds since the epoch. Default Date.now. */
+  readonly now?: () => number
+}
+
+/**
+ * Writes down that certificates are revoked; the next list says so. Needs no passphrase.
+ * @throws MeshError MESH_PKI_NOT_FOUND, MESH_PKI_INVALID, MESH_DISK_WRITE.
+ */
+export async function revoke(options: RevokeOptions): Promise<Revocation> {
+  const { target, reason = 'unspecified', now = Date.now } = options
+  return revokeCertificates(await loadCertificates(options.dir), target, reason, now())
 }
 
 /** What of a CA can be read without its passphrase. @throws MeshError MESH_PKI_NOT_FOUND, MESH_PKI_INVALID. */
@@ -52,6 +77,7 @@ export async function openCa(options: OpenCaOptions): Promise<Ca> {
   const privateKey = decryptPrivateKey(pem, options.passphrase, name)
   if (!loaded.intermediate.x509.checkPrivateKey(privateKey)) throw torn(loaded.dir, name)
   const ca: IssuingCa = {
+    record: (issued) => recordIssued(loaded.dir, issued, now()),
     trustDomain: loaded.trustDomain,
     meshDomain: loaded.meshDomain,
     certificate: loaded.intermediate,
@@ -69,6 +95,7 @@ export async function openCa(options: OpenCaOptions): Promise<Ca> {
     issueGateway: (request: GatewayRequest) =>
       issueIdentity(ca, gatewayNames(ca, request), request, now()),
     sign: (request: SignOptions) => signCsr(ca, request, now()),
+    crl: (request: CrlRequest = {}) => makeCrl({ ...ca, dir: loaded.dir }, request, now()),
   })
 }
 

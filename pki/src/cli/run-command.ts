@@ -1,9 +1,11 @@
 /** Builds the command line, runs it, and says in words what went wrong. */
 import { MeshError } from '@clawmesh/proto'
 import { Command, CommanderError } from 'commander'
+import { addCrl } from './crl.ts'
 import { addInit } from './init.ts'
 import { addInspect } from './inspect.ts'
 import { addIssue } from './issue.ts'
+import { addRevoke } from './revoke.ts'
 import { addSign } from './sign.ts'
 import type { Terminal } from './terminal.ts'
 import { addVerify } from './verify.ts'
@@ -17,6 +19,8 @@ Examples:
   $ mesh-pki issue gateway --name gw --tenant acme --out gw
   $ mesh-pki issue agent --tenant acme --agent planner --out planner
   $ mesh-pki sign --csr planner.csr --tenant acme --agent planner --out tls.crt
+  $ mesh-pki revoke planner --reason keyCompromise
+  $ mesh-pki crl --out crl.pem                              what gateways refuse
   $ mesh-pki inspect planner                                who, until when, by whom
   $ mesh-pki verify planner --ca root.crt                   would it be accepted, and why not
 
@@ -41,6 +45,8 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
   addInit(program, terminal)
   addIssue(program, terminal)
   addSign(program, terminal)
+  addRevoke(program, terminal)
+  addCrl(program, terminal)
   addInspect(program, terminal)
   addVerify(program, terminal, fail)
   try {
@@ -79,4 +85,4 @@ function oneLine(text: string): string {
     .replace(/\.$/, '')
 }
 
-const COMMANDS: readonly string[] = ['init', 'issue', 'sign', 'inspect', 'verify']
+const COMMANDS: readonly string[] = ['init', 'issue', 'sign', 'revoke', 'crl', 'inspect', 'verify']

@@ -37,6 +37,11 @@ export function integer(value: number | Buffer): Buffer {
   return encode(UNIVERSAL, forge.asn1.Type.INTEGER, bytes)
 }
 
+/** An ENUMERATED of one byte. */
+export function enumerated(value: number): Buffer {
+  return encode(UNIVERSAL, forge.asn1.Type.ENUMERATED, Buffer.from([value]))
+}
+
 export function boolean(value: boolean): Buffer {
   return encode(UNIVERSAL, forge.asn1.Type.BOOLEAN, Buffer.from([value ? 0xff : 0]))
 }

@@ -7,7 +7,11 @@ import { fileFault } from './file-fault.ts'
 import { syncDirectory, writeSynced } from './synced-file.ts'
 
 /** @throws MeshError MESH_DISK_WRITE. */
-export async function replaceFile(path: string, content: string, mode: number): Promise<void> {
+export async function replaceFile(
+  path: string,
+  content: string | Uint8Array,
+  mode: number,
+): Promise<void> {
   const draft = `${path}.${randomUUID()}.draft`
   try {
     await writeSynced(draft, content, mode)

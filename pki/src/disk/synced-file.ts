@@ -2,7 +2,11 @@
 import { open } from 'node:fs/promises'
 
 /** Makes a new file; one that exists is never overwritten (EEXIST). The mode holds whatever the umask. */
-export async function writeSynced(path: string, content: string, mode: number): Promise<void> {
+export async function writeSynced(
+  path: string,
+  content: string | Uint8Array,
+  mode: number,
+): Promise<void> {
   const file = await open(path, 'wx', mode)
   try {
     await file.chmod(mode)

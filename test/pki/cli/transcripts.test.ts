@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { isInstalled, MESH_PKI, meshPki, run } from '../run.ts'
 import { makeScratch, PASSPHRASE, type Scratch } from '../scratch.ts'
 
@@ -246,6 +247,31 @@ describe('mesh-pki', function () {
     ])
   })
 
+  it('revokes what it issued, and signs the list that says so', async () => {
+    assert.deepEqual(await transcript(['revoke', 'gw', '--reason', 'keyCompromise']), [
+      'exit 0',
+      'out| SPIFFE ID  spiffe://mesh.internal/gateway/gw',
+      'out| serial     <serial>',
+      'out| revoked    <time>, keyCompromise',
+      'out| expires    <time>',
+      'err| mesh-pki: next: mesh-pki crl --out crl.pem, where gateways read it',
+    ])
+    const [exit, ...lines] = await transcript(['crl', '--out', 'crl.pem', '--ttl', '7d'], ENV)
+    assert.equal(exit, 'exit 0')
+    assert.deepEqual(lines.slice(0, 2), ['out| file        <dir>/crl.pem', 'out| revoked     1'])
+    assert.match(await readFile(scratch.path('crl.pem'), 'utf8'), /^-----BEGIN X509 CRL-----/)
+    assert.deepEqual(await transcript(['revoke', '--serial', '00aa']), [
+      'exit 1',
+      'err| mesh-pki: the CA has no record of a certificate "aa" that has not expired',
+      'err| mesh-pki: hint: what was issued before records were kept is revoked by its file: mesh-pki revoke tls.crt',
+    ])
+    assert.deepEqual(await transcript(['revoke', 'gw', '--serial', '00aa']), [
+      'exit 2',
+      'err| mesh-pki: give one of: a path, --serial or --spiffe-id',
+      'err| mesh-pki: hint: mesh-pki revoke --help',
+    ])
+  })
+
   it('ends with 2 after wrong usage, and says which', async () => {
     assert.deepEqual(await transcript(['isue', 'agent']), [
       'exit 2',
@@ -280,8 +306,11 @@ describe('mesh-pki', function () {
   })
 
   it('leaves no passphrase and no plain key of the CA anywhere', async () => {
-    for (const name of await readdir(scratch.path('mesh-ca'))) {
-      const text = await readFile(scratch.path('mesh-ca', name), 'utf8')
+    const found = await readdir(scratch.path('mesh-ca'), { recursive: true, withFileTypes: true })
+    const files = found.filter((each) => each.isFile())
+    assert.ok(files.some(({ name }) => name === 'revoked.jsonl'))
+    for (const { parentPath, name } of files) {
+      const text = await readFile(join(parentPath, name), 'utf8')
       assert.ok(!text.includes(PASSPHRASE.reveal()))
       assert.doesNotMatch(text, /BEGIN (?:EC )?PRIVATE KEY/)
     }

@@ -1,0 +1,59 @@
+/** mesh-pki crl */
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import { replaceFile } from '../disk/replace-file.ts'
+import { formatDate, formatDuration } from '../verify/words.ts'
+import { type CaOptions, openCaOf, withCaOptions } from './ca-options.ts'
+import { columns, type Terminal } from './terminal.ts'
+import { parseDuration } from './values.ts'
+
+interface CrlOptions extends CaOptions {
+  readonly out?: string
+  readonly der?: string
+  readonly ttl?: number
+  readonly json?: boolean
+}
+
+const EXAMPLES = `
+Examples:
+  $ mesh-pki crl --out crl.pem                 again, before it ends, and after each revoke
+  $ mesh-pki crl --out crl.pem --ttl 7d --der crl.der
+  $ openssl crl -in crl.pem -noout -text       what it says`
+
+export function addCrl(program: Command, terminal: Terminal): void {
+  const command: Command = withCaOptions(program.command('crl'))
+    .description('sign the list of revoked certificates, with the certificate that verifies it')
+    .option('--out <file>', 'PEM file to write or replace (default: it goes to stdout)')
+    .option('--der <file>', 'write the list alone in DER as well')
+    .option('--ttl <duration>', 'how long it is good for, e.g. 7d (default: 24h)', parseDuration)
+    .option('--json', 'print the facts as JSON; needs --out')
+    .addHelpText('after', EXAMPLES)
+    .action(async (options: CrlOptions) => {
+      if (options.json === true && options.out === undefined)
+        return command.error('error: --json needs --out')
+      const ca = await openCaOf(terminal, options)
+      const crl = await ca.crl(options.ttl === undefined ? {} : { ttlMs: options.ttl })
+      if (options.der !== undefined) await replaceFile(resolve(options.der), crl.der, 0o644)
+      if (options.out === undefined) {
+        terminal.print(crl.pem.trimEnd())
+        return
+      }
+      const path = resolve(options.out)
+      await replaceFile(path, crl.pem, 0o644)
+      const { number, thisUpdate, nextUpdate, serials } = crl
+      terminal.print(
+        options.json === true
+          ? JSON.stringify({ path, number, thisUpdate, nextUpdate, serials }, null, 2)
+          : columns([
+              ['file', path],
+              ['revoked', String(serials.length)],
+              ['number', String(number)],
+              [
+                'good until',
+                `${formatDate(nextUpdate)}, ${formatDuration(nextUpdate.getTime() - Date.now())} left`,
+              ],
+            ]),
+      )
+      terminal.say('make it again before it ends: gateways refuse to judge by a stale list')
+    })
+}

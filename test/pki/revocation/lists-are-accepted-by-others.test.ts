@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict'
+import { X509Certificate } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { type Ca, type Issued, type IssuedCrl, revoke, writeIdentity } from '@clawmesh/pki'
+import { isInstalled, run } from '../run.ts'
+import { makeCa, makeScratch, type Scratch } from '../scratch.ts'
+
+const GO_PROGRAM = fileURLToPath(new URL('./go-crl.go', import.meta.url))
+
+describe('revocation lists of the CA', () => {
+  let scratch: Scratch
+  let ca: Ca
+  let good: Issued
+  let bad: Issued
+  let crl: IssuedCrl
+  const serialOf = (issued: Issued) =>
+    new X509Certificate(issued.certificateChain).serialNumber.toLowerCase()
+
+  before(async () => {
+    scratch = await makeScratch()
+    ca = await makeCa(scratch.path('ca'))
+    good = ca.issueAgent({ tenant: 'acme', agent: 'planner' })
+    bad = ca.issueAgent({ tenant: 'acme', agent: 'researcher' })
+    await writeIdentity(scratch.path('bad'), bad)
+    await revoke({
+      dir: scratch.path('ca'),
+      target: { path: scratch.path('bad') },
+      reason: 'keyCompromise',
+    })
+    crl = await ca.crl()
+    await writeFile(scratch.path('crl.pem'), crl.pem)
+    await writeFile(scratch.path('crl.der'), crl.der)
+    await writeFile(scratch.path('root.pem'), good.roots)
+    await writeFile(scratch.path('intermediate.pem'), ca.info.intermediate.pem)
+    await writeFile(scratch.path('good.pem'), good.certificateChain)
+    await writeFile(scratch.path('bad.pem'), bad.certificateChain)
+  })
+  after(() => scratch.remove())
+
+  it('are verified by openssl crl against the intermediate, in PEM and in DER', async function () {
+    if (!(await isInstalled('openssl', 'version'))) return this.skip()
+    for (const [file, form] of [
+      ['crl.pem', 'PEM'],
+      ['crl.der', 'DER'],
+    ] as const) {
+      const read = ['crl', '-in', scratch.path(file), '-inform', form, '-noout', '-text']
+      const { code, stdout, stderr } = await run('openssl', [
+        ...read,
+        '-CAfile',
+        scratch.path('intermediate.pem'),
+      ])
+      assert.equal(code, 0, stderr)
+      assert.match(stderr, /verify OK/)
+      assert.match(stdout, /Version 2/)
+      assert.match(stdout, /Key Compromise/)
+    }
+  })
+
+  it('make openssl verify -crl_check refuse what is revoked and accept the rest', async function () {
+    if (!(await isInstalled('openssl', 'version'))) return this.skip()
+    const verify = (name: string) =>
+      run('openssl', [
+        'verify',
+        '-x509_strict',
+        '-crl_check',
+        ...['-CAfile', scratch.path('root.pem'), '-no-CApath', '-no-CAstore'],
+        ...['-untrusted', scratch.path(name), '-CRLfile', scratch.path('crl.pem')],
+        scratch.path(name),
+      ])
+    const accepted = await verify('good.pem')
+    assert.equal(accepted.code, 0, accepted.stderr)
+    const refused = await verify('bad.pem')
+    assert.notEqual(refused.code, 0)
+    assert.match(refused.stderr, /certificate revoked/)
+  })
+
+  it('are read and verified by Go', async function () {
+    if (!(await isInstalled('go', 'version'))) return this.skip()
+    this.timeout(180_000)
+    const { code, stdout, stderr } = await run('go', ['run', GO_PROGRAM], {
+      input: JSON.stringify({ crl: crl.pem, issuer: ca.info.intermediate.pem }),
+      env: { GOTOOLCHAIN: 'local', GOFLAGS: '' },
+    })
+    assert.equal(code, 0, stderr)
+    assert.deepEqual(JSON.parse(stdout), [`${serialOf(bad)} 1`])
+  })
+
+  it('are numbered ever higher, whatever the clock does', async () => {
+    const next = await ca.crl({ ttlMs: 60_000 })
+    assert.ok(next.number > crl.number)
+    assert.equal(next.serials.join(), serialOf(bad))
+  })
+})
