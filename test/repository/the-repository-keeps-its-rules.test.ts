@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { type Rule, repositoryFiles, type SourceFile } from './repository-files.ts'
 import { dependencyFaults, importFaults } from './rules/imports.ts'
+import { lockFileFaults } from './rules/lock-file.ts'
 import { exitFaults, privateKeyFaults, shellFaults, tlsFaults } from './rules/safety.ts'
 import {
   anyFaults,
@@ -63,6 +64,23 @@ const promises: readonly RepositoryPromise[] = [
     rule: dependencyFaults,
     bad: [['mesh-gateway/package.json', '{"devDependencies":{"@clawmesh/pki":"0.1.0"}}']],
     good: [['mesh-gateway/package.json', '{"dependencies":{"@clawmesh/agent-sdk":"0.1.0"}}']],
+  },
+  {
+    says: 'the lock file is whole, so that npm ci takes it on every platform',
+    rule: lockFileFaults,
+    bad: [
+      [
+        'package-lock.json',
+        '{"packages":{"node_modules/a":{"optionalDependencies":{"a-darwin":"1"}}}}',
+      ],
+      ['package-lock.json', '{"packages":{"":{"dependencies":{"a":"1"}}}}'],
+    ],
+    good: [
+      [
+        'package-lock.json',
+        '{"packages":{"node_modules/a":{"dependencies":{"b":"1","c":"1"}},"node_modules/b":{},"node_modules/a/node_modules/c":{}}}',
+      ],
+    ],
   },
   {
     says: 'no private key is committed',
