@@ -1,35 +1,9 @@
-/** Decides whether a call goes on: who calls, where to, what policy and limits say. Nothing has been dialled yet. */
-import {
-  type AgentIdentity,
-  ERRORS,
-  type ErrorCode,
-  type Identity,
-  MeshError,
-} from '@clawmesh/proto'
+/** Lets a call in, or refuses it, as policy decided and as limits allow. Nothing has been dialled yet. */
+import { type AgentIdentity, ERRORS, type ErrorCode, MeshError } from '@clawmesh/proto'
 import type { Limits } from '../limits/limits.ts'
-import { decideDelegation } from '../policy/decide-delegation.ts'
 import type { DelegationDecision } from '../policy/decision.ts'
-import type { PolicySnapshot } from '../policy/snapshot.ts'
-import type { Call } from './call.ts'
-import type { PeerRoute } from './upstream/upstreams.ts'
 
 const nothing = () => {}
-
-/** What policy says, for the audit record, whether or not limits then refuse. */
-export function judge(
-  caller: Identity,
-  route: PeerRoute,
-  call: Call,
-  policy: PolicySnapshot,
-  withinChain: boolean,
-): { caller: AgentIdentity; decision: DelegationDecision } {
-  if (caller.kind !== 'agent') throw new MeshError('MESH_IDENTITY_NOT_AGENT')
-  const decision = decideDelegation(
-    { caller, callee: route.peer, method: call.method, withinChain },
-    policy,
-  )
-  return { caller, decision }
-}
 
 /** @throws MeshError of the decision, MESH_RATE_LIMITED, MESH_LIMIT_CONCURRENCY. Returns what to call on leaving. */
 export function admit(
@@ -38,8 +12,9 @@ export function admit(
   limits: Limits,
 ): () => void {
   if (decision.action === 'deny') throw refusalOf(decision)
-  const key = `delegation:${caller.tenant}/${caller.agent}`
   const { callsPerMinute, concurrentStreams } = decision.limits
+  if (callsPerMinute === null && concurrentStreams === null) return nothing
+  const key = `delegation:${caller.tenant}/${caller.agent}`
   if (callsPerMinute !== null) {
     const waitMs = limits.take(key, callsPerMinute, Math.max(1, Math.ceil(callsPerMinute / 10)))
     if (waitMs !== null)

@@ -33,6 +33,9 @@ const RESPOND_WITH_TRAILERS = Object.freeze({ waitForTrailers: true, sendDate: f
 const RESPOND_ALONE = Object.freeze({ endStream: true, sendDate: false })
 const HEADERS_END_STREAM = 0x1
 
+/**
+ * Listens with `on` where an event comes once: `once` costs a wrapper and a removal each, for every call.
+ */
 export function forward(options: ForwardOptions): Forwarding {
   const { down, up, requestId } = options
   let bytesUp = 0
@@ -82,14 +85,14 @@ export function forward(options: ForwardOptions): Forwarding {
       else up.end(last)
     },
   })
-  down.once('close', () => {
+  down.on('close', () => {
     if (!up.closed) up.close(NGHTTP2_CANCEL)
     end(GRPC_STATUS.CANCELLED, 'MESH_CALL_CANCELED')
   })
 
   // -- callee to caller
-  up.once('response', (headers, flags, raw?: string[]) => {
-    if (ended) return
+  up.on('response', (headers, flags, raw?: string[]) => {
+    if (ended || down.headersSent) return
     const status = headers[':status'] ?? 0
     const contentType = headers['content-type'] ?? ''
     if (status !== 200 || !contentType.startsWith('application/grpc')) {
@@ -117,11 +120,11 @@ export function forward(options: ForwardOptions): Forwarding {
       },
       end: onAnswered,
     })
-    down.once('wantTrailers', () => {
+    down.on('wantTrailers', () => {
       if (!down.destroyed) down.sendTrailers(trailers ?? {})
     })
   })
-  up.once('trailers', (headers) => {
+  up.on('trailers', (headers) => {
     trailers = endTrailers(headers)
   })
   function onAnswered(last: Buffer | null): void {
@@ -137,7 +140,7 @@ export function forward(options: ForwardOptions): Forwarding {
   }
   // what an error means, `close` tells; without a listener it would end the process
   up.on('error', () => {})
-  up.once('close', () => {
+  up.on('close', () => {
     // asked first: an error takes a stack trace, and nearly every call has ended well by now
     if (!ended) cut(statusOfReset(up))
   })
@@ -160,9 +163,11 @@ function endTrailers(
   headers: Readonly<Record<string, unknown>>,
 ): Record<string, string | string[]> {
   const kept: Record<string, string | string[]> = {}
-  for (const [name, value] of Object.entries(headers))
-    if (!name.startsWith(':') && !name.startsWith('x-mesh-') && value !== undefined)
-      kept[name] = Array.isArray(value) ? value.map(String) : String(value)
+  for (const name in headers) {
+    const value = headers[name]
+    if (value === undefined || name.startsWith(':') || name.startsWith('x-mesh-')) continue
+    kept[name] = Array.isArray(value) ? value.map(String) : String(value)
+  }
   return kept
 }
 

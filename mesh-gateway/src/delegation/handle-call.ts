@@ -17,7 +17,7 @@ import type { AuditLog } from '../audit/audit-record.ts'
 import type { Limits } from '../limits/limits.ts'
 import { chainLimits, type PolicySnapshot } from '../policy/snapshot.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
-import { admit, judge } from './admit.ts'
+import { admit } from './admit.ts'
 import { type Call, isGrpc, meshMetadata, readCall } from './call.ts'
 import type { ChainGate } from './chain/chain-gate.ts'
 import { startsTask } from './chain/task-starting.ts'
@@ -25,7 +25,7 @@ import { type Forwarding, forward, type Outcome } from './forward.ts'
 import { type Inbound, judgeInbound } from './inbound.ts'
 import type { OwnServices } from './own-services/own-services.ts'
 import { refuseCall, refusePlainly } from './refuse.ts'
-import { type Route, type RouteNames, routeOf } from './route.ts'
+import type { RouteNames } from './route.ts'
 import { actionOf, recordOf, type Story } from './story.ts'
 import type { UpstreamSession } from './upstream/session.ts'
 import type { PeerRoute, Upstreams } from './upstream/upstreams.ts'
@@ -68,6 +68,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       call: null,
       certificate: inbound.peer,
       route: null,
+      callee: null,
       decision: null,
       session: null,
       link: null,
@@ -101,7 +102,6 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       metrics.duration('delegation', durationMs / 1000)
       const record = recordOf(story, {
         outcome,
-        callee: calleeOf(story.route),
         durationMs,
         policyGeneration: generation,
       })
@@ -141,8 +141,9 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       if (options.draining()) throw new MeshError('MESH_GATEWAY_DRAINING')
       const call = readCall(rawHeaders)
       story.call = call
-      const route = routeOf(call.target, options.names())
+      const { route, callee } = inbound.flows.to(call.target, options.names(), spiffe)
       story.route = route
+      story.callee = callee ?? identity.current().identity.id
       if (call.timeoutMs !== null)
         deadline = setTimeout(
           () => {
@@ -157,7 +158,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
         return
       }
       if (call.chain.token !== null || startsTask(call.method))
-        callInChain(certificate, call, route).catch(refuse)
+        callInChain(certificate, call, route, story.callee).catch(refuse)
       else callPeer(enter(certificate, call, route, false), call, route)
     } catch (cause) {
       refuse(cause)
@@ -165,12 +166,14 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
 
     /** Policy and limits. Answers who is calling. */
     function enter(
-      { identity: who }: PeerCertificate,
+      { identity: caller }: PeerCertificate,
       call: Call,
       route: PeerRoute,
       withinChain: boolean,
     ): AgentIdentity {
-      const { caller, decision } = judge(who, route, call, policy.current(), withinChain)
+      if (caller.kind !== 'agent') throw new MeshError('MESH_IDENTITY_NOT_AGENT')
+      const question = { caller, route, method: call.method, withinChain }
+      const decision = inbound.flows.decide(question, policy.current())
       story.decision = decision
       leave = admit(caller, decision, limits)
       return caller
@@ -181,6 +184,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       certificate: PeerCertificate,
       call: Call,
       route: PeerRoute,
+      callee: string,
     ): Promise<void> {
       const { token } = call.chain
       const parent = token === null ? null : await chain.present(token, certificate.identity.id)
@@ -193,7 +197,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       }
       const link = await chain.extend({
         caller: caller.id,
-        callee: spiffe.agent(route.peer.tenant, route.peer.agent).id,
+        callee,
         parent,
         limits: chainLimits(policy.current(), caller.tenant),
         rootLimits: chainLimits(policy.current(), rootTenant(caller, parent)),
@@ -211,17 +215,12 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       route: PeerRoute,
       ...more: string[]
     ): void {
-      const mesh = [...meshMetadata(call, caller.id, caller.tenant), ...more]
+      const mesh = meshMetadata(call, caller.id, caller.tenant)
+      mesh.push(...more)
       const session = options.upstreams.acquire(caller.tenant, route)
       if (!(session instanceof Promise)) carry(session, call, mesh)
       else session.then((ready) => carry(ready, call, mesh)).catch(refuse)
     }
-  }
-
-  function calleeOf(route: Route | null): string | null {
-    if (route === null) return null
-    if (route.kind === 'self') return identity.current().identity.id
-    return spiffe.agent(route.peer.tenant, route.peer.agent).id
   }
 
   /** Of the agent that the chain began with. */

@@ -10,24 +10,27 @@ import {
   readPeer,
 } from '@clawmesh/agent-sdk'
 import { MeshError, type SpiffeTemplate } from '@clawmesh/proto'
+import { createFlows, type Flows } from './flows.ts'
 
 export type Inbound =
-  | { readonly peer: PeerCertificate; readonly refusal: null }
-  | { readonly peer: null; readonly refusal: MeshError }
+  | { readonly peer: PeerCertificate; readonly refusal: null; readonly flows: Flows }
+  | { readonly peer: null; readonly refusal: MeshError; readonly flows: Flows }
 
 export function readInbound(
   socket: TLSSocket,
   snapshot: IdentitySnapshot,
   spiffe: SpiffeTemplate,
 ): Inbound {
+  const flows = createFlows()
   try {
-    return { peer: readPeer(socket, { spiffe, roots: snapshot.roots }), refusal: null }
+    const peer = readPeer(socket, { spiffe, roots: snapshot.roots })
+    return { peer, refusal: null, flows }
   } catch (cause) {
     const refusal =
       cause instanceof MeshError
         ? cause
         : new MeshError('MESH_IDENTITY_UNTRUSTED', undefined, { cause })
-    return { peer: null, refusal }
+    return { peer: null, refusal, flows }
   }
 }
 

@@ -46,7 +46,7 @@ export function pump({ from, to, count, end }: PumpOptions): void {
     scheduled = true
     process.nextTick(flush)
   })
-  from.once('end', () => {
+  from.on('end', () => {
     const last = held
     held = null
     end(last)

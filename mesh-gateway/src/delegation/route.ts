@@ -13,6 +13,8 @@ export type Route =
       readonly host: string
       /** Null: as DNS says. */
       readonly port: number | null
+      /** Host and port in one. */
+      readonly key: string
     }
 
 export interface RouteNames {
@@ -36,5 +38,5 @@ export function routeOf(target: string, names: RouteNames): Route {
     throw new MeshError('MESH_ROUTE_UNKNOWN', undefined, {
       hint: `peer names are <agent>.<tenant>.${names.meshDomain}; this gateway is ${[...names.own].join(', ')}`,
     })
-  return { kind: 'peer', peer, host, port }
+  return { kind: 'peer', peer, host, port, key: port === null ? host : `${host}:${port}` }
 }

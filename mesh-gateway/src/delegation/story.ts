@@ -13,6 +13,8 @@ export interface Story {
   call: Call | null
   certificate: PeerCertificate | null
   route: Route | null
+  /** SPIFFE ID. */
+  callee: string | null
   decision: DelegationDecision | null
   session: UpstreamSession | null
   /** What the caller presented, and then what the callee is given. */
@@ -21,8 +23,6 @@ export interface Story {
 
 export interface Ending {
   readonly outcome: Outcome
-  /** SPIFFE ID. */
-  readonly callee: string | null
   readonly durationMs: number
   readonly policyGeneration: number
 }
@@ -51,7 +51,7 @@ export function recordOf(story: Story, ending: Ending): DelegationAuditRecord {
     tenant: agent?.tenant ?? null,
     agent_id: agent?.agent ?? null,
     caller: caller?.id ?? null,
-    callee: ending.callee,
+    callee: story.callee,
     destination_host: route?.kind === 'peer' ? route.host : null,
     destination_port: session?.port ?? null,
     destination_ip: session?.ip ?? null,

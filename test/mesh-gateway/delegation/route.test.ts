@@ -19,14 +19,11 @@ describe('routing by name', () => {
   it('takes a peer name, with or without a port, in any case', () => {
     const peer = { tenant: 'acme', agent: 'researcher' }
     const host = 'researcher.acme.mesh.internal'
-    assert.deepEqual(routeOf(host, names), { kind: 'peer', peer, host, port: null })
-    assert.deepEqual(routeOf(`${host}:7443`, names), { kind: 'peer', peer, host, port: 7443 })
-    assert.deepEqual(routeOf('Researcher.ACME.mesh.internal', names), {
-      kind: 'peer',
-      peer,
-      host,
-      port: null,
-    })
+    const plain = { kind: 'peer', peer, host, port: null, key: host }
+    const key = `${host}:7443`
+    assert.deepEqual(routeOf(host, names), plain)
+    assert.deepEqual(routeOf(key, names), { kind: 'peer', peer, host, port: 7443, key })
+    assert.deepEqual(routeOf('Researcher.ACME.mesh.internal', names), plain)
   })
 
   it('takes its own names for itself, whatever the port', () => {

@@ -40,7 +40,8 @@ export interface Upstreams {
 const SWEEP_MS = 60_000
 
 export function createUpstreams(options: UpstreamsOptions): Upstreams {
-  const groups = new Map<string, Group>()
+  /** By tenant, then by name and port: no key is put together for a call. */
+  const tenants = new Map<string, Map<string, Group>>()
   const settings = {
     ...options,
     dialTimeoutMs: options.dialTimeoutMs ?? 10_000,
@@ -49,28 +50,35 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
   }
   // a new certificate or bundle is for new sessions; calls in flight end on the old ones
   const unfollow = options.identity.onChange(() => {
-    for (const group of groups.values()) group.retire()
+    for (const groups of tenants.values()) for (const group of groups.values()) group.retire()
   })
   const sweep = setInterval(() => {
-    for (const [key, group] of groups) if (group.idle()) groups.delete(key)
+    for (const [tenant, groups] of tenants) {
+      for (const [key, group] of groups) if (group.idle()) groups.delete(key)
+      if (groups.size === 0) tenants.delete(tenant)
+    }
   }, SWEEP_MS)
   sweep.unref()
 
   return {
     acquire(tenant, route) {
-      const key = `${tenant} ${route.host} ${route.port ?? ''}`
-      let group = groups.get(key)
+      let groups = tenants.get(tenant)
+      if (groups === undefined) {
+        groups = new Map()
+        tenants.set(tenant, groups)
+      }
+      let group = groups.get(route.key)
       if (group === undefined) {
         group = createGroup(route, settings)
-        groups.set(key, group)
+        groups.set(route.key, group)
       }
       return group.acquire()
     },
     close() {
       unfollow()
       clearInterval(sweep)
-      for (const group of groups.values()) group.destroy()
-      groups.clear()
+      for (const groups of tenants.values()) for (const group of groups.values()) group.destroy()
+      tenants.clear()
     },
   }
 }
