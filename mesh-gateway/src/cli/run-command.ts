@@ -2,6 +2,7 @@
 import { type ErrorCode, MeshError } from '@clawmesh/proto'
 import { Command, CommanderError } from 'commander'
 import { SETTINGS } from '../config/settings.ts'
+import { addDoctor } from './doctor.ts'
 import { explainCommand } from './explain.ts'
 import type { CommandOutput } from './explanation.ts'
 import { addIssueToken } from './issue-token.ts'
@@ -21,6 +22,7 @@ Examples:
   $ mesh-gateway keys rotate --config gateway.json
   $ mesh-gateway service-account create --config gateway.json --tenant acme --agent-id bot-01
   $ mesh-gateway policy check policy/
+  $ mesh-gateway doctor --config gateway.json
 
 MESH_CONFIG may name the configuration once for all of them.`
 
@@ -57,6 +59,7 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
   addIssueToken(program, terminal)
   addKeys(program, terminal)
   addServiceAccount(program, terminal)
+  addDoctor(program, terminal, output)
   for (const command of [policyCommand(output, terminal), explainCommand(output, terminal)])
     program.addCommand(inherit(command, program))
   try {

@@ -1,0 +1,27 @@
+/** Our clock against that of a peer. */
+import { type CheckResult, result, span } from './finding.ts'
+
+export interface ClockFacts {
+  /** Who tells the time. */
+  readonly peer: string
+  /** Its clock, milliseconds since the epoch; null when it tells none. */
+  readonly theirMs: number | null
+  /** Ours when its answer came. */
+  readonly ourMs: number
+}
+
+/** As much as tokens allow for; HTTP tells whole seconds. */
+const SKEW_MS = 30_000
+
+export function checkClocks({ peer, theirMs, ourMs }: ClockFacts): CheckResult {
+  if (theirMs === null) return result('clocks', `${peer} does not tell its time`)
+  const aheadMs = theirMs - ourMs
+  const about = `${peer} and this machine are within ${Math.ceil(Math.abs(aheadMs) / 1000)} seconds`
+  if (Math.abs(aheadMs) <= SKEW_MS) return result('clocks', about)
+  const how = aheadMs > 0 ? 'ahead of' : 'behind'
+  return result('clocks', `${peer} and this machine`, {
+    what: `the clock of ${peer} is ${span(aheadMs)} ${how} ours: ${new Date(theirMs).toISOString()} there, ${new Date(ourMs).toISOString()} here`,
+    why: 'certificates and tokens that are fresh on one side are not valid yet, or have ended, on the other',
+    todo: 'timedatectl status on both machines, then timedatectl set-ntp true where it is off',
+  })
+}

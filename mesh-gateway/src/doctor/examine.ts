@@ -1,0 +1,128 @@
+/** Runs every check on what a configuration names. Looks and dials; changes nothing. */
+import type { IdentitySnapshot } from '@clawmesh/agent-sdk'
+import { createSpiffeTemplate, MeshError } from '@clawmesh/proto'
+import type { Config } from '../config/schema.ts'
+import { loadPolicy } from '../policy/index.ts'
+import { createResolver } from '../resolve/create-resolver.ts'
+import { withPorts } from '../resolve/server-addresses.ts'
+import { checkAuditLog, readAuditLog } from './audit-log.ts'
+import { checkCertificate, readCertificate } from './certificate.ts'
+import { checkClocks } from './clocks.ts'
+import { checkFileDescriptors, readFileDescriptorLimit } from './file-descriptors.ts'
+import { type CheckResult, result } from './finding.ts'
+import { checkKeyFiles, readKeyFiles } from './key-files.ts'
+import { checkNode } from './node-version.ts'
+import { checkPeer } from './peer.ts'
+import { checkPeerNames } from './peer-names.ts'
+import { checkPolicy } from './policy-files.ts'
+import { checkPorts } from './ports.ts'
+import { checkProxyEnvironment } from './proxy-environment.ts'
+import { type PeerTarget, readPeerFacts } from './read-peer-facts.ts'
+import { readPorts } from './read-ports.ts'
+import { checkSigningKeys, readSigningKeys } from './signing-keys.ts'
+import { checkTrustBundles } from './trust-bundles.ts'
+
+export interface ExamineOptions {
+  /** An error: why there is none. Then only the machine is examined. */
+  readonly config: Config | MeshError
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** As process.version has it. */
+  readonly nodeVersion: string
+  /** The identity directory of an agent that cannot get through. */
+  readonly agentDir?: string
+  /** A peer that cannot be reached. */
+  readonly peer?: PeerTarget
+  /** Milliseconds since the epoch. Default Date.now. */
+  readonly now?: () => number
+}
+
+const NOT_DIALLED = Object.freeze({
+  what: 'the peer was not dialled',
+  why: 'that takes a good certificate of the gateway',
+  todo: 'mend the certificate of the gateway first',
+})
+
+export async function examine(options: ExamineOptions): Promise<CheckResult[]> {
+  const { config } = options
+  const machine = [
+    checkNode(options.nodeVersion),
+    checkFileDescriptors(await readFileDescriptorLimit()),
+  ]
+  if (!(config instanceof MeshError))
+    return [...machine, ...(await examineGateway(config, options))]
+  const fault = {
+    what: config.message,
+    why: 'the gateway does not start, and nothing that it names can be examined',
+    todo: config.hint,
+  }
+  return [...machine, result('configuration', 'cannot be used', fault)]
+}
+
+async function examineGateway(config: Config, options: ExamineOptions): Promise<CheckResult[]> {
+  const { now = Date.now, agentDir, peer, env } = options
+  const spiffe = createSpiffeTemplate({ trustDomain: config.trustDomain, ...config.spiffe })
+  const { dir } = config.identity
+  const [own, agent, policy, ring, keyFiles, audit] = await Promise.all([
+    readCertificate(dir, spiffe),
+    agentDir === undefined ? null : readCertificate(agentDir, spiffe),
+    loadPolicy(config.policy.dir),
+    readSigningKeys(config.keys.dir),
+    readKeyFiles(agentDir === undefined ? [dir] : [dir, agentDir], config.keys.dir),
+    readAuditLog(config.audit.file),
+  ])
+  const nowMs = now()
+  const identity = own instanceof MeshError ? null : own
+  const tenants = policy.ok ? [...policy.snapshot.tenants.keys()] : []
+  const hosts = [config.delegation.listen, config.admin.listen].map(({ host }) => host)
+
+  const results = [
+    checkCertificate({ whose: 'gateway', dir, loaded: own, nowMs }),
+    checkKeyFiles(keyFiles),
+    checkPolicy(config.policy.dir, policy),
+    checkSigningKeys({ dir: config.keys.dir, ring, nowMs }),
+    checkAuditLog(audit),
+    checkPorts(await readPorts(config, identity, spiffe)),
+    checkProxyEnvironment({ env, meshDomain: config.meshDomain, hosts }),
+  ]
+  if (identity !== null)
+    results.push(
+      checkPeerNames({ dir, dnsNames: identity.dnsNames, tenants, meshDomain: config.meshDomain }),
+    )
+  if (agent !== null && agentDir !== undefined) {
+    results.push(checkCertificate({ whose: 'agent', dir: agentDir, loaded: agent, nowMs }))
+    if (identity !== null && !(agent instanceof MeshError))
+      results.push(
+        checkTrustBundles({ dir, snapshot: identity }, { dir: agentDir, snapshot: agent }),
+      )
+  }
+  if (peer !== undefined)
+    results.push(
+      ...(identity === null
+        ? [result('peer', peer.host, NOT_DIALLED)]
+        : await examinePeer(peer, config, identity, now)),
+    )
+  return results
+}
+
+async function examinePeer(
+  target: PeerTarget,
+  config: Config,
+  identity: IdentitySnapshot,
+  now: () => number,
+): Promise<CheckResult[]> {
+  const servers = config.dns.servers === null ? null : withPorts(config.dns.servers)
+  const resolver = createResolver({
+    timeoutMs: config.timeouts.dnsMs,
+    ...(servers === null ? {} : { servers }),
+  })
+  try {
+    const spiffe = createSpiffeTemplate({ trustDomain: config.trustDomain, ...config.spiffe })
+    const dialTimeoutMs = config.timeouts.dialMs
+    const seen = await readPeerFacts({ target, resolver, identity, spiffe, dialTimeoutMs, now })
+    const { answers, clock } = seen
+    const peer = checkPeer({ name: target.host, servers, answers })
+    return clock === null ? [peer] : [peer, checkClocks(clock)]
+  } finally {
+    resolver.close()
+  }
+}

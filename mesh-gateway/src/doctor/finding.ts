@@ -1,0 +1,49 @@
+/** What the doctor finds, and what it says of a check that found nothing. */
+export interface Finding {
+  /** What is wrong, with names and numbers. */
+  readonly what: string
+  /** What happens because of it. */
+  readonly why: string
+  /** What to type or change. */
+  readonly todo: string
+}
+
+export interface CheckResult {
+  /** Two words at most, e.g. `signing keys`. */
+  readonly check: string
+  /** What was looked at, in one line. */
+  readonly about: string
+  /** Empty: fine. */
+  readonly findings: readonly Finding[]
+}
+
+export function result(
+  check: string,
+  about: string,
+  ...findings: readonly (Finding | null)[]
+): CheckResult {
+  return { check, about, findings: findings.filter((finding) => finding !== null) }
+}
+
+/** A word as a shell takes it. */
+export function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
+}
+
+/** `EACCES` and the like, of an error of the system. */
+export function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+}
+
+/** `3 days`, `5 hours`, `2 minutes`. */
+export function span(ms: number): string {
+  const units: [string, number][] = [
+    ['day', 86_400_000],
+    ['hour', 3_600_000],
+    ['minute', 60_000],
+    ['second', 1000],
+  ]
+  const [name, size] = units.find(([, unit]) => Math.abs(ms) >= 2 * unit) ?? ['second', 1000]
+  const count = Math.floor(Math.abs(ms) / size)
+  return `${count} ${name}${count === 1 ? '' : 's'}`
+}

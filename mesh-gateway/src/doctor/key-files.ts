@@ -1,0 +1,42 @@
+/** Private keys are for their owner's eyes. */
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type CheckResult, result, shellWord } from './finding.ts'
+
+export interface KeyFile {
+  readonly path: string
+  readonly mode: number
+}
+
+const OTHERS_READ = 0o044
+
+export function checkKeyFiles(files: readonly KeyFile[]): CheckResult {
+  const open = files.filter(({ mode }) => (mode & OTHERS_READ) !== 0)
+  const about = files.length === 1 ? '1 file' : `${files.length} files`
+  if (open.length === 0) return result('key files', about)
+  const names = open.map(({ path, mode }) => `${path} (${(mode & 0o777).toString(8)})`)
+  return result('key files', about, {
+    what: `others on this machine can read ${names.join(', ')}`,
+    why: 'who reads a private key can be this gateway, this agent or the issuer of its tokens',
+    todo: `chmod 600 ${open.map(({ path }) => shellWord(path)).join(' ')}; in Kubernetes defaultMode: 0400 of the Secret`,
+  })
+}
+
+/** What is not there is for other checks to tell. */
+export async function readKeyFiles(
+  identityDirs: readonly string[],
+  keysDir: string,
+): Promise<KeyFile[]> {
+  const names = await readdir(keysDir).catch((): string[] => [])
+  const paths = [
+    ...identityDirs.map((dir) => join(dir, 'tls.key')),
+    ...names.filter((name) => name.endsWith('.pem')).map((name) => join(keysDir, name)),
+  ]
+  const found = await Promise.all(
+    paths.map(async (path) => {
+      const facts = await stat(path).catch(() => null)
+      return facts === null ? [] : [{ path, mode: facts.mode }]
+    }),
+  )
+  return found.flat()
+}
