@@ -11,6 +11,7 @@ export type { LoadIdentityOptions } from './identity/load-identity.ts'
 export { loadIdentity, readTrustDomain } from './identity/load-identity.ts'
 export type { OpenIdentityOptions } from './identity/open-identity.ts'
 export { openIdentity } from './identity/open-identity.ts'
+export { parseCertificates } from './identity/pem.ts'
 export type {
   IdentitySnapshot,
   IdentityStore,
@@ -45,11 +46,19 @@ export type {
 } from './tasks/task-store.ts'
 export type { CallConnection, CallListener, CallListenerOptions } from './tls/call-listener.ts'
 export { listenForCalls } from './tls/call-listener.ts'
+export type { Crl } from './tls/crl/parse-crl.ts'
+export { MAX_CRL_BYTES, parseCrl } from './tls/crl/parse-crl.ts'
+export type { VerifiedCrl } from './tls/crl/verify-crl.ts'
+export { verifyCrl } from './tls/crl/verify-crl.ts'
 export type { FollowingServer } from './tls/follow-identity.ts'
 export { followIdentity } from './tls/follow-identity.ts'
 export type { ChannelCredentialsOptions } from './tls/grpc-credentials.ts'
 export { channelCredentials, serverCredentials } from './tls/grpc-credentials.ts'
-export type { PeerCertificate, ReadCertificateOptions } from './tls/peer-certificate.ts'
+export type {
+  CertificateLink,
+  PeerCertificate,
+  ReadCertificateOptions,
+} from './tls/peer-certificate.ts'
 export { judgePeer } from './tls/peer-certificate.ts'
 export type { PeerCheck } from './tls/peer-checks.ts'
 export { checkAgent, checkFromGateway, checkIsAgent, checkIsGateway } from './tls/peer-checks.ts'

@@ -77,6 +77,12 @@ export const ERRORS = Object.freeze({
     'the certificate has expired',
     'renew it, and check the clocks of both machines',
   ),
+  MESH_IDENTITY_REVOKED: row(
+    401,
+    'UNAUTHENTICATED',
+    'the certificate, or the agent that it names, has been revoked',
+    'get a new certificate, if the agent still may have one; `mesh-gateway revoke --list` shows who was revoked and why',
+  ),
   MESH_IDENTITY_NOT_YET_VALID: row(
     401,
     'UNAUTHENTICATED',
@@ -201,6 +207,21 @@ export const ERRORS = Object.freeze({
     'PERMISSION_DENIED',
     'the tree of delegations has been revoked',
     'begin anew, if you still may',
+  ),
+
+  // -- revocation
+  MESH_REVOCATION_STALE: row(
+    503,
+    'UNAVAILABLE',
+    'the list of revoked certificates is out of date',
+    'put a new one in its place: `mesh-pki crl --out FILE`; or set revocation.stale to keep',
+    'retry',
+  ),
+  MESH_REVOCATION_INVALID: row(
+    500,
+    'FAILED_PRECONDITION',
+    'a list of what is revoked is not usable',
+    'see the message',
   ),
 
   // -- limits
@@ -351,6 +372,12 @@ export const ERRORS = Object.freeze({
     'UNAVAILABLE',
     'the certificate of the peer is not good',
     'the peer must present a current certificate of the mesh CA',
+  ),
+  MESH_PEER_REVOKED: row(
+    502,
+    'UNAVAILABLE',
+    'the certificate of the peer, or the peer itself, has been revoked',
+    'the peer needs a new certificate, if it still may have one',
   ),
   MESH_PEER_MISMATCH: row(
     502,

@@ -5,13 +5,18 @@
 export interface DerValue {
   readonly tag: number
   readonly content: Uint8Array
+  /** Tag, length and content. */
+  readonly raw: Uint8Array
 }
 
 export const DER_TAG = {
   BOOLEAN: 0x01,
   INTEGER: 0x02,
+  BIT_STRING: 0x03,
   OCTET_STRING: 0x04,
   OID: 0x06,
+  UTC_TIME: 0x17,
+  GENERALIZED_TIME: 0x18,
   SEQUENCE: 0x30,
 } as const
 
@@ -44,6 +49,16 @@ export function expectDer(value: DerValue | undefined, tag: number): Uint8Array 
 }
 
 function readAt(bytes: Uint8Array, at: number): { value: DerValue; end: number } {
+  const { tag, start, end } = readBounds(bytes, at)
+  const value = { tag, content: bytes.subarray(start, end), raw: bytes.subarray(at, end) }
+  return { value, end }
+}
+
+/** Where the content of the value at `at` begins and ends: for lists too long to make an object of each part. @throws DerError */
+export function readBounds(
+  bytes: Uint8Array,
+  at: number,
+): { readonly tag: number; readonly start: number; readonly end: number } {
   const tag = byteAt(bytes, at)
   if ((tag & 0x1f) === 0x1f) throw new DerError('tags of several bytes do not occur here')
   const first = byteAt(bytes, at + 1)
@@ -60,7 +75,7 @@ function readAt(bytes: Uint8Array, at: number): { value: DerValue; end: number }
   }
   const end = start + length
   if (end > bytes.length) throw new DerError('value runs past the end')
-  return { value: { tag, content: bytes.subarray(start, end) }, end }
+  return { tag, start, end }
 }
 
 function byteAt(bytes: Uint8Array, at: number): number {

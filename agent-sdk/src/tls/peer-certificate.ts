@@ -2,7 +2,7 @@
  * Who a certificate says its holder is, after the handshake has proven that the holder has its key.
  * Reading costs crypto and is done once for a connection; judging is cheap and is done again for every stream.
  */
-import { X509Certificate } from 'node:crypto'
+import { createHash, X509Certificate } from 'node:crypto'
 import { type ErrorCode, type Identity, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import type { IdentitySnapshot, TrustedRoot } from '../identity/snapshot.ts'
 import { fingerprintOf } from './fingerprint.ts'
@@ -20,6 +20,17 @@ export interface PeerCertificate {
   readonly serial: string
   /** SHA-256 of the root that the chain leads to, lower-case hexadecimal. */
   readonly rootFingerprint: string
+  /** The certificates of the chain below the root, leaf first: what a revocation can be about. */
+  readonly links: readonly CertificateLink[]
+}
+
+export interface CertificateLink {
+  /** SHA-256 of the certificate, lower-case hexadecimal. */
+  readonly fingerprint: string
+  /** Lower-case hexadecimal, without leading zeros. */
+  readonly serial: string
+  /** The key that signed it, see `keyIdentity`. */
+  readonly issuerKey: string
 }
 
 export interface ReadCertificateOptions {
@@ -52,7 +63,7 @@ export function readCertificate(
     notAfter: leaf.validToDate,
     fingerprint: fingerprintOf(leaf),
     serial: leaf.serialNumber.toLowerCase(),
-    rootFingerprint: findRoot(chain, options.roots),
+    ...findRoot(chain, options.roots),
   })
   const untimely = judgeTime(peer, options.nowMs ?? Date.now())
   if (untimely !== null) throw new MeshError(untimely)
@@ -100,7 +111,31 @@ function judgeTime(
   return null
 }
 
-function findRoot(chain: readonly X509Certificate[], roots: readonly TrustedRoot[]): string {
+/** SHA-256 of the public key (SubjectPublicKeyInfo), lower-case hexadecimal: tells CAs apart that share a name. */
+export function keyIdentity(certificate: X509Certificate): string {
+  const spki = certificate.publicKey.export({ type: 'spki', format: 'der' })
+  return createHash('sha256').update(spki).digest('hex')
+}
+
+/** A serial number as node:crypto writes it, in its one form here. */
+export function canonicalSerial(hex: string): string {
+  return hex.toLowerCase().replace(/^(?:00)+(?=..)/, '')
+}
+
+function findRoot(
+  chain: readonly X509Certificate[],
+  roots: readonly TrustedRoot[],
+): Pick<PeerCertificate, 'rootFingerprint' | 'links'> {
+  const links: CertificateLink[] = []
+  const link = (certificate: X509Certificate, issuer: X509Certificate) => {
+    links.push(
+      Object.freeze({
+        fingerprint: fingerprintOf(certificate),
+        serial: canonicalSerial(certificate.serialNumber),
+        issuerKey: keyIdentity(issuer),
+      }),
+    )
+  }
   const untrusted = () => new MeshError('MESH_IDENTITY_UNTRUSTED')
   if (chain.length > MAX_CHAIN) throw untrusted()
   const anchors = roots.map(({ pem, fingerprint }) => {
@@ -108,9 +143,13 @@ function findRoot(chain: readonly X509Certificate[], roots: readonly TrustedRoot
   })
   for (const [depth, certificate] of chain.entries()) {
     const anchor = anchors.find((root) => issued(root.certificate, certificate))
-    if (anchor !== undefined) return anchor.fingerprint
+    if (anchor !== undefined) {
+      link(certificate, anchor.certificate)
+      return { rootFingerprint: anchor.fingerprint, links: Object.freeze(links) }
+    }
     const issuer = chain[depth + 1]
     if (issuer === undefined || !issued(issuer, certificate)) throw untrusted()
+    link(certificate, issuer)
   }
   throw untrusted()
 }

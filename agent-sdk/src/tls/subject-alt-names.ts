@@ -22,7 +22,7 @@ const DNS_FORM =
 /** @param certificate DER. @throws MeshError MESH_IDENTITY_MALFORMED */
 export function readSubjectAltNames(certificate: Uint8Array): SubjectAltNames {
   try {
-    const extension = findExtension(certificate)
+    const extension = findExtension(certificate, SUBJECT_ALT_NAME)
     if (extension === null) return { uris: [], dnsNames: [] }
     return readNames(extension)
   } catch (cause) {
@@ -35,7 +35,8 @@ export function readSubjectAltNames(certificate: Uint8Array): SubjectAltNames {
   }
 }
 
-function findExtension(certificate: Uint8Array): Uint8Array | null {
+/** What an extension holds. @param id the content of its OBJECT IDENTIFIER. @throws DerError */
+export function findExtension(certificate: Uint8Array, id: Buffer): Uint8Array | null {
   const [body] = readDerList(expectDer(readDer(certificate), DER_TAG.SEQUENCE))
   const fields = readDerList(expectDer(body, DER_TAG.SEQUENCE))
   const holders = fields.filter((field) => field.tag === EXTENSIONS)
@@ -45,7 +46,7 @@ function findExtension(certificate: Uint8Array): Uint8Array | null {
   let found: Uint8Array | null = null
   for (const entry of readDerList(list)) {
     const parts = readDerList(expectDer(entry, DER_TAG.SEQUENCE))
-    if (!SUBJECT_ALT_NAME.equals(expectDer(parts[0], DER_TAG.OID))) continue
+    if (!id.equals(expectDer(parts[0], DER_TAG.OID))) continue
     // a second one would let two readers see two people
     if (found !== null) throw new DerError('the extension occurs twice')
     if (parts.length === 3) expectDer(parts[1], DER_TAG.BOOLEAN)

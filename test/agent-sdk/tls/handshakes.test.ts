@@ -479,6 +479,7 @@ describe('handshakes of the mesh', () => {
       ...snapshot,
       serial: '01',
       rootFingerprint: snapshot.roots[0]?.fingerprint ?? '',
+      links: [],
     })
 
     it('tell agents from gateways', () => {
