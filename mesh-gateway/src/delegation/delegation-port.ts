@@ -27,6 +27,7 @@ import { createRouteNames } from './own-names.ts'
 import { addGatewayServices } from './own-services/gateway-services.ts'
 import type { MeshServiceOptions } from './own-services/mesh-service.ts'
 import { startOwnServices } from './own-services/own-services.ts'
+import { createReflectionFilter } from './reflection/reflection-filter.ts'
 import { createUpstreams } from './upstream/upstreams.ts'
 
 export interface DelegationPortOptions {
@@ -69,6 +70,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
   let draining = false
 
   const upstreams = createUpstreams(options)
+  const reflection = createReflectionFilter(options.policy)
   const ownServices = await startOwnServices(
     (server) =>
       addGatewayServices(server, { ...options, gatewayId: () => identity.current().identity.id }),
@@ -79,6 +81,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     names: createRouteNames(options),
     upstreams,
     ownServices,
+    reflection,
     draining: () => draining,
   })
 
@@ -94,6 +97,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
   const unfollow = followIdentity(server, identity)
   function release(): void {
     unfollow()
+    reflection.close()
     upstreams.close()
     ownServices.close()
   }

@@ -24,6 +24,7 @@ import { startsTask } from './chain/task-starting.ts'
 import { type Forwarding, forward, type Outcome } from './forward.ts'
 import { type Inbound, judgeInbound } from './inbound.ts'
 import type { OwnServices } from './own-services/own-services.ts'
+import { isReflection, type ReflectionFilter } from './reflection/reflection-filter.ts'
 import { refuseCall, refusePlainly } from './refuse.ts'
 import type { RouteNames } from './route.ts'
 import { actionOf, recordOf, type Story } from './story.ts'
@@ -41,6 +42,7 @@ export interface CallHandlerOptions {
   readonly names: () => RouteNames
   readonly upstreams: Upstreams
   readonly ownServices: OwnServices
+  readonly reflection: ReflectionFilter
   readonly chain: ChainGate
   readonly draining: () => boolean
 }
@@ -218,8 +220,15 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       const mesh = meshMetadata(call, caller.id, caller.tenant)
       mesh.push(...more)
       const session = options.upstreams.acquire(caller.tenant, route)
-      if (!(session instanceof Promise)) carry(session, call, mesh)
-      else session.then((ready) => carry(ready, call, mesh)).catch(refuse)
+      if (!(session instanceof Promise)) carry(shownTo(session), call, mesh)
+      else session.then((ready) => carry(shownTo(ready), call, mesh)).catch(refuse)
+
+      /** Reflection shows a caller only what it may call. */
+      function shownTo(ready: UpstreamSession): UpstreamSession {
+        if (!isReflection(call.method)) return ready
+        const pair = { caller, callee: route.peer, withinChain: story.link !== null }
+        return options.reflection.through(ready, pair)
+      }
     }
   }
 
