@@ -12,6 +12,7 @@ import { createChainGate } from './delegation/chain/chain-gate.ts'
 import { createChainTokens } from './delegation/chain/chain-tokens.ts'
 import { createDelegationPort } from './delegation/delegation-port.ts'
 import { createEgressPort } from './egress/egress-port.ts'
+import { openUpstreamTrust } from './egress/upstream-trust.ts'
 import { createMemoryBudgets } from './limits/budgets.ts'
 import { createLimits } from './limits/create-limits.ts'
 import { openPolicyStore } from './policy/policy-store.ts'
@@ -162,6 +163,10 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     closing,
   )
   own.set('delegation', delegation.address)
+  const upstreamTrust = opened(
+    await openUpstreamTrust({ file: config.egress.ca, log, metrics, pollMs }),
+    closing,
+  )
   const egress = opened(
     await createEgressPort({
       ...shared,
@@ -173,6 +178,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       issueForAccountKey:
         accounts === null ? null : (key, request) => tokens.issueForAccountKey(key, request),
       ownAddresses: () => [...own.values()],
+      trust: () => upstreamTrust.context(),
       isReady: () => missing().length === 0,
       ownNames: ['localhost', ...names()],
       timeouts: {
@@ -226,6 +232,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       await Promise.all([
         keyRing.reload(),
         accounts?.reload(),
+        upstreamTrust.reload(),
         live.reload(),
         // logrotate sends the same signal
         audit.reopen(),

@@ -3,10 +3,10 @@ import { formatListenAddress } from './listen-address.ts'
 import type { Config } from './schema.ts'
 
 export function formatConfig(config: Config): string {
-  const listen = (of: Config['egress']) => ({ listen: formatListenAddress(of.listen) })
+  const listen = (of: Config['admin']) => ({ listen: formatListenAddress(of.listen) })
   const shown = {
     ...config,
-    egress: listen(config.egress),
+    egress: { ...listen(config.egress), ca: config.egress.ca },
     delegation: { ...listen(config.delegation), names: config.delegation.names },
     admin: listen(config.admin),
   }

@@ -68,7 +68,10 @@ export const configSchema = z.strictObject({
   keys: section({ dir: path, overlapMs: duration(DAY_MS, 60_000, 90 * DAY_MS) }),
   serviceAccounts: section({ file: path.nullable().default(null) }),
   audit: section({ file: path.default('stdout') }),
-  egress: section({ listen: listen('127.0.0.1:8080') }),
+  egress: section({
+    listen: listen('127.0.0.1:8080'),
+    ca: path.nullable().default(null),
+  }),
   delegation: section({
     listen: listen('127.0.0.1:8443'),
     names: list(name).default([]),

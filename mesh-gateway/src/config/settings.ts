@@ -25,6 +25,7 @@ export const SETTINGS: readonly Setting[] = Object.freeze([
   setting('serviceAccounts.file', '<file>', 'service accounts; default none', 'path'),
   setting('audit.file', '<file>', 'audit log, or stdout; default stdout', 'path'),
   setting('egress.listen', '<host:port>', 'egress port; default 127.0.0.1:8080'),
+  setting('egress.ca', '<file>', 'CAs of destinations beside those of the system', 'path'),
   setting('delegation.listen', '<host:port>', 'delegation port; default 127.0.0.1:8443'),
   setting('delegation.names', '<names>', 'own names beside those of the certificate', 'live'),
   setting('admin.listen', '<host:port>', 'admin port; default 127.0.0.1:9090'),

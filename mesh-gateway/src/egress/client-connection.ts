@@ -11,12 +11,13 @@ import { beginStory, type Story, tell } from './outcome.ts'
 import { serveOwn } from './own/own-endpoints.ts'
 import { isOwnHost } from './own/own-host.ts'
 import { type Refused, refuse } from './refused.ts'
-import { serveAbsolute } from './serve-absolute.ts'
 import { serveConnect } from './serve-connect.ts'
+import { serveRequest } from './serve-request.ts'
 import {
   hostHeaderMatches,
   parseAbsoluteTarget,
   parseConnectTarget,
+  parseRelayTarget,
   type Target,
 } from './target/target.ts'
 import { Wire } from './wire.ts'
@@ -142,8 +143,7 @@ class Connection implements ClientConnection {
     const own = this.#ownRequest(head)
     if (own === true) return await serveOwn(head, this.#wire, story, context)
     if (typeof own === 'string') return this.#malformed(story, own, null)
-    const target =
-      head.method === 'CONNECT' ? parseConnectTarget(head.target) : parseAbsoluteTarget(head.target)
+    const target = targetOf(head)
     if (typeof target === 'string') return this.#malformed(story, target, null)
     if (head.host !== null && !hostHeaderMatches(head.host, target))
       return this.#malformed(story, 'the Host header is not the host of the target', target)
@@ -151,31 +151,21 @@ class Connection implements ClientConnection {
       return this.#refuse(story, refuse('gateway', 'MESH_GATEWAY_DRAINING'), target)
     if (context.refuseWithoutAudit && !context.audit.healthy())
       return this.#refuse(story, unauditable(), target)
-    if (target.form === 'absolute')
-      return await serveAbsolute(head, target, this.#wire, story, context)
+    if (target.form !== 'connect')
+      return await serveRequest(head, target, this.#wire, story, context)
     await serveConnect(head, target, this.#wire, story, context)
     return false
   }
 
   /** False when it is for elsewhere; a string says why it is malformed. */
   #ownRequest(head: RequestHead): boolean | string {
-    if (head.method === 'CONNECT' || !/^[/*]/.test(head.target)) return false
+    if (!isOriginForm(head)) return false
     if (head.host === null) return 'there is no Host header'
-    const localPort = this.#wire.socket.localPort ?? 0
-    const own = isOwnHost(head.host, this.#context.ownNames, localPort)
-    return own === false ? NO_RELAY : own
+    return isOwnHost(head.host, this.#context.ownNames)
   }
 
   #malformed(story: Story, message: string, target: Target | null): false {
-    const hint =
-      message === NO_RELAY
-        ? { hint: 'send GET http://host/path for http, and CONNECT host:443 for https' }
-        : {}
-    return this.#refuse(
-      story,
-      refuse('syntax', 'MESH_EGRESS_MALFORMED', { message, ...hint }),
-      target,
-    )
+    return this.#refuse(story, refuse('syntax', 'MESH_EGRESS_MALFORMED', { message }), target)
   }
 
   #refuse(story: Story, refused: Refused, target: Target | null): false {
@@ -201,7 +191,16 @@ class Connection implements ClientConnection {
   }
 }
 
-const NO_RELAY = 'the Host header names another host, and this port does not relay origin form'
+function isOriginForm(head: RequestHead): boolean {
+  return head.method !== 'CONNECT' && /^[/*]/.test(head.target)
+}
+
+/** By the form in which it is asked for; a string says why it is malformed. */
+function targetOf(head: RequestHead): Target | string {
+  if (head.method === 'CONNECT') return parseConnectTarget(head.target)
+  if (isOriginForm(head)) return parseRelayTarget(head.target, head.host ?? '')
+  return parseAbsoluteTarget(head.target)
+}
 
 /** Says at once what would otherwise wait for an end that never comes. */
 function refuseOtherProtocols(bytes: Buffer): void {

@@ -1,22 +1,24 @@
 /** What every request of one egress port has at hand. */
 
+import type { SecureContext } from 'node:tls'
 import type { Log } from '@clawmesh/agent-sdk'
-import type { AgentIdentity, EgressClaims, Secret } from '@clawmesh/proto'
+import type { AgentIdentity, EgressClaims, ErrorCode, Secret } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
 import type { Limits } from '../limits/limits.ts'
-import type { EgressDecision, EgressQuestion } from '../policy/decision.ts'
+import type { EgressDecision, EgressQuestion, TunnelTls } from '../policy/decision.ts'
 import type { ListenAddress } from '../port.ts'
 import type { Resolver } from '../resolve/resolver.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import type { CompiledAddressRules } from './address/judge-addresses.ts'
 import type { VerifyToken } from './credential.ts'
-import type { Tunnels } from './tunnel/tunnels.ts'
+import type { LiveTunnel, Tunnels } from './tunnel/tunnels.ts'
 import type { UpstreamPool } from './upstream-pool.ts'
 
 /** Policy as it stands now: one generation, for one whole request. */
 export interface PolicyView {
   readonly generation: number
   readonly addresses: CompiledAddressRules
+  readonly tunnelTls: TunnelTls
   decide(question: EgressQuestion): EgressDecision
 }
 
@@ -66,8 +68,12 @@ export interface EgressContext {
   readonly parseAgent: (spiffeId: string) => AgentIdentity
   readonly issueForAccountKey: IssueForAccountKey | null
   policy(): PolicyView
+  /** Whose certificates are believed where the gateway makes the TLS connection. */
+  trust(): SecureContext
   jwks(): object
   ownAddresses(): readonly ListenAddress[]
+  /** Why what is open may not go on, as things stand now; null when it may. */
+  judgeAgain(tunnel: LiveTunnel): ErrorCode | null
   isReady(): boolean
   draining(): boolean
   /** Refuse everything while the audit log cannot be written. */

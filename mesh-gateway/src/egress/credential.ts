@@ -2,7 +2,13 @@
  * Who asks: the token out of the headers, then its claims as the verifier vouches for them.
  * The token itself goes no further than this file and the verifier; messages never hold it.
  */
-import { type AgentIdentity, actorsOf, type EgressClaims, MeshError, type Peer } from '@clawmesh/proto'
+import {
+  type AgentIdentity,
+  actorsOf,
+  type EgressClaims,
+  MeshError,
+  type Peer,
+} from '@clawmesh/proto'
 import type { Field } from './http1/head.ts'
 import { Refused, refuse } from './refused.ts'
 import type { EntryForm } from './target/target.ts'

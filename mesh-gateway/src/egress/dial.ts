@@ -1,13 +1,16 @@
 /**
  * Connects to what was judged, and to nothing else. A DialPlan comes from an allowed decision and judged addresses only, and the
- * address that the socket really reached is compared with the one that was judged.
+ * address that the socket really reached is compared with the one that was judged. Where the plan says so, TLS follows, and the
+ * certificate must be good for the very host that policy looked at.
  */
+import { connect as connectTcp, type Socket } from 'node:net'
+import { connect as connectTls, type SecureContext } from 'node:tls'
 import type { EgressDecision } from '../policy/decision.ts'
 import type { JudgedAddresses } from './address/judge-addresses.ts'
 import { type Refused, refuse } from './refused.ts'
 import { formatIp, parseIp } from './target/ip-literal.ts'
 import type { Target } from './target/target.ts'
-import { connectWire, type Wire } from './wire.ts'
+import { connectWire, Wire } from './wire.ts'
 
 export type { DialPlan }
 
@@ -18,10 +21,13 @@ export interface Dialled {
 
 class DialPlan {
   readonly host: string
+  /** The gateway itself speaks TLS to the destination. */
+  readonly tls: boolean
   readonly #addresses: JudgedAddresses
 
-  constructor(host: string, addresses: JudgedAddresses) {
+  constructor(host: string, tls: boolean, addresses: JudgedAddresses) {
     this.host = host
+    this.tls = tls
     this.#addresses = addresses
   }
 
@@ -44,40 +50,115 @@ export function planDial(
     throw new TypeError('only an allowed decision can be dialled')
   if (addresses.port !== target.port)
     throw new TypeError('the addresses were judged for another port')
-  return new DialPlan(target.host, addresses)
+  return new DialPlan(target.host, speaksTls(target, decision), addresses)
 }
 
-/** Tries the addresses in turn, sharing out the time among those that are left. */
-export async function dial(plan: DialPlan, timeoutMs: number): Promise<Dialled | Refused> {
+/** True when the gateway itself speaks TLS to the destination. */
+export function speaksTls(target: Target, decision: EgressDecision): boolean {
+  return target.form === 'relay' && decision.scheme === 'https'
+}
+
+/**
+ * Tries the addresses in turn, sharing out the time among those that are left.
+ * @param trust whose certificates are believed, when the plan asks for TLS.
+ */
+export async function dial(
+  plan: DialPlan,
+  timeoutMs: number,
+  trust: () => SecureContext,
+): Promise<Dialled | Refused> {
   const deadline = performance.now() + timeoutMs
   let failure: Refused | null = null
   for (const [index, ip] of plan.ips.entries()) {
     const leftMs = deadline - performance.now()
     if (leftMs <= 0) break
-    const result = await dialOne(ip, plan.port, leftMs / (plan.ips.length - index))
+    const shareMs = leftMs / (plan.ips.length - index)
+    const result = plan.tls
+      ? await dialTls(plan, ip, shareMs, trust())
+      : await dialOne(ip, plan.port, shareMs)
     if ('wire' in result) return result
     failure = result
   }
   return failure ?? refuse('dial', 'MESH_EGRESS_TIMEOUT', { message: 'connecting took too long' })
 }
 
-function dialOne(ip: string, port: number, timeoutMs: number): Promise<Dialled | Refused> {
+async function dialOne(ip: string, port: number, timeoutMs: number): Promise<Dialled | Refused> {
+  const wire = connectWire(ip, port)
+  const failure = await connected(wire.socket, ip, port, timeoutMs)
+  return failure ?? { wire, ip }
+}
+
+async function dialTls(
+  { host, port }: DialPlan,
+  ip: string,
+  timeoutMs: number,
+  secureContext: SecureContext,
+): Promise<Dialled | Refused> {
+  const deadline = performance.now() + timeoutMs
+  const tcp = connectTcp({ host: ip, port, allowHalfOpen: true, noDelay: true })
+  const failure = await connected(tcp, ip, port, timeoutMs)
+  if (failure !== null) return failure
+  const named = parseIp(host) === null
+  const socket = connectTls({
+    socket: tcp,
+    secureContext,
+    ALPNProtocols: ['http/1.1'],
+    // the certificate is checked against `host` where there is no server name (RFC 6066, section 3)
+    ...(named ? { servername: host } : { host }),
+  })
   return new Promise((resolve) => {
-    const wire = connectWire(ip, port)
-    const { socket } = wire
     const end = (result: Dialled | Refused) => {
       clearTimeout(timer)
       socket.off('error', onError)
-      socket.off('connect', onConnect)
-      if (!('wire' in result)) wire.destroy()
+      socket.off('secureConnect', onSecure)
+      if (!('wire' in result)) {
+        socket.on('error', () => {})
+        socket.destroy()
+        tcp.destroy()
+      }
       resolve(result)
+    }
+    const onError = (cause: Error) => end(tlsFailure(cause))
+    const onSecure = () => {
+      if (socket.authorized) end({ wire: new Wire(socket, tcp), ip })
+      else end(tlsFailure(socket.authorizationError))
+    }
+    const onSlow = () =>
+      end(
+        refuse('dial', 'MESH_EGRESS_TIMEOUT', {
+          message: 'the TLS handshake was not done in time',
+        }),
+      )
+    const timer = setTimeout(onSlow, deadline - performance.now())
+    socket.on('error', onError)
+    socket.on('secureConnect', onSecure)
+  })
+}
+
+/** Null once the socket has reached the very address; else it has been destroyed. */
+function connected(
+  socket: Socket,
+  ip: string,
+  port: number,
+  timeoutMs: number,
+): Promise<Refused | null> {
+  return new Promise((resolve) => {
+    const end = (failure: Refused | null) => {
+      clearTimeout(timer)
+      socket.off('error', onError)
+      socket.off('connect', onConnect)
+      if (failure !== null) {
+        socket.on('error', () => {})
+        socket.destroy()
+      }
+      resolve(failure)
     }
     const onError = (cause: Error) => end(refuse('dial', 'MESH_EGRESS_UNREACHABLE', { cause }))
     const onConnect = () => {
       const reached = parseIp(socket.remoteAddress ?? '')
       end(
         reached !== null && formatIp(reached) === ip && socket.remotePort === port
-          ? { wire, ip }
+          ? null
           : refuse('dial', 'MESH_EGRESS_ADDRESS_REFUSED', {
               message: 'the connection went elsewhere than to the judged address',
             }),
@@ -90,5 +171,18 @@ function dialOne(ip: string, port: number, timeoutMs: number): Promise<Dialled |
     )
     socket.on('error', onError)
     socket.on('connect', onConnect)
+  })
+}
+
+/** Node's code says what is wrong with a certificate, e.g. `CERT_HAS_EXPIRED`; nothing that the peer sent is in it. */
+function tlsFailure(cause: unknown): Refused {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause)
+  const certificate = /CERT|ALTNAME|SIGNATURE|ISSUER|CA_|PURPOSE|CHAIN/.test(code)
+  const what = certificate
+    ? 'the certificate of the destination is not to be trusted'
+    : 'the TLS handshake with the destination failed'
+  return refuse(certificate ? 'tls' : 'dial', 'MESH_EGRESS_UPSTREAM_TLS', {
+    message: `${what} (${code.slice(0, 60)})`,
+    cause,
   })
 }

@@ -3,13 +3,14 @@
  * Everything is refused that is not allowed by the gates in admit.ts.
  */
 import { createServer } from 'node:net'
+import type { SecureContext } from 'node:tls'
 import { type Log, silentLog } from '@clawmesh/agent-sdk'
 import { type ErrorCode, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
 import type { Limits } from '../limits/limits.ts'
 import { listenOn } from '../listen.ts'
 import { decideEgress } from '../policy/decide-egress.ts'
-import { addressRules, type PolicySnapshot } from '../policy/snapshot.ts'
+import { addressRules, type PolicySnapshot, tunnelTls } from '../policy/snapshot.ts'
 import type { ListenAddress, Port } from '../port.ts'
 import type { Resolver } from '../resolve/resolver.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
@@ -35,6 +36,8 @@ export interface EgressPortOptions {
   readonly jwks: () => object
   /** Null: there are no service accounts, and POST /v1/token is not found. */
   readonly issueForAccountKey: IssueForAccountKey | null
+  /** Whose certificates are believed where the gateway makes the TLS connection itself. */
+  readonly trust: () => SecureContext
   readonly resolver: Resolver
   readonly limits: Limits
   readonly audit: AuditLog
@@ -77,6 +80,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     idleMs: timeouts.upstreamIdleMs,
     maxIdle: 1024,
     maxIdlePerKey: 64,
+    trust: options.trust,
     onDial: (seconds) => options.metrics.dial('egress', seconds),
   })
   const connections = new Set<ClientConnection>()
@@ -104,6 +108,11 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     },
     issueForAccountKey: options.issueForAccountKey,
     policy,
+    trust: options.trust,
+    judgeAgain(tunnel) {
+      const view = policy()
+      return view.generation === tunnel.generation ? null : judgeAgain(tunnel, view, ownAddresses())
+    },
     jwks: options.jwks,
     ownAddresses,
     isReady: options.isReady,
@@ -121,7 +130,8 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
   server.on('error', (err) => context.log.warn({ err }, 'egress port cannot accept'))
   const unfollow = options.policy.onChange(() => {
     const view = policy()
-    tunnels.endWhere((tunnel) => judgeAgain(tunnel, view, ownAddresses()))
+    const own = ownAddresses()
+    tunnels.endWhere((tunnel) => judgeAgain(tunnel, view, own))
   })
 
   const closeIdle = () => {
@@ -157,6 +167,7 @@ function followPolicy(options: EgressPortOptions): () => PolicyView {
   const compile = (snapshot: PolicySnapshot): PolicyView => ({
     generation: snapshot.generation,
     addresses: compileAddressRules(addressRules(snapshot)),
+    tunnelTls: tunnelTls(snapshot),
     decide: (question) => decideEgress(question, snapshot),
   })
   let latest = options.policy.current()

@@ -48,8 +48,17 @@ const REPEATABLE: ReadonlySet<string> = Object.freeze(
   new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']),
 )
 
-export function exchange(options: ExchangeOptions): Promise<ExchangeEnd> {
-  return new Promise((resolve) => new Exchange(options, resolve).start())
+export interface RunningExchange {
+  readonly done: Promise<ExchangeEnd>
+  /** Ends it now: with an answer if none has begun. */
+  end(gate: Gate, code: ErrorCode): void
+}
+
+export function exchange(options: ExchangeOptions): RunningExchange {
+  const { promise, resolve } = Promise.withResolvers<ExchangeEnd>()
+  const running = new Exchange(options, resolve)
+  running.start()
+  return { done: promise, end: (gate, code) => running.fail(gate, code) }
 }
 
 class Exchange {
@@ -79,9 +88,9 @@ class Exchange {
 
   start(): void {
     const { head, requestText } = this.#options
-    this.#client.onClosed(() => this.#fail('client', 'MESH_CALL_CANCELED'))
+    this.#client.onClosed(() => this.fail('client', 'MESH_CALL_CANCELED'))
     this.#up.onClosed(() => this.#onUpstreamGone())
-    if (this.#client.closed) this.#fail('client', 'MESH_CALL_CANCELED')
+    if (this.#client.closed) this.fail('client', 'MESH_CALL_CANCELED')
     else if (this.#up.closed) this.#onUpstreamGone()
     if (this.#over) return
     if (head.body === 0) {
@@ -98,8 +107,7 @@ class Exchange {
       this.#up.writeText(requestText)
       this.#client.read({
         data: (chunk) => this.#onRequestBytes(chunk),
-        end: () =>
-          this.#fail('client', 'MESH_EGRESS_MALFORMED', 'the body is shorter than it says'),
+        end: () => this.fail('client', 'MESH_EGRESS_MALFORMED', 'the body is shorter than it says'),
       })
       this.#up.socket.uncork()
     }
@@ -124,7 +132,7 @@ class Exchange {
       this.#requestDone = true
     } catch (error) {
       if (!(error instanceof MalformedMessage)) throw error
-      this.#fail('syntax', 'MESH_EGRESS_MALFORMED', error.message)
+      this.fail('syntax', 'MESH_EGRESS_MALFORMED', error.message)
     }
   }
 
@@ -133,7 +141,7 @@ class Exchange {
     this.#bytesUp += data.length
     const max = this.#options.maxBodyBytes
     if (max !== null && this.#bytesUp > max) {
-      this.#fail('limits', 'MESH_LIMIT_SIZE', `the body is larger than ${max} bytes`)
+      this.fail('limits', 'MESH_LIMIT_SIZE', `the body is larger than ${max} bytes`)
       return
     }
     const chunked = this.#options.head.body === 'chunked'
@@ -149,7 +157,7 @@ class Exchange {
       if (this.#client.unsent) this.#up.keep()
     } catch (error) {
       if (!(error instanceof MalformedMessage)) throw error
-      this.#fail('upstream', 'MESH_EGRESS_UPSTREAM', `of the answer: ${error.message}`)
+      this.fail('upstream', 'MESH_EGRESS_UPSTREAM', `of the answer: ${error.message}`)
     }
   }
 
@@ -254,13 +262,13 @@ class Exchange {
       this.#end({ stale: true })
       return
     }
-    this.#fail('upstream', 'MESH_EGRESS_LOST')
+    this.fail('upstream', 'MESH_EGRESS_LOST')
   }
 
   #onIdle(): void {
     const waitsForClient = !this.#requestDone && !this.#client.socket.isPaused()
-    if (waitsForClient) this.#fail('client', 'MESH_EGRESS_SLOW')
-    else this.#fail('upstream', 'MESH_EGRESS_TIMEOUT')
+    if (waitsForClient) this.fail('client', 'MESH_EGRESS_SLOW')
+    else this.fail('upstream', 'MESH_EGRESS_TIMEOUT')
   }
 
   #finish(clean: boolean): void {
@@ -268,7 +276,7 @@ class Exchange {
     this.#end({ keepAlive: this.#marks?.keepAlive === true, reusable: keep })
   }
 
-  #fail(gate: Gate, code: ErrorCode, message?: string): void {
+  fail(gate: Gate, code: ErrorCode, message?: string): void {
     const options = message === undefined ? {} : { message }
     this.#end({ refused: refuse(gate, code, options) })
   }

@@ -78,7 +78,8 @@ export function tell(
     token_jti: admission?.principal?.claims.jti ?? null,
     root_id: admission?.principal?.claims.txn ?? null,
     chain: admission?.principal?.actors?.map((actor) => actor.id) ?? null,
-    refused_actor: decision?.actor == null ? null : `${decision.actor.tenant}/${decision.actor.agent}`,
+    refused_actor:
+      decision?.actor == null ? null : `${decision.actor.tenant}/${decision.actor.agent}`,
     destination_host: target?.host ?? null,
     destination_port: target?.port ?? null,
     destination_ip: outcome.ip,

@@ -8,7 +8,8 @@ import { type Outcome, type Story, tell } from './outcome.ts'
 import { Refused, refuse } from './refused.ts'
 import type { Target } from './target/target.ts'
 import { judgeFirstBytes, mustBeTls } from './tunnel/judge-first-bytes.ts'
-import { type Splice, splice } from './tunnel/splice.ts'
+import { type Splice, type SpliceEnd, splice } from './tunnel/splice.ts'
+import type { LiveTunnel } from './tunnel/tunnels.ts'
 import type { Wire } from './wire.ts'
 
 /** Ends when the tunnel has ended. The connection is used up then. */
@@ -32,7 +33,7 @@ async function openTunnel(
   target: Target,
   client: Wire,
   story: Story,
-  { principal, result: plan }: Admission,
+  { principal, result: plan, generation }: Admission,
   context: EgressContext,
 ): Promise<Outcome> {
   const nothing = { ip: null, bytesUp: 0, bytesDown: 0 }
@@ -41,7 +42,7 @@ async function openTunnel(
     return { ...nothing, refused, status: answerRefusal(client, story, refused) }
   }
   const start = performance.now()
-  const dialled = await dial(plan, context.timeouts.dialMs)
+  const dialled = await dial(plan, context.timeouts.dialMs, context.trust)
   context.metrics.dial('egress', (performance.now() - start) / 1000)
   if (dialled instanceof Refused)
     return { ...nothing, refused: dialled, status: answerRefusal(client, story, dialled) }
@@ -54,23 +55,20 @@ async function openTunnel(
     `HTTP/1.1 200 Connection established\r\nx-request-id: ${story.requestId}\r\n\r\n`,
   )
   const { idleMs, helloMs } = context.timeouts
+  const rules = context.policy().tunnelTls
   const tunnel = splice({
     client,
     upstream: dialled.wire,
     idleMs,
     inspect: {
-      judge: (bytes) => judgeFirstBytes(bytes, target),
-      first: mustBeTls(target),
+      judge: (bytes) => judgeFirstBytes(bytes, target, rules),
+      first: mustBeTls(target, rules),
       timeoutMs: helloMs,
     },
   })
   const question = questionOf(principal, target, 'CONNECT')
-  const end = await follow(tunnel, context, {
-    principal,
-    target,
-    ip,
-    request: question.request,
-  })
+  const facts = { principal, target, ip, request: question.request, generation }
+  const end = await follow(tunnel, context, facts)
   const gate = end.code?.startsWith('MESH_EGRESS_SNI') || end.code === 'MESH_EGRESS_NOT_TLS'
   return {
     status: 200,
@@ -85,16 +83,24 @@ async function openTunnel(
 export async function follow(
   tunnel: Splice,
   context: EgressContext,
-  facts: Omit<Parameters<EgressContext['tunnels']['add']>[0], 'end'>,
-) {
+  facts: Omit<LiveTunnel, 'end'>,
+): Promise<SpliceEnd> {
   context.metrics.active('egress', 1)
-  const forget = context.tunnels.add({ ...facts, end: tunnel.end })
+  const forget = register({ ...facts, end: tunnel.end }, context)
   try {
     return await tunnel.done
   } finally {
     forget()
     context.metrics.active('egress', -1)
   }
+}
+
+/** Into the registry; what has changed while it was dialled ends it at once. Returns what takes it out again. */
+export function register(tunnel: LiveTunnel, context: EgressContext): () => void {
+  const forget = context.tunnels.add(tunnel)
+  const code = context.judgeAgain(tunnel)
+  if (code !== null) tunnel.end(code)
+  return forget
 }
 
 /** Returns the status sent, 0 when there was nobody to send it to. */

@@ -1,17 +1,22 @@
-/** Absolute form, `GET http://host/path`: one request and its answer, or a WebSocket. */
+/**
+ * Absolute form, `GET http://host/path`, and relay form, `GET /path` with another's Host: one request and its answer, or a WebSocket.
+ * What differs is who makes the TLS connection, and that is settled in the plan. Redirects are answers like any other.
+ */
+import type { ErrorCode } from '@clawmesh/proto'
 import { type Admission, admit } from './admit.ts'
 import { formatRefusal } from './answer.ts'
 import type { EgressContext } from './context.ts'
 import { isOwnAuthorization, type Principal } from './credential.ts'
-import type { DialPlan } from './dial.ts'
-import { type ExchangeEnd, exchange } from './exchange.ts'
+import { type DialPlan, speaksTls } from './dial.ts'
+import { type ExchangeEnd, type ExchangeOptions, exchange } from './exchange.ts'
 import type { RequestHead } from './http1/request-head.ts'
 import { writeRequestHead } from './http1/write-head.ts'
 import { type Outcome, type Story, tell } from './outcome.ts'
-import { Refused, refuse } from './refused.ts'
-import { follow } from './serve-connect.ts'
+import { type Gate, Refused, refuse } from './refused.ts'
+import { follow, register } from './serve-connect.ts'
 import type { Target } from './target/target.ts'
 import { splice } from './tunnel/splice.ts'
+import type { LiveTunnel } from './tunnel/tunnels.ts'
 import type { Upstream } from './upstream-pool.ts'
 import type { Wire } from './wire.ts'
 
@@ -20,7 +25,7 @@ interface Served extends Outcome {
 }
 
 /** True when the connection can carry another request. */
-export async function serveAbsolute(
+export async function serveRequest(
   head: RequestHead,
   target: Target,
   client: Wire,
@@ -45,30 +50,37 @@ async function serve(
   admission: Admission,
   context: EgressContext,
 ): Promise<Served> {
-  const { principal, decision, result: plan } = admission
+  const { principal, decision, result: plan, generation } = admission
   const nothing = { ip: null, bytesUp: 0, bytesDown: 0 }
-  if (plan instanceof Refused || principal === null) {
+  if (plan instanceof Refused || principal === null || decision === null) {
     const refused = plan instanceof Refused ? plan : refuse('gateway', 'MESH_GATEWAY_INTERNAL')
     return { ...nothing, ...refuseRequest(head, client, story, refused, context) }
   }
   const requestText = writeRequestHead(head, target, {
     requestId: story.requestId,
     traceparent: story.traceparent,
+    defaultPort: speaksTls(target, decision) ? 443 : 80,
     dropAuthorization: head.fields.some(
       ({ name, value }) => name === 'authorization' && isOwnAuthorization(value, context.issuer),
     ),
   })
+  const request = { method: head.method, path: target.path ?? '/' }
+  const facts = { principal, target, request, generation }
   const attempt = (upstream: Upstream) =>
-    exchange({
-      client,
-      upstream,
-      head,
-      requestText,
-      requestId: story.requestId,
-      maxBodyBytes: decision?.limits.maxBodyBytes ?? null,
-      idleMs: context.timeouts.idleMs,
-      keepAlive: head.keepAlive && !context.draining(),
-    })
+    converse(
+      {
+        client,
+        upstream,
+        head,
+        requestText,
+        requestId: story.requestId,
+        maxBodyBytes: decision.limits.maxBodyBytes,
+        idleMs: context.timeouts.idleMs,
+        keepAlive: head.keepAlive && !context.draining(),
+      },
+      { ...facts, ip: upstream.ip },
+      context,
+    )
   for (const fresh of [false, true]) {
     const upstream = await takeUpstream(principal, plan, fresh, context)
     if (upstream instanceof Refused)
@@ -79,13 +91,35 @@ async function serve(
       continue
     }
     if (end.upgraded)
-      return await speakWebSocket(upstream, client, principal, target, head, context)
+      return await speakWebSocket(upstream, client, { ...facts, ip: upstream.ip }, context)
     if (end.reusable) context.pool.give(upstream)
     else upstream.wire.destroy()
     return settle(end, upstream, head, client, story, context)
   }
   const lost = refuse('upstream', 'MESH_EGRESS_LOST')
   return { ...nothing, ...refuseRequest(head, client, story, lost, context) }
+}
+
+/** An exchange that revocation, expiry and a change of policy end, as they end a tunnel. */
+async function converse(
+  options: ExchangeOptions,
+  facts: Omit<LiveTunnel, 'end'>,
+  context: EgressContext,
+): Promise<ExchangeEnd> {
+  const running = exchange(options)
+  const end = (code: ErrorCode) => running.end(gateOf(code), code)
+  const forget = register({ ...facts, end }, context)
+  try {
+    return await running.done
+  } finally {
+    forget()
+  }
+}
+
+function gateOf(code: ErrorCode): Gate {
+  if (code.startsWith('MESH_TOKEN')) return 'credential'
+  if (code.startsWith('MESH_GATEWAY')) return 'gateway'
+  return code === 'MESH_EGRESS_ADDRESS_REFUSED' ? 'address' : 'policy'
 }
 
 function takeUpstream(
@@ -116,21 +150,20 @@ function settle(
     return { ...facts, ...refuseRequest(head, client, story, refused, context, false) }
   // the answer has begun: only a reset tells the client that it is not whole
   client.reset()
-  return { ...facts, status: end.status, keepAlive: false }
+  // it was let through, and only then cut off
+  const cut = new Refused('upstream', refused.error, refused.rule)
+  return { ...facts, refused: cut, status: end.status, keepAlive: false }
 }
 
 async function speakWebSocket(
   upstream: Upstream,
   client: Wire,
-  principal: Principal,
-  target: Target,
-  head: RequestHead,
+  facts: Omit<LiveTunnel, 'end'>,
   context: EgressContext,
 ): Promise<Served> {
   const { idleMs } = context.timeouts
   const tunnel = splice({ client, upstream: upstream.wire, idleMs, inspect: null })
-  const request = { method: head.method, path: target.path ?? '/' }
-  const end = await follow(tunnel, context, { principal, target, ip: upstream.ip, request })
+  const end = await follow(tunnel, context, facts)
   return {
     status: 101,
     ip: upstream.ip,

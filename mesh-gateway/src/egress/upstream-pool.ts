@@ -2,6 +2,7 @@
  * Connections that wait for the next request. Each belongs to one agent, one host and one judged address: an answer that is out of step
  * can then reach nobody else, and what is reused was judged anew by the request that reuses it.
  */
+import type { SecureContext } from 'node:tls'
 import { type DialPlan, dial } from './dial.ts'
 import { Refused } from './refused.ts'
 import type { Wire } from './wire.ts'
@@ -33,6 +34,8 @@ export interface UpstreamPoolOptions {
   /** Over all destinations. */
   readonly maxIdle: number
   readonly maxIdlePerKey: number
+  /** Whose certificates are believed when a plan asks for TLS. */
+  trust(): SecureContext
   /** Told how long connecting took, in seconds. */
   onDial(seconds: number): void
 }
@@ -80,7 +83,8 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
 
   return {
     async take(owner, plan, { fresh = false } = {}) {
-      const keyOf = (ip: string) => `${owner} ${plan.host} ${ip} ${plan.port}`
+      const keyOf = (ip: string) =>
+        `${owner} ${plan.tls ? 'tls ' : ''}${plan.host} ${ip} ${plan.port}`
       if (!fresh)
         for (const ip of plan.ips) {
           const key = keyOf(ip)
@@ -88,7 +92,7 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
           if (entry !== null) return { wire: entry.wire, ip, key, reused: true }
         }
       const start = performance.now()
-      const dialled = await dial(plan, options.dialMs)
+      const dialled = await dial(plan, options.dialMs, options.trust)
       options.onDial((performance.now() - start) / 1000)
       if (dialled instanceof Refused) return dialled
       const { wire, ip } = dialled

@@ -45,6 +45,8 @@ export function connectWire(host: string, port: number): Wire {
 
 export class Wire {
   readonly socket: Socket
+  /** What can be reset; null of a Unix socket, or of TLS above what is not in our hands. */
+  readonly #tcp: Socket | null
   #reader: Reader | null = null
   #held: Buffer[] = []
   #heldBytes = 0
@@ -55,8 +57,10 @@ export class Wire {
   #onClosed: (() => void) | null = null
   #onDrain: (() => void) | null = null
 
-  constructor(socket: Socket) {
+  /** @param tcp the TCP socket below; null when there is none. Default the socket itself. */
+  constructor(socket: Socket, tcp: Socket | null = socket) {
     this.socket = socket
+    this.#tcp = tcp
     socket.on('data', (chunk: Buffer) => this.accept(chunk))
     socket.on('end', () => this.#onEnd())
     socket.on('drain', () => this.#onDrain?.())
@@ -144,7 +148,8 @@ export class Wire {
   /** Ends it so that the other side cannot take what it has got for the whole. */
   reset(): void {
     this.#reader = null
-    this.socket.resetAndDestroy()
+    this.#tcp?.resetAndDestroy()
+    this.socket.destroy()
   }
 
   /** Says no more, and lets the other side read what was said: a reset could overtake it while it still sends. */

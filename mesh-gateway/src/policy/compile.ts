@@ -25,6 +25,7 @@ import type {
 } from './snapshot.ts'
 
 const DEFAULT_PORTS: readonly number[] = [80, 443]
+const TLS_PORTS: readonly number[] = [443]
 
 export type CompiledFile =
   | { readonly kind: 'tenant'; readonly file: string; readonly policy: TenantPolicy }
@@ -69,6 +70,11 @@ function compileGlobal(document: GlobalDocument): GlobalPolicy {
     addresses: Object.freeze({
       allowCidrs: cidrs(egress.allowCidrs),
       denyCidrs: cidrs(egress.denyCidrs),
+    }),
+    tunnelTls: Object.freeze({
+      ports: new Set(egress.tls?.ports ?? TLS_PORTS),
+      withoutServerName: egress.tls?.noServerName === 'allow',
+      echOuterNames: new Set(egress.tls?.echOuterNames ?? []),
     }),
     delegationDeny: ruleTable(
       delegationRules(delegation.deny, `${GLOBAL_FILE}#/delegation/deny`, null),
@@ -166,6 +172,7 @@ function allowRules(list: readonly (string | EgressRuleDocument)[] = [], at: str
       good(parseHostPattern(entry.host)),
       entry.methods ?? null,
       paths,
+      entry.scheme,
     )
   })
 }

@@ -87,7 +87,7 @@ function decideForOne(question: EgressQuestion, policy: PolicySnapshot): EgressD
     )
   return rule === null
     ? verdict('audit', 'MESH_POLICY_NOT_ALLOWED', null, null, mode, limits)
-    : verdict('allow', null, rule.id, null, mode, limits)
+    : verdict('allow', null, rule.id, null, mode, limits, rule.scheme)
 }
 
 function allows(rule: HostRule, port: number, method: string | null, path: string | null): boolean {
@@ -158,6 +158,7 @@ function verdict(
   hint: string | null,
   mode: Mode,
   limits: EgressLimits,
+  scheme: EgressDecision['scheme'] = 'https',
 ): EgressDecision {
-  return { action, code, rule, hint, mode, limits }
+  return { action, code, rule, hint, mode, limits, scheme }
 }

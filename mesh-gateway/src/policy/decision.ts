@@ -60,7 +60,18 @@ export interface EgressLimits {
 export interface EgressDecision extends Verdict {
   /** Of the chain, the one who is not allowed the destination; null when that is not why. */
   readonly actor?: Peer | null
+  /** What the gateway speaks to the destination in relay form: TLS, unless the rule that allows it says otherwise. */
+  readonly scheme: 'https' | 'http'
   readonly limits: EgressLimits
+}
+
+export interface TunnelTls {
+  /** Where nothing but TLS passes. */
+  readonly ports: ReadonlySet<number>
+  /** True: a ClientHello that names no server passes. */
+  readonly withoutServerName: boolean
+  /** What a ClientHello with ECH may show in place of the host. */
+  readonly echOuterNames: ReadonlySet<string>
 }
 
 export interface AddressRules {

@@ -12,7 +12,11 @@ export interface HostRule {
   readonly methods: readonly string[] | null
   /** Null: any. */
   readonly paths: readonly PathGlob[] | null
+  /** What is spoken to the destination in relay form. */
+  readonly scheme: Scheme
 }
+
+export type Scheme = 'https' | 'http'
 
 export interface HostTable {
   readonly rules: readonly HostRule[]
@@ -26,8 +30,9 @@ export function hostRule(
   pattern: HostPattern,
   methods: readonly string[] | null = null,
   paths: readonly PathGlob[] | null = null,
+  scheme: Scheme = 'https',
 ): HostRule {
-  return Object.freeze({ id, text: formatHostPattern(pattern), pattern, methods, paths })
+  return Object.freeze({ id, text: formatHostPattern(pattern), pattern, methods, paths, scheme })
 }
 
 export function hostTable(rules: readonly HostRule[]): HostTable {

@@ -2,7 +2,7 @@
  * What a policy file may hold. docs/reference/policy.schema.json is made from this
  * (`node scripts/policy-schema.ts`; a test insists they agree). Unknown keys are errors throughout.
  */
-import { isDnsLabel } from '@clawmesh/proto'
+import { isDnsLabel, isDnsName } from '@clawmesh/proto'
 import { z } from 'zod'
 import { parseCidr } from './cidr.ts'
 import { parseHostPattern } from './host-pattern.ts'
@@ -66,6 +66,10 @@ const egressRule = z
     host: hostPattern,
     methods: list(httpMethod).min(1).optional(),
     paths: list(pathGlob).min(1).optional(),
+    scheme: z.enum(['https', 'http']).optional().meta({
+      description:
+        'What the gateway speaks to the destination in relay form, `http` being without TLS. Default https. Not looked at in the other forms',
+    }),
   })
   .meta({
     description:
@@ -151,6 +155,21 @@ export const tenantSchema = z
   })
   .meta({ title: 'TENANT.json' })
 
+const tunnelTls = z.strictObject({
+  ports: list(port)
+    .optional()
+    .meta({ description: 'Where nothing but TLS passes. Default 443; an empty list: nowhere' }),
+  noServerName: z.enum(['refuse', 'allow']).optional().meta({
+    description: 'What to do about a ClientHello that names no server. Default refuse',
+  }),
+  echOuterNames: list(text((value) => (isDnsName(value) ? null : 'is not a lower-case DNS name')))
+    .optional()
+    .meta({
+      description:
+        'Names that a ClientHello with Encrypted Client Hello may show in place of the host of CONNECT. Default none',
+    }),
+})
+
 export const globalSchema = z
   .strictObject({
     $schema: schemaKey.optional(),
@@ -164,6 +183,7 @@ export const globalSchema = z
         ports: list(port)
           .optional()
           .meta({ description: 'No tenant gets others. Default 80, 443' }),
+        tls: tunnelTls.optional().meta({ description: 'What must stand in tunnels' }),
       })
       .optional(),
     delegation: z.strictObject({ deny: delegationRules.optional() }).optional(),

@@ -1,7 +1,7 @@
 /**
  * Policy as it stood at one moment, all files together, compiled for look-ups. Immutable; a change makes a new one.
  */
-import type { AddressRules, DelegationLimits, EgressLimits } from './decision.ts'
+import type { AddressRules, DelegationLimits, EgressLimits, TunnelTls } from './decision.ts'
 import type { HostRule, HostTable } from './host-table.ts'
 import type { RuleTable } from './rule-table.ts'
 
@@ -23,6 +23,7 @@ export interface GlobalPolicy {
   /** The rule that set them; null for the default. */
   readonly portsRule: string | null
   readonly addresses: AddressRules
+  readonly tunnelTls: TunnelTls
   readonly delegationDeny: RuleTable
 }
 
@@ -72,6 +73,11 @@ export interface ChainLimits {
   readonly maxHops: number | null
   /** Null: no limit. */
   readonly maxDelegationsPerRoot: number | null
+}
+
+/** What the first bytes in a tunnel must be. */
+export function tunnelTls(policy: PolicySnapshot): TunnelTls {
+  return policy.global.tunnelTls
 }
 
 /** Which addresses destinations may resolve to, beyond and below the public ones. */

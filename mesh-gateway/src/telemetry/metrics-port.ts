@@ -1,6 +1,6 @@
 /** What the data planes report. Labels are bounded: planes, actions, error codes. Seconds throughout. */
 export type Plane = 'egress' | 'delegation'
-export type Reloadable = 'identity' | 'policy' | 'keys' | 'config' | 'accounts'
+export type Reloadable = 'identity' | 'policy' | 'keys' | 'config' | 'accounts' | 'egress-ca' | 'egress-tls'
 
 export interface Metrics {
   decision(plane: Plane, action: 'allow' | 'audit' | 'deny', reason: string): void

@@ -4,12 +4,33 @@ import fc from 'fast-check'
 import { parseConnectTarget } from '../../../mesh-gateway/src/egress/target/target.ts'
 import { readClientHello } from '../../../mesh-gateway/src/egress/tunnel/client-hello.ts'
 import { judgeFirstBytes } from '../../../mesh-gateway/src/egress/tunnel/judge-first-bytes.ts'
+import type { TunnelTls } from '../../../mesh-gateway/src/policy/decision.ts'
 import { captureHello } from './capture-hello.ts'
 
-const judge = (bytes: Buffer, target: string) => {
+const STRICT: TunnelTls = {
+  ports: new Set([443]),
+  withoutServerName: false,
+  echOuterNames: new Set(),
+}
+
+const judge = (bytes: Buffer, target: string, rules: TunnelTls = STRICT) => {
   const parsed = parseConnectTarget(target)
   assert.ok(typeof parsed === 'object')
-  return judgeFirstBytes(bytes, parsed)
+  return judgeFirstBytes(bytes, parsed, rules)
+}
+
+/** With one extension more at its end. */
+function withExtension(hello: Buffer, type: number): Buffer {
+  const added = Buffer.from([type >> 8, type & 255, 0, 1, 0])
+  const longer = Buffer.concat([hello, added])
+  const grow = (at: number, size: 2 | 3) =>
+    longer.writeUIntBE(longer.readUIntBE(at, size) + added.length, at, size)
+  grow(3, 2)
+  grow(6, 3)
+  const session = 43 + 1 + (hello[43] ?? 0)
+  const suites = session + 2 + hello.readUInt16BE(session)
+  grow(suites + 1 + (hello[suites] ?? 0), 2)
+  return longer
 }
 
 describe('the first bytes in a tunnel', () => {
@@ -23,6 +44,32 @@ describe('the first bytes in a tunnel', () => {
   it('pass when the server name is the CONNECT host, on any port', () => {
     assert.equal(judge(hello, 'api.example.com:443'), 'pass')
     assert.equal(judge(hello, 'API.example.com.:8443'), 'pass')
+  })
+
+  it('may hide the real name behind an outer one (ECH) only where policy names that', () => {
+    const ech = withExtension(hello, 0xfe0d)
+    const rules = { ...STRICT, echOuterNames: new Set(['api.example.com']) }
+    assert.deepEqual(readClientHello(ech), {
+      kind: 'hello',
+      serverName: 'api.example.com',
+      ech: true,
+    })
+    assert.equal(judge(ech, 'hidden.example.com:443'), 'MESH_EGRESS_SNI_MISMATCH')
+    assert.equal(judge(ech, 'hidden.example.com:443', rules), 'pass')
+    // the same name without ECH is plain fronting
+    assert.equal(judge(hello, 'hidden.example.com:443', rules), 'MESH_EGRESS_SNI_MISMATCH')
+    // browsers always send it, with the real name outside
+    assert.equal(judge(ech, 'api.example.com:443'), 'pass')
+  })
+
+  it('may name no server, or be no TLS, where policy says so', () => {
+    const rules = { ...STRICT, ports: new Set<number>(), withoutServerName: true }
+    assert.equal(judge(nameless, 'api.example.com:443'), 'MESH_EGRESS_SNI_MISMATCH')
+    assert.equal(judge(nameless, 'api.example.com:443', rules), 'pass')
+    assert.equal(judge(Buffer.from('SSH-2.0-x'), 'api.example.com:443'), 'MESH_EGRESS_NOT_TLS')
+    assert.equal(judge(Buffer.from('SSH-2.0-x'), 'api.example.com:443', rules), 'pass')
+    const wider = { ...STRICT, ports: new Set([443, 853]) }
+    assert.equal(judge(Buffer.from('x'), 'api.example.com:853', wider), 'MESH_EGRESS_NOT_TLS')
   })
 
   it('are refused when the server name is another, or none where a name was asked for', () => {

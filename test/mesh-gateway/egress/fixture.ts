@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createSecureContext, rootCertificates } from 'node:tls'
 import { createSpiffeTemplate } from '@clawmesh/proto'
 import type {
   AuditRecord,
@@ -32,6 +33,8 @@ export interface FixtureOptions {
   readonly global?: object
   /** Names to addresses; what is not there does not resolve. */
   readonly names?: Readonly<Record<string, readonly string[]>>
+  /** Roots that destinations in relay form are verified by, PEM. */
+  readonly ca?: string
   readonly port?: Partial<EgressPortOptions>
 }
 
@@ -74,6 +77,7 @@ export async function startEgress(options: FixtureOptions = {}): Promise<Fixture
       acme: { egress },
     })
   let snapshot = build(options.egress ?? { allow: [] }, options.global)
+  const trust = createSecureContext({ ca: options.ca ?? rootCertificates[0] ?? '' })
   const port = await createEgressPort({
     listen: { host: '127.0.0.1', port: 0 },
     spiffe,
@@ -86,7 +90,7 @@ export async function startEgress(options: FixtureOptions = {}): Promise<Fixture
     },
     issuer: ISSUER,
     verifyToken: verifier.verify,
-    trust: options.trust ?? (() => createSecureContext({ ca: [] })),
+    trust: () => trust,
     jwks: keyRing.jwks,
     issueForAccountKey: null,
     resolver: {

@@ -69,7 +69,6 @@ describe('a hostile client', () => {
     ],
     ['CONNECT without a port', ['CONNECT api.test HTTP/1.1', 'Host: api.test']],
     ['CONNECT to a zone id', ['CONNECT [fe80::1%25lo]:443 HTTP/1.1', 'Host: [fe80::1]']],
-    ['origin form for elsewhere', ['GET / HTTP/1.1', 'Host: api.test:PORT']],
     ['the HTTP/2 preface', ['PRI * HTTP/2.0', '', 'SM']],
     [
       'a bare LF between headers',

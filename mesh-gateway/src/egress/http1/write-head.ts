@@ -8,6 +8,8 @@ import type { ResponseHead } from './response-head.ts'
 export interface RequestMarks {
   readonly requestId: string
   readonly traceparent: string
+  /** What Host leaves out. */
+  readonly defaultPort: 80 | 443
   /** True when the Authorization header is a token of the gateway's own. */
   readonly dropAuthorization: boolean
 }
@@ -16,9 +18,10 @@ export interface RequestMarks {
 const VIA = 'clawmesh'
 
 export function writeRequestHead(head: RequestHead, target: Target, marks: RequestMarks): string {
-  const asterisk = head.method === 'OPTIONS' && isBareAuthority(head.target)
+  const asterisk =
+    target.form === 'absolute' && head.method === 'OPTIONS' && isBareAuthority(head.target)
   const path = asterisk ? '*' : `${target.path ?? '/'}${target.query}`
-  const host = formatAuthority(target.host, target.port === 80 ? null : target.port)
+  const host = formatAuthority(target.host, target.port === marks.defaultPort ? null : target.port)
   let text = `${head.method} ${path} HTTP/1.1\r\nhost: ${host}\r\n`
   let via = `${head.version} ${VIA}`
   for (const { name, rawName, value } of head.fields) {

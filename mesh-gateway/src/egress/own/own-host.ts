@@ -1,14 +1,12 @@
-/** Whether an origin-form request is for the gateway itself: by one of its names, or by an address and the port it listens on. */
+/** Whether an origin-form request is for the gateway itself: by one of its names, or by any address. */
 import { parseAuthority } from '../target/target.ts'
 
-/** @param localPort of the connection. A string says why the Host header is malformed. */
-export function isOwnHost(
-  host: string,
-  ownNames: ReadonlySet<string>,
-  localPort: number,
-): boolean | string {
+/**
+ * An address in Host is whichever the client knows the gateway by, perhaps that of a balancer before it. Destinations that
+ * have no name are asked for in absolute form or by CONNECT. A string says why the Host header is malformed.
+ */
+export function isOwnHost(host: string, ownNames: ReadonlySet<string>): boolean | string {
   const authority = parseAuthority(host)
   if (typeof authority === 'string') return authority
-  if (authority.isIp) return (authority.port ?? 80) === localPort
-  return ownNames.has(authority.host)
+  return authority.isIp || ownNames.has(authority.host)
 }

@@ -2,7 +2,7 @@
 import { normalisePath } from '../../policy/path-glob.ts'
 import { canonicalHost } from './canonical-host.ts'
 
-export type EntryForm = 'connect' | 'absolute'
+export type EntryForm = 'connect' | 'absolute' | 'relay'
 
 export interface Target {
   readonly form: EntryForm
@@ -51,13 +51,16 @@ export function parseAbsoluteTarget(text: string): Target | string {
   const end = rest.search(/[/?]/)
   const authority = parseAuthority(end === -1 ? rest : rest.slice(0, end))
   if (typeof authority === 'string') return authority
-  const question = rest.indexOf('?')
-  const query = question === -1 ? '' : rest.slice(question)
-  const rawPath = end === -1 ? '' : rest.slice(end, question === -1 ? undefined : question)
-  const path = rawPath === '' ? '/' : canonicalPath(rawPath)
-  if (path === null) return 'the path can be read in more than one way'
-  const { host, isIp, port } = authority
-  return { form: 'absolute', host, isIp, port: port ?? 80, path, query }
+  return withPath('absolute', authority, 80, end === -1 ? '' : rest.slice(end))
+}
+
+/** `/path?query` and the Host header that says where to; without a port 443 is meant. A string says why it is none. */
+export function parseRelayTarget(text: string, hostHeader: string): Target | string {
+  const authority = parseAuthority(hostHeader)
+  if (typeof authority === 'string') return authority
+  if (!text.startsWith('/')) return 'only a path can be relayed'
+  if (text.includes('#')) return 'the target holds a fragment'
+  return withPath('relay', authority, 443, text)
 }
 
 /** `host[:port]` of a target or a Host header. A string says why it is none. */
@@ -88,6 +91,20 @@ export function hostHeaderMatches(header: string, target: Target): boolean {
 export function formatAuthority(host: string, port: number | null): string {
   const bare = host.includes(':') ? `[${host}]` : host
   return port === null ? bare : `${bare}:${port}`
+}
+
+function withPath(
+  form: EntryForm,
+  { host, isIp, port }: Authority,
+  defaultPort: number,
+  rest: string,
+): Target | string {
+  const question = rest.indexOf('?')
+  const query = question === -1 ? '' : rest.slice(question)
+  const rawPath = question === -1 ? rest : rest.slice(0, question)
+  const path = rawPath === '' ? '/' : canonicalPath(rawPath)
+  if (path === null) return 'the path can be read in more than one way'
+  return { form, host, isIp, port: port ?? defaultPort, path, query }
 }
 
 /** Twice-encoded separators and dots are read differently by whoever decodes twice. */

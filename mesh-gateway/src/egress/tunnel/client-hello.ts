@@ -8,12 +8,18 @@ export type HelloVerdict =
   | { readonly kind: 'not-tls' }
   /** It began like TLS and then was not. */
   | { readonly kind: 'malformed' }
-  | { readonly kind: 'hello'; readonly serverName: string | null }
+  | {
+      readonly kind: 'hello'
+      readonly serverName: string | null
+      /** It carries an Encrypted Client Hello, or what is sent so that all look alike (RFC 9849): the two cannot be told apart. */
+      readonly ech: boolean
+    }
 
 /** Handshake bytes; with post-quantum key shares a ClientHello is about 2 KiB. */
 const MAX_HELLO_BYTES = 16_384
 /** Tiny records are allowed, endless overhead is not. */
 const MAX_RECORDS = 64
+const ECH_EXTENSION = 0xfe0d
 const MORE = Object.freeze({ kind: 'more' })
 const NOT_TLS = Object.freeze({ kind: 'not-tls' })
 const MALFORMED = Object.freeze({ kind: 'malformed' })
@@ -56,18 +62,20 @@ function parseHello(body: Buffer): HelloVerdict {
     cursor.vector(1)
     cursor.vector(2)
     cursor.vector(1)
-    if (cursor.atEnd) return { kind: 'hello', serverName: null }
+    if (cursor.atEnd) return { kind: 'hello', serverName: null, ech: false }
     const extensions = new Cursor(cursor.vector(2))
     if (!cursor.atEnd) return MALFORMED
     let serverName: string | null = null
+    let ech = false
     while (!extensions.atEnd) {
       const type = extensions.uint(2)
       const data = extensions.vector(2)
+      if (type === ECH_EXTENSION) ech = true
       if (type !== 0) continue
       if (serverName !== null) return MALFORMED
       serverName = parseServerName(data)
     }
-    return { kind: 'hello', serverName }
+    return { kind: 'hello', serverName, ech }
   } catch (error) {
     if (error instanceof RangeError) return MALFORMED
     throw error

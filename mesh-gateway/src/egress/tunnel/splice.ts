@@ -64,7 +64,7 @@ export function splice(options: SpliceOptions): Splice {
     finish(code)
     upstream.destroy()
     if (beforeVerdict) refuseTls(client)
-    else client.socket.resetAndDestroy()
+    else client.reset()
   }
   const idle = setTimeout(() => end('MESH_EGRESS_IDLE'), idleMs)
 
@@ -81,7 +81,7 @@ export function splice(options: SpliceOptions): Splice {
     const broken = wire.error !== null || !wire.ended
     finish(broken ? code : null)
     // a reset must not look like an orderly end to the other side
-    if (broken) other.socket.resetAndDestroy()
+    if (broken) other.reset()
     else other.destroy()
   }
   client.onClosed(() => closed(client, upstream, 'MESH_CALL_CANCELED'))

@@ -1,4 +1,4 @@
-/** The tunnels that are open now, so that what changes after they were let through can still end them. */
+/** The tunnels and answers that flow now, so that what changes after they were let through can still end them. */
 import type { ErrorCode } from '@clawmesh/proto'
 import type { Principal } from '../credential.ts'
 import type { Target } from '../target/target.ts'
@@ -7,8 +7,10 @@ export interface LiveTunnel {
   readonly principal: Principal
   readonly target: Target
   readonly ip: string
-  /** For a WebSocket in absolute form; null for CONNECT. */
+  /** For what is seen as HTTP; null for CONNECT. */
   readonly request: { readonly method: string; readonly path: string } | null
+  /** Of the policy that let it through. */
+  readonly generation: number
   end(code: ErrorCode): void
 }
 
@@ -20,23 +22,29 @@ export interface Tunnels {
   endWhere(judge: (tunnel: LiveTunnel) => ErrorCode | null): number
 }
 
-/** What setTimeout takes at most. */
-const MAX_TIMER_MS = 2 ** 31 - 1
+const SWEEP_MS = 250
 const SKEW_MS = 30_000
 
 /** @param now milliseconds since the epoch. */
 export function createTunnels(now: () => number): Tunnels {
-  const live = new Set<LiveTunnel>()
+  /** When each ends at the latest. */
+  const live = new Map<LiveTunnel, number>()
+  let sweeper: NodeJS.Timeout | null = null
+  // one timer for all: a request is not to pay for one of its own
+  const sweep = () => {
+    const time = now()
+    for (const [tunnel, endMs] of [...live]) if (endMs <= time) tunnel.end('MESH_TOKEN_EXPIRED')
+    if (live.size > 0 || sweeper === null) return
+    clearInterval(sweeper)
+    sweeper = null
+  }
   return {
     add(tunnel) {
-      live.add(tunnel)
-      const leftMs = tunnel.principal.claims.exp * 1000 - now()
-      const expire = () => tunnel.end('MESH_TOKEN_EXPIRED')
+      const expMs = tunnel.principal.claims.exp * 1000
       // the verifier let it through, so past its end it is within what clocks may differ
-      const graceMs = leftMs > 0 ? leftMs : Math.max(0, leftMs + SKEW_MS)
-      const timer = setTimeout(expire, Math.min(MAX_TIMER_MS, graceMs))
+      live.set(tunnel, expMs > now() ? expMs : expMs + SKEW_MS)
+      sweeper ??= setInterval(sweep, SWEEP_MS).unref()
       return () => {
-        clearTimeout(timer)
         live.delete(tunnel)
       }
     },
@@ -45,7 +53,7 @@ export function createTunnels(now: () => number): Tunnels {
     },
     endWhere(judge) {
       let ended = 0
-      for (const tunnel of [...live]) {
+      for (const tunnel of [...live.keys()]) {
         const code = judge(tunnel)
         if (code === null) continue
         tunnel.end(code)
