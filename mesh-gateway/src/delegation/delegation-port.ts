@@ -12,7 +12,7 @@ import {
 } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import { followIdentity, type IdentityStore, type Log, serverTlsOptions } from '@clawmesh/agent-sdk'
-import type { EgressClaims, Peer, Secret, SpiffeTemplate } from '@clawmesh/proto'
+import type { SpiffeTemplate } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
 import type { Limits } from '../limits/limits.ts'
 import { listenOn } from '../listen.ts'
@@ -21,6 +21,10 @@ import type { ListenAddress, Port } from '../port.ts'
 import type { Resolver } from '../resolve/resolver.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import type { ChainGate } from './chain/chain-gate.ts'
+import { sayGoodbye } from './guard/goodbye.ts'
+import { createGuard } from './guard/guard.ts'
+import { DEFAULT_GUARD_LIMITS, type GuardLimits } from './guard/guard-limits.ts'
+import type { SessionGuard } from './guard/session-guard.ts'
 import { createCallHandler } from './handle-call.ts'
 import { type Inbound, readInbound } from './inbound.ts'
 import { createRouteNames } from './own-names.ts'
@@ -48,24 +52,22 @@ export interface DelegationPortOptions {
   readonly issueEgressToken: MeshServiceOptions['issueEgressToken']
   /** TCP, TLS and HTTP/2 to a peer together, in milliseconds. Default 10 000. */
   readonly dialTimeoutMs?: number
+  /** What one client may take. Default `DEFAULT_GUARD_LIMITS`. */
+  readonly guard?: Partial<GuardLimits>
 }
 
-const HANDSHAKE_MS = 10_000
 /** A connection that was refused may read its answers this long, in milliseconds. */
 const REFUSED_LINGER_MS = 2_000
 /** Streams bound what they hold each by itself; this is for a thousand of them. Node's 10 refuses headers in the middle of a stream. */
 const SESSION_MEMORY_MB = 64
-const SETTINGS = {
-  maxConcurrentStreams: 1_000,
-  initialWindowSize: 1 << 20,
-  maxHeaderListSize: 16_384,
-  enablePush: false,
-}
+const WINDOW_BYTES = 1 << 20
+/** Wider than what is allowed, so that what is too large is refused with the reason and is in the audit log. */
+const WIDER = 4
 
 /** @throws MeshError MESH_CONFIG_PORT */
 export async function createDelegationPort(options: DelegationPortOptions): Promise<Port> {
   const { identity, spiffe, log } = options
-  const inbounds = new WeakMap<Http2Session, Inbound>()
+  const guarded = new WeakMap<Http2Session, { inbound: Inbound; watch: SessionGuard }>()
   const sessions = new Set<ServerHttp2Session>()
   let draining = false
 
@@ -76,8 +78,14 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
       addGatewayServices(server, { ...options, gatewayId: () => identity.current().identity.id }),
     identity.current().identity.id,
   )
+  const guardLimits = { ...DEFAULT_GUARD_LIMITS, ...options.guard }
+  const { handshakeMs, maxConcurrentStreams, headerBytes, headerCount, resetsPerSecond } =
+    guardLimits
+  const { metrics } = options
+  const guard = createGuard({ limits: guardLimits, windowBytes: WINDOW_BYTES, metrics, log })
   const handleCall = createCallHandler({
     ...options,
+    guardLimits,
     names: createRouteNames(options),
     upstreams,
     ownServices,
@@ -88,15 +96,24 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
   const server = createSecureServer({
     ...serverTlsOptions(identity.current()),
     allowHTTP1: false,
-    handshakeTimeout: HANDSHAKE_MS,
-    maxHeaderListPairs: 110,
+    handshakeTimeout: handshakeMs,
+    maxHeaderListPairs: headerCount * WIDER,
     maxSessionInvalidFrames: 100,
     maxSessionMemory: SESSION_MEMORY_MB,
-    settings: SETTINGS,
+    streamResetBurst: maxConcurrentStreams * 2,
+    streamResetRate: resetsPerSecond,
+    settings: {
+      maxConcurrentStreams,
+      initialWindowSize: WINDOW_BYTES,
+      maxHeaderListSize: headerBytes * WIDER,
+      enablePush: false,
+    },
   })
   const unfollow = followIdentity(server, identity)
+  guard.stand(server)
   function release(): void {
     unfollow()
+    guard.close()
     reflection.close()
     upstreams.close()
     ownServices.close()
@@ -105,10 +122,11 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
   server.on('session', (session) => {
     sessions.add(session)
     session.once('close', () => sessions.delete(session))
-    session.on('error', (err) => log.debug({ err }, 'a connection ended with an error'))
-    session.setLocalWindowSize(SETTINGS.initialWindowSize * 8)
+    session.setLocalWindowSize(WINDOW_BYTES * 8)
     const inbound = readInbound(session.socket as TLSSocket, identity.current(), spiffe)
-    inbounds.set(session, inbound)
+    const watch = guard.watch(session, inbound)
+    if (watch === null) return
+    guarded.set(session, { inbound, watch })
     if (inbound.refusal !== null) dismiss(session)
   })
   server.on('stream', onStream)
@@ -119,12 +137,13 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     rawHeaders: readonly string[],
   ): void {
     const session = stream.session
-    const inbound = session === undefined ? undefined : inbounds.get(session)
-    if (inbound === undefined) stream.close(constants.NGHTTP2_REFUSED_STREAM)
-    else handleCall(stream, headers, rawHeaders, inbound)
+    const known = session === undefined ? undefined : guarded.get(session)
+    if (known === undefined || !known.watch.opened(stream)) {
+      stream.on('error', () => {})
+      stream.close(constants.NGHTTP2_REFUSED_STREAM)
+    } else handleCall(stream, headers, rawHeaders, known.inbound)
   }
   server.on('sessionError', (err) => log.debug({ err }, 'a connection ended with an error'))
-  server.on('tlsClientError', (err) => log.debug({ err }, 'a handshake failed'))
   server.on('unknownProtocol', (socket) => {
     // no HTTP/2 in ALPN: say so in the protocol that such a client reads
     socket.end(
@@ -156,7 +175,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
       ownServices.drain()
       server.close()
       // GOAWAY: no new calls, those that run go on to their end
-      for (const session of sessions) session.close()
+      for (const session of sessions) sayGoodbye(session)
       const timer = setTimeout(() => {
         for (const session of sessions) session.destroy()
       }, graceMs)

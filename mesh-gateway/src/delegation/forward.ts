@@ -4,6 +4,7 @@
  */
 import { type ClientHttp2Stream, constants, type ServerHttp2Stream } from 'node:http2'
 import { type ErrorCode, GRPC_STATUS, MeshError } from '@clawmesh/proto'
+import { AROUND_DATA_BYTES, type Meter } from './guard/meter.ts'
 import { pump } from './pump.ts'
 import { errorTrailers, refuseCall } from './refuse.ts'
 import { statusOfHttp, statusOfReset } from './status-of.ts'
@@ -20,6 +21,8 @@ export interface ForwardOptions {
   readonly down: ServerHttp2Stream
   readonly up: ClientHttp2Stream
   readonly requestId: string
+  /** Of the caller's connection. */
+  readonly meter: Meter
   readonly onEnd: (outcome: Outcome) => void
 }
 
@@ -37,7 +40,7 @@ const HEADERS_END_STREAM = 0x1
  * Listens with `on` where an event comes once: `once` costs a wrapper and a removal each, for every call.
  */
 export function forward(options: ForwardOptions): Forwarding {
-  const { down, up, requestId } = options
+  const { down, up, requestId, meter } = options
   let bytesUp = 0
   let bytesDown = 0
   let ended = false
@@ -78,6 +81,7 @@ export function forward(options: ForwardOptions): Forwarding {
     to: up,
     count: (bytes) => {
       bytesUp += bytes
+      meter.bytes += bytes + AROUND_DATA_BYTES
     },
     end: (last) => {
       if (!up.writable) return

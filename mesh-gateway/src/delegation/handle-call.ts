@@ -22,6 +22,8 @@ import { type Call, isGrpc, meshMetadata, readCall } from './call.ts'
 import type { ChainGate } from './chain/chain-gate.ts'
 import { startsTask } from './chain/task-starting.ts'
 import { type Forwarding, forward, type Outcome } from './forward.ts'
+import { checkHeaderSize } from './guard/check-header-size.ts'
+import type { GuardLimits } from './guard/guard-limits.ts'
 import { type Inbound, judgeInbound } from './inbound.ts'
 import type { OwnServices } from './own-services/own-services.ts'
 import { isReflection, type ReflectionFilter } from './reflection/reflection-filter.ts'
@@ -44,6 +46,7 @@ export interface CallHandlerOptions {
   readonly ownServices: OwnServices
   readonly reflection: ReflectionFilter
   readonly chain: ChainGate
+  readonly guardLimits: GuardLimits
   readonly draining: () => boolean
 }
 
@@ -61,7 +64,7 @@ export type CallHandler = (
 const DEADLINE_STEP_MS = 50
 
 export function createCallHandler(options: CallHandlerOptions): CallHandler {
-  const { identity, spiffe, policy, limits, audit, metrics, chain } = options
+  const { identity, spiffe, policy, limits, guardLimits, audit, metrics, chain } = options
 
   return function handleCall(stream, headers, rawHeaders, inbound) {
     const startedMs = performance.now()
@@ -133,7 +136,8 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       const authority = story.route?.kind === 'peer' ? story.route.host : 'self'
       const up = session.open(upstreamHeaders(call, authority, mesh, remainingMs))
       stream.off('close', onClose)
-      forwarding = forward({ down: stream, up, requestId: call.requestId, onEnd: end })
+      const { requestId } = call
+      forwarding = forward({ down: stream, up, requestId, meter: inbound.meter, onEnd: end })
     }
 
     try {
@@ -141,6 +145,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
         throw new MeshError('MESH_ROUTE_NOT_GRPC')
       const certificate = judgeInbound(inbound, identity.current(), Date.now())
       if (options.draining()) throw new MeshError('MESH_GATEWAY_DRAINING')
+      checkHeaderSize(rawHeaders, guardLimits)
       const call = readCall(rawHeaders)
       story.call = call
       const { route, callee } = inbound.flows.to(call.target, options.names(), spiffe)

@@ -11,26 +11,32 @@ import {
 } from '@clawmesh/agent-sdk'
 import { MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import { createFlows, type Flows } from './flows.ts'
+import type { Meter } from './guard/meter.ts'
 
-export type Inbound =
-  | { readonly peer: PeerCertificate; readonly refusal: null; readonly flows: Flows }
-  | { readonly peer: null; readonly refusal: MeshError; readonly flows: Flows }
+export type Inbound = (
+  | { readonly peer: PeerCertificate; readonly refusal: null }
+  | { readonly peer: null; readonly refusal: MeshError }
+) & {
+  readonly flows: Flows
+  /** What its calls carry. */
+  readonly meter: Meter
+}
 
 export function readInbound(
   socket: TLSSocket,
   snapshot: IdentitySnapshot,
   spiffe: SpiffeTemplate,
 ): Inbound {
-  const flows = createFlows()
+  const shared = { flows: createFlows(), meter: { bytes: 0 } }
   try {
     const peer = readPeer(socket, { spiffe, roots: snapshot.roots })
-    return { peer, refusal: null, flows }
+    return { peer, refusal: null, ...shared }
   } catch (cause) {
     const refusal =
       cause instanceof MeshError
         ? cause
         : new MeshError('MESH_IDENTITY_UNTRUSTED', undefined, { cause })
-    return { peer: null, refusal, flows }
+    return { peer: null, refusal, ...shared }
   }
 }
 

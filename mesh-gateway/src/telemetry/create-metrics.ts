@@ -71,6 +71,12 @@ export function createMetrics(): MetricsHandle {
       this.inc(dropped)
     },
   })
+  const refusedConnections = new Counter({
+    name: 'clawmesh_connections_refused_total',
+    help: 'Connections that were not taken or were cut, by what was wrong with them',
+    labelNames: ['plane', 'reason'],
+    registers,
+  })
   const reloads = createReloads(registry)
   const notAfter = new Gauge({
     name: 'clawmesh_certificate_not_after_seconds',
@@ -98,6 +104,7 @@ export function createMetrics(): MetricsHandle {
     tokenValidation: (seconds) => validation?.(seconds),
     reload: reloads,
     certificateNotAfter: (epochSeconds) => notAfter.set(epochSeconds),
+    connectionRefused: (plane, reason) => refusedConnections.inc({ plane, reason }),
     auditDropped: () => {
       dropped += 1
     },

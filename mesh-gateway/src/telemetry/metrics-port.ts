@@ -1,6 +1,30 @@
 /** What the data planes report. Labels are bounded: planes, actions, error codes. Seconds throughout. */
 export type Plane = 'egress' | 'delegation'
-export type Reloadable = 'identity' | 'policy' | 'keys' | 'config' | 'accounts' | 'egress-ca' | 'egress-tls'
+export type Reloadable =
+  | 'identity'
+  | 'policy'
+  | 'keys'
+  | 'config'
+  | 'accounts'
+  | 'egress-ca'
+  | 'egress-tls'
+
+/** Why a connection was not taken or was cut; what a call is refused for is told by `decision`. */
+export type ConnectionRefusal =
+  | 'accept'
+  | 'connections'
+  | 'connections-per-address'
+  | 'connections-per-agent'
+  | 'handshakes'
+  | 'handshake-timeout'
+  | 'tls'
+  | 'not-http2'
+  | 'protocol'
+  | 'streams'
+  | 'resets'
+  | 'control-frames'
+  | 'control-bytes'
+  | 'no-answer'
 
 export interface Metrics {
   decision(plane: Plane, action: 'allow' | 'audit' | 'deny', reason: string): void
@@ -14,4 +38,5 @@ export interface Metrics {
   reload(what: Reloadable, ok: boolean, generation: number): void
   certificateNotAfter(epochSeconds: number): void
   auditDropped(): void
+  connectionRefused(plane: Plane, reason: ConnectionRefusal): void
 }

@@ -23,14 +23,20 @@ import type {
 } from '../../../mesh-gateway/src/audit/audit-record.ts'
 import { createChainGate } from '../../../mesh-gateway/src/delegation/chain/chain-gate.ts'
 import { createChainTokens } from '../../../mesh-gateway/src/delegation/chain/chain-tokens.ts'
-import { createDelegationPort } from '../../../mesh-gateway/src/delegation/delegation-port.ts'
+import {
+  createDelegationPort,
+  type DelegationPortOptions,
+} from '../../../mesh-gateway/src/delegation/delegation-port.ts'
 import { createMemoryBudgets } from '../../../mesh-gateway/src/limits/budgets.ts'
 import { createLimits } from '../../../mesh-gateway/src/limits/create-limits.ts'
 import { compilePolicy } from '../../../mesh-gateway/src/policy/compile.ts'
 import { readPolicyFile } from '../../../mesh-gateway/src/policy/read-file.ts'
 import type { Port } from '../../../mesh-gateway/src/port.ts'
 import { ResolveFailure, type Resolver } from '../../../mesh-gateway/src/resolve/resolver.ts'
-import { createMetrics } from '../../../mesh-gateway/src/telemetry/create-metrics.ts'
+import {
+  createMetrics,
+  type MetricsHandle,
+} from '../../../mesh-gateway/src/telemetry/create-metrics.ts'
 import { openKeyRing } from '../../../mesh-gateway/src/tokens/key-ring.ts'
 import { makeTestCa, type TestCa } from '../../support/test-ca.ts'
 
@@ -39,12 +45,13 @@ export const GATEWAY = 'gateway.mesh.internal'
 export interface Fixture {
   readonly ca: TestCa
   readonly port: Port
+  readonly metrics: MetricsHandle
   readonly records: DelegationAuditRecord[]
   /** Resolves with the next audit record. */
   nextRecord(): Promise<DelegationAuditRecord>
   /** Names to `ip:port`, as SRV and A records would tell. */
   readonly names: Map<string, { ip: string; port: number }[]>
-  setPolicy(document: object): void
+  setPolicy(document: object | readonly object[]): void
   /** A session of a caller. */
   connect(identity: IdentityStore): Promise<ClientHttp2Session>
   /** A peer that answers each stream with `handler`; known to the resolver by its name. */
@@ -77,7 +84,14 @@ export const OPEN_POLICY = {
   delegation: { allow: [{ from: 'planner', to: '*' }] },
 }
 
-export async function makeFixture(policyDocument: object = OPEN_POLICY): Promise<Fixture> {
+/**
+ * @param policyDocument of acme, or one for each of several tenants
+ * @param more options of the port, over those of the fixture
+ */
+export async function makeFixture(
+  policyDocument: object | readonly object[] = OPEN_POLICY,
+  more: Partial<DelegationPortOptions> = {},
+): Promise<Fixture> {
   const ca = await makeTestCa()
   const identity = await ca.open(await ca.gatewayDir({ name: 'gw-1', tenants: ['acme', 'globex'] }))
   const records: DelegationAuditRecord[] = []
@@ -147,11 +161,13 @@ export async function makeFixture(policyDocument: object = OPEN_POLICY): Promise
         jti: uuidV7(),
       },
     }),
+    ...more,
   })
 
   return {
     ca,
     port,
+    metrics,
     records,
     names,
     nextRecord: () => new Promise((resolve) => waiting.push(resolve)),
@@ -272,8 +288,13 @@ export function echo(stream: ServerHttp2Stream): void {
   stream.pipe(stream)
 }
 
-function compile(document: object, generation: number) {
-  const reading = readPolicyFile('acme.json', Buffer.from(JSON.stringify(document)))
-  if (reading.kind === 'broken') throw new Error(JSON.stringify(reading.faults))
-  return compilePolicy([reading], generation)
+function compile(document: object | readonly object[], generation: number) {
+  const documents: readonly object[] = Array.isArray(document) ? document : [document]
+  const files = documents.map((one) => {
+    const name = 'tenant' in one ? `${one.tenant}.json` : 'acme.json'
+    const reading = readPolicyFile(name, Buffer.from(JSON.stringify(one)))
+    if (reading.kind === 'broken') throw new Error(JSON.stringify(reading.faults))
+    return reading
+  })
+  return compilePolicy(files, generation)
 }

@@ -1,0 +1,112 @@
+/**
+ * Who may connect at all, decided before a byte of TLS is read: how many are open, from one address, of one agent, and
+ * how many have yet to say who they are. That has an end by the clock, not by silence: a byte now and then is no excuse.
+ */
+import type { EventEmitter } from 'node:events'
+import type { Socket } from 'node:net'
+import type { Blame } from './blame.ts'
+import type { GuardLimits } from './guard-limits.ts'
+
+export interface ConnectionGate {
+  /** False when the socket has been closed instead. */
+  admit(socket: Socket): boolean
+  /** The connection has shown a good certificate and its settings: it is no stranger any more. */
+  greeted(end: Endpoint): void
+  /** Counts a connection of the agent; null when it has too many. Returns what to call when it has gone. */
+  enter(agent: string): (() => void) | null
+}
+
+/** What names a connection, before and after TLS. */
+export interface Endpoint {
+  readonly remoteAddress?: string | undefined
+  readonly remotePort?: number | undefined
+}
+
+interface Stranger {
+  readonly timer: NodeJS.Timeout
+  readonly from: Presence
+}
+
+interface Presence {
+  open: number
+  strangers: number
+}
+
+export function createConnectionGate(limits: GuardLimits, blame: Blame): ConnectionGate {
+  const addresses = new Map<string, Presence>()
+  const strangers = new Map<string, Stranger>()
+  const agents = new Map<string, number>()
+  let open = 0
+
+  function settle(key: string): void {
+    const stranger = strangers.get(key)
+    if (stranger === undefined) return
+    strangers.delete(key)
+    clearTimeout(stranger.timer)
+    stranger.from.strangers -= 1
+  }
+
+  return {
+    admit(socket) {
+      const address = socket.remoteAddress
+      const from = addresses.get(address ?? '') ?? { open: 0, strangers: 0 }
+      const reason =
+        open >= limits.maxConnections
+          ? 'connections'
+          : from.open >= limits.maxConnectionsPerAddress
+            ? 'connections-per-address'
+            : strangers.size >= limits.maxHandshakes ||
+                from.strangers >= limits.maxHandshakesPerAddress
+              ? 'handshakes'
+              : null
+      if (reason !== null || address === undefined) {
+        if (reason !== null) blame(reason, { address })
+        socket.on('error', () => {})
+        // a reset: a goodbye would leave the socket to us for another minute
+        socket.resetAndDestroy()
+        return false
+      }
+      const key = keyOf(socket)
+      addresses.set(address, from)
+      open += 1
+      from.open += 1
+      from.strangers += 1
+      const timer = setTimeout(() => {
+        blame('handshake-timeout', { address })
+        socket.destroy()
+      }, limits.handshakeMs)
+      strangers.set(key, { timer, from })
+      socket.once('close', () => {
+        settle(key)
+        open -= 1
+        from.open -= 1
+        if (from.open === 0 && addresses.get(address) === from) addresses.delete(address)
+      })
+      return true
+    },
+    greeted: (end) => settle(keyOf(end)),
+    enter(agent) {
+      const count = agents.get(agent) ?? 0
+      if (count >= limits.maxConnectionsPerAgent) return null
+      agents.set(agent, count + 1)
+      return () => {
+        const left = (agents.get(agent) ?? 1) - 1
+        if (left === 0) agents.delete(agent)
+        else agents.set(agent, left)
+      }
+    },
+  }
+}
+
+/** From now on the server sees only the connections that the gate admits. Call it before the server listens. */
+export function gateConnections(server: EventEmitter, gate: ConnectionGate): void {
+  const accept = server.listeners('connection')
+  server.removeAllListeners('connection')
+  server.on('connection', (socket: Socket) => {
+    if (gate.admit(socket)) for (const listener of accept) listener.call(server, socket)
+  })
+}
+
+function keyOf({ remoteAddress, remotePort }: Endpoint): string {
+  return `${remoteAddress} ${remotePort}`
+}

@@ -1,0 +1,56 @@
+/** What one client, one address and all of them may take of the delegation port. Sane for 10 000 agents. */
+export interface GuardLimits {
+  /** Connections that are open at once, in all. */
+  readonly maxConnections: number
+  /** From one address. A balancer in front makes all of them one address. */
+  readonly maxConnectionsPerAddress: number
+  /** By certificates of one agent. */
+  readonly maxConnectionsPerAgent: number
+  /** Connections that have not shown a good certificate and their settings yet, in all. */
+  readonly maxHandshakes: number
+  readonly maxHandshakesPerAddress: number
+  /** From the first packet to the client's settings, in milliseconds. */
+  readonly handshakeMs: number
+  /** Of one connection. */
+  readonly maxConcurrentStreams: number
+  /** New streams of one connection; twice that in a burst. */
+  readonly streamsPerSecond: number
+  /** Streams of one connection that end in a reset, whoever sent it; ten times that in a burst. */
+  readonly resetsPerSecond: number
+  /** PING and SETTINGS of one connection; twice that in a burst. */
+  readonly controlFramesPerSecond: number
+  /** Bytes of one connection that carry neither calls nor messages; eight times that in a burst. */
+  readonly controlBytesPerSecond: number
+  /** Of one call, names and values together. */
+  readonly headerBytes: number
+  /** Of one call. */
+  readonly headerCount: number
+  /** What waits for slow readers, of all calls together; beyond it the slowest are ended. */
+  readonly bufferedBytes: number
+  /** Silence after which the other side has to answer a PING, in milliseconds. Callers and callees. */
+  readonly pingMs: number
+  /** After this a connection takes no new calls, give or take a tenth; 0 for never. In milliseconds. */
+  readonly connectionAgeMs: number
+  /** How long the calls of such a connection may go on, in milliseconds; 0 for as long as they like. */
+  readonly connectionAgeGraceMs: number
+}
+
+export const DEFAULT_GUARD_LIMITS: GuardLimits = Object.freeze({
+  maxConnections: 20_000,
+  maxConnectionsPerAddress: 5_000,
+  maxConnectionsPerAgent: 200,
+  maxHandshakes: 1_000,
+  maxHandshakesPerAddress: 500,
+  handshakeMs: 10_000,
+  maxConcurrentStreams: 1_000,
+  streamsPerSecond: 10_000,
+  resetsPerSecond: 200,
+  controlFramesPerSecond: 5_000,
+  controlBytesPerSecond: 1_048_576,
+  headerBytes: 16_384,
+  headerCount: 100,
+  bufferedBytes: 268_435_456,
+  pingMs: 30_000,
+  connectionAgeMs: 3_600_000,
+  connectionAgeGraceMs: 3_600_000,
+})

@@ -1,0 +1,87 @@
+/** Stands between the delegation port and its clients: who may connect, and what a connection may do. */
+import type { EventEmitter } from 'node:events'
+import type { ServerHttp2Session } from 'node:http2'
+import type { Log } from '@clawmesh/agent-sdk'
+import type { Metrics } from '../../telemetry/metrics-port.ts'
+import type { Inbound } from '../inbound.ts'
+import { createBlame } from './blame.ts'
+import { createConnectionGate, gateConnections } from './connection-gate.ts'
+import type { GuardLimits } from './guard-limits.ts'
+import { createSessionGuard, type SessionGuard } from './session-guard.ts'
+
+export interface Guard {
+  /** Watches the server's connections. Call it before the server listens. */
+  stand(server: EventEmitter): void
+  /** Null when the connection has been cut: the agent has too many. */
+  watch(session: ServerHttp2Session, inbound: Inbound): SessionGuard | null
+  close(): void
+}
+
+export interface GuardOptions {
+  readonly limits: GuardLimits
+  readonly windowBytes: number
+  readonly metrics: Pick<Metrics, 'connectionRefused'>
+  readonly log: Log
+}
+
+const TICK_MS = 1_000
+
+export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions): Guard {
+  const blame = createBlame(metrics, log)
+  const gate = createConnectionGate(limits, blame)
+  const guards = new Set<SessionGuard>()
+  const tick = setInterval(() => {
+    const nowMs = performance.now()
+    for (const one of guards) one.tick(nowMs)
+  }, TICK_MS)
+  tick.unref()
+
+  return {
+    stand(server) {
+      gateConnections(server, gate)
+      server.on('tlsClientError', (err) => {
+        blame('tls', { address: undefined, detail: codeOf(err) })
+      })
+      // too many open files end one connection, never the process
+      server.on('error', (err) => blame('accept', { address: undefined, detail: codeOf(err) }))
+    },
+    watch(session, inbound) {
+      const agent = inbound.peer?.identity.id ?? null
+      const { remoteAddress: address, remotePort } = session.socket
+      const end = { remoteAddress: address, remotePort }
+      const leave = agent === null ? () => {} : gate.enter(agent)
+      if (leave === null) {
+        blame('connections-per-agent', { address, agent })
+        session.destroy()
+        return null
+      }
+      const guard = createSessionGuard({
+        session,
+        limits,
+        windowBytes,
+        meter: inbound.meter,
+        onCut: (reason) => blame(reason, { address, agent }),
+        nowMs: performance.now(),
+      })
+      guards.add(guard)
+      session.once('close', () => {
+        leave()
+        guards.delete(guard)
+      })
+      session.on('error', (err) => {
+        // what Node's own limits end; a connection that was just lost is nobody's fault
+        if (codeOf(err).startsWith('ERR_HTTP2_'))
+          blame('protocol', { address, agent, detail: codeOf(err) })
+        else log.debug({ err }, 'a connection ended with an error')
+      })
+      // a stranger stays one, and goes when its time is up
+      if (agent !== null) session.once('remoteSettings', () => gate.greeted(end))
+      return guard
+    },
+    close: () => clearInterval(tick),
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+}
