@@ -28,6 +28,8 @@ const WITH_TRAILERS = Object.freeze({ waitForTrailers: true, sendDate: false })
 const ALONE = Object.freeze({ endStream: true, sendDate: false })
 
 export function filterStream({ down, up, callable, requestId }: FilterStreamOptions): void {
+  // a stream that has ended has lost it
+  const { session } = up
   const reader = createMessageReader(MAX_ANSWER_BYTES)
   let trailers: Record<string, string | string[]> = {}
   let answered = false
@@ -113,8 +115,7 @@ export function filterStream({ down, up, callable, requestId }: FilterStreamOpti
   down.on('error', () => {})
   up.once('close', () => {
     if (answered || down.closed) return
-    const lost = up.session === undefined || up.session.destroyed
-    if (lost) return fail(new MeshError('MESH_PEER_LOST'))
-    down.close(up.rstCode === NGHTTP2_NO_ERROR ? NGHTTP2_INTERNAL_ERROR : up.rstCode)
+    if (session === undefined || session.destroyed) fail(new MeshError('MESH_PEER_LOST'))
+    else down.close(up.rstCode === NGHTTP2_NO_ERROR ? NGHTTP2_INTERNAL_ERROR : up.rstCode)
   })
 }
