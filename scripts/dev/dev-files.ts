@@ -38,11 +38,8 @@ export async function writeDevFiles(options: DevFilesOptions): Promise<DevFiles>
   await writeJson(join(policyDir, `${TENANT}.json`), {
     tenant: TENANT,
     mode: 'enforce',
-    egress: {
-      agents: {
-        researcher: { allow: [...new Set([`${DOCUMENTS_HOST}:${ports.documents}`, host])] },
-      },
-    },
+    // the planner may as well: what is fetched on its behalf, each agent of the chain must be allowed
+    egress: { allow: [...new Set([`${DOCUMENTS_HOST}:${ports.documents}`, host])] },
     delegation: { allow: [{ from: 'planner', to: 'researcher', methods: ['*'] }] },
   })
   await writeJson(configFile, {

@@ -254,7 +254,7 @@ describeClosing('one command brings up a mesh', function () {
       assert.match(mesh.transcript(), /title +Elsewhere/)
       assert.match(mesh.transcript(), new RegExp(`links +http://127\\.0\\.0\\.1:${port}/more`))
       const policy = JSON.parse(await readFile(join(dir, 'mesh/policy/acme.json'), 'utf8'))
-      assert.ok(policy.egress.agents.researcher.allow.includes(`127.0.0.1:${port}`))
+      assert.ok(policy.egress.allow.includes(`127.0.0.1:${port}`))
     })
   })
 

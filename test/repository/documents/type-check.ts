@@ -48,15 +48,18 @@ export async function exampleFaults(blocks: readonly CodeBlock[]): Promise<strin
         (error, stdout, stderr) => resolve(error === null ? '' : stdout + stderr),
       )
     })
-    return output
-      .split('\n')
-      .filter((line) => /error TS/.test(line))
-      .map((line) =>
-        line.replace(/^example-(\d+)\.ts\((\d+),\d+\)/, (_, index: string, row: string) => {
-          const block = blocks[Number(index)]
-          return `${block?.path}:${(block?.line ?? 0) + Number(row) - 1}`
-        }),
-      )
+    return (
+      output
+        .split('\n')
+        // what is wrong in the packages themselves, their own check tells
+        .filter((line) => /^example-\d+\.ts.*error TS|^error TS/.test(line))
+        .map((line) =>
+          line.replace(/^example-(\d+)\.ts\((\d+),\d+\)/, (_, index: string, row: string) => {
+            const block = blocks[Number(index)]
+            return `${block?.path}:${(block?.line ?? 0) + Number(row) - 1}`
+          }),
+        )
+    )
   } finally {
     await rm(dir, { recursive: true })
   }

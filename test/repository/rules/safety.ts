@@ -1,6 +1,6 @@
 /** What must never be committed, because one careless copy of it ends the safety of everything else. */
 import { faultyLines, isTypeScript, packageOf, type SourceFile } from '../repository-files.ts'
-import { stripComments } from '../strip-source.ts'
+import { stripComments, stripCommentsAndStrings } from '../strip-source.ts'
 
 /** Private keys in PEM with their body, and private JWKs. */
 export function privateKeyFaults(file: SourceFile): string[] {
@@ -19,7 +19,12 @@ export function exitFaults(file: SourceFile): string[] {
   const ours = packageOf(path) !== null || /^test\/(?!repository\/)/.test(path)
   const exits = isTypeScript(path) && ours
   if (!exits || /\/cli\/(?:main|terminal)\.ts$/.test(path)) return []
-  return faultyLines(file, stripComments(file.text), /\bprocess\.exit\(/, 'calls process.exit')
+  return faultyLines(
+    file,
+    stripCommentsAndStrings(file.text),
+    /\bprocess\.exit\(/,
+    'calls process.exit',
+  )
 }
 
 /**
