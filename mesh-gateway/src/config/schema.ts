@@ -67,6 +67,11 @@ export const configSchema = z.strictObject({
   policy: section({ dir: path }),
   keys: section({ dir: path, overlapMs: duration(DAY_MS, 60_000, 90 * DAY_MS) }),
   serviceAccounts: section({ file: path.nullable().default(null) }),
+  revocation: section({
+    crl: path.nullable().default(null),
+    list: path.nullable().default(null),
+    stale: z.enum(['refuse', 'keep'], 'must be refuse or keep').default('refuse'),
+  }),
   audit: section({ file: path.default('stdout') }),
   egress: section({
     listen: listen('127.0.0.1:8080'),

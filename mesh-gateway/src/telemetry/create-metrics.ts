@@ -77,6 +77,17 @@ export function createMetrics(): MetricsHandle {
     labelNames: ['plane', 'reason'],
     registers,
   })
+  const cuts = new Counter({
+    name: 'clawmesh_streams_cut_total',
+    help: 'Live streams and tunnels ended for what changed after they were let through',
+    labelNames: ['plane', 'reason'],
+    registers,
+  })
+  const nextUpdate = new Gauge({
+    name: 'clawmesh_crl_next_update_seconds',
+    help: 'When the list of revoked certificates must have been replaced, seconds since the epoch',
+    registers,
+  })
   const reloads = createReloads(registry)
   const notAfter = new Gauge({
     name: 'clawmesh_certificate_not_after_seconds',
@@ -104,6 +115,8 @@ export function createMetrics(): MetricsHandle {
     tokenValidation: (seconds) => validation?.(seconds),
     reload: reloads,
     certificateNotAfter: (epochSeconds) => notAfter.set(epochSeconds),
+    crlNextUpdate: (epochSeconds) => nextUpdate.set(epochSeconds),
+    cut: (plane, reason) => cuts.inc({ plane, reason }),
     connectionRefused: (plane, reason) => refusedConnections.inc({ plane, reason }),
     auditDropped: () => {
       dropped += 1

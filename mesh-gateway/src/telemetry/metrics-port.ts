@@ -1,4 +1,6 @@
 /** What the data planes report. Labels are bounded: planes, actions, error codes. Seconds throughout. */
+import type { ErrorCode } from '@clawmesh/proto'
+
 export type Plane = 'egress' | 'delegation'
 export type Reloadable =
   | 'identity'
@@ -8,6 +10,8 @@ export type Reloadable =
   | 'accounts'
   | 'egress-ca'
   | 'egress-tls'
+  | 'crl'
+  | 'revocations'
 
 /** Why a connection was not taken or was cut; what a call is refused for is told by `decision`. */
 export type ConnectionRefusal =
@@ -37,6 +41,10 @@ export interface Metrics {
   dial(plane: Plane, seconds: number): void
   reload(what: Reloadable, ok: boolean, generation: number): void
   certificateNotAfter(epochSeconds: number): void
+  /** Of the list of revoked certificates that ends first. */
+  crlNextUpdate(epochSeconds: number): void
+  /** A live stream or tunnel was ended for what changed after it was let through. */
+  cut(plane: Plane, reason: ErrorCode): void
   auditDropped(): void
   connectionRefused(plane: Plane, reason: ConnectionRefusal): void
 }
