@@ -1,4 +1,4 @@
-/** mocha's spec reporter, which also writes how many passed and failed to the file named by --reporter-option output=FILE. */
+/** mocha's spec reporter, which also writes how many passed and failed, and what was skipped, to the file named by --reporter-option output=FILE. */
 import { writeFileSync } from 'node:fs'
 import Mocha from 'mocha'
 
@@ -7,9 +7,12 @@ export default class SpecAndCount extends Mocha.reporters.Spec {
     super(runner, options)
     const output: unknown = options.reporterOptions?.output
     if (typeof output !== 'string') return
-    runner.once(Mocha.Runner.constants.EVENT_RUN_END, () => {
-      const { passes = 0, failures = 0, pending = 0 } = runner.stats ?? {}
-      writeFileSync(output, JSON.stringify({ passes, failures, pending }))
+    const { EVENT_RUN_END, EVENT_TEST_PENDING } = Mocha.Runner.constants
+    const skipped: string[] = []
+    runner.on(EVENT_TEST_PENDING, (test) => skipped.push(test.fullTitle()))
+    runner.once(EVENT_RUN_END, () => {
+      const { passes = 0, failures = 0 } = runner.stats ?? {}
+      writeFileSync(output, JSON.stringify({ passes, failures, skipped }))
     })
   }
 }
