@@ -22,7 +22,7 @@ export interface FilterStreamOptions {
 
 /** What clients of gRPC take at most unless they are told otherwise. */
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024
-const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants
+const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR } = constants
 const END_STREAM = 0x1
 const WITH_TRAILERS = Object.freeze({ waitForTrailers: true, sendDate: false })
 const ALONE = Object.freeze({ endStream: true, sendDate: false })
@@ -116,6 +116,7 @@ export function filterStream({ down, up, callable, requestId }: FilterStreamOpti
   up.once('close', () => {
     if (answered || down.closed) return
     if (session === undefined || session.destroyed) fail(new MeshError('MESH_PEER_LOST'))
-    else down.close(up.rstCode === NGHTTP2_NO_ERROR ? NGHTTP2_INTERNAL_ERROR : up.rstCode)
+    else if (up.rstCode !== NGHTTP2_NO_ERROR) down.close(up.rstCode)
+    else fail(new MeshError('MESH_PEER_PROTOCOL', 'the peer ended without a grpc-status'))
   })
 }

@@ -132,6 +132,11 @@ function facts(session: UpstreamSession): Omit<UpstreamSession, 'open'> {
     get active() {
       return session.active
     },
+    get gone() {
+      return session.gone
+    },
+    // its stream is one of this process; what became of the peer's is not to be told from it
+    unprocessed: () => false,
     reserve: () => session.reserve(),
     release: () => session.release(),
     retire: () => session.retire(),
