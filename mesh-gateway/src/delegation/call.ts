@@ -100,6 +100,8 @@ export function readCall(rawHeaders: readonly string[]): Call {
         traceparent = value
         break
       case 'te':
+      // DATA frames tell their length; a false one would end the connection to the callee
+      case 'content-length':
       case 'host':
         break
       default:

@@ -18,6 +18,7 @@ import type { Limits } from '../limits/limits.ts'
 import { listenOn } from '../listen.ts'
 import type { PolicySnapshot } from '../policy/snapshot.ts'
 import type { ListenAddress, Port } from '../port.ts'
+import { NO_REVOCATIONS, type Revocations } from '../revocation/revocations.ts'
 import type { Resolver } from '../resolve/resolver.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import type { ChainGate } from './chain/chain-gate.ts'
@@ -27,6 +28,7 @@ import { DEFAULT_GUARD_LIMITS, type GuardLimits } from './guard/guard-limits.ts'
 import type { SessionGuard } from './guard/session-guard.ts'
 import { createCallHandler } from './handle-call.ts'
 import { type Inbound, readInbound } from './inbound.ts'
+import { createLiveStreams } from './live/live-streams.ts'
 import { createRouteNames } from './own-names.ts'
 import { addGatewayServices } from './own-services/gateway-services.ts'
 import type { MeshServiceOptions } from './own-services/mesh-service.ts'
@@ -41,7 +43,13 @@ export interface DelegationPortOptions {
   readonly meshDomain: string
   /** The gateway's own names beside those of its certificate and `localhost`, lower case. */
   readonly names?: () => readonly string[]
-  readonly policy: { current(): PolicySnapshot }
+  readonly policy: {
+    current(): PolicySnapshot
+    /** Default: a change is seen within a quarter of a second. */
+    onChange?(listener: () => void): () => void
+  }
+  /** Judges certificates, agents and trees of delegations. Default: nothing is revoked. */
+  readonly revocations?: Revocations
   readonly limits: Limits
   readonly audit: AuditLog
   readonly metrics: Metrics
@@ -66,25 +74,33 @@ const WIDER = 4
 
 /** @throws MeshError MESH_CONFIG_PORT */
 export async function createDelegationPort(options: DelegationPortOptions): Promise<Port> {
-  const { identity, spiffe, log } = options
+  const { identity, spiffe, log, revocations = NO_REVOCATIONS } = options
   const guarded = new WeakMap<Http2Session, { inbound: Inbound; watch: SessionGuard }>()
   const sessions = new Set<ServerHttp2Session>()
   let draining = false
 
-  const upstreams = createUpstreams(options)
+  const guardLimits = { ...DEFAULT_GUARD_LIMITS, ...options.guard }
+  const live = createLiveStreams({ ...options, revocations })
+  const upstreams = createUpstreams({
+    ...options,
+    revocations,
+    pingMs: guardLimits.pingMs,
+    ageMs: guardLimits.connectionAgeMs,
+  })
   const reflection = createReflectionFilter(options.policy)
   const ownServices = await startOwnServices(
     (server) =>
       addGatewayServices(server, { ...options, gatewayId: () => identity.current().identity.id }),
     identity.current().identity.id,
   )
-  const guardLimits = { ...DEFAULT_GUARD_LIMITS, ...options.guard }
   const { handshakeMs, maxConcurrentStreams, headerBytes, headerCount, resetsPerSecond } =
     guardLimits
   const { metrics } = options
   const guard = createGuard({ limits: guardLimits, windowBytes: WINDOW_BYTES, metrics, log })
   const handleCall = createCallHandler({
     ...options,
+    revocations,
+    live,
     guardLimits,
     names: createRouteNames(options),
     upstreams,
@@ -113,6 +129,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
   guard.stand(server)
   function release(): void {
     unfollow()
+    live.close()
     guard.close()
     reflection.close()
     upstreams.close()
@@ -123,7 +140,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     sessions.add(session)
     session.once('close', () => sessions.delete(session))
     session.setLocalWindowSize(WINDOW_BYTES * 8)
-    const inbound = readInbound(session.socket as TLSSocket, identity.current(), spiffe)
+    const inbound = readInbound(session.socket as TLSSocket, identity.current(), spiffe, revocations)
     const watch = guard.watch(session, inbound)
     if (watch === null) return
     guarded.set(session, { inbound, watch })

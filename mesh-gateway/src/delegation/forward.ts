@@ -2,12 +2,19 @@
  * Carries one call between caller and callee: frames, trailers, back-pressure, cancellation, deadline.
  * Never looks into a payload. Ends exactly once, with an outcome.
  */
-import { type ClientHttp2Stream, constants, type ServerHttp2Stream } from 'node:http2'
+import {
+  type ClientHttp2Stream,
+  constants,
+  type IncomingHttpHeaders,
+  type IncomingHttpStatusHeader,
+  type ServerHttp2Stream,
+} from 'node:http2'
 import { type ErrorCode, GRPC_STATUS, MeshError } from '@clawmesh/proto'
 import { AROUND_DATA_BYTES, type Meter } from './guard/meter.ts'
 import { pump } from './pump.ts'
 import { errorTrailers, refuseCall } from './refuse.ts'
 import { statusOfHttp, statusOfReset } from './status-of.ts'
+import type { UpstreamSession } from './upstream/session.ts'
 
 export interface Outcome {
   readonly grpcStatus: number
@@ -19,7 +26,12 @@ export interface Outcome {
 
 export interface ForwardOptions {
   readonly down: ServerHttp2Stream
-  readonly up: ClientHttp2Stream
+  /** Has a place kept for the call. */
+  readonly session: UpstreamSession
+  /** Opens the call there. @throws MeshError as `session.open` does */
+  readonly open: (session: UpstreamSession) => ClientHttp2Stream
+  /** Another session, with a place kept, when the call was surely not processed; null when there is none to try. */
+  readonly elsewhere: ((failed: UpstreamSession) => Promise<UpstreamSession>) | null
   readonly requestId: string
   /** Of the caller's connection. */
   readonly meter: Meter
@@ -29,18 +41,32 @@ export interface ForwardOptions {
 export interface Forwarding {
   /** Ends the call with an error of the gateway's own. */
   cut(error: MeshError): void
+  /** Ends what is left of it at once, for a caller that does not read on to the end. */
+  reset(): void
 }
 
 const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR } = constants
 const RESPOND_WITH_TRAILERS = Object.freeze({ waitForTrailers: true, sendDate: false })
 const RESPOND_ALONE = Object.freeze({ endStream: true, sendDate: false })
 const HEADERS_END_STREAM = 0x1
+/** A request that is longer is not kept for a second try. */
+const KEPT_BYTES = 16_384
+/** Informational answers (1xx) mean nothing in gRPC. */
+const MAX_INFORMATIONAL = 10
 
 /**
  * Listens with `on` where an event comes once: `once` costs a wrapper and a removal each, for every call.
  */
 export function forward(options: ForwardOptions): Forwarding {
-  const { down, up, requestId, meter } = options
+  const { down, requestId, meter } = options
+  let session = options.session
+  let elsewhere = options.elsewhere
+  let up: ClientHttp2Stream | null = null
+  /** What was written to the callee, until it answers; null when it cannot be sent again. */
+  let sent: Buffer[] | null = elsewhere === null ? null : []
+  let sentBytes = 0
+  let halfClosed = false
+  let informational = 0
   let bytesUp = 0
   let bytesDown = 0
   let ended = false
@@ -56,7 +82,7 @@ export function forward(options: ForwardOptions): Forwarding {
   function cut(error: MeshError): void {
     if (ended) return
     end(GRPC_STATUS[error.row.grpc], error.code)
-    if (!up.closed) up.close(NGHTTP2_CANCEL)
+    if (up !== null && !up.closed) up.close(NGHTTP2_CANCEL)
     if (!down.headersSent) {
       refuseCall(down, error, requestId)
       return
@@ -75,49 +101,126 @@ export function forward(options: ForwardOptions): Forwarding {
     else down.once('finish', () => down.close(NGHTTP2_NO_ERROR))
   }
 
+  /** Answers the callee's stream, or tries elsewhere, or ends the call. */
+  function open(): ClientHttp2Stream | null {
+    try {
+      return options.open(session)
+    } catch (cause) {
+      const error =
+        cause instanceof MeshError
+          ? cause
+          : new MeshError('MESH_GATEWAY_INTERNAL', undefined, { cause })
+      if (error.code !== 'MESH_PEER_LOST' || !tryElsewhere()) cut(error)
+      return null
+    }
+  }
+
+  /** False when the call has to end here. */
+  function tryElsewhere(): boolean {
+    if (elsewhere === null || sent === null) return false
+    const another = elsewhere
+    elsewhere = null
+    down.pause()
+    another(session).then((found) => {
+      if (ended) return found.release()
+      session = found
+      up = open()
+      if (up === null) return
+      upwards.divert(up)
+      listen(up)
+      for (const chunk of sent ?? []) up.write(chunk)
+      if (halfClosed) up.end()
+      down.resume()
+    }, cut)
+    return true
+  }
+
+  function keep(chunk: Buffer): void {
+    if (sent === null) return
+    sentBytes += chunk.length
+    if (sentBytes > KEPT_BYTES) sent = null
+    else sent.push(chunk)
+  }
+
   // -- caller to callee
-  pump({
+  up = open()
+  if (ended) return { cut }
+  const upwards = pump({
     from: down,
     to: up,
     count: (bytes) => {
       bytesUp += bytes
       meter.bytes += bytes + AROUND_DATA_BYTES
     },
+    onWrite: keep,
     end: (last) => {
-      if (!up.writable) return
+      halfClosed = true
+      if (last !== null) keep(last)
+      if (up === null || !up.writable) return
       if (last === null) up.end()
       else up.end(last)
     },
   })
   down.on('close', () => {
-    if (!up.closed) up.close(NGHTTP2_CANCEL)
+    if (up !== null && !up.closed) up.close(NGHTTP2_CANCEL)
     end(GRPC_STATUS.CANCELLED, 'MESH_CALL_CANCELED')
   })
+  if (up !== null) listen(up)
 
   // -- callee to caller
-  up.on('response', (headers, flags, raw?: string[]) => {
+  function listen(from: ClientHttp2Stream): void {
+    from.on('response', onResponse)
+    from.on('headers', onInformational)
+    from.on('trailers', (headers) => {
+      // after a cut the last word is the gateway's
+      if (!ended) trailers = endTrailers(headers)
+    })
+    // what an error means, `close` tells; without a listener it would end the process
+    from.on('error', () => {})
+    from.on('close', () => {
+      // asked first: an error takes a stack trace, and nearly every call has ended well by now
+      if (ended) return
+      if (!down.headersSent && session.unprocessed(from) && tryElsewhere()) return
+      cut(statusOfReset(from, session.gone))
+    })
+  }
+
+  function onInformational(): void {
+    informational += 1
+    if (informational > MAX_INFORMATIONAL)
+      cut(new MeshError('MESH_PEER_PROTOCOL', 'the peer sends informational answers without end'))
+  }
+
+  function onResponse(
+    this: ClientHttp2Stream,
+    headers: IncomingHttpHeaders & IncomingHttpStatusHeader,
+    flags: number,
+    raw?: readonly string[],
+  ): void {
     if (ended || down.headersSent) return
+    sent = null
     const status = headers[':status'] ?? 0
     const contentType = headers['content-type'] ?? ''
     if (status !== 200 || !contentType.startsWith('application/grpc')) {
       const grpc = statusOfHttp(status)
-      return cut(
+      cut(
         new MeshError(grpc, `the peer answered HTTP ${status}, not gRPC`, {
           facts: { http_status: String(status) },
         }),
       )
+      return
     }
-    const answer = answerHeaders(raw ?? [], requestId)
-    if ((flags & HEADERS_END_STREAM) !== 0) {
-      down.respond(answer, RESPOND_ALONE)
+    const alone = (flags & HEADERS_END_STREAM) !== 0
+    if (!respond(answerHeaders(raw ?? [], requestId), alone)) return
+    if (alone) {
       end(readStatus(headers['grpc-status']), null)
-      up.resume()
-      return finishDown()
+      this.resume()
+      finishDown()
+      return
     }
-    down.respond(answer, RESPOND_WITH_TRAILERS)
     // only now: a body that overtakes its headers would end the process
     pump({
-      from: up,
+      from: this,
       to: down,
       count: (bytes) => {
         bytesDown += bytes
@@ -125,12 +228,34 @@ export function forward(options: ForwardOptions): Forwarding {
       end: onAnswered,
     })
     down.on('wantTrailers', () => {
-      if (!down.destroyed) down.sendTrailers(trailers ?? {})
+      if (!down.destroyed) sendTrailers()
     })
-  })
-  up.on('trailers', (headers) => {
-    trailers = endTrailers(headers)
-  })
+  }
+
+  /** Node throws for what HTTP forbids, such as two dates; thrown from here it would end the process. */
+  function respond(answer: readonly string[], alone: boolean): boolean {
+    if (down.destroyed || down.closed) return false
+    try {
+      down.respond(answer, alone ? RESPOND_ALONE : RESPOND_WITH_TRAILERS)
+      return true
+    } catch (cause) {
+      const message = 'the headers of the answer cannot be passed on'
+      cut(new MeshError('MESH_PEER_PROTOCOL', message, { cause }))
+      return false
+    }
+  }
+
+  function sendTrailers(): void {
+    try {
+      down.sendTrailers(trailers ?? {})
+    } catch (cause) {
+      // the record is written by now: what goes wrong here goes wrong for the caller alone
+      const message = 'the trailers of the answer cannot be passed on'
+      const error = new MeshError('MESH_PEER_PROTOCOL', message, { cause })
+      if (!down.destroyed) down.sendTrailers(errorTrailers(error, requestId))
+    }
+  }
+
   function onAnswered(last: Buffer | null): void {
     if (ended) return
     if (last !== null && down.writable) down.write(last)
@@ -142,22 +267,23 @@ export function forward(options: ForwardOptions): Forwarding {
     end(readStatus(status), null)
     finishDown()
   }
-  // what an error means, `close` tells; without a listener it would end the process
-  up.on('error', () => {})
-  up.on('close', () => {
-    // asked first: an error takes a stack trace, and nearly every call has ended well by now
-    if (!ended) cut(statusOfReset(up))
-  })
 
-  return { cut }
+  function reset(): void {
+    if (!down.closed && !down.destroyed) down.close(NGHTTP2_CANCEL)
+  }
+
+  return { cut, reset }
 }
+
+/** Said by the gateway, or by nobody: a length that the peer gets wrong would be an error of the gateway's own. */
+const OURS: ReadonlySet<string> = new Set(['x-request-id', 'content-length'])
 
 /** The callee's headers as they came, less what is the gateway's to say. */
 function answerHeaders(raw: readonly string[], requestId: string): string[] {
   const headers: string[] = []
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i] ?? ''
-    if (!name.startsWith('x-mesh-') && name !== 'x-request-id') headers.push(name, raw[i + 1] ?? '')
+    if (!name.startsWith('x-mesh-') && !OURS.has(name)) headers.push(name, raw[i + 1] ?? '')
   }
   headers.push('x-request-id', requestId)
   return headers

@@ -16,6 +16,7 @@ import {
 import type { AuditLog } from '../audit/audit-record.ts'
 import type { Limits } from '../limits/limits.ts'
 import { chainLimits, type PolicySnapshot } from '../policy/snapshot.ts'
+import type { RevocationJudge } from '../revocation/judge.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { admit } from './admit.ts'
 import { type Call, isGrpc, meshMetadata, readCall } from './call.ts'
@@ -25,6 +26,8 @@ import { type Forwarding, forward, type Outcome } from './forward.ts'
 import { checkHeaderSize } from './guard/check-header-size.ts'
 import type { GuardLimits } from './guard/guard-limits.ts'
 import { type Inbound, judgeInbound } from './inbound.ts'
+import { groundsOf } from './live/grounds.ts'
+import type { LiveStreams, Place } from './live/live-streams.ts'
 import type { OwnServices } from './own-services/own-services.ts'
 import { isReflection, type ReflectionFilter } from './reflection/reflection-filter.ts'
 import { refuseCall, refusePlainly } from './refuse.ts'
@@ -38,6 +41,8 @@ export interface CallHandlerOptions {
   readonly identity: IdentityStore
   readonly spiffe: SpiffeTemplate
   readonly policy: { current(): PolicySnapshot }
+  readonly revocations: RevocationJudge
+  readonly live: LiveStreams
   readonly limits: Limits
   readonly audit: AuditLog
   readonly metrics: Metrics
@@ -65,6 +70,7 @@ const DEADLINE_STEP_MS = 50
 
 export function createCallHandler(options: CallHandlerOptions): CallHandler {
   const { identity, spiffe, policy, limits, guardLimits, audit, metrics, chain } = options
+  const { revocations, live } = options
 
   return function handleCall(stream, headers, rawHeaders, inbound) {
     const startedMs = performance.now()
@@ -81,6 +87,9 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
     let leave: () => void = () => {}
     let deadline: NodeJS.Timeout | undefined
     let forwarding: Forwarding | null = null
+    /** What changes from here on is seen by who looks at the epoch again. */
+    const { epoch } = live
+    let place: Place | null = null
     let ended = false
 
     metrics.active('delegation', 1)
@@ -101,6 +110,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       if (ended) return
       ended = true
       clearTimeout(deadline)
+      if (place !== null) live.remove(place)
       leave()
       const durationMs = performance.now() - startedMs
       metrics.active('delegation', -1)
@@ -125,25 +135,56 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       else refuseCall(stream, error, story.call?.requestId ?? uuidV7())
     }
 
-    function carry(session: UpstreamSession, call: Call, mesh: readonly string[]): void {
+    function carry(
+      ready: UpstreamSession,
+      call: Call,
+      mesh: readonly string[],
+      elsewhere: ((failed: UpstreamSession) => Promise<UpstreamSession>) | null,
+    ): void {
       if (ended) {
-        session.release()
+        ready.release()
         return
       }
-      story.session = session
-      const remainingMs =
-        call.timeoutMs === null ? null : call.timeoutMs - (performance.now() - startedMs)
+      if (live.epoch !== epoch) judgeAgain(ready)
       const authority = story.route?.kind === 'peer' ? story.route.host : 'self'
-      const up = session.open(upstreamHeaders(call, authority, mesh, remainingMs))
+      const open = (session: UpstreamSession) => {
+        story.session = session
+        if (forwarding !== null) enlist(forwarding, session)
+        const remainingMs =
+          call.timeoutMs === null ? null : call.timeoutMs - (performance.now() - startedMs)
+        return session.open(upstreamHeaders(call, authority, mesh, remainingMs))
+      }
       stream.off('close', onClose)
-      const { requestId } = call
-      forwarding = forward({ down: stream, up, requestId, meter: inbound.meter, onEnd: end })
+      forwarding = forward({
+        down: stream,
+        session: ready,
+        open,
+        elsewhere,
+        requestId: call.requestId,
+        meter: inbound.meter,
+        onEnd: end,
+      })
+      enlist(forwarding, ready)
+    }
+
+    /** What has changed while this call waited. @throws MeshError as the checks before do */
+    function judgeAgain(session: UpstreamSession): void {
+      const error = live.judge(groundsOf(story, session, false))
+      if (error === null) return
+      session.release()
+      throw error
+    }
+
+    /** From now on what changes can end the call. */
+    function enlist(carried: Forwarding, session: UpstreamSession): void {
+      if (place !== null) live.remove(place)
+      place = ended ? null : live.add(carried, groundsOf(story, session, true))
     }
 
     try {
       if (!isGrpc(headers[':method'], headers['content-type']))
         throw new MeshError('MESH_ROUTE_NOT_GRPC')
-      const certificate = judgeInbound(inbound, identity.current(), Date.now())
+      const certificate = judgeInbound(inbound, identity.current(), Date.now(), revocations)
       if (options.draining()) throw new MeshError('MESH_GATEWAY_DRAINING')
       checkHeaderSize(rawHeaders, guardLimits)
       const call = readCall(rawHeaders)
@@ -161,7 +202,12 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
           Math.ceil(call.timeoutMs / DEADLINE_STEP_MS) * DEADLINE_STEP_MS,
         )
       if (route.kind === 'self') {
-        carry(options.ownServices.acquire(), call, options.ownServices.metadata(certificate, call))
+        carry(
+          options.ownServices.acquire(),
+          call,
+          options.ownServices.metadata(certificate, call),
+          null,
+        )
         return
       }
       if (call.chain.token !== null || startsTask(call.method))
@@ -225,8 +271,12 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       const mesh = meshMetadata(call, caller.id, caller.tenant)
       mesh.push(...more)
       const session = options.upstreams.acquire(caller.tenant, route)
-      if (!(session instanceof Promise)) carry(shownTo(session), call, mesh)
-      else session.then((ready) => carry(shownTo(ready), call, mesh)).catch(refuse)
+      if (!(session instanceof Promise)) carry(shownTo(session), call, mesh, elsewhere)
+      else session.then((ready) => carry(shownTo(ready), call, mesh, elsewhere)).catch(refuse)
+
+      async function elsewhere(failed: UpstreamSession): Promise<UpstreamSession> {
+        return shownTo(await options.upstreams.acquire(caller.tenant, route, failed))
+      }
 
       /** Reflection shows a caller only what it may call. */
       function shownTo(ready: UpstreamSession): UpstreamSession {

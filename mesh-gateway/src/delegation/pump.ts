@@ -10,21 +10,31 @@ const GATHER_BYTES = 4_096
 
 export interface PumpOptions {
   readonly from: Duplex
-  readonly to: Duplex
+  /** Null: nowhere until it is diverted; what comes by then is dropped. */
+  readonly to: Duplex | null
   readonly count: (bytes: number) => void
+  /** Called with what is about to be written to `to`. */
+  readonly onWrite?: (chunk: Buffer) => void
   /** Called once when `from` has ended, with what is still to be written to `to`. */
   readonly end: (last: Buffer | null) => void
 }
 
-export function pump({ from, to, count, end }: PumpOptions): void {
+export interface Pump {
+  /** From now on it writes to another. */
+  divert(to: Duplex): void
+}
+
+export function pump({ from, to, count, onWrite, end }: PumpOptions): Pump {
+  let target = to
   let held: Buffer | null = null
   let scheduled = false
 
   function write(chunk: Buffer): void {
+    onWrite?.(chunk)
     // what comes after the other side has gone is read and dropped, so that the stream can end
-    if (!to.writable || to.write(chunk)) return
+    if (target === null || !target.writable || target.write(chunk)) return
     from.pause()
-    to.once('drain', () => from.resume())
+    target.once('drain', () => from.resume())
   }
 
   function flush(): void {
@@ -51,4 +61,10 @@ export function pump({ from, to, count, end }: PumpOptions): void {
     held = null
     end(last)
   })
+
+  return {
+    divert(next) {
+      target = next
+    },
+  }
 }

@@ -3,10 +3,8 @@ import { type ClientHttp2Stream, constants } from 'node:http2'
 import { type ErrorCode, MeshError } from '@clawmesh/proto'
 
 /** gRPC over HTTP/2, "HTTP2 Transport Mapping: Errors". */
-export function statusOfReset(stream: ClientHttp2Stream): MeshError {
-  const session = stream.session
-  if (session === undefined || session.destroyed || session.closed)
-    return new MeshError('MESH_PEER_LOST')
+export function statusOfReset(stream: ClientHttp2Stream, sessionGone: boolean): MeshError {
+  if (sessionGone) return new MeshError('MESH_PEER_LOST')
   switch (stream.rstCode) {
     case constants.NGHTTP2_REFUSED_STREAM:
       return new MeshError('MESH_PEER_LOST', 'the peer refused the stream')

@@ -43,11 +43,13 @@ export async function startOwnServices(
   await once(session, 'remoteSettings')
   const wrapped = wrapSession(session, {
     peerId: ownId,
+    certificate: null,
     ip: null,
     port: null,
     notAfterMs: Number.POSITIVE_INFINITY,
     idleMs: Number.POSITIVE_INFINITY,
     pingMs: 60_000,
+    ageMs: 0,
     onClose: () => {},
   })
   session.unref()

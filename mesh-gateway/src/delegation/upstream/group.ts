@@ -1,13 +1,17 @@
 /** The sessions of one tenant's callers to one peer name, over all addresses that DNS gives for it. */
 import { MeshError } from '@clawmesh/proto'
+import { calleeRefusal } from '../live/judge-live.ts'
 import { dial } from './dial.ts'
 import { type Endpoint, type Located, locate } from './locate.ts'
 import { type UpstreamSession, wrapSession } from './session.ts'
 import type { PeerRoute, UpstreamsOptions } from './upstreams.ts'
 
 export interface Group {
-  /** A session with a place kept for one stream. */
-  acquire(): UpstreamSession | Promise<UpstreamSession>
+  /**
+   * A session with a place kept for one stream.
+   * @param failed not this one, and if there is another address, not that one
+   */
+  acquire(failed?: UpstreamSession): UpstreamSession | Promise<UpstreamSession>
   /** No session carries on but for the streams it has. */
   retire(): void
   destroy(): void
@@ -16,7 +20,7 @@ export interface Group {
 }
 
 type Settings = UpstreamsOptions &
-  Required<Pick<UpstreamsOptions, 'dialTimeoutMs' | 'idleMs' | 'pingMs'>>
+  Required<Pick<UpstreamsOptions, 'dialTimeoutMs' | 'idleMs' | 'pingMs' | 'ageMs'>>
 
 interface Failure {
   readonly count: number
@@ -29,7 +33,7 @@ const EJECT_MS = 1_000
 const EJECT_MAX_MS = 30_000
 
 export function createGroup(route: PeerRoute, settings: Settings): Group {
-  const { resolver, metrics, identity, spiffe, log } = settings
+  const { resolver, metrics, identity, spiffe, log, revocations } = settings
   const sessions = new Map<string, Set<UpstreamSession>>()
   const dialling = new Map<string, Promise<void>>()
   const failures = new Map<string, Failure>()
@@ -37,34 +41,41 @@ export function createGroup(route: PeerRoute, settings: Settings): Group {
   let locating: Promise<Located> | null = null
   let turn = 0
 
-  function acquire(): UpstreamSession | Promise<UpstreamSession> {
-    if (located !== null && located.expires > performance.now()) {
+  function acquire(failed?: UpstreamSession): UpstreamSession | Promise<UpstreamSession> {
+    if (failed === undefined && located !== null && located.expires > performance.now()) {
       const session = atHand(rank(located.endpoints)[0])
       if (session !== null) return session
     }
-    return acquireSlowly()
+    return acquireSlowly(failed)
   }
 
   /** The least loaded session to an address, with a place kept; null when none takes a stream. */
-  function atHand(endpoint: Endpoint | undefined): UpstreamSession | null {
+  function atHand(
+    endpoint: Endpoint | undefined,
+    failed?: UpstreamSession,
+  ): UpstreamSession | null {
     if (endpoint === undefined) return null
     let best: UpstreamSession | null = null
     for (const session of sessions.get(keyOf(endpoint)) ?? [])
-      if ((best === null || session.active < best.active) && session.reserve()) {
+      if (
+        session !== failed &&
+        (best === null || session.active < best.active) &&
+        session.reserve()
+      ) {
         best?.release()
         best = session
       }
     return best
   }
 
-  async function acquireSlowly(): Promise<UpstreamSession> {
+  async function acquireSlowly(failed?: UpstreamSession): Promise<UpstreamSession> {
     const { endpoints } = await locateOnce()
     let last: unknown = new MeshError('MESH_PEER_UNREACHABLE')
-    for (const endpoint of rank(endpoints)) {
+    for (const endpoint of othersFirst(rank(endpoints), failed)) {
       try {
         // those who waited for one dial may fill its session: then the rest dial again
-        for (;;) {
-          const session = atHand(endpoint)
+        for (let dials = 0; dials <= MAX_SESSIONS_PER_ENDPOINT; dials += 1) {
+          const session = atHand(endpoint, failed)
           if (session !== null) return session
           await dialOnce(endpoint)
         }
@@ -153,15 +164,30 @@ export function createGroup(route: PeerRoute, settings: Settings): Group {
         timeoutMs: settings.dialTimeoutMs,
       })
       metrics.dial('delegation', (performance.now() - started) / 1000)
+      if (dialled.session.remoteSettings.maxConcurrentStreams === 0) {
+        dialled.session.close()
+        throw new MeshError('MESH_LIMIT_CONCURRENCY', 'the peer takes no streams at all', {
+          retryAfterMs: EJECT_MS,
+        })
+      }
+      const { certificate } = dialled
+      const revoked = revocations?.certificate(certificate) ?? null
+      if (revoked !== null) {
+        dialled.session.destroy()
+        throw calleeRefusal(certificate, revoked)
+      }
       failures.delete(key)
       const set = sessions.get(key) ?? new Set<UpstreamSession>()
       const session = wrapSession(dialled.session, {
-        peerId: dialled.certificate.identity.id,
+        peerId: certificate.identity.id,
+        certificate,
+        isGood: () => (revocations?.certificate(certificate) ?? null) === null,
         ip: endpoint.ip,
         port: endpoint.port,
-        notAfterMs: dialled.certificate.notAfter.getTime(),
+        notAfterMs: certificate.notAfter.getTime(),
         idleMs: settings.idleMs,
         pingMs: settings.pingMs,
+        ageMs: settings.ageMs,
         onClose: () => {
           set.delete(session)
           if (set.size === 0 && sessions.get(key) === set) sessions.delete(key)
@@ -189,6 +215,16 @@ export function createGroup(route: PeerRoute, settings: Settings): Group {
     destroy: () => each((session) => session.destroy()),
     idle: () => sessions.size === 0 && dialling.size === 0 && locating === null,
   }
+}
+
+/** The address of the session that failed comes last. */
+function othersFirst(
+  endpoints: readonly Endpoint[],
+  failed: UpstreamSession | undefined,
+): readonly Endpoint[] {
+  if (failed === undefined) return endpoints
+  const isFailed = ({ ip, port }: Endpoint) => ip === failed.ip && port === failed.port
+  return [...endpoints.filter((one) => !isFailed(one)), ...endpoints.filter(isFailed)]
 }
 
 function keyOf(endpoint: Endpoint): string {

@@ -2,19 +2,29 @@
  * One HTTP/2 session to one address of one peer: how many streams it carries, whether it takes more,
  * and when it goes. Knows nothing of policy.
  */
-import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2'
+import { type ClientHttp2Session, type ClientHttp2Stream, constants } from 'node:http2'
+import type { PeerCertificate } from '@clawmesh/agent-sdk'
 import { MeshError } from '@clawmesh/proto'
 
 export interface UpstreamSession {
   /** SPIFFE ID of the peer, by its certificate; of the gateway itself for its own services. */
   readonly peerId: string
+  /** Null for the gateway's own services. */
+  readonly certificate: PeerCertificate | null
   readonly ip: string | null
   readonly port: number | null
   readonly active: number
+  /** True when the connection has ended. */
+  readonly gone: boolean
+  /** True when the peer has surely not looked at a stream that has ended: it may be tried elsewhere. */
+  unprocessed(stream: ClientHttp2Stream): boolean
   /** Keeps a place for one stream; false when it takes no more. A place kept is opened or released. */
   reserve(): boolean
   release(): void
-  /** Opens the stream a place was kept for. @throws MeshError MESH_PEER_LOST when the session is going. */
+  /**
+   * Opens the stream a place was kept for.
+   * @throws MeshError MESH_PEER_LOST when the session is going; MESH_ROUTE_MALFORMED when a header cannot be sent on
+   */
   open(headers: readonly string[]): ClientHttp2Stream
   /** Takes no more streams; closes when those it carries have ended. */
   retire(): void
@@ -23,6 +33,10 @@ export interface UpstreamSession {
 
 export interface SessionOptions {
   readonly peerId: string
+  /** Null for the gateway's own services. */
+  readonly certificate: PeerCertificate | null
+  /** False when the peer is not to get further streams. Default: always. */
+  readonly isGood?: () => boolean
   readonly ip: string | null
   readonly port: number | null
   /** When the peer's certificate ends, milliseconds since the epoch. */
@@ -31,20 +45,40 @@ export interface SessionOptions {
   readonly idleMs: number
   /** A PING goes out this often, in milliseconds, and must be answered before the next. */
   readonly pingMs: number
+  /** After this it takes no more streams, in milliseconds; 0 for never. */
+  readonly ageMs: number
   readonly onClose: () => void
 }
 
 const OPEN = Object.freeze({ endStream: false })
+/**
+ * Servers of Node answer a thousand quick resets with the end of the connection, and of all streams on it: a session on which
+ * many calls were cancelled is given up before. Forgiven at the rate at which such servers forgive.
+ */
+const MAX_CANCELS = 500
+const FORGIVEN_PER_MS = 30 / 1_000
+/** Of `session.request`: the session is going, and nothing was sent. */
+const GOING: ReadonlySet<string> = new Set([
+  'ERR_HTTP2_GOAWAY_SESSION',
+  'ERR_HTTP2_INVALID_SESSION',
+  'ERR_HTTP2_OUT_OF_STREAMS',
+])
 
 export function wrapSession(session: ClientHttp2Session, options: SessionOptions): UpstreamSession {
   let active = 0
   let retired = false
   let idleSince = performance.now()
   let pingAnswered = true
+  let lastAccepted: number | null = null
+  let cancels = 0
+  let cancelledAt = 0
+  const bornMs = performance.now()
   let maxStreams = session.remoteSettings.maxConcurrentStreams ?? Number.POSITIVE_INFINITY
 
   const tick = setInterval(() => {
-    if (active === 0 && performance.now() - idleSince >= options.idleMs) return self.retire()
+    const now = performance.now()
+    if (active === 0 && now - idleSince >= options.idleMs) return self.retire()
+    if (options.ageMs > 0 && now - bornMs >= options.ageMs) self.retire()
     if (active === 0) return
     if (!pingAnswered) return self.destroy()
     pingAnswered = false
@@ -63,20 +97,41 @@ export function wrapSession(session: ClientHttp2Session, options: SessionOptions
     maxStreams = settings.maxConcurrentStreams ?? maxStreams
   })
   // a peer that says goodbye gets no new streams; those it has accepted go on
-  session.once('goaway', () => {
+  session.on('goaway', (_code, lastStreamId) => {
     retired = true
+    lastAccepted = lastStreamId
   })
+
+  function onStreamClose(this: ClientHttp2Stream): void {
+    if (this.rstCode === constants.NGHTTP2_CANCEL) cancelled()
+    self.release()
+  }
+
+  function cancelled(): void {
+    const now = performance.now()
+    cancels = Math.max(0, cancels - (now - cancelledAt) * FORGIVEN_PER_MS) + 1
+    cancelledAt = now
+    if (cancels > MAX_CANCELS) self.retire()
+  }
 
   const self: UpstreamSession = {
     peerId: options.peerId,
+    certificate: options.certificate,
     ip: options.ip,
     port: options.port,
     get active() {
       return active
     },
+    get gone() {
+      return session.destroyed
+    },
+    unprocessed: (stream) =>
+      stream.rstCode === constants.NGHTTP2_REFUSED_STREAM ||
+      stream.id === undefined ||
+      (lastAccepted !== null && stream.id > lastAccepted),
     reserve() {
       if (retired || session.closed || session.destroyed) return false
-      if (Date.now() > options.notAfterMs) {
+      if (Date.now() > options.notAfterMs || options.isGood?.() === false) {
         self.retire()
         return false
       }
@@ -93,11 +148,16 @@ export function wrapSession(session: ClientHttp2Session, options: SessionOptions
     open(headers) {
       try {
         const stream = session.request(headers, OPEN)
-        stream.once('close', self.release)
+        stream.on('close', onStreamClose)
         return stream
       } catch (cause) {
         self.release()
-        throw new MeshError('MESH_PEER_LOST', undefined, { cause })
+        const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+        if (GOING.has(code)) throw new MeshError('MESH_PEER_LOST', undefined, { cause })
+        throw new MeshError('MESH_ROUTE_MALFORMED', 'the metadata of the call cannot be sent on', {
+          cause,
+          hint: 'send each header once that may have one value only, and none that is about a connection',
+        })
       }
     },
     retire() {

@@ -5,6 +5,7 @@
  */
 import type { IdentityStore, Log } from '@clawmesh/agent-sdk'
 import type { SpiffeTemplate } from '@clawmesh/proto'
+import type { RevocationJudge } from '../../revocation/judge.ts'
 import type { Resolver } from '../../resolve/resolver.ts'
 import type { Metrics } from '../../telemetry/metrics-port.ts'
 import type { Route } from '../route.ts'
@@ -19,21 +20,30 @@ export interface UpstreamsOptions {
   readonly resolver: Resolver
   readonly metrics: Metrics
   readonly log: Log
+  /** Default: nothing is revoked. */
+  readonly revocations?: Pick<RevocationJudge, 'certificate'>
   /** For TCP, TLS and HTTP/2 together, in milliseconds. Default 10 000. */
   readonly dialTimeoutMs?: number
   /** An unused session is closed after this, in milliseconds. Default 5 minutes. */
   readonly idleMs?: number
   /** In milliseconds. Default 30 000. */
   readonly pingMs?: number
+  /** After this a session takes no more streams, in milliseconds; 0 for never, the default. */
+  readonly ageMs?: number
 }
 
 export interface Upstreams {
   /**
    * A session to the peer with a place kept for one stream: open it or release it.
    * Synchronous when one is at hand.
-   * @throws MeshError MESH_PEER_*, MESH_LIMIT_CONCURRENCY
+   * @param failed not this one, and if there is another address, not that one
+   * @throws MeshError MESH_PEER_*, MESH_LIMIT_CONCURRENCY, MESH_REVOCATION_STALE
    */
-  acquire(tenant: string, route: PeerRoute): UpstreamSession | Promise<UpstreamSession>
+  acquire(
+    tenant: string,
+    route: PeerRoute,
+    failed?: UpstreamSession,
+  ): UpstreamSession | Promise<UpstreamSession>
   close(): void
 }
 
@@ -47,6 +57,7 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
     dialTimeoutMs: options.dialTimeoutMs ?? 10_000,
     idleMs: options.idleMs ?? 300_000,
     pingMs: options.pingMs ?? 30_000,
+    ageMs: options.ageMs ?? 0,
   }
   // a new certificate or bundle is for new sessions; calls in flight end on the old ones
   const unfollow = options.identity.onChange(() => {
@@ -61,7 +72,7 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
   sweep.unref()
 
   return {
-    acquire(tenant, route) {
+    acquire(tenant, route, failed) {
       let groups = tenants.get(tenant)
       if (groups === undefined) {
         groups = new Map()
@@ -72,7 +83,7 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
         group = createGroup(route, settings)
         groups.set(route.key, group)
       }
-      return group.acquire()
+      return group.acquire(failed)
     },
     close() {
       unfollow()
