@@ -18,6 +18,7 @@ import { createLimits } from './limits/create-limits.ts'
 import { openPolicyStore } from './policy/policy-store.ts'
 import type { ListenAddress, Port } from './port.ts'
 import { createResolver } from './resolve/create-resolver.ts'
+import { openRevocations } from './revocation/revocations.ts'
 import { describeGateway } from './status.ts'
 import { createMetrics, type MetricsHandle } from './telemetry/create-metrics.ts'
 import { openKeyRing } from './tokens/key-ring.ts'
@@ -71,6 +72,10 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   )
   const policy = opened(
     await openPolicyStore({ dir: config.policy.dir, log, metrics, pollMs }),
+    closing,
+  )
+  const revocations = opened(
+    await openRevocations({ ...config.revocation, identity, log, metrics, pollMs }),
     closing,
   )
   const keyRing = opened(await openKeyRing({ dir: config.keys.dir, log, metrics, pollMs }), closing)
@@ -127,6 +132,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       notAfter.getTime() > Date.now() ? null : `the certificate expired ${notAfter.toISOString()}`,
     )
     add('policy', policy.readiness().reason)
+    add('revocation', revocations.problem())
     add('audit', audit.healthy() ? null : `the audit log ${config.audit.file} cannot be written`)
     add('draining', draining ? 'the gateway is shutting down' : null)
     return found
@@ -137,7 +143,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     ['delegation', config.delegation.listen],
     ['admin', config.admin.listen],
   ])
-  const shared = { policy, limits, audit, metrics, log, resolver }
+  const shared = { policy, revocations, limits, audit, metrics, log, resolver }
   const names = () => [
     ...live.current().delegation.names,
     ...identity.current().dnsNames.filter((name) => !name.startsWith('*')),
@@ -146,6 +152,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   const chain = createChainGate({
     tokens: chainTokens,
     budgets: createMemoryBudgets(MAX_CHAIN_MS),
+    revocations,
     ttlMs: () => live.current().tokens.delegationTtlMs,
   })
   const delegation = opened(
@@ -231,6 +238,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     async reload() {
       await Promise.all([
         keyRing.reload(),
+        revocations.reload(),
         accounts?.reload(),
         upstreamTrust.reload(),
         live.reload(),

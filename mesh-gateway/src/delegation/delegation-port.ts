@@ -18,8 +18,8 @@ import type { Limits } from '../limits/limits.ts'
 import { listenOn } from '../listen.ts'
 import type { PolicySnapshot } from '../policy/snapshot.ts'
 import type { ListenAddress, Port } from '../port.ts'
-import { NO_REVOCATIONS, type Revocations } from '../revocation/revocations.ts'
 import type { Resolver } from '../resolve/resolver.ts'
+import { NO_REVOCATIONS, type Revocations } from '../revocation/revocations.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import type { ChainGate } from './chain/chain-gate.ts'
 import { sayGoodbye } from './guard/goodbye.ts'
@@ -140,7 +140,12 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     sessions.add(session)
     session.once('close', () => sessions.delete(session))
     session.setLocalWindowSize(WINDOW_BYTES * 8)
-    const inbound = readInbound(session.socket as TLSSocket, identity.current(), spiffe, revocations)
+    const inbound = readInbound(
+      session.socket as TLSSocket,
+      identity.current(),
+      spiffe,
+      revocations,
+    )
     const watch = guard.watch(session, inbound)
     if (watch === null) return
     guarded.set(session, { inbound, watch })

@@ -144,7 +144,7 @@ export function forward(options: ForwardOptions): Forwarding {
 
   // -- caller to callee
   up = open()
-  if (ended) return { cut }
+  if (ended) return { cut, reset }
   const upwards = pump({
     from: down,
     to: up,

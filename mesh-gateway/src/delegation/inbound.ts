@@ -10,8 +10,10 @@ import {
   readPeer,
 } from '@clawmesh/agent-sdk'
 import { MeshError, type SpiffeTemplate } from '@clawmesh/proto'
+import type { RevocationJudge } from '../revocation/judge.ts'
 import { createFlows, type Flows } from './flows.ts'
 import type { Meter } from './guard/meter.ts'
+import { callerRefusal } from './live/judge-live.ts'
 
 export type Inbound = (
   | { readonly peer: PeerCertificate; readonly refusal: null }
@@ -26,10 +28,13 @@ export function readInbound(
   socket: TLSSocket,
   snapshot: IdentitySnapshot,
   spiffe: SpiffeTemplate,
+  revocations: RevocationJudge,
 ): Inbound {
   const shared = { flows: createFlows(), meter: { bytes: 0 } }
   try {
     const peer = readPeer(socket, { spiffe, roots: snapshot.roots })
+    const revoked = revocations.certificate(peer)
+    if (revoked !== null) throw callerRefusal(revoked)
     return { peer, refusal: null, ...shared }
   } catch (cause) {
     const refusal =
@@ -40,14 +45,17 @@ export function readInbound(
   }
 }
 
-/** @throws MeshError MESH_IDENTITY_* */
+/** @throws MeshError MESH_IDENTITY_*, MESH_REVOCATION_STALE */
 export function judgeInbound(
   inbound: Inbound,
   snapshot: IdentitySnapshot,
   nowMs: number,
+  revocations: RevocationJudge,
 ): PeerCertificate {
   if (inbound.peer === null) throw inbound.refusal
   const code = judgePeer(inbound.peer, snapshot, nowMs)
   if (code !== null) throw new MeshError(code)
+  const revoked = revocations.certificate(inbound.peer)
+  if (revoked !== null) throw callerRefusal(revoked)
   return inbound.peer
 }

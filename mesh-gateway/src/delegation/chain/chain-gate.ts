@@ -2,15 +2,18 @@
  * Where a call stands in its chain of delegation: what the caller presented, whether the chain may grow by this
  * callee, and the token that the callee gets.
  */
-import { type DelegationClaims, MeshError, uuidV7 } from '@clawmesh/proto'
+import { actorsOf, type DelegationClaims, MeshError, uuidV7 } from '@clawmesh/proto'
 import type { Budgets } from '../../limits/budgets.ts'
 import type { ChainLimits } from '../../policy/snapshot.ts'
+import type { RevocationJudge } from '../../revocation/judge.ts'
 import type { ChainTokens } from './chain-tokens.ts'
 import { extendChain } from './extend-chain.ts'
 
 export interface ChainGateOptions {
   readonly tokens: ChainTokens
   readonly budgets: Budgets
+  /** Default: nothing is revoked. */
+  readonly revocations?: Pick<RevocationJudge, 'chain'>
   /** How long a delegation token is good at most, in milliseconds. Read for each token. */
   readonly ttlMs: () => number
   /** Milliseconds since the epoch. Default the system's clock. */
@@ -33,7 +36,7 @@ export interface ChainQuestion {
 }
 
 export interface ChainGate {
-  /** @throws MeshError MESH_TOKEN_* when the token is not the caller's to present */
+  /** @throws MeshError MESH_CHAIN_REVOKED; MESH_TOKEN_* when the token is not the caller's to present */
   present(token: string, caller: string): DelegationClaims | Promise<DelegationClaims>
   /** The token for the callee. @throws MeshError MESH_CHAIN_*, MESH_TOKEN_REQUEST_INVALID */
   extend(
@@ -46,8 +49,18 @@ export const DEFAULT_MAX_DELEGATIONS = 1_000
 
 export function createChainGate(options: ChainGateOptions): ChainGate {
   const { tokens, budgets, ttlMs, now = Date.now } = options
+  /** The claims of a tree that nobody has revoked, nor anybody in it. */
+  function standing(claims: DelegationClaims): DelegationClaims {
+    const revoked = options.revocations?.chain(claims.txn, actorsOf(claims.act)) ?? null
+    if (revoked === null) return claims
+    throw new MeshError(revoked.code, revoked.message, { facts: { txn: claims.txn } })
+  }
+
   return {
-    present: (token, caller) => tokens.verify(token, caller),
+    present(token, caller) {
+      const claims = tokens.verify(token, caller)
+      return claims instanceof Promise ? claims.then(standing) : standing(claims)
+    },
     async extend(question) {
       const { rootLimits, ...step } = question
       const nowMs = now()

@@ -11,7 +11,7 @@ import type { RevocationJudge } from '../../revocation/judge.ts'
 import type { Metrics } from '../../telemetry/metrics-port.ts'
 import { judgeLive } from './judge-live.ts'
 
-/** What a call was let through for. */
+/** What a call was let through for, and is judged by. */
 export interface Grounds {
   readonly caller: PeerCertificate
   /** Null for the gateway's own services. */
@@ -27,16 +27,16 @@ export interface Grounds {
 }
 
 export interface LiveStream {
-  readonly grounds: Grounds
   /** Ends it with an error of the gateway's own, in trailers. */
   cut(error: MeshError): void
-  /** Ends it at once, for a reader that does not come to its trailers. False when it has ended by itself. */
-  reset(): boolean
+  /** Ends it at once, for a reader that does not come to its trailers. One that has ended stays as it is. */
+  reset(): void
 }
 
 /** A place in the registry. Belongs to the registry. */
 export interface Place {
   readonly stream: LiveStream
+  readonly grounds: Grounds
   /** When a certificate of it ends, milliseconds since the epoch. */
   readonly endsMs: number
   index: number
@@ -45,9 +45,11 @@ export interface Place {
 
 export interface LiveStreams {
   readonly size: number
+  /** Grows with each change that may end calls: one who was judged before it is judged again. */
+  readonly epoch: number
   /** Why a call may not go on, or not begin; null when it may. */
   judge(grounds: Grounds): MeshError | null
-  add(stream: LiveStream): Place
+  add(stream: LiveStream, grounds: Grounds): Place
   /** Once for each place. */
   remove(place: Place): void
   close(): void
@@ -121,7 +123,7 @@ export function createLiveStreams(options: LiveStreamsOptions): LiveStreams {
   function look(place: Place, nowMs: number): void {
     if (place.epoch === epoch && nowMs <= place.endsMs) return
     place.epoch = epoch
-    const error = judge(place.stream.grounds)
+    const error = judge(place.grounds)
     if (error === null) return
     metrics.cut('delegation', error.code)
     // before the cut, which takes the place away
@@ -169,12 +171,16 @@ export function createLiveStreams(options: LiveStreamsOptions): LiveStreams {
     get size() {
       return places.length
     },
+    get epoch() {
+      return epoch
+    },
     judge,
-    add(stream) {
-      const { caller, callee } = stream.grounds
+    add(stream, grounds) {
+      const { caller, callee } = grounds
       const callerEnds = caller.notAfter.getTime()
       const place: Place = {
         stream,
+        grounds,
         endsMs: callee === null ? callerEnds : Math.min(callerEnds, callee.notAfter.getTime()),
         index: places.length,
         epoch,

@@ -127,6 +127,7 @@ export function createReflectionFilter(policy: { current(): PolicySnapshot }): R
 function facts(session: UpstreamSession): Omit<UpstreamSession, 'open'> {
   return {
     peerId: session.peerId,
+    certificate: session.certificate,
     ip: session.ip,
     port: session.port,
     get active() {

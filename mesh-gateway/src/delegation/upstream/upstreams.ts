@@ -5,8 +5,8 @@
  */
 import type { IdentityStore, Log } from '@clawmesh/agent-sdk'
 import type { SpiffeTemplate } from '@clawmesh/proto'
-import type { RevocationJudge } from '../../revocation/judge.ts'
 import type { Resolver } from '../../resolve/resolver.ts'
+import type { RevocationJudge } from '../../revocation/judge.ts'
 import type { Metrics } from '../../telemetry/metrics-port.ts'
 import type { Route } from '../route.ts'
 import { createGroup, type Group } from './group.ts'
