@@ -6,13 +6,13 @@ import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { writeIdentity } from '@clawmesh/pki'
-import { runCommand } from '../../mesh-gateway/src/cli/run-command.ts'
-import { describeClosing } from '../support/closes-everything.ts'
-import { freeGatewayPorts } from '../support/gateway-process.ts'
-import { run } from '../support/grpcurl.ts'
-import { type Mesh, makeCa, startMesh } from '../support/mesh.ts'
+import { runCommand } from '../../../mesh-gateway/src/cli/run-command.ts'
+import { describeClosing } from '../../support/closes-everything.ts'
+import { freeGatewayPorts } from '../../support/gateway-process.ts'
+import { run } from '../../support/grpcurl.ts'
+import { type Mesh, makeCa, startMesh } from '../../support/mesh.ts'
 
-const COMMAND = fileURLToPath(new URL('../../node_modules/.bin/mesh-gateway', import.meta.url))
+const COMMAND = fileURLToPath(new URL('../../../node_modules/.bin/mesh-gateway', import.meta.url))
 const HOUR_MS = 3_600_000
 
 interface Check {
@@ -22,7 +22,7 @@ interface Check {
   readonly findings: readonly { what: string; why: string; todo: string }[]
 }
 
-describeClosing('doctor finds the usual faults', () => {
+describeClosing('mesh-gateway doctor finds', () => {
   let mesh: Mesh
 
   before(async function () {
@@ -75,7 +75,7 @@ describeClosing('doctor finds the usual faults', () => {
     assert.match(finding?.todo ?? '', todo)
   }
 
-  it('finds nothing in a mesh that runs, and exits 0', async () => {
+  it('nothing in a mesh that runs, and exits 0', async () => {
     const args = ['--agent', await mesh.identity('acme', 'planner'), '--peer', 'acme/researcher']
     const { code, stdout, stderr } = await doctor(args)
     assert.equal(code, 0, stdout + stderr)
@@ -89,7 +89,7 @@ describeClosing('doctor finds the usual faults', () => {
     assert.match(stdout, /^fine +trust bundles/m)
   })
 
-  it('says to a person what, why and what to do', async () => {
+  it('what is wrong, and says to a person why and what to do', async () => {
     const { code, stdout, stderr } = await doctor([], {
       https_proxy: 'http://u:s3cret@10.0.0.1:3128',
     })
@@ -292,7 +292,7 @@ describeClosing('doctor finds the usual faults', () => {
     assert.match(checks[2]?.findings[0]?.what ?? '', /nowhere\.json \(ENOENT\)/)
   })
 
-  it('changes nothing: no file is made, and the gateway goes on', async () => {
+  it('without changing anything: no file is made, and the gateway goes on', async () => {
     const audit = join(mesh.dir, 'none-yet', 'audit.log')
     const fresh = join(mesh.dir, 'audit-2.log')
     await diagnose(['--audit-file', fresh, '--keys-dir', join(mesh.dir, 'no-keys')])
