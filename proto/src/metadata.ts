@@ -17,5 +17,7 @@ export const METADATA_NARROW_SCOPE = 'x-mesh-narrow-scope'
 export const METADATA_REQUEST_ID = 'x-request-id'
 /** W3C Trace Context, section 3.2. */
 export const METADATA_TRACEPARENT = 'traceparent'
+/** Of the egress port's own answers over HTTP: the code of the refusal. Nothing from a destination passes under this name. */
+export const HEADER_REFUSAL = 'x-mesh-refusal'
 /** google.rpc.Status, base64 in trailers. */
 export const METADATA_STATUS_DETAILS = 'grpc-status-details-bin'

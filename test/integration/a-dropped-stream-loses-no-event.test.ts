@@ -110,4 +110,16 @@ describe('a dropped stream loses no event', () => {
     for await (const event of first) twice.push(event.seq)
     assert.equal(twice.length, 25, 'events can be had after the result, and again')
   })
+
+  it('a cursor inside a result that came in pieces is refused, and no part is taken for the whole', async () => {
+    const first = mesh.a.delegate('b', { skill: 'large' })
+    await first.result()
+    const { lastSeq } = await mesh.a.get('b', first.id)
+    const before = mesh.a.watch('b', first.id, 2)
+    assert.equal((await before.result()).bytes()?.length, 9 * 1024 * 1024)
+    for (const inside of [3, lastSeq - 1])
+      await assert.rejects(mesh.a.watch('b', first.id, inside).result(), {
+        code: 'MESH_TASK_CURSOR_INVALID',
+      })
+  })
 })

@@ -2,41 +2,39 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type AgentIdentity,
-  childTrace,
   createSpiffeTemplate,
   formatTraceparent,
   fromTimestamp,
   METADATA_DELEGATION,
-  METADATA_TRACEPARENT,
   MeshError,
-  parseTraceparent,
   Secret,
   type SpiffeTemplateOptions,
   startTrace,
 } from '@clawmesh/proto'
 import { type Connection, createConnection, type Method } from '../client/connection.ts'
 import type { DelegateOptions, Delegation } from '../client/delegation.ts'
+import type { HandedOn } from '../client/handed-on.ts'
 import { methods } from '../client/methods.ts'
 import { peerAddress } from '../client/peer-address.ts'
 import { createPeerClient, type Patience } from '../client/peer-client.ts'
 import { retryUnary } from '../client/retry-unary.ts'
 import { type AgentFetch, createEgressClient } from '../egress/agent-fetch.ts'
 import { createTokenSource, type EgressToken } from '../egress/token-source.ts'
-import { readTrustDomain } from '../identity/load-identity.ts'
-import { openIdentity } from '../identity/open-identity.ts'
 import type { IdentityStore } from '../identity/snapshot.ts'
 import { type Log, silentLog } from '../log.ts'
 import { type ServeOptions, type Serving, serve } from '../server/serve.ts'
 import type { TaskInfo } from '../tasks/task-event.ts'
-import type { TaskOrigin } from '../tasks/task-host.ts'
 import { channelCredentials } from '../tls/grpc-credentials.ts'
 import { checkIsGateway } from '../tls/peer-checks.ts'
+import type { DelegationToken } from './delegation-token.ts'
 import {
   type AllowedPeer,
   type Explanation,
   readExplanation,
   type WhoAmI,
 } from './gateway-answers.ts'
+import { egressUrl, meshDomainOf, openStore } from './read-options.ts'
+import { both, createTaskScopes, type TaskScope } from './task-scope.ts'
 
 export interface AgentOptions {
   /** host:port of the gateway's delegation port, e.g. 127.0.0.1:8443. Who it is decides its certificate, not the address. */
@@ -70,6 +68,9 @@ export interface AgentOptions {
  * const agent = await createAgent({ gateway: '127.0.0.1:8443', identity: '/etc/mesh', egress: 'http://127.0.0.1:8080' })
  * const result = await agent.delegate('researcher', { skill: 'summarize', input: 'https://example.com/' }).result()
  * await agent.close()
+ *
+ * Within a skill of this agent, `delegate`, `watch`, `get` and `fetch` act for the task, as `ctx.delegate` and `ctx.fetch` do:
+ * as part of its chain of delegation, and until it ends.
  */
 export interface Agent {
   /** Who this agent is, by its certificate. */
@@ -87,6 +88,12 @@ export interface Agent {
   serve(options: ServeOptions): Promise<Serving>
   /** fetch through the gateway's egress port. @throws TypeError when `egress` was not given */
   readonly fetch: AgentFetch
+  /**
+   * Runs work that a skill starts but that is no part of its task, such as filling a cache: what it delegates begins chains
+   * of its own, what it fetches goes under the agent's own token, and it goes on when the task has ended.
+   * Policy must let this agent originate. Outside of a skill it just runs the work.
+   */
+  onOwnBehalf<T>(work: () => T): T
   /** The peers that policy lets this agent delegate to. @throws MeshError */
   peers(): Promise<readonly AllowedPeer[]>
   /**
@@ -162,46 +169,58 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     log,
     now,
   })
-  const ask = async <Request, Response>(method: Method<Request, Response>, request: Request) => {
-    const { signal } = lifetime
+  const ask = async <Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
+    chain: DelegationToken | null = null,
+    taskSignal?: AbortSignal,
+  ) => {
+    const signal = both(lifetime.signal, taskSignal)
+    const metadata = chain === null ? {} : { [METADATA_DELEGATION]: chain.token.reveal() }
     const call = () =>
       connection.unary(method, request, {
         authority: gatewayName,
+        metadata,
         deadline: Date.now() + UNARY_MS,
         signal,
       })
     return retryUnary(call, { forMs: UNARY_MS, signal, refusal })
   }
-  const exchange = async (): Promise<EgressToken> => {
-    const { token, expires } = await ask(methods.exchangeToken, { allowed_destinations: [] })
+  const exchange = async (
+    chain: DelegationToken | null,
+    signal?: AbortSignal,
+  ): Promise<EgressToken> => {
+    const request = { allowed_destinations: [] }
+    const { token, expires } = await ask(methods.exchangeToken, request, chain, signal)
     const expiresMs = fromTimestamp(expires)?.getTime() ?? Number.NaN
     if (token === '' || Number.isNaN(expiresMs))
       throw new MeshError('MESH_PEER_PROTOCOL', 'the gateway answered without a token')
     return { token: new Secret(token), expiresMs }
   }
-  const egress =
+  const egressUnder =
     proxy === null
       ? null
-      : createEgressClient({
-          proxy,
-          tokens: createTokenSource({ exchange, log, now }),
-          ...(egressCa === undefined ? {} : { ca: egressCa }),
-        })
-  const agentFetch: AgentFetch = async (url, init) => {
+      : (chain: DelegationToken | null, signal?: AbortSignal) =>
+          createEgressClient({
+            proxy,
+            tokens: createTokenSource({ exchange: () => exchange(chain, signal), log, now }),
+            ...(egressCa === undefined ? {} : { ca: egressCa }),
+          })
+  const egress = egressUnder?.(null) ?? null
+  const ownFetch: AgentFetch = async (url, init) => {
     if (egress === null) throw new TypeError('egress: createAgent was given no egress port')
     return egress.fetch(url, init)
   }
+  const scopes = createTaskScopes(egressUnder, ownFetch)
   const address = (peer: string) => peerAddress(peer, { tenant, meshDomain })
-  const outward = (origin: TaskOrigin, { signal }: { readonly signal: AbortSignal }) => ({
-    fetch: ((url, init = {}) =>
-      agentFetch(url, { ...init, signal: both(signal, init.signal) })) satisfies AgentFetch,
-    delegate: (peer: string, asked: DelegateOptions) =>
-      peers.delegate(
-        address(peer),
-        { ...asked, signal: both(signal, asked.signal) },
-        handedOn(origin),
-      ),
-  })
+  const delegateIn = (scope: TaskScope | null, peer: string, asked: DelegateOptions) => {
+    const limited = scope === null ? asked : { ...asked, signal: both(scope.signal, asked.signal) }
+    return peers.delegate(address(peer), limited, handedOn(scope))
+  }
+  const looking = () => {
+    const scope = scopes.current()
+    return { handedOn: handedOn(scope), ...(scope === null ? {} : { signal: scope.signal }) }
+  }
 
   let closing: Promise<void> | null = null
   const close = async () => {
@@ -211,23 +230,35 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     await Promise.race([peers.settled(), sleep(GOODBYE_MS, undefined, { ref: false })])
     lifetime.abort(reason)
     await egress?.close()
+    await scopes.settled()
     connection.close()
     if (owned) await store.close()
   }
   return Object.freeze({
     identity,
-    delegate(peer: string, asked: DelegateOptions) {
-      const trace = formatTraceparent(startTrace())
-      return peers.delegate(address(peer), asked, { [METADATA_TRACEPARENT]: trace })
-    },
-    watch: (peer: string, id: string, afterSeq = 0) => peers.watch(address(peer), id, afterSeq),
-    get: async (peer: string, id: string) => peers.get(address(peer), id),
+    delegate: (peer: string, asked: DelegateOptions) => delegateIn(scopes.current(), peer, asked),
+    watch: (peer: string, id: string, afterSeq = 0) =>
+      peers.watch(address(peer), id, afterSeq, looking()),
+    get: async (peer: string, id: string) => peers.get(address(peer), id, looking()),
     async serve(serveOptions: ServeOptions) {
-      const serving = await serve(serveOptions, { store, spiffe, log, now, outward })
+      const serving = await serve(serveOptions, {
+        ...{ store, spiffe, log, now },
+        outward(origin, { signal }) {
+          const scope = scopes.open(origin, signal)
+          return {
+            signal: scope.signal,
+            fetch: scope.fetch,
+            delegate: (peer, asked) => delegateIn(scope, peer, asked),
+            enter: (skill) => scopes.enter(scope, skill),
+          }
+        },
+      })
       servings.add(serving)
       return serving
     },
-    fetch: agentFetch,
+    fetch: (async (url, init) =>
+      (scopes.current()?.fetch ?? ownFetch)(url, init)) satisfies AgentFetch,
+    onOwnBehalf: <T>(work: () => T): T => scopes.leave(work),
     async peers() {
       const answer = await ask(methods.listPeers, {})
       return answer.peers.map((peer) => Object.freeze({ ...peer }))
@@ -256,38 +287,8 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
   })
 }
 
-async function openStore(
-  { identity, trustDomain, spiffe }: AgentOptions,
-  log: Log,
-): Promise<{ store: IdentityStore; owned: boolean }> {
-  if (typeof identity !== 'string') return { store: identity, owned: false }
-  const domain = trustDomain ?? (await readTrustDomain(identity))
-  const template = createSpiffeTemplate({ ...spiffe, trustDomain: domain })
-  return { store: await openIdentity({ dir: identity, spiffe: template, log }), owned: true }
-}
-
-function meshDomainOf({ agent, tenant, trustDomain }: AgentIdentity, names: readonly string[]) {
-  const prefix = `${agent}.${tenant}.`
-  return names.find((name) => name.startsWith(prefix))?.slice(prefix.length) ?? trustDomain
-}
-
-function egressUrl(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : null
-  if (url?.protocol !== 'http:' || url.username !== '' || url.password !== '')
-    throw new TypeError('egress: must be a URL such as http://127.0.0.1:8080, without credentials')
-  return url
-}
-
-function both(signal: AbortSignal, other: AbortSignal | null | undefined): AbortSignal {
-  return other === undefined || other === null ? signal : AbortSignal.any([signal, other])
-}
-
-/** What a task gives to the tasks that it gives away: its trace, and the chain it acts in. */
-function handedOn({ traceparent, delegationToken }: TaskOrigin): Record<string, string> {
-  const parent = parseTraceparent(traceparent ?? undefined)
-  const trace = formatTraceparent(parent === null ? startTrace() : childTrace(parent))
-  return {
-    [METADATA_TRACEPARENT]: trace,
-    ...(delegationToken === null ? {} : { [METADATA_DELEGATION]: delegationToken }),
-  }
+/** What a call carries of the task that it is made for. */
+function handedOn(scope: TaskScope | null): HandedOn {
+  if (scope === null) return { traceparent: formatTraceparent(startTrace()), chain: null }
+  return { traceparent: scope.traceparent(), chain: scope.token }
 }

@@ -5,6 +5,7 @@ import type { TaskEvent, TaskInfo } from '../tasks/task-event.ts'
 import { failureToError, type IncomingEvent } from '../wire/event-codec.ts'
 import { createAssembler } from './assemble.ts'
 import { createEventQueue } from './event-queue.ts'
+import type { Narrowing } from './handed-on.ts'
 import { createTaskResult, type TaskResult } from './task-result.ts'
 
 export interface DelegateOptions {
@@ -24,6 +25,8 @@ export interface DelegateOptions {
   readonly detached?: boolean
   /** Handed to the skill. At most 64. */
   readonly labels?: Readonly<Record<string, string>>
+  /** Hands on less than this agent has, for all of the chain from the peer on. Never more, whatever is written here. */
+  readonly narrow?: Narrowing
 }
 
 /**

@@ -9,7 +9,14 @@ import { decodeTask, encodeRequest, isSkillName, REQUEST_LIMITS } from '../wire/
 import type { CallChoices, Connection } from './connection.ts'
 import { createDelegation, type DelegateOptions, type Delegation } from './delegation.ts'
 import { follow } from './follow.ts'
+import {
+  type HandedOn,
+  metadataOfDelegate,
+  metadataOfTask,
+  NOTHING_HANDED_ON,
+} from './handed-on.ts'
 import { methods } from './methods.ts'
+import { refuseInsideResult } from './refuse-inside-result.ts'
 import { retryUnary } from './retry-unary.ts'
 
 export interface Patience {
@@ -36,15 +43,27 @@ export interface PeerClientOptions {
 
 export interface PeerClient {
   /** @param authority full name of the peer. @throws TypeError, MeshError MESH_LIMIT_SIZE */
-  delegate(authority: string, options: DelegateOptions, metadata?: Handed): Delegation
-  watch(authority: string, id: string, afterSeq: number): Delegation
-  get(authority: string, id: string): Promise<TaskInfo>
+  delegate(authority: string, options: DelegateOptions, handedOn?: HandedOn): Delegation
+  watch(authority: string, id: string, afterSeq: number, options?: LookOptions): Delegation
+  get(authority: string, id: string, options?: LookOptions): Promise<TaskInfo>
   /** Resolves when all that was let go of has ended here, and the peers have been told. */
   settled(): Promise<void>
 }
 
-/** Metadata handed on from a task to the tasks it gives away. */
-export type Handed = Readonly<Record<string, string>>
+export interface LookOptions {
+  readonly handedOn?: HandedOn
+  /** Stops looking. */
+  readonly signal?: AbortSignal
+}
+
+/** How a task is followed. */
+interface Following {
+  readonly signal: AbortSignal | undefined
+  readonly deadline: Date | null
+  /** Letting go of it does not cancel it. */
+  readonly detached: boolean
+  readonly handedOn: HandedOn
+}
 
 // room for what surrounds the message in 4 MiB
 const REQUEST_BYTES = 3.5 * 1024 * 1024
@@ -60,12 +79,12 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
   const unary = <Request, Response>(
     method: Parameters<typeof connection.unary<Request, Response>>[0],
     request: Request,
-    authority: string,
+    choices: { readonly authority: string; readonly metadata: Readonly<Record<string, string>> },
     signal: AbortSignal,
   ) =>
     retryUnary(
       () =>
-        connection.unary(method, request, { authority, deadline: Date.now() + UNARY_MS, signal }),
+        connection.unary(method, request, { ...choices, deadline: Date.now() + UNARY_MS, signal }),
       { forMs: UNARY_MS, signal, refusal },
     )
 
@@ -73,30 +92,38 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
     authority: string,
     id: string,
     afterSeq: number,
-    asked: {
-      readonly options: DelegateOptions
-      readonly deadline: Date | null
-      readonly metadata: Handed
+    { signal: letGoOf, deadline, detached, handedOn }: Following,
+    start: {
+      readonly request: ReturnType<typeof encodeRequest>
+      readonly metadata: Readonly<Record<string, string>>
     } | null,
-    request: ReturnType<typeof encodeRequest> | null,
   ): Delegation => {
     const timeout = new AbortController()
-    const callers = reasoned(asked?.options.signal)
-    const lastMs =
-      asked?.deadline == null ? undefined : asked.deadline.getTime() + DEADLINE_SLACK_MS
+    const callers = reasoned(letGoOf)
+    const lastMs = deadline === null ? undefined : deadline.getTime() + DEADLINE_SLACK_MS
     const stopClock =
       lastMs === undefined
         ? () => {}
         : startTimer(lastMs - now(), () => timeout.abort(new MeshError('MESH_CALL_DEADLINE')))
-    const choices = (signal: AbortSignal): CallChoices => ({
+    const choices = (
+      signal: AbortSignal,
+      metadata: Readonly<Record<string, string>>,
+    ): CallChoices => ({
       authority,
       signal,
-      metadata: asked?.metadata ?? {},
+      metadata,
       ...(lastMs === undefined ? {} : { deadline: lastMs }),
     })
+    const metadataOf = (task: string) => metadataOfTask(handedOn, task, now())
     const watch = (signal: AbortSignal) => (task: string, seq: number) =>
-      connection.stream(methods.watch, { delegation_id: task, after_seq: seq }, choices(signal))
+      connection.stream(
+        methods.watch,
+        { delegation_id: task, after_seq: seq },
+        choices(signal, metadataOf(task)),
+      )
     const common = { ...patience, refusal, log, now }
+    const resume = (task: string, seq: number, signal: AbortSignal) =>
+      follow({ ...common, id: task, afterSeq: seq, signal, watch: watch(signal), delegate: null })
     const handle = `${id} ${uuidV7()}`
     active.add(handle)
     return createDelegation({
@@ -104,35 +131,24 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
       peer: authority,
       complete: afterSeq === 0,
       maxResultBytes,
-      detached: asked === null || asked.options.detached === true,
+      detached,
       signal: AbortSignal.any([options.letGo, timeout.signal, callers.signal]),
       follow: (signal) =>
-        follow({
-          ...common,
-          id,
-          afterSeq,
-          signal,
-          watch: watch(signal),
-          delegate:
-            request === null
-              ? null
-              : () => connection.stream(methods.delegate, request, choices(signal)),
-        }),
-      replay: (task, seq, signal) =>
-        follow({
-          ...common,
-          id: task,
-          afterSeq: seq,
-          signal,
-          watch: watch(signal),
-          delegate: null,
-        }),
+        start === null
+          ? refuseInsideResult(resume(id, afterSeq, signal), () => resume(id, afterSeq - 1, signal))
+          : follow({
+              ...common,
+              ...{ id, afterSeq, signal, watch: watch(signal) },
+              delegate: () =>
+                connection.stream(methods.delegate, start.request, choices(signal, start.metadata)),
+            }),
+      replay: resume,
       cancel: async (task, reason) =>
         decodeTask(
           await unary(
             methods.cancel,
             { delegation_id: task, reason: reason.slice(0, REQUEST_LIMITS.reasonLength) },
-            authority,
+            { authority, metadata: metadataOf(task) },
             options.signal,
           ),
         ),
@@ -146,9 +162,10 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
   }
 
   return {
-    delegate(authority, asked, metadata = {}) {
+    delegate(authority, asked, handedOn = NOTHING_HANDED_ON) {
       const id = uuidV7(now())
       const deadline = deadlineOf(asked, now())
+      const metadata = metadataOfDelegate(handedOn, id, asked.narrow)
       if (!isSkillName(asked.skill)) throw new TypeError('skill: is not a name')
       const request = encodeRequest({
         id,
@@ -165,17 +182,30 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
           'MESH_LIMIT_SIZE',
           `the input takes ${bytes} bytes of at most ${REQUEST_BYTES}`,
         )
-      return make(authority, id, 0, { options: asked, deadline, metadata }, request)
+      const { signal, detached = false } = asked
+      const following = { signal, deadline, detached, handedOn }
+      return make(authority, id, 0, following, { request, metadata })
     },
-    watch(authority, id, afterSeq) {
+    watch(authority, id, afterSeq, { handedOn = NOTHING_HANDED_ON, signal } = {}) {
       checkId(id)
       if (!Number.isSafeInteger(afterSeq) || afterSeq < 0)
         throw new TypeError('afterSeq: must be the seq of an event, or 0')
-      return make(authority, id, afterSeq, null, null)
+      return make(
+        authority,
+        id,
+        afterSeq,
+        { signal, deadline: null, detached: true, handedOn },
+        null,
+      )
     },
-    async get(authority, id) {
+    async get(authority, id, { handedOn = NOTHING_HANDED_ON, signal } = {}) {
       checkId(id)
-      return decodeTask(await unary(methods.get, { delegation_id: id }, authority, options.signal))
+      const metadata = metadataOfTask(handedOn, id, now())
+      const until =
+        signal === undefined ? options.signal : AbortSignal.any([options.signal, signal])
+      return decodeTask(
+        await unary(methods.get, { delegation_id: id }, { authority, metadata }, until),
+      )
     },
     async settled() {
       if (active.size === 0) return

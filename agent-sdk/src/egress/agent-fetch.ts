@@ -1,7 +1,7 @@
-/** `agent.fetch`: fetch as everybody knows it, through the gateway's egress port, under the agent's own token. */
-import { MeshError } from '@clawmesh/proto'
-import { fetch, type RequestInit, type Response } from 'undici'
-import { EgressDispatcher } from './egress-dispatcher.ts'
+/** `agent.fetch`: fetch as everybody knows it, through the gateway's egress port, under a token of its own or of a chain's. */
+import { HEADER_REFUSAL, MeshError } from '@clawmesh/proto'
+import type { RequestInit, Response } from 'undici'
+import type { EgressDispatcher } from './egress-dispatcher.ts'
 import { blamesToken, REFUSAL_BYTES, refusalInBody } from './refusal.ts'
 import type { EgressToken, TokenSource } from './token-source.ts'
 
@@ -31,7 +31,10 @@ export function createEgressClient({ proxy, tokens, ca }: EgressClientOptions): 
   const retired = new Set<EgressDispatcher>()
   let closed = false
 
-  const dispatcherFor = (token: EgressToken): EgressDispatcher => {
+  const dispatcherFor = (
+    token: EgressToken,
+    Dispatcher: typeof EgressDispatcher,
+  ): EgressDispatcher => {
     if (current?.token.token === token.token) return current.dispatcher
     const old = current?.dispatcher
     if (old !== undefined) {
@@ -39,7 +42,7 @@ export function createEgressClient({ proxy, tokens, ca }: EgressClientOptions): 
       const forget = () => retired.delete(old)
       old.finish().then(forget, forget)
     }
-    const dispatcher = new EgressDispatcher({
+    const dispatcher = new Dispatcher({
       proxy,
       token: token.token,
       timeoutMs: CONNECT_TIMEOUT_MS,
@@ -49,8 +52,12 @@ export function createEgressClient({ proxy, tokens, ca }: EgressClientOptions): 
     return dispatcher
   }
   const attempt = async (url: URL, init: RequestInit, token: EgressToken): Promise<Response> => {
+    // undici takes its time and its memory to load: who never fetches never pays for it
+    const { fetch, EgressDispatcher: Dispatcher } = await import('./egress-dispatcher.ts')
+    if (closed) throw new MeshError('MESH_CALL_CANCELED', 'the agent was closed')
     try {
-      const response = await fetch(url, { ...init, dispatcher: dispatcherFor(token) })
+      const dispatcher = dispatcherFor(token, Dispatcher)
+      const response = await fetch(url, { ...init, dispatcher })
       const refusal = await refusalOf(response)
       if (refusal === null) return response
       void response.body?.cancel().catch(() => {})
@@ -89,13 +96,15 @@ export function createEgressClient({ proxy, tokens, ca }: EgressClientOptions): 
   }
 }
 
-/** A response of the gateway itself rather than of the destination. */
+/**
+ * A response of the gateway itself rather than of the destination: marked by a header that the gateway lets no destination
+ * send. Over https the answer comes from within the tunnel, where the gateway says nothing.
+ */
 async function refusalOf(response: Response): Promise<MeshError | null> {
-  if (response.status < 400) return null
+  if (response.status < 400 || !response.url.startsWith('http:')) return null
   const { headers } = response
   const length = Number(headers.get('content-length') ?? Number.NaN)
-  const json = headers.get('content-type')?.startsWith('application/json') === true
-  if (!json || !(length <= REFUSAL_BYTES) || headers.get('x-request-id') === null) return null
+  if (headers.get(HEADER_REFUSAL) === null || !(length <= REFUSAL_BYTES)) return null
   return refusalInBody(await response.clone().text(), headers.get('retry-after'))
 }
 

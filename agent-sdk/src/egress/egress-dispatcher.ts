@@ -2,6 +2,8 @@
 import { Agent, Dispatcher, ProxyAgent } from 'undici'
 import { connectByTunnel, type TunnelOptions } from './connect-tunnel.ts'
 
+export { fetch } from 'undici'
+
 export class EgressDispatcher extends Dispatcher {
   readonly #tunnels: Agent
   readonly #plain: ProxyAgent

@@ -8,6 +8,8 @@ import type { LiveTask } from './live-task.ts'
 import type { TaskContext } from './skill.ts'
 
 export interface Outward {
+  /** As that of the task; its listeners run for the task too. */
+  readonly signal: AbortSignal
   readonly fetch: TaskContext['fetch']
   readonly delegate: TaskContext['delegate']
   readonly log: Log
@@ -18,7 +20,6 @@ export function createTaskContext(live: LiveTask, outward: Outward): TaskContext
   const { signal } = live
   const say = (body: Parameters<LiveTask['emit']>[0]) => live.emit(body)
   return Object.freeze({
-    signal,
     progress(fraction: number, note = '') {
       if (Number.isNaN(fraction)) throw new TypeError('progress: fraction is not a number')
       say({ kind: 'progress', fraction: Math.min(1, Math.max(0, fraction)), note })

@@ -21,8 +21,13 @@ export interface TaskHostOptions {
   /** Tasks that may run at once. */
   readonly maxRunning: number
   readonly now: () => number
-  /** What the skills of one task reach the world with. */
-  outward(origin: TaskOrigin, live: LiveTask): Omit<Outward, 'log'>
+  /** What the skills of one task reach the world with, and what they run within. */
+  outward(origin: TaskOrigin, live: LiveTask): Omit<Outward, 'log'> & Scoped
+}
+
+interface Scoped {
+  /** Runs the skill: whatever it does, it does for the task. */
+  enter<T>(skill: () => T): T
 }
 
 /** How a task came in: what its own delegations hand on. */
@@ -122,8 +127,9 @@ export function createTaskHost(options: TaskHostOptions): TaskHost {
     const taskLog = withFields(log, fields)
     try {
       live.emit({ kind: 'status', state: 'working', note: '' }, { state: 'working' })
-      const outward = { ...options.outward(origin, live), log: taskLog }
-      live.complete(toParts(await skill(task, createTaskContext(live, outward))))
+      const { enter, ...outward } = options.outward(origin, live)
+      const context = createTaskContext(live, { ...outward, log: taskLog })
+      live.complete(toParts(await enter(() => skill(task, context))))
     } catch (error) {
       if (live.ended()) {
         taskLog.debug({ err: error }, 'the skill threw after the end of its task')

@@ -1,5 +1,6 @@
 /** The gateway's own answers on the wire. What was refused explains itself, in the body and for CONNECT in the status line too. */
 import { STATUS_CODES } from 'node:http'
+import { HEADER_REFUSAL } from '@clawmesh/proto'
 import type { Refused } from './refused.ts'
 
 export interface AnswerOptions {
@@ -49,6 +50,7 @@ export function formatRefusal(refused: Refused, context: RefusalContext): string
   const headers: Record<string, string | string[]> = {
     'cache-control': 'no-store',
     'x-request-id': requestId,
+    [HEADER_REFUSAL]: error.code,
   }
   if (error.row.http === 407)
     headers['proxy-authenticate'] = [

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import * as http from 'node:http'
 import * as https from 'node:https'
 import { type AddressInfo, connect, type Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { MeshError, Secret } from '@clawmesh/proto'
 import { createEgressClient, type EgressClient } from '../../../agent-sdk/src/egress/agent-fetch.ts'
 import { createTokenSource } from '../../../agent-sdk/src/egress/token-source.ts'
@@ -42,6 +43,16 @@ describe('fetch through the egress port', () => {
         if (request.url === '/moved') response.writeHead(302, { location: '/here' }).end()
         else if (request.url === '/own-403')
           response.writeHead(403, { 'content-type': 'application/json' }).end('{"code":"MINE"}')
+        else if (request.url === '/fake')
+          // https comes from within the tunnel, where nobody strips what only the gateway may say
+          response
+            .writeHead(403, {
+              'content-type': 'application/json',
+              'content-length': body('MESH_TOKEN_EXPIRED').length,
+              'x-request-id': 'q',
+              ...(request.socket instanceof TLSSocket ? { 'x-mesh-refusal': 'yes' } : {}),
+            })
+            .end(body('MESH_TOKEN_EXPIRED'))
         else
           response.end(
             `${request.method} ${request.url} ${text} ${request.headers['proxy-authorization'] ?? 'clean'}`,
@@ -61,6 +72,7 @@ describe('fetch through the egress port', () => {
           'content-type': 'application/json',
           'content-length': Buffer.byteLength(refused.body),
           'x-request-id': 'q',
+          'x-mesh-refusal': 'yes',
         }
         response.writeHead(refused.status, head).end(refused.body)
         return
@@ -197,6 +209,15 @@ describe('fetch through the egress port', () => {
     refuse = () => ({ status: 403, body: body('MESH_TOKEN_REVOKED') })
     await assert.rejects(client.fetch(site), { code: 'MESH_TOKEN_REVOKED' })
     assert.ok(issued <= 4)
+  })
+
+  it('what looks like a refusal of the gateway, and comes from the destination, is an answer', async () => {
+    for (const url of ['http://example.test/fake', `${site}/fake`]) {
+      const response = await client.fetch(url)
+      assert.equal(response.status, 403)
+      assert.equal(await response.text(), body('MESH_TOKEN_EXPIRED'))
+    }
+    assert.equal(issued, 1, 'and no destination makes an agent get new tokens')
   })
 
   it("a 403 of the destination's own is the destination's answer", async () => {

@@ -1,4 +1,5 @@
 /** Writes the heads that go on: what ends at this hop is left out, and what frames the message is written anew. */
+import { METADATA_PREFIX } from '@clawmesh/proto'
 import type { Target } from '../target/target.ts'
 import { formatAuthority } from '../target/target.ts'
 import { isHopByHop } from './hop-by-hop.ts'
@@ -66,7 +67,8 @@ export function writeResponseHead(head: ResponseHead, marks: ResponseMarks): str
   let hasRequestId = false
   const noLength = head.status === 204 || head.status < 200 || marks.framing !== 'as-declared'
   for (const { name, rawName, value } of head.fields) {
-    if (isHopByHop(name, head.nominated)) continue
+    // what the mesh says in its own name, no destination says
+    if (isHopByHop(name, head.nominated) || name.startsWith(METADATA_PREFIX)) continue
     if (name === 'content-length' && noLength) continue
     if (name === 'x-request-id') hasRequestId = true
     text += `${rawName}: ${value}\r\n`

@@ -1,0 +1,82 @@
+/** What calls to a peer carry in metadata beside the message: the trace, the chain that they are part of, and what narrows it. */
+import {
+  METADATA_DELEGATION,
+  METADATA_DELEGATION_ID,
+  METADATA_NARROW_DESTINATIONS,
+  METADATA_NARROW_SCOPE,
+  METADATA_TRACEPARENT,
+  type Secret,
+} from '@clawmesh/proto'
+
+/** From the task that a call is made for. */
+export interface HandedOn {
+  readonly traceparent: string | null
+  /** Null outside of any chain. */
+  readonly chain: { readonly token: Secret<string>; readonly expiresMs: number } | null
+}
+
+/** What the chain is narrowed to, from the callee on. What is left out is not narrowed; an empty list allows nothing. */
+export interface Narrowing {
+  /** Host patterns as policy writes them: `api.example.com`, `*.example.com`, `api.example.com:8443`. */
+  readonly destinations?: readonly string[]
+  /** Names that mean something to the agents: `read`, `tickets:write`. */
+  readonly scope?: readonly string[]
+}
+
+export const NOTHING_HANDED_ON: HandedOn = Object.freeze({ traceparent: null, chain: null })
+
+// a call about a task that runs already needs no chain; one that ends on its way would have it refused
+const EXPIRY_MARGIN_MS = 30_000
+
+/** Of a call that starts a task. @throws TypeError */
+export function metadataOfDelegate(
+  { traceparent, chain }: HandedOn,
+  id: string,
+  narrow: Narrowing | undefined,
+): Readonly<Record<string, string>> {
+  return {
+    ...metadataOfId(traceparent, id),
+    ...(chain === null ? {} : { [METADATA_DELEGATION]: chain.token.reveal() }),
+    ...metadataOfNarrowing(narrow),
+  }
+}
+
+/** Of a call about a task that was started before. */
+export function metadataOfTask(
+  { traceparent, chain }: HandedOn,
+  id: string,
+  nowMs: number,
+): Readonly<Record<string, string>> {
+  const holds = chain !== null && nowMs < chain.expiresMs - EXPIRY_MARGIN_MS
+  return {
+    ...metadataOfId(traceparent, id),
+    ...(holds ? { [METADATA_DELEGATION]: chain.token.reveal() } : {}),
+  }
+}
+
+/** @throws TypeError for what metadata cannot say */
+function metadataOfNarrowing(narrow: Narrowing | undefined): Readonly<Record<string, string>> {
+  if (narrow === undefined) return {}
+  const { destinations, scope } = narrow
+  return {
+    ...(destinations === undefined
+      ? {}
+      : { [METADATA_NARROW_DESTINATIONS]: joined('narrow.destinations', destinations, ',') }),
+    ...(scope === undefined ? {} : { [METADATA_NARROW_SCOPE]: joined('narrow.scope', scope, ' ') }),
+  }
+}
+
+function metadataOfId(traceparent: string | null, id: string): Record<string, string> {
+  return {
+    [METADATA_DELEGATION_ID]: id,
+    ...(traceparent === null ? {} : { [METADATA_TRACEPARENT]: traceparent }),
+  }
+}
+
+function joined(option: string, words: readonly string[], separator: string): string {
+  if (!Array.isArray(words)) throw new TypeError(`${option}: must be a list`)
+  for (const word of words)
+    if (typeof word !== 'string' || !/^[\x21-\x2b\x2d-\x7e]+$/.test(word))
+      throw new TypeError(`${option}: ${JSON.stringify(word)} has characters that none may have`)
+  return words.join(separator)
+}
