@@ -9,7 +9,7 @@ import type { Log } from '../log.ts'
 import { decodeEvent, type IncomingEvent } from '../wire/event-codec.ts'
 import type { WireEvent } from '../wire/messages.ts'
 import { createBackoff } from './backoff.ts'
-import { judgeStreamError } from './lost-stream.ts'
+import { isCut, judgeStreamError } from './lost-stream.ts'
 
 export interface FollowOptions {
   /** Null when only watching. Safe to repeat until something was received: the callee attaches by the id. */
@@ -42,6 +42,8 @@ export async function* follow(options: FollowOptions): AsyncGenerator<IncomingEv
   let started = delegate === null
   let gaps = 0
   let downSince: number | null = null
+  /** The gateway ended a stream and said that Watch may go on: then a refusal may pass as well. */
+  let cut = false
 
   for (;;) {
     signal.throwIfAborted()
@@ -51,6 +53,7 @@ export async function* follow(options: FollowOptions): AsyncGenerator<IncomingEv
       for await (const wire of read(stream, options)) {
         const event = decodeEvent(wire)
         downSince = null
+        cut = false
         backoff.reset()
         // a key that was used before attaches to the task that it began
         if (!started) id = event.id
@@ -73,7 +76,8 @@ export async function* follow(options: FollowOptions): AsyncGenerator<IncomingEv
       signal.throwIfAborted()
       failure = thrown
     }
-    const judged = judgeStreamError(failure, started)
+    const judged = judgeStreamError(failure, started, cut)
+    cut ||= isCut(judged.error)
     const refusal = judged.error.code === 'MESH_GATEWAY_UNREACHABLE' ? options.refusal() : null
     if (refusal !== null && !started) throw refusal
     if (!judged.lost) throw judged.error

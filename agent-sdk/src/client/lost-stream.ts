@@ -24,8 +24,22 @@ const BROKEN: ReadonlySet<number> = new Set([
   status.DEADLINE_EXCEEDED,
 ])
 
-/** @param started whether an event has come already: then the task lives and is worth more patience */
-export function judgeStreamError(thrown: unknown, started: boolean): Judged {
+/**
+ * What may pass while one waits: policy that is mended, a certificate that is renewed, a CA that is back. Who or what
+ * was revoked is not waited for.
+ */
+const MAY_PASS = /^MESH_(?:POLICY_|PEER_UNTRUSTED$|PEER_REVOKED$|IDENTITY_(?:EXPIRED|UNTRUSTED)$)/
+
+/** True of the end of a stream that the gateway had let through, when it says that Watch may go on after the last event. */
+export function isCut(error: MeshError): boolean {
+  return error.facts.resume === 'watch'
+}
+
+/**
+ * @param started whether an event has come already: then the task lives and is worth more patience
+ * @param cut whether the gateway has ended a stream of it before, and nothing has come since
+ */
+export function judgeStreamError(thrown: unknown, started: boolean, cut = false): Judged {
   const error = statusToError(thrown)
   const raw = error.cause
   const plain = isStatus(thrown) && thrown.metadata.get(METADATA_STATUS_DETAILS).length === 0
@@ -33,7 +47,8 @@ export function judgeStreamError(thrown: unknown, started: boolean): Judged {
     return { error, lost: (started ? BROKEN : UNANSWERED).has(thrown.code) }
   }
   const { retryable, grpc } = error.row
-  return { error, lost: retryable && (started || grpc === 'UNAVAILABLE') }
+  const passing = isCut(error) || (cut && MAY_PASS.test(error.code))
+  return { error, lost: (retryable && (started || grpc === 'UNAVAILABLE')) || passing }
 }
 
 function isStatus(error: unknown): error is ServiceError {

@@ -8,6 +8,7 @@ import type { CommandOutput } from './explanation.ts'
 import { addIssueToken } from './issue-token.ts'
 import { addKeys } from './keys.ts'
 import { policyCommand } from './policy.ts'
+import { addRevoke } from './revoke.ts'
 import { addServiceAccount } from './service-account.ts'
 import { addStart } from './start.ts'
 import type { Terminal } from './terminal.ts'
@@ -21,6 +22,7 @@ Examples:
   $ mesh-gateway issue-token --config gateway.json --agent-id bot-01
   $ mesh-gateway keys rotate --config gateway.json
   $ mesh-gateway service-account create --config gateway.json --tenant acme --agent-id bot-01
+  $ mesh-gateway revoke agent acme/planner --config gateway.json
   $ mesh-gateway policy check policy/
   $ mesh-gateway doctor --config gateway.json
 
@@ -59,6 +61,7 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
   addIssueToken(program, terminal)
   addKeys(program, terminal)
   addServiceAccount(program, terminal)
+  addRevoke(program, terminal)
   addDoctor(program, terminal, output)
   for (const command of [policyCommand(output, terminal), explainCommand(output, terminal)])
     program.addCommand(inherit(command, program))

@@ -1,0 +1,159 @@
+/** mesh-gateway revoke: refuses a certificate, an agent, a tree of delegations or a token. Running gateways see it by themselves. */
+import { readFile } from 'node:fs/promises'
+import { createSpiffeTemplate, isDnsLabel, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
+import type { Command } from 'commander'
+import type { Config } from '../config/schema.ts'
+import { fingerprintOfPem } from '../revocation/fingerprint-of-pem.ts'
+import {
+  addToList,
+  isRevocationValue,
+  REVOCATION_KINDS,
+  type RevocationEntry,
+  type RevocationKind,
+  readList,
+  removeFromList,
+} from '../revocation/list-file.ts'
+import { addConfigOptions, readCommandConfig } from './config-options.ts'
+import { type Terminal, table } from './terminal.ts'
+import { durationValue } from './values.ts'
+
+interface RevokeOptions {
+  readonly reason?: string
+  readonly for?: number
+  readonly undo?: boolean
+  readonly list?: boolean
+  readonly json?: boolean
+}
+
+const USED = ['revocation.list', 'trustDomain', 'spiffe.agentPath', 'spiffe.gatewayPath'] as const
+
+const EXAMPLES = `
+Examples:
+  $ mesh-gateway revoke agent acme/planner --reason "laptop stolen"
+  $ mesh-gateway revoke certificate tls.crt                     the first certificate of a PEM file
+  $ mesh-gateway revoke certificate 5a0c...                     a serial number, or the SHA-256 fingerprint
+  $ mesh-gateway revoke txn 019a...                             a tree of delegations: root_id of the audit log
+  $ mesh-gateway revoke token 019a... --for 1h                  an egress token: token_jti of the audit log
+  $ mesh-gateway revoke agent acme/planner --undo
+  $ mesh-gateway revoke --list
+
+Live streams that are concerned end within a second.`
+
+export function addRevoke(program: Command, terminal: Terminal): void {
+  const command = addConfigOptions(
+    program
+      .command('revoke')
+      .description('refuse a certificate, an agent, a tree of delegations or a token, from now on')
+      .argument('[kind]', REVOCATION_KINDS.join(', '))
+      .argument('[value]', 'which one: see the examples')
+      .option('--reason <text>', 'why, for operators')
+      .option('--for <time>', 'how long, e.g. 1h (default: for ever)', durationValue)
+      .option('--undo', 'let it in again')
+      .option('--list', 'show what is revoked')
+      .option('--json', 'print the facts as JSON'),
+    USED,
+  ).addHelpText('after', EXAMPLES)
+  command.action(
+    async (kind: string | undefined, value: string | undefined, options: RevokeOptions) => {
+      const config = await readCommandConfig({ ...options }, terminal, [...USED])
+      const file = listOf(config)
+      if (options.list === true) return show(await readList(file), options, terminal)
+      if (!isKind(kind) || value === undefined)
+        return command.error(`error: say what: ${REVOCATION_KINDS.join(', ')}, and which one`)
+      const thing = { kind, value: await canonical(kind, value, config) }
+      if (options.undo === true) return undo(file, thing, terminal)
+      const nowMs = Date.now()
+      const entry: RevocationEntry = {
+        ...thing,
+        reason: options.reason ?? null,
+        since: new Date(nowMs).toISOString(),
+        until: options.for === undefined ? null : new Date(nowMs + options.for).toISOString(),
+      }
+      await addToList(file, entry, nowMs)
+      if (options.json === true) terminal.print(JSON.stringify(entry, null, 2))
+      terminal.say(`revoked ${kind} ${thing.value}, in ${file}`)
+    },
+  )
+}
+
+async function undo(
+  file: string,
+  thing: Pick<RevocationEntry, 'kind' | 'value'>,
+  terminal: Terminal,
+): Promise<void> {
+  if (await removeFromList(file, thing, Date.now())) {
+    terminal.say(`${thing.kind} ${thing.value} is no longer revoked by ${file}`)
+    return
+  }
+  throw new MeshError('MESH_REVOCATION_INVALID', `${thing.kind} ${thing.value} is not in ${file}`, {
+    hint: '`mesh-gateway revoke --list` shows what is',
+  })
+}
+
+function show(
+  entries: readonly RevocationEntry[],
+  { json }: RevokeOptions,
+  terminal: Terminal,
+): void {
+  terminal.print(
+    json === true
+      ? JSON.stringify({ revoked: entries }, null, 2)
+      : table(
+          ['KIND', 'VALUE', 'SINCE', 'UNTIL', 'REASON'],
+          entries.map((one) => [
+            one.kind,
+            one.value,
+            one.since,
+            one.until ?? 'for ever',
+            // a reason may hold anything; a terminal gets one line of it
+            (one.reason ?? '').replaceAll(/[^\x20-\x7e]/g, '?'),
+          ]),
+        ),
+  )
+}
+
+function listOf({ revocation }: Config): string {
+  if (revocation.list !== null) return revocation.list
+  throw new MeshError('MESH_REVOCATION_INVALID', 'no revocation list is configured', {
+    hint: 'set revocation.list in the configuration, MESH_REVOCATION_LIST or --revocation-list, to the same file as the gateway',
+  })
+}
+
+function isKind(text: string | undefined): text is RevocationKind {
+  return REVOCATION_KINDS.some((kind) => kind === text)
+}
+
+/** The one spelling that is looked up. @throws MeshError MESH_REVOCATION_INVALID */
+async function canonical(kind: RevocationKind, text: string, config: Config): Promise<string> {
+  const value =
+    kind === 'agent'
+      ? agentId(text, createSpiffeTemplate({ trustDomain: config.trustDomain, ...config.spiffe }))
+      : kind === 'certificate'
+        ? await certificateOf(text)
+        : text
+  if (isRevocationValue(kind, value)) return value
+  throw new MeshError('MESH_REVOCATION_INVALID', `${JSON.stringify(text)} names no ${kind}`, {
+    hint: '`mesh-gateway revoke --help` shows how each is named',
+  })
+}
+
+function agentId(text: string, spiffe: SpiffeTemplate): string {
+  if (text.startsWith('spiffe://')) return spiffe.parse(text) === null ? '' : text
+  const [tenant = '', agent = '', ...more] = text.split('/')
+  const named = isDnsLabel(tenant) && isDnsLabel(agent) && more.length === 0
+  return named ? spiffe.agent(tenant, agent).id : ''
+}
+
+/** A file is named by its fingerprint; of numbers only the spelling is made the same. */
+async function certificateOf(text: string): Promise<string> {
+  const hex = text.replaceAll(':', '').toLowerCase()
+  if (/^[0-9a-f]{1,64}$/.test(hex)) {
+    const even = hex.length % 2 === 0 ? hex : `0${hex}`
+    return hex.length === 64 ? hex : even.replace(/^(?:00)+(?=..)/, '')
+  }
+  const pem = await readFile(text, 'utf8').catch((cause: unknown) => {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown'
+    throw new MeshError('MESH_REVOCATION_INVALID', `cannot read ${text} (${code})`, { cause })
+  })
+  return fingerprintOfPem(pem)
+}
