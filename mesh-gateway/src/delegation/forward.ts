@@ -53,6 +53,7 @@ const HEADERS_END_STREAM = 0x1
 const KEPT_BYTES = 16_384
 /** Informational answers (1xx) mean nothing in gRPC. */
 const MAX_INFORMATIONAL = 10
+const MAX_ANSWER_HEADERS = 200
 
 /**
  * Listens with `on` where an event comes once: `once` costs a wrapper and a removal each, for every call.
@@ -208,6 +209,10 @@ export function forward(options: ForwardOptions): Forwarding {
           facts: { http_status: String(status) },
         }),
       )
+      return
+    }
+    if (raw !== undefined && raw.length > MAX_ANSWER_HEADERS * 2) {
+      cut(new MeshError('MESH_PEER_PROTOCOL', 'the answer has too many headers'))
       return
     }
     const alone = (flags & HEADERS_END_STREAM) !== 0

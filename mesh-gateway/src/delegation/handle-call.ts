@@ -202,12 +202,10 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
           Math.ceil(call.timeoutMs / DEADLINE_STEP_MS) * DEADLINE_STEP_MS,
         )
       if (route.kind === 'self') {
-        carry(
-          options.ownServices.acquire(),
-          call,
-          options.ownServices.metadata(certificate, call),
-          null,
-        )
+        const session = options.ownServices.acquire(certificate)
+        const mesh = options.ownServices.metadata(certificate, call)
+        if (!(session instanceof Promise)) carry(session, call, mesh, null)
+        else session.then((ready) => carry(ready, call, mesh, null)).catch(refuse)
         return
       }
       if (call.chain.token !== null || startsTask(call.method))

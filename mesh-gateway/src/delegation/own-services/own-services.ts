@@ -1,6 +1,7 @@
 /**
- * The gateway's own services, served by grpc-js over a connection within the process. They are one more
- * peer to the forwarding path: what holds for a delegated call holds for them.
+ * The gateway's own services, served by grpc-js over connections within the process. They are one more
+ * peer to the forwarding path: what holds for a delegated call holds for them. Each tenant has connections of its own, since
+ * a thousand cancelled calls end the connection that they came on.
  * The caller reaches them as metadata that only the gateway can set.
  */
 import { once } from 'node:events'
@@ -13,8 +14,8 @@ import { type Call, meshMetadata } from '../call.ts'
 import { type UpstreamSession, wrapSession } from '../upstream/session.ts'
 
 export interface OwnServices {
-  /** The session to the services, with a place kept for one stream. */
-  acquire(): UpstreamSession
+  /** A session to the services, with a place kept for one stream. @throws MeshError MESH_LIMIT_CONCURRENCY */
+  acquire(certificate: PeerCertificate): UpstreamSession | Promise<UpstreamSession>
   /** What the services are told about the caller. */
   metadata(certificate: PeerCertificate, call: Call): string[]
   /** Health answers NOT_SERVING from now on. */
@@ -25,6 +26,18 @@ export interface OwnServices {
 export const METADATA_FINGERPRINT = 'x-mesh-caller-fingerprint'
 export const METADATA_NOT_AFTER = 'x-mesh-caller-not-after'
 
+/** The connections of one tenant. */
+interface Pool {
+  readonly sessions: Set<UpstreamSession>
+  opening: number
+}
+
+/** Of one tenant, with as many streams each as the server takes. */
+const MAX_SESSIONS = 16
+const MAX_STREAMS = 100
+/** A connection without calls is closed after this, in milliseconds. */
+const IDLE_MS = 60_000
+
 /** @param addServices puts the services on the server. @param ownId the gateway's SPIFFE ID. */
 export async function startOwnServices(
   addServices: (server: Server) => HealthService,
@@ -32,32 +45,50 @@ export async function startOwnServices(
 ): Promise<OwnServices> {
   const server = new Server({
     'grpc.enable_channelz': 0,
+    'grpc.max_concurrent_streams': MAX_STREAMS,
     'grpc.max_receive_message_length': 65_536,
   })
   const health = addServices(server)
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
-  const [near, far] = duplexPair()
-  injector.injectConnection(far)
-  const session = connect('http://self', { createConnection: () => near })
-  session.on('error', () => {})
-  await once(session, 'remoteSettings')
-  const wrapped = wrapSession(session, {
-    peerId: ownId,
-    certificate: null,
-    ip: null,
-    port: null,
-    notAfterMs: Number.POSITIVE_INFINITY,
-    idleMs: Number.POSITIVE_INFINITY,
-    pingMs: 60_000,
-    ageMs: 0,
-    onClose: () => {},
-  })
-  session.unref()
+  const tenants = new Map<string, Pool>()
+
+  async function open(tenant: string, pool: Pool): Promise<UpstreamSession> {
+    const [near, far] = duplexPair()
+    injector.injectConnection(far)
+    const session = connect('http://self', { createConnection: () => near })
+    session.on('error', () => {})
+    pool.opening += 1
+    await once(session, 'remoteSettings').finally(() => {
+      pool.opening -= 1
+    })
+    session.unref()
+    const wrapped = wrapSession(session, {
+      peerId: ownId,
+      ip: null,
+      port: null,
+      certificate: null,
+      notAfterMs: Number.POSITIVE_INFINITY,
+      idleMs: IDLE_MS,
+      pingMs: IDLE_MS,
+      ageMs: 0,
+      onClose: () => {
+        pool.sessions.delete(wrapped)
+        if (pool.sessions.size + pool.opening === 0) tenants.delete(tenant)
+      },
+    })
+    pool.sessions.add(wrapped)
+    if (!wrapped.reserve()) throw tooMany()
+    return wrapped
+  }
 
   return {
-    acquire() {
-      if (!wrapped.reserve()) throw new MeshError('MESH_LIMIT_CONCURRENCY')
-      return wrapped
+    acquire({ identity }) {
+      const tenant = identity.kind === 'agent' ? identity.tenant : ''
+      const pool = tenants.get(tenant) ?? { sessions: new Set(), opening: 0 }
+      tenants.set(tenant, pool)
+      for (const session of pool.sessions) if (session.reserve()) return session
+      if (pool.sessions.size + pool.opening >= MAX_SESSIONS) throw tooMany()
+      return open(tenant, pool)
     },
     metadata(certificate, call) {
       const { identity } = certificate
@@ -73,9 +104,19 @@ export async function startOwnServices(
     },
     drain: () => health.stop(),
     close() {
-      wrapped.destroy()
+      for (const { sessions } of tenants.values()) for (const one of [...sessions]) one.destroy()
       injector.destroy()
       server.forceShutdown()
     },
   }
+}
+
+function tooMany(): MeshError {
+  return new MeshError(
+    'MESH_LIMIT_CONCURRENCY',
+    'the tenant has too many calls to the gateway itself',
+    {
+      retryAfterMs: 1_000,
+    },
+  )
 }

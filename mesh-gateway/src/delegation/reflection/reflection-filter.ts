@@ -35,6 +35,7 @@ interface Link {
 
 /** Each may hold an answer of 4 MiB. */
 const MAX_STREAMS_PER_TENANT = 16
+const UNLIMITED_RESETS = { streamResetBurst: 2 ** 31, streamResetRate: 2 ** 31 }
 const TICKET = 'x-mesh-reflection'
 const METHODS: ReadonlySet<string> = new Set(
   ['v1', 'v1alpha'].map(
@@ -57,7 +58,8 @@ export function createReflectionFilter(policy: { current(): PolicySnapshot }): R
   function linked(): Link {
     if (link !== null && !link.near.closed && !link.near.destroyed) return link
     const [nearEnd, farEnd] = duplexPair()
-    const far = performServerHandshake(farEnd)
+    // both ends are ours: cancelled calls of one tenant must not end it for the others
+    const far = performServerHandshake(farEnd, UNLIMITED_RESETS)
     far.on('error', () => {})
     far.on('stream', (down, _headers, _flags, rawHeaders) => {
       const raw: readonly string[] = rawHeaders

@@ -32,6 +32,8 @@ export interface Dialled {
   readonly certificate: PeerCertificate
 }
 
+/** Beyond it Node resets the stream as if the peer had; what is too many for us is said before. */
+const MAX_HEADER_PAIRS = 2_000
 const WINDOW_BYTES = 1 << 20
 /** Streams bound what they hold each by itself; Node's 10 would refuse headers in the middle of a stream. */
 const SESSION_MEMORY_MB = 64
@@ -71,6 +73,7 @@ export function dial(options: DialOptions): Promise<Dialled> {
       const session = connect(`https://${host}`, {
         createConnection: () => socket,
         maxSessionMemory: SESSION_MEMORY_MB,
+        maxHeaderListPairs: MAX_HEADER_PAIRS,
         settings: { enablePush: false, initialWindowSize: WINDOW_BYTES, maxHeaderListSize: 16_384 },
       })
       // what an error means, each stream tells; without a listener it would end the process
