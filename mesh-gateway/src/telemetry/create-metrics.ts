@@ -77,6 +77,12 @@ export function createMetrics(): MetricsHandle {
     labelNames: ['plane', 'reason'],
     registers,
   })
+  const stale = new Counter({
+    name: 'clawmesh_dns_stale_total',
+    help: 'Answers of DNS that were used beyond their TTL, since DNS did not answer',
+    labelNames: ['plane'],
+    registers,
+  })
   const cuts = new Counter({
     name: 'clawmesh_streams_cut_total',
     help: 'Live streams and tunnels ended for what changed after they were let through',
@@ -112,6 +118,7 @@ export function createMetrics(): MetricsHandle {
     duration: observe(durations),
     dns: observe(dns),
     dial: observe(dials),
+    dnsStale: (plane) => stale.inc({ plane }),
     tokenValidation: (seconds) => validation?.(seconds),
     reload: reloads,
     certificateNotAfter: (epochSeconds) => notAfter.set(epochSeconds),

@@ -39,6 +39,8 @@ export interface Metrics {
   tokenValidation(seconds: number): void
   dns(plane: Plane, seconds: number): void
   dial(plane: Plane, seconds: number): void
+  /** An answer was used beyond its TTL, since DNS did not answer. */
+  dnsStale(plane: Plane): void
   reload(what: Reloadable, ok: boolean, generation: number): void
   certificateNotAfter(epochSeconds: number): void
   /** Of the list of revoked certificates that ends first. */

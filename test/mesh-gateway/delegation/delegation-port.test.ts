@@ -130,6 +130,59 @@ describe('the delegation port', () => {
     assert.equal(unknown.error?.code, 'MESH_ROUTE_UNKNOWN')
   })
 
+  it('goes on with what DNS said last while DNS does not answer, and says so', async () => {
+    const peer = await mesh.peer('steady', echo)
+    const session = await mesh.connect(planner)
+    assert.equal((await call(session, { ':authority': peer.name })).status, 0)
+    try {
+      for (const kind of ['timeout', 'failed'] as const) {
+        mesh.failDns(kind)
+        assert.equal((await call(session, { ':authority': peer.name })).status, 0)
+        // a name that was never resolved has no last answer
+        const other = await call(session, { ':authority': 'new.acme.mesh.internal' })
+        assert.equal(other.error?.code, 'MESH_PEER_UNRESOLVED')
+      }
+      assert.match(await mesh.metrics(), /clawmesh_dns_stale_total\{plane="delegation"\} [1-9]/)
+    } finally {
+      mesh.failDns(null)
+    }
+  })
+
+  it('follows DNS at once when it says that the name is gone', async () => {
+    const peer = await mesh.peer('leaver', echo)
+    const session = await mesh.connect(planner)
+    assert.equal((await call(session, { ':authority': peer.name })).status, 0)
+    mesh.names.delete(peer.name)
+    const answer = await call(session, { ':authority': peer.name })
+    assert.equal(answer.error?.code, 'MESH_PEER_UNRESOLVED')
+  })
+
+  it('spreads calls over all addresses, and avoids one that fails without failing a call', async () => {
+    const counts = [0, 0]
+    const store = await mesh.ca.open(await mesh.ca.agentDir({ tenant: 'acme', agent: 'pair' }))
+    const counted = (i: number) => (stream: ServerHttp2Stream) => {
+      counts[i] = (counts[i] ?? 0) + 1
+      echo(stream)
+    }
+    const one = await mesh.peer('pair', counted(0), store)
+    const two = await mesh.peer('pair', counted(1), store)
+    const both = [one, two].map(({ port }) => ({ ip: '127.0.0.1', port }))
+    mesh.names.set(one.name, both)
+    const session = await mesh.connect(planner)
+    const twenty = async () => {
+      for (let i = 0; i < 20; i += 1)
+        assert.equal((await call(session, { ':authority': one.name })).status, 0)
+    }
+    await twenty()
+    assert.ok(
+      counts.every((count) => count >= 5),
+      String(counts),
+    )
+    await one.close()
+    await twenty()
+    assert.equal(counts[0] !== undefined && counts[0] < 20, true)
+  })
+
   it('refuses a peer whose certificate names someone else', async () => {
     const writer = await mesh.ca.open(await mesh.ca.agentDir({ tenant: 'acme', agent: 'writer' }))
     const peer = await mesh.peer('impostor', echo, writer)

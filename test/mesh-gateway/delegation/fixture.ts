@@ -51,7 +51,10 @@ export interface Fixture {
   nextRecord(): Promise<DelegationAuditRecord>
   /** Names to `ip:port`, as SRV and A records would tell. */
   readonly names: Map<string, { ip: string; port: number }[]>
+  /** From now on every question to DNS fails so; null answers again. */
+  failDns(kind: ResolveFailure['kind'] | null): void
   setPolicy(document: object | readonly object[]): void
+  metrics(): Promise<string>
   /** A session of a caller. */
   connect(identity: IdentityStore): Promise<ClientHttp2Session>
   /** A peer that answers each stream with `handler`; known to the resolver by its name. */
@@ -109,8 +112,10 @@ export async function makeFixture(
     healthy: () => true,
     close: async () => {},
   }
+  let dnsFailure: ResolveFailure['kind'] | null = null
   const resolver: Resolver = {
     async services(name) {
+      if (dnsFailure !== null) throw new ResolveFailure(dnsFailure)
       const found = names.get(name.replace(/^_grpc\._tcp\./, ''))
       if (found === undefined) throw new ResolveFailure('not-found')
       return found.map(({ ip, port: number }) => ({
@@ -121,6 +126,7 @@ export async function makeFixture(
       }))
     },
     async addresses(host) {
+      if (dnsFailure !== null) throw new ResolveFailure(dnsFailure)
       if (!host.endsWith('.test')) throw new ResolveFailure('not-found')
       return [{ ip: host.slice(0, -'.test'.length), ttlMs: 0 }]
     },
@@ -171,6 +177,10 @@ export async function makeFixture(
     records,
     names,
     nextRecord: () => new Promise((resolve) => waiting.push(resolve)),
+    metrics: () => metrics.text(),
+    failDns(kind) {
+      dnsFailure = kind
+    },
     setPolicy(document) {
       policy = compile(document, policy.generation + 1)
     },

@@ -2,7 +2,7 @@
 import { MeshError } from '@clawmesh/proto'
 import { calleeRefusal } from '../live/judge-live.ts'
 import { dial } from './dial.ts'
-import { type Endpoint, type Located, locate } from './locate.ts'
+import { type Endpoint, type Located, locate, Unresolved } from './locate.ts'
 import { type UpstreamSession, wrapSession } from './session.ts'
 import type { PeerRoute, UpstreamsOptions } from './upstreams.ts'
 
@@ -31,6 +31,8 @@ const MAX_SESSIONS_PER_ENDPOINT = 16
 /** An address that failed is avoided this long, doubling with each failure. */
 const EJECT_MS = 1_000
 const EJECT_MAX_MS = 30_000
+/** How long a stale answer is used before DNS is asked again. */
+const STALE_MS = 1_000
 
 export function createGroup(route: PeerRoute, settings: Settings): Group {
   const { resolver, metrics, identity, spiffe, log, revocations } = settings
@@ -96,6 +98,14 @@ export function createGroup(route: PeerRoute, settings: Settings): Group {
           located = { ...found, expires: performance.now() + found.ttlMs }
           retireLeavers(found.endpoints)
           return found
+        })
+        .catch((cause: unknown) => {
+          if (located === null || !(cause instanceof Unresolved) || cause.gone) throw cause
+          // DNS is in trouble, not the peer: what it said last is used, and it is asked again in a moment
+          log.warn({ peer: route.host, err: cause }, 'DNS does not answer; its last answer is used')
+          metrics.dnsStale('delegation')
+          located = { ...located, expires: performance.now() + STALE_MS }
+          return located
         })
         .finally(() => {
           locating = null

@@ -17,6 +17,16 @@ export interface Located {
   readonly ttlMs: number
 }
 
+/** The name is not there, or DNS is in trouble: `gone` tells which. */
+export class Unresolved extends MeshError {
+  readonly gone: boolean
+
+  constructor(message: string, cause: ResolveFailure) {
+    super('MESH_PEER_UNRESOLVED', message, { cause })
+    this.gone = cause.kind === 'not-found'
+  }
+}
+
 const SERVICE_PREFIX = '_grpc._tcp.'
 const AGENT_PORT = 7443
 const MAX_SERVICES = 64
@@ -32,7 +42,7 @@ export async function locate(
     return (await byService(resolver, host)) ?? (await byAddress(resolver, host, AGENT_PORT, 0))
   } catch (cause) {
     if (!(cause instanceof ResolveFailure)) throw cause
-    throw new MeshError('MESH_PEER_UNRESOLVED', describe(host, cause), { cause })
+    throw new Unresolved(describe(host, cause), cause)
   }
 }
 
@@ -49,10 +59,10 @@ async function byAddress(
   }
 }
 
-/** Null when there are no SRV records, or when they cannot be had: then the addresses decide. */
+/** Null when there are no SRV records: then the addresses decide. Trouble is not "none": another port would be dialled. */
 async function byService(resolver: Resolver, host: string): Promise<Located | null> {
   const services = await resolver.services(SERVICE_PREFIX + host).catch((cause: unknown) => {
-    if (cause instanceof ResolveFailure) return []
+    if (cause instanceof ResolveFailure && cause.kind === 'not-found') return []
     throw cause
   })
   if (services.length === 0) return null
