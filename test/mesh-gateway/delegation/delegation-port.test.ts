@@ -142,7 +142,10 @@ describe('the delegation port', () => {
         const other = await call(session, { ':authority': 'new.acme.mesh.internal' })
         assert.equal(other.error?.code, 'MESH_PEER_UNRESOLVED')
       }
-      assert.match(await mesh.metrics(), /clawmesh_dns_stale_total\{plane="delegation"\} [1-9]/)
+      assert.match(
+        await mesh.metrics.text(),
+        /clawmesh_dns_stale_total\{plane="delegation"\} [1-9]/,
+      )
     } finally {
       mesh.failDns(null)
     }

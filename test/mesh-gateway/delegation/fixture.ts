@@ -54,7 +54,6 @@ export interface Fixture {
   /** From now on every question to DNS fails so; null answers again. */
   failDns(kind: ResolveFailure['kind'] | null): void
   setPolicy(document: object | readonly object[]): void
-  metrics(): Promise<string>
   /** A session of a caller. */
   connect(identity: IdentityStore): Promise<ClientHttp2Session>
   /** A peer that answers each stream with `handler`; known to the resolver by its name. */
@@ -177,7 +176,6 @@ export async function makeFixture(
     records,
     names,
     nextRecord: () => new Promise((resolve) => waiting.push(resolve)),
-    metrics: () => metrics.text(),
     failDns(kind) {
       dnsFailure = kind
     },
