@@ -25,7 +25,7 @@ const method = (path: string, streaming: boolean) => ({
 const upstream = new grpc.Client(
   `127.0.0.1:${backendPort}`,
   grpc.credentials.createSsl(file('ca.crt'), file('tls.key'), file('tls.crt')),
-  { 'grpc.ssl_target_name_override': serverName, 'grpc.enable_channelz': 0 },
+  { 'grpc.ssl_target_name_override': serverName },
 )
 
 const unary: grpc.handleUnaryCall<Buffer, Buffer> = (call, callback) => {
@@ -55,7 +55,6 @@ const bidi: grpc.handleBidiStreamingCall<Buffer, Buffer> = (call) => {
 }
 
 const server = new grpc.Server({
-  'grpc.enable_channelz': 0,
   'grpc.max_concurrent_streams': 1000,
 })
 server.addService(

@@ -6,7 +6,7 @@ import { withDescendants } from '../measure/cpu-time.ts'
 import { freePorts } from '../process/free-port.ts'
 import { untilListening } from '../process/until-listening.ts'
 import { CALLEE_NAME, makeDir, type World } from '../world/world.ts'
-import { type Absent, type Contestant, NGINX } from './contestant.ts'
+import { type Absent, type Contestant, NGINX, reasonOf } from './contestant.ts'
 
 export async function startNginx(world: World, backendPort: number): Promise<Contestant | Absent> {
   const version = spawnSync('nginx', ['-V'], { encoding: 'utf8' })
@@ -26,7 +26,12 @@ export async function startNginx(world: World, backendPort: number): Promise<Con
     args: ['-e', join(dir, 'error.log'), '-p', dir, '-c', file],
     core: world.cores.tested,
   })
-  await untilListening(port, nginx)
+  try {
+    await untilListening(port, nginx)
+  } catch (error) {
+    await nginx.stop()
+    return { name: NGINX, skipped: reasonOf(error) }
+  }
   return { name: NGINX, port, pids: () => withDescendants(nginx.pid), stop: () => nginx.stop() }
 }
 

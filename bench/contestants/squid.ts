@@ -6,7 +6,7 @@ import { withDescendants } from '../measure/cpu-time.ts'
 import { freePorts } from '../process/free-port.ts'
 import { untilListening } from '../process/until-listening.ts'
 import { makeDir, type World } from '../world/world.ts'
-import { type Absent, type Contestant, SQUID } from './contestant.ts'
+import { type Absent, type Contestant, reasonOf, SQUID } from './contestant.ts'
 
 export interface Destination {
   readonly host: string
@@ -31,7 +31,12 @@ export async function startSquid(
     args: ['-N', '-f', file],
     core: world.cores.tested,
   })
-  await untilListening(port, squid)
+  try {
+    await untilListening(port, squid)
+  } catch (error) {
+    await squid.stop()
+    return { name: SQUID, skipped: reasonOf(error) }
+  }
   return { name: SQUID, port, pids: () => withDescendants(squid.pid), stop: () => squid.stop() }
 }
 
