@@ -8,6 +8,7 @@ import { withPorts } from '../resolve/server-addresses.ts'
 import { checkAuditLog, readAuditLog } from './audit-log.ts'
 import { checkCertificate, readCertificate } from './certificate.ts'
 import { checkClocks } from './clocks.ts'
+import { checkEgressCertificate, readEgressCertificate } from './egress-certificate.ts'
 import { checkFileDescriptors, readFileDescriptorLimit } from './file-descriptors.ts'
 import { type CheckResult, result } from './finding.ts'
 import { checkKeyFiles, readKeyFiles } from './key-files.ts'
@@ -19,6 +20,7 @@ import { checkPorts } from './ports.ts'
 import { checkProxyEnvironment } from './proxy-environment.ts'
 import { type PeerTarget, readPeerFacts } from './read-peer-facts.ts'
 import { readPorts } from './read-ports.ts'
+import { checkRevocationLists, readRevocationLists } from './revocation-lists.ts'
 import { checkSigningKeys, readSigningKeys } from './signing-keys.ts'
 import { checkTrustBundles } from './trust-bundles.ts'
 
@@ -67,7 +69,7 @@ async function examineGateway(config: Config, options: ExamineOptions): Promise<
     agentDir === undefined ? null : readCertificate(agentDir, spiffe),
     loadPolicy(config.policy.dir),
     readSigningKeys(config.keys.dir),
-    readKeyFiles(agentDir === undefined ? [dir] : [dir, agentDir], config.keys.dir),
+    readKeyFiles(present([dir, config.egress.tls.dir, agentDir]), config.keys.dir),
     readAuditLog(config.audit.file),
   ])
   const nowMs = now()
@@ -88,6 +90,15 @@ async function examineGateway(config: Config, options: ExamineOptions): Promise<
     results.push(
       checkPeerNames({ dir, dnsNames: identity.dnsNames, tenants, meshDomain: config.meshDomain }),
     )
+  const { crl: file, stale } = config.revocation
+  if (file !== null && identity !== null) {
+    const lists = await readRevocationLists(file, identity)
+    results.push(checkRevocationLists({ file, lists, stale, nowMs }))
+  }
+  if (config.egress.tls.dir !== null) {
+    const certificate = await readEgressCertificate(config.egress.tls.dir)
+    results.push(checkEgressCertificate({ ...certificate, nowMs }))
+  }
   if (agent !== null && agentDir !== undefined) {
     results.push(checkCertificate({ whose: 'agent', dir: agentDir, loaded: agent, nowMs }))
     if (identity !== null && !(agent instanceof MeshError))
@@ -125,4 +136,8 @@ async function examinePeer(
   } finally {
     resolver.close()
   }
+}
+
+function present(dirs: readonly (string | null | undefined)[]): string[] {
+  return [...new Set(dirs.filter((dir) => dir !== null && dir !== undefined))]
 }

@@ -1,7 +1,10 @@
 /** Tries each port for a moment, and asks what listens there when it is taken. */
 import { once } from 'node:events'
+import { constants } from 'node:fs'
+import { access } from 'node:fs/promises'
 import { request } from 'node:http'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
+import { dirname } from 'node:path'
 import tls from 'node:tls'
 import { checkIsGateway, clientTlsOptions, type IdentitySnapshot } from '@clawmesh/agent-sdk'
 import type { SpiffeTemplate } from '@clawmesh/proto'
@@ -14,31 +17,75 @@ import type { PortFacts } from './ports.ts'
 const ASK_MS = 2_000
 const MAX_ANSWER_BYTES = 1_024
 
+interface Listener {
+  readonly key: string
+  readonly address: ListenAddress
+  readonly asks: 'http' | 'mesh' | 'nothing'
+}
+
 /** @param identity of our gateway, to know another one by; null when there is none that is good */
 export async function readPorts(
   config: Config,
   identity: IdentitySnapshot | null,
   spiffe: SpiffeTemplate,
 ): Promise<PortFacts[]> {
-  const ports = [
-    ['egress.listen', config.egress.listen],
-    ['delegation.listen', config.delegation.listen],
-    ['admin.listen', config.admin.listen],
-  ] as const
-  return Promise.all(
-    ports
-      .filter(([, address]) => address.port !== 0)
-      .map(async ([key, address]): Promise<PortFacts> => {
-        const error = await tryListen(address)
-        if (error !== 'EADDRINUSE') return { key, address, error, isGateway: false, process: null }
-        const to = { ...address, host: reachable(address.host) }
-        const isGateway =
-          key === 'delegation.listen'
-            ? identity !== null && (await answersAsGateway(to, identity, spiffe))
-            : await answersHealth(to)
-        return { key, address, error, isGateway, process: await listeningProcess(address.port) }
-      }),
-  )
+  const { egress, delegation, admin } = config
+  const listeners: Listener[] = [
+    // over TLS any name may be in its certificate: the other ports tell whose process it is
+    {
+      key: 'egress.listen',
+      address: egress.listen,
+      asks: egress.tls.dir === null ? 'http' : 'nothing',
+    },
+    { key: 'delegation.listen', address: delegation.listen, asks: 'mesh' },
+    { key: 'admin.listen', address: admin.listen, asks: 'http' },
+  ]
+  const fixed = listeners.filter(({ address }) => address.path !== undefined || address.port !== 0)
+  const facts = await Promise.all(fixed.map((one) => readPort(one, identity, spiffe)))
+  const known = facts.filter(({ isGateway }) => isGateway === true)
+  return facts.map((one) => ({
+    ...one,
+    isGateway:
+      one.isGateway ??
+      (one.error === 'EADDRINUSE' &&
+        known.some(({ process }) => process?.pid === one.process?.pid)),
+  }))
+}
+
+/** `isGateway` null: not to be known by asking. */
+async function readPort(
+  { key, address, asks }: Listener,
+  identity: IdentitySnapshot | null,
+  spiffe: SpiffeTemplate,
+): Promise<Omit<PortFacts, 'isGateway'> & { readonly isGateway: boolean | null }> {
+  const { path } = address
+  const error = path === undefined ? await tryListen(address) : await trySocket(path)
+  if (error !== 'EADDRINUSE') return { key, address, error, isGateway: false, process: null }
+  const to = { ...address, host: reachable(address.host) }
+  const isGateway =
+    asks === 'http'
+      ? await answersHealth(to)
+      : asks === 'mesh'
+        ? identity !== null && (await answersAsGateway(to, identity, spiffe))
+        : null
+  const process = path === undefined ? await listeningProcess(address.port) : null
+  return { key, address, error, isGateway, process }
+}
+
+/** A socket is not tried by listening: that would leave or take away a file. */
+async function trySocket(path: string): Promise<string | null> {
+  const probe = connect(path)
+  try {
+    await once(probe, 'connect', { signal: AbortSignal.timeout(ASK_MS) })
+    return 'EADDRINUSE'
+  } catch (error) {
+    // nobody listens: what matters is whether the file can be made
+    const code = codeOf(error)
+    if (code !== 'ENOENT' && code !== 'ECONNREFUSED') return code
+    return access(dirname(path), constants.W_OK | constants.X_OK).then(() => null, codeOf)
+  } finally {
+    probe.destroy()
+  }
 }
 
 async function tryListen({ host, port }: ListenAddress): Promise<string | null> {
@@ -56,9 +103,10 @@ async function tryListen({ host, port }: ListenAddress): Promise<string | null> 
 }
 
 /** GET /health, as the egress and the admin port answer it. */
-function answersHealth({ host, port }: ListenAddress): Promise<boolean> {
+function answersHealth({ host, port, path: socketPath }: ListenAddress): Promise<boolean> {
   return new Promise((resolve) => {
-    const asked = request({ host, port, path: '/health', agent: false, timeout: ASK_MS })
+    const to = socketPath === undefined ? { host, port } : { socketPath, host: 'localhost' }
+    const asked = request({ ...to, path: '/health', agent: false, timeout: ASK_MS })
     const late = setTimeout(() => asked.destroy(), ASK_MS)
     const done = (answer: boolean) => {
       clearTimeout(late)

@@ -1,0 +1,74 @@
+/** The certificate that the egress port shows its clients, where it runs TLS. It need not be one of the mesh. */
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type CheckResult, codeOf, type Finding, result, shellWord, span } from './finding.ts'
+
+export interface EgressCertificateFacts {
+  readonly dir: string
+  /** A text says why there is none. */
+  readonly leaf: X509Certificate | string
+  readonly keyFits: boolean
+  readonly nowMs: number
+}
+
+const TODO = 'get a new certificate, and put tls.crt and tls.key into'
+
+export function checkEgressCertificate(facts: EgressCertificateFacts): CheckResult {
+  const { dir, leaf } = facts
+  const check = 'egress certificate'
+  const todo = `${TODO} ${shellWord(dir)}`
+  if (typeof leaf === 'string')
+    return result(check, dir, { what: leaf, why: 'the egress port does not start', todo })
+  return result(
+    check,
+    `${dir}: until ${leaf.validToDate.toISOString()}`,
+    mismatch(facts),
+    time(leaf, facts),
+  )
+}
+
+export async function readEgressCertificate(
+  dir: string,
+): Promise<Pick<EgressCertificateFacts, 'dir' | 'leaf' | 'keyFits'>> {
+  try {
+    // the first block is the leaf, which is the one that OpenSSL reads
+    const leaf = new X509Certificate(await readFile(join(dir, 'tls.crt')))
+    const key = createPrivateKey(await readFile(join(dir, 'tls.key')))
+    return { dir, leaf, keyFits: leaf.checkPrivateKey(key) }
+  } catch (error) {
+    // what OpenSSL says of a key that it cannot read is not repeated: it is a key
+    const why = `tls.crt or tls.key in ${dir} cannot be read (${codeOf(error)})`
+    return { dir, leaf: why, keyFits: false }
+  }
+}
+
+function mismatch({ dir, keyFits }: EgressCertificateFacts): Finding | null {
+  if (keyFits) return null
+  const what = `${dir}: tls.key does not fit the certificate in tls.crt`
+  return { what, why: 'the egress port does not start', todo: `${TODO} ${shellWord(dir)}` }
+}
+
+function time(leaf: X509Certificate, { dir, nowMs }: EgressCertificateFacts): Finding | null {
+  const todo = `${TODO} ${shellWord(dir)}`
+  const why = 'clients of the egress port refuse it'
+  const [begin, end] = [leaf.validFromDate.getTime(), leaf.validToDate.getTime()]
+  if (nowMs < begin)
+    return {
+      what: `${dir}: the certificate is valid from ${leaf.validFromDate.toISOString()}`,
+      why,
+      todo: 'timedatectl status, then set the clock right',
+    }
+  if (nowMs > end)
+    return {
+      what: `${dir}: the certificate expired at ${leaf.validToDate.toISOString()}`,
+      why,
+      todo,
+    }
+  if (end - nowMs > (end - begin) / 3) return null
+  return {
+    what: `${dir}: the certificate ends in ${span(end - nowMs)}`,
+    why: `once it has ended, ${why}`,
+    todo,
+  }
+}

@@ -1,0 +1,52 @@
+/** Revocation lists of CAs: one that is out of date refuses everybody that its CA has issued to. */
+import { readFile } from 'node:fs/promises'
+import type { IdentitySnapshot } from '@clawmesh/agent-sdk'
+import { MeshError } from '@clawmesh/proto'
+import { readCrls } from '../revocation/crl-file.ts'
+import { type CheckResult, codeOf, result, shellWord, span } from './finding.ts'
+
+export interface RevocationListFacts {
+  readonly file: string
+  /** When each list that says so is due to be replaced; a text says why they are not usable. */
+  readonly lists: readonly Date[] | string
+  /** What the gateway does with lists that are out of date. */
+  readonly stale: 'refuse' | 'keep'
+  readonly nowMs: number
+}
+
+export function checkRevocationLists(facts: RevocationListFacts): CheckResult {
+  const { file, lists, stale, nowMs } = facts
+  const todo = `mesh-pki crl, on the machine of the CA, then copy the list to ${shellWord(file)}`
+  if (typeof lists === 'string')
+    return result('revocation', file, {
+      what: `${file}: ${lists}`,
+      why: 'a gateway that starts refuses to; one that runs keeps the lists that it had',
+      todo,
+    })
+  const late = lists.filter((due) => due.getTime() < nowMs)
+  const why =
+    stale === 'refuse'
+      ? 'every certificate of that CA is refused until there is a new list'
+      : 'what was revoked since is accepted'
+  return result(
+    'revocation',
+    `${file}: ${lists.length === 1 ? '1 list' : `${lists.length} lists`}`,
+    ...late.map((due) => ({
+      what: `${file}: a list is out of date since ${span(nowMs - due.getTime())}`,
+      why,
+      todo,
+    })),
+  )
+}
+
+export async function readRevocationLists(
+  file: string,
+  identity: IdentitySnapshot,
+): Promise<RevocationListFacts['lists']> {
+  try {
+    const lists = readCrls(await readFile(file), identity, new Map())
+    return [...lists.values()].flatMap(({ nextUpdate }) => nextUpdate ?? [])
+  } catch (error) {
+    return error instanceof MeshError ? error.message : `cannot be read (${codeOf(error)})`
+  }
+}
