@@ -166,12 +166,6 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     } else handleCall(stream, headers, rawHeaders, known.inbound)
   }
   server.on('sessionError', (err) => log.debug({ err }, 'a connection ended with an error'))
-  server.on('unknownProtocol', (socket) => {
-    // no HTTP/2 in ALPN: say so in the protocol that such a client reads
-    socket.end(
-      'HTTP/1.1 505 HTTP Version Not Supported\r\nconnection: close\r\ncontent-length: 0\r\n\r\n',
-    )
-  })
 
   let address: ListenAddress
   try {
@@ -185,6 +179,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
   async function close(): Promise<void> {
     draining = true
     server.close()
+    guard.dismissStrangers()
     for (const session of sessions) session.destroy()
     await closed
     release()
@@ -196,6 +191,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
       draining = true
       ownServices.drain()
       server.close()
+      guard.dismissStrangers()
       // GOAWAY: no new calls, those that run go on to their end
       for (const session of sessions) sayGoodbye(session)
       const timer = setTimeout(() => {

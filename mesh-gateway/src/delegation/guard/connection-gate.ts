@@ -14,6 +14,8 @@ export interface ConnectionGate {
   greeted(end: Endpoint): void
   /** Counts a connection of the agent; null when it has too many. Returns what to call when it has gone. */
   enter(agent: string): (() => void) | null
+  /** Closes the connections of all who have not said who they are. */
+  close(): void
 }
 
 /** What names a connection, before and after TLS. */
@@ -23,6 +25,7 @@ export interface Endpoint {
 }
 
 interface Stranger {
+  readonly socket: Socket
   readonly timer: NodeJS.Timeout
   readonly from: Presence
 }
@@ -75,7 +78,7 @@ export function createConnectionGate(limits: GuardLimits, blame: Blame): Connect
         blame('handshake-timeout', { address })
         socket.destroy()
       }, limits.handshakeMs)
-      strangers.set(key, { timer, from })
+      strangers.set(key, { socket, timer, from })
       socket.once('close', () => {
         settle(key)
         open -= 1
@@ -83,6 +86,9 @@ export function createConnectionGate(limits: GuardLimits, blame: Blame): Connect
         if (from.open === 0 && addresses.get(address) === from) addresses.delete(address)
       })
       return true
+    },
+    close() {
+      for (const { socket } of strangers.values()) socket.destroy()
     },
     greeted: (end) => settle(keyOf(end)),
     enter(agent) {

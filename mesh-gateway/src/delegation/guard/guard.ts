@@ -1,6 +1,7 @@
 /** Stands between the delegation port and its clients: who may connect, and what a connection may do. */
 import type { EventEmitter } from 'node:events'
 import type { ServerHttp2Session } from 'node:http2'
+import type { TLSSocket } from 'node:tls'
 import type { Log } from '@clawmesh/agent-sdk'
 import type { Metrics } from '../../telemetry/metrics-port.ts'
 import type { Inbound } from '../inbound.ts'
@@ -14,6 +15,8 @@ export interface Guard {
   stand(server: EventEmitter): void
   /** Null when the connection has been cut: the agent has too many. */
   watch(session: ServerHttp2Session, inbound: Inbound): SessionGuard | null
+  /** Closes the connections of all who have not said who they are. */
+  dismissStrangers(): void
   close(): void
 }
 
@@ -41,6 +44,13 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
       gateConnections(server, gate)
       server.on('tlsClientError', (err) => {
         blame('tls', { address: undefined, detail: codeOf(err) })
+      })
+      server.on('unknownProtocol', (socket: TLSSocket) => {
+        blame('not-http2', { address: socket.remoteAddress })
+        // no HTTP/2 in ALPN: say so in the protocol that such a client reads
+        socket.end(
+          'HTTP/1.1 505 HTTP Version Not Supported\r\nconnection: close\r\ncontent-length: 0\r\n\r\n',
+        )
       })
       // too many open files end one connection, never the process
       server.on('error', (err) => blame('accept', { address: undefined, detail: codeOf(err) }))
@@ -78,6 +88,7 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
       if (agent !== null) session.once('remoteSettings', () => gate.greeted(end))
       return guard
     },
+    dismissStrangers: () => gate.close(),
     close: () => clearInterval(tick),
   }
 }
