@@ -29,19 +29,27 @@ export type { AdditionalService, ServeOptions, Serving } from './server/serve.ts
 export type { MemoryTaskStoreOptions } from './tasks/memory-task-store.ts'
 export { createMemoryTaskStore } from './tasks/memory-task-store.ts'
 export type { ArtifactPart, BytesPart, Content, JsonPart, Part, TextPart } from './tasks/part.ts'
-export type { Skill, Task, TaskContext } from './tasks/skill.ts'
+export type { Answer, Skill, SkillWithOptions, Task, TaskContext } from './tasks/skill.ts'
+export type { SqliteTaskStoreOptions } from './tasks/sqlite-task-store.ts'
+export { createSqliteTaskStore } from './tasks/sqlite-task-store.ts'
 export type {
   ArtifactPiece,
   FailedState,
   Failure,
   TaskEvent,
+  TaskFilter,
   TaskInfo,
   TaskState,
 } from './tasks/task-event.ts'
 export type {
+  Beginning,
+  Checkpoint,
+  LeftTask,
   NewTask,
   StoredEvent,
   TaskChange,
+  TaskInput,
+  TaskQuery,
   TaskRecord,
   TaskStore,
 } from './tasks/task-store.ts'
@@ -72,3 +80,4 @@ export type {
 } from './tls/tls-options.ts'
 export { clientTlsOptions, serverTlsOptions } from './tls/tls-options.ts'
 export { handshakeFailure } from './tls/verify-errors.ts'
+export { errorToStatus } from './wire/status-codec.ts'

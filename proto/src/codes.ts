@@ -62,7 +62,7 @@ export const ERRORS = Object.freeze({
   MESH_IDENTITY_NO_CERTIFICATE: row(
     401,
     'UNAUTHENTICATED',
-    'no client certificate was presented',
+    'no client certificate of this mesh was presented',
     'connect with a certificate of the mesh: tls.crt and tls.key of `mesh-pki issue`',
   ),
   MESH_IDENTITY_UNTRUSTED: row(
@@ -239,6 +239,13 @@ export const ERRORS = Object.freeze({
     'close or finish one first',
     'retry',
   ),
+  MESH_LIMIT_UNAVAILABLE: row(
+    503,
+    'UNAVAILABLE',
+    'limits cannot be judged at present',
+    'try again; for the operator: the Redis that gateways count in is away, see limits.whenRedisIsAway',
+    'retry',
+  ),
   MESH_LIMIT_SIZE: row(
     413,
     'RESOURCE_EXHAUSTED',
@@ -306,6 +313,12 @@ export const ERRORS = Object.freeze({
     'UNAUTHENTICATED',
     'the token has been revoked',
     'get a fresh one, if you still may',
+  ),
+  MESH_TOKEN_BINDING: row(
+    403,
+    'UNAUTHENTICATED',
+    'the token is bound to a client certificate that was not presented',
+    'connect over TLS with the certificate that the token was issued to',
   ),
   MESH_TOKEN_DESTINATION: row(
     403,
@@ -443,6 +456,49 @@ export const ERRORS = Object.freeze({
     'the agent holds as many tasks as it may',
     'wait for some to end',
     'retry',
+  ),
+  MESH_TASK_STORE_LOCKED: row(
+    500,
+    'FAILED_PRECONDITION',
+    'the task store is in use by another process',
+    'end the other process, or give this one a file of its own',
+  ),
+  MESH_TASK_STORE_CORRUPT: row(
+    500,
+    'DATA_LOSS',
+    'the task store cannot be read',
+    'restore the file from a backup, or move it away to begin with an empty one',
+  ),
+  MESH_TASK_STORE_VERSION: row(
+    500,
+    'FAILED_PRECONDITION',
+    'the task store was written by a newer version',
+    'run the newer version again, or move the file away to begin with an empty one',
+  ),
+  MESH_TASK_STORE_FAILED: row(
+    500,
+    'UNAVAILABLE',
+    'the task store can no longer be written',
+    'check the disk of the agent, and start it again',
+    'retry',
+  ),
+  MESH_TASK_INTERRUPTED: row(
+    500,
+    'ABORTED',
+    'the agent was restarted while the task ran, and how far it came is not known',
+    'check what it has done before you give it again, under another key',
+  ),
+  MESH_TASK_INPUT_UNEXPECTED: row(
+    409,
+    'FAILED_PRECONDITION',
+    'the task has not asked for this input',
+    'name the question by its id; Get shows those that are open',
+  ),
+  MESH_TASK_ARTIFACT_CHANGED: row(
+    500,
+    'DATA_LOSS',
+    'the skill was run again and made another artifact under the same name',
+    'a skill that is resumed must make the same bytes again, or use another name',
   ),
   MESH_TASK_FAILED: row(500, 'UNKNOWN', 'the skill failed', 'the log of the callee has the cause'),
   MESH_TASK_CANCELED: row(499, 'CANCELLED', 'the task was cancelled', 'see the reason'),

@@ -23,7 +23,7 @@ import { createTokenSource, type EgressToken } from '../egress/token-source.ts'
 import type { IdentityStore } from '../identity/snapshot.ts'
 import { type Log, silentLog } from '../log.ts'
 import { type ServeOptions, type Serving, serve } from '../server/serve.ts'
-import type { TaskInfo } from '../tasks/task-event.ts'
+import type { TaskFilter, TaskInfo } from '../tasks/task-event.ts'
 import { channelCredentials } from '../tls/grpc-credentials.ts'
 import { checkIsGateway } from '../tls/peer-checks.ts'
 import type { DelegationToken } from './delegation-token.ts'
@@ -84,6 +84,8 @@ export interface Agent {
   watch(peer: string, id: string, afterSeq?: number): Delegation
   /** The task as it stands. @throws MeshError MESH_TASK_NOT_FOUND … */
   get(peer: string, id: string): Promise<TaskInfo>
+  /** The tasks that this agent has given to a peer and that the peer still keeps, the newest first. Iterating throws MeshErrors. */
+  list(peer: string, filter?: TaskFilter): AsyncIterable<TaskInfo>
   /** Lets other agents delegate to this one. @throws MeshError MESH_CONFIG_PORT */
   serve(options: ServeOptions): Promise<Serving>
   /** fetch through the gateway's egress port. @throws TypeError when `egress` was not given */
@@ -240,6 +242,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     watch: (peer: string, id: string, afterSeq = 0) =>
       peers.watch(address(peer), id, afterSeq, looking()),
     get: async (peer: string, id: string) => peers.get(address(peer), id, looking()),
+    list: (peer: string, filter: TaskFilter = {}) => peers.list(address(peer), filter, looking()),
     async serve(serveOptions: ServeOptions) {
       const serving = await serve(serveOptions, {
         ...{ store, spiffe, log, now },

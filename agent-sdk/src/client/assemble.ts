@@ -26,15 +26,20 @@ interface Open {
 // what an artifact costs besides its bytes, so that a flood of empty ones meets the bound too
 const ARTIFACT_BYTES = 1024
 
-/** @param complete whether events are seen from the first one on; artifacts seen from their middle are not verified */
-export function createAssembler(maxBytes: number, complete: boolean): Assembler {
+/**
+ * @param complete whether events are seen from the first one on; artifacts seen from their middle are not verified
+ * @param gather whether the bytes of artifacts are kept for `artifacts()`; they are verified in any case
+ */
+export function createAssembler(maxBytes: number, complete: boolean, gather = true): Assembler {
   const joiner = createResultJoiner(maxBytes)
   const open = new Map<string, Open>()
   const whole = new Map<string, Artifact>()
+  const streamed = new Set<string>()
   let held = 0
 
   const takeArtifact = (piece: ArtifactPiece) => {
-    if (piece.index === 0 && !open.has(piece.name) && !whole.has(piece.name)) {
+    const seen = open.has(piece.name) || whole.has(piece.name) || streamed.has(piece.name)
+    if (piece.index === 0 && !seen) {
       held += ARTIFACT_BYTES
       if (held <= maxBytes)
         open.set(piece.name, { hash: createHash('sha256'), chunks: [], next: 0 })
@@ -47,14 +52,18 @@ export function createAssembler(maxBytes: number, complete: boolean): Assembler 
     if (piece.index !== artifact.next) throw broken('a chunk of an artifact is missing')
     artifact.next += 1
     artifact.hash.update(piece.data)
-    held += piece.data.length
-    if (held <= maxBytes) artifact.chunks.push(piece.data)
+    if (gather) held += piece.data.length
+    if (gather && held <= maxBytes) artifact.chunks.push(piece.data)
     if (!piece.last) return
     open.delete(piece.name)
     const sha256 = artifact.hash.digest('hex')
     if (sha256 !== piece.sha256) throw broken('an artifact does not match its sha256')
     const { name, mediaType } = piece
     if (held > maxBytes) return
+    if (!gather) {
+      streamed.add(name)
+      return
+    }
     whole.set(name, { name, mediaType, bytes: Buffer.concat(artifact.chunks), sha256 })
   }
 

@@ -1,6 +1,6 @@
 /** The handle of a task given to a peer: its events, its result, and the way to stop it. */
 import { MeshError } from '@clawmesh/proto'
-import type { Content } from '../tasks/part.ts'
+import { type Content, type Part, toParts } from '../tasks/part.ts'
 import type { TaskEvent, TaskInfo } from '../tasks/task-event.ts'
 import { failureToError, type IncomingEvent } from '../wire/event-codec.ts'
 import { createAssembler } from './assemble.ts'
@@ -25,6 +25,11 @@ export interface DelegateOptions {
   readonly detached?: boolean
   /** Handed to the skill. At most 64. */
   readonly labels?: Readonly<Record<string, string>>
+  /**
+   * `stream`: artifacts of any size are not held in memory. Their chunks come as events, whose reader holds the stream up, and are
+   * verified; `result().artifacts` stays empty. Default `gather`: up to `maxResultBytes` in all.
+   */
+  readonly artifacts?: 'gather' | 'stream'
   /** Hands on less than this agent has, for all of the chain from the peer on. Never more, whatever is written here. */
   readonly narrow?: Narrowing
 }
@@ -49,6 +54,12 @@ export interface Delegation extends AsyncIterable<TaskEvent> {
    * skill chose), or of the call's (MESH_POLICY_NOT_ALLOWED, MESH_PEER_UNREACHABLE …)
    */
   result(): Promise<TaskResult>
+  /**
+   * Answers a question of the peer's, an event `input-required`; the task goes on then. May be repeated with the same answer.
+   * @param inputId which question; default: the only one that is open
+   * @throws MeshError MESH_TASK_INPUT_UNEXPECTED, MESH_TASK_CONFLICT when it was answered in another way
+   */
+  sendInput(answer: Content, inputId?: string): Promise<TaskInfo>
   /** Asks the peer to stop. Resolves with the task as it then stands. */
   cancel(reason?: string): Promise<TaskInfo>
 }
@@ -60,12 +71,16 @@ export interface DelegationPort {
   readonly complete: boolean
   readonly maxResultBytes: number
   readonly detached: boolean
+  /** Bytes of artifacts are kept for the result. */
+  readonly gather: boolean
   /** Aborts when the caller or the agent lets go of it; its reason is a MeshError. */
   readonly signal: AbortSignal
   follow(signal: AbortSignal): AsyncIterable<IncomingEvent>
   /** Another look at the same task. */
   replay(id: string, afterSeq: number, signal: AbortSignal): AsyncIterable<IncomingEvent>
   cancel(id: string, reason: string): Promise<TaskInfo>
+  get(id: string): Promise<TaskInfo>
+  sendInput(id: string, inputId: string, answer: readonly Part[]): Promise<TaskInfo>
   /** The handle is done with; nothing of it is left. */
   onEnd(): void
 }
@@ -75,6 +90,8 @@ const ACCEPT_WAIT_MS = 5_000
 
 export function createDelegation(port: DelegationPort): Delegation {
   const { maxResultBytes, complete } = port
+  // as far as this handle has seen
+  const questions = new Set<string>()
   const own = new AbortController()
   const signal = AbortSignal.any([port.signal, own.signal])
   const outcome = Promise.withResolvers<TaskResult>()
@@ -87,12 +104,14 @@ export function createDelegation(port: DelegationPort): Delegation {
   const queue = createEventQueue(() => !resultWanted)
 
   const pump = async (): Promise<void> => {
-    const assembler = createAssembler(maxResultBytes, complete)
+    const assembler = createAssembler(maxResultBytes, complete, port.gather)
     for await (const incoming of port.follow(signal)) {
       id = incoming.id
       accepted.resolve()
       const event = assembler.take(incoming)
       if (event === null) continue
+      if (event.kind === 'input-required') questions.add(event.inputId)
+      if (event.kind === 'input-received') questions.delete(event.inputId)
       if (event.kind === 'failed') outcome.reject(failureToError(event))
       if (event.kind === 'result') settle(event.output, assembler)
       await queue.push(event)
@@ -126,7 +145,7 @@ export function createDelegation(port: DelegationPort): Delegation {
     }
   }
   const replay = async function* (after: number): AsyncGenerator<TaskEvent, void, void> {
-    const assembler = createAssembler(maxResultBytes, after === 0)
+    const assembler = createAssembler(maxResultBytes, after === 0, false)
     try {
       for await (const incoming of port.replay(id, after, signal)) {
         const event = assembler.take(incoming)
@@ -154,6 +173,14 @@ export function createDelegation(port: DelegationPort): Delegation {
     }
   }
 
+  /** The id is named even when there is only one, so that an answer that is repeated cannot go to the next question. */
+  const openQuestions = async (): Promise<readonly string[]> => {
+    const open = questions.size > 0 ? [...questions] : (await port.get(id)).pendingInputs
+    if (open.length > 1)
+      throw new TypeError('inputId: several questions are open, so name the one that is answered')
+    return open
+  }
+
   signal.addEventListener('abort', queue.giveUp, { once: true })
   // a turn later, so that whoever made the handle can iterate before the first event
   queueMicrotask(() => void start())
@@ -167,6 +194,11 @@ export function createDelegation(port: DelegationPort): Delegation {
       // the result must come even where nobody takes the events
       if (!iterated || queue.isFull()) queue.giveUp()
       return outcome.promise
+    },
+    async sendInput(answer: Content, inputId?: string) {
+      const parts = toParts(answer)
+      const [question] = inputId === undefined ? await openQuestions() : [inputId]
+      return port.sendInput(id, question ?? '', parts)
     },
     async cancel(reason = 'the caller cancelled it') {
       const timer = setTimeout(() => accepted.resolve(), ACCEPT_WAIT_MS)

@@ -41,7 +41,7 @@ export function metadataOfDelegate(
   }
 }
 
-/** Of a call about a task that was started before. */
+/** Of a call about a task that was started before, or about many: then the id is empty. */
 export function metadataOfTask(
   { traceparent, chain }: HandedOn,
   id: string,
@@ -68,7 +68,7 @@ function metadataOfNarrowing(narrow: Narrowing | undefined): Readonly<Record<str
 
 function metadataOfId(traceparent: string | null, id: string): Record<string, string> {
   return {
-    [METADATA_DELEGATION_ID]: id,
+    ...(id === '' ? {} : { [METADATA_DELEGATION_ID]: id }),
     ...(traceparent === null ? {} : { [METADATA_TRACEPARENT]: traceparent }),
   }
 }

@@ -21,6 +21,8 @@ export const methods = Object.freeze({
   watch: method(METHODS.watch, messages.watchRequest, messages.event),
   get: method(METHODS.get, messages.getRequest, messages.task),
   cancel: method(METHODS.cancel, messages.cancelRequest, messages.task),
+  list: method(METHODS.list, messages.listRequest, messages.list),
+  sendInput: method(METHODS.sendInput, messages.sendInputRequest, messages.task),
   whoAmI: method(METHODS.whoAmI, messages.whoAmIRequest, messages.whoAmI),
   listPeers: method(METHODS.listPeers, messages.listPeersRequest, messages.peers),
   exchangeToken: method(METHODS.exchangeToken, messages.exchangeTokenRequest, messages.token),

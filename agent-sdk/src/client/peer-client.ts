@@ -3,9 +3,11 @@ import { isUuidV7, MeshError, uuidV7 } from '@clawmesh/proto'
 import type { Log } from '../log.ts'
 import { startTimer } from '../tasks/long-timer.ts'
 import { toParts } from '../tasks/part.ts'
-import type { TaskInfo } from '../tasks/task-event.ts'
+import type { TaskFilter, TaskInfo } from '../tasks/task-event.ts'
 import { messages } from '../wire/messages.ts'
+import { encodePart } from '../wire/part-codec.ts'
 import { decodeTask, encodeRequest, isSkillName, REQUEST_LIMITS } from '../wire/request-codec.ts'
+import { encodeState } from '../wire/state-codec.ts'
 import type { CallChoices, Connection } from './connection.ts'
 import { createDelegation, type DelegateOptions, type Delegation } from './delegation.ts'
 import { follow } from './follow.ts'
@@ -46,6 +48,8 @@ export interface PeerClient {
   delegate(authority: string, options: DelegateOptions, handedOn?: HandedOn): Delegation
   watch(authority: string, id: string, afterSeq: number, options?: LookOptions): Delegation
   get(authority: string, id: string, options?: LookOptions): Promise<TaskInfo>
+  /** The newest first. */
+  list(authority: string, filter: TaskFilter, options?: LookOptions): AsyncIterable<TaskInfo>
   /** Resolves when all that was let go of has ended here, and the peers have been told. */
   settled(): Promise<void>
 }
@@ -54,6 +58,7 @@ export interface LookOptions {
   readonly handedOn?: HandedOn
   /** Stops looking. */
   readonly signal?: AbortSignal
+  readonly artifacts?: 'gather' | 'stream'
 }
 
 /** How a task is followed. */
@@ -62,6 +67,8 @@ interface Following {
   readonly deadline: Date | null
   /** Letting go of it does not cancel it. */
   readonly detached: boolean
+  /** Bytes of artifacts are kept for the result. */
+  readonly gather: boolean
   readonly handedOn: HandedOn
 }
 
@@ -88,11 +95,18 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
       { forMs: UNARY_MS, signal, refusal },
     )
 
+  const get = async (
+    authority: string,
+    id: string,
+    metadata: Readonly<Record<string, string>>,
+    until: AbortSignal,
+  ) => decodeTask(await unary(methods.get, { delegation_id: id }, { authority, metadata }, until))
+
   const make = (
     authority: string,
     id: string,
     afterSeq: number,
-    { signal: letGoOf, deadline, detached, handedOn }: Following,
+    { signal: letGoOf, deadline, detached, gather, handedOn }: Following,
     start: {
       readonly request: ReturnType<typeof encodeRequest>
       readonly metadata: Readonly<Record<string, string>>
@@ -132,6 +146,7 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
       complete: afterSeq === 0,
       maxResultBytes,
       detached,
+      gather,
       signal: AbortSignal.any([options.letGo, timeout.signal, callers.signal]),
       follow: (signal) =>
         start === null
@@ -152,6 +167,13 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
             options.signal,
           ),
         ),
+      get: (task) => get(authority, task, metadataOf(task), options.signal),
+      sendInput: async (task, inputId, answer) => {
+        const request = { delegation_id: task, input_id: inputId, answer: answer.map(encodePart) }
+        checkSize(messages.sendInputRequest.serialize(request).length)
+        const choices = { authority, metadata: metadataOf(task) }
+        return decodeTask(await unary(methods.sendInput, request, choices, options.signal))
+      },
       onEnd() {
         stopClock()
         callers.release()
@@ -176,17 +198,13 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
         detached: asked.detached ?? false,
         labels: asked.labels ?? {},
       })
-      const bytes = messages.delegateRequest.serialize(request).length
-      if (bytes > REQUEST_BYTES)
-        throw new MeshError(
-          'MESH_LIMIT_SIZE',
-          `the input takes ${bytes} bytes of at most ${REQUEST_BYTES}`,
-        )
+      checkSize(messages.delegateRequest.serialize(request).length)
       const { signal, detached = false } = asked
-      const following = { signal, deadline, detached, handedOn }
+      const gather = asked.artifacts !== 'stream'
+      const following = { signal, deadline, detached, gather, handedOn }
       return make(authority, id, 0, following, { request, metadata })
     },
-    watch(authority, id, afterSeq, { handedOn = NOTHING_HANDED_ON, signal } = {}) {
+    watch(authority, id, afterSeq, { handedOn = NOTHING_HANDED_ON, signal, artifacts } = {}) {
       checkId(id)
       if (!Number.isSafeInteger(afterSeq) || afterSeq < 0)
         throw new TypeError('afterSeq: must be the seq of an event, or 0')
@@ -194,7 +212,7 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
         authority,
         id,
         afterSeq,
-        { signal, deadline: null, detached: true, handedOn },
+        { signal, deadline: null, detached: true, gather: artifacts !== 'stream', handedOn },
         null,
       )
     },
@@ -203,9 +221,24 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
       const metadata = metadataOfTask(handedOn, id, now())
       const until =
         signal === undefined ? options.signal : AbortSignal.any([options.signal, signal])
-      return decodeTask(
-        await unary(methods.get, { delegation_id: id }, { authority, metadata }, until),
-      )
+      return get(authority, id, metadata, until)
+    },
+    async *list(
+      authority,
+      { states = [], labels = {} },
+      { handedOn = NOTHING_HANDED_ON, signal } = {},
+    ) {
+      const until =
+        signal === undefined ? options.signal : AbortSignal.any([options.signal, signal])
+      const metadata = metadataOfTask(handedOn, '', now())
+      const wanted = { states: states.map(encodeState), labels: { ...labels }, page_size: 0 }
+      let page_token = ''
+      do {
+        const request = { ...wanted, page_token }
+        const page = await unary(methods.list, request, { authority, metadata }, until)
+        yield* page.tasks.map(decodeTask)
+        page_token = page.next_page_token
+      } while (page_token !== '')
     },
     async settled() {
       if (active.size === 0) return
@@ -214,6 +247,14 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
       })
     },
   }
+}
+
+function checkSize(bytes: number): void {
+  if (bytes > REQUEST_BYTES)
+    throw new MeshError(
+      'MESH_LIMIT_SIZE',
+      `the input takes ${bytes} bytes of at most ${REQUEST_BYTES}`,
+    )
 }
 
 function checkId(id: string): void {

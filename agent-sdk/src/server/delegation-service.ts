@@ -20,8 +20,16 @@ import type {
   UntypedServiceImplementation,
 } from '@grpc/grpc-js'
 import type { Log } from '../log.ts'
-import type { TaskHost, TaskReader } from '../tasks/task-host.ts'
-import { definition, type WireDelegateRequest, type WireTask } from '../wire/messages.ts'
+import type { TaskHost } from '../tasks/task-host.ts'
+import type { TaskReader } from '../tasks/task-reader.ts'
+import { decodeListRequest, decodeSentInput } from '../wire/list-codec.ts'
+import {
+  definition,
+  type WireDelegateRequest,
+  type WireListRequest,
+  type WireSendInputRequest,
+  type WireTask,
+} from '../wire/messages.ts'
 import { decodeRequest, encodeTask, measureRequest, REQUEST_LIMITS } from '../wire/request-codec.ts'
 import { errorToStatus } from '../wire/status-codec.ts'
 import { streamEvents } from './stream-events.ts'
@@ -54,9 +62,9 @@ export function createDelegationService(options: DelegationServiceOptions): Serv
     }
   }
   const unary =
-    <Request>(
-      answer: (caller: AgentIdentity, request: Request) => WireTask,
-    ): handleUnaryCall<Request, WireTask> =>
+    <Request, Response = WireTask>(
+      answer: (caller: AgentIdentity, request: Request) => Response,
+    ): handleUnaryCall<Request, Response> =>
     (call, callback) => {
       try {
         callback(null, answer(callerOf(call.metadata, spiffe), call.request))
@@ -88,9 +96,19 @@ export function createDelegationService(options: DelegationServiceOptions): Serv
     const reason = request.reason.slice(0, REQUEST_LIMITS.reasonLength)
     return encodeTask(host.cancel(caller, known(request.delegation_id), reason))
   })
+  const List = unary<WireListRequest, { tasks: WireTask[]; next_page_token: string }>(
+    (caller, request) => {
+      const { tasks, next } = host.list(caller, decodeListRequest(request))
+      return { tasks: tasks.map(encodeTask), next_page_token: next === null ? '' : String(next) }
+    },
+  )
+  const SendInput = unary<WireSendInputRequest>((caller, request) => {
+    const id = known(request.delegation_id)
+    return encodeTask(host.sendInput(caller, id, decodeSentInput(request)))
+  })
   return {
     definition: withEncodedEvents(serviceOf(definition, DELEGATION_SERVICE)),
-    implementation: { Delegate, Watch, Get, Cancel },
+    implementation: { Delegate, Watch, Get, Cancel, List, SendInput },
   }
 }
 

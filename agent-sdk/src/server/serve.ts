@@ -17,7 +17,7 @@ import {
 import type { IdentityStore } from '../identity/snapshot.ts'
 import type { Log } from '../log.ts'
 import { createMemoryTaskStore } from '../tasks/memory-task-store.ts'
-import type { Skill } from '../tasks/skill.ts'
+import type { Skill, SkillWithOptions } from '../tasks/skill.ts'
 import { createTaskHost, type TaskHostOptions } from '../tasks/task-host.ts'
 import type { TaskStore } from '../tasks/task-store.ts'
 import { type CallListener, listenForCalls } from '../tls/call-listener.ts'
@@ -38,14 +38,17 @@ export interface AdditionalService {
 
 export interface ServeOptions {
   /** By name: letters, digits and `._/-`, 128 characters at most. */
-  readonly skills: Readonly<Record<string, Skill>>
+  readonly skills: Readonly<Record<string, Skill | SkillWithOptions>>
   /** host:port, port 0 takes a free one. Default 127.0.0.1:7443. */
   readonly listen?: string
   /** Who may call. Default `'gateway'`: only what the gateway has let through. */
   readonly acceptFrom?: AcceptFrom
   /** gRPC services of your own beside the skills. The caller is in metadata `x-mesh-caller`. */
   readonly additionalServices?: readonly AdditionalService[]
-  /** Where tasks are kept. Default: `createMemoryTaskStore()`. A store given is not closed with the server. */
+  /**
+   * Where tasks are kept. Default: `createMemoryTaskStore()`. With `createSqliteTaskStore` they survive the process. A store
+   * given is not closed with the server, and belongs to one server at a time.
+   */
   readonly taskStore?: TaskStore
   /** Tasks that may run at once. Default 100. */
   readonly maxRunning?: number
@@ -60,7 +63,10 @@ export interface ServeOptions {
 export interface Serving {
   /** Where it really listens. */
   readonly address: { readonly host: string; readonly port: number }
-  /** Takes no new tasks, lets running ones end for `drainMs`, cancels the rest, and closes. */
+  /**
+   * Takes no new tasks, lets running ones end for `drainMs`, cancels the rest, and closes. In a task store that was given,
+   * those that are resumed are not cancelled: they go on with the next server.
+   */
   close(): Promise<void>
 }
 
@@ -83,19 +89,27 @@ const SERVER_OPTIONS: ChannelOptions = Object.freeze({
   'grpc.max_receive_message_length': 4 * 1024 * 1024,
 })
 
-/** @throws MeshError MESH_CONFIG_PORT when the address cannot be listened on; TypeError for options that make no sense */
+/** @throws MeshError MESH_CONFIG_PORT when the address cannot be listened on, MESH_TASK_STORE_FAILED; TypeError for options that make no sense */
 export async function serve(options: ServeOptions, context: ServeContext): Promise<Serving> {
   const { store: identity, spiffe, log, now, outward } = context
   const { acceptFrom = 'gateway', heartbeatMs = 15_000, orphanGraceMs = 30_000 } = options
   const { additionalServices = [], maxRunning = 100, drainMs = 10_000, skills } = options
   const { host, port } = parseListen(options.listen ?? '127.0.0.1:7443')
-  for (const [name, skill] of Object.entries(skills))
-    if (!isSkillName(name) || typeof skill !== 'function')
+  for (const [name, skill] of Object.entries(skills)) {
+    const run = typeof skill === 'function' ? skill : skill.run
+    if (!isSkillName(name) || typeof run !== 'function')
       throw new TypeError(`skills: ${JSON.stringify(name)} is not a name, or not a function`)
+  }
 
   const taskStore = options.taskStore ?? createMemoryTaskStore({ now })
-  const hosting = { skills, store: taskStore, log, orphanGraceMs, maxRunning, now, outward }
-  const tasks = createTaskHost(hosting)
+  const tasks = createTaskHost({
+    ...{ skills, store: taskStore, log, orphanGraceMs, maxRunning, now, outward },
+    storeStays: options.taskStore !== undefined,
+    identify(id) {
+      const known = spiffe.parse(id)
+      return known?.kind === 'agent' ? known : null
+    },
+  })
   const extra = additionalServices.flatMap(({ definition: known = {} }) => servicesIn(known))
   const listed = [DELEGATION_SERVICE, HEALTH_SERVICE, ...extra]
   const health = createHealthService(listed)
@@ -131,6 +145,13 @@ export async function serve(options: ServeOptions, context: ServeContext): Promi
       cause,
       hint: 'change `listen` of serve(), or stop what uses the port',
     })
+  }
+  try {
+    tasks.recover()
+  } catch (error) {
+    await listener.drain(0)
+    server.forceShutdown()
+    throw error
   }
   const { address } = listener
   const bound = listener

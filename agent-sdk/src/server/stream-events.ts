@@ -5,7 +5,7 @@
 
 import { MeshError } from '@clawmesh/proto'
 import type { ServerWritableStream } from '@grpc/grpc-js'
-import type { TaskReader } from '../tasks/task-host.ts'
+import type { TaskReader } from '../tasks/task-reader.ts'
 import { encodeHeartbeat } from '../wire/event-codec.ts'
 import { errorToStatus } from '../wire/status-codec.ts'
 

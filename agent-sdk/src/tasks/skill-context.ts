@@ -1,10 +1,13 @@
 /** The `task` and `ctx` that a skill is called with. */
-import { createHash } from 'node:crypto'
 import { MeshError } from '@clawmesh/proto'
 import type { Log } from '../log.ts'
 import { silentLog } from '../log.ts'
-import { cutText, PIECE_BYTES } from '../wire/pieces.ts'
+import { cutText } from '../wire/pieces.ts'
+import type { History } from './history.ts'
 import type { LiveTask } from './live-task.ts'
+import { type Content, jsonOf, textOf, toParts } from './part.ts'
+import type { Questions } from './questions.ts'
+import { type ArtifactData, sendArtifact } from './send-artifact.ts'
 import type { TaskContext } from './skill.ts'
 
 export interface Outward {
@@ -15,9 +18,24 @@ export interface Outward {
   readonly log: Log
 }
 
-export function createTaskContext(live: LiveTask, outward: Outward): TaskContext {
+// it is written whole each time
+const CHECKPOINT_BYTES = 1024 * 1024
+
+/** What an earlier run of the same task left. */
+export interface EarlierRun {
+  readonly history: History
+  /** JSON; null when nothing was saved. */
+  readonly saved: string | null
+}
+
+export function createTaskContext(
+  live: LiveTask,
+  questions: Questions,
+  earlier: EarlierRun | null,
+  outward: Outward,
+): TaskContext {
+  const saved: unknown = earlier?.saved == null ? undefined : JSON.parse(earlier.saved)
   const names = new Set<string>()
-  const { signal } = live
   const say = (body: Parameters<LiveTask['emit']>[0]) => live.emit(body)
   return Object.freeze({
     progress(fraction: number, note = '') {
@@ -28,40 +46,35 @@ export function createTaskContext(live: LiveTask, outward: Outward): TaskContext
       for (const piece of cutText(text)) say({ kind: 'message', text: piece })
     },
     status(note: string) {
-      say({ kind: 'status', state: 'working', note })
+      say({ kind: 'status', state: live.record().state, note })
     },
     usage(amounts: Readonly<Record<string, number>>) {
       say({ kind: 'usage', amounts })
     },
     async artifact(
       name: string,
-      data: Uint8Array | string | AsyncIterable<Uint8Array>,
+      data: ArtifactData,
       { mediaType = 'application/octet-stream' }: { readonly mediaType?: string } = {},
     ) {
       if (name === '' || name.length > 255)
         throw new TypeError('artifact: name is empty or too long')
       if (names.has(name)) throw new TypeError(`artifact: the name ${name} was used before`)
       names.add(name)
-      const hash = createHash('sha256')
-      let index = 0
-      let bytes = 0
-      // one piece is held back, since only the last one carries the hash
-      let held: Uint8Array = new Uint8Array()
-      for await (const chunk of piecesOf(data)) {
-        signal.throwIfAborted()
-        if (held.length > 0) {
-          say({ kind: 'artifact', name, mediaType, index, data: held, last: false, sha256: null })
-          index += 1
-        }
-        // copied: the skill may reuse its buffer
-        held = Uint8Array.from(chunk)
-        hash.update(held)
-        bytes += held.length
-      }
-      signal.throwIfAborted()
-      const sha256 = hash.digest('hex')
-      say({ kind: 'artifact', name, mediaType, index, data: held, last: true, sha256 })
-      return Object.freeze({ name, sha256, bytes })
+      return sendArtifact(live, { name, mediaType }, data, earlier?.history.artifacts.get(name))
+    },
+    ask: async (question: Content) => {
+      const parts = await questions.ask(toParts(question))
+      return Object.freeze({ parts, text: () => textOf(parts), json: () => jsonOf(parts) })
+    },
+    resumed: earlier !== null,
+    saved,
+    async checkpoint(state: unknown) {
+      const json = JSON.stringify(state)
+      if (json === undefined) throw new TypeError('checkpoint: is not JSON')
+      if (Buffer.byteLength(json) > CHECKPOINT_BYTES)
+        throw new TypeError(`checkpoint: is larger than ${CHECKPOINT_BYTES} bytes`)
+      live.save(json)
+      await live.settled()
     },
     reject(message: string): never {
       throw new MeshError('MESH_TASK_REJECTED', message)
@@ -79,20 +92,4 @@ export function withFields(log: Log, fields: object): Log {
     warn: (more: object, message: string) => log.warn({ ...fields, ...more }, message),
     error: (more: object, message: string) => log.error({ ...fields, ...more }, message),
   })
-}
-
-async function* piecesOf(
-  data: Uint8Array | string | AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
-  const source = typeof data === 'string' ? Buffer.from(data.toWellFormed()) : data
-  if (source instanceof Uint8Array) {
-    for (let at = 0; at < source.length; at += PIECE_BYTES)
-      yield source.subarray(at, at + PIECE_BYTES)
-    return
-  }
-  for await (const chunk of source) {
-    if (!(chunk instanceof Uint8Array)) throw new TypeError('artifact: a chunk is not a Uint8Array')
-    for (let at = 0; at < chunk.length; at += PIECE_BYTES)
-      yield chunk.subarray(at, at + PIECE_BYTES)
-  }
 }

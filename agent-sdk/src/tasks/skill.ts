@@ -22,6 +22,25 @@ export type Skill = (
   ctx: TaskContext,
 ) => Content | undefined | Promise<Content | undefined>
 
+/** A skill, and how it takes the end of its process. */
+export interface SkillWithOptions {
+  readonly run: Skill
+  /**
+   * True: when the agent dies while a task runs, the task is run again by the next one, from where `ctx.checkpoint` was called
+   * last. The skill must bear that. Default false: the task ends as orphaned, with MESH_TASK_INTERRUPTED, and is never run twice.
+   */
+  readonly resume?: boolean
+}
+
+/** What a caller sent. */
+export interface Answer {
+  readonly parts: readonly Part[]
+  /** All text parts joined; empty when there is none. */
+  text(): string
+  /** The first JSON part, or undefined. Whatever it is: the caller chose it, so check it. */
+  json(): unknown
+}
+
 export interface Task {
   /** Id of the delegation: a UUIDv7. */
   readonly id: string
@@ -51,13 +70,28 @@ export interface TaskContext {
   usage(amounts: Readonly<Record<string, number>>): void
   /**
    * Sends a file in chunks. Names are used once in a task. Resolves with its SHA-256 when all of it is kept.
-   * @throws TypeError when the name was used before
+   * In a task that is run again, what was sent before is not sent twice: the data must be the same, and goes on where it broke off.
+   * @throws TypeError when the name was used before, MeshError MESH_TASK_ARTIFACT_CHANGED when the data is not the same
    */
   artifact(
     name: string,
     data: Uint8Array | string | AsyncIterable<Uint8Array>,
     options?: { readonly mediaType?: string },
   ): Promise<{ readonly name: string; readonly sha256: string; readonly bytes: number }>
+  /**
+   * Asks the caller, and waits until it has answered with `delegation.sendInput(…)`; the task is input-required so long.
+   * @throws the reason of the end when the task ends first
+   */
+  ask(question: Content): Promise<Answer>
+  /**
+   * Saves where the skill stands, at most 1 MiB of JSON, together with all that it told before in the same turn of the event
+   * loop; resolves when both are on disk. Only of use to a skill that is resumed.
+   */
+  checkpoint(state: unknown): Promise<void>
+  /** True when the task is run again, after its agent died or was closed. */
+  readonly resumed: boolean
+  /** What an earlier run passed to `checkpoint` last; undefined when there is none. */
+  readonly saved: unknown
   /** Ends the task as rejected: the skill will not do it. */
   reject(message: string): never
   /** As `agent.fetch`; ends with the task. */

@@ -41,6 +41,17 @@ export type EventBody =
   | { readonly kind: 'progress'; readonly fraction: number; readonly note: string }
   | { readonly kind: 'message'; readonly text: string }
   | ({ readonly kind: 'artifact' } & ArtifactPiece)
+  /** The task waits for `delegation.sendInput`. */
+  | {
+      readonly kind: 'input-required'
+      readonly inputId: string
+      readonly question: readonly Part[]
+    }
+  | {
+      readonly kind: 'input-received'
+      readonly inputId: string
+      readonly answer: readonly Part[]
+    }
   | { readonly kind: 'usage'; readonly amounts: Readonly<Record<string, number>> }
   | { readonly kind: 'result'; readonly output: readonly Part[] }
   | ({ readonly kind: 'failed' } & Failure)
@@ -71,6 +82,15 @@ export interface TaskInfo {
   readonly labels: Readonly<Record<string, string>>
   /** Null unless it ended without a result. */
   readonly failure: Failure | null
+  /** Ids of the questions that nobody has answered yet. */
+  readonly pendingInputs: readonly string[]
+}
+
+/** Which tasks; what is left out does not matter. */
+export interface TaskFilter {
+  readonly states?: readonly TaskState[]
+  /** All of them must be there, with the same value. */
+  readonly labels?: Readonly<Record<string, string>>
 }
 
 export function hasEnded(state: TaskState): boolean {

@@ -1,33 +1,36 @@
 /**
- * Runs the skills of an agent: starts tasks or attaches to them, ends them, lets streams read their events.
- * Knows callers by their identity and nothing of gRPC.
+ * Runs the skills of an agent: starts tasks or attaches to them, ends them, lets streams read their events, and goes
+ * on with what an earlier process left. Knows callers by their identity and nothing of gRPC.
  */
 import { type AgentIdentity, MeshError } from '@clawmesh/proto'
 import type { Log } from '../log.ts'
-import type { TaskRequest } from '../wire/request-codec.ts'
+import type { SentInput } from '../wire/list-codec.ts'
+import { messages } from '../wire/messages.ts'
+import { decodeRequest, encodeRequest, type TaskRequest } from '../wire/request-codec.ts'
 import { createLiveTask, type LiveTask } from './live-task.ts'
-import { jsonOf, textOf, toParts } from './part.ts'
-import type { Skill, Task } from './skill.ts'
-import { createTaskContext, type Outward, withFields } from './skill-context.ts'
-import type { TaskInfo } from './task-event.ts'
-import type { StoredEvent, TaskRecord, TaskStore } from './task-store.ts'
+import { jsonOf, textOf } from './part.ts'
+import { checkAnswer, createQuestions, type Questions } from './questions.ts'
+import { type RunOptions, runTask } from './run-task.ts'
+import type { Skill, SkillWithOptions, Task } from './skill.ts'
+import type { Failure, TaskInfo } from './task-event.ts'
+import { createTaskReader, type TaskReader } from './task-reader.ts'
+import type { Checkpoint, LeftTask, TaskQuery, TaskRecord, TaskStore } from './task-store.ts'
 
 export interface TaskHostOptions {
-  readonly skills: Readonly<Record<string, Skill>>
+  readonly skills: Readonly<Record<string, Skill | SkillWithOptions>>
   readonly store: TaskStore
+  /** The store outlives this host: what can be run again is let go of at the end rather than cancelled. */
+  readonly storeStays: boolean
   readonly log: Log
   /** How long a task that is not detached goes on without anybody following it, in milliseconds. */
   readonly orphanGraceMs: number
   /** Tasks that may run at once. */
   readonly maxRunning: number
   readonly now: () => number
+  /** Null for what is no agent of this mesh. */
+  identify(id: string): AgentIdentity | null
   /** What the skills of one task reach the world with, and what they run within. */
-  outward(origin: TaskOrigin, live: LiveTask): Omit<Outward, 'log'> & Scoped
-}
-
-interface Scoped {
-  /** Runs the skill: whatever it does, it does for the task. */
-  enter<T>(skill: () => T): T
+  outward(origin: TaskOrigin, live: LiveTask): ReturnType<RunOptions['outward']>
 }
 
 /** How a task came in: what its own delegations hand on. */
@@ -36,28 +39,21 @@ export interface TaskOrigin {
   readonly delegationToken: string | null
 }
 
-/** One stream's place in the events of a task. */
-export interface TaskReader {
-  /** Of the task read: not the id asked for, when a key led to it. */
-  readonly id: string
-  /** The next event, or null when there is none yet. @throws MeshError MESH_TASK_NOT_FOUND when the task is kept no longer */
-  next(): StoredEvent | null
-  /** True when the task has ended and all of it was read. */
-  done(): boolean
-  onChange(listener: () => void): void
-  close(): void
-}
-
 export interface TaskHost {
+  /** Goes on with what an earlier process left, or ends it. Before anything else. @throws MeshError MESH_TASK_STORE_FAILED */
+  recover(): void
   /** @throws MeshError MESH_TASK_CONFLICT, MESH_TASK_SKILL_UNKNOWN, MESH_TASK_STORE_FULL, MESH_TASK_EXPIRED, MESH_PEER_DRAINING … */
   delegate(caller: AgentIdentity, asked: AskedTask, origin: TaskOrigin): TaskReader
   /** @throws MeshError MESH_TASK_NOT_FOUND, MESH_TASK_CURSOR_INVALID */
   watch(caller: AgentIdentity, id: string, afterSeq: number): TaskReader
   /** @throws MeshError MESH_TASK_NOT_FOUND */
   get(caller: AgentIdentity, id: string): TaskInfo
+  list(caller: AgentIdentity, query: TaskQuery): TaskPage
   /** @throws MeshError MESH_TASK_NOT_FOUND */
   cancel(caller: AgentIdentity, id: string, reason: string): TaskInfo
-  /** Takes no new tasks, lets those that run end, and cancels what is left after `graceMs` milliseconds. */
+  /** @throws MeshError MESH_TASK_NOT_FOUND, MESH_TASK_INPUT_UNEXPECTED, MESH_TASK_CONFLICT */
+  sendInput(caller: AgentIdentity, id: string, sent: SentInput): TaskInfo
+  /** Takes no new tasks, lets those that run end, and ends or lets go of what is left after `graceMs` milliseconds. */
   drain(graceMs: number): Promise<void>
 }
 
@@ -67,10 +63,29 @@ export interface AskedTask {
   readonly inputBytes: number
 }
 
+export interface TaskPage {
+  readonly tasks: readonly TaskInfo[]
+  /** Of the last task, where there may be more. */
+  readonly next: number | null
+}
+
+interface Running {
+  readonly live: LiveTask
+  readonly questions: Questions
+  /** It can be run again. */
+  readonly resumable: boolean
+}
+
+// a skill that takes its process down each time is not run for ever
+const MAX_RUNS = 5
+const PAGE_BYTES = 1024 * 1024
+
 export function createTaskHost(options: TaskHostOptions): TaskHost {
   const { store, log, orphanGraceMs, maxRunning, now } = options
-  const skills = new Map(Object.entries(options.skills))
-  const running = new Map<string, LiveTask>()
+  const skills = new Map(
+    Object.entries(options.skills).map(([name, skill]) => [name, whole(skill)]),
+  )
+  const running = new Map<string, Running>()
   const emptied = new Set<() => void>()
   let draining = false
 
@@ -79,33 +94,12 @@ export function createTaskHost(options: TaskHostOptions): TaskHost {
     if (record === null) throw new MeshError('MESH_TASK_NOT_FOUND')
     return record
   }
-  const read = (record: TaskRecord, afterSeq: number): TaskReader => {
-    const { caller, id } = record
-    const live = running.get(keyOf(caller, id))
-    const detach = live?.attach()
-    const stops: (() => void)[] = []
-    let seq = afterSeq
-    return {
-      id,
-      next() {
-        const event = store.eventAfter(caller, id, seq)
-        if (event !== null) seq = event.seq
-        else if (store.get(caller, id) === null) throw new MeshError('MESH_TASK_NOT_FOUND')
-        return event
-      },
-      done() {
-        const latest = store.get(caller, id)
-        return latest === null || (latest.endedMs !== null && latest.lastSeq === seq)
-      },
-      onChange(listener) {
-        const stop = live?.onChange(listener)
-        if (stop !== undefined) stops.push(stop)
-      },
-      close() {
-        for (const stop of stops) stop()
-        detach?.()
-      },
-    }
+  const runningOf = ({ caller, id }: TaskRecord) => running.get(keyOf(caller, id))
+  const read = (record: TaskRecord, afterSeq: number): TaskReader =>
+    createTaskReader(store, record, runningOf(record)?.live ?? null, afterSeq)
+  const show = (caller: AgentIdentity, id: string): TaskInfo => {
+    store.flush()
+    return infoOf(find(caller, id))
   }
   const existing = (caller: AgentIdentity, { request, contentHash }: AskedTask) => {
     const { id, idempotencyKey } = request
@@ -122,28 +116,30 @@ export function createTaskHost(options: TaskHostOptions): TaskHost {
       throw new MeshError('MESH_TASK_CONFLICT')
     return found
   }
-  const run = async (skill: Skill, task: Task, live: LiveTask, origin: TaskOrigin) => {
-    const fields = { delegation_id: task.id, skill: task.skill, caller: task.caller.id }
-    const taskLog = withFields(log, fields)
-    try {
-      live.emit({ kind: 'status', state: 'working', note: '' }, { state: 'working' })
-      const { enter, ...outward } = options.outward(origin, live)
-      const context = createTaskContext(live, { ...outward, log: taskLog })
-      live.complete(toParts(await enter(() => skill(task, context))))
-    } catch (error) {
-      if (live.ended()) {
-        taskLog.debug({ err: error }, 'the skill threw after the end of its task')
-        return
-      }
-      if (!(error instanceof MeshError)) taskLog.error({ err: error }, 'the skill failed')
-      const shown = error instanceof MeshError ? error : new MeshError('MESH_TASK_FAILED')
-      live.fail({
-        state: shown.code === 'MESH_TASK_REJECTED' ? 'rejected' : 'failed',
-        code: shown.code,
-        message: shown.publicMessage,
-        retryable: shown.row.retryable,
-      })
+  const hold = (record: TaskRecord, resumable: boolean): Running => {
+    const key = keyOf(record.caller, record.id)
+    const onEnd = () => {
+      running.delete(key)
+      if (running.size === 0) for (const listener of emptied) listener()
     }
+    const live = createLiveTask({ store, record, orphanGraceMs, now, onEnd })
+    const questions = createQuestions(live, () => store.flush())
+    const held = { live, questions, resumable }
+    running.set(key, held)
+    return held
+  }
+  const run = (
+    { live, questions }: Running,
+    skill: Skill,
+    task: Task,
+    origin: TaskOrigin,
+    checkpoint: Checkpoint | null,
+  ) => {
+    const outward = () => options.outward(origin, live)
+    // a turn later: the stream that asked is attached first
+    setImmediate(
+      () => void runTask({ skill, task, live, questions, checkpoint }, { store, log, outward }),
+    )
   }
   const start = (caller: AgentIdentity, asked: AskedTask, origin: TaskOrigin): TaskRecord => {
     const { request, contentHash, inputBytes } = asked
@@ -155,30 +151,42 @@ export function createTaskHost(options: TaskHostOptions): TaskHost {
     if (running.size >= maxRunning)
       throw new MeshError('MESH_LIMIT_CONCURRENCY', 'the agent runs as many tasks as it may')
     const { id, labels, detached, idempotencyKey } = request
+    const encoded = () => messages.delegateRequest.serialize(encodeRequest(request))
     const record = store.create({
       ...{ caller: caller.id, id, idempotencyKey, contentHash, inputBytes },
       ...{ skill: request.skill, labels, detached, deadlineMs, createdMs: now() },
+      beginning: skill.resume ? { request: encoded(), ...origin } : null,
     })
-    const key = keyOf(caller.id, id)
-    const onEnd = () => {
-      running.delete(key)
-      if (running.size === 0) for (const listener of emptied) listener()
-    }
-    const live = createLiveTask({ store, record, orphanGraceMs, now, onEnd })
-    running.set(key, live)
-    live.emit({ kind: 'accepted', skill: request.skill, retentionMs: store.retentionMs })
-    const task: Task = Object.freeze({
-      ...{ id, skill: request.skill, input: request.input, caller, labels },
-      deadline: request.deadline,
-      text: () => textOf(request.input),
-      json: () => jsonOf(request.input),
-    })
-    // a turn later: the stream that asked is attached first
-    setImmediate(() => void run(skill, task, live, origin))
+    const held = hold(record, skill.resume)
+    const { retentionMs } = store
+    held.live.emit({ kind: 'accepted', skill: request.skill, retentionMs })
+    run(held, skill.run, taskOf(request, caller), origin, null)
     return record
+  }
+  const resume = ({ record, again }: LeftTask) => {
+    const held = hold(record, true)
+    const { deadlineMs } = record
+    const skill = skills.get(record.skill)
+    const caller = options.identify(record.caller)
+    const request = again === null ? null : requestOf(again.beginning.request)
+    if (deadlineMs !== null && deadlineMs <= now())
+      held.live.fail(failureOf(new MeshError('MESH_TASK_EXPIRED'), 'expired'))
+    else if (skill?.resume !== true || again === null || caller === null || request === null)
+      held.live.fail(failureOf(new MeshError('MESH_TASK_INTERRUPTED'), 'orphaned'))
+    else if (again.checkpoint.runs > MAX_RUNS) {
+      const message = `the agent died ${MAX_RUNS} times while it ran the task`
+      held.live.fail(failureOf(new MeshError('MESH_TASK_INTERRUPTED', message), 'orphaned'))
+    } else run(held, skill.run, taskOf(request, caller), again.beginning, again.checkpoint)
   }
 
   return {
+    recover() {
+      const left = store.takeLeft()
+      for (const task of left) resume(task)
+      store.flush()
+      if (left.length > 0)
+        log.info({ left: left.length, resumed: running.size }, 'an earlier process left tasks')
+    },
     delegate: (caller, asked, origin) =>
       read(existing(caller, asked) ?? start(caller, asked, origin), 0),
     watch(caller, id, afterSeq) {
@@ -187,19 +195,45 @@ export function createTaskHost(options: TaskHostOptions): TaskHost {
         throw new MeshError('MESH_TASK_CURSOR_INVALID')
       return read(record, afterSeq)
     },
-    get: (caller, id) => infoOf(find(caller, id)),
+    get: show,
+    list(caller, query) {
+      store.flush()
+      const found = store.list(caller.id, query)
+      let bytes = 0
+      const tasks = found.filter((record, index) => {
+        bytes += sizeOf(record)
+        return index === 0 || bytes <= PAGE_BYTES
+      })
+      const more = tasks.length < found.length || found.length === query.limit
+      return { tasks: tasks.map(infoOf), next: more ? (tasks.at(-1)?.number ?? null) : null }
+    },
     cancel(caller, id, reason) {
+      const message = reason || 'the caller cancelled it'
+      const held = runningOf(find(caller, id))
+      held?.live.fail(failureOf(new MeshError('MESH_TASK_CANCELED', message), 'canceled'))
+      return show(caller, id)
+    },
+    sendInput(caller, id, { inputId, answer, hash }) {
       const record = find(caller, id)
-      running.get(keyOf(caller.id, record.id))?.fail(canceled(reason || 'the caller cancelled it'))
-      return infoOf(find(caller, id))
+      const held = runningOf(record)
+      if (held !== undefined) held.questions.answer(inputId, answer, hash)
+      else if (checkAnswer(record, inputId, hash) !== null)
+        throw new MeshError('MESH_PEER_DRAINING', undefined, { retryAfterMs: 500 })
+      return show(caller, id)
     },
     async drain(graceMs) {
       draining = true
+      const keeps = ({ resumable }: Running) => resumable && options.storeStays
+      for (const held of [...running.values()])
+        if (keeps(held) && held.live.record().state === 'input-required') held.live.interrupt()
       if (running.size === 0) return
       const { promise, resolve } = Promise.withResolvers<void>()
       emptied.add(resolve)
+      const shutDown = new MeshError('MESH_TASK_CANCELED', 'the agent is shutting down')
       const timer = setTimeout(() => {
-        for (const live of [...running.values()]) live.fail(canceled('the agent is shutting down'))
+        for (const held of [...running.values()])
+          if (keeps(held)) held.live.interrupt()
+          else held.live.fail(failureOf(shutDown, 'canceled'))
       }, graceMs)
       await promise
       clearTimeout(timer)
@@ -207,15 +241,48 @@ export function createTaskHost(options: TaskHostOptions): TaskHost {
   }
 }
 
-function canceled(reason: string) {
-  const code = 'MESH_TASK_CANCELED'
-  return { state: 'canceled' as const, code, message: reason, retryable: false }
+function whole(skill: Skill | SkillWithOptions): Required<SkillWithOptions> {
+  return typeof skill === 'function' ? { run: skill, resume: false } : { resume: false, ...skill }
+}
+
+function taskOf(request: TaskRequest, caller: AgentIdentity): Task {
+  const { id, skill, input, labels, deadline } = request
+  return Object.freeze({
+    ...{ id, skill, input, caller, labels, deadline },
+    text: () => textOf(input),
+    json: () => jsonOf(input),
+  })
+}
+
+/** Null for what a newer version wrote and this one cannot read. */
+function requestOf(encoded: Uint8Array): TaskRequest | null {
+  try {
+    return decodeRequest(messages.delegateRequest.deserialize(Buffer.from(encoded)))
+  } catch {
+    return null
+  }
+}
+
+function failureOf({ code, publicMessage, row }: MeshError, state: Failure['state']): Failure {
+  return { state, code, message: publicMessage, retryable: row.retryable }
 }
 
 function infoOf(record: TaskRecord): TaskInfo {
   const { id, skill, state, caller, createdMs, updatedMs, lastSeq, labels, failure } = record
   const times = { created: new Date(createdMs), updated: new Date(updatedMs) }
-  return Object.freeze({ id, skill, state, caller, ...times, lastSeq, labels, failure })
+  const pendingInputs =
+    record.endedMs === null
+      ? record.inputs.filter(({ answerHash }) => answerHash === null).map((input) => input.id)
+      : []
+  return Object.freeze({
+    ...{ id, skill, state, caller, ...times, lastSeq, labels, failure, pendingInputs },
+  })
+}
+
+/** About what it takes in a message. */
+function sizeOf({ labels, failure, inputs }: TaskRecord): number {
+  const text = Object.entries(labels).flat().join('').length + (failure?.message.length ?? 0)
+  return 512 + 3 * text + inputs.length * 8
 }
 
 // a NUL can be in neither a SPIFFE ID nor a UUID

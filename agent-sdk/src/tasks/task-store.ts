@@ -2,6 +2,8 @@
  * Where a callee keeps its tasks and their events.
  * Synchronous on purpose: what one call does to a task is done before the next call looks (memory, or node:sqlite).
  * Events are kept once, encoded, however many streams read them.
+ *
+ * What was written is durable after `flush`, and not before: whoever tells anybody of it calls `flush` first.
  */
 import type { Failure, TaskState } from './task-event.ts'
 
@@ -9,6 +11,8 @@ export interface TaskRecord {
   /** The task is known by caller and id together: ids never cross callers. */
   readonly caller: string
   readonly id: string
+  /** In the order in which they were made; never used twice in one store. */
+  readonly number: number
   readonly idempotencyKey: string | null
   readonly contentHash: string
   readonly skill: string
@@ -23,14 +27,49 @@ export interface TaskRecord {
   readonly state: TaskState
   readonly lastSeq: number
   readonly failure: Failure | null
+  /** The questions that it has asked so far, in their order. */
+  readonly inputs: readonly TaskInput[]
+}
+
+export interface TaskInput {
+  readonly id: string
+  /** SHA-256 of the answer; null while nobody has answered. */
+  readonly answerHash: string | null
 }
 
 export type NewTask = Omit<
   TaskRecord,
-  'updatedMs' | 'endedMs' | 'state' | 'lastSeq' | 'failure'
+  'number' | 'updatedMs' | 'endedMs' | 'state' | 'lastSeq' | 'failure' | 'inputs'
 > & {
   /** Counted against the caller's share while the task runs. */
   readonly inputBytes: number
+  /** What it takes to run the task again; null: it is never run again. */
+  readonly beginning: Beginning | null
+}
+
+/** How a task began. Kept until it has ended. */
+export interface Beginning {
+  /** clawmesh.delegation.v1.DelegateRequest, encoded. */
+  readonly request: Uint8Array
+  readonly traceparent: string | null
+  /** Expires by itself, and is of use only with this agent's private key. */
+  readonly delegationToken: string | null
+}
+
+export interface Checkpoint {
+  /** JSON, as the skill saved it; null when it saved nothing yet. */
+  readonly saved: string | null
+  /** How many questions the task had asked when that was saved. */
+  readonly asked: number
+  /** How often the task was run again since then. */
+  readonly runs: number
+}
+
+/** A task that somebody has to run on, or to end. */
+export interface LeftTask {
+  readonly record: TaskRecord
+  /** Null: it cannot be run again. */
+  readonly again: { readonly beginning: Beginning; readonly checkpoint: Checkpoint } | null
 }
 
 export interface TaskChange {
@@ -38,12 +77,23 @@ export interface TaskChange {
   readonly state?: TaskState
   readonly endedMs?: number
   readonly failure?: Failure
+  readonly inputs?: readonly TaskInput[]
 }
 
 export interface StoredEvent {
   readonly seq: number
   /** clawmesh.delegation.v1.Event, encoded. */
   readonly bytes: Buffer
+}
+
+export interface TaskQuery {
+  /** Empty: all. */
+  readonly states: readonly TaskState[]
+  /** All of them must be there, with the same value. */
+  readonly labels: Readonly<Record<string, string>>
+  /** Only tasks with a smaller number; null: all. */
+  readonly before: number | null
+  readonly limit: number
 }
 
 export interface TaskStore {
@@ -53,6 +103,8 @@ export interface TaskStore {
   create(task: NewTask): TaskRecord
   get(caller: string, id: string): TaskRecord | null
   findByKey(caller: string, idempotencyKey: string): TaskRecord | null
+  /** Tasks of one caller, the newest first. */
+  list(caller: string, query: TaskQuery): readonly TaskRecord[]
   /**
    * Adds the next event; its sequence number must be lastSeq + 1.
    * An event that ends the task (`endedMs` in the change) always finds room.
@@ -61,5 +113,13 @@ export interface TaskStore {
   append(caller: string, id: string, event: StoredEvent, change: TaskChange): TaskRecord
   /** The next event after a sequence number, or null when there is none yet. */
   eventAfter(caller: string, id: string, seq: number): StoredEvent | null
+  /** Keeps where the skill stands, in place of what it saved before. Nothing when the task has ended. @throws MeshError as append */
+  save(caller: string, id: string, saved: string): void
+  /** Tasks that run and that nobody runs: those of an earlier process, and those let go of. Each comes out once. */
+  takeLeft(): readonly LeftTask[]
+  /** Nobody runs this task any more, and it has not ended: it comes out of `takeLeft` again. */
+  letGo(caller: string, id: string): void
+  /** What was written so far survives the process from here on. @throws MeshError MESH_TASK_STORE_FAILED */
+  flush(): void
   close(): void
 }

@@ -2,6 +2,7 @@
 import { fromTimestamp, isErrorCode, MeshError, toTimestamp } from '@clawmesh/proto'
 import type { EventBody, EventHead, Failure } from '../tasks/task-event.ts'
 import { messages, type WireEvent, type WireFailed, type WireResult } from './messages.ts'
+import { decodePart, encodePart } from './part-codec.ts'
 import { decodeFailedState, decodeState, encodeState } from './state-codec.ts'
 
 /** Bodies as the callee writes them; a result comes in pieces already cut. */
@@ -91,6 +92,14 @@ function encodeBody(body: OutgoingBody): Omit<WireEvent, 'delegation_id' | 'seq'
           sha256: body.sha256 ?? '',
         },
       }
+    case 'input-required':
+      return {
+        input_required: { input_id: body.inputId, question: body.question.map(encodePart) },
+      }
+    case 'input-received':
+      return {
+        input_received: { input_id: body.inputId, answer: body.answer.map(encodePart) },
+      }
     case 'usage':
       return { usage: { amounts: { ...body.amounts } } }
     case 'result':
@@ -116,6 +125,14 @@ function decodeBody(event: WireEvent): IncomingBody {
   if (event.artifact_chunk !== undefined) {
     const { name, media_type: mediaType, index, data, last, sha256 } = event.artifact_chunk
     return { kind: 'artifact', name, mediaType, index, data, last, sha256: last ? sha256 : null }
+  }
+  if (event.input_required !== undefined) {
+    const { input_id: inputId, question } = event.input_required
+    return { kind: 'input-required', inputId, question: question.map(decodePart) }
+  }
+  if (event.input_received !== undefined) {
+    const { input_id: inputId, answer } = event.input_received
+    return { kind: 'input-received', inputId, answer: answer.map(decodePart) }
   }
   if (event.usage !== undefined)
     return { kind: 'usage', amounts: Object.fromEntries(Object.entries(event.usage.amounts)) }

@@ -49,6 +49,8 @@ export interface WireEvent {
     last: boolean
     sha256: string
   }
+  input_required?: { input_id: string; question: WirePart[] }
+  input_received?: { input_id: string; answer: WirePart[] }
   heartbeat?: Record<string, never>
   result?: WireResult
   failed?: WireFailed
@@ -75,6 +77,20 @@ export interface WireTask {
   last_seq: number
   labels: Record<string, string>
   failure: WireFailed | null
+  pending_inputs: string[]
+}
+
+export interface WireListRequest {
+  page_size: number
+  page_token: string
+  states: (string | number)[]
+  labels: Record<string, string>
+}
+
+export interface WireSendInputRequest {
+  delegation_id: string
+  input_id: string
+  answer: WirePart[]
 }
 
 export interface WireWhoAmI {
@@ -133,6 +149,9 @@ export const messages = Object.freeze({
   getRequest: delegation<{ delegation_id: string }>('GetRequest'),
   cancelRequest: delegation<{ delegation_id: string; reason: string }>('CancelRequest'),
   task: delegation<WireTask>('Task'),
+  listRequest: delegation<WireListRequest>('ListRequest'),
+  list: delegation<{ tasks: WireTask[]; next_page_token: string }>('ListResponse'),
+  sendInputRequest: delegation<WireSendInputRequest>('SendInputRequest'),
   whoAmIRequest: mesh<object>('WhoAmIRequest'),
   whoAmI: mesh<WireWhoAmI>('WhoAmIResponse'),
   listPeersRequest: mesh<object>('ListPeersRequest'),
@@ -148,6 +167,8 @@ export const METHODS = Object.freeze({
   watch: `/${DELEGATION_SERVICE}/Watch`,
   get: `/${DELEGATION_SERVICE}/Get`,
   cancel: `/${DELEGATION_SERVICE}/Cancel`,
+  list: `/${DELEGATION_SERVICE}/List`,
+  sendInput: `/${DELEGATION_SERVICE}/SendInput`,
   whoAmI: `/${MESH_SERVICE}/WhoAmI`,
   listPeers: `/${MESH_SERVICE}/ListPeers`,
   exchangeToken: `/${MESH_SERVICE}/ExchangeToken`,

@@ -48,13 +48,7 @@ export function decodeRequest(request: WireDelegateRequest): TaskRequest {
     request.idempotency_key.length <= REQUEST_LIMITS.keyLength,
     `idempotency_key is longer than ${REQUEST_LIMITS.keyLength} characters`,
   )
-  check(labels.length <= REQUEST_LIMITS.labels, `more than ${REQUEST_LIMITS.labels} labels`)
-  for (const [key, value] of labels)
-    check(
-      key.length <= REQUEST_LIMITS.labelKeyLength &&
-        value.length <= REQUEST_LIMITS.labelValueLength,
-      'a label is too long',
-    )
+  checkLabels(labels)
   const deadline = fromTimestamp(request.task_deadline)
   check(deadline === null || !Number.isNaN(deadline.getTime()), 'task_deadline is out of range')
   return {
@@ -109,6 +103,7 @@ export function encodeTask(task: TaskInfo): WireTask {
     last_seq: task.lastSeq,
     labels: { ...task.labels },
     failure: task.failure === null ? null : encodeFailure(task.failure),
+    pending_inputs: [...task.pendingInputs],
   }
 }
 
@@ -123,9 +118,22 @@ export function decodeTask(task: WireTask): TaskInfo {
     lastSeq: task.last_seq,
     labels: Object.freeze(Object.fromEntries(Object.entries(task.labels))),
     failure: task.failure === null ? null : decodeFailure(task.failure),
+    pendingInputs: Object.freeze([...task.pending_inputs]),
   }
 }
 
-function check(good: boolean, message: string): void {
+/** @throws MeshError MESH_TASK_REQUEST_INVALID */
+export function checkLabels(labels: readonly (readonly [string, string])[]): void {
+  check(labels.length <= REQUEST_LIMITS.labels, `more than ${REQUEST_LIMITS.labels} labels`)
+  for (const [key, value] of labels)
+    check(
+      key.length <= REQUEST_LIMITS.labelKeyLength &&
+        value.length <= REQUEST_LIMITS.labelValueLength,
+      'a label is too long',
+    )
+}
+
+/** @throws MeshError MESH_TASK_REQUEST_INVALID */
+export function check(good: boolean, message: string): void {
   if (!good) throw new MeshError('MESH_TASK_REQUEST_INVALID', message)
 }

@@ -27,6 +27,11 @@ export function decodeState(state: string | number): TaskState {
   return STATES.get(state) ?? 'working'
 }
 
+/** Null for a state that we do not know. */
+export function decodeKnownState(state: string | number): TaskState | null {
+  return STATES.get(state) ?? null
+}
+
 /** The state of a failure; anything else than one of them reads as failed. */
 export function decodeFailedState(state: string | number): FailedState {
   const known = STATES.get(state)

@@ -7,23 +7,19 @@ import {
   GRPC_STATUS,
   METADATA_STATUS_DETAILS,
   MeshError,
+  statusMessage,
 } from '@clawmesh/proto'
 import { Metadata, type ServiceError, type StatusObject, status } from '@grpc/grpc-js'
-
-// beyond this trailers meet header limits on their way
-const MESSAGE_LENGTH = 1024
 
 /** What a server ends a call with. Anything but a MeshError says nothing of what happened inside. */
 export function errorToStatus(error: unknown): StatusObject {
   const shown =
     error instanceof MeshError
       ? error
-      : new MeshError('MESH_GATEWAY_INTERNAL', 'something went wrong inside the agent')
+      : new MeshError('MESH_GATEWAY_INTERNAL', undefined, { cause: error })
   const metadata = new Metadata()
   metadata.set(METADATA_STATUS_DETAILS, encodeStatusDetails(shown))
-  // a lone surrogate in a status message throws uncaught inside grpc-js
-  const details = shown.publicMessage.toWellFormed().slice(0, MESSAGE_LENGTH).toWellFormed()
-  return { code: GRPC_STATUS[shown.row.grpc], details, metadata }
+  return { code: GRPC_STATUS[shown.row.grpc], details: statusMessage(shown), metadata }
 }
 
 /** The MeshError that a failed call means. */

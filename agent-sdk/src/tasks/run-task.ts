@@ -1,0 +1,66 @@
+/** Runs the skill of one task, for the first time or again, and turns how it ends into how the task ends. */
+import { MeshError } from '@clawmesh/proto'
+import type { Log } from '../log.ts'
+import { NO_HISTORY, readHistory } from './history.ts'
+import type { LiveTask } from './live-task.ts'
+import { toParts } from './part.ts'
+import type { Questions } from './questions.ts'
+import type { Skill, Task } from './skill.ts'
+import { createTaskContext, type EarlierRun, type Outward, withFields } from './skill-context.ts'
+import type { Checkpoint, TaskStore } from './task-store.ts'
+
+export interface TaskRun {
+  readonly skill: Skill
+  readonly task: Task
+  readonly live: LiveTask
+  readonly questions: Questions
+  /** Where an earlier run stood; null for the first one. */
+  readonly checkpoint: Checkpoint | null
+}
+
+export interface RunOptions {
+  readonly store: TaskStore
+  readonly log: Log
+  /** What the skill reaches the world with, and what it runs within. */
+  outward(): Omit<Outward, 'log'> & { enter<T>(skill: () => T): T }
+}
+
+export async function runTask(run: TaskRun, options: RunOptions): Promise<void> {
+  const { skill, task, live, questions, checkpoint } = run
+  const fields = { delegation_id: task.id, skill: task.skill, caller: task.caller.id }
+  const log = withFields(options.log, fields)
+  try {
+    const earlier = checkpoint === null ? null : await recall(run, checkpoint, options.store)
+    const note = earlier === null ? '' : 'resumed'
+    live.emit({ kind: 'status', state: 'working', note }, { state: 'working' })
+    // that it was begun is on disk before it begins: after a crash nobody takes it for one that never ran
+    await live.settled()
+    const { enter, ...outward } = options.outward()
+    const context = createTaskContext(live, questions, earlier, { ...outward, log })
+    live.complete(toParts(await enter(() => skill(task, context))))
+  } catch (error) {
+    if (live.ended()) {
+      log.debug({ err: error }, 'the skill threw after the end of its task')
+      return
+    }
+    if (!(error instanceof MeshError)) log.error({ err: error }, 'the skill failed')
+    const shown = error instanceof MeshError ? error : new MeshError('MESH_TASK_FAILED')
+    live.fail({
+      state: shown.code === 'MESH_TASK_REJECTED' ? 'rejected' : 'failed',
+      code: shown.code,
+      message: shown.publicMessage,
+      retryable: shown.row.retryable,
+    })
+  }
+}
+
+async function recall(
+  { live, questions }: TaskRun,
+  { saved, asked }: Checkpoint,
+  store: TaskStore,
+): Promise<EarlierRun> {
+  const record = live.record()
+  const history = record.lastSeq === 0 ? NO_HISTORY : await readHistory(store, record)
+  questions.recall(asked, history.answers)
+  return { history, saved }
+}

@@ -1,0 +1,60 @@
+/** Tasks in a file: they survive the process, and `kill -9` of it. */
+import type { Shelf } from './store/shelf.ts'
+import { openDatabase } from './store/sqlite/open-database.ts'
+import { createSqliteShelf } from './store/sqlite/sqlite-shelf.ts'
+import { createIndexedStore } from './store/task-index.ts'
+import type { TaskStore } from './task-store.ts'
+
+export interface SqliteTaskStoreOptions {
+  /** Made when it is not there; its directory has to be. One process at a time. */
+  readonly file: string
+  /**
+   * What an event survives once it was sent. `power-loss` (the default) waits for the disk once in each turn of the event loop;
+   * `process-crash` does not, and after a crash of the machine the last events may be missing.
+   */
+  readonly durability?: 'power-loss' | 'process-crash'
+  /** Tasks kept, running and ended; about 1 KiB of memory for each. Default 10,000. */
+  readonly maxTasks?: number
+  /** Tasks kept for one caller. Default 1,000. */
+  readonly maxTasksPerCaller?: number
+  /** Bytes of events of one task, on disk. Default 2 GiB. */
+  readonly maxTaskBytes?: number
+  /** Bytes for one caller. Default 8 GiB. */
+  readonly maxCallerBytes?: number
+  /** Bytes for all callers together; the file uses its room again, and does not shrink. Default 32 GiB. */
+  readonly maxBytes?: number
+  /** How long a task is kept after its end, in milliseconds; less where its caller needs the room for new ones. Default 1 hour. */
+  readonly retentionMs?: number
+  /** Milliseconds since the epoch. Default Date.now. */
+  readonly now?: () => number
+}
+
+/**
+ * @throws MeshError MESH_TASK_STORE_LOCKED when another process has the file, MESH_TASK_STORE_CORRUPT when it is damaged or no
+ * task store, MESH_TASK_STORE_VERSION when a newer version wrote it, MESH_TASK_STORE_FAILED when it cannot be made
+ */
+export function createSqliteTaskStore(options: SqliteTaskStoreOptions): TaskStore {
+  const {
+    file,
+    durability = 'power-loss',
+    maxTasks = 10_000,
+    maxTasksPerCaller = 1_000,
+    maxTaskBytes = 2 * 1024 ** 3,
+    maxCallerBytes = 8 * 1024 ** 3,
+    maxBytes = 32 * 1024 ** 3,
+    retentionMs = 3_600_000,
+    now = Date.now,
+  } = options
+  if (file === '') throw new TypeError('file: is empty')
+  const database = openDatabase(file, durability)
+  let shelf: Shelf
+  try {
+    shelf = createSqliteShelf(database)
+  } catch (error) {
+    database.close()
+    throw error
+  }
+  return createIndexedStore(shelf, {
+    ...{ maxTasks, maxTasksPerCaller, maxTaskBytes, maxCallerBytes, maxBytes, retentionMs, now },
+  })
+}

@@ -1,0 +1,10 @@
+/** Holds the file of a task store until it is killed. */
+import { createSqliteTaskStore } from '@clawmesh/agent-sdk'
+
+const store = createSqliteTaskStore({ file: process.argv[2] ?? '' })
+const what = { idempotencyKey: null, contentHash: 'h', skill: 's', labels: {}, inputBytes: 0 }
+const when = { createdMs: Date.now(), deadlineMs: null, detached: false }
+store.create({ caller: 'holder', id: 'task', ...what, ...when, beginning: null })
+store.flush()
+process.send?.('holding')
+process.on('disconnect', () => process.exit())
