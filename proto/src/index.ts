@@ -5,14 +5,19 @@ export { ERRORS, GRPC_STATUS, isErrorCode } from './codes.ts'
 export type { Actor, DelegationClaims } from './delegation-claims.ts'
 export { actorsOf, DELEGATION_TOKEN_TYPE } from './delegation-claims.ts'
 export { isDnsLabel, isDnsName } from './dns-name.ts'
-export type { EgressClaims } from './egress-claims.ts'
+export type { Confirmation, EgressClaims } from './egress-claims.ts'
 export { EGRESS_AUDIENCE } from './egress-claims.ts'
 export type { MeshErrorOptions } from './mesh-error.ts'
 export { MeshError } from './mesh-error.ts'
 export * from './metadata.ts'
 export type { Peer } from './peer-name.ts'
 export { formatPeerName, parsePeerName } from './peer-name.ts'
-export { decodeStatusDetails, ERROR_DOMAIN, encodeStatusDetails } from './rpc-status.ts'
+export {
+  decodeStatusDetails,
+  ERROR_DOMAIN,
+  encodeStatusDetails,
+  statusMessage,
+} from './rpc-status.ts'
 export { Secret } from './secret.ts'
 export {
   DELEGATION_SERVICE,

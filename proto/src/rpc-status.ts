@@ -34,6 +34,19 @@ const TYPE_PREFIX = 'type.googleapis.com/'
 const ERROR_INFO = `${TYPE_PREFIX}google.rpc.ErrorInfo`
 const RETRY_INFO = `${TYPE_PREFIX}google.rpc.RetryInfo`
 
+/** Longer messages meet header limits on their way. */
+const MESSAGE_LENGTH = 1_024
+
+/**
+ * What grpc-message says, for tools that show nothing else: code, message and hint in one line.
+ * Programs match on the code in the details.
+ */
+export function statusMessage(error: MeshError): string {
+  const line = `${error.code}: ${error.publicMessage} (${error.hint})`.toWellFormed()
+  // cut between characters: a lone surrogate throws uncaught inside grpc-js
+  return line.length <= MESSAGE_LENGTH ? line : line.slice(0, MESSAGE_LENGTH).toWellFormed()
+}
+
 /** The bytes of grpc-status-details-bin. The hint travels as metadata `hint`. */
 export function encodeStatusDetails(error: MeshError): Buffer {
   const info: ErrorInfo = {

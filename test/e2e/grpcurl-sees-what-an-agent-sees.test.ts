@@ -116,7 +116,7 @@ describeClosing('grpcurl sees what an agent sees', () => {
         args: [...check, '-authority', PEER, mesh.gateway.delegation, CHECK],
       })
       assert.notEqual(code, 0)
-      assert.match(stderr, /no client certificate was presented/)
+      assert.match(stderr, /no client certificate of this mesh was presented/)
       assert.match(stderr, /MESH_IDENTITY_NO_CERTIFICATE/)
     })
 

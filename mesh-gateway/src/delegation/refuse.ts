@@ -9,13 +9,14 @@ import {
   METADATA_REQUEST_ID,
   METADATA_STATUS_DETAILS,
   type MeshError,
+  statusMessage,
 } from '@clawmesh/proto'
 
 /** Trailers that carry an error; also the whole head of a trailers-only answer. */
 export function errorTrailers(error: MeshError, requestId: string): Record<string, string> {
   return {
     'grpc-status': String(GRPC_STATUS[error.row.grpc]),
-    'grpc-message': encodeGrpcMessage(error.publicMessage),
+    'grpc-message': encodeGrpcMessage(statusMessage(error)),
     [METADATA_STATUS_DETAILS]: encodeStatusDetails(error).toString('base64').replace(/=+$/, ''),
     [METADATA_REQUEST_ID]: requestId,
   }

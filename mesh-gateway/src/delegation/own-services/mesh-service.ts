@@ -1,4 +1,6 @@
 /** clawmesh.mesh.v1.MeshService: who the caller is, whom it may call and why not, and its egress token. */
+
+import { errorToStatus } from '@clawmesh/agent-sdk'
 import {
   type AgentIdentity,
   type EgressClaims,
@@ -23,7 +25,6 @@ import type { TokenChain } from '../../tokens/issue-token.ts'
 import type { ChainGate } from '../chain/chain-gate.ts'
 import { type ExplainRequest, explainTo } from './explain.ts'
 import { METADATA_FINGERPRINT, METADATA_NOT_AFTER } from './own-services.ts'
-import { serviceError } from './service-error.ts'
 
 export interface MeshServiceOptions {
   readonly spiffe: SpiffeTemplate
@@ -37,11 +38,13 @@ export interface MeshServiceOptions {
     agent: Peer,
     destinations: readonly string[] | null,
     chain: TokenChain | null,
+    boundTo: string | null,
   ) => Promise<{ readonly token: Secret; readonly claims: EgressClaims }>
 }
 
 interface ExchangeRequest {
   readonly allowed_destinations: readonly string[]
+  readonly bind_to_certificate: boolean
 }
 
 interface ExchangeResponse {
@@ -107,6 +110,8 @@ export function addMeshService(server: Server, options: MeshServiceOptions): voi
       { tenant, agent: name },
       asked.length === 0 ? null : asked,
       await chainOf(metadata, id),
+      // the connection it came by was proven with this certificate
+      request.bind_to_certificate ? thumbprint(text(metadata, METADATA_FINGERPRINT)) : null,
     )
     return {
       token: issued.token.reveal(),
@@ -127,6 +132,11 @@ export function addMeshService(server: Server, options: MeshServiceOptions): voi
   })
 }
 
+/** As `x5t#S256` has it (RFC 8705). */
+function thumbprint(fingerprint: string): string {
+  return Buffer.from(fingerprint, 'hex').toString('base64url')
+}
+
 function unary<Request, Response>(
   answer: (request: Request, metadata: Metadata) => Response | Promise<Response>,
 ) {
@@ -136,7 +146,7 @@ function unary<Request, Response>(
       .then(() => answer(call.request, call.metadata))
       .then(
         (response) => callback(null, response),
-        (cause: unknown) => callback(serviceError(cause)),
+        (cause: unknown) => callback(errorToStatus(cause)),
       )
   }
 }
