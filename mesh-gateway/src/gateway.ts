@@ -18,6 +18,7 @@ import { createLimits } from './limits/create-limits.ts'
 import { openPolicyStore } from './policy/policy-store.ts'
 import type { ListenAddress, Port } from './port.ts'
 import { createResolver } from './resolve/create-resolver.ts'
+import { withPorts } from './resolve/server-addresses.ts'
 import { openRevocations } from './revocation/revocations.ts'
 import { describeGateway } from './status.ts'
 import { createMetrics, type MetricsHandle } from './telemetry/create-metrics.ts'
@@ -254,12 +255,4 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     close,
     flushAuditSync: () => audit.flushSync(),
   }
-}
-
-/** DNS servers may be given without their port. */
-function withPorts(servers: readonly string[]): string[] {
-  return servers.map((server) => {
-    if (/^\[.*\]:\d+$/.test(server) || /^[^:]+:\d+$/.test(server)) return server
-    return server.includes(':') ? `[${server}]:53` : `${server}:53`
-  })
 }
