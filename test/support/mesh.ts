@@ -38,6 +38,8 @@ export interface MeshOptions {
   readonly tenants?: readonly string[]
   /** Merged into the configuration of the gateway. */
   readonly config?: Readonly<Record<string, unknown>>
+  /** Called before the gateway starts, for files that its configuration names. */
+  readonly prepare?: (place: { readonly dir: string; readonly ca: Ca }) => Promise<void>
 }
 
 export interface Mesh {
@@ -98,6 +100,7 @@ export async function startMesh(options: MeshOptions = {}): Promise<Mesh> {
     const issueGateway = (from: Ca) => from.issueGateway({ name: 'gw-1', tenants })
     await writeIdentity(join(dir, 'gateway'), issueGateway(ca))
     await writePolicy(dir, policy)
+    await options.prepare?.({ dir, ca })
 
     const hosts: Record<string, readonly string[]> = { [`gateway.${trustDomain}`]: ['127.0.0.1'] }
     const services: Record<string, readonly ServiceRecord[]> = {}

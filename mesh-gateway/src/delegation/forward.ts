@@ -68,6 +68,7 @@ export function forward(options: ForwardOptions): Forwarding {
   let sentBytes = 0
   let halfClosed = false
   let informational = 0
+  let withTrailers = false
   let bytesUp = 0
   let bytesDown = 0
   let ended = false
@@ -98,6 +99,8 @@ export function forward(options: ForwardOptions): Forwarding {
     if (down.readableEnded) return
     // a caller that still sends is asked to stop, once it has the whole answer (RFC 9113, section 8.1)
     down.resume()
+    // with trailers it is not whole when the body is: `finish` comes before them
+    if (withTrailers) return
     if (down.writableFinished) down.close(NGHTTP2_NO_ERROR)
     else down.once('finish', () => down.close(NGHTTP2_NO_ERROR))
   }
@@ -233,7 +236,9 @@ export function forward(options: ForwardOptions): Forwarding {
       end: onAnswered,
     })
     down.on('wantTrailers', () => {
-      if (!down.destroyed) sendTrailers()
+      if (down.destroyed) return
+      sendTrailers()
+      if (!down.readableEnded) setImmediate(() => down.close(NGHTTP2_NO_ERROR))
     })
   }
 
@@ -242,6 +247,7 @@ export function forward(options: ForwardOptions): Forwarding {
     if (down.destroyed || down.closed) return false
     try {
       down.respond(answer, alone ? RESPOND_ALONE : RESPOND_WITH_TRAILERS)
+      withTrailers = !alone
       return true
     } catch (cause) {
       const message = 'the headers of the answer cannot be passed on'

@@ -92,6 +92,10 @@ async function edit(
 ): Promise<void> {
   await withLock(`${path}.lock`, async () => {
     const revoked = change(await readList(path)).filter((one) => !hasEnded(one, nowMs))
+    // what a gateway would not read must not be written
+    const judged = file.safeParse({ revoked })
+    if (!judged.success)
+      throw new MeshError('MESH_REVOCATION_INVALID', z.prettifyError(judged.error))
     await writeAtomic(path, `${JSON.stringify({ revoked }, null, 2)}\n`)
   })
 }

@@ -1,0 +1,176 @@
+/** A thousand delegations run through a real gateway; half of them are revoked, and end at once, and the others do not notice. */
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { type Agent, type Delegation, openIdentity } from '@clawmesh/agent-sdk'
+import { revoke } from '@clawmesh/pki'
+import { createSpiffeTemplate } from '@clawmesh/proto'
+import { writeAtomic } from '../../mesh-gateway/src/config/write-atomic.ts'
+import { addToList } from '../../mesh-gateway/src/revocation/list-file.ts'
+import { type Mesh, startMesh } from '../support/mesh.ts'
+import { waitFor } from '../support/wait-for.ts'
+
+const STREAMS = 1_000
+const POLICY = { acme: { delegation: { allow: [{ from: '*', to: '*' }] } } }
+const CLOSED = { acme: { delegation: { allow: [] } } }
+
+describe('what is revoked is cut within a second', function () {
+  this.timeout(120_000)
+  let mesh: Mesh
+  let release: () => void
+  let held: Promise<void>
+
+  before(async () => {
+    mesh = await startMesh({
+      policy: POLICY,
+      config: { revocation: { crl: 'crl.pem', list: 'revoked.json' } },
+      prepare: async ({ dir, ca }) => writeAtomic(join(dir, 'crl.pem'), (await ca.crl()).pem),
+    })
+    await mesh.serve('acme', 'researcher', {
+      maxRunning: STREAMS + 10,
+      skills: {
+        async hold(task, ctx) {
+          ctx.message('begun')
+          await held
+          return `held ${task.text()}`
+        },
+      },
+    })
+  })
+  after(() => mesh.close())
+  beforeEach(() => {
+    held = new Promise((resolve) => {
+      release = resolve
+    })
+  })
+  afterEach(() => release())
+
+  const list = () => join(mesh.dir, 'revoked.json')
+  const addAgent = (name: string) =>
+    addToList(
+      list(),
+      {
+        kind: 'agent',
+        value: `spiffe://mesh.internal/tenant/acme/agent/${name}`,
+        reason: 'a test',
+        since: new Date().toISOString(),
+        until: null,
+      },
+      Date.now(),
+    )
+
+  /** Delegations whose first message has come. */
+  async function begin(agent: Agent, count: number): Promise<readonly Delegation[]> {
+    const begun: Delegation[] = []
+    for (let n = 0; n < count; n += 50)
+      begun.push(
+        ...(await Promise.all(
+          Array.from({ length: Math.min(50, count - n) }, async (_, i) => {
+            const delegation = agent.delegate('researcher', { skill: 'hold', input: `${n + i}` })
+            for await (const event of delegation) if (event.kind === 'message') break
+            return delegation
+          }),
+        )),
+      )
+    return begun
+  }
+  const codeOf = (delegation: Delegation) =>
+    delegation.result().then(
+      () => 'OK',
+      (error: unknown) =>
+        error instanceof Error && 'code' in error ? String(error.code) : String(error),
+    )
+
+  it(`${STREAMS / 2} of ${STREAMS} delegations, and no other`, async () => {
+    const good = await mesh.agent('acme', 'planner')
+    const bad = await mesh.agent('acme', 'mallory')
+    const [kept, doomed] = [await begin(good, STREAMS / 2), await begin(bad, STREAMS / 2)]
+    const times: number[] = []
+    const started = performance.now()
+    const ended = Promise.all(
+      doomed.map(async (delegation) => {
+        const code = await codeOf(delegation)
+        times.push(performance.now() - started)
+        return code
+      }),
+    )
+    let lost = 0
+    const finished = Promise.all(
+      kept.map(async (delegation) => {
+        const result = await delegation.result()
+        return result.text()
+      }),
+    ).catch((error: unknown) => {
+      lost += 1
+      throw error
+    })
+    await addAgent('mallory')
+    const wroteMs = performance.now() - started
+    assert.deepEqual([...new Set(await ended)], ['MESH_IDENTITY_REVOKED'])
+    times.sort((a, b) => a - b)
+    const at = (share: number) => times[Math.ceil(times.length * share) - 1] ?? 0
+    process.stdout.write(
+      `      written after ${wroteMs.toFixed(0)} ms; cut: first ${(times[0] ?? 0).toFixed(0)}, median ${at(0.5).toFixed(0)}, p99 ${at(0.99).toFixed(0)}, last ${at(1).toFixed(0)} ms\n`,
+    )
+    assert.ok(at(0.99) < 1_000, `${at(0.99)} ms`)
+    assert.equal(lost, 0)
+    release()
+    const results = await finished
+    assert.equal(results.length, STREAMS / 2)
+    assert.ok(results.every((text) => text.startsWith('held ')))
+    const cuts = await waitFor('audit lines of all that were cut', async () => {
+      const lines = await mesh.audit()
+      const found = lines.filter((line) => line.reason === 'MESH_IDENTITY_REVOKED')
+      return found.length >= STREAMS / 2 ? found : undefined
+    })
+    assert.ok(cuts.every((line) => line.grpc_status === 16 && line.action_allowed === false))
+    const metrics = await (await fetch(`http://${mesh.gateway.admin}/metrics`)).text()
+    assert.match(
+      metrics,
+      /clawmesh_streams_cut_total\{plane="delegation",reason="MESH_IDENTITY_REVOKED"\} \d+/,
+    )
+  })
+
+  it('by policy, and a delegation goes on where it was when policy allows it again', async () => {
+    const agent = await mesh.agent('acme', 'writer')
+    const [delegation] = await begin(agent, 1)
+    assert.ok(delegation)
+    const result = delegation.result()
+    await mesh.setPolicy(CLOSED)
+    await mesh.auditLine('the cut', (line) => line.reason === 'MESH_POLICY_NOT_ALLOWED')
+    await mesh.auditLine(
+      'a refused Watch',
+      (line) =>
+        line.reason === 'MESH_POLICY_NOT_ALLOWED' && String(line.grpc_method).endsWith('/Watch'),
+    )
+    await mesh.setPolicy(POLICY)
+    release()
+    assert.equal((await result).text(), 'held 0')
+  })
+
+  it('by the CA; an agent that has a new certificate by then goes on with it', async () => {
+    const who = { tenant: 'acme', agent: 'traveller' }
+    const dir = await mesh.identity('acme', 'traveller')
+    const spiffe = createSpiffeTemplate({ trustDomain: 'mesh.internal' })
+    const identity = await openIdentity({ dir, spiffe, debounceMs: 10 })
+    try {
+      const agent = await mesh.agent('acme', 'traveller', { identity })
+      const [delegation] = await begin(agent, 1)
+      assert.ok(delegation)
+      const result = delegation.result()
+      await revoke({ dir: join(mesh.dir, 'ca'), target: { path: dir }, reason: 'superseded' })
+      const followed = new Promise((resolve) => identity.onChange(resolve))
+      await mesh.renew(who)
+      await followed
+      await writeAtomic(join(mesh.dir, 'crl.pem'), (await mesh.ca.crl()).pem)
+      await mesh.auditLine(
+        'the cut',
+        (line) => line.reason === 'MESH_IDENTITY_REVOKED' && line.agent_id === 'traveller',
+      )
+      release()
+      assert.equal((await result).text(), 'held 0')
+      await agent.close()
+    } finally {
+      await identity.close()
+    }
+  })
+})
