@@ -12,9 +12,9 @@ import { createChainGate } from './delegation/chain/chain-gate.ts'
 import { createChainTokens } from './delegation/chain/chain-tokens.ts'
 import { createDelegationPort } from './delegation/delegation-port.ts'
 import { createEgressPort } from './egress/egress-port.ts'
+import { openPortCertificate } from './egress/port-certificate.ts'
 import { openUpstreamTrust } from './egress/upstream-trust.ts'
-import { createMemoryBudgets } from './limits/budgets.ts'
-import { createLimits } from './limits/create-limits.ts'
+import { openLimits } from './limits/open-limits.ts'
 import { openPolicyStore } from './policy/policy-store.ts'
 import type { ListenAddress, Port } from './port.ts'
 import { createResolver } from './resolve/create-resolver.ts'
@@ -94,7 +94,8 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     }),
     closing,
   )
-  const limits = createLimits()
+  const counting = { treeMs: MAX_CHAIN_MS, metrics, log }
+  const { limits, budgets } = opened(await openLimits(config.limits, counting), closing)
   const { issuer } = config.tokens
   const verifier = opened(
     createTokenVerifier({
@@ -152,7 +153,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   const chainTokens = opened(createChainTokens({ keyRing, issuer, spiffe }), closing)
   const chain = createChainGate({
     tokens: chainTokens,
-    budgets: createMemoryBudgets(MAX_CHAIN_MS),
+    budgets,
     revocations,
     ttlMs: () => live.current().tokens.delegationTtlMs,
   })
@@ -167,6 +168,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       names: () => live.current().delegation.names,
       issueEgressToken: tokens.issueEgressToken,
       dialTimeoutMs: config.timeouts.dialMs,
+      guard: config.delegation.limits,
     }),
     closing,
   )
@@ -175,6 +177,11 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     await openUpstreamTrust({ file: config.egress.ca, log, metrics, pollMs }),
     closing,
   )
+  const { dir: tlsDir } = config.egress.tls
+  const certificate =
+    tlsDir === null
+      ? null
+      : opened(await openPortCertificate({ dir: tlsDir, log, metrics, pollMs }), closing)
   const egress = opened(
     await createEgressPort({
       ...shared,
@@ -186,6 +193,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       issueForAccountKey:
         accounts === null ? null : (key, request) => tokens.issueForAccountKey(key, request),
       ownAddresses: () => [...own.values()],
+      certificate,
       trust: () => upstreamTrust.context(),
       isReady: () => missing().length === 0,
       ownNames: ['localhost', ...names()],
@@ -242,6 +250,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
         revocations.reload(),
         accounts?.reload(),
         upstreamTrust.reload(),
+        certificate?.reload(),
         live.reload(),
         // logrotate sends the same signal
         audit.reopen(),

@@ -1,7 +1,9 @@
 /** Listening, with one clear sentence when it cannot be done. */
 import { once } from 'node:events'
-import type { Server } from 'node:net'
+import { chmod, lstat, unlink } from 'node:fs/promises'
+import { connect, type Server } from 'node:net'
 import { MeshError } from '@clawmesh/proto'
+import { formatListenAddress } from './config/listen-address.ts'
 import type { ListenAddress } from './port.ts'
 
 const WHY: Readonly<Record<string, string>> = {
@@ -22,18 +24,42 @@ export async function listenOn(
 ): Promise<ListenAddress> {
   try {
     const listening = once(server, 'listening')
-    server.listen(listen.port, listen.host)
+    if (listen.path === undefined) server.listen(listen.port, listen.host)
+    else await listenOnSocket(server, listen.path)
     await listening
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
-    const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host
     throw new MeshError(
       'MESH_CONFIG_PORT',
-      `${host}:${listen.port} ${WHY[code] ?? 'cannot be listened on'}`,
+      `${formatListenAddress(listen)} ${WHY[code] ?? 'cannot be listened on'}`,
       { cause, hint: `change ${option}, or end what uses the address` },
     )
   }
   const address = server.address()
   if (address === null || typeof address === 'string') return listen
   return { host: address.address, port: address.port }
+}
+
+/** Owner and group may connect; who may reach the directory is the operator's to say. */
+const SOCKET_MODE = 0o660
+
+/** A socket that nobody listens on is what a killed process leaves behind; one that somebody does is not ours to take. */
+async function listenOnSocket(server: Server, path: string): Promise<void> {
+  if (await isAbandoned(path)) await unlink(path)
+  server.once('listening', () => void chmod(path, SOCKET_MODE))
+  server.listen(path)
+}
+
+async function isAbandoned(path: string): Promise<boolean> {
+  const there = await lstat(path).catch(() => null)
+  // connecting to a file is refused just as well
+  if (there === null || !there.isSocket()) return false
+  return await new Promise((resolve) => {
+    const probe = connect(path)
+    probe.on('connect', () => {
+      probe.destroy()
+      resolve(false)
+    })
+    probe.on('error', (error) => resolve('code' in error && error.code === 'ECONNREFUSED'))
+  })
 }

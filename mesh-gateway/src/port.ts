@@ -3,6 +3,8 @@ export interface ListenAddress {
   readonly host: string
   /** 0 takes a free one. */
   readonly port: number
+  /** Of a Unix socket; host and port say nothing then. */
+  readonly path?: string
 }
 
 export interface Port {

@@ -3,6 +3,11 @@ import type { Actor } from './delegation-claims.ts'
 
 export const EGRESS_AUDIENCE = 'clawmesh-egress'
 
+export interface Confirmation {
+  /** SHA-256 of the certificate, base64url. */
+  readonly 'x5t#S256': string
+}
+
 export interface EgressClaims {
   readonly iss: string
   readonly aud: typeof EGRESS_AUDIENCE
@@ -21,4 +26,6 @@ export interface EgressClaims {
   readonly act?: Actor
   /** Id of the tree of delegations, with `act`. */
   readonly txn?: string
+  /** The token is good only from who shows this very certificate (RFC 8705). */
+  readonly cnf?: Confirmation
 }

@@ -4,6 +4,7 @@ import { formatConfig } from '../config/format-config.ts'
 import { formatListenAddress } from '../config/listen-address.ts'
 import { followConfig, readConfig } from '../config/live-config.ts'
 import type { Gateway } from '../gateway.ts'
+import type { ListenAddress } from '../port.ts'
 import { leanAsyncResource } from '../process/lean-async-resource.ts'
 import type { OperationalLog } from '../telemetry/operational-log.ts'
 import { addConfigOptions, configPlace } from './config-options.ts'
@@ -49,6 +50,7 @@ export function addStart(program: Command, terminal: Terminal): void {
           return live
         },
       })
+      announce(gateway, config.egress.tls.dir !== null, terminal)
       await run(gateway, log, signals, terminal)
     } finally {
       signals.close()
@@ -73,7 +75,6 @@ async function run(
     log.info({}, 'SIGHUP: reading everything anew')
     gateway.reload().catch(crash)
   })
-  announce(gateway, terminal)
   const signal = await signals.ended
   terminal.say(`${signal}: draining; a second signal ends at once`)
   await gateway.drain()
@@ -81,11 +82,18 @@ async function run(
   terminal.say('drained')
 }
 
-function announce(gateway: Gateway, terminal: Terminal): void {
+function egressUrl(address: ListenAddress, overTls: boolean): string {
+  const where = formatListenAddress(address)
+  // a socket has no URL of its own
+  if (address.path !== undefined) return overTls ? `${where}, TLS` : where
+  return `${overTls ? 'https' : 'http'}://${where}`
+}
+
+function announce(gateway: Gateway, overTls: boolean, terminal: Terminal): void {
   const { addresses, identity, certificateNotAfter } = gateway
   const lines = columns([
     ['identity', `${identity.id}, until ${certificateNotAfter.toISOString()}`],
-    ['egress', `http://${formatListenAddress(addresses.egress)}`],
+    ['egress', egressUrl(addresses.egress, overTls)],
     ['delegation', `grpcs://${formatListenAddress(addresses.delegation)}`],
     ['admin', `http://${formatListenAddress(addresses.admin)}`],
   ])

@@ -6,8 +6,8 @@ export function formatConfig(config: Config): string {
   const listen = (of: Config['admin']) => ({ listen: formatListenAddress(of.listen) })
   const shown = {
     ...config,
-    egress: { ...listen(config.egress), ca: config.egress.ca },
-    delegation: { ...listen(config.delegation), names: config.delegation.names },
+    egress: { ...config.egress, ...listen(config.egress) },
+    delegation: { ...config.delegation, ...listen(config.delegation) },
     admin: listen(config.admin),
   }
   return `${JSON.stringify(shown, null, 2)}\n`

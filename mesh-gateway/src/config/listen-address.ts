@@ -20,6 +20,18 @@ export function parseListenAddress(text: string): ListenAddress | string {
   return 'has a host that is neither an IP address nor a lower-case host name'
 }
 
-export function formatListenAddress({ host, port }: ListenAddress): string {
+/** The same, or `unix:/run/clawmesh/egress.sock`. */
+export function parseListenAddressOrSocket(text: string): ListenAddress | string {
+  if (!text.startsWith('unix:')) return parseListenAddress(text)
+  const path = text.slice('unix:'.length)
+  if (!path.startsWith('/'))
+    return 'has a path that is not absolute: unix:/run/clawmesh/egress.sock'
+  // sun_path of Linux, with its final zero
+  if (Buffer.byteLength(path) > 107) return 'has a path longer than the 107 bytes of a Unix socket'
+  return { host: '', port: 0, path }
+}
+
+export function formatListenAddress({ host, port, path }: ListenAddress): string {
+  if (path !== undefined) return `unix:${path}`
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }

@@ -2,19 +2,20 @@
 import { isIP } from 'node:net'
 import { createSpiffeTemplate, isDnsName } from '@clawmesh/proto'
 import { z } from 'zod'
+import { DEFAULT_GUARD_LIMITS, type GuardLimits } from '../delegation/guard/guard-limits.ts'
 import { parseDuration } from './duration.ts'
-import { parseListenAddress } from './listen-address.ts'
+import { parseListenAddress, parseListenAddressOrSocket } from './listen-address.ts'
 
 const DAY_MS = 86_400_000
 
 const name = z.string().refine(isDnsName, 'must be a lower-case DNS name, e.g. mesh.internal')
 const path = z.string().min(1, 'must not be empty')
-const listen = (fallback: string) =>
+const listen = (fallback: string, parse = parseListenAddress) =>
   z
     .string()
     .default(fallback)
     .transform((text, context) => {
-      const address = parseListenAddress(text)
+      const address = parse(text)
       if (typeof address !== 'string') return address
       context.addIssue({ code: 'custom', message: address })
       return z.NEVER
@@ -60,6 +61,56 @@ const template = (option: 'agentPath' | 'gatewayPath') =>
     }
   })
 
+/** The bounds keep a typing error from closing the port, or from leaving it open to anybody. */
+const guardLimits = {
+  maxConnections: count('maxConnections', 10, 1_000_000),
+  maxConnectionsPerAddress: count('maxConnectionsPerAddress', 1, 1_000_000),
+  maxConnectionsPerAgent: count('maxConnectionsPerAgent', 1, 1_000_000),
+  maxHandshakes: count('maxHandshakes', 10, 1_000_000),
+  maxHandshakesPerAddress: count('maxHandshakesPerAddress', 1, 1_000_000),
+  handshakeMs: guardTime('handshakeMs', 100, 120_000),
+  maxConcurrentStreams: count('maxConcurrentStreams', 1, 100_000),
+  streamsPerSecond: count('streamsPerSecond', 1, 10_000_000),
+  resetsPerSecond: count('resetsPerSecond', 1, 1_000_000),
+  controlFramesPerSecond: count('controlFramesPerSecond', 10, 10_000_000),
+  controlBytesPerSecond: count('controlBytesPerSecond', 16_384, 10_000_000_000),
+  headerBytes: count('headerBytes', 1_024, 65_536),
+  headerCount: count('headerCount', 16, 1_000),
+  bufferedBytes: count('bufferedBytes', 1_048_576, 1_000_000_000_000),
+  pingMs: guardTime('pingMs', 1_000, 3_600_000),
+  connectionAgeMs: guardTime('connectionAgeMs', 0, 30 * DAY_MS),
+  connectionAgeGraceMs: guardTime('connectionAgeGraceMs', 0, 30 * DAY_MS),
+}
+
+const redisUrl = z.string().superRefine((text, context) => {
+  const url = URL.canParse(text) ? new URL(text) : null
+  const fault =
+    (url?.protocol !== 'redis:' && url?.protocol !== 'rediss:') || url.hostname === ''
+      ? 'must be redis://host:port/db, or rediss:// for TLS'
+      : url.username !== '' || url.password !== ''
+        ? 'must not carry credentials; they belong into username and passwordFile'
+        : url.search !== '' || url.hash !== ''
+          ? 'must end with the number of the database'
+          : null
+  if (fault !== null) context.addIssue({ code: 'custom', message: fault })
+})
+
+const redis = z
+  .strictObject({
+    url: redisUrl,
+    username: z.string().min(1).max(200).nullable().default(null),
+    passwordFile: path.nullable().default(null),
+    caFile: path.nullable().default(null),
+    prefix: z
+      .string()
+      .regex(/^[\w:.{}-]{1,64}$/, 'must be letters, digits and _:.-{}, 64 at most')
+      .default('clawmesh:'),
+  })
+  .refine(({ url, caFile }) => caFile === null || url.startsWith('rediss:'), {
+    path: ['caFile'],
+    message: 'has no effect without TLS; write rediss:// in limits.redis.url',
+  })
+
 export const configSchema = z.strictObject({
   trustDomain: name,
   meshDomain: name.optional(),
@@ -74,12 +125,18 @@ export const configSchema = z.strictObject({
   }),
   audit: section({ file: path.default('stdout') }),
   egress: section({
-    listen: listen('127.0.0.1:8080'),
+    listen: listen('127.0.0.1:8080', parseListenAddressOrSocket),
+    tls: section({ dir: path.nullable().default(null) }),
     ca: path.nullable().default(null),
   }),
   delegation: section({
     listen: listen('127.0.0.1:8443'),
     names: list(name).default([]),
+    limits: section(guardLimits),
+  }),
+  limits: section({
+    redis: z.preprocess((value) => (value === undefined ? null : value), redis.nullable()),
+    whenRedisIsAway: z.enum(['refuse', 'local'], 'must be refuse or local').default('refuse'),
   }),
   admin: section({ listen: listen('127.0.0.1:9090') }),
   dns: section({ servers: list(dnsServer).nullable().default(null) }),
@@ -107,6 +164,19 @@ export const configSchema = z.strictObject({
       .default('info'),
   }),
 })
+
+function guardTime(key: keyof GuardLimits, leastMs: number, mostMs: number) {
+  return duration(DEFAULT_GUARD_LIMITS[key], leastMs, mostMs)
+}
+
+function count(key: keyof GuardLimits, least: number, most: number) {
+  const message = `must be a whole number from ${least} to ${most}`
+  return z
+    .union([z.number(), z.string().regex(/^\d{1,15}$/, message)], message)
+    .default(DEFAULT_GUARD_LIMITS[key])
+    .transform(Number)
+    .refine((value) => Number.isInteger(value) && value >= least && value <= most, message)
+}
 
 type Parsed = z.output<typeof configSchema>
 

@@ -33,13 +33,7 @@ export async function admit(
   const policy = context.policy()
   const { generation } = policy
   const leave = () => {}
-  const principal = await authenticate(
-    head.fields,
-    target.form,
-    context.issuer,
-    context.verifyToken,
-    context.parseAgent,
-  )
+  const principal = await authenticate(head.fields, target.form, context)
   if (principal instanceof Refused)
     return { principal: null, decision: null, generation, result: principal, leave }
   const decision = policy.decide(questionOf(principal, target, head.method))

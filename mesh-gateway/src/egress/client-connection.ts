@@ -2,11 +2,11 @@
  * One client connection: requests one after another, each read strictly and answered once. Pipelined bytes wait their turn.
  * What is malformed ends the connection: nobody knows where the next request would begin.
  */
-import type { Socket } from 'node:net'
 import { formatRefusal } from './answer.ts'
 import type { EgressContext } from './context.ts'
 import { findHeadEnd, MalformedMessage, REQUEST_LIMITS } from './http1/head.ts'
 import { parseRequestHead, type RequestHead } from './http1/request-head.ts'
+import type { ClientSocket } from './listen-for-clients.ts'
 import { beginStory, type Story, tell } from './outcome.ts'
 import { serveOwn } from './own/own-endpoints.ts'
 import { isOwnHost } from './own/own-host.ts'
@@ -20,7 +20,7 @@ import {
   parseRelayTarget,
   type Target,
 } from './target/target.ts'
-import { Wire } from './wire.ts'
+import type { Wire } from './wire.ts'
 
 export interface ClientConnection {
   /** True between two requests. */
@@ -28,8 +28,8 @@ export interface ClientConnection {
   destroy(): void
 }
 
-export function serveConnection(socket: Socket, context: EgressContext): ClientConnection {
-  const connection = new Connection(new Wire(socket), context)
+export function serveConnection(client: ClientSocket, context: EgressContext): ClientConnection {
+  const connection = new Connection(client, context)
   connection.awaitRequest(context.timeouts.headerMs)
   return connection
 }
@@ -42,9 +42,9 @@ class Connection implements ClientConnection {
   #blankSeen = false
   idle = true
 
-  constructor(wire: Wire, context: EgressContext) {
+  constructor({ wire, certificate }: ClientSocket, context: EgressContext) {
     this.#wire = wire
-    this.#context = context
+    this.#context = certificate === null ? context : { ...context, certificate }
   }
 
   /** @param waitMs for its first byte. */

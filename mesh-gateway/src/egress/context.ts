@@ -67,6 +67,8 @@ export interface EgressContext {
   /** The agent that a SPIFFE ID names. @throws MeshError MESH_TOKEN_MALFORMED when it names none of this mesh. */
   readonly parseAgent: (spiffeId: string) => AgentIdentity
   readonly issueForAccountKey: IssueForAccountKey | null
+  /** Thumbprint of the client's certificate (`x5t#S256`); null without one. */
+  readonly certificate: string | null
   policy(): PolicyView
   /** Whose certificates are believed where the gateway makes the TLS connection. */
   trust(): SecureContext

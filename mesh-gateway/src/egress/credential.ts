@@ -33,22 +33,31 @@ const MAX_TOKEN_LENGTH = 8192
 const BEARER = /^bearer +([A-Za-z0-9._~+/-]+=*)$/i
 const BASIC = /^basic +([A-Za-z0-9+/]+={0,2})$/i
 
-/** @param issuer the gateway's own `iss`, by which a token in Authorization is told from one that is meant for the destination. */
+export interface AuthenticateBy {
+  /** The gateway's own `iss`, by which a token in Authorization is told from one that is meant for the destination. */
+  readonly issuer: string
+  readonly verifyToken: VerifyToken
+  /** Thumbprint of the certificate that the client showed, as `x5t#S256` has it; null without one. */
+  readonly certificate: string | null
+  parseAgent(spiffeId: string): AgentIdentity
+}
+
 export async function authenticate(
   fields: readonly Field[],
   form: EntryForm,
-  issuer: string,
-  verify: VerifyToken,
-  parseAgent: (spiffeId: string) => AgentIdentity,
+  by: AuthenticateBy,
 ): Promise<Principal | Refused> {
-  const credential = findCredential(fields, form, issuer)
+  const credential = findCredential(fields, form, by.issuer)
   if (credential instanceof Refused) return credential
   try {
-    const answer = verify(credential.token)
+    const answer = by.verifyToken(credential.token)
     const claims = answer instanceof Promise ? await answer : answer
+    if (claims.cnf !== undefined && claims.cnf['x5t#S256'] !== by.certificate)
+      return refuse('credential', 'MESH_TOKEN_BINDING')
     if (credential.user !== null && credential.user !== claims.agent_id)
       return refuse('credential', 'MESH_TOKEN_AGENT_MISMATCH')
-    const actors = claims.act === undefined ? null : actorsOf(claims.act).map(parseAgent)
+    const actors =
+      claims.act === undefined ? null : actorsOf(claims.act).map((id) => by.parseAgent(id))
     return { agent: { tenant: claims.tenant, agent: claims.agent_id }, claims, actors }
   } catch (error) {
     if (error instanceof MeshError) return new Refused('credential', error)

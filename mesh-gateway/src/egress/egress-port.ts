@@ -2,7 +2,6 @@
  * The egress port: agents' way out. Listens, hands each connection its context, follows policy for what is open, and drains.
  * Everything is refused that is not allowed by the gates in admit.ts.
  */
-import { createServer } from 'node:net'
 import type { SecureContext } from 'node:tls'
 import { type Log, silentLog } from '@clawmesh/agent-sdk'
 import { type ErrorCode, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
@@ -18,11 +17,15 @@ import { compileAddressRules, judgeAddresses } from './address/judge-addresses.t
 import { type ClientConnection, serveConnection } from './client-connection.ts'
 import type { EgressContext, EgressTimeouts, IssueForAccountKey, PolicyView } from './context.ts'
 import type { VerifyToken } from './credential.ts'
+import { createClientListener } from './listen-for-clients.ts'
+import type { PortCertificate } from './port-certificate.ts'
 import { createTunnels, type LiveTunnel } from './tunnel/tunnels.ts'
 import { createUpstreamPool } from './upstream-pool.ts'
 
 export interface EgressPortOptions {
   readonly listen: ListenAddress
+  /** With it the port runs TLS. Default none. */
+  readonly certificate?: Pick<PortCertificate, 'current' | 'onChange'> | null
   readonly policy: {
     current(): PolicySnapshot
     onChange(listener: (snapshot: PolicySnapshot) => void): () => void
@@ -84,7 +87,6 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     onDial: (seconds) => options.metrics.dial('egress', seconds),
   })
   const connections = new Set<ClientConnection>()
-  const server = createServer({ allowHalfOpen: true, noDelay: true })
   const policy = followPolicy(options)
   let draining = false
   let address = options.listen
@@ -107,6 +109,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
       throw new MeshError('MESH_TOKEN_MALFORMED')
     },
     issueForAccountKey: options.issueForAccountKey,
+    certificate: null,
     policy,
     trust: options.trust,
     judgeAgain(tunnel) {
@@ -119,12 +122,22 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     draining: () => draining,
     refuseWithoutAudit: options.refuseWithoutAudit ?? false,
   }
-  server.maxConnections = options.maxConnections ?? 20_000
-  server.on('connection', (socket) => {
-    const connection = serveConnection(socket, context)
-    connections.add(connection)
-    socket.on('close', () => connections.delete(connection))
+  const listener = createClientListener({
+    certificate: options.certificate ?? null,
+    handshakeMs: timeouts.headerMs,
+    maxConnections: options.maxConnections ?? 20_000,
+    onClient(client) {
+      // its handshake came to an end after the drain had begun
+      if (draining) {
+        client.wire.destroy()
+        return
+      }
+      const connection = serveConnection(client, context)
+      connections.add(connection)
+      client.wire.socket.on('close', () => connections.delete(connection))
+    },
   })
+  const { server } = listener
   address = await listenOn(server, options.listen, 'egress.listen')
   // accept fails when file descriptors run out; the port must outlive that
   server.on('error', (err) => context.log.warn({ err }, 'egress port cannot accept'))
@@ -143,6 +156,8 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
     tunnels.endWhere(() => 'MESH_GATEWAY_DRAINING')
     for (const connection of connections) connection.destroy()
+    listener.destroyAll()
+    listener.release()
     pool.close()
     await closed
   }

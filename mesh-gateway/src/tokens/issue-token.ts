@@ -56,6 +56,8 @@ export interface TokenRequest {
   readonly outside?: 'refuse' | 'drop'
   /** Milliseconds. Default as configured. */
   readonly ttlMs?: number
+  /** SHA-256 of a certificate, base64url: the token is good with it alone. Null, and by default: with any or none. */
+  readonly boundTo?: string | null
 }
 
 export interface IssuedToken {
@@ -97,6 +99,7 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
         nbf: seconds,
         exp: Math.min(chain?.exp ?? Infinity, seconds + Math.floor(ttlMs / 1000)),
         jti: uuidV7(now()),
+        ...(request.boundTo == null ? {} : { cnf: { 'x5t#S256': request.boundTo } }),
         ...(chain === null ? {} : { act: chain.act, txn: chain.txn }),
       })
       const { kid, privateKey } = keyRing.active()

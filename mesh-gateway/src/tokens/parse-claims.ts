@@ -1,5 +1,10 @@
 /** The claims of an egress token, by shape. Narrow checks by hand: this is the hot path. */
-import { EGRESS_AUDIENCE, type EgressClaims, type SpiffeTemplate } from '@clawmesh/proto'
+import {
+  type Confirmation,
+  EGRESS_AUDIENCE,
+  type EgressClaims,
+  type SpiffeTemplate,
+} from '@clawmesh/proto'
 import { isSeconds, isText, malformed, parseActor } from './claim-shapes.ts'
 
 /** @throws MeshError MESH_TOKEN_MALFORMED */
@@ -24,6 +29,7 @@ export function parseEgressClaims(
   const { act, txn } = payload
   if (act !== undefined && !isText(txn)) throw malformed('txn')
   if (act === undefined && txn !== undefined) throw malformed('act')
+  const cnf = payload.cnf === undefined ? null : parseConfirmation(payload.cnf)
   return Object.freeze({
     iss,
     aud,
@@ -35,6 +41,19 @@ export function parseEgressClaims(
     nbf,
     exp,
     jti,
+    ...(cnf === null ? {} : { cnf }),
     ...(act === undefined || !isText(txn) ? {} : { act: parseActor(act, spiffe), txn }),
   })
+}
+
+const THUMBPRINT = /^[A-Za-z0-9_-]{43}$/
+
+/** A binding of a kind that is not known here cannot be checked, and must not be taken for none. */
+function parseConfirmation(value: unknown): Confirmation {
+  if (typeof value !== 'object' || value === null) throw malformed('cnf')
+  const thumbprint: unknown = Reflect.get(value, 'x5t#S256')
+  const alone = Object.keys(value).length === 1
+  if (!alone || typeof thumbprint !== 'string' || !THUMBPRINT.test(thumbprint))
+    throw malformed('cnf')
+  return Object.freeze({ 'x5t#S256': thumbprint })
 }

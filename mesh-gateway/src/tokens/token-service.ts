@@ -35,6 +35,7 @@ export interface TokenService extends TokenIssuer {
     agent: Peer,
     destinations: readonly string[] | null,
     chain?: TokenChain | null,
+    boundTo?: string | null,
   ): Promise<IssuedToken>
   /** @throws MeshError MESH_ACCOUNT_KEY_INVALID, MESH_TOKEN_REQUEST_INVALID, MESH_POLICY_NOT_ALLOWED, MESH_POLICY_NO_TENANT */
   issueForAccountKey(key: Secret<string>, request: AccountTokenRequest): Promise<IssuedToken>
@@ -57,8 +58,8 @@ export function createTokenService(options: TokenServiceOptions): TokenService {
   })
   return {
     issue: (request) => issuer.issue(request),
-    issueEgressToken: (agent, destinations, chain = null) =>
-      issuer.issue({ agent, destinations, chain, outside: 'drop' }),
+    issueEgressToken: (agent, destinations, chain = null, boundTo = null) =>
+      issuer.issue({ agent, destinations, chain, boundTo, outside: 'drop' }),
     async issueForAccountKey(key, { agentId, destinations, ttlMs }) {
       const account = accounts?.authenticate(key.reveal())
       if (account === undefined) throw new MeshError('MESH_ACCOUNT_KEY_INVALID')

@@ -66,6 +66,17 @@ describe('the services of the gateway itself', () => {
     assert.equal(token, 'a-token')
   })
 
+  it('bind an egress token to the certificate of the connection when asked to', async () => {
+    const bind = Buffer.from([0x10, 1])
+    const answer = await ask('/clawmesh.mesh.v1.MeshService/ExchangeToken', {}, frame(bind))
+    const { token } = decode<{ token: string }>(
+      answer.body,
+      'clawmesh.mesh.v1.ExchangeTokenResponse',
+    )
+    const thumbprint = Buffer.from(planner.current().fingerprint, 'hex').toString('base64url')
+    assert.equal(token, `bound to ${thumbprint}`)
+  })
+
   it('answer health, by the name of the gateway and by localhost', async () => {
     for (const authority of [GATEWAY, 'localhost:8443', 'gw-1.mesh.internal']) {
       const answer = await ask('/grpc.health.v1.Health/Check', { ':authority': authority })

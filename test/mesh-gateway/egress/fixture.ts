@@ -49,6 +49,7 @@ export interface Fixture {
     tenant?: string
     destinations?: string[]
     ttlMs?: number
+    boundTo?: string
   }): Promise<string>
   /** Resolves with the record at that place, once it is written. */
   record(index: number): Promise<EgressAuditRecord>
@@ -123,7 +124,7 @@ export async function startEgress(options: FixtureOptions = {}): Promise<Fixture
     number: port.address.port,
     records,
     asked,
-    async token({ agent = 'bot-01', tenant = 'acme', destinations, ttlMs } = {}) {
+    async token({ agent = 'bot-01', tenant = 'acme', destinations, ttlMs, boundTo } = {}) {
       const issuer = createTokenIssuer({
         keyRing,
         issuer: ISSUER,
@@ -135,6 +136,7 @@ export async function startEgress(options: FixtureOptions = {}): Promise<Fixture
         agent: { tenant, agent },
         destinations: destinations ?? null,
         ...(ttlMs === undefined ? {} : { ttlMs }),
+        ...(boundTo === undefined ? {} : { boundTo }),
       })
       return issued.token.reveal()
     },

@@ -63,6 +63,9 @@ describe('who gets an egress token', () => {
   it('an agent with a certificate: what policy allows, or the part that it asks for', async () => {
     const whole = await service.issueEgressToken(bot, null)
     assert.deepEqual(whole.claims.allowed_destinations, ['api.openai.com', '*.example.com'])
+    assert.equal(whole.claims.cnf, undefined)
+    const bound = await service.issueEgressToken(bot, null, null, 'A'.repeat(43))
+    assert.deepEqual(bound.claims.cnf, { 'x5t#S256': 'A'.repeat(43) })
     const part = await service.issueEgressToken(bot, ['a.example.com', 'evil.com'])
     assert.deepEqual(part.claims.allowed_destinations, ['a.example.com'])
     await refuses(service.issueEgressToken(bot, ['evil.com']), 'MESH_POLICY_NOT_ALLOWED')

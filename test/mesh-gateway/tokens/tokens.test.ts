@@ -318,6 +318,14 @@ describe('egress tokens', () => {
         code: 'MESH_TOKEN_MALFORMED',
         make: async () => await sign({ ...(await claims()), allowed_destinations: undefined }),
       },
+      'a binding of a kind that is not known': {
+        code: 'MESH_TOKEN_MALFORMED',
+        make: async () => await sign({ ...(await claims()), cnf: { jkt: 'x'.repeat(43) } }),
+      },
+      'a binding that is no thumbprint': {
+        code: 'MESH_TOKEN_MALFORMED',
+        make: async () => await sign({ ...(await claims()), cnf: { 'x5t#S256': '' } }),
+      },
       rubbish: { code: 'MESH_TOKEN_MALFORMED', make: () => 'rubbish' },
       nothing: { code: 'MESH_TOKEN_MALFORMED', make: () => '' },
       dots: { code: 'MESH_TOKEN_MALFORMED', make: () => '..' },

@@ -1,0 +1,89 @@
+/**
+ * Takes connections of clients: over TCP, over a Unix socket, and over TLS above either. A certificate of the client is asked for
+ * and not judged: it says nothing about who asks, which is the token's to say; a token may be bound to it (RFC 8705).
+ */
+import { createHash } from 'node:crypto'
+import { createServer, type Server, type Socket } from 'node:net'
+import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
+import type { CertifiedKey, PortCertificate } from './port-certificate.ts'
+import { Wire } from './wire.ts'
+
+export interface ClientSocket {
+  readonly wire: Wire
+  /** SHA-256 of the client's certificate, base64url, as `x5t#S256` has it; null without one. */
+  readonly certificate: string | null
+}
+
+export interface ClientListener {
+  /** To listen and to be closed. */
+  readonly server: Server
+  /** Connections that have not come to a request yet, and those that have. */
+  destroyAll(): void
+  /** No longer follows the certificate. */
+  release(): void
+}
+
+export interface ClientListenerOptions {
+  /** Null: no TLS. */
+  readonly certificate: Pick<PortCertificate, 'current' | 'onChange'> | null
+  readonly handshakeMs: number
+  readonly maxConnections: number
+  onClient(client: ClientSocket): void
+}
+
+export function createClientListener(options: ClientListenerOptions): ClientListener {
+  const { certificate, onClient } = options
+  const server = createServer({ allowHalfOpen: true, noDelay: true })
+  server.maxConnections = options.maxConnections
+  const open = new Set<Socket>()
+  const tls = certificate === null ? null : createTls(certificate.current(), options)
+  const unfollow = certificate?.onChange((value) => tls?.setSecureContext(secrets(value)))
+  server.on('connection', (socket) => {
+    open.add(socket)
+    socket.on('close', () => open.delete(socket))
+    if (tls !== null) {
+      socket.on('error', () => {})
+      tls.emit('connection', socket)
+    } else {
+      // what is no TCP cannot be reset
+      const wire = new Wire(socket, socket.remoteAddress === undefined ? null : socket)
+      onClient({ wire, certificate: null })
+    }
+  })
+  tls?.on('secureConnection', (socket) =>
+    onClient({ wire: new Wire(socket, null), certificate: thumbprintOf(socket) }),
+  )
+  // who does not come to the end of a handshake has said nothing that could be answered
+  tls?.on('tlsClientError', (_, socket) => socket.destroy())
+  return {
+    server,
+    destroyAll() {
+      for (const socket of open) socket.destroy()
+    },
+    release() {
+      unfollow?.()
+    },
+  }
+}
+
+function createTls(current: CertifiedKey, { handshakeMs }: ClientListenerOptions): TlsServer {
+  return createTlsServer({
+    ...secrets(current),
+    requestCert: true,
+    rejectUnauthorized: false,
+    handshakeTimeout: handshakeMs,
+    ALPNProtocols: ['http/1.1'],
+    allowHalfOpen: true,
+  })
+}
+
+/** In one place: a reload that left the version out would let older ones in again. */
+function secrets({ chain, key }: CertifiedKey) {
+  return { cert: chain, key: key.reveal(), minVersion: 'TLSv1.2' as const }
+}
+
+function thumbprintOf(socket: TLSSocket): string | null {
+  const certificate = socket.getPeerX509Certificate()
+  if (certificate === undefined) return null
+  return createHash('sha256').update(certificate.raw).digest('base64url')
+}

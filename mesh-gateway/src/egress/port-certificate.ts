@@ -1,0 +1,104 @@
+/**
+ * The certificate that the egress port shows its clients, when it runs TLS: `tls.crt` and `tls.key` of a directory, followed
+ * while they change. A pair that does not fit, is damaged or has expired leaves the last good one in force.
+ */
+import { createHash, createPrivateKey, type KeyObject } from 'node:crypto'
+import { readFile, realpath } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Log, parseCertificates, silentLog } from '@clawmesh/agent-sdk'
+import { MeshError, Secret } from '@clawmesh/proto'
+import { openReloadable } from '../config/reloadable.ts'
+import type { Metrics } from '../telemetry/metrics-port.ts'
+
+export interface PortCertificateOptions {
+  readonly dir: string
+  readonly log?: Log
+  readonly metrics?: Pick<Metrics, 'reload'>
+  /** Default 10,000 milliseconds. */
+  readonly pollMs?: number
+}
+
+export interface CertifiedKey {
+  /** PEM, the leaf first. */
+  readonly chain: string
+  readonly key: Secret<string>
+}
+
+export interface PortCertificate {
+  current(): CertifiedKey
+  onChange(listener: (value: CertifiedKey) => void): () => void
+  reload(): Promise<boolean>
+  close(): Promise<void>
+}
+
+const MAX_CHAIN = 10
+
+/** @throws MeshError MESH_CONFIG_INVALID when the pair is not good at the start. */
+export async function openPortCertificate(
+  options: PortCertificateOptions,
+): Promise<PortCertificate> {
+  const { dir, log = silentLog, metrics = { reload() {} }, pollMs } = options
+  const reloadable = await openReloadable({
+    what: 'egress-tls',
+    dir,
+    async read() {
+      const { chain, key } = await readPair(dir)
+      const digest = createHash('sha256').update(`${chain}\0${key}`).digest('base64')
+      return { digest, parse: () => prove(chain, key, dir) }
+    },
+    log,
+    metrics,
+    ...(pollMs === undefined ? {} : { pollMs }),
+  })
+  return {
+    current: () => reloadable.current(),
+    onChange: (listener) => reloadable.onChange(listener),
+    reload: () => reloadable.reload(),
+    close: () => reloadable.close(),
+  }
+}
+
+async function readPair(dir: string): Promise<{ chain: string; key: string }> {
+  // both files of one generation of a Kubernetes Secret
+  const from = await realpath(join(dir, '..data')).catch(() => dir)
+  try {
+    const [chain, key] = await Promise.all(
+      ['tls.crt', 'tls.key'].map((name) => readFile(join(from, name), 'utf8')),
+    )
+    return { chain: chain ?? '', key: key ?? '' }
+  } catch (cause) {
+    throw bad(dir, 'tls.crt or tls.key cannot be read', cause)
+  }
+}
+
+function prove(chain: string, key: string, dir: string): CertifiedKey {
+  const [leaf] = certificatesOf(chain, dir)
+  if (leaf === undefined || !leaf.checkPrivateKey(privateKeyOf(key, dir)))
+    throw bad(dir, 'tls.key is not the key of tls.crt')
+  if (leaf.validToDate.getTime() <= Date.now()) throw bad(dir, 'tls.crt has expired')
+  return Object.freeze({ chain, key: new Secret(key) })
+}
+
+function certificatesOf(chain: string, dir: string) {
+  try {
+    return parseCertificates(chain, 'tls.crt', MAX_CHAIN)
+  } catch (cause) {
+    throw bad(dir, cause instanceof MeshError ? cause.message : 'tls.crt is not PEM', cause)
+  }
+}
+
+function privateKeyOf(key: string, dir: string): KeyObject {
+  try {
+    return createPrivateKey(key)
+  } catch {
+    // the cause might quote the key
+    throw bad(dir, 'tls.key is not a private key')
+  }
+}
+
+function bad(dir: string, what: string, cause?: unknown): MeshError {
+  return new MeshError('MESH_CONFIG_INVALID', `${dir}: ${what}`, {
+    cause,
+    hint: 'egress.tls.dir holds tls.crt, the leaf first, and tls.key, both PEM',
+  })
+}
