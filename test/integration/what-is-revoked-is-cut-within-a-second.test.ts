@@ -1,16 +1,19 @@
 /** A thousand delegations run through a real gateway; half of them are revoked, and end at once, and the others do not notice. */
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { type Agent, type Delegation, openIdentity } from '@clawmesh/agent-sdk'
 import { revoke } from '@clawmesh/pki'
 import { createSpiffeTemplate } from '@clawmesh/proto'
-import { writeAtomic } from '../../mesh-gateway/src/config/write-atomic.ts'
-import { addToList } from '../../mesh-gateway/src/revocation/list-file.ts'
 import { type Mesh, startMesh } from '../support/mesh.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 const STREAMS = 1_000
 const POLICY = { acme: { delegation: { allow: [{ from: '*', to: '*' }] } } }
+const COMMAND = fileURLToPath(new URL('../../node_modules/.bin/mesh-gateway', import.meta.url))
 const CLOSED = { acme: { delegation: { allow: [] } } }
 
 describe('what is revoked is cut within a second', function () {
@@ -23,7 +26,7 @@ describe('what is revoked is cut within a second', function () {
     mesh = await startMesh({
       policy: POLICY,
       config: { revocation: { crl: 'crl.pem', list: 'revoked.json' } },
-      prepare: async ({ dir, ca }) => writeAtomic(join(dir, 'crl.pem'), (await ca.crl()).pem),
+      prepare: async ({ dir, ca }) => replace(join(dir, 'crl.pem'), (await ca.crl()).pem),
     })
     await mesh.serve('acme', 'researcher', {
       maxRunning: STREAMS + 10,
@@ -44,20 +47,12 @@ describe('what is revoked is cut within a second', function () {
   })
   afterEach(() => release())
 
-  const list = () => join(mesh.dir, 'revoked.json')
-  const addAgent = (name: string) =>
-    addToList(
-      list(),
-      {
-        kind: 'agent',
-        value: `spiffe://mesh.internal/tenant/acme/agent/${name}`,
-        reason: 'a test',
-        since: new Date().toISOString(),
-        until: null,
-      },
-      Date.now(),
-    )
-
+  /** When the list was written, milliseconds since the epoch. */
+  async function revokeAgent(name: string): Promise<number> {
+    const args = ['revoke', 'agent', `acme/${name}`, '--config', mesh.gateway.configFile]
+    await promisify(execFile)(process.execPath, [COMMAND, ...args])
+    return (await stat(join(mesh.dir, 'revoked.json'))).mtimeMs
+  }
   /** Delegations whose first message has come. */
   async function begin(agent: Agent, count: number): Promise<readonly Delegation[]> {
     const begun: Delegation[] = []
@@ -85,11 +80,10 @@ describe('what is revoked is cut within a second', function () {
     const bad = await mesh.agent('acme', 'mallory')
     const [kept, doomed] = [await begin(good, STREAMS / 2), await begin(bad, STREAMS / 2)]
     const times: number[] = []
-    const started = performance.now()
     const ended = Promise.all(
       doomed.map(async (delegation) => {
         const code = await codeOf(delegation)
-        times.push(performance.now() - started)
+        times.push(Date.now())
         return code
       }),
     )
@@ -103,13 +97,13 @@ describe('what is revoked is cut within a second', function () {
       lost += 1
       throw error
     })
-    await addAgent('mallory')
-    const wroteMs = performance.now() - started
+    const writtenMs = await revokeAgent('mallory')
     assert.deepEqual([...new Set(await ended)], ['MESH_IDENTITY_REVOKED'])
     times.sort((a, b) => a - b)
-    const at = (share: number) => times[Math.ceil(times.length * share) - 1] ?? 0
+    const at = (share: number) =>
+      (times[Math.max(0, Math.ceil(times.length * share) - 1)] ?? 0) - writtenMs
     process.stdout.write(
-      `      written after ${wroteMs.toFixed(0)} ms; cut: first ${(times[0] ?? 0).toFixed(0)}, median ${at(0.5).toFixed(0)}, p99 ${at(0.99).toFixed(0)}, last ${at(1).toFixed(0)} ms\n`,
+      `      cut after: first ${at(0).toFixed(0)}, median ${at(0.5).toFixed(0)}, p99 ${at(0.99).toFixed(0)}, last ${at(1).toFixed(0)} ms\n`,
     )
     assert.ok(at(0.99) < 1_000, `${at(0.99)} ms`)
     assert.equal(lost, 0)
@@ -161,7 +155,7 @@ describe('what is revoked is cut within a second', function () {
       const followed = new Promise((resolve) => identity.onChange(resolve))
       await mesh.renew(who)
       await followed
-      await writeAtomic(join(mesh.dir, 'crl.pem'), (await mesh.ca.crl()).pem)
+      await replace(join(mesh.dir, 'crl.pem'), (await mesh.ca.crl()).pem)
       await mesh.auditLine(
         'the cut',
         (line) => line.reason === 'MESH_IDENTITY_REVOKED' && line.agent_id === 'traveller',
@@ -174,3 +168,8 @@ describe('what is revoked is cut within a second', function () {
     }
   })
 })
+
+async function replace(path: string, text: string): Promise<void> {
+  await writeFile(`${path}.next`, text)
+  await rename(`${path}.next`, path)
+}

@@ -46,11 +46,10 @@ export interface RevocationsOptions {
 const POLL_MS = 500
 const DEBOUNCE_MS = 50
 const MAX_TIMER_MS = 2 ** 31 - 1
-const NONE: CrlSet = new Map()
 
 /** Nothing is revoked, ever. */
 export const NO_REVOCATIONS: Revocations = Object.freeze({
-  ...judgeRevocations([], NONE, 'keep', 0).judge,
+  ...judgeRevocations([], none(), 'keep', 0).judge,
   onChange: () => () => {},
 })
 
@@ -79,7 +78,7 @@ export async function openRevocations(options: RevocationsOptions): Promise<Revo
         ...common,
         what: 'crl',
         dir: dirname(options.crl),
-        read: crlReader(options.crl, options.identity, () => crls?.current() ?? NONE),
+        read: crlReader(options.crl, options.identity, () => crls?.current() ?? none()),
       }),
     )
   if (options.list !== null)
@@ -99,7 +98,7 @@ export async function openRevocations(options: RevocationsOptions): Promise<Revo
   const resources = opening.move()
 
   function take(): JudgedMoment {
-    const taken = judgeRevocations(list?.current() ?? [], crls?.current() ?? NONE, stale, now())
+    const taken = judgeRevocations(list?.current() ?? [], crls?.current() ?? none(), stale, now())
     clearTimeout(timer)
     if (taken.until !== Number.POSITIVE_INFINITY)
       timer = setTimeout(refresh, Math.min(MAX_TIMER_MS, Math.max(1, taken.until - now()))).unref()
@@ -190,4 +189,8 @@ function listReader(path: string): () => Promise<Found<readonly RevocationEntry[
     stood ||= reading.bytes !== null
     return { digest: reading.digest, parse: () => parseList(reading, path) }
   }
+}
+
+function none(): CrlSet {
+  return new Map()
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { X509Certificate } from 'node:crypto'
+import { createHash, X509Certificate } from 'node:crypto'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
@@ -10,7 +10,6 @@ import {
 } from '@clawmesh/agent-sdk'
 import { type IssuedCrl, initCa, openCa, revoke } from '@clawmesh/pki'
 import { Secret } from '@clawmesh/proto'
-import { keyIdentity } from '../../../agent-sdk/src/tls/peer-certificate.ts'
 import { writeAtomic } from '../../../mesh-gateway/src/config/write-atomic.ts'
 import {
   addToList,
@@ -47,7 +46,9 @@ describe('revocations', () => {
     const linkOf = (one: X509Certificate, issuer: X509Certificate) => ({
       fingerprint: one.fingerprint256.replaceAll(':', '').toLowerCase(),
       serial: one.serialNumber.toLowerCase(),
-      issuerKey: keyIdentity(issuer),
+      issuerKey: createHash('sha256')
+        .update(issuer.publicKey.export({ type: 'spki', format: 'der' }))
+        .digest('hex'),
     })
     peer = {
       identity: ca.spiffe.agent('acme', 'planner'),
