@@ -24,28 +24,27 @@ const SERVICE = /^[A-Za-z_][\w.]*$/
 const METHOD = /^[A-Za-z_]\w*$/
 
 export function callableOf(pair: Pair, policy: PolicySnapshot): Callable {
+  const named = namedMethods(pair, policy)
   const allows = (method: string) => decideDelegation({ ...pair, method }, policy).action !== 'deny'
 
   return {
     service(name) {
       if (!SERVICE.test(name)) return false
-      return [ANY_OTHER, ...namedMethods(pair, policy, name)].some((method) =>
-        allows(`${name}/${method}`),
-      )
+      if (allows(`${name}/${ANY_OTHER}`)) return true
+      return named.get(name)?.some(allows) ?? false
     },
     method: (service, name) =>
       SERVICE.test(service) && METHOD.test(name) && allows(`${service}/${name}`),
   }
 }
 
-/** Methods of the service that a rule for this caller names one by one. */
-function namedMethods(pair: Pair, policy: PolicySnapshot, service: string): string[] {
+/** By service, the methods that rules for this caller name one by one. */
+function namedMethods(pair: Pair, policy: PolicySnapshot): ReadonlyMap<string, readonly string[]> {
   const allow = policy.tenants.get(pair.caller.tenant)?.delegation.allow
   const accept = policy.tenants.get(pair.callee.tenant)?.delegation.accept
-  const prefix = `${service}/`
-  return [allow, accept]
+  const methods = [allow, accept]
     .flatMap((table) => (table === undefined ? [] : rulesOfCaller(table, pair.caller)))
     .flatMap((rule) => rule.methods ?? [])
-    .filter((pattern) => pattern.startsWith(prefix) && !pattern.endsWith('/*'))
-    .map((pattern) => pattern.slice(prefix.length))
+    .filter((pattern) => !pattern.endsWith('*'))
+  return Map.groupBy(methods, (method) => method.slice(0, method.indexOf('/')))
 }

@@ -24,8 +24,8 @@ const SERVICE = { name: 1, method: 2 } as const
 const METHOD = { name: 1 } as const
 const NOT_FOUND = 5
 
-/** A file of a thousand services with ten methods each has no more; two bytes of a hostile answer are one field. */
-const MAX_FIELDS = 100_000
+/** Room for a list of thousands of services; two bytes of a hostile answer are one field. */
+const MAX_FIELDS = 20_000
 
 interface Filtering {
   readonly callable: Callable

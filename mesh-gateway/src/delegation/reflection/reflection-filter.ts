@@ -3,18 +3,13 @@
  * through a connection within the process, on whose far side answers are filtered; to the forwarding path this is a
  * session like any other, and no other call comes near it.
  */
-import {
-  type ClientHttp2Session,
-  connect,
-  performServerHandshake,
-  type ServerHttp2Session,
-} from 'node:http2'
-import { duplexPair } from 'node:stream'
+import type { ClientHttp2Stream, ServerHttp2Stream } from 'node:http2'
 import { MeshError } from '@clawmesh/proto'
-import { callableOf, type Pair } from '../../policy/callable.ts'
+import { type Callable, callableOf, type Pair } from '../../policy/callable.ts'
 import type { PolicySnapshot } from '../../policy/snapshot.ts'
 import type { UpstreamSession } from '../upstream/session.ts'
 import { filterStream } from './filter-stream.ts'
+import { createLinks } from './links.ts'
 
 export interface ReflectionFilter {
   /** The session to the peer as this caller is to see it. Streams opened on it are filtered. */
@@ -28,14 +23,8 @@ interface Pending {
   readonly pair: Pair
 }
 
-interface Link {
-  readonly near: ClientHttp2Session
-  readonly far: ServerHttp2Session
-}
-
 /** Each may hold an answer of 4 MiB. */
 const MAX_STREAMS_PER_TENANT = 16
-const UNLIMITED_RESETS = { streamResetBurst: 2 ** 31, streamResetRate: 2 ** 31 }
 const TICKET = 'x-mesh-reflection'
 const METHODS: ReadonlySet<string> = new Set(
   ['v1', 'v1alpha'].map(
@@ -51,57 +40,52 @@ export function isReflection(method: string): boolean {
 export function createReflectionFilter(policy: { current(): PolicySnapshot }): ReflectionFilter {
   const pending = new Map<string, Pending>()
   const active = new Map<string, number>()
-  let link: Link | null = null
+  const links = createLinks(onStream)
   let tickets = 0
 
-  /** Made when it is first needed: most gateways are never asked. */
-  function linked(): Link {
-    if (link !== null && !link.near.closed && !link.near.destroyed) return link
-    const [nearEnd, farEnd] = duplexPair()
-    // both ends are ours: cancelled calls of one tenant must not end it for the others
-    const far = performServerHandshake(farEnd, UNLIMITED_RESETS)
-    far.on('error', () => {})
-    far.on('stream', (down, _headers, _flags, rawHeaders) => {
-      const raw: readonly string[] = rawHeaders
-      const ticket = raw[raw.indexOf(TICKET) + 1] ?? ''
-      const call = pending.get(ticket)
-      pending.delete(ticket)
-      if (call === undefined) {
-        down.destroy()
-        return
-      }
-      const { session, headers, pair } = call
-      const requestId = headers[headers.indexOf('x-request-id') + 1] ?? ''
-      try {
-        const up = session.open(headers)
-        filterStream({ down, up, requestId, callable: () => callableOf(pair, policy.current()) })
-      } catch {
-        // the session to the peer went in between: as when it goes during the call
-        down.destroy()
-      }
-    })
-    const near = connect('http://reflection', { createConnection: () => nearEnd })
-    near.on('error', () => {})
-    near.unref()
-    link = { near, far }
-    return link
+  /** The far side: what was opened on the near one goes on to the peer. */
+  function onStream(down: ServerHttp2Stream, rawHeaders: readonly string[]): void {
+    const ticket = rawHeaders[rawHeaders.indexOf(TICKET) + 1] ?? ''
+    const call = pending.get(ticket)
+    pending.delete(ticket)
+    if (call === undefined) {
+      down.destroy()
+      return
+    }
+    const { session, headers, pair } = call
+    const requestId = headers[headers.indexOf('x-request-id') + 1] ?? ''
+    try {
+      const up = session.open(headers)
+      filterStream({ down, up, requestId, callable: following(pair, policy) })
+    } catch {
+      // the session to the peer went in between: as when it goes during the call
+      down.destroy()
+    }
   }
 
-  function open(session: UpstreamSession, pair: Pair, headers: readonly string[]) {
+  function open(
+    session: UpstreamSession,
+    pair: Pair,
+    headers: readonly string[],
+  ): ClientHttp2Stream {
     const { tenant } = pair.caller
     const running = active.get(tenant) ?? 0
-    if (running >= MAX_STREAMS_PER_TENANT) {
-      session.release()
-      throw new MeshError(
-        'MESH_LIMIT_CONCURRENCY',
-        `${MAX_STREAMS_PER_TENANT} reflection calls at once are allowed to a tenant`,
-        { retryAfterMs: 1_000 },
-      )
-    }
     tickets += 1
     const ticket = String(tickets)
     const sent = withoutCompression(headers)
-    const stream = linked().near.request([...sent, TICKET, ticket], { endStream: false })
+    let stream: ClientHttp2Stream
+    try {
+      if (running >= MAX_STREAMS_PER_TENANT)
+        throw new MeshError(
+          'MESH_LIMIT_CONCURRENCY',
+          `${MAX_STREAMS_PER_TENANT} reflection calls at once are allowed to a tenant`,
+          { retryAfterMs: 1_000 },
+        )
+      stream = links.acquire(tenant).open([...sent, TICKET, ticket])
+    } catch (cause) {
+      session.release()
+      throw cause
+    }
     pending.set(ticket, { session, headers: sent, pair })
     active.set(tenant, running + 1)
     stream.once('close', () => {
@@ -116,34 +100,30 @@ export function createReflectionFilter(policy: { current(): PolicySnapshot }): R
 
   return {
     through: (session, pair) => ({
-      ...facts(session),
+      ...session,
+      get active() {
+        return session.active
+      },
+      get gone() {
+        return session.gone
+      },
+      // its stream is one of this process; what became of the peer's is not to be told from it
+      unprocessed: () => false,
       open: (headers) => open(session, pair, headers),
     }),
-    close() {
-      link?.near.destroy()
-      link?.far.destroy()
-    },
+    close: () => links.close(),
   }
 }
 
-function facts(session: UpstreamSession): Omit<UpstreamSession, 'open'> {
-  return {
-    peerId: session.peerId,
-    certificate: session.certificate,
-    ip: session.ip,
-    port: session.port,
-    get active() {
-      return session.active
-    },
-    get gone() {
-      return session.gone
-    },
-    // its stream is one of this process; what became of the peer's is not to be told from it
-    unprocessed: () => false,
-    reserve: () => session.reserve(),
-    release: () => session.release(),
-    retire: () => session.retire(),
-    destroy: () => session.destroy(),
+/** What may be called by the policy of the moment; made anew when that changes. */
+function following(pair: Pair, policy: { current(): PolicySnapshot }): () => Callable {
+  let of: PolicySnapshot | null = null
+  let callable: Callable | null = null
+  return () => {
+    const now = policy.current()
+    if (callable === null || of !== now) callable = callableOf(pair, now)
+    of = now
+    return callable
   }
 }
 
