@@ -194,6 +194,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
         accounts === null ? null : (key, request) => tokens.issueForAccountKey(key, request),
       ownAddresses: () => [...own.values()],
       certificate,
+      refuseWithoutAudit: config.egress.withoutAudit === 'refuse',
       trust: () => upstreamTrust.context(),
       isReady: () => missing().length === 0,
       ownNames: ['localhost', ...names()],

@@ -688,6 +688,12 @@ export const ERRORS = Object.freeze({
     'the file of service accounts is not usable',
     '`mesh-gateway service-account list` shows what is there',
   ),
+  MESH_AUDIT_UNREADABLE: row(
+    500,
+    'FAILED_PRECONDITION',
+    'the audit log cannot be read',
+    'name a file that `audit.file` wrote, and that you may read',
+  ),
   MESH_DISK_WRITE: row(
     500,
     'RESOURCE_EXHAUSTED',

@@ -10,6 +10,8 @@ export const METADATA_TENANT = 'x-mesh-tenant'
 export const METADATA_DELEGATION = 'x-mesh-delegation'
 /** From the caller: the id it gave the delegation, for the audit record. */
 export const METADATA_DELEGATION_ID = 'x-mesh-delegation-id'
+/** Both ways: the mark of the replica of the callee that holds a delegation. Shown again in calls about it. */
+export const METADATA_REPLICA = 'x-mesh-replica'
 /** From the caller: host patterns, separated by commas, that the chain is narrowed to from here on. */
 export const METADATA_NARROW_DESTINATIONS = 'x-mesh-narrow-destinations'
 /** From the caller: scopes, separated by spaces, that the chain is narrowed to from here on. */

@@ -14,6 +14,7 @@ import {
 } from '@grpc/grpc-js'
 import type { IdentityStore } from '../identity/snapshot.ts'
 import { statusToError } from '../wire/status-codec.ts'
+import { createReplicaMarks } from './replica-marks.ts'
 
 export interface Method<Request, Response> {
   readonly path: string
@@ -86,6 +87,7 @@ export function createConnection({ target, store, credentials }: ConnectionOptio
     calls: 0,
     retired: false,
   })
+  const replicas = createReplicaMarks()
   const lines = new Set<Line>()
   let current = open()
   let closed = false
@@ -123,6 +125,7 @@ export function createConnection({ target, store, credentials }: ConnectionOptio
       const [client, release] = take()
       const { path, serialize, deserialize } = method
       const [metadata, options] = prepare(choices)
+      replicas.show(metadata)
       const call = client.makeServerStreamRequest(
         path,
         serialize,
@@ -131,6 +134,7 @@ export function createConnection({ target, store, credentials }: ConnectionOptio
         metadata,
         options,
       )
+      call.on('metadata', (answered) => replicas.keep(metadata, answered))
       call.on('status', release)
       call.on('error', release)
       const { signal } = choices
@@ -149,6 +153,7 @@ export function createConnection({ target, store, credentials }: ConnectionOptio
       const { path, serialize, deserialize } = method
       const [client, release] = take()
       const [metadata, options] = prepare(choices)
+      replicas.show(metadata)
       const call = client.makeUnaryRequest(
         path,
         serialize,

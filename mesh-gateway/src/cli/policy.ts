@@ -1,4 +1,4 @@
-/** `mesh-gateway policy check | explain`: validates files, and answers whether an agent may reach a destination. */
+/** `mesh-gateway policy`: validates files, answers whether an agent may reach a destination, and learns from an audit log. */
 import type { Peer } from '@clawmesh/proto'
 import { Command, InvalidArgumentError } from 'commander'
 import { canonicalHost, formatHostPattern } from '../policy/host-pattern.ts'
@@ -14,6 +14,8 @@ import {
   printExplanation,
   standardOutput,
 } from './explanation.ts'
+import { replayCommand } from './policy-replay.ts'
+import { suggestCommand } from './policy-suggest.ts'
 import type { Terminal } from './terminal.ts'
 
 interface Destination {
@@ -36,9 +38,11 @@ export function policyCommand(
   place: Pick<Terminal, 'env' | 'cwd'> = hereAndNow(),
 ): Command {
   return new Command('policy')
-    .description('validate policy files, and ask what they allow')
+    .description('validate policy files, ask what they allow, and make them from an audit log')
     .addCommand(checkCommand(output))
     .addCommand(explainEgressCommand(output, place))
+    .addCommand(suggestCommand(output))
+    .addCommand(replayCommand(output, place))
 }
 
 function checkCommand(output: CommandOutput): Command {

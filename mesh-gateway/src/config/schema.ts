@@ -97,7 +97,7 @@ const redisUrl = z.string().superRefine((text, context) => {
 
 const redis = z
   .strictObject({
-    url: redisUrl,
+    url: redisUrl.nullable().default(null),
     username: z.string().min(1).max(200).nullable().default(null),
     passwordFile: path.nullable().default(null),
     caFile: path.nullable().default(null),
@@ -106,9 +106,15 @@ const redis = z
       .regex(/^[\w:.{}-]{1,64}$/, 'must be letters, digits and _:.-{}, 64 at most')
       .default('clawmesh:'),
   })
-  .refine(({ url, caFile }) => caFile === null || url.startsWith('rediss:'), {
-    path: ['caFile'],
-    message: 'has no effect without TLS; write rediss:// in limits.redis.url',
+  .superRefine(({ url, username, passwordFile, caFile }, context) => {
+    const without = (key: string, value: string | null, what: string) => {
+      const message = `has no effect without ${what}`
+      if (value !== null) context.addIssue({ code: 'custom', path: [key], message })
+    }
+    if (url === null) without('username', username, 'limits.redis.url')
+    if (url === null) without('passwordFile', passwordFile, 'limits.redis.url')
+    if (url?.startsWith('rediss:') !== true)
+      without('caFile', caFile, 'rediss:// in limits.redis.url')
   })
 
 export const configSchema = z.strictObject({
@@ -127,6 +133,7 @@ export const configSchema = z.strictObject({
   egress: section({
     listen: listen('127.0.0.1:8080', parseListenAddressOrSocket),
     tls: section({ dir: path.nullable().default(null) }),
+    withoutAudit: z.enum(['serve', 'refuse'], 'must be serve or refuse').default('serve'),
     ca: path.nullable().default(null),
   }),
   delegation: section({
@@ -135,7 +142,7 @@ export const configSchema = z.strictObject({
     limits: section(guardLimits),
   }),
   limits: section({
-    redis: z.preprocess((value) => (value === undefined ? null : value), redis.nullable()),
+    redis: z.preprocess((value) => value ?? {}, redis),
     whenRedisIsAway: z.enum(['refuse', 'local'], 'must be refuse or local').default('refuse'),
   }),
   admin: section({ listen: listen('127.0.0.1:9090') }),

@@ -34,6 +34,11 @@ export const SETTINGS: readonly Setting[] = Object.freeze([
     'tls.crt and tls.key of the egress port; default no TLS',
     'path',
   ),
+  setting(
+    'egress.withoutAudit',
+    '<what>',
+    'serve, or refuse, while the audit log cannot be written; default serve',
+  ),
   setting('egress.ca', '<file>', 'CAs of destinations beside those of the system', 'path'),
   setting('delegation.listen', '<host:port>', 'delegation port; default 127.0.0.1:8443'),
   setting('delegation.names', '<names>', 'own names beside those of the certificate', 'live'),

@@ -1,38 +1,97 @@
 /** Lets a call in, or refuses it, as policy decided and as limits allow. Nothing has been dialled yet. */
-import { type AgentIdentity, ERRORS, type ErrorCode, MeshError } from '@clawmesh/proto'
-import type { Limits } from '../limits/limits.ts'
-import type { DelegationDecision } from '../policy/decision.ts'
+import { type AgentIdentity, ERRORS, type ErrorCode, MeshError, type Peer } from '@clawmesh/proto'
+import type { Leave, Limits, MaybePromise } from '../limits/limits.ts'
+import type { WaitingRoom } from '../limits/waiting-room.ts'
+import type { DelegationDecision, DelegationLimits } from '../policy/decision.ts'
+import { type PolicySnapshot, peerLimits, tenantLimits } from '../policy/snapshot.ts'
+import type { Stay } from './stay.ts'
 
-const nothing = () => {}
-
-/** @throws MeshError of the decision, MESH_RATE_LIMITED, MESH_LIMIT_CONCURRENCY. Returns what to call on leaving. */
+/**
+ * Of the agent, and of its tenant as a whole. At once unless limits are shared between gateways. Answers the caller.
+ * @throws MeshError of the decision, MESH_RATE_LIMITED, MESH_LIMIT_CONCURRENCY, MESH_LIMIT_UNAVAILABLE
+ */
 export function admit(
   caller: AgentIdentity,
   decision: DelegationDecision,
+  policy: PolicySnapshot,
   limits: Limits,
-): () => void {
+  stay: Stay,
+): MaybePromise<AgentIdentity> {
   if (decision.action === 'deny') throw refusalOf(decision)
-  const { callsPerMinute, concurrentStreams } = decision.limits
-  if (callsPerMinute === null && concurrentStreams === null) return nothing
-  const key = `delegation:${caller.tenant}/${caller.agent}`
-  if (callsPerMinute !== null) {
-    const waitMs = limits.take(key, callsPerMinute, Math.max(1, Math.ceil(callsPerMinute / 10)))
-    if (waitMs !== null)
-      throw new MeshError(
-        'MESH_RATE_LIMITED',
-        `${callsPerMinute} calls per minute are allowed to this agent`,
-        { retryAfterMs: waitMs },
-      )
-  }
-  if (concurrentStreams === null) return nothing
-  const leave = limits.enter(key, concurrentStreams)
-  if (leave === null)
+  const { tenant, agent } = caller
+  const own = enter(limits, `delegation:${tenant}/${agent}`, decision.limits, 'this agent', stay)
+  const ofTenant = tenantLimits(policy, tenant)
+  if (ofTenant === null) return own === null ? caller : own.then(() => caller)
+  const all = () => enter(limits, `delegation:${tenant}`, ofTenant, 'the tenant', stay)
+  const both = own === null ? all() : own.then(all)
+  return both === null ? caller : both.then(() => caller)
+}
+
+/**
+ * Of the callee: how many tasks it is given at once, by whomever. Waits for a turn.
+ * @param mayGo judged before waiting: who is refused anyway does not wait for it
+ * @throws MeshError MESH_LIMIT_CONCURRENCY, MESH_LIMIT_UNAVAILABLE
+ */
+export async function takeTurn(
+  callee: Peer,
+  policy: PolicySnapshot,
+  waitingRoom: WaitingRoom,
+  stay: Stay,
+  mayGo: () => void,
+): Promise<void> {
+  const limit = peerLimits(policy, callee)
+  if (limit === null) return
+  mayGo()
+  const { concurrentTasks: most, queueLength, queueMs } = limit
+  const name = `${callee.tenant}/${callee.agent}`
+  const room = { what: `tasks of ${name}`, most, queueLength, queueMs }
+  stay.hold(await waitingRoom.enter(`peer:${name}`, room, stay.gone()))
+}
+
+/** Null when it was at once. What was entered before a refusal is left with the end of the call. */
+function enter(
+  limits: Limits,
+  key: string,
+  { callsPerMinute, concurrentStreams }: DelegationLimits,
+  whose: string,
+  stay: Stay,
+): Promise<void> | null {
+  const occupied = () => occupy(limits, key, concurrentStreams, whose, stay)
+  if (callsPerMinute === null) return occupied()
+  const granted = (waitMs: number | null) => {
+    if (waitMs === null) return occupied()
     throw new MeshError(
-      'MESH_LIMIT_CONCURRENCY',
-      `${concurrentStreams} calls at once are allowed to this agent`,
-      { retryAfterMs: 1_000 },
+      'MESH_RATE_LIMITED',
+      `${callsPerMinute} calls per minute are allowed to ${whose}`,
+      { retryAfterMs: waitMs },
     )
-  return leave
+  }
+  const wait = limits.take(key, callsPerMinute, Math.max(1, Math.ceil(callsPerMinute / 10)))
+  return wait instanceof Promise ? wait.then(async (ms) => void (await granted(ms))) : granted(wait)
+}
+
+function occupy(
+  limits: Limits,
+  key: string,
+  most: number | null,
+  whose: string,
+  stay: Stay,
+): Promise<void> | null {
+  if (most === null) return null
+  const granted = (leave: Leave | null): null => {
+    if (leave === null)
+      throw new MeshError(
+        'MESH_LIMIT_CONCURRENCY',
+        `${most} calls at once are allowed to ${whose}`,
+        { retryAfterMs: 1_000 },
+      )
+    stay.hold(leave)
+    return null
+  }
+  const entered = limits.enter(key, most)
+  return entered instanceof Promise
+    ? entered.then((leave) => void granted(leave))
+    : granted(entered)
 }
 
 function refusalOf(decision: DelegationDecision): MeshError {

@@ -11,6 +11,7 @@ import {
   METADATA_NARROW_DESTINATIONS,
   METADATA_NARROW_SCOPE,
   METADATA_PREFIX,
+  METADATA_REPLICA,
   METADATA_REQUEST_ID,
   METADATA_TARGET,
   METADATA_TRACEPARENT,
@@ -44,6 +45,8 @@ export interface ChainHeaders {
   readonly token: string | null
   /** The caller's own id of the delegation. */
   readonly delegationId: string | null
+  /** The mark of the replica that holds it, as the gateway gave it. */
+  readonly replica: string | null
   /** Null does not narrow. */
   readonly destinations: readonly string[] | null
   readonly scope: readonly string[] | null
@@ -52,11 +55,13 @@ export interface ChainHeaders {
 const NO_CHAIN: ChainHeaders = Object.freeze({
   token: null,
   delegationId: null,
+  replica: null,
   destinations: null,
   scope: null,
 })
 
 const PATH = /^\/[A-Za-z_][\w.]*\/[A-Za-z_]\w*$/
+const REPLICA = /^[\w-]{16}$/
 const REQUEST_ID = /^[\w.:-]{1,128}$/
 
 /** True of a request that is gRPC at all; any other gets a plain HTTP answer. */
@@ -148,6 +153,8 @@ function readChainHeader(chain: ChainHeaders, name: string, value: string): Chai
       return { ...chain, token: value }
     case METADATA_DELEGATION_ID:
       return isUuidV7(value) ? { ...chain, delegationId: value } : chain
+    case METADATA_REPLICA:
+      return REPLICA.test(value) ? { ...chain, replica: value } : chain
     case METADATA_NARROW_DESTINATIONS:
       return { ...chain, destinations: [...(chain.destinations ?? []), ...words(value, ',')] }
     case METADATA_NARROW_SCOPE:

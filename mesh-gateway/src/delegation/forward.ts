@@ -9,7 +9,7 @@ import {
   type IncomingHttpStatusHeader,
   type ServerHttp2Stream,
 } from 'node:http2'
-import { type ErrorCode, GRPC_STATUS, MeshError } from '@clawmesh/proto'
+import { type ErrorCode, GRPC_STATUS, METADATA_REPLICA, MeshError } from '@clawmesh/proto'
 import { AROUND_DATA_BYTES, type Meter } from './guard/meter.ts'
 import { pump } from './pump.ts'
 import { errorTrailers, refuseCall } from './refuse.ts'
@@ -53,7 +53,8 @@ const HEADERS_END_STREAM = 0x1
 const KEPT_BYTES = 16_384
 /** Informational answers (1xx) mean nothing in gRPC. */
 const MAX_INFORMATIONAL = 10
-const MAX_ANSWER_HEADERS = 200
+/** Clients of Node take 128 by default, and end the call at more. */
+const MAX_ANSWER_HEADERS = 100
 
 /**
  * Listens with `on` where an event comes once: `once` costs a wrapper and a removal each, for every call.
@@ -110,13 +111,18 @@ export function forward(options: ForwardOptions): Forwarding {
     try {
       return options.open(session)
     } catch (cause) {
-      const error =
-        cause instanceof MeshError
-          ? cause
-          : new MeshError('MESH_GATEWAY_INTERNAL', undefined, { cause })
-      if (error.code !== 'MESH_PEER_LOST' || !tryElsewhere()) cut(error)
+      if (isLost(cause) && tryElsewhere()) return null
+      fail(cause)
       return null
     }
+  }
+
+  function fail(cause: unknown): void {
+    cut(
+      cause instanceof MeshError
+        ? cause
+        : new MeshError('MESH_GATEWAY_INTERNAL', undefined, { cause }),
+    )
   }
 
   /** False when the call has to end here. */
@@ -125,18 +131,22 @@ export function forward(options: ForwardOptions): Forwarding {
     const another = elsewhere
     elsewhere = null
     down.pause()
-    another(session).then((found) => {
-      if (ended) return found.release()
-      session = found
-      up = open()
-      if (up === null) return
-      upwards.divert(up)
-      listen(up)
-      for (const chunk of sent ?? []) up.write(chunk)
-      if (halfClosed) up.end()
-      down.resume()
-    }, cut)
+    another(session).then(again).catch(fail)
     return true
+  }
+
+  /** The same call from its beginning. */
+  function again(found: UpstreamSession): void {
+    if (ended) return found.release()
+    session = found
+    up = open()
+    if (up === null) return
+    upwards.divert(up)
+    listen(up)
+    for (const chunk of sent ?? []) up.write(chunk)
+    sent = null
+    if (halfClosed) up.end()
+    down.resume()
   }
 
   function keep(chunk: Buffer): void {
@@ -175,7 +185,11 @@ export function forward(options: ForwardOptions): Forwarding {
   function listen(from: ClientHttp2Stream): void {
     from.on('response', onResponse)
     from.on('headers', onInformational)
-    from.on('trailers', (headers) => {
+    from.on('trailers', (headers, _flags, raw?: readonly string[]) => {
+      if (raw !== undefined && raw.length > MAX_ANSWER_HEADERS * 2) {
+        cut(new MeshError('MESH_PEER_PROTOCOL', 'the answer has too many trailers'))
+        return
+      }
       // after a cut the last word is the gateway's
       if (!ended) trailers = endTrailers(headers)
     })
@@ -219,7 +233,7 @@ export function forward(options: ForwardOptions): Forwarding {
       return
     }
     const alone = (flags & HEADERS_END_STREAM) !== 0
-    if (!respond(answerHeaders(raw ?? [], requestId), alone)) return
+    if (!respond(answerHeaders(raw ?? [], requestId, session.replica), alone)) return
     if (alone) {
       end(readStatus(headers['grpc-status']), null)
       this.resume()
@@ -286,17 +300,26 @@ export function forward(options: ForwardOptions): Forwarding {
   return { cut, reset }
 }
 
+function isLost(cause: unknown): boolean {
+  return cause instanceof MeshError && cause.code === 'MESH_PEER_LOST'
+}
+
 /** Said by the gateway, or by nobody: a length that the peer gets wrong would be an error of the gateway's own. */
 const OURS: ReadonlySet<string> = new Set(['x-request-id', 'content-length'])
 
 /** The callee's headers as they came, less what is the gateway's to say. */
-function answerHeaders(raw: readonly string[], requestId: string): string[] {
+function answerHeaders(
+  raw: readonly string[],
+  requestId: string,
+  replica: string | null,
+): string[] {
   const headers: string[] = []
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i] ?? ''
     if (!name.startsWith('x-mesh-') && !OURS.has(name)) headers.push(name, raw[i + 1] ?? '')
   }
   headers.push('x-request-id', requestId)
+  if (replica !== null) headers.push(METADATA_REPLICA, replica)
   return headers
 }
 

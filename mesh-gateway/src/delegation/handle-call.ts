@@ -3,10 +3,9 @@
  * then what is asked for, then policy and limits, then the peer. Every call ends in one record.
  */
 import type { ServerHttp2Stream } from 'node:http2'
-import type { IdentityStore, PeerCertificate } from '@clawmesh/agent-sdk'
+import type { IdentityStore, Log, PeerCertificate } from '@clawmesh/agent-sdk'
 import {
   type AgentIdentity,
-  type DelegationClaims,
   GRPC_STATUS,
   METADATA_DELEGATION,
   MeshError,
@@ -14,13 +13,15 @@ import {
   uuidV7,
 } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
-import type { Limits } from '../limits/limits.ts'
+import type { Limits, MaybePromise } from '../limits/limits.ts'
+import { createWaitingRoom } from '../limits/waiting-room.ts'
 import { chainLimits, type PolicySnapshot } from '../policy/snapshot.ts'
 import type { RevocationJudge } from '../revocation/judge.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
-import { admit } from './admit.ts'
+import { admit, takeTurn } from './admit.ts'
 import { type Call, isGrpc, meshMetadata, readCall } from './call.ts'
 import type { ChainGate } from './chain/chain-gate.ts'
+import { rootTenant } from './chain/root-tenant.ts'
 import { startsTask } from './chain/task-starting.ts'
 import { type Forwarding, forward, type Outcome } from './forward.ts'
 import { checkHeaderSize } from './guard/check-header-size.ts'
@@ -32,6 +33,7 @@ import type { OwnServices } from './own-services/own-services.ts'
 import { isReflection, type ReflectionFilter } from './reflection/reflection-filter.ts'
 import { refuseCall, refusePlainly } from './refuse.ts'
 import type { RouteNames } from './route.ts'
+import { createStay } from './stay.ts'
 import { actionOf, recordOf, type Story } from './story.ts'
 import type { UpstreamSession } from './upstream/session.ts'
 import type { PeerRoute, Upstreams } from './upstream/upstreams.ts'
@@ -46,6 +48,7 @@ export interface CallHandlerOptions {
   readonly limits: Limits
   readonly audit: AuditLog
   readonly metrics: Metrics
+  readonly log: Log
   readonly names: () => RouteNames
   readonly upstreams: Upstreams
   readonly ownServices: OwnServices
@@ -69,8 +72,9 @@ export type CallHandler = (
 const DEADLINE_STEP_MS = 50
 
 export function createCallHandler(options: CallHandlerOptions): CallHandler {
-  const { identity, spiffe, policy, limits, guardLimits, audit, metrics, chain } = options
+  const { identity, log, spiffe, policy, limits, guardLimits, audit, metrics, chain } = options
   const { revocations, live } = options
+  const waitingRoom = createWaitingRoom(limits)
 
   return function handleCall(stream, headers, rawHeaders, inbound) {
     const startedMs = performance.now()
@@ -84,7 +88,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       session: null,
       link: null,
     }
-    let leave: () => void = () => {}
+    const stay = createStay()
     let deadline: NodeJS.Timeout | undefined
     let forwarding: Forwarding | null = null
     /** What changes from here on is seen by who looks at the epoch again. */
@@ -111,7 +115,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       ended = true
       clearTimeout(deadline)
       if (place !== null) live.remove(place)
-      leave()
+      stay.end()
       const durationMs = performance.now() - startedMs
       metrics.active('delegation', -1)
       metrics.duration('delegation', durationMs / 1000)
@@ -130,9 +134,12 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
         cause instanceof MeshError
           ? cause
           : new MeshError('MESH_GATEWAY_INTERNAL', undefined, { cause })
+      const requestId = story.call?.requestId ?? uuidV7()
+      if (error.code === 'MESH_GATEWAY_INTERNAL')
+        log.error({ request_id: requestId, err: error.cause }, 'a call failed inside the gateway')
       end({ grpcStatus: GRPC_STATUS[error.row.grpc], code: error.code, bytesUp: 0, bytesDown: 0 })
       if (error.code === 'MESH_ROUTE_NOT_GRPC') refusePlainly(stream, error)
-      else refuseCall(stream, error, story.call?.requestId ?? uuidV7())
+      else refuseCall(stream, error, requestId)
     }
 
     function carry(
@@ -210,7 +217,11 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       }
       if (call.chain.token !== null || startsTask(call.method))
         callInChain(certificate, call, route, story.callee).catch(refuse)
-      else callPeer(enter(certificate, call, route, false), call, route)
+      else {
+        const caller = enter(certificate, call, route, false)
+        if (!(caller instanceof Promise)) callPeer(caller, call, route)
+        else caller.then((admitted) => callPeer(admitted, call, route)).catch(refuse)
+      }
     } catch (cause) {
       refuse(cause)
     }
@@ -221,13 +232,12 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       call: Call,
       route: PeerRoute,
       withinChain: boolean,
-    ): AgentIdentity {
+    ): MaybePromise<AgentIdentity> {
       if (caller.kind !== 'agent') throw new MeshError('MESH_IDENTITY_NOT_AGENT')
       const question = { caller, route, method: call.method, withinChain }
       const decision = inbound.flows.decide(question, policy.current())
       story.decision = decision
-      leave = admit(caller, decision, limits)
-      return caller
+      return admit(caller, decision, policy.current(), limits, stay)
     }
 
     /** A call by somebody who acts within a chain of delegation, or who begins or extends one. */
@@ -241,19 +251,21 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       const parent = token === null ? null : await chain.present(token, certificate.identity.id)
       if (ended) return
       story.link = parent
-      const caller = enter(certificate, call, route, parent !== null)
+      const caller = await enter(certificate, call, route, parent !== null)
+      if (ended) return
       if (!startsTask(call.method)) {
         callPeer(caller, call, route)
         return
       }
-      const link = await chain.extend({
-        caller: caller.id,
-        callee,
-        parent,
+      const question = () => ({
+        ...{ caller: caller.id, callee, parent, narrow: call.chain },
         limits: chainLimits(policy.current(), caller.tenant),
-        rootLimits: chainLimits(policy.current(), rootTenant(caller, parent)),
-        narrow: call.chain,
+        rootLimits: chainLimits(policy.current(), rootTenant(caller, parent, spiffe)),
       })
+      const mayGo = () => chain.judge(question())
+      await takeTurn(route.peer, policy.current(), waitingRoom, stay, mayGo)
+      if (ended) return
+      const link = await chain.extend(question())
       if (ended) return
       story.link = link.claims
       callPeer(caller, call, route, METADATA_DELEGATION, link.token)
@@ -268,12 +280,12 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
     ): void {
       const mesh = meshMetadata(call, caller.id, caller.tenant)
       mesh.push(...more)
-      const session = options.upstreams.acquire(caller.tenant, route)
+      const session = options.upstreams.acquire(caller.tenant, route, call.chain)
       if (!(session instanceof Promise)) carry(shownTo(session), call, mesh, elsewhere)
       else session.then((ready) => carry(shownTo(ready), call, mesh, elsewhere)).catch(refuse)
 
       async function elsewhere(failed: UpstreamSession): Promise<UpstreamSession> {
-        return shownTo(await options.upstreams.acquire(caller.tenant, route, failed))
+        return shownTo(await options.upstreams.acquire(caller.tenant, route, call.chain, failed))
       }
 
       /** Reflection shows a caller only what it may call. */
@@ -283,12 +295,5 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
         return options.reflection.through(ready, pair)
       }
     }
-  }
-
-  /** Of the agent that the chain began with. */
-  function rootTenant(caller: AgentIdentity, parent: DelegationClaims | null): string {
-    if (parent === null) return caller.tenant
-    const root = spiffe.parse(parent.sub)
-    return root?.kind === 'agent' ? root.tenant : caller.tenant
   }
 }

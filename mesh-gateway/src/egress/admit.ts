@@ -2,7 +2,7 @@
  * The gates between a target and a connection, in the order that DESIGN fixes: credential, policy, limits, one lookup, address rules.
  * Each takes what the one before made. Nothing is looked up for what policy refuses.
  */
-import type { ErrorCode } from '@clawmesh/proto'
+import { type ErrorCode, MeshError } from '@clawmesh/proto'
 import type { EgressDecision } from '../policy/decision.ts'
 import { ResolveFailure } from '../resolve/resolver.ts'
 import { judgeAddresses } from './address/judge-addresses.ts'
@@ -38,9 +38,10 @@ export async function admit(
     return { principal: null, decision: null, generation, result: principal, leave }
   const decision = policy.decide(questionOf(principal, target, head.method))
   const known = { principal, decision, generation }
-  const refused = refusalOf(decision) ?? checkLimits(principal, decision, head, context)
+  const refused =
+    refusalOf(decision) ?? (await judged(() => checkLimits(principal, decision, head, context)))
   if (refused !== null) return { ...known, result: refused, leave }
-  const entered = enterTunnel(principal, decision, target, head, context)
+  const entered = await judged(() => enterTunnel(principal, decision, target, head, context))
   if (entered instanceof Refused) return { ...known, result: entered, leave }
   const result = await locate(target, decision, policy, context)
   return { ...known, result, leave: entered }
@@ -67,16 +68,26 @@ export function refusalOf(decision: EgressDecision): Refused | null {
   })
 }
 
-function checkLimits(
+/** Limits that cannot be judged are a refusal too. */
+async function judged<T>(limits: () => Promise<T>): Promise<T | Refused> {
+  try {
+    return await limits()
+  } catch (error) {
+    if (error instanceof MeshError) return new Refused('limits', error)
+    throw error
+  }
+}
+
+async function checkLimits(
   { agent }: Principal,
   { limits }: EgressDecision,
   head: RequestHead,
   context: EgressContext,
-): Refused | null {
+): Promise<Refused | null> {
   if (limits.requestsPerMinute !== null) {
     const burst = limits.burst ?? Math.max(1, limits.requestsPerMinute)
     const key = `egress:${agent.tenant}/${agent.agent}`
-    const waitMs = context.limits.take(key, limits.requestsPerMinute, burst)
+    const waitMs = await context.limits.take(key, limits.requestsPerMinute, burst)
     if (waitMs !== null) return refuse('limits', 'MESH_RATE_LIMITED', { retryAfterMs: waitMs })
   }
   const max = limits.maxBodyBytes
@@ -85,16 +96,16 @@ function checkLimits(
   return null
 }
 
-function enterTunnel(
+async function enterTunnel(
   { agent }: Principal,
   { limits }: EgressDecision,
   target: Target,
   head: RequestHead,
   context: EgressContext,
-): (() => void) | Refused {
+): Promise<(() => void) | Refused> {
   const max = limits.concurrentTunnels
   if (max === null || (target.form !== 'connect' && !head.webSocket)) return () => {}
-  const leave = context.limits.enter(`egress-tunnels:${agent.tenant}/${agent.agent}`, max)
+  const leave = await context.limits.enter(`egress-tunnels:${agent.tenant}/${agent.agent}`, max)
   return (
     leave ??
     refuse('limits', 'MESH_LIMIT_CONCURRENCY', {

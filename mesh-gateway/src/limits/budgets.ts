@@ -7,7 +7,7 @@ export interface Budgets {
 }
 
 /** As many as the store can count; what is allowed is the tenant's, and may change while a tree grows. */
-const UNBOUNDED = 2 ** 31 - 1
+export const UNBOUNDED = 2 ** 31 - 1
 
 /**
  * Counts in this process.

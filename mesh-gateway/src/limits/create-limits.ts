@@ -2,7 +2,7 @@
  * Token buckets and counters in this process. A bucket that is full again says nothing that a new one
  * would not, so full ones are forgotten: memory follows the keys in use, not the keys ever seen.
  */
-import type { Limits } from './limits.ts'
+import type { LocalLimits } from './limits.ts'
 
 interface Bucket {
   tokens: number
@@ -16,7 +16,7 @@ const SWEEP_AT = 10_000
 const ROUNDING_MS = 1e-6
 
 /** @param now milliseconds of a monotonic clock. */
-export function createLimits(now: () => number = () => performance.now()): Limits {
+export function createLimits(now: () => number = () => performance.now()): LocalLimits {
   const buckets = new Map<string, Bucket>()
   // a counter stays when it is empty: a map that gains and loses an entry with each call costs more than the call
   const inside = new Map<string, { count: number }>()

@@ -1,7 +1,18 @@
-/** Rates and concurrency, per key, in this process. Keys are made by the planes: `egress:acme/bot-01`. */
+/** Rates and concurrency, per key. Keys are made by the planes: `egress:acme/bot-01`. */
 export interface Limits {
   /** Takes one from the bucket of `key`. Null when granted, otherwise how long until the next one, in milliseconds. */
-  take(key: string, perMinute: number, burst: number): number | null
+  take(key: string, perMinute: number, burst: number): MaybePromise<number | null>
   /** Enters if fewer than `max` are inside. Returns what to call once on leaving, or null when full. */
-  enter(key: string, max: number): (() => void) | null
+  enter(key: string, max: number): MaybePromise<Leave | null>
 }
+
+/** At once: counted in this process. */
+export interface LocalLimits extends Limits {
+  take(key: string, perMinute: number, burst: number): number | null
+  enter(key: string, max: number): Leave | null
+}
+
+export type Leave = () => void
+
+/** At once where nobody else has to be asked: a promise costs more than the counting. */
+export type MaybePromise<T> = T | Promise<T>

@@ -20,12 +20,15 @@ import type {
   DelegationPolicy,
   EgressPolicy,
   GlobalPolicy,
+  PeerLimits,
   PolicySnapshot,
   TenantPolicy,
 } from './snapshot.ts'
 
 const DEFAULT_PORTS: readonly number[] = [80, 443]
 const TLS_PORTS: readonly number[] = [443]
+const QUEUE_LENGTH = 100
+const QUEUE_MS = 30_000
 
 export type CompiledFile =
   | { readonly kind: 'tenant'; readonly file: string; readonly policy: TenantPolicy }
@@ -143,6 +146,7 @@ function compileDelegation(file: string, document: TenantDocument): DelegationPo
         mode: agent.mode ?? mode,
         mayOriginate: agent.mayOriginate ?? true,
         limits: delegationLimits({ ...delegation.limits, ...agent.limits }),
+        peerLimits: compilePeerLimits({ ...delegation.peerLimits, ...agent.peerLimits }),
       }),
     )
   return Object.freeze({
@@ -154,10 +158,13 @@ function compileDelegation(file: string, document: TenantDocument): DelegationPo
       maxHops: delegation.maxHops ?? null,
       maxDelegationsPerRoot: delegation.maxDelegationsPerRoot ?? null,
     }),
+    tenantLimits:
+      delegation.tenantLimits === undefined ? null : delegationLimits(delegation.tenantLimits),
     others: Object.freeze({
       mode,
       mayOriginate: true,
       limits: delegationLimits(delegation.limits ?? {}),
+      peerLimits: compilePeerLimits(delegation.peerLimits ?? {}),
     }),
     agents,
   })
@@ -221,6 +228,13 @@ function delegationLimits(limits: Partly<DelegationLimits>): DelegationLimits {
     callsPerMinute: limits.callsPerMinute ?? null,
     concurrentStreams: limits.concurrentStreams ?? null,
   })
+}
+
+function compilePeerLimits(limits: Partly<PeerLimits>): PeerLimits | null {
+  const { concurrentTasks, queueLength = QUEUE_LENGTH, queueMs = QUEUE_MS } = limits
+  return concurrentTasks === undefined
+    ? null
+    : Object.freeze({ concurrentTasks, queueLength, queueMs })
 }
 
 function good<T>(parsed: T | string): T {

@@ -109,6 +109,31 @@ const delegationLimits = z.strictObject({
   callsPerMinute: count.optional().meta({ description: 'Per calling agent. Absent: no limit' }),
   concurrentStreams: count.optional().meta({ description: 'Per calling agent. Absent: no limit' }),
 })
+const tenantLimits = z
+  .strictObject({
+    callsPerMinute: count.optional().meta({ description: 'Absent: no limit' }),
+    concurrentStreams: count.optional().meta({ description: 'Absent: no limit' }),
+  })
+  .meta({ description: 'Of all agents of the tenant together, as callers' })
+const peerLimits = z
+  .strictObject({
+    concurrentTasks: count
+      .optional()
+      .meta({ description: 'Calls that start a task and are open at once. Absent: no limit' }),
+    queueLength: z
+      .int()
+      .min(0)
+      .max(100_000)
+      .optional()
+      .meta({ description: 'How many more wait for room. Default 100; 0: none' }),
+    queueMs: z
+      .int()
+      .min(1)
+      .max(3_600_000)
+      .optional()
+      .meta({ description: 'How long each waits, in milliseconds. Default 30000' }),
+  })
+  .meta({ description: 'Per agent as a callee: what it is given to do by all callers together' })
 const delegationAgent = z.strictObject({
   mode: mode.optional(),
   mayOriginate: z
@@ -116,6 +141,7 @@ const delegationAgent = z.strictObject({
     .optional()
     .meta({ description: 'false: may act only within a chain of delegation. Default true' }),
   limits: delegationLimits.optional(),
+  peerLimits: peerLimits.optional(),
 })
 
 export const tenantSchema = z
@@ -149,6 +175,8 @@ export const tenantSchema = z
           .meta({ description: 'Length of a chain. Absent: no limit; 0: none' }),
         maxDelegationsPerRoot: count.optional().meta({ description: 'Absent: no limit' }),
         limits: delegationLimits.optional(),
+        tenantLimits: tenantLimits.optional(),
+        peerLimits: peerLimits.optional(),
         agents: agents(delegationAgent).optional(),
       })
       .optional(),

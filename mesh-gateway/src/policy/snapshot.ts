@@ -1,6 +1,7 @@
 /**
  * Policy as it stood at one moment, all files together, compiled for look-ups. Immutable; a change makes a new one.
  */
+import type { Peer } from '@clawmesh/proto'
 import type { AddressRules, DelegationLimits, EgressLimits, TunnelTls } from './decision.ts'
 import type { HostRule, HostTable } from './host-table.ts'
 import type { RuleTable } from './rule-table.ts'
@@ -53,11 +54,22 @@ export interface AgentEgress {
   readonly limits: EgressLimits
 }
 
+/** What an agent is given to do at once, by all callers together. */
+export interface PeerLimits {
+  readonly concurrentTasks: number
+  /** How many more may wait for room. */
+  readonly queueLength: number
+  /** How long each waits at most, in milliseconds; its deadline may end it sooner. */
+  readonly queueMs: number
+}
+
 export interface DelegationPolicy {
   readonly allow: RuleTable
   readonly accept: RuleTable
   readonly deny: RuleTable
   readonly chain: ChainLimits
+  /** Of all agents of the tenant together, as callers. Null: no limit. */
+  readonly tenantLimits: DelegationLimits | null
   readonly others: AgentDelegation
   readonly agents: ReadonlyMap<string, AgentDelegation>
 }
@@ -66,6 +78,8 @@ export interface AgentDelegation {
   readonly mode: Mode
   readonly mayOriginate: boolean
   readonly limits: DelegationLimits
+  /** As a callee. Null: no limit. */
+  readonly peerLimits: PeerLimits | null
 }
 
 export interface ChainLimits {
@@ -83,6 +97,17 @@ export function tunnelTls(policy: PolicySnapshot): TunnelTls {
 /** Which addresses destinations may resolve to, beyond and below the public ones. */
 export function addressRules(policy: PolicySnapshot): AddressRules {
   return policy.global.addresses
+}
+
+/** Of all agents of the tenant together. Null: no limit. */
+export function tenantLimits(policy: PolicySnapshot, tenant: string): DelegationLimits | null {
+  return policy.tenants.get(tenant)?.delegation.tenantLimits ?? null
+}
+
+/** Of an agent as a callee, whoever calls. Null: no limit. */
+export function peerLimits(policy: PolicySnapshot, { tenant, agent }: Peer): PeerLimits | null {
+  const delegation = policy.tenants.get(tenant)?.delegation
+  return (delegation?.agents.get(agent) ?? delegation?.others)?.peerLimits ?? null
 }
 
 /** Of a tenant without policy nothing may begin. */

@@ -4,10 +4,11 @@
  */
 import { Counter, Gauge, Registry } from 'prom-client'
 import { createFastHistogram, type Observe } from './fast-histogram.ts'
+import { createLimitsMetrics, type LimitsMetrics } from './limits-metrics.ts'
 import type { Metrics, Plane, Reloadable } from './metrics-port.ts'
 import { observeProcess } from './process-metrics.ts'
 
-export interface MetricsHandle extends Metrics {
+export interface MetricsHandle extends Metrics, LimitsMetrics {
   readonly registry: Registry
   /** What `text` is: for the content-type header. */
   readonly contentType: string
@@ -111,6 +112,7 @@ export function createMetrics(): MetricsHandle {
     contentType: registry.contentType,
     text: () => registry.metrics(),
     close: stopProcess,
+    ...createLimitsMetrics(registry),
     decision: decisions,
     active: (plane, change) => {
       open[plane] += change

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import type { IdentityStore } from '@clawmesh/agent-sdk'
+import { uuidV7 } from '@clawmesh/proto'
 import { call, echo, type Fixture, frame, makeFixture, OPEN_POLICY } from './fixture.ts'
 
 describe('the delegation port', () => {
@@ -184,6 +185,61 @@ describe('the delegation port', () => {
     await one.close()
     await twenty()
     assert.equal(counts[0] !== undefined && counts[0] < 20, true)
+  })
+
+  it('sends calls about a delegation to the replica that holds it, whatever comes and goes', async () => {
+    const store = await mesh.ca.open(await mesh.ca.agentDir({ tenant: 'acme', agent: 'many' }))
+    const seen: [replica: number, id: string][] = []
+    const noting = (replica: number) => (stream: ServerHttp2Stream, headers: readonly string[]) => {
+      seen.push([replica, headers[headers.indexOf('x-case') + 1] ?? ''])
+      echo(stream)
+    }
+    const peers = [
+      await mesh.peer('many', noting(0), store),
+      await mesh.peer('many', noting(1), store),
+      await mesh.peer('many', noting(2), store),
+    ]
+    const [first] = peers
+    assert.ok(first)
+    const at = (...indices: number[]) =>
+      mesh.names.set(
+        first.name,
+        indices
+          .flatMap((i) => peers.slice(i, i + 1))
+          .map(({ port }) => ({ ip: '127.0.0.1', port })),
+      )
+    const session = await mesh.connect(planner)
+    const about = async (id: string, path: string, more: Record<string, string> = {}) => {
+      const answer = await call(session, {
+        ':authority': first.name,
+        ':path': `/clawmesh.delegation.v1.DelegationService/${path}`,
+        'x-mesh-delegation-id': id,
+        'x-case': id,
+        ...more,
+      })
+      assert.equal(answer.status, 0)
+      return String(answer.headers['x-mesh-replica'])
+    }
+    at(0, 1)
+    const ids = Array.from({ length: 8 }, () => uuidV7())
+    const marks = new Map<string, string>()
+    for (const id of ids) marks.set(id, await about(id, 'Delegate'))
+    // one more replica; then the ones that hold them leave DNS, but go on
+    for (const names of [[0, 1, 2], [2]]) {
+      at(...names)
+      for (const id of ids) assert.equal(await about(id, 'Watch'), marks.get(id))
+    }
+    // a gateway that has not seen the delegation goes by the mark that it is shown
+    for (const id of ids)
+      assert.equal(
+        await about(uuidV7(), 'Watch', { 'x-mesh-replica': marks.get(id) ?? '', 'x-case': id }),
+        marks.get(id),
+      )
+    for (const id of ids)
+      assert.equal(new Set(seen.filter(([, of]) => of === id).map(([replica]) => replica)).size, 1)
+    assert.ok(new Set(seen.map(([replica]) => replica)).size > 1, 'all went to one replica')
+    // nonsense in place of a mark changes nothing
+    await about(uuidV7(), 'Watch', { 'x-mesh-replica': '../../etc/passwd' })
   })
 
   it('refuses a peer whose certificate names someone else', async () => {

@@ -38,6 +38,8 @@ export interface ChainQuestion {
 export interface ChainGate {
   /** @throws MeshError MESH_CHAIN_REVOKED; MESH_TOKEN_* when the token is not the caller's to present */
   present(token: string, caller: string): DelegationClaims | Promise<DelegationClaims>
+  /** Whether the chain may grow so, before anybody waits for a turn. @throws MeshError as `extend`, but for the budget */
+  judge(question: ChainQuestion): void
   /** The token for the callee. @throws MeshError MESH_CHAIN_*, MESH_TOKEN_REQUEST_INVALID */
   extend(
     question: ChainQuestion,
@@ -60,6 +62,9 @@ export function createChainGate(options: ChainGateOptions): ChainGate {
     present(token, caller) {
       const claims = tokens.verify(token, caller)
       return claims instanceof Promise ? claims.then(standing) : standing(claims)
+    },
+    judge({ rootLimits: _, ...step }) {
+      extendChain({ ...step, nowMs: now(), ttlMs: ttlMs(), newTxn: '' })
     },
     async extend(question) {
       const { rootLimits, ...step } = question

@@ -1,17 +1,20 @@
 /** The sessions of one tenant's callers to one peer name, over all addresses that DNS gives for it. */
 import { MeshError } from '@clawmesh/proto'
+import type { ChainHeaders } from '../call.ts'
 import { calleeRefusal } from '../live/judge-live.ts'
 import { dial } from './dial.ts'
 import { type Endpoint, type Located, locate, Unresolved } from './locate.ts'
+import { createHolders, replicaOf } from './replica.ts'
 import { type UpstreamSession, wrapSession } from './session.ts'
 import type { PeerRoute, UpstreamsOptions } from './upstreams.ts'
 
 export interface Group {
   /**
    * A session with a place kept for one stream.
+   * @param about the delegation that the call is about: it goes where that is held, as long as that can be reached
    * @param failed not this one, and if there is another address, not that one
    */
-  acquire(failed?: UpstreamSession): UpstreamSession | Promise<UpstreamSession>
+  acquire(about: About, failed?: UpstreamSession): UpstreamSession | Promise<UpstreamSession>
   /** No session carries on but for the streams it has. */
   retire(): void
   destroy(): void
@@ -27,6 +30,9 @@ interface Failure {
   readonly until: number
 }
 
+type About = Pick<ChainHeaders, 'delegationId' | 'replica'>
+
+const MAX_KNOWN = 256
 const MAX_SESSIONS_PER_ENDPOINT = 16
 /** An address that failed is avoided this long, doubling with each failure. */
 const EJECT_MS = 1_000
@@ -41,9 +47,36 @@ export function createGroup(route: PeerRoute, settings: Settings): Group {
   const failures = new Map<string, Failure>()
   let located: (Located & { readonly expires: number }) | null = null
   let locating: Promise<Located> | null = null
+  const holders = createHolders()
+  /** Addresses that DNS has named, by mark: a replica that leaves still holds what it holds. */
+  const known = new Map<string, Endpoint>()
   let turn = 0
 
-  function acquire(failed?: UpstreamSession): UpstreamSession | Promise<UpstreamSession> {
+  function acquire(
+    about: About,
+    failed?: UpstreamSession,
+  ): UpstreamSession | Promise<UpstreamSession> {
+    const { delegationId } = about
+    if (delegationId === null && about.replica === null) return acquireAny(failed)
+    return acquireFor(delegationId, about.replica, failed)
+  }
+
+  /** Where the delegation is held; and where it is sent now, it is held from now on. */
+  async function acquireFor(
+    delegationId: string | null,
+    shown: string | null,
+    failed: UpstreamSession | undefined,
+  ): Promise<UpstreamSession> {
+    const mark = shown ?? (delegationId === null ? null : holders.of(delegationId))
+    const session = await (mark === null ? acquireAny(failed) : acquireSlowly(failed, mark))
+    // a holder that cannot be reached for a moment still holds it
+    const begins = mark === null || failed !== undefined
+    if (begins && delegationId !== null && session.replica !== null)
+      holders.remember(delegationId, session.replica)
+    return session
+  }
+
+  function acquireAny(failed?: UpstreamSession): UpstreamSession | Promise<UpstreamSession> {
     if (failed === undefined && located !== null && located.expires > performance.now()) {
       const session = atHand(rank(located.endpoints)[0])
       if (session !== null) return session
@@ -70,10 +103,13 @@ export function createGroup(route: PeerRoute, settings: Settings): Group {
     return best
   }
 
-  async function acquireSlowly(failed?: UpstreamSession): Promise<UpstreamSession> {
+  async function acquireSlowly(
+    failed?: UpstreamSession,
+    mark: string | null = null,
+  ): Promise<UpstreamSession> {
     const { endpoints } = await locateOnce()
     let last: unknown = new MeshError('MESH_PEER_UNREACHABLE')
-    for (const endpoint of othersFirst(rank(endpoints), failed)) {
+    for (const endpoint of othersFirst(holderFirst(rank(endpoints), mark), failed)) {
       try {
         // those who waited for one dial may fill its session: then the rest dial again
         for (let dials = 0; dials <= MAX_SESSIONS_PER_ENDPOINT; dials += 1) {
@@ -96,6 +132,7 @@ export function createGroup(route: PeerRoute, settings: Settings): Group {
         .then((found) => {
           metrics.dns('delegation', (performance.now() - started) / 1000)
           located = { ...found, expires: performance.now() + found.ttlMs }
+          for (const endpoint of found.endpoints) know(endpoint)
           retireLeavers(found.endpoints)
           return found
         })
@@ -138,6 +175,19 @@ export function createGroup(route: PeerRoute, settings: Settings): Group {
           a.ejected - b.ejected || a.endpoint.priority - b.endpoint.priority || a.load - b.load,
       )
       .map(({ endpoint }) => endpoint)
+  }
+
+  function know(endpoint: Endpoint): void {
+    known.set(replicaOf(endpoint.ip, endpoint.port), endpoint)
+    const oldest = known.size > MAX_KNOWN ? known.keys().next().value : undefined
+    if (oldest !== undefined) known.delete(oldest)
+  }
+
+  /** The replica that holds it, also when DNS no longer names it; the others when it cannot be reached. */
+  function holderFirst(endpoints: readonly Endpoint[], mark: string | null): readonly Endpoint[] {
+    const holder = mark === null ? undefined : known.get(mark)
+    if (holder === undefined) return endpoints
+    return [holder, ...endpoints.filter((one) => keyOf(one) !== keyOf(holder))]
   }
 
   function loadOf(key: string): number {

@@ -5,6 +5,7 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, constants } from 'node:http2'
 import type { PeerCertificate } from '@clawmesh/agent-sdk'
 import { MeshError } from '@clawmesh/proto'
+import { replicaOf } from './replica.ts'
 
 export interface UpstreamSession {
   /** SPIFFE ID of the peer, by its certificate; of the gateway itself for its own services. */
@@ -13,6 +14,8 @@ export interface UpstreamSession {
   readonly certificate: PeerCertificate | null
   readonly ip: string | null
   readonly port: number | null
+  /** The mark of the replica; null for the gateway's own services. */
+  readonly replica: string | null
   readonly active: number
   /** True when the connection has ended. */
   readonly gone: boolean
@@ -56,6 +59,8 @@ const OPEN = Object.freeze({ endStream: false })
  * many calls were cancelled is given up before. Forgiven at the rate at which such servers forgive.
  */
 const MAX_CANCELS = 500
+/** Far more often than anybody changes them. */
+const MAX_SETTINGS = 1_000
 const FORGIVEN_PER_MS = 30 / 1_000
 /** Of `session.request`: the session is going, and nothing was sent. */
 const GOING: ReadonlySet<string> = new Set([
@@ -71,6 +76,7 @@ export function wrapSession(session: ClientHttp2Session, options: SessionOptions
   let pingAnswered = true
   let lastAccepted: number | null = null
   let cancels = 0
+  let settingsSeen = 0
   let cancelledAt = 0
   const bornMs = performance.now()
   let maxStreams = session.remoteSettings.maxConcurrentStreams ?? Number.POSITIVE_INFINITY
@@ -94,6 +100,8 @@ export function wrapSession(session: ClientHttp2Session, options: SessionOptions
     options.onClose()
   })
   session.on('remoteSettings', (settings) => {
+    settingsSeen += 1
+    if (settingsSeen > MAX_SETTINGS) return self.destroy()
     maxStreams = settings.maxConcurrentStreams ?? maxStreams
   })
   // a peer that says goodbye gets no new streams; those it has accepted go on
@@ -119,6 +127,8 @@ export function wrapSession(session: ClientHttp2Session, options: SessionOptions
     certificate: options.certificate,
     ip: options.ip,
     port: options.port,
+    replica:
+      options.ip === null || options.port === null ? null : replicaOf(options.ip, options.port),
     get active() {
       return active
     },

@@ -8,6 +8,7 @@ import type { SpiffeTemplate } from '@clawmesh/proto'
 import type { Resolver } from '../../resolve/resolver.ts'
 import type { RevocationJudge } from '../../revocation/judge.ts'
 import type { Metrics } from '../../telemetry/metrics-port.ts'
+import type { ChainHeaders } from '../call.ts'
 import type { Route } from '../route.ts'
 import { createGroup, type Group } from './group.ts'
 import type { UpstreamSession } from './session.ts'
@@ -42,6 +43,7 @@ export interface Upstreams {
   acquire(
     tenant: string,
     route: PeerRoute,
+    about: Pick<ChainHeaders, 'delegationId' | 'replica'>,
     failed?: UpstreamSession,
   ): UpstreamSession | Promise<UpstreamSession>
   close(): void
@@ -72,7 +74,7 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
   sweep.unref()
 
   return {
-    acquire(tenant, route, failed) {
+    acquire(tenant, route, about, failed) {
       let groups = tenants.get(tenant)
       if (groups === undefined) {
         groups = new Map()
@@ -83,7 +85,7 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
         group = createGroup(route, settings)
         groups.set(route.key, group)
       }
-      return group.acquire(failed)
+      return group.acquire(about, failed)
     },
     close() {
       unfollow()

@@ -1,0 +1,90 @@
+/** `mesh-gateway policy replay`: what would change if a candidate policy had judged what was recorded. */
+import { Command } from 'commander'
+import { readRecording } from '../recorded/read-recording.ts'
+import { agentNames } from '../recorded/recorded-case.ts'
+import { type Changed, createReplay } from '../recorded/replay.ts'
+import {
+  addPolicyPlace,
+  type CommandOutput,
+  mustLoad,
+  type PolicyPlace,
+  policyDirOf,
+} from './explanation.ts'
+import {
+  addRecording,
+  countsAsJson,
+  noteCounts,
+  parseCount,
+  plural,
+  printable,
+  type RecordingOptions,
+} from './recording.ts'
+import type { Terminal } from './terminal.ts'
+
+interface ReplayOptions extends RecordingOptions, PolicyPlace {
+  readonly examples: number
+}
+
+const EXAMPLES = `
+Example:
+  mesh-gateway policy replay --audit audit.log --dir policy-candidate
+
+Exit code 1 when something that was let through would be refused.`
+
+export function replayCommand(
+  output: CommandOutput,
+  place: Pick<Terminal, 'env' | 'cwd'>,
+): Command {
+  return addRecording(addPolicyPlace(new Command('replay')))
+    .description('run a candidate policy over recorded decisions')
+    .option('--examples <number>', 'of each kind, how many are shown', parseCount, 10)
+    .option('--json', 'print JSON')
+    .addHelpText('after', EXAMPLES)
+    .action(async (options: ReplayOptions) => {
+      const { audit, tenant } = options
+      const dir = await policyDirOf(options, place)
+      const replay = createReplay(await mustLoad(dir), options.examples)
+      const counts = await readRecording(audit, agentNames(options.spiffeAgentPath), (recorded) => {
+        const { question } = recorded
+        const asker = 'agent' in question ? question.agent : question.caller
+        if (tenant === undefined || asker.tenant === tenant) replay.add(recorded)
+      })
+      const { same, byAudit, newlyAllowed, newlyRefused, examples } = replay.result()
+      noteCounts(counts, audit, output)
+      if (options.json)
+        output.result(
+          `${JSON.stringify({
+            dir,
+            ...countsAsJson(counts),
+            same,
+            newly_refused: newlyRefused,
+            newly_allowed: newlyAllowed,
+            by_audit_mode: byAudit,
+            examples: {
+              newly_refused: examples.newlyRefused,
+              newly_allowed: examples.newlyAllowed,
+            },
+          })}\n`,
+        )
+      else
+        output.result(
+          [
+            `same           ${same}`,
+            `newly refused  ${newlyRefused}`,
+            ...examples.newlyRefused.map(exampleLine),
+            `newly allowed  ${newlyAllowed}`,
+            ...examples.newlyAllowed.map(exampleLine),
+            ...(byAudit === 0 ? [] : [`by audit mode  ${byAudit}, which enforce would refuse`]),
+            '',
+          ].join('\n'),
+        )
+      if (newlyRefused === 0) return
+      output.note(`${plural(newlyRefused, 'recorded request')} would be refused under ${dir}`)
+      output.failed()
+    })
+}
+
+function exampleLine({ agent, what, code, rule, count }: Changed): string {
+  const why = rule === null ? code : `${code} by ${rule}`
+  return printable(`  ${count} x  ${agent} to ${what}  ${why}`)
+}

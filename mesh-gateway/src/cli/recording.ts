@@ -1,0 +1,55 @@
+/** What `policy suggest` and `policy replay` have in common: the audit log they read, and what they say about it. */
+import { isDnsLabel } from '@clawmesh/proto'
+import { type Command, InvalidArgumentError } from 'commander'
+import type { RecordingCounts } from '../recorded/read-recording.ts'
+import type { CommandOutput } from './explanation.ts'
+
+export interface RecordingOptions {
+  readonly audit: string
+  readonly tenant?: string
+  readonly spiffeAgentPath?: string
+  readonly json?: true
+}
+
+export function addRecording(command: Command): Command {
+  return command
+    .requiredOption('--audit <file>', 'the audit log')
+    .option('--tenant <tenant>', 'of this tenant alone', parseTenant)
+    .option('--spiffe-agent-path <path>', 'template of SPIFFE IDs of agents, as configured')
+}
+
+/** On stderr: what of the file was no use. */
+export function noteCounts(counts: RecordingCounts, file: string, output: CommandOutput): void {
+  const { foreignLines, tornLastLine } = counts
+  if (foreignLines > 0)
+    output.note(`${plural(foreignLines, 'line')} of ${file} are none of an audit log, passed over`)
+  if (tornLastLine) output.note(`the last line of ${file} is cut off, passed over`)
+}
+
+export function countsAsJson(counts: RecordingCounts): object {
+  return {
+    records: counts.records,
+    not_of_policy: counts.notOfPolicy,
+    foreign_lines: counts.foreignLines,
+    torn_last_line: counts.tornLastLine,
+  }
+}
+
+export function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
+}
+
+/** Peers chose what stands in an audit log: none of it may move the cursor of a terminal. */
+export function printable(text: string): string {
+  return text.replaceAll(/\p{C}/gu, '?')
+}
+
+export function parseCount(text: string): number {
+  if (!/^[1-9]\d{0,5}$/.test(text)) throw new InvalidArgumentError('write a number from 1 on')
+  return Number(text)
+}
+
+function parseTenant(text: string): string {
+  if (!isDnsLabel(text)) throw new InvalidArgumentError('write the name of a tenant, e.g. acme')
+  return text
+}

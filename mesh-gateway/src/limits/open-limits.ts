@@ -1,0 +1,82 @@
+/** What a gateway counts with: its own memory, or a Redis that it shares with others. */
+import { readFile } from 'node:fs/promises'
+import type { Log } from '@clawmesh/agent-sdk'
+import { MeshError, Secret } from '@clawmesh/proto'
+import type { LimitsMetrics } from '../telemetry/limits-metrics.ts'
+import { type Budgets, createMemoryBudgets } from './budgets.ts'
+import { createLimits } from './create-limits.ts'
+import type { Limits } from './limits.ts'
+import { openRedisLink } from './redis/redis-link.ts'
+import { createSharedBudgets } from './redis/shared-budgets.ts'
+import { createSharedLimits, type WhenRedisIsAway } from './redis/shared-limits.ts'
+
+export interface LimitsConfig {
+  readonly redis: RedisConfig
+  readonly whenRedisIsAway: WhenRedisIsAway
+}
+
+export interface RedisConfig {
+  /** Null: no Redis, each gateway counts by itself. */
+  readonly url: string | null
+  readonly username: string | null
+  /** Null: no password. */
+  readonly passwordFile: string | null
+  /** PEM file; null: the public CAs. */
+  readonly caFile: string | null
+  readonly prefix: string
+}
+
+export interface OpenLimits {
+  readonly limits: Limits
+  readonly budgets: Budgets
+  close(): Promise<void>
+}
+
+/**
+ * @param treeMs how long a tree of delegations is remembered, in milliseconds
+ * @throws MeshError MESH_CONFIG_INVALID when a file cannot be read; never because Redis is away
+ */
+export async function openLimits(
+  { redis, whenRedisIsAway: whenAway }: LimitsConfig,
+  { treeMs, metrics, log }: { treeMs: number; metrics: LimitsMetrics; log: Log },
+): Promise<OpenLimits> {
+  const { url } = redis
+  if (url === null)
+    return {
+      limits: createLimits(),
+      budgets: createMemoryBudgets(treeMs),
+      async close() {},
+    }
+  const password = await textOf(redis.passwordFile, 'limits.redis.passwordFile')
+  const ca = await textOf(redis.caFile, 'limits.redis.caFile')
+  const link = await openRedisLink({
+    url,
+    username: redis.username,
+    password: password === null ? null : new Secret(password.trim()),
+    ca,
+    onState: (up) => metrics.limitsStore(up),
+    log,
+  })
+  const shared = {
+    ...{ link, whenAway, prefix: redis.prefix },
+    onAway: (answer: WhenRedisIsAway) => metrics.limitsWithoutStore(answer),
+  }
+  const limits = createSharedLimits(shared)
+  return {
+    limits,
+    budgets: createSharedBudgets({ ...shared, keepMs: treeMs }),
+    async close() {
+      limits.close()
+      await link.close()
+    },
+  }
+}
+
+async function textOf(file: string | null, key: string): Promise<string | null> {
+  if (file === null) return null
+  try {
+    return await readFile(file, 'utf8')
+  } catch (cause) {
+    throw new MeshError('MESH_CONFIG_INVALID', `${key}: ${file} cannot be read`, { cause })
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * Rates and concurrency that several gateways share. While Redis is away each gateway refuses, or counts by itself.
+ * How many of this gateway's own are inside is known here at any time; Redis is told anew with each renewal of the
+ * lease, so that neither a gateway that dies nor a Redis that forgets leaves a wrong count behind.
+ */
+import { MeshError, uuidV7 } from '@clawmesh/proto'
+import type { Redis } from 'ioredis'
+import { createLimits } from '../create-limits.ts'
+import type { Leave, Limits } from '../limits.ts'
+import { RedisAway, type RedisLink } from './redis-link.ts'
+import { ENTER, LEAVE, RENEW, TAKE } from './scripts.ts'
+
+export type WhenRedisIsAway = 'refuse' | 'local'
+
+export interface SharedLimitsOptions {
+  readonly link: RedisLink
+  readonly whenAway: WhenRedisIsAway
+  /** What all keys begin with. */
+  readonly prefix: string
+  /** A call met a Redis that is away. */
+  readonly onAway: (answer: WhenRedisIsAway) => void
+  /** How long the count of a gateway that has died still holds, in milliseconds. Default 15,000. */
+  readonly leaseMs?: number
+}
+
+export interface SharedLimits extends Limits {
+  close(): void
+}
+
+interface Entry {
+  /** Of this gateway, inside now. */
+  held: number
+  /** Asked for, and not answered yet. */
+  pending: number
+  /** What Redis has may be something else. */
+  doubtful: boolean
+}
+
+const LEASE_MS = 15_000
+/** Renewed in one go. */
+const BATCH = 500
+
+export function createSharedLimits(options: SharedLimitsOptions): SharedLimits {
+  const { link, whenAway, prefix, onAway, leaseMs = LEASE_MS } = options
+  const local = createLimits()
+  const gateway = uuidV7()
+  const entries = new Map<string, Entry>()
+
+  function entryOf(key: string): Entry {
+    const known = entries.get(key)
+    if (known !== undefined) return known
+    const fresh = { held: 0, pending: 0, doubtful: false }
+    entries.set(key, fresh)
+    return fresh
+  }
+
+  /** @throws MeshError MESH_LIMIT_UNAVAILABLE as configured, and whatever was no fault of Redis */
+  function meetAway(cause: unknown): void {
+    if (!(cause instanceof RedisAway)) throw cause
+    onAway(whenAway)
+    if (whenAway === 'refuse')
+      throw new MeshError('MESH_LIMIT_UNAVAILABLE', undefined, { cause, retryAfterMs: 1_000 })
+  }
+
+  function insideOf(key: string, entry: Entry): Leave {
+    entry.held += 1
+    let left = false
+    return () => {
+      if (left) return
+      left = true
+      entry.held -= 1
+      if (link.away()) entry.doubtful = true
+      else
+        link
+          .ask((redis) => redis.eval(LEAVE, 1, key, gateway))
+          .catch(() => {
+            // told with the next renewal
+            entry.doubtful = true
+          })
+    }
+  }
+
+  async function renew(redis: Redis): Promise<void> {
+    const all = [...entries]
+    for (let at = 0; at < all.length; at += BATCH) {
+      const batch = all.slice(at, at + BATCH)
+      await Promise.all(batch.map(([key, entry]) => renewOne(redis, key, entry)))
+    }
+  }
+
+  async function renewOne(redis: Redis, key: string, entry: Entry): Promise<void> {
+    const { held, pending, doubtful } = entry
+    if (held === 0 && pending === 0 && !doubtful) {
+      entries.delete(key)
+      return
+    }
+    // with questions under way only Redis knows how many it will have counted
+    const count = pending === 0 ? held : -1
+    if (count >= 0) entry.doubtful = false
+    try {
+      await redis.eval(RENEW, 1, key, gateway, leaseMs, count)
+    } catch (cause) {
+      entry.doubtful = true
+      throw cause
+    }
+  }
+
+  const heart = setInterval(() => {
+    if (entries.size > 0)
+      link.ask(renew).catch(() => {
+        // the link has noticed, and all is told when Redis is back
+      })
+  }, leaseMs / 3).unref()
+  link.onBack(async (redis) => {
+    for (const entry of entries.values()) entry.doubtful = true
+    await renew(redis)
+  })
+  link.onClose(async (redis) => {
+    await Promise.all([...entries.keys()].map((key) => redis.hdel(key, gateway)))
+  })
+
+  return {
+    async take(key, perMinute, burst) {
+      if (perMinute <= 0) return 60_000
+      try {
+        const waitMs = await link.ask((redis) =>
+          redis.eval(TAKE, 1, `${prefix}rate:${key}`, perMinute, Math.max(1, burst)),
+        )
+        return Number(waitMs) < 0 ? null : Number(waitMs)
+      } catch (cause) {
+        meetAway(cause)
+        return local.take(key, perMinute, burst)
+      }
+    },
+    async enter(key, max) {
+      const name = `${prefix}inside:${key}`
+      const entry = entryOf(name)
+      entry.pending += 1
+      try {
+        const room = await link.ask((redis) => redis.eval(ENTER, 1, name, gateway, max, leaseMs))
+        return room === 1 ? insideOf(name, entry) : null
+      } catch (cause) {
+        entry.doubtful = true
+        meetAway(cause)
+        return entry.held < max ? insideOf(name, entry) : null
+      } finally {
+        entry.pending -= 1
+      }
+    },
+    close: () => clearInterval(heart),
+  }
+}

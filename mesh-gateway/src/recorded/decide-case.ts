@@ -1,0 +1,44 @@
+/** What a policy makes of something recorded: names, addresses and hops. Pure. */
+import { compileAddressRules, judgeAddresses } from '../egress/address/judge-addresses.ts'
+import { decideDelegation } from '../policy/decide-delegation.ts'
+import { decideEgress } from '../policy/decide-egress.ts'
+import { addressRules, chainLimits, type PolicySnapshot } from '../policy/snapshot.ts'
+import type { DelegationCase, EgressCase, RecordedCase } from './recorded-case.ts'
+
+export interface CaseVerdict {
+  /** Null: let through. */
+  readonly code: string | null
+  readonly rule: string | null
+  /** Let through by audit mode alone. */
+  readonly byAudit: boolean
+}
+
+export function caseJudge(policy: PolicySnapshot): (recorded: RecordedCase) => CaseVerdict {
+  const addresses = compileAddressRules(addressRules(policy))
+  const verdict = (code: string | null, rule: string | null, byAudit = false): CaseVerdict => ({
+    code,
+    rule,
+    byAudit,
+  })
+  const egress = ({ question, ip, allowed, code, rule }: EgressCase): CaseVerdict => {
+    const decision = decideEgress(question, policy)
+    if (decision.action === 'deny') return verdict(decision.code, decision.rule)
+    const byAudit = decision.action === 'audit'
+    if (ip === null) {
+      // which address it was is not recorded of a refusal, so that it would pass now nobody can say
+      const unknown = !allowed && code === 'MESH_EGRESS_ADDRESS_REFUSED'
+      return unknown ? verdict(code, rule) : verdict(null, decision.rule, byAudit)
+    }
+    const judged = judgeAddresses([ip], question.port, addresses, [])
+    if ('ips' in judged) return verdict(null, decision.rule, byAudit)
+    return verdict('MESH_EGRESS_ADDRESS_REFUSED', judged.rule)
+  }
+  const delegation = ({ question, hop, originTenant }: DelegationCase): CaseVerdict => {
+    const decision = decideDelegation(question, policy)
+    if (decision.action === 'deny') return verdict(decision.code, decision.rule)
+    const { maxHops } = chainLimits(policy, originTenant)
+    if (maxHops !== null && hop > maxHops) return verdict('MESH_CHAIN_HOPS_EXCEEDED', null)
+    return verdict(null, decision.rule, decision.action === 'audit')
+  }
+  return (recorded) => (recorded.plane === 'egress' ? egress(recorded) : delegation(recorded))
+}

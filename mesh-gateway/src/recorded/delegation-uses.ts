@@ -1,0 +1,56 @@
+/** Who called whom, by which methods, how deep; and the narrowest rules that allow just that. */
+import type { Peer } from '@clawmesh/proto'
+import type { DelegationRuleDocument } from '../policy/schema.ts'
+import { methodFault } from '../policy/selector.ts'
+import type { DelegationCase } from './recorded-case.ts'
+
+export interface DelegationUse {
+  readonly caller: Peer
+  readonly callee: Peer
+  count: number
+  /** Null: some method has a name that no rule can say. */
+  methods: Set<string> | null
+}
+
+/** What one tenant's file needs. */
+export interface TenantDelegation {
+  readonly allow: DelegationRuleDocument[]
+  readonly accept: DelegationRuleDocument[]
+}
+
+export function delegationKey({ caller, callee }: DelegationCase['question']): string {
+  return `${caller.tenant}/${caller.agent} ${callee.tenant}/${callee.agent}`
+}
+
+export function newDelegationUse({ caller, callee }: DelegationCase['question']): DelegationUse {
+  return { caller, callee, count: 0, methods: new Set() }
+}
+
+export function addCall(use: DelegationUse, method: string): void {
+  use.count += 1
+  if (use.methods === null) return
+  if (methodFault(method) === null) use.methods.add(method)
+  else use.methods = null
+}
+
+/** By tenant. A call across tenants needs a rule on either side. */
+export function delegationRulesOf(uses: Iterable<DelegationUse>): Map<string, TenantDelegation> {
+  const tenants = new Map<string, TenantDelegation>()
+  const of = (tenant: string) => {
+    const known = tenants.get(tenant)
+    if (known !== undefined) return known
+    const made: TenantDelegation = { allow: [], accept: [] }
+    tenants.set(tenant, made)
+    return made
+  }
+  for (const { caller, callee, methods } of uses) {
+    const named = methods === null ? {} : { methods: [...methods].sort() }
+    const crossing = caller.tenant !== callee.tenant
+    const to = crossing ? `${callee.tenant}/${callee.agent}` : callee.agent
+    of(caller.tenant).allow.push({ from: caller.agent, to, ...named })
+    if (!crossing) continue
+    const from = `${caller.tenant}/${caller.agent}`
+    of(callee.tenant).accept.push({ from, to: callee.agent, ...named })
+  }
+  return tenants
+}

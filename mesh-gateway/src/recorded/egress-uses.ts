@@ -1,0 +1,104 @@
+/** Which destinations were used, by whom and how, and the narrowest rules that allow just that. */
+import type { Peer } from '@clawmesh/proto'
+import { formatHostPattern } from '../policy/host-pattern.ts'
+import { parsePathGlob } from '../policy/path-glob.ts'
+import type { EgressRuleDocument } from '../policy/schema.ts'
+import type { EgressCase } from './recorded-case.ts'
+
+export interface EgressUse {
+  readonly agent: Peer
+  readonly host: string
+  readonly port: number
+  /** How many records. */
+  count: number
+  /** Methods by path. Null: of some record nobody knows, or no rule can say it; then the host alone is the rule. */
+  requests: Map<string, Set<string>> | null
+  /** False: no rule can say all the paths, or they are too many. */
+  paths: boolean
+}
+
+export type EgressRule = string | EgressRuleDocument
+
+/** More are taken for ids, of which tomorrow has others. */
+export const MAX_PATHS = 200
+const METHOD = /^[A-Z]+(?:-[A-Z]+)*$/
+const ANY_PATH = ''
+
+export function useKey(agent: Peer, host: string, port: number): string {
+  return `${agent.tenant}/${agent.agent} ${host} ${port}`
+}
+
+export function newUse(agent: Peer, host: string, port: number): EgressUse {
+  return { agent, host, port, count: 0, requests: new Map(), paths: true }
+}
+
+export function addRequest(use: EgressUse, request: EgressCase['question']['request']): void {
+  use.count += 1
+  if (use.requests === null) return
+  if (request === null || !METHOD.test(request.method) || request.method === 'CONNECT') {
+    use.requests = null
+    return
+  }
+  const path = use.paths && isExact(request.path) ? request.path : ANY_PATH
+  addMethod(use.requests, path, request.method)
+  if (use.paths && (path === ANY_PATH || use.requests.size > MAX_PATHS)) withoutPaths(use)
+}
+
+/** One use of them all, at a wildcard: what its hosts were asked for is no longer told apart. */
+export function mergeUses(uses: readonly EgressUse[], parent: string): EgressUse | null {
+  const [first] = uses
+  if (first === undefined) return null
+  const merged = newUse(first.agent, `*.${parent}`, first.port)
+  for (const { requests, count } of uses) {
+    merged.count += count
+    if (requests === null) merged.requests = null
+    else if (merged.requests !== null)
+      for (const methods of requests.values())
+        for (const method of methods) addMethod(merged.requests, ANY_PATH, method)
+  }
+  merged.paths = false
+  return merged
+}
+
+/** None of them can be left out. The port is always named: without it two would be meant. */
+export function rulesOf({ host, port, requests, paths }: EgressUse): EgressRule[] {
+  const wildcard = host.startsWith('*.')
+  const bare = wildcard ? host.slice(2) : host
+  const pattern = formatHostPattern({ host: bare, wildcard, port })
+  if (requests === null) return [pattern]
+  // paths that share their methods share a rule: more would be allowed by one rule for all
+  const byMethods = new Map<string, { methods: string[]; paths: string[] }>()
+  for (const [path, methods] of requests) {
+    const sorted = [...methods].sort()
+    const key = sorted.join(' ')
+    const group = byMethods.get(key) ?? { methods: sorted, paths: [] }
+    group.paths.push(path)
+    byMethods.set(key, group)
+  }
+  return [...byMethods.entries()]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, group]) => ({
+      host: pattern,
+      methods: group.methods,
+      ...(paths ? { paths: group.paths.sort() } : {}),
+    }))
+}
+
+function withoutPaths(use: EgressUse): void {
+  const methods = [...(use.requests?.values() ?? [])].flatMap((set) => [...set])
+  use.requests = new Map([[ANY_PATH, new Set(methods)]])
+  use.paths = false
+}
+
+function addMethod(requests: Map<string, Set<string>>, path: string, method: string): void {
+  const methods = requests.get(path)
+  if (methods === undefined) requests.set(path, new Set([method]))
+  else methods.add(method)
+}
+
+/** True of a path that a rule can name and that then means nothing else. */
+function isExact(path: string): boolean {
+  if (path.includes('*')) return false
+  const glob = parsePathGlob(path)
+  return typeof glob !== 'string' && glob.matches(path)
+}

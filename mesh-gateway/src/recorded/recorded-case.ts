@@ -1,0 +1,179 @@
+/** What an audit record says about a decision: the question that policy was asked, and what came of it. */
+import { isIP } from 'node:net'
+import { createSpiffeTemplate, isDnsLabel, isDnsName, type Peer } from '@clawmesh/proto'
+import type { DelegationQuestion, EgressQuestion } from '../policy/decision.ts'
+import { canonicalHost, formatHostPattern } from '../policy/host-pattern.ts'
+
+interface Outcome {
+  readonly time: string | null
+  readonly allowed: boolean
+  /** The error code; null when all went well. */
+  readonly code: string | null
+  readonly rule: string | null
+}
+
+export interface EgressCase extends Outcome {
+  readonly plane: 'egress'
+  readonly question: EgressQuestion
+  /** The address connected to; null when it did not come to that. */
+  readonly ip: string | null
+  readonly refusedActor: Peer | null
+}
+
+export interface DelegationCase extends Outcome {
+  readonly plane: 'delegation'
+  readonly question: DelegationQuestion
+  /** 1 where the chain begins. */
+  readonly hop: number
+  /** Whose chain it is. */
+  readonly originTenant: string
+}
+
+export type RecordedCase = EgressCase | DelegationCase
+
+/** `foreign`: not a line of an audit log. `other`: one of it, about which policy has nothing to say. */
+export type Reading = RecordedCase | 'foreign' | 'other'
+
+/** Names the agent of a SPIFFE ID; null when it is none's. */
+export type AgentOf = (id: string) => Peer | null
+
+/** Refusals that policy could have spared. The others would have been refused whatever it says. */
+const OF_POLICY: ReadonlySet<string> = Object.freeze(
+  new Set([
+    'MESH_POLICY_DENIED',
+    'MESH_POLICY_NOT_ALLOWED',
+    'MESH_POLICY_NOT_ACCEPTED',
+    'MESH_POLICY_NO_TENANT',
+    'MESH_POLICY_MAY_NOT_ORIGINATE',
+    'MESH_CHAIN_HOPS_EXCEEDED',
+    'MESH_CHAIN_ACTOR_REFUSED',
+    'MESH_EGRESS_PORT_REFUSED',
+    'MESH_EGRESS_ADDRESS_REFUSED',
+  ]),
+)
+
+/** @param agentPath template of SPIFFE IDs, as the setting spiffe.agentPath. An audit log may speak of several trust domains. */
+export function agentNames(agentPath?: string): AgentOf {
+  return (id) => {
+    const trustDomain = /^spiffe:\/\/([^/]+)\//.exec(id)?.[1]
+    if (trustDomain === undefined || !isDnsName(trustDomain)) return null
+    const template = agentPath === undefined ? {} : { agentPath }
+    const identity = createSpiffeTemplate({ trustDomain, ...template }).parse(id)
+    return identity?.kind === 'agent' ? { tenant: identity.tenant, agent: identity.agent } : null
+  }
+}
+
+export function readCase(line: string, agentOf: AgentOf): Reading {
+  let record: unknown
+  try {
+    record = JSON.parse(line)
+  } catch {
+    // whatever it is, it is counted and said
+    return 'foreign'
+  }
+  const fields = new Map<string, unknown>(
+    typeof record === 'object' && record !== null ? Object.entries(record) : [],
+  )
+  const allowed = fields.get('action_allowed')
+  if (typeof allowed !== 'boolean') return 'foreign'
+  const text = (name: string) => {
+    const value = fields.get(name)
+    return typeof value === 'string' ? value : null
+  }
+  const outcome = { time: text('time'), allowed, code: text('reason'), rule: text('rule') }
+  if (!allowed && (outcome.code === null || !OF_POLICY.has(outcome.code)))
+    return isEvent(fields.get('event')) ? 'other' : 'foreign'
+  const agent = peer(text('tenant'), text('agent_id'))
+  if (fields.get('event') === 'egress') return egressCase(fields, text, agent, outcome, agentOf)
+  if (fields.get('event') === 'delegation')
+    return delegationCase(fields, text, agent, outcome, agentOf)
+  return 'foreign'
+}
+
+type TextOf = (name: string) => string | null
+
+function egressCase(
+  fields: ReadonlyMap<string, unknown>,
+  text: TextOf,
+  agent: Peer | null,
+  outcome: Outcome,
+  agentOf: AgentOf,
+): Reading {
+  const named = text('destination_host')
+  const method = text('method')
+  // the gateway's own endpoints have no destination
+  if (named === null || agent === null) return 'other'
+  const host = canonicalHost(named)
+  const port = fields.get('destination_port')
+  if (host === null || method === null || !isPort(port)) return 'foreign'
+  const path = text('path')
+  const actors = chainOf(fields.get('chain'), agentOf)
+  if (actors === 'foreign') return 'foreign'
+  const [tenant = null, name = null] = text('refused_actor')?.split('/') ?? []
+  return {
+    ...outcome,
+    plane: 'egress',
+    question: {
+      agent,
+      host,
+      port,
+      request: path === null ? null : { method, path },
+      // what a token allowed is not recorded; that it allowed this, is
+      allowedDestinations: [formatHostPattern({ host, port, wildcard: false })],
+      ...(actors === null ? {} : { actors }),
+    },
+    ip: text('destination_ip') ?? (isIP(host) === 0 ? null : host),
+    refusedActor: peer(tenant, name),
+  }
+}
+
+function delegationCase(
+  fields: ReadonlyMap<string, unknown>,
+  text: TextOf,
+  caller: Peer | null,
+  outcome: Outcome,
+  agentOf: AgentOf,
+): Reading {
+  const method = text('grpc_method')
+  const callee = agentOf(text('callee') ?? '')
+  // a call of the gateway's own services, or one that did not come to policy
+  if (caller === null || callee === null || method === null) return 'other'
+  const chain = chainOf(fields.get('chain'), agentOf)
+  if (chain === 'foreign') return 'foreign'
+  const recorded = fields.get('hop')
+  const before = typeof recorded === 'number' && Number.isSafeInteger(recorded) ? recorded : null
+  // what was let through is recorded with its own hop, what was refused with the one that it came from
+  const hop = outcome.allowed ? (before ?? 1) : (before ?? 0) + 1
+  return {
+    ...outcome,
+    plane: 'delegation',
+    question: { caller, callee, method, withinChain: hop > 1 },
+    hop,
+    originTenant: chain?.[0]?.tenant ?? caller.tenant,
+  }
+}
+
+function chainOf(value: unknown, agentOf: AgentOf): readonly Peer[] | null | 'foreign' {
+  if (value === null || value === undefined) return null
+  if (!Array.isArray(value)) return 'foreign'
+  const peers: Peer[] = []
+  for (const id of value) {
+    const found = typeof id === 'string' ? agentOf(id) : null
+    if (found === null) return 'foreign'
+    peers.push(found)
+  }
+  return peers
+}
+
+function peer(tenant: string | null, agent: string | null): Peer | null {
+  if (tenant === null || agent === null) return null
+  return isDnsLabel(tenant) && isDnsLabel(agent) ? { tenant, agent } : null
+}
+
+function isEvent(value: unknown): boolean {
+  return value === 'egress' || value === 'delegation'
+}
+
+function isPort(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 65_535
+}

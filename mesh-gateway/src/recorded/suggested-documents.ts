@@ -1,0 +1,79 @@
+/** From what was gathered to the files of a policy, in an order that does not change from run to run. */
+import type { TenantDocument } from '../policy/schema.ts'
+import { type DelegationUse, delegationRulesOf } from './delegation-uses.ts'
+import { type EgressRule, type EgressUse, rulesOf } from './egress-uses.ts'
+
+export interface Gathered {
+  readonly uses: readonly EgressUse[]
+  readonly calls: readonly DelegationUse[]
+  /** `tenant/agent` of those who began chains. */
+  readonly originating: ReadonlySet<string>
+  /** By tenant, how long chains were that began there. */
+  readonly hops: ReadonlyMap<string, number>
+  /** Null: all of them. */
+  readonly tenant: string | null
+}
+
+/** As policy may say it. */
+const MAX_HOPS = 64
+
+export function tenantDocuments(gathered: Gathered): TenantDocument[] {
+  const egress = egressOf(gathered.uses)
+  const delegation = delegationRulesOf([...gathered.calls].sort(byPair))
+  const callers = new Map<string, Set<string>>()
+  for (const { caller } of gathered.calls)
+    callers.set(caller.tenant, (callers.get(caller.tenant) ?? new Set()).add(caller.agent))
+  const names = new Set([...egress.keys(), ...delegation.keys(), ...gathered.hops.keys()])
+  return [...names]
+    .filter((name) => gathered.tenant === null || name === gathered.tenant)
+    .sort()
+    .map((tenant) => {
+      const agents = egress.get(tenant)
+      const { allow = [], accept = [] } = delegation.get(tenant) ?? {}
+      const hops = gathered.hops.get(tenant) ?? null
+      const bound = [...(callers.get(tenant) ?? [])]
+        .filter((agent) => !gathered.originating.has(`${tenant}/${agent}`))
+        .sort()
+      const rules = {
+        ...(allow.length === 0 ? {} : { allow }),
+        ...(accept.length === 0 ? {} : { accept }),
+        ...(hops === null || hops > MAX_HOPS ? {} : { maxHops: hops }),
+        ...(bound.length === 0
+          ? {}
+          : { agents: Object.fromEntries(bound.map((agent) => [agent, { mayOriginate: false }])) }),
+      }
+      return {
+        tenant,
+        mode: 'enforce',
+        ...(agents === undefined ? {} : { egress: { agents: Object.fromEntries(agents) } }),
+        ...(Object.keys(rules).length === 0 ? {} : { delegation: rules }),
+      }
+    })
+}
+
+/** By tenant and then by agent: what one needs is not given to all. */
+function egressOf(uses: readonly EgressUse[]): Map<string, Map<string, { allow: EgressRule[] }>> {
+  const tenants = new Map<string, Map<string, { allow: EgressRule[] }>>()
+  const place = (use: EgressUse) =>
+    `${use.agent.agent} ${use.host.split('.').reverse().join('.')} ${use.port}`
+  const sorted = uses
+    .map((use) => ({ use, key: place(use) }))
+    .sort((a, b) => (a.key < b.key ? -1 : 1))
+  for (const { use } of sorted) {
+    const { tenant, agent } = use.agent
+    const agents = tenants.get(tenant) ?? new Map<string, { allow: EgressRule[] }>()
+    tenants.set(tenant, agents)
+    const own = agents.get(agent) ?? { allow: [] }
+    agents.set(agent, own)
+    own.allow.push(...rulesOf(use))
+  }
+  return tenants
+}
+
+function byPair(a: DelegationUse, b: DelegationUse): number {
+  return pair(a) < pair(b) ? -1 : 1
+}
+
+function pair({ caller, callee }: DelegationUse): string {
+  return `${caller.tenant}/${caller.agent} ${callee.tenant}/${callee.agent}`
+}

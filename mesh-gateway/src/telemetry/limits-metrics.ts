@@ -1,0 +1,28 @@
+/** What is told about the place where gateways count together. */
+import { Counter, Gauge, type Registry } from 'prom-client'
+
+export interface LimitsMetrics {
+  limitsStore(up: boolean): void
+  /** A limit was judged while the store was away. */
+  limitsWithoutStore(answer: 'refuse' | 'local'): void
+}
+
+export function createLimitsMetrics(registry: Registry): LimitsMetrics {
+  const registers = [registry]
+  const up = new Gauge({
+    name: 'clawmesh_limits_store_up',
+    help: '1 while the Redis that gateways count in answers, 0 while it is away; no sample without one',
+    labelNames: ['store'],
+    registers,
+  })
+  const without = new Counter({
+    name: 'clawmesh_limits_without_store_total',
+    help: 'Limits judged while Redis was away, by what was done: refuse or local',
+    labelNames: ['answer'],
+    registers,
+  })
+  return {
+    limitsStore: (isUp) => up.set({ store: 'redis' }, isUp ? 1 : 0),
+    limitsWithoutStore: (answer) => without.inc({ answer }),
+  }
+}
