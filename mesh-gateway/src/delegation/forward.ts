@@ -285,6 +285,8 @@ export function forward(options: ForwardOptions): Forwarding {
     if (ended) return
     if (last !== null && down.writable) down.write(last)
     const status = trailers?.['grpc-status']
+    // Node ends what it could not read to the end, too: a peer that was killed. `close` follows, and knows why
+    if (status === undefined && up !== null && up.rstCode !== NGHTTP2_NO_ERROR) return
     if (status === undefined) {
       cut(new MeshError('MESH_PEER_PROTOCOL', 'the peer ended without a grpc-status'))
       return
