@@ -1,0 +1,224 @@
+import assert from 'node:assert/strict'
+import { setImmediate as turn } from 'node:timers/promises'
+import type { IdentitySnapshot, PeerCertificate } from '@clawmesh/agent-sdk'
+import { createSpiffeTemplate, type ErrorCode, type MeshError, Secret } from '@clawmesh/proto'
+import {
+  createLiveStreams,
+  type Grounds,
+  type LiveStreams,
+  type Place,
+} from '../../../../mesh-gateway/src/delegation/live/live-streams.ts'
+import { compilePolicy } from '../../../../mesh-gateway/src/policy/compile.ts'
+import { readPolicyFile } from '../../../../mesh-gateway/src/policy/read-file.ts'
+import { judgeRevocations } from '../../../../mesh-gateway/src/revocation/judge.ts'
+
+const spiffe = createSpiffeTemplate({ trustDomain: 'mesh.internal' })
+const ROOT = 'ab'.repeat(32)
+
+describe('the registry of live streams', () => {
+  let nowMs = 1_000_000
+  let revoked: string[] = []
+  let live: LiveStreams
+  let cuts: ErrorCode[] = []
+  const listeners = new Set<() => void>()
+  const change = () => {
+    for (const listener of [...listeners]) listener()
+  }
+  const onChange = (listener: () => void) => {
+    listeners.add(listener)
+    return () => listeners.delete(listener)
+  }
+  const identity: IdentitySnapshot = {
+    generation: 1,
+    identity: spiffe.gateway('gw'),
+    dnsNames: [],
+    notBefore: new Date(0),
+    notAfter: new Date(1e13),
+    fingerprint: '',
+    certificateChain: '',
+    privateKey: new Secret(''),
+    roots: [{ pem: '', fingerprint: ROOT, notAfter: new Date(1e13) }],
+  }
+  const judge = () =>
+    judgeRevocations(
+      revoked.map((value) => ({ kind: 'agent', value, reason: null, since: '', until: null })),
+      new Map(),
+      'refuse',
+      nowMs,
+    ).judge
+  let current = judge()
+
+  beforeEach(() => {
+    nowMs = 1_000_000
+    revoked = []
+    current = judge()
+    cuts = []
+    const reading = readPolicyFile(
+      'acme.json',
+      Buffer.from(
+        JSON.stringify({ tenant: 'acme', delegation: { allow: [{ from: '*', to: '*' }] } }),
+      ),
+    )
+    assert.ok(reading.kind !== 'broken')
+    const policy = compilePolicy([reading], 1)
+    live = createLiveStreams({
+      identity: { current: () => identity, onChange },
+      policy: { current: () => policy, onChange },
+      revocations: {
+        certificate: (peer) => current.certificate(peer),
+        agent: (id) => current.agent(id),
+        chain: (txn, actors) => current.chain(txn, actors),
+        token: (jti) => current.token(jti),
+        onChange,
+      },
+      metrics: { cut: (_plane, reason) => cuts.push(reason) },
+      sweepMs: 5,
+      graceMs: 20,
+      now: () => nowMs,
+    })
+  })
+  afterEach(() => {
+    live.close()
+    assert.equal(listeners.size, 0)
+  })
+
+  const peer = (agent: string, endsMs: number): PeerCertificate => ({
+    identity: spiffe.agent('acme', agent),
+    dnsNames: [],
+    notBefore: new Date(0),
+    notAfter: new Date(endsMs),
+    fingerprint: agent,
+    serial: '01',
+    rootFingerprint: ROOT,
+    links: [{ fingerprint: agent, serial: '01', issuerKey: 'key' }],
+  })
+  const grounds = (agent: string, endsMs = 1e13): Grounds => ({
+    caller: peer(agent, endsMs),
+    callee: null,
+    question: {
+      caller: { tenant: 'acme', agent },
+      callee: { tenant: 'acme', agent: 'researcher' },
+      method: 'a.B/C',
+      withinChain: false,
+    },
+    txn: null,
+    actors: [],
+    resumable: false,
+  })
+  function open(agent: string, ended: Set<number>, n: number, endsMs?: number): Place {
+    const place = live.add(
+      {
+        cut(_error: MeshError) {
+          ended.add(n)
+          live.remove(place)
+        },
+        reset() {},
+      },
+      grounds(agent, endsMs),
+    )
+    return place
+  }
+  const revokeNow = (...ids: string[]) => {
+    revoked = ids.map((agent) => spiffe.agent('acme', agent).id)
+    current = judge()
+    change()
+  }
+  const settle = async () => {
+    for (let n = 0; n < 2_000; n += 1) await turn()
+  }
+
+  it('ends whom it has to of ten thousand, misses none, and holds nobody up', async () => {
+    const ended = new Set<number>()
+    for (let n = 0; n < 10_000; n += 1) open(n % 3 === 0 ? 'bad' : 'good', ended, n)
+    let longest = 0
+    let last = performance.now()
+    let watching = true
+    const watch = (async () => {
+      while (watching) {
+        await turn()
+        const at = performance.now()
+        longest = Math.max(longest, at - last)
+        last = at
+      }
+    })()
+    revokeNow('bad')
+    await settle()
+    watching = false
+    await watch
+    assert.equal(ended.size, 3_334)
+    assert.equal(live.size, 6_666)
+    assert.ok([...ended].every((n) => n % 3 === 0))
+    assert.deepEqual([...new Set(cuts)], ['MESH_IDENTITY_REVOKED'])
+    // a slice is 4 ms; the machine of a test has others to serve
+    assert.ok(longest < 100, `held up for ${longest} ms`)
+  })
+
+  it('misses none when others come, go and are revoked in the middle of a sweep', async () => {
+    const ended = new Set<number>()
+    const places: Place[] = []
+    for (let n = 0; n < 5_000; n += 1) places.push(open(`agent-${n % 10}`, ended, n))
+    revokeNow('agent-1')
+    for (let n = 0; n < 5_000; n += 7) {
+      const place = places[n]
+      if (place !== undefined && !ended.has(n)) {
+        live.remove(place)
+        ended.add(n)
+      }
+      if (n % 70 === 0) await turn()
+      if (n % 350 === 0) open('agent-3', ended, 10_000 + n)
+      if (n === 2_100) revokeNow('agent-1', 'agent-3')
+    }
+    await settle()
+    for (let n = 0; n < 5_000; n += 1)
+      if (n % 10 === 1 || n % 10 === 3) assert.ok(ended.has(n), String(n))
+    for (let n = 10_000; n < 15_000; n += 350)
+      // those that came after the second change were judged elsewhere, before they came
+      if (n <= 12_100) assert.ok(ended.has(n), String(n))
+  })
+
+  it('ends by the clock, each at its time', async () => {
+    const ended = new Set<number>()
+    open('a', ended, 1, nowMs + 1_000)
+    open('b', ended, 2, nowMs + 2_000)
+    open('c', ended, 3)
+    nowMs += 1_001
+    await new Promise((resolve) => setTimeout(resolve, 30))
+    assert.deepEqual([...ended], [1])
+    nowMs += 1_000
+    await new Promise((resolve) => setTimeout(resolve, 30))
+    assert.deepEqual([...ended], [1, 2])
+    assert.deepEqual(cuts, ['MESH_IDENTITY_EXPIRED', 'MESH_IDENTITY_EXPIRED'])
+    assert.equal(live.size, 1)
+  })
+
+  it('resets who does not come to the trailers, once', async () => {
+    let resets = 0
+    const place = live.add(
+      {
+        cut: () => live.remove(place),
+        reset: () => {
+          resets += 1
+        },
+      },
+      grounds('bad'),
+    )
+    revokeNow('bad')
+    assert.equal(resets, 0)
+    await new Promise((resolve) => setTimeout(resolve, 80))
+    assert.equal(resets, 1)
+  })
+
+  it('costs less than two microseconds for a call that comes and goes', () => {
+    const stream = { cut() {}, reset() {} }
+    const reasons = grounds('good')
+    const run = (times: number) => {
+      const started = performance.now()
+      for (let n = 0; n < times; n += 1) live.remove(live.add(stream, reasons))
+      return (performance.now() - started) / times
+    }
+    run(10_000)
+    const best = Math.min(run(50_000), run(50_000), run(50_000))
+    assert.ok(best < 0.002, `${best * 1000} µs`)
+    assert.equal(live.size, 0)
+  })
+})
