@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { makeTestCa } from '../../support/test-ca.ts'
+import { makeWorkplace, type Workplace } from './gateway-command.ts'
+
+const ID = 'spiffe://mesh.internal/tenant/acme/agent/planner'
+const ENV = { MESH_TRUST_DOMAIN: 'mesh.internal', MESH_REVOCATION_LIST: 'revoked.json' }
+
+describe('mesh-gateway revoke', () => {
+  let place: Workplace
+  beforeEach(async () => {
+    place = await makeWorkplace()
+  })
+  afterEach(() => place.close())
+
+  const revoke = (...args: string[]) => place.runWith(ENV, 'revoke', ...args)
+  const listed = async (): Promise<string[]> => {
+    const { code, stdout } = await revoke('--list', '--json')
+    assert.equal(code, 0)
+    const found: unknown = JSON.parse(stdout)
+    assert.ok(typeof found === 'object' && found !== null && 'revoked' in found)
+    assert.ok(Array.isArray(found.revoked))
+    return found.revoked.map((one: unknown) =>
+      typeof one === 'object' && one !== null && 'value' in one ? String(one.value) : '',
+    )
+  }
+
+  it('takes agents, certificates, trees and tokens, in one spelling, and lets them in again', async () => {
+    for (const [kind, spoken, value] of [
+      ['agent', 'acme/planner', ID],
+      ['certificate', '00:AB:CD', 'abcd'],
+      ['certificate', 'F'.repeat(64), 'f'.repeat(64)],
+      ['txn', 'tree-1', 'tree-1'],
+      ['token', 'jti-1', 'jti-1'],
+    ] as const) {
+      const added = await revoke(kind, spoken, '--reason', 'why')
+      assert.equal(added.code, 0, added.stderr)
+      assert.ok((await listed()).includes(value))
+      assert.equal((await revoke(kind, spoken, '--undo')).code, 0)
+      assert.ok(!(await listed()).includes(value))
+    }
+  })
+
+  it('names a certificate by its file', async () => {
+    const ca = await makeTestCa()
+    try {
+      const issued = ca.ca.issueAgent({ tenant: 'acme', agent: 'planner' })
+      await writeFile(join(place.dir, 'tls.crt'), issued.certificateChain)
+      assert.equal((await revoke('certificate', join(place.dir, 'tls.crt'))).code, 0)
+      assert.deepEqual(await listed(), [issued.fingerprint])
+    } finally {
+      await ca.close()
+    }
+  })
+
+  it('keeps one entry for each thing, and forgets what was for a time that is over', async () => {
+    await revoke('agent', 'acme/planner', '--for', '1ms')
+    await revoke('token', 'jti-1', '--for', '1h')
+    await revoke('token', 'jti-1')
+    assert.deepEqual(await listed(), ['jti-1'])
+  })
+
+  it('refuses what it does not understand, and writes nothing', async () => {
+    for (const args of [
+      ['agent', 'Planner'],
+      ['agent', 'spiffe://elsewhere/tenant/acme/agent/planner'],
+      ['txn', 'two words'],
+      ['certificate', 'no-such-file'],
+    ]) {
+      const { code, stderr } = await revoke(...args)
+      assert.equal(code, 1, args.join(' '))
+      assert.match(stderr, /hint: /)
+    }
+    assert.equal((await revoke('everything', 'x')).code, 2)
+    assert.equal((await revoke()).code, 2)
+    assert.deepEqual(await listed(), [])
+    assert.equal((await revoke('agent', 'acme/planner', '--undo')).code, 1)
+    const nowhere = await place.runWith({ MESH_TRUST_DOMAIN: 'mesh.internal' }, 'revoke', '--list')
+    assert.equal(nowhere.code, 1)
+    assert.match(nowhere.stderr, /MESH_REVOCATION_LIST/)
+  })
+
+  it('leaves a list that it cannot read as it is', async () => {
+    const file = join(place.dir, 'revoked.json')
+    await writeFile(file, '{ broken')
+    assert.equal((await revoke('agent', 'acme/planner')).code, 1)
+    assert.equal(await readFile(file, 'utf8'), '{ broken')
+  })
+})
