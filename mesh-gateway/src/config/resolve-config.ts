@@ -213,7 +213,7 @@ function put(target: Record<string, unknown>, key: string, value: unknown): void
     const next = Object.hasOwn(current, part) ? current[part] : undefined
     if (isObject(next)) {
       current = next
-    } else if (next === undefined) {
+    } else if (next === undefined || next === null) {
       const made: Record<string, unknown> = {}
       current[part] = made
       current = made

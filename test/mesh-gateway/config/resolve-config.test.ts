@@ -143,6 +143,22 @@ describe('the configuration', () => {
     )
   })
 
+  it('takes a Redis without credentials in its URL, and refuses what would have no effect', () => {
+    const { config } = resolve(
+      { ...least, limits: { redis: null } },
+      { MESH_LIMITS_REDIS_URL: 'rediss://redis.internal:6380/2' },
+    )
+    assert.equal(config.limits.redis.url, 'rediss://redis.internal:6380/2')
+    assert.equal(config.limits.whenRedisIsAway, 'refuse')
+    const faults = (redis: object) => faultsOf({ ...least, limits: { redis } })
+    assert.match(faults({ url: 'redis://:hunter2@host' })[0] ?? '', /passwordFile/)
+    assert.ok(faults({ url: 'redis://:hunter2@host' }).every((one) => !one.includes('hunter2')))
+    for (const url of ['host:6379', 'http://host', 'redis://', 'redis://host?x=1'])
+      assert.equal(faults({ url }).length, 1, url)
+    assert.match(faults({ url: 'redis://host', caFile: 'ca.pem' })[0] ?? '', /no effect/)
+    assert.match(faults({ passwordFile: 'secret' })[0] ?? '', /no effect/)
+  })
+
   it('warns of other MESH_ variables, and leaves those of other tools and of Kubernetes alone', () => {
     const { warnings } = resolve(least, {
       MESH_FAVOURITE_COLOUR: 'red',
