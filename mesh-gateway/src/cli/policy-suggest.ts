@@ -5,8 +5,8 @@ import { MeshError } from '@clawmesh/proto'
 import { Command } from 'commander'
 import { diskError, writeAtomic } from '../config/write-atomic.ts'
 import { policyInvalid } from '../policy/index.ts'
-import { readPolicyDirectory } from '../policy/read-directory.ts'
-import { GLOBAL_FILE, readPolicyFile } from '../policy/read-file.ts'
+import { MAX_FILE_BYTES, readPolicyDirectory } from '../policy/read-directory.ts'
+import { broken, GLOBAL_FILE, readPolicyFile } from '../policy/read-file.ts'
 import { readRecording } from '../recorded/read-recording.ts'
 import { agentNames } from '../recorded/recorded-case.ts'
 import { createSuggestion, type Suggestion } from '../recorded/suggest.ts'
@@ -82,7 +82,7 @@ export function suggestCommand(output: CommandOutput): Command {
 
 function noteSuggestion({ records, leftOut, refused, remarks }: Suggestion, output: CommandOutput) {
   output.note(
-    `from ${plural(records, 'record')} of what was let through; ${refused} refused ones count for nothing`,
+    `from ${plural(records, 'record')} of what was let through; refused, and of no account: ${refused}`,
   )
   if (leftOut > 0)
     output.note(
@@ -99,7 +99,11 @@ function filesOf({ tenants, global }: Suggestion): SuggestedFile[] {
 /** What a gateway would not take must not be written: a list or a file may be too long. */
 function mustBeValid(files: readonly SuggestedFile[]): void {
   const faults = files.flatMap(({ name, document }) => {
-    const reading = readPolicyFile(name, Buffer.from(format(document)))
+    const bytes = Buffer.from(format(document))
+    const reading =
+      bytes.length > MAX_FILE_BYTES
+        ? broken(name, 'would be larger than 1 MiB; see --tenant and --wildcards')
+        : readPolicyFile(name, bytes)
     return reading.kind === 'broken' ? reading.faults : []
   })
   if (faults.length > 0) throw policyInvalid('the suggestion', faults)

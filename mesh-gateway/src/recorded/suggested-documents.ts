@@ -30,7 +30,9 @@ export function tenantDocuments(gathered: Gathered): TenantDocument[] {
     .map((tenant) => {
       const agents = egress.get(tenant)
       const { allow = [], accept = [] } = delegation.get(tenant) ?? {}
-      const hops = gathered.hops.get(tenant) ?? null
+      // where no chain began none is to: 0 would refuse what agents do in the chains of others, too
+      const none = gathered.calls.length === 0 ? null : callers.has(tenant) ? 1 : 0
+      const hops = gathered.hops.get(tenant) ?? none
       const bound = [...(callers.get(tenant) ?? [])]
         .filter((agent) => !gathered.originating.has(`${tenant}/${agent}`))
         .sort()

@@ -1,0 +1,289 @@
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import type { PolicySnapshot } from '../../../mesh-gateway/src/policy/index.ts'
+import type { RecordedCase } from '../../../mesh-gateway/src/recorded/recorded-case.ts'
+import { createReplay } from '../../../mesh-gateway/src/recorded/replay.ts'
+import { createSuggestion, type Suggestion } from '../../../mesh-gateway/src/recorded/suggest.ts'
+import { policyOf } from '../policy/policies.ts'
+import { callLine, caseOf, egressLine, type Traffic } from './records.ts'
+
+const HOSTS = ['api.a.test', 'b.a.test', 'x.b.a.test', 'c.test', '93.184.216.34', '2606:4700::1']
+const PATTERNS = [
+  'api.a.test',
+  '*.a.test',
+  'c.test:8443',
+  '*.a.test:8443',
+  '93.184.216.34',
+  'c.test',
+  '[2606:4700::1]:443',
+]
+const PATHS = ['/', '/v1/x', '/v1/y', '/a%2Ab', '/st*r', `/${'l'.repeat(600)}`]
+const TENANTS = ['acme', 'globex']
+const AGENTS = ['bot', 'planner']
+const METHODS = ['pkg.Svc/A', 'pkg.Svc/B', 'other.Svc/C']
+
+const peer = fc.record({ tenant: fc.constantFrom(...TENANTS), agent: fc.constantFrom(...AGENTS) })
+/** One address each: what resolves now to one that is refused and now to one that is not, is left out on purpose. */
+const IPS: Readonly<Record<string, string>> = {
+  'b.a.test': '10.20.0.7',
+  'x.b.a.test': '10.21.0.7',
+  '2606:4700::1': '2606:4700::1',
+}
+const egressTraffic = fc
+  .record({
+    agent: peer,
+    host: fc.constantFrom(...HOSTS),
+    port: fc.constantFrom(80, 443, 8443),
+    request: fc.option(
+      fc.record({
+        method: fc.constantFrom('GET', 'POST', 'M_X'),
+        path: fc.constantFrom(...PATHS),
+      }),
+    ),
+    actors: fc.option(fc.array(peer, { minLength: 1, maxLength: 2 })),
+  })
+  .map((one) => ({ ...one, ip: IPS[one.host] ?? '93.184.216.34' }))
+const callTraffic = fc.record({
+  caller: peer,
+  callee: peer,
+  method: fc.constantFrom(...METHODS),
+  hop: fc.integer({ min: 1, max: 4 }),
+  origin: peer,
+})
+const some = <T>(...values: T[]) => fc.subarray(values)
+const modes = fc.constantFrom('enforce', 'audit')
+const rule = fc.oneof(
+  fc.constantFrom(...PATTERNS),
+  fc.record({
+    host: fc.constantFrom(...PATTERNS),
+    methods: fc.constantFrom(['GET'], ['GET', 'POST']),
+    paths: fc.constantFrom(['/**'], ['/v1/*'], ['/']),
+  }),
+)
+const ownAgent = fc.constantFrom('*', ...AGENTS)
+const calls = fc.record({
+  from: ownAgent,
+  to: fc.constantFrom('*', ...AGENTS),
+  methods: fc.constantFrom(['*'], ['pkg.Svc/*'], ['pkg.Svc/A']),
+})
+const tenant = (other: string) =>
+  fc.record({
+    mode: modes,
+    egress: fc.record({
+      allow: fc.array(rule, { maxLength: 4 }),
+      deny: some('x.b.a.test', '*.b.a.test', 'c.test:80'),
+      agents: fc.record({
+        bot: fc.record({
+          mode: modes,
+          allow: fc.array(rule, { maxLength: 2 }),
+          deny: some('b.a.test'),
+        }),
+      }),
+    }),
+    delegation: fc.record({
+      allow: fc
+        .tuple(
+          fc.array(calls, { maxLength: 3 }),
+          fc.subarray([
+            { from: '*', to: `${other}/bot` },
+            { from: 'bot', to: `${other}/*` },
+          ]),
+        )
+        .map((both) => both.flat()),
+      accept: fc.subarray([
+        { from: `${other}/planner`, to: '*' },
+        { from: `${other}/*`, to: 'bot' },
+      ]),
+      deny: fc.subarray([{ from: '*', to: 'planner', methods: ['pkg.Svc/B'] }]),
+      maxHops: fc.integer({ min: 0, max: 4 }),
+      agents: fc.record({ planner: fc.record({ mayOriginate: fc.boolean() }) }),
+    }),
+  })
+const base = fc.record({
+  acme: tenant('globex'),
+  globex: tenant('acme'),
+  _global: fc.record({
+    egress: fc.record({
+      deny: some('*.c.test', 'c.test'),
+      ports: fc.constantFrom([80, 443], [443, 8443], [80, 443, 8443]),
+      allowCidrs: some('10.20.0.0/16'),
+    }),
+  }),
+})
+
+describe('a suggested policy', function () {
+  this.timeout(30_000)
+
+  it('refuses nothing and allows nothing that the recording does not, whatever the policy was that it was recorded under', () => {
+    fc.assert(
+      fc.property(
+        base,
+        fc.array(egressTraffic, { maxLength: 40 }),
+        fc.array(callTraffic, { maxLength: 20 }),
+        (documents, egress, delegations) => {
+          const cases = record(policyOf(documents), egress, delegations)
+          const { newlyRefused, newlyAllowed, examples } = replay(suggest(cases), cases)
+          assert.equal(newlyRefused, 0, JSON.stringify(examples.newlyRefused))
+          assert.equal(newlyAllowed, 0, JSON.stringify(examples.newlyAllowed))
+        },
+      ),
+      { numRuns: 300 },
+    )
+  })
+
+  it('holds no rule that could be left out', () => {
+    let removed = 0
+    fc.assert(
+      fc.property(
+        base,
+        fc.array(egressTraffic, { maxLength: 30 }),
+        fc.array(callTraffic, { maxLength: 15 }),
+        (documents, egress, delegations) => {
+          const cases = record(policyOf(documents), egress, delegations)
+          for (const less of withoutOneRule(suggest(cases))) {
+            removed += 1
+            const { newlyRefused } = createdFrom(less, cases)
+            assert.ok(newlyRefused > 0, `superfluous: ${JSON.stringify(less)}`)
+          }
+        },
+      ),
+      { numRuns: 100 },
+    )
+    assert.ok(removed > 50, `only ${removed} rules were tried`)
+  })
+
+  it('allows no request that was not recorded, where every record says method and path', () => {
+    const policy = policyOf({ acme: { egress: { allow: ['c.test'] } } })
+    const got = (method: string, path: string): Traffic => ({
+      ...tunnel('c.test'),
+      request: { method, path },
+    })
+    const cases = record(policy, [got('GET', '/a'), got('POST', '/b'), got('GET', '/c')], [])
+    const suggestion = suggest(cases)
+    assert.deepEqual(suggestion.tenants, [
+      {
+        tenant: 'acme',
+        mode: 'enforce',
+        egress: {
+          agents: {
+            bot: {
+              allow: [
+                { host: 'c.test:443', methods: ['GET'], paths: ['/a', '/c'] },
+                { host: 'c.test:443', methods: ['POST'], paths: ['/b'] },
+              ],
+            },
+          },
+        },
+      },
+    ])
+    const other = record(policy, [got('POST', '/a'), got('GET', '/d'), tunnel('c.test')], [])
+    assert.equal(replay(suggestion, other).newlyRefused, 3)
+  })
+
+  it('never has what a deny rule or the address rules refused, though it was let through at another time', () => {
+    const before = policyOf({ acme: { egress: { allow: ['*.a.test', 'c.test'] } } })
+    const after = policyOf({
+      acme: { egress: { allow: ['*.a.test', 'c.test'], deny: ['b.a.test'] } },
+    })
+    const cases = [
+      ...record(before, [tunnel('b.a.test'), tunnel('api.a.test'), tunnel('c.test')], []),
+      ...record(after, [tunnel('b.a.test'), { ...tunnel('c.test'), ip: '169.254.169.254' }], []),
+    ]
+    const suggestion = suggest(cases, 2)
+    assert.deepEqual(
+      suggestion.tenants.map((one) => one.egress?.agents),
+      [{ bot: { allow: ['api.a.test:443'] } }],
+    )
+    assert.equal(suggestion.leftOut, 2)
+  })
+
+  it('has wildcards only when told how many hosts make one, and none over what was refused', () => {
+    const policy = policyOf({ acme: { egress: { allow: ['*.a.test'], deny: ['b.a.test'] } } })
+    const cases = record(
+      policy,
+      ['p.q.a.test', 'r.q.a.test', 's.a.test', 't.a.test', 'b.a.test'].map(tunnel),
+      [],
+    )
+    const allowed = (suggestion: Suggestion) => suggestion.tenants[0]?.egress?.agents?.bot?.allow
+    assert.deepEqual(allowed(suggest(cases)), [
+      'p.q.a.test:443',
+      'r.q.a.test:443',
+      's.a.test:443',
+      't.a.test:443',
+    ])
+    assert.deepEqual(allowed(suggest(cases, 2)), ['*.q.a.test:443', 's.a.test:443', 't.a.test:443'])
+    assert.equal(replay(suggest(cases, 2), cases).newlyRefused, 0)
+  })
+
+  it('names no paths where there are too many to be told one by one', () => {
+    const policy = policyOf({ acme: { egress: { allow: ['c.test'] } } })
+    const many = Array.from({ length: 300 }, (_, n) => ({
+      ...tunnel('c.test'),
+      request: { method: 'GET', path: `/users/${n}` },
+    }))
+    const suggestion = suggest(record(policy, many, []))
+    assert.deepEqual(suggestion.tenants[0]?.egress?.agents, {
+      bot: { allow: [{ host: 'c.test:443', methods: ['GET'] }] },
+    })
+    assert.match(suggestion.remarks.join(), /1 rules? names? no paths/)
+  })
+})
+
+function tunnel(host: string): Traffic {
+  const agent = { tenant: 'acme', agent: 'bot' }
+  return { agent, host, port: 443, request: null, ip: '93.184.216.34', actors: null }
+}
+
+function record(
+  policy: PolicySnapshot,
+  egress: readonly Traffic[],
+  delegations: readonly Parameters<typeof callLine>[0][],
+): RecordedCase[] {
+  const calls = delegations.map((one) => (one.hop === 1 ? { ...one, origin: one.caller } : one))
+  return [
+    ...egress.map((one) => caseOf(egressLine(one, policy))),
+    ...calls.map((one) => caseOf(callLine(one, policy))),
+  ]
+}
+
+function suggest(cases: readonly RecordedCase[], wildcards: number | null = null): Suggestion {
+  const suggesting = createSuggestion({ tenant: null, wildcards })
+  for (const one of cases) suggesting.add(one)
+  return suggesting.finish()
+}
+
+type Documents = Record<string, object>
+
+function replay(suggestion: Suggestion, cases: readonly RecordedCase[]) {
+  return createdFrom(documentsOf(suggestion), cases)
+}
+
+function createdFrom(documents: Documents, cases: readonly RecordedCase[]) {
+  const running = createReplay(policyOf(documents), 5)
+  for (const one of cases) running.add(one)
+  return running.result()
+}
+
+function documentsOf({ tenants, global }: Suggestion): Documents {
+  const named = tenants.map((document) => [document.tenant, document] as const)
+  return { ...Object.fromEntries(named), ...(global === null ? {} : { _global: global }) }
+}
+
+/** The same again and again, each time less one rule. */
+function* withoutOneRule(suggestion: Suggestion): Generator<Documents> {
+  const whole = documentsOf(suggestion)
+  for (const { tenant, egress, delegation } of suggestion.tenants) {
+    const rest = suggestion.tenants.find((one) => one.tenant === tenant) ?? {}
+    for (const [name, agent] of Object.entries(egress?.agents ?? {}))
+      for (const rule of agent.allow ?? []) {
+        const allow = (agent.allow ?? []).filter((one) => one !== rule)
+        const agents = { ...egress?.agents, [name]: { ...agent, allow } }
+        yield { ...whole, [tenant]: { ...rest, egress: { ...egress, agents } } }
+      }
+    for (const list of ['allow', 'accept'] as const)
+      for (const rule of delegation?.[list] ?? []) {
+        const left = (delegation?.[list] ?? []).filter((one) => one !== rule)
+        yield { ...whole, [tenant]: { ...rest, delegation: { ...delegation, [list]: left } } }
+      }
+  }
+}
