@@ -10,9 +10,9 @@ import {
 } from '@clawmesh/agent-sdk'
 import { loadProto, type MeshError, uuidV7 } from '@clawmesh/proto'
 import { Client, credentials, type Client as GrpcClient, Metadata } from '@grpc/grpc-js'
-import { methods } from '../../agent-sdk/src/client/methods.ts'
-import { statusToError } from '../../agent-sdk/src/wire/status-codec.ts'
-import { type StandInMesh, startStandInMesh } from '../agent-sdk/stand-in/mesh.ts'
+import { methods } from '../../../agent-sdk/src/client/methods.ts'
+import { statusToError } from '../../../agent-sdk/src/wire/status-codec.ts'
+import { type StandInMesh, startStandInMesh } from '../stand-in/mesh.ts'
 
 const run = promisify(execFile)
 

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { EventEmitter } from 'node:events'
 import type { ServerWritableStream } from '@grpc/grpc-js'
-import { streamEvents } from '../../agent-sdk/src/server/stream-events.ts'
-import { type StandInMesh, startStandInMesh } from '../agent-sdk/stand-in/mesh.ts'
+import { streamEvents } from '../../../agent-sdk/src/server/stream-events.ts'
+import { type StandInMesh, startStandInMesh } from '../stand-in/mesh.ts'
 
 const CHUNKS = 24
 const MIB = 1024 * 1024
