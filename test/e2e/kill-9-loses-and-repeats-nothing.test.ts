@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { MeshError } from '@clawmesh/proto'
 import { type RunningProcess, startProcess } from '../../scripts/dev/child-process.ts'
 import { freePort } from '../support/free-port.ts'
 import { type Mesh, startMesh } from '../support/mesh.ts'
@@ -14,8 +15,8 @@ import { waitFor } from '../support/wait-for.ts'
 
 const WORKER = new URL('../support/task-worker.ts', import.meta.url)
 const STEPS = 12
-const KILLS = 7
-const TASKS = 8
+const KILLS = 5
+const TASKS = 6
 
 interface Line {
   readonly pid: number
@@ -40,7 +41,16 @@ describe('kill -9 loses and repeats nothing', () => {
   before(async function () {
     this.timeout(30_000)
     mesh = await startMesh({
-      policy: { acme: { delegation: { allow: [{ from: 'planner', to: 'worker' }] } } },
+      policy: {
+        acme: {
+          delegation: {
+            allow: [
+              { from: 'planner', to: 'worker' },
+              { from: 'worker', to: 'helper' },
+            ],
+          },
+        },
+      },
     })
     port = await freePort()
     mesh.announce('acme', 'worker', port)
@@ -87,6 +97,33 @@ describe('kill -9 loses and repeats nothing', () => {
       .slice(0, -1)
       .map((line) => JSON.parse(line))
   }
+
+  it('what a killed agent had delegated is orphaned, and its own task reports that it was interrupted', async function () {
+    this.timeout(60_000)
+    const begun = Promise.withResolvers<void>()
+    const ended = Promise.withResolvers<unknown>()
+    await mesh.serve('acme', 'helper', {
+      orphanGraceMs: 1_000,
+      skills: {
+        async waits(_task, ctx) {
+          begun.resolve()
+          ctx.signal.addEventListener('abort', () => ended.resolve(ctx.signal.reason))
+          await ended.promise
+        },
+      },
+    })
+    const { worker } = await start('callee')
+    const planner = await mesh.agent('acme', 'planner')
+    const task = planner.delegate('worker', { skill: 'gives' })
+    const result = assert.rejects(task.result(), { code: 'MESH_TASK_INTERRUPTED' })
+    await begun.promise
+    await killed(worker)
+    const reason = await ended.promise
+    assert.ok(reason instanceof MeshError && reason.code === 'MESH_TASK_ORPHANED')
+    const again = await start('callee')
+    await result
+    await killed(again.worker)
+  })
 
   it(`of caller, callee or gateway, at any moment (seed ${seed})`, async function () {
     this.timeout(120_000)

@@ -54,6 +54,9 @@ async function beCallee(): Promise<void> {
         }
         return task.text()
       },
+      async gives(_task, ctx) {
+        await ctx.delegate('helper', { skill: 'waits' }).result()
+      },
       resumes: {
         resume: true,
         async run(task, ctx) {
