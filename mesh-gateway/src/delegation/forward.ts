@@ -137,7 +137,10 @@ export function forward(options: ForwardOptions): Forwarding {
 
   /** The same call from its beginning. */
   function again(found: UpstreamSession): void {
-    if (ended) return found.release()
+    if (ended) {
+      found.release()
+      return
+    }
     session = found
     up = open()
     if (up === null) return

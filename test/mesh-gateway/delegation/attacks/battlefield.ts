@@ -77,7 +77,11 @@ export async function openBattlefield(
     closers.push(async () => {
       socket.destroy()
     })
-    await once(socket, 'secureConnect')
+    const refused = once(socket, 'close').then(() => {
+      throw new Error('the connection was closed in the handshake')
+    })
+    refused.catch(() => {})
+    await Promise.race([once(socket, 'secureConnect'), refused])
     return socket
   }
 
