@@ -134,8 +134,12 @@ describe('kill -9 loses and repeats nothing', () => {
     let callee = await start('callee')
     let caller = await start('caller', tasks)
     for (let kill = 0; kill < KILLS; kill += 1) {
-      await sleep(random() * 700)
-      const victim = ['callee', 'caller', 'gateway'][Math.floor(random() * 3)]
+      // in the middle of what goes on
+      const before = (await read('caller')).length
+      const goesOn = async () => caller.done() || (await read('caller')).length > before
+      await waitFor('something to happen', goesOn, { withinMs: 30_000 })
+      await sleep(random() * 400)
+      const victim = ['callee', 'callee', 'caller', 'gateway'][Math.floor(random() * 4)]
       if (victim === 'callee') {
         await killed(callee.worker)
         callee = await start('callee')

@@ -39,7 +39,7 @@ async function beCallee(): Promise<void> {
   const agent = await createAgent({ gateway, identity })
   const step = (task: { labels: Readonly<Record<string, string>> }, i: number) =>
     `${task.labels.key} ${i}`
-  const pause = () => sleep(5 + Math.random() * 25)
+  const pause = () => sleep(10 + Math.random() * 90)
   await agent.serve({
     listen: options.listen,
     taskStore: createSqliteTaskStore({ file: options.store }),
