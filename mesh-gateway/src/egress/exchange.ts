@@ -3,13 +3,14 @@
  * Whatever the upstream does, the client gets a whole answer, a refusal, or a reset; never half an answer that looks whole.
  */
 import type { ErrorCode } from '@clawmesh/proto'
+import type { ExchangeEnd } from './exchange-end.ts'
 import { type BodyDecoder, createBodyDecoder } from './http1/body-decoder.ts'
 import { findHeadEnd, listOf, MalformedMessage, RESPONSE_LIMITS } from './http1/head.ts'
 import type { RequestHead } from './http1/request-head.ts'
 import { parseResponseHead, type ResponseHead } from './http1/response-head.ts'
 import { writeChunk, writeLastChunk } from './http1/write-chunk.ts'
 import { type ResponseMarks, writeResponseHead } from './http1/write-head.ts'
-import { type Gate, type Refused, refuse } from './refused.ts'
+import { type Gate, refuse } from './refused.ts'
 import type { Upstream } from './upstream-pool.ts'
 import type { Wire } from './wire.ts'
 
@@ -26,21 +27,6 @@ export interface ExchangeOptions {
   readonly idleMs: number
   /** The client connection may carry another request afterwards. */
   readonly keepAlive: boolean
-}
-
-export interface ExchangeEnd {
-  /** Status sent to the client; 0 when none was. */
-  readonly status: number
-  readonly refused: Refused | null
-  readonly bytesUp: number
-  readonly bytesDown: number
-  /** The client connection may carry another request. */
-  readonly keepAlive: boolean
-  /** The upstream had closed an idle connection: the request may be sent again on a new one. */
-  readonly stale: boolean
-  /** Both sides speak WebSocket from here on. */
-  readonly upgraded: boolean
-  readonly reusable: boolean
 }
 
 const MAX_INTERIM_ANSWERS = 20
