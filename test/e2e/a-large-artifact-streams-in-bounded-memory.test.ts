@@ -44,7 +44,7 @@ describe('a large artifact streams in bounded memory', () => {
       }
       const said: unknown[] = []
       const worker = startProcess({
-        ...{ name: role, file: WORKER, args: [JSON.stringify(options)] },
+        ...{ name: role, file: WORKER, args: [JSON.stringify(options)], foreign: true },
         onMessage: (message) => said.push(message),
       })
       workers.push(worker)

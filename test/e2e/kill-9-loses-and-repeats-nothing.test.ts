@@ -70,7 +70,7 @@ describe('kill -9 loses and repeats nothing', () => {
     }
     const said = new Set<unknown>()
     const worker = startProcess({
-      ...{ name: role, file: WORKER, args: [JSON.stringify(options)] },
+      ...{ name: role, file: WORKER, args: [JSON.stringify(options)], foreign: true },
       onMessage: (message) => said.add(message),
     })
     workers.add(worker)

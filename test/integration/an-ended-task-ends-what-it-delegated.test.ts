@@ -9,9 +9,8 @@ import {
   type ServeOptions,
   type TaskInfo,
 } from '@clawmesh/agent-sdk'
-import { uuidV7 } from '@clawmesh/proto'
+import { DELEGATION_SERVICE, loadProto, serviceOf, uuidV7 } from '@clawmesh/proto'
 import { Client, Metadata, status } from '@grpc/grpc-js'
-import { METHODS, messages } from '../../agent-sdk/src/wire/messages.ts'
 import { type StandInMesh, startStandInMesh } from '../agent-sdk/stand-in/mesh.ts'
 import { waitFor } from '../support/wait-for.ts'
 
@@ -110,10 +109,12 @@ describe('an ended task ends what it delegated', () => {
       ...{ delegation_id: uuidV7(), skill: 'short', input: [], idempotency_key: '' },
       ...{ task_deadline: null, detached: true, labels: {} },
     }
+    const proto = loadProto('clawmesh/delegation/v1/delegation.proto')
+    const method = serviceOf(proto, DELEGATION_SERVICE).Delegate ?? assert.fail('no Delegate')
     const call = raw.makeServerStreamRequest(
-      METHODS.delegate,
-      messages.delegateRequest.serialize,
-      messages.event.deserialize,
+      method.path,
+      method.requestSerialize,
+      method.responseDeserialize,
       request,
       new Metadata(),
       { host: 'b.acme.mesh.internal', deadline: Date.now() + 150 },

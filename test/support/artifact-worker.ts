@@ -18,7 +18,6 @@ let most = 0
 setInterval(() => {
   most = Math.max(most, process.memoryUsage().rss)
 }, 20).unref()
-process.on('disconnect', () => process.exit())
 
 const agent = await createAgent({ gateway, identity })
 if (options.role === 'callee') {

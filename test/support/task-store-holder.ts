@@ -7,4 +7,5 @@ const when = { createdMs: Date.now(), deadlineMs: null, detached: false }
 store.create({ caller: 'holder', id: 'task', ...what, ...when, beginning: null })
 store.flush()
 process.send?.('holding')
-process.on('disconnect', () => process.exit())
+// waits for messages that never come: it ends with its parent
+process.on('message', () => {})

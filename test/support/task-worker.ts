@@ -82,12 +82,10 @@ async function beCallee(): Promise<void> {
     },
   })
   process.send?.('ready')
-  process.on('disconnect', () => process.exit())
 }
 
 async function beCaller(): Promise<void> {
   const agent = await createAgent({ gateway, identity })
-  process.on('disconnect', () => process.exit())
   const give = async ({ key, skill }: GivenTask) => {
     const delegation = agent.delegate('worker', {
       ...{ skill, input: key, idempotencyKey: key, labels: { key } },
