@@ -102,6 +102,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     revocations,
     live,
     guardLimits,
+    backlog: guard.backlog,
     names: createRouteNames(options),
     upstreams,
     ownServices,

@@ -10,6 +10,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2'
 import { type ErrorCode, GRPC_STATUS, METADATA_REPLICA, MeshError } from '@clawmesh/proto'
+import type { Backlog } from './guard/backlog.ts'
 import { AROUND_DATA_BYTES, type Meter } from './guard/meter.ts'
 import { pump } from './pump.ts'
 import { errorTrailers, refuseCall } from './refuse.ts'
@@ -35,6 +36,7 @@ export interface ForwardOptions {
   readonly requestId: string
   /** Of the caller's connection. */
   readonly meter: Meter
+  readonly backlog: Backlog
   readonly onEnd: (outcome: Outcome) => void
 }
 
@@ -45,7 +47,7 @@ export interface Forwarding {
   reset(): void
 }
 
-const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR } = constants
+const { NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR } = constants
 const RESPOND_WITH_TRAILERS = Object.freeze({ waitForTrailers: true, sendDate: false })
 const RESPOND_ALONE = Object.freeze({ endStream: true, sendDate: false })
 const HEADERS_END_STREAM = 0x1
@@ -60,7 +62,7 @@ const MAX_ANSWER_HEADERS = 100
  * Listens with `on` where an event comes once: `once` costs a wrapper and a removal each, for every call.
  */
 export function forward(options: ForwardOptions): Forwarding {
-  const { down, requestId, meter } = options
+  const { down, requestId, meter, backlog } = options
   let session = options.session
   let elsewhere = options.elsewhere
   let up: ClientHttp2Stream | null = null
@@ -152,6 +154,15 @@ export function forward(options: ForwardOptions): Forwarding {
     down.resume()
   }
 
+  function cutSlow(): void {
+    end(GRPC_STATUS.RESOURCE_EXHAUSTED, 'MESH_LIMIT_SIZE')
+    // who does not read cannot be told; what is held is to be let go
+    if (up !== null && !up.closed) up.close(NGHTTP2_CANCEL)
+    up?.destroy()
+    if (!down.destroyed) down.close(NGHTTP2_ENHANCE_YOUR_CALM)
+    down.destroy()
+  }
+
   function keep(chunk: Buffer): void {
     if (sent === null) return
     sentBytes += chunk.length
@@ -170,6 +181,7 @@ export function forward(options: ForwardOptions): Forwarding {
       meter.bytes += bytes + AROUND_DATA_BYTES
     },
     onWrite: keep,
+    onStall: (to) => backlog.stalled({ from: down, to, cut: cutSlow }),
     end: (last) => {
       halfClosed = true
       if (last !== null) keep(last)
@@ -250,6 +262,7 @@ export function forward(options: ForwardOptions): Forwarding {
       count: (bytes) => {
         bytesDown += bytes
       },
+      onStall: (to) => backlog.stalled({ from: this, to, cut: cutSlow }),
       end: onAnswered,
     })
     down.on('wantTrailers', () => {

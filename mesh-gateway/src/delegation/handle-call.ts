@@ -24,6 +24,7 @@ import type { ChainGate } from './chain/chain-gate.ts'
 import { rootTenant } from './chain/root-tenant.ts'
 import { startsTask } from './chain/task-starting.ts'
 import { type Forwarding, forward, type Outcome } from './forward.ts'
+import type { Backlog } from './guard/backlog.ts'
 import { checkHeaderSize } from './guard/check-header-size.ts'
 import type { GuardLimits } from './guard/guard-limits.ts'
 import { type Inbound, judgeInbound } from './inbound.ts'
@@ -55,6 +56,7 @@ export interface CallHandlerOptions {
   readonly reflection: ReflectionFilter
   readonly chain: ChainGate
   readonly guardLimits: GuardLimits
+  readonly backlog: Backlog
   readonly draining: () => boolean
 }
 
@@ -72,7 +74,8 @@ export type CallHandler = (
 const DEADLINE_STEP_MS = 50
 
 export function createCallHandler(options: CallHandlerOptions): CallHandler {
-  const { identity, log, spiffe, policy, limits, guardLimits, audit, metrics, chain } = options
+  const { identity, log, spiffe, policy, limits, guardLimits, backlog, audit, metrics, chain } =
+    options
   const { revocations, live } = options
   const waitingRoom = createWaitingRoom(limits)
 
@@ -169,6 +172,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
         elsewhere,
         requestId: call.requestId,
         meter: inbound.meter,
+        backlog,
         onEnd: end,
       })
       enlist(forwarding, ready)

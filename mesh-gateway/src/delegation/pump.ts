@@ -15,6 +15,8 @@ export interface PumpOptions {
   readonly count: (bytes: number) => void
   /** Called with what is about to be written to `to`. */
   readonly onWrite?: (chunk: Buffer) => void
+  /** Called when the other side is slower than this one. Returns what to call when it goes on. */
+  readonly onStall?: (to: Duplex) => () => void
   /** Called once when `from` has ended, with what is still to be written to `to`. */
   readonly end: (last: Buffer | null) => void
 }
@@ -24,7 +26,7 @@ export interface Pump {
   divert(to: Duplex): void
 }
 
-export function pump({ from, to, count, onWrite, end }: PumpOptions): Pump {
+export function pump({ from, to, count, onWrite, onStall, end }: PumpOptions): Pump {
   let target = to
   let held: Buffer | null = null
   let scheduled = false
@@ -34,7 +36,11 @@ export function pump({ from, to, count, onWrite, end }: PumpOptions): Pump {
     // what comes after the other side has gone is read and dropped, so that the stream can end
     if (target === null || !target.writable || target.write(chunk)) return
     from.pause()
-    target.once('drain', () => from.resume())
+    const goOn = onStall?.(target)
+    target.once('drain', () => {
+      goOn?.()
+      from.resume()
+    })
   }
 
   function flush(): void {

@@ -5,6 +5,7 @@ import type { TLSSocket } from 'node:tls'
 import type { Log } from '@clawmesh/agent-sdk'
 import type { Metrics } from '../../telemetry/metrics-port.ts'
 import type { Inbound } from '../inbound.ts'
+import { type Backlog, createBacklog } from './backlog.ts'
 import { createBlame } from './blame.ts'
 import { createConnectionGate, gateConnections } from './connection-gate.ts'
 import type { GuardLimits } from './guard-limits.ts'
@@ -17,6 +18,7 @@ export interface Guard {
   watch(session: ServerHttp2Session, inbound: Inbound): SessionGuard | null
   /** Closes the connections of all who have not said who they are. */
   dismissStrangers(): void
+  readonly backlog: Backlog
   close(): void
 }
 
@@ -32,10 +34,12 @@ const TICK_MS = 1_000
 export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions): Guard {
   const blame = createBlame(metrics, log)
   const gate = createConnectionGate(limits, blame)
+  const backlog = createBacklog(limits.bufferedBytes, windowBytes)
   const guards = new Set<SessionGuard>()
   const tick = setInterval(() => {
     const nowMs = performance.now()
     for (const one of guards) one.tick(nowMs)
+    backlog.sweep()
   }, TICK_MS)
   tick.unref()
 
@@ -88,6 +92,7 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
       if (agent !== null) session.once('remoteSettings', () => gate.greeted(end))
       return guard
     },
+    backlog,
     dismissStrangers: () => gate.close(),
     close: () => clearInterval(tick),
   }
