@@ -23,6 +23,7 @@ import { openRevocations } from './revocation/revocations.ts'
 import { describeGateway } from './status.ts'
 import { createMetrics, type MetricsHandle } from './telemetry/create-metrics.ts'
 import { openKeyRing } from './tokens/key-ring.ts'
+import { createTokenRevoker } from './tokens/revoke-token.ts'
 import { openServiceAccounts } from './tokens/service-accounts.ts'
 import { createTokenService } from './tokens/token-service.ts'
 import { createTokenVerifier } from './tokens/verify-token.ts'
@@ -112,6 +113,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     spiffe,
     policy,
     accounts,
+    revoked: (id) => revocations.agent(id) !== null,
     ttl: () => live.current().tokens,
   })
 
@@ -177,6 +179,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     await openUpstreamTrust({ file: config.egress.ca, log, metrics, pollMs }),
     closing,
   )
+  const { list } = config.revocation
   const { dir: tlsDir } = config.egress.tls
   const certificate =
     tlsDir === null
@@ -192,6 +195,10 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       jwks: () => keyRing.jwks(),
       issueForAccountKey:
         accounts === null ? null : (key, request) => tokens.issueForAccountKey(key, request),
+      revokeToken:
+        list === null
+          ? null
+          : createTokenRevoker({ verify: verifier.verify, accounts, limits, list, revocations }),
       ownAddresses: () => [...own.values()],
       certificate,
       refuseWithoutAudit: config.egress.withoutAudit === 'refuse',

@@ -8,7 +8,9 @@ import type { Limits } from '../limits/limits.ts'
 import type { EgressDecision, EgressQuestion, TunnelTls } from '../policy/decision.ts'
 import type { ListenAddress } from '../port.ts'
 import type { Resolver } from '../resolve/resolver.ts'
+import type { Revocations } from '../revocation/revocations.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
+import type { RevokeToken } from '../tokens/revoke-token.ts'
 import type { CompiledAddressRules } from './address/judge-addresses.ts'
 import type { VerifyToken } from './credential.ts'
 import type { LiveTunnel, Tunnels } from './tunnel/tunnels.ts'
@@ -67,6 +69,8 @@ export interface EgressContext {
   /** The agent that a SPIFFE ID names. @throws MeshError MESH_TOKEN_MALFORMED when it names none of this mesh. */
   readonly parseAgent: (spiffeId: string) => AgentIdentity
   readonly issueForAccountKey: IssueForAccountKey | null
+  readonly revokeToken: RevokeToken | null
+  readonly revocations: Revocations
   /** Thumbprint of the client's certificate (`x5t#S256`); null without one. */
   readonly certificate: string | null
   policy(): PolicyView

@@ -9,7 +9,9 @@ import {
   MeshError,
   type Peer,
 } from '@clawmesh/proto'
+import type { RevocationJudge } from '../revocation/revocations.ts'
 import type { Field } from './http1/head.ts'
+import { judgeRevoked } from './judge-revoked.ts'
 import { Refused, refuse } from './refused.ts'
 import type { EntryForm } from './target/target.ts'
 
@@ -39,6 +41,7 @@ export interface AuthenticateBy {
   readonly verifyToken: VerifyToken
   /** Thumbprint of the certificate that the client showed, as `x5t#S256` has it; null without one. */
   readonly certificate: string | null
+  readonly revocations: Pick<RevocationJudge, 'token' | 'agent' | 'chain'>
   parseAgent(spiffeId: string): AgentIdentity
 }
 
@@ -58,7 +61,11 @@ export async function authenticate(
       return refuse('credential', 'MESH_TOKEN_AGENT_MISMATCH')
     const actors =
       claims.act === undefined ? null : actorsOf(claims.act).map((id) => by.parseAgent(id))
-    return { agent: { tenant: claims.tenant, agent: claims.agent_id }, claims, actors }
+    const principal = { agent: { tenant: claims.tenant, agent: claims.agent_id }, claims, actors }
+    const revoked = judgeRevoked(principal, by.revocations)
+    return revoked === null
+      ? principal
+      : refuse('credential', revoked.code, { message: revoked.message })
   } catch (error) {
     if (error instanceof MeshError) return new Refused('credential', error)
     return refuse('credential', 'MESH_GATEWAY_INTERNAL', { cause: error })

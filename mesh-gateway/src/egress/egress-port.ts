@@ -12,11 +12,14 @@ import { decideEgress } from '../policy/decide-egress.ts'
 import { addressRules, type PolicySnapshot, tunnelTls } from '../policy/snapshot.ts'
 import type { ListenAddress, Port } from '../port.ts'
 import type { Resolver } from '../resolve/resolver.ts'
+import { NO_REVOCATIONS, type Revocations } from '../revocation/revocations.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
+import type { RevokeToken } from '../tokens/revoke-token.ts'
 import { compileAddressRules, judgeAddresses } from './address/judge-addresses.ts'
 import { type ClientConnection, serveConnection } from './client-connection.ts'
 import type { EgressContext, EgressTimeouts, IssueForAccountKey, PolicyView } from './context.ts'
 import type { VerifyToken } from './credential.ts'
+import { judgeRevoked } from './judge-revoked.ts'
 import { createClientListener } from './listen-for-clients.ts'
 import type { PortCertificate } from './port-certificate.ts'
 import { createTunnels, type LiveTunnel } from './tunnel/tunnels.ts'
@@ -39,6 +42,10 @@ export interface EgressPortOptions {
   readonly jwks: () => object
   /** Null: there are no service accounts, and POST /v1/token is not found. */
   readonly issueForAccountKey: IssueForAccountKey | null
+  /** Null, and by default: nothing can be revoked here, and POST /v1/token/revoke is not found. */
+  readonly revokeToken?: RevokeToken | null
+  /** Which tokens, agents and chains are heard no more. Default: all are. */
+  readonly revocations?: Revocations
   /** Whose certificates are believed where the gateway makes the TLS connection itself. */
   readonly trust: () => SecureContext
   readonly resolver: Resolver
@@ -88,6 +95,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
   })
   const connections = new Set<ClientConnection>()
   const policy = followPolicy(options)
+  const { revocations = NO_REVOCATIONS } = options
   let draining = false
   let address = options.listen
   const ownAddresses = () => [...options.ownAddresses(), address]
@@ -109,10 +117,14 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
       throw new MeshError('MESH_TOKEN_MALFORMED')
     },
     issueForAccountKey: options.issueForAccountKey,
+    revokeToken: options.revokeToken ?? null,
+    revocations,
     certificate: null,
     policy,
     trust: options.trust,
     judgeAgain(tunnel) {
+      const revoked = judgeRevoked(tunnel.principal, revocations)
+      if (revoked !== null) return revoked.code
       const view = policy()
       return view.generation === tunnel.generation ? null : judgeAgain(tunnel, view, ownAddresses())
     },
@@ -146,6 +158,9 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     const own = ownAddresses()
     tunnels.endWhere((tunnel) => judgeAgain(tunnel, view, own))
   })
+  const unheed = revocations.onChange(() => {
+    tunnels.endWhere(({ principal }) => judgeRevoked(principal, revocations)?.code ?? null)
+  })
 
   const closeIdle = () => {
     for (const connection of connections) if (connection.idle) connection.destroy()
@@ -153,6 +168,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
   const close = async () => {
     draining = true
     unfollow()
+    unheed()
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
     tunnels.endWhere(() => 'MESH_GATEWAY_DRAINING')
     for (const connection of connections) connection.destroy()

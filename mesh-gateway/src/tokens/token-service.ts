@@ -18,6 +18,8 @@ export interface TokenServiceOptions
   readonly policy: { current(): PolicySnapshot }
   /** Null: there are none. */
   readonly accounts: Pick<ServiceAccounts, 'authenticate'> | null
+  /** Who is refused any token, by SPIFFE ID. Default: nobody. */
+  readonly revoked?: (id: string) => boolean
 }
 
 export interface AccountTokenRequest {
@@ -63,6 +65,8 @@ export function createTokenService(options: TokenServiceOptions): TokenService {
     async issueForAccountKey(key, { agentId, destinations, ttlMs }) {
       const account = accounts?.authenticate(key.reveal())
       if (account === undefined) throw new MeshError('MESH_ACCOUNT_KEY_INVALID')
+      if (options.revoked?.(options.spiffe.agent(account.tenant, account.agent).id) === true)
+        throw new MeshError('MESH_ACCOUNT_KEY_INVALID', 'the agent of the account has been revoked')
       if (agentId !== null && agentId !== account.agent)
         throw new MeshError(
           'MESH_TOKEN_REQUEST_INVALID',

@@ -8,6 +8,7 @@ import { type Story, tell } from '../outcome.ts'
 import { Refused, refuse } from '../refused.ts'
 import type { Wire } from '../wire.ts'
 import { readBody } from './read-body.ts'
+import { parseRevokeRequest } from './revoke-request.ts'
 import { parseTokenRequest } from './token-request.ts'
 
 interface Answer {
@@ -19,6 +20,8 @@ interface Answer {
 
 const MAX_BODY_BYTES = 16_384
 const BODY_MS = 10_000
+/** What they answer is recorded. */
+const TOKEN_PATHS: ReadonlySet<string> = new Set(['/v1/token', '/v1/token/revoke'])
 const NO_STORE = Object.freeze({ 'cache-control': 'no-store' })
 /** Verifiers may keep the keys for five minutes; a rotation overlaps for longer. */
 const JWKS_CACHE = Object.freeze({ 'cache-control': 'public, max-age=300' })
@@ -32,10 +35,11 @@ export async function serveOwn(
 ): Promise<boolean> {
   const path = head.target.split('?', 1)[0] ?? ''
   const answer = await route(path, head, client, context)
-  const consumed = head.body === 0 || (path === '/v1/token' && !(answer instanceof Refused))
+  const ofTokens = TOKEN_PATHS.has(path)
+  const consumed = head.body === 0 || (ofTokens && !(answer instanceof Refused))
   const keepAlive = consumed && head.keepAlive && !context.draining()
   const status = answer instanceof Refused ? answer.error.row.http : answer.status
-  if (path === '/v1/token') {
+  if (ofTokens) {
     const refused = answer instanceof Refused ? answer : null
     const outcome = { status, refused, ip: null, bytesUp: 0, bytesDown: 0 }
     tell({ ...story, ownPath: path }, null, null, outcome, context)
@@ -74,6 +78,10 @@ async function route(
       if (head.method !== 'POST')
         return refuse('gateway', 'MESH_EGRESS_METHOD', { facts: { allow: 'POST' } })
       return await issueToken(head, client, context)
+    case '/v1/token/revoke':
+      if (head.method !== 'POST')
+        return refuse('gateway', 'MESH_EGRESS_METHOD', { facts: { allow: 'POST' } })
+      return await revokeToken(head, client, context)
     default:
       return refuse('gateway', 'MESH_EGRESS_NOT_FOUND')
   }
@@ -107,6 +115,33 @@ async function issueToken(
         allowed_destinations: claims.allowed_destinations,
       },
     }
+  } catch (error) {
+    if (error instanceof MeshError) return new Refused('credential', error)
+    return refuse('credential', 'MESH_GATEWAY_INTERNAL', { cause: error })
+  }
+}
+
+async function revokeToken(
+  head: RequestHead,
+  client: Wire,
+  context: EgressContext,
+): Promise<Answer | Refused> {
+  if (context.revokeToken === null)
+    return refuse('gateway', 'MESH_EGRESS_NOT_FOUND', {
+      hint: 'the gateway has no list of revocations: set revocation.list',
+    })
+  const body = await readBody(client, {
+    length: head.body,
+    maxBytes: MAX_BODY_BYTES,
+    timeoutMs: BODY_MS,
+  })
+  if (body instanceof Refused) return body
+  const of = (name: string) => single(head.fields, name)
+  const parsed = parseRevokeRequest(of('authorization'), of('content-type'), body)
+  if (parsed instanceof Refused) return parsed
+  try {
+    await context.revokeToken(parsed.token, parsed.key)
+    return { status: 200, headers: NO_STORE, body: {} }
   } catch (error) {
     if (error instanceof MeshError) return new Refused('credential', error)
     return refuse('credential', 'MESH_GATEWAY_INTERNAL', { cause: error })

@@ -1,0 +1,22 @@
+/** Whether whoever a token speaks for may still be heard. Asked at every request, after the memory of verified tokens, and of what is open. */
+import type { ErrorCode } from '@clawmesh/proto'
+import type { RevocationJudge } from '../revocation/revocations.ts'
+import type { Principal } from './credential.ts'
+
+export interface RevokedPrincipal {
+  readonly code: Extract<ErrorCode, 'MESH_TOKEN_REVOKED' | 'MESH_CHAIN_REVOKED'>
+  readonly message: string
+}
+
+export function judgeRevoked(
+  { claims, actors }: Principal,
+  revocations: Pick<RevocationJudge, 'token' | 'agent' | 'chain'>,
+): RevokedPrincipal | null {
+  // to the client of a proxy a revoked agent is a token that is no good any more
+  const own = revocations.token(claims.jti) ?? revocations.agent(claims.sub)
+  if (own !== null) return { code: 'MESH_TOKEN_REVOKED', message: own.message }
+  if (claims.txn === undefined) return null
+  const ids = actors?.map((actor) => actor.id) ?? []
+  const chain = revocations.chain(claims.txn, ids)
+  return chain === null ? null : { code: 'MESH_CHAIN_REVOKED', message: chain.message }
+}
