@@ -24,6 +24,8 @@ export interface FilterStreamOptions {
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024
 const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR } = constants
 const END_STREAM = 0x1
+/** Informational answers (1xx) mean nothing in gRPC. */
+const MAX_INFORMATIONAL = 10
 const WITH_TRAILERS = Object.freeze({ waitForTrailers: true, sendDate: false })
 const ALONE = Object.freeze({ endStream: true, sendDate: false })
 
@@ -33,6 +35,7 @@ export function filterStream({ down, up, callable, requestId }: FilterStreamOpti
   const reader = createMessageReader(MAX_ANSWER_BYTES)
   let trailers: Record<string, string | string[]> = {}
   let answered = false
+  let informational = 0
 
   function fail(cause: unknown): void {
     const error =
@@ -61,23 +64,47 @@ export function filterStream({ down, up, callable, requestId }: FilterStreamOpti
   down.once('close', () => up.close(NGHTTP2_CANCEL))
 
   // -- the peer's answers
+  up.on('headers', () => {
+    informational += 1
+    if (informational === MAX_INFORMATIONAL)
+      fail(new MeshError('MESH_PEER_PROTOCOL', 'the peer sends informational answers without end'))
+  })
   up.once('response', (headers, flags, raw?: string[]) => {
-    if (down.destroyed) return
     const answer = (raw ?? []).filter((_, i, all) => all[i - (i % 2)] !== 'content-length')
-    if ((flags & END_STREAM) !== 0) {
+    const alone = (flags & END_STREAM) !== 0
+    if (!respond(answer, alone)) return
+    if (alone) {
       answered = true
-      down.respond(answer, ALONE)
       up.resume()
       return
     }
-    down.respond(answer, WITH_TRAILERS)
-    down.once('wantTrailers', () => {
-      if (!down.destroyed) down.sendTrailers(trailers)
-    })
+    down.once('wantTrailers', sendTrailers)
     // what is not gRPC is not for this place to judge: it is passed on as what it is
     if (headers['content-type']?.startsWith('application/grpc') === true) up.on('data', onAnswer)
     else up.resume()
   })
+  /** Node throws for what HTTP forbids, such as two dates; thrown from here it would end the process. */
+  function respond(answer: readonly string[], alone: boolean): boolean {
+    if (down.destroyed || down.closed) return false
+    try {
+      down.respond(answer, alone ? ALONE : WITH_TRAILERS)
+      return true
+    } catch (cause) {
+      const message = 'the headers of the answer cannot be passed on'
+      fail(new MeshError('MESH_PEER_PROTOCOL', message, { cause }))
+      return false
+    }
+  }
+  function sendTrailers(): void {
+    if (down.destroyed || down.closed) return
+    try {
+      down.sendTrailers(trailers)
+    } catch (cause) {
+      const message = 'the trailers of the answer cannot be passed on'
+      const error = new MeshError('MESH_PEER_PROTOCOL', message, { cause })
+      down.sendTrailers(errorTrailers(error, requestId))
+    }
+  }
   function onAnswer(piece: Buffer): void {
     if (answered) return
     try {

@@ -2,7 +2,12 @@
  * Connections within the process that reflection passes through, made when they are first needed. Each tenant has its
  * own, since a thousand cancelled calls end the connection that they came on.
  */
-import { connect, performServerHandshake, type ServerHttp2Stream } from 'node:http2'
+import {
+  connect,
+  type IncomingHttpHeaders,
+  performServerHandshake,
+  type ServerHttp2Stream,
+} from 'node:http2'
 import { duplexPair } from 'node:stream'
 import { MeshError } from '@clawmesh/proto'
 import { type UpstreamSession, wrapSession } from '../upstream/session.ts'
@@ -16,9 +21,9 @@ export interface Links {
 /** A connection without calls is closed after this, in milliseconds. */
 const IDLE_MS = 60_000
 
-/** @param onStream called on the far side for each stream, with its headers, names and values in turn */
+/** @param onStream called on the far side for each stream, with its headers by name */
 export function createLinks(
-  onStream: (stream: ServerHttp2Stream, rawHeaders: readonly string[]) => void,
+  onStream: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void,
 ): Links {
   const current = new Map<string, UpstreamSession>()
   const all = new Set<UpstreamSession>()
@@ -27,7 +32,7 @@ export function createLinks(
     const [nearEnd, farEnd] = duplexPair()
     const far = performServerHandshake(farEnd)
     far.on('error', () => {})
-    far.on('stream', (stream, _headers, _flags, rawHeaders) => onStream(stream, rawHeaders))
+    far.on('stream', onStream)
     const near = connect('http://reflection', { createConnection: () => nearEnd })
     near.on('error', () => {})
     near.unref()

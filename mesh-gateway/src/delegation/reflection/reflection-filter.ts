@@ -3,7 +3,7 @@
  * through a connection within the process, on whose far side answers are filtered; to the forwarding path this is a
  * session like any other, and no other call comes near it.
  */
-import type { ClientHttp2Stream, ServerHttp2Stream } from 'node:http2'
+import type { ClientHttp2Stream, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import { MeshError } from '@clawmesh/proto'
 import { type Callable, callableOf, type Pair } from '../../policy/callable.ts'
 import type { PolicySnapshot } from '../../policy/snapshot.ts'
@@ -44,8 +44,9 @@ export function createReflectionFilter(policy: { current(): PolicySnapshot }): R
   let tickets = 0
 
   /** The far side: what was opened on the near one goes on to the peer. */
-  function onStream(down: ServerHttp2Stream, rawHeaders: readonly string[]): void {
-    const ticket = rawHeaders[rawHeaders.indexOf(TICKET) + 1] ?? ''
+  function onStream(down: ServerHttp2Stream, received: IncomingHttpHeaders): void {
+    // by its name: the values beside it are the caller's, who may write anything into them
+    const ticket = String(received[TICKET])
     const call = pending.get(ticket)
     pending.delete(ticket)
     if (call === undefined) {

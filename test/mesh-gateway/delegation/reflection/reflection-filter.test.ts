@@ -262,4 +262,20 @@ describe('reflection of a peer through the delegation port', () => {
       assert.ok(!body.includes('Vault'))
     }
   })
+
+  it('takes nobody for another by what stands in a header of the caller', async () => {
+    handler = answering(frame(list('a.B')))
+    const session = await fixture.connect(planner)
+    const calls = Array.from({ length: 12 }, (_, i) => {
+      // the numbers that the calls beside it may have within the gateway
+      const names = Array.from({ length: 60 }, (_, n) => [String(n), 'x-mesh-reflection'])
+      return call(session, {
+        ...headers,
+        'x-a': 'x-mesh-reflection',
+        ...Object.fromEntries(names),
+        'x-test': `${i}`,
+      })
+    })
+    for (const { status } of await Promise.all(calls)) assert.equal(status, 0)
+  })
 })
