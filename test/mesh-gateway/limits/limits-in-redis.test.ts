@@ -18,6 +18,7 @@ describe('limits in Redis', function () {
   this.timeout(20_000)
   let redis: RedisServer
   const open: OpenLimits[] = []
+  const links: { close(): Promise<void> }[] = []
   const said: string[] = []
   const states: boolean[] = []
   const answers: string[] = []
@@ -38,7 +39,7 @@ describe('limits in Redis', function () {
     answers.length = 0
   })
   afterEach(async () => {
-    for (const one of open.splice(0)) await one.close()
+    for (const one of [...open.splice(0), ...links.splice(0)]) await one.close()
   })
 
   async function gateway(
@@ -124,22 +125,27 @@ describe('limits in Redis', function () {
     const mk = async () => {
       const link = await openRedisLink({ ...options, url: redis.url })
       const shared = { whenAway: 'refuse' as const, prefix, onAway: () => {}, leaseMs: 400 }
-      return { link, limits: createSharedLimits({ ...shared, link }) }
+      const limits = createSharedLimits({ ...shared, link })
+      links.push({
+        async close() {
+          limits.close()
+          await link.close()
+        },
+      })
+      return { limits }
     }
     const [dies, lives, asks] = [await mk(), await mk(), await mk()]
     assert.ok(await dies.limits.enter('k', 2))
     assert.ok(await lives.limits.enter('k', 2))
+    assert.ok(await dies.limits.enter('its own', 1))
     // no good-bye: the heart stops, as it does when the process does
     dies.limits.close()
     assert.equal(await asks.limits.enter('k', 2), null)
     await waitFor('the lease to end', async () =>
-      (await asks.limits.enter('k', 2)) === null ? undefined : true,
+      (await asks.limits.enter('its own', 1)) === null ? undefined : true,
     )
+    assert.ok(await asks.limits.enter('k', 2), 'in the place of the one that died')
     assert.equal(await asks.limits.enter('k', 2), null, 'the one that lives is still counted')
-    for (const one of [dies, lives, asks]) {
-      one.limits.close()
-      await one.link.close()
-    }
   })
 
   it('a gateway that closes gives back its room at once', async () => {
