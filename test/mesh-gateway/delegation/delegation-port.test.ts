@@ -187,6 +187,37 @@ describe('the delegation port', () => {
     assert.equal(counts[0] !== undefined && counts[0] < 20, true)
   })
 
+  it('follows DNS from replica to replica without a failed call', async () => {
+    const store = await mesh.ca.open(await mesh.ca.agentDir({ tenant: 'acme', agent: 'moving' }))
+    const reached = new Set<number>()
+    const replicas = await Promise.all(
+      [0, 1, 2].map((i) =>
+        mesh.peer(
+          'moving',
+          (stream) => {
+            reached.add(i)
+            // long enough to be under way when DNS changes
+            setTimeout(() => echo(stream), 5)
+          },
+          store,
+        ),
+      ),
+    )
+    const name = 'moving.acme.mesh.internal'
+    const session = await mesh.connect(planner)
+    const running: Promise<{ status: number }>[] = []
+    for (const { port } of [...replicas, ...replicas]) {
+      mesh.names.set(name, [{ ip: '127.0.0.1', port }])
+      const calls = Array.from({ length: 20 }, () => call(session, { ':authority': name }))
+      running.push(...calls)
+      // the next change comes when one has ended and the others run
+      await Promise.race(calls)
+    }
+    const answers = await Promise.all(running)
+    assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([0]))
+    assert.equal(reached.size, 3)
+  })
+
   it('sends calls about a delegation to the replica that holds it, whatever comes and goes', async () => {
     const store = await mesh.ca.open(await mesh.ca.agentDir({ tenant: 'acme', agent: 'many' }))
     const seen: [replica: number, id: string][] = []
