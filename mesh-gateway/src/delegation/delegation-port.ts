@@ -64,6 +64,8 @@ export interface DelegationPortOptions {
   readonly guard?: Partial<GuardLimits>
 }
 
+/** How long the last frames of a connection may take to leave, in milliseconds. */
+const LAST_FRAMES_MS = 500
 /** A connection that was refused may read its answers this long, in milliseconds. */
 const REFUSED_LINGER_MS = 2_000
 /** Streams bound what they hold each by itself; this is for a thousand of them. Node's 10 refuses headers in the middle of a stream. */
@@ -181,9 +183,16 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     draining = true
     server.close()
     guard.dismissStrangers()
-    for (const session of sessions) session.destroy()
-    await closed
+    await endAll()
     release()
+  }
+
+  /** A client that does not read the last frames is not waited for. */
+  async function endAll(): Promise<void> {
+    for (const session of sessions) session.destroy()
+    const timer = setTimeout(() => guard.endAll(), LAST_FRAMES_MS)
+    await closed
+    clearTimeout(timer)
   }
 
   return {
@@ -195,9 +204,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
       guard.dismissStrangers()
       // GOAWAY: no new calls, those that run go on to their end
       for (const session of sessions) sayGoodbye(session)
-      const timer = setTimeout(() => {
-        for (const session of sessions) session.destroy()
-      }, graceMs)
+      const timer = setTimeout(endAll, graceMs)
       await closed
       clearTimeout(timer)
       release()

@@ -9,12 +9,13 @@ import {
   type IncomingHttpStatusHeader,
   type ServerHttp2Stream,
 } from 'node:http2'
-import { type ErrorCode, GRPC_STATUS, METADATA_REPLICA, MeshError } from '@clawmesh/proto'
+import { type ErrorCode, GRPC_STATUS, MeshError } from '@clawmesh/proto'
+import { answerHeaders, endTrailers, faultOf, readStatus, tooMany } from './answer.ts'
 import type { Backlog } from './guard/backlog.ts'
 import { AROUND_DATA_BYTES, type Meter } from './guard/meter.ts'
 import { pump } from './pump.ts'
 import { errorTrailers, refuseCall } from './refuse.ts'
-import { statusOfHttp, statusOfReset } from './status-of.ts'
+import { asMeshError, isLost, statusOfReset } from './status-of.ts'
 import type { UpstreamSession } from './upstream/session.ts'
 
 export interface Outcome {
@@ -55,12 +56,8 @@ const HEADERS_END_STREAM = 0x1
 const KEPT_BYTES = 16_384
 /** Informational answers (1xx) mean nothing in gRPC. */
 const MAX_INFORMATIONAL = 10
-/** Clients of Node take 128 by default, and end the call at more. */
-const MAX_ANSWER_HEADERS = 100
 
-/**
- * Listens with `on` where an event comes once: `once` costs a wrapper and a removal each, for every call.
- */
+/** Listens with `on` where an event comes once: `once` costs a wrapper and a removal each, for every call. */
 export function forward(options: ForwardOptions): Forwarding {
   const { down, requestId, meter, backlog } = options
   let session = options.session
@@ -113,19 +110,12 @@ export function forward(options: ForwardOptions): Forwarding {
     try {
       return options.open(session)
     } catch (cause) {
-      if (isLost(cause) && tryElsewhere()) return null
-      fail(cause)
+      if (!isLost(cause) || !tryElsewhere()) fail(cause)
       return null
     }
   }
 
-  function fail(cause: unknown): void {
-    cut(
-      cause instanceof MeshError
-        ? cause
-        : new MeshError('MESH_GATEWAY_INTERNAL', undefined, { cause }),
-    )
-  }
+  const fail = (cause: unknown) => cut(asMeshError(cause))
 
   /** False when the call has to end here. */
   function tryElsewhere(): boolean {
@@ -201,7 +191,7 @@ export function forward(options: ForwardOptions): Forwarding {
     from.on('response', onResponse)
     from.on('headers', onInformational)
     from.on('trailers', (headers, _flags, raw?: readonly string[]) => {
-      if (raw !== undefined && raw.length > MAX_ANSWER_HEADERS * 2) {
+      if (tooMany(raw ?? [])) {
         cut(new MeshError('MESH_PEER_PROTOCOL', 'the answer has too many trailers'))
         return
       }
@@ -232,19 +222,9 @@ export function forward(options: ForwardOptions): Forwarding {
   ): void {
     if (ended || down.headersSent) return
     sent = null
-    const status = headers[':status'] ?? 0
-    const contentType = headers['content-type'] ?? ''
-    if (status !== 200 || !contentType.startsWith('application/grpc')) {
-      const grpc = statusOfHttp(status)
-      cut(
-        new MeshError(grpc, `the peer answered HTTP ${status}, not gRPC`, {
-          facts: { http_status: String(status) },
-        }),
-      )
-      return
-    }
-    if (raw !== undefined && raw.length > MAX_ANSWER_HEADERS * 2) {
-      cut(new MeshError('MESH_PEER_PROTOCOL', 'the answer has too many headers'))
+    const fault = faultOf(headers, raw ?? [])
+    if (fault !== null) {
+      cut(fault)
       return
     }
     const alone = (flags & HEADERS_END_STREAM) !== 0
@@ -316,44 +296,4 @@ export function forward(options: ForwardOptions): Forwarding {
   }
 
   return { cut, reset }
-}
-
-function isLost(cause: unknown): boolean {
-  return cause instanceof MeshError && cause.code === 'MESH_PEER_LOST'
-}
-
-/** Said by the gateway, or by nobody: a length that the peer gets wrong would be an error of the gateway's own. */
-const OURS: ReadonlySet<string> = new Set(['x-request-id', 'content-length'])
-
-/** The callee's headers as they came, less what is the gateway's to say. */
-function answerHeaders(
-  raw: readonly string[],
-  requestId: string,
-  replica: string | null,
-): string[] {
-  const headers: string[] = []
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = raw[i] ?? ''
-    if (!name.startsWith('x-mesh-') && !OURS.has(name)) headers.push(name, raw[i + 1] ?? '')
-  }
-  headers.push('x-request-id', requestId)
-  if (replica !== null) headers.push(METADATA_REPLICA, replica)
-  return headers
-}
-
-function endTrailers(
-  headers: Readonly<Record<string, unknown>>,
-): Record<string, string | string[]> {
-  const kept: Record<string, string | string[]> = {}
-  for (const name in headers) {
-    const value = headers[name]
-    if (value === undefined || name.startsWith(':') || name.startsWith('x-mesh-')) continue
-    kept[name] = Array.isArray(value) ? value.map(String) : String(value)
-  }
-  return kept
-}
-
-function readStatus(value: unknown): number {
-  const status = Number(value)
-  return Number.isInteger(status) && status >= 0 && status <= 16 ? status : GRPC_STATUS.UNKNOWN
 }

@@ -34,6 +34,7 @@ import type { OwnServices } from './own-services/own-services.ts'
 import { isReflection, type ReflectionFilter } from './reflection/reflection-filter.ts'
 import { refuseCall, refusePlainly } from './refuse.ts'
 import type { RouteNames } from './route.ts'
+import { asMeshError } from './status-of.ts'
 import { createStay } from './stay.ts'
 import { actionOf, recordOf, type Story } from './story.ts'
 import type { UpstreamSession } from './upstream/session.ts'
@@ -74,8 +75,7 @@ export type CallHandler = (
 const DEADLINE_STEP_MS = 50
 
 export function createCallHandler(options: CallHandlerOptions): CallHandler {
-  const { identity, log, spiffe, policy, limits, guardLimits, backlog, audit, metrics, chain } =
-    options
+  const { identity, log, spiffe, policy, limits, guardLimits, audit, metrics, chain } = options
   const { revocations, live } = options
   const waitingRoom = createWaitingRoom(limits)
 
@@ -133,10 +133,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
 
     function refuse(cause: unknown): void {
       if (ended) return
-      const error =
-        cause instanceof MeshError
-          ? cause
-          : new MeshError('MESH_GATEWAY_INTERNAL', undefined, { cause })
+      const error = asMeshError(cause)
       const requestId = story.call?.requestId ?? uuidV7()
       if (error.code === 'MESH_GATEWAY_INTERNAL')
         log.error({ request_id: requestId, err: error.cause }, 'a call failed inside the gateway')
@@ -172,7 +169,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
         elsewhere,
         requestId: call.requestId,
         meter: inbound.meter,
-        backlog,
+        backlog: options.backlog,
         onEnd: end,
       })
       enlist(forwarding, ready)

@@ -26,3 +26,15 @@ export function statusOfHttp(status: number): ErrorCode {
   if (status === 502 || status === 503 || status === 504) return 'MESH_PEER_LOST'
   return 'MESH_PEER_PROTOCOL'
 }
+
+/** What is thrown inside and has no code is a fault of the gateway's own. */
+export function asMeshError(cause: unknown): MeshError {
+  return cause instanceof MeshError
+    ? cause
+    : new MeshError('MESH_GATEWAY_INTERNAL', undefined, { cause })
+}
+
+/** The connection to the peer is going, and nothing was sent. */
+export function isLost(cause: unknown): boolean {
+  return cause instanceof MeshError && cause.code === 'MESH_PEER_LOST'
+}

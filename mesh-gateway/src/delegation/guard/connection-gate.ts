@@ -16,6 +16,8 @@ export interface ConnectionGate {
   enter(agent: string): (() => void) | null
   /** Closes the connections of all who have not said who they are. */
   close(): void
+  /** Closes all connections, whatever they still have to send. */
+  endAll(): void
 }
 
 /** What names a connection, before and after TLS. */
@@ -37,9 +39,9 @@ interface Presence {
 
 export function createConnectionGate(limits: GuardLimits, blame: Blame): ConnectionGate {
   const addresses = new Map<string, Presence>()
+  const sockets = new Set<Socket>()
   const strangers = new Map<string, Stranger>()
   const agents = new Map<string, number>()
-  let open = 0
 
   function settle(key: string): void {
     const stranger = strangers.get(key)
@@ -54,7 +56,7 @@ export function createConnectionGate(limits: GuardLimits, blame: Blame): Connect
       const address = socket.remoteAddress
       const from = addresses.get(address ?? '') ?? { open: 0, strangers: 0 }
       const reason =
-        open >= limits.maxConnections
+        sockets.size >= limits.maxConnections
           ? 'connections'
           : from.open >= limits.maxConnectionsPerAddress
             ? 'connections-per-address'
@@ -71,7 +73,7 @@ export function createConnectionGate(limits: GuardLimits, blame: Blame): Connect
       }
       const key = keyOf(socket)
       addresses.set(address, from)
-      open += 1
+      sockets.add(socket)
       from.open += 1
       from.strangers += 1
       const timer = setTimeout(() => {
@@ -81,7 +83,7 @@ export function createConnectionGate(limits: GuardLimits, blame: Blame): Connect
       strangers.set(key, { socket, timer, from })
       socket.once('close', () => {
         settle(key)
-        open -= 1
+        sockets.delete(socket)
         from.open -= 1
         if (from.open === 0 && addresses.get(address) === from) addresses.delete(address)
       })
@@ -89,6 +91,9 @@ export function createConnectionGate(limits: GuardLimits, blame: Blame): Connect
     },
     close() {
       for (const { socket } of strangers.values()) socket.destroy()
+    },
+    endAll() {
+      for (const socket of sockets) socket.destroy()
     },
     greeted: (end) => settle(keyOf(end)),
     enter(agent) {

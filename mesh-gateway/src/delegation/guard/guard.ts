@@ -18,6 +18,8 @@ export interface Guard {
   watch(session: ServerHttp2Session, inbound: Inbound): SessionGuard | null
   /** Closes the connections of all who have not said who they are. */
   dismissStrangers(): void
+  /** Closes all connections, whatever they still have to send. */
+  endAll(): void
   readonly backlog: Backlog
   close(): void
 }
@@ -93,6 +95,7 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
       return guard
     },
     backlog,
+    endAll: () => gate.endAll(),
     dismissStrangers: () => gate.close(),
     close: () => clearInterval(tick),
   }
