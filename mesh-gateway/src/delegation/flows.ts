@@ -30,21 +30,28 @@ export interface FlowQuestion {
   readonly withinChain: boolean
 }
 
-/** Targets, and methods of each. */
+/** Targets, and methods of all of them: an agent may have hundreds of connections, each with a memory of its own. */
 const MOST = 200
+const MOST_DECISIONS = 500
 
 export function createFlows(): Flows {
   let namesSeen: RouteNames | null = null
   let policySeen: PolicySnapshot | null = null
   const flows = new Map<string, Flow>()
   const decisions = new Map<Route, Map<string, DelegationDecision>>()
+  let decided = 0
 
-  function decisionsOf(route: Route): Map<string, DelegationDecision> {
+  function forgetDecisions(): void {
+    decisions.clear()
+    decided = 0
+  }
+
+  function remember(route: Route, method: string, decision: DelegationDecision): void {
+    if (decided >= MOST_DECISIONS) forgetDecisions()
+    decided += 1
     const known = decisions.get(route)
-    if (known !== undefined) return known
-    const fresh = new Map<string, DelegationDecision>()
-    keep(decisions, route, fresh)
-    return fresh
+    if (known === undefined) decisions.set(route, new Map([[method, decision]]))
+    else known.set(method, decision)
   }
 
   return {
@@ -57,26 +64,21 @@ export function createFlows(): Flows {
       const callee =
         route.kind === 'self' ? null : spiffe.agent(route.peer.tenant, route.peer.agent).id
       const flow = { route, callee }
-      keep(flows, target, flow)
+      if (flows.size >= MOST) flows.clear()
+      flows.set(target, flow)
       return flow
     },
     decide({ caller, route, method, withinChain }, policy) {
-      if (policy !== policySeen) decisions.clear()
+      if (policy !== policySeen) forgetDecisions()
       policySeen = policy
       const callee = route.peer
       // rare, and a signature was checked for it: not worth remembering
       if (withinChain) return decideDelegation({ caller, callee, method, withinChain }, policy)
-      const byMethod = decisionsOf(route)
-      const known = byMethod.get(method)
+      const known = decisions.get(route)?.get(method)
       if (known !== undefined) return known
       const decision = decideDelegation({ caller, callee, method, withinChain }, policy)
-      keep(byMethod, method, decision)
+      remember(route, method, decision)
       return decision
     },
   }
-}
-
-function keep<K, V>(map: Map<K, V>, key: K, value: V): void {
-  if (map.size >= MOST) map.clear()
-  map.set(key, value)
 }

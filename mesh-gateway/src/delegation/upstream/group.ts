@@ -3,6 +3,7 @@ import { MeshError } from '@clawmesh/proto'
 import type { ChainHeaders } from '../call.ts'
 import { calleeRefusal } from '../live/judge-live.ts'
 import { dial } from './dial.ts'
+import type { Dials } from './dials.ts'
 import { type Endpoint, type Located, locate, Unresolved } from './locate.ts'
 import { createHolders, replicaOf } from './replica.ts'
 import { type UpstreamSession, wrapSession } from './session.ts'
@@ -40,7 +41,7 @@ const EJECT_MAX_MS = 30_000
 /** How long a stale answer is used before DNS is asked again. */
 const STALE_MS = 1_000
 
-export function createGroup(route: PeerRoute, settings: Settings): Group {
+export function createGroup(route: PeerRoute, settings: Settings, dials: Dials): Group {
   const { resolver, metrics, identity, spiffe, log, revocations } = settings
   const sessions = new Map<string, Set<UpstreamSession>>()
   const dialling = new Map<string, Promise<void>>()
@@ -201,12 +202,8 @@ export function createGroup(route: PeerRoute, settings: Settings): Group {
     const running = dialling.get(key)
     if (running !== undefined) return running
     if ((sessions.get(key)?.size ?? 0) >= MAX_SESSIONS_PER_ENDPOINT)
-      return Promise.reject(
-        new MeshError('MESH_LIMIT_CONCURRENCY', 'the peer takes no more streams', {
-          retryAfterMs: EJECT_MS,
-        }),
-      )
-    const started = openSession(endpoint, key).finally(() => dialling.delete(key))
+      return Promise.reject(tooMany('the peer takes no more streams'))
+    const started = dials.run(() => openSession(endpoint, key)).finally(() => dialling.delete(key))
     dialling.set(key, started)
     return started
   }
@@ -226,9 +223,7 @@ export function createGroup(route: PeerRoute, settings: Settings): Group {
       metrics.dial('delegation', (performance.now() - started) / 1000)
       if (dialled.session.remoteSettings.maxConcurrentStreams === 0) {
         dialled.session.close()
-        throw new MeshError('MESH_LIMIT_CONCURRENCY', 'the peer takes no streams at all', {
-          retryAfterMs: EJECT_MS,
-        })
+        throw tooMany('the peer takes no streams at all')
       }
       const { certificate } = dialled
       const revoked = revocations?.certificate(certificate) ?? null
@@ -289,4 +284,8 @@ function othersFirst(
 
 function keyOf(endpoint: Endpoint): string {
   return `${endpoint.ip} ${endpoint.port}`
+}
+
+function tooMany(message: string): MeshError {
+  return new MeshError('MESH_LIMIT_CONCURRENCY', message, { retryAfterMs: EJECT_MS })
 }

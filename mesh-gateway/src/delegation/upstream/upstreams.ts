@@ -10,6 +10,7 @@ import type { RevocationJudge } from '../../revocation/judge.ts'
 import type { Metrics } from '../../telemetry/metrics-port.ts'
 import type { ChainHeaders } from '../call.ts'
 import type { Route } from '../route.ts'
+import { createDials, type Dials } from './dials.ts'
 import { createGroup, type Group } from './group.ts'
 import type { UpstreamSession } from './session.ts'
 
@@ -46,14 +47,26 @@ export interface Upstreams {
     about: Pick<ChainHeaders, 'delegationId' | 'replica'>,
     failed?: UpstreamSession,
   ): UpstreamSession | Promise<UpstreamSession>
+  /** How many names and ports are remembered, of all tenants. */
+  readonly known: number
   close(): void
 }
 
+/** The sessions of one tenant's callers. */
+interface Tenant {
+  readonly groups: Map<string, Group>
+  /** Shared by its groups. */
+  readonly dials: Dials
+  sweepAt: number
+}
+
 const SWEEP_MS = 60_000
+/** Swept at once beyond it: who asks for ever new names and ports must not leave as many groups behind. */
+const SWEEP_AT = 1_024
 
 export function createUpstreams(options: UpstreamsOptions): Upstreams {
   /** By tenant, then by name and port: no key is put together for a call. */
-  const tenants = new Map<string, Map<string, Group>>()
+  const tenants = new Map<string, Tenant>()
   const settings = {
     ...options,
     dialTimeoutMs: options.dialTimeoutMs ?? 10_000,
@@ -63,34 +76,49 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
   }
   // a new certificate or bundle is for new sessions; calls in flight end on the old ones
   const unfollow = options.identity.onChange(() => {
-    for (const groups of tenants.values()) for (const group of groups.values()) group.retire()
+    for (const { groups } of tenants.values()) for (const group of groups.values()) group.retire()
   })
-  const sweep = setInterval(() => {
-    for (const [tenant, groups] of tenants) {
-      for (const [key, group] of groups) if (group.idle()) groups.delete(key)
-      if (groups.size === 0) tenants.delete(tenant)
+  const timer = setInterval(() => {
+    for (const [name, tenant] of tenants) {
+      sweep(tenant)
+      if (tenant.groups.size === 0) tenants.delete(name)
     }
   }, SWEEP_MS)
-  sweep.unref()
+  timer.unref()
+
+  function sweep(tenant: Tenant): void {
+    const { groups } = tenant
+    for (const [key, group] of groups) if (group.idle()) groups.delete(key)
+    tenant.sweepAt = Math.max(SWEEP_AT, groups.size * 2)
+  }
+
+  function tenantOf(name: string): Tenant {
+    const known = tenants.get(name)
+    if (known !== undefined) return known
+    const fresh = { groups: new Map(), dials: createDials(), sweepAt: SWEEP_AT }
+    tenants.set(name, fresh)
+    return fresh
+  }
 
   return {
     acquire(tenant, route, about, failed) {
-      let groups = tenants.get(tenant)
-      if (groups === undefined) {
-        groups = new Map()
-        tenants.set(tenant, groups)
-      }
-      let group = groups.get(route.key)
+      const callers = tenantOf(tenant)
+      let group = callers.groups.get(route.key)
       if (group === undefined) {
-        group = createGroup(route, settings)
-        groups.set(route.key, group)
+        if (callers.groups.size >= callers.sweepAt) sweep(callers)
+        group = createGroup(route, settings, callers.dials)
+        callers.groups.set(route.key, group)
       }
       return group.acquire(about, failed)
     },
+    get known() {
+      return [...tenants.values()].reduce((sum, { groups }) => sum + groups.size, 0)
+    },
     close() {
       unfollow()
-      clearInterval(sweep)
-      for (const groups of tenants.values()) for (const group of groups.values()) group.destroy()
+      clearInterval(timer)
+      for (const { groups } of tenants.values())
+        for (const group of groups.values()) group.destroy()
       tenants.clear()
     },
   }
