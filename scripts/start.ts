@@ -77,7 +77,7 @@ function explain(error: unknown): number {
 
 function complain(message: string, hint?: string): void {
   process.stderr.write(`start: ${message}\n`)
-  if (hint !== undefined) process.stderr.write(`hint: ${hint}\n`)
+  if (hint !== undefined) process.stderr.write(`start: hint: ${hint}\n`)
 }
 
 function fromHere(file: string): string {

@@ -93,7 +93,7 @@ async function read(document: string): Promise<DevOptions['document']> {
   const found = await stat(file).catch(() => null)
   if (!found?.isFile())
     throw new UsageError(
-      `there is no file ${document}`,
+      found === null ? `there is no file ${document}` : `${document} is not a file`,
       'give a file, or a URL such as https://example.com/',
     )
   return { file }

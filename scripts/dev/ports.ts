@@ -35,9 +35,9 @@ export async function choosePorts(base: number | null): Promise<Ports> {
   const what = taken.length === 1 ? 'port' : 'ports'
   throw new MeshError(
     'MESH_CONFIG_PORT',
-    `${what} ${taken.join(', ')} of 127.0.0.1 cannot be had`,
+    `${what} ${taken.join(', ')} of 127.0.0.1 cannot be had: taken, or not allowed`,
     {
-      hint: `choose others: npm start -- --port-base ${base === 20_000 ? 30_000 : 20_000}, or set MESH_DEV_PORT_BASE`,
+      hint: `end what uses them, perhaps another npm start, or choose others: npm start -- --port-base ${base === 20_000 ? 30_000 : 20_000}, or set MESH_DEV_PORT_BASE`,
     },
   )
 }

@@ -300,7 +300,7 @@ describeClosing('one command brings up a mesh', function () {
       assert.match(
         taken.errors(),
         new RegExp(
-          `^start: ports? ${port} \\(egress\\).* cannot be had\\nhint: choose others: npm start`,
+          `^start: ports? ${port} \\(egress\\).* cannot be had: taken, or not allowed\\nstart: hint: end what uses them, .*npm start -- --port-base`,
         ),
       )
       server.close()

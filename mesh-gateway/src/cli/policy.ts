@@ -18,6 +18,12 @@ import { replayCommand } from './policy-replay.ts'
 import { suggestCommand } from './policy-suggest.ts'
 import type { Terminal } from './terminal.ts'
 
+const EXAMPLES = `
+Examples:
+  $ mesh-gateway policy check policy/
+  $ mesh-gateway policy explain --dir policy --agent acme/planner --to api.github.com
+  $ mesh-gateway policy explain --help`
+
 interface Destination {
   readonly host: string
   readonly port: number
@@ -43,6 +49,8 @@ export function policyCommand(
     .addCommand(explainEgressCommand(output, place))
     .addCommand(suggestCommand(output))
     .addCommand(replayCommand(output, place))
+    .helpCommand(false)
+    .addHelpText('after', EXAMPLES)
 }
 
 function checkCommand(output: CommandOutput): Command {

@@ -5,6 +5,7 @@ import { SETTINGS } from '../config/settings.ts'
 import { addDoctor } from './doctor.ts'
 import { explainCommand } from './explain.ts'
 import type { CommandOutput } from './explanation.ts'
+import { formatHelpItem } from './help-item.ts'
 import { addIssueToken } from './issue-token.ts'
 import { addKeys } from './keys.ts'
 import { policyCommand } from './policy.ts'
@@ -52,6 +53,7 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
     .helpCommand(false)
     .addHelpText('after', EXAMPLES)
     .exitOverride()
+    .configureHelp({ formatItem: formatHelpItem })
     .configureOutput({
       writeOut: (text) => terminal.print(text.trimEnd()),
       writeErr: (text) => terminal.writeError(text),
@@ -124,5 +126,6 @@ function tidy(text: string): string {
   return text
     .trim()
     .replace(/^error: /, '')
+    .replace(/\n\(Did you mean (.*)\?\)$/, ', did you mean $1')
     .replace(/\.$/, '')
 }

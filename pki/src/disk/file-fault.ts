@@ -14,9 +14,25 @@ const WORDS: Readonly<Record<string, string>> = Object.freeze({
   EMFILE: 'too many open files',
 })
 
+/** Where the table's hint would speak of what is in the file, which nobody has seen. */
+const HINTS: Readonly<Record<string, string>> = Object.freeze({
+  ENOENT: 'check the path',
+  ENOTDIR: 'check the path',
+  EACCES: 'let this user read it',
+  EISDIR: 'name a file',
+})
+const READING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'MESH_PKI_INVALID',
+  'MESH_PKI_CSR_REFUSED',
+])
+
 export function fileFault(code: ErrorCode, path: string, cause: unknown): MeshError {
   const name = errorCodeOf(cause)
-  return new MeshError(code, `${path}: ${WORDS[name] ?? (name || 'it cannot be used')}`, { cause })
+  const hint = READING.has(code) ? HINTS[name] : undefined
+  return new MeshError(code, `${path}: ${WORDS[name] ?? (name || 'it cannot be used')}`, {
+    cause,
+    ...(hint === undefined ? {} : { hint }),
+  })
 }
 
 export function hasErrorCode(error: unknown, code: string): boolean {
