@@ -8,7 +8,7 @@ import {
 } from '@clawmesh/proto'
 import { SignJWT } from 'jose'
 import type { KeyRing } from '../../tokens/key-ring.ts'
-import { createSignedTokenVerifier } from '../../tokens/verify-signed.ts'
+import { createSignedTokenVerifier, MAX_TOKEN_LENGTH } from '../../tokens/verify-signed.ts'
 import type { ChainLink } from './extend-chain.ts'
 import { parseDelegationClaims } from './parse-delegation-claims.ts'
 
@@ -22,6 +22,7 @@ export interface ChainTokensOptions {
 }
 
 export interface ChainTokens {
+  /** @throws MeshError MESH_TOKEN_REQUEST_INVALID when it would be longer than `verify` takes */
   sign(link: ChainLink): Promise<{ readonly token: string; readonly claims: DelegationClaims }>
   /**
    * The claims of a token that `presenter` may present.
@@ -60,6 +61,12 @@ export function createChainTokens(options: ChainTokensOptions): ChainTokens {
       const token = await new SignJWT({ ...claims })
         .setProtectedHeader({ alg: 'ES256', kid, typ: DELEGATION_TOKEN_TYPE })
         .sign(privateKey)
+      if (token.length > MAX_TOKEN_LENGTH)
+        throw new MeshError(
+          'MESH_TOKEN_REQUEST_INVALID',
+          'the delegation token would be too long for a header',
+          { hint: 'narrow to fewer destinations and names of scope' },
+        )
       return { token, claims }
     },
     verify(token, presenter) {

@@ -4,6 +4,7 @@
  */
 import { type Actor, actorsOf, type DelegationClaims, MeshError } from '@clawmesh/proto'
 import type { ChainLimits } from '../../policy/snapshot.ts'
+import { MAX_DESTINATIONS } from '../../tokens/issue-token.ts'
 import { narrowDestinations } from '../../tokens/narrow-destinations.ts'
 
 export interface ChainStep {
@@ -34,6 +35,9 @@ export type ChainLink = Omit<DelegationClaims, 'iss' | 'jti'>
 
 /** Of a tenant that sets no maxHops. Nobody has a use for longer chains; loops through the outside world have. */
 export const DEFAULT_MAX_HOPS = 8
+
+/** As many as an egress token carries. */
+const MAX_NARROWED = MAX_DESTINATIONS
 
 /** @throws MeshError MESH_CHAIN_LOOP_DETECTED, MESH_CHAIN_HOPS_EXCEEDED, MESH_TOKEN_REQUEST_INVALID */
 export function extendChain(step: ChainStep): ChainLink {
@@ -77,6 +81,7 @@ export function extendChain(step: ChainStep): ChainLink {
 function narrowedDestinations({ parent, narrow }: ChainStep): readonly string[] | null {
   const held = parent?.allowed_destinations ?? null
   if (narrow.destinations === null) return held
+  checkCount(narrow.destinations, 'destinations')
   // what nothing has narrowed yet is narrowed to what is asked for, in canonical form
   const { within, invalid } = narrowDestinations(narrow.destinations, held ?? narrow.destinations)
   if (invalid.length > 0)
@@ -87,11 +92,21 @@ function narrowedDestinations({ parent, narrow }: ChainStep): readonly string[] 
 function narrowedScope({ parent, narrow }: ChainStep): string | null {
   const held = parent?.scope ?? null
   if (narrow.scope === null) return held
+  checkCount(narrow.scope, 'names of scope')
   const names = held === null ? null : new Set(held.split(' '))
   const kept = narrow.scope.filter((name) => names === null || names.has(name))
   if (!kept.every((name) => SCOPE.test(name)))
     throw new MeshError('MESH_TOKEN_REQUEST_INVALID', 'a scope has characters that none may have')
   return [...new Set(kept)].join(' ')
+}
+
+/** Each is compared with each, before anybody else's call goes on. */
+function checkCount(asked: readonly string[], what: string): void {
+  if (asked.length > MAX_NARROWED)
+    throw new MeshError(
+      'MESH_TOKEN_REQUEST_INVALID',
+      `a chain is narrowed to ${MAX_NARROWED} ${what} at most`,
+    )
 }
 
 /** RFC 6749, section 3.3: scope-token. */

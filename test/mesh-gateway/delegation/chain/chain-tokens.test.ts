@@ -56,6 +56,17 @@ describe('delegation tokens', () => {
     assert.deepEqual(claims.act, { sub: id('researcher'), act: { sub: id('planner') } })
   })
 
+  it('are never longer than what is taken back', async () => {
+    const allowed_destinations = Array.from(
+      { length: 200 },
+      (_, i) => `host-${i}.of.a.long.example`,
+    )
+    await assert.rejects(
+      tokens.sign(link({ allowed_destinations })),
+      failsAs('MESH_TOKEN_REQUEST_INVALID'),
+    )
+  })
+
   it('are nobody else’s to present, also when they are remembered', async () => {
     const { token } = await tokens.sign(link())
     await assert.rejects(

@@ -133,6 +133,18 @@ describe('extending a chain of delegation', () => {
     )
   })
 
+  it('refuses lists so long that comparing them would hold up others', () => {
+    const long = Array.from({ length: 201 }, (_, i) => `a${i}.example`)
+    for (const narrow of [
+      { destinations: long, scope: null },
+      { destinations: null, scope: long },
+    ])
+      assert.throws(
+        () => extendChain(step('a', 'b', { narrow })),
+        failsAs('MESH_TOKEN_REQUEST_INVALID'),
+      )
+  })
+
   it('refuses destinations that are none', () => {
     assert.throws(
       () => extendChain(step('a', 'b', { narrow: { destinations: ['http://x/'], scope: null } })),
