@@ -99,6 +99,12 @@ export function addressRules(policy: PolicySnapshot): AddressRules {
   return policy.global.addresses
 }
 
+/** False of an agent that may act within a chain of delegation only. */
+export function mayOriginate(policy: PolicySnapshot, { tenant, agent }: Peer): boolean {
+  const delegation = policy.tenants.get(tenant)?.delegation
+  return (delegation?.agents.get(agent) ?? delegation?.others)?.mayOriginate ?? true
+}
+
 /** Of all agents of the tenant together. Null: no limit. */
 export function tenantLimits(policy: PolicySnapshot, tenant: string): DelegationLimits | null {
   return policy.tenants.get(tenant)?.delegation.tenantLimits ?? null
