@@ -1,5 +1,5 @@
 /** The story that a newcomer sees: one delegation that succeeds, one fetch that is refused, and what was recorded. */
-import { relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import type { AuditTrail } from './audit-trail.ts'
 import { AGENTS, TENANT, TRUST_DOMAIN } from './dev-identities.ts'
 import type { DevMesh } from './dev-mesh.ts'
@@ -9,6 +9,8 @@ import { type Screen, wrap } from './screen.ts'
 
 /** Named by no policy: example.net is nobody's (RFC 2606). */
 export const FORBIDDEN_URL = 'https://pastebin.example.net/upload'
+
+const REFUSAL = /^MESH_(POLICY|CHAIN|TOKEN)_|_REJECTED$/
 
 export function showMesh(screen: Screen, mesh: DevMesh, document: string | null): void {
   const { ports } = mesh
@@ -83,14 +85,23 @@ async function read(
     screen.line(screen.dim(`${percent}  ${note}`))
   })
   if (end.kind === 'failure') {
-    screen.line(`  ${screen.bad('refused')}  ${end.code}`)
+    const word = REFUSAL.test(end.code) ? 'refused' : 'failed '
+    screen.line(`  ${screen.bad(word)}  ${end.code}`)
     screen.paragraph(end.message, '           ')
     screen.paragraph(`hint: ${end.hint}`, '           ')
+    // what went wrong inside a skill is told to nobody but its owner, who is at this terminal
+    if (end.code === 'MESH_TASK_FAILED')
+      screen.paragraph(`it is in ${researcherLog(mesh)}`, '           ')
   } else {
     screen.line(`  ${screen.good('done')} in ${Math.round(end.durationMs)} ms`)
     showAnalysis(screen, end.result)
   }
   return end
+}
+
+function researcherLog(mesh: DevMesh): string {
+  const file = join(dirname(mesh.files.auditFile), 'logs', 'researcher.log')
+  return relative(process.cwd(), file)
 }
 
 function showAnalysis(screen: Screen, result: unknown): void {

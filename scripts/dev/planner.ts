@@ -1,11 +1,15 @@
 /** The planner: an agent that delegates. Its parent says what is to be read, and hears how it goes. `planner.ts IDENTITY GATEWAY EGRESS`. */
 import { createAgent } from '@clawmesh/agent-sdk'
 import { MeshError } from '@clawmesh/proto'
+import { createAgentLog } from './agent-log.ts'
 import { linkToParent } from './child-link.ts'
 import { readMessage } from './message.ts'
 
 const [identity = '', gateway = '', egress = ''] = process.argv.slice(2)
-const agent = await createAgent({ gateway, identity, egress })
+const agent = await createAgent({
+  ...{ gateway, identity, egress },
+  log: createAgentLog(process.stderr),
+})
 
 const link = linkToParent({
   stop: () => agent.close(),

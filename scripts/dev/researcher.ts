@@ -3,6 +3,7 @@
  * port, under its own token and policy, and tells what is in it. `researcher.ts IDENTITY GATEWAY EGRESS LISTEN`.
  */
 import { createAgent, type Skill } from '@clawmesh/agent-sdk'
+import { createAgentLog } from './agent-log.ts'
 import { linkToParent } from './child-link.ts'
 import { analyse, MAX_DOCUMENT_BYTES, NotText } from './document/analyse.ts'
 
@@ -55,7 +56,10 @@ async function readBounded(
   return Buffer.concat(chunks).subarray(0, MAX_DOCUMENT_BYTES + 1)
 }
 
-const agent = await createAgent({ gateway, identity, egress })
+const agent = await createAgent({
+  ...{ gateway, identity, egress },
+  log: createAgentLog(process.stderr),
+})
 const serving = await agent.serve({ skills: { read }, listen })
 linkToParent({
   async stop() {
