@@ -82,6 +82,8 @@ export function wrapSession(session: ClientHttp2Session, options: SessionOptions
   let maxStreams = session.remoteSettings.maxConcurrentStreams ?? Number.POSITIVE_INFINITY
 
   const tick = setInterval(() => {
+    // it has ended, and `close` is still to come: what Node throws here would end the process
+    if (session.destroyed) return
     const now = performance.now()
     if (active === 0 && now - idleSince >= options.idleMs) return self.retire()
     if (options.ageMs > 0 && now - bornMs >= options.ageMs) self.retire()
