@@ -47,12 +47,12 @@ export function statusMessage(error: MeshError): string {
   return line.length <= MESSAGE_LENGTH ? line : line.slice(0, MESSAGE_LENGTH).toWellFormed()
 }
 
-/** The bytes of grpc-status-details-bin. The hint travels as metadata `hint`. */
+/** The bytes of grpc-status-details-bin. Hint and message alone travel as metadata `hint` and `message`. */
 export function encodeStatusDetails(error: MeshError): Buffer {
   const info: ErrorInfo = {
     reason: error.code,
     domain: ERROR_DOMAIN,
-    metadata: { ...error.facts, hint: error.hint },
+    metadata: { ...error.facts, hint: error.hint, message: error.publicMessage },
   }
   const details: Any[] = [{ type_url: ERROR_INFO, value: errorInfo.serialize(info) }]
   if (error.retryAfterMs !== undefined) {
@@ -62,7 +62,8 @@ export function encodeStatusDetails(error: MeshError): Buffer {
   }
   return status.serialize({
     code: GRPC_STATUS[error.row.grpc],
-    message: error.publicMessage,
+    // Go reads the message from here and not from grpc-message
+    message: statusMessage(error),
     details,
   })
 }
@@ -75,12 +76,12 @@ export function decodeStatusDetails(bytes: Uint8Array): MeshError | null {
     if (info === undefined) return null
     const { reason, domain, metadata } = errorInfo.deserialize(info.value)
     if (domain !== ERROR_DOMAIN || !isErrorCode(reason)) return null
-    const { hint = ERRORS[reason].hint, ...facts } = metadata
+    const { hint = ERRORS[reason].hint, message = decoded.message, ...facts } = metadata
     const retry = decoded.details.find((detail) => detail.type_url === RETRY_INFO)
     const delay = retry === undefined ? null : retryInfo.deserialize(retry.value).retry_delay
     const retryAfterMs =
       delay === null ? {} : { retryAfterMs: delay.seconds * 1000 + delay.nanos / 1e6 }
-    return new MeshError(reason, decoded.message, { hint, facts, ...retryAfterMs })
+    return new MeshError(reason, message, { hint, facts, ...retryAfterMs })
   } catch {
     // bytes of a peer that are not a Status are no error of ours; the plain grpc-status still speaks
     return null

@@ -100,12 +100,13 @@ export function createLiveTask(options: LiveTaskOptions): LiveTask {
   const fail = (why: Failure, reason: MeshError) => {
     if (over !== null) return
     const message = why.message.slice(0, MESSAGE_LENGTH).toWellFormed()
-    const failure = Object.freeze({ ...why, message })
+    const hint = why.hint?.slice(0, MESSAGE_LENGTH).toWellFormed()
+    const failure = Object.freeze({ ...why, message, ...(hint === undefined ? {} : { hint }) })
     end({ kind: 'failed', ...failure }, { state: failure.state, failure }, reason)
   }
   const failWith = (error: MeshError, state: Failure['state']) => {
-    const { code, publicMessage: message, row } = error
-    fail({ state, code, message, retryable: row.retryable }, error)
+    const { code, publicMessage: message, hint, row } = error
+    fail({ state, code, message, hint, retryable: row.retryable }, error)
   }
   const watchForOrphan = () => {
     if (detached || over !== null) return

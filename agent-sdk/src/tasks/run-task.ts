@@ -49,6 +49,7 @@ export async function runTask(run: TaskRun, options: RunOptions): Promise<void> 
       state: shown.code === 'MESH_TASK_REJECTED' ? 'rejected' : 'failed',
       code: shown.code,
       message: shown.publicMessage,
+      hint: shown.hint,
       retryable: shown.row.retryable,
     })
   }

@@ -22,6 +22,8 @@ export interface Failure {
   /** One of MESH_…, or a code of the peer's own. */
   readonly code: string
   readonly message: string
+  /** What to do about it, where there is something. */
+  readonly hint?: string
   readonly retryable: boolean
 }
 

@@ -263,8 +263,9 @@ function requestOf(encoded: Uint8Array): TaskRequest | null {
   }
 }
 
-function failureOf({ code, publicMessage, row }: MeshError, state: Failure['state']): Failure {
-  return { state, code, message: publicMessage, retryable: row.retryable }
+function failureOf(error: MeshError, state: Failure['state']): Failure {
+  const { code, publicMessage: message, hint, row } = error
+  return { state, code, message, hint, retryable: row.retryable }
 }
 
 function infoOf(record: TaskRecord): TaskInfo {

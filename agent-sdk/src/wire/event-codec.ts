@@ -47,6 +47,7 @@ export function encodeFailure(failure: Failure): WireFailed {
     state: encodeState(failure.state),
     code: failure.code,
     message: failure.message.toWellFormed(),
+    hint: (failure.hint ?? '').toWellFormed(),
     retryable: failure.retryable,
   }
 }
@@ -56,6 +57,7 @@ export function decodeFailure(failed: WireFailed): Failure {
     state: decodeFailedState(failed.state),
     code: failed.code,
     message: failed.message,
+    ...(failed.hint === '' ? {} : { hint: failed.hint }),
     retryable: failed.retryable,
   }
 }
@@ -64,6 +66,7 @@ export function decodeFailure(failed: WireFailed): Failure {
 export function failureToError(failure: Failure): MeshError {
   if (isErrorCode(failure.code))
     return new MeshError(failure.code, failure.message || undefined, {
+      ...(failure.hint === undefined ? {} : { hint: failure.hint }),
       facts: { state: failure.state },
     })
   return new MeshError('MESH_TASK_FAILED', failure.message || undefined, {

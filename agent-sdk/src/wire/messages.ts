@@ -23,6 +23,7 @@ export interface WireFailed {
   state: string | number
   code: string
   message: string
+  hint: string
   retryable: boolean
 }
 

@@ -97,7 +97,7 @@ export function tell(
   }
   context.audit.write(record)
   const action = !allowed ? 'deny' : decision?.action === 'audit' ? 'audit' : 'allow'
-  context.metrics.decision('egress', action, code ?? 'ok')
+  context.metrics.decision('egress', action, code ?? 'OK')
   context.metrics.duration('egress', durationMs / 1000)
   if (refused?.error.code === 'MESH_GATEWAY_INTERNAL')
     context.log.error(

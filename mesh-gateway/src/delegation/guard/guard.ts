@@ -59,7 +59,10 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
         )
       })
       // too many open files end one connection, never the process
-      server.on('error', (err) => blame('accept', { address: undefined, detail: codeOf(err) }))
+      // before it listens, an error is about listening, and whoever starts it says so
+      server.once('listening', () => {
+        server.on('error', (err) => blame('accept', { address: undefined, detail: codeOf(err) }))
+      })
     },
     watch(session, inbound) {
       const agent = inbound.peer?.identity.id ?? null

@@ -85,10 +85,11 @@ function inputsOf(row: Row): readonly TaskInput[] {
 }
 
 function failureOf(row: Row): Failure {
-  const { state, code, message, retryable } = objectOf(row, 'failure')
+  const { state, code, message, hint, retryable } = objectOf(row, 'failure')
   return {
     state: failedStateOf(state),
     ...{ code: string(code), message: string(message), retryable: retryable === true },
+    ...(hint === undefined ? {} : { hint: string(hint) }),
   }
 }
 
