@@ -1,7 +1,10 @@
 /** What `npm run bench` takes on the command line. */
 import { parseArgs } from 'node:util'
 
-export const SUITES = ['delegation', 'egress', 'tunnel', 'idle'] as const
+export const SUITES = [
+  ...(['delegation', 'latency', 'chains', 'streams', 'cuts'] as const),
+  ...(['egress', 'tunnel', 'idle'] as const),
+] as const
 export type Suite = (typeof SUITES)[number]
 
 export interface BenchOptions {

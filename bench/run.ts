@@ -5,17 +5,25 @@
 import { spawnSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { describeMachine } from './measure/machine.ts'
-import { type BenchOptions, parseOptions, type Suite, USAGE } from './options.ts'
+import { type BenchOptions, parseOptions, SUITES, type Suite, USAGE } from './options.ts'
 import { formatMarkdown } from './report/markdown.ts'
 import { formatTerminal } from './report/terminal.ts'
+import { runChains } from './suites/chains.ts'
+import { runCuts } from './suites/cuts.ts'
 import { runDelegation } from './suites/delegation.ts'
 import { runEgress, runTunnel } from './suites/egress.ts'
 import { runIdle } from './suites/idle.ts'
+import { runLatency } from './suites/latency.ts'
+import { runStreams } from './suites/streams.ts'
 import type { RunSuite, SuiteResult } from './suites/suite.ts'
 import { createWorld } from './world/world.ts'
 
 const RUN: Readonly<Record<Suite, RunSuite>> = {
   delegation: runDelegation,
+  latency: runLatency,
+  chains: runChains,
+  streams: runStreams,
+  cuts: runCuts,
   egress: runEgress,
   tunnel: runTunnel,
   idle: runIdle,
@@ -63,7 +71,8 @@ async function main(options: BenchOptions): Promise<void> {
 }
 
 async function keep(options: BenchOptions, results: readonly SuiteResult[]): Promise<void> {
-  const only = options.suites.length === 4 ? [] : options.suites.map((suite) => `--only ${suite}`)
+  const only =
+    options.suites.length === SUITES.length ? [] : options.suites.map((suite) => `--only ${suite}`)
   const args = [...only, `--rounds ${options.rounds}`, '--write']
   const markdown = formatMarkdown({
     date: new Date(),

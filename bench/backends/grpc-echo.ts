@@ -1,6 +1,7 @@
 /**
  * The peer: answers each gRPC message with itself, over HTTP/2 frames that it does not parse, mTLS with a gateway
- * as the only client it accepts. usage: grpc-echo.ts <identity dir>
+ * as the only client it accepts. Ends when the caller does; a call of `Hold` stays open.
+ * usage: grpc-echo.ts <identity dir>
  */
 import http2 from 'node:http2'
 import { TLSSocket } from 'node:tls'
@@ -22,7 +23,8 @@ server.on('session', (session) => {
     socket instanceof TLSSocket ? (socket.getPeerCertificate().subjectaltname ?? '') : ''
   if (!/\bURI:spiffe:\/\/[^/]+\/gateway\//.test(names)) session.destroy()
 })
-server.on('stream', (stream) => {
+server.on('stream', (stream, headers) => {
+  const stays = headers[':path']?.endsWith('/Hold') === true
   stream.on('error', () => {}) // as above
   stream.respond([':status', '200', 'content-type', 'application/grpc'], { waitForTrailers: true })
   stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
@@ -31,7 +33,7 @@ server.on('stream', (stream) => {
     stream.pause()
     stream.once('drain', () => stream.resume())
   })
-  stream.on('end', () => stream.end())
+  if (!stays) stream.on('end', () => stream.end())
 })
 server.listen(0, '127.0.0.1', () => {
   const address = server.address()

@@ -5,6 +5,8 @@ export interface Contestant {
   readonly name: string
   /** Where it takes load. */
   readonly port: number
+  /** Directory of the certificate that callers show it. Default: the caller's own. */
+  readonly identity?: string
   /** The processes whose CPU time counts. */
   pids(): readonly number[]
   stop(): Promise<void>
@@ -27,6 +29,7 @@ export const GATEWAY = 'mesh-gateway'
 export const GRPC_JS = 'grpc-js proxy'
 export const NGINX = 'nginx grpc_pass'
 export const SQUID = 'squid'
+export const DIRECT = 'direct call'
 
 /** Why it did not start, in one line. */
 export function reasonOf(error: unknown): string {

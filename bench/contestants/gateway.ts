@@ -1,6 +1,9 @@
-/** Our gateway, as an operator runs it: the command, policy from a directory, one audit record per call in a file. */
+/**
+ * Our gateway, as an operator runs it: the command, policy and limits from a directory, a revocation list, one audit
+ * record per call in a file.
+ */
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { get } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -14,6 +17,10 @@ export interface RunningGateway {
   readonly delegationPort: number
   readonly egressPort: number
   readonly configFile: string
+  readonly auditFile: string
+  readonly keysDir: string
+  /** Does not exist until somebody is revoked. */
+  readonly revocationList: string
   /** From the start of the process until /ready said yes, in milliseconds. */
   readonly startMs: number
 }
@@ -28,6 +35,8 @@ export const GATEWAY_COMMAND = fileURLToPath(
   new URL('../../mesh-gateway/src/cli/main.ts', import.meta.url),
 )
 const READY_WITHIN_MS = 20_000
+/** Limits that are counted and never reached. */
+const PLENTY = 1_000_000_000
 
 /** Resolves when it is ready. */
 export async function startGateway(world: World, needs: GatewayNeeds): Promise<RunningGateway> {
@@ -35,13 +44,18 @@ export async function startGateway(world: World, needs: GatewayNeeds): Promise<R
   const [delegationPort = 0, egressPort = 0, adminPort = 0] = await freePorts(3)
   await writePolicy(world, needs)
   const configFile = join(dir, 'gateway.json')
+  const keysDir = join(dir, 'keys')
+  // beside the watched directories it would wake their watchers with every line
+  const auditFile = join(await makeDir(world, 'audit'), 'audit.jsonl')
+  const revocationList = join(await makeDir(world, 'revocation'), 'revoked.json')
+  await rm(revocationList, { force: true })
   const config = {
     trustDomain: TRUST_DOMAIN,
     identity: { dir: world.identities.gateway },
     policy: { dir: join(world.dir, 'policy') },
-    keys: { dir: join(dir, 'keys') },
-    // beside the watched directories it would wake their watchers with every line
-    audit: { file: join(await makeDir(world, 'audit'), 'audit.jsonl') },
+    keys: { dir: keysDir },
+    revocation: { list: revocationList },
+    audit: { file: auditFile },
     delegation: { listen: `127.0.0.1:${delegationPort}` },
     egress: { listen: `127.0.0.1:${egressPort}` },
     admin: { listen: `127.0.0.1:${adminPort}` },
@@ -58,7 +72,8 @@ export async function startGateway(world: World, needs: GatewayNeeds): Promise<R
   })
   await untilReady(process_, adminPort)
   const startMs = performance.now() - startedAt
-  return { process: process_, delegationPort, egressPort, configFile, startMs }
+  const files = { configFile, auditFile, keysDir, revocationList }
+  return { process: process_, delegationPort, egressPort, ...files, startMs }
 }
 
 /** For profiles: CLAWMESH_BENCH_NODE_FLAGS="--cpu-prof --cpu-prof-dir=…". */
@@ -74,7 +89,14 @@ async function writePolicy(world: World, { destination }: GatewayNeeds): Promise
   const tenant = {
     tenant: TENANT,
     egress: { allow: at },
-    delegation: { allow: [{ from: CALLER, to: CALLEE, methods: ['*'] }] },
+    delegation: {
+      allow: [{ from: CALLER, to: CALLEE, methods: ['*'] }],
+      maxHops: 8,
+      maxDelegationsPerRoot: PLENTY,
+      limits: { callsPerMinute: PLENTY, concurrentStreams: PLENTY },
+      tenantLimits: { callsPerMinute: PLENTY, concurrentStreams: PLENTY },
+      peerLimits: { concurrentTasks: PLENTY },
+    },
   }
   await writeFile(join(dir, '_global.json'), JSON.stringify(own))
   await writeFile(join(dir, `${TENANT}.json`), JSON.stringify(tenant))

@@ -18,6 +18,12 @@ export const windowAnswer = z.object({
   p99Ms: figure,
 })
 export const connectedAnswer = z.object({ connected: z.literal(true) })
+export const mintedAnswer = z.object({ minted: z.int() })
+export const heldAnswer = z.object({ held: z.int() })
+export const endingsAnswer = z.object({
+  endings: z.array(z.object({ atMs: z.number(), status: z.number().nullable() })),
+})
+export const disconnectedAnswer = z.object({ connected: z.literal(false) })
 export const portAnswer = z.object({ port: z.int() })
 
 export type Windows = Readonly<Record<string, readonly Window[]>>

@@ -43,7 +43,25 @@ export async function inRounds<T>(
 
 export function mapFigures<T, U>(
   figures: Readonly<Record<string, readonly T[]>>,
-  map: (figure: T) => U,
+  map: (figure: T, round: number) => U,
 ): Record<string, U[]> {
-  return Object.fromEntries(Object.entries(figures).map(([name, all]) => [name, all.map(map)]))
+  return Object.fromEntries(
+    Object.entries(figures).map(([name, all]) => [name, all.map((one, round) => map(one, round))]),
+  )
+}
+
+/** What each but `base` has more than `base` in the same round. */
+export function beyond(figures: Metric['figures'], base: string): Record<string, number[]> {
+  const least = figures[base] ?? []
+  return mapFigures(
+    without(figures, base),
+    (figure, round) => figure - (least[round] ?? Number.NaN),
+  )
+}
+
+export function without<T>(
+  figures: Readonly<Record<string, readonly T[]>>,
+  name: string,
+): Record<string, readonly T[]> {
+  return Object.fromEntries(Object.entries(figures).filter(([one]) => one !== name))
 }

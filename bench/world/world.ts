@@ -17,6 +17,11 @@ export const CALLER = 'planner'
 export const CALLEE = 'researcher'
 export const CALLEE_NAME = `${CALLEE}.${TENANT}.${TRUST_DOMAIN}`
 
+/** SPIFFE ID of an agent of the tenant. */
+export function agentId(agent: string): string {
+  return `spiffe://${TRUST_DOMAIN}/tenant/${TENANT}/agent/${agent}`
+}
+
 export interface World {
   readonly dir: string
   /** Directories with tls.crt, tls.key and ca.crt. */

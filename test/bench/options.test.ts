@@ -15,7 +15,10 @@ const fault = (...args: string[]): string => {
 describe('options of the bench', () => {
   it('run everything by default, in at least five rounds', () => {
     const { suites, rounds, quick, write } = options()
-    assert.deepEqual(suites, ['delegation', 'egress', 'tunnel', 'idle'])
+    assert.deepEqual(suites, [
+      ...['delegation', 'latency', 'chains', 'streams', 'cuts'],
+      ...['egress', 'tunnel', 'idle'],
+    ])
     assert.deepEqual({ quick, write }, { quick: false, write: false })
     assert.ok(rounds >= 5)
   })

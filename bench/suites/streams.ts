@@ -1,0 +1,76 @@
+/** What a stream costs in memory that is open and has nothing to say. */
+import { type BenchContext, GATEWAY } from '../contestants/contestant.ts'
+import type { GrpcLoadQuestion } from '../load/grpc-load.ts'
+import { residentBytes } from '../measure/cpu-time.ts'
+import { settled } from '../measure/settled.ts'
+import type { BenchOptions } from '../options.ts'
+import { ask } from '../process/commands.ts'
+import { asContestant, type Stage, setStage, startOurs } from './arena.ts'
+import { disconnectedAnswer, heldAnswer } from './load-answers.ts'
+import type { Metric, SuiteResult } from './suite.ts'
+
+const CONNECTIONS = 10
+const STREAMS = 5000
+const QUICK_STREAMS = 200
+/** Opened, and ended again with their connections, before anything is counted: code is compiled, sessions are known. */
+const WARM_STREAMS = 100
+const MOST_ROUNDS = 3
+const SETTLE = { everyMs: 250, samples: 12, within: 0.005, patienceMs: 15_000 }
+const QUICK_SETTLE = { everyMs: 20, samples: 3, within: 0.05, patienceMs: 100 }
+
+export async function runStreams(
+  context: BenchContext,
+  options: BenchOptions,
+): Promise<SuiteResult> {
+  const { world, note, quick } = context
+  const streams = quick ? QUICK_STREAMS : STREAMS
+  const perStream: number[] = []
+  const before: number[] = []
+  const after: number[] = []
+  note('streams: starting')
+  const stage = await setStage(world)
+  // a gateway that has had streams keeps some of their memory, so each round has one of its own
+  for (let round = 0; round < Math.min(options.rounds, MOST_ROUNDS); round++) {
+    const gateway = await startOurs(world, stage)
+    const ours = asContestant(gateway)
+    const resident = () => residentBytes(gateway.process.pid) ?? Number.NaN
+    const settle = () => settled(resident, quick ? QUICK_SETTLE : SETTLE)
+    await stage.connect(ours, 1)
+    await hold(stage, WARM_STREAMS)
+    await disconnect(stage)
+    await stage.connect(ours, CONNECTIONS)
+    const empty = await settle()
+    note(`streams: opening ${streams}, round ${round + 1}`)
+    await hold(stage, streams)
+    const full = await settle()
+    before.push(empty / 1e6)
+    after.push(full / 1e6)
+    perStream.push((full - empty) / streams / 1e3)
+    await disconnect(stage)
+    await ours.stop()
+  }
+  await stage.close()
+  const metric = (name: string, unit: string, figures: readonly number[]): Metric => {
+    return { name, unit, figures: { [GATEWAY]: figures }, targets: [], limit: null }
+  }
+  return {
+    title: 'Idle streams',
+    how: `${streams} server-streaming calls over ${CONNECTIONS} connections, each answered with one message of 64 bytes and then left open, both hops counted as one stream. Resident memory of the gateway's process, a new one in each of up to ${MOST_ROUNDS} rounds, once it has stopped moving.`,
+    metrics: [
+      metric('resident memory per stream', 'kB', perStream),
+      metric('resident memory with the connections only', 'MB', before),
+      metric('resident memory with all streams', 'MB', after),
+    ],
+    remarks: [],
+  }
+}
+
+async function hold({ load }: Stage, count: number): Promise<void> {
+  const question: GrpcLoadQuestion = { do: 'hold', target: GATEWAY, count }
+  await ask(load, question, heldAnswer)
+}
+
+async function disconnect({ load }: Stage): Promise<void> {
+  const question: GrpcLoadQuestion = { do: 'disconnect', target: GATEWAY }
+  await ask(load, question, disconnectedAnswer)
+}
