@@ -71,7 +71,9 @@ export function createChainGate(options: ChainGateOptions): ChainGate {
       const nowMs = now()
       const link = extendChain({ ...step, nowMs, ttlMs: ttlMs(), newTxn: uuidV7(nowMs) })
       const max = rootLimits.maxDelegationsPerRoot ?? DEFAULT_MAX_DELEGATIONS
-      if (!(await budgets.spend(link.txn, max)))
+      // the root of a tree is one of it, and nothing has to be remembered of a tree that is no more than that
+      const within = step.parent === null ? max > 0 : await budgets.spend(link.txn, max - 1)
+      if (!within)
         throw new MeshError(
           'MESH_CHAIN_BUDGET_EXCEEDED',
           `the tree of ${link.sub} may have ${max} delegations`,
