@@ -23,6 +23,7 @@ async function main(): Promise<number> {
     return 0
   }
   const asked = askedToStop()
+  screen.line('Starting: dns, documents, gateway, researcher, planner')
   const mesh = await startDevMesh(options, (error) =>
     complain(`certificates were not renewed: ${String(error)}`),
   )
