@@ -29,6 +29,7 @@ import type { SessionGuard } from './guard/session-guard.ts'
 import { createCallHandler } from './handle-call.ts'
 import { type Inbound, readInbound } from './inbound.ts'
 import { createLiveStreams } from './live/live-streams.ts'
+import { leanStreamTables } from './node-http2/lean-stream-tables.ts'
 import { createRouteNames } from './own-names.ts'
 import { addGatewayServices } from './own-services/gateway-services.ts'
 import type { MeshServiceOptions } from './own-services/mesh-service.ts'
@@ -140,6 +141,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
   }
 
   server.on('session', (session) => {
+    leanStreamTables(session)
     sessions.add(session)
     session.once('close', () => sessions.delete(session))
     session.setLocalWindowSize(WINDOW_BYTES * 8)

@@ -13,6 +13,7 @@ import {
 } from '@clawmesh/agent-sdk'
 import { MeshError, type Peer, type SpiffeTemplate } from '@clawmesh/proto'
 import { formatEndpoint } from '../../resolve/create-resolver.ts'
+import { leanStreamTables } from '../node-http2/lean-stream-tables.ts'
 import type { Endpoint } from './locate.ts'
 
 export interface DialOptions {
@@ -76,6 +77,7 @@ export function dial(options: DialOptions): Promise<Dialled> {
         maxHeaderListPairs: MAX_HEADER_PAIRS,
         settings: { enablePush: false, initialWindowSize: WINDOW_BYTES, maxHeaderListSize: 16_384 },
       })
+      leanStreamTables(session)
       // what an error means, each stream tells; without a listener it would end the process
       session.on('error', fail)
       session.once('remoteSettings', () => {
