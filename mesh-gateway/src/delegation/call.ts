@@ -108,6 +108,8 @@ export function readCall(rawHeaders: readonly string[]): Call {
       // DATA frames tell their length; a false one would end the connection to the callee
       case 'content-length':
       case 'host':
+      // what proxies in front of proxies say of a certificate: a service behind Envoy would believe the caller
+      case 'x-forwarded-client-cert':
         break
       default:
         // what the mesh says about a caller, the mesh alone says

@@ -3,7 +3,7 @@
  * wrong with any file, the last good one stays and is warned of once.
  */
 import type { Log } from '@clawmesh/agent-sdk'
-import type { MeshError } from '@clawmesh/proto'
+import { MeshError } from '@clawmesh/proto'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { assemblePolicy } from './compile.ts'
 import { policyInvalid } from './fault.ts'
@@ -85,13 +85,12 @@ export async function openPolicyStore(options: PolicyStoreOptions): Promise<Poli
     if (raw.digest === inForce) return recovered()
     if (raw.digest === refused) return
     const next = judge(raw, current.generation + 1)
-    if (next.ok) adopt(next.snapshot, raw.digest)
+    if (next.ok && lacksGlobal(next.snapshot)) keepLastGood(globalGone(dir), raw.digest)
+    else if (next.ok) adopt(next.snapshot, raw.digest)
     else keepLastGood(policyInvalid(dir, next.faults), raw.digest)
   }
 
   function adopt(next: PolicySnapshot, digest: string): void {
-    if (current.files.includes(GLOBAL_FILE) && !next.files.includes(GLOBAL_FILE))
-      log.warn({ dir }, `${GLOBAL_FILE} is gone, and its deny rules with it`)
     current = next
     inForce = digest
     refused = null
@@ -106,6 +105,12 @@ export async function openPolicyStore(options: PolicyStoreOptions): Promise<Poli
         log.error({ err: error }, 'a listener to policy failed')
       }
     }
+  }
+
+  /** A file that vanishes takes its deny rules with it: that would open what was closed. An empty directory closes everything. */
+  function lacksGlobal(next: PolicySnapshot): boolean {
+    const had = current.files.includes(GLOBAL_FILE)
+    return had && next.files.length > 0 && !next.files.includes(GLOBAL_FILE)
   }
 
   function keepLastGood(error: MeshError, digest: string): void {
@@ -198,4 +203,10 @@ export async function openPolicyStore(options: PolicyStoreOptions): Promise<Poli
 function positive(option: string, value: number): number {
   if (Number.isFinite(value) && value > 0) return value
   throw new TypeError(`${option}: must be a positive number of milliseconds`)
+}
+
+function globalGone(dir: string): MeshError {
+  return new MeshError('MESH_POLICY_INVALID', `${GLOBAL_FILE} has gone from ${dir}`, {
+    hint: `put it back; to lift what it denies, make it {}`,
+  })
 }

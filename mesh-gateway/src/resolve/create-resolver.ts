@@ -25,6 +25,8 @@ export interface ResolverOptions {
 const SYSTEM_TTL_MS = 5_000
 /** A name that is not there is asked for again after this long. */
 const NEGATIVE_TTL_MS = 2_000
+/** The system's resolver holds one of the four threads that files are written with: names that are slow must not take them all. */
+const SYSTEM_LOOKUPS = 2
 const MAX_TTL_MS = 3_600_000
 const MAX_ENTRIES = 10_000
 
@@ -39,10 +41,11 @@ export function createResolver(options: ResolverOptions = {}): Resolver {
   const now = options.now ?? (() => performance.now())
   const direct = new dns.Resolver({ timeout: Math.max(1, Math.floor(timeoutMs / 2)), tries: 2 })
   const servers = options.servers ?? []
+  const turn = takeTurns(SYSTEM_LOOKUPS)
   if (servers.length > 0) setServers(direct, servers)
 
   async function askAddresses(host: string): Promise<ResolvedAddress[]> {
-    if (servers.length === 0) return await systemAddresses(host)
+    if (servers.length === 0) return await systemAddresses(host, turn)
     const answers = await Promise.allSettled([
       direct.resolve4(host, { ttl: true }),
       direct.resolve6(host, { ttl: true }),
@@ -82,9 +85,27 @@ function setServers(resolver: dns.Resolver, servers: readonly string[]): void {
   }
 }
 
-async function systemAddresses(host: string): Promise<ResolvedAddress[]> {
-  const found = await dns.lookup(host, { all: true, order: 'verbatim' })
+async function systemAddresses(host: string, turn: Turn): Promise<ResolvedAddress[]> {
+  const found = await turn(() => dns.lookup(host, { all: true, order: 'verbatim' }))
   return found.map(({ address }) => ({ ip: address, ttlMs: SYSTEM_TTL_MS }))
+}
+
+type Turn = <T>(work: () => Promise<T>) => Promise<T>
+
+/** Runs so many at once; the others wait. */
+function takeTurns(atOnce: number): Turn {
+  const waiting: (() => void)[] = []
+  let running = 0
+  return async (work) => {
+    if (running >= atOnce) await new Promise<void>((resolve) => waiting.push(resolve))
+    running += 1
+    try {
+      return await work()
+    } finally {
+      running -= 1
+      waiting.shift()?.()
+    }
+  }
 }
 
 /** Wraps a question with a cache, single flight and a time limit. */

@@ -21,7 +21,13 @@ describe('reading a call', () => {
   })
 
   it('hands on nothing that a caller says in the name of the mesh', () => {
-    const forged = ['x-mesh-caller', 'x-mesh-tenant', 'x-mesh-delegation', 'x-mesh-anything']
+    const forged = [
+      'x-mesh-caller',
+      'x-mesh-tenant',
+      'x-mesh-delegation',
+      'x-mesh-anything',
+      'x-forwarded-client-cert',
+    ]
     const call = readCall([...base, ...forged.flatMap((name) => [name, 'me'])])
     assert.deepEqual(call.metadata, [])
   })

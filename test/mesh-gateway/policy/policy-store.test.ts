@@ -217,14 +217,18 @@ describe('a policy store', () => {
     assert.equal(allows(store.current(), 'a.test'), false)
   })
 
-  it('warns when _global.json goes, and its deny rules with it', async () => {
+  it('keeps the deny rules of _global.json when that file vanishes, until it is made empty', async () => {
     const dir = await directory()
     await writeFile(path.join(dir, 'acme.json'), allowing('a.test'))
     await writeFile(path.join(dir, '_global.json'), '{ "egress": { "deny": ["a.test"] } }')
     const store = await open(dir)
     await unlink(path.join(dir, '_global.json'))
-    await until(() => store.current().generation === 2)
-    assert.match(warnings.join(), /_global\.json is gone/)
+    await until(() => store.problem() !== null)
+    assert.match(store.problem()?.message ?? '', /_global\.json has gone/)
+    assert.equal(allows(store.current(), 'a.test'), false)
+    await writeFile(path.join(dir, '_global.json'), '{}')
+    await until(() => store.problem() === null)
+    assert.ok(allows(store.current(), 'a.test'))
   })
 
   it('follows the ..data link of Kubernetes', async () => {

@@ -27,7 +27,7 @@ export interface RequestHead {
 }
 
 const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ([\x21-\x7e\x80-\xff]+) HTTP\/1\.([01])$/
-const ONCE = ['proxy-authorization', 'authorization', 'upgrade'] as const
+const ONCE = ['proxy-authorization', 'authorization', 'upgrade', 'content-type'] as const
 /** Fields that are not the client's to call hop-by-hop. */
 const NOT_NOMINABLE: ReadonlySet<string> = new Set(['host', 'content-length', 'transfer-encoding'])
 
