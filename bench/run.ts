@@ -14,6 +14,7 @@ import { runDelegation } from './suites/delegation.ts'
 import { runEgress, runTunnel } from './suites/egress.ts'
 import { runIdle } from './suites/idle.ts'
 import { runLatency } from './suites/latency.ts'
+import { createStage } from './suites/stage.ts'
 import { runStreams } from './suites/streams.ts'
 import type { RunSuite, SuiteResult } from './suites/suite.ts'
 import { createWorld } from './world/world.ts'
@@ -40,7 +41,7 @@ if ('fault' in parsed) {
 else await main(parsed.options)
 
 async function main(options: BenchOptions): Promise<void> {
-  const world = await createWorld()
+  const world = await createWorld(options)
   let stopped = false
   const stop = (signal: NodeJS.Signals) => {
     if (stopped) return
@@ -53,8 +54,9 @@ async function main(options: BenchOptions): Promise<void> {
   say(world.cores.note)
   try {
     const results: SuiteResult[] = []
+    const stage = createStage(world)
     for (const suite of options.suites) {
-      const result = await RUN[suite]({ world, quick: options.quick, note: say }, options)
+      const result = await RUN[suite]({ world, stage, quick: options.quick, note: say }, options)
       process.stdout.write(formatTerminal(result, !options.quick))
       results.push(result)
     }

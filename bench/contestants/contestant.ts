@@ -1,4 +1,5 @@
 /** Something that stands between load and backend, and what it costs. */
+import type { Stage } from '../suites/stage.ts'
 import type { World } from '../world/world.ts'
 
 export interface Contestant {
@@ -21,6 +22,8 @@ export interface Absent {
 export interface BenchContext {
   readonly world: World
   readonly quick: boolean
+  /** For delegated calls; the same for all suites. */
+  stage(): Promise<Stage>
   /** Tells the person at the terminal what is going on. */
   note(text: string): void
 }

@@ -60,7 +60,7 @@ export async function startGateway(world: World, needs: GatewayNeeds): Promise<R
     egress: { listen: `127.0.0.1:${egressPort}` },
     admin: { listen: `127.0.0.1:${adminPort}` },
     dns: { servers: [`127.0.0.1:${needs.nameServerPort}`] },
-    drainMs: 1000,
+    drainMs: 100,
   }
   await writeFile(configFile, JSON.stringify(config))
   const startedAt = performance.now()

@@ -28,11 +28,12 @@ export interface Processes {
 
 const KEPT_STDERR = 4000
 
-export function createProcesses(): Processes {
+/** @param env for all of them, on top of this process's own */
+export function createProcesses(env: Readonly<Record<string, string>> = {}): Processes {
   const running = new Set<Started>()
   return {
     start(options) {
-      const started = start(options)
+      const started = start({ ...options, env: { ...env, ...options.env } })
       running.add(started)
       void started.ended.then(() => running.delete(started))
       return started

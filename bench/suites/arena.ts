@@ -1,5 +1,4 @@
-/** Where delegated calls are measured: a name server, a peer, a load generator, and what stands between them. */
-import { fileURLToPath } from 'node:url'
+/** What stands between load and peer, side by side, and calls through each of them in turn. */
 import { type BenchContext, type Contestant, DIRECT, GATEWAY } from '../contestants/contestant.ts'
 import { type RunningGateway, startGateway } from '../contestants/gateway.ts'
 import { startGrpcJsProxy } from '../contestants/grpc-js.ts'
@@ -7,23 +6,15 @@ import { startNginx } from '../contestants/nginx.ts'
 import type { CallKind, GrpcLoadQuestion } from '../load/grpc-load.ts'
 import type { Window } from '../measure/load-window.ts'
 import type { BenchOptions } from '../options.ts'
-import { ask, hear } from '../process/commands.ts'
+import { ask } from '../process/commands.ts'
 import type { Started } from '../process/processes.ts'
-import { CALLEE_NAME, type World } from '../world/world.ts'
-import { connectedAnswer, portAnswer, windowAnswer } from './load-answers.ts'
+import type { World } from '../world/world.ts'
+import { windowAnswer } from './load-answers.ts'
+import type { Stage } from './stage.ts'
 import { inRounds } from './suite.ts'
 
 export const CONNECTIONS = 4
 export const CONCURRENCY = 32
-
-/** What a gateway stands between. */
-export interface Stage {
-  readonly load: Started
-  readonly backendPort: number
-  readonly nameServerPort: number
-  connect(to: Pick<Contestant, 'name' | 'port' | 'identity'>, connections: number): Promise<void>
-  close(): Promise<void>
-}
 
 export interface CallRun {
   readonly kind: CallKind
@@ -43,41 +34,6 @@ export interface Arena {
   close(): Promise<void>
 }
 
-export async function setStage({ identities, cores, processes }: World): Promise<Stage> {
-  const start = (name: string, path: string, ...args: string[]) =>
-    processes.start({
-      name,
-      command: process.execPath,
-      args: [fileURLToPath(new URL(path, import.meta.url)), ...args],
-      core: cores.rest,
-    })
-  const names = start('name server', '../backends/name-server.ts')
-  const backend = start('backend', '../backends/grpc-echo.ts', identities.callee)
-  const load = start('load generator', '../load/grpc-load.ts', identities.caller)
-  const nameServerPort = (await hear(names, portAnswer)).port
-  const backendPort = (await hear(backend, portAnswer)).port
-  return {
-    load,
-    backendPort,
-    nameServerPort,
-    async connect({ name, port, identity }, connections) {
-      const question: GrpcLoadQuestion = {
-        do: 'connect',
-        target: name,
-        port,
-        serverName: CALLEE_NAME,
-        authority: `${CALLEE_NAME}:${backendPort}`,
-        connections,
-        identity: identity ?? null,
-      }
-      await ask(load, question, connectedAnswer)
-    },
-    close: async () => {
-      await Promise.all([load, backend, names].map((one) => one.stop()))
-    },
-  }
-}
-
 /** Our gateway alone, with what stands on both sides of it. */
 export function startOurs(world: World, stage: Stage): Promise<RunningGateway> {
   return startGateway(world, { nameServerPort: stage.nameServerPort, destination: null })
@@ -94,16 +50,17 @@ export function asContestant(gateway: RunningGateway): Contestant {
 
 /** All that carry delegated calls; with `direct`, also nothing in between. */
 export async function openArena(
-  { world, note }: BenchContext,
+  { world, note, stage: setStage }: BenchContext,
   { direct }: { readonly direct: boolean },
 ): Promise<Arena> {
-  const stage = await setStage(world)
-  const contestants: Contestant[] = [
-    asContestant(await startOurs(world, stage)),
-    await startGrpcJsProxy(world, stage.backendPort),
-  ]
+  const stage = await setStage()
+  const [gateway, grpcJs, nginx] = await Promise.all([
+    startOurs(world, stage),
+    startGrpcJsProxy(world, stage.backendPort),
+    startNginx(world, stage.backendPort),
+  ])
+  const contestants: Contestant[] = [asContestant(gateway), grpcJs]
   const skipped: string[] = []
-  const nginx = await startNginx(world, stage.backendPort)
   if ('skipped' in nginx) skipped.push(`${nginx.name} left out: ${nginx.skipped}`)
   else contestants.push(nginx)
   for (const line of skipped) note(line)
@@ -122,7 +79,7 @@ export async function openArena(
         },
       ),
     close: async () => {
-      await Promise.all([...contestants.map((one) => one.stop()), stage.close()])
+      await Promise.all(contestants.map((one) => one.stop()))
     },
   }
 }

@@ -4,15 +4,7 @@ import type { CallKind, GrpcLoadQuestion } from '../load/grpc-load.ts'
 import type { BenchOptions } from '../options.ts'
 import { ask } from '../process/commands.ts'
 import { agentId, CALLER, TRUST_DOMAIN } from '../world/world.ts'
-import {
-  asContestant,
-  CONCURRENCY,
-  CONNECTIONS,
-  runOnce,
-  setStage,
-  startOurs,
-  windowOf,
-} from './arena.ts'
+import { asContestant, CONCURRENCY, CONNECTIONS, runOnce, startOurs, windowOf } from './arena.ts'
 import { cpuMicrosecondsPer, failures, mintedAnswer } from './load-answers.ts'
 import { beyond, inRounds, type Metric, type SuiteResult } from './suite.ts'
 
@@ -32,7 +24,7 @@ export async function runChains(
 ): Promise<SuiteResult> {
   const { world, note, quick } = context
   note('chains: starting')
-  const stage = await setStage(world)
+  const stage = await context.stage()
   const gateway = await startOurs(world, stage)
   const ours = asContestant(gateway)
   await stage.connect(ours, CONNECTIONS)
@@ -57,7 +49,7 @@ export async function runChains(
     const kind = kinds.find((one) => one === name) ?? 'unary'
     return measure(kind, options.warmMs)
   })
-  await Promise.all([ours.stop(), stage.close()])
+  await ours.stop()
 
   const named = Object.fromEntries(
     Object.entries(KINDS).map(([kind, name]) => [name, windows[kind] ?? []]),

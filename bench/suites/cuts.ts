@@ -10,8 +10,9 @@ import type { BenchOptions } from '../options.ts'
 import { ask } from '../process/commands.ts'
 import { show } from '../report/rows.ts'
 import { agentId, CALLER } from '../world/world.ts'
-import { asContestant, CONNECTIONS, runOnce, type Stage, setStage, startOurs } from './arena.ts'
-import { disconnectedAnswer, endingsAnswer, heldAnswer } from './load-answers.ts'
+import { asContestant, CONNECTIONS, runOnce, startOurs } from './arena.ts'
+import { endingsAnswer, heldAnswer } from './load-answers.ts'
+import type { Stage } from './stage.ts'
 import type { Metric, SuiteResult } from './suite.ts'
 
 const STREAMS = 1000
@@ -28,7 +29,7 @@ export async function runCuts(context: BenchContext, options: BenchOptions): Pro
   const { world, note, quick } = context
   const streams = quick ? QUICK_STREAMS : STREAMS
   note('cuts: starting')
-  const stage = await setStage(world)
+  const stage = await context.stage()
   const gateway = await startOurs(world, stage)
   const views = { gateway: [] as CutTimes[], callers: [] as CutTimes[] }
   let untyped = 0
@@ -50,9 +51,9 @@ export async function runCuts(context: BenchContext, options: BenchOptions): Pro
       ),
     )
     views.gateway.push(cutTimes(await audited(gateway, seen, streams), revokedMs))
-    await disconnect(stage)
+    await stage.disconnect(GATEWAY)
   }
-  await Promise.all([gateway.process.stop(), stage.close()])
+  await gateway.process.stop()
   return {
     title: 'Cuts',
     how: `${streams} streams of one agent are open over ${CONNECTIONS} connections when the agent is written into the gateway's revocation list, as \`mesh-gateway revoke\` writes it; from then until they end, by the times in the gateway's audit log and by when the one process that has all of them sees it. ${world.cores.note}.`,
@@ -118,7 +119,7 @@ async function letIn(stage: Stage, gateway: RunningGateway): Promise<void> {
   for (;;) {
     await stage.connect(asContestant(gateway), 1)
     const { completed, failed } = await runOnce(stage.load, GATEWAY, [], call)
-    await disconnect(stage)
+    await stage.disconnect(GATEWAY)
     if (completed > 0 && failed === 0) return
     if (performance.now() > until) throw new Error('cuts: an agent let in again is still refused')
   }
@@ -139,9 +140,4 @@ async function audited(
       throw new Error(`cuts: ${times.length} of ${count} are in the audit log`)
     await sleep(20)
   }
-}
-
-async function disconnect({ load }: Stage): Promise<void> {
-  const question: GrpcLoadQuestion = { do: 'disconnect', target: GATEWAY }
-  await ask(load, question, disconnectedAnswer)
 }

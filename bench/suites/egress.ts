@@ -138,12 +138,12 @@ async function prepare(
   const gateway = await startGateway(world, { nameServerPort, destination })
   const contestants: Contestant[] = [ourEgress(gateway)]
   const skipped: string[] = []
-  const squid = await startSquid(world, destination)
+  const [squid, token] = await Promise.all([startSquid(world, destination), issueToken(gateway)])
   if ('skipped' in squid) skipped.push(`${squid.name} left out: ${squid.skipped}`)
   else contestants.push(squid)
   for (const line of skipped) note(line)
 
-  const credential = `Bearer ${await issueToken(gateway)}`
+  const credential = `Bearer ${token}`
   for (const { name, port } of contestants) {
     const question: EgressLoadQuestion = {
       do: 'connect',

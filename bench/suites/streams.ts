@@ -5,8 +5,9 @@ import { residentBytes } from '../measure/cpu-time.ts'
 import { settled } from '../measure/settled.ts'
 import type { BenchOptions } from '../options.ts'
 import { ask } from '../process/commands.ts'
-import { asContestant, type Stage, setStage, startOurs } from './arena.ts'
-import { disconnectedAnswer, heldAnswer } from './load-answers.ts'
+import { asContestant, startOurs } from './arena.ts'
+import { heldAnswer } from './load-answers.ts'
+import type { Stage } from './stage.ts'
 import type { Metric, SuiteResult } from './suite.ts'
 
 const CONNECTIONS = 10
@@ -28,7 +29,7 @@ export async function runStreams(
   const before: number[] = []
   const after: number[] = []
   note('streams: starting')
-  const stage = await setStage(world)
+  const stage = await context.stage()
   // a gateway that has had streams keeps some of their memory, so each round has one of its own
   for (let round = 0; round < Math.min(options.rounds, MOST_ROUNDS); round++) {
     const gateway = await startOurs(world, stage)
@@ -37,7 +38,7 @@ export async function runStreams(
     const settle = () => settled(resident, quick ? QUICK_SETTLE : SETTLE)
     await stage.connect(ours, 1)
     await hold(stage, WARM_STREAMS)
-    await disconnect(stage)
+    await stage.disconnect(GATEWAY)
     await stage.connect(ours, CONNECTIONS)
     const empty = await settle()
     note(`streams: opening ${streams}, round ${round + 1}`)
@@ -46,10 +47,9 @@ export async function runStreams(
     before.push(empty / 1e6)
     after.push(full / 1e6)
     perStream.push((full - empty) / streams / 1e3)
-    await disconnect(stage)
+    await stage.disconnect(GATEWAY)
     await ours.stop()
   }
-  await stage.close()
   const metric = (name: string, unit: string, figures: readonly number[]): Metric => {
     return { name, unit, figures: { [GATEWAY]: figures }, targets: [], limit: null }
   }
@@ -68,9 +68,4 @@ export async function runStreams(
 async function hold({ load }: Stage, count: number): Promise<void> {
   const question: GrpcLoadQuestion = { do: 'hold', target: GATEWAY, count }
   await ask(load, question, heldAnswer)
-}
-
-async function disconnect({ load }: Stage): Promise<void> {
-  const question: GrpcLoadQuestion = { do: 'disconnect', target: GATEWAY }
-  await ask(load, question, disconnectedAnswer)
 }
