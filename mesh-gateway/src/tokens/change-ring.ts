@@ -2,7 +2,7 @@
  * Makes, rotates and retires signing keys. Works from any process: a running gateway sees the change in the directory.
  * The next key is published long before it signs, and the old one verifies for the overlap, so nobody notices a rotation.
  */
-import { createPublicKey, generateKeyPairSync } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { withLock } from '../config/with-lock.ts'
@@ -110,13 +110,21 @@ async function change(
 }
 
 async function addKey(dir: string, role: 'active' | 'next', nowMs: number): Promise<RingEntry> {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
-  const kid = thumbprint(createPublicKey(privateKey))
+  const { kid, privateKey } = generateKey()
   await writeAtomic(
     join(dir, `${kid}.pem`),
     privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
   )
   return { kid, created: new Date(nowMs).toISOString(), role, until: null }
+}
+
+/** One thumbprint in 64 begins with a hyphen, and is taken for an option wherever it is typed: such a key is thrown away. */
+export function generateKey(): { readonly kid: string; readonly privateKey: KeyObject } {
+  for (;;) {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
+    const kid = thumbprint(createPublicKey(privateKey))
+    if (!kid.startsWith('-')) return { kid, privateKey }
+  }
 }
 
 async function save(dir: string, content: RingContent): Promise<void> {

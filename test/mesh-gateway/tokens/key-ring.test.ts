@@ -6,7 +6,12 @@ import { join } from 'node:path'
 import { silentLog } from '@clawmesh/agent-sdk'
 import { MeshError } from '@clawmesh/proto'
 import { calculateJwkThumbprint } from 'jose'
-import { ensureRing, retireKey, rotateRing } from '../../../mesh-gateway/src/tokens/change-ring.ts'
+import {
+  ensureRing,
+  generateKey,
+  retireKey,
+  rotateRing,
+} from '../../../mesh-gateway/src/tokens/change-ring.ts'
 import { type KeyRing, openKeyRing } from '../../../mesh-gateway/src/tokens/key-ring.ts'
 
 const HOUR = 3_600_000
@@ -25,6 +30,10 @@ describe('the key ring', () => {
   const changed = (of: KeyRing) => new Promise<void>((resolve) => of.onChange(resolve))
   const unusable = (error: unknown) =>
     error instanceof MeshError && error.code === 'MESH_KEYS_UNUSABLE'
+
+  it('makes no key whose id would be taken for an option on the command line', () => {
+    for (let i = 0; i < 500; i += 1) assert.match(generateKey().kid, /^[\w][\w-]{42}$/)
+  })
 
   it('makes its first keys when there are none, readable by this user only', async () => {
     ring = await openKeyRing({ dir })
