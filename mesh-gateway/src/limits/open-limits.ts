@@ -6,9 +6,7 @@ import type { LimitsMetrics } from '../telemetry/limits-metrics.ts'
 import { type Budgets, createMemoryBudgets } from './budgets.ts'
 import { createLimits } from './create-limits.ts'
 import type { Limits } from './limits.ts'
-import { openRedisLink } from './redis/redis-link.ts'
-import { createSharedBudgets } from './redis/shared-budgets.ts'
-import { createSharedLimits, type WhenRedisIsAway } from './redis/shared-limits.ts'
+import type { WhenRedisIsAway } from './redis/shared-limits.ts'
 
 export interface LimitsConfig {
   readonly redis: RedisConfig
@@ -49,6 +47,12 @@ export async function openLimits(
     }
   const password = await textOf(redis.passwordFile, 'limits.redis.passwordFile')
   const ca = await textOf(redis.caFile, 'limits.redis.caFile')
+  // only now: most gateways count by themselves, and the client of Redis takes megabytes
+  const [{ openRedisLink }, { createSharedBudgets }, { createSharedLimits }] = await Promise.all([
+    import('./redis/redis-link.ts'),
+    import('./redis/shared-budgets.ts'),
+    import('./redis/shared-limits.ts'),
+  ])
   const link = await openRedisLink({
     url,
     username: redis.username,
