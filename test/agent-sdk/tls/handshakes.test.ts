@@ -290,13 +290,6 @@ describe('handshakes of the mesh', () => {
       const roots = gateway.roots.map((root) => ({ ...root, notAfter: new Date(0) }))
       assert.equal(judgePeer(peer, { roots }, Date.now()), 'MESH_IDENTITY_UNTRUSTED')
     })
-
-    it('costs less than a microsecond', async () => {
-      const peer = await judgeClient(agent)
-      const started = performance.now()
-      for (let i = 0; i < 100_000; i += 1) judgePeer(peer, gateway, 1_800_000_000_000)
-      assert.ok(performance.now() - started < 1_000)
-    })
   })
 
   describe('a client', () => {
