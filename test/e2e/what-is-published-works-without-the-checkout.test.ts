@@ -86,7 +86,10 @@ describe('what is published works without the checkout', () => {
       const service = serviceOf(loadProto('clawmesh/delegation/v1/delegation.proto'), DELEGATION_SERVICE)
       console.log([createAgent, createGateway, initCa].map((f) => typeof f).join(), Object.keys(service).join())`
     const { stdout } = await node('--input-type=module', '--eval', program)
-    assert.equal(stdout.trim(), 'function,function,function Delegate,Watch,Get,Cancel,List,SendInput')
+    assert.equal(
+      stdout.trim(),
+      'function,function,function Delegate,Watch,Get,Cancel,List,SendInput',
+    )
   })
 
   it('has declarations that type-check where it is used', async () => {

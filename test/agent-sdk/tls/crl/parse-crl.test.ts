@@ -159,7 +159,14 @@ describe('a revocation list', () => {
       bytes.writeUInt32BE(n, 12)
       entries.push(Buffer.concat([Buffer.from('30210210', 'hex'), bytes, time]))
     }
-    const body = sequence(integer(1), ECDSA, sequence(), time, time, sequence(Buffer.concat(entries)))
+    const body = sequence(
+      integer(1),
+      ECDSA,
+      sequence(),
+      time,
+      time,
+      sequence(Buffer.concat(entries)),
+    )
     const long = sequence(body, ECDSA, Buffer.from('030200ff', 'hex'))
     const started = performance.now()
     assert.equal(parseCrl(long).serials.size, 100_000)
