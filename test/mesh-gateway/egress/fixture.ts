@@ -79,6 +79,12 @@ export async function startEgress(options: FixtureOptions = {}): Promise<Fixture
     })
   let snapshot = build(options.egress ?? { allow: [] }, options.global)
   const trust = createSecureContext({ ca: options.ca ?? rootCertificates[0] ?? '' })
+  const release = async () => {
+    verifier.close()
+    metrics.close()
+    await keyRing.close()
+    await rm(dir, { recursive: true })
+  }
   const port = await createEgressPort({
     listen: { host: '127.0.0.1', port: 0 },
     spiffe,
@@ -118,6 +124,9 @@ export async function startEgress(options: FixtureOptions = {}): Promise<Fixture
     ownAddresses: () => [],
     isReady: () => true,
     ...options.port,
+  }).catch(async (error: unknown) => {
+    await release()
+    throw error
   })
   return {
     port,
@@ -153,10 +162,7 @@ export async function startEgress(options: FixtureOptions = {}): Promise<Fixture
     metrics: () => metrics.text(),
     async close() {
       await port.close()
-      verifier.close()
-      metrics.close()
-      await keyRing.close()
-      await rm(dir, { recursive: true })
+      await release()
     },
   }
 }
