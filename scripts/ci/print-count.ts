@@ -1,5 +1,6 @@
 /**
- * Prints what spec-and-count.ts wrote, as `N passed, N failed` alone on the last line, and before it what was skipped.
+ * Prints what spec-and-count.ts wrote, as `N passed, N failed` alone on the last line, and before it what was skipped, and what was tried
+ * a second time: such a line is a bug of the test or of the product, and somebody's next work.
  * Fails when a test failed, when mocha never got to its end, and for what was skipped, unless this is root: some tests
  * take permissions away, which root does not notice.
  */
@@ -9,10 +10,12 @@ interface Count {
   readonly passes: number
   readonly failures: number
   readonly skipped: readonly string[]
+  readonly retried: readonly string[]
 }
 
 const [file = ''] = process.argv.slice(2)
-const { passes, failures, skipped } = read(file)
+const { passes, failures, skipped, retried } = read(file)
+for (const title of retried) process.stdout.write(`tried a second time: ${title}\n`)
 for (const title of skipped) process.stdout.write(`skipped: ${title}\n`)
 const maySkip = process.getuid?.() === 0
 if (failures > 0 || passes === 0 || (skipped.length > 0 && !maySkip)) process.exitCode = 1
@@ -23,6 +26,6 @@ function read(path: string): Count {
     return JSON.parse(readFileSync(path, 'utf8'))
   } catch {
     process.stdout.write('the tests did not run to their end\n')
-    return { passes: 0, failures: 1, skipped: [] }
+    return { passes: 0, failures: 1, skipped: [], retried: [] }
   }
 }
