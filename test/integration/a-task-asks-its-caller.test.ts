@@ -64,7 +64,8 @@ describe('a task asks its caller', () => {
     await until(delegation, 'input-required')
     mesh.gateway.breakConnections()
     const { state } = await mesh.a.watch('b', delegation.id).sendInput('Nice')
-    assert.equal(state, 'working')
+    // it goes on, and may have asked its next question by the time that this is answered
+    assert.ok(state === 'working' || state === 'input-required', state)
     while ((await mesh.a.get('b', delegation.id)).pendingInputs.length === 0)
       await new Promise(setImmediate)
     await mesh.gateway.kill()
