@@ -90,8 +90,6 @@ const ACCEPT_WAIT_MS = 5_000
 
 export function createDelegation(port: DelegationPort): Delegation {
   const { maxResultBytes, complete } = port
-  // as far as this handle has seen
-  const questions = new Set<string>()
   const own = new AbortController()
   const signal = AbortSignal.any([port.signal, own.signal])
   const outcome = Promise.withResolvers<TaskResult>()
@@ -110,8 +108,6 @@ export function createDelegation(port: DelegationPort): Delegation {
       accepted.resolve()
       const event = assembler.take(incoming)
       if (event === null) continue
-      if (event.kind === 'input-required') questions.add(event.inputId)
-      if (event.kind === 'input-received') questions.delete(event.inputId)
       if (event.kind === 'failed') outcome.reject(failureToError(event))
       if (event.kind === 'result') settle(event.output, assembler)
       await queue.push(event)
@@ -175,7 +171,8 @@ export function createDelegation(port: DelegationPort): Delegation {
 
   /** The id is named even when there is only one, so that an answer that is repeated cannot go to the next question. */
   const openQuestions = async (): Promise<readonly string[]> => {
-    const open = questions.size > 0 ? [...questions] : (await port.get(id)).pendingInputs
+    // of the peer, not of the events so far: somebody else may have answered while this handle's stream was broken
+    const open = (await port.get(id)).pendingInputs
     if (open.length > 1)
       throw new TypeError('inputId: several questions are open, so name the one that is answered')
     return open
