@@ -78,7 +78,10 @@ class Connection implements ClientConnection {
     try {
       refuseOtherProtocols(bytes)
       const end = findHeadEnd(bytes, REQUEST_LIMITS)
-      if (end === -1) return
+      if (end === -1) {
+        this.#wire.keep()
+        return
+      }
       this.#takeOver()
       const head = parseRequestHead(bytes.subarray(0, end))
       this.#wire.unread(bytes.subarray(end))

@@ -110,8 +110,8 @@ class Exchange {
     this.#idle.refresh()
     try {
       const taken = decoder.push(chunk)
-      if (this.#over) return
-      if (!decoder.done) return
+      if (this.#up.unsent) this.#client.keep()
+      if (this.#over || !decoder.done) return
       this.#client.release()
       this.#client.unread(chunk.subarray(taken))
       if (this.#options.head.body === 'chunked') writeLastChunk(this.#up, decoder.trailers)

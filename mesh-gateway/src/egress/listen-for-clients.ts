@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
 import type { CertifiedKey, PortCertificate } from './port-certificate.ts'
-import { Wire } from './wire.ts'
+import { acceptWire, Wire } from './wire.ts'
 
 export interface ClientSocket {
   readonly wire: Wire
@@ -45,9 +45,7 @@ export function createClientListener(options: ClientListenerOptions): ClientList
       socket.on('error', () => {})
       tls.emit('connection', socket)
     } else {
-      // what is no TCP cannot be reset
-      const wire = new Wire(socket, socket.remoteAddress === undefined ? null : socket)
-      onClient({ wire, certificate: null })
+      onClient({ wire: acceptWire(socket), certificate: null })
     }
   })
   tls?.on('secureConnection', (socket) =>

@@ -3,6 +3,7 @@
  * paused, so that none is lost between two stages of a request.
  */
 import { connect, type Socket } from 'node:net'
+import { type ReadSink, reusedReads, reuseReadsOf } from './reused-reads.ts'
 
 export interface Reader {
   /** The chunk is good until this returns; who keeps it, or has written it without its having gone out, calls `keep`. */
@@ -14,36 +15,28 @@ export interface Reader {
 const MAX_HELD_BYTES = 65_536
 const LINGER_MS = 2_000
 const STALLED_MS = 60_000
-const READ_BYTES = 65_536
 
-/**
- * Connects to an IP address. Reads go into one buffer again and again, which is what makes large transfers cheap:
- * a new one for every read costs more than moving the bytes.
- */
+/** Connects to an IP address. */
 export function connectWire(host: string, port: number): Wire {
-  let buffer = Buffer.allocUnsafeSlow(READ_BYTES)
   let wire: Wire | null = null
-  const socket = connect({
-    host,
-    port,
-    allowHalfOpen: true,
-    noDelay: true,
-    onread: {
-      buffer() {
-        if (wire?.takeKept() === true) buffer = Buffer.allocUnsafeSlow(READ_BYTES)
-        return buffer
-      },
-      callback(size) {
-        wire?.accept(buffer.subarray(0, size))
-        return true
-      },
-    },
-  })
+  const onread = reusedReads(() => wire)
+  const socket = connect({ host, port, allowHalfOpen: true, noDelay: true, onread })
   wire = new Wire(socket)
   return wire
 }
 
-export class Wire {
+/** A client that a server has accepted just now. */
+export function acceptWire(socket: Socket): Wire {
+  // what is no TCP cannot be reset
+  const wire = new Wire(socket, socket.remoteAddress === undefined ? null : socket)
+  reuseReadsOf(
+    socket,
+    reusedReads(() => wire),
+  )
+  return wire
+}
+
+export class Wire implements ReadSink {
   readonly socket: Socket
   /** What can be reset; null of a Unix socket, or of TLS above what is not in our hands. */
   readonly #tcp: Socket | null

@@ -33,6 +33,7 @@ export function readBody(wire: Wire, options: ReadBodyOptions): Promise<Buffer |
     wire.onClosed(() => end(refuse('client', 'MESH_CALL_CANCELED')))
     wire.read({
       data(chunk) {
+        wire.keep()
         try {
           const taken = decoder.push(chunk)
           if (size > maxBytes) end(tooLarge())

@@ -134,11 +134,10 @@ export function splice(options: SpliceOptions): Splice {
       data(chunk) {
         gathered = gathered.length === 0 ? chunk : Buffer.concat([gathered, chunk])
         const verdict = inspect.judge(gathered)
-        if (verdict === 'pass') begin(gathered, inspect.first)
-        else if (verdict !== 'more') {
-          armed()
-          end(verdict)
-        } else armed()
+        if (verdict === 'pass') return begin(gathered, inspect.first)
+        armed()
+        if (verdict === 'more') client.keep()
+        else end(verdict)
       },
       end() {
         if (gathered.length > 0) end('MESH_EGRESS_NOT_TLS')
