@@ -58,6 +58,8 @@ class Exchange {
   #interim = 0
   #response: ResponseHead | null = null
   #marks: ResponseMarks | null = null
+  /** Of an answer: goes out with the first piece of its body. */
+  #unsentHead: string | null = null
   #requestBody: BodyDecoder | null = null
   #responseBody: BodyDecoder | null = null
   #requestDone = false
@@ -203,6 +205,9 @@ class Exchange {
     const text = writeResponseHead(response, this.#marks)
     if (rest.length === 0 && !this.#responseBody.done) {
       this.#client.writeText(text)
+    } else if (framing === 'as-declared' && !this.#responseBody.done) {
+      this.#unsentHead = text
+      this.#onBodyBytes(rest)
     } else {
       this.#client.socket.cork()
       this.#client.writeText(text)
@@ -227,9 +232,15 @@ class Exchange {
 
   #sendDown(data: Buffer): void {
     this.#bytesDown += data.length
-    const chunked = this.#marks?.framing === 'chunked'
-    const flowing = chunked ? writeChunk(this.#client, data) : this.#client.write(data)
-    if (!flowing) this.#up.pause()
+    if (!this.#writeDown(data)) this.#up.pause()
+  }
+
+  #writeDown(data: Buffer): boolean {
+    const text = this.#unsentHead
+    this.#unsentHead = null
+    if (text !== null) return this.#client.writeTextWith(text, data)
+    if (this.#marks?.framing === 'chunked') return writeChunk(this.#client, data)
+    return this.#client.write(data)
   }
 
   #onUpstreamEnd(): void {

@@ -15,6 +15,7 @@ export interface Reader {
 const MAX_HELD_BYTES = 65_536
 const LINGER_MS = 2_000
 const STALLED_MS = 60_000
+const SMALL_BYTES = 8192
 
 /** Connects to an IP address. */
 export function connectWire(host: string, port: number): Wire {
@@ -124,6 +125,21 @@ export class Wire implements ReadSink {
 
   writeText(text: string): boolean {
     return this.socket.write(text, 'latin1')
+  }
+
+  /** Both as one piece, if they are small: a second system call, or a list of pieces, costs more than copying them. */
+  writeTextWith(text: string, data: Buffer): boolean {
+    if (data.length > SMALL_BYTES) {
+      this.socket.cork()
+      this.writeText(text)
+      const flowing = this.write(data)
+      this.socket.uncork()
+      return flowing
+    }
+    const whole = Buffer.allocUnsafe(text.length + data.length)
+    whole.write(text, 'latin1')
+    data.copy(whole, text.length)
+    return this.write(whole)
   }
 
   pause(): void {

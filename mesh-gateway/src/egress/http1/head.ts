@@ -28,10 +28,6 @@ export const RESPONSE_LIMITS: HeadLimits = Object.freeze({ maxBytes: 65_536, max
 
 const HEAD_END = Buffer.from('\r\n\r\n', 'latin1')
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
-/** Controls, and CR or LF that is not the end of a line. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: controls are what it looks for
-const NEVER_IN_HEAD = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?<!\r)\n/
-
 /**
  * Where the head ends: the number of bytes up to and with the empty line, or -1 while it has not come.
  * @throws MalformedMessage when it is larger than allowed.
@@ -45,9 +41,9 @@ export function findHeadEnd(bytes: Buffer, limits: HeadLimits): number {
 
 /** The lines of a whole head, the start line first. @throws MalformedMessage */
 export function readLines(head: Buffer): string[] {
-  const text = head.toString('latin1', 0, head.length - 4)
-  if (NEVER_IN_HEAD.test(text)) throw new MalformedMessage('the head holds a control character')
-  return text.split('\r\n')
+  const end = head.length - 4
+  if (holdsControl(head, end)) throw new MalformedMessage('the head holds a control character')
+  return head.toString('latin1', 0, end).split('\r\n')
 }
 
 /** All lines but the start line. @throws MalformedMessage */
@@ -103,6 +99,17 @@ export function declaredLength(fields: readonly Field[]): number | 'chunked' | n
   if (length === null) return null
   if (!/^[0-9]{1,15}$/.test(length)) throw new MalformedMessage('the Content-Length is malformed')
   return Number(length)
+}
+
+/** Controls other than a tab, and CR or LF that is not the end of a line. A loop over bytes: an expression takes twice as long. */
+function holdsControl(bytes: Buffer, end: number): boolean {
+  for (let at = 0; at < end; at += 1) {
+    const byte = bytes[at] ?? 0
+    if ((byte >= 32 && byte !== 127) || byte === 9) continue
+    if (byte !== 13 || bytes[at + 1] !== 10 || at + 1 === end) return true
+    at += 1
+  }
+  return false
 }
 
 function trim(line: string, from: number): string {
