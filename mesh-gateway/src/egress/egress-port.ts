@@ -11,6 +11,7 @@ import { listenOn } from '../listen.ts'
 import { decideEgress } from '../policy/decide-egress.ts'
 import { addressRules, type PolicySnapshot, tunnelTls } from '../policy/snapshot.ts'
 import type { ListenAddress, Port } from '../port.ts'
+import { createRoll } from '../process/roll.ts'
 import type { Resolver } from '../resolve/resolver.ts'
 import { NO_REVOCATIONS, type Revocations } from '../revocation/revocations.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
@@ -93,7 +94,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     trust: options.trust,
     onDial: (seconds) => options.metrics.dial('egress', seconds),
   })
-  const connections = new Set<ClientConnection>()
+  const connections = createRoll<ClientConnection>()
   const policy = followPolicy(options)
   const { revocations = NO_REVOCATIONS } = options
   let draining = false
@@ -145,8 +146,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
         return
       }
       const connection = serveConnection(client, context)
-      connections.add(connection)
-      client.wire.socket.on('close', () => connections.delete(connection))
+      client.wire.socket.on('close', connections.add(connection))
     },
   })
   const { server } = listener
@@ -163,7 +163,9 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
   })
 
   const closeIdle = () => {
-    for (const connection of connections) if (connection.idle) connection.destroy()
+    connections.visit((connection) => {
+      if (connection.idle) connection.destroy()
+    })
   }
   const close = async () => {
     draining = true
@@ -171,7 +173,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     unheed()
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
     tunnels.endWhere(() => 'MESH_GATEWAY_DRAINING')
-    for (const connection of connections) connection.destroy()
+    connections.visit((connection) => connection.destroy())
     listener.destroyAll()
     listener.release()
     pool.close()

@@ -30,6 +30,7 @@ export interface ExchangeOptions {
 }
 
 const MAX_INTERIM_ANSWERS = 20
+const INTERIM: ResponseMarks = { requestId: '', keepAlive: true, framing: 'as-declared' }
 const REPEATABLE: ReadonlySet<string> = Object.freeze(
   new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']),
 )
@@ -169,13 +170,7 @@ class Exchange {
       if (this.#interim > MAX_INTERIM_ANSWERS)
         throw new MalformedMessage('too many interim answers')
       if (this.#options.head.version === '1.1')
-        this.#client.writeText(
-          writeResponseHead(response, {
-            requestId: '',
-            keepAlive: true,
-            framing: 'as-declared',
-          }),
-        )
+        this.#client.writeText(writeResponseHead(response, INTERIM))
     }
   }
 
@@ -183,9 +178,7 @@ class Exchange {
     if (!this.#options.head.webSocket || !listOf(response.fields, 'upgrade').includes('websocket'))
       throw new MalformedMessage('it switches to a protocol that was not asked for')
     this.#response = response
-    this.#client.writeText(
-      writeResponseHead(response, { requestId: '', keepAlive: true, framing: 'as-declared' }),
-    )
+    this.#client.writeText(writeResponseHead(response, INTERIM))
     this.#up.release()
     this.#up.unread(rest)
     this.#end({ upgraded: true })

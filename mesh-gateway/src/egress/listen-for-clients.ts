@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
+import { createRoll } from '../process/roll.ts'
 import type { CertifiedKey, PortCertificate } from './port-certificate.ts'
 import { acceptWire, Wire } from './wire.ts'
 
@@ -35,12 +36,11 @@ export function createClientListener(options: ClientListenerOptions): ClientList
   const { certificate, onClient } = options
   const server = createServer({ allowHalfOpen: true, noDelay: true })
   server.maxConnections = options.maxConnections
-  const open = new Set<Socket>()
+  const open = createRoll<Socket>()
   const tls = certificate === null ? null : createTls(certificate.current(), options)
   const unfollow = certificate?.onChange((value) => tls?.setSecureContext(secrets(value)))
   server.on('connection', (socket) => {
-    open.add(socket)
-    socket.on('close', () => open.delete(socket))
+    socket.on('close', open.add(socket))
     if (tls !== null) {
       socket.on('error', () => {})
       tls.emit('connection', socket)
@@ -56,7 +56,7 @@ export function createClientListener(options: ClientListenerOptions): ClientList
   return {
     server,
     destroyAll() {
-      for (const socket of open) socket.destroy()
+      open.visit((socket) => socket.destroy())
     },
     release() {
       unfollow?.()
