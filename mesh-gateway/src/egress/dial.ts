@@ -7,6 +7,7 @@ import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls, type SecureContext } from 'node:tls'
 import type { EgressDecision } from '../policy/decision.ts'
 import type { JudgedAddresses } from './address/judge-addresses.ts'
+import type { ReadBuffers } from './read-buffers.ts'
 import { type Refused, refuse } from './refused.ts'
 import { formatIp, parseIp } from './target/ip-literal.ts'
 import type { Target } from './target/target.ts'
@@ -58,16 +59,20 @@ export function speaksTls(target: Target, decision: EgressDecision): boolean {
   return target.form === 'relay' && decision.scheme === 'https'
 }
 
-/**
- * Tries the addresses in turn, sharing out the time among those that are left.
- * @param trust whose certificates are believed, when the plan asks for TLS.
- */
+export interface DialOptions {
+  /** All addresses together, in milliseconds. */
+  readonly dialMs: number
+  /** Whose certificates are believed, when the plan asks for TLS. */
+  trust(): SecureContext
+  readonly buffers: ReadBuffers
+}
+
+/** Tries the addresses in turn, sharing out the time among those that are left. */
 export async function dial(
   plan: DialPlan,
-  timeoutMs: number,
-  trust: () => SecureContext,
+  { dialMs, trust, buffers }: DialOptions,
 ): Promise<Dialled | Refused> {
-  const deadline = performance.now() + timeoutMs
+  const deadline = performance.now() + dialMs
   let failure: Refused | null = null
   for (const [index, ip] of plan.ips.entries()) {
     const leftMs = deadline - performance.now()
@@ -75,15 +80,20 @@ export async function dial(
     const shareMs = leftMs / (plan.ips.length - index)
     const result = plan.tls
       ? await dialTls(plan, ip, shareMs, trust())
-      : await dialOne(ip, plan.port, shareMs)
+      : await dialOne(ip, plan.port, shareMs, buffers)
     if ('wire' in result) return result
     failure = result
   }
   return failure ?? refuse('dial', 'MESH_EGRESS_TIMEOUT', { message: 'connecting took too long' })
 }
 
-async function dialOne(ip: string, port: number, timeoutMs: number): Promise<Dialled | Refused> {
-  const wire = connectWire(ip, port)
+async function dialOne(
+  ip: string,
+  port: number,
+  timeoutMs: number,
+  buffers: ReadBuffers,
+): Promise<Dialled | Refused> {
+  const wire = connectWire(ip, port, buffers)
   const failure = await connected(wire.socket, ip, port, timeoutMs)
   return failure ?? { wire, ip }
 }

@@ -23,6 +23,7 @@ import type { VerifyToken } from './credential.ts'
 import { judgeRevoked } from './judge-revoked.ts'
 import { createClientListener } from './listen-for-clients.ts'
 import type { PortCertificate } from './port-certificate.ts'
+import { createReadBuffers } from './read-buffers.ts'
 import { createTunnels, type LiveTunnel } from './tunnel/tunnels.ts'
 import { createUpstreamPool } from './upstream-pool.ts'
 
@@ -86,7 +87,9 @@ const TIMEOUTS: EgressTimeouts = Object.freeze({
 export async function createEgressPort(options: EgressPortOptions): Promise<EgressPort> {
   const timeouts = { ...TIMEOUTS, ...options.timeouts }
   const tunnels = createTunnels(options.now ?? Date.now)
+  const buffers = createReadBuffers()
   const pool = createUpstreamPool({
+    buffers,
     dialMs: timeouts.dialMs,
     idleMs: timeouts.upstreamIdleMs,
     maxIdle: 1024,
@@ -110,6 +113,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     log: options.log ?? silentLog,
     resolver: options.resolver,
     pool,
+    buffers,
     tunnels,
     verifyToken: options.verifyToken,
     parseAgent: (id) => {
@@ -137,6 +141,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
   }
   const listener = createClientListener({
     certificate: options.certificate ?? null,
+    buffers,
     handshakeMs: timeouts.headerMs,
     maxConnections: options.maxConnections ?? 20_000,
     onClient(client) {

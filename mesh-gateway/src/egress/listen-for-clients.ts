@@ -7,6 +7,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
 import { createRoll } from '../process/roll.ts'
 import type { CertifiedKey, PortCertificate } from './port-certificate.ts'
+import type { ReadBuffers } from './read-buffers.ts'
 import { acceptWire, Wire } from './wire.ts'
 
 export interface ClientSocket {
@@ -27,6 +28,7 @@ export interface ClientListener {
 export interface ClientListenerOptions {
   /** Null: no TLS. */
   readonly certificate: Pick<PortCertificate, 'current' | 'onChange'> | null
+  readonly buffers: ReadBuffers
   readonly handshakeMs: number
   readonly maxConnections: number
   onClient(client: ClientSocket): void
@@ -45,7 +47,7 @@ export function createClientListener(options: ClientListenerOptions): ClientList
       socket.on('error', () => {})
       tls.emit('connection', socket)
     } else {
-      onClient({ wire: acceptWire(socket), certificate: null })
+      onClient({ wire: acceptWire(socket, options.buffers), certificate: null })
     }
   })
   tls?.on('secureConnection', (socket) =>

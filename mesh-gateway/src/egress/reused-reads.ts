@@ -3,6 +3,7 @@
  * allocated, its pages are touched, and V8 collects all of its heap ever sooner for the memory that it takes.
  */
 import type { Socket } from 'node:net'
+import type { ReadBuffers } from './read-buffers.ts'
 
 /** Takes what was read. Chunks are good until it returns, unless it is told to keep them. */
 export interface ReadSink {
@@ -15,27 +16,32 @@ export interface ReadSink {
 export interface ReusedReads {
   buffer(): Buffer
   callback(size: number): boolean
+  /** The socket has closed: the buffer may serve another. */
+  release(): void
 }
 
-/** Enough for a request; one that is filled to its end makes place for a larger one. */
-const FIRST_BYTES = 16_384
-const MOST_BYTES = 65_536
-const GROWTH = 4
-
 /** @param sink asked for with each read, since a socket is made before what reads it. */
-export function reusedReads(sink: () => ReadSink | null): ReusedReads {
-  let buffer = Buffer.allocUnsafeSlow(FIRST_BYTES)
-  let size = FIRST_BYTES
+export function reusedReads(sink: () => ReadSink | null, buffers: ReadBuffers): ReusedReads {
+  let buffer: Buffer | null = null
+  let full = false
   return {
     buffer() {
       const kept = sink()?.takeKept() === true
-      if (kept || size > buffer.length) buffer = Buffer.allocUnsafeSlow(size)
+      if (buffer !== null && !kept && !full) return buffer
+      if (buffer !== null && !kept) buffers.give(buffer)
+      buffer = full ? buffers.large() : buffers.take()
+      full = false
       return buffer
     },
     callback(read) {
-      if (read === buffer.length && read < MOST_BYTES) size = read * GROWTH
+      if (buffer === null) return true
+      full = read === buffer.length && buffers.isSmall(buffer)
       sink()?.accept(buffer.subarray(0, read))
       return true
+    },
+    release() {
+      if (buffer !== null && sink()?.takeKept() === false) buffers.give(buffer)
+      buffer = null
     },
   }
 }
@@ -47,9 +53,7 @@ export function reusedReads(sink: () => ReadSink | null): ReusedReads {
  */
 export function reuseReadsOf(socket: Socket, reads: ReusedReads): boolean {
   const handle: unknown = Reflect.get(socket, '_handle')
-  const [buffer, callback, generator] = ['kBuffer', 'kBufferCb', 'kBufferGen'].map((name) =>
-    unsetSymbol(socket, name),
-  )
+  const [buffer, callback, generator] = unsetSymbols(socket, ['kBuffer', 'kBufferCb', 'kBufferGen'])
   if (buffer == null || callback == null || generator == null) return false
   if (typeof handle !== 'object' || handle === null) return false
   const use: unknown = Reflect.get(handle, 'useUserBuffer')
@@ -62,13 +66,15 @@ export function reuseReadsOf(socket: Socket, reads: ReusedReads): boolean {
   return true
 }
 
-/** The one symbol of that name, if it holds null as it does on a socket without `onread`. */
-function unsetSymbol(socket: Socket, name: string): symbol | null {
-  const found = Object.getOwnPropertySymbols(socket).filter(
-    ({ description }) => description === name,
-  )
-  const [symbol] = found
-  return symbol !== undefined && found.length === 1 && Reflect.get(socket, symbol) === null
-    ? symbol
-    : null
+/** Each the one symbol of its name, if it holds null as it does on a socket without `onread`. */
+function unsetSymbols(socket: Socket, names: readonly string[]): (symbol | null)[] {
+  const found: (symbol | null)[] = names.map(() => null)
+  const seen = new Set<number>()
+  for (const symbol of Object.getOwnPropertySymbols(socket)) {
+    const at = names.indexOf(symbol.description ?? '')
+    if (at === -1) continue
+    found[at] = !seen.has(at) && Reflect.get(socket, symbol) === null ? symbol : null
+    seen.add(at)
+  }
+  return found
 }

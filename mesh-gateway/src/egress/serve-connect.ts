@@ -42,7 +42,8 @@ async function openTunnel(
     return { ...nothing, refused, status: answerRefusal(client, story, refused) }
   }
   const start = performance.now()
-  const dialled = await dial(plan, context.timeouts.dialMs, context.trust)
+  const { trust, buffers } = context
+  const dialled = await dial(plan, { dialMs: context.timeouts.dialMs, trust, buffers })
   context.metrics.dial('egress', (performance.now() - start) / 1000)
   if (dialled instanceof Refused)
     return { ...nothing, refused: dialled, status: answerRefusal(client, story, dialled) }

@@ -2,8 +2,7 @@
  * Connections that wait for the next request. Each belongs to one agent, one host and one judged address: an answer that is out of step
  * can then reach nobody else, and what is reused was judged anew by the request that reuses it.
  */
-import type { SecureContext } from 'node:tls'
-import { type DialPlan, dial } from './dial.ts'
+import { type DialOptions, type DialPlan, dial } from './dial.ts'
 import { Refused } from './refused.ts'
 import type { Wire } from './wire.ts'
 
@@ -27,15 +26,12 @@ export interface UpstreamPool {
   close(): void
 }
 
-export interface UpstreamPoolOptions {
-  readonly dialMs: number
+export interface UpstreamPoolOptions extends DialOptions {
   /** How long a connection waits for the next request, in milliseconds. */
   readonly idleMs: number
   /** Over all destinations. */
   readonly maxIdle: number
   readonly maxIdlePerKey: number
-  /** Whose certificates are believed when a plan asks for TLS. */
-  trust(): SecureContext
   /** Told how long connecting took, in seconds. */
   onDial(seconds: number): void
 }
@@ -92,7 +88,7 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
           if (entry !== null) return { wire: entry.wire, ip, key, reused: true }
         }
       const start = performance.now()
-      const dialled = await dial(plan, options.dialMs, options.trust)
+      const dialled = await dial(plan, options)
       options.onDial((performance.now() - start) / 1000)
       if (dialled instanceof Refused) return dialled
       const { wire, ip } = dialled

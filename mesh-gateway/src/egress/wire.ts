@@ -3,6 +3,7 @@
  * paused, so that none is lost between two stages of a request.
  */
 import { connect, type Socket } from 'node:net'
+import type { ReadBuffers } from './read-buffers.ts'
 import { type ReadSink, reusedReads, reuseReadsOf } from './reused-reads.ts'
 
 export interface Reader {
@@ -18,22 +19,21 @@ const STALLED_MS = 60_000
 const SMALL_BYTES = 8192
 
 /** Connects to an IP address. */
-export function connectWire(host: string, port: number): Wire {
+export function connectWire(host: string, port: number, buffers: ReadBuffers): Wire {
   let wire: Wire | null = null
-  const onread = reusedReads(() => wire)
+  const onread = reusedReads(() => wire, buffers)
   const socket = connect({ host, port, allowHalfOpen: true, noDelay: true, onread })
+  socket.on('close', onread.release)
   wire = new Wire(socket)
   return wire
 }
 
 /** A client that a server has accepted just now. */
-export function acceptWire(socket: Socket): Wire {
+export function acceptWire(socket: Socket, buffers: ReadBuffers): Wire {
   // what is no TCP cannot be reset
   const wire = new Wire(socket, socket.remoteAddress === undefined ? null : socket)
-  reuseReadsOf(
-    socket,
-    reusedReads(() => wire),
-  )
+  const reads = reusedReads(() => wire, buffers)
+  if (reuseReadsOf(socket, reads)) socket.on('close', reads.release)
   return wire
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
+import { createReadBuffers } from '../../../mesh-gateway/src/egress/read-buffers.ts'
 import { reusedReads, reuseReadsOf } from '../../../mesh-gateway/src/egress/reused-reads.ts'
 import { acceptWire, type Wire } from '../../../mesh-gateway/src/egress/wire.ts'
 
@@ -46,7 +47,7 @@ describe('reads into one buffer', () => {
       }
       result = reuseReadsOf(
         socket,
-        reusedReads(() => sink),
+        reusedReads(() => sink, createReadBuffers()),
       )
       socket.resume()
     }
@@ -72,7 +73,7 @@ describe('reads into one buffer', () => {
     assert.equal(
       reuseReadsOf(
         accepted,
-        reusedReads(() => sink),
+        reusedReads(() => sink, createReadBuffers()),
       ),
       false,
     )
@@ -84,7 +85,7 @@ describe('reads into one buffer', () => {
   it('never overwrite what was kept, whatever comes after it', async () => {
     let wire: Wire | null = null
     onAccepted = (socket) => {
-      wire = acceptWire(socket)
+      wire = acceptWire(socket, createReadBuffers())
     }
     const { client } = await pair()
     const kept: Buffer[] = []
@@ -106,5 +107,40 @@ describe('reads into one buffer', () => {
       kept.some(({ length }) => length > 16_384),
       'a buffer that was filled made place for a larger one',
     )
+  })
+
+  it('go on with the buffer of a socket that has closed, unless something in it was kept', () => {
+    const buffers = createReadBuffers()
+    let kept = false
+    const sink = {
+      accept: () => {},
+      takeKept() {
+        const was = kept
+        kept = false
+        return was
+      },
+    }
+    const first = reusedReads(() => sink, buffers)
+    const buffer = first.buffer()
+    first.callback(10)
+    first.release()
+    const second = reusedReads(() => sink, buffers)
+    assert.equal(second.buffer(), buffer)
+    second.callback(10)
+    kept = true
+    second.release()
+    second.release()
+    const third = reusedReads(() => sink, buffers).buffer()
+    assert.notEqual(third, buffer)
+    const fourth = reusedReads(() => sink, buffers).buffer()
+    assert.notEqual(fourth, third, 'one buffer for two sockets')
+  })
+
+  it('keep only so many buffers for those who may come', () => {
+    const buffers = createReadBuffers()
+    const many = Array.from({ length: 1000 }, () => buffers.take())
+    for (const one of many) buffers.give(one)
+    const again = new Set(Array.from({ length: 1000 }, () => buffers.take()))
+    assert.equal(many.filter((one) => again.has(one)).length, 256)
   })
 })

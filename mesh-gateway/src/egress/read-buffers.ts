@@ -1,0 +1,30 @@
+/**
+ * Buffers that sockets read into, handed from those that have closed to those that come: a new one for each connection is as dear
+ * as a new one for each read, since V8 takes the memory for pressure on its heap.
+ */
+export interface ReadBuffers {
+  /** Enough for a request. What is in it, is left over from others: only what was read into it may be looked at. */
+  take(): Buffer
+  /** For a socket that fills the small one to its end. */
+  large(): Buffer
+  isSmall(buffer: Buffer): boolean
+  /** Nobody else holds it any more. */
+  give(buffer: Buffer): void
+}
+
+const SMALL_BYTES = 16_384
+const LARGE_BYTES = 65_536
+/** 4 MiB in all; those beyond are collected. */
+const MOST_SPARE = 256
+
+export function createReadBuffers(): ReadBuffers {
+  const spare: Buffer[] = []
+  return {
+    take: () => spare.pop() ?? Buffer.allocUnsafeSlow(SMALL_BYTES),
+    large: () => Buffer.allocUnsafeSlow(LARGE_BYTES),
+    isSmall: (buffer) => buffer.length === SMALL_BYTES,
+    give(buffer) {
+      if (buffer.length === SMALL_BYTES && spare.length < MOST_SPARE) spare.push(buffer)
+    },
+  }
+}
