@@ -3,13 +3,13 @@ import { parseArgs } from 'node:util'
 
 export const SUITES = [
   ...(['delegation', 'latency', 'chains', 'streams', 'cuts'] as const),
-  ...(['egress', 'tunnel', 'idle'] as const),
+  ...(['egress', 'tunnel', 'tunnels-idle', 'workers', 'idle'] as const),
 ] as const
 export type Suite = (typeof SUITES)[number]
 
 export interface BenchOptions {
   readonly suites: readonly Suite[]
-  /** A few seconds in all, judging nothing: shows that the bench works. */
+  /** Half a minute in all, judging nothing: shows that the bench works. */
   readonly quick: boolean
   readonly rounds: number
   /** Length of one measured window, in milliseconds. */
@@ -24,8 +24,9 @@ export interface BenchOptions {
 }
 
 export const USAGE = `usage: npm run bench -- [options]
-  --quick             a few seconds in all, judging no figure
-  --only <suite>      ${SUITES.join(', ')}; may be repeated
+  --quick             half a minute in all, judging no figure
+  --only <suite>      ${SUITES.join(', ')};
+                      may be repeated
   --rounds <n>        rounds of each suite; default 7
   --write             keep the figures in bench/RESULTS.md
 `

@@ -11,12 +11,15 @@ import { formatTerminal } from './report/terminal.ts'
 import { runChains } from './suites/chains.ts'
 import { runCuts } from './suites/cuts.ts'
 import { runDelegation } from './suites/delegation.ts'
-import { runEgress, runTunnel } from './suites/egress.ts'
+import { runEgress } from './suites/egress.ts'
 import { runIdle } from './suites/idle.ts'
 import { runLatency } from './suites/latency.ts'
 import { createStage } from './suites/stage.ts'
 import { runStreams } from './suites/streams.ts'
 import type { RunSuite, SuiteResult } from './suites/suite.ts'
+import { runTunnel } from './suites/tunnel.ts'
+import { runTunnelsIdle } from './suites/tunnels-idle.ts'
+import { runWorkers } from './suites/workers.ts'
 import { createWorld } from './world/world.ts'
 
 const RUN: Readonly<Record<Suite, RunSuite>> = {
@@ -27,8 +30,16 @@ const RUN: Readonly<Record<Suite, RunSuite>> = {
   cuts: runCuts,
   egress: runEgress,
   tunnel: runTunnel,
+  'tunnels-idle': runTunnelsIdle,
+  workers: runWorkers,
   idle: runIdle,
 }
+const VERSIONS = [
+  ['nginx', '-v'],
+  ['squid', '-v'],
+  ['smokescreen', '--version'],
+  ['wrk', '-v'],
+] as const
 const RESULTS = new URL('./RESULTS.md', import.meta.url)
 
 const say = (text: string) => process.stderr.write(`bench: ${text}\n`)
@@ -81,7 +92,9 @@ async function keep(options: BenchOptions, results: readonly SuiteResult[]): Pro
     machine: describeMachine(),
     command: `npm run bench -- ${args.join(' ')}`,
     rounds: options.rounds,
-    versions: [firstLine('nginx', '-v'), firstLine('squid', '-v')].filter((one) => one !== ''),
+    versions: VERSIONS.map(([command, flag]) => firstLine(command, flag)).filter(
+      (one) => one !== '',
+    ),
     results,
   })
   await writeFile(RESULTS, markdown)
@@ -92,7 +105,9 @@ async function keep(options: BenchOptions, results: readonly SuiteResult[]): Pro
 function firstLine(command: string, flag: string): string {
   const { stdout, stderr, error } = spawnSync(command, [flag], { encoding: 'utf8' })
   const [line = ''] = error === undefined ? `${stdout}${stderr}`.split('\n') : []
-  return line.replace(/^nginx version: |Squid Cache: Version/, (found) =>
-    found.startsWith('Squid') ? 'squid' : '',
-  )
+  return line
+    .replace('nginx version: ', '')
+    .replace('Squid Cache: Version', 'squid')
+    .replace('smokescreen version', 'smokescreen')
+    .replace(/^(wrk \S+).*/, '$1')
 }

@@ -32,11 +32,13 @@ export const GATEWAY = 'mesh-gateway'
 export const GRPC_JS = 'grpc-js proxy'
 export const NGINX = 'nginx grpc_pass'
 export const SQUID = 'squid'
+export const SMOKESCREEN = 'smokescreen'
 export const DIRECT = 'direct call'
+export const DIRECT_REQUEST = 'direct request'
 
 /** Why it did not start, in one line. */
 export function reasonOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error)
-  const lines = text.split('\n').filter((line) => /fatal|emerg|cannot|ended/i.test(line))
+  const lines = text.split('\n').filter((line) => /fatal|emerg|cannot|ended|unknown/i.test(line))
   return lines.slice(0, 2).join(' ') || text.slice(0, 200)
 }

@@ -29,6 +29,12 @@ export interface GatewayNeeds {
   readonly nameServerPort: number
   /** Destination `host:port` that policy lets the caller reach. Null: none. */
   readonly destination: { readonly host: string; readonly port: number } | null
+  /** Two that run at a time need different ones. Default: mesh-gateway. */
+  readonly name?: string
+  /** Processes that share its ports. Default: as a gateway has it that is told nothing. */
+  readonly workers?: number
+  /** Default: the one for what is tested. Null: any. */
+  readonly core?: number | null
 }
 
 export const GATEWAY_COMMAND = fileURLToPath(
@@ -40,14 +46,15 @@ const PLENTY = 1_000_000_000
 
 /** Resolves when it is ready. */
 export async function startGateway(world: World, needs: GatewayNeeds): Promise<RunningGateway> {
-  const dir = await makeDir(world, 'mesh-gateway')
+  const { name = 'mesh-gateway', workers, core = world.cores.tested } = needs
+  const dir = await makeDir(world, name)
   const [delegationPort = 0, egressPort = 0, adminPort = 0] = await freePorts(3)
   await writePolicy(world, needs)
   const configFile = join(dir, 'gateway.json')
   const keysDir = join(dir, 'keys')
   // beside the watched directories it would wake their watchers with every line
-  const auditFile = join(await makeDir(world, 'audit'), 'audit.jsonl')
-  const revocationList = join(await makeDir(world, 'revocation'), 'revoked.json')
+  const auditFile = join(await makeDir(world, `${name}-audit`), 'audit.jsonl')
+  const revocationList = join(await makeDir(world, `${name}-revocation`), 'revoked.json')
   await rm(revocationList, { force: true })
   const config = {
     trustDomain: TRUST_DOMAIN,
@@ -61,14 +68,15 @@ export async function startGateway(world: World, needs: GatewayNeeds): Promise<R
     admin: { listen: `127.0.0.1:${adminPort}` },
     dns: { servers: [`127.0.0.1:${needs.nameServerPort}`] },
     drainMs: 100,
+    ...(workers === undefined ? {} : { workers }),
   }
   await writeFile(configFile, JSON.stringify(config))
   const startedAt = performance.now()
   const process_ = world.processes.start({
-    name: 'mesh-gateway',
+    name,
     command: process.execPath,
     args: [...gatewayFlags(), GATEWAY_COMMAND, 'start', '--config', configFile],
-    core: world.cores.tested,
+    core,
   })
   await untilReady(process_, adminPort)
   const startMs = performance.now() - startedAt

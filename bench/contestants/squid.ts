@@ -13,9 +13,11 @@ export interface Destination {
   readonly port: number
 }
 
+/** @param tunnels that it must be able to hold at once, two descriptors each */
 export async function startSquid(
   world: World,
   destination: Destination,
+  tunnels = 0,
 ): Promise<Contestant | Absent> {
   if (spawnSync('squid', ['-v']).error !== undefined)
     return { name: SQUID, skipped: 'squid is not installed' }
@@ -24,7 +26,7 @@ export async function startSquid(
   const [port = 0] = await freePorts(1)
   await writeFile(join(dir, 'hosts'), `127.0.0.1 ${destination.host}\n`, { mode: 0o644 })
   const file = join(dir, 'squid.conf')
-  await writeFile(file, configuration(dir, port, destination), { mode: 0o644 })
+  await writeFile(file, configuration(dir, port, destination, tunnels), { mode: 0o644 })
   const squid = world.processes.start({
     name: SQUID,
     command: 'squid',
@@ -40,7 +42,12 @@ export async function startSquid(
   return { name: SQUID, port, pids: () => withDescendants(squid.pid), stop: () => squid.stop() }
 }
 
-function configuration(dir: string, port: number, destination: Destination): string {
+function configuration(
+  dir: string,
+  port: number,
+  destination: Destination,
+  tunnels: number,
+): string {
   return `http_port 127.0.0.1:${port}
 visible_hostname bench
 hosts_file ${dir}/hosts
@@ -50,6 +57,7 @@ http_access allow destination destination_port
 http_access deny all
 cache deny all
 cache_mem 0 MB
+max_filedescriptors ${1024 + 2 * tunnels}
 access_log stdio:${dir}/access.log
 cache_log ${dir}/cache.log
 cache_store_log none

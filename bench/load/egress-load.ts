@@ -8,8 +8,10 @@ import { closedLoop, type Operation, openLoop } from '../measure/load-window.ts'
 import { answerCommands } from '../process/commands.ts'
 import { captureClientHello } from './client-hello.ts'
 import { exchangeOnTunnel, openSocket, openTunnel, requestOn } from './egress-wire.ts'
+import { type HeldTunnels, holdTunnels } from './held-tunnels.ts'
 
 export const EGRESS_KINDS = ['request', 'tunnel'] as const
+export type EgressKind = (typeof EGRESS_KINDS)[number]
 
 const connect = z.strictObject({
   do: z.literal('connect'),
@@ -20,7 +22,7 @@ const connect = z.strictObject({
   originPort: z.int(),
   /** Null: none is sent. */
   proxyAuthorization: z.string().nullable(),
-  connections: z.int().min(1),
+  connections: z.int().min(0),
 })
 const run = z.strictObject({
   do: z.literal('run'),
@@ -31,13 +33,21 @@ const run = z.strictObject({
   windowMs: z.number(),
   pids: z.array(z.int()),
 })
-export const egressLoadQuestion = z.discriminatedUnion('do', [connect, run])
+const hold = z.strictObject({
+  do: z.literal('hold'),
+  target: z.string(),
+  count: z.int().min(1),
+})
+const release = z.strictObject({ do: z.literal('release'), target: z.string() })
+export const egressLoadQuestion = z.discriminatedUnion('do', [connect, run, hold, release])
 export type EgressLoadQuestion = z.infer<typeof egressLoadQuestion>
 type EgressConnect = z.infer<typeof connect>
 
 interface Target {
   readonly operation: Operation
   readonly connections: number
+  readonly open: () => Promise<Socket>
+  held: HeldTunnels | null
 }
 
 if (import.meta.main) serve()
@@ -51,10 +61,23 @@ function serve(): void {
     }
     const target = targets.get(question.target)
     if (target === undefined) throw new Error(`not connected to ${question.target}`)
-    const { operation, connections } = target
-    return question.perSecond === null
-      ? closedLoop(operation, connections, question)
-      : openLoop(operation, question.perSecond, connections, question)
+    switch (question.do) {
+      case 'run': {
+        const { operation, connections } = target
+        return question.perSecond === null
+          ? closedLoop(operation, connections, question)
+          : openLoop(operation, question.perSecond, connections, question)
+      }
+      case 'hold':
+        target.held = await holdTunnels(target.open, question.count)
+        return { held: target.held.open() }
+      case 'release': {
+        const held = target.held?.open() ?? 0
+        target.held?.close()
+        target.held = null
+        return { held }
+      }
+    }
   })
 }
 
@@ -64,7 +87,7 @@ async function createTarget(question: EgressConnect): Promise<Target> {
   const use = hello === null ? requestOn(question) : exchangeOnTunnel
   const { connections } = question
   const sockets = await Promise.all(Array.from({ length: connections }, open))
-  return { operation: onPool(sockets, open, use), connections }
+  return { operation: onPool(sockets, open, use), connections, open, held: null }
 }
 
 /** Each socket does one thing at a time; what finds none free waits. A broken one is replaced. */

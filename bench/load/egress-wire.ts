@@ -11,9 +11,8 @@ export interface ThroughProxy {
 /** What one exchange on a tunnel moves, each way. */
 export const TUNNEL_BYTES = 512 * 1024
 
-const ORDER = Buffer.alloc(8 + TUNNEL_BYTES, 'x')
-ORDER.writeUInt32BE(TUNNEL_BYTES, 0)
-ORDER.writeUInt32BE(TUNNEL_BYTES, 4)
+/** About what a TLS handshake moves after the ClientHello. */
+const HANDSHAKE = { up: 512, down: 4096 }
 
 export function openSocket(port: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
@@ -27,10 +26,18 @@ export function openSocket(port: number): Promise<Socket> {
   })
 }
 
+export function absoluteFormGet(to: {
+  readonly host: string
+  readonly port: number
+  readonly proxyAuthorization: string | null
+}): string {
+  const authority = `${to.host}:${to.port}`
+  return `GET http://${authority}/bench/item HTTP/1.1\r\nHost: ${authority}\r\n${credential(to)}User-Agent: clawmesh-bench\r\nAccept: */*\r\n\r\n`
+}
+
 /** Sends one absolute-form GET and takes its answer. False when that is not a 200. */
 export function requestOn(through: ThroughProxy): (socket: Socket) => Promise<boolean> {
-  const authority = `${through.host}:${through.originPort}`
-  const request = `GET http://${authority}/bench/item HTTP/1.1\r\nHost: ${authority}\r\n${credential(through)}User-Agent: clawmesh-bench\r\nAccept: */*\r\n\r\n`
+  const request = absoluteFormGet({ ...through, port: through.originPort })
   return (socket) => {
     socket.write(request)
     return readUntil(socket, (text) => {
@@ -60,16 +67,26 @@ export async function openTunnel(through: ThroughProxy, hello: Buffer): Promise<
 }
 
 /** TUNNEL_BYTES up, then as many down. */
-export function exchangeOnTunnel(socket: Socket): Promise<boolean> {
-  let received = 0
-  socket.write(ORDER)
-  return onData(socket, (chunk) => {
-    received += chunk.length
-    return received >= TUNNEL_BYTES ? true : null
-  })
+export const exchangeOnTunnel = exchange({ up: TUNNEL_BYTES, down: TUNNEL_BYTES })
+
+/** As many bytes, in two flights, as if there were TLS on it. Good when the far end of the tunnel has answered. */
+export const shakeHands = exchange(HANDSHAKE)
+
+function exchange({ up, down }: { readonly up: number; readonly down: number }) {
+  const order = Buffer.alloc(8 + up, 'x')
+  order.writeUInt32BE(up, 0)
+  order.writeUInt32BE(down, 4)
+  return (socket: Socket): Promise<boolean> => {
+    let received = 0
+    socket.write(order)
+    return onData(socket, (chunk) => {
+      received += chunk.length
+      return received >= down ? true : null
+    })
+  }
 }
 
-function credential({ proxyAuthorization }: ThroughProxy): string {
+function credential({ proxyAuthorization }: Pick<ThroughProxy, 'proxyAuthorization'>): string {
   return proxyAuthorization === null ? '' : `Proxy-Authorization: ${proxyAuthorization}\r\n`
 }
 

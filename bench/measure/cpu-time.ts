@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs'
 
-const TICK_NS = 10_000_000
+export const TICK_NS = 10_000_000
 
 /** Nanoseconds on a CPU so far. Processes that have gone count nothing. */
 export function cpuNanoseconds(pids: readonly number[]): number {

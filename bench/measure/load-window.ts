@@ -28,6 +28,8 @@ export interface WindowOptions {
 
 /** In flight at most, in an open loop; more are counted as failed. */
 const MOST_OUTSTANDING = 5000
+/** A window in which nothing ended at all goes on, for so many times its length at most. */
+const MOST_EXTENSIONS = 20
 
 export async function closedLoop(
   operation: Operation,
@@ -96,6 +98,8 @@ async function measure(tally: Tally, options: WindowOptions): Promise<Window> {
   const before = performance.now()
   tally.begin()
   await sleep(options.windowMs)
+  // a machine that stands still for a whole window would leave nothing to divide by
+  for (let more = 0; more < MOST_EXTENSIONS && !tally.any(); more++) await sleep(options.windowMs)
   const { completed, failed, latencies } = tally.end()
   const wallMs = performance.now() - before
   const cpuMs = (cpuNanoseconds(options.pids) - cpuBefore) / 1e6
@@ -118,6 +122,7 @@ function createTally() {
       if (ok) latencies.push(latencyMs)
       else failed++
     },
+    any: () => latencies.length + failed > 0,
     end: () => {
       counting = false
       return { completed: latencies.length, failed, latencies }

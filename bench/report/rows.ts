@@ -1,6 +1,6 @@
 /** Figures to rows of text: median, spread, how many times another's, and whether a target is met. */
 import { GATEWAY } from '../contestants/contestant.ts'
-import { pairedRatio, summarize } from '../measure/statistics.ts'
+import { pairedRatio, type Summary, summarize } from '../measure/statistics.ts'
 import type { Metric } from '../suites/suite.ts'
 
 export interface Row {
@@ -8,7 +8,7 @@ export interface Row {
   readonly contestant: string
   readonly median: string
   readonly spread: string
-  /** Ours divided by this one's. Empty for ours. */
+  /** Ours divided by this one's, with the quartiles of that over rounds. Empty for ours. */
   readonly ratio: string
   /** Empty without a target. */
   readonly target: string
@@ -29,14 +29,14 @@ export function rowsOf(metric: Metric, judge: boolean): Row[] {
   return Object.entries(metric.figures).map(([contestant, figures], index) => {
     const { median, lower, upper } = summarize(figures.filter((figure) => !Number.isNaN(figure)))
     const isOurs = contestant === GATEWAY
-    const ratio = isOurs ? Number.NaN : pairedRatio(ours, figures).median
+    const ratio = pairedRatio(isOurs || metric.compared === false ? [] : ours, figures)
     return {
       metric: index === 0 ? metric.name : '',
       contestant,
       median: `${show(median)} ${metric.unit}`,
       spread: `${show(lower)} – ${show(upper)}`,
-      ratio: isOurs || Number.isNaN(ratio) ? '' : ratio.toFixed(2),
-      target: judge ? verdict(metric, contestant, isOurs ? median : ratio) : '',
+      ratio: showRatio(ratio),
+      target: judge ? verdict(metric, contestant, isOurs ? median : ratio.median) : '',
     }
   })
 }
@@ -45,6 +45,13 @@ export function rowsOf(metric: Metric, judge: boolean): Row[] {
 export function show(value: number): string {
   if (!Number.isFinite(value)) return '–'
   return value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0)
+}
+
+/** Quartiles only where there are rounds enough to have some. */
+function showRatio({ median, lower, upper, count }: Summary): string {
+  if (count === 0) return ''
+  const spread = count < 3 ? '' : ` (${lower.toFixed(2)} – ${upper.toFixed(2)})`
+  return `${median.toFixed(2)}${spread}`
 }
 
 function verdict(metric: Metric, contestant: string, value: number): string {

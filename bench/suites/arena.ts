@@ -9,9 +9,9 @@ import type { BenchOptions } from '../options.ts'
 import { ask } from '../process/commands.ts'
 import type { Started } from '../process/processes.ts'
 import type { World } from '../world/world.ts'
+import { type CalmWindow, inCalmRounds } from './calm-windows.ts'
 import { windowAnswer } from './load-answers.ts'
 import type { Stage } from './stage.ts'
-import { inRounds } from './suite.ts'
 
 export const CONNECTIONS = 4
 export const CONCURRENCY = 32
@@ -30,7 +30,7 @@ export interface Arena {
   /** Who does not take part, and why. */
   readonly skipped: readonly string[]
   /** Every contestant, so many times. */
-  run(rounds: number, call: CallRun): Promise<Record<string, Window[]>>
+  run(rounds: number, call: CallRun): Promise<Record<string, CalmWindow[]>>
   close(): Promise<void>
 }
 
@@ -50,7 +50,7 @@ export function asContestant(gateway: RunningGateway): Contestant {
 
 /** All that carry delegated calls; with `direct`, also nothing in between. */
 export async function openArena(
-  { world, note, stage: setStage }: BenchContext,
+  { world, note, quick, stage: setStage }: BenchContext,
   { direct }: { readonly direct: boolean },
 ): Promise<Arena> {
   const stage = await setStage()
@@ -70,13 +70,8 @@ export async function openArena(
     contestants,
     skipped,
     run: (rounds, call) =>
-      inRounds(
-        rounds,
-        contestants.map(({ name }) => name),
-        (name) => {
-          const pids = contestants.find((one) => one.name === name)?.pids() ?? []
-          return runOnce(stage.load, name, pids, call)
-        },
+      inCalmRounds({ rounds, contestants, cores: world.cores, quick }, ({ name, pids }) =>
+        runOnce(stage.load, name, pids(), call),
       ),
     close: async () => {
       await Promise.all(contestants.map((one) => one.stop()))

@@ -1,6 +1,7 @@
 /** What load generators and backends answer. */
 import { z } from 'zod'
 import type { Window } from '../measure/load-window.ts'
+import type { CalmWindow } from './calm-windows.ts'
 import { mapFigures } from './suite.ts'
 
 /** NaN travels as null. */
@@ -33,6 +34,17 @@ export function cpuMicrosecondsPer(windows: Windows, parts = 1): Record<string, 
   return mapFigures(windows, ({ cpuMs, completed }) =>
     completed === 0 ? Number.NaN : (cpuMs * 1000) / (completed * parts),
   )
+}
+
+/** CPU time as a part of the time that passed: of one core, when pinned to one. */
+export function busyPercent(windows: Windows): Record<string, number[]> {
+  return mapFigures(windows, ({ cpuMs, wallMs }) => (100 * cpuMs) / wallMs)
+}
+
+export function othersPercent(
+  windows: Readonly<Record<string, readonly CalmWindow[]>>,
+): Record<string, number[]> {
+  return mapFigures(windows, ({ others }) => 100 * others)
 }
 
 export function perSecond(windows: Windows): Record<string, number[]> {

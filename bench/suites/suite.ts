@@ -11,6 +11,8 @@ export interface Target {
 export interface Metric {
   readonly name: string
   readonly unit: string
+  /** False: ours divided by another's means nothing. Default: true. */
+  readonly compared?: boolean
   /** One figure per round, in the order of rounds; NaN where nothing was completed. */
   readonly figures: Readonly<Record<string, readonly number[]>>
   readonly targets: readonly Target[]
@@ -29,7 +31,10 @@ export interface SuiteResult {
 
 export type RunSuite = (context: BenchContext, options: BenchOptions) => Promise<SuiteResult>
 
-/** Runs every contestant once per round, so that what else the machine does hits all of them. */
+/**
+ * Runs every contestant once per round, so that what else the machine does hits all of them; every other round backwards,
+ * so that a machine that grows slower or faster by the minute favours none.
+ */
 export async function inRounds<T>(
   rounds: number,
   names: readonly string[],
@@ -37,7 +42,8 @@ export async function inRounds<T>(
 ): Promise<Record<string, T[]>> {
   const figures: Record<string, T[]> = Object.fromEntries(names.map((name) => [name, []]))
   for (let round = 0; round < rounds; round++)
-    for (const name of names) figures[name]?.push(await measure(name))
+    for (const name of round % 2 === 0 ? names : names.toReversed())
+      figures[name]?.push(await measure(name))
   return figures
 }
 

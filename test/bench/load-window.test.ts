@@ -46,4 +46,14 @@ describe('load of the bench', () => {
     // those that were due while it stalled are counted; how many more fit in is the machine's affair
     assert.ok(window.completed > due / 2, `${window.completed} of ${due}`)
   })
+
+  it('goes on with a window in which nothing ended', async () => {
+    const window = await closedLoop((_slot, done) => void setTimeout(done, 100, true), 1, {
+      ...options,
+      warmMs: 0,
+      windowMs: 10,
+    })
+    assert.equal(window.completed, 1)
+    assert.ok(window.wallMs >= 90, `${window.wallMs} ms`)
+  })
 })

@@ -17,7 +17,7 @@ describe('options of the bench', () => {
     const { suites, rounds, quick, write } = options()
     assert.deepEqual(suites, [
       ...['delegation', 'latency', 'chains', 'streams', 'cuts'],
-      ...['egress', 'tunnel', 'idle'],
+      ...['egress', 'tunnel', 'tunnels-idle', 'workers', 'idle'],
     ])
     assert.deepEqual({ quick, write }, { quick: false, write: false })
     assert.ok(rounds >= 5)

@@ -28,9 +28,22 @@ describe('report of the bench', () => {
       rowsOf(metric, true).map((row) => Object.values(row)),
       [
         ['CPU per call', GATEWAY, '110 µs', '105 – 115', '', '≤ 128: met'],
-        ['', GRPC_JS, '250 µs', '245 – 255', '0.42', '≤ 0.5: met'],
-        ['', NGINX, '45.0 µs', '42.5 – 47.5', '2.50', '≤ 2.2: missed'],
+        ['', GRPC_JS, '250 µs', '245 – 255', '0.42 (0.41 – 0.46)', '≤ 0.5: met'],
+        ['', NGINX, '45.0 µs', '42.5 – 47.5', '2.50 (2.35 – 2.58)', '≤ 2.2: missed'],
       ],
+    )
+  })
+
+  it('shows no quartiles of a ratio that has fewer than three rounds', () => {
+    const figures = { [GATEWAY]: [100, 110], [NGINX]: [50, 50] }
+    assert.equal(rowsOf({ ...metric, figures }, true)[1]?.ratio, '2.10')
+  })
+
+  it('shows no ratio where one means nothing', () => {
+    const rows = rowsOf({ ...metric, compared: false, targets: [] }, true)
+    assert.deepEqual(
+      rows.map(({ ratio }) => ratio),
+      ['', '', ''],
     )
   })
 

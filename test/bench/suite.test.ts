@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { beyond, inRounds, without } from '../../bench/suites/suite.ts'
 
 describe('figures of a suite', () => {
-  it('are taken in turns, a round after the other', async () => {
+  it('are taken in turns, every other round backwards, and kept round by round', async () => {
     const order: string[] = []
-    const figures = await inRounds(2, ['a', 'b'], async (name) => order.push(name))
-    assert.deepEqual(order, ['a', 'b', 'a', 'b'])
-    assert.deepEqual(figures, { a: [1, 3], b: [2, 4] })
+    const figures = await inRounds(3, ['a', 'b'], async (name) => order.push(name))
+    assert.deepEqual(order, ['a', 'b', 'b', 'a', 'a', 'b'])
+    assert.deepEqual(figures, { a: [1, 4, 5], b: [2, 3, 6] })
   })
 
   it('beyond those of another are differences within each round', () => {

@@ -12,7 +12,7 @@ const BENCH = fileURLToPath(new URL('../../bench/run.ts', import.meta.url))
 
 const TITLES = [
   ...['Delegated calls', 'Latency at half load', 'Chains of delegation', 'Idle streams', 'Cuts'],
-  ...['Egress requests', 'Tunnels', 'Idle'],
+  ...['Egress requests', 'Tunnels', 'Idle tunnels', 'Two workers', 'Idle'],
 ]
 /** A figure that is there, of each suite that calls through a gateway. */
 const MEASURED = [
@@ -26,6 +26,15 @@ const MEASURED = [
   /99 of 100 are cut, by the audit log +mesh-gateway +[\d.]+ ms/,
   /the last is cut, seen by callers +mesh-gateway +[\d.]+ ms/,
   /CPU per request +mesh-gateway +[\d.]+ µs/,
+  /requests per second[\s\S]* direct request +[\d.]+ \/s/,
+  /added latency p99 +mesh-gateway +-?[\d.]+ ms[\s\S]* direct request +[\d.]+ ms/,
+  /CPU per megabyte +mesh-gateway +[\d.]+ µs/,
+  /resident memory per tunnel +mesh-gateway +-?[\d.]+ kB/,
+  // those that take part when they are installed
+  /squid +[\d.]+ µs|squid left out: squid is not installed/,
+  /smokescreen +[\d.]+ µs|smokescreen left out: smokescreen is not installed/,
+  // with two workers, or why not
+  /two workers ÷ one +measured +[\d.]+ ×[\s\S]* at most +[\d.]+ ×|Two workers[\s\S]* left out: \S/,
 ]
 
 describe('the bench', function () {
@@ -61,7 +70,7 @@ describe('the bench', function () {
     assert.equal(code, 0, stderr)
     for (const title of TITLES) assert.ok(stdout.includes(`${title}\n\n`), title)
     for (const row of MEASURED) assert.match(stdout, row)
-    assert.doesNotMatch(stdout, /failed through/)
+    assert.doesNotMatch(stdout, /failed through|did not stay open/)
     await nothingIsLeft(dir)
   })
 
