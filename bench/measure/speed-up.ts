@@ -17,5 +17,5 @@ export function mostSpeedUp(costs: Costs): number {
 }
 
 function mostPerUnit({ cores, own, rest }: Costs, processes: number): number {
-  return Math.min(Math.min(processes, cores) / own, cores / (own + rest))
+  return Math.min(processes / own, cores / (own + rest))
 }
