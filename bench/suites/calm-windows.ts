@@ -2,6 +2,7 @@
 import type { Contestant } from '../contestants/contestant.ts'
 import type { Window } from '../measure/load-window.ts'
 import { besideOthers, type CalmOptions, calmest } from '../measure/neighbours.ts'
+import { quantile } from '../measure/statistics.ts'
 import type { Cores } from '../process/cores.ts'
 import { inRounds } from './suite.ts'
 
@@ -21,6 +22,22 @@ export interface CalmRounds {
 /** On a busy machine most windows pass at the second or third look. */
 const CALM: CalmOptions = { tries: 3, others: 0.15 }
 const AS_IT_COMES: CalmOptions = { tries: 1, others: 1 }
+
+/** A warning when the calmest were not calm: neighbours do not hit all contestants alike. */
+export function remarkOnOthers(windows: Readonly<Record<string, readonly CalmWindow[]>>): string[] {
+  const shares = Object.values(windows).map((all) =>
+    quantile(
+      all.map(({ others }) => others).filter((one) => !Number.isNaN(one)),
+      0.5,
+    ),
+  )
+  const most = Math.max(0, ...shares.filter((share) => !Number.isNaN(share)))
+  if (most <= CALM.others) return []
+  const percent = Math.round(100 * most)
+  return [
+    `the machine was busy, others had up to ${percent} % of the core: run it again before you trust a ratio`,
+  ]
+}
 
 export function inCalmRounds(
   { rounds, contestants, cores, quick }: CalmRounds,

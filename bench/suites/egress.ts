@@ -2,6 +2,7 @@
 import { type BenchContext, DIRECT_REQUEST, SQUID } from '../contestants/contestant.ts'
 import { quantile } from '../measure/statistics.ts'
 import type { BenchOptions } from '../options.ts'
+import { remarkOnOthers } from './calm-windows.ts'
 import { openEgressArena } from './egress-arena.ts'
 import {
   busyPercent,
@@ -80,6 +81,7 @@ export async function runEgress(
     ],
     remarks: [
       ...arena.skipped,
+      ...(quick ? [] : remarkOnOthers(through)),
       ...failures('requests', closed),
       ...failures('requests at a fixed rate', open),
     ],

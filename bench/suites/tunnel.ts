@@ -2,6 +2,7 @@
 import { type BenchContext, SQUID } from '../contestants/contestant.ts'
 import { TUNNEL_BYTES } from '../load/egress-wire.ts'
 import type { BenchOptions } from '../options.ts'
+import { remarkOnOthers } from './calm-windows.ts'
 import { openEgressArena } from './egress-arena.ts'
 import {
   busyPercent,
@@ -20,7 +21,7 @@ export async function runTunnel(
   options: BenchOptions,
 ): Promise<SuiteResult> {
   const { note, world } = context
-  const { rounds, warmMs, firstWarmMs, windowMs } = options
+  const { rounds, quick, warmMs, firstWarmMs, windowMs } = options
   note('tunnel: starting the contestants')
   const arena = await openEgressArena(context, {
     kind: 'tunnel',
@@ -65,6 +66,10 @@ export async function runTunnel(
         ...plain,
       },
     ],
-    remarks: [...arena.skipped, ...failures('exchanges', closed)],
+    remarks: [
+      ...arena.skipped,
+      ...(quick ? [] : remarkOnOthers(closed)),
+      ...failures('exchanges', closed),
+    ],
   }
 }
