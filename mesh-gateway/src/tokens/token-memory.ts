@@ -1,0 +1,131 @@
+/**
+ * Remembers tokens that were verified: for a minute, never past their expiry and never across a change of keys. One memory
+ * serves everybody whose tokens are taken; what is remembered costs one hash and one look, and is not parsed.
+ */
+import { hash } from 'node:crypto'
+import { MeshError } from '@clawmesh/proto'
+
+/** Verifies the tokens of one issuer. */
+export interface TokenSource<Claims> {
+  /** @throws MeshError MESH_TOKEN_* */
+  verify(token: string): Promise<Verified<Claims>>
+  /** Called when keys have changed: what was verified before is to be verified again. Returns what ends it. */
+  onChange(listener: () => void): () => void
+}
+
+export interface Verified<Claims> {
+  readonly claims: Claims
+  /** When it must be verified again at the latest, whatever the memory says; milliseconds since the epoch. */
+  readonly untilMs: number
+}
+
+export interface TokenMemoryOptions<Claims extends TimedClaims> {
+  /** All that `choose` can answer. */
+  readonly sources: Iterable<TokenSource<Claims>>
+  /** Whose token it claims to be. Asked of those only that are not remembered. */
+  readonly choose: (token: string) => TokenSource<Claims>
+  /** How long a verified token is remembered, in milliseconds. Default 60,000; 0 remembers none. */
+  readonly cacheMs?: number
+  /** Default 10,000 tokens. */
+  readonly cacheSize?: number
+  /** Told the seconds of each verification that was not remembered. */
+  readonly onVerified?: (seconds: number) => void
+  /** The clock, milliseconds since the epoch. Default the system's. */
+  readonly now?: () => number
+}
+
+export interface SignedTokenVerifier<Claims> {
+  /** The claims at once when the token is remembered, otherwise a promise. @throws MeshError MESH_TOKEN_*, either way */
+  verify(token: string): Claims | Promise<Claims>
+  /** Forgets what is remembered and stops following keys. */
+  close(): void
+}
+
+export interface TimedClaims {
+  /** Seconds since the epoch. */
+  readonly exp: number
+}
+
+interface Remembered<Claims> {
+  readonly claims: Claims
+  readonly untilMs: number
+  readonly source: TokenSource<Claims>
+}
+
+interface UnderWay<Claims> {
+  readonly promise: Promise<Claims>
+  readonly source: TokenSource<Claims>
+}
+
+/** Longer than any token that is issued; what is longer is not looked at. */
+export const MAX_TOKEN_LENGTH = 8192
+
+export function createTokenMemory<Claims extends TimedClaims>(
+  options: TokenMemoryOptions<Claims>,
+): SignedTokenVerifier<Claims> {
+  const { choose, cacheMs = 60_000, cacheSize = 10_000, now = Date.now } = options
+  const remembered = new Map<string, Remembered<Claims>>()
+  const underWay = new Map<string, UnderWay<Claims>>()
+  /** How often the keys of each have changed. */
+  const epochs = new Map<TokenSource<Claims>, number>()
+  const forget = (source: TokenSource<Claims>) => {
+    epochs.set(source, (epochs.get(source) ?? 0) + 1)
+    for (const [digest, one] of remembered) if (one.source === source) remembered.delete(digest)
+    for (const [digest, one] of underWay) if (one.source === source) underWay.delete(digest)
+  }
+  const sources = [...options.sources]
+  const stops = sources.map((source) => source.onChange(() => forget(source)))
+
+  const remember = (
+    digest: string,
+    { claims, untilMs }: Verified<Claims>,
+    source: TokenSource<Claims>,
+  ) => {
+    const until = Math.min(now() + cacheMs, claims.exp * 1000, untilMs)
+    if (until <= now() || cacheSize === 0) return
+    if (remembered.size >= cacheSize) {
+      const oldest = remembered.keys().next()
+      if (!oldest.done) remembered.delete(oldest.value)
+    }
+    remembered.set(digest, { claims, untilMs: until, source })
+  }
+
+  const verifyAnew = async (
+    token: string,
+    digest: string,
+    source: TokenSource<Claims>,
+  ): Promise<Claims> => {
+    const began = performance.now()
+    const startedIn = epochs.get(source)
+    const verified = await source.verify(token)
+    // keys that changed meanwhile have emptied the memory: what they verified must not fill it again
+    if (epochs.get(source) === startedIn) remember(digest, verified, source)
+    options.onVerified?.((performance.now() - began) / 1000)
+    return verified.claims
+  }
+
+  return {
+    verify(token) {
+      if (token.length > MAX_TOKEN_LENGTH)
+        throw new MeshError('MESH_TOKEN_MALFORMED', 'the token is too long')
+      const digest = hash('sha256', token, 'base64')
+      const known = remembered.get(digest)
+      if (known !== undefined) {
+        if (now() < known.untilMs) return known.claims
+        remembered.delete(digest)
+      }
+      const joined = underWay.get(digest)
+      if (joined !== undefined) return joined.promise
+      const source = choose(token)
+      const promise = verifyAnew(token, digest, source).finally(() => {
+        if (underWay.get(digest)?.promise === promise) underWay.delete(digest)
+      })
+      underWay.set(digest, { promise, source })
+      return promise
+    },
+    close() {
+      for (const stop of stops) stop()
+      for (const source of sources) forget(source)
+    },
+  }
+}
