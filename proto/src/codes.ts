@@ -682,6 +682,13 @@ export const ERRORS = Object.freeze({
     'the directory of signing keys is not usable',
     '`mesh-gateway keys list` shows what is there',
   ),
+  MESH_KEYS_TOO_SOON: row(
+    500,
+    'FAILED_PRECONDITION',
+    'the next signing key is so new that verifiers which keep the key set may not know it',
+    'wait, or rotate with --force, if a key has leaked',
+    'retry',
+  ),
   MESH_ACCOUNTS_UNUSABLE: row(
     500,
     'FAILED_PRECONDITION',

@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import { retireKey, rotateRing } from '../tokens/change-ring.ts'
 import {
+  JWKS_MAX_AGE_MS,
   type RingContent,
   type RingEntry,
   readRing,
@@ -15,8 +16,11 @@ import { durationValue } from './values.ts'
 interface KeysOptions {
   readonly json?: boolean
   readonly overlap?: number
+  readonly force?: boolean
 }
 
+/** As long as verifiers may keep the key set, and a gateway may take to publish what is in the directory. */
+const LEAST_PUBLISHED_MS = JWKS_MAX_AGE_MS + 30_000
 const USED = ['keys.dir', 'keys.overlapMs']
 const MEANING = {
   active: 'signs',
@@ -29,6 +33,7 @@ Examples:
   $ mesh-gateway keys list --keys-dir /var/lib/mesh/keys
   $ mesh-gateway keys rotate                  agents notice nothing: old tokens verify for 24 h more
   $ mesh-gateway keys rotate --overlap 1h
+  $ mesh-gateway keys rotate --force          twice within six minutes, when a key has leaked
   $ mesh-gateway keys retire KID              its tokens are refused from now on`
 
 export function addKeys(program: Command, terminal: Terminal): void {
@@ -67,9 +72,14 @@ export function addKeys(program: Command, terminal: Terminal): void {
 
   add('rotate', 'sign with the next key from now on')
     .option('--overlap <time>', 'how long the old key verifies; default 24h', durationValue)
+    .option('--force', 'also when the next key is so new that verifiers may not know it')
     .action(async (options: KeysOptions) => {
       const { dir, overlapMs } = await dirOf(options)
-      const content = await rotateRing({ dir, overlapMs: options.overlap ?? overlapMs })
+      const content = await rotateRing({
+        dir,
+        overlapMs: options.overlap ?? overlapMs,
+        leastPublishedMs: options.force === true ? 0 : LEAST_PUBLISHED_MS,
+      })
       show(options, content)
       terminal.say(`rotated; a running gateway on ${dir} takes it over within seconds`)
     })

@@ -5,6 +5,7 @@
 import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { MeshError } from '@clawmesh/proto'
 import { withLock } from '../config/with-lock.ts'
 import { diskError, writeAtomic } from '../config/write-atomic.ts'
 import {
@@ -26,6 +27,8 @@ export interface RingChangeOptions {
 export interface RotateOptions extends RingChangeOptions {
   /** How long the old key verifies, in milliseconds. Default 24 hours. */
   readonly overlapMs?: number
+  /** How long the next key must have been published, in milliseconds; less is refused. Default 0. */
+  readonly leastPublishedMs?: number
 }
 
 export const DEFAULT_OVERLAP_MS = 24 * 60 * 60 * 1000
@@ -53,10 +56,16 @@ export async function ensureRing(options: RingChangeOptions): Promise<boolean> {
   })
 }
 
-/** The next key signs from now on; the one that did verifies for the overlap; those whose time is over are deleted. */
+/**
+ * The next key signs from now on; the one that did verifies for the overlap; those whose time is over are deleted.
+ * @throws MeshError MESH_KEYS_TOO_SOON when verifiers may not know the next key yet
+ */
 export async function rotateRing(options: RotateOptions): Promise<RingContent> {
-  const { dir, overlapMs = DEFAULT_OVERLAP_MS, now = Date.now } = options
+  const { dir, overlapMs = DEFAULT_OVERLAP_MS, leastPublishedMs = 0, now = Date.now } = options
   return await change(dir, async ({ keys }) => {
+    const waitMs = leastPublishedMs - publishedMs(keys, now())
+    // whoever asks for no time means it, whatever the clock says
+    if (waitMs > 0 && leastPublishedMs > 0) throw tooSoon(waitMs)
     const until = new Date(now() + overlapMs).toISOString()
     const alive = keys.filter((key) => key.until === null || Date.parse(key.until) > now())
     const next = alive.find((key) => key.role === 'next') ?? (await addKey(dir, 'next', now()))
@@ -64,6 +73,24 @@ export async function rotateRing(options: RotateOptions): Promise<RingContent> {
       .filter((key) => key.kid !== next.kid)
       .map((key): RingEntry => (key.role === 'active' ? { ...key, role: 'verifying', until } : key))
     return [{ ...next, role: 'active' }, await addKey(dir, 'next', now()), ...rest]
+  })
+}
+
+/** For how long the next key has been published; infinite when there was no time without it. */
+function publishedMs(keys: readonly RingEntry[], nowMs: number): number {
+  const created = (role: RingEntry['role']) =>
+    Date.parse(keys.find((key) => key.role === role)?.created ?? '')
+  const next = created('next')
+  if (Number.isNaN(next)) return 0
+  // made with the ring: whoever has seen its keys has seen this one
+  if (keys.length === 2 && Math.abs(next - created('active')) < 1000) return Infinity
+  return nowMs - next
+}
+
+function tooSoon(waitMs: number): MeshError {
+  return new MeshError('MESH_KEYS_TOO_SOON', undefined, {
+    retryAfterMs: waitMs,
+    hint: `rotate again in ${Math.ceil(waitMs / 1000)} seconds; with --force at once, if a key has leaked`,
   })
 }
 

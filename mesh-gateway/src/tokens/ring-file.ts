@@ -11,6 +11,8 @@ import type { Found } from '../config/reloadable.ts'
 
 export const RING_FILE = 'ring.json'
 export const LOCK_FILE = 'ring.lock'
+/** How long verifiers may keep the published keys. A key that is younger than that, some of them do not know. */
+export const JWKS_MAX_AGE_MS = 300_000
 
 /** Times are ISO 8601. A key is published before it signs, signs while it is the active one, and verifies until its end. */
 const ringEntry = z.strictObject({

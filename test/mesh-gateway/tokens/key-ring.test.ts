@@ -101,6 +101,39 @@ describe('the key ring', () => {
     await assert.rejects(retireKey({ dir, kid: '../../etc/passwd' }), unusable)
   })
 
+  it('does not sign with a key that verifiers may not know yet, unless told to', async () => {
+    let nowMs = Date.now()
+    const options = { dir, leastPublishedMs: 330_000, now: () => nowMs }
+    const tooSoon = (error: unknown) =>
+      error instanceof MeshError && error.code === 'MESH_KEYS_TOO_SOON'
+    const ringFile = () => readFile(join(dir, 'ring.json'), 'utf8')
+    await ensureRing(options)
+    nowMs += 5_000
+    // whoever knows a key of a new ring knows both
+    await rotateRing(options)
+    const before = await ringFile()
+    for (const ms of [0, 329_999]) {
+      nowMs += ms
+      await assert.rejects(rotateRing(options), tooSoon)
+    }
+    assert.equal(await ringFile(), before)
+    nowMs += 1
+    await rotateRing(options)
+    await assert.rejects(rotateRing(options), tooSoon)
+    // not even where both that are published last were made in one moment, or the clock was set back
+    await rotateRing({ dir, now: () => nowMs })
+    await assert.rejects(rotateRing(options), tooSoon)
+    nowMs -= 60_000
+    await assert.rejects(rotateRing(options), tooSoon)
+    await rotateRing({ dir, now: () => nowMs })
+    nowMs += 65_000
+    await rotateRing({ dir, now: () => nowMs })
+    // two are left as in a new ring, and the next one is as new as before
+    for (const { kid, role } of JSON.parse(await ringFile()).keys)
+      if (role === 'verifying') await retireKey({ dir, kid })
+    await assert.rejects(rotateRing(options), tooSoon)
+  })
+
   it('loses no rotation when several come at once', async () => {
     await ensureRing({ dir })
     await Promise.all([1, 2, 3, 4].map(() => rotateRing({ dir })))

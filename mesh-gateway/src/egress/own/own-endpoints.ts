@@ -1,5 +1,6 @@
 /** What the egress port answers itself: health, readiness, the keys that verify its tokens, and tokens for service accounts. */
 import { MeshError } from '@clawmesh/proto'
+import { JWKS_MAX_AGE_MS } from '../../tokens/ring-file.ts'
 import { asciiJson, formatAnswer, formatRefusal } from '../answer.ts'
 import type { EgressContext } from '../context.ts'
 import { single } from '../http1/head.ts'
@@ -23,8 +24,10 @@ const BODY_MS = 10_000
 /** What they answer is recorded. */
 const TOKEN_PATHS: ReadonlySet<string> = new Set(['/v1/token', '/v1/token/revoke'])
 const NO_STORE = Object.freeze({ 'cache-control': 'no-store' })
-/** Verifiers may keep the keys for five minutes; a rotation overlaps for longer. */
-const JWKS_CACHE = Object.freeze({ 'cache-control': 'public, max-age=300' })
+/** A key is published for longer before it signs, and a rotation overlaps for longer. */
+const JWKS_CACHE = Object.freeze({
+  'cache-control': `public, max-age=${JWKS_MAX_AGE_MS / 1000}`,
+})
 
 /** True when the connection can carry another request. */
 export async function serveOwn(
