@@ -23,10 +23,10 @@ import { openRevocations } from './revocation/revocations.ts'
 import { describeGateway } from './status.ts'
 import { createMetrics, type MetricsHandle } from './telemetry/create-metrics.ts'
 import { openKeyRing } from './tokens/key-ring.ts'
+import { openTokenVerifier } from './tokens/open-token-verifier.ts'
 import { createTokenRevoker } from './tokens/revoke-token.ts'
 import { openServiceAccounts } from './tokens/service-accounts.ts'
 import { createTokenService } from './tokens/token-service.ts'
-import { createTokenVerifier } from './tokens/verify-token.ts'
 
 /** No token of a chain lives longer, so no tree need be remembered longer. In milliseconds. */
 const MAX_CHAIN_MS = 24 * 60 * 60 * 1000
@@ -98,11 +98,16 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   const counting = { treeMs: MAX_CHAIN_MS, metrics, log }
   const { limits, budgets } = opened(await openLimits(config.limits, counting), closing)
   const { issuer } = config.tokens
+  const upstreamTrust = opened(
+    await openUpstreamTrust({ file: config.egress.ca, log, metrics, pollMs }),
+    closing,
+  )
   const verifier = opened(
-    createTokenVerifier({
-      keyRing,
-      issuer,
-      spiffe,
+    await openTokenVerifier({
+      ...{ keyRing, issuer, spiffe, policy, resolver, metrics, log },
+      issuers: config.tokens.issuers,
+      trust: () => upstreamTrust.context(),
+      maxTtlMs: () => live.current().tokens.maxTtlMs,
       onVerified: (seconds) => metrics.tokenValidation(seconds),
     }),
     closing,
@@ -175,10 +180,6 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     closing,
   )
   own.set('delegation', delegation.address)
-  const upstreamTrust = opened(
-    await openUpstreamTrust({ file: config.egress.ca, log, metrics, pollMs }),
-    closing,
-  )
   const { list } = config.revocation
   const { dir: tlsDir } = config.egress.tls
   const certificate =
@@ -258,6 +259,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
         revocations.reload(),
         accounts?.reload(),
         upstreamTrust.reload(),
+        verifier.reload(),
         certificate?.reload(),
         live.reload(),
         // logrotate sends the same signal

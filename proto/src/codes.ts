@@ -288,7 +288,26 @@ export const ERRORS = Object.freeze({
     403,
     'UNAUTHENTICATED',
     'the token was issued by somebody else',
-    'get one from this gateway; its iss must be tokens.issuer of the configuration',
+    'get one from this gateway; its iss must be tokens.issuer of the configuration, or an issuer in tokens.issuers',
+  ),
+  MESH_TOKEN_ISSUER_UNAVAILABLE: row(
+    503,
+    'UNAVAILABLE',
+    'the keys of whoever issued the token cannot be had',
+    'try again; `mesh-gateway doctor` says what is wrong with the jwksUri of the issuer',
+    'retry',
+  ),
+  MESH_TOKEN_TENANT: row(
+    403,
+    'UNAUTHENTICATED',
+    'whoever issued the token may not speak for its tenant',
+    'the tenants that an issuer may speak for are those in its entry of tokens.issuers',
+  ),
+  MESH_TOKEN_LIFETIME: row(
+    403,
+    'UNAUTHENTICATED',
+    'the token lives longer than is accepted',
+    'have its issuer make one that ends sooner, or raise maxTtlMs of the issuer',
   ),
   MESH_TOKEN_AUDIENCE: row(
     403,

@@ -12,7 +12,7 @@ import type { Metrics } from '../telemetry/metrics-port.ts'
 import { openReloadable, type Reloadable } from './reloadable.ts'
 import { type ConfigSources, type ResolvedConfig, resolveConfig } from './resolve-config.ts'
 import type { Config } from './schema.ts'
-import { SETTINGS } from './settings.ts'
+import { FILE_SETTINGS, SETTINGS } from './settings.ts'
 
 export interface ConfigPlace extends Omit<ConfigSources, 'file'> {
   /** Null: no file. */
@@ -67,7 +67,7 @@ export async function followConfig(
   let current = merge(started, file.current())
   const listeners = new Set<(config: Config) => void>()
   file.onChange((next) => {
-    const fixed = SETTINGS.filter(
+    const fixed = [...SETTINGS, ...FILE_SETTINGS].filter(
       (one) => !one.live && !isDeepStrictEqual(at(started, one.key), at(next, one.key)),
     )
     if (fixed.length > 0)
@@ -97,7 +97,11 @@ function merge(started: Config, next: Config): Config {
     log: next.log,
     keys: { ...started.keys, overlapMs: next.keys.overlapMs },
     delegation: { ...started.delegation, names: next.delegation.names },
-    tokens: { ...next.tokens, issuer: started.tokens.issuer },
+    tokens: {
+      ...next.tokens,
+      issuer: started.tokens.issuer,
+      issuers: started.tokens.issuers,
+    },
   }
 }
 

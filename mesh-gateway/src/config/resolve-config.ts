@@ -9,7 +9,7 @@ import { nearest } from '../policy/nearest.ts'
 import { positionAt, readStrictJson } from '../policy/strict-json.ts'
 import { formatListenAddress } from './listen-address.ts'
 import { type Config, completeConfig, configSchema } from './schema.ts'
-import { SETTINGS, type Setting, settingOf } from './settings.ts'
+import { FILE_SETTINGS, SETTINGS, type Setting, settingOf } from './settings.ts'
 
 export interface ConfigSources {
   /** Null: no file. */
@@ -65,7 +65,7 @@ export function resolveConfig(sources: ConfigSources): ResolvedConfig {
   const result = configSchema.safeParse(raw)
   if (!result.success)
     for (const issue of result.error.issues) faults.push(...toFaults(issue, raw, origin, sources))
-  else judgeTogether(completeConfig(result.data), origin, faults)
+  else judgeTogether(completeConfig(result.data), origin, sources.file?.path ?? null, faults)
   if (faults.length > 0 || !result.success) throw configInvalid(faults)
   return { config: completeConfig(result.data), warnings }
 }
@@ -124,9 +124,9 @@ function toFaults(
     return issue.keys.map((name) => {
       const key = [...path, name].join('.')
       const prefix = path.length === 0 ? '' : `${path.join('.')}.`
-      const siblings = SETTINGS.filter((one) => one.key.startsWith(prefix)).map(
-        (one) => one.key.slice(prefix.length).split('.')[0] ?? '',
-      )
+      const siblings = knownKeys(path)
+        .filter((one) => one.startsWith(prefix))
+        .map((one) => one.slice(prefix.length).split('.')[0] ?? '')
       const meant = nearest(name, new Set(siblings)) ?? elsewhere(name)
       const message = `unknown key${meant === null ? '' : `; did you mean ${meant}`}`
       return { key: key.slice(0, 200), source: file, message }
@@ -152,9 +152,18 @@ function toFaults(
   ]
 }
 
+/** Those of the entries of a list as they would stand at the place that the path leads to. */
+function knownKeys(path: readonly string[]): string[] {
+  const entries = FILE_SETTINGS.flatMap(({ key, entry }) => {
+    const at = path[key.split('.').length]
+    return at === undefined ? [] : entry.map((one) => `${key}.${at}.${one}`)
+  })
+  return [...[...SETTINGS, ...FILE_SETTINGS].map(({ key }) => key), ...entries]
+}
+
 /** A key that is right and stands in the wrong section. */
 function elsewhere(name: string): string | null {
-  return SETTINGS.find((one) => one.key.endsWith(`.${name}`))?.key ?? null
+  return [...SETTINGS, ...FILE_SETTINGS].find((one) => one.key.endsWith(`.${name}`))?.key ?? null
 }
 
 function said(issue: z.core.$ZodIssue): string {
@@ -164,6 +173,7 @@ function said(issue: z.core.$ZodIssue): string {
 function judgeTogether(
   config: Config,
   origin: ReadonlyMap<string, string>,
+  file: string | null,
   faults: ConfigFault[],
 ): void {
   const from = (key: string) => origin.get(key) ?? null
@@ -173,6 +183,21 @@ function judgeTogether(
       source: from('tokens.ttlMs') ?? from('tokens.maxTtlMs'),
       message: 'is more than tokens.maxTtlMs',
     })
+  const issuers = new Map([[config.tokens.issuer, 'tokens.issuer']])
+  for (const [index, { issuer }] of config.tokens.issuers.entries()) {
+    const key = `tokens.issuers.${index}.issuer`
+    const other = issuers.get(issuer)
+    if (other !== undefined)
+      faults.push({
+        key,
+        source: file,
+        message:
+          other === 'tokens.issuer'
+            ? 'is tokens.issuer, the gateway itself'
+            : `is the same as ${other}`,
+      })
+    else issuers.set(issuer, key)
+  }
   const seen = new Map<string, string>()
   for (const [key, { listen }] of [
     ['egress.listen', config.egress],

@@ -3,8 +3,9 @@ import { isIP } from 'node:net'
 import { createSpiffeTemplate, isDnsName } from '@clawmesh/proto'
 import { z } from 'zod'
 import { DEFAULT_GUARD_LIMITS, type GuardLimits } from '../delegation/guard/guard-limits.ts'
-import { parseDuration } from './duration.ts'
 import { parseListenAddress, parseListenAddressOrSocket } from './listen-address.ts'
+import { type OutsideIssuerConfig, outsideIssuers } from './outside-issuers.ts'
+import { duration } from './time-value.ts'
 
 const DAY_MS = 86_400_000
 
@@ -18,22 +19,6 @@ const listen = (fallback: string, parse = parseListenAddress) =>
       const address = parse(text)
       if (typeof address !== 'string') return address
       context.addIssue({ code: 'custom', message: address })
-      return z.NEVER
-    })
-const duration = (fallbackMs: number, leastMs: number, mostMs: number) =>
-  z
-    .union([z.number(), z.string()], 'must be a time: 15m, 30s, or a number of milliseconds')
-    .default(fallbackMs)
-    .transform((value, context) => {
-      const ms = typeof value === 'number' ? value : parseDuration(value)
-      const fault =
-        ms === null || !Number.isInteger(ms)
-          ? 'must be a time: 15m, 30s, or a number of milliseconds'
-          : ms < leastMs || ms > mostMs
-            ? `must be from ${leastMs} to ${mostMs} milliseconds`
-            : null
-      if (fault === null && ms !== null) return ms
-      context.addIssue({ code: 'custom', message: fault ?? '' })
       return z.NEVER
     })
 const list = (item: z.ZodType<string, string>) =>
@@ -158,6 +143,7 @@ export const configSchema = z.strictObject({
     ttlMs: duration(900_000, 1000, DAY_MS),
     maxTtlMs: duration(3_600_000, 1000, DAY_MS),
     delegationTtlMs: duration(3_600_000, 1000, DAY_MS),
+    issuers: outsideIssuers,
   }),
   timeouts: section({
     dnsMs: duration(5000, 100, 60_000),
@@ -195,6 +181,8 @@ export interface Config extends Omit<Parsed, 'meshDomain' | 'tokens'> {
     readonly ttlMs: number
     readonly maxTtlMs: number
     readonly delegationTtlMs: number
+    /** Others whose egress tokens are taken. */
+    readonly issuers: readonly OutsideIssuerConfig[]
   }
 }
 

@@ -1,4 +1,6 @@
 /** Every setting: its key in the file, its environment variable, its flag, and whether it can change while running. */
+import { OUTSIDE_ISSUER_KEYS } from './outside-issuers.ts'
+
 export interface Setting {
   /** Dotted, as in the file. */
   readonly key: string
@@ -11,6 +13,12 @@ export interface Setting {
   readonly live: boolean
   /** A path: relative ones are relative to the file that names them. */
   readonly path: boolean
+}
+
+/** A list of objects: no variable and no flag can hold it. */
+export interface FileSetting extends Pick<Setting, 'key' | 'help' | 'live'> {
+  /** The keys of one entry, dotted. */
+  readonly entry: readonly string[]
 }
 
 type Trait = 'live' | 'path'
@@ -157,6 +165,15 @@ export const SETTINGS: readonly Setting[] = Object.freeze([
   setting('timeouts.headerMs', '<time>', 'time to send a request header; default 10s'),
   setting('timeouts.idleTunnelMs', '<time>', 'silence after which a tunnel ends; default 5m'),
   setting('log.level', '<level>', 'debug, info, warn or error; default info', 'live'),
+])
+
+export const FILE_SETTINGS: readonly FileSetting[] = Object.freeze([
+  Object.freeze({
+    key: 'tokens.issuers',
+    help: 'other issuers of egress tokens; default none',
+    live: false,
+    entry: OUTSIDE_ISSUER_KEYS,
+  }),
 ])
 
 /** The ones without which a gateway cannot run. */

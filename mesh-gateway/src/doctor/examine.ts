@@ -4,6 +4,7 @@ import { createSpiffeTemplate, MeshError } from '@clawmesh/proto'
 import type { Config } from '../config/schema.ts'
 import { loadPolicy } from '../policy/index.ts'
 import { createResolver } from '../resolve/create-resolver.ts'
+import type { Resolver } from '../resolve/resolver.ts'
 import { withPorts } from '../resolve/server-addresses.ts'
 import { checkAuditLog, readAuditLog } from './audit-log.ts'
 import { checkCertificate, readCertificate } from './certificate.ts'
@@ -22,6 +23,7 @@ import { type PeerTarget, readPeerFacts } from './read-peer-facts.ts'
 import { readPorts } from './read-ports.ts'
 import { checkRevocationLists, readRevocationLists } from './revocation-lists.ts'
 import { checkSigningKeys, readSigningKeys } from './signing-keys.ts'
+import { checkTokenIssuers, readTokenIssuers } from './token-issuers.ts'
 import { checkTrustBundles } from './trust-bundles.ts'
 
 export interface ExamineOptions {
@@ -99,6 +101,7 @@ async function examineGateway(config: Config, options: ExamineOptions): Promise<
     const certificate = await readEgressCertificate(config.egress.tls.dir)
     results.push(checkEgressCertificate({ ...certificate, nowMs }))
   }
+  if (config.tokens.issuers.length > 0) results.push(await examineIssuers(config))
   if (agent !== null && agentDir !== undefined) {
     results.push(checkCertificate({ whose: 'agent', dir: agentDir, loaded: agent, nowMs }))
     if (identity !== null && !(agent instanceof MeshError))
@@ -115,6 +118,29 @@ async function examineGateway(config: Config, options: ExamineOptions): Promise<
   return results
 }
 
+async function examineIssuers(config: Config): Promise<CheckResult> {
+  const resolver = resolverOf(config)
+  try {
+    return checkTokenIssuers(await readTokenIssuers(config, resolver))
+  } catch (error) {
+    if (!(error instanceof MeshError)) throw error
+    return result('token issuers', 'not asked', {
+      what: error.message,
+      why: 'the gateway does not start',
+      todo: error.hint,
+    })
+  } finally {
+    resolver.close()
+  }
+}
+
+function resolverOf({ dns, timeouts }: Config): Resolver {
+  return createResolver({
+    timeoutMs: timeouts.dnsMs,
+    ...(dns.servers === null ? {} : { servers: withPorts(dns.servers) }),
+  })
+}
+
 async function examinePeer(
   target: PeerTarget,
   config: Config,
@@ -122,10 +148,7 @@ async function examinePeer(
   now: () => number,
 ): Promise<CheckResult[]> {
   const servers = config.dns.servers === null ? null : withPorts(config.dns.servers)
-  const resolver = createResolver({
-    timeoutMs: config.timeouts.dnsMs,
-    ...(servers === null ? {} : { servers }),
-  })
+  const resolver = resolverOf(config)
   try {
     const spiffe = createSpiffeTemplate({ trustDomain: config.trustDomain, ...config.spiffe })
     const dialTimeoutMs = config.timeouts.dialMs

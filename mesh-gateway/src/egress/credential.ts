@@ -10,6 +10,7 @@ import {
   type Peer,
 } from '@clawmesh/proto'
 import type { RevocationJudge } from '../revocation/revocations.ts'
+import { unverifiedIssuer } from '../tokens/unverified-issuer.ts'
 import type { Field } from './http1/head.ts'
 import { judgeRevoked } from './judge-revoked.ts'
 import { Refused, refuse } from './refused.ts'
@@ -75,7 +76,7 @@ export async function authenticate(
 /** True of an Authorization header that carries a token of the gateway's own: it is never handed on. */
 export function isOwnAuthorization(value: string, issuer: string): boolean {
   const token = BEARER.exec(value)?.[1]
-  return token !== undefined && issuerOf(token) === issuer
+  return token !== undefined && unverifiedIssuer(token) === issuer
 }
 
 function findCredential(
@@ -114,17 +115,4 @@ function malformed(message: string): Refused {
     message,
     hint: 'send Proxy-Authorization: Bearer <token>, or Basic with <agent id>:<token>',
   })
-}
-
-/** Unverified: good for telling whose token it is, and for nothing else. */
-function issuerOf(token: string): unknown {
-  const [, payload, signature, ...more] = token.split('.')
-  if (payload === undefined || signature === undefined || more.length > 0) return null
-  try {
-    const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'))
-    return typeof claims === 'object' && claims !== null && 'iss' in claims ? claims.iss : null
-  } catch {
-    // not a JWT, so it is somebody else's token and none of our business
-    return null
-  }
 }

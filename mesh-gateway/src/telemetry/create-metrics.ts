@@ -4,11 +4,12 @@
  */
 import { Counter, Gauge, Registry } from 'prom-client'
 import { createFastHistogram, type Observe } from './fast-histogram.ts'
+import { createIssuerMetrics, type IssuerMetrics } from './issuer-metrics.ts'
 import { createLimitsMetrics, type LimitsMetrics } from './limits-metrics.ts'
 import type { Metrics, Plane, Reloadable } from './metrics-port.ts'
 import { observeProcess } from './process-metrics.ts'
 
-export interface MetricsHandle extends Metrics, LimitsMetrics {
+export interface MetricsHandle extends Metrics, LimitsMetrics, IssuerMetrics {
   readonly registry: Registry
   /** What `text` is: for the content-type header. */
   readonly contentType: string
@@ -113,6 +114,7 @@ export function createMetrics(): MetricsHandle {
     text: () => registry.metrics(),
     close: stopProcess,
     ...createLimitsMetrics(registry),
+    ...createIssuerMetrics(registry),
     decision: decisions,
     active: (plane, change) => {
       open[plane] += change

@@ -48,8 +48,8 @@ export function parseEgressClaims(
 
 const THUMBPRINT = /^[A-Za-z0-9_-]{43}$/
 
-/** A binding of a kind that is not known here cannot be checked, and must not be taken for none. */
-function parseConfirmation(value: unknown): Confirmation {
+/** A binding of a kind that is not known here cannot be checked, and must not be taken for none. @throws MeshError MESH_TOKEN_MALFORMED */
+export function parseConfirmation(value: unknown): Confirmation {
   if (typeof value !== 'object' || value === null) throw malformed('cnf')
   const thumbprint: unknown = Reflect.get(value, 'x5t#S256')
   const alone = Object.keys(value).length === 1

@@ -22,7 +22,7 @@ export interface TokenRevokerOptions {
 
 /**
  * Null for the key: the token speaks for itself. A token that is good for nothing is revoked already.
- * @throws MeshError MESH_ACCOUNT_KEY_INVALID, MESH_TOKEN_AGENT_MISMATCH, MESH_RATE_LIMITED, MESH_DISK_WRITE, MESH_REVOCATION_INVALID
+ * @throws MeshError MESH_ACCOUNT_KEY_INVALID, MESH_TOKEN_AGENT_MISMATCH, MESH_TOKEN_ISSUER_UNAVAILABLE, MESH_RATE_LIMITED, MESH_DISK_WRITE, MESH_REVOCATION_INVALID
  */
 export type RevokeToken = (token: Secret<string>, key: Secret<string> | null) => Promise<void>
 
@@ -74,7 +74,9 @@ async function claimsOf(
   try {
     return await verify(token.reveal())
   } catch (error) {
-    if (error instanceof MeshError && error.code.startsWith('MESH_TOKEN_')) return null
+    // one that cannot be judged now may be good in a minute: that it is revoked must not be said
+    const judged = error instanceof MeshError && !error.row.retryable
+    if (judged && error.code.startsWith('MESH_TOKEN_')) return null
     throw error
   }
 }

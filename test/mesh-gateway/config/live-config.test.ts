@@ -72,6 +72,15 @@ describe('the configuration of a running gateway', () => {
     assert.deepEqual(warnings, [{ settings: ['keys.dir', 'egress.listen'] }])
   })
 
+  it('trusts no other issuer of tokens before it is started again, and says so', async () => {
+    const issuers = [{ issuer: 'x', jwksUri: 'https://x.test/keys', tenants: ['acme'] }]
+    await write({ ...least, tokens: { ttlMs: '1m', issuers } })
+    assert.equal(await live.reload(), true)
+    assert.equal(live.current().tokens.ttlMs, 60_000)
+    assert.deepEqual(live.current().tokens.issuers, [])
+    assert.deepEqual(warnings, [{ settings: ['tokens.issuers'] }])
+  })
+
   it('keeps the old one when the file is broken or gone', async () => {
     for (const broken of ['{', '{}', JSON.stringify({ ...least, drain: 1 })]) {
       await write(broken)

@@ -3,7 +3,7 @@ import { MeshError } from '@clawmesh/proto'
 import fc from 'fast-check'
 import { formatConfig } from '../../../mesh-gateway/src/config/format-config.ts'
 import { resolveConfig } from '../../../mesh-gateway/src/config/resolve-config.ts'
-import { SETTINGS } from '../../../mesh-gateway/src/config/settings.ts'
+import { FILE_SETTINGS, SETTINGS } from '../../../mesh-gateway/src/config/settings.ts'
 
 const least = {
   trustDomain: 'mesh.internal',
@@ -200,7 +200,142 @@ describe('the configuration', () => {
           ? leaves(inner, `${prefix}${key}.`)
           : [`${prefix}${key}`],
       )
-    assert.deepEqual(leaves(config).toSorted(), SETTINGS.map((one) => one.key).toSorted())
+    const known = [...SETTINGS, ...FILE_SETTINGS].map((one) => one.key)
+    assert.deepEqual(leaves(config).toSorted(), known.toSorted())
+  })
+
+  describe('of other issuers of tokens', () => {
+    const entry = {
+      issuer: 'https://login.example',
+      jwksUri: 'https://login.example/keys',
+      tenants: ['acme'],
+    }
+    const withIssuers = (issuers: unknown, more: object = {}) => ({
+      ...least,
+      tokens: { issuers, ...more },
+    })
+    const whole = {
+      issuer: entry.issuer,
+      jwksUri: entry.jwksUri,
+      audience: 'clawmesh-egress',
+      algorithms: [
+        ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
+        ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
+      ],
+      tenants: ['acme'],
+      fixedTenant: null,
+      claims: { tenant: 'tenant', agent: 'agent_id', destinations: 'allowed_destinations' },
+      destinations: 'claim',
+      maxTtlMs: null,
+    }
+
+    it('has narrow defaults, and names every key of an entry', () => {
+      assert.deepEqual(resolve(least).config.tokens.issuers, [])
+      assert.deepEqual(resolve(withIssuers([entry])).config.tokens.issuers, [whole])
+      const keys = Object.entries(whole).flatMap(([key, value]) =>
+        key === 'claims' ? Object.keys(value ?? {}).map((name) => `claims.${name}`) : [key],
+      )
+      assert.deepEqual(
+        FILE_SETTINGS.map((one) => one.entry.toSorted()),
+        [keys.toSorted()],
+      )
+    })
+
+    it('prints what a file could hold', () => {
+      const { config } = resolve(
+        withIssuers([
+          entry,
+          {
+            ...{ ...entry, issuer: 'kubernetes', jwksUri: 'http://[::1]:8001/openid/v1/jwks?x=1' },
+            ...{ fixedTenant: 'acme', destinations: 'policy', maxTtlMs: '12h' },
+            claims: { agent: '/kubernetes.io/serviceaccount/name' },
+            algorithms: ['RS256'],
+          },
+        ]),
+      )
+      assert.equal(config.tokens.issuers[1]?.maxTtlMs, 43_200_000)
+      assert.deepEqual(resolve(formatConfig(config)).config, config)
+    })
+
+    it('tells every fault with the place in the list', () => {
+      const faults = faultsOf(
+        withIssuers([
+          { ...entry, tenant: 'acme', claims: { agnt: 'x', agent: '/~' } },
+          {
+            ...{ issuer: '', jwksUri: 'http://login.example/keys', algorithms: ['HS256'] },
+            ...{ tenants: ['Acme'], destinations: 'all', maxTtlMs: '25h' },
+          },
+          { jwksUri: 'https://u:p@login.example/', tenants: [], algorithms: [] },
+          'https://login.example',
+        ]),
+      )
+      const file = '(conf/gateway.json): '
+      assert.deepEqual(
+        faults.toSorted(),
+        [
+          `tokens.issuers.0.claims.agent ${file}is no JSON pointer: ~ is written ~0 in one, and / within a name ~1`,
+          `tokens.issuers.0.claims.agnt ${file}unknown key; did you mean agent`,
+          `tokens.issuers.0.tenant ${file}unknown key; did you mean tenants`,
+          `tokens.issuers.1.algorithms.0 ${file}must be one of ${whole.algorithms.join(', ')}`,
+          `tokens.issuers.1.destinations ${file}must be claim or policy`,
+          `tokens.issuers.1.issuer ${file}must not be empty`,
+          `tokens.issuers.1.jwksUri ${file}must be https; http is for loopback hosts alone`,
+          `tokens.issuers.1.maxTtlMs ${file}must be from 1000 to 86400000 milliseconds`,
+          `tokens.issuers.1.tenants.0 ${file}must be a lower-case DNS label, e.g. acme`,
+          `tokens.issuers.2.algorithms ${file}must name one at least`,
+          `tokens.issuers.2.issuer ${file}is missing: the iss of its tokens`,
+          `tokens.issuers.2.jwksUri ${file}must not carry credentials`,
+          `tokens.issuers.2.tenants ${file}must name one tenant at least`,
+          `tokens.issuers.3 ${file}invalid input: expected object, received string`,
+        ].toSorted(),
+      )
+      assert.deepEqual(faultsOf(withIssuers('https://login.example')), [
+        `tokens.issuers ${file}must be a list of issuers`,
+      ])
+      assert.deepEqual(faultsOf({ ...least, issuers: [] }), [
+        `issuers ${file}unknown key; did you mean tokens.issuers`,
+      ])
+    })
+
+    it('needs the tenants that each may speak for', () => {
+      for (const tenants of [undefined, null, '*', [], ['*']])
+        assert.equal(faultsOf(withIssuers([{ ...entry, tenants }])).length, 1, String(tenants))
+    })
+
+    it('takes no URL by which somebody on the way could give it keys', () => {
+      for (const jwksUri of ['http://127.0.0.1:1/', 'http://localhost/k', 'https://10.0.0.1/k'])
+        assert.deepEqual(faultsOf(withIssuers([{ ...entry, jwksUri }])), [], jwksUri)
+      for (const jwksUri of [
+        ...['http://127.0.0.1.evil.example/', 'http://localhost.evil.example/', 'http://[::2]/'],
+        ...['http://10.0.0.1/', 'file:///keys', 'ftp://x/', 'keys', '//x/y', 'https://x/#y'],
+      ])
+        assert.equal(faultsOf(withIssuers([{ ...entry, jwksUri }])).length, 1, jwksUri)
+    })
+
+    it('takes no two that are alike, nor the gateway itself', () => {
+      const own = { ...entry, issuer: 'https://gateway.mesh.internal' }
+      assert.deepEqual(faultsOf(withIssuers([entry, own, entry])), [
+        'tokens.issuers.1.issuer (conf/gateway.json): is tokens.issuer, the gateway itself',
+        'tokens.issuers.2.issuer (conf/gateway.json): is the same as tokens.issuers.0.issuer',
+      ])
+    })
+
+    it('takes nothing that would have no effect', () => {
+      const faults = (more: object) =>
+        faultsOf(withIssuers([{ ...entry, ...more }])).map((line) =>
+          line.replace('tokens.issuers.0.', '').replace(' (conf/gateway.json)', ''),
+        )
+      assert.deepEqual(faults({ fixedTenant: 'acme', claims: { tenant: 'tid' } }), [
+        'claims.tenant: has no effect with fixedTenant',
+      ])
+      for (const tenants of [['globex'], ['acme', 'globex']])
+        assert.deepEqual(faults({ fixedTenant: 'acme', tenants }), [
+          'fixedTenant: must be the one tenant in tenants',
+        ])
+      assert.deepEqual(faults({ destinations: 'policy', claims: { destinations: 'to' } }), [
+        'claims.destinations: has no effect with destinations: policy',
+      ])
+    })
   })
 
   it('of any JSON is read or refused with MESH_CONFIG_INVALID, never anything else', () => {

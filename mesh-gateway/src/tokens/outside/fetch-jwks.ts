@@ -1,0 +1,136 @@
+/**
+ * Fetches a JWKS: directly, whatever proxy the environment names, over verified TLS, without following redirects, and within
+ * bounds of size and time. Loaded only where issuers are configured, since undici takes megabytes.
+ */
+import net, { type LookupFunction } from 'node:net'
+import tls, { type SecureContext } from 'node:tls'
+import { MeshError } from '@clawmesh/proto'
+import { Agent, type buildConnector } from 'undici'
+import type { Resolver } from '../../resolve/resolver.ts'
+import { issuerUnavailable } from './issuer-unavailable.ts'
+
+export interface FetchJwksOptions {
+  readonly uri: string
+  /** Whose certificates are believed. */
+  readonly trust: SecureContext
+  readonly resolver: Pick<Resolver, 'addresses'>
+  /** In all, in milliseconds. Default 5000. */
+  readonly timeoutMs?: number
+  /** Ends it early. */
+  readonly signal?: AbortSignal
+}
+
+export interface FetchedJwks {
+  readonly text: string
+  /** Cache-Control as it came; null without one. */
+  readonly cacheControl: string | null
+}
+
+const TIMEOUT_MS = 5000
+const MAX_BODY_BYTES = 256 * 1024
+const MAX_HEADER_BYTES = 16 * 1024
+
+/** @throws MeshError MESH_TOKEN_ISSUER_UNAVAILABLE, whatever went wrong */
+export async function fetchJwks(options: FetchJwksOptions): Promise<FetchedJwks> {
+  const { uri, trust, resolver, timeoutMs = TIMEOUT_MS } = options
+  const url = new URL(uri)
+  const late = AbortSignal.timeout(timeoutMs)
+  const signal = options.signal === undefined ? late : AbortSignal.any([late, options.signal])
+  // one for each time, minutes apart: roots that have changed meanwhile hold, and nothing stays open
+  const agent = new Agent({
+    connect: connectBy(trust, resolver, signal),
+    maxHeaderSize: MAX_HEADER_BYTES,
+  })
+  try {
+    const { statusCode, headers, body } = await agent.request({
+      origin: url.origin,
+      path: `${url.pathname}${url.search}`,
+      method: 'GET',
+      headers: {
+        accept: 'application/jwk-set+json, application/json',
+        'accept-encoding': 'identity',
+      },
+      signal,
+    })
+    if (statusCode !== 200)
+      throw issuerUnavailable(`its JWKS was answered with status ${statusCode}`)
+    const text = await readText(body)
+    const control = headers['cache-control']
+    return { text, cacheControl: Array.isArray(control) ? control.join(',') : (control ?? null) }
+  } catch (error) {
+    if (error instanceof MeshError) throw error
+    const what = late.aborted
+      ? `its JWKS did not come within ${timeoutMs / 1000} seconds`
+      : `its JWKS cannot be fetched (${codeOf(error)})`
+    throw issuerUnavailable(what, { cause: error })
+  } finally {
+    // what still flows of a body that is too long ends with it
+    await agent.destroy()
+  }
+}
+
+async function readText(body: AsyncIterable<unknown>): Promise<string> {
+  const pieces: Uint8Array[] = []
+  let size = 0
+  for await (const piece of body) {
+    if (!(piece instanceof Uint8Array)) continue
+    size += piece.byteLength
+    if (size > MAX_BODY_BYTES)
+      throw issuerUnavailable(`its JWKS has more than ${MAX_BODY_BYTES} bytes`)
+    pieces.push(piece)
+  }
+  return Buffer.concat(pieces).toString('utf8')
+}
+
+/** undici's own connector looks at no signal, and at its timeout once in a second. */
+function connectBy(
+  trust: SecureContext,
+  resolver: Pick<Resolver, 'addresses'>,
+  signal: AbortSignal,
+): buildConnector.connector {
+  const lookup = lookupBy(resolver)
+  return ({ protocol, hostname: host, port, servername }, done) => {
+    const secure = protocol === 'https:'
+    const socket = secure
+      ? tls.connect({
+          ...{ host, lookup, secureContext: trust, port: Number(port) || 443 },
+          ...(servername ? { servername } : {}),
+        })
+      : net.connect({ host, lookup, port: Number(port) || 80 })
+    const end = () => socket.destroy(new Error('aborted'))
+    if (signal.aborted) end()
+    signal.addEventListener('abort', end, { once: true })
+    let told = false
+    // stays: undici listens a moment after it was told
+    socket.on('error', (error) => {
+      if (!told) done(error, null)
+      told = true
+    })
+    socket.once('close', () => signal.removeEventListener('abort', end))
+    socket.once(secure ? 'secureConnect' : 'connect', () => {
+      told = true
+      done(null, socket)
+    })
+  }
+}
+
+/** As everything else of the gateway finds a name. */
+function lookupBy(resolver: Pick<Resolver, 'addresses'>): LookupFunction {
+  return (host, options, done) => {
+    resolver.addresses(host).then(
+      (found) => {
+        const all = found.map(({ ip }) => ({ address: ip, family: ip.includes(':') ? 6 : 4 }))
+        const [first] = all
+        if (options.all === true) done(null, all)
+        else done(null, first?.address ?? '', first?.family ?? 4)
+      },
+      (error: unknown) => done(error instanceof Error ? error : new Error('dns'), ''),
+    )
+  }
+}
+
+/** `ECONNREFUSED`, `CERT_HAS_EXPIRED`, `dns: not-found` and the like. */
+function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown'
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.name
+}
