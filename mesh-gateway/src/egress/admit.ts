@@ -10,6 +10,7 @@ import { METADATA_NAMES } from './address/special-ranges.ts'
 import type { EgressContext, PolicyView } from './context.ts'
 import { authenticate, type Principal } from './credential.ts'
 import { type DialPlan, planDial } from './dial.ts'
+import { enterLimits } from './enter-limits.ts'
 import type { RequestHead } from './http1/request-head.ts'
 import { Refused, refuse } from './refused.ts'
 import type { Target } from './target/target.ts'
@@ -38,13 +39,18 @@ export async function admit(
     return { principal: null, decision: null, generation, result: principal, leave }
   const decision = policy.decide(questionOf(principal, target, head.method))
   const known = { principal, decision, generation }
-  const refused =
-    refusalOf(decision) ?? (await judged(() => checkLimits(principal, decision, head, context)))
+  const refused = refusalOf(decision)
   if (refused !== null) return { ...known, result: refused, leave }
-  const entered = await judged(() => enterTunnel(principal, decision, target, head, context))
+  const entered = await judged(() => enterLimits(principal, decision, target, head, context.limits))
   if (entered instanceof Refused) return { ...known, result: entered, leave }
-  const result = await locate(target, decision, policy, context)
-  return { ...known, result, leave: entered }
+  try {
+    const result = await locate(target, decision, policy, context)
+    return { ...known, result, leave: entered }
+  } catch (error) {
+    // nobody else will: what was entered would stay occupied for ever
+    entered()
+    throw error
+  }
 }
 
 export function questionOf(principal: Principal, target: Target, method: string) {
@@ -69,50 +75,13 @@ export function refusalOf(decision: EgressDecision): Refused | null {
 }
 
 /** Limits that cannot be judged are a refusal too. */
-async function judged<T>(limits: () => Promise<T>): Promise<T | Refused> {
+async function judged<T>(limits: () => T | Promise<T>): Promise<T | Refused> {
   try {
     return await limits()
   } catch (error) {
     if (error instanceof MeshError) return new Refused('limits', error)
     throw error
   }
-}
-
-async function checkLimits(
-  { agent }: Principal,
-  { limits }: EgressDecision,
-  head: RequestHead,
-  context: EgressContext,
-): Promise<Refused | null> {
-  if (limits.requestsPerMinute !== null) {
-    const burst = limits.burst ?? Math.max(1, limits.requestsPerMinute)
-    const key = `egress:${agent.tenant}/${agent.agent}`
-    const waitMs = await context.limits.take(key, limits.requestsPerMinute, burst)
-    if (waitMs !== null) return refuse('limits', 'MESH_RATE_LIMITED', { retryAfterMs: waitMs })
-  }
-  const max = limits.maxBodyBytes
-  if (max !== null && typeof head.body === 'number' && head.body > max)
-    return refuse('limits', 'MESH_LIMIT_SIZE', { message: `the body is larger than ${max} bytes` })
-  return null
-}
-
-async function enterTunnel(
-  { agent }: Principal,
-  { limits }: EgressDecision,
-  target: Target,
-  head: RequestHead,
-  context: EgressContext,
-): Promise<(() => void) | Refused> {
-  const max = limits.concurrentTunnels
-  if (max === null || (target.form !== 'connect' && !head.webSocket)) return () => {}
-  const leave = await context.limits.enter(`egress-tunnels:${agent.tenant}/${agent.agent}`, max)
-  return (
-    leave ??
-    refuse('limits', 'MESH_LIMIT_CONCURRENCY', {
-      message: `${max} tunnels are open, which is the limit`,
-      retryAfterMs: 1000,
-    })
-  )
 }
 
 async function locate(

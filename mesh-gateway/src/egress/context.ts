@@ -12,7 +12,8 @@ import type { Revocations } from '../revocation/revocations.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import type { RevokeToken } from '../tokens/revoke-token.ts'
 import type { CompiledAddressRules } from './address/judge-addresses.ts'
-import type { VerifyToken } from './credential.ts'
+import type { Principal, VerifyToken } from './credential.ts'
+import type { Bounds } from './enter-limits.ts'
 import type { ReadBuffers } from './read-buffers.ts'
 import type { LiveTunnel, Tunnels } from './tunnel/tunnels.ts'
 import type { UpstreamPool } from './upstream-pool.ts'
@@ -23,6 +24,8 @@ export interface PolicyView {
   readonly addresses: CompiledAddressRules
   readonly tunnelTls: TunnelTls
   decide(question: EgressQuestion): EgressDecision
+  /** What an agent may have open; null without policy. */
+  bounds(agent: Principal['agent']): Bounds | null
 }
 
 export interface AccountTokenRequest {

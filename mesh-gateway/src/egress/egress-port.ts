@@ -9,7 +9,7 @@ import type { AuditLog } from '../audit/audit-record.ts'
 import type { Limits } from '../limits/limits.ts'
 import { listenOn } from '../listen.ts'
 import { decideEgress } from '../policy/decide-egress.ts'
-import { addressRules, type PolicySnapshot, tunnelTls } from '../policy/snapshot.ts'
+import { addressRules, egressLimits, type PolicySnapshot, tunnelTls } from '../policy/snapshot.ts'
 import type { ListenAddress, Port } from '../port.ts'
 import { createRoll } from '../process/roll.ts'
 import type { Resolver } from '../resolve/resolver.ts'
@@ -86,7 +86,13 @@ const TIMEOUTS: EgressTimeouts = Object.freeze({
 /** @throws MeshError MESH_CONFIG_PORT */
 export async function createEgressPort(options: EgressPortOptions): Promise<EgressPort> {
   const timeouts = { ...TIMEOUTS, ...options.timeouts }
-  const tunnels = createTunnels(options.now ?? Date.now)
+  const policy = followPolicy(options)
+  const tunnels = createTunnels({
+    now: options.now ?? Date.now,
+    boundsOf: (agent) => policy().bounds(agent),
+    limits: options.limits,
+    onCut: (code) => options.metrics.cut('egress', code),
+  })
   const buffers = createReadBuffers()
   const pool = createUpstreamPool({
     buffers,
@@ -98,7 +104,6 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     onDial: (seconds) => options.metrics.dial('egress', seconds),
   })
   const connections = createRoll<ClientConnection>()
-  const policy = followPolicy(options)
   const { revocations = NO_REVOCATIONS } = options
   let draining = false
   let address = options.listen
@@ -131,7 +136,10 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
       const revoked = judgeRevoked(tunnel.principal, revocations)
       if (revoked !== null) return revoked.code
       const view = policy()
-      return view.generation === tunnel.generation ? null : judgeAgain(tunnel, view, ownAddresses())
+      if (view.generation === tunnel.generation) return null
+      // it was let through under a policy that may have allowed more at once
+      tunnels.trimSoon()
+      return judgeAgain(tunnel, view, ownAddresses())
     },
     jwks: options.jwks,
     ownAddresses,
@@ -162,6 +170,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     const view = policy()
     const own = ownAddresses()
     tunnels.endWhere((tunnel) => judgeAgain(tunnel, view, own))
+    tunnels.trim()
   })
   const unheed = revocations.onChange(() => {
     tunnels.endWhere(({ principal }) => judgeRevoked(principal, revocations)?.code ?? null)
@@ -207,6 +216,7 @@ function followPolicy(options: EgressPortOptions): () => PolicyView {
     addresses: compileAddressRules(addressRules(snapshot)),
     tunnelTls: tunnelTls(snapshot),
     decide: (question) => decideEgress(question, snapshot),
+    bounds: (agent) => egressLimits(snapshot, agent),
   })
   let latest = options.policy.current()
   let view = compile(latest)

@@ -9,7 +9,7 @@ import { Refused, refuse } from './refused.ts'
 import type { Target } from './target/target.ts'
 import { judgeFirstBytes, mustBeTls } from './tunnel/judge-first-bytes.ts'
 import { type Splice, type SpliceEnd, splice } from './tunnel/splice.ts'
-import type { LiveTunnel } from './tunnel/tunnels.ts'
+import type { LivePlace, LiveTunnel } from './tunnel/tunnels.ts'
 import type { Wire } from './wire.ts'
 
 /** Ends when the tunnel has ended. The connection is used up then. */
@@ -33,11 +33,11 @@ async function openTunnel(
   target: Target,
   client: Wire,
   story: Story,
-  { principal, result: plan, generation }: Admission,
+  { principal, decision, result: plan, generation }: Admission,
   context: EgressContext,
 ): Promise<Outcome> {
   const nothing = { ip: null, bytesUp: 0, bytesDown: 0 }
-  if (plan instanceof Refused || principal === null) {
+  if (plan instanceof Refused || principal === null || decision === null) {
     const refused = plan instanceof Refused ? plan : refuse('gateway', 'MESH_GATEWAY_INTERNAL')
     return { ...nothing, refused, status: answerRefusal(client, story, refused) }
   }
@@ -67,8 +67,8 @@ async function openTunnel(
       timeoutMs: helloMs,
     },
   })
-  const question = questionOf(principal, target, 'CONNECT')
-  const facts = { principal, target, ip, request: question.request, generation }
+  const { request } = questionOf(principal, target, 'CONNECT')
+  const facts = { principal, target, ip, request, tunnel: true, generation, bounds: decision }
   const end = await follow(tunnel, context, facts)
   const gate = end.code?.startsWith('MESH_EGRESS_SNI') || end.code === 'MESH_EGRESS_NOT_TLS'
   return {
@@ -87,21 +87,24 @@ export async function follow(
   facts: Omit<LiveTunnel, 'end'>,
 ): Promise<SpliceEnd> {
   context.metrics.active('egress', 1)
-  const forget = register({ ...facts, end: tunnel.end }, context)
+  const place = register({ ...facts, end: tunnel.end }, context)
   try {
-    return await tunnel.done
+    const end = await tunnel.done
+    // of all reasons the one that is not the registry's to judge
+    if (end.code === 'MESH_EGRESS_IDLE') context.metrics.cut('egress', end.code)
+    return end
   } finally {
-    forget()
+    context.tunnels.remove(place)
     context.metrics.active('egress', -1)
   }
 }
 
-/** Into the registry; what has changed while it was dialled ends it at once. Returns what takes it out again. */
-export function register(tunnel: LiveTunnel, context: EgressContext): () => void {
-  const forget = context.tunnels.add(tunnel)
+/** Into the registry, for as long as it lives; what has changed while it was dialled ends it at once. */
+export function register(tunnel: LiveTunnel, context: EgressContext): LivePlace {
+  const place = context.tunnels.add(tunnel)
   const code = context.judgeAgain(tunnel)
-  if (code !== null) tunnel.end(code)
-  return forget
+  if (code !== null) context.tunnels.end(place, code)
+  return place
 }
 
 /** Returns the status sent, 0 when there was nobody to send it to. */

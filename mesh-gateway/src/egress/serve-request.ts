@@ -8,6 +8,7 @@ import { formatRefusal } from './answer.ts'
 import type { EgressContext } from './context.ts'
 import { isOwnAuthorization, type Principal } from './credential.ts'
 import { type DialPlan, speaksTls } from './dial.ts'
+import { type Bounds, bodyLimit, isTunnel } from './enter-limits.ts'
 import { type ExchangeOptions, exchange } from './exchange.ts'
 import type { ExchangeEnd } from './exchange-end.ts'
 import type { RequestHead } from './http1/request-head.ts'
@@ -66,7 +67,8 @@ async function serve(
     ),
   })
   const request = { method: head.method, path: target.path ?? '/' }
-  const facts = { principal, target, request, generation }
+  const tunnel = isTunnel(target, head)
+  const facts = { principal, target, request, tunnel, generation, bounds: decision }
   const attempt = (upstream: Upstream) =>
     converse(
       {
@@ -75,7 +77,7 @@ async function serve(
         head,
         requestText,
         requestId: story.requestId,
-        maxBodyBytes: decision.limits.maxBodyBytes,
+        maxBodyBytes: bodyLimit(decision)?.maxBytes ?? null,
         idleMs: context.timeouts.idleMs,
         keepAlive: head.keepAlive && !context.draining(),
       },
@@ -95,7 +97,7 @@ async function serve(
       return await speakWebSocket(upstream, client, { ...facts, ip: upstream.ip }, context)
     if (end.reusable) context.pool.give(upstream)
     else upstream.wire.destroy()
-    return settle(end, upstream, head, client, story, context)
+    return settle(inWords(end, decision), upstream, head, client, story, context)
   }
   const lost = refuse('upstream', 'MESH_EGRESS_LOST')
   return { ...nothing, ...refuseRequest(head, client, story, lost, context) }
@@ -109,18 +111,31 @@ async function converse(
 ): Promise<ExchangeEnd> {
   const running = exchange(options)
   const end = (code: ErrorCode) => running.end(gateOf(code), code)
-  const forget = register({ ...facts, end }, context)
+  const place = register({ ...facts, end }, context)
   try {
     return await running.done
   } finally {
-    forget()
+    context.tunnels.remove(place)
   }
 }
 
 function gateOf(code: ErrorCode): Gate {
   if (code.startsWith('MESH_TOKEN')) return 'credential'
   if (code.startsWith('MESH_GATEWAY')) return 'gateway'
+  if (code.startsWith('MESH_LIMIT')) return 'limits'
   return code === 'MESH_EGRESS_ADDRESS_REFUSED' ? 'address' : 'policy'
+}
+
+/** What a limit refused in the middle, with whose limit it is and when to try again. */
+function inWords(end: ExchangeEnd, bounds: Bounds): ExchangeEnd {
+  const code = end.refused?.error.code
+  if (code === 'MESH_LIMIT_SIZE') {
+    const message = bodyLimit(bounds)?.message
+    return { ...end, refused: refuse('limits', code, message === undefined ? {} : { message }) }
+  }
+  if (code !== 'MESH_LIMIT_CONCURRENCY') return end
+  const message = 'policy was changed, and allows fewer at once than were open'
+  return { ...end, refused: refuse('limits', code, { message, retryAfterMs: 1_000 }) }
 }
 
 function takeUpstream(

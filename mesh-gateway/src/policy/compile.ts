@@ -96,6 +96,7 @@ function compileTenant(file: string, document: TenantDocument): TenantPolicy {
 
 function compileEgress(file: string, document: TenantDocument): EgressPolicy {
   const { egress = {}, mode = 'enforce' } = document
+  const tenantLimits = egress.tenantLimits === undefined ? null : egressLimits(egress.tenantLimits)
   const agents = new Map<string, AgentEgress>()
   const allowedAgent = new Map<string, string>()
   for (const [name, agent] of Object.entries(egress.agents ?? {})) {
@@ -111,6 +112,7 @@ function compileEgress(file: string, document: TenantDocument): EgressPolicy {
         allow: hostTable(allow),
         deny: hostTable(denyRules(agent.deny, `${at}/deny`)),
         limits: egressLimits({ ...egress.limits, ...agent.limits }),
+        tenantLimits,
       }),
     )
   }
@@ -128,6 +130,7 @@ function compileEgress(file: string, document: TenantDocument): EgressPolicy {
       allow: hostTable([]),
       deny: hostTable([]),
       limits: egressLimits(egress.limits ?? {}),
+      tenantLimits,
     }),
     agents,
     allowedAgent,
@@ -219,6 +222,7 @@ function egressLimits(limits: Partly<EgressLimits>): EgressLimits {
     requestsPerMinute,
     burst: limits.burst ?? tenth,
     concurrentTunnels: limits.concurrentTunnels ?? null,
+    concurrentRequests: limits.concurrentRequests ?? null,
     maxBodyBytes: limits.maxBodyBytes ?? null,
   })
 }

@@ -5,7 +5,7 @@
  * a rule allows it; the token allows it; and all this holds for everybody in the chain that the agent acts in.
  * Audit mode excuses the missing rule and nothing else.
  */
-import type { ErrorCode } from '@clawmesh/proto'
+import type { ErrorCode, Peer } from '@clawmesh/proto'
 import type { Action, EgressDecision, EgressLimits, EgressQuestion } from './decision.ts'
 import { deniedHint, notAllowedHint, portHint, tokenHint } from './egress-hint.ts'
 import {
@@ -17,14 +17,18 @@ import {
 } from './host-pattern.ts'
 import { findRule, type HostRule, type HostTable } from './host-table.ts'
 import { normalisePath } from './path-glob.ts'
-import type { AgentEgress, Mode, PolicySnapshot, TenantPolicy } from './snapshot.ts'
+import type { AgentEgress, PolicySnapshot, TenantPolicy } from './snapshot.ts'
+
+type Bounds = Pick<EgressDecision, 'mode' | 'limits' | 'tenantLimits'>
 
 const NO_LIMITS: EgressLimits = Object.freeze({
   requestsPerMinute: null,
   burst: null,
   concurrentTunnels: null,
+  concurrentRequests: null,
   maxBodyBytes: null,
 })
+const NO_POLICY: Bounds = Object.freeze({ mode: 'enforce', limits: NO_LIMITS, tenantLimits: null })
 /** Of an IPv4 address, in whatever spelling. */
 const NUMERIC_END = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/
 const CANONICAL_NAME = /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$/
@@ -54,18 +58,11 @@ function decideForOne(question: EgressQuestion, policy: PolicySnapshot): EgressD
   const { agent: peer, port, request } = question
   const tenant = policy.tenants.get(peer.tenant)
   if (tenant === undefined)
-    return verdict(
-      'deny',
-      'MESH_POLICY_NO_TENANT',
-      null,
-      noTenantHint(peer.tenant),
-      'enforce',
-      NO_LIMITS,
-    )
+    return verdict('deny', 'MESH_POLICY_NO_TENANT', null, noTenantHint(peer), NO_POLICY)
   const agent = tenant.egress.agents.get(peer.agent) ?? tenant.egress.others
-  const { mode, limits } = agent
+  const { mode } = agent
   const refuse = (code: ErrorCode, rule: string | null, hint: string | null) =>
-    verdict('deny', code, rule, hint, mode, limits)
+    verdict('deny', code, rule, hint, agent)
 
   const host = canonical(question.host)
   if (host === null) return refuse('MESH_EGRESS_MALFORMED', null, null)
@@ -86,8 +83,8 @@ function decideForOne(question: EgressQuestion, policy: PolicySnapshot): EgressD
       tokenHint(question.allowedDestinations, host, port),
     )
   return rule === null
-    ? verdict('audit', 'MESH_POLICY_NOT_ALLOWED', null, null, mode, limits)
-    : verdict('allow', null, rule.id, null, mode, limits, rule.scheme)
+    ? verdict('audit', 'MESH_POLICY_NOT_ALLOWED', null, null, agent)
+    : verdict('allow', null, rule.id, null, agent, rule.scheme)
 }
 
 function allows(rule: HostRule, port: number, method: string | null, path: string | null): boolean {
@@ -147,8 +144,8 @@ function canonical(host: string): string | null {
   return canonicalHost(host)
 }
 
-function noTenantHint(tenant: string): string {
-  return `there is no ${tenant}.json in the policy directory; without one nothing is allowed`
+function noTenantHint({ tenant, agent }: Peer): string {
+  return `the agent is ${tenant}/${agent}, and there is no ${tenant}.json in the policy directory; add it, or use a token of the tenant that was meant`
 }
 
 function verdict(
@@ -156,9 +153,8 @@ function verdict(
   code: ErrorCode | null,
   rule: string | null,
   hint: string | null,
-  mode: Mode,
-  limits: EgressLimits,
+  { mode, limits, tenantLimits }: Bounds,
   scheme: EgressDecision['scheme'] = 'https',
 ): EgressDecision {
-  return { action, code, rule, hint, mode, limits, scheme }
+  return { action, code, rule, hint, mode, limits, tenantLimits, scheme }
 }

@@ -53,7 +53,11 @@ export interface EgressQuestion {
 export interface EgressLimits {
   readonly requestsPerMinute: number | null
   readonly burst: number | null
+  /** WebSockets among them. */
   readonly concurrentTunnels: number | null
+  /** In absolute and relay form; a streaming answer counts while it flows. */
+  readonly concurrentRequests: number | null
+  /** Of one request. */
   readonly maxBodyBytes: number | null
 }
 
@@ -62,7 +66,10 @@ export interface EgressDecision extends Verdict {
   readonly actor?: Peer | null
   /** What the gateway speaks to the destination in relay form: TLS, unless the rule that allows it says otherwise. */
   readonly scheme: 'https' | 'http'
+  /** Of the agent. */
   readonly limits: EgressLimits
+  /** Of all agents of its tenant together; null when there are none. */
+  readonly tenantLimits: EgressLimits | null
 }
 
 export interface TunnelTls {

@@ -79,19 +79,36 @@ const egressAllow = list(z.union([hostPattern, egressRule]))
 const egressDeny = list(hostPattern).meta({
   description: 'Always wins. Without a port, every port is meant',
 })
+const bodyBytes = z.int().min(0).max(Number.MAX_SAFE_INTEGER)
 const egressLimits = z.strictObject({
   requestsPerMinute: count.optional().meta({ description: 'Per agent. Absent: no limit' }),
   burst: count
     .optional()
     .meta({ description: 'At once, per agent. Absent: a tenth of requestsPerMinute' }),
-  concurrentTunnels: count.optional().meta({ description: 'Per agent. Absent: no limit' }),
-  maxBodyBytes: z
-    .int()
-    .min(0)
-    .max(Number.MAX_SAFE_INTEGER)
+  concurrentTunnels: count
+    .optional()
+    .meta({ description: 'Per agent, WebSockets among them. Absent: no limit' }),
+  concurrentRequests: count.optional().meta({
+    description:
+      'Per agent: requests in absolute and relay form that are open at once, answers that still stream among them. Absent: no limit',
+  }),
+  maxBodyBytes: bodyBytes
     .optional()
     .meta({ description: 'Of one request. Absent: no limit of policy' }),
 })
+const egressTenantLimits = z
+  .strictObject({
+    requestsPerMinute: count.optional().meta({ description: 'Absent: no limit' }),
+    burst: count.optional().meta({ description: 'At once. Absent: a tenth of requestsPerMinute' }),
+    concurrentTunnels: count
+      .optional()
+      .meta({ description: 'WebSockets among them. Absent: no limit' }),
+    concurrentRequests: count.optional().meta({ description: 'Absent: no limit' }),
+    maxBodyBytes: bodyBytes.optional().meta({
+      description: 'Of one request, whatever the limits of its agent say. Absent: no limit',
+    }),
+  })
+  .meta({ description: 'Of all agents of the tenant together, beside what each may by itself' })
 const egressAgent = z.strictObject({
   mode: mode.optional(),
   allow: egressAllow.optional(),
@@ -156,6 +173,7 @@ export const tenantSchema = z
         allow: egressAllow.optional(),
         deny: egressDeny.optional(),
         limits: egressLimits.optional(),
+        tenantLimits: egressTenantLimits.optional(),
         agents: agents(egressAgent).optional(),
       })
       .optional(),

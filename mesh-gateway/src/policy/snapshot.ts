@@ -52,6 +52,8 @@ export interface AgentEgress {
   readonly allow: HostTable
   readonly deny: HostTable
   readonly limits: EgressLimits
+  /** Of all agents of its tenant together. Null: no limit. */
+  readonly tenantLimits: EgressLimits | null
 }
 
 /** What an agent is given to do at once, by all callers together. */
@@ -103,6 +105,15 @@ export function addressRules(policy: PolicySnapshot): AddressRules {
 export function mayOriginate(policy: PolicySnapshot, { tenant, agent }: Peer): boolean {
   const delegation = policy.tenants.get(tenant)?.delegation
   return (delegation?.agents.get(agent) ?? delegation?.others)?.mayOriginate ?? true
+}
+
+/** What an agent, and its tenant as a whole, may have open and ask for; null without policy. */
+export function egressLimits(
+  policy: PolicySnapshot,
+  { tenant, agent }: Peer,
+): Pick<AgentEgress, 'limits' | 'tenantLimits'> | null {
+  const egress = policy.tenants.get(tenant)?.egress
+  return egress?.agents.get(agent) ?? egress?.others ?? null
 }
 
 /** Of all agents of the tenant together. Null: no limit. */

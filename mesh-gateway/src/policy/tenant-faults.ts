@@ -74,19 +74,19 @@ function ruleFaults(value: unknown, list: string, from: Check, to: Check): Schem
 function burstFaults(value: unknown): SchemaFault[] {
   const egress = at(value, 'egress')
   const rate = at(at(egress, 'limits'), 'requestsPerMinute')
-  const message = 'has no effect without requestsPerMinute'
-  const own =
-    rate === undefined && at(at(egress, 'limits'), 'burst') !== undefined
-      ? [{ pointer: '/egress/limits/burst', message }]
-      : []
+  const lonely = (limits: unknown, pointer: string): SchemaFault[] =>
+    at(limits, 'burst') === undefined || at(limits, 'requestsPerMinute') !== undefined
+      ? []
+      : [{ pointer: `${pointer}/burst`, message: 'has no effect without requestsPerMinute' }]
+  const own = [
+    ...lonely(at(egress, 'limits'), '/egress/limits'),
+    ...lonely(at(egress, 'tenantLimits'), '/egress/tenantLimits'),
+  ]
   const agents = at(egress, 'agents')
   if (typeof agents !== 'object' || agents === null || rate !== undefined) return own
-  const theirs = Object.entries(agents).flatMap(([name, agent]: [string, unknown]) => {
-    const limits = at(agent, 'limits')
-    if (at(limits, 'burst') === undefined || at(limits, 'requestsPerMinute') !== undefined)
-      return []
-    return [{ pointer: `/egress/agents/${name}/limits/burst`, message }]
-  })
+  const theirs = Object.entries(agents).flatMap(([name, agent]: [string, unknown]) =>
+    lonely(at(agent, 'limits'), `/egress/agents/${name}/limits`),
+  )
   return [...own, ...theirs]
 }
 

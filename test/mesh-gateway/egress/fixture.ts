@@ -70,13 +70,12 @@ export async function startEgress(options: FixtureOptions = {}): Promise<Fixture
   const asked: string[] = []
   const written = new EventEmitter()
   const listeners = new Set<(snapshot: PolicySnapshot) => void>()
-  const build = (egress: object, global: object = {}) =>
-    policyOf({
-      _global: {
-        egress: { allowCidrs: ['127.0.0.0/8', '::1/128'], ...global },
-      },
-      acme: { egress },
-    })
+  let generation = 0
+  const build = (egress: object, global: object = {}) => {
+    generation += 1
+    const rules = { allowCidrs: ['127.0.0.0/8', '::1/128'], ...global }
+    return policyOf({ _global: { egress: rules }, acme: { egress } }, generation)
+  }
   let snapshot = build(options.egress ?? { allow: [] }, options.global)
   const trust = createSecureContext({ ca: options.ca ?? rootCertificates[0] ?? '' })
   const release = async () => {

@@ -330,6 +330,7 @@ describe('an egress decision', () => {
         requestsPerMinute: 6000,
         burst: 60,
         concurrentTunnels: null,
+        concurrentRequests: null,
         maxBodyBytes: 10,
       })
     })
@@ -337,6 +338,19 @@ describe('an egress decision', () => {
     it('takes a tenth of the rate for the burst where none is set', () => {
       const limits = ask(egress({ limits: { requestsPerMinute: 25 } }), 'a.test:443').limits
       assert.equal(limits.burst, 3)
+    })
+
+    it('has the limits of the tenant as a whole beside those of each agent', () => {
+      const tenantLimits = { requestsPerMinute: 25, concurrentRequests: 4 }
+      const whole = egress({ tenantLimits, agents: { 'bot-01': { mode: 'audit' } } })
+      const none = { concurrentTunnels: null, maxBodyBytes: null }
+      const expected = { ...none, ...tenantLimits, burst: 3 }
+      for (const agent of ['bot-01', 'bot-09']) {
+        const asked = ask(whole, 'a.test:443', { agent: { tenant: 'acme', agent } })
+        assert.deepEqual(asked.tenantLimits, expected)
+        assert.equal(asked.limits.concurrentRequests, null)
+      }
+      assert.equal(ask(policy, 'a.test:443').tenantLimits, null)
     })
   })
 

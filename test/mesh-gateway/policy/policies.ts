@@ -6,14 +6,14 @@ import type { PolicySnapshot } from '../../../mesh-gateway/src/policy/index.ts'
 import { type PolicyFile, readPolicyFile } from '../../../mesh-gateway/src/policy/read-file.ts'
 
 /** @param documents by file name without `.json`; `tenant` is added. */
-export function policyOf(documents: Record<string, object>): PolicySnapshot {
+export function policyOf(documents: Record<string, object>, generation = 1): PolicySnapshot {
   const files = Object.entries(documents).map(([name, document]): PolicyFile => {
     const whole = name === '_global' ? document : { tenant: name, ...document }
     const reading = readPolicyFile(`${name}.json`, Buffer.from(JSON.stringify(whole)))
     assert.ok(reading.kind !== 'broken', JSON.stringify(reading, null, 2))
     return reading
   })
-  return compilePolicy(files, 1)
+  return compilePolicy(files, generation)
 }
 
 /** The faults of a file, as a person reads them. */

@@ -1,7 +1,14 @@
-/** The tunnels and answers that flow now, so that what changes after they were let through can still end them. */
+/**
+ * The tunnels and answers that flow now, so that what changes after they were let through can still end them, each for its reason.
+ * One that is let through costs a place in a list: no timer, no count of its own, and no entry in a Map, which would keep what has
+ * died. docs/discoveries/maps-keep-what-has-died.md
+ */
 import type { ErrorCode } from '@clawmesh/proto'
+import type { Limits } from '../../limits/limits.ts'
 import type { Principal } from '../credential.ts'
+import type { Bounds } from '../enter-limits.ts'
 import type { Target } from '../target/target.ts'
+import { createLateCount, findBeyond } from './beyond-limits.ts'
 
 export interface LiveTunnel {
   readonly principal: Principal
@@ -9,32 +16,91 @@ export interface LiveTunnel {
   readonly ip: string
   /** For what is seen as HTTP; null for CONNECT. */
   readonly request: { readonly method: string; readonly path: string } | null
+  /** Counts among tunnels: CONNECT, and a WebSocket from its request on. Else among requests. */
+  readonly tunnel: boolean
   /** Of the policy that let it through. */
   readonly generation: number
+  /** What that policy allowed at once: by it, it was counted or not. */
+  readonly bounds: Bounds
   end(code: ErrorCode): void
 }
 
+/** Belongs to the registry. */
+export interface LivePlace {
+  readonly tunnel: LiveTunnel
+  /** When its token ends, milliseconds since the epoch. */
+  readonly endMs: number
+  /** Grows with each that comes. */
+  readonly age: number
+  /** Negative when it has left. */
+  index: number
+}
+
 export interface Tunnels {
-  /** Ends it when its token expires. Returns what to call when it has ended. */
-  add(tunnel: LiveTunnel): () => void
+  /** Ends it when its token expires. */
+  add(tunnel: LiveTunnel): LivePlace
+  /** Once it has ended, for whatever reason. */
+  remove(place: LivePlace): void
   readonly size: number
+  /** Ends it, unless it has been ended here before. */
+  end(place: LivePlace, code: ErrorCode): void
   /** Ends each for which `judge` gives a code; returns how many. */
   endWhere(judge: (tunnel: LiveTunnel) => ErrorCode | null): number
+  /** Ends the youngest beyond what may be open at once. What was let through uncounted is counted from now on. */
+  trim(): void
+  /** The same within a moment, for one that comes late: many may at once. */
+  trimSoon(): void
+}
+
+export interface TunnelsOptions {
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+  /** What an agent may have open, as policy stands; null without policy. */
+  readonly boundsOf: (agent: Principal['agent']) => Bounds | null
+  readonly limits: Pick<Limits, 'enter'>
+  /** Told of each that is ended here, and why. */
+  readonly onCut: (code: ErrorCode) => void
 }
 
 const SWEEP_MS = 250
 const SKEW_MS = 30_000
 
-/** @param now milliseconds since the epoch. */
-export function createTunnels(now: () => number): Tunnels {
-  /** When each ends at the latest. */
-  const live = new Map<LiveTunnel, number>()
+export function createTunnels({ now, boundsOf, limits, onCut }: TunnelsOptions): Tunnels {
+  const places: LivePlace[] = []
+  const late = createLateCount(limits)
   let sweeper: NodeJS.Timeout | null = null
+  let trimming = false
+  let ages = 0
+
+  const leave = (place: LivePlace): boolean => {
+    const { index } = place
+    if (index < 0) return false
+    place.index = -1
+    const last = places.pop()
+    if (last === undefined || last === place) return true
+    places[index] = last
+    last.index = index
+    return true
+  }
+  const end = (place: LivePlace, code: ErrorCode) => {
+    // taken out first: no other change ends it again, or counts it
+    if (!leave(place)) return
+    onCut(code)
+    place.tunnel.end(code)
+  }
+  const trim = () => {
+    trimming = false
+    const oldestFirst = places.toSorted((a, b) => a.age - b.age)
+    const { beyond, uncounted } = findBeyond(oldestFirst, boundsOf)
+    for (const place of beyond) end(place, 'MESH_LIMIT_CONCURRENCY')
+    for (const [place, keys] of uncounted) late.count(place, keys)
+  }
   // one timer for all: a request is not to pay for one of its own
   const sweep = () => {
     const time = now()
-    for (const [tunnel, endMs] of [...live]) if (endMs <= time) tunnel.end('MESH_TOKEN_EXPIRED')
-    if (live.size > 0 || sweeper === null) return
+    for (const place of [...places]) if (place.endMs <= time) end(place, 'MESH_TOKEN_EXPIRED')
+    if (trimming) trim()
+    if (places.length > 0 || sweeper === null) return
     clearInterval(sweeper)
     sweeper = null
   }
@@ -42,24 +108,34 @@ export function createTunnels(now: () => number): Tunnels {
     add(tunnel) {
       const expMs = tunnel.principal.claims.exp * 1000
       // the verifier let it through, so past its end it is within what clocks may differ
-      live.set(tunnel, expMs > now() ? expMs : expMs + SKEW_MS)
+      const endMs = expMs > now() ? expMs : expMs + SKEW_MS
+      ages += 1
+      const place: LivePlace = { tunnel, endMs, age: ages, index: places.length }
+      places.push(place)
       sweeper ??= setInterval(sweep, SWEEP_MS).unref()
-      return () => {
-        live.delete(tunnel)
-      }
+      return place
+    },
+    remove(place) {
+      leave(place)
+      late.forget(place)
     },
     get size() {
-      return live.size
+      return places.length
     },
+    end,
     endWhere(judge) {
       let ended = 0
-      for (const tunnel of [...live.keys()]) {
-        const code = judge(tunnel)
+      for (const place of [...places]) {
+        const code = place.index < 0 ? null : judge(place.tunnel)
         if (code === null) continue
-        tunnel.end(code)
+        end(place, code)
         ended += 1
       }
       return ended
+    },
+    trim,
+    trimSoon() {
+      trimming = true
     },
   }
 }

@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import { parseConnectTarget } from '../../../mesh-gateway/src/egress/target/target.ts'
+import {
+  createTunnels,
+  type LivePlace,
+  type LiveTunnel,
+} from '../../../mesh-gateway/src/egress/tunnel/tunnels.ts'
+import { createLimits } from '../../../mesh-gateway/src/limits/create-limits.ts'
+
+const NONE = {
+  ...{ requestsPerMinute: null, burst: null, maxBodyBytes: null },
+  ...{ concurrentTunnels: null, concurrentRequests: null },
+}
+
+describe('the registry of live tunnels', () => {
+  it('ends each once, whoever comes and goes in between, and forgets who has left', () => {
+    const target = parseConnectTarget('api.test:443')
+    assert.ok(typeof target !== 'string')
+    const step = fc.record({
+      what: fc.constantFrom('add', 'add', 'remove', 'end', 'endOdd'),
+      which: fc.nat(),
+    })
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+        let cuts = 0
+        const tunnels = createTunnels({
+          now: () => 0,
+          boundsOf: () => null,
+          limits: createLimits(),
+          onCut: () => {
+            cuts += 1
+          },
+        })
+        const ended: string[] = []
+        const live: { readonly id: number; readonly place: LivePlace }[] = []
+        let made = 0
+        const add = () => {
+          made += 1
+          const id = made
+          const tunnel: LiveTunnel = {
+            principal: {
+              agent: { tenant: 'acme', agent: 'bot-01' },
+              claims: {
+                ...{ iss: 'i', aud: 'clawmesh-egress', sub: 's', agent_id: 'bot-01', jti: 'j' },
+                ...{ tenant: 'acme', allowed_destinations: [], iat: 0, nbf: 0, exp: 1 },
+              },
+              actors: null,
+            },
+            ...{ target, ip: `${id}`, request: null, tunnel: true, generation: 1 },
+            bounds: { limits: NONE, tenantLimits: null },
+            end: (code) => ended.push(`${id} ${code}`),
+          }
+          live.push({ id, place: tunnels.add(tunnel) })
+        }
+        const expected: string[] = []
+        for (const { what, which } of steps) {
+          if (what === 'add') {
+            add()
+            continue
+          }
+          if (what === 'endOdd') {
+            const odd = ({ ip }: LiveTunnel) => (Number(ip) % 2 === 1 ? 'MESH_TOKEN_REVOKED' : null)
+            const gone = live.filter(({ id }) => id % 2 === 1)
+            assert.equal(tunnels.endWhere(odd), gone.length)
+            for (const one of gone) {
+              expected.push(`${one.id} MESH_TOKEN_REVOKED`)
+              live.splice(live.indexOf(one), 1)
+              tunnels.end(one.place, 'MESH_GATEWAY_DRAINING')
+              tunnels.remove(one.place)
+            }
+            continue
+          }
+          const [one] = live.splice(which % Math.max(1, live.length), 1)
+          if (one === undefined) continue
+          if (what === 'end') {
+            tunnels.end(one.place, 'MESH_TOKEN_EXPIRED')
+            expected.push(`${one.id} MESH_TOKEN_EXPIRED`)
+          }
+          tunnels.remove(one.place)
+          tunnels.remove(one.place)
+        }
+        assert.equal(tunnels.size, live.length)
+        assert.deepEqual(ended.toSorted(), expected.toSorted())
+        assert.equal(cuts, expected.length)
+        for (const { place } of live) tunnels.remove(place)
+        assert.equal(tunnels.size, 0)
+      }),
+      { numRuns: 300 },
+    )
+  })
+})
