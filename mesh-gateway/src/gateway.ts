@@ -91,6 +91,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   const resolver = opened(
     createResolver({
       timeoutMs: config.timeouts.dnsMs,
+      maxQueries: config.dns.maxQueries,
       ...(config.dns.servers === null ? {} : { servers: withPorts(config.dns.servers) }),
     }),
     closing,

@@ -131,7 +131,10 @@ export const configSchema = z.strictObject({
     whenRedisIsAway: z.enum(['refuse', 'local'], 'must be refuse or local').default('refuse'),
   }),
   admin: section({ listen: listen('127.0.0.1:9090') }),
-  dns: section({ servers: list(dnsServer).nullable().default(null) }),
+  dns: section({
+    servers: list(dnsServer).nullable().default(null),
+    maxQueries: wholeNumber(256, 4, 10_000),
+  }),
   drainMs: duration(30_000, 0, 3_600_000),
   reload: section({ pollMs: duration(10_000, 100, 3_600_000) }),
   spiffe: section({
@@ -163,10 +166,14 @@ function guardTime(key: keyof GuardLimits, leastMs: number, mostMs: number) {
 }
 
 function count(key: keyof GuardLimits, least: number, most: number) {
+  return wholeNumber(DEFAULT_GUARD_LIMITS[key], least, most)
+}
+
+function wholeNumber(fallback: number, least: number, most: number) {
   const message = `must be a whole number from ${least} to ${most}`
   return z
     .union([z.number(), z.string().regex(/^\d{1,15}$/, message)], message)
-    .default(DEFAULT_GUARD_LIMITS[key])
+    .default(fallback)
     .transform(Number)
     .refine((value) => Number.isInteger(value) && value >= least && value <= most, message)
 }

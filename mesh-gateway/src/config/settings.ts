@@ -147,6 +147,7 @@ export const SETTINGS: readonly Setting[] = Object.freeze([
   ),
   setting('admin.listen', '<host:port>', 'admin port; default 127.0.0.1:9090'),
   setting('dns.servers', '<ip:port,…>', 'DNS servers to ask; default those of the system'),
+  setting('dns.maxQueries', '<number>', 'questions to them at once; default 256'),
   setting('drainMs', '<time>', 'how long calls may go on after SIGTERM; default 30s', 'live'),
   setting('reload.pollMs', '<time>', 'how often files are compared; default 10s'),
   setting('spiffe.agentPath', '<path>', 'template of SPIFFE IDs of agents'),

@@ -26,6 +26,8 @@ export interface Admission {
   leave(): void
 }
 
+const RETRY_MS = 1_000
+
 export async function admit(
   head: RequestHead,
   target: Target,
@@ -44,7 +46,7 @@ export async function admit(
   const entered = await judged(() => enterLimits(principal, decision, target, head, context.limits))
   if (entered instanceof Refused) return { ...known, result: entered, leave }
   try {
-    const result = await locate(target, decision, policy, context)
+    const result = await locate(target, principal, decision, policy, context)
     return { ...known, result, leave: entered }
   } catch (error) {
     // nobody else will: what was entered would stay occupied for ever
@@ -86,13 +88,14 @@ async function judged<T>(limits: () => T | Promise<T>): Promise<T | Refused> {
 
 async function locate(
   target: Target,
+  principal: Principal,
   decision: EgressDecision,
   policy: PolicyView,
   context: EgressContext,
 ): Promise<DialPlan | Refused> {
   if (METADATA_NAMES.has(target.host))
     return addressRefusal('the name is one of a metadata service', 'metadata name')
-  const ips = target.isIp ? [target.host] : await lookUp(target.host, context)
+  const ips = target.isIp ? [target.host] : await lookUp(target.host, principal, context)
   if (ips instanceof Refused) return ips
   const judged = judgeAddresses(ips, target.port, policy.addresses, context.ownAddresses())
   if ('ips' in judged) return planDial(target, decision, judged)
@@ -103,18 +106,42 @@ async function locate(
   )
 }
 
-async function lookUp(host: string, context: EgressContext): Promise<string[] | Refused> {
+async function lookUp(
+  host: string,
+  { agent }: Principal,
+  context: EgressContext,
+): Promise<string[] | Refused> {
   const start = performance.now()
   try {
-    const answers = await context.resolver.addresses(host)
+    const answers = await context.resolver.addresses(host, `${agent.tenant}/${agent.agent}`)
     return answers.map((answer) => answer.ip)
   } catch (cause) {
-    const timedOut = cause instanceof ResolveFailure && cause.kind === 'timeout'
-    const code: ErrorCode = timedOut ? 'MESH_EGRESS_TIMEOUT' : 'MESH_EGRESS_UNRESOLVED'
-    const message = timedOut ? 'the name was not resolved in time' : undefined
-    return refuse('resolve', code, { cause, ...(message === undefined ? {} : { message }) })
+    return unresolved(cause)
   } finally {
     context.metrics.dns('egress', (performance.now() - start) / 1000)
+  }
+}
+
+function unresolved(cause: unknown): Refused {
+  const because = (code: ErrorCode, message?: string, retryAfterMs?: number) =>
+    refuse('resolve', code, {
+      cause,
+      ...(message === undefined ? {} : { message }),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    })
+  switch (cause instanceof ResolveFailure ? cause.kind : 'failed') {
+    case 'timeout':
+      return because('MESH_EGRESS_TIMEOUT', 'the name was not resolved in time')
+    case 'busy':
+      return because('MESH_EGRESS_TIMEOUT', 'too many names wait to be resolved', RETRY_MS)
+    case 'too-many':
+      return because(
+        'MESH_LIMIT_CONCURRENCY',
+        'too many names of this agent wait to be resolved',
+        RETRY_MS,
+      )
+    default:
+      return because('MESH_EGRESS_UNRESOLVED')
   }
 }
 

@@ -1,22 +1,28 @@
 /**
  * The resolver of both data planes. With `servers` it asks them directly and honours TTLs; without, the
  * system's own way (hosts file included) answers addresses, kept for a moment since it tells no TTL.
- * One question for many askers; answers and refusals are kept within bounds.
+ * One question for many askers. What runs, what waits and what is kept is bounded, and nobody's names hold up or push out another's.
  */
 import { promises as dns } from 'node:dns'
 import { isIPv6 } from 'node:net'
+import { createAnswers } from './answers.ts'
 import {
   type ResolvedAddress,
   type ResolvedService,
   ResolveFailure,
   type Resolver,
 } from './resolver.ts'
+import { createTurns, type Turns } from './turns.ts'
 
 export interface ResolverOptions {
   /** `ip:port` or `[ip]:port` of DNS servers. Default: the system's resolver. */
   readonly servers?: readonly string[]
   /** How long one question may take, in milliseconds. Default 5000. */
   readonly timeoutMs?: number
+  /** Questions to `servers` at once. Default 256. */
+  readonly maxQueries?: number
+  /** Answers that are kept. Default 10,000. */
+  readonly maxAnswers?: number
   /** Milliseconds of a monotonic clock. */
   readonly now?: () => number
 }
@@ -26,26 +32,30 @@ const SYSTEM_TTL_MS = 5_000
 /** A name that is not there is asked for again after this long. */
 const NEGATIVE_TTL_MS = 2_000
 /** The system's resolver holds one of the four threads that files are written with: names that are slow must not take them all. */
-const SYSTEM_LOOKUPS = 2
+const SYSTEM_LOOKUPS = 3
+const MAX_QUERIES = 256
+const WAITING = 4_096
+const WAITING_PER_ASKER = 256
+/** Of peers of all agents, who are many. */
+const WAITING_OF_MESH = 2_048
 const MAX_TTL_MS = 3_600_000
-const MAX_ENTRIES = 10_000
-
-interface Entry<T> {
-  readonly answer: readonly T[] | ResolveFailure
-  readonly expires: number
-}
+const MAX_ANSWERS = 10_000
+/** Who asks where nobody is named. */
+const MESH = ''
 
 /** @throws TypeError when an entry of `servers` is not an address. */
 export function createResolver(options: ResolverOptions = {}): Resolver {
   const timeoutMs = options.timeoutMs ?? 5_000
   const now = options.now ?? (() => performance.now())
+  const maxAnswers = options.maxAnswers ?? MAX_ANSWERS
   const direct = new dns.Resolver({ timeout: Math.max(1, Math.floor(timeoutMs / 2)), tries: 2 })
   const servers = options.servers ?? []
-  const turn = takeTurns(SYSTEM_LOOKUPS)
   if (servers.length > 0) setServers(direct, servers)
+  const queries = fairTurns(options.maxQueries ?? MAX_QUERIES)
+  const lookups = servers.length > 0 ? queries : fairTurns(SYSTEM_LOOKUPS)
 
   async function askAddresses(host: string): Promise<ResolvedAddress[]> {
-    if (servers.length === 0) return await systemAddresses(host, turn)
+    if (servers.length === 0) return await systemAddresses(host)
     const answers = await Promise.allSettled([
       direct.resolve4(host, { ttl: true }),
       direct.resolve6(host, { ttl: true }),
@@ -72,9 +82,26 @@ export function createResolver(options: ResolverOptions = {}): Resolver {
     }))
   }
 
-  const addresses = remember(askAddresses, timeoutMs, now)
-  const services = remember(askServices, timeoutMs, now)
-  return Object.freeze({ addresses, services, close: () => direct.cancel() })
+  const bounds = { timeoutMs, maxAnswers, now }
+  return Object.freeze({
+    addresses: remember(askAddresses, { ...bounds, turns: lookups }),
+    services: remember(askServices, { ...bounds, turns: queries }),
+    close() {
+      lookups.close()
+      queries.close()
+      direct.cancel()
+    },
+  })
+}
+
+/** One asker alone never takes all. */
+function fairTurns(atOnce: number): Turns {
+  return createTurns({
+    atOnce,
+    atOncePerAsker: atOnce > 4 ? Math.ceil(atOnce / 4) : Math.max(1, atOnce - 1),
+    waiting: WAITING,
+    waitingPerAsker: (asker) => (asker === MESH ? WAITING_OF_MESH : WAITING_PER_ASKER),
+  })
 }
 
 function setServers(resolver: dns.Resolver, servers: readonly string[]): void {
@@ -85,86 +112,73 @@ function setServers(resolver: dns.Resolver, servers: readonly string[]): void {
   }
 }
 
-async function systemAddresses(host: string, turn: Turn): Promise<ResolvedAddress[]> {
-  const found = await turn(() => dns.lookup(host, { all: true, order: 'verbatim' }))
+async function systemAddresses(host: string): Promise<ResolvedAddress[]> {
+  const found = await dns.lookup(host, { all: true, order: 'verbatim' })
   return found.map(({ address }) => ({ ip: address, ttlMs: SYSTEM_TTL_MS }))
 }
 
-type Turn = <T>(work: () => Promise<T>) => Promise<T>
-
-/** Runs so many at once; the others wait. */
-function takeTurns(atOnce: number): Turn {
-  const waiting: (() => void)[] = []
-  let running = 0
-  return async (work) => {
-    if (running >= atOnce) await new Promise<void>((resolve) => waiting.push(resolve))
-    running += 1
-    try {
-      return await work()
-    } finally {
-      running -= 1
-      waiting.shift()?.()
-    }
-  }
+interface Remembering {
+  readonly turns: Turns
+  readonly timeoutMs: number
+  readonly maxAnswers: number
+  readonly now: () => number
 }
 
-/** Wraps a question with a cache, single flight and a time limit. */
+/** Wraps a question with a memory, a turn, a time limit, and one answer for all who ask the same. */
 function remember<T extends { readonly ttlMs: number }>(
   ask: (name: string) => Promise<T[]>,
-  timeoutMs: number,
-  now: () => number,
-): (name: string) => Promise<readonly T[]> {
-  const kept = new Map<string, Entry<T>>()
-  const asking = new Map<string, Promise<readonly T[]>>()
+  { turns, timeoutMs, maxAnswers, now }: Remembering,
+): (name: string, asker?: string) => Promise<readonly T[]> {
+  const answers = createAnswers<T>(maxAnswers, now)
+  /** What runs, by name: whoever asks the same gets its answer. */
+  const running = new Map<string, Promise<readonly T[]>>()
+  /** What was asked for, by asker and name. Apart for each: nobody waits in another's queue. */
+  const asked = new Map<string, Promise<readonly T[]>>()
 
-  async function askOnce(name: string): Promise<readonly T[]> {
-    let entry: Entry<T>
+  async function run(name: string, asker: string): Promise<readonly T[]> {
     try {
-      const answer = await within(ask(name), timeoutMs)
+      const answer = await ask(name)
       if (answer.length === 0) throw new ResolveFailure('not-found')
       const ttlMs = Math.min(MAX_TTL_MS, ...answer.map((one) => one.ttlMs))
-      entry = { answer, expires: now() + ttlMs }
+      answers.put(name, answer, now() + ttlMs, asker)
+      return answer
     } catch (cause) {
       const failure = failureOf(cause)
       // only "it is not there" is an answer; trouble is asked about again at once
-      entry = {
-        answer: failure,
-        expires: failure.kind === 'not-found' ? now() + NEGATIVE_TTL_MS : 0,
-      }
+      if (failure.kind === 'not-found') answers.put(name, failure, now() + NEGATIVE_TTL_MS, asker)
+      throw failure
+    } finally {
+      running.delete(name)
     }
-    asking.delete(name)
-    kept.delete(name)
-    if (entry.expires > 0) kept.set(name, entry)
-    const oldest = kept.size > MAX_ENTRIES ? kept.keys().next().value : undefined
-    if (oldest !== undefined) kept.delete(oldest)
-    if (entry.answer instanceof ResolveFailure) throw entry.answer
-    return entry.answer
   }
 
-  return (name) => {
-    const entry = kept.get(name)
-    if (entry !== undefined && entry.expires > now())
-      return entry.answer instanceof ResolveFailure
-        ? Promise.reject(entry.answer)
-        : Promise.resolve(entry.answer)
-    const running = asking.get(name)
-    if (running !== undefined) return running
-    const started = askOnce(name)
-    asking.set(name, started)
+  /** At the asker's turn. Somebody else may have asked meanwhile. */
+  function begin(name: string, asker: string): Promise<readonly T[]> {
+    const known = answers.get(name, asker)
+    if (known !== undefined) return settled(known)
+    const joined = running.get(name)
+    if (joined !== undefined) return joined
+    const started = run(name, asker)
+    running.set(name, started)
     return started
+  }
+
+  return (name, asker = MESH) => {
+    const known = answers.get(name, asker)
+    if (known !== undefined) return settled(known)
+    const key = `${asker} ${name}`
+    const same = asked.get(key)
+    if (same !== undefined) return same
+    const answer = turns
+      .take(asker, () => begin(name, asker), timeoutMs)
+      .finally(() => asked.delete(key))
+    asked.set(key, answer)
+    return answer
   }
 }
 
-async function within<T>(answer: Promise<T>, timeoutMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new ResolveFailure('timeout')), timeoutMs)
-  })
-  try {
-    return await Promise.race([answer, late])
-  } finally {
-    clearTimeout(timer)
-  }
+function settled<T>(answer: readonly T[] | ResolveFailure): Promise<readonly T[]> {
+  return answer instanceof ResolveFailure ? Promise.reject(answer) : Promise.resolve(answer)
 }
 
 function failureOf(cause: unknown): ResolveFailure {

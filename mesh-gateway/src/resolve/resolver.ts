@@ -15,18 +15,25 @@ export interface ResolvedService {
 }
 
 export interface Resolver {
-  /** All A and AAAA records of a canonical name. Never empty. @throws ResolveFailure */
-  addresses(host: string): Promise<readonly ResolvedAddress[]>
+  /**
+   * All A and AAAA records of a canonical name. Never empty.
+   * @param asker who is not to be held up by the questions of others, nor others by its own, e.g. `acme/bot-01`. Default the mesh itself
+   * @throws ResolveFailure
+   */
+  addresses(host: string, asker?: string): Promise<readonly ResolvedAddress[]>
   /** All SRV records (RFC 2782). Never empty. @throws ResolveFailure */
-  services(name: string): Promise<readonly ResolvedService[]>
+  services(name: string, asker?: string): Promise<readonly ResolvedService[]>
   close(): void
 }
 
+/** `too-many`: of the asker's own names. `busy`: of all together. Of neither has DNS been asked. */
+export type ResolveFailureKind = 'not-found' | 'timeout' | 'failed' | 'too-many' | 'busy'
+
 export class ResolveFailure extends Error {
   override readonly name = 'ResolveFailure'
-  readonly kind: 'not-found' | 'timeout' | 'failed'
+  readonly kind: ResolveFailureKind
 
-  constructor(kind: 'not-found' | 'timeout' | 'failed', cause?: unknown) {
+  constructor(kind: ResolveFailureKind, cause?: unknown) {
     super(`dns: ${kind}`, { cause })
     this.kind = kind
   }

@@ -7,6 +7,8 @@ import { MeshError } from '@clawmesh/proto'
 import { createLimits } from '../../../mesh-gateway/src/limits/create-limits.ts'
 import type { Limits } from '../../../mesh-gateway/src/limits/limits.ts'
 import { openLimits } from '../../../mesh-gateway/src/limits/open-limits.ts'
+import { createResolver } from '../../../mesh-gateway/src/resolve/create-resolver.ts'
+import { startDnsDouble } from '../../support/dns-double.ts'
 import { type RedisServer, startRedisServer } from '../../support/redis-server.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { type Fixture, type RawClient, rawClient, refusalOf, sendRaw } from './fixture.ts'
@@ -288,6 +290,37 @@ describe('the limits of the egress port', function () {
         refusalOf(await sendRaw(egress.number, request)).reason,
         'the body is larger than the 5 bytes allowed to this agent',
       )
+  })
+
+  it('hold an agent to so many names that wait for DNS, which others do not feel', async () => {
+    const dns = await startDnsDouble((name) =>
+      name.endsWith('.evil.test') ? null : { ips: ['127.0.0.1'], ttl: 30 },
+    )
+    const resolver = createResolver({ servers: [dns.server], maxQueries: 8, timeoutMs: 3_000 })
+    setup.closing.push(dns.close, async () => resolver.close())
+    const { port } = await setup.http(serve)
+    const allow = [`api.test:${port}`, '*.evil.test']
+    const egress = await setup.egress(port, { egress: { allow }, port: { resolver } })
+    const destinations = [`api.test:${port}`, '*.evil.test']
+    const auth = async (agent: string) => basic(await egress.token({ agent, destinations }), agent)
+    const [evil, good] = [await auth('bot-01'), await auth('bot-02')]
+    const ask = async (i: number) => {
+      const host = `n${i}.evil.test`
+      return await sendRaw(
+        egress.number,
+        `GET http://${host}/ HTTP/1.1\r\nHost: ${host}\r\n${evil}${CLOSE}\r\n`,
+      )
+    }
+    const answers = Array.from({ length: 300 }, (_, i) => ask(i))
+    const first = await Promise.any(answers)
+    assert.match(first, /^HTTP\/1\.1 429 [\s\S]*retry-after: 1\r\n/)
+    const { code, gate, reason } = refusalOf(first)
+    assert.deepEqual([code, gate], ['MESH_LIMIT_CONCURRENCY', 'resolve'])
+    assert.equal(reason, 'too many names of this agent wait to be resolved')
+    assert.match(await sendRaw(egress.number, get(port, good + CLOSE)), /^HTTP\/1\.1 200 /)
+    const codes = (await Promise.all(answers)).map((answer) => refusalOf(answer).code)
+    assert.equal(codes.filter((one) => one === 'MESH_LIMIT_CONCURRENCY').length, 300 - 256 - 2)
+    assert.ok(codes.every((one) => /MESH_LIMIT_CONCURRENCY|MESH_EGRESS_TIMEOUT/.test(one)))
   })
 
   it('let in no more than allowed, however many ask at once', async () => {

@@ -84,6 +84,8 @@ function describe(host: string, failure: ResolveFailure): string {
     'not-found': 'has no SRV, A or AAAA record',
     timeout: 'was not answered by DNS in time',
     failed: 'could not be looked up',
+    'too-many': 'was not looked up: too many names wait already',
+    busy: 'was not looked up: too many names wait already',
   }
   return `${host} ${words[failure.kind]}`
 }

@@ -1,0 +1,50 @@
+/** A DNS server that does as a test tells it, with each name: a real socket, and what it was asked. */
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { decode, encode, type Packet } from 'dns-packet'
+
+/** Null: it never answers. An empty list: there is no such name. */
+export type DnsAnswer = { readonly ips: readonly string[]; readonly ttl: number } | null
+
+export interface DnsDouble {
+  /** `ip:port` */
+  readonly server: string
+  /** Names of A questions, in order. */
+  readonly asked: string[]
+  close(): Promise<void>
+}
+
+export async function startDnsDouble(answer: (name: string) => DnsAnswer): Promise<DnsDouble> {
+  const socket = createSocket('udp4')
+  const asked: string[] = []
+  socket.on('message', (message, from) => {
+    const query = decode(message)
+    const [question] = query.questions ?? []
+    if (question === undefined) return
+    const { name, type } = question
+    if (type === 'A') asked.push(name)
+    const told = answer(name)
+    if (told === null) return
+    const { ips, ttl } = told
+    const packet: Packet = {
+      type: 'response',
+      id: query.id ?? 0,
+      // 3: there is no such name
+      flags: 0x8000 | 0x0100 | (ips.length === 0 ? 3 : 0),
+      questions: [question],
+      answers: type === 'A' ? ips.map((data) => ({ type: 'A', name, ttl, data })) : [],
+    }
+    socket.send(encode(packet), from.port, from.address)
+  })
+  socket.bind(0, '127.0.0.1')
+  await once(socket, 'listening')
+  return {
+    server: `127.0.0.1:${socket.address().port}`,
+    asked,
+    async close() {
+      const closed = once(socket, 'close')
+      socket.close()
+      await closed
+    },
+  }
+}
