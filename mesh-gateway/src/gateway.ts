@@ -191,6 +191,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     await createEgressPort({
       ...shared,
       listen: config.egress.listen,
+      ...config.egress.limits,
       issuer,
       verifyToken: (token) => verifier.verify(token),
       spiffe,

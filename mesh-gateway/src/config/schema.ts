@@ -120,6 +120,11 @@ export const configSchema = z.strictObject({
     tls: section({ dir: path.nullable().default(null) }),
     withoutAudit: z.enum(['serve', 'refuse'], 'must be serve or refuse').default('serve'),
     ca: path.nullable().default(null),
+    limits: section({
+      maxConnections: wholeNumber(20_000, 10, 1_000_000),
+      maxConnectionsPerDestination: wholeNumber(10_000, 1, 1_000_000),
+      maxConnectionsPerAgent: wholeNumber(10_000, 1, 1_000_000),
+    }),
   }),
   delegation: section({
     listen: listen('127.0.0.1:8443'),

@@ -48,6 +48,21 @@ export const SETTINGS: readonly Setting[] = Object.freeze([
     'serve, or refuse, while the audit log cannot be written; default serve',
   ),
   setting('egress.ca', '<file>', 'CAs of destinations beside those of the system', 'path'),
+  setting(
+    'egress.limits.maxConnections',
+    '<number>',
+    'connections to the egress port at once; default 20000',
+  ),
+  setting(
+    'egress.limits.maxConnectionsPerDestination',
+    '<number>',
+    'connections to one host and port at once, of all agents; default 10000',
+  ),
+  setting(
+    'egress.limits.maxConnectionsPerAgent',
+    '<number>',
+    'connections to destinations at once, of one agent; default 10000',
+  ),
   setting('delegation.listen', '<host:port>', 'delegation port; default 127.0.0.1:8443'),
   setting('delegation.names', '<names>', 'own names beside those of the certificate', 'live'),
   setting(

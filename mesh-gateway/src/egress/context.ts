@@ -14,7 +14,6 @@ import type { RevokeToken } from '../tokens/revoke-token.ts'
 import type { CompiledAddressRules } from './address/judge-addresses.ts'
 import type { Principal, VerifyToken } from './credential.ts'
 import type { Bounds } from './enter-limits.ts'
-import type { ReadBuffers } from './read-buffers.ts'
 import type { LiveTunnel, Tunnels } from './tunnel/tunnels.ts'
 import type { UpstreamPool } from './upstream-pool.ts'
 
@@ -68,7 +67,6 @@ export interface EgressContext {
   readonly log: Log
   readonly resolver: Resolver
   readonly pool: UpstreamPool
-  readonly buffers: ReadBuffers
   readonly tunnels: Tunnels
   readonly verifyToken: VerifyToken
   /** The agent that a SPIFFE ID names. @throws MeshError MESH_TOKEN_MALFORMED when it names none of this mesh. */

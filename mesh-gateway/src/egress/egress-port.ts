@@ -63,6 +63,10 @@ export interface EgressPortOptions {
   readonly timeouts?: Partial<EgressTimeouts>
   /** Connections of clients at once; more are closed. Default 20,000. */
   readonly maxConnections?: number
+  /** Connections to one host and port at once, of all agents. Default 10,000. */
+  readonly maxConnectionsPerDestination?: number
+  /** Connections to destinations at once, of one agent. Default 10,000. */
+  readonly maxConnectionsPerAgent?: number
   /** Default false: what cannot be recorded is counted as dropped. */
   readonly refuseWithoutAudit?: boolean
   /** The clock, milliseconds since the epoch. Default the system's. */
@@ -100,8 +104,11 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     idleMs: timeouts.upstreamIdleMs,
     maxIdle: 1024,
     maxIdlePerKey: 64,
+    maxPerDestination: options.maxConnectionsPerDestination ?? 10_000,
+    maxPerAgent: options.maxConnectionsPerAgent ?? 10_000,
     trust: options.trust,
     onDial: (seconds) => options.metrics.dial('egress', seconds),
+    onRefused: (reason) => options.metrics.connectionRefused('egress', reason),
   })
   const connections = createRoll<ClientConnection>()
   const { revocations = NO_REVOCATIONS } = options
@@ -118,7 +125,6 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     log: options.log ?? silentLog,
     resolver: options.resolver,
     pool,
-    buffers,
     tunnels,
     verifyToken: options.verifyToken,
     parseAgent: (id) => {
@@ -152,6 +158,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     buffers,
     handshakeMs: timeouts.headerMs,
     maxConnections: options.maxConnections ?? 20_000,
+    onRefused: () => options.metrics.connectionRefused('egress', 'connections'),
     onClient(client) {
       // its handshake came to an end after the drain had begun
       if (draining) {
@@ -165,7 +172,10 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
   const { server } = listener
   address = await listenOn(server, options.listen, 'egress.listen')
   // accept fails when file descriptors run out; the port must outlive that
-  server.on('error', (err) => context.log.warn({ err }, 'egress port cannot accept'))
+  server.on('error', (err) => {
+    options.metrics.connectionRefused('egress', 'accept')
+    context.log.warn({ err }, 'egress port cannot accept')
+  })
   const unfollow = options.policy.onChange(() => {
     const view = policy()
     const own = ownAddresses()

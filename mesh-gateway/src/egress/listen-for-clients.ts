@@ -31,6 +31,8 @@ export interface ClientListenerOptions {
   readonly buffers: ReadBuffers
   readonly handshakeMs: number
   readonly maxConnections: number
+  /** One more than may be open has come, and has been closed. */
+  onRefused(): void
   onClient(client: ClientSocket): void
 }
 
@@ -38,6 +40,7 @@ export function createClientListener(options: ClientListenerOptions): ClientList
   const { certificate, onClient } = options
   const server = createServer({ allowHalfOpen: true, noDelay: true })
   server.maxConnections = options.maxConnections
+  server.on('drop', options.onRefused)
   const open = createRoll<Socket>()
   const tls = certificate === null ? null : createTls(certificate.current(), options)
   const unfollow = certificate?.onChange((value) => tls?.setSecureContext(secrets(value)))

@@ -2,7 +2,6 @@
 import { type Admission, admit, questionOf } from './admit.ts'
 import { formatRefusal } from './answer.ts'
 import type { EgressContext } from './context.ts'
-import { dial } from './dial.ts'
 import type { RequestHead } from './http1/request-head.ts'
 import { type Outcome, type Story, tell } from './outcome.ts'
 import { Refused, refuse } from './refused.ts'
@@ -41,10 +40,8 @@ async function openTunnel(
     const refused = plan instanceof Refused ? plan : refuse('gateway', 'MESH_GATEWAY_INTERNAL')
     return { ...nothing, refused, status: answerRefusal(client, story, refused) }
   }
-  const start = performance.now()
-  const { trust, buffers } = context
-  const dialled = await dial(plan, { dialMs: context.timeouts.dialMs, trust, buffers })
-  context.metrics.dial('egress', (performance.now() - start) / 1000)
+  const { tenant, agent } = principal.agent
+  const dialled = await context.pool.open(`${tenant}/${agent}`, plan)
   if (dialled instanceof Refused)
     return { ...nothing, refused: dialled, status: answerRefusal(client, story, dialled) }
   const { ip } = dialled

@@ -90,13 +90,13 @@ async function serve(
       return { ...nothing, ...refuseRequest(head, client, story, upstream, context) }
     const end = await attempt(upstream)
     if (end.stale) {
-      upstream.wire.destroy()
+      context.pool.drop(upstream)
       continue
     }
     if (end.upgraded)
       return await speakWebSocket(upstream, client, { ...facts, ip: upstream.ip }, context)
     if (end.reusable) context.pool.give(upstream)
-    else upstream.wire.destroy()
+    else context.pool.drop(upstream)
     return settle(inWords(end, decision), upstream, head, client, story, context)
   }
   const lost = refuse('upstream', 'MESH_EGRESS_LOST')

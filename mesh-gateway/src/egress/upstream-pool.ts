@@ -1,15 +1,21 @@
 /**
- * Connections that wait for the next request. Each belongs to one agent, one host and one judged address: an answer that is out of step
- * can then reach nobody else, and what is reused was judged anew by the request that reuses it.
+ * Connections to destinations: each within its bounds, and those that wait for the next request. One that waits belongs to one agent, one host
+ * and one judged address: an answer that is out of step can then reach nobody else, and what is reused was judged anew by the request
+ * that reuses it.
  */
-import { type DialOptions, type DialPlan, dial } from './dial.ts'
-import { Refused } from './refused.ts'
+import type { Leave } from '../limits/limits.ts'
+import { type BoundReached, createConnectionBounds } from './connection-bounds.ts'
+import { type Dialled, type DialOptions, type DialPlan, dial } from './dial.ts'
+import { Refused, refuse } from './refused.ts'
 import type { Wire } from './wire.ts'
 
 export interface Upstream {
   readonly wire: Wire
   readonly ip: string
   readonly key: string
+  readonly owner: string
+  /** `host:port` */
+  readonly destination: string
   /** True when it has carried a request before: it may turn out to have been closed. */
   readonly reused: boolean
 }
@@ -21,8 +27,12 @@ export interface UpstreamPool {
     plan: DialPlan,
     options?: { readonly fresh?: boolean },
   ): Promise<Upstream | Refused>
+  /** One that is not given back, for a tunnel. It counts until it has closed. */
+  open(owner: string, plan: DialPlan): Promise<Dialled | Refused>
   /** Gives back a connection whose last answer has been read to its end. */
   give(upstream: Upstream): void
+  /** Ends a connection that was taken, and counts it no more. */
+  drop(upstream: Upstream): void
   close(): void
 }
 
@@ -32,22 +42,35 @@ export interface UpstreamPoolOptions extends DialOptions {
   /** Over all destinations. */
   readonly maxIdle: number
   readonly maxIdlePerKey: number
+  /** Connections to one host and port, of all agents. */
+  readonly maxPerDestination: number
+  /** Connections of one agent. */
+  readonly maxPerAgent: number
   /** Told how long connecting took, in seconds. */
   onDial(seconds: number): void
+  /** Told that one was refused. */
+  onRefused(reason: BoundReached): void
 }
 
 interface Idle {
-  readonly wire: Wire
-  readonly ip: string
+  readonly upstream: Upstream
   readonly sinceMs: number
 }
 
+const RETRY_MS = 1_000
+
 export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
   const idle = new Map<string, Idle[]>()
+  const bounds = createConnectionBounds({
+    perDestination: options.maxPerDestination,
+    perAgent: options.maxPerAgent,
+  })
+  const leaves = new WeakMap<Wire, Leave>()
   let count = 0
   let sweeper: NodeJS.Timeout | null = null
 
-  const remove = (key: string, entry: Idle) => {
+  const remove = (entry: Idle) => {
+    const { key } = entry.upstream
     const list = idle.get(key)
     const index = list?.indexOf(entry) ?? -1
     if (list === undefined || index === -1) return
@@ -55,26 +78,82 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
     count -= 1
     if (list.length === 0) idle.delete(key)
   }
-  const drop = (key: string, entry: Idle) => {
-    remove(key, entry)
-    entry.wire.destroy()
+  const end = (wire: Wire) => {
+    // at once: that it has closed is told later, and who takes its place must not be refused for it
+    leaves.get(wire)?.()
+    wire.destroy()
+  }
+  const drop = (entry: Idle) => {
+    remove(entry)
+    end(entry.upstream.wire)
   }
   const sweep = () => {
     const before = performance.now() - options.idleMs
-    for (const [key, list] of idle)
-      for (const entry of [...list]) if (entry.sinceMs <= before) drop(key, entry)
+    for (const list of idle.values())
+      for (const entry of [...list]) if (entry.sinceMs <= before) drop(entry)
     if (count > 0 || sweeper === null) return
     clearInterval(sweeper)
     sweeper = null
   }
-  const takeIdle = (key: string): Idle | null => {
+  const takeIdle = (key: string): Upstream | null => {
     // the youngest first: it is the least likely to have been closed
     const entry = idle.get(key)?.at(-1)
     if (entry === undefined) return null
-    remove(key, entry)
-    entry.wire.release()
-    entry.wire.onClosed(null)
-    return entry.wire.closed || entry.wire.ended ? takeIdle(key) : entry
+    remove(entry)
+    const { wire } = entry.upstream
+    wire.release()
+    wire.onClosed(null)
+    return wire.closed || wire.ended ? takeIdle(key) : entry.upstream
+  }
+  /** Ends the one that has waited longest of those that stand in the way; false when there is none. */
+  const makeRoom = (inTheWay: (upstream: Upstream) => boolean): boolean => {
+    let oldest: Idle | null = null
+    for (const list of idle.values())
+      for (const entry of list)
+        if (inTheWay(entry.upstream) && (oldest === null || entry.sinceMs < oldest.sinceMs))
+          oldest = entry
+    if (oldest === null) return false
+    drop(oldest)
+    return true
+  }
+  const enter = (owner: string, destination: string): Leave | Refused => {
+    for (;;) {
+      const entered = bounds.enter(owner, destination)
+      if (typeof entered !== 'string') return entered
+      const perAgent = entered === 'connections-per-agent'
+      const made = makeRoom((one) =>
+        perAgent ? one.owner === owner : one.destination === destination,
+      )
+      if (made) continue
+      options.onRefused(entered)
+      const message = perAgent
+        ? `this agent has ${options.maxPerAgent} connections to destinations open`
+        : `all agents together have ${options.maxPerDestination} connections to ${destination} open`
+      return refuse('limits', 'MESH_LIMIT_CONCURRENCY', { message, retryAfterMs: RETRY_MS })
+    }
+  }
+  const open = async (
+    owner: string,
+    destination: string,
+    plan: DialPlan,
+  ): Promise<Dialled | Refused> => {
+    const leave = enter(owner, destination)
+    if (leave instanceof Refused) return leave
+    const start = performance.now()
+    try {
+      const dialled = await dial(plan, options)
+      options.onDial((performance.now() - start) / 1000)
+      if (dialled instanceof Refused || dialled.wire.closed) {
+        leave()
+        return dialled
+      }
+      leaves.set(dialled.wire, leave)
+      dialled.wire.socket.once('close', leave)
+      return dialled
+    } catch (error) {
+      leave()
+      throw error
+    }
   }
 
   return {
@@ -83,39 +162,45 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
         `${owner} ${plan.tls ? 'tls ' : ''}${plan.host} ${ip} ${plan.port}`
       if (!fresh)
         for (const ip of plan.ips) {
-          const key = keyOf(ip)
-          const entry = takeIdle(key)
-          if (entry !== null) return { wire: entry.wire, ip, key, reused: true }
+          const upstream = takeIdle(keyOf(ip))
+          if (upstream !== null) return upstream
         }
-      const start = performance.now()
-      const dialled = await dial(plan, options)
-      options.onDial((performance.now() - start) / 1000)
+      const destination = destinationOf(plan)
+      const dialled = await open(owner, destination, plan)
       if (dialled instanceof Refused) return dialled
       const { wire, ip } = dialled
-      return { wire, ip, key: keyOf(ip), reused: false }
+      return { wire, ip, key: keyOf(ip), owner, destination, reused: false }
     },
-    give({ wire, ip, key }) {
+    open: (owner, plan) => open(owner, destinationOf(plan), plan),
+    give(upstream) {
+      const { wire, key } = upstream
       const list = idle.get(key) ?? []
       const full = count >= options.maxIdle || list.length >= options.maxIdlePerKey
       if (full || wire.closed || wire.ended || wire.heldBytes > 0) {
-        wire.destroy()
+        end(wire)
         return
       }
-      const entry: Idle = { wire, ip, sinceMs: performance.now() }
+      const waiting = upstream.reused ? upstream : { ...upstream, reused: true }
+      const entry: Idle = { upstream: waiting, sinceMs: performance.now() }
       list.push(entry)
       idle.set(key, list)
       count += 1
       // whatever comes from a connection that was asked nothing makes it unfit
-      const unfit = () => drop(key, entry)
+      const unfit = () => drop(entry)
       wire.onDrain(null)
       wire.onClosed(unfit)
       wire.read({ data: unfit, end: unfit })
       sweeper ??= setInterval(sweep, Math.max(50, options.idleMs / 4)).unref()
     },
+    drop: ({ wire }) => end(wire),
     close() {
-      for (const [key, list] of idle) for (const entry of [...list]) drop(key, entry)
+      for (const list of idle.values()) for (const entry of [...list]) drop(entry)
       if (sweeper !== null) clearInterval(sweeper)
       sweeper = null
     },
   }
+}
+
+function destinationOf({ host, port }: DialPlan): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`
 }

@@ -19,6 +19,7 @@ export type ConnectionRefusal =
   | 'connections'
   | 'connections-per-address'
   | 'connections-per-agent'
+  | 'connections-per-destination'
   | 'handshakes'
   | 'handshake-timeout'
   | 'tls'
