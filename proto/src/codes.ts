@@ -571,6 +571,12 @@ export const ERRORS = Object.freeze({
     'the tunnel does not carry TLS',
     'what begins like TLS must be TLS, and on port 443 nothing else passes',
   ),
+  MESH_EGRESS_ECH: row(
+    403,
+    'PERMISSION_DENIED',
+    'where the tunnel leads is hidden by Encrypted Client Hello',
+    'turn ECH off in the client; for the operator: egress.tls.ech and egress.tls.echOuterNames of _global.json',
+  ),
   MESH_EGRESS_UNRESOLVED: row(
     502,
     'UNAVAILABLE',

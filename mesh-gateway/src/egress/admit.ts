@@ -14,6 +14,7 @@ import { enterLimits } from './enter-limits.ts'
 import type { RequestHead } from './http1/request-head.ts'
 import { Refused, refuse } from './refused.ts'
 import type { Target } from './target/target.ts'
+import { leadsBehindEch } from './tunnel/judge-first-bytes.ts'
 
 /** How far a request came. What it did not come to is null. */
 export interface Admission {
@@ -41,7 +42,7 @@ export async function admit(
     return { principal: null, decision: null, generation, result: principal, leave }
   const decision = policy.decide(questionOf(principal, target, head.method))
   const known = { principal, decision, generation }
-  const refused = refusalOf(decision)
+  const refused = refusalOf(decision) ?? hiddenBehindEch(target, policy)
   if (refused !== null) return { ...known, result: refused, leave }
   const entered = await judged(() => enterLimits(principal, decision, target, head, context.limits))
   if (entered instanceof Refused) return { ...known, result: entered, leave }
@@ -74,6 +75,12 @@ export function refusalOf(decision: EgressDecision): Refused | null {
     rule: decision.rule,
     ...(decision.hint === null ? {} : { hint: decision.hint }),
   })
+}
+
+function hiddenBehindEch(target: Target, { tunnelTls }: PolicyView): Refused | null {
+  if (!leadsBehindEch(target, tunnelTls)) return null
+  const hint = `behind ${target.host} any host of its provider may hide; if that is wanted, list it in egress.tls.echOuterNames of _global.json`
+  return refuse('tls', 'MESH_EGRESS_ECH', { hint })
 }
 
 /** Limits that cannot be judged are a refusal too. */

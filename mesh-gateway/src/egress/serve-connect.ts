@@ -1,4 +1,5 @@
 /** CONNECT: a tunnel to where policy looked, for as long as it is allowed. */
+import type { ErrorCode } from '@clawmesh/proto'
 import { type Admission, admit, questionOf } from './admit.ts'
 import { formatRefusal } from './answer.ts'
 import type { EgressContext } from './context.ts'
@@ -10,6 +11,11 @@ import { judgeFirstBytes, mustBeTls } from './tunnel/judge-first-bytes.ts'
 import { type Splice, type SpliceEnd, splice } from './tunnel/splice.ts'
 import type { LivePlace, LiveTunnel } from './tunnel/tunnels.ts'
 import type { Wire } from './wire.ts'
+
+/** What judge-first-bytes.ts refuses. */
+const OF_FIRST_BYTES: ReadonlySet<ErrorCode> = Object.freeze(
+  new Set<ErrorCode>(['MESH_EGRESS_SNI_MISMATCH', 'MESH_EGRESS_NOT_TLS', 'MESH_EGRESS_ECH']),
+)
 
 /** Ends when the tunnel has ended. The connection is used up then. */
 export async function serveConnect(
@@ -67,13 +73,13 @@ async function openTunnel(
   const { request } = questionOf(principal, target, 'CONNECT')
   const facts = { principal, target, ip, request, tunnel: true, generation, bounds: decision }
   const end = await follow(tunnel, context, facts)
-  const gate = end.code?.startsWith('MESH_EGRESS_SNI') || end.code === 'MESH_EGRESS_NOT_TLS'
+  const gate = end.code !== null && OF_FIRST_BYTES.has(end.code) ? 'tls' : 'upstream'
   return {
     status: 200,
     ip,
     bytesUp: end.bytesUp,
     bytesDown: end.bytesDown,
-    refused: end.code === null ? null : refuse(gate ? 'tls' : 'upstream', end.code),
+    refused: end.code === null ? null : refuse(gate, end.code),
   }
 }
 

@@ -78,6 +78,7 @@ function compileGlobal(document: GlobalDocument): GlobalPolicy {
       ports: new Set(egress.tls?.ports ?? TLS_PORTS),
       withoutServerName: egress.tls?.noServerName === 'allow',
       echOuterNames: new Set(egress.tls?.echOuterNames ?? []),
+      withoutEch: egress.tls?.ech === 'refuse',
     }),
     delegationDeny: ruleTable(
       delegationRules(delegation.deny, `${GLOBAL_FILE}#/delegation/deny`, null),

@@ -79,6 +79,8 @@ export interface TunnelTls {
   readonly withoutServerName: boolean
   /** What a ClientHello with ECH may show in place of the host. */
   readonly echOuterNames: ReadonlySet<string>
+  /** True: no ClientHello with ECH passes, whatever it shows. */
+  readonly withoutEch: boolean
 }
 
 export interface AddressRules {

@@ -214,6 +214,10 @@ const tunnelTls = z.strictObject({
       description:
         'Names that a ClientHello with Encrypted Client Hello may show in place of the host of CONNECT. Default none',
     }),
+  ech: z.enum(['allow', 'refuse']).optional().meta({
+    description:
+      'What to do about a ClientHello with Encrypted Client Hello, as browsers always send it. Default allow, under the name of the host of CONNECT',
+  }),
 })
 
 export const globalSchema = z

@@ -35,7 +35,11 @@ export function tenantFaults(value: unknown, tenant: string): SchemaFault[] {
 export function globalFaults(value: unknown): SchemaFault[] {
   const named = (selector: Selector) =>
     selector.tenant !== null || selector.agent === '*' ? null : 'must name the tenant: tenant/agent'
-  return [...ruleFaults(value, 'deny', named, named), ...openRangeFaults(value)]
+  return [
+    ...ruleFaults(value, 'deny', named, named),
+    ...openRangeFaults(value),
+    ...outerNameFaults(value),
+  ]
 }
 
 function openRangeFaults(value: unknown): SchemaFault[] {
@@ -51,6 +55,14 @@ function openRangeFaults(value: unknown): SchemaFault[] {
         ]
       : [],
   )
+}
+
+function outerNameFaults(value: unknown): SchemaFault[] {
+  const tls = at(at(value, 'egress'), 'tls')
+  const names = at(tls, 'echOuterNames')
+  if (at(tls, 'ech') !== 'refuse' || !Array.isArray(names) || names.length === 0) return []
+  const message = 'has no effect where "ech" is "refuse"'
+  return [{ pointer: '/egress/tls/echOuterNames', message }]
 }
 
 function ruleFaults(value: unknown, list: string, from: Check, to: Check): SchemaFault[] {

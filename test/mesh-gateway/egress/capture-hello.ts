@@ -23,3 +23,17 @@ export async function captureHello(options: tls.ConnectionOptions): Promise<Buff
   await once(server, 'close')
   return hello
 }
+
+/** With one extension more at its end. */
+export function withExtension(hello: Buffer, type: number): Buffer {
+  const added = Buffer.from([type >> 8, type & 255, 0, 1, 0])
+  const longer = Buffer.concat([hello, added])
+  const grow = (at: number, size: 2 | 3) =>
+    longer.writeUIntBE(longer.readUIntBE(at, size) + added.length, at, size)
+  grow(3, 2)
+  grow(6, 3)
+  const session = 43 + 1 + (hello[43] ?? 0)
+  const suites = session + 2 + hello.readUInt16BE(session)
+  grow(suites + 1 + (hello[suites] ?? 0), 2)
+  return longer
+}

@@ -5,32 +5,19 @@ import { parseConnectTarget } from '../../../mesh-gateway/src/egress/target/targ
 import { readClientHello } from '../../../mesh-gateway/src/egress/tunnel/client-hello.ts'
 import { judgeFirstBytes } from '../../../mesh-gateway/src/egress/tunnel/judge-first-bytes.ts'
 import type { TunnelTls } from '../../../mesh-gateway/src/policy/decision.ts'
-import { captureHello } from './capture-hello.ts'
+import { captureHello, withExtension } from './capture-hello.ts'
 
 const STRICT: TunnelTls = {
   ports: new Set([443]),
   withoutServerName: false,
   echOuterNames: new Set(),
+  withoutEch: false,
 }
 
 const judge = (bytes: Buffer, target: string, rules: TunnelTls = STRICT) => {
   const parsed = parseConnectTarget(target)
   assert.ok(typeof parsed === 'object')
   return judgeFirstBytes(bytes, parsed, rules)
-}
-
-/** With one extension more at its end. */
-function withExtension(hello: Buffer, type: number): Buffer {
-  const added = Buffer.from([type >> 8, type & 255, 0, 1, 0])
-  const longer = Buffer.concat([hello, added])
-  const grow = (at: number, size: 2 | 3) =>
-    longer.writeUIntBE(longer.readUIntBE(at, size) + added.length, at, size)
-  grow(3, 2)
-  grow(6, 3)
-  const session = 43 + 1 + (hello[43] ?? 0)
-  const suites = session + 2 + hello.readUInt16BE(session)
-  grow(suites + 1 + (hello[suites] ?? 0), 2)
-  return longer
 }
 
 describe('the first bytes in a tunnel', () => {
@@ -60,6 +47,17 @@ describe('the first bytes in a tunnel', () => {
     assert.equal(judge(hello, 'hidden.example.com:443', rules), 'MESH_EGRESS_SNI_MISMATCH')
     // browsers always send it, with the real name outside
     assert.equal(judge(ech, 'api.example.com:443'), 'pass')
+  })
+
+  it('have no ECH at all where policy wants none, whatever name they show', () => {
+    const ech = withExtension(hello, 0xfe0d)
+    const rules = { ...STRICT, withoutEch: true }
+    assert.equal(judge(ech, 'api.example.com:443', rules), 'MESH_EGRESS_ECH')
+    assert.equal(judge(ech, 'hidden.example.com:443', rules), 'MESH_EGRESS_ECH')
+    assert.equal(judge(ech, '93.184.215.14:8443', rules), 'MESH_EGRESS_ECH')
+    assert.equal(judge(hello, 'api.example.com:443', rules), 'pass')
+    for (let length = 0; length < ech.length; length += 1)
+      assert.equal(judge(ech.subarray(0, length), 'api.example.com:443', rules), 'more')
   })
 
   it('may name no server, or be no TLS, where policy says so', () => {

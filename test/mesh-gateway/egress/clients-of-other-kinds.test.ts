@@ -227,26 +227,35 @@ describe('an unmodified client of another kind', () => {
     const pin = createHash('sha256').update(key.export({ type: 'spki', format: 'der' }))
     const flags =
       '--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync'
-    const page = await run(
-      'chromium',
-      [
-        ...flags.split(' '),
-        `--user-data-dir=${join(world.dir, 'chromium')}`,
-        `--proxy-server=http://127.0.0.1:${address.port}`,
-        // no store of its own to put our root into; this very key is trusted, and no other
-        `--ignore-certificate-errors-spki-list=${pin.digest('base64')}`,
-        '--dump-dom',
-        `https://${HOST}:${world.secure}/page`,
-      ],
-      { HOME: world.dir },
-      50_000,
-    )
-    adder.close()
+    const trusted = pin.digest('base64')
+    const browse = () =>
+      run(
+        'chromium',
+        [
+          ...flags.split(' '),
+          `--user-data-dir=${join(world.dir, 'chromium')}`,
+          `--proxy-server=http://127.0.0.1:${address.port}`,
+          // no store of its own to put our root into; this very key is trusted, and no other
+          `--ignore-certificate-errors-spki-list=${trusted}`,
+          '--dump-dom',
+          `https://${HOST}:${world.secure}/page`,
+        ],
+        { HOME: world.dir },
+        50_000,
+      )
+    const page = await browse()
     if (page.stderr.includes('ENOENT')) leaveOut(this, 'chromium')
     assert.match(page.stdout, /six times seven is 42/, page.stderr.slice(-2000))
     const record = world.egress.records.find(
       (one) => one.method === 'CONNECT' && one.status === 200,
     )
     assert.equal(record?.destination_host, HOST)
+    // it sends ECH always, in earnest or not: where none is wanted, no browser passes
+    const allow = [`${HOST}:${world.secure}`]
+    world.egress.setPolicy({ allow }, { ports: [world.secure], tls: { ech: 'refuse' } })
+    const refused = await browse()
+    adder.close()
+    assert.doesNotMatch(refused.stdout, /six times seven is 42/)
+    assert.ok(world.egress.records.some(({ reason }) => reason === 'MESH_EGRESS_ECH'))
   })
 })

@@ -186,6 +186,7 @@ const hello: FuzzTarget = {
       ports: new Set([443]),
       withoutServerName: false,
       echOuterNames: new Set<string>(),
+      withoutEch: false,
     }
     const changes = fc.array(fc.tuple(fc.nat(seed.length), fc.nat(255)), { maxLength: 4 })
     fc.assert(

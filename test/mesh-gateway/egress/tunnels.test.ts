@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
-import { captureHello } from './capture-hello.ts'
-import { rawClient, sendRaw } from './fixture.ts'
+import { captureHello, withExtension } from './capture-hello.ts'
+import { rawClient, refusalOf, sendRaw } from './fixture.ts'
 import { basic, connectTo, setUp } from './setup.ts'
 
 const ESTABLISHED = 'HTTP/1.1 200 Connection established\r\n'
@@ -169,6 +169,52 @@ describe('a tunnel', () => {
     await client.until((text) => text.length === head.length + hello.length)
     assert.deepEqual(client.received().subarray(head.length), hello)
     client.socket.destroy()
+  })
+
+  it('carries no ECH where policy refuses it, and the record says that', async () => {
+    const reached: Buffer[] = []
+    const { egress, auth, client, number } = await open((socket) => {
+      socket.on('data', (data: Buffer) => reached.push(data))
+      socket.on('end', () => socket.end())
+    })
+    egress.setPolicy({ allow: [`api.test:${number}`] }, { ports: [number], tls: { ech: 'refuse' } })
+    client.send(connectTo(number, auth))
+    await client.until((text) => text.includes('\r\n\r\n'))
+    client.send(withExtension(await captureHello({ servername: 'api.test' }), 0xfe0d))
+    await client.rest()
+    assert.deepEqual(client.received().subarray(-7), Buffer.from([0x15, 3, 3, 0, 2, 2, 49]))
+    client.socket.destroy()
+    const record = await egress.record(0)
+    assert.equal(record.reason, 'MESH_EGRESS_ECH')
+    assert.equal(record.action_allowed, false)
+    assert.equal(reached.length, 0)
+  })
+
+  it('does not lead to a name behind which providers hide others, unless policy says so', async () => {
+    const { egress, number } = await open(echo)
+    const host = 'cloudflare-ech.com'
+    const allow = ['*.com', `${host}:${number}`, host]
+    const ports = [80, 443, number]
+    const auth = basic(await egress.token({ destinations: [`${host}:${number}`, host] }))
+    const ask = async () => await sendRaw(egress.number, connectTo(number, auth, host))
+    egress.setPolicy({ allow }, { ports })
+    const answer = await ask()
+    assert.match(
+      answer,
+      /^HTTP\/1\.1 403 MESH_EGRESS_ECH [^\r\n]+list it in egress\.tls\.echOuterNames/,
+    )
+    assert.equal(refusalOf(answer).gate, 'tls')
+    assert.deepEqual(egress.asked, [], 'nothing was looked up')
+    assert.equal((await egress.record(0)).action_allowed, false)
+    // let through, it does not resolve here, and that is asked for
+    for (const tls of [{ echOuterNames: [host] }, { ech: 'refuse' }]) {
+      egress.setPolicy({ allow }, { ports, tls })
+      assert.match(await ask(), /^HTTP\/1\.1 502 MESH_EGRESS_UNRESOLVED /)
+    }
+    // in absolute form the gateway sees where it leads
+    egress.setPolicy({ allow }, { ports })
+    const plain = `GET http://${host}:${number}/ HTTP/1.1\r\nHost: ${host}:${number}\r\nConnection: close\r\n${auth}\r\n`
+    assert.match(await sendRaw(egress.number, plain), /^HTTP\/1\.1 502 /)
   })
 
   it('lets a server speak first where TLS is not required', async () => {

@@ -185,6 +185,11 @@ describe('a policy file', () => {
     ['{ "egress": { "denyCidrs": ["fd00::1/8"] } }', /write fd00::\/8/],
     ['{ "egress": { "allowCidrs": ["0.0.0.0/0"] } }', /opens loopback and metadata/],
     ['{ "egress": { "allowCidrs": ["::/0"] } }', /opens loopback and metadata/],
+    ['{ "egress": { "tls": { "ech": "grease" } } }', /must be "allow" or "refuse"/],
+    [
+      '{ "egress": { "tls": { "ech": "refuse", "echOuterNames": ["a.test"] } } }',
+      /#\/egress\/tls\/echOuterNames: has no effect where "ech" is "refuse"/,
+    ],
     ['{ "egress": { "allowCidrs": ["1.2.3.4"] } }', /1\.2\.3\.4\/32/],
     ['{ "egress": { "allowCidrs": ["1.2.3.4/33"] } }', /between 0 and 32/],
     ['{ "egress": { "allowCidrs": ["a.test/8"] } }', /IP address/],

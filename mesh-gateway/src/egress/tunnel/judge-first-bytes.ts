@@ -8,11 +8,22 @@ import { canonicalHost } from '../target/canonical-host.ts'
 import type { Target } from '../target/target.ts'
 import { readClientHello } from './client-hello.ts'
 
+/** What providers show in place of the hosts behind them (the public_name of their ECHConfig); nobody else has a use for these names. */
+const ECH_PUBLIC_NAMES: ReadonlySet<string> = Object.freeze(
+  new Set(['cloudflare-ech.com', 'public.tls-ech.dev', 'cover.defo.ie']),
+)
+
 export type FirstBytesVerdict = 'more' | 'pass' | ErrorCode
 
 /** True where only TLS is let through: nothing flows before the ClientHello has been judged. */
 export function mustBeTls(target: Target, rules: TunnelTls): boolean {
   return rules.ports.has(target.port)
+}
+
+/** True of a tunnel to a name behind which anything may hide, where policy has not said that it may. */
+export function leadsBehindEch(target: Target, rules: TunnelTls): boolean {
+  if (target.form !== 'connect' || !ECH_PUBLIC_NAMES.has(target.host)) return false
+  return !rules.withoutEch && !rules.echOuterNames.has(target.host)
 }
 
 /** @param bytes everything that the client has sent so far. */
@@ -30,6 +41,7 @@ export function judgeFirstBytes(
     case 'malformed':
       return 'MESH_EGRESS_NOT_TLS'
     case 'hello':
+      if (hello.ech && rules.withoutEch) return 'MESH_EGRESS_ECH'
       if (hello.serverName === null)
         return target.isIp || rules.withoutServerName ? 'pass' : 'MESH_EGRESS_SNI_MISMATCH'
       if (namesTarget(hello.serverName, target)) return 'pass'
