@@ -325,7 +325,7 @@ export const ERRORS = Object.freeze({
     403,
     'UNAUTHENTICATED',
     'the token is not valid yet',
-    'check the clocks of both machines',
+    'set the clocks of both machines, e.g. by NTP; they may differ by 30 seconds',
   ),
   MESH_TOKEN_REVOKED: row(
     403,

@@ -33,6 +33,8 @@ interface Credential {
 }
 
 const MAX_TOKEN_LENGTH = 8192
+const FRESH =
+  'get a fresh one with POST /v1/token, `mesh-gateway issue-token` or MeshService.ExchangeToken; if it is fresh, check the clocks'
 const BEARER = /^bearer +([A-Za-z0-9._~+/-]+=*)$/i
 const BASIC = /^basic +([A-Za-z0-9+/]+={0,2})$/i
 
@@ -59,7 +61,9 @@ export async function authenticate(
     if (claims.cnf !== undefined && claims.cnf['x5t#S256'] !== by.certificate)
       return refuse('credential', 'MESH_TOKEN_BINDING')
     if (credential.user !== null && credential.user !== claims.agent_id)
-      return refuse('credential', 'MESH_TOKEN_AGENT_MISMATCH')
+      return refuse('credential', 'MESH_TOKEN_AGENT_MISMATCH', {
+        hint: `the token is of ${claims.tenant}/${claims.agent_id}: the user name must be ${claims.agent_id}`,
+      })
     const actors =
       claims.act === undefined ? null : actorsOf(claims.act).map((id) => by.parseAgent(id))
     const principal = { agent: { tenant: claims.tenant, agent: claims.agent_id }, claims, actors }
@@ -68,8 +72,13 @@ export async function authenticate(
       ? principal
       : refuse('credential', revoked.code, { message: revoked.message })
   } catch (error) {
-    if (error instanceof MeshError) return new Refused('credential', error)
-    return refuse('credential', 'MESH_GATEWAY_INTERNAL', { cause: error })
+    if (!(error instanceof MeshError))
+      return refuse('credential', 'MESH_GATEWAY_INTERNAL', { cause: error })
+    // who issues the others says where to get one
+    const own = unverifiedIssuer(credential.token) === by.issuer
+    return error.code === 'MESH_TOKEN_EXPIRED' && own
+      ? refuse('credential', error.code, { message: error.message, hint: FRESH, cause: error })
+      : new Refused('credential', error)
   }
 }
 

@@ -2,6 +2,7 @@
 import type { EgressQuestion } from './decision.ts'
 import { formatHostPattern, parseHostPattern, portMatches, usualPort } from './host-pattern.ts'
 import { findRule, type HostRule, type HostTable } from './host-table.ts'
+import { nearest } from './nearest.ts'
 import { normalisePath } from './path-glob.ts'
 import type { AgentEgress, PolicySnapshot, TenantPolicy } from './snapshot.ts'
 
@@ -14,7 +15,7 @@ export function deniedHint(rule: HostRule): string {
 
 export function portHint(port: number, policy: PolicySnapshot): string {
   const ports = some([...policy.global.ports].map(String))
-  return `port ${port} is not listed: egress.ports of _global.json has ${ports || 'none'}`
+  return `port ${port} is not listed: egress.ports of _global.json has ${ports || 'none'}; add it there, and to a rule for the host`
 }
 
 export function notAllowedHint(
@@ -40,7 +41,15 @@ export function notAllowedHint(
     allow.below.get(host)?.[0] ??
     children.get(host)
   if (near !== undefined && near !== null) return nearHint(host, near.text, 'allowed')
-  return `add ${JSON.stringify(wanted)} to egress.allow of ${tenant.file}`
+  const meant = misspelt(host, [...firstKeys(allow), ...firstKeys(agent.allow)])
+  if (meant !== null) return nearHint(host, meant, 'allowed')
+  return `add ${JSON.stringify(wanted)} to egress.allow of ${tenant.file}, the policy of ${peer.tenant}/${peer.agent}${strangerHint(peer.agent, tenant)}`
+}
+
+/** A tenant that names its agents, and not this one, may be the wrong tenant. */
+function strangerHint(agent: string, { egress, tenant }: TenantPolicy): string {
+  if (egress.agents.size === 0 || egress.agents.has(agent)) return ''
+  return `; ${tenant} names no agent ${agent}: if it is of another tenant, its token must be too`
 }
 
 export function tokenHint(destinations: readonly string[], host: string, port: number): string {
@@ -50,10 +59,8 @@ export function tokenHint(destinations: readonly string[], host: string, port: n
     const pattern = parseHostPattern(text)
     if (typeof pattern === 'string') continue
     const shown = formatHostPattern(pattern)
-    if (pattern.host === host && !pattern.wildcard)
-      return `port ${port} is not listed: allowed_destinations has ${shown}`
-    if (host.endsWith(`.${pattern.host}`) && pattern.wildcard)
-      return `port ${port} is not listed: allowed_destinations has ${shown}`
+    if (pattern.wildcard ? host.endsWith(`.${pattern.host}`) : pattern.host === host)
+      return `port ${port} is not listed: allowed_destinations has ${shown}; ask for a token that names ${host}:${port}`
     if (
       pattern.host === host ||
       host.endsWith(`.${pattern.host}`) ||
@@ -61,7 +68,19 @@ export function tokenHint(destinations: readonly string[], host: string, port: n
     )
       return nearHint(host, shown, 'in allowed_destinations')
   }
+  const meant = misspelt(host, destinations.slice(0, LOOKED_AT))
+  if (meant !== null) return nearHint(host, meant, 'in allowed_destinations')
   return `${host} is not in allowed_destinations of the token; ask for a token that names it`
+}
+
+/** One that differs by a letter or two, of the few that are looked at; null when there is none. */
+function misspelt(host: string, names: readonly string[]): string | null {
+  const most = Math.min(2, Math.floor(host.length / 6))
+  return most === 0 ? null : nearest(host, names, most)
+}
+
+function firstKeys({ exact }: HostTable): string[] {
+  return exact.keys().take(LOOKED_AT).toArray()
 }
 
 function nearHint(host: string, pattern: string, where: string): string {

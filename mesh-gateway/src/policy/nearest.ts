@@ -1,9 +1,16 @@
 /** The name somebody probably meant. */
 
-/** The candidate that is fewest edits away, or that it begins; null when none is near enough to be meant. */
-export function nearest(name: string, candidates: Iterable<string>): string | null {
+/**
+ * The candidate that is fewest edits away, or that it begins; null when none is near enough to be meant.
+ * @param most edits. Default one for each three letters
+ */
+export function nearest(
+  name: string,
+  candidates: Iterable<string>,
+  most: number = Math.max(1, Math.floor(Math.min(name.length, 40) / 3)),
+): string | null {
   let best: string | null = null
-  let bestDistance = Math.max(1, Math.floor(Math.min(name.length, 40) / 3)) + 1
+  let bestDistance = most + 1
   for (const candidate of candidates) {
     if (name.length > 2 && candidate.startsWith(name)) return candidate
     if (Math.abs(candidate.length - name.length) >= bestDistance) continue

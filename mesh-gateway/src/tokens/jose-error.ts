@@ -1,20 +1,22 @@
 /** What jose throws of a token that does not verify, in codes of ours. */
 import { type ErrorCode, MeshError } from '@clawmesh/proto'
 import { errors } from 'jose'
+import { earlyToken, expiredToken } from './describe-times.ts'
 
 /** By class, never by words. */
-export function toMeshError(error: unknown): MeshError {
+export function toMeshError(error: unknown, nowMs: number): MeshError {
   if (error instanceof MeshError) return error
   const of = (code: ErrorCode) => new MeshError(code, undefined, { cause: error })
   if (error instanceof errors.JWSSignatureVerificationFailed) return of('MESH_TOKEN_SIGNATURE')
   if (error instanceof errors.JOSEAlgNotAllowed) return of('MESH_TOKEN_ALGORITHM')
-  if (error instanceof errors.JWTExpired) return of('MESH_TOKEN_EXPIRED')
+  if (error instanceof errors.JWTExpired)
+    return expiredToken(error.payload.exp ?? null, nowMs, error)
   if (error instanceof errors.JWTClaimValidationFailed) {
     // a claim that is there and says something else; one that is missing is a malformed token
     if (error.reason !== 'check_failed') return of('MESH_TOKEN_MALFORMED')
     if (error.claim === 'aud') return of('MESH_TOKEN_AUDIENCE')
     if (error.claim === 'iss') return of('MESH_TOKEN_ISSUER')
-    if (error.claim === 'nbf') return of('MESH_TOKEN_NOT_YET_VALID')
+    if (error.claim === 'nbf') return earlyToken(error.payload.nbf ?? null, nowMs, error)
   }
   return of('MESH_TOKEN_MALFORMED')
 }

@@ -45,7 +45,7 @@ export function createRingSource<Claims>(options: RingSourceOptions<Claims>): To
       ).then(
         (result) => result.payload,
         (error: unknown) => {
-          throw toMeshError(error)
+          throw toMeshError(error, now())
         },
       )
       return { claims: options.parse(payload), untilMs: endOf(key) }

@@ -50,6 +50,8 @@ export interface Fixture {
     destinations?: string[]
     ttlMs?: number
     boundTo?: string
+    /** When it was issued, milliseconds since the epoch. */
+    atMs?: number
   }): Promise<string>
   /** Resolves with the record at that place, once it is written. */
   record(index: number): Promise<EgressAuditRecord>
@@ -132,13 +134,14 @@ export async function startEgress(options: FixtureOptions = {}): Promise<Fixture
     number: port.address.port,
     records,
     asked,
-    async token({ agent = 'bot-01', tenant = 'acme', destinations, ttlMs, boundTo } = {}) {
+    async token({ agent = 'bot-01', tenant = 'acme', destinations, ttlMs, boundTo, atMs } = {}) {
       const issuer = createTokenIssuer({
         keyRing,
         issuer: ISSUER,
         spiffe,
         allowedDestinations: () => destinations ?? ALL_DESTINATIONS,
         ttl: () => ({ ttlMs: 900_000, maxTtlMs: 3_600_000 }),
+        ...(atMs === undefined ? {} : { now: () => atMs }),
       })
       const issued = await issuer.issue({
         agent: { tenant, agent },

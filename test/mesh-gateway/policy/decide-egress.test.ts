@@ -183,7 +183,7 @@ describe('an egress decision', () => {
       assert.equal(decision.code, 'MESH_EGRESS_PORT_REFUSED')
       assert.equal(
         decision.hint,
-        'port 8443 is not listed: egress.ports of _global.json has 80, 443',
+        'port 8443 is not listed: egress.ports of _global.json has 80, 443; add it there, and to a rule for the host',
       )
     })
 
@@ -385,7 +385,38 @@ describe('an egress decision', () => {
       ['m.test:443', get, 'the rule m.test matches but names methods GET only'],
       ['p.test:443', get, 'the rule p.test matches but names paths /a/** only'],
       ['api.stripe.com:443', {}, 'api.stripe.com is allowed for agent bot-02, not for bot-01'],
-      ['unknown.test:443', {}, 'add "unknown.test" to egress.allow of acme.json'],
+      [
+        'api.opnai.com:443',
+        {},
+        'add "api.opnai.com" to egress.allow of acme.json, the policy of acme/bot-01; acme names no agent bot-01: if it is of another tenant, its token must be too',
+      ],
+      ['opneai.com:443', {}, 'opneai.com is not allowed; openai.com is'],
+      ['www.sud.test:443', {}, 'www.sud.test is not allowed; www.sub.test is'],
+      [
+        'unknown.test:443',
+        { agent: { tenant: 'acme', agent: 'bot-02' } },
+        'add "unknown.test" to egress.allow of acme.json, the policy of acme/bot-02',
+      ],
+      [
+        'openai.com:443',
+        { allowedDestinations: ['opneai.com'] },
+        'openai.com is not in allowed_destinations; opneai.com is',
+      ],
+      [
+        'openai.com:443',
+        { allowedDestinations: ['*.openai.com', 'openai.com:8443'] },
+        'openai.com is not in allowed_destinations; *.openai.com is, which does not include openai.com itself',
+      ],
+      [
+        'openai.com:443',
+        { allowedDestinations: ['openai.com:8443'] },
+        'port 443 is not listed: allowed_destinations has openai.com:8443; ask for a token that names openai.com:443',
+      ],
+      [
+        'openai.com:443',
+        { agent: { tenant: 'globex', agent: 'bot-01' } },
+        'the agent is globex/bot-01, and there is no globex.json in the policy directory; add it, or use a token of the tenant that was meant',
+      ],
     ]
     for (const [to, more, hint] of table)
       it(hint, () => {

@@ -15,6 +15,7 @@ import type { OutsideIssuerConfig } from '../../config/outside-issuers.ts'
 import { formatHostPattern, parseHostPattern } from '../../policy/host-pattern.ts'
 import { isRevocationValue } from '../../revocation/list-file.ts'
 import { isSeconds, malformed } from '../claim-shapes.ts'
+import { earlyToken } from '../describe-times.ts'
 import { parseConfirmation } from '../parse-claims.ts'
 import { claimAt, parseClaimPath } from './claim-path.ts'
 
@@ -91,8 +92,7 @@ function judgeTimes(
   if (!isSeconds(exp)) throw malformed('exp')
   if (iat !== undefined && !isSeconds(iat)) throw malformed('iat')
   if (nbf !== undefined && !isSeconds(nbf)) throw malformed('nbf')
-  if (iat !== undefined && iat * 1000 > nowMs + skewMs)
-    throw new MeshError('MESH_TOKEN_NOT_YET_VALID', 'the token was made in the future')
+  if (iat !== undefined && iat * 1000 > nowMs + skewMs) throw earlyToken(iat, nowMs, undefined)
   const madeMs = iat === undefined ? nowMs : iat * 1000
   if (exp * 1000 - madeMs > maxTtlMs)
     throw new MeshError(

@@ -52,7 +52,7 @@ export function createOutsideSource(options: OutsideSourceOptions): TokenSource<
         })
         return { claims: mapClaims(payload, token), untilMs: keys.untilMs() }
       } catch (error) {
-        throw explain(error, issuer)
+        throw explain(error, issuer, now())
       }
     },
     onChange: (listener) => keys.onChange(listener),
@@ -60,7 +60,11 @@ export function createOutsideSource(options: OutsideSourceOptions): TokenSource<
 }
 
 /** In words that fit a token which is not one of the gateway's own. */
-function explain(cause: unknown, { algorithms, audience }: OutsideIssuerConfig): MeshError {
+function explain(
+  cause: unknown,
+  { algorithms, audience }: OutsideIssuerConfig,
+  nowMs: number,
+): MeshError {
   const of = (code: ErrorCode, message: string | undefined, hint: string) =>
     new MeshError(code, message, { cause, hint })
   if (cause instanceof errors.JWKSNoMatchingKey)
@@ -75,12 +79,14 @@ function explain(cause: unknown, { algorithms, audience }: OutsideIssuerConfig):
       'its issuer publishes several keys that fit the token',
       'tokens must name their key by kid, and no two keys may share one',
     )
-  const error = toMeshError(cause)
+  const error = toMeshError(cause, nowMs)
   switch (error.code) {
     case 'MESH_TOKEN_ALGORITHM':
       return of(error.code, undefined, `its issuer is believed by ${algorithms.join(', ')}`)
     case 'MESH_TOKEN_AUDIENCE':
       return of(error.code, undefined, `tokens of its issuer must carry aud ${audience}`)
+    case 'MESH_TOKEN_EXPIRED':
+      return of(error.code, error.message, 'get a fresh one of its issuer; if it is, check clocks')
     case 'MESH_TOKEN_SIGNATURE':
       return of(error.code, undefined, 'get a fresh token of its issuer; this one was altered')
     default:
