@@ -32,6 +32,9 @@ export function parseResponseHead(head: Buffer, method: string): ResponseHead {
   const fields = readFields(lines, RESPONSE_LIMITS)
   const declared = declaredLength(fields)
   const nominated = listOf(fields, 'connection')
+  // left out as it asks, the answer would go on without its end, and the next one would be read as part of it
+  if (nominated.includes('content-length') || nominated.includes('transfer-encoding'))
+    throw new MalformedMessage('the Connection header names a field that frames the message')
   const body = framing(method, status, declared)
   const keepAlive = minor === '1' && !nominated.includes('close') && body !== 'until-close'
   return { status, reason, fields, body, keepAlive, nominated }
