@@ -64,7 +64,12 @@ describe('the registries of special-purpose addresses', () => {
           const [a = 0, b = 0, c = 0, d = 0] = ip.split('.').map(Number)
           const carrier = embed(a, b, c, d)
           // :: and ::1 carry nothing: whoever opens their range means them
-          if (parseIpv6(carrier)?.subarray(0, 15).every((byte) => byte === 0)) continue
+          if (
+            parseIpv6(carrier)
+              ?.subarray(0, 15)
+              .every((byte) => byte === 0)
+          )
+            continue
           assert.equal(passes(carrier), false, `${carrier} carries ${ip}`)
           assert.equal(passes(carrier, opened), false, `${carrier} carries ${ip}`)
         }
