@@ -24,7 +24,7 @@ import { type Ca, initCa, openCa, writeIdentity } from '@clawmesh/pki'
 import { Secret } from '@clawmesh/proto'
 import { createDnsServer, type DnsServer } from '../../scripts/dev/dns-server.ts'
 import type { ServiceRecord } from '../../scripts/dev/zone.ts'
-import { type GatewayProcess, startGatewayProcess } from './gateway-process.ts'
+import { type GatewayPorts, type GatewayProcess, startGatewayProcess } from './gateway-process.ts'
 import { waitFor } from './wait-for.ts'
 
 export type PolicyFiles = Readonly<Record<string, Readonly<Record<string, unknown>>>>
@@ -38,6 +38,8 @@ export interface MeshOptions {
   readonly tenants?: readonly string[]
   /** Merged into the configuration of the gateway. */
   readonly config?: Readonly<Record<string, unknown>>
+  /** Where the gateway listens. Default: free ports. */
+  readonly ports?: GatewayPorts
   /** Called before the gateway starts, for files that its configuration names. */
   readonly prepare?: (place: { readonly dir: string; readonly ca: Ca }) => Promise<void>
 }
@@ -114,7 +116,8 @@ export async function startMesh(options: MeshOptions = {}): Promise<Mesh> {
       dns: { servers: [dns.address] },
       ...options.config,
     }
-    const gateway = await startGatewayProcess({ dir, config })
+    const ports = options.ports === undefined ? {} : { ports: options.ports }
+    const gateway = await startGatewayProcess({ dir, config, ...ports })
     undo.push(async () => {
       await gateway.stop()
     })

@@ -3,6 +3,7 @@
  * and the connection ends. The titles name what is tried.
  */
 import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Fixture, rawClient, refusalOf, sendRaw, type Upstream } from './fixture.ts'
 import { basic, setUp } from './setup.ts'
 
@@ -156,7 +157,6 @@ const START_LINES: readonly (readonly [what: string, line: string, form: Form])[
   ['http:// and three slashes', 'GET http:///HOST/ HTTP/1.1', 'absolute'],
   ['a host without a scheme', 'GET HOST/ HTTP/1.1', 'absolute'],
   ['OPTIONS * for elsewhere', 'OPTIONS * HTTP/1.1', 'relay'],
-  ['CONNECT without a port', 'CONNECT api.test HTTP/1.1', 'connect'],
   ['CONNECT with a path', 'CONNECT HOST/x HTTP/1.1', 'connect'],
   ['CONNECT with a slash', 'CONNECT HOST/ HTTP/1.1', 'connect'],
   ['CONNECT with a query', 'CONNECT HOST?q HTTP/1.1', 'connect'],
@@ -290,10 +290,21 @@ describe('what is refused in every entry form', () => {
     it(`CONNECT with a body of ${what}`, () =>
       assertRefused([startLine('connect', host), 'Host: HOST', 'AUTH', field]))
 
+  it('CONNECT without a port', () =>
+    assertRefused(['CONNECT api.test HTTP/1.1', 'Host: api.test', 'AUTH']))
+
   it('two empty lines before a request, where one is forgiven', async () => {
     const request = `${startLine('absolute', host, 'GET')}\r\nHost: ${host}\r\n${auth}\r\nConnection: close\r\n\r\n`
     assert.match(await sendRaw(egress.number, `\r\n${request}`), /^HTTP\/1\.1 200 /)
     assert.match(await sendRaw(egress.number, `\r\n\r\n${request}`), /^HTTP\/1\.1 400 /)
+    const client = await rawClient(egress.number)
+    client.socket.setNoDelay(true)
+    for (const piece of ['\r\n', '\r\n', request]) {
+      client.send(piece)
+      await sleep(20)
+    }
+    assert.match(await client.rest(), /^HTTP\/1\.1 400 /)
+    client.socket.destroy()
   })
 })
 
