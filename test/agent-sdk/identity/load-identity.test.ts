@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { loadIdentity, readTrustDomain } from '@clawmesh/agent-sdk'
 import { createSpiffeTemplate, type ErrorCode, MeshError } from '@clawmesh/proto'
+import { withoutPrivileges } from '../../support/without-privileges.ts'
 import { issueBy, makeMesh, spiffe, type TestMesh } from '../tls/mesh.ts'
 import { altNames, mint } from '../tls/mint.ts'
 
@@ -252,11 +253,13 @@ describe('loading an identity', () => {
       })
     })
 
-    it('files that this user may not read', async function () {
-      if (process.getuid?.() === 0) this.skip()
+    it('files that this user may not read', async () => {
       const dir = await write()
-      await chmod(join(dir, 'tls.key'), 0)
-      await assert.rejects(loadIdentity(dir, { spiffe }), { code: 'MESH_IDENTITY_UNREADABLE' })
+      await withoutPrivileges([base, dir], async () => {
+        await loadIdentity(dir, { spiffe })
+        await chmod(join(dir, 'tls.key'), 0)
+        await assert.rejects(loadIdentity(dir, { spiffe }), { code: 'MESH_IDENTITY_UNREADABLE' })
+      })
     })
 
     it('links that lead in a circle', async () => {

@@ -10,6 +10,7 @@ import {
   openIdentity,
   type ReloadOutcome,
 } from '@clawmesh/agent-sdk'
+import { withoutPrivileges } from '../../support/without-privileges.ts'
 import { spiffe } from '../tls/mesh.ts'
 import { type Minted, mint } from '../tls/mint.ts'
 
@@ -188,16 +189,17 @@ describe('a watched identity', () => {
     }
   })
 
-  it('keeps the last good one when permissions are taken away, and goes on when they are back', async function () {
-    if (process.getuid?.() === 0) this.skip()
+  it('keeps the last good one when permissions are taken away, and goes on when they are back', async () => {
     await fill(dir, renewed())
-    const watched = await watch({ pollMs: 50 })
-    const bad = nextReload(watched)
-    await chmod(join(dir, 'tls.key'), 0)
-    assert.equal((await bad).error?.code, 'MESH_IDENTITY_UNREADABLE')
-    const good = nextReload(watched)
-    await chmod(join(dir, 'tls.key'), 0o600)
-    assert.equal((await good).ok, true)
+    await withoutPrivileges([base, dir], async () => {
+      const watched = await watch({ pollMs: 50 })
+      const bad = nextReload(watched)
+      await chmod(join(dir, 'tls.key'), 0)
+      assert.equal((await bad).error?.code, 'MESH_IDENTITY_UNREADABLE')
+      const good = nextReload(watched)
+      await chmod(join(dir, 'tls.key'), 0o600)
+      assert.equal((await good).ok, true)
+    })
   })
 
   it('sees by polling what no watcher tells', async () => {
