@@ -115,7 +115,7 @@ describe('each request has one record', () => {
   it('whatever is sent, cut off, reset, pipelined, refused or upgraded, and no socket, limit or count is left', async function () {
     this.timeout(120_000)
     const before = openResources()
-    const upstream = await startUpstream(serve)
+    const upstream = await setup.upstream(serve)
     const dead = await startUpstream(() => {})
     await dead.close()
     const host = `api.test:${upstream.port}`
@@ -310,6 +310,5 @@ describe('each request has one record', () => {
       }),
     )
     for (const client of tunnels) client.socket.destroy()
-    await upstream.close()
   })
 })
