@@ -193,7 +193,7 @@ describe('each request has one record', () => {
         case 'noCredential':
           return `GET http://${host}/ HTTP/1.1\r\nHost: ${host}\r\nX-Request-Id: r-${ids}\r\n\r\n`
         case 'unresolved':
-          return to('GET http://gone.test/', '', 'gone.test')
+          return to('CONNECT gone.test:80', '', 'gone.test:80')
         case 'unreachable':
           return to(`CONNECT api.test:${dead.port}`, '', `api.test:${dead.port}`)
         case 'malformed':

@@ -1,6 +1,7 @@
 /** Clients that know nothing of us, as people use them. */
 import assert from 'node:assert/strict'
 import { EnvHttpProxyAgent, fetch, ProxyAgent } from 'undici'
+import { waitFor } from '../../support/wait-for.ts'
 import { type ClientWorld, clientWorld, HOST, leaveOut, run } from './client-world.ts'
 import { setUp } from './setup.ts'
 
@@ -14,6 +15,17 @@ describe('an unmodified client', () => {
     )
   })
   after(() => world.close())
+  let told = 0
+  beforeEach(() => {
+    told = world.egress.records.length
+  })
+  afterEach('it went through the port, and nowhere else', async function () {
+    if (this.currentTest?.isPassed() !== true) return
+    // the names of its destinations are known to the port alone
+    await waitFor('a record of the client', () =>
+      world.egress.records.slice(told).some(({ agent_id }) => agent_id === 'bot-01'),
+    )
+  })
 
   it('curl, with the credential in the proxy URL, in both forms', async () => {
     const tunnel = await run('curl', [
@@ -106,6 +118,31 @@ describe('an unmodified client', () => {
       assert.equal(await response.text(), 'hello')
       await dispatcher.close()
     }
+  })
+
+  it('undici and the fetch of Node, told where to go by their environment alone', async () => {
+    const code = `const [secure, plain] = process.argv.slice(1)
+import { EnvHttpProxyAgent, fetch as undiciFetch } from 'undici'
+const dispatcher = new EnvHttpProxyAgent()
+for (const url of [secure, plain]) console.log(await (await fetch(url)).text())
+const asked = await undiciFetch(secure, { dispatcher, method: 'POST', body: 'hello' })
+console.log(await asked.text())
+console.log(await (await undiciFetch(plain, { dispatcher })).text())
+await dispatcher.close()`
+    const answer = await run(
+      process.execPath,
+      [
+        ...['--input-type=module', '-e', code],
+        ...[`https://${HOST}:${world.secure}/`, `http://${HOST}:${world.plain}/env`],
+      ],
+      {
+        HTTPS_PROXY: world.withUser(),
+        HTTP_PROXY: world.withUser(),
+        NODE_USE_ENV_PROXY: '1',
+        NODE_EXTRA_CA_CERTS: world.rootsFile,
+      },
+    )
+    assert.equal(answer.stdout, '\n/env\nhello\n/env\n', answer.stderr)
   })
 
   it('python, with the proxies of its environment', async function () {
