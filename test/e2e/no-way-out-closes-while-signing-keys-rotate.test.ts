@@ -6,7 +6,6 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { createServiceAccount } from '../../mesh-gateway/src/tokens/service-accounts.ts'
 import { run } from '../support/grpcurl.ts'
 import { type Mesh, startMesh } from '../support/mesh.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -34,12 +33,12 @@ describe('no way out closes while signing keys rotate', function () {
       },
       config: { serviceAccounts: { file: 'accounts.json' } },
       async prepare({ dir }) {
-        const made = await createServiceAccount(join(dir, 'accounts.json'), {
-          tenant: 'acme',
-          agent: 'bot-01',
-          destinations: null,
-        })
-        key = made.key.reveal()
+        const made = await run(COMMAND, [
+          ...['service-account', 'create', '--tenant', 'acme', '--agent-id', 'bot-01'],
+          ...['--service-accounts-file', join(dir, 'accounts.json')],
+        ])
+        assert.equal(made.code, 0, made.stderr)
+        key = made.stdout.trim()
       },
     })
   })
