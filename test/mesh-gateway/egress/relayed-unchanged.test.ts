@@ -205,6 +205,33 @@ describe('relay form', () => {
       assert.deepEqual([record.reason, record.action_allowed], ['MESH_EGRESS_UPSTREAM_TLS', false])
     })
 
+  it('says nothing to it either where the environment of the gateway turns the checks of Node off', async () => {
+    let heard = 0
+    const { port } = await secure(
+      (socket) =>
+        socket.on('data', () => {
+          heard += 1
+        }),
+      good({ issuer: stranger }),
+    )
+    const { egress, auth } = await open(port)
+    // nothing here passes because of it: that the gateway pays no heed to it is what is shown
+    const name = 'NODE_TLS_REJECT_UNAUTHORIZED'
+    const before = process.env[name]
+    process.env[name] = '0'
+    try {
+      const answer = await sendRaw(
+        egress.number,
+        `GET / HTTP/1.1\r\nHost: ${HOST}:${port}\r\n${auth}Connection: close\r\n\r\n`,
+      )
+      assert.match(answer, /^HTTP\/1\.1 502 [\s\S]*MESH_EGRESS_UPSTREAM_TLS/)
+    } finally {
+      if (before === undefined) delete process.env[name]
+      else process.env[name] = before
+    }
+    assert.equal(heard, 0)
+  })
+
   it('takes a chain with its intermediate, and one name of several', async () => {
     const leaf: Minted = good({ issuer: intermediate, dnsNames: ['other.test', HOST] })
     const ok = (socket: TLSSocket) =>
