@@ -196,6 +196,23 @@ describe('an answer', () => {
       client.socket.destroy()
     })
 
+  it('to HTTP/1.0 comes without interim answers and without chunks, and ends with the connection', async () => {
+    const upstream = await setup.upstream((socket) => {
+      socket.once('data', () =>
+        socket.write(
+          'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nX: y\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-T: 1\r\n\r\n',
+        ),
+      )
+    })
+    const egress = await setup.egress(upstream.port)
+    const auth = basic(await egress.token({ destinations: [`api.test:${upstream.port}`] }))
+    const head = get(upstream.port, `${auth}Connection: keep-alive\r\n`)
+    const answer = await sendRaw(egress.number, head.replace(' HTTP/1.1', ' HTTP/1.0'))
+    assert.match(answer, /^HTTP\/1\.1 200 OK\r\n(?:[^\r]+\r\n)+\r\nhello$/)
+    assert.doesNotMatch(answer, /transfer-encoding|content-length/i)
+    assert.match(answer, /\r\nconnection: close\r\n/)
+  })
+
   it('cannot speak in the name of the mesh, nor leave hop-by-hop fields behind', async () => {
     const { text } = await twoRequests(
       'HTTP/1.1 200 OK\r\nX-Mesh-Refusal: MESH_POLICY_DENIED\r\nProxy-Authenticate: Basic\r\nProxy-Authentication-Info: a\r\nKeep-Alive: timeout=9\r\nUpgrade: h2c\r\nConnection: x-named\r\nX-Named: a\r\nTrailer: X\r\nContent-Length: 2\r\n\r\nok',
