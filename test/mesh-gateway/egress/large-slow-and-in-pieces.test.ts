@@ -98,6 +98,65 @@ describe('what is large and read slowly', () => {
       })
 })
 
+describe('who sends faster than the other side reads', () => {
+  const setup = setUp()
+  afterEach(setup.close)
+  const TRIED = 256 << 20
+  /** What the kernel holds on both hops, and what the gateway may: far below what is tried. */
+  const BOUND = 64 << 20
+
+  /** Writes all of it as far as it is taken, and resolves with how much that was once nothing moves any more. */
+  async function push(socket: Socket): Promise<number> {
+    const piece = Buffer.alloc(1 << 20)
+    let left = TRIED
+    const more = () => {
+      while (left > 0 && !socket.destroyed) {
+        left -= piece.length
+        if (!socket.write(piece)) return
+      }
+    }
+    socket.on('drain', more)
+    more()
+    const taken = () => socket.bytesWritten - socket.writableLength
+    for (let before = -1; before !== taken(); await sleep(400)) before = taken()
+    return taken()
+  }
+
+  for (const form of ['connect', 'absolute', 'relay'] as const)
+    for (const way of ['down', 'up'] as const)
+      it(`is held back, ${way} in ${form} form: it does not gather in the gateway`, async function () {
+        this.timeout(60_000)
+        const arrived = Promise.withResolvers<Socket>()
+        const upstream = await setup.upstream((socket) => {
+          socket.once('data', () => {
+            socket.pause()
+            arrived.resolve(socket)
+          })
+        })
+        const host = `api.test:${upstream.port}`
+        const egress = await setup.egress(upstream.port, {
+          egress: { allow: [{ host, scheme: 'http' }] },
+        })
+        const auth = basic(await egress.token({ destinations: [host] }))
+        const client = await rawClient(egress.number)
+        client.socket.removeAllListeners('data')
+        client.socket.pause()
+        const target = form === 'absolute' ? `http://${host}/` : '/'
+        const body = way === 'up' ? `Content-Length: ${TRIED}\r\n` : ''
+        client.send(
+          form === 'connect'
+            ? `${connectTo(upstream.port, auth)}x`
+            : `POST ${target} HTTP/1.1\r\nHost: ${host}\r\n${auth}${body}\r\n`,
+        )
+        const other = await arrived.promise
+        if (way === 'down' && form !== 'connect')
+          other.write(`HTTP/1.1 200 OK\r\nContent-Length: ${TRIED}\r\n\r\n`)
+        const taken = await push(way === 'down' ? other : client.socket)
+        assert.ok(taken < BOUND, `${taken} bytes were taken`)
+        client.socket.destroy()
+      })
+})
+
 describe('a tunnel to a port where only TLS passes', () => {
   const setup = setUp()
   afterEach(setup.close)
