@@ -11,7 +11,7 @@ import { listenOn } from '../listen.ts'
 import { decideEgress } from '../policy/decide-egress.ts'
 import { addressRules, egressLimits, type PolicySnapshot, tunnelTls } from '../policy/snapshot.ts'
 import type { ListenAddress, Port } from '../port.ts'
-import { createRoll } from '../process/roll.ts'
+import { createRoll, type Member } from '../process/roll.ts'
 import type { Resolver } from '../resolve/resolver.ts'
 import { NO_REVOCATIONS, type Revocations } from '../revocation/revocations.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
@@ -110,7 +110,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     onDial: (seconds) => options.metrics.dial('egress', seconds),
     onRefused: (reason) => options.metrics.connectionRefused('egress', reason),
   })
-  const connections = createRoll<ClientConnection>()
+  const connections = createRoll<Member & { readonly connection: ClientConnection }>()
   const { revocations = NO_REVOCATIONS } = options
   let draining = false
   let address = options.listen
@@ -166,7 +166,9 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
         return
       }
       const connection = serveConnection(client, context)
-      client.wire.socket.on('close', connections.add(connection))
+      const entry = { connection, index: -1 }
+      connections.add(entry)
+      client.wire.socket.on('close', () => connections.remove(entry))
     },
   })
   const { server } = listener
@@ -187,7 +189,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
   })
 
   const closeIdle = () => {
-    connections.visit((connection) => {
+    connections.visit(({ connection }) => {
       if (connection.idle) connection.destroy()
     })
   }
@@ -197,7 +199,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     unheed()
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
     tunnels.endWhere(() => 'MESH_GATEWAY_DRAINING')
-    connections.visit((connection) => connection.destroy())
+    connections.visit(({ connection }) => connection.destroy())
     listener.destroyAll()
     listener.release()
     pool.close()

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
-import { createRoll } from '../process/roll.ts'
+import { createRoll, type Member } from '../process/roll.ts'
 import type { CertifiedKey, PortCertificate } from './port-certificate.ts'
 import type { ReadBuffers } from './read-buffers.ts'
 import { acceptWire, Wire } from './wire.ts'
@@ -41,11 +41,13 @@ export function createClientListener(options: ClientListenerOptions): ClientList
   const server = createServer({ allowHalfOpen: true, noDelay: true })
   server.maxConnections = options.maxConnections
   server.on('drop', options.onRefused)
-  const open = createRoll<Socket>()
+  const open = createRoll<Member & { readonly socket: Socket }>()
   const tls = certificate === null ? null : createTls(certificate.current(), options)
   const unfollow = certificate?.onChange((value) => tls?.setSecureContext(secrets(value)))
   server.on('connection', (socket) => {
-    socket.on('close', open.add(socket))
+    const entry = { socket, index: -1 }
+    open.add(entry)
+    socket.on('close', () => open.remove(entry))
     if (tls !== null) {
       socket.on('error', () => {})
       tls.emit('connection', socket)
@@ -61,7 +63,7 @@ export function createClientListener(options: ClientListenerOptions): ClientList
   return {
     server,
     destroyAll() {
-      open.visit((socket) => socket.destroy())
+      open.visit(({ socket }) => socket.destroy())
     },
     release() {
       unfollow?.()

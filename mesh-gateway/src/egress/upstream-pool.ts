@@ -76,7 +76,7 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
     if (list === undefined || index === -1) return
     list.splice(index, 1)
     count -= 1
-    if (list.length === 0) idle.delete(key)
+    // an empty list stays for the next one, until it is swept away: docs/discoveries/maps-keep-what-has-died.md
   }
   const end = (wire: Wire) => {
     // at once: that it has closed is told later, and who takes its place must not be refused for it
@@ -89,8 +89,10 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
   }
   const sweep = () => {
     const before = performance.now() - options.idleMs
-    for (const list of idle.values())
+    for (const [key, list] of idle) {
       for (const entry of [...list]) if (entry.sinceMs <= before) drop(entry)
+      if (list.length === 0) idle.delete(key)
+    }
     if (count > 0 || sweeper === null) return
     clearInterval(sweeper)
     sweeper = null

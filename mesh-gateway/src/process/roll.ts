@@ -3,45 +3,48 @@
  * the old one stays linked to the new one, and once a dead one is in the old generation it keeps what was in all that followed from
  * dying young. Here nobody is linked to who was there before. docs/discoveries/maps-keep-what-has-died.md
  */
-export interface Roll<T> {
+export interface Member {
+  /** The roll's own: on one roll at a time. Negative while it is on none. */
+  index: number
+}
+
+export interface Roll<T extends Member> {
   readonly size: number
-  /** Returns what takes it off again; calling that twice does nothing. */
-  add(member: T): () => void
+  add(member: T): void
+  /** False when it was not there. */
+  remove(member: T): boolean
   /**
    * Once for each member that is there now. Members may go meanwhile, and are passed over if they have; who comes meanwhile
    * is not called.
    */
   visit(look: (member: T) => void): void
+  /** A list of its own, in no order. */
+  all(): T[]
 }
 
-interface Place<T> {
-  member: T | null
-  index: number
-}
-
-export function createRoll<T extends object>(): Roll<T> {
-  const places: Place<T>[] = []
-
-  function leave(place: Place<T>): void {
-    if (place.member === null) return
-    place.member = null
-    const last = places.pop()
-    if (last === undefined || last === place) return
-    places[place.index] = last
-    last.index = place.index
-  }
-
+export function createRoll<T extends Member>(): Roll<T> {
+  const members: T[] = []
   return {
     get size() {
-      return places.length
+      return members.length
     },
     add(member) {
-      const place: Place<T> = { member, index: places.length }
-      places.push(place)
-      return () => leave(place)
+      member.index = members.length
+      members.push(member)
+    },
+    remove(member) {
+      const { index } = member
+      if (index < 0) return false
+      member.index = -1
+      const last = members.pop()
+      if (last === undefined || last === member) return true
+      members[index] = last
+      last.index = index
+      return true
     },
     visit(look) {
-      for (const place of [...places]) if (place.member !== null) look(place.member)
+      for (const member of [...members]) if (member.index >= 0) look(member)
     },
+    all: () => [...members],
   }
 }

@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict'
 import { GCProfiler } from 'node:v8'
 import fc from 'fast-check'
-import { createRoll } from '../../../mesh-gateway/src/process/roll.ts'
+import { createRoll, type Member, type Roll } from '../../../mesh-gateway/src/process/roll.ts'
 
-const membersOf = (roll: ReturnType<typeof createRoll<{ id: number }>>) => {
+interface Somebody extends Member {
+  readonly id: number
+}
+
+const somebody = (id: number): Somebody => ({ id, index: -1 })
+const idsOf = (roll: Roll<Somebody>) => {
   const found: number[] = []
   roll.visit(({ id }) => found.push(id))
   return found.toSorted((a, b) => a - b)
@@ -13,50 +18,58 @@ describe('a roll of who is there', () => {
   it('holds whoever came and has not gone, whatever the order, and however often one goes', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(1000), { maxLength: 200 }), (steps) => {
-        const roll = createRoll<{ id: number }>()
-        const there = new Map<number, () => void>()
-        const gone: (() => void)[] = []
+        const roll = createRoll<Somebody>()
+        const there = new Map<number, Somebody>()
+        const gone: Somebody[] = []
         for (const [id, step] of steps.entries()) {
           if (step % 3 !== 0 || there.size === 0) {
-            there.set(id, roll.add({ id }))
+            const comes = somebody(id)
+            roll.add(comes)
+            there.set(id, comes)
             continue
           }
-          const [who = -1, leave] = [...there][step % there.size] ?? []
-          leave?.()
-          if (leave !== undefined) gone.push(leave)
+          const [who, goes] = [...there][step % there.size] ?? assert.fail()
+          assert.equal(roll.remove(goes), true)
           there.delete(who)
-          gone[step % gone.length]?.()
+          gone.push(goes)
+          const before = gone[step % gone.length] ?? assert.fail()
+          assert.equal(roll.remove(before), false)
         }
         assert.equal(roll.size, there.size)
         assert.deepEqual(
-          membersOf(roll),
+          idsOf(roll),
           [...there.keys()].toSorted((a, b) => a - b),
         )
+        assert.deepEqual(new Set(roll.all()), new Set(there.values()))
       }),
     )
   })
 
   it('visits each once, passes over who goes meanwhile, and leaves out who comes', () => {
-    const roll = createRoll<{ id: number }>()
-    const leave = [0, 1, 2, 3].map((id) => roll.add({ id }))
+    const roll = createRoll<Somebody>()
+    const all = [0, 1, 2, 3].map(somebody)
+    for (const one of all) roll.add(one)
     const seen: number[] = []
-    roll.visit(({ id }) => {
-      seen.push(id)
-      leave[id]?.()
-      leave[3]?.()
-      if (id === 0) roll.add({ id: 9 })
+    roll.visit((one) => {
+      seen.push(one.id)
+      roll.remove(one)
+      roll.remove(all[3] ?? assert.fail())
+      if (one.id === 0) roll.add(somebody(9))
     })
     assert.deepEqual(seen, [0, 1, 2])
-    assert.deepEqual(membersOf(roll), [9])
+    assert.deepEqual(idsOf(roll), [9])
   })
 
   it('lets those who have gone die young, as a Map of V8 does not', () => {
-    const roll = createRoll<Member>()
-    const ofRoll = promotedMegabytes((member) => roll.add(member))
-    const map = new Map<Member, true>()
-    const ofMap = promotedMegabytes((member) => {
-      map.set(member, true)
-      return () => map.delete(member)
+    const roll = createRoll<Guest>()
+    const ofRoll = promotedMegabytes((guest) => {
+      roll.add(guest)
+      return () => roll.remove(guest)
+    })
+    const map = new Map<Guest, true>()
+    const ofMap = promotedMegabytes((guest) => {
+      map.set(guest, true)
+      return () => map.delete(guest)
     })
     assert.ok(ofRoll < 2, `${ofRoll} MB of a roll`)
     assert.ok(
@@ -68,7 +81,7 @@ describe('a roll of who is there', () => {
 
 let garbage: readonly number[] = []
 
-interface Member {
+interface Guest extends Member {
   readonly data: readonly number[]
 }
 
@@ -76,14 +89,14 @@ interface Member {
  * What small collections moved into the old generation while 100,000 members came and went, 32 there at once. Before, members
  * stay for long enough that what holds them is moved there.
  */
-function promotedMegabytes(add: (member: Member) => unknown): number {
+function promotedMegabytes(add: (guest: Guest) => unknown): number {
   const there: unknown[] = []
   const profiler = new GCProfiler()
   const comeAndGo = (times: number) => {
     for (let i = 0; i < times; i += 1) {
       const leave = there[i % 32]
       if (typeof leave === 'function') leave()
-      there[i % 32] = add({ data: Array.from({ length: 100 }, (_, at) => at + i) })
+      there[i % 32] = add({ data: Array.from({ length: 100 }, (_, at) => at + i), index: -1 })
     }
   }
   comeAndGo(32)

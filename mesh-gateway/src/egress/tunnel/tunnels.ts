@@ -5,6 +5,7 @@
  */
 import type { ErrorCode } from '@clawmesh/proto'
 import type { Limits } from '../../limits/limits.ts'
+import { createRoll, type Member } from '../../process/roll.ts'
 import type { Principal } from '../credential.ts'
 import type { Bounds } from '../enter-limits.ts'
 import type { Target } from '../target/target.ts'
@@ -26,14 +27,12 @@ export interface LiveTunnel {
 }
 
 /** Belongs to the registry. */
-export interface LivePlace {
+export interface LivePlace extends Member {
   readonly tunnel: LiveTunnel
   /** When its token ends, milliseconds since the epoch. */
   readonly endMs: number
   /** Grows with each that comes. */
   readonly age: number
-  /** Negative when it has left. */
-  index: number
 }
 
 export interface Tunnels {
@@ -66,31 +65,21 @@ const SWEEP_MS = 250
 const SKEW_MS = 30_000
 
 export function createTunnels({ now, boundsOf, limits, onCut }: TunnelsOptions): Tunnels {
-  const places: LivePlace[] = []
+  const places = createRoll<LivePlace>()
   const late = createLateCount(limits)
   let sweeper: NodeJS.Timeout | null = null
   let trimming = false
   let ages = 0
 
-  const leave = (place: LivePlace): boolean => {
-    const { index } = place
-    if (index < 0) return false
-    place.index = -1
-    const last = places.pop()
-    if (last === undefined || last === place) return true
-    places[index] = last
-    last.index = index
-    return true
-  }
   const end = (place: LivePlace, code: ErrorCode) => {
     // taken out first: no other change ends it again, or counts it
-    if (!leave(place)) return
+    if (!places.remove(place)) return
     onCut(code)
     place.tunnel.end(code)
   }
   const trim = () => {
     trimming = false
-    const oldestFirst = places.toSorted((a, b) => a.age - b.age)
+    const oldestFirst = places.all().sort((a, b) => a.age - b.age)
     const { beyond, uncounted } = findBeyond(oldestFirst, boundsOf)
     for (const place of beyond) end(place, 'MESH_LIMIT_CONCURRENCY')
     for (const [place, keys] of uncounted) late.count(place, keys)
@@ -98,9 +87,11 @@ export function createTunnels({ now, boundsOf, limits, onCut }: TunnelsOptions):
   // one timer for all: a request is not to pay for one of its own
   const sweep = () => {
     const time = now()
-    for (const place of [...places]) if (place.endMs <= time) end(place, 'MESH_TOKEN_EXPIRED')
+    places.visit((place) => {
+      if (place.endMs <= time) end(place, 'MESH_TOKEN_EXPIRED')
+    })
     if (trimming) trim()
-    if (places.length > 0 || sweeper === null) return
+    if (places.size > 0 || sweeper === null) return
     clearInterval(sweeper)
     sweeper = null
   }
@@ -110,27 +101,27 @@ export function createTunnels({ now, boundsOf, limits, onCut }: TunnelsOptions):
       // the verifier let it through, so past its end it is within what clocks may differ
       const endMs = expMs > now() ? expMs : expMs + SKEW_MS
       ages += 1
-      const place: LivePlace = { tunnel, endMs, age: ages, index: places.length }
-      places.push(place)
+      const place: LivePlace = { tunnel, endMs, age: ages, index: -1 }
+      places.add(place)
       sweeper ??= setInterval(sweep, SWEEP_MS).unref()
       return place
     },
     remove(place) {
-      leave(place)
+      places.remove(place)
       late.forget(place)
     },
     get size() {
-      return places.length
+      return places.size
     },
     end,
     endWhere(judge) {
       let ended = 0
-      for (const place of [...places]) {
-        const code = place.index < 0 ? null : judge(place.tunnel)
-        if (code === null) continue
+      places.visit((place) => {
+        const code = judge(place.tunnel)
+        if (code === null) return
         end(place, code)
         ended += 1
-      }
+      })
       return ended
     },
     trim,
