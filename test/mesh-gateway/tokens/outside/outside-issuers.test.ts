@@ -459,6 +459,10 @@ describeClosing('tokens of other issuers', () => {
       assert.equal(await codeOf(token), 'OK')
       nowMs += 3_000
       assert.equal(await codeOf(token), 'MESH_TOKEN_EXPIRED')
+      await assert.rejects(async () => await verify(token), {
+        message: /^the token expired \d+ s ago$/,
+        hint: /^get a fresh one of its issuer/,
+      })
     })
   })
 
