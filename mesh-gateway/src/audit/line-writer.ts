@@ -1,23 +1,27 @@
 /**
  * Appends lines to a file or to stdout without ever blocking or throwing. Lines gather in a bounded buffer and go out
  * in one write at a time; when a write fails what it held is kept and tried again, when the buffer is full lines are
- * refused. A line is never torn: after a partial write the rest follows first.
+ * refused. A line is never torn: after a partial write the rest follows first. Where other processes append to the same
+ * file one of their lines may come in between: there what was cut off is ended by whoever writes next, and repeated whole.
  * Items become text a batch at a time, just before it is written: between the calls of a busy gateway each takes several
  * times longer than in a row (docs/decisions/audit-lines-in-batches.md).
  *
  * Ours rather than sonic-boom (pino's own), which closes the old file while a write may still be under way and retries a
  * failed write only when the next line comes: rotation must not lose a line, and a full disk must pass by itself.
  */
-import { close, constants, mkdirSync, open, openSync, write, writeSync } from 'node:fs'
+import { close, mkdirSync, open, openSync, write, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { MeshError } from '@clawmesh/proto'
+import { appendFlags, endsWithinLine, isFile, wholeLines } from './torn-line.ts'
 
 export interface LineWriterOptions<T> {
   /** A path, made with its directory if need be, or 1 for stdout. */
   readonly target: string | 1
   /** The line of an item, with its line feed. The item must not change after it was written. */
   readonly format: (item: T) => string
+  /** Other processes append to the same file, each by a writer like this one. Default false. */
+  readonly shared?: boolean
   /** Buffered text above which lines are refused. Default 16 MiB. */
   readonly maxBufferBytes?: number
   /** How long lines may gather before they are written, in milliseconds. Default 20. */
@@ -44,7 +48,7 @@ export interface LineWriter<T> {
 const GATHER_BYTES = 64 * 1024
 /** Items that wait to become text, at most: memory is bounded by text. */
 const MOST_FRESH = 128
-const APPEND = constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY
+const LINE_FEED = Buffer.from('\n')
 const writeFd = promisify(write)
 const openFd = promisify(open)
 const closeFd = promisify(close)
@@ -54,11 +58,12 @@ export function createLineWriter<T>(options: LineWriterOptions<T>): LineWriter<T
   const {
     target,
     format,
+    shared = false,
     maxBufferBytes = 16 * 1024 * 1024,
     gatherMs = 20,
     retryMs = 1000,
   } = options
-  let fd = target === 1 ? 1 : openFile(target)
+  let fd = target === 1 ? 1 : openFile(target, shared)
   let fresh: T[] = []
   let gathered: string[] = []
   let gatheredBytes = 0
@@ -102,8 +107,14 @@ export function createLineWriter<T>(options: LineWriterOptions<T>): LineWriter<T
     inFlight ??= takeGathered()
     while (inFlight !== null) {
       try {
-        const { bytesWritten }: { bytesWritten: number } = await writeFd(fd, inFlight)
-        inFlight = bytesWritten < inFlight.length ? inFlight.subarray(bytesWritten) : takeGathered()
+        const torn = shared && (await endsWithinLine(fd))
+        const next: Buffer = torn ? Buffer.concat([LINE_FEED, inFlight]) : inFlight
+        const { bytesWritten }: { bytesWritten: number } = await writeFd(fd, next)
+        if (bytesWritten === next.length) inFlight = takeGathered()
+        else {
+          const repeat = shared && (await isFile(fd))
+          inFlight = next.subarray(repeat ? wholeLines(next, bytesWritten) : bytesWritten)
+        }
         setFailure(null)
       } catch (error) {
         if (isBusy(error)) {
@@ -153,7 +164,8 @@ export function createLineWriter<T>(options: LineWriterOptions<T>): LineWriter<T
     async reopen() {
       if (target === 1 || closed) return
       await flush()
-      const next = await openFd(target, APPEND, 0o600).catch((error: Error) => {
+      const opening = async () => openFd(target, appendFlags(target, shared), 0o600)
+      const next = await opening().catch((error: Error) => {
         setFailure(error)
         return null
       })
@@ -189,10 +201,10 @@ export function createLineWriter<T>(options: LineWriterOptions<T>): LineWriter<T
   }
 }
 
-function openFile(path: string): number {
+function openFile(path: string, shared: boolean): number {
   try {
     mkdirSync(dirname(path), { recursive: true })
-    return openSync(path, APPEND, 0o600)
+    return openSync(path, appendFlags(path, shared), 0o600)
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
     throw new MeshError('MESH_DISK_WRITE', `cannot write the audit log ${path} (${code})`, {

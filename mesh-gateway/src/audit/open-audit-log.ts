@@ -13,6 +13,10 @@ export interface AuditLogOptions {
   readonly metrics: Pick<Metrics, 'auditDropped'>
   /** Told when writing begins to fail and when it works again. */
   readonly log: Pick<Log, 'error' | 'info'>
+  /** Other processes write to the same file. Default false. */
+  readonly shared?: boolean
+  /** Whether who passes on what goes to stdout can write it. Default: nobody stands in between. */
+  readonly passedOn?: () => boolean
   /** See LineWriterOptions; for tests. */
   readonly maxBufferBytes?: number
   readonly retryMs?: number
@@ -27,10 +31,11 @@ export interface AuditLogHandle extends AuditLog {
 
 /** @throws MeshError MESH_DISK_WRITE when the file cannot be opened. */
 export function openAuditLog(options: AuditLogOptions): AuditLogHandle {
-  const { file, log, metrics } = options
+  const { file, log, metrics, shared = false, passedOn = () => true } = options
   const writer = createLineWriter<Entry>({
     format: createFormat(),
     target: file === 'stdout' ? 1 : file,
+    shared,
     ...(options.maxBufferBytes === undefined ? {} : { maxBufferBytes: options.maxBufferBytes }),
     ...(options.retryMs === undefined ? {} : { retryMs: options.retryMs }),
     onDropped: () => metrics.auditDropped(),
@@ -41,7 +46,7 @@ export function openAuditLog(options: AuditLogOptions): AuditLogHandle {
   })
   return {
     write: (record) => writer.write({ atMs: Date.now(), record }),
-    healthy: () => writer.healthy(),
+    healthy: () => writer.healthy() && (file !== 'stdout' || passedOn()),
     close: () => writer.close(),
     reopen: () => writer.reopen(),
     flushSync: () => writer.flushSync(),
