@@ -5,6 +5,7 @@
 import { type Log, openIdentity } from '@clawmesh/agent-sdk'
 import { createSpiffeTemplate, type Identity } from '@clawmesh/proto'
 import { createAdminPort, type Missing } from './admin/admin-port.ts'
+import type { StatusRow } from './admin/status-page.ts'
 import { openAuditLog } from './audit/open-audit-log.ts'
 import { fixedConfig, type LiveConfig } from './config/live-config.ts'
 import type { Config } from './config/schema.ts'
@@ -27,14 +28,14 @@ import { openTokenVerifier } from './tokens/open-token-verifier.ts'
 import { createTokenRevoker } from './tokens/revoke-token.ts'
 import { openServiceAccounts } from './tokens/service-accounts.ts'
 import { createTokenService } from './tokens/token-service.ts'
-
-/** No token of a chain lives longer, so no tree need be remembered longer. In milliseconds. */
-const MAX_CHAIN_MS = 24 * 60 * 60 * 1000
+import type { Together } from './workers/together.ts'
 
 export interface GatewayOptions {
   readonly log: Log
   /** Follows the configuration while the gateway runs. Default: it stays as it is. */
   readonly follow?: (metrics: MetricsHandle) => Promise<LiveConfig>
+  /** It is one of several processes that share the ports. Default: it is alone. */
+  readonly together?: Together
 }
 
 export interface Gateway {
@@ -47,6 +48,11 @@ export interface Gateway {
   }
   /** What keeps it from being ready; empty when nothing does. */
   missing(): readonly Missing[]
+  /** The rows of the status page. */
+  status(): readonly StatusRow[]
+  /** Its own names, which the admin port may be asked by. */
+  names(): readonly string[]
+  readonly metrics: Pick<MetricsHandle, 'registry'>
   /** Reads keys, accounts and configuration now, and opens the audit log anew. */
   reload(): Promise<void>
   /** Refuses new work, lets what runs end within drainMs (or as configured), then closes. */
@@ -59,7 +65,7 @@ export interface Gateway {
 
 /** @throws MeshError saying what is missing; then nothing is left open */
 export async function createGateway(config: Config, options: GatewayOptions): Promise<Gateway> {
-  const { log } = options
+  const { log, together = null } = options
   await using opening = new AsyncDisposableStack()
   const opened = <T>(value: T, close: (value: T) => void | Promise<void>): T =>
     opening.adopt(value, close)
@@ -86,7 +92,12 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     accountsFile === null
       ? null
       : opened(await openServiceAccounts({ file: accountsFile, log, metrics, pollMs }), closing)
-  const audit = opened(openAuditLog({ file: config.audit.file, metrics, log }), closing)
+  const shared = together !== null
+  const { file } = config.audit
+  const audit = opened(
+    openAuditLog({ file, metrics, log, shared, passedOn: () => together?.passedOn() ?? true }),
+    closing,
+  )
   const live = opened((await options.follow?.(metrics)) ?? fixedConfig(config), closing)
   const resolver = opened(
     createResolver({
@@ -96,8 +107,11 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     }),
     closing,
   )
-  const counting = { treeMs: MAX_CHAIN_MS, metrics, log }
-  const { limits, budgets } = opened(await openLimits(config.limits, counting), closing)
+  const counting = together?.counting ?? null
+  const { limits, budgets } = opened(
+    await openLimits(config.limits, { counting, metrics, log }),
+    closing,
+  )
   const { issuer } = config.tokens
   const upstreamTrust = opened(
     await openUpstreamTrust({ file: config.egress.ca, log, metrics, pollMs }),
@@ -151,9 +165,9 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   /** As configured until the listener stands: no port of ours is open to agents in between. */
   const own = new Map([
     ['delegation', config.delegation.listen],
-    ['admin', config.admin.listen],
+    ['admin', together?.admin ?? config.admin.listen],
   ])
-  const shared = { policy, revocations, limits, audit, metrics, log, resolver }
+  const given = { policy, revocations, limits, audit, metrics, log, resolver }
   const names = () => [
     ...live.current().delegation.names,
     ...identity.current().dnsNames.filter((name) => !name.startsWith('*')),
@@ -167,7 +181,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   })
   const delegation = opened(
     await createDelegationPort({
-      ...shared,
+      ...given,
       chain,
       listen: config.delegation.listen,
       identity,
@@ -189,7 +203,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       : opened(await openPortCertificate({ dir: tlsDir, log, metrics, pollMs }), closing)
   const egress = opened(
     await createEgressPort({
-      ...shared,
+      ...given,
       listen: config.egress.listen,
       ...config.egress.limits,
       issuer,
@@ -204,6 +218,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
           : createTokenRevoker({ verify: verifier.verify, accounts, limits, list, revocations }),
       ownAddresses: () => [...own.values()],
       certificate,
+      ticketKeys: together?.ticketKeys ?? null,
       refuseWithoutAudit: config.egress.withoutAudit === 'refuse',
       trust: () => upstreamTrust.context(),
       isReady: () => missing().length === 0,
@@ -219,28 +234,23 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   const addresses = {
     egress: egress.address,
     delegation: delegation.address,
-    admin: config.admin.listen,
+    admin: together?.admin ?? config.admin.listen,
   }
-  const admin = opened(
-    await createAdminPort({
-      listen: config.admin.listen,
-      names,
-      metrics,
-      missing,
-      status: () =>
-        describeGateway({
-          addresses,
-          identity,
-          policy: policy.current(),
-          keyRing,
-          accounts,
-          config: live.current(),
-        }),
-    }),
-    closing,
-  )
-  addresses.admin = admin.address
-  own.set('admin', admin.address)
+  const status = () =>
+    describeGateway({
+      addresses,
+      identity,
+      policy: policy.current(),
+      keyRing,
+      accounts,
+      config: live.current(),
+    })
+  if (together === null) {
+    const { listen } = config.admin
+    const view = { listen, names, metrics, missing, status }
+    addresses.admin = opened(await createAdminPort(view), closing).address
+    own.set('admin', addresses.admin)
+  }
 
   const resources = opening.move()
   let ended: Promise<void> | null = null
@@ -255,6 +265,9 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     certificateNotAfter: identity.current().notAfter,
     addresses,
     missing,
+    status,
+    names,
+    metrics,
     async reload() {
       await Promise.all([
         keyRing.reload(),

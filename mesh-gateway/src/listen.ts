@@ -45,9 +45,14 @@ const SOCKET_MODE = 0o660
 
 /** A socket that nobody listens on is what a killed process leaves behind; one that somebody does is not ours to take. */
 async function listenOnSocket(server: Server, path: string): Promise<void> {
-  if (await isAbandoned(path)) await unlink(path)
+  await removeAbandoned(path)
   server.once('listening', () => void chmod(path, SOCKET_MODE))
   server.listen(path)
+}
+
+/** Where several processes are about to listen on one socket, one of them does this first, and only one. */
+export async function removeAbandoned(path: string): Promise<void> {
+  if (await isAbandoned(path)) await unlink(path)
 }
 
 async function isAbandoned(path: string): Promise<boolean> {

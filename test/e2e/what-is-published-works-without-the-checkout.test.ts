@@ -77,6 +77,23 @@ describe('what is published works without the checkout', () => {
     }
   })
 
+  it('runs workers, which say what keeps them from starting', async () => {
+    const main = 'node_modules/@clawmesh/gateway/src/cli/main.js'
+    const dirs = ['identity', 'policy', 'keys'].flatMap((name) => [`--${name}-dir`, 'none'])
+    const ports = ['egress', 'delegation', 'admin'].flatMap((name) => [
+      `--${name}-listen`,
+      '127.0.0.1:0',
+    ])
+    const flags = ['--trust-domain', 'mesh.internal', '--workers', '2', ...dirs, ...ports]
+    await assert.rejects(
+      node(main, 'start', ...flags),
+      (error) =>
+        error instanceof Error &&
+        'stderr' in error &&
+        /^mesh-gateway: .*none.*\nmesh-gateway: hint: /m.test(String(error.stderr)),
+    )
+  })
+
   it('imports by name, and finds its .proto files', async () => {
     const program = `
       import { createAgent } from '@clawmesh/agent-sdk'

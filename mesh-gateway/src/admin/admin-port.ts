@@ -4,6 +4,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { isIP } from 'node:net'
+import type { MaybePromise } from '../limits/limits.ts'
 import { listenOn } from '../listen.ts'
 import type { ListenAddress, Port } from '../port.ts'
 import { renderStatusPage, type StatusRow } from './status-page.ts'
@@ -15,15 +16,19 @@ export interface Missing {
   readonly reason: string
 }
 
-export interface AdminPortOptions {
-  readonly listen: ListenAddress
+/** What an admin port shows, of this process or of others. */
+export interface AdminView {
   /** Names under which it may be asked, beside localhost and IP addresses; lower case. */
   readonly names: () => readonly string[]
   readonly metrics: { readonly contentType: string; text(): Promise<string> }
   /** Empty when ready. */
-  readonly missing: () => readonly Missing[]
+  readonly missing: () => MaybePromise<readonly Missing[]>
   /** What the status page shows. */
-  readonly status: () => readonly StatusRow[]
+  readonly status: () => MaybePromise<readonly StatusRow[]>
+}
+
+export interface AdminPortOptions extends AdminView {
+  readonly listen: ListenAddress
 }
 
 const MAX_CONNECTIONS = 100
@@ -102,12 +107,13 @@ async function answer(
   if (path === '/metrics')
     return send(response, 200, options.metrics.contentType, await options.metrics.text())
   if (path === '/health') return sendJson(response, 200, { status: 'up' })
-  const missing = options.missing()
+  const missing = await options.missing()
   if (path === '/ready')
     return missing.length === 0
       ? sendJson(response, 200, { status: 'ready' })
       : sendJson(response, 503, { status: 'not ready', missing })
-  send(response, 200, 'text/html; charset=utf-8', renderStatusPage(options.status(), missing))
+  const page = renderStatusPage(await options.status(), missing)
+  send(response, 200, 'text/html; charset=utf-8', page)
 }
 
 /** Without Host (HTTP/1.0, as health checks send it) there is no browser to be tricked. */

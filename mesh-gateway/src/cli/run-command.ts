@@ -2,15 +2,8 @@
 import { type ErrorCode, MeshError } from '@clawmesh/proto'
 import { Command, CommanderError } from 'commander'
 import { SETTINGS } from '../config/settings.ts'
-import { addDoctor } from './doctor.ts'
-import { explainCommand } from './explain.ts'
 import type { CommandOutput } from './explanation.ts'
 import { formatHelpItem } from './help-item.ts'
-import { addIssueToken } from './issue-token.ts'
-import { addKeys } from './keys.ts'
-import { policyCommand } from './policy.ts'
-import { addRevoke } from './revoke.ts'
-import { addServiceAccount } from './service-account.ts'
 import { addStart } from './start.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -60,13 +53,11 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
       outputError: (text) => terminal.say(tidy(text)),
     })
   addStart(program, terminal)
-  addIssueToken(program, terminal)
-  addKeys(program, terminal)
-  addServiceAccount(program, terminal)
-  addRevoke(program, terminal)
-  addDoctor(program, terminal, output)
-  for (const command of [policyCommand(output, terminal), explainCommand(output, terminal)])
-    program.addCommand(inherit(command, program))
+  if (args[0] !== 'start') {
+    // a gateway that runs for months, or a supervisor of several, has no use for what they load
+    const { addShortCommands } = await import('./short-commands.ts')
+    addShortCommands(program, terminal, output)
+  }
   try {
     await program.parseAsync(args, { from: 'user' })
     return outcome.code
@@ -100,13 +91,6 @@ function explain(
   terminal.say(error instanceof Error ? (error.stack ?? error.message) : 'it failed')
   terminal.say('hint: this is a fault of mesh-gateway; please report it')
   return 1
-}
-
-/** A command that was made elsewhere speaks and ends as the others do. */
-function inherit(command: Command, parent: Command): Command {
-  command.copyInheritedSettings(parent)
-  for (const inner of command.commands) inherit(inner, parent)
-  return command
 }
 
 /** The command that was meant, as far as it was spelled right. */

@@ -1,24 +1,44 @@
 /** mesh-gateway start: runs until a signal, drains, and ends with 0. */
 import type { Command } from 'commander'
+import type { Missing } from '../admin/admin-port.ts'
 import { formatConfig } from '../config/format-config.ts'
 import { formatListenAddress } from '../config/listen-address.ts'
-import { followConfig, readConfig } from '../config/live-config.ts'
-import type { Gateway } from '../gateway.ts'
+import { followConfig, type LiveConfig, readConfig } from '../config/live-config.ts'
+import { type Config, workersOf } from '../config/schema.ts'
+import type { MaybePromise } from '../limits/limits.ts'
 import type { ListenAddress } from '../port.ts'
 import { leanAsyncResource } from '../process/lean-async-resource.ts'
+import type { Metrics } from '../telemetry/metrics-port.ts'
 import type { OperationalLog } from '../telemetry/operational-log.ts'
 import { addConfigOptions, configPlace } from './config-options.ts'
 import { releaseStartupMemory } from './release-memory.ts'
+import { listenForSignals, type Signals } from './signals.ts'
 import { columns, type Terminal } from './terminal.ts'
 
 const EXAMPLES = `
 Examples:
   $ mesh-gateway start --config gateway.json
   $ mesh-gateway start --config gateway.json --egress-listen 0.0.0.0:8080 --log-level debug
+  $ mesh-gateway start --config gateway.json --workers auto
+  $ mesh-gateway start --config gateway.json --workers auto
   $ MESH_CONFIG=gateway.json MESH_DRAIN_MS=1m mesh-gateway start --print-config
 
 Flags win over MESH_ variables, which win over the file. SIGTERM and SIGINT drain, a second one ends at once;
 SIGHUP reads everything anew and opens the audit log again.`
+
+/** A gateway that runs, of one process or of several. */
+interface Started {
+  readonly identity: { readonly id: string }
+  readonly certificateNotAfter: Date
+  readonly addresses: Readonly<Record<'egress' | 'delegation' | 'admin', ListenAddress>>
+  missing(): MaybePromise<readonly Missing[]>
+  reload(): Promise<void>
+  drain(): Promise<void>
+  /** For the last moment of a crashing process. */
+  flushAuditSync(): void
+  /** Ends at once what does not end with this process. */
+  kill(): void
+}
 
 export function addStart(program: Command, terminal: Terminal): void {
   const command = program
@@ -32,25 +52,18 @@ export function addStart(program: Command, terminal: Terminal): void {
     for (const warning of warnings) terminal.say(`warning: ${warning}`)
     if (options.printConfig === true) return terminal.print(formatConfig(config).trimEnd())
 
-    leanAsyncResource()
-    // only now: the other commands and the help need none of it
-    const [{ createGateway }, { createOperationalLog }] = await Promise.all([
-      import('../gateway.ts'),
-      import('../telemetry/operational-log.ts'),
-    ])
-    const log = createOperationalLog(config.log.level)
-    releaseStartupMemory()
     const signals = listenForSignals(terminal)
     try {
-      const gateway = await createGateway(config, {
-        log,
-        async follow(metrics) {
-          const live = await followConfig(place, config, { log, metrics })
-          live.onChange((next) => log.setLevel(next.log.level))
-          return live
-        },
-      })
-      announce(gateway, config.egress.tls.dir !== null, terminal)
+      const { createOperationalLog } = await import('../telemetry/operational-log.ts')
+      const log = createOperationalLog(config.log.level)
+      const follow = async (metrics: Pick<Metrics, 'reload'>) => {
+        const live = await followConfig(place, config, { log, metrics })
+        live.onChange((next) => log.setLevel(next.log.level))
+        return live
+      }
+      const start = workersOf(config) === 1 ? startAlone : startTogether
+      const gateway = await start(config, { log, follow })
+      await announce(gateway, config, terminal)
       await run(gateway, log, signals, terminal)
     } finally {
       signals.close()
@@ -58,8 +71,30 @@ export function addStart(program: Command, terminal: Terminal): void {
   })
 }
 
+interface StartOptions {
+  readonly log: OperationalLog
+  readonly follow: (metrics: Pick<Metrics, 'reload'>) => Promise<LiveConfig>
+}
+
+async function startAlone(config: Config, options: StartOptions): Promise<Started> {
+  leanAsyncResource()
+  // only now: the other commands and the help need none of it
+  const { createGateway } = await import('../gateway.ts')
+  releaseStartupMemory()
+  return { ...(await createGateway(config, options)), kill() {} }
+}
+
+/** Nothing of the gateway itself is loaded here: its workers do that. */
+async function startTogether(config: Config, options: StartOptions): Promise<Started> {
+  const { startSupervisor } = await import('../workers/supervisor.ts')
+  releaseStartupMemory()
+  const supervisor = await startSupervisor(config, { ...options, workers: workersOf(config) })
+  // of a supervisor that crashed the workers know by themselves: they drain, and write what they have
+  return { ...supervisor, flushAuditSync() {} }
+}
+
 async function run(
-  gateway: Gateway,
+  gateway: Started,
   log: OperationalLog,
   signals: Signals,
   terminal: Terminal,
@@ -75,6 +110,7 @@ async function run(
     log.info({}, 'SIGHUP: reading everything anew')
     gateway.reload().catch(crash)
   })
+  signals.onAgain(() => gateway.kill())
   const signal = await signals.ended
   terminal.say(`${signal}: draining; a second signal ends at once`)
   await gateway.drain()
@@ -89,51 +125,17 @@ function egressUrl(address: ListenAddress, overTls: boolean): string {
   return `${overTls ? 'https' : 'http'}://${where}`
 }
 
-function announce(gateway: Gateway, overTls: boolean, terminal: Terminal): void {
+async function announce(gateway: Started, config: Config, terminal: Terminal): Promise<void> {
   const { addresses, identity, certificateNotAfter } = gateway
+  const workers = workersOf(config)
   const lines = columns([
     ['identity', `${identity.id}, until ${certificateNotAfter.toISOString()}`],
-    ['egress', egressUrl(addresses.egress, overTls)],
+    ['egress', egressUrl(addresses.egress, config.egress.tls.dir !== null)],
     ['delegation', `grpcs://${formatListenAddress(addresses.delegation)}`],
+    ...(workers === 1 ? [] : [['workers', String(workers)] as const]),
     ['admin', `http://${formatListenAddress(addresses.admin)}`],
   ])
   for (const line of lines.split('\n')) terminal.say(line)
-  for (const { what, reason } of gateway.missing()) terminal.say(`not ready: ${what}: ${reason}`)
-}
-
-interface Signals {
-  /** The name of the first SIGTERM or SIGINT. */
-  readonly ended: Promise<string>
-  onReload(listener: () => void): void
-  close(): void
-}
-
-/** Heard from before the start, so that none is lost while files are read. */
-function listenForSignals({ process, exit, say }: Terminal): Signals {
-  const ended = Promise.withResolvers<string>()
-  let reload = () => {}
-  let asked = false
-  const onEnd = (signal: NodeJS.Signals) => {
-    if (asked) {
-      say(`${signal} again: ending at once`)
-      exit(1)
-    }
-    asked = true
-    ended.resolve(signal)
-  }
-  const onReload = () => reload()
-  process.on('SIGTERM', onEnd)
-  process.on('SIGINT', onEnd)
-  process.on('SIGHUP', onReload)
-  return {
-    ended: ended.promise,
-    onReload(listener) {
-      reload = listener
-    },
-    close() {
-      process.off('SIGTERM', onEnd)
-      process.off('SIGINT', onEnd)
-      process.off('SIGHUP', onReload)
-    },
-  }
+  for (const { what, reason } of await gateway.missing())
+    terminal.say(`not ready: ${what}: ${reason}`)
 }

@@ -1,5 +1,6 @@
 /** The shape of the configuration. Text is accepted where environment and flags bring it. */
 import { isIP } from 'node:net'
+import { availableParallelism } from 'node:os'
 import { createSpiffeTemplate, isDnsName } from '@clawmesh/proto'
 import { z } from 'zod'
 import { DEFAULT_GUARD_LIMITS, type GuardLimits } from '../delegation/guard/guard-limits.ts'
@@ -8,6 +9,8 @@ import { type OutsideIssuerConfig, outsideIssuers } from './outside-issuers.ts'
 import { duration } from './time-value.ts'
 
 const DAY_MS = 86_400_000
+const MAX_WORKERS = 64
+const WORKERS = `must be a whole number from 1 to ${MAX_WORKERS}, or auto`
 
 const name = z.string().refine(isDnsName, 'must be a lower-case DNS name, e.g. mesh.internal')
 const path = z.string().min(1, 'must not be empty')
@@ -159,6 +162,11 @@ export const configSchema = z.strictObject({
     headerMs: duration(10_000, 100, 120_000),
     idleTunnelMs: duration(300_000, 1000, DAY_MS),
   }),
+  workers: z
+    .union([z.literal('auto'), z.number(), z.string().regex(/^\d{1,2}$/, WORKERS)], WORKERS)
+    .default(1)
+    .transform((value) => (value === 'auto' ? value : Number(value)))
+    .refine((value) => value === 'auto' || isWorkerCount(value), WORKERS),
   log: section({
     level: z
       .enum(['debug', 'info', 'warn', 'error'], 'must be debug, info, warn or error')
@@ -183,7 +191,16 @@ function wholeNumber(fallback: number, least: number, most: number) {
     .refine((value) => Number.isInteger(value) && value >= least && value <= most, message)
 }
 
+function isWorkerCount(value: number): boolean {
+  return Number.isInteger(value) && value >= 1 && value <= MAX_WORKERS
+}
+
 type Parsed = z.output<typeof configSchema>
+
+/** How many processes serve the ports. */
+export function workersOf({ workers }: Pick<Config, 'workers'>): number {
+  return workers === 'auto' ? Math.min(availableParallelism(), MAX_WORKERS) : workers
+}
 
 /** The configuration of a gateway, complete and proven. Paths are absolute. */
 export interface Config extends Omit<Parsed, 'meshDomain' | 'tokens'> {

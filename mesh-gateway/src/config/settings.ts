@@ -180,6 +180,11 @@ export const SETTINGS: readonly Setting[] = Object.freeze([
   setting('timeouts.dialMs', '<time>', 'time to connect; default 10s'),
   setting('timeouts.headerMs', '<time>', 'time to send a request header; default 10s'),
   setting('timeouts.idleTunnelMs', '<time>', 'silence after which a tunnel ends; default 5m'),
+  setting(
+    'workers',
+    '<number|auto>',
+    'processes that share the ports; default 1, auto: one per core',
+  ),
   setting('log.level', '<level>', 'debug, info, warn or error; default info', 'live'),
 ])
 

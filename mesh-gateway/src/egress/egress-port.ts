@@ -21,7 +21,7 @@ import { type ClientConnection, serveConnection } from './client-connection.ts'
 import type { EgressContext, EgressTimeouts, IssueForAccountKey, PolicyView } from './context.ts'
 import type { VerifyToken } from './credential.ts'
 import { judgeRevoked } from './judge-revoked.ts'
-import { createClientListener } from './listen-for-clients.ts'
+import { createClientListener, type TicketKeys } from './listen-for-clients.ts'
 import type { PortCertificate } from './port-certificate.ts'
 import { createReadBuffers } from './read-buffers.ts'
 import { createTunnels, type LiveTunnel } from './tunnel/tunnels.ts'
@@ -31,6 +31,8 @@ export interface EgressPortOptions {
   readonly listen: ListenAddress
   /** With it the port runs TLS. Default none. */
   readonly certificate?: Pick<PortCertificate, 'current' | 'onChange'> | null
+  /** Shared with other processes at the same port. Default none. */
+  readonly ticketKeys?: TicketKeys | null
   readonly policy: {
     current(): PolicySnapshot
     onChange(listener: (snapshot: PolicySnapshot) => void): () => void
@@ -156,6 +158,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
   const listener = createClientListener({
     certificate: options.certificate ?? null,
     buffers,
+    ticketKeys: options.ticketKeys ?? null,
     handshakeMs: timeouts.headerMs,
     maxConnections: options.maxConnections ?? 20_000,
     onRefused: () => options.metrics.connectionRefused('egress', 'connections'),

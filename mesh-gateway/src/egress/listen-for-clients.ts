@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
+import type { Secret } from '@clawmesh/proto'
 import { createRoll, type Member } from '../process/roll.ts'
 import type { CertifiedKey, PortCertificate } from './port-certificate.ts'
 import type { ReadBuffers } from './read-buffers.ts'
@@ -25,10 +26,18 @@ export interface ClientListener {
   release(): void
 }
 
+/** What seals the tickets of TLS sessions, where several processes must be able to open them. */
+export interface TicketKeys {
+  current(): Secret<Buffer>
+  onChange(listener: () => void): () => void
+}
+
 export interface ClientListenerOptions {
   /** Null: no TLS. */
   readonly certificate: Pick<PortCertificate, 'current' | 'onChange'> | null
   readonly buffers: ReadBuffers
+  /** Null: those of OpenSSL, which end with the process. */
+  readonly ticketKeys: TicketKeys | null
   readonly handshakeMs: number
   readonly maxConnections: number
   /** One more than may be open has come, and has been closed. */
@@ -37,13 +46,18 @@ export interface ClientListenerOptions {
 }
 
 export function createClientListener(options: ClientListenerOptions): ClientListener {
-  const { certificate, onClient } = options
+  const { certificate, onClient, ticketKeys } = options
   const server = createServer({ allowHalfOpen: true, noDelay: true })
   server.maxConnections = options.maxConnections
   server.on('drop', options.onRefused)
   const open = createRoll<Member & { readonly socket: Socket }>()
+  // a full worker would hand the connection back, to be handed out again and again while all are full
+  Reflect.set(server, 'dropMaxConnection', true)
   const tls = certificate === null ? null : createTls(certificate.current(), options)
-  const unfollow = certificate?.onChange((value) => tls?.setSecureContext(secrets(value)))
+  const unfollow = [
+    certificate?.onChange((value) => tls?.setSecureContext(secrets(value, ticketKeys))),
+    ticketKeys?.onChange(() => tls?.setTicketKeys(ticketKeys.current().reveal())),
+  ]
   server.on('connection', (socket) => {
     const entry = { socket, index: -1 }
     open.add(entry)
@@ -66,14 +80,17 @@ export function createClientListener(options: ClientListenerOptions): ClientList
       open.visit(({ socket }) => socket.destroy())
     },
     release() {
-      unfollow?.()
+      for (const end of unfollow) end?.()
     },
   }
 }
 
-function createTls(current: CertifiedKey, { handshakeMs }: ClientListenerOptions): TlsServer {
+function createTls(
+  current: CertifiedKey,
+  { handshakeMs, ticketKeys }: ClientListenerOptions,
+): TlsServer {
   return createTlsServer({
-    ...secrets(current),
+    ...secrets(current, ticketKeys),
     requestCert: true,
     rejectUnauthorized: false,
     handshakeTimeout: handshakeMs,
@@ -82,9 +99,14 @@ function createTls(current: CertifiedKey, { handshakeMs }: ClientListenerOptions
   })
 }
 
-/** In one place: a reload that left the version out would let older ones in again. */
-function secrets({ chain, key }: CertifiedKey) {
-  return { cert: chain, key: key.reveal(), minVersion: 'TLSv1.2' as const }
+/** In one place: a reload that left the version out would let older ones in again, and one without tickets end sessions. */
+function secrets({ chain, key }: CertifiedKey, ticketKeys: TicketKeys | null) {
+  return {
+    cert: chain,
+    key: key.reveal(),
+    minVersion: 'TLSv1.2' as const,
+    ...(ticketKeys === null ? {} : { ticketKeys: ticketKeys.current().reveal() }),
+  }
 }
 
 function thumbprintOf(socket: TLSSocket): string | null {

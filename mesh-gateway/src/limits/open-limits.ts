@@ -24,27 +24,33 @@ export interface RedisConfig {
   readonly prefix: string
 }
 
-export interface OpenLimits {
+export interface Counting {
   readonly limits: Limits
   readonly budgets: Budgets
+}
+
+export interface OpenLimits extends Counting {
   close(): Promise<void>
 }
 
+/** No token of a chain lives longer, so no tree need be remembered longer. In milliseconds. */
+const MAX_CHAIN_MS = 24 * 60 * 60 * 1000
+
+/** Everything is in the memory of this process. */
+export function countHere(): Counting {
+  return { limits: createLimits(), budgets: createMemoryBudgets(MAX_CHAIN_MS) }
+}
+
 /**
- * @param treeMs how long a tree of delegations is remembered, in milliseconds
+ * @param counting counts where no Redis does; null: this process
  * @throws MeshError MESH_CONFIG_INVALID when a file cannot be read; never because Redis is away
  */
 export async function openLimits(
   { redis, whenRedisIsAway: whenAway }: LimitsConfig,
-  { treeMs, metrics, log }: { treeMs: number; metrics: LimitsMetrics; log: Log },
+  { counting, metrics, log }: { counting: Counting | null; metrics: LimitsMetrics; log: Log },
 ): Promise<OpenLimits> {
   const { url } = redis
-  if (url === null)
-    return {
-      limits: createLimits(),
-      budgets: createMemoryBudgets(treeMs),
-      async close() {},
-    }
+  if (url === null) return { ...(counting ?? countHere()), async close() {} }
   const password = await textOf(redis.passwordFile, 'limits.redis.passwordFile')
   const ca = await textOf(redis.caFile, 'limits.redis.caFile')
   // only now: most gateways count by themselves, and the client of Redis takes megabytes
@@ -68,7 +74,7 @@ export async function openLimits(
   const limits = createSharedLimits(shared)
   return {
     limits,
-    budgets: createSharedBudgets({ ...shared, keepMs: treeMs }),
+    budgets: createSharedBudgets({ ...shared, keepMs: MAX_CHAIN_MS }),
     async close() {
       limits.close()
       await link.close()

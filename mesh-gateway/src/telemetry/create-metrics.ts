@@ -1,13 +1,15 @@
 /**
  * The metrics of one gateway, for Prometheus. The data planes add to plain numbers; text is made when somebody asks.
- * Each gateway has its own registry, so that two in one process do not mix.
+ * Each gateway has its own registry, so that two in one process do not mix. `aggregator` says what becomes of a gauge
+ * where several processes share the ports; the default is their sum.
  */
 import { Counter, Gauge, Registry } from 'prom-client'
 import { createFastHistogram, type Observe } from './fast-histogram.ts'
 import { createIssuerMetrics, type IssuerMetrics } from './issuer-metrics.ts'
 import { createLimitsMetrics, type LimitsMetrics } from './limits-metrics.ts'
-import type { Metrics, Plane, Reloadable } from './metrics-port.ts'
+import type { Metrics, Plane } from './metrics-port.ts'
 import { observeProcess } from './process-metrics.ts'
+import { createReloadMetrics } from './reload-metrics.ts'
 
 export interface MetricsHandle extends Metrics, LimitsMetrics, IssuerMetrics {
   readonly registry: Registry
@@ -94,12 +96,14 @@ export function createMetrics(): MetricsHandle {
   const nextUpdate = new Gauge({
     name: 'clawmesh_crl_next_update_seconds',
     help: 'When the list of revoked certificates must have been replaced, seconds since the epoch',
+    aggregator: 'min',
     registers,
   })
-  const reloads = createReloads(registry)
+  const reloads = createReloadMetrics(registry)
   const notAfter = new Gauge({
     name: 'clawmesh_certificate_not_after_seconds',
     help: 'When the certificate of the gateway expires, seconds since the epoch',
+    aggregator: 'min',
     registers,
   })
 
@@ -169,33 +173,5 @@ function createDecisions(registry: Registry): Metrics['decision'] {
     const other = series.get(rest) ?? { plane, action, reason: 'other', count: 0 }
     other.count += 1
     series.set(rest, other)
-  }
-}
-
-function createReloads(registry: Registry): Metrics['reload'] {
-  const registers = [registry]
-  const labelNames = ['what'] as const
-  const success = new Gauge({
-    name: 'clawmesh_reload_last_success',
-    help: '1 when the latest reload worked, 0 when the last good one was kept',
-    labelNames,
-    registers,
-  })
-  const generation = new Gauge({
-    name: 'clawmesh_reload_generation',
-    help: 'Grows by one with each change that was taken over',
-    labelNames,
-    registers,
-  })
-  const total = new Counter({
-    name: 'clawmesh_reloads_total',
-    help: 'Reloads tried, by result',
-    labelNames: ['what', 'result'],
-    registers,
-  })
-  return (what: Reloadable, ok, newGeneration) => {
-    success.set({ what }, ok ? 1 : 0)
-    generation.set({ what }, newGeneration)
-    total.inc({ what, result: ok ? 'ok' : 'failed' })
   }
 }

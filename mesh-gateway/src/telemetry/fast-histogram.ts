@@ -26,28 +26,33 @@ export function createFastHistogram(options: FastHistogramOptions): ReadonlyMap<
     sum: 0,
   }))
 
+  /** `get` of prom-client, which gathers what several processes have counted, expects labels in two parts. */
+  const bucket = (
+    part: string,
+    labels: Readonly<Record<string, string | number>>,
+    value: number,
+  ) => ({
+    metricName: `${options.name}_${part}`,
+    sharedLabels: {},
+    labels: { ...labels },
+    value,
+  })
   const snapshot = () =>
     series.flatMap((one) => {
       const labels = label === undefined ? {} : { [label.name]: one.value }
       let total = 0
       const buckets = [...bounds, '+Inf'].map((le, i) => {
         total += one.counts[i] ?? 0
-        return { metricName: `${options.name}_bucket`, labels: { ...labels, le }, value: total }
+        return bucket('bucket', { ...labels, le }, total)
       })
-      return [
-        ...buckets,
-        { metricName: `${options.name}_sum`, labels, value: one.sum },
-        { metricName: `${options.name}_count`, labels, value: total },
-      ]
+      return [...buckets, bucket('sum', labels, one.sum), bucket('count', labels, total)]
     })
 
   class FastHistogram extends Histogram {
-    override async get() {
-      return { ...(await super.get()), values: snapshot() }
-    }
-    /** What the registry calls in place of `get` where a metric has it. */
+    /** What the registry calls in place of `get` where a metric has it, and what `get` calls. */
     async getForPromString() {
-      return { name: options.name, help: options.help, type: 'histogram', values: snapshot() }
+      const { name, help } = options
+      return { name, help, type: 'histogram', aggregator: 'sum', values: snapshot() }
     }
   }
   new FastHistogram({

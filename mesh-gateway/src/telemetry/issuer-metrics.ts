@@ -12,6 +12,7 @@ export function createIssuerMetrics(registry: Registry): IssuerMetrics {
     name: 'clawmesh_token_issuer_up',
     help: '1 when the latest fetch of the keys of an issuer of tokens worked, 0 when it did not',
     labelNames: ['issuer'],
+    aggregator: 'min',
     registers,
   })
   const fetches = new Counter({

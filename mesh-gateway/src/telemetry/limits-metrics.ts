@@ -13,6 +13,7 @@ export function createLimitsMetrics(registry: Registry): LimitsMetrics {
     name: 'clawmesh_limits_store_up',
     help: '1 while the Redis that gateways count in answers, 0 while it is away; no sample without one',
     labelNames: ['store'],
+    aggregator: 'min',
     registers,
   })
   const without = new Counter({

@@ -23,15 +23,19 @@ const SECRET_FIELDS = [
   'secret',
 ]
 
-/** @param stream default stderr, written at once so that the last words of a dying process arrive */
+/**
+ * @param stream default stderr, written at once so that the last words of a dying process arrive
+ * @param base fields of every line
+ */
 export function createOperationalLog(
   level: LevelWithSilent,
   stream: DestinationStream = stderr(),
+  base: Readonly<Record<string, number>> = {},
 ): OperationalLog {
   const logger = pino(
     {
       level,
-      base: null,
+      base: { ...base },
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: stdSerializers.errWithCause },

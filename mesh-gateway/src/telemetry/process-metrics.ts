@@ -13,6 +13,7 @@ export function observeProcess(registry: Registry): () => void {
     name: 'clawmesh_event_loop_lag_seconds',
     help: 'How late the event loop was since the last scrape',
     labelNames: ['quantile'],
+    aggregator: 'max',
     registers,
     collect() {
       // the histogram holds whole intervals; what exceeds the interval is lag
@@ -43,6 +44,7 @@ export function observeProcess(registry: Registry): () => void {
   new Gauge({
     name: 'process_start_time_seconds',
     help: 'When the process started, seconds since the epoch',
+    aggregator: 'min',
     registers,
   }).set(Math.round(Date.now() / 1000 - process.uptime()))
   new Counter({

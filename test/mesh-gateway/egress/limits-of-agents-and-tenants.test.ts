@@ -40,7 +40,7 @@ describe('the limits of the egress port', function () {
     const { limits, close } = await openLimits(
       { redis: { ...credentials, url: redis.url, prefix }, whenRedisIsAway: 'refuse' },
       {
-        treeMs: 60_000,
+        counting: null,
         metrics: { limitsStore() {}, limitsWithoutStore() {} },
         log: silentLog,
       },

@@ -1,6 +1,6 @@
 /** How the egress port can be reached: TCP as everywhere else, TLS, a Unix socket; and tokens that are bound to a certificate. */
 import assert from 'node:assert/strict'
-import { createHash, X509Certificate } from 'node:crypto'
+import { createHash, randomBytes, X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { stat, writeFile } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
@@ -9,8 +9,10 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import { writeIdentity } from '@clawmesh/pki'
+import { Secret } from '@clawmesh/proto'
 import { fetch, ProxyAgent } from 'undici'
 import { openPortCertificate } from '../../../mesh-gateway/src/egress/port-certificate.ts'
+import { makeTicketKeys } from '../../../mesh-gateway/src/workers/ticket-keys.ts'
 import { makeTestCa, type TestCa } from '../../support/test-ca.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { run } from './client-world.ts'
@@ -99,6 +101,45 @@ describe('the egress port over TLS', () => {
     const response = await fetch(url, { dispatcher })
     assert.equal(await response.text(), '/curl')
     await dispatcher.close()
+  })
+
+  it('with keys of tickets that another port has too, resumes what was begun there, also when they and the certificate are new', async () => {
+    const tickets = makeTicketKeys(3_600_000)
+    setup.closing.push(async () => tickets.close())
+    let keys = tickets.current()
+    const listeners = new Set<() => void>()
+    const ticketKeys = {
+      current: () => keys,
+      onChange(listener: () => void) {
+        listeners.add(listener)
+        return () => listeners.delete(listener)
+      },
+    }
+    const [one, two] = [await open({ port: { ticketKeys } }), await open({ port: { ticketKeys } })]
+    const sessionAt = async (number: number) => {
+      const socket = await dial(number)
+      const [session] = await once(socket, 'session')
+      socket.destroy()
+      return session
+    }
+    const resumesAt = async (number: number, session: Buffer) => {
+      const socket = await dial(number, { session })
+      const resumed = socket.isSessionReused()
+      socket.destroy()
+      return resumed
+    }
+    const old = await sessionAt(one.egress.number)
+    assert.equal(await resumesAt(two.egress.number, old), true)
+    keys = new Secret(randomBytes(48))
+    for (const listener of listeners) listener()
+    assert.equal(await resumesAt(two.egress.number, old), false)
+    const session = await sessionAt(one.egress.number)
+    assert.equal(await resumesAt(two.egress.number, session), true)
+    const changed = Promise.withResolvers<void>()
+    two.certificate.onChange(() => changed.resolve())
+    await writeIdentity(dir, ca.ca.issueGateway({ name: 'gw-1', tenants: ['acme'] }))
+    await changed.promise
+    assert.equal(await resumesAt(two.egress.number, session), true)
   })
 
   it('lets clients resume sessions', async () => {

@@ -59,7 +59,7 @@ describe('limits in Redis', function () {
         whenRedisIsAway,
       },
       {
-        treeMs: 60_000,
+        counting: null,
         metrics: {
           limitsStore: (up) => void states.push(up),
           limitsWithoutStore: (answer) => void answers.push(answer),

@@ -1,0 +1,32 @@
+/** The commands that do one thing and end. */
+import type { Command } from 'commander'
+import { addDoctor } from './doctor.ts'
+import { explainCommand } from './explain.ts'
+import type { CommandOutput } from './explanation.ts'
+import { addIssueToken } from './issue-token.ts'
+import { addKeys } from './keys.ts'
+import { policyCommand } from './policy.ts'
+import { addRevoke } from './revoke.ts'
+import { addServiceAccount } from './service-account.ts'
+import type { Terminal } from './terminal.ts'
+
+export function addShortCommands(
+  program: Command,
+  terminal: Terminal,
+  output: CommandOutput,
+): void {
+  addIssueToken(program, terminal)
+  addKeys(program, terminal)
+  addServiceAccount(program, terminal)
+  addRevoke(program, terminal)
+  addDoctor(program, terminal, output)
+  for (const command of [policyCommand(output, terminal), explainCommand(output, terminal)])
+    program.addCommand(inherit(command, program))
+}
+
+/** A command that was made elsewhere speaks and ends as the others do. */
+function inherit(command: Command, parent: Command): Command {
+  command.copyInheritedSettings(parent)
+  for (const inner of command.commands) inherit(inner, parent)
+  return command
+}

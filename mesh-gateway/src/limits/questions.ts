@@ -1,0 +1,70 @@
+/** What one process asks another that counts for it, and how questions are answered. */
+import type { Leave } from './limits.ts'
+import type { Counting } from './open-limits.ts'
+
+/** Each with a number of its own; a `leave` has the number of the place that its `enter` was given. */
+export type Question =
+  | readonly [kind: 'take', id: number, key: string, perMinute: number, burst: number]
+  | readonly [kind: 'enter', id: number, key: string, max: number]
+  | readonly [kind: 'spend', id: number, txn: string, max: number]
+  | readonly [kind: 'leave', place: number]
+
+/** Of a `take` how long to wait in milliseconds, or null; of an `enter` the place or false; of a `spend` whether. */
+export type Answer =
+  | readonly [id: number, value: number | boolean | null]
+  | readonly [id: number, value: 'in', place: number]
+
+export interface Answering {
+  /** In one go; a `leave` has no answer. */
+  answer(questions: readonly Question[]): Promise<readonly Answer[]>
+  /** Who asked has gone: what it held is given back, and it is granted nothing more. */
+  release(): void
+}
+
+/** For one who asks. */
+export function createAnswering({ limits, budgets }: Counting): Answering {
+  // places and no Map: docs/discoveries/maps-keep-what-has-died.md
+  const inside: (Leave | null)[] = []
+  const free: number[] = []
+  let gone = false
+
+  async function enter(id: number, key: string, max: number): Promise<Answer> {
+    const leave = await limits.enter(key, max)
+    if (leave === null || gone) {
+      leave?.()
+      return [id, false]
+    }
+    const place = free.pop() ?? inside.length
+    inside[place] = leave
+    return [id, 'in', place]
+  }
+
+  function end(place: number): void {
+    const leave = inside[place] ?? null
+    if (leave === null) return
+    inside[place] = null
+    free.push(place)
+    leave()
+  }
+
+  async function answerOne(question: Question): Promise<Answer | null> {
+    const id = question[1]
+    if (question[0] === 'take')
+      return [id, await limits.take(question[2], question[3], question[4])]
+    if (question[0] === 'enter') return enter(id, question[2], question[3])
+    if (question[0] === 'spend') return [id, await budgets.spend(question[2], question[3])]
+    end(id)
+    return null
+  }
+
+  return {
+    async answer(questions) {
+      const answers = await Promise.all(questions.map(answerOne))
+      return answers.filter((one) => one !== null)
+    },
+    release() {
+      gone = true
+      for (const place of inside.keys()) end(place)
+    },
+  }
+}

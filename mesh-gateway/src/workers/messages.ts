@@ -1,0 +1,96 @@
+/** What a supervisor and its workers tell each other. Both run the same program, and nobody else has the channel. */
+import type { MetricObject } from 'prom-client'
+import type { Missing } from '../admin/admin-port.ts'
+import type { StatusRow } from '../admin/status-page.ts'
+import type { Config } from '../config/schema.ts'
+import type { Answer, Question } from '../limits/questions.ts'
+import type { ListenAddress } from '../port.ts'
+
+export type ToWorker =
+  | Begin
+  | { readonly kind: 'config'; readonly config: Config }
+  | { readonly kind: 'tickets'; readonly keys: string }
+  | { readonly kind: 'passed-on'; readonly ok: boolean }
+  | { readonly kind: 'answers'; readonly answers: readonly Answer[] }
+  | { readonly kind: 'report' }
+  | { readonly kind: 'reload' }
+  | { readonly kind: 'drain'; readonly graceMs: number }
+
+/** What a worker needs to start. */
+export interface Begin {
+  readonly kind: 'begin'
+  /** Counts from 1. */
+  readonly worker: number
+  /** As it was when the supervisor started. */
+  readonly config: Config
+  /** As it is now. */
+  readonly live: Config
+  readonly admin: ListenAddress
+  /** Of the tickets of TLS sessions, base64. */
+  readonly tickets: string
+  readonly passedOn: boolean
+}
+
+export type FromWorker =
+  | { readonly kind: 'hello' }
+  | Ready
+  | Failed
+  | { readonly kind: 'questions'; readonly questions: readonly Question[] }
+  | { readonly kind: 'report'; readonly report: Report }
+
+export interface Ready {
+  readonly kind: 'ready'
+  /** SPIFFE ID. */
+  readonly identity: string
+  /** Milliseconds since the epoch. */
+  readonly notAfterMs: number
+  readonly addresses: Readonly<Record<'egress' | 'delegation', ListenAddress>>
+  readonly names: readonly string[]
+}
+
+/** It could not start. */
+export interface Failed {
+  readonly kind: 'failed'
+  /** Of the table of errors; null: a fault of the program, and the message is its stack. */
+  readonly code: string | null
+  readonly message: string
+  readonly hint: string
+}
+
+export interface Report {
+  readonly missing: readonly Missing[]
+  readonly status: readonly StatusRow[]
+  readonly names: readonly string[]
+  readonly metrics: readonly MetricObject[]
+}
+
+const TO_WORKER: readonly unknown[] = [
+  'begin',
+  'config',
+  'tickets',
+  'passed-on',
+  'answers',
+  'report',
+  'reload',
+  'drain',
+] satisfies readonly ToWorker['kind'][]
+const FROM_WORKER: readonly unknown[] = [
+  'hello',
+  'ready',
+  'failed',
+  'questions',
+  'report',
+] satisfies readonly FromWorker['kind'][]
+
+/** By its kind: what else is in it, the same program has put there. */
+export function isToWorker(value: unknown): value is ToWorker {
+  return isObject(value) && 'kind' in value && TO_WORKER.includes(value.kind)
+}
+
+export function isFromWorker(value: unknown): value is FromWorker {
+  return isObject(value) && 'kind' in value && FROM_WORKER.includes(value.kind)
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}

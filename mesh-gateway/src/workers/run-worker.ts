@@ -1,0 +1,139 @@
+/**
+ * A worker: one gateway that shares its ports with others. It starts with what its supervisor tells it, answers its
+ * questions, and ends when it is told to, or when the supervisor has gone: then it drains and leaves nothing behind.
+ */
+import cluster from 'node:cluster'
+import { MeshError } from '@clawmesh/proto'
+import { releaseStartupMemory } from '../cli/release-memory.ts'
+import type { Terminal } from '../cli/terminal.ts'
+import type { Gateway } from '../gateway.ts'
+import { createAskedLimits } from '../limits/asked-limits.ts'
+import { leanAsyncResource } from '../process/lean-async-resource.ts'
+import { liveFromSupervisor, ticketsFromSupervisor } from './from-supervisor.ts'
+import { type Begin, type Failed, type FromWorker, isToWorker, type ToWorker } from './messages.ts'
+
+export async function runWorker(terminal: Terminal): Promise<void> {
+  const begun = Promise.withResolvers<Begin>()
+  /** How long what runs may take; null: as configured. */
+  const ended = Promise.withResolvers<number | null>()
+  /** What came before there was somebody to hear it. */
+  const early: ToWorker[] = []
+  let hear = (message: ToWorker) => void early.push(message)
+  terminal.process.on('message', (message: unknown) => {
+    if (!isToWorker(message)) return
+    if (message.kind === 'begin') {
+      // it says how everything is now; what came before it is older
+      early.length = 0
+      begun.resolve(message)
+    } else if (message.kind === 'drain') ended.resolve(message.graceMs)
+    else hear(message)
+  })
+  // a terminal sends Ctrl-C to every process: what becomes of it, the supervisor says
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) terminal.process.on(signal, () => {})
+  const { worker } = cluster
+  if (worker === undefined) throw new TypeError('a worker is started by `mesh-gateway start`')
+  const orphaned = Promise.withResolvers<null>()
+  worker.on('disconnect', () => {
+    // without this Node ends the process here, and the calls in it
+    worker.exitedAfterDisconnect = true
+    orphaned.resolve(null)
+    ended.resolve(null)
+  })
+  // whatever was loaded before may have let go of it
+  process.channel?.ref()
+  const post = (message: FromWorker): boolean => {
+    if (!worker.isConnected()) return false
+    worker.send(message, () => {})
+    return true
+  }
+
+  leanAsyncResource()
+  const [{ createGateway }, { createOperationalLog }] = await Promise.all([
+    import('../gateway.ts'),
+    import('../telemetry/operational-log.ts'),
+  ])
+  releaseStartupMemory()
+  post({ kind: 'hello' })
+  const begin = await Promise.race([begun.promise, orphaned.promise])
+  if (begin === null) return terminal.exit(1)
+  const log = createOperationalLog(begin.live.log.level, undefined, { worker: begin.worker })
+
+  const asked = createAskedLimits({ send: (questions) => post({ kind: 'questions', questions }) })
+  const live = liveFromSupervisor(begin.live)
+  live.onChange((next) => log.setLevel(next.log.level))
+  const tickets = ticketsFromSupervisor(begin.tickets)
+  let { passedOn } = begin
+  const made = Promise.withResolvers<Gateway>()
+  const withGateway = (use: (gateway: Gateway) => Promise<unknown>) =>
+    void made.promise.then(use).catch(crash)
+  hear = (message) => {
+    if (message.kind === 'answers') asked.answered(message.answers)
+    else if (message.kind === 'config') live.set(message.config)
+    else if (message.kind === 'tickets') tickets.set(message.keys)
+    else if (message.kind === 'passed-on') passedOn = message.ok
+    else if (message.kind === 'reload') withGateway((gateway) => gateway.reload())
+    else if (message.kind === 'report') withGateway(report)
+  }
+  // a failing metric must not take the worker with it; whoever asked sees that it does not answer
+  const report = (gateway: Gateway) =>
+    reportOf(gateway).then(post, (err: unknown) => log.error({ err }, 'no report could be made'))
+  for (const message of early) hear(message)
+  let gateway: Gateway | null = null
+  const crash = (error: unknown) => {
+    // what state we are in now, nobody knows: say why and go, the supervisor starts a fresh one
+    log.error({ err: error }, 'a fault of the gateway; this worker ends')
+    gateway?.flushAuditSync()
+    terminal.exit(1)
+  }
+  try {
+    gateway = await createGateway(begin.config, {
+      log,
+      follow: async () => live,
+      together: {
+        admin: begin.admin,
+        counting: asked,
+        ticketKeys: tickets,
+        passedOn: () => passedOn,
+      },
+    })
+  } catch (error) {
+    worker.send(failed(error), () => terminal.exit(1))
+    return
+  }
+  terminal.process.on('uncaughtException', crash)
+  made.resolve(gateway)
+  void orphaned.promise.then(() => {
+    asked.close()
+    log.warn({}, 'the supervisor has gone; this worker drains and ends')
+  })
+  const { identity, certificateNotAfter, addresses } = gateway
+  post({
+    kind: 'ready',
+    identity: identity.id,
+    notAfterMs: certificateNotAfter.getTime(),
+    addresses,
+    names: gateway.names(),
+  })
+  const graceMs = await ended.promise
+  await gateway.drain(graceMs ?? undefined)
+  terminal.exit(0)
+}
+
+async function reportOf(gateway: Gateway): Promise<FromWorker> {
+  return {
+    kind: 'report',
+    report: {
+      missing: gateway.missing(),
+      status: gateway.status(),
+      names: gateway.names(),
+      metrics: await gateway.metrics.registry.getMetricsAsJSON(),
+    },
+  }
+}
+
+function failed(error: unknown): Failed {
+  if (error instanceof MeshError)
+    return { kind: 'failed', code: error.code, message: error.message, hint: error.hint }
+  const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return { kind: 'failed', code: null, message, hint: '' }
+}

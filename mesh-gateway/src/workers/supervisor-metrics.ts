@@ -1,0 +1,50 @@
+/** What a supervisor measures itself: its own process, its workers, its configuration. */
+import { Counter, Gauge, Registry } from 'prom-client'
+import type { Metrics } from '../telemetry/metrics-port.ts'
+import { observeProcess } from '../telemetry/process-metrics.ts'
+import { createReloadMetrics } from '../telemetry/reload-metrics.ts'
+
+/** `silent`: it runs, and did not answer. */
+export type WorkerState = 'ready' | 'starting' | 'waiting' | 'silent'
+
+export interface SupervisorMetrics {
+  readonly registry: Registry
+  readonly reload: Metrics['reload']
+  /** How many there are in each state. */
+  workers(counts: Readonly<Record<WorkerState, number>>): void
+  restarted(): void
+  auditDropped(): void
+  close(): void
+}
+
+export function createSupervisorMetrics(): SupervisorMetrics {
+  const registry = new Registry()
+  const registers = [registry]
+  const stopProcess = observeProcess(registry)
+  const workers = new Gauge({
+    name: 'clawmesh_workers',
+    help: 'Worker processes, by state; silent ones run and did not answer',
+    labelNames: ['state'],
+    registers,
+  })
+  const restarts = new Counter({
+    name: 'clawmesh_worker_restarts_total',
+    help: 'Workers that ended and were started again',
+    registers,
+  })
+  const dropped = new Counter({
+    name: 'clawmesh_audit_dropped_total',
+    help: 'Audit records lost because they could not be written',
+    registers,
+  })
+  return {
+    registry,
+    reload: createReloadMetrics(registry),
+    workers(counts) {
+      for (const [state, count] of Object.entries(counts)) workers.set({ state }, count)
+    },
+    restarted: () => restarts.inc(),
+    auditDropped: () => dropped.inc(),
+    close: stopProcess,
+  }
+}

@@ -1,0 +1,33 @@
+/**
+ * What the tickets of TLS sessions are sealed with, so that a session begun at one worker goes on at any other. Made here,
+ * never written anywhere, and new every few hours: whoever learns it reads no session that is older.
+ */
+import { randomBytes } from 'node:crypto'
+import { Secret } from '@clawmesh/proto'
+
+export interface MadeTicketKeys {
+  current(): Secret<Buffer>
+  onChange(listener: () => void): () => void
+  close(): void
+}
+
+const BYTES = 48
+const ROTATE_MS = 4 * 60 * 60 * 1000
+
+/** @param rotateMs milliseconds; default 4 hours */
+export function makeTicketKeys(rotateMs = ROTATE_MS): MadeTicketKeys {
+  const listeners = new Set<() => void>()
+  let current = new Secret(randomBytes(BYTES))
+  const clock = setInterval(() => {
+    current = new Secret(randomBytes(BYTES))
+    for (const listener of listeners) listener()
+  }, rotateMs).unref()
+  return {
+    current: () => current,
+    onChange(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    close: () => clearInterval(clock),
+  }
+}

@@ -1,0 +1,89 @@
+/** One worker process, as its supervisor sees it. */
+import cluster, { type Worker } from 'node:cluster'
+import type { Readable } from 'node:stream'
+import { watchHandOver } from './hand-over.ts'
+import { type FromWorker, isFromWorker, type Report, type ToWorker } from './messages.ts'
+
+export interface WorkerLink {
+  /** 0 when no process could be made. */
+  readonly pid: number
+  /** Null: it has the one of the supervisor. */
+  readonly stdout: Readable | null
+  /** Resolves when it has ended and all it said has been read. */
+  readonly ended: Promise<Ended>
+  send(message: ToWorker): void
+  /** Null when it has not answered in time. */
+  report(withinMs: number): Promise<Report | null>
+  /** At once. */
+  kill(): void
+}
+
+export interface Ended {
+  readonly code: number | null
+  readonly signal: string | null
+}
+
+/**
+ * What cluster.setupPrimary said is what is run.
+ * @param others whether another worker could take its connections
+ */
+export function forkWorker(
+  onMessage: (message: FromWorker) => void,
+  others: () => boolean,
+): WorkerLink {
+  const worker = cluster.fork()
+  const { process } = worker
+  const waiting = new Set<(report: Report | null) => void>()
+  watchHandOver(worker, others)
+  let asked = false
+
+  function reported(report: Report | null): void {
+    asked = false
+    for (const answer of waiting) answer(report)
+  }
+
+  const link: WorkerLink = {
+    pid: process.pid ?? 0,
+    stdout: process.stdout,
+    ended: whenEnded(worker).finally(() => reported(null)),
+    send(message) {
+      // a worker that has gone is told nothing; its end is seen by itself
+      if (worker.isConnected()) worker.send(message, () => {})
+    },
+    report(withinMs) {
+      const { promise, resolve } = Promise.withResolvers<Report | null>()
+      const clock = setTimeout(() => resolve(null), withinMs)
+      // one that does not answer is not asked again and again
+      if (!asked) link.send({ kind: 'report' })
+      asked = true
+      waiting.add(resolve)
+      return promise.finally(() => {
+        clearTimeout(clock)
+        waiting.delete(resolve)
+      })
+    },
+    kill() {
+      process.kill('SIGKILL')
+    },
+  }
+  worker.on('message', (message: unknown) => {
+    if (!isFromWorker(message)) return
+    if (message.kind === 'report') reported(message.report)
+    else onMessage(message)
+  })
+  return link
+}
+
+function whenEnded(worker: Worker): Promise<Ended> {
+  const { promise, resolve } = Promise.withResolvers<Ended>()
+  const disconnected = Promise.withResolvers<void>()
+  worker.once('disconnect', () => disconnected.resolve())
+  worker.once('exit', (code: number | null, signal: string | null) => {
+    void disconnected.promise.then(() => resolve({ code, signal }))
+  })
+  worker.on('error', () => {
+    // a message that could not be sent any more; or there is no process, which nothing else tells
+    if (worker.process.pid === undefined) resolve({ code: 1, signal: null })
+  })
+  return promise
+}

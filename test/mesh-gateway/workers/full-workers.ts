@@ -1,0 +1,29 @@
+/** A supervisor and two workers with room for two clients each; tells the port to who started it. */
+import cluster from 'node:cluster'
+import { createClientListener } from '../../../mesh-gateway/src/egress/listen-for-clients.ts'
+import { createReadBuffers } from '../../../mesh-gateway/src/egress/read-buffers.ts'
+
+if (cluster.isPrimary) {
+  cluster.schedulingPolicy = cluster.SCHED_RR
+  let listening = 0
+  cluster.on('listening', (_, { port }) => {
+    listening += 1
+    if (listening === 2) process.send?.(port)
+  })
+  cluster.fork()
+  cluster.fork()
+  process.once('disconnect', () => {
+    for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill('SIGKILL')
+  })
+} else {
+  const { server } = createClientListener({
+    certificate: null,
+    ticketKeys: null,
+    buffers: createReadBuffers(),
+    handshakeMs: 60_000,
+    maxConnections: 2,
+    onRefused() {},
+    onClient: ({ wire }) => wire.socket.write('in'),
+  })
+  server.listen(0, '127.0.0.1')
+}
