@@ -201,11 +201,20 @@ describe('the way out outlives what runs out', function () {
     const { pid } = mesh.gateway
     const fds = (await readdir(`/proc/${pid}/fd`)).length
     await run('prlimit', ['--pid', String(pid), `--nofile=${fds + 40}:20000`])
-    const many = Array.from({ length: 400 }, () => dial(egress))
-    for (const socket of many) {
-      socket.on('data', () => {})
+    // one after another, until one finds none: at once, all would be accepted first and then none could be dialled for
+    const many: Socket[] = []
+    let answer = ''
+    do {
+      const socket = dial(egress)
+      many.push(socket)
       socket.write(`CONNECT ${host} HTTP/1.1\r\nHost: ${host}\r\n${auth}\r\n`)
-    }
+      // whose accept finds no descriptor is closed without a word
+      const [data] = await Promise.race([once(socket, 'data'), once(socket, 'close')])
+      answer = Buffer.isBuffer(data) ? String(data) : ''
+    } while (answer.startsWith('HTTP/1.1 200 '))
+    assert.match(answer, /^(?:HTTP\/1\.1 502 .*MESH_EGRESS_UNREACHABLE|$)/)
+    assert.ok(many.length >= 15, `${many.length} tunnels`)
+    for (let index = 0; index < 400; index += 1) many.push(dial(egress))
     await waitFor('all descriptors to be taken', async () => {
       const now = (await readdir(`/proc/${pid}/fd`)).length
       return now >= fds + 38
