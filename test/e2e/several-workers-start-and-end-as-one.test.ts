@@ -122,7 +122,7 @@ describeClosing('several workers start and end as one', function () {
   it('a wrong number of workers is a fault of the configuration, like any other', async () => {
     for (const wrong of ['0', '65', '1.5', '-1', 'many']) {
       const { code, stderr } = await place.run('start', '--workers', wrong)
-      assert.equal(code, 1)
+      assert.equal(code, 2)
       assert.match(stderr, /workers \(--workers\): must be a whole number from 1 to 64, or auto/)
     }
     const { stdout } = await place.run('start', '--config', 'gateway.json', '--print-config')

@@ -1,6 +1,7 @@
 /** Builds the command line, runs it, and says in words what went wrong. */
 import { type ErrorCode, MeshError } from '@clawmesh/proto'
 import { Command, CommanderError } from 'commander'
+import { ConfigInvalid } from '../config/resolve-config.ts'
 import { SETTINGS } from '../config/settings.ts'
 import type { CommandOutput } from './explanation.ts'
 import { formatHelpItem } from './help-item.ts'
@@ -75,7 +76,8 @@ function explain(
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0
     // help that was shown because no command was named says enough
-    if (error.code !== 'commander.help') terminal.say(`hint: ${commandLine(args, program)} --help`)
+    if (error.code !== 'commander.help')
+      terminal.say(`hint: ${commandMeant(args, program).line} --help`)
     return 2
   }
   if (error instanceof MeshError) {
@@ -83,9 +85,12 @@ function explain(
     terminal.say(`hint: ${error.hint}`)
     const key = SETTING_OF[error.code] ?? SETTINGS.find((one) => error.hint.includes(one.key))?.key
     const setting = SETTINGS.find((one) => one.key === key)
-    if (setting !== undefined && !error.hint.includes(setting.env))
-      terminal.say(`hint: ${setting.key} is --${setting.flag} or ${setting.env}`)
-    return 1
+    const { command } = commandMeant(args, program)
+    // some take the same from a flag of their own, or not at all
+    if (setting !== undefined && command.options.some(({ long }) => long === `--${setting.flag}`))
+      if (!error.hint.includes(setting.env))
+        terminal.say(`hint: ${setting.key} is --${setting.flag} or ${setting.env}`)
+    return isOfFlags(error) ? 2 : 1
   }
   // whatever else it is, it is a fault of this program: the stack is what a report needs
   terminal.say(error instanceof Error ? (error.stack ?? error.message) : 'it failed')
@@ -93,23 +98,35 @@ function explain(
   return 1
 }
 
-/** The command that was meant, as far as it was spelled right. */
-function commandLine(args: readonly string[], program: Command): string {
-  let line = program.name()
-  let current = program
-  for (const word of args) {
-    const next = current.commands.find((one) => one.name() === word)
-    if (next === undefined) continue
-    line += ` ${word}`
-    current = next
-  }
-  return line
+/** A wrong flag is wrong usage, whatever else is wrong. */
+function isOfFlags(error: MeshError): boolean {
+  return error instanceof ConfigInvalid && error.faults.some(({ source }) => isFlag(source))
 }
 
+function isFlag(source: string | null): boolean {
+  return SETTINGS.some(({ flag }) => source === `--${flag}`)
+}
+
+/** The command that was meant, as far as it was spelled right. */
+function commandMeant(args: readonly string[], program: Command) {
+  let line = program.name()
+  let command = program
+  for (const word of args) {
+    const next = command.commands.find((one) => one.name() === word)
+    if (next === undefined) continue
+    line += ` ${word}`
+    command = next
+  }
+  return { line, command }
+}
+
+/** What commander says, as everything else here is said. */
 function tidy(text: string): string {
   return text
     .trim()
     .replace(/^error: /, '')
     .replace(/\n\(Did you mean (.*)\?\)$/, ', did you mean $1')
+    .replace(/ is invalid\. /, ' is invalid; ')
+    .replace(/^(too many arguments for '[\w-]+')\. Expected/, '$1; expected')
     .replace(/\.$/, '')
 }

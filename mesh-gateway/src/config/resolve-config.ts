@@ -41,11 +41,25 @@ export interface ResolvedConfig {
 const FOREIGN =
   /^MESH_(?:PKI|DEV|TEST|BENCH|AGENT)_|_SERVICE_(?:HOST|PORT)|_PORT(?:_\d+_(?:TCP|UDP).*)?$/
 
-/** @throws MeshError MESH_CONFIG_INVALID that names every fault */
+/** Names every fault. */
+export class ConfigInvalid extends MeshError {
+  readonly faults: readonly ConfigFault[]
+
+  constructor(faults: readonly ConfigFault[]) {
+    const count = faults.length === 1 ? '1 fault' : `${faults.length} faults`
+    super('MESH_CONFIG_INVALID', `${count} in the configuration${linesOf(faults)}`, {
+      hint: '`mesh-gateway start --help` lists every setting',
+    })
+    this.faults = faults
+  }
+}
+
+/** @throws ConfigInvalid */
 export function resolveConfig(sources: ConfigSources): ResolvedConfig {
   const faults: ConfigFault[] = []
   const warnings: string[] = []
-  const raw = readFileValue(sources, faults)
+  const whole = readFileValue(sources, faults)
+  const raw = whole ?? {}
   const origin = new Map<string, string>()
   for (const setting of SETTINGS) {
     const fromFile = at(raw, setting.key)
@@ -64,24 +78,29 @@ export function resolveConfig(sources: ConfigSources): ResolvedConfig {
 
   const result = configSchema.safeParse(raw)
   if (!result.success)
-    for (const issue of result.error.issues) faults.push(...toFaults(issue, raw, origin, sources))
+    for (const issue of result.error.issues) {
+      const found = toFaults(issue, raw, origin, sources)
+      // what a file that cannot be read would have set, nobody knows
+      faults.push(...(whole === null ? found.filter(({ source }) => source !== null) : found))
+    }
   else judgeTogether(completeConfig(result.data), origin, sources.file?.path ?? null, faults)
-  if (faults.length > 0 || !result.success) throw configInvalid(faults)
+  if (faults.length > 0 || !result.success) throw new ConfigInvalid(faults)
   return { config: completeConfig(result.data), warnings }
 }
 
-export function configInvalid(faults: readonly ConfigFault[]): MeshError {
+function linesOf(faults: readonly ConfigFault[]): string {
   const lines = faults.slice(0, 50).map(({ key, source, message }) => {
     const from = source === null ? '' : ` (${source})`
     return `\n  ${key === null ? (source ?? 'configuration') : `${key}${from}`}: ${message}`
   })
-  const count = faults.length === 1 ? '1 fault' : `${faults.length} faults`
-  return new MeshError('MESH_CONFIG_INVALID', `${count} in the configuration${lines.join('')}`, {
-    hint: '`mesh-gateway start --help` lists every setting',
-  })
+  return lines.join('')
 }
 
-function readFileValue({ file }: ConfigSources, faults: ConfigFault[]): Record<string, unknown> {
+/** Null: it holds no JSON object. */
+function readFileValue(
+  { file }: ConfigSources,
+  faults: ConfigFault[],
+): Record<string, unknown> | null {
   if (file === null) return {}
   const document = readStrictJson(file.bytes)
   for (const { offset, message } of document.faults) {
@@ -91,7 +110,7 @@ function readFileValue({ file }: ConfigSources, faults: ConfigFault[]): Record<s
   if (isObject(document.value)) return document.value
   if (document.faults.length === 0)
     faults.push({ key: null, source: file.path, message: 'must hold one JSON object' })
-  return {}
+  return null
 }
 
 function override(setting: Setting, { env, flags }: ConfigSources): [string | undefined, string] {

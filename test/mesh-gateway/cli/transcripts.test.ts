@@ -36,14 +36,14 @@ describe('mesh-gateway on the command line', () => {
     assert.match(flag.stderr, /did you mean --egress-listen/)
   })
 
-  it('tells every fault of the configuration at once, and exits 1', async () => {
+  it('tells every fault of the configuration at once, and exits 2 when a flag is among them, else 1', async () => {
     const { code, stdout, stderr } = await place.runProcess(
       { MESH_CONFIG: 'gateway.json', MESH_ADMIN_LISTEN: '9090', MESH_KEYS_DIRR: 'x' },
       'start',
       '--drain-ms',
       'soon',
     )
-    assert.deepEqual({ code, stdout }, { code: 1, stdout: '' })
+    assert.deepEqual({ code, stdout }, { code: 2, stdout: '' })
     assert.equal(
       stderr,
       `mesh-gateway: 3 faults in the configuration
@@ -53,9 +53,66 @@ describe('mesh-gateway on the command line', () => {
 mesh-gateway: hint: \`mesh-gateway start --help\` lists every setting
 `,
     )
+    const [flag, variable, missing] = await Promise.all([
+      place.run('keys', 'list', ...config, '--keys-overlap-ms', 'soon'),
+      place.runWith({ MESH_KEYS_OVERLAP_MS: 'soon' }, 'keys', 'list', ...config),
+      place.run('keys', 'list'),
+    ])
+    assert.deepEqual(
+      [flag, variable, missing].map((one) => one.code),
+      [2, 1, 1],
+    )
+    assert.match(flag.stderr, /keys\.overlapMs \(--keys-overlap-ms\): must be a time/)
     const gone = await place.run('start', '--config', 'nowhere.json')
     assert.equal(gone.code, 1)
     assert.match(gone.stderr, /cannot read the configuration nowhere\.json \(ENOENT\)/)
+  })
+
+  it('says of a file that cannot be read what is wrong with it, not that all of it is missing', async () => {
+    await place.write('torn.json', '{ "trustDomain": "mesh.internal",')
+    const { code, stderr } = await place.runWith(
+      { MESH_DRAIN_MS: 'soon' },
+      ...['start', '--config', 'torn.json'],
+    )
+    assert.equal(code, 1)
+    assert.equal(
+      stderr,
+      `mesh-gateway: 2 faults in the configuration
+  torn.json:1:34: expected a key in double quotes, found the end
+  drainMs (MESH_DRAIN_MS): must be a time: 15m, 30s, or a number of milliseconds
+mesh-gateway: hint: \`mesh-gateway start --help\` lists every setting
+`,
+    )
+  })
+
+  it('names the flag of a setting only to commands that have it', async () => {
+    const [audit, policy, start] = await Promise.all([
+      place.run('policy', 'suggest', '--audit', 'nowhere.log'),
+      place.run('policy', 'explain', '--dir', 'nowhere', '--agent', 'a/b', '--to', 'x.test'),
+      place.run('start', ...config, '--policy-dir', 'nowhere'),
+    ])
+    for (const { code, stderr } of [audit, policy]) {
+      assert.equal(code, 1)
+      assert.match(stderr, /^mesh-gateway: hint: /m)
+      assert.doesNotMatch(stderr, /--audit-file|--policy-dir/)
+    }
+    assert.match(start.stderr, /hint: identity\.dir is --identity-dir or MESH_IDENTITY_DIR/)
+  })
+
+  it('says in one sentence what is wrong with an option or an argument', async () => {
+    const [ttl, extra] = await Promise.all([
+      place.run('issue-token', '--agent-id', 'bot-01', '--ttl', 'soon'),
+      place.run('start', 'extra'),
+    ])
+    assert.deepEqual([ttl.code, extra.code], [2, 2])
+    assert.equal(
+      ttl.stderr,
+      "mesh-gateway: option '--ttl <time>' argument 'soon' is invalid; write it like 90s, 15m or 24h\nmesh-gateway: hint: mesh-gateway issue-token --help\n",
+    )
+    assert.match(
+      extra.stderr,
+      /^mesh-gateway: too many arguments for 'start'; expected 0 arguments but got 1: extra\n/,
+    )
   })
 
   it('shows the configuration as it is read, in the form of a file', async () => {
