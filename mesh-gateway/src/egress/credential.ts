@@ -70,7 +70,10 @@ export async function authenticate(
     const revoked = judgeRevoked(principal, by.revocations)
     return revoked === null
       ? principal
-      : refuse('credential', revoked.code, { message: revoked.message })
+      : refuse('credential', revoked.code, {
+          message: revoked.message,
+          ...(revoked.hint === null ? {} : { hint: revoked.hint }),
+        })
   } catch (error) {
     if (!(error instanceof MeshError))
       return refuse('credential', 'MESH_GATEWAY_INTERNAL', { cause: error })

@@ -86,7 +86,11 @@ function explain(
     case 'MESH_TOKEN_AUDIENCE':
       return of(error.code, undefined, `tokens of its issuer must carry aud ${audience}`)
     case 'MESH_TOKEN_EXPIRED':
-      return of(error.code, error.message, 'get a fresh one of its issuer; if it is, check clocks')
+      return of(
+        error.code,
+        error.message,
+        'get a fresh one of its issuer; if it is fresh, check the clocks',
+      )
     case 'MESH_TOKEN_SIGNATURE':
       return of(error.code, undefined, 'get a fresh token of its issuer; this one was altered')
     default:
