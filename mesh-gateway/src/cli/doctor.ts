@@ -21,10 +21,11 @@ interface Options {
 const EXAMPLES = `
 Examples:
   $ mesh-gateway doctor --config gateway.json
-  $ mesh-gateway doctor --config gateway.json --agent /etc/mesh/planner      do both sides trust each other
-  $ mesh-gateway doctor --config gateway.json --peer acme/researcher         its name, its port, its certificate
+  $ mesh-gateway doctor --agent /etc/mesh/planner   do both trust each other
+  $ mesh-gateway doctor --peer acme/researcher      its name, port, certificate
 
-It changes nothing, and can run beside the gateway. Exit code 0: nothing found, 1: something found.`
+It changes nothing, and can run beside the gateway. Exit code 0: nothing found,
+1: something found.`
 
 export function addDoctor(program: Command, terminal: Terminal, output: CommandOutput): void {
   const command = program

@@ -1,6 +1,6 @@
 /** `mesh-gateway explain`: may an agent call another, and why. What it says is policy/explain.ts's to say. */
 import type { Peer } from '@clawmesh/proto'
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { DEFAULT_METHOD, explainDelegation, parseMethodName } from '../policy/index.ts'
 import {
   addPolicyPlace,
@@ -32,12 +32,16 @@ export function explainCommand(
     .description('may an agent call another, and why')
     .requiredOption('--from <tenant/agent>', 'the caller', parsePeer)
     .requiredOption('--to <tenant/agent>', 'the callee', parsePeer)
-    .option('--method <package.Service/Method>', 'what is called', parseMethod, DEFAULT_METHOD)
+    .addOption(
+      new Option('--method <package.Service/Method>', 'what is called')
+        .argParser(parseMethod)
+        .default(DEFAULT_METHOD, 'Delegate, of the mesh'),
+    )
     .option('--within-chain', 'the caller acts within a chain that the gateway signed')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
-      '\nExample:\n  mesh-gateway explain --dir /etc/mesh/policy --from acme/planner --to globex/translator --method pkg.Svc/M',
+      '\nExample:\n  $ mesh-gateway explain --from acme/planner --to globex/translator',
     )
     .action(async (options: Options) => {
       const { from: caller, to: callee, method } = options

@@ -30,10 +30,12 @@ const USED = [
 const EXAMPLES = `
 Examples:
   $ mesh-gateway issue-token --config gateway.json --agent-id bot-01
-  $ mesh-gateway issue-token --agent-id bot-01 --tenant acme --allow api.openai.com --ttl 5m
-  $ curl -x "http://bot-01:$(mesh-gateway issue-token --agent-id bot-01)@127.0.0.1:8080" https://api.openai.com
+  $ mesh-gateway issue-token --agent-id bot-01 --allow api.openai.com --ttl 5m
+  $ TOKEN=$(mesh-gateway issue-token --agent-id bot-01 --tenant acme)
+  $ curl -x "http://bot-01:$TOKEN@127.0.0.1:8080" https://api.openai.com
 
-The token carries what policy allows the agent now, or the part of it that --allow names.`
+The token carries what policy allows the agent now, or the part of it that
+--allow names.`
 
 export function addIssueToken(program: Command, terminal: Terminal): void {
   const command = program

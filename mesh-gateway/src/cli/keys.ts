@@ -31,10 +31,10 @@ const MEANING = {
 const EXAMPLES = `
 Examples:
   $ mesh-gateway keys list --keys-dir /var/lib/mesh/keys
-  $ mesh-gateway keys rotate                  agents notice nothing: old tokens verify for 24 h more
+  $ mesh-gateway keys rotate            old tokens verify for 24 h more
   $ mesh-gateway keys rotate --overlap 1h
-  $ mesh-gateway keys rotate --force          twice within six minutes, when a key has leaked
-  $ mesh-gateway keys retire KID              its tokens are refused from now on`
+  $ mesh-gateway keys rotate --force    twice in six minutes: a key has leaked
+  $ mesh-gateway keys retire KID        its tokens are refused from now on`
 
 export function addKeys(program: Command, terminal: Terminal): void {
   const keys = program

@@ -27,7 +27,7 @@ interface ReplayOptions extends RecordingOptions, PolicyPlace {
 
 const EXAMPLES = `
 Example:
-  mesh-gateway policy replay --audit audit.log --dir policy-candidate
+  $ mesh-gateway policy replay --audit audit.log --dir policy-candidate
 
 Exit code 1 when something that was let through would be refused.`
 

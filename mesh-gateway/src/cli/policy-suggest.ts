@@ -31,11 +31,12 @@ interface SuggestedFile {
 }
 
 const EXAMPLES = `
-Example:
-  mesh-gateway policy suggest --audit audit.log --out policy-candidate
-  mesh-gateway policy replay --audit audit.log --dir policy-candidate
+Examples:
+  $ mesh-gateway policy suggest --audit audit.log --out policy-candidate
+  $ mesh-gateway policy replay --audit audit.log --dir policy-candidate
 
-Deny rules, limits and schemes are not in an audit log: take them over from the policy in force.`
+Deny rules, limits and schemes are not in an audit log: take them over from the
+policy in force.`
 
 export function suggestCommand(output: CommandOutput): Command {
   return addRecording(new Command('suggest'))

@@ -21,8 +21,9 @@ import type { Terminal } from './terminal.ts'
 const EXAMPLES = `
 Examples:
   $ mesh-gateway policy check policy/
-  $ mesh-gateway policy explain --dir policy --agent acme/planner --to api.github.com
-  $ mesh-gateway policy explain --help`
+  $ mesh-gateway policy explain --agent acme/planner --to api.github.com
+  $ mesh-gateway policy suggest --audit audit.log --out candidate
+  $ mesh-gateway policy replay --audit audit.log --dir candidate`
 
 interface Destination {
   readonly host: string
@@ -58,7 +59,7 @@ function checkCommand(output: CommandOutput): Command {
     .description('list every fault of every file of a policy directory')
     .argument('<dir>', 'directory of TENANT.json files and _global.json')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExample:\n  mesh-gateway policy check /etc/mesh/policy')
+    .addHelpText('after', '\nExample:\n  $ mesh-gateway policy check /etc/mesh/policy')
     .action(async (dir: string, { json }: { json?: true }) => {
       const loading = await loadPolicy(dir)
       const faults = loading.ok ? [] : loading.faults
@@ -90,7 +91,7 @@ function explainEgressCommand(
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
-      '\nExample:\n  mesh-gateway policy explain --dir /etc/mesh/policy --agent acme/bot-01 --to api.openai.com:443',
+      '\nExamples:\n  $ mesh-gateway policy explain --agent acme/bot-01 --to api.openai.com\n  $ mesh-gateway policy explain --agent acme/bot-01 --to api.github.com \\\n      --method GET --path /repos/acme/site',
     )
     .action(async (options: ExplainOptions) => {
       const { agent, to, method, path: asked, token } = options

@@ -30,10 +30,10 @@ const USED = ['revocation.list', 'trustDomain', 'spiffe.agentPath', 'spiffe.gate
 const EXAMPLES = `
 Examples:
   $ mesh-gateway revoke agent acme/planner --reason "laptop stolen"
-  $ mesh-gateway revoke certificate tls.crt                     the first certificate of a PEM file
-  $ mesh-gateway revoke certificate 5a0c...                     a serial number, or the SHA-256 fingerprint
-  $ mesh-gateway revoke txn 019a...                             a tree of delegations: root_id of the audit log
-  $ mesh-gateway revoke token 019a... --for 1h                  an egress token: token_jti of the audit log
+  $ mesh-gateway revoke certificate tls.crt      the first one of a PEM file
+  $ mesh-gateway revoke certificate 5a0c...      serial or SHA-256 fingerprint
+  $ mesh-gateway revoke txn 019a...              root_id of the audit log
+  $ mesh-gateway revoke token 019a... --for 1h   token_jti of the audit log
   $ mesh-gateway revoke agent acme/planner --undo
   $ mesh-gateway revoke --list
 

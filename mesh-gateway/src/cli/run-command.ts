@@ -16,7 +16,7 @@ Examples:
   $ mesh-gateway start --config gateway.json
   $ mesh-gateway issue-token --config gateway.json --agent-id bot-01
   $ mesh-gateway keys rotate --config gateway.json
-  $ mesh-gateway service-account create --config gateway.json --tenant acme --agent-id bot-01
+  $ mesh-gateway service-account create --tenant acme --agent-id bot-01
   $ mesh-gateway revoke agent acme/planner --config gateway.json
   $ mesh-gateway policy check policy/
   $ mesh-gateway doctor --config gateway.json

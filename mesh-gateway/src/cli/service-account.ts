@@ -19,12 +19,14 @@ const USED = ['serviceAccounts.file']
 
 const EXAMPLES = `
 Examples:
-  $ mesh-gateway service-account create --tenant acme --agent-id bot-01 --service-accounts-file accounts.json
-  $ mesh-gateway service-account create --tenant acme --agent-id ci --allow api.github.com
+  $ mesh-gateway service-account create --tenant acme --agent-id bot-01
+  $ mesh-gateway service-account create --tenant acme --agent-id ci \\
+      --allow api.github.com
   $ mesh-gateway service-account list
   $ mesh-gateway service-account revoke 0123456789abcdef
 
-  $ curl -X POST -H "authorization: Bearer $KEY" http://127.0.0.1:8080/v1/token     a token for the key`
+A token for the key:
+  $ curl -X POST -H "authorization: Bearer $KEY" http://127.0.0.1:8080/v1/token`
 
 export function addServiceAccount(program: Command, terminal: Terminal): void {
   const accounts = program

@@ -18,13 +18,13 @@ import { columns, type Terminal } from './terminal.ts'
 const EXAMPLES = `
 Examples:
   $ mesh-gateway start --config gateway.json
-  $ mesh-gateway start --config gateway.json --egress-listen 0.0.0.0:8080 --log-level debug
-  $ mesh-gateway start --config gateway.json --workers auto
+  $ mesh-gateway start --config gateway.json --egress-listen 0.0.0.0:8080
   $ mesh-gateway start --config gateway.json --workers auto
   $ MESH_CONFIG=gateway.json MESH_DRAIN_MS=1m mesh-gateway start --print-config
 
-Flags win over MESH_ variables, which win over the file. SIGTERM and SIGINT drain, a second one ends at once;
-SIGHUP reads everything anew and opens the audit log again.`
+Flags win over MESH_ variables, which win over the file. SIGTERM and SIGINT
+drain, a second one ends at once; SIGHUP reads everything anew and opens the
+audit log again.`
 
 /** A gateway that runs, of one process or of several. */
 interface Started {

@@ -36,6 +36,28 @@ describe('mesh-gateway on the command line', () => {
     assert.match(flag.stderr, /did you mean --egress-listen/)
   })
 
+  it('fits into 80 columns with the help of every command, and shows no example twice', async () => {
+    const commands = [
+      [],
+      ...['start', 'issue-token', 'revoke', 'doctor', 'explain'].map((one) => [one]),
+      ...['list', 'rotate', 'retire'].map((one) => ['keys', one]),
+      ...['create', 'list', 'revoke'].map((one) => ['service-account', one]),
+      ...['check', 'explain', 'suggest', 'replay'].map((one) => ['policy', one]),
+      ...['keys', 'service-account', 'policy'].map((one) => [one]),
+    ]
+    for (const command of commands) {
+      const { code, stdout } = await place.run(...command, '--help')
+      assert.equal(code, 0)
+      const lines = stdout.split('\n')
+      assert.deepEqual(
+        lines.filter((line) => line.length > 80),
+        [],
+      )
+      const examples = lines.filter((line) => line.startsWith('  $ '))
+      assert.deepEqual([...new Set(examples)], examples)
+    }
+  })
+
   it('tells every fault of the configuration at once, and exits 2 when a flag is among them, else 1', async () => {
     const { code, stdout, stderr } = await place.runProcess(
       { MESH_CONFIG: 'gateway.json', MESH_ADMIN_LISTEN: '9090', MESH_KEYS_DIRR: 'x' },
