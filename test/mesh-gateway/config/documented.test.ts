@@ -54,6 +54,19 @@ describe('the reference of the gateway', () => {
     }
   })
 
+  it('names everything that is reloaded, and nothing else', async () => {
+    const port = new URL('../../../mesh-gateway/src/telemetry/metrics-port.ts', import.meta.url)
+    const [, union = ''] =
+      /export type Reloadable =([^=]*?)\n\n/.exec(await readFile(port, 'utf8')) ?? []
+    const [, sentence = ''] = /`what` is (.*?own list\))\./s.exec(await page('metrics')) ?? []
+    const known = [...union.matchAll(/'([\w-]+)'/g)].map(([, what]) => what)
+    assert.ok(known.length > 5)
+    assert.deepEqual(
+      [...sentence.matchAll(/`([\w-]+)`/g)].map(([, what]) => what).toSorted(),
+      known.toSorted(),
+    )
+  })
+
   it('has a row for every metric, and no other', async () => {
     const metrics = createMetrics()
     const supervisor = createSupervisorMetrics()
