@@ -248,6 +248,9 @@ describeClosing('when the supervisor is gone', function () {
       return status === 503 && body.includes('draining')
     })
     for (const tunnel of tunnels) assert.equal(await tunnel.echoes(), true)
+    assert.deepEqual(JSON.parse((await world.get('/ready')).body).missing, [
+      { what: 'draining', reason: 'the gateway is shutting down' },
+    ])
     const [host = '', port = ''] = world.gateway.egress.split(':')
     const refused = connect(Number(port), host)
     await once(refused, 'error')

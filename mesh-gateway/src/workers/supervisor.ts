@@ -85,9 +85,10 @@ export async function startSupervisor(
   }
   const missing = async (): Promise<Missing[]> => {
     const found = missingOf(await ask())
-    return draining
-      ? [...found, { what: 'draining', reason: 'the gateway is shutting down' }]
-      : found
+    if (!draining) return found
+    // those that know already say so themselves
+    const others = found.filter(({ what }) => what !== 'draining')
+    return [...others, { what: 'draining', reason: 'the gateway is shutting down' }]
   }
   const status = async (): Promise<readonly StatusRow[]> => describeWorkers(await ask())
   const text = async () => {
