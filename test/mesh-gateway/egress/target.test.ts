@@ -198,6 +198,14 @@ describe('the target of a request', () => {
     })
   })
 
+  it('says of a path that it refuses what it may not hold', () => {
+    for (const path of ['//a', '/a/../b', '/a%2fb', '/a%252fb', '/a\\b'])
+      assert.equal(
+        parseAbsoluteTarget(`http://api.example.com${path}`),
+        'the path can be read in more than one way: no //, /./, /../, \\ or encoded slash',
+      )
+  })
+
   it('takes a Host header with or without the port, and no other host', () => {
     const target = parseConnectTarget('api.example.com:8443')
     assert.ok(typeof target === 'object')

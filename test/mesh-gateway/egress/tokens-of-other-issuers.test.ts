@@ -205,6 +205,8 @@ describeClosing('a token of another issuer', () => {
     assert.equal((await revoke(one)).status, 503)
     const admin = `http://127.0.0.1:${gateway.addresses.admin.port}`
     assert.equal((await fetch(`${admin}/ready`)).status, 200)
+    const page = await (await fetch(`${admin}/`)).text()
+    assert.match(page, /<th>token issuers<\/th><td>[^<]*https:\/\/issuer\.example[,<]/)
     const metrics = await (await fetch(`${admin}/metrics`)).text()
     assert.match(metrics, /clawmesh_token_issuer_up\{issuer="https:\/\/away\.example"\} 0/)
     assert.match(metrics, /clawmesh_token_issuer_up\{issuer="https:\/\/issuer\.example"\} 1/)

@@ -103,7 +103,8 @@ function withPath(
   const query = question === -1 ? '' : rest.slice(question)
   const rawPath = question === -1 ? rest : rest.slice(0, question)
   const path = rawPath === '' ? '/' : canonicalPath(rawPath)
-  if (path === null) return 'the path can be read in more than one way'
+  if (path === null)
+    return 'the path can be read in more than one way: no //, /./, /../, \\ or encoded slash'
   return { form, host, isIp, port: port ?? defaultPort, path, query }
 }
 
