@@ -13,6 +13,7 @@ import { type ErrorCode, GRPC_STATUS, MeshError } from '@clawmesh/proto'
 import { answerHeaders, endTrailers, faultOf, readStatus, tooMany } from './answer.ts'
 import type { Backlog } from './guard/backlog.ts'
 import { AROUND_DATA_BYTES, type Meter } from './guard/meter.ts'
+import { MAX_INFORMATIONAL, passHead, passTrailers } from './pass-answer.ts'
 import { pump } from './pump.ts'
 import { errorTrailers, refuseCall } from './refuse.ts'
 import { asMeshError, isLost, statusOfReset } from './status-of.ts'
@@ -49,13 +50,9 @@ export interface Forwarding {
 }
 
 const { NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR } = constants
-const RESPOND_WITH_TRAILERS = Object.freeze({ waitForTrailers: true, sendDate: false })
-const RESPOND_ALONE = Object.freeze({ endStream: true, sendDate: false })
 const HEADERS_END_STREAM = 0x1
 /** A request that is longer is not kept for a second try. */
 const KEPT_BYTES = 16_384
-/** Informational answers (1xx) mean nothing in gRPC. */
-const MAX_INFORMATIONAL = 10
 
 /** Listens with `on` where an event comes once: `once` costs a wrapper and a removal each, for every call. */
 export function forward(options: ForwardOptions): Forwarding {
@@ -228,7 +225,8 @@ export function forward(options: ForwardOptions): Forwarding {
       return
     }
     const alone = (flags & HEADERS_END_STREAM) !== 0
-    if (!respond(answerHeaders(raw ?? [], requestId, session.replica), alone)) return
+    if (!passHead(down, answerHeaders(raw ?? [], requestId, session.replica), alone, cut)) return
+    withTrailers = !alone
     if (alone) {
       end(readStatus(headers['grpc-status']), null)
       this.resume()
@@ -247,34 +245,9 @@ export function forward(options: ForwardOptions): Forwarding {
     })
     down.on('wantTrailers', () => {
       if (down.destroyed) return
-      sendTrailers()
+      passTrailers(down, trailers ?? {}, requestId)
       if (!down.readableEnded) setImmediate(() => down.close(NGHTTP2_NO_ERROR))
     })
-  }
-
-  /** Node throws for what HTTP forbids, such as two dates; thrown from here it would end the process. */
-  function respond(answer: readonly string[], alone: boolean): boolean {
-    if (down.destroyed || down.closed) return false
-    try {
-      down.respond(answer, alone ? RESPOND_ALONE : RESPOND_WITH_TRAILERS)
-      withTrailers = !alone
-      return true
-    } catch (cause) {
-      const message = 'the headers of the answer cannot be passed on'
-      cut(new MeshError('MESH_PEER_PROTOCOL', message, { cause }))
-      return false
-    }
-  }
-
-  function sendTrailers(): void {
-    try {
-      down.sendTrailers(trailers ?? {})
-    } catch (cause) {
-      // the record is written by now: what goes wrong here goes wrong for the caller alone
-      const message = 'the trailers of the answer cannot be passed on'
-      const error = new MeshError('MESH_PEER_PROTOCOL', message, { cause })
-      if (!down.destroyed) down.sendTrailers(errorTrailers(error, requestId))
-    }
   }
 
   function onAnswered(last: Buffer | null): void {

@@ -5,6 +5,8 @@
 import { type ClientHttp2Stream, constants, type ServerHttp2Stream } from 'node:http2'
 import { MeshError } from '@clawmesh/proto'
 import type { Callable } from '../../policy/callable.ts'
+import { endTrailers } from '../answer.ts'
+import { MAX_INFORMATIONAL, passHead, passTrailers } from '../pass-answer.ts'
 import { pump } from '../pump.ts'
 import { errorTrailers, refuseCall } from '../refuse.ts'
 import { filterAnswer } from './filter-answer.ts'
@@ -24,10 +26,6 @@ export interface FilterStreamOptions {
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024
 const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR } = constants
 const END_STREAM = 0x1
-/** Informational answers (1xx) mean nothing in gRPC. */
-const MAX_INFORMATIONAL = 10
-const WITH_TRAILERS = Object.freeze({ waitForTrailers: true, sendDate: false })
-const ALONE = Object.freeze({ endStream: true, sendDate: false })
 
 export function filterStream({ down, up, callable, requestId }: FilterStreamOptions): void {
   // a stream that has ended has lost it
@@ -72,39 +70,17 @@ export function filterStream({ down, up, callable, requestId }: FilterStreamOpti
   up.once('response', (headers, flags, raw?: string[]) => {
     const answer = (raw ?? []).filter((_, i, all) => all[i - (i % 2)] !== 'content-length')
     const alone = (flags & END_STREAM) !== 0
-    if (!respond(answer, alone)) return
+    if (!passHead(down, answer, alone, fail)) return
     if (alone) {
       answered = true
       up.resume()
       return
     }
-    down.once('wantTrailers', sendTrailers)
+    down.once('wantTrailers', () => passTrailers(down, trailers, requestId))
     // what is not gRPC is not for this place to judge: it is passed on as what it is
     if (headers['content-type']?.startsWith('application/grpc') === true) up.on('data', onAnswer)
     else up.resume()
   })
-  /** Node throws for what HTTP forbids, such as two dates; thrown from here it would end the process. */
-  function respond(answer: readonly string[], alone: boolean): boolean {
-    if (down.destroyed || down.closed) return false
-    try {
-      down.respond(answer, alone ? ALONE : WITH_TRAILERS)
-      return true
-    } catch (cause) {
-      const message = 'the headers of the answer cannot be passed on'
-      fail(new MeshError('MESH_PEER_PROTOCOL', message, { cause }))
-      return false
-    }
-  }
-  function sendTrailers(): void {
-    if (down.destroyed || down.closed) return
-    try {
-      down.sendTrailers(trailers)
-    } catch (cause) {
-      const message = 'the trailers of the answer cannot be passed on'
-      const error = new MeshError('MESH_PEER_PROTOCOL', message, { cause })
-      down.sendTrailers(errorTrailers(error, requestId))
-    }
-  }
   function onAnswer(piece: Buffer): void {
     if (answered) return
     try {
@@ -119,11 +95,7 @@ export function filterStream({ down, up, callable, requestId }: FilterStreamOpti
     }
   }
   up.once('trailers', (headers) => {
-    if (answered) return
-    trailers = {}
-    for (const [name, value] of Object.entries(headers))
-      if (!name.startsWith(':') && value !== undefined)
-        trailers[name] = Array.isArray(value) ? value : String(value)
+    if (!answered) trailers = endTrailers(headers)
   })
   up.once('end', () => {
     if (answered || !down.headersSent) return
