@@ -18,6 +18,12 @@ export interface Upstream {
   readonly destination: string
   /** True when it has carried a request before: it may turn out to have been closed. */
   readonly reused: boolean
+  /** The pool's own: it counts no more. */
+  readonly leave: Leave
+}
+
+interface Counted extends Dialled {
+  readonly leave: Leave
 }
 
 export interface UpstreamPool {
@@ -65,7 +71,6 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
     perDestination: options.maxPerDestination,
     perAgent: options.maxPerAgent,
   })
-  const leaves = new WeakMap<Wire, Leave>()
   let count = 0
   let sweeper: NodeJS.Timeout | null = null
 
@@ -78,14 +83,14 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
     count -= 1
     // an empty list stays for the next one, until it is swept away: docs/discoveries/maps-keep-what-has-died.md
   }
-  const end = (wire: Wire) => {
+  const end = ({ wire, leave }: Upstream) => {
     // at once: that it has closed is told later, and who takes its place must not be refused for it
-    leaves.get(wire)?.()
+    leave()
     wire.destroy()
   }
   const drop = (entry: Idle) => {
     remove(entry)
-    end(entry.upstream.wire)
+    end(entry.upstream)
   }
   const sweep = () => {
     const before = performance.now() - options.idleMs
@@ -138,20 +143,20 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
     owner: string,
     destination: string,
     plan: DialPlan,
-  ): Promise<Dialled | Refused> => {
+  ): Promise<Counted | Refused> => {
     const leave = enter(owner, destination)
     if (leave instanceof Refused) return leave
     const start = performance.now()
     try {
       const dialled = await dial(plan, options)
       options.onDial((performance.now() - start) / 1000)
-      if (dialled instanceof Refused || dialled.wire.closed) {
+      if (dialled instanceof Refused) {
         leave()
         return dialled
       }
-      leaves.set(dialled.wire, leave)
-      dialled.wire.socket.once('close', leave)
-      return dialled
+      if (dialled.wire.closed) leave()
+      else dialled.wire.socket.once('close', leave)
+      return { ...dialled, leave }
     } catch (error) {
       leave()
       throw error
@@ -170,8 +175,7 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
       const destination = destinationOf(plan)
       const dialled = await open(owner, destination, plan)
       if (dialled instanceof Refused) return dialled
-      const { wire, ip } = dialled
-      return { wire, ip, key: keyOf(ip), owner, destination, reused: false }
+      return { ...dialled, key: keyOf(dialled.ip), owner, destination, reused: false }
     },
     open: (owner, plan) => open(owner, destinationOf(plan), plan),
     give(upstream) {
@@ -179,7 +183,7 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
       const list = idle.get(key) ?? []
       const full = count >= options.maxIdle || list.length >= options.maxIdlePerKey
       if (full || wire.closed || wire.ended || wire.heldBytes > 0) {
-        end(wire)
+        end(upstream)
         return
       }
       const waiting = upstream.reused ? upstream : { ...upstream, reused: true }
@@ -194,7 +198,7 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
       wire.read({ data: unfit, end: unfit })
       sweeper ??= setInterval(sweep, Math.max(50, options.idleMs / 4)).unref()
     },
-    drop: ({ wire }) => end(wire),
+    drop: end,
     close() {
       for (const list of idle.values()) for (const entry of [...list]) drop(entry)
       if (sweeper !== null) clearInterval(sweeper)
