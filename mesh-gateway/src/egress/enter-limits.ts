@@ -69,8 +69,14 @@ export function bodyLimit({
   const ofTenant = tenantLimits?.maxBodyBytes ?? Infinity
   const maxBytes = Math.min(own, ofTenant)
   if (maxBytes === Infinity) return null
-  const whose = own <= ofTenant ? 'this agent' : 'its tenant'
-  return { maxBytes, message: `the body is larger than the ${maxBytes} bytes allowed to ${whose}` }
+  return {
+    maxBytes,
+    message: tooManyBytes(maxBytes, own <= ofTenant ? 'this agent' : 'its tenant'),
+  }
+}
+
+function tooManyBytes(maxBytes: number, whose: LimitScope['whose']): string {
+  return `the body is larger than the ${maxBytes} bytes allowed to ${whose}`
 }
 
 async function enterAll(
@@ -116,11 +122,10 @@ async function takeOne({ name, whose, limits }: LimitScope, by: Limits): Promise
       })
 }
 
-function tooLarge(scope: LimitScope, { body }: RequestHead): Refused | null {
-  const limit = bodyLimit({ limits: scope.limits, tenantLimits: null })
-  if (limit === null || typeof body !== 'number' || body <= limit.maxBytes) return null
-  const message = `the body is larger than the ${limit.maxBytes} bytes allowed to ${scope.whose}`
-  return refuse('limits', 'MESH_LIMIT_SIZE', { message })
+function tooLarge({ limits, whose }: LimitScope, { body }: RequestHead): Refused | null {
+  const most = limits.maxBodyBytes
+  if (most === null || typeof body !== 'number' || body <= most) return null
+  return refuse('limits', 'MESH_LIMIT_SIZE', { message: tooManyBytes(most, whose) })
 }
 
 async function takeRoom(
