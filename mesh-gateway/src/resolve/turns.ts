@@ -73,18 +73,8 @@ export function createTurns(options: TurnsOptions): Turns {
       lines.set(asker, line)
     }
   }
-  const wait = <T>(asker: string, line: Line, work: () => Promise<T>): Promise<T> => {
-    const { promise, resolve, reject } = Promise.withResolvers<T>()
-    const waiter: Waiter = {
-      begin: () => resolve(run(asker, line, work)),
-      refuse: () => reject(new ResolveFailure('failed')),
-    }
-    line.waiting.push(waiter)
-    waiting += 1
-    return promise
-  }
   return {
-    take(asker, work, timeoutMs) {
+    take<T>(asker: string, work: () => Promise<T>, timeoutMs: number): Promise<T> {
       const line = lineOf(asker)
       if (line.waiting.length === 0 && hasRoom(line))
         return within(run(asker, line, work), timeoutMs, () => {})
@@ -94,10 +84,15 @@ export function createTurns(options: TurnsOptions): Turns {
         leave(asker, line)
         return Promise.reject(new ResolveFailure('busy'))
       }
-      const promise = wait(asker, line, work)
-      const waiter = line.waiting.at(-1)
+      const { promise, resolve, reject } = Promise.withResolvers<T>()
+      const waiter: Waiter = {
+        begin: () => resolve(run(asker, line, work)),
+        refuse: () => reject(new ResolveFailure('failed')),
+      }
+      line.waiting.push(waiter)
+      waiting += 1
       return within(promise, timeoutMs, () => {
-        const at = waiter === undefined ? -1 : line.waiting.indexOf(waiter)
+        const at = line.waiting.indexOf(waiter)
         if (at === -1) return
         line.waiting.splice(at, 1)
         waiting -= 1

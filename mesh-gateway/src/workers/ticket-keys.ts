@@ -4,10 +4,9 @@
  */
 import { randomBytes } from 'node:crypto'
 import { Secret } from '@clawmesh/proto'
+import type { TicketKeys } from '../egress/listen-for-clients.ts'
 
-export interface MadeTicketKeys {
-  current(): Secret<Buffer>
-  onChange(listener: () => void): () => void
+export interface MadeTicketKeys extends TicketKeys {
   close(): void
 }
 
