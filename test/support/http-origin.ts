@@ -1,9 +1,11 @@
 /** A small HTTP server as a destination: where it listens, and its end. */
 import { once } from 'node:events'
 import type { Server } from 'node:http'
+import type { Server as TlsServer } from 'node:https'
+import type { Server as TcpServer } from 'node:net'
 
 /** Of 127.0.0.1. */
-export async function listenOnFreePort(server: Server): Promise<number> {
+export async function listenOnFreePort(server: TcpServer): Promise<number> {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const bound = server.address()
@@ -11,7 +13,7 @@ export async function listenOnFreePort(server: Server): Promise<number> {
   return bound.port
 }
 
-export async function closeServer(server: Server): Promise<void> {
+export async function closeServer(server: Server | TlsServer): Promise<void> {
   if (!server.listening) return
   const closed = once(server, 'close')
   server.close()
