@@ -1,12 +1,12 @@
 /** What unmodified clients are tried against: an https and a plain destination, and a port that lets one agent reach both. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import type { RequestListener } from 'node:http'
-import { createServer, type Server } from 'node:https'
+import type { Server } from 'node:https'
 import { delimiter, join } from 'node:path'
 import { makeTestCa } from '../../support/test-ca.ts'
+import { waitFor } from '../../support/wait-for.ts'
 import type { Fixture } from './fixture.ts'
 import type { Setup } from './setup.ts'
 
@@ -63,39 +63,42 @@ export function leaveOut(test: Mocha.Context, tool: string): never {
   test.skip()
 }
 
+/** After each test that passed: the names of its destinations are known to the port alone. */
+export function insistOnThePort(world: () => ClientWorld): void {
+  let told = 0
+  beforeEach(() => {
+    told = world().egress.records.length
+  })
+  afterEach('it went through the port, and nowhere else', async function () {
+    if (this.currentTest?.isPassed() !== true) return
+    // some ask without a credential first
+    await waitFor('a record of the client', () =>
+      world()
+        .egress.records.slice(told)
+        .some(({ agent_id }) => agent_id === 'bot-01'),
+    )
+  })
+}
+
 export async function clientWorld(setup: Setup, serve: RequestListener): Promise<ClientWorld> {
   const ca = await makeTestCa()
-  const issued = ca.ca.issueAgent({ tenant: 'acme', agent: 'planner' })
+  const { server, port: secure, certificate, roots } = await setup.https(serve, ca)
   const rootsFile = join(ca.dir, 'roots.pem')
-  await writeFile(rootsFile, issued.roots)
-  const server = createServer(
-    { cert: issued.certificateChain, key: issued.privateKey.reveal() },
-    serve,
-  )
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  assert.ok(typeof address === 'object' && address !== null)
-  const secure = address.port
+  await writeFile(rootsFile, roots)
   const { port: plain } = await setup.http((request, response) => response.end(request.url))
-  setup.closing.push(async () => {
-    server.closeAllConnections()
-    server.close()
-    await once(server, 'close')
-  })
   const destinations = [`${HOST}:${secure}`, `${HOST}:${plain}`]
   const egress = await setup.egress(plain, {
     names: { [HOST]: ['127.0.0.1'] },
     egress: { allow: destinations },
     global: { ports: [443, secure, plain] },
-    ca: issued.roots,
+    ca: roots,
   })
   const token = await egress.token({ destinations })
   return {
     dir: ca.dir,
-    roots: issued.roots,
+    roots,
     rootsFile,
-    certificate: issued.certificateChain,
+    certificate,
     egress,
     token,
     server,

@@ -10,8 +10,14 @@ import { join, normalize } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { ProxyAgent, WebSocket as UndiciWebSocket } from 'undici'
 import { WebSocket, WebSocketServer } from 'ws'
-import { waitFor } from '../../support/wait-for.ts'
-import { type ClientWorld, clientWorld, HOST, leaveOut, run } from './client-world.ts'
+import {
+  type ClientWorld,
+  clientWorld,
+  HOST,
+  insistOnThePort,
+  leaveOut,
+  run,
+} from './client-world.ts'
 import { setUp } from './setup.ts'
 
 const GO = `package main
@@ -62,17 +68,7 @@ describe('an unmodified client of another kind', () => {
     })
   })
   after(() => world.close())
-  let told = 0
-  beforeEach(() => {
-    told = world.egress.records.length
-  })
-  afterEach('it went through the port, and nowhere else', async function () {
-    if (this.currentTest?.isPassed() !== true) return
-    // the names of its destinations are known to the port alone; git asks without a credential first
-    await waitFor('a record of the client', () =>
-      world.egress.records.slice(told).some(({ agent_id }) => agent_id === 'bot-01'),
-    )
-  })
+  insistOnThePort(() => world)
 
   it('node:http and node:https, with an agent that takes the proxy from the environment', async () => {
     const proxyEnv = { HTTPS_PROXY: world.withUser(), HTTP_PROXY: world.withUser() }

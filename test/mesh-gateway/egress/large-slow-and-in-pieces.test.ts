@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { request as httpRequest, type IncomingMessage, type RequestListener } from 'node:http'
-import { createServer } from 'node:https'
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makeTestCa, type TestCa } from '../../support/test-ca.ts'
@@ -31,25 +30,10 @@ describe('what is large and read slowly', () => {
           if (framing === 'length') response.setHeader('content-length', SIZE)
           request.pipe(response)
         }
-        const issued = ca.ca.issueAgent({ tenant: 'acme', agent: 'planner' })
-        const plain = await setup.http(echo)
-        const server = createServer(
-          { cert: issued.certificateChain, key: issued.privateKey.reveal() },
-          echo,
-        )
-        server.listen(0, '127.0.0.1')
-        await once(server, 'listening')
-        setup.closing.push(async () => {
-          server.closeAllConnections()
-          server.close()
-          await once(server, 'close')
-        })
-        const address = server.address()
-        assert.ok(typeof address === 'object' && address !== null)
-        const port = form === 'relay' ? address.port : plain.port
+        const { port } = form === 'relay' ? await setup.https(echo, ca) : await setup.http(echo)
         const egress = await setup.egress(port, {
           names: { [HOST]: ['127.0.0.1'] },
-          ca: issued.roots,
+          ca: ca.ca.info.root.pem,
           egress: { allow: [`${HOST}:${port}`] },
         })
         const token = await egress.token({ destinations: [`${HOST}:${port}`] })

@@ -1,8 +1,14 @@
 /** Clients that know nothing of us, as people use them. */
 import assert from 'node:assert/strict'
 import { EnvHttpProxyAgent, fetch, ProxyAgent } from 'undici'
-import { waitFor } from '../../support/wait-for.ts'
-import { type ClientWorld, clientWorld, HOST, leaveOut, run } from './client-world.ts'
+import {
+  type ClientWorld,
+  clientWorld,
+  HOST,
+  insistOnThePort,
+  leaveOut,
+  run,
+} from './client-world.ts'
 import { setUp } from './setup.ts'
 
 describe('an unmodified client', () => {
@@ -15,17 +21,7 @@ describe('an unmodified client', () => {
     )
   })
   after(() => world.close())
-  let told = 0
-  beforeEach(() => {
-    told = world.egress.records.length
-  })
-  afterEach('it went through the port, and nowhere else', async function () {
-    if (this.currentTest?.isPassed() !== true) return
-    // the names of its destinations are known to the port alone
-    await waitFor('a record of the client', () =>
-      world.egress.records.slice(told).some(({ agent_id }) => agent_id === 'bot-01'),
-    )
-  })
+  insistOnThePort(() => world)
 
   it('curl, with the credential in the proxy URL, in both forms', async () => {
     const tunnel = await run('curl', [

@@ -1,9 +1,7 @@
 /** Relay form: a plain request with another's Host, and the gateway makes the TLS connection. */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import type { RequestListener } from 'node:http'
-import { createServer, type Server } from 'node:https'
 import { join } from 'node:path'
 import { openUpstreamTrust } from '../../../mesh-gateway/src/egress/upstream-trust.ts'
 import { makeTestCa, type TestCa } from '../../support/test-ca.ts'
@@ -28,26 +26,7 @@ describe('a request in relay form', () => {
   })
   afterEach(setup.close)
 
-  async function secure(
-    serve: RequestListener,
-    by = ca,
-  ): Promise<{ port: number; server: Server }> {
-    const issued = by.ca.issueAgent({ tenant: 'acme', agent: 'planner' })
-    const server = createServer(
-      { cert: issued.certificateChain, key: issued.privateKey.reveal() },
-      serve,
-    )
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    setup.closing.push(async () => {
-      server.closeAllConnections()
-      server.close()
-      await once(server, 'close')
-    })
-    const address = server.address()
-    assert.ok(typeof address === 'object' && address !== null)
-    return { port: address.port, server }
-  }
+  const secure = (serve: RequestListener, by = ca) => setup.https(serve, by)
 
   async function open(port: number, egress: object = {}, options: FixtureOptions = {}) {
     const fixture = await setup.egress(port, {

@@ -1,8 +1,8 @@
 /** What tests of the egress port close when they end, and the policy that most of them want. */
-
-import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
+import { closeServer, listenOnFreePort } from '../../support/http-origin.ts'
+import type { TestCa } from '../../support/test-ca.ts'
 import {
   type Fixture,
   type FixtureOptions,
@@ -17,7 +17,18 @@ export interface Setup {
   egress(port: number, options?: FixtureOptions): Promise<Fixture>
   upstream(...args: Parameters<typeof startUpstream>): Promise<Upstream>
   http(serve: RequestListener): Promise<{ readonly port: number; readonly server: Server }>
+  /** Over TLS, with a certificate of `ca` for planner.acme.mesh.internal. */
+  https(serve: RequestListener, ca: TestCa): Promise<SecureOrigin>
   close(): Promise<void>
+}
+
+export interface SecureOrigin {
+  readonly port: number
+  readonly server: TlsServer
+  /** PEM. */
+  readonly certificate: string
+  /** That it is verified by, PEM. */
+  readonly roots: string
 }
 
 export function setUp(): Setup {
@@ -41,16 +52,17 @@ export function setUp(): Setup {
     },
     async http(serve) {
       const server = createServer(serve)
-      server.listen(0, '127.0.0.1')
-      await once(server, 'listening')
-      const address = server.address()
-      assert.ok(typeof address === 'object' && address !== null)
-      closing.push(async () => {
-        server.closeAllConnections()
-        server.close()
-        await once(server, 'close')
-      })
-      return { port: address.port, server }
+      const port = await listenOnFreePort(server)
+      closing.push(() => closeServer(server))
+      return { port, server }
+    },
+    async https(serve, { ca }) {
+      const issued = ca.issueAgent({ tenant: 'acme', agent: 'planner' })
+      const { certificateChain: certificate, roots } = issued
+      const server = createTlsServer({ cert: certificate, key: issued.privateKey.reveal() }, serve)
+      const port = await listenOnFreePort(server)
+      closing.push(() => closeServer(server))
+      return { port, server, certificate, roots }
     },
     async close() {
       for (const close of closing.splice(0).reverse()) await close()
