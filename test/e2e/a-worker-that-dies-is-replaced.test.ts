@@ -89,6 +89,8 @@ describeClosing('a worker that dies is replaced', function () {
 
   it('all at once, and connections that nobody has taken yet are ended, not left hanging', async () => {
     const pids = await bothReady()
+    // so that all of them have asked by then
+    await world.tokenOf('bot')
     for (const pid of pids) stop(pid)
     const asked = Array.from({ length: 4 }, () => world.ask('bot'))
     // the supervisor has handed out what it could when it answers

@@ -25,7 +25,7 @@ export interface KeptWorkers {
 
 export interface WorkerHooks {
   onMessage(message: FromWorker): void
-  /** Whether another worker is ready. */
+  /** Whether another worker is ready, and has not lost its channel. */
   others(): boolean
 }
 
@@ -89,7 +89,8 @@ export async function keepWorkers(options: KeepOptions): Promise<KeptWorkers> {
     try {
       link = fork(slot.index, {
         onMessage: (message) => hear(slot, message),
-        others: () => slots.some((one) => one !== slot && one.state === 'ready'),
+        // node:cluster forgets a worker with its channel, before its end is told; what then goes round to nobody, nobody closes
+        others: () => slots.some((one) => one !== slot && isThere(one)),
       })
     } catch (error) {
       // no process, no descriptors: as one that has ended at once
@@ -153,6 +154,10 @@ export async function keepWorkers(options: KeepOptions): Promise<KeptWorkers> {
     starting = false
   }
   return { all: () => slots, ended }
+}
+
+function isThere({ state, link }: Slot): boolean {
+  return state === 'ready' && link?.connected() === true
 }
 
 /** As it was thrown in the worker. */

@@ -11,6 +11,8 @@ export interface WorkerLink {
   readonly stdout: Readable | null
   /** Resolves when it has ended and all it said has been read. */
   readonly ended: Promise<Ended>
+  /** False once nothing can be sent to it any more, which comes before its end is known. */
+  connected(): boolean
   send(message: ToWorker): void
   /** Null when it has not answered in time. */
   report(withinMs: number): Promise<Report | null>
@@ -46,6 +48,7 @@ export function forkWorker(
     pid: process.pid ?? 0,
     stdout: process.stdout,
     ended: whenEnded(worker).finally(() => reported(null)),
+    connected: () => worker.isConnected(),
     send(message) {
       // a worker that has gone is told nothing; its end is seen by itself
       if (worker.isConnected()) worker.send(message, () => {})

@@ -24,6 +24,7 @@ describe('workers that are kept running', () => {
     readonly index: number
     readonly hooks: WorkerHooks
     killed: boolean
+    connected: boolean
     end(ended: Ended): void
   }
   let made: Fake[]
@@ -40,12 +41,13 @@ describe('workers that are kept running', () => {
       ...(othersMs === undefined ? {} : { othersMs }),
       fork(index, hooks): WorkerLink {
         const { promise, resolve } = Promise.withResolvers<Ended>()
-        const fake: Fake = { index, hooks, killed: false, end: resolve }
+        const fake: Fake = { index, hooks, killed: false, connected: true, end: resolve }
         made.push(fake)
         return {
           pid: index,
           stdout: null,
           ended: promise,
+          connected: () => fake.connected,
           send() {},
           report: async () => null,
           kill() {
@@ -77,6 +79,20 @@ describe('workers that are kept running', () => {
     for (const fake of made) fake.end({ code: 0, signal: null })
     await kept.ended()
     assert.equal(restarts, 0)
+  })
+
+  it('are no others to take a connection once their channel is gone, though nobody has told their end', async () => {
+    const keeping = keep(2)
+    for (const { hooks } of made) hooks.onMessage(ready)
+    const kept = await keeping
+    const [first, second] = made
+    assert.ok(first !== undefined && second !== undefined)
+    assert.equal(first.hooks.others(), true)
+    second.connected = false
+    assert.deepEqual([first.hooks.others(), second.hooks.others()], [false, true])
+    for (const fake of made) fake.end(killed)
+    await kept.ended()
+    assert.equal(first.hooks.others(), false)
   })
 
   it('do not wait for one that hangs', async () => {
