@@ -10,6 +10,7 @@ import {
   type Peer,
 } from '@clawmesh/proto'
 import type { RevocationJudge } from '../revocation/revocations.ts'
+import { MAX_TOKEN_LENGTH } from '../tokens/token-memory.ts'
 import { unverifiedIssuer } from '../tokens/unverified-issuer.ts'
 import type { Field } from './http1/head.ts'
 import { judgeRevoked } from './judge-revoked.ts'
@@ -32,7 +33,6 @@ interface Credential {
   readonly user: string | null
 }
 
-const MAX_TOKEN_LENGTH = 8192
 const FRESH =
   'get a fresh one with POST /v1/token, `mesh-gateway issue-token` or MeshService.ExchangeToken; if it is fresh, check the clocks'
 const BEARER = /^bearer +([A-Za-z0-9._~+/-]+=*)$/i

@@ -16,7 +16,7 @@ import {
 import { SignJWT } from 'jose'
 import type { KeyRing } from './key-ring.ts'
 import { narrowDestinations } from './narrow-destinations.ts'
-import { MAX_TOKEN_LENGTH } from './verify-token.ts'
+import { MAX_TOKEN_LENGTH } from './token-memory.ts'
 
 export interface TokenIssuerOptions {
   readonly keyRing: Pick<KeyRing, 'active'>

@@ -7,7 +7,7 @@ import {
   type TokenMemoryOptions,
 } from './token-memory.ts'
 
-export { MAX_TOKEN_LENGTH, type SignedTokenVerifier } from './token-memory.ts'
+export type { SignedTokenVerifier } from './token-memory.ts'
 
 export interface SignedTokenVerifierOptions<Claims extends TimedClaims>
   extends RingSourceOptions<Claims>,

@@ -10,8 +10,6 @@ import {
 } from './token-memory.ts'
 import { unverifiedIssuer } from './unverified-issuer.ts'
 
-export { MAX_TOKEN_LENGTH } from './token-memory.ts'
-
 export interface TokenVerifierOptions
   extends Pick<RingSourceOptions<EgressClaims>, 'keyRing' | 'issuer' | 'skewMs'>,
     Omit<TokenMemoryOptions<EgressClaims>, 'sources' | 'choose'> {

@@ -8,7 +8,8 @@ import {
 } from '@clawmesh/proto'
 import { SignJWT } from 'jose'
 import type { KeyRing } from '../../tokens/key-ring.ts'
-import { createSignedTokenVerifier, MAX_TOKEN_LENGTH } from '../../tokens/verify-signed.ts'
+import { MAX_TOKEN_LENGTH } from '../../tokens/token-memory.ts'
+import { createSignedTokenVerifier } from '../../tokens/verify-signed.ts'
 import type { ChainLink } from './extend-chain.ts'
 import { parseDelegationClaims } from './parse-delegation-claims.ts'
 

@@ -1,6 +1,7 @@
 /** What POST /v1/token/revoke asks for (RFC 7009): a form, as OAuth clients send it, or JSON. */
 import { Secret } from '@clawmesh/proto'
 import { readStrictJson } from '../../policy/strict-json.ts'
+import { MAX_TOKEN_LENGTH } from '../../tokens/token-memory.ts'
 import { type Refused, refuse } from '../refused.ts'
 
 export interface ParsedRevokeRequest {
@@ -9,7 +10,6 @@ export interface ParsedRevokeRequest {
   readonly key: Secret<string> | null
 }
 
-const MAX_TOKEN_LENGTH = 8192
 const BEARER = /^bearer +([A-Za-z0-9._~+/-]{1,8192}=*)$/i
 
 export function parseRevokeRequest(

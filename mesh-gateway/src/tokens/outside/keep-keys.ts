@@ -46,9 +46,9 @@ interface Kept extends IssuerKeys {
 }
 
 /** After an attempt, good or bad. */
-export const COOL_DOWN_MS = 30_000
+const COOL_DOWN_MS = 30_000
 /** How long the last good ones are used when no others come. */
-export const LAST_GOOD_MS = 3_600_000
+const LAST_GOOD_MS = 3_600_000
 /** In the last part of their time they are fetched while the old ones are still used, so that no token waits. */
 const AHEAD = 0.8
 /** Tokens that may wait for one fetch. */
