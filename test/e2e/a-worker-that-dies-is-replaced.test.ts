@@ -34,10 +34,14 @@ describeClosing('a worker that dies is replaced', function () {
     return tunnels
   }
   const bothReady = () =>
-    waitFor('two workers', async () => {
-      const pids = await world.pids()
-      return pids.length === 2 && pids
-    })
+    waitFor(
+      'two workers',
+      async () => {
+        const pids = await world.pids()
+        return pids.length === 2 && pids
+      },
+      { withinMs: 50_000 },
+    )
 
   it('by another, while the tunnels of the others live on and the gateway stays ready', async () => {
     const before = await bothReady()

@@ -33,18 +33,10 @@ describeClosing('no line of the audit log is torn by several workers', function 
   afterEach(() => place.close())
 
   const start = async (audit: string) => {
-    const child = place.spawn(
-      ...['start', '--config', 'gateway.json', '--workers', '2', '--audit-file', audit],
-    )
-    let stderr = ''
-    child.stderr?.on('data', (chunk) => {
-      stderr += chunk
-    })
+    const { child, said } = await place.start('--workers', '2', '--audit-file', audit)
+    // with all that it has written
     const ended = once(child, 'close')
-    const egress = await waitFor('the egress address', () => {
-      assert.equal(child.exitCode, null, stderr)
-      return /mesh-gateway: admin/.test(stderr) && /egress +http:\/\/(\S+)/.exec(stderr)?.[1]
-    })
+    const egress = said('egress').replace('http://', '')
     const children = await readFile(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8')
     return { child, egress, ended, workers: children.split(' ').filter(Boolean).map(Number) }
   }

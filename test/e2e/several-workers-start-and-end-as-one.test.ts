@@ -1,6 +1,5 @@
 /** The process that the operator starts is one gateway to look at, whatever stands behind it. */
 import assert from 'node:assert/strict'
-import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
@@ -21,7 +20,6 @@ describeClosing('several workers start and end as one', function () {
   this.timeout(60_000)
   let place: Workplace
   let ca: TestCa
-  const running = new Set<ChildProcess>()
   before(async () => {
     ca = await makeTestCa()
   })
@@ -31,31 +29,11 @@ describeClosing('several workers start and end as one', function () {
     const issued = ca.ca.issueGateway({ name: 'gw', tenants: ['acme'] })
     await writeIdentity(join(place.dir, 'identity'), issued)
   })
-  afterEach(async () => {
-    for (const child of running) {
-      if (child.exitCode !== null || child.signalCode !== null) continue
-      child.kill('SIGKILL')
-      await once(child, 'exit')
-    }
-    running.clear()
-    await place.close()
-  })
+  afterEach(() => place.close())
 
   const start = async (...more: string[]) => {
-    const child = place.spawn('start', '--config', 'gateway.json', '--workers', '2', ...more)
-    running.add(child)
-    let stderr = ''
-    child.stderr?.on('data', (chunk) => {
-      stderr += chunk
-    })
-    const ended = once(child, 'exit')
-    await waitFor('the admin address', () => {
-      assert.equal(child.exitCode, null, stderr)
-      return /mesh-gateway: admin +\S+\n/.test(stderr)
-    })
-    const said = (name: string) =>
-      new RegExp(`mesh-gateway: ${name} +(\\S+)`).exec(stderr)?.[1] ?? ''
-    return { child, said, ended, stderr: () => stderr, pids: await childrenOf(child.pid) }
+    const started = await place.start('--workers', '2', ...more)
+    return { ...started, pids: await childrenOf(started.child.pid) }
   }
 
   it('the terminal shows what it shows with one, and how many there are', async () => {

@@ -1,7 +1,7 @@
 /** The real command mesh-gateway in a directory of its own, with policy and without a configuration in the environment. */
 
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { runCommand } from '../../../mesh-gateway/src/cli/run-command.ts'
+import { waitFor } from '../../support/wait-for.ts'
 
 export interface Transcript {
   readonly code: number | null
@@ -23,20 +24,34 @@ export interface Workplace {
   runWith(env: Readonly<Record<string, string>>, ...args: string[]): Promise<Transcript>
   /** Runs the real command, as a process, to its end. */
   runProcess(env: Readonly<Record<string, string>>, ...args: string[]): Promise<Transcript>
-  /** Starts it, and leaves its end to the caller. */
-  spawn(...args: string[]): ReturnType<typeof spawn>
+  /** `mesh-gateway start` as a process, once it has said where it listens. What a test leaves of it, `close` ends. */
+  start(...args: string[]): Promise<StartedGateway>
   write(name: string, value: unknown): Promise<void>
   close(): Promise<void>
 }
 
 const MAIN = fileURLToPath(new URL('../../../mesh-gateway/src/cli/main.ts', import.meta.url))
 
+export interface StartedGateway {
+  readonly child: ChildProcess
+  /** All so far. */
+  stderr(): string
+  /** What it has said of `egress`, `admin` and the like. */
+  said(name: string): string
+  /** With code and signal. */
+  readonly ended: Promise<unknown[]>
+}
+
+/** Several processes on a busy machine. */
+const START = { withinMs: 50_000 }
+
 export async function makeWorkplace(): Promise<Workplace> {
   const dir = await mkdtemp(join(tmpdir(), 'clawmesh-cli-'))
   const clean = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !name.startsWith('MESH_')),
   )
-  const start = (args: readonly string[], env: Readonly<Record<string, string>> = {}) =>
+  const running = new Set<ChildProcess>()
+  const launch = (args: readonly string[], env: Readonly<Record<string, string>> = {}) =>
     spawn(process.execPath, [MAIN, ...args], {
       cwd: dir,
       env: { ...clean, ...env },
@@ -63,7 +78,7 @@ export async function makeWorkplace(): Promise<Workplace> {
     return { code, stdout: here(said.stdout), stderr: here(said.stderr) }
   }
   const runProcess = async (env: Readonly<Record<string, string>>, args: readonly string[]) => {
-    const child = start(args, env)
+    const child = launch(args, env)
     const [stdout, stderr, [code]] = await Promise.all([
       text(child.stdout),
       text(child.stderr),
@@ -95,9 +110,32 @@ export async function makeWorkplace(): Promise<Workplace> {
     run: (...args) => run({}, args),
     runWith: (env, ...args) => run(env, args),
     runProcess: (env, ...args) => runProcess(env, args),
-    // its memory is measured, and counting coverage takes some: an empty value turns it off
-    spawn: (...args) => start(args, { NODE_V8_COVERAGE: '' }),
+    async start(...args) {
+      // its memory is measured, and counting coverage takes some: an empty value turns it off
+      const child = launch(['start', '--config', 'gateway.json', ...args], { NODE_V8_COVERAGE: '' })
+      running.add(child)
+      const ended = once(child, 'exit').finally(() => running.delete(child))
+      let stderr = ''
+      child.stderr.on('data', (chunk) => {
+        stderr += chunk
+      })
+      const listens = () => {
+        assert.ok(running.has(child), stderr)
+        return /mesh-gateway: admin +\S+\n/.test(stderr)
+      }
+      await waitFor('the admin address on stderr', listens, START)
+      const said = (name: string) =>
+        new RegExp(`mesh-gateway: ${name} +(\\S+)`).exec(stderr)?.[1] ?? ''
+      return { child, stderr: () => stderr, said, ended }
+    },
     write,
-    close: () => rm(dir, { recursive: true, force: true }),
+    async close() {
+      const ends = [...running].map(async (child) => {
+        child.kill('SIGKILL')
+        await once(child, 'exit')
+      })
+      await Promise.all(ends)
+      await rm(dir, { recursive: true, force: true })
+    },
   }
 }

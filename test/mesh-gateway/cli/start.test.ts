@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile, rename } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
@@ -11,21 +10,12 @@ import { makeWorkplace, type Workplace } from './gateway-command.ts'
 
 const IDLE_LIMIT_KB = 128 * 1024
 
-interface Running {
-  readonly child: ChildProcess
-  readonly egress: string
-  readonly admin: string
-  stderr(): string
-  readonly ended: Promise<unknown[]>
-}
-
 describe('mesh-gateway start', function () {
   this.timeout(60_000)
   let place: Workplace
   let ca: TestCa
   let upstream: Server
   let upstreamPort: number
-  const running = new Set<ChildProcess>()
 
   before(async () => {
     ca = await makeTestCa()
@@ -54,32 +44,11 @@ describe('mesh-gateway start', function () {
       egress: { allow: [`127.0.0.1:${upstreamPort}`] },
     })
   })
-  afterEach(async () => {
-    for (const child of running) {
-      if (child.exitCode !== null || child.signalCode !== null) continue
-      const ended = once(child, 'exit')
-      child.kill('SIGKILL')
-      await ended
-    }
-    running.clear()
-    await place.close()
-  })
+  afterEach(() => place.close())
 
-  const start = async (): Promise<Running> => {
-    const child = place.spawn('start', '--config', 'gateway.json')
-    running.add(child)
-    let stderr = ''
-    child.stderr?.on('data', (chunk) => {
-      stderr += chunk
-    })
-    const ended = once(child, 'exit')
-    await waitFor('the admin address on stderr', () => {
-      assert.equal(child.exitCode, null, stderr)
-      return /mesh-gateway: admin +\S+\n/.test(stderr)
-    })
-    const url = (name: string) =>
-      new RegExp(`mesh-gateway: ${name} +(\\S+)`).exec(stderr)?.[1] ?? ''
-    return { child, egress: url('egress'), admin: url('admin'), stderr: () => stderr, ended }
+  const start = async () => {
+    const { said, ...started } = await place.start()
+    return { ...started, egress: said('egress'), admin: said('admin') }
   }
   const get = async (url: string) => {
     const response = await fetch(url)

@@ -253,7 +253,7 @@ describe('what is open on the egress port', function () {
       options: FixtureOptions,
       cause: (world: World) => unknown,
     ][] = [
-      ['silence', 'MESH_EGRESS_IDLE', { port: { timeouts: { idleMs: 60 } } }, () => {}],
+      ['silence', 'MESH_EGRESS_IDLE', { port: { timeouts: { idleMs: 500 } } }, () => {}],
       [
         'a token that has expired',
         'MESH_TOKEN_EXPIRED',
