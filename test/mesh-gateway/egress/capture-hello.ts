@@ -3,15 +3,13 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import tls from 'node:tls'
+import { listenOnFreePort } from '../../support/http-origin.ts'
 
 /** A real ClientHello, as Node's OpenSSL writes it. */
 export async function captureHello(options: tls.ConnectionOptions): Promise<Buffer> {
   const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  assert.ok(typeof address === 'object' && address !== null)
-  const client = tls.connect({ host: '127.0.0.1', port: address.port, ...options })
+  const port = await listenOnFreePort(server)
+  const client = tls.connect({ host: '127.0.0.1', port, ...options })
   client.on('error', () => {})
   const [socket]: Socket[] = await once(server, 'connection')
   assert.ok(socket)

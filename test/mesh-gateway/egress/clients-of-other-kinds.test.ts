@@ -10,6 +10,7 @@ import { join, normalize } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { ProxyAgent, WebSocket as UndiciWebSocket } from 'undici'
 import { WebSocket, WebSocketServer } from 'ws'
+import { listenOnFreePort } from '../../support/http-origin.ts'
 import {
   type ClientWorld,
   clientWorld,
@@ -227,10 +228,7 @@ describe('an unmodified client of another kind', () => {
       })
       upstream.pipe(client)
     })
-    adder.listen(0, '127.0.0.1')
-    await once(adder, 'listening')
-    const address = adder.address()
-    assert.ok(typeof address === 'object' && address !== null)
+    const adderPort = await listenOnFreePort(adder)
     const key = new X509Certificate(world.certificate).publicKey
     const pin = createHash('sha256').update(key.export({ type: 'spki', format: 'der' }))
     const flags =
@@ -242,7 +240,7 @@ describe('an unmodified client of another kind', () => {
         [
           ...flags.split(' '),
           `--user-data-dir=${join(world.dir, 'chromium')}`,
-          `--proxy-server=http://127.0.0.1:${address.port}`,
+          `--proxy-server=http://127.0.0.1:${adderPort}`,
           // no store of its own to put our root into; this very key is trusted, and no other
           `--ignore-certificate-errors-spki-list=${trusted}`,
           '--dump-dom',

@@ -23,6 +23,7 @@ import { createMetrics } from '../../../mesh-gateway/src/telemetry/create-metric
 import { createTokenIssuer } from '../../../mesh-gateway/src/tokens/issue-token.ts'
 import { openKeyRing } from '../../../mesh-gateway/src/tokens/key-ring.ts'
 import { createTokenVerifier } from '../../../mesh-gateway/src/tokens/verify-token.ts'
+import { listenOnFreePort } from '../../support/http-origin.ts'
 import { policyOf } from '../policy/policies.ts'
 
 export const ISSUER = 'https://gateway.mesh.internal'
@@ -186,12 +187,9 @@ export async function startUpstream(serve: (socket: Socket) => void): Promise<Up
     socket.on('error', () => {})
     serve(socket)
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  assert.ok(typeof address === 'object' && address !== null)
+  const port = await listenOnFreePort(server)
   return {
-    port: address.port,
+    port,
     connections,
     async close() {
       for (const socket of connections) socket.destroy()

@@ -18,6 +18,7 @@ import {
   parseRelayTarget,
 } from '../../../mesh-gateway/src/egress/target/target.ts'
 import { judgeFirstBytes } from '../../../mesh-gateway/src/egress/tunnel/judge-first-bytes.ts'
+import { listenOnFreePort } from '../../support/http-origin.ts'
 import { captureHello } from './capture-hello.ts'
 import { sendRaw, startUpstream } from './fixture.ts'
 import { basic, connectTo, get, setUp } from './setup.ts'
@@ -218,11 +219,7 @@ const requests: FuzzTarget = {
       request.on('error', () => {})
     })
     server.on('clientError', (_, socket) => socket.destroy())
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const address = server.address()
-    assert.ok(typeof address === 'object' && address !== null)
-    const { port } = address
+    const port = await listenOnFreePort(server)
     try {
       const host = `api.test:${port}`
       const egress = await setup.egress(port, {
