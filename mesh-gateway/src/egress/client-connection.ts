@@ -129,6 +129,7 @@ class Connection implements ClientConnection {
     const story = beginStory(head.method, head.fields)
     try {
       const goesOn = await this.#dispatch(head, story)
+      if (goesOn && this.#wire.full) await this.#drained()
       if (!goesOn || this.#wire.closed) return
       const over = this.#wire.ended && this.#wire.heldBytes === 0
       if (over || this.#context.draining()) this.#wire.closeGently()
@@ -138,6 +139,19 @@ class Connection implements ClientConnection {
       const refused = refuse('gateway', 'MESH_GATEWAY_INTERNAL', { cause: error })
       this.#refuse(story, refused, null)
     }
+  }
+
+  /** Who asks and reads no answers would fill the memory with them: there are no more until those that wait have gone out. */
+  #drained(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#timer = setTimeout(() => this.#wire.destroy(), this.#context.timeouts.idleMs)
+    this.#wire.onDrain(resolve)
+    this.#wire.onClosed(resolve)
+    return promise.finally(() => {
+      this.#stopTimer()
+      this.#wire.onDrain(null)
+      this.#wire.onClosed(null)
+    })
   }
 
   /** True when the connection can carry another request. */

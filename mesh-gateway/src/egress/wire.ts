@@ -118,6 +118,11 @@ export class Wire implements ReadSink {
     return this.socket.writableLength > 0
   }
 
+  /** So much has not gone out that a write had returned false: `onDrain` comes. */
+  get full(): boolean {
+    return this.socket.writableNeedDrain
+  }
+
   /** False when the other side is slower: stop until `onDrain`. */
   write(data: Buffer): boolean {
     return this.socket.write(data)

@@ -25,6 +25,53 @@ describe('a hostile client', () => {
     return { reached, egress, auth, port: upstream.port }
   }
 
+  it('that asks and asks, and reads no answer, is answered no more until it reads', async () => {
+    // each comes in one piece: there is none to be held back in the middle of it
+    const body = 'x'.repeat(10_000)
+    let answered = 0
+    const { port } = await setup.http((_, response) => {
+      answered += 1
+      response.end(body)
+    })
+    const egress = await setup.egress(port)
+    const auth = basic(await egress.token({ destinations: [`api.test:${port}`] }))
+    const client = await rawClient(egress.number)
+    client.socket.pause()
+    const asked = 4_000
+    client.send(get(port, auth).repeat(asked))
+    // as long as it takes, and for many requests of somebody else: then it has come to an end
+    for (let before = -1, still = 0; still < 20; ) {
+      assert.match(await sendRaw(egress.number, get(port, auth + CLOSE)), /^HTTP\/1\.1 200 /)
+      const theirs = answered
+      still = theirs === before + 1 ? still + 1 : 0
+      before = theirs
+    }
+    const others = egress.records.length
+    assert.ok(answered < asked, `${answered} answers wait in memory`)
+    assert.ok(others < asked)
+    let received = 0
+    client.socket.on('data', (chunk: Buffer) => {
+      received += chunk.length
+    })
+    client.socket.resume()
+    while (received < asked * body.length) await once(client.socket, 'data')
+    client.socket.destroy()
+  })
+
+  it('that asks and asks, and never reads, is closed in the end', async () => {
+    const { port } = await setup.http((_, response) => response.end('x'.repeat(10_000)))
+    const egress = await setup.egress(port, { port: { timeouts: { idleMs: 60 } } })
+    const auth = basic(await egress.token({ destinations: [`api.test:${port}`] }))
+    const client = await rawClient(egress.number)
+    client.socket.pause()
+    const closed = new Promise((resolve) => client.socket.on('close', resolve))
+    client.send(get(port, auth).repeat(4_000))
+    // it sends on, and so learns of it
+    const sending = setInterval(() => client.send('GET / HTTP/1.1\r\n\r\n'), 20)
+    await closed
+    clearInterval(sending)
+  })
+
   for (const [what, lines] of [
     [
       'two Host headers',
