@@ -81,8 +81,8 @@ export interface EgressContext {
   trust(): SecureContext
   jwks(): object
   ownAddresses(): readonly ListenAddress[]
-  /** Why what is open may not go on, as things stand now; null when it may. */
-  judgeAgain(tunnel: LiveTunnel): ErrorCode | null
+  /** Why what is open, or about to be, may not go on, as things stand now; null when it may. */
+  judgeAgain(tunnel: Omit<LiveTunnel, 'end'>): ErrorCode | null
   isReady(): boolean
   draining(): boolean
   /** Refuse everything while the audit log cannot be written. */

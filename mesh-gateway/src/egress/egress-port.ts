@@ -246,7 +246,7 @@ function followPolicy(options: EgressPortOptions): () => PolicyView {
 
 /** What is open must still be what policy, as it is now, would let through. */
 function judgeAgain(
-  { principal, target, request, ip }: LiveTunnel,
+  { principal, target, request, ip }: Omit<LiveTunnel, 'end'>,
   view: PolicyView,
   own: readonly ListenAddress[],
 ): ErrorCode | null {

@@ -5,7 +5,7 @@ import { formatRefusal } from './answer.ts'
 import type { EgressContext } from './context.ts'
 import type { RequestHead } from './http1/request-head.ts'
 import { type Outcome, type Story, tell } from './outcome.ts'
-import { Refused, refuse } from './refused.ts'
+import { type Gate, Refused, refuse } from './refused.ts'
 import type { Target } from './target/target.ts'
 import { judgeFirstBytes, mustBeTls } from './tunnel/judge-first-bytes.ts'
 import { type Splice, type SpliceEnd, splice } from './tunnel/splice.ts'
@@ -55,6 +55,14 @@ async function openTunnel(
     dialled.wire.destroy()
     return { ...nothing, ip, status: 0, refused: refuse('client', 'MESH_CALL_CANCELED') }
   }
+  const { request } = questionOf(principal, target, 'CONNECT')
+  const facts = { principal, target, ip, request, tunnel: true, generation, bounds: decision }
+  const changed = context.judgeAgain(facts)
+  if (changed !== null) {
+    dialled.wire.destroy()
+    const refused = refuse(gateOf(changed), changed)
+    return { ...nothing, ip, refused, status: answerRefusal(client, story, refused) }
+  }
   client.writeText(
     `HTTP/1.1 200 Connection established\r\nx-request-id: ${story.requestId}\r\n\r\n`,
   )
@@ -70,8 +78,6 @@ async function openTunnel(
       timeoutMs: helloMs,
     },
   })
-  const { request } = questionOf(principal, target, 'CONNECT')
-  const facts = { principal, target, ip, request, tunnel: true, generation, bounds: decision }
   const end = await follow(tunnel, context, facts)
   const gate = end.code !== null && OF_FIRST_BYTES.has(end.code) ? 'tls' : 'upstream'
   return {
@@ -102,12 +108,20 @@ export async function follow(
   }
 }
 
-/** Into the registry, for as long as it lives; what has changed while it was dialled ends it at once. */
+/** Into the registry, for as long as it lives; what has changed while it was made ends it at once. */
 export function register(tunnel: LiveTunnel, context: EgressContext): LivePlace {
   const place = context.tunnels.add(tunnel)
   const code = context.judgeAgain(tunnel)
   if (code !== null) context.tunnels.end(place, code)
   return place
+}
+
+/** Who ends what was let through before. */
+export function gateOf(code: ErrorCode): Gate {
+  if (code.startsWith('MESH_TOKEN')) return 'credential'
+  if (code.startsWith('MESH_GATEWAY')) return 'gateway'
+  if (code.startsWith('MESH_LIMIT')) return 'limits'
+  return code === 'MESH_EGRESS_ADDRESS_REFUSED' ? 'address' : 'policy'
 }
 
 /** Returns the status sent, 0 when there was nobody to send it to. */

@@ -14,8 +14,8 @@ import type { ExchangeEnd } from './exchange-end.ts'
 import type { RequestHead } from './http1/request-head.ts'
 import { writeRequestHead } from './http1/write-head.ts'
 import { type Outcome, type Story, tell } from './outcome.ts'
-import { type Gate, Refused, refuse } from './refused.ts'
-import { follow, register } from './serve-connect.ts'
+import { Refused, refuse } from './refused.ts'
+import { follow, gateOf, register } from './serve-connect.ts'
 import type { Target } from './target/target.ts'
 import { splice } from './tunnel/splice.ts'
 import type { LiveTunnel } from './tunnel/tunnels.ts'
@@ -88,6 +88,14 @@ async function serve(
     const upstream = await takeUpstream(principal, plan, fresh, context)
     if (upstream instanceof Refused)
       return { ...nothing, ...refuseRequest(head, client, story, upstream, context) }
+    // what has changed while it was found and dialled: nothing of the request has left yet
+    const changed = context.judgeAgain({ ...facts, ip: upstream.ip })
+    if (changed !== null) {
+      context.pool.drop(upstream)
+      const refused = refuse(gateOf(changed), changed)
+      const answered = refuseRequest(head, client, story, refused, context)
+      return { ...nothing, ip: upstream.ip, ...answered }
+    }
     const end = await attempt(upstream)
     if (end.stale) {
       context.pool.drop(upstream)
@@ -117,13 +125,6 @@ async function converse(
   } finally {
     context.tunnels.remove(place)
   }
-}
-
-function gateOf(code: ErrorCode): Gate {
-  if (code.startsWith('MESH_TOKEN')) return 'credential'
-  if (code.startsWith('MESH_GATEWAY')) return 'gateway'
-  if (code.startsWith('MESH_LIMIT')) return 'limits'
-  return code === 'MESH_EGRESS_ADDRESS_REFUSED' ? 'address' : 'policy'
 }
 
 /** What a limit refused in the middle, with whose limit it is and when to try again. */
