@@ -88,9 +88,9 @@ function connectBy(
   resolver: Pick<Resolver, 'addresses'>,
   signal: AbortSignal,
 ): buildConnector.connector {
-  const lookup = lookupBy(resolver)
   return ({ protocol, hostname: host, port, servername }, done) => {
     const secure = protocol === 'https:'
+    const lookup = secure ? lookupBy(resolver) : onThisMachine
     const socket = secure
       ? tls.connect({
           ...{ host, lookup, secureContext: trust, port: Number(port) || 443 },
@@ -112,6 +112,16 @@ function connectBy(
       done(null, socket)
     })
   }
+}
+
+/** Without TLS there is only `localhost`: nobody else, and no DNS, is to say where that is (RFC 6761, section 6.3). */
+const onThisMachine: LookupFunction = (_, { all }, done) => {
+  if (all === true)
+    done(null, [
+      { address: '127.0.0.1', family: 4 },
+      { address: '::1', family: 6 },
+    ])
+  else done(null, '127.0.0.1', 4)
 }
 
 /** As everything else of the gateway finds a name. */

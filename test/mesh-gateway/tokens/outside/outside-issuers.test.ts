@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { createHmac, createPublicKey, type JsonWebKey } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer as createHttpServer } from 'node:http'
 import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -110,9 +111,11 @@ describeClosing('tokens of other issuers', () => {
         addresses: (host) =>
           host === HOST
             ? Promise.resolve([{ ip: '127.0.0.1', ttlMs: 1000 }])
-            : host === 'never.test'
-              ? new Promise(() => {})
-              : resolver.addresses(host),
+            : host === 'localhost'
+              ? Promise.resolve([{ ip: '127.0.0.9', ttlMs: 1000 }])
+              : host === 'never.test'
+                ? new Promise(() => {})
+                : resolver.addresses(host),
       },
       trust: () => createSecureContext({ ca: roots }),
       maxTtlMs: () => 3_600_000,
@@ -674,6 +677,26 @@ describeClosing('tokens of other issuers', () => {
       server.close()
       // the gateway has let go of it
       await closed
+    })
+
+    it('without TLS is on this machine, whatever DNS says of localhost', async () => {
+      const { port } = new URL(issuer.jwksUri)
+      // hostile, and on the address that DNS answers with; its port is the same
+      const hostile = await startTokenIssuer()
+      await hostile.addKey('one')
+      const liar = createHttpServer((_, response) =>
+        response.end(JSON.stringify({ keys: [hostile.keys.get('one')?.jwk] })),
+      )
+      liar.listen(Number(port), '127.0.0.9')
+      await once(liar, 'listening')
+      closing.push(hostile.close, async () => {
+        liar.close()
+        await once(liar, 'close')
+      })
+      await open([{ ...entry(issuer), jwksUri: `http://localhost:${port}/keys` }])
+      const forged = await hostile.token({ iss: issuer.iss })
+      assert.equal(await codeOf(forged), 'MESH_TOKEN_SIGNATURE')
+      assert.equal(await codeOf(await issuer.token()), 'OK')
     })
 
     it('may need 256 KiB for its keys, and no more', async () => {
