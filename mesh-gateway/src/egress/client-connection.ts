@@ -25,6 +25,8 @@ import type { Wire } from './wire.ts'
 export interface ClientConnection {
   /** True between two requests. */
   readonly idle: boolean
+  /** Ends one that is idle, when what was answered has gone out. */
+  closeIdle(): void
   destroy(): void
 }
 
@@ -54,6 +56,13 @@ class Connection implements ClientConnection {
     this.#timer = setTimeout(() => this.#onSlow(), waitMs)
     this.#wire.onClosed(() => this.#stopTimer())
     this.#wire.read({ data: (chunk) => this.#onBytes(chunk), end: () => this.#onEnd() })
+  }
+
+  closeIdle(): void {
+    this.#stopTimer()
+    this.idle = false
+    if (this.#wire.unsent) this.#wire.closeGently()
+    else this.#wire.destroy()
   }
 
   destroy(): void {
@@ -106,7 +115,7 @@ class Connection implements ClientConnection {
 
   #onSlow(): void {
     if (this.idle) {
-      this.#wire.destroy()
+      this.closeIdle()
       return
     }
     this.#takeOver()

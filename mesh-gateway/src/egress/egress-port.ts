@@ -193,7 +193,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
 
   const closeIdle = () => {
     connections.visit(({ connection }) => {
-      if (connection.idle) connection.destroy()
+      if (connection.idle) connection.closeIdle()
     })
   }
   const close = async () => {
