@@ -20,28 +20,50 @@ export interface ReusedReads {
   release(): void
 }
 
+/** What is left of a buffer is read into, down to so much. */
+const LEAST_ROOM_BYTES = 4096
+
 /** @param sink asked for with each read, since a socket is made before what reads it. */
 export function reusedReads(sink: () => ReadSink | null, buffers: ReadBuffers): ReusedReads {
-  let buffer: Buffer | null = null
+  let whole: Buffer | null = null
+  /** What is behind that which was kept. */
+  let room: Buffer | null = null
+  let last = 0
   let full = false
+  const giveBack = (kept: boolean) => {
+    if (whole !== null && room === whole && !kept) buffers.give(whole)
+  }
   return {
     buffer() {
       const kept = sink()?.takeKept() === true
-      if (buffer !== null && !kept && !full) return buffer
-      if (buffer !== null && !kept) buffers.give(buffer)
-      buffer = full ? buffers.large() : buffers.take()
+      if (room !== null && !full) {
+        if (!kept) return room
+        // a byte that was kept must not hold the whole of a buffer: who sends them one by one would have a buffer for each
+        if (room.length - last >= LEAST_ROOM_BYTES) {
+          room = room.subarray(last)
+          last = 0
+          return room
+        }
+      }
+      giveBack(kept)
+      whole = full ? buffers.large() : buffers.take()
+      room = whole
+      last = 0
       full = false
-      return buffer
+      return room
     },
     callback(read) {
-      if (buffer === null) return true
-      full = read === buffer.length && buffers.isSmall(buffer)
-      sink()?.accept(buffer.subarray(0, read))
+      if (whole === null || room === null) return true
+      last = read
+      // nor is what is left of a large one read into for ever
+      full = read === room.length && (room !== whole || buffers.isSmall(whole))
+      sink()?.accept(room.subarray(0, read))
       return true
     },
     release() {
-      if (buffer !== null && sink()?.takeKept() === false) buffers.give(buffer)
-      buffer = null
+      giveBack(sink()?.takeKept() !== false)
+      whole = null
+      room = null
     },
   }
 }

@@ -109,6 +109,39 @@ describe('reads into one buffer', () => {
     )
   })
 
+  it('hold no more memory for what was kept than it has bytes, if it comes byte by byte', async () => {
+    const buffers = createReadBuffers()
+    let wire: Wire | null = null
+    onAccepted = (socket) => {
+      wire = acceptWire(socket, buffers)
+    }
+    const { client, accepted } = await pair()
+    client.setNoDelay(true)
+    const kept: Buffer[] = []
+    const reader: Wire = wire ?? assert.fail('nothing was accepted')
+    reader.read({
+      data(chunk) {
+        kept.push(chunk)
+        reader.keep()
+      },
+      end() {},
+    })
+    const sent = Buffer.alloc(20_000)
+    for (let at = 0; at < sent.length; at += 4) sent.writeUInt32BE(at, at)
+    for (let at = 0; at < sent.length; at += 5) {
+      client.write(sent.subarray(at, at + 5))
+      while (accepted.bytesRead < at + 5) await new Promise(setImmediate)
+    }
+    assert.ok(kept.length > 3_000, 'they came one by one')
+    assert.ok(Buffer.concat(kept).equals(sent))
+    const memory = new Set(kept.map(({ buffer }) => buffer))
+    assert.ok(memory.size <= 3, `${memory.size} buffers of 16 KiB for 20 KB`)
+    const closed = once(accepted, 'close')
+    accepted.destroy()
+    await closed
+    assert.ok(!memory.has(buffers.take().buffer), 'what was kept is nobody else to read into')
+  })
+
   it('go on with the buffer of a socket that has closed, unless something in it was kept', () => {
     const buffers = createReadBuffers()
     let kept = false
