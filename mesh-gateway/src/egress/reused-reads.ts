@@ -22,12 +22,17 @@ export interface ReusedReads {
 
 /** What is left of a buffer is read into, down to so much. */
 const LEAST_ROOM_BYTES = 4096
+/** A read of less than that ends a burst. */
+const LITTLE_BYTES = 4096
+/** What fills such a part of it may hold the whole: reads into the rest would be small, and many. */
+const WORTH_KEEPING = 4
 
 /** @param sink asked for with each read, since a socket is made before what reads it. */
 export function reusedReads(sink: () => ReadSink | null, buffers: ReadBuffers): ReusedReads {
   let whole: Buffer | null = null
   /** What is behind that which was kept. */
   let room: Buffer | null = null
+  /** Bytes of the last read. */
   let last = 0
   let full = false
   const giveBack = (kept: boolean) => {
@@ -36,19 +41,20 @@ export function reusedReads(sink: () => ReadSink | null, buffers: ReadBuffers): 
   return {
     buffer() {
       const kept = sink()?.takeKept() === true
-      if (room !== null && !full) {
-        if (!kept) return room
+      if (room !== null && whole !== null && !full) {
+        // a burst is over: nobody is to lie idle with a large one
+        const over = !buffers.isSmall(whole) && last < LITTLE_BYTES
+        if (!kept && !over) return room
         // a byte that was kept must not hold the whole of a buffer: who sends them one by one would have a buffer for each
-        if (room.length - last >= LEAST_ROOM_BYTES) {
+        const much = last * WORTH_KEEPING >= room.length
+        if (kept && !much && room.length - last >= LEAST_ROOM_BYTES) {
           room = room.subarray(last)
-          last = 0
           return room
         }
       }
       giveBack(kept)
       whole = full ? buffers.large() : buffers.take()
       room = whole
-      last = 0
       full = false
       return room
     },

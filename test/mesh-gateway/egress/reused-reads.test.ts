@@ -169,6 +169,32 @@ describe('reads into one buffer', () => {
     assert.notEqual(fourth, third, 'one buffer for two sockets')
   })
 
+  it('take a larger buffer while much comes, and hand it on as soon as little does', () => {
+    const buffers = createReadBuffers()
+    const sink = { accept: () => {}, takeKept: () => false }
+    const reads = reusedReads(() => sink, buffers)
+    const small = reads.buffer()
+    reads.callback(small.length)
+    const large = reads.buffer()
+    assert.ok(large.length > small.length)
+    reads.callback(large.length)
+    assert.equal(reads.buffer(), large, 'there is none larger')
+    reads.callback(100)
+    assert.equal(reads.buffer().length, small.length)
+    assert.equal(buffers.large(), large)
+  })
+
+  it('go on in a whole buffer behind much that was kept: reads into the rest would be small', () => {
+    const buffers = createReadBuffers()
+    let kept = false
+    const sink = { accept: () => {}, takeKept: () => kept }
+    const reads = reusedReads(() => sink, buffers)
+    const whole = reads.buffer()
+    reads.callback(whole.length / 2)
+    kept = true
+    assert.equal(reads.buffer().length, whole.length)
+  })
+
   it('keep only so many buffers for those who may come', () => {
     const buffers = createReadBuffers()
     const many = Array.from({ length: 1000 }, () => buffers.take())
