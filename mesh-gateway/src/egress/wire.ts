@@ -16,6 +16,7 @@ export interface Reader {
 const MAX_HELD_BYTES = 65_536
 const LINGER_MS = 2_000
 const STALLED_MS = 60_000
+const FAREWELL_MS = 300_000
 const SMALL_BYTES = 8192
 
 /** Connects to an IP address. */
@@ -166,8 +167,11 @@ export class Wire implements ReadSink {
     this.socket.destroy()
   }
 
-  /** Says no more, and lets the other side read what was said: a reset could overtake it while it still sends. */
-  closeGently(): void {
+  /**
+   * Says no more, and lets the other side read what was said: a reset could overtake it while it still sends.
+   * @param mostMs how long that may take in all, in milliseconds. Default 300,000
+   */
+  closeGently(mostMs: number = FAREWELL_MS): void {
     const { socket } = this
     if (this.closed) return
     this.read({ data() {}, end: () => socket.destroySoon() })
@@ -177,7 +181,12 @@ export class Wire implements ReadSink {
       timer = setTimeout(() => socket.destroy(), LINGER_MS)
     })
     socket.setTimeout(STALLED_MS, () => socket.destroy())
-    this.onClosed(() => clearTimeout(timer))
+    // who sends a byte now and then is not silent, and may read nothing for ever
+    const most = setTimeout(() => socket.destroy(), mostMs)
+    this.onClosed(() => {
+      clearTimeout(timer)
+      clearTimeout(most)
+    })
   }
 
   /** The chunk that is being read stays in use: the next read goes elsewhere. */

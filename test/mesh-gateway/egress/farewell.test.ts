@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
+import { createReadBuffers } from '../../../mesh-gateway/src/egress/read-buffers.ts'
+import { acceptWire, type Wire } from '../../../mesh-gateway/src/egress/wire.ts'
+
+describe('a connection that is closed gently', () => {
+  it('ends, though its client reads nothing of what was said and sends a byte now and then', async () => {
+    const server = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const address = server.address()
+    assert.ok(address !== null && typeof address === 'object')
+    const client = connect(address.port, '127.0.0.1')
+    client.on('error', () => {})
+    const accepted = Promise.withResolvers<Wire>()
+    server.once('connection', (socket: Socket) =>
+      accepted.resolve(acceptWire(socket, createReadBuffers())),
+    )
+    const wire = await accepted.promise
+    client.pause()
+    // more than the kernel takes
+    wire.write(Buffer.alloc(32 * 1024 * 1024))
+    const drip = setInterval(() => client.write('x'), 20)
+    try {
+      const closed = once(wire.socket, 'close', { signal: AbortSignal.timeout(15_000) })
+      wire.closeGently(300)
+      await closed
+      assert.ok(client.bytesRead < 32 * 1024 * 1024, 'it was read after all')
+    } finally {
+      clearInterval(drip)
+      client.destroy()
+      wire.destroy()
+      server.close()
+      await once(server, 'close')
+    }
+  })
+})
