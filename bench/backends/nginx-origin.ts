@@ -1,8 +1,8 @@
 /** The same small answer as http-origin.ts gives, by nginx: a third of the CPU. */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { freePort } from '../../scripts/dev/free-ports.ts'
 import { withDescendants } from '../measure/cpu-time.ts'
-import { freePorts } from '../process/free-port.ts'
 import { untilListening } from '../process/until-listening.ts'
 import { makeDir, type World } from '../world/world.ts'
 
@@ -15,7 +15,7 @@ export interface Origin {
 /** @throws Error when nginx does not start; pinned to no core */
 export async function startNginxOrigin(world: World): Promise<Origin> {
   const dir = await makeDir(world, 'nginx-origin')
-  const [port = 0] = await freePorts(1)
+  const port = await freePort()
   const file = join(dir, 'nginx.conf')
   await writeFile(file, configuration(dir, port))
   const nginx = world.processes.start({

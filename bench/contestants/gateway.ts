@@ -8,7 +8,7 @@ import { get } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { freePorts } from '../process/free-port.ts'
+import { freePorts } from '../../scripts/dev/free-ports.ts'
 import type { Started } from '../process/processes.ts'
 import { CALLEE, CALLER, makeDir, TENANT, TRUST_DOMAIN, type World } from '../world/world.ts'
 

@@ -2,8 +2,8 @@
 import { spawnSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { freePort } from '../../scripts/dev/free-ports.ts'
 import { withDescendants } from '../measure/cpu-time.ts'
-import { freePorts } from '../process/free-port.ts'
 import { untilListening } from '../process/until-listening.ts'
 import { CALLEE_NAME, makeDir, type World } from '../world/world.ts'
 import { type Absent, type Contestant, NGINX, reasonOf } from './contestant.ts'
@@ -14,7 +14,7 @@ export async function startNginx(world: World, backendPort: number): Promise<Con
   if (!version.stderr.includes('http_v2_module'))
     return { name: NGINX, skipped: 'nginx is built without HTTP/2' }
   const dir = await makeDir(world, 'nginx')
-  const [port = 0] = await freePorts(1)
+  const port = await freePort()
   const file = join(dir, 'nginx.conf')
   await writeFile(
     file,

@@ -6,7 +6,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { freePorts } from '../process/free-port.ts'
+import { freePort } from '../../scripts/dev/free-ports.ts'
 import { untilListening } from '../process/until-listening.ts'
 import { makeDir, type World } from '../world/world.ts'
 import { type Absent, type Contestant, reasonOf, SMOKESCREEN } from './contestant.ts'
@@ -26,7 +26,7 @@ export async function startSmokescreen(
   if (spawnSync('smokescreen', ['--help']).error !== undefined)
     return { name: SMOKESCREEN, skipped: 'smokescreen is not installed' }
   const dir = await makeDir(world, 'smokescreen')
-  const [port = 0] = await freePorts(1)
+  const port = await freePort()
   const file = join(dir, 'config.yaml')
   const rules = join(dir, 'acl.yaml')
   const log = join(dir, 'smokescreen.log')

@@ -2,8 +2,8 @@
 import { spawnSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { freePort } from '../../scripts/dev/free-ports.ts'
 import { withDescendants } from '../measure/cpu-time.ts'
-import { freePorts } from '../process/free-port.ts'
 import { untilListening } from '../process/until-listening.ts'
 import { makeDir, type World } from '../world/world.ts'
 import { type Absent, type Contestant, reasonOf, SQUID } from './contestant.ts'
@@ -23,7 +23,7 @@ export async function startSquid(
     return { name: SQUID, skipped: 'squid is not installed' }
   // squid gives up root before it opens its logs
   const dir = await makeDir(world, 'squid', 0o777)
-  const [port = 0] = await freePorts(1)
+  const port = await freePort()
   await writeFile(join(dir, 'hosts'), `127.0.0.1 ${destination.host}\n`, { mode: 0o644 })
   const file = join(dir, 'squid.conf')
   await writeFile(file, configuration(dir, port, destination, tunnels), { mode: 0o644 })

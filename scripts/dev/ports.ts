@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { MeshError } from '@clawmesh/proto'
+import { freePorts } from './free-ports.ts'
 
 export interface Ports {
   readonly egress: number
@@ -23,7 +24,10 @@ const USUAL: Ports = {
 
 /** @param base null for the usual ones, 0 for any that are free. @throws MeshError MESH_CONFIG_PORT naming each that is taken. */
 export async function choosePorts(base: number | null): Promise<Ports> {
-  if (base === 0) return freePorts()
+  if (base === 0) {
+    const free = await freePorts(Object.keys(USUAL).length)
+    return from((index) => free[index] ?? 0)
+  }
   const ports = base === null ? USUAL : from((index) => base + index)
   const taken: string[] = []
   for (const [what, port] of Object.entries(ports)) {
@@ -42,13 +46,6 @@ export async function choosePorts(base: number | null): Promise<Ports> {
   )
 }
 
-/** Held all at once, so that they differ, and let go just before they are used. */
-async function freePorts(): Promise<Ports> {
-  const held = await Promise.all(Object.keys(USUAL).map(() => listen(0)))
-  await Promise.all(held.map((server) => server?.close()))
-  return from((index) => held[index]?.port ?? 0)
-}
-
 function from(port: (index: number) => number): Ports {
   return {
     egress: port(0),
@@ -60,7 +57,7 @@ function from(port: (index: number) => number): Ports {
   }
 }
 
-async function listen(port: number): Promise<{ port: number; close(): Promise<void> } | null> {
+async function listen(port: number): Promise<{ close(): Promise<void> } | null> {
   const server = createServer()
   try {
     server.listen(port, '127.0.0.1')
@@ -69,9 +66,7 @@ async function listen(port: number): Promise<{ port: number; close(): Promise<vo
     // taken, or not ours to take: the same to whoever asks
     return null
   }
-  const bound = server.address()
   return {
-    port: bound !== null && typeof bound === 'object' ? bound.port : 0,
     async close() {
       server.close()
       await once(server, 'close')

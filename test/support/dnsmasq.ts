@@ -1,10 +1,10 @@
 /** A real DNS server, dnsmasq of Debian, with the records of a test. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from '../../scripts/dev/free-ports.ts'
 
 export interface Dnsmasq {
   /** `ip:port` */
@@ -26,7 +26,7 @@ export interface DnsmasqOptions {
 export async function startDnsmasq(options: DnsmasqOptions): Promise<Dnsmasq> {
   const dir = await mkdtemp(join(tmpdir(), 'clawmesh-dnsmasq-'))
   const hostsFile = join(dir, 'hosts')
-  const port = await freeUdpPort()
+  const port = await freePort()
   const write = (hosts: DnsmasqOptions['hosts']) =>
     writeFile(
       hostsFile,
@@ -100,14 +100,4 @@ function untilItReads(child: ChildProcess, hostsFile: string): Promise<void> {
     child.once('exit', onExit)
     child.once('error', reject)
   })
-}
-
-async function freeUdpPort(): Promise<number> {
-  const socket = createSocket('udp4')
-  socket.bind(0, '127.0.0.1')
-  await once(socket, 'listening')
-  const { port } = socket.address()
-  socket.close()
-  await once(socket, 'close')
-  return port
 }

@@ -1,9 +1,8 @@
 /** The gateway as operators run it: the command mesh-gateway in a process of its own. */
-import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { type Ended, type RunningProcess, startProcess } from '../../scripts/dev/child-process.ts'
+import { freePorts } from '../../scripts/dev/free-ports.ts'
 import { waitUntilReady } from '../../scripts/dev/wait-until-ready.ts'
 
 export interface GatewayProcessOptions {
@@ -108,21 +107,8 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
   }
 }
 
-/** Held all at once, so that they differ, and let go just before they are used. */
 export async function freeGatewayPorts(): Promise<GatewayPorts> {
-  const servers = [createServer(), createServer(), createServer()]
-  const ports: number[] = []
-  for (const server of servers) {
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const bound = server.address()
-    ports.push(bound !== null && typeof bound === 'object' ? bound.port : 0)
-  }
-  for (const server of servers) {
-    server.close()
-    await once(server, 'close')
-  }
-  const [delegation = 0, egress = 0, admin = 0] = ports
+  const [delegation = 0, egress = 0, admin = 0] = await freePorts(3)
   return { delegation, egress, admin }
 }
 

@@ -20,6 +20,7 @@ import {
   messageOf,
   type SpiffeTemplate,
 } from '@clawmesh/proto'
+import { freePort } from '../../../scripts/dev/free-ports.ts'
 
 export interface StandInGateway {
   readonly address: string
@@ -63,15 +64,11 @@ export async function startStandInGateway(options: {
   const sockets = new Set<TLSSocket>()
   const upstreams = new Map<string, http2.ClientHttp2Session>()
   let server: http2.Http2SecureServer
-  let port = 0
+  const port = await freePort()
 
   const gateway: StandInGateway = {
-    get address() {
-      return `127.0.0.1:${port}`
-    },
-    get port() {
-      return port
-    },
+    address: `127.0.0.1:${port}`,
+    port,
     peers: new Map(),
     calls: [],
     cut: () => null,
@@ -105,8 +102,6 @@ export async function startStandInGateway(options: {
       handle(stream, headers).catch((error: unknown) => fail(stream, error))
     })
     await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
-    const bound = server.address()
-    if (bound !== null && typeof bound === 'object') port = bound.port
   }
 
   async function handle(stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) {
