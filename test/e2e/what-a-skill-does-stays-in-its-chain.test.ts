@@ -252,7 +252,6 @@ describe('what a skill does stays in its chain', function () {
   })
 
   it('two chains at once fetch under tokens of their own, one each however many fetches', async () => {
-    const before = (await mesh.audit()).filter(isExchange).length
     const all: number[] = []
     const bodies: string[] = []
     research = async (_task, ctx) => {
@@ -262,15 +261,23 @@ describe('what a skill does stays in its chain', function () {
       all.push(...answers.map(({ status }) => status))
       for (const answer of answers) bodies.push(await answer.text())
     }
-    await Promise.all([ask('1').result(), ask('2').result()])
+    const asked = [ask('1'), ask('2')]
+    await Promise.all(asked.map((each) => each.result()))
     assert.deepEqual(all, Array(16).fill(200))
-    await waitFor('two exchanges', async () =>
-      (await mesh.audit()).filter(isExchange).length >= before + 2 ? true : undefined,
-    )
-    assert.equal((await mesh.audit()).filter(isExchange).length, before + 2)
+    const roots = await Promise.all(asked.map(async (each) => (await lineOf(each.id)).root_id))
+    const isExchangeOf = (root: unknown) => (line: Readonly<Record<string, unknown>>) =>
+      String(line.grpc_method).endsWith('/ExchangeToken') && line.root_id === root
+    for (const root of roots) {
+      const line = await mesh.auditLine('of an exchange', isExchangeOf(root))
+      assert.deepEqual(line.chain, [id('planner')])
+    }
+    // one too many would have been written before the line of a later call
+    const last = ask()
+    await last.result()
+    await lineOf(last.id)
+    for (const root of roots)
+      assert.equal((await mesh.audit()).filter(isExchangeOf(root)).length, 1)
   })
-  const isExchange = (line: Readonly<Record<string, unknown>>) =>
-    String(line.grpc_method).endsWith('/ExchangeToken')
 
   it('narrowing holds for all of the chain below, and never widens', async () => {
     const said: string[] = []

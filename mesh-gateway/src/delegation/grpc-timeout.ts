@@ -25,3 +25,10 @@ export function formatGrpcTimeout(ms: number): string {
   if (ms < 100_000_000) return `${Math.floor(ms)}m`
   return `${Math.floor(Math.min(ms, LONGEST_MS) / 1000)}S`
 }
+
+/** Deadlines share timers in steps of this; callers keep their own clock as well. */
+const DEADLINE_STEP_MS = 50
+
+export function startDeadline(timeoutMs: number, passed: () => void): NodeJS.Timeout {
+  return setTimeout(passed, Math.ceil(timeoutMs / DEADLINE_STEP_MS) * DEADLINE_STEP_MS)
+}

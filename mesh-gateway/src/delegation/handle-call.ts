@@ -2,7 +2,7 @@
  * One call from its first header to its audit record, in the order of checks of the contract: certificate,
  * then what is asked for, then policy and limits, then the peer. Every call ends in one record.
  */
-import type { ServerHttp2Stream } from 'node:http2'
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import type { IdentityStore, Log, PeerCertificate } from '@clawmesh/agent-sdk'
 import {
   type AgentIdentity,
@@ -24,6 +24,7 @@ import type { ChainGate } from './chain/chain-gate.ts'
 import { rootTenant } from './chain/root-tenant.ts'
 import { startsTask } from './chain/task-starting.ts'
 import { type Forwarding, forward, type Outcome } from './forward.ts'
+import { startDeadline } from './grpc-timeout.ts'
 import type { Backlog } from './guard/backlog.ts'
 import { checkHeaderSize } from './guard/check-header-size.ts'
 import type { GuardLimits } from './guard/guard-limits.ts'
@@ -36,7 +37,7 @@ import { refuseCall, refusePlainly } from './refuse.ts'
 import type { RouteNames } from './route.ts'
 import { asMeshError } from './status-of.ts'
 import { createStay } from './stay.ts'
-import { actionOf, recordOf, type Story } from './story.ts'
+import { actionOf, beginStory, recordOf } from './story.ts'
 import type { UpstreamSession } from './upstream/session.ts'
 import type { PeerRoute, Upstreams } from './upstream/upstreams.ts'
 import { upstreamHeaders } from './upstream-headers.ts'
@@ -63,16 +64,10 @@ export interface CallHandlerOptions {
 
 export type CallHandler = (
   stream: ServerHttp2Stream,
-  headers: {
-    readonly ':method'?: string | undefined
-    readonly 'content-type'?: string | undefined
-  },
+  headers: Readonly<Pick<IncomingHttpHeaders, ':method' | 'content-type'>>,
   rawHeaders: readonly string[],
   inbound: Inbound,
 ) => void
-
-/** Deadlines share timers in steps of this; callers keep their own clock as well. */
-const DEADLINE_STEP_MS = 50
 
 export function createCallHandler(options: CallHandlerOptions): CallHandler {
   const { identity, log, spiffe, policy, limits, guardLimits, audit, metrics, chain } = options
@@ -82,15 +77,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
   return function handleCall(stream, headers, rawHeaders, inbound) {
     const startedMs = performance.now()
     const generation = policy.current().generation
-    const story: Story = {
-      call: null,
-      certificate: inbound.peer,
-      route: null,
-      callee: null,
-      decision: null,
-      session: null,
-      link: null,
-    }
+    const story = beginStory(inbound.peer)
     const stay = createStay()
     let deadline: NodeJS.Timeout | undefined
     let forwarding: Forwarding | null = null
@@ -201,19 +188,17 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       story.route = route
       story.callee = callee ?? identity.current().identity.id
       if (call.timeoutMs !== null)
-        deadline = setTimeout(
-          () => {
-            const error = new MeshError('MESH_CALL_DEADLINE')
-            if (forwarding === null) refuse(error)
-            else forwarding.cut(error)
-          },
-          Math.ceil(call.timeoutMs / DEADLINE_STEP_MS) * DEADLINE_STEP_MS,
-        )
+        deadline = startDeadline(call.timeoutMs, () => {
+          const error = new MeshError('MESH_CALL_DEADLINE')
+          if (forwarding === null) refuse(error)
+          else forwarding.cut(error)
+        })
       if (route.kind === 'self') {
-        const session = options.ownServices.acquire(certificate)
-        const mesh = options.ownServices.metadata(certificate, call)
-        if (!(session instanceof Promise)) carry(session, call, mesh, null)
-        else session.then((ready) => carry(ready, call, mesh, null)).catch(refuse)
+        if (call.chain.token === null) callSelf(certificate, call)
+        else
+          present(certificate, call.chain.token)
+            .then(() => callSelf(certificate, call))
+            .catch(refuse)
         return
       }
       if (call.chain.token !== null || startsTask(call.method))
@@ -225,6 +210,20 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       }
     } catch (cause) {
       refuse(cause)
+    }
+
+    /** The chain that the caller acts in, by the token it presents. */
+    async function present({ identity: caller }: PeerCertificate, token: string): Promise<void> {
+      story.link = await chain.present(token, caller.id)
+    }
+
+    /** At once when a session is at hand. */
+    function callSelf(certificate: PeerCertificate, call: Call): void {
+      if (ended) return
+      const session = options.ownServices.acquire(certificate)
+      const mesh = options.ownServices.metadata(certificate, call)
+      if (!(session instanceof Promise)) carry(session, call, mesh, null)
+      else session.then((ready) => carry(ready, call, mesh, null)).catch(refuse)
     }
 
     /** Policy and limits. Answers who is calling. */
@@ -248,10 +247,9 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       route: PeerRoute,
       callee: string,
     ): Promise<void> {
-      const { token } = call.chain
-      const parent = token === null ? null : await chain.present(token, certificate.identity.id)
+      if (call.chain.token !== null) await present(certificate, call.chain.token)
       if (ended) return
-      story.link = parent
+      const parent = story.link
       const caller = await enter(certificate, call, route, parent !== null)
       if (ended) return
       if (!startsTask(call.method)) {

@@ -21,6 +21,18 @@ export interface Story {
   link: DelegationClaims | null
 }
 
+export function beginStory(certificate: PeerCertificate | null): Story {
+  return {
+    call: null,
+    certificate,
+    route: null,
+    callee: null,
+    decision: null,
+    session: null,
+    link: null,
+  }
+}
+
 export interface Ending {
   readonly outcome: Outcome
   readonly durationMs: number

@@ -3,7 +3,7 @@ import type { ServerHttp2Stream } from 'node:http2'
 import type { IdentityStore } from '@clawmesh/agent-sdk'
 import { type DelegationClaims, uuidV7 } from '@clawmesh/proto'
 import { decodeJwt } from 'jose'
-import { type Answer, call, echo, type Fixture, makeFixture } from '../fixture.ts'
+import { type Answer, call, echo, type Fixture, frame, GATEWAY, makeFixture } from '../fixture.ts'
 
 const DELEGATE = '/clawmesh.delegation.v1.DelegationService/Delegate'
 const id = (agent: string) => `spiffe://mesh.internal/tenant/acme/agent/${agent}`
@@ -86,6 +86,33 @@ describe('chains of delegation through the port', () => {
     assert.equal(audited.root_id, last.txn)
     assert.equal(audited.hop, 3)
     assert.deepEqual(audited.chain, [id('a'), id('b'), id('c')])
+  })
+
+  it('hold what is asked of the gateway itself: recorded under their root, and open to nobody else', async () => {
+    await delegate('a', 'b')
+    await delegate('b', 'c', held('b'))
+    const exchange = async (agent: string) => {
+      const store = stores.get(agent)
+      assert.ok(store)
+      const record = mesh.nextRecord()
+      const headers = {
+        ':path': '/clawmesh.mesh.v1.MeshService/ExchangeToken',
+        ':authority': GATEWAY,
+        'x-mesh-delegation': held('c'),
+      }
+      const { status, error } = await call(
+        await mesh.connect(store),
+        headers,
+        frame(Buffer.alloc(0)),
+      )
+      const { root_id: root, hop, chain, reason } = await record
+      return { status, code: error?.code ?? null, root, hop, chain, reason }
+    }
+    const within = { root: claims('c').txn, hop: 2, chain: [id('a'), id('b')] }
+    assert.deepEqual(await exchange('c'), { status: 0, code: null, reason: null, ...within })
+    const code = 'MESH_TOKEN_AUDIENCE'
+    const nowhere = { root: null, hop: null, chain: null }
+    assert.deepEqual(await exchange('d'), { status: 16, code, reason: code, ...nowhere })
   })
 
   it('cannot loop back to anybody in them', async () => {
