@@ -1,22 +1,44 @@
-/** mocha's spec reporter, which also writes how many passed and failed, and what was skipped or tried twice, to the file named by --reporter-option output=FILE. */
+/** mocha's spec reporter, which also writes what the run came to (count.ts) to the file named by --reporter-option output=FILE. */
 import { writeFileSync } from 'node:fs'
 import Mocha from 'mocha'
+import type { Count } from './count.ts'
 
 export default class SpecAndCount extends Mocha.reporters.Spec {
   constructor(runner: Mocha.Runner, options: Mocha.MochaOptions) {
     super(runner, options)
     const output: unknown = options.reporterOptions?.output
     if (typeof output !== 'string') return
-    const { EVENT_RUN_END, EVENT_TEST_PENDING, EVENT_TEST_RETRY } = Mocha.Runner.constants
+    const { constants } = Mocha.Runner
     const skipped: string[] = []
     const retried: string[] = []
-    runner.on(EVENT_TEST_RETRY, (test, error) =>
-      retried.push(`${test.fullTitle()}: ${String(error)}`),
-    )
-    runner.on(EVENT_TEST_PENDING, (test) => skipped.push(test.fullTitle()))
-    runner.once(EVENT_RUN_END, () => {
+    const failed: string[] = []
+    const broken = new Set<string>()
+    const passesIn = new Map<string, number>()
+    const said = (runnable: Mocha.Runnable, error: unknown) =>
+      `${runnable.fullTitle()}: ${String(error)}`
+    runner.on(constants.EVENT_TEST_PASS, (test) => {
+      const file = fileOf(test)
+      passesIn.set(file, (passesIn.get(file) ?? 0) + 1)
+    })
+    runner.on(constants.EVENT_TEST_RETRY, (test, error) => retried.push(said(test, error)))
+    runner.on(constants.EVENT_TEST_PENDING, (test) => skipped.push(test.fullTitle()))
+    // a hook too, which mocha never tries again
+    runner.on(constants.EVENT_TEST_FAIL, (runnable, error) => {
+      failed.push(said(runnable, error))
+      broken.add(fileOf(runnable))
+    })
+    runner.once(constants.EVENT_RUN_END, () => {
       const { passes = 0, failures = 0 } = runner.stats ?? {}
-      writeFileSync(output, JSON.stringify({ passes, failures, skipped, retried }))
+      const failedFiles = Object.fromEntries(
+        [...broken].map((file) => [file, passesIn.get(file) ?? 0]),
+      )
+      const count: Count = { passes, failures, skipped, retried, failed, failedFiles }
+      writeFileSync(output, JSON.stringify(count))
     })
   }
+}
+
+/** Empty for what stands in no file: a hook of the whole run. */
+function fileOf(runnable: Mocha.Runnable): string {
+  return runnable.file ?? runnable.parent?.file ?? ''
 }

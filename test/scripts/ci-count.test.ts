@@ -1,53 +1,97 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { run } from '../support/grpcurl.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
+const script = (name: string) => join(root, 'scripts/ci', name)
 
 describe('the last line of CI', () => {
   let dir: string
-  before(async () => {
+  beforeEach(async () => {
     dir = await mkdtemp(join(tmpdir(), 'clawmesh-count-'))
+    await mkdir(join(dir, 'test'))
   })
-  after(() => rm(dir, { recursive: true }))
+  afterEach(() => rm(dir, { recursive: true }))
 
-  const count = async (tests: string) => {
-    const file = join(dir, 'some.test.ts')
+  const count = async (...files: string[]) => {
     const output = join(dir, 'count.json')
-    await rm(output, { force: true })
-    await writeFile(file, tests)
+    for (const [index, text] of files.entries())
+      await writeFile(join(dir, 'test', `${'abc'[index]}.test.mjs`), `${HEAD}${text}`)
     const mocha = join(root, 'node_modules/mocha/bin/mocha.js')
-    const reporter = ['--reporter', join(root, 'scripts/ci/spec-and-count.ts')]
-    const ran = await run(process.execPath, [
-      ...[mocha, '--no-config', file, ...reporter],
-      ...['--reporter-option', `output=${output}`],
-    ])
-    const printed = await run(process.execPath, [join(root, 'scripts/ci/print-count.ts'), output])
-    return { mocha: ran.code, code: printed.code, lines: printed.stdout.trim().split('\n') }
+    const ran = await run(
+      process.execPath,
+      [script('run-tests.ts'), output, process.execPath, mocha, '--no-config', '--extension=mjs'],
+      { cwd: dir },
+    )
+    const printed = await run(process.execPath, [script('print-count.ts'), output])
+    return { tests: ran.code, code: printed.code, lines: printed.stdout.trim().split('\n') }
   }
+  // the first call in all runs fails, the next ones do not
+  const HEAD = `
+    import { existsSync, writeFileSync } from 'node:fs'
+    const failsOnce = (name) => () => {
+      if (existsSync(name)) return
+      writeFileSync(name, '')
+      throw new Error('once')
+    }
+    const fails = () => { throw new Error('always') }
+    const passes = () => {}
+  `
 
   it('is what mocha counted', async () => {
-    const good = await count("it('a', () => {})\nit('b', () => {})")
-    assert.deepEqual(good, { mocha: 0, code: 0, lines: ['2 passed, 0 failed'] })
-    const bad = await count("it('a', () => {})\nit('b', () => { throw new Error('x') })")
+    const good = await count("it('a', passes)\nit('b', passes)")
+    assert.deepEqual(good, { tests: 0, code: 0, lines: ['2 passed, 0 failed'] })
+  })
+
+  it('fails with a test that fails each time, and names it', async () => {
+    const bad = await count("it('a', passes)\nit('b', fails)", "it('c', passes)")
+    assert.notEqual(bad.tests, 0)
     assert.equal(bad.code, 1)
-    assert.equal(bad.lines.at(-1), '1 passed, 1 failed')
-    assert.notEqual(bad.mocha, 0)
+    assert.deepEqual(bad.lines.slice(-2), ['failed: b: Error: always', '2 passed, 1 failed'])
+  })
+
+  it('names what passed only when it was tried a second time', async () => {
+    const { lines, ...codes } = await count("it('a', failsOnce('a'))\nit('b', passes)")
+    assert.deepEqual(codes, { tests: 0, code: 0 })
+    assert.deepEqual(lines, ['tried a second time: a: Error: once', '2 passed, 0 failed'])
+  })
+
+  it('the same for a hook: its file runs again, and each test counts once', async () => {
+    const flaky =
+      "describe('d', () => { before(failsOnce('b')); it('b', passes); it('c', passes) })"
+    const { lines, ...codes } = await count("it('a', passes)", flaky, "it('e', passes)")
+    assert.deepEqual(codes, { tests: 0, code: 0 })
+    assert.deepEqual(lines, [
+      'tried a second time: d "before all" hook for "b": Error: once',
+      '4 passed, 0 failed',
+    ])
+    const late = "describe('d', () => { after(failsOnce('l')); it('b', passes); it('c', passes) })"
+    assert.equal((await count("it('a', passes)", late)).lines.at(-1), '4 passed, 0 failed')
+  })
+
+  it('fails with a hook that fails each time', async () => {
+    const broken = "describe('d', () => { before(fails); it('b', passes) })"
+    const { lines, ...codes } = await count("it('a', passes)", broken)
+    assert.deepEqual(codes, { tests: 1, code: 1 })
+    assert.equal(lines.at(-1), '1 passed, 1 failed')
   })
 
   it('says what was skipped, and fails for it', async () => {
-    const skipped = await count("it('a', () => {})\ndescribe('b', () => it.skip('c', () => {}))")
+    const skipped = await count("it('a', passes)\ndescribe('b', () => it.skip('c', passes))")
     assert.deepEqual(skipped.lines, ['skipped: b c', '1 passed, 0 failed'])
     assert.equal(skipped.code, 1)
   })
 
-  it('fails when nothing ran, or mocha did not get to its end', async () => {
+  it('fails when nothing ran, or mocha did not get to its end, the first time or the second', async () => {
     assert.equal((await count('')).code, 1)
     const broken = await count('process.exit(0)')
     assert.equal(broken.code, 1)
     assert.equal(broken.lines.at(-1), '0 passed, 1 failed')
+    const later =
+      "if (existsSync('x')) process.exit(0)\ndescribe('d', () => { before(failsOnce('x')); it('b', passes) })"
+    assert.equal((await count(later)).lines.at(-1), '0 passed, 1 failed')
   })
 })
