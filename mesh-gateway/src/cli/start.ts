@@ -7,8 +7,8 @@ import { followConfig, type LiveConfig, readConfig } from '../config/live-config
 import { type Config, workersOf } from '../config/schema.ts'
 import type { MaybePromise } from '../limits/limits.ts'
 import type { ListenAddress } from '../port.ts'
-import { countBuffersAsHeap } from '../process/count-buffers-as-heap.ts'
 import { leanAsyncResource } from '../process/lean-async-resource.ts'
+import { tuneHeap } from '../process/tune-heap.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import type { OperationalLog } from '../telemetry/operational-log.ts'
 import { addConfigOptions, configPlace } from './config-options.ts'
@@ -79,7 +79,7 @@ interface StartOptions {
 
 async function startAlone(config: Config, options: StartOptions): Promise<Started> {
   leanAsyncResource()
-  countBuffersAsHeap()
+  tuneHeap()
   // only now: the other commands and the help need none of it
   const { createGateway } = await import('../gateway.ts')
   releaseStartupMemory()

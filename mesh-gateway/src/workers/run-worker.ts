@@ -8,8 +8,8 @@ import { releaseStartupMemory } from '../cli/release-memory.ts'
 import type { Terminal } from '../cli/terminal.ts'
 import type { Gateway } from '../gateway.ts'
 import { createAskedLimits } from '../limits/asked-limits.ts'
-import { countBuffersAsHeap } from '../process/count-buffers-as-heap.ts'
 import { leanAsyncResource } from '../process/lean-async-resource.ts'
+import { tuneHeap } from '../process/tune-heap.ts'
 import { liveFromSupervisor, ticketsFromSupervisor } from './from-supervisor.ts'
 import { type Begin, type Failed, type FromWorker, isToWorker, type ToWorker } from './messages.ts'
 
@@ -49,7 +49,7 @@ export async function runWorker(terminal: Terminal): Promise<void> {
   }
 
   leanAsyncResource()
-  countBuffersAsHeap()
+  tuneHeap()
   const [{ createGateway }, { createOperationalLog }] = await Promise.all([
     import('../gateway.ts'),
     import('../telemetry/operational-log.ts'),
