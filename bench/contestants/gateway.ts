@@ -35,6 +35,8 @@ export interface GatewayNeeds {
   readonly workers?: number
   /** Default: the one for what is tested. Null: any. */
   readonly core?: number | null
+  /** The file that Node runs. Default: of the checkout. */
+  readonly command?: string
 }
 
 export const GATEWAY_COMMAND = fileURLToPath(
@@ -47,6 +49,7 @@ const PLENTY = 1_000_000_000
 /** Resolves when it is ready. */
 export async function startGateway(world: World, needs: GatewayNeeds): Promise<RunningGateway> {
   const { name = 'mesh-gateway', workers, core = world.cores.tested } = needs
+  const { command = GATEWAY_COMMAND } = needs
   const dir = await makeDir(world, name)
   const [delegationPort = 0, egressPort = 0, adminPort = 0] = await freePorts(3)
   await writePolicy(world, needs)
@@ -75,7 +78,7 @@ export async function startGateway(world: World, needs: GatewayNeeds): Promise<R
   const process_ = world.processes.start({
     name,
     command: process.execPath,
-    args: [...gatewayFlags(), GATEWAY_COMMAND, 'start', '--config', configFile],
+    args: [...gatewayFlags(), command, 'start', '--config', configFile],
     core,
   })
   await untilReady(process_, adminPort)

@@ -1,21 +1,14 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { installPublished, PUBLISHED } from '../../scripts/dev/install-published.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const run = promisify(execFile)
-
-/** Package directories to what they are installed as. */
-const PACKAGES = {
-  proto: 'proto',
-  'agent-sdk': 'agent-sdk',
-  pki: 'pki',
-  'mesh-gateway': 'gateway',
-} as const
 
 describe('what is published works without the checkout', () => {
   let dir: string
@@ -24,25 +17,7 @@ describe('what is published works without the checkout', () => {
   before(async function () {
     this.timeout(120_000)
     dir = await mkdtemp(join(tmpdir(), 'clawmesh-published-'))
-    installed = join(dir, 'app')
-    const dist = join(dir, 'dist')
-    await run(process.execPath, [join(root, 'scripts/build.ts'), '--out', dist], { cwd: root })
-    const specs = Object.keys(PACKAGES).map((name) => join(dist, name))
-    await run('npm', ['pack', '--silent', '--pack-destination', dir, ...specs], { cwd: dir })
-
-    // installed as npm would, but for dependencies: those are linked, since tests reach no registry
-    const modules = join(installed, 'node_modules')
-    await mkdir(join(modules, '@clawmesh'), { recursive: true })
-    for (const name of await readdir(join(root, 'node_modules')))
-      if (name !== '@clawmesh' && !name.startsWith('.'))
-        await symlink(join(root, 'node_modules', name), join(modules, name))
-    for (const name of Object.values(PACKAGES)) {
-      const to = join(modules, '@clawmesh', name)
-      await mkdir(to)
-      const tarball = join(dir, `clawmesh-${name}-0.1.0.tgz`)
-      await run('tar', ['-xzf', tarball, '-C', to, '--strip-components=1'])
-    }
-    await writeFile(join(installed, 'package.json'), '{"type":"module"}')
+    installed = await installPublished(dir)
   })
   after(async () => {
     await rm(dir, { recursive: true, force: true })
@@ -53,7 +28,7 @@ describe('what is published works without the checkout', () => {
     run(process.execPath, ['--no-strip-types', ...args], { cwd: installed })
 
   it('carries JavaScript, declarations and .proto files, and no TypeScript', async () => {
-    for (const name of Object.values(PACKAGES)) {
+    for (const name of Object.values(PUBLISHED)) {
       const files = await readdir(join(installed, 'node_modules/@clawmesh', name), {
         recursive: true,
       })
