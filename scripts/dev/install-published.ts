@@ -14,7 +14,10 @@ export const PUBLISHED = {
 } as const
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
-const run = promisify(execFile)
+// tsc and npm would leave a cache of compiled code in the directory for temporary files
+const env = { ...process.env, NODE_DISABLE_COMPILE_CACHE: '1' }
+const run = (command: string, args: readonly string[], cwd: string) =>
+  promisify(execFile)(command, args, { cwd, env })
 
 /**
  * As npm would, but for dependencies: those are linked to the checkout's, since nothing here reaches a registry.
@@ -25,9 +28,9 @@ const run = promisify(execFile)
 export async function installPublished(dir: string): Promise<string> {
   const installed = join(dir, 'app')
   const dist = join(dir, 'dist')
-  await run(process.execPath, [join(root, 'scripts/build.ts'), '--out', dist], { cwd: root })
+  await run(process.execPath, [join(root, 'scripts/build.ts'), '--out', dist], root)
   const specs = Object.keys(PUBLISHED).map((name) => join(dist, name))
-  await run('npm', ['pack', '--silent', '--pack-destination', dir, ...specs], { cwd: dist })
+  await run('npm', ['pack', '--silent', '--pack-destination', dir, ...specs], dist)
   const modules = join(installed, 'node_modules')
   await mkdir(join(modules, '@clawmesh'), { recursive: true })
   for (const name of await readdir(join(root, 'node_modules')))
@@ -37,7 +40,7 @@ export async function installPublished(dir: string): Promise<string> {
     const to = join(modules, '@clawmesh', name)
     await mkdir(to)
     const tarball = join(dir, `clawmesh-${name}-0.1.0.tgz`)
-    await run('tar', ['-xzf', tarball, '-C', to, '--strip-components=1'])
+    await run('tar', ['-xzf', tarball, '-C', to, '--strip-components=1'], dir)
   }
   await writeFile(join(installed, 'package.json'), '{"type":"module"}')
   return installed
