@@ -147,7 +147,8 @@ export async function startStandInGateway(options: {
       from.on('data', (chunk: Buffer) => {
         const rest = cutAfter === null ? chunk.length : cutAfter - seen
         seen += chunk.length
-        if (to.destroyed) return
+        // what was read before the cut reached the peer comes all the same
+        if (to.destroyed || rest < 0) return
         if (rest < chunk.length) {
           to.write(chunk.subarray(0, rest), () => to.close(http2.constants.NGHTTP2_INTERNAL_ERROR))
           from.close(http2.constants.NGHTTP2_CANCEL)
