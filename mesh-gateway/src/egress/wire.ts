@@ -46,6 +46,8 @@ export class Wire implements ReadSink {
   #held: Buffer[] = []
   #heldBytes = 0
   #ended = false
+  /** Who has been told so. */
+  #told: Reader | null = null
   #closed = false
   #error: Error | null = null
   #kept = false
@@ -215,7 +217,15 @@ export class Wire implements ReadSink {
 
   #onEnd(): void {
     this.#ended = true
-    if (this.#held.length === 0) this.#reader?.end()
+    this.#tellEnd()
+  }
+
+  /** Once each: a reader that hands over while it is given what was kept comes back here after the next one. */
+  #tellEnd(): void {
+    const reader = this.#reader
+    if (reader === null || reader === this.#told || this.#held.length > 0) return
+    this.#told = reader
+    reader.end()
   }
 
   #flush(): void {
@@ -227,6 +237,6 @@ export class Wire implements ReadSink {
     }
     if (this.#reader === null) return
     this.resume()
-    if (this.#ended && this.#held.length === 0) this.#reader.end()
+    if (this.#ended) this.#tellEnd()
   }
 }

@@ -62,6 +62,32 @@ describe('a tunnel', () => {
     assert.match(await client.rest(), /still talking$/)
   })
 
+  it('answers a client that has said all before the tunnel was open', async () => {
+    const upstream = await setup.upstream((socket) => {
+      socket.on('data', (data: Buffer) => socket.write(`${data} was heard, `))
+      socket.on('end', () => setImmediate(() => socket.end('and its end too')))
+    })
+    const resolved = Promise.withResolvers<void>()
+    const resolver = {
+      addresses: () => resolved.promise.then(() => [{ ip: '127.0.0.1', ttlMs: 1000 }]),
+      services: () => Promise.resolve([]),
+      close() {},
+    }
+    const egress = await setup.egress(upstream.port, { port: { resolver } })
+    const auth = basic(await egress.token({ destinations: [`api.test:${upstream.port}`] }))
+    const client = await rawClient(egress.number)
+    client.socket.end(`${connectTo(upstream.port, auth)}early`)
+    // what was sent before it is there when it is answered
+    await sendRaw(
+      egress.number,
+      'GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n',
+    )
+    resolved.resolve()
+    assert.match(await client.rest(), /\r\n\r\nearly was heard, and its end too$/)
+    const record = await egress.record(0)
+    assert.deepEqual([record.bytes_up, record.bytes_down, record.reason], [5, 32, null])
+  })
+
   it('opens for HTTP/1.0 without a Host header, as older Pythons ask', async () => {
     const { auth, client, number } = await open(echo)
     client.send(`CONNECT api.test:${number} HTTP/1.0\r\n${auth}\r\nhello`)
