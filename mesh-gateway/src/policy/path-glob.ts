@@ -11,7 +11,7 @@ const MAX_LENGTH = 512
 const MAX_WILDCARDS = 8
 const UNRESERVED = /[A-Za-z0-9._~-]/
 /** Two ways for servers to read it: encoded separators, empty segments, dot segments, backslashes, controls. */
-const AMBIGUOUS = /\\|\/\/|\/\.{1,2}(?:[/;]|$)|%(?:2F|5C|00)|[\p{Cc}\s]/u
+const AMBIGUOUS = /\\|\/\/|\/\.{1,2}(?:[/;]|%3B|$)|%(?:2F|5C|00)|[\p{Cc}\s]/u
 
 /** The glob, or a sentence saying why it is none. */
 export function parsePathGlob(text: string): PathGlob | string {

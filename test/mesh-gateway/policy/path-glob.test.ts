@@ -70,6 +70,8 @@ describe('a path glob', () => {
       '/a/..',
       '/./a',
       '/a/%2E%2e/b',
+      '/a/..;x/b',
+      '/a/..%3Bx/b',
       '/a%2fb',
       '/a%5cb',
       '/a\\b',

@@ -108,10 +108,10 @@ function withPath(
   return { form, host, isIp, port: port ?? defaultPort, path, query }
 }
 
-/** Twice-encoded separators and dots are read differently by whoever decodes twice. */
+/** Twice-encoded separators and dots are read differently by whoever decodes twice; escaped once more, they show when that is undone. */
 function canonicalPath(raw: string): string | null {
-  if (/%25(?:2[ef]|5c|00|25)/i.test(raw)) return null
-  return normalisePath(raw)
+  const path = normalisePath(raw)
+  return path === null || /%25(?:2[ef]|5c|00|25)/i.test(path) ? null : path
 }
 
 /** Heads are kept as latin1; what is beyond ASCII in a host is UTF-8, or else is none. */
