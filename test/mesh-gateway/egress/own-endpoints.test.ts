@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { MeshError, Secret } from '@clawmesh/proto'
 import type { AccountTokenRequest } from '../../../mesh-gateway/src/egress/context.ts'
-import { refusalOf, sendRaw } from './fixture.ts'
+import { rawClient, refusalOf, sendRaw } from './fixture.ts'
 import { setUp } from './setup.ts'
 
 const KEY = 'cmsa_0123456789abcdef_secretsecret'
@@ -95,6 +95,18 @@ describe('the own endpoints of the egress port', () => {
       assert.equal(record.path, '/v1/token')
       assert.equal(JSON.stringify(record).includes(KEY), false)
     })
+
+  it('tell a client to send its body that sends it only then, and no client whose body would be too large', async () => {
+    const { egress } = await start()
+    const head = (length: number) =>
+      `POST /v1/token HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer ${KEY}\r\nExpect: 100-continue\r\nContent-Length: ${length}\r\n\r\n`
+    const client = await rawClient(egress.number)
+    client.send(head(2))
+    await client.until((text) => text === 'HTTP/1.1 100 Continue\r\n\r\n')
+    client.send('{}')
+    assert.match(await client.rest(), /Continue\r\n\r\nHTTP\/1\.1 200 OK[\s\S]*"a\.b\.c"/)
+    assert.match(await sendRaw(egress.number, head(16_385)), /^HTTP\/1\.1 413 /)
+  })
 
   it('hand on what is asked of the token', async () => {
     const { ask, asked } = await start()

@@ -100,6 +100,7 @@ async function issueToken(
     length: head.body,
     maxBytes: MAX_BODY_BYTES,
     timeoutMs: BODY_MS,
+    expectContinue: head.expectContinue,
   })
   if (body instanceof Refused) return body
   const parsed = parseTokenRequest(single(head.fields, 'authorization'), body)
@@ -137,6 +138,7 @@ async function revokeToken(
     length: head.body,
     maxBytes: MAX_BODY_BYTES,
     timeoutMs: BODY_MS,
+    expectContinue: head.expectContinue,
   })
   if (body instanceof Refused) return body
   const of = (name: string) => single(head.fields, name)

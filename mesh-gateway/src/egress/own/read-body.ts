@@ -8,7 +8,11 @@ export interface ReadBodyOptions {
   readonly length: number | 'chunked'
   readonly maxBytes: number
   readonly timeoutMs: number
+  /** The client sends it only when it is told to. */
+  readonly expectContinue: boolean
 }
+
+const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n'
 
 export function readBody(wire: Wire, options: ReadBodyOptions): Promise<Buffer | Refused> {
   const { length, maxBytes, timeoutMs } = options
@@ -16,6 +20,7 @@ export function readBody(wire: Wire, options: ReadBodyOptions): Promise<Buffer |
     refuse('limits', 'MESH_LIMIT_SIZE', { message: `the body is larger than ${maxBytes} bytes` })
   if (typeof length === 'number' && length > maxBytes) return Promise.resolve(tooLarge())
   if (length === 0) return Promise.resolve(Buffer.alloc(0))
+  if (options.expectContinue && wire.heldBytes === 0) wire.writeText(CONTINUE)
   return new Promise((resolve) => {
     const pieces: Buffer[] = []
     let size = 0
