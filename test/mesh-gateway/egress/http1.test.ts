@@ -139,6 +139,16 @@ describe('a chunked body', () => {
     )
   })
 
+  it('in many small chunks goes on in one piece for each read, in its order among large ones', () => {
+    const pieces: number[] = []
+    const decoder = createBodyDecoder('chunked', (data) => pieces.push(data.length))
+    const small = '1\r\nx\r\n'.repeat(1000)
+    decoder.push(Buffer.from(`${small}800\r\n${'x'.repeat(0x800)}\r\n${small}1\r\n`))
+    decoder.push(Buffer.from(`x\r\n1\r\nx\r\n0\r\n\r\n`))
+    assert.deepEqual(pieces, [1000, 0x800, 1000, 2])
+    assert.equal(decoder.done, true)
+  })
+
   for (const [why, text] of [
     ['a size that is none', 'x\r\n'],
     ['a negative size', '-1\r\n'],

@@ -14,6 +14,8 @@ export interface BodyDecoder {
 }
 
 const MAX_LINE = 256
+/** Smaller ones of one read go on together: a write for each byte is how one body takes all the time there is. */
+const SMALL_PIECE = 1024
 const TRAILER_LIMITS = Object.freeze({ maxBytes: 8192, maxFields: 32 })
 /** A size, then extensions, which are dropped: nobody uses them but smugglers. */
 const CHUNK_LINE = /^([0-9A-Fa-f]{1,12})[\t ]*(?:;[\t\x20-\x7e\x80-\xff]*)?$/
@@ -53,6 +55,7 @@ class ChunkedDecoder implements BodyDecoder {
   #line = ''
   #trailerLines: string[] = []
   #trailerBytes = 0
+  #small: Buffer[] = []
   trailers: readonly Field[] = []
 
   constructor(sink: (data: Buffer) => void) {
@@ -71,12 +74,26 @@ class ChunkedDecoder implements BodyDecoder {
         at += piece.length
         this.#left -= piece.length
         if (this.#left === 0) this.#state = 'data-end'
+        if (piece.length < SMALL_PIECE) {
+          this.#small.push(piece)
+          continue
+        }
+        this.#handOn()
         this.#sink(piece)
         continue
       }
       at = this.#takeLine(chunk, at)
     }
+    this.#handOn()
     return at
+  }
+
+  #handOn(): void {
+    const pieces = this.#small
+    const [first] = pieces
+    if (first === undefined) return
+    this.#small = []
+    this.#sink(pieces.length === 1 ? first : Buffer.concat(pieces))
   }
 
   #takeLine(chunk: Buffer, from: number): number {
