@@ -3,6 +3,7 @@
  * and one judged address: an answer that is out of step can then reach nobody else, and what is reused was judged anew by the request
  * that reuses it.
  */
+import type { SecureContext } from 'node:tls'
 import type { Leave } from '../limits/limits.ts'
 import { type BoundReached, createConnectionBounds } from './connection-bounds.ts'
 import { type Dialled, type DialOptions, type DialPlan, dial } from './dial.ts'
@@ -18,13 +19,13 @@ export interface Upstream {
   readonly destination: string
   /** True when it has carried a request before: it may turn out to have been closed. */
   readonly reused: boolean
+  /** Who was believed when it was made: it carries no request once others are. */
+  readonly trust: SecureContext
   /** The pool's own: it counts no more. */
   readonly leave: Leave
 }
 
-interface Counted extends Dialled {
-  readonly leave: Leave
-}
+interface Counted extends Dialled, Pick<Upstream, 'leave' | 'trust'> {}
 
 export interface UpstreamPool {
   /** @param owner who the connection belongs to, e.g. `acme/bot-01`. */
@@ -107,10 +108,12 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
     const entry = idle.get(key)?.at(-1)
     if (entry === undefined) return null
     remove(entry)
-    const { wire } = entry.upstream
+    const { wire, trust } = entry.upstream
     wire.release()
     wire.onClosed(null)
-    return wire.closed || wire.ended ? takeIdle(key) : entry.upstream
+    if (!wire.closed && !wire.ended && trust === options.trust()) return entry.upstream
+    end(entry.upstream)
+    return takeIdle(key)
   }
   /** Ends the one that has waited longest of those that stand in the way; false when there is none. */
   const makeRoom = (inTheWay: (upstream: Upstream) => boolean): boolean => {
@@ -147,6 +150,7 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
     const leave = enter(owner, destination)
     if (leave instanceof Refused) return leave
     const start = performance.now()
+    const trust = options.trust()
     try {
       const dialled = await dial(plan, options)
       options.onDial((performance.now() - start) / 1000)
@@ -156,7 +160,7 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
       }
       if (dialled.wire.closed) leave()
       else dialled.wire.socket.once('close', leave)
-      return { ...dialled, leave }
+      return { ...dialled, leave, trust }
     } catch (error) {
       leave()
       throw error

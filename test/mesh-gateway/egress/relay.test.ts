@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import type { RequestListener } from 'node:http'
 import { join } from 'node:path'
+import { createSecureContext } from 'node:tls'
 import { openUpstreamTrust } from '../../../mesh-gateway/src/egress/upstream-trust.ts'
 import { makeTestCa, type TestCa } from '../../support/test-ca.ts'
 import { waitFor } from '../../support/wait-for.ts'
@@ -199,6 +200,17 @@ describe('a request in relay form', () => {
     const { ask } = await open(port)
     for (let index = 0; index < 3; index += 1) assert.match(await ask('GET /'), /^HTTP\/1\.1 200 /)
     assert.equal(connections, 1)
+  })
+
+  it('is not sent over a connection that was made while other roots were believed', async () => {
+    const { port } = await secure((_, response) => response.end('ok'))
+    const rootsOf = ({ ca: issuer }: TestCa) =>
+      createSecureContext({ ca: issuer.issueAgent({ tenant: 'acme', agent: 'planner' }).roots })
+    let trust = rootsOf(ca)
+    const { ask } = await open(port, {}, { port: { trust: () => trust } })
+    assert.match(await ask('GET /'), /^HTTP\/1\.1 200 /)
+    trust = rootsOf(other)
+    assert.equal(refusalOf(await ask('GET /')).code, 'MESH_EGRESS_UPSTREAM_TLS')
   })
 
   it('carries 16 MiB both ways intact', async () => {
