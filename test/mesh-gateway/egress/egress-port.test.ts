@@ -220,7 +220,7 @@ describe('the egress port, in absolute form', () => {
     const upstream = await setup.upstream((socket) => {
       socket.once('data', () =>
         socket.write(
-          'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\nContent-Length: 7\r\n\r\n',
+          'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\nContent-Length: 7\r\nX-Request-Id: of-another\r\nTraceparent: none\r\n\r\n',
         ),
       )
     })

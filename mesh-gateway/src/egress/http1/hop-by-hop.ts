@@ -17,7 +17,7 @@ const ALWAYS: ReadonlySet<string> = Object.freeze(
   ]),
 )
 
-/** Fields that may never come after a body: they would change how it was read or who sent it (RFC 9110, section 6.5.1). */
+/** Fields that may never come after a body: they would change how it was read or who sent it (RFC 9110, section 6.5.1), or what we said of it. */
 const NEVER_TRAILING: ReadonlySet<string> = Object.freeze(
   new Set([
     'content-length',
@@ -32,6 +32,8 @@ const NEVER_TRAILING: ReadonlySet<string> = Object.freeze(
     'expect',
     'range',
     'location',
+    'x-request-id',
+    'traceparent',
   ]),
 )
 
