@@ -22,12 +22,18 @@ export function wholeLines(lines: Buffer, written: number): number {
   return written === 0 ? 0 : lines.lastIndexOf(LINE_FEED, written - 1) + 1
 }
 
-/** What stands there is the beginning of a line that a full disk has cut off, of this process or another. */
-export async function endsWithinLine(fd: number): Promise<boolean> {
+/**
+ * What stands there is the beginning of a line that a full disk has cut off, of this process or another.
+ * @param settle resolves when a write of another process is over. Default after 10 milliseconds.
+ */
+export async function endsWithinLine(
+  fd: number,
+  settle: () => Promise<unknown> = () => delay(SETTLE_MS),
+): Promise<boolean> {
   const size = await sizeWithinLine(fd)
   if (size === null) return false
   // while another process writes, the file grows piece by piece; what was cut off does not
-  await delay(SETTLE_MS)
+  await settle()
   return (await sizeWithinLine(fd)) === size
 }
 

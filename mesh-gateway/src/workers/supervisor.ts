@@ -20,7 +20,7 @@ import type { ToWorker } from './messages.ts'
 import { createLinePasser } from './pass-lines.ts'
 import { createSupervisorMetrics, type SupervisorMetrics } from './supervisor-metrics.ts'
 import { askWorkers, describeWorkers, missingOf } from './survey.ts'
-import { makeTicketKeys } from './ticket-keys.ts'
+import { type MadeTicketKeys, makeTicketKeys } from './ticket-keys.ts'
 import { forkWorker } from './worker-link.ts'
 
 export interface SupervisorOptions {
@@ -28,6 +28,8 @@ export interface SupervisorOptions {
   readonly log: OperationalLog
   /** Follows the configuration while the gateway runs. */
   readonly follow: (metrics: Pick<SupervisorMetrics, 'reload'>) => Promise<LiveConfig>
+  /** Default: made here, and new every four hours. */
+  readonly ticketKeys?: MadeTicketKeys
 }
 
 export interface Supervisor {
@@ -48,7 +50,7 @@ const MARGIN_MS = 5_000
 /** @throws MeshError saying what is missing; then nothing is left running */
 export async function startSupervisor(
   config: Config,
-  { workers: count, log, follow }: SupervisorOptions,
+  { workers: count, log, follow, ticketKeys }: SupervisorOptions,
 ): Promise<Supervisor> {
   await using opening = new AsyncDisposableStack()
   const opened = <T extends { close(): void | Promise<void> }>(value: T): T =>
@@ -57,7 +59,7 @@ export async function startSupervisor(
   const metrics = opened(createSupervisorMetrics())
   const live = opened(await follow(metrics))
   const counting = countHere()
-  const tickets = opened(makeTicketKeys())
+  const tickets = opened(ticketKeys ?? makeTicketKeys())
   const gathering = createMetricsGathering()
   let kept: KeptWorkers | null = null
   let names: readonly string[] = []
