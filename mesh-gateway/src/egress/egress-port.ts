@@ -176,7 +176,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
   })
   const { server } = listener
   address = await listenOn(server, options.listen, 'egress.listen')
-  // accept fails when file descriptors run out; the port must outlive that
+  // today's Node tells nobody when it cannot accept; should it again, the port must outlive that: docs/discoveries/accept-fails-in-silence.md
   server.on('error', (err) => {
     options.metrics.connectionRefused('egress', 'accept')
     context.log.warn({ err }, 'egress port cannot accept')
