@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
 import { request } from 'node:http'
+import { connect as connectHttp2 } from 'node:http2'
 import { connect, createServer } from 'node:net'
 import { dirname } from 'node:path'
 import tls from 'node:tls'
@@ -131,7 +132,10 @@ function answersHealth({ host, port, path: socketPath }: ListenAddress): Promise
   })
 }
 
-/** A handshake that ends with a gateway of this mesh on the other side. */
+/**
+ * A handshake that ends with a gateway of this mesh on the other side. It is left as a client leaves that has nothing more
+ * to say: one that is gone in the middle of the handshake is a culprit in the log of that gateway.
+ */
 function answersAsGateway(
   { host, port }: ListenAddress,
   identity: IdentitySnapshot,
@@ -143,15 +147,27 @@ function answersAsGateway(
       host,
       port,
     })
-    const late = setTimeout(() => done(false), ASK_MS)
-    const done = (answer: boolean) => {
+    let isGateway = false
+    const done = () => {
       clearTimeout(late)
       socket.destroy()
-      resolve(answer)
+      resolve(isGateway)
     }
-    socket.on('error', () => done(false))
-    socket.on('close', () => done(false))
-    socket.on('secureConnect', () => done(true))
+    const late = setTimeout(done, ASK_MS)
+    socket.on('error', done)
+    socket.on('close', done)
+    socket.on('secureConnect', () => {
+      isGateway = true
+      if (socket.alpnProtocol !== 'h2') {
+        socket.end()
+        return
+      }
+      const session = connectHttp2('https://gateway', { createConnection: () => socket })
+      // who it is has been seen: how it goes on changes nothing
+      session.on('error', done)
+      session.on('close', done)
+      session.once('remoteSettings', () => session.close())
+    })
   })
 }
 
