@@ -4,6 +4,8 @@ import type { Command } from 'commander'
 import { policyInvalid } from '../policy/fault.ts'
 import { loadPolicy } from '../policy/load-policy.ts'
 import type { PolicySnapshot } from '../policy/snapshot.ts'
+import { judgeRevocations, type RevocationJudge } from '../revocation/judge.ts'
+import { readList } from '../revocation/list-file.ts'
 import { openKeyRing } from '../tokens/key-ring.ts'
 import { createTokenService } from '../tokens/token-service.ts'
 import { addConfigOptions, readCommandConfig } from './config-options.ts'
@@ -24,6 +26,7 @@ const USED = [
   'policy.dir',
   'keys.dir',
   'tokens.issuer',
+  'revocation.list',
   'spiffe.agentPath',
 ]
 
@@ -35,7 +38,7 @@ Examples:
   $ curl -x "http://bot-01:$TOKEN@127.0.0.1:8080" https://api.openai.com
 
 The token carries what policy allows the agent now, or the part of it that
---allow names.`
+--allow names. An agent that has been revoked gets none.`
 
 export function addIssueToken(program: Command, terminal: Terminal): void {
   const command = program
@@ -49,6 +52,7 @@ export function addIssueToken(program: Command, terminal: Terminal): void {
     .addHelpText('after', EXAMPLES)
   addConfigOptions(command, USED).action(async (options: IssueOptions) => {
     const config = await readCommandConfig({ ...options }, terminal, USED)
+    const revocations = await readRevocations(config.revocation.list)
     const policy = await readPolicy(config.policy.dir)
     const tenant = options.tenant ?? onlyTenant(command, policy, config.policy.dir)
     const keyRing = await openKeyRing({ dir: config.keys.dir })
@@ -60,6 +64,7 @@ export function addIssueToken(program: Command, terminal: Terminal): void {
         policy: { current: () => policy },
         accounts: null,
         ttl: () => config.tokens,
+        revoked: (id) => revocations.agent(id) !== null,
       }).issue({
         agent: { tenant, agent: options.agentId },
         destinations: options.allow ?? null,
@@ -86,6 +91,12 @@ export function addIssueToken(program: Command, terminal: Terminal): void {
       await keyRing.close()
     }
   })
+}
+
+/** As a gateway that starts now would: one that is not there holds nothing, one that is broken lets nobody pass. */
+async function readRevocations(list: string | null): Promise<Pick<RevocationJudge, 'agent'>> {
+  const entries = list === null ? [] : await readList(list)
+  return judgeRevocations(entries, new Map(), 'refuse', Date.now()).judge
 }
 
 async function readPolicy(dir: string): Promise<PolicySnapshot> {

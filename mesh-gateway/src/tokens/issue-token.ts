@@ -30,6 +30,8 @@ export interface TokenIssuerOptions {
    * be seen at work; deny rules still hold when it is used. Default true.
    */
   readonly enforced?: (agent: Peer) => boolean
+  /** Who is refused any token, by SPIFFE ID. Default: nobody. */
+  readonly revoked?: (id: string) => boolean
   /** Life of a token unless asked otherwise, and the longest one; milliseconds. Read for each token. */
   readonly ttl: () => { readonly ttlMs: number; readonly maxTtlMs: number }
   /** The clock, milliseconds since the epoch. Default the system's. */
@@ -66,7 +68,7 @@ export interface IssuedToken {
 }
 
 export interface TokenIssuer {
-  /** @throws MeshError MESH_TOKEN_REQUEST_INVALID or MESH_POLICY_NOT_ALLOWED */
+  /** @throws MeshError MESH_TOKEN_REQUEST_INVALID, MESH_IDENTITY_REVOKED or MESH_POLICY_NOT_ALLOWED */
   issue(request: TokenRequest): Promise<IssuedToken>
 }
 
@@ -79,6 +81,8 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
       const { agent } = request
       if (!isDnsLabel(agent.tenant) || !isDnsLabel(agent.agent))
         throw refuse('tenant and agent must be lower-case DNS labels, e.g. acme and bot-01')
+      const { id } = spiffe.agent(agent.tenant, agent.agent)
+      if (options.revoked?.(id) === true) throw revoked(agent)
       const ttlMs = checkTtl(request.ttlMs, options.ttl())
       const { chain = null } = request
       const chosen = chooseDestinations(
@@ -91,7 +95,7 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
       const claims: EgressClaims = Object.freeze({
         iss: issuer,
         aud: EGRESS_AUDIENCE,
-        sub: spiffe.agent(agent.tenant, agent.agent).id,
+        sub: id,
         agent_id: agent.agent,
         tenant: agent.tenant,
         allowed_destinations: Object.freeze(destinations),
@@ -181,6 +185,13 @@ function chooseDestinations(
 function shorten(list: readonly string[]): string {
   const shown = list.slice(0, 10).join(', ')
   return list.length > 10 ? `${shown} and ${list.length - 10} more` : shown
+}
+
+/** The port would refuse the token anyway; whoever asks for it should not have to learn that there. */
+function revoked({ tenant, agent }: Peer): MeshError {
+  return new MeshError('MESH_IDENTITY_REVOKED', `the agent ${tenant}/${agent} has been revoked`, {
+    hint: `\`mesh-gateway revoke --list\` shows since when and why; \`mesh-gateway revoke agent ${tenant}/${agent} --undo\` lets it in again`,
+  })
 }
 
 function refuse(message: string, hint?: string): MeshError {

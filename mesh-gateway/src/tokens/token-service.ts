@@ -13,13 +13,11 @@ import { narrowDestinations } from './narrow-destinations.ts'
 import type { ServiceAccounts } from './service-accounts.ts'
 
 export interface TokenServiceOptions
-  extends Pick<TokenIssuerOptions, 'keyRing' | 'issuer' | 'ttl' | 'now'> {
+  extends Pick<TokenIssuerOptions, 'keyRing' | 'issuer' | 'ttl' | 'now' | 'revoked'> {
   readonly spiffe: SpiffeTemplate
   readonly policy: { current(): PolicySnapshot }
   /** Null: there are none. */
   readonly accounts: Pick<ServiceAccounts, 'authenticate'> | null
-  /** Who is refused any token, by SPIFFE ID. Default: nobody. */
-  readonly revoked?: (id: string) => boolean
 }
 
 export interface AccountTokenRequest {
@@ -66,7 +64,11 @@ export function createTokenService(options: TokenServiceOptions): TokenService {
       const account = accounts?.authenticate(key.reveal())
       if (account === undefined) throw new MeshError('MESH_ACCOUNT_KEY_INVALID')
       if (options.revoked?.(options.spiffe.agent(account.tenant, account.agent).id) === true)
-        throw new MeshError('MESH_ACCOUNT_KEY_INVALID', 'the agent of the account has been revoked')
+        throw new MeshError(
+          'MESH_ACCOUNT_KEY_INVALID',
+          'the agent of the account has been revoked',
+          { hint: 'another account for it would be refused too; ask who runs the gateway' },
+        )
       if (agentId !== null && agentId !== account.agent)
         throw new MeshError(
           'MESH_TOKEN_REQUEST_INVALID',

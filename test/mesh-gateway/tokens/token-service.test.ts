@@ -25,6 +25,7 @@ describe('who gets an egress token', () => {
   let ring: KeyRing
   let accounts: ServiceAccounts
   let service: TokenService
+  let revoked: ReadonlySet<string>
 
   const setPolicy = async (egress: object) => {
     await mkdir(join(dir, 'policy'), { recursive: true })
@@ -53,7 +54,9 @@ describe('who gets an egress token', () => {
       policy: { current: () => policy },
       accounts,
       ttl: () => ({ ttlMs: 60_000, maxTtlMs: 120_000 }),
+      revoked: (id) => revoked.has(id),
     })
+    revoked = new Set()
   })
   afterEach(async () => {
     await Promise.all([ring.close(), accounts.close()])
@@ -74,6 +77,24 @@ describe('who gets an egress token', () => {
       service.issueEgressToken({ ...bot, tenant: 'globex' }, null),
       'MESH_POLICY_NO_TENANT',
     )
+  })
+
+  it('no agent that is revoked, by whichever way it is asked for, and its account is not to blame', async () => {
+    const key = await account(null)
+    revoked = new Set(['spiffe://mesh.internal/tenant/acme/agent/bot-01'])
+    await refuses(service.issueEgressToken(bot, null), 'MESH_IDENTITY_REVOKED')
+    await refuses(service.issue({ agent: bot, destinations: null }), 'MESH_IDENTITY_REVOKED')
+    await refuses(service.issue({ agent: bot, destinations: [] }), 'MESH_IDENTITY_REVOKED')
+    await assert.rejects(
+      service.issueForAccountKey(key, all),
+      (error) =>
+        error instanceof MeshError &&
+        error.code === 'MESH_ACCOUNT_KEY_INVALID' &&
+        !error.hint.includes('create'),
+    )
+    await service.issue({ agent: { ...bot, agent: 'bot-02' }, destinations: null })
+    revoked = new Set()
+    await service.issueForAccountKey(key, all)
   })
 
   it('an agent in audit mode: what it names, even beyond policy, and never without naming it', async () => {
