@@ -23,6 +23,9 @@ Examples:
 
 MESH_CONFIG may name the configuration once for all of them.`
 
+/** However wide the terminal is: the examples are written for it. */
+const HELP_COLUMNS = 80
+
 /** Which setting leads to the file or directory that an error is about. */
 const SETTING_OF: Partial<Record<ErrorCode, string>> = {
   MESH_IDENTITY_UNREADABLE: 'identity.dir',
@@ -47,7 +50,7 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
     .helpCommand(false)
     .addHelpText('after', EXAMPLES)
     .exitOverride()
-    .configureHelp({ formatItem: formatHelpItem })
+    .configureHelp({ formatItem: formatHelpItem, helpWidth: HELP_COLUMNS })
     .configureOutput({
       writeOut: (text) => terminal.print(text.trimEnd()),
       writeErr: (text) => terminal.writeError(text),

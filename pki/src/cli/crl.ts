@@ -16,9 +16,11 @@ interface CrlOptions extends CaOptions {
 
 const EXAMPLES = `
 Examples:
-  $ mesh-pki crl --out crl.pem                 again, before it ends, and after each revoke
+  $ mesh-pki crl --out crl.pem
   $ mesh-pki crl --out crl.pem --ttl 7d --der crl.der
-  $ openssl crl -in crl.pem -noout -text       what it says`
+  $ openssl crl -in crl.pem -noout -text       what it says
+
+Make it again before it ends, and after each revoke.`
 
 export function addCrl(program: Command, terminal: Terminal): void {
   const command: Command = withCaOptions(program.command('crl'))

@@ -20,8 +20,10 @@ interface InitOptions extends CaOptions {
 const EXAMPLES = `
 Examples:
   $ mesh-pki init --trust-domain mesh.internal
-  $ mesh-pki init --trust-domain mesh.internal --dir /srv/ca --passphrase-file pass.txt
-  $ mesh-pki init --trust-domain mesh.internal --permit-dns localhost --permit-ip 127.0.0.0/8`
+  $ mesh-pki init --trust-domain mesh.internal \\
+      --dir /srv/ca --passphrase-file pass.txt
+  $ mesh-pki init --trust-domain mesh.internal \\
+      --permit-dns localhost --permit-ip 127.0.0.0/8`
 
 export function addInit(program: Command, terminal: Terminal): void {
   withCaOptions(program.command('init'))

@@ -29,8 +29,10 @@ interface GatewayOptions extends LeafOptions {
 const EXAMPLES = `
 Examples:
   $ mesh-pki issue agent --tenant acme --agent planner --out planner
-  $ mesh-pki issue agent --tenant acme --agent planner --ttl 1h --out planner    again: renewed in one step
-  $ mesh-pki issue gateway --name gw --tenant acme globex --out gw`
+  $ mesh-pki issue agent --tenant acme --agent planner --ttl 1h --out planner
+  $ mesh-pki issue gateway --name gw --tenant acme globex --out gw
+
+Issued again into the same directory, it is renewed in one step.`
 
 export function addIssue(program: Command, terminal: Terminal): void {
   const issue = program

@@ -18,10 +18,10 @@ interface RevokeOptions {
 
 const EXAMPLES = `
 Examples:
-  $ mesh-pki revoke planner --reason keyCompromise         the certificate in a directory or file
-  $ mesh-pki revoke --serial 5a0c...                       as \`mesh-pki inspect\` shows it
+  $ mesh-pki revoke planner --reason keyCompromise  of a directory or file
+  $ mesh-pki revoke --serial 5a0c...                as \`mesh-pki inspect\` has it
   $ mesh-pki revoke --spiffe-id spiffe://mesh.internal/tenant/acme/agent/planner
-  $ mesh-pki crl --out crl.pem                             then: the list that says so`
+  $ mesh-pki crl --out crl.pem                      then: the list that says so`
 
 export function addRevoke(program: Command, terminal: Terminal): void {
   const command: Command = program

@@ -15,16 +15,20 @@ export type ExitCode = 0 | 1 | 2
 
 const EXAMPLES = `
 Examples:
-  $ mesh-pki init --trust-domain mesh.internal              make a CA in ./mesh-ca
+  $ mesh-pki init --trust-domain mesh.internal     make a CA in ./mesh-ca
   $ mesh-pki issue gateway --name gw --tenant acme --out gw
   $ mesh-pki issue agent --tenant acme --agent planner --out planner
   $ mesh-pki sign --csr planner.csr --tenant acme --agent planner --out tls.crt
   $ mesh-pki revoke planner --reason keyCompromise
-  $ mesh-pki crl --out crl.pem                              what gateways refuse
-  $ mesh-pki inspect planner                                who, until when, by whom
-  $ mesh-pki verify planner --ca root.crt                   would it be accepted, and why not
+  $ mesh-pki crl --out crl.pem                     what gateways refuse
+  $ mesh-pki inspect planner                       who, until when, by whom
+  $ mesh-pki verify planner --ca root.crt          would it be accepted
 
-The passphrase of the CA is read from --passphrase-file, from MESH_PKI_PASSPHRASE, or asked for.`
+The passphrase of the CA is read from --passphrase-file, from
+MESH_PKI_PASSPHRASE, or asked for.`
+
+/** However wide the terminal is: the examples are written for it. */
+const HELP_COLUMNS = 80
 
 /** @param args without the names of node and the script. */
 export async function runCommand(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
@@ -37,6 +41,7 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
     .helpCommand(false)
     .addHelpText('after', EXAMPLES)
     .exitOverride()
+    .configureHelp({ helpWidth: HELP_COLUMNS })
     .configureOutput({
       writeOut: (text) => terminal.print(text.trimEnd()),
       writeErr: (text) => terminal.writeError(text),

@@ -22,11 +22,13 @@ interface CsrOptions extends CaOptions {
 
 const EXAMPLES = `
 Examples:
-  $ openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout tls.key -subj / -out planner.csr
+  $ openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \\
+      -keyout tls.key -subj / -out planner.csr
   $ mesh-pki sign --csr planner.csr --tenant acme --agent planner --out tls.crt
   $ mesh-pki sign --csr gw.csr --gateway gw --tenant acme globex > tls.crt
 
-Of the request the public key is taken and nothing else; it may ask for its own names only.`
+Of the request the public key is taken and nothing else; it may ask for its own
+names only.`
 
 export function addSign(program: Command, terminal: Terminal): void {
   const command: Command = withCaOptions(program.command('sign'))

@@ -5,9 +5,9 @@ import { columns, type Terminal } from './terminal.ts'
 
 const EXAMPLES = `
 Examples:
-  $ mesh-pki verify planner                    against its own ca.crt
-  $ mesh-pki verify planner --ca root.crt      against the roots that others trust
-  $ mesh-pki verify tls.crt --ca root.crt      a certificate without its key`
+  $ mesh-pki verify planner                 against its own ca.crt
+  $ mesh-pki verify planner --ca root.crt   against the roots that others trust
+  $ mesh-pki verify tls.crt --ca root.crt   a certificate without its key`
 
 /** @param fail called when the answer is no. */
 export function addVerify(program: Command, terminal: Terminal, fail: () => void): void {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { runCommand } from '../../../pki/src/cli/run-command.ts'
+import { helpPages } from '../../support/help-pages.ts'
 
 const PLANNER = ['issue', 'agent', '--tenant', 'acme', '--agent', 'planner']
 
@@ -73,19 +74,34 @@ describe('the usage of mesh-pki', () => {
     }
   })
 
-  it('is worked examples', async () => {
-    for (const args of [
-      ['init'],
-      ['issue'],
-      ['issue', 'agent'],
-      ['issue', 'gateway'],
-      ['sign'],
-      ['inspect'],
-      ['verify'],
-    ]) {
-      const { code, out, err } = await ask([...args, '--help'])
-      assert.deepEqual([code, err], [0, []])
-      assert.match(out, /Examples:\n {2}\$ /)
+  it('is worked examples, on every page of help, none twice, in 80 columns of any terminal', async () => {
+    const pages = await helpPages(async (args) => {
+      const { code, out, err } = await ask(args)
+      assert.deepEqual([code, err], [0, []], args.join(' '))
+      return out
+    })
+    for (const { of, lines } of pages) {
+      const whole = lines
+        .join('\n')
+        .replaceAll(/\\\n */g, '')
+        .split('\n')
+      const examples = whole.filter((line) => line.startsWith('  $ '))
+      assert.match(examples[0] ?? '', / mesh-pki | openssl /, of)
+      assert.deepEqual([...new Set(examples)], examples, of)
+      const long = lines.filter((line) => line.length > 80)
+      assert.deepEqual(long, [], of)
     }
+    assert.deepEqual(pages.map(({ of }) => of).toSorted(), [
+      '',
+      'crl',
+      'init',
+      'inspect',
+      'issue',
+      'issue agent',
+      'issue gateway',
+      'revoke',
+      'sign',
+      'verify',
+    ])
   })
 })
