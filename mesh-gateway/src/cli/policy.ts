@@ -2,7 +2,8 @@
 import type { Peer } from '@clawmesh/proto'
 import { Command, InvalidArgumentError } from 'commander'
 import { canonicalHost, formatHostPattern } from '../policy/host-pattern.ts'
-import { explainEgress, formatFault, loadPolicy } from '../policy/index.ts'
+import { explainEgress, formatFault } from '../policy/index.ts'
+import { reviewPolicy } from '../policy/review/review-policy.ts'
 import {
   addPolicyPlace,
   type CommandOutput,
@@ -59,17 +60,23 @@ function checkCommand(output: CommandOutput): Command {
     .description('list every fault of every file of a policy directory')
     .argument('<dir>', 'directory of TENANT.json files and _global.json')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExample:\n  $ mesh-gateway policy check /etc/mesh/policy')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ mesh-gateway policy check /etc/mesh/policy\n\nIt warns of rules that can never take effect; the exit code is 0 all the same.',
+    )
     .action(async (dir: string, { json }: { json?: true }) => {
-      const loading = await loadPolicy(dir)
+      const { loading, warnings } = await reviewPolicy(dir)
       const faults = loading.ok ? [] : loading.faults
       const files = loading.ok ? loading.snapshot.files.length : 0
       const tenants = loading.ok ? loading.snapshot.tenants.size : 0
       if (json)
-        output.result(`${JSON.stringify({ ok: loading.ok, dir, files, tenants, faults })}\n`)
-      else if (loading.ok)
+        output.result(
+          `${JSON.stringify({ ok: loading.ok, dir, files, tenants, faults, warnings })}\n`,
+        )
+      else if (loading.ok) {
         output.result(`${dir} is valid: ${plural(tenants, 'tenant')} in ${plural(files, 'file')}\n`)
-      else output.result(faults.map((fault) => `${formatFault(fault)}\n`).join(''))
+        for (const warning of warnings) output.note(`warning: ${formatFault(warning)}`)
+      } else output.result(faults.map((fault) => `${formatFault(fault)}\n`).join(''))
       if (loading.ok) return
       const broken = new Set(faults.map((fault) => fault.file)).size
       output.note(`${plural(faults.length, 'fault')} in ${plural(broken, 'file')}`)

@@ -16,7 +16,11 @@ type Judged = CompiledFile | { readonly kind: 'broken'; readonly faults: readonl
 
 /** Reads and judges a directory once. One that is absent or holds no policy file is a fault here. */
 export async function loadPolicy(dir: string): Promise<PolicyLoading> {
-  const raw = await readPolicyDirectory(dir)
+  return judgeDirectory(dir, await readPolicyDirectory(dir))
+}
+
+/** As loadPolicy, of what has been read. */
+export function judgeDirectory(dir: string, raw: RawDirectory): PolicyLoading {
   if (raw.problem === null && raw.files.length === 0)
     return directoryFault(dir, 'holds no policy file; they are named TENANT.json and _global.json')
   return createPolicyJudge(dir)(raw, 1)

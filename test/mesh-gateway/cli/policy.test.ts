@@ -6,6 +6,9 @@ import { MeshError } from '@clawmesh/proto'
 import { CommanderError } from 'commander'
 import { explainCommand } from '../../../mesh-gateway/src/cli/explain.ts'
 import { policyCommand } from '../../../mesh-gateway/src/cli/policy.ts'
+import { formatFault, type PolicyFault } from '../../../mesh-gateway/src/policy/index.ts'
+
+const FAULT: PolicyFault = { file: '', pointer: '', line: 1, column: 1, message: '' }
 
 describe('the policy commands', () => {
   let dir = ''
@@ -77,6 +80,68 @@ describe('the policy commands', () => {
       column: 3,
       message: 'unknown key; did you mean tenant',
     })
+  })
+
+  it('warn of rules that can never take effect, where they stand, and exit 0', async () => {
+    await writeFile(
+      path.join(dir, 'acme.json'),
+      `{ "tenant": "acme",
+  "delegation": { "allow": [{ "from": "planner", "to": "globex/nobody" }] },
+  "egress": { "allow": ["api.example:443",
+    { "methods": ["GET"], "host": "api.example:8443" }],
+    "agents": { "bot-01": { "allow": ["x.evil.example"] } } } }`,
+    )
+    await writeFile(
+      path.join(dir, '_global.json'),
+      '{ "egress": { "ports": [443, 9443], "deny": ["*.evil.example"] } }',
+    )
+    const warnings = [
+      'acme.json:2:29 #/delegation/allow/0: "planner" to "globex/nobody" has no effect: a call across tenants needs both sides, and no rule of delegation.accept of globex.json fits it',
+      'acme.json:4:5 #/egress/allow/1: "api.example:8443" has no effect: port 8443 is not listed: egress.ports of _global.json has 443, 9443; add it there, or take the rule out',
+      'acme.json:5:39 #/egress/agents/bot-01/allow/0: "x.evil.example" has no effect: *.evil.example is denied by _global.json#/egress/deny/0; deny rules always win',
+      'globex.json:1:44 #/delegation/accept/0: "acme/planner" to "translator" has no effect: a call across tenants needs both sides, and no rule of delegation.allow of acme.json fits it',
+    ]
+    assert.deepEqual(await run(policyCommand, 'check', dir), {
+      code: 0,
+      stdout: 'DIR is valid: 2 tenants in 3 files\n',
+      stderr: warnings.map((warning) => `warning: ${warning}\n`).join(''),
+    })
+    const said = await run(policyCommand, 'check', dir, '--json')
+    const json = JSON.parse(said.stdout)
+    assert.deepEqual([said.code, json.ok, json.faults], [0, true, []])
+    assert.equal(said.stderr, '', 'a program is told once')
+    assert.deepEqual(json.warnings.map(formatFault), warnings)
+    assert.deepEqual(Object.keys(json.warnings[0]), Object.keys(FAULT))
+  })
+
+  it('warn of nothing while there are faults', async () => {
+    const allow = ['a.example:8443', '*']
+    await writeFile(
+      path.join(dir, 'acme.json'),
+      JSON.stringify({ tenant: 'acme', egress: { allow } }),
+    )
+    const said = await run(policyCommand, 'check', dir)
+    assert.deepEqual([said.code, said.stderr], [1, '1 fault in 1 file\n'])
+    const json = JSON.parse((await run(policyCommand, 'check', dir, '--json')).stdout)
+    assert.deepEqual([json.faults.length, json.warnings], [1, []])
+  })
+
+  it('find the few that have no effect among ten thousand in each list', async () => {
+    const list = (make: (at: number) => string) =>
+      Array.from({ length: 10_000 }, (_, at) => make(at))
+    const egress = {
+      allow: list((at) => (at % 5000 === 7 ? `h${at}.example:8443` : `h${at}.x.example`)),
+      deny: list((at) => `h${at + 9_999}.x.example`),
+    }
+    await writeFile(path.join(dir, 'acme.json'), JSON.stringify({ tenant: 'acme', egress }))
+    const json = JSON.parse((await run(policyCommand, 'check', dir, '--json')).stdout)
+    const pointers = json.warnings
+      .filter(({ file }: { file: string }) => file === 'acme.json')
+      .map(({ pointer }: { pointer: string }) => pointer)
+    assert.deepEqual(
+      pointers,
+      ['7', '5007', '9999'].map((at) => `/egress/allow/${at}`),
+    )
   })
 
   it('call a directory that is absent or empty a fault', async () => {

@@ -1,0 +1,160 @@
+/**
+ * Rules of delegation that let no call through whatever is asked: denied whole, or without the other half that a call
+ * across tenants needs. Says so only where deciding could not come to another end, in audit mode neither. Pure.
+ */
+import type { DelegationRule, RuleTable } from '../rule-table.ts'
+import { intersectMethods, methodMatches } from '../selector.ts'
+import type { DelegationPolicy, PolicySnapshot, TenantPolicy } from '../snapshot.ts'
+import type { IdleRule } from './idle-rule.ts'
+
+interface Named {
+  readonly tenant: string
+  /** `*` is any agent of the tenant. */
+  readonly agent: string
+}
+
+interface Ends {
+  readonly from: Named
+  readonly to: Named
+}
+
+export function idleDelegationRules(policy: PolicySnapshot): IdleRule[] {
+  const idle: IdleRule[] = []
+  const hasMatch = createMatcher()
+  for (const { tenant, delegation } of policy.tenants.values())
+    for (const [list, table] of [
+      ['allow', delegation.allow],
+      ['accept', delegation.accept],
+    ] as const)
+      for (const rule of rulesOf(table)) {
+        const ends = { from: named(rule.from), to: named(rule.to) }
+        const { from, to } = ends
+        const crossing = from.tenant !== to.tenant
+        const why =
+          whyDenied(rule, ends, policy) ??
+          (crossing ? whyOneSided(list, rule, ends, policy, hasMatch) : null)
+        if (why === null) continue
+        const shown = `"${shortly(from, tenant)}" to "${shortly(to, tenant)}"`
+        idle.push({ id: rule.id, message: `${shown} has no effect: ${why}` })
+      }
+  return idle
+}
+
+function whyDenied(
+  rule: DelegationRule,
+  { from, to }: Ends,
+  { global, tenants }: PolicySnapshot,
+): string | null {
+  const tables = [
+    global.delegationDeny,
+    ...[...new Set([from.tenant, to.tenant])].flatMap(
+      (tenant) => tenants.get(tenant)?.delegation.deny ?? [],
+    ),
+  ]
+  for (const table of tables)
+    for (const caller of scopesOf(from))
+      for (const callee of scopesOf(to))
+        for (const deny of table.get(caller)?.get(callee) ?? [])
+          if (coversMethods(deny.methods, rule.methods))
+            return `it is denied by ${deny.id}; deny rules always win`
+  return null
+}
+
+/** Of an `allow` the missing accept, of an `accept` the missing allow. */
+function whyOneSided(
+  list: 'allow' | 'accept',
+  rule: DelegationRule,
+  { from, to }: Ends,
+  { tenants }: PolicySnapshot,
+  hasMatch: Matcher,
+): string | null {
+  const allows = list === 'allow'
+  const other = allows ? to : from
+  const there = tenants.get(other.tenant)
+  if (there === undefined)
+    return `there is no ${other.tenant}.json, and a tenant without policy ${allows ? 'accepts nobody' : 'may do nothing'}`
+  if (mayAudit(there.delegation, other)) return null
+  const half = allows ? there.delegation.accept : there.delegation.allow
+  return hasMatch(half, rule, { from, to }) ? null : missing(allows ? 'accept' : 'allow', there)
+}
+
+function missing(list: 'allow' | 'accept', { file }: TenantPolicy): string {
+  return `a call across tenants needs both sides, and no rule of delegation.${list} of ${file} fits it`
+}
+
+/** Audit mode excuses the missing half, so that the rule opens something all the same. */
+function mayAudit({ agents, others }: DelegationPolicy, { agent }: Named): boolean {
+  if (agent !== '*') return (agents.get(agent) ?? others).mode === 'audit'
+  return others.mode === 'audit' || agents.values().some(({ mode }) => mode === 'audit')
+}
+
+/** Tells whether there is a call of which both a rule and one of the table speak. */
+type Matcher = (table: RuleTable, rule: DelegationRule, ends: Ends) => boolean
+
+function createMatcher(): Matcher {
+  // put together once: ten thousand rules may each speak of any caller
+  const known = new Map<RuleTable, Map<string, RulesByCallee>>()
+  const ofAnyCaller = (table: RuleTable, tenant: string) => {
+    const byTenant = known.get(table) ?? new Map<string, RulesByCallee>()
+    known.set(table, byTenant)
+    const byTo = byTenant.get(tenant) ?? mergeCallers(table, tenant)
+    byTenant.set(tenant, byTo)
+    return byTo
+  }
+  return (table, rule, { from, to }) => {
+    const callers =
+      from.agent === '*' ? [ofAnyCaller(table, from.tenant)] : [...whichSpeakOf(from, table)]
+    for (const byTo of callers)
+      for (const rules of whichSpeakOf(to, byTo))
+        if (rules.some((one) => shareMethod(one, rule))) return true
+    return false
+  }
+}
+
+type RulesByCallee = ReadonlyMap<string, readonly DelegationRule[]>
+
+function mergeCallers(table: RuleTable, tenant: string): RulesByCallee {
+  const caller = { tenant, agent: '*' }
+  const rules = [...whichSpeakOf(caller, table)].flatMap((byTo) => [...byTo.values()].flat())
+  return Map.groupBy(rules, (rule) => rule.to)
+}
+
+/** What there is about the agent, or about any agent of the tenant. */
+function* whichSpeakOf<T>({ tenant, agent }: Named, map: ReadonlyMap<string, T>): Generator<T> {
+  if (agent === '*') {
+    for (const [name, about] of map) if (name.startsWith(`${tenant}/`)) yield about
+    return
+  }
+  for (const name of [`${tenant}/${agent}`, `${tenant}/*`]) {
+    const about = map.get(name)
+    if (about !== undefined) yield about
+  }
+}
+
+function shareMethod(one: DelegationRule, other: DelegationRule): boolean {
+  return intersectMethods(one.methods, other.methods)?.length !== 0
+}
+
+/** What a deny rule may call all that is named. */
+function scopesOf({ tenant, agent }: Named): ReadonlySet<string> {
+  return new Set([`${tenant}/${agent}`, `${tenant}/*`, '*'])
+}
+
+/** Each pattern of what is allowed lies within one that is denied. */
+function coversMethods(deny: readonly string[] | null, allow: readonly string[] | null): boolean {
+  if (deny === null || deny.includes('*')) return true
+  return allow?.every((pattern) => methodMatches(deny, pattern)) ?? false
+}
+
+function named(text: string): Named {
+  const [tenant = '', agent = ''] = text.split('/')
+  return { tenant, agent }
+}
+
+function shortly({ tenant, agent }: Named, own: string): string {
+  return tenant === own ? agent : `${tenant}/${agent}`
+}
+
+function rulesOf(table: RuleTable): DelegationRule[] {
+  return [...table.values()].flatMap((byTo) => [...byTo.values()].flat())
+}

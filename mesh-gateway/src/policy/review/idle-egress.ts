@@ -1,0 +1,91 @@
+/**
+ * Allow rules that open no destination whatever is asked: of no port that the mesh has, denied whole, or of an address
+ * that is refused. Says so only where deciding could not come to another end, in audit mode neither. Pure.
+ */
+import {
+  type CompiledAddressRules,
+  compileAddressRules,
+  judgeAddresses,
+} from '../../egress/address/judge-addresses.ts'
+import { METADATA_NAMES } from '../../egress/address/special-ranges.ts'
+import { parseIp } from '../../egress/target/ip-literal.ts'
+import type { HostPattern } from '../host-pattern.ts'
+import { findRule, type HostRule, type HostTable } from '../host-table.ts'
+import type { GlobalPolicy, PolicySnapshot } from '../snapshot.ts'
+import type { IdleRule } from './idle-rule.ts'
+
+const USUAL_PORTS: readonly number[] = [80, 443]
+const SHOWN = 20
+
+export function idleEgressRules(policy: PolicySnapshot): IdleRule[] {
+  const { global } = policy
+  const addresses = compileAddressRules(global.addresses)
+  const idle: IdleRule[] = []
+  const judge = (allow: HostTable, deny: readonly HostTable[]) => {
+    for (const rule of allow.rules) {
+      const why = whyIdle(rule.pattern, deny, global, addresses)
+      if (why !== null) idle.push({ id: rule.id, message: `"${rule.text}" has no effect: ${why}` })
+    }
+  }
+  for (const { egress } of policy.tenants.values()) {
+    const everybody = [global.egressDeny, egress.deny]
+    judge(egress.allow, everybody)
+    for (const agent of egress.agents.values()) judge(agent.allow, [...everybody, agent.deny])
+  }
+  return idle
+}
+
+function whyIdle(
+  pattern: HostPattern,
+  deny: readonly HostTable[],
+  global: GlobalPolicy,
+  addresses: CompiledAddressRules,
+): string | null {
+  const wanted = pattern.port === null ? USUAL_PORTS : [pattern.port]
+  const open = wanted.filter((port) => global.ports.has(port))
+  if (open.length === 0) {
+    const here = `egress.ports of _global.json ${portsOf(global)}`
+    return pattern.port === null
+      ? `without a port it is for 80 and 443, and ${here}`
+      : `port ${pattern.port} is not listed: ${here}; add it there, or take the rule out`
+  }
+  const denied = open.map((port) => denyingRule(pattern, port, deny))
+  const [first] = denied
+  if (first != null && denied.every((rule) => rule !== null)) {
+    const rules = [...new Set(denied.flatMap((rule) => (rule === null ? [] : [rule])))]
+    const named = rules.map(({ text, id }) => `${text} is denied by ${id}`).join(', ')
+    return `${named}; deny rules always win`
+  }
+  if (!pattern.wildcard && METADATA_NAMES.has(pattern.host))
+    return 'no agent reaches the metadata service of a cloud'
+  if (parseIp(pattern.host) === null) return null
+  const judged = judgeAddresses([pattern.host], open[0] ?? 443, addresses, [])
+  if ('ips' in judged) return null
+  return judged.rule.startsWith('denyCidrs')
+    ? `the address is refused by ${judged.rule} of _global.json`
+    : `the address is refused (${judged.rule}) unless allowCidrs of _global.json has it`
+}
+
+/** One that denies all that the pattern stands for, at this port. */
+function denyingRule(
+  { host, wildcard }: HostPattern,
+  port: number,
+  deny: readonly HostTable[],
+): HostRule | null {
+  // no rule is for this very name, so that only those are found which are for all below the host
+  const name = wildcard ? `*.${host}` : host
+  const test = ({ pattern }: HostRule) => pattern.port === null || pattern.port === port
+  for (const table of deny) {
+    const rule = findRule(table, name, test)
+    if (rule !== null) return rule
+  }
+  return null
+}
+
+function portsOf({ ports, portsRule }: GlobalPolicy): string {
+  if (ports.size === 0) return 'is empty'
+  const list = [...ports].toSorted((a, b) => a - b)
+  const shown = list.slice(0, SHOWN).join(', ')
+  const more = list.length > SHOWN ? ` and ${list.length - SHOWN} more` : ''
+  return `has ${shown}${more}${portsRule === null ? ' by default' : ''}`
+}
