@@ -5,11 +5,9 @@ import { readFile } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { writeIdentity } from '@clawmesh/pki'
-import { makeWorkplace, type Workplace } from '../mesh-gateway/cli/gateway-command.ts'
-import { issueToken } from '../mesh-gateway/workers/several-workers.ts'
+import { type IssuedWorkplace, makeIssuedWorkplace } from '../mesh-gateway/cli/issued-workplace.ts'
+import { childrenOf, issueToken } from '../mesh-gateway/workers/several-workers.ts'
 import { describeClosing } from '../support/closes-everything.ts'
-import { makeTestCa, type TestCa } from '../support/test-ca.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 /** Longer than a pipe takes in one piece. */
@@ -19,16 +17,9 @@ const EACH = 60
 
 describeClosing('no line of the audit log is torn by several workers', function () {
   this.timeout(60_000)
-  let place: Workplace
-  let ca: TestCa
-  before(async () => {
-    ca = await makeTestCa()
-  })
-  after(() => ca.close())
+  let place: IssuedWorkplace
   beforeEach(async () => {
-    place = await makeWorkplace()
-    const issued = ca.ca.issueGateway({ name: 'gw', tenants: ['acme'] })
-    await writeIdentity(join(place.dir, 'identity'), issued)
+    place = await makeIssuedWorkplace()
   })
   afterEach(() => place.close())
 
@@ -37,8 +28,7 @@ describeClosing('no line of the audit log is torn by several workers', function 
     // with all that it has written
     const ended = once(child, 'close')
     const egress = said('egress').replace('http://', '')
-    const children = await readFile(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8')
-    return { child, egress, ended, workers: children.split(' ').filter(Boolean).map(Number) }
+    return { child, egress, ended, workers: await childrenOf(child.pid) }
   }
   /** Refused by policy, so nothing but the gateway is needed. Returns how many answers came. */
   const load = async (egress: string, token: string): Promise<number> => {

@@ -5,29 +5,21 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
-import { writeIdentity } from '@clawmesh/pki'
-import { makeWorkplace, type Workplace } from '../mesh-gateway/cli/gateway-command.ts'
+import { type IssuedWorkplace, makeIssuedWorkplace } from '../mesh-gateway/cli/issued-workplace.ts'
 import {
+  childrenOf,
   isRunning,
   type SeveralWorkers,
   startSeveralWorkers,
 } from '../mesh-gateway/workers/several-workers.ts'
 import { describeClosing } from '../support/closes-everything.ts'
-import { makeTestCa, type TestCa } from '../support/test-ca.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 describeClosing('several workers start and end as one', function () {
   this.timeout(60_000)
-  let place: Workplace
-  let ca: TestCa
-  before(async () => {
-    ca = await makeTestCa()
-  })
-  after(() => ca.close())
+  let place: IssuedWorkplace
   beforeEach(async () => {
-    place = await makeWorkplace()
-    const issued = ca.ca.issueGateway({ name: 'gw', tenants: ['acme'] })
-    await writeIdentity(join(place.dir, 'identity'), issued)
+    place = await makeIssuedWorkplace()
   })
   afterEach(() => place.close())
 
@@ -146,7 +138,7 @@ describeClosing('several workers start and end as one', function () {
 
   it('a TLS session that one worker began goes on at any other, also after its certificate changed', async () => {
     const tls = join(place.dir, 'tls')
-    const renew = () => writeIdentity(tls, ca.ca.issueGateway({ name: 'gw', tenants: ['acme'] }))
+    const renew = () => place.issue('tls')
     await renew()
     const { said } = await start('--egress-tls-dir', tls, '--reload-poll-ms', '200')
     const [host = '', port = ''] = said('egress').replace('https://', '').split(':')
@@ -237,9 +229,3 @@ describeClosing('when the supervisor is gone', function () {
     assert.equal(pids.some(isRunning), false)
   })
 })
-
-/** Processes that a process has started. */
-async function childrenOf(pid: number | undefined): Promise<readonly number[]> {
-  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
-  return text.split(' ').filter(Boolean).map(Number)
-}

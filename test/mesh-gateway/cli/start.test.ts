@@ -3,22 +3,18 @@ import { once } from 'node:events'
 import { readFile, rename } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { writeIdentity } from '@clawmesh/pki'
-import { makeTestCa, type TestCa } from '../../support/test-ca.ts'
 import { waitFor } from '../../support/wait-for.ts'
-import { makeWorkplace, type Workplace } from './gateway-command.ts'
+import { type IssuedWorkplace, makeIssuedWorkplace } from './issued-workplace.ts'
 
 const IDLE_LIMIT_KB = 128 * 1024
 
 describe('mesh-gateway start', function () {
   this.timeout(60_000)
-  let place: Workplace
-  let ca: TestCa
+  let place: IssuedWorkplace
   let upstream: Server
   let upstreamPort: number
 
   before(async () => {
-    ca = await makeTestCa()
     upstream = createServer((socket) => {
       socket.on('error', () => {})
       socket.pipe(socket)
@@ -26,16 +22,11 @@ describe('mesh-gateway start', function () {
     await once(upstream, 'listening')
     upstreamPort = (upstream.address() as AddressInfo).port
   })
-  after(async () => {
+  after(() => {
     upstream.close()
-    await ca.close()
   })
   beforeEach(async () => {
-    place = await makeWorkplace()
-    await writeIdentity(
-      join(place.dir, 'identity'),
-      ca.ca.issueGateway({ name: 'gw', tenants: ['acme'] }),
-    )
+    place = await makeIssuedWorkplace()
     await place.write('policy/_global.json', {
       egress: { allowCidrs: ['127.0.0.0/8'], ports: [upstreamPort] },
     })

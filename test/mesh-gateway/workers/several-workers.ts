@@ -1,7 +1,16 @@
 /** A gateway of several workers as a process, with an upstream that echoes, and agents that open tunnels to it. */
 import assert from 'node:assert/strict'
 import { EventEmitter, once } from 'node:events'
-import { mkdir, mkdtemp, readdir, readlink, rename, rm, writeFile } from 'node:fs/promises'
+import {
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  writeFile,
+} from 'node:fs/promises'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -187,6 +196,12 @@ export async function socketsOf(pid: number): Promise<number> {
     ),
   )
   return links.filter((link) => link.startsWith('socket:')).length
+}
+
+/** Processes that a process has started. */
+export async function childrenOf(pid: number | undefined): Promise<number[]> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
+  return text.split(' ').filter(Boolean).map(Number)
 }
 
 export function isRunning(pid: number): boolean {
