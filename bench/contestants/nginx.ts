@@ -1,62 +1,35 @@
 /** nginx with grpc_pass, mTLS on both hops, one worker, an access log: no policy, no identity handed on. */
 import { spawnSync } from 'node:child_process'
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { freePort } from '../../scripts/dev/free-ports.ts'
-import { withDescendants } from '../measure/cpu-time.ts'
-import { untilListening } from '../process/until-listening.ts'
-import { CALLEE_NAME, makeDir, type World } from '../world/world.ts'
+import { startNginx } from '../process/start-nginx.ts'
+import { CALLEE_NAME, type World } from '../world/world.ts'
 import { type Absent, type Contestant, NGINX, reasonOf } from './contestant.ts'
 
-export async function startNginx(world: World, backendPort: number): Promise<Contestant | Absent> {
+export async function startNginxProxy(
+  world: World,
+  backendPort: number,
+): Promise<Contestant | Absent> {
   const version = spawnSync('nginx', ['-V'], { encoding: 'utf8' })
   if (version.error !== undefined) return { name: NGINX, skipped: 'nginx is not installed' }
   if (!version.stderr.includes('http_v2_module'))
     return { name: NGINX, skipped: 'nginx is built without HTTP/2' }
-  const dir = await makeDir(world, 'nginx')
-  const port = await freePort()
-  const file = join(dir, 'nginx.conf')
-  await writeFile(
-    file,
-    configuration({ dir, port, backendPort, identity: world.identities.gateway }),
-  )
-  const nginx = world.processes.start({
-    name: NGINX,
-    command: 'nginx',
-    args: ['-e', join(dir, 'error.log'), '-p', dir, '-c', file],
-    core: world.cores.tested,
-  })
+  const { cores, identities } = world
+  const http = (port: number) => proxy({ port, backendPort, identity: identities.gateway })
   try {
-    await untilListening(port, nginx)
+    return { name: NGINX, ...(await startNginx(world, { name: NGINX, core: cores.tested, http })) }
   } catch (error) {
-    await nginx.stop()
     return { name: NGINX, skipped: reasonOf(error) }
   }
-  return { name: NGINX, port, pids: () => withDescendants(nginx.pid), stop: () => nginx.stop() }
 }
 
 interface Places {
-  readonly dir: string
   readonly port: number
   readonly backendPort: number
   readonly identity: string
 }
 
 /** Limits that would close connections during a run are lifted; all else is as nginx has it. */
-function configuration({ dir, port, backendPort, identity }: Places): string {
-  const user = process.getuid?.() === 0 ? 'user root;' : ''
-  return `daemon off;
-${user}
-worker_processes 1;
-pid ${dir}/nginx.pid;
-events { worker_connections 4096; }
-http {
-  access_log ${dir}/access.log;
-  client_body_temp_path ${dir}/body;
-  proxy_temp_path ${dir}/proxy;
-  fastcgi_temp_path ${dir}/fastcgi;
-  uwsgi_temp_path ${dir}/uwsgi;
-  scgi_temp_path ${dir}/scgi;
+function proxy({ port, backendPort, identity }: Places): string {
+  return `  access_log access.log;
   upstream peer {
     server 127.0.0.1:${backendPort};
     keepalive 128;
@@ -87,6 +60,5 @@ http {
       grpc_ssl_name ${CALLEE_NAME};
     }
   }
-}
 `
 }

@@ -2,7 +2,7 @@
 import { type BenchContext, type Contestant, DIRECT, GATEWAY } from '../contestants/contestant.ts'
 import { type RunningGateway, startGateway } from '../contestants/gateway.ts'
 import { startGrpcJsProxy } from '../contestants/grpc-js.ts'
-import { startNginx } from '../contestants/nginx.ts'
+import { startNginxProxy } from '../contestants/nginx.ts'
 import type { CallKind, GrpcLoadQuestion } from '../load/grpc-load.ts'
 import type { Window } from '../measure/load-window.ts'
 import type { BenchOptions } from '../options.ts'
@@ -57,7 +57,7 @@ export async function openArena(
   const [gateway, grpcJs, nginx] = await Promise.all([
     startOurs(world, stage),
     startGrpcJsProxy(world, stage.backendPort),
-    startNginx(world, stage.backendPort),
+    startNginxProxy(world, stage.backendPort),
   ])
   const contestants: Contestant[] = [asContestant(gateway), grpcJs]
   const skipped: string[] = []

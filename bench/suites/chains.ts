@@ -6,7 +6,7 @@ import { ask } from '../process/commands.ts'
 import { agentId, CALLER, TRUST_DOMAIN } from '../world/world.ts'
 import { asContestant, CONCURRENCY, CONNECTIONS, runOnce, startOurs, windowOf } from './arena.ts'
 import { cpuMicrosecondsPer, failures, mintedAnswer } from './load-answers.ts'
-import { beyond, inRounds, type Metric, type SuiteResult } from './suite.ts'
+import { beyond, inRounds, metric, type SuiteResult } from './suite.ts'
 
 /** Calls of each kind, and how the report names them. */
 const KINDS = {
@@ -55,15 +55,12 @@ export async function runChains(
     Object.entries(KINDS).map(([kind, name]) => [name, windows[kind] ?? []]),
   )
   const cpu = cpuMicrosecondsPer(named)
-  const metric = (name: string, figures: Metric['figures']): Metric => {
-    return { name, unit: 'µs', figures, targets: [], limit: null }
-  }
   return {
     title: 'Chains of delegation',
     how: `Our gateway alone, unary calls of 64 bytes, ${CONCURRENCY} at once over ${CONNECTIONS} connections: one that starts no task (\`bench.Echo/Call\`); one that does (\`DelegationService/Delegate\`) and for which a token is signed; and one with the token of a task of its own, which is verified, extended and signed, in a tree of its own. Below, what the second and later kinds cost more than the first of the same round. ${world.cores.note}.`,
     metrics: [
-      metric('CPU per call', cpu),
-      metric('CPU beyond that of another method', beyond(cpu, KINDS.unary)),
+      metric('CPU per call', 'µs', cpu),
+      metric('CPU beyond that of another method', 'µs', beyond(cpu, KINDS.unary)),
     ],
     remarks: failures('calls', named),
   }

@@ -13,7 +13,7 @@ import { agentId, CALLER } from '../world/world.ts'
 import { asContestant, CONNECTIONS, runOnce, startOurs } from './arena.ts'
 import { endingsAnswer, heldAnswer } from './load-answers.ts'
 import type { Stage } from './stage.ts'
-import type { Metric, SuiteResult } from './suite.ts'
+import { type Metric, metric, type SuiteResult } from './suite.ts'
 
 const STREAMS = 1000
 const QUICK_STREAMS = 100
@@ -68,22 +68,19 @@ export async function runCuts(context: BenchContext, options: BenchOptions): Pro
 }
 
 function metricsOf({ gateway, callers }: Views): Metric[] {
-  const metric = (
+  const cut = (
     name: string,
     times: readonly CutTimes[],
     of: keyof CutTimes,
     limit: number | null,
-  ): Metric => {
-    const figures = { [GATEWAY]: times.map((one) => one[of]) }
-    return { name, unit: 'ms', figures, targets: [], limit }
-  }
+  ) => metric(name, 'ms', { [GATEWAY]: times.map((one) => one[of]) }, { limit })
   return [
-    metric('half are cut, by the audit log', gateway, 'halfMs', null),
-    metric('99 of 100 are cut, by the audit log', gateway, 'p99Ms', LIMIT_MS),
-    metric('the last is cut, by the audit log', gateway, 'lastMs', LIMIT_MS),
-    metric('half are cut, seen by callers', callers, 'halfMs', null),
-    metric('99 of 100 are cut, seen by callers', callers, 'p99Ms', null),
-    metric('the last is cut, seen by callers', callers, 'lastMs', null),
+    cut('half are cut, by the audit log', gateway, 'halfMs', null),
+    cut('99 of 100 are cut, by the audit log', gateway, 'p99Ms', LIMIT_MS),
+    cut('the last is cut, by the audit log', gateway, 'lastMs', LIMIT_MS),
+    cut('half are cut, seen by callers', callers, 'halfMs', null),
+    cut('99 of 100 are cut, seen by callers', callers, 'p99Ms', null),
+    cut('the last is cut, seen by callers', callers, 'lastMs', null),
   ]
 }
 

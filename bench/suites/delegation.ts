@@ -4,7 +4,7 @@ import { CALL_SHAPES } from '../load/grpc-load.ts'
 import type { BenchOptions } from '../options.ts'
 import { CONCURRENCY, CONNECTIONS, openArena, windowOf } from './arena.ts'
 import { cpuMicrosecondsPer, failures, perSecond, type Windows } from './load-answers.ts'
-import type { Metric, SuiteResult } from './suite.ts'
+import { type Metric, metric, type SuiteResult } from './suite.ts'
 
 const STREAMS = 8
 
@@ -40,30 +40,23 @@ export async function runDelegation(
 
 function metricsOf(windows: Readonly<Record<'unary' | 'small' | 'large', Windows>>): Metric[] {
   const { unary, small, large } = windows
-  const plain = { targets: [], limit: null }
   return [
-    {
-      name: 'CPU per unary call',
-      unit: 'µs',
-      figures: cpuMicrosecondsPer(unary),
+    metric('CPU per unary call', 'µs', cpuMicrosecondsPer(unary), {
       targets: [
         { against: GRPC_JS, atMost: 0.5 },
         { against: NGINX, atMost: 2.2 },
       ],
-      limit: null,
-    },
-    { name: 'unary calls per second', unit: '/s', figures: perSecond(unary), ...plain },
-    {
-      name: 'CPU per streamed 1 KiB message, there and back',
-      unit: 'µs',
-      figures: cpuMicrosecondsPer(small, CALL_SHAPES['stream-1k'].messages),
-      ...plain,
-    },
-    {
-      name: 'CPU per streamed 64 KiB message, there and back',
-      unit: 'µs',
-      figures: cpuMicrosecondsPer(large, CALL_SHAPES['stream-64k'].messages),
-      ...plain,
-    },
+    }),
+    metric('unary calls per second', '/s', perSecond(unary)),
+    metric(
+      'CPU per streamed 1 KiB message, there and back',
+      'µs',
+      cpuMicrosecondsPer(small, CALL_SHAPES['stream-1k'].messages),
+    ),
+    metric(
+      'CPU per streamed 64 KiB message, there and back',
+      'µs',
+      cpuMicrosecondsPer(large, CALL_SHAPES['stream-64k'].messages),
+    ),
   ]
 }

@@ -16,7 +16,7 @@ import type { EgressKind, EgressLoadQuestion } from '../load/egress-load.ts'
 import { ask, hear } from '../process/commands.ts'
 import type { Started } from '../process/processes.ts'
 import { CALLER } from '../world/world.ts'
-import { type CalmWindow, inCalmRounds } from './calm-windows.ts'
+import { type CalmWindow, inCalmRounds, remarkOnOthers } from './calm-windows.ts'
 import { connectedAnswer, portAnswer, windowAnswer } from './load-answers.ts'
 
 export const ORIGIN_HOST = 'origin.bench.test'
@@ -53,6 +53,8 @@ export interface EgressArena {
   warm(until: WarmUp): Promise<void>
   /** Every contestant, so many times. */
   run(rounds: number, run: EgressRun): Promise<Record<string, CalmWindow[]>>
+  /** Who was skipped, and whether the machine was busy with others; a quick run judges nothing. */
+  remarks(windows: Readonly<Record<string, readonly CalmWindow[]>>): string[]
   close(): Promise<void>
 }
 
@@ -117,6 +119,7 @@ export async function openEgressArena(
     load,
     run: (rounds, run) =>
       inCalmRounds({ rounds, contestants, cores: world.cores, quick }, (one) => runOnce(one, run)),
+    remarks: (windows) => [...skipped, ...(quick ? [] : remarkOnOthers(windows))],
     async warm({ operations, atLeastMs, atMostMs }) {
       for (const one of contestants) {
         const began = performance.now()

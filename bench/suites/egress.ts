@@ -2,23 +2,15 @@
 import { type BenchContext, DIRECT_REQUEST, SQUID } from '../contestants/contestant.ts'
 import { quantile } from '../measure/statistics.ts'
 import type { BenchOptions } from '../options.ts'
-import { remarkOnOthers } from './calm-windows.ts'
 import { openEgressArena } from './egress-arena.ts'
-import {
-  busyPercent,
-  cpuMicrosecondsPer,
-  failures,
-  othersPercent,
-  perSecond,
-} from './load-answers.ts'
-import { beyond, type Metric, mapFigures, type SuiteResult, without } from './suite.ts'
+import { coreMetrics, cpuMicrosecondsPer, failures, perSecond } from './load-answers.ts'
+import { beyond, mapFigures, metric, type SuiteResult, without } from './suite.ts'
 
 const CONNECTIONS = 32
 /** By then V8 has compiled what it will: after a third of that ours still costs a sixth more. */
 const WARM_REQUESTS = 80_000
 /** One window has few requests beyond the 99th of 100. */
 const LATENCY_WINDOWS = 2
-const AT_MOST_SQUID = [{ against: SQUID, atMost: 1 }]
 
 export async function runEgress(
   context: BenchContext,
@@ -55,20 +47,15 @@ export async function runEgress(
   const through = without(closed, DIRECT_REQUEST)
   const p50 = mapFigures(open, ({ p50Ms }) => p50Ms)
   const p99 = mapFigures(open, ({ p99Ms }) => p99Ms)
-  const metric = (
-    name: string,
-    unit: string,
-    figures: Metric['figures'],
-    targets: Metric['targets'] = [],
-  ): Metric => ({ name, unit, figures, targets, limit: null })
   return {
     title: 'Egress requests',
     how: `GET in absolute form, answered with 256 bytes, over ${CONNECTIONS} kept connections; ours with token, policy, address rules and audit; squid with one allow rule and its access log; smokescreen with one allow rule, its address rules and its log, and a DNS lookup for each request, since it keeps no answer; ${world.cores.note}. Latency: ${rate} requests a second for each, half of what the slowest managed with ${CONNECTIONS} at once, counted from when a request was due. Added: less the direct request's of the same round.`,
     metrics: [
-      metric('CPU per request', 'µs', cpuMicrosecondsPer(through), AT_MOST_SQUID),
+      metric('CPU per request', 'µs', cpuMicrosecondsPer(through), {
+        targets: [{ against: SQUID, atMost: 1 }],
+      }),
       metric('requests per second', '/s', perSecond(closed)),
-      { ...metric('of its core in use meanwhile', '%', busyPercent(through)), compared: false },
-      { ...metric('of its core with others', '%', othersPercent(through)), compared: false },
+      ...coreMetrics(through),
       metric('added latency p50', 'ms', beyond(p50, DIRECT_REQUEST)),
       metric('added latency p99', 'ms', beyond(p99, DIRECT_REQUEST)),
       metric('latency p50', 'ms', p50),
@@ -80,8 +67,7 @@ export async function runEgress(
       ),
     ],
     remarks: [
-      ...arena.skipped,
-      ...(quick ? [] : remarkOnOthers(through)),
+      ...arena.remarks(through),
       ...failures('requests', closed),
       ...failures('requests at a fixed rate', open),
     ],

@@ -10,7 +10,7 @@ import type { BenchOptions } from '../options.ts'
 import { hear } from '../process/commands.ts'
 import { makeDir } from '../world/world.ts'
 import { portAnswer } from './load-answers.ts'
-import type { SuiteResult } from './suite.ts'
+import { metric, type SuiteResult } from './suite.ts'
 
 type Figures = Record<string, number[]>
 
@@ -55,15 +55,9 @@ export async function runIdle(context: BenchContext, options: BenchOptions): Pro
     title: 'Idle',
     how: `Started as it is published, or from the checkout, where Node strips the types first; then left alone for ${settleMs / 1000} s.`,
     metrics: [
-      { name: 'start until ready', unit: 'ms', figures: start, targets: [], limit: null },
-      {
-        name: 'resident memory',
-        unit: 'MB',
-        figures: resident,
-        targets: [],
-        limit: RESIDENT_LIMIT_MB,
-      },
-      { name: 'CPU while idle', unit: 'ms/s', figures: cpu, targets: [], limit: null },
+      metric('start until ready', 'ms', start),
+      metric('resident memory', 'MB', resident, { limit: RESIDENT_LIMIT_MB }),
+      metric('CPU while idle', 'ms/s', cpu),
     ],
     remarks: [],
   }

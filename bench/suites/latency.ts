@@ -5,7 +5,7 @@ import { quantile } from '../measure/statistics.ts'
 import type { BenchOptions } from '../options.ts'
 import { CONCURRENCY, CONNECTIONS, openArena, windowOf } from './arena.ts'
 import { cpuMicrosecondsPer, failures, perSecond } from './load-answers.ts'
-import { beyond, type Metric, mapFigures, type SuiteResult, without } from './suite.ts'
+import { beyond, mapFigures, metric, type SuiteResult, without } from './suite.ts'
 
 /** One window has few calls beyond the 99th of 100. */
 const WINDOWS = 2
@@ -32,9 +32,6 @@ export async function runLatency(
   const figures = {
     p50: mapFigures(open, ({ p50Ms }) => p50Ms),
     p99: mapFigures(open, ({ p99Ms }) => p99Ms),
-  }
-  const metric = (name: string, unit: string, of: Metric['figures']): Metric => {
-    return { name, unit, figures: of, targets: [], limit: null }
   }
   return {
     title: 'Latency at half load',

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { Window } from '../measure/load-window.ts'
 import type { CalmWindow } from './calm-windows.ts'
-import { mapFigures } from './suite.ts'
+import { type Metric, mapFigures, metric } from './suite.ts'
 
 /** NaN travels as null. */
 const figure = z
@@ -36,15 +36,14 @@ export function cpuMicrosecondsPer(windows: Windows, parts = 1): Record<string, 
   )
 }
 
-/** CPU time as a part of the time that passed: of one core, when pinned to one. */
-export function busyPercent(windows: Windows): Record<string, number[]> {
-  return mapFigures(windows, ({ cpuMs, wallMs }) => (100 * cpuMs) / wallMs)
-}
-
-export function othersPercent(
-  windows: Readonly<Record<string, readonly CalmWindow[]>>,
-): Record<string, number[]> {
-  return mapFigures(windows, ({ others }) => 100 * others)
+/** How much of the core that each is pinned to was its own, and how much others had. */
+export function coreMetrics(windows: Readonly<Record<string, readonly CalmWindow[]>>): Metric[] {
+  const busy = mapFigures(windows, ({ cpuMs, wallMs }) => (100 * cpuMs) / wallMs)
+  const withOthers = mapFigures(windows, ({ others }) => 100 * others)
+  return [
+    metric('of its core in use meanwhile', '%', busy, { compared: false }),
+    metric('of its core with others', '%', withOthers, { compared: false }),
+  ]
 }
 
 export function perSecond(windows: Windows): Record<string, number[]> {

@@ -3,24 +3,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type BenchContext, GATEWAY } from '../contestants/contestant.ts'
 import type { GrpcLoadQuestion } from '../load/grpc-load.ts'
 import { residentBytes } from '../measure/cpu-time.ts'
-import { settled } from '../measure/settled.ts'
 import type { BenchOptions } from '../options.ts'
 import { ask } from '../process/commands.ts'
 import { asContestant, startOurs } from './arena.ts'
+import { COLLECTED_MS, MOST_ROUNDS, settledMemory } from './idle-memory.ts'
 import { heldAnswer } from './load-answers.ts'
 import type { Stage } from './stage.ts'
-import type { Metric, SuiteResult } from './suite.ts'
+import { metric, type SuiteResult } from './suite.ts'
 
 const CONNECTIONS = 10
 const STREAMS = 5000
 const QUICK_STREAMS = 200
 /** Opened, and ended again with their connections, before anything is counted: code is compiled, sessions are known. */
 const WARM_STREAMS = 100
-const MOST_ROUNDS = 2
-/** By then V8 has collected what opening the streams left behind, which it does once the process has been quiet for a while. */
-const COLLECTED_MS = 20_000
-const SETTLE = { everyMs: 250, samples: 12, within: 0.005, patienceMs: 15_000 }
-const QUICK_SETTLE = { everyMs: 20, samples: 3, within: 0.05, patienceMs: 100 }
 
 export async function runStreams(
   context: BenchContext,
@@ -39,7 +34,7 @@ export async function runStreams(
     const gateway = await startOurs(world, stage)
     const ours = asContestant(gateway)
     const resident = () => residentBytes(gateway.process.pid) ?? Number.NaN
-    const settle = () => settled(resident, quick ? QUICK_SETTLE : SETTLE)
+    const settle = () => settledMemory(resident, quick)
     await stage.connect(ours, 1)
     await hold(stage, WARM_STREAMS)
     await stage.disconnect(GATEWAY)
@@ -56,17 +51,16 @@ export async function runStreams(
     await stage.disconnect(GATEWAY)
     await ours.stop()
   }
-  const metric = (name: string, unit: string, figures: readonly number[]): Metric => {
-    return { name, unit, figures: { [GATEWAY]: figures }, targets: [], limit: null }
-  }
+  const ofOurs = (name: string, unit: string, figures: readonly number[]) =>
+    metric(name, unit, { [GATEWAY]: figures })
   return {
     title: 'Idle streams',
     how: `${streams} server-streaming calls over ${CONNECTIONS} connections, each answered with one message of 64 bytes and then left open, both hops counted as one stream. Resident memory of the gateway's process, a new one in each of up to ${MOST_ROUNDS} rounds, once it has been quiet for ${COLLECTED_MS / 1000} s and its memory has stopped moving; when all have just been opened, what opening them left behind is not collected yet.`,
     metrics: [
-      metric('resident memory per stream', 'kB', perStream),
-      metric('the same when all have just been opened', 'kB', atOnce),
-      metric('resident memory with the connections only', 'MB', before),
-      metric('resident memory with all streams', 'MB', after),
+      ofOurs('resident memory per stream', 'kB', perStream),
+      ofOurs('the same when all have just been opened', 'kB', atOnce),
+      ofOurs('resident memory with the connections only', 'MB', before),
+      ofOurs('resident memory with all streams', 'MB', after),
     ],
     remarks: [],
   }

@@ -29,6 +29,16 @@ export interface SuiteResult {
   readonly remarks: readonly string[]
 }
 
+/** One that is compared, with no target and no limit, unless `more` says otherwise. */
+export function metric(
+  name: string,
+  unit: string,
+  figures: Metric['figures'],
+  more: Partial<Metric> = {},
+): Metric {
+  return { name, unit, figures, targets: [], limit: null, ...more }
+}
+
 export type RunSuite = (context: BenchContext, options: BenchOptions) => Promise<SuiteResult>
 
 /**

@@ -4,22 +4,17 @@ import type { BenchContext, Contestant } from '../contestants/contestant.ts'
 import type { EgressLoadQuestion } from '../load/egress-load.ts'
 import { residentBytes } from '../measure/cpu-time.ts'
 import { mostOpenFiles } from '../measure/open-files.ts'
-import { settled } from '../measure/settled.ts'
 import type { BenchOptions } from '../options.ts'
 import { ask } from '../process/commands.ts'
 import { type EgressArena, openEgressArena } from './egress-arena.ts'
+import { COLLECTED_MS, MOST_ROUNDS, settledMemory } from './idle-memory.ts'
 import { heldAnswer } from './load-answers.ts'
-import { type Metric, mapFigures, type SuiteResult } from './suite.ts'
+import { mapFigures, metric, type SuiteResult } from './suite.ts'
 
 const TUNNELS = 5000
 const QUICK_TUNNELS = 200
 /** Opened and ended again before anything is counted: code is compiled, pools have their first pages. */
 const WARM_TUNNELS = 100
-const MOST_ROUNDS = 2
-/** As for idle streams: by then V8 has collected what opening the tunnels left behind. Go gives memory back in that time as well. */
-const COLLECTED_MS = 20_000
-const SETTLE = { everyMs: 250, samples: 12, within: 0.005, patienceMs: 15_000 }
-const QUICK_SETTLE = { everyMs: 20, samples: 3, within: 0.05, patienceMs: 100 }
 /** Descriptors of a process beside those of tunnels. */
 const SPARE_FILES = 500
 
@@ -58,19 +53,18 @@ export async function runTunnelsIdle(
   if (tunnels < wanted)
     remarks.push(`${tunnels} tunnels only: no more descriptors are allowed to a process here`)
 
-  const metric = (name: string, unit: string, of: (one: Memory) => number): Metric => {
-    return { name, unit, figures: mapFigures(memory, of), targets: [], limit: null }
-  }
+  const each = (name: string, unit: string, of: (one: Memory) => number) =>
+    metric(name, unit, mapFigures(memory, of))
   return {
     title: 'Idle tunnels',
     how: `${tunnels} tunnels through each by CONNECT, with a ClientHello and then as many bytes in two flights as a TLS handshake has, left open by load generator and origin. Resident memory of the process in between, a new one in each of up to ${MOST_ROUNDS} rounds, once it has been quiet for ${COLLECTED_MS / 1000} s and its memory has stopped moving; before that, ${WARM_TUNNELS} tunnels came and went. The kernel's own memory for sockets is in none of these figures.`,
     metrics: [
-      metric('resident memory per tunnel', 'kB', (one) => (one.after - one.before) / tunnels / 1e3),
-      metric('the same when all have just been opened', 'kB', (one) => {
+      each('resident memory per tunnel', 'kB', (one) => (one.after - one.before) / tunnels / 1e3),
+      each('the same when all have just been opened', 'kB', (one) => {
         return (one.atOnce - one.before) / tunnels / 1e3
       }),
-      metric('resident memory without tunnels', 'MB', ({ before }) => before / 1e6),
-      metric('resident memory with all tunnels', 'MB', ({ after }) => after / 1e6),
+      each('resident memory without tunnels', 'MB', ({ before }) => before / 1e6),
+      each('resident memory with all tunnels', 'MB', ({ after }) => after / 1e6),
     ],
     remarks,
   }
@@ -92,7 +86,7 @@ async function measureOnce(
     (await ask(load, question, heldAnswer)).held
   const resident = (one: Contestant) =>
     one.pids().reduce((sum, pid) => sum + (residentBytes(pid) ?? Number.NaN), 0)
-  const settle = (one: Contestant) => settled(() => resident(one), quick ? QUICK_SETTLE : SETTLE)
+  const settle = (one: Contestant) => settledMemory(() => resident(one), quick)
 
   for (const { name } of contestants) {
     await command({ do: 'hold', target: name, count: WARM_TUNNELS })

@@ -15,7 +15,7 @@ import { hear } from '../process/commands.ts'
 import type { World } from '../world/world.ts'
 import { issueToken, ORIGIN_HOST } from './egress-arena.ts'
 import { portAnswer } from './load-answers.ts'
-import { inRounds, type Metric, mapFigures, type SuiteResult } from './suite.ts'
+import { inRounds, mapFigures, metric, type SuiteResult } from './suite.ts'
 
 const ONE = 'one worker'
 const TWO = 'two workers'
@@ -121,9 +121,6 @@ function resultOf(
   remarks: readonly string[],
 ): SuiteResult {
   const cores = availableParallelism()
-  const metric = (name: string, unit: string, figures: Metric['figures']): Metric => {
-    return { name, unit, figures, targets: [], limit: null }
-  }
   const { [ONE]: ones = [], [TWO]: twos = [] } = shares
   const measured = twos.map((two, round) => two.perSecond / (ones[round]?.perSecond ?? Number.NaN))
   const bound = ones.map(({ own, rest }) => mostSpeedUp({ cores, own, rest }))
