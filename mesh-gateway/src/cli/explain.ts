@@ -5,13 +5,10 @@ import { DEFAULT_METHOD, explainDelegation, parseMethodName } from '../policy/in
 import {
   addPolicyPlace,
   type CommandOutput,
-  hereAndNow,
-  mustLoad,
+  loadPolicyOf,
   type PolicyPlace,
   parsePeer,
-  policyDirOf,
   printExplanation,
-  standardOutput,
 } from './explanation.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -23,10 +20,9 @@ interface Options extends PolicyPlace {
   readonly json?: true
 }
 
-/** @param output default: stdout, stderr and the exit code of the process */
 export function explainCommand(
-  output: CommandOutput = standardOutput,
-  place: Pick<Terminal, 'env' | 'cwd'> = hereAndNow(),
+  output: CommandOutput,
+  place: Pick<Terminal, 'env' | 'cwd'>,
 ): Command {
   return addPolicyPlace(new Command('explain'))
     .description('may an agent call another, and why')
@@ -45,8 +41,7 @@ export function explainCommand(
     )
     .action(async (options: Options) => {
       const { from: caller, to: callee, method } = options
-      const dir = await policyDirOf(options, place)
-      const policy = await mustLoad(dir)
+      const { dir, policy } = await loadPolicyOf(options, place)
       const withinChain = options.withinChain === true
       const explanation = explainDelegation({ caller, callee, method, withinChain }, policy)
       const names = {

@@ -18,18 +18,6 @@ export interface CommandOutput {
   failed(): void
 }
 
-export const standardOutput: CommandOutput = Object.freeze({
-  result(text: string) {
-    process.stdout.write(text)
-  },
-  note(text: string) {
-    process.stderr.write(`mesh-gateway: ${text}\n`)
-  },
-  failed() {
-    process.exitCode = 1
-  },
-})
-
 export interface Shown {
   readonly question: string
   /** The question, for --json. */
@@ -68,19 +56,6 @@ export function printExplanation(output: CommandOutput, shown: Shown): void {
   if (action === 'deny') output.failed()
 }
 
-/** Where a command looks when nobody says. */
-export const hereAndNow = (): Pick<Terminal, 'env' | 'cwd'> => ({
-  env: process.env,
-  cwd: process.cwd(),
-})
-
-/** @throws MeshError MESH_POLICY_INVALID */
-export async function mustLoad(dir: string): Promise<PolicySnapshot> {
-  const loading = await loadPolicy(dir)
-  if (!loading.ok) throw policyInvalid(dir, loading.faults)
-  return loading.snapshot
-}
-
 /** Where a command finds policy: by --dir, or as the configuration says. */
 export interface PolicyPlace {
   readonly dir?: string
@@ -94,8 +69,18 @@ export function addPolicyPlace(command: Command): Command {
     .option('--config <file>', 'or the configuration file that names it (MESH_CONFIG)')
 }
 
-/** @throws MeshError MESH_CONFIG_INVALID */
-export async function policyDirOf(
+/** @throws MeshError MESH_CONFIG_INVALID, MESH_POLICY_INVALID */
+export async function loadPolicyOf(
+  options: PolicyPlace,
+  place: Pick<Terminal, 'env' | 'cwd'>,
+): Promise<{ readonly dir: string; readonly policy: PolicySnapshot }> {
+  const dir = await policyDirOf(options, place)
+  const loading = await loadPolicy(dir)
+  if (!loading.ok) throw policyInvalid(dir, loading.faults)
+  return { dir, policy: loading.snapshot }
+}
+
+async function policyDirOf(
   { dir, config }: PolicyPlace,
   { env, cwd }: Pick<Terminal, 'env' | 'cwd'>,
 ): Promise<string> {

@@ -1,21 +1,20 @@
 /** `mesh-gateway policy replay`: what would change if a candidate policy had judged what was recorded. */
 import { Command } from 'commander'
+import { plural } from '../plural.ts'
 import { readRecording } from '../recorded/read-recording.ts'
 import { agentNames } from '../recorded/recorded-case.ts'
 import { type Changed, createReplay } from '../recorded/replay.ts'
 import {
   addPolicyPlace,
   type CommandOutput,
-  mustLoad,
+  loadPolicyOf,
   type PolicyPlace,
-  policyDirOf,
 } from './explanation.ts'
 import {
   addRecording,
   countsAsJson,
   noteCounts,
   parseCount,
-  plural,
   printable,
   type RecordingOptions,
 } from './recording.ts'
@@ -42,8 +41,8 @@ export function replayCommand(
     .addHelpText('after', EXAMPLES)
     .action(async (options: ReplayOptions) => {
       const { audit, tenant } = options
-      const dir = await policyDirOf(options, place)
-      const replay = createReplay(await mustLoad(dir), options.examples)
+      const { dir, policy } = await loadPolicyOf(options, place)
+      const replay = createReplay(policy, options.examples)
       const counts = await readRecording(audit, agentNames(options.spiffeAgentPath), (recorded) => {
         const { question } = recorded
         const asker = 'agent' in question ? question.agent : question.caller

@@ -4,6 +4,7 @@ import path from 'node:path'
 import { MeshError } from '@clawmesh/proto'
 import { Command } from 'commander'
 import { diskError, writeAtomic } from '../config/write-atomic.ts'
+import { plural } from '../plural.ts'
 import { policyInvalid } from '../policy/index.ts'
 import { MAX_FILE_BYTES, readPolicyDirectory } from '../policy/read-directory.ts'
 import { broken, GLOBAL_FILE, readPolicyFile } from '../policy/read-file.ts'
@@ -16,7 +17,6 @@ import {
   countsAsJson,
   noteCounts,
   parseCount,
-  plural,
   type RecordingOptions,
 } from './recording.ts'
 

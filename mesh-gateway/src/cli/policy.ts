@@ -1,19 +1,17 @@
 /** `mesh-gateway policy`: validates files, answers whether an agent may reach a destination, and learns from an audit log. */
 import type { Peer } from '@clawmesh/proto'
 import { Command, InvalidArgumentError } from 'commander'
+import { plural } from '../plural.ts'
 import { canonicalHost, formatHostPattern } from '../policy/host-pattern.ts'
-import { explainEgress, formatFault } from '../policy/index.ts'
+import { countFaults, explainEgress, formatFault } from '../policy/index.ts'
 import { reviewPolicy } from '../policy/review/review-policy.ts'
 import {
   addPolicyPlace,
   type CommandOutput,
-  hereAndNow,
-  mustLoad,
+  loadPolicyOf,
   type PolicyPlace,
   parsePeer,
-  policyDirOf,
   printExplanation,
-  standardOutput,
 } from './explanation.ts'
 import { replayCommand } from './policy-replay.ts'
 import { suggestCommand } from './policy-suggest.ts'
@@ -40,10 +38,9 @@ interface ExplainOptions extends PolicyPlace {
   readonly json?: true
 }
 
-/** @param output default: stdout, stderr and the exit code of the process */
 export function policyCommand(
-  output: CommandOutput = standardOutput,
-  place: Pick<Terminal, 'env' | 'cwd'> = hereAndNow(),
+  output: CommandOutput,
+  place: Pick<Terminal, 'env' | 'cwd'>,
 ): Command {
   return new Command('policy')
     .description('validate policy files, ask what they allow, and make them from an audit log')
@@ -78,8 +75,7 @@ function checkCommand(output: CommandOutput): Command {
         for (const warning of warnings) output.note(`warning: ${formatFault(warning)}`)
       } else output.result(faults.map((fault) => `${formatFault(fault)}\n`).join(''))
       if (loading.ok) return
-      const broken = new Set(faults.map((fault) => fault.file)).size
-      output.note(`${plural(faults.length, 'fault')} in ${plural(broken, 'file')}`)
+      output.note(countFaults(faults))
       output.failed()
     })
 }
@@ -102,8 +98,7 @@ function explainEgressCommand(
     )
     .action(async (options: ExplainOptions) => {
       const { agent, to, method, path: asked, token } = options
-      const dir = await policyDirOf(options, place)
-      const policy = await mustLoad(dir)
+      const { dir, policy } = await loadPolicyOf(options, place)
       const shown = formatHostPattern({ ...to, wildcard: false })
       const request =
         method === undefined && asked === undefined
@@ -133,8 +128,4 @@ function parseDestination(text: string): Destination {
   if (host === null || Number(port) < 1 || Number(port) > 65_535)
     throw new InvalidArgumentError('write a host and port, e.g. api.example.com:443')
   return { host, port: Number(port) }
-}
-
-function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`
 }

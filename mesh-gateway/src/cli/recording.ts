@@ -1,6 +1,7 @@
 /** What `policy suggest` and `policy replay` have in common: the audit log they read, and what they say about it. */
 import { isDnsLabel } from '@clawmesh/proto'
 import { type Command, InvalidArgumentError } from 'commander'
+import { plural } from '../plural.ts'
 import type { RecordingCounts } from '../recorded/read-recording.ts'
 import type { CommandOutput } from './explanation.ts'
 
@@ -33,10 +34,6 @@ export function countsAsJson(counts: RecordingCounts): object {
     foreign_lines: counts.foreignLines,
     torn_last_line: counts.tornLastLine,
   }
-}
-
-export function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`
 }
 
 /** Peers chose what stands in an audit log: none of it may move the cursor of a terminal. */

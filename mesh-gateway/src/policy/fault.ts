@@ -1,5 +1,6 @@
 /** One thing that is wrong with a policy directory, and where. */
 import { MeshError } from '@clawmesh/proto'
+import { plural } from '../plural.ts'
 
 export interface PolicyFault {
   /** Name within the directory; the directory itself when it cannot be read. */
@@ -22,21 +23,21 @@ export function formatFault(fault: PolicyFault): string {
   return `${fault.file}${position}${pointer}: ${fault.message}`.replaceAll(/\p{Cc}/gu, '?')
 }
 
+/** `3 faults in 2 files` */
+export function countFaults(faults: readonly PolicyFault[]): string {
+  const files = new Set(faults.map((fault) => fault.file)).size
+  return `${plural(faults.length, 'fault')} in ${plural(files, 'file')}`
+}
+
 /** MESH_POLICY_INVALID, saying all of them; beyond fifty, how many more. */
 export function policyInvalid(dir: string, faults: readonly PolicyFault[]): MeshError {
-  const files = new Set(faults.map((fault) => fault.file)).size
   const lines = faults.slice(0, SHOWN).map((fault) => `\n  ${formatFault(fault)}`)
   const more = faults.length > SHOWN ? `\n  and ${faults.length - SHOWN} more` : ''
-  const count = `${plural(faults.length, 'fault')} in ${plural(files, 'file')}`
   return new MeshError(
     'MESH_POLICY_INVALID',
-    `policy: ${count} of ${dir}${lines.join('')}${more}`,
+    `policy: ${countFaults(faults)} of ${dir}${lines.join('')}${more}`,
     {
       hint: `\`mesh-gateway policy check ${dir}\` lists every fault`,
     },
   )
-}
-
-function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`
 }

@@ -20,7 +20,7 @@ export {
   explainEgress,
   parseMethodName,
 } from './explain.ts'
-export { formatFault, type PolicyFault, policyInvalid } from './fault.ts'
+export { countFaults, formatFault, type PolicyFault, policyInvalid } from './fault.ts'
 export { loadPolicy, type PolicyLoading } from './load-policy.ts'
 export {
   openPolicyStore,

@@ -5,6 +5,7 @@ import path from 'node:path'
 import { MeshError } from '@clawmesh/proto'
 import { CommanderError } from 'commander'
 import { explainCommand } from '../../../mesh-gateway/src/cli/explain.ts'
+import type { CommandOutput } from '../../../mesh-gateway/src/cli/explanation.ts'
 import { policyCommand } from '../../../mesh-gateway/src/cli/policy.ts'
 import { formatFault, type PolicyFault } from '../../../mesh-gateway/src/policy/index.ts'
 
@@ -34,7 +35,7 @@ describe('the policy commands', () => {
 
   async function run(command: typeof policyCommand, ...args: string[]) {
     const said = { code: 0, stdout: '', stderr: '' }
-    const made = command({
+    const output: CommandOutput = {
       result(text) {
         said.stdout += text.replaceAll(dir, 'DIR')
       },
@@ -44,7 +45,8 @@ describe('the policy commands', () => {
       failed() {
         said.code = 1
       },
-    })
+    }
+    const made = command(output, { env: {}, cwd: dir })
     for (const each of [made, ...made.commands])
       each.exitOverride().configureOutput({ writeErr: (text) => (said.stderr += text) })
     await made.parseAsync(args, { from: 'user' })
