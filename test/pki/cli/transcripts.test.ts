@@ -8,7 +8,11 @@ import { isInstalled, MESH_PKI, meshPki, run } from '../run.ts'
 import { makeScratch, PASSPHRASE, type Scratch } from '../scratch.ts'
 
 const ENV = { MESH_PKI_PASSPHRASE: PASSPHRASE.reveal() }
-const PLANNER = ['issue', 'agent', '--tenant', 'acme', '--agent', 'planner']
+const INIT = ['init', '--trust-domain', 'mesh.internal']
+const PASS_FILE = ['--passphrase-file', 'pass.txt']
+const OF_PLANNER = ['--tenant', 'acme', '--agent', 'planner']
+const PLANNER = ['issue', 'agent', ...OF_PLANNER]
+const SIGN = ['sign', ...OF_PLANNER]
 
 describe('mesh-pki', function () {
   // each command is a process of its own
@@ -40,6 +44,20 @@ describe('mesh-pki', function () {
         .replaceAll(/\b\d+ days \d+ h\b|\b\d+ h \d+ min\b/g, '<duration>')
     return [`exit ${code}`, ...lines('out', steady(stdout)), ...lines('err', steady(stderr))]
   }
+  /** By somebody who has openssl and nothing of ours. */
+  const makeRequest = (csr: string, ...more: readonly string[]) => {
+    const key = [
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-nodes',
+      '-keyout',
+      'k.pem',
+    ]
+    const args = ['req', '-new', ...key, '-subj', '/', ...more, '-out', csr]
+    return run('openssl', args, { cwd: scratch.dir })
+  }
   const lines = (name: string, text: string) =>
     text === ''
       ? []
@@ -49,8 +67,7 @@ describe('mesh-pki', function () {
           .map((line) => `${name}| ${line}`.trimEnd())
 
   it('makes a CA, and says where it is, until when, and what comes next', async () => {
-    const args = ['init', '--trust-domain', 'mesh.internal', '--passphrase-file', 'pass.txt']
-    assert.deepEqual(await transcript(args), [
+    assert.deepEqual(await transcript([...INIT, ...PASS_FILE]), [
       'exit 0',
       'out| CA            <dir>/mesh-ca',
       'out| trust domain  mesh.internal',
@@ -66,8 +83,7 @@ describe('mesh-pki', function () {
   })
 
   it('does not make it twice', async () => {
-    const args = ['init', '--trust-domain', 'mesh.internal', '--passphrase-file', 'pass.txt']
-    assert.deepEqual(await transcript(args), [
+    assert.deepEqual(await transcript([...INIT, ...PASS_FILE]), [
       'exit 1',
       'err| mesh-pki: <dir>/mesh-ca is not empty, and is not overwritten',
       'err| mesh-pki: hint: choose another directory; if an earlier `mesh-pki init` was interrupted there, remove it first',
@@ -153,8 +169,7 @@ describe('mesh-pki', function () {
   })
 
   it('says of an identity under another root that it would be refused', async () => {
-    const init = ['init', '--trust-domain', 'mesh.internal', '--dir', 'other']
-    assert.equal((await transcript(init, ENV))[0], 'exit 0')
+    assert.equal((await transcript([...INIT, '--dir', 'other'], ENV))[0], 'exit 0')
     const said = await transcript(['verify', 'planner', '--ca', 'other/root.crt'])
     assert.equal(said[0], 'exit 1')
     assert.match(said[1] ?? '', /^out\| FAILED {2}chain .*neither in the chain nor trusted$/)
@@ -166,10 +181,8 @@ describe('mesh-pki', function () {
 
   it('signs a request to stdout, and to a file', async function () {
     if (!(await isInstalled('openssl', 'version'))) return this.skip()
-    const [key, csr] = [scratch.path('k.pem'), scratch.path('planner.csr')]
-    const newkey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/']
-    await run('openssl', ['req', '-new', ...newkey, '-keyout', key, '-out', csr])
-    const args = ['sign', '--csr', 'planner.csr', '--tenant', 'acme', '--agent', 'planner']
+    await makeRequest('planner.csr')
+    const args = [...SIGN, '--csr', 'planner.csr']
     const printed = await command(args, ENV)
     assert.equal(printed.code, 0, printed.stderr)
     assert.match(printed.stdout, /^-----BEGIN CERTIFICATE-----\n/)
@@ -187,12 +200,8 @@ describe('mesh-pki', function () {
 
   it('refuses a request for the name of another agent', async function () {
     if (!(await isInstalled('openssl', 'version'))) return this.skip()
-    const [key, csr] = [scratch.path('k.pem'), scratch.path('evil.csr')]
-    const newkey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/']
-    const san = ['-addext', 'subjectAltName=DNS:researcher.acme.mesh.internal']
-    await run('openssl', ['req', '-new', ...newkey, ...san, '-keyout', key, '-out', csr])
-    const args = ['sign', '--csr', 'evil.csr', '--tenant', 'acme', '--agent', 'planner']
-    assert.deepEqual(await transcript([...args, '--out', 'evil.crt'], ENV), [
+    await makeRequest('evil.csr', '-addext', 'subjectAltName=DNS:researcher.acme.mesh.internal')
+    assert.deepEqual(await transcript([...SIGN, '--csr', 'evil.csr', '--out', 'evil.crt'], ENV), [
       'exit 1',
       'err| mesh-pki: it asks for what is not its own: DNS "researcher.acme.mesh.internal"',
       'err| mesh-pki: hint: it may ask for spiffe://mesh.internal/tenant/acme/agent/planner, planner.acme.mesh.internal, or for no name',
@@ -224,7 +233,7 @@ describe('mesh-pki', function () {
       'err| mesh-pki: nowhere: it does not exist',
       hint,
     ])
-    const init = ['init', '--trust-domain', 'mesh.internal', '--dir', 'never']
+    const init = [...INIT, '--dir', 'never']
     assert.deepEqual(await transcript(init, { MESH_PKI_PASSPHRASE: 'short' }), [
       'exit 1',
       'err| mesh-pki: the passphrase is shorter than 12 characters',
@@ -343,7 +352,7 @@ describe('mesh-pki', function () {
 
     it('asks twice without an echo when a CA is made, and once when it is used', async () => {
       const secret = 'typed Ünder cover'
-      const init = ['init', '--trust-domain', 'mesh.internal', '--dir', 'typed']
+      const init = [...INIT, '--dir', 'typed']
       // a slip, taken back by the backspace key
       const made = await atTerminal(init, [`${secret}x\u007f\r`, `${secret}\r`])
       assert.equal(made.code, 0, made.screen)
@@ -355,7 +364,7 @@ describe('mesh-pki', function () {
     })
 
     it('makes nothing when the two differ, or when the asking is broken off', async () => {
-      const init = ['init', '--trust-domain', 'mesh.internal', '--dir', 'slip']
+      const init = [...INIT, '--dir', 'slip']
       const differ = await atTerminal(init, ['a long passphrase\r', 'another passphrase\r'])
       assert.equal(differ.code, 1)
       assert.match(differ.screen, /mesh-pki: the two passphrases differ/)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import type { ServerHttp2Stream } from 'node:http2'
+import type { ClientHttp2Session, ClientHttp2Stream, ServerHttp2Stream } from 'node:http2'
 import type { IdentityStore } from '@clawmesh/agent-sdk'
 import {
   lengthField,
@@ -19,6 +19,23 @@ const list = (...names: string[]) =>
     6,
     Buffer.concat(names.map((name) => lengthField(1, lengthField(1, Buffer.from(name))))),
   )
+
+/** The question is left open, and so is the answer. */
+function request(session: ClientHttp2Session): ClientHttp2Stream {
+  const stream = session.request({
+    ':method': 'POST',
+    'content-type': 'application/grpc',
+    te: 'trailers',
+    ...headers,
+  })
+  stream.on('error', () => {})
+  return stream
+}
+
+/** The peer begins its answer. */
+function respond(stream: ServerHttp2Stream): void {
+  stream.respond({ ':status': 200, 'content-type': 'application/grpc' })
+}
 
 describe('reflection of a peer through the delegation port', () => {
   let fixture: Fixture
@@ -122,7 +139,7 @@ describe('reflection of a peer through the delegation port', () => {
     const reset = await ask((stream) => stream.close(8))
     assert.match(reset.error?.code ?? '', /^MESH_(?:PEER_LOST|CALL_CANCELED)$/)
     const bare = await ask((stream) => {
-      stream.respond({ ':status': 200, 'content-type': 'application/grpc' })
+      respond(stream)
       stream.end()
     })
     assert.equal(bare.error?.code, 'MESH_PEER_PROTOCOL')
@@ -130,7 +147,7 @@ describe('reflection of a peer through the delegation port', () => {
 
   it('says so when the connection to the peer is lost', async () => {
     const lost = await ask((stream) => {
-      stream.respond({ ':status': 200, 'content-type': 'application/grpc' })
+      respond(stream)
       stream.write(frame(list('a.B')), () => stream.session?.destroy())
     })
     assert.equal(lost.error?.code, 'MESH_PEER_LOST')
@@ -140,18 +157,11 @@ describe('reflection of a peer through the delegation port', () => {
   it('ends at the peer when the caller goes', async () => {
     const gone = Promise.withResolvers<number | undefined>()
     handler = (stream) => {
-      stream.respond({ ':status': 200, 'content-type': 'application/grpc' })
+      respond(stream)
       stream.write(frame(list('a.B')))
       stream.once('close', () => gone.resolve(stream.rstCode))
     }
-    const session = await fixture.connect(planner)
-    const stream = session.request({
-      ':method': 'POST',
-      'content-type': 'application/grpc',
-      te: 'trailers',
-      ...headers,
-    })
-    stream.on('error', () => {})
+    const stream = request(await fixture.connect(planner))
     await once(stream, 'data')
     stream.close(8)
     assert.equal(await gone.promise, 8)
@@ -162,7 +172,7 @@ describe('reflection of a peer through the delegation port', () => {
     const piece = frame(list(...Array.from({ length: 1000 }, (_, i) => `a.B${i}`), 'a.B'))
     const filler = frame(Buffer.concat([numberField(99, 1), lengthField(98, Buffer.alloc(60_000))]))
     handler = (stream) => {
-      stream.respond({ ':status': 200, 'content-type': 'application/grpc' })
+      respond(stream)
       stream.write(piece)
       const more = () => {
         while (!stream.destroyed && stream.write(filler)) written += filler.length
@@ -171,14 +181,7 @@ describe('reflection of a peer through the delegation port', () => {
       }
       more()
     }
-    const session = await fixture.connect(planner)
-    const stream = session.request({
-      ':method': 'POST',
-      'content-type': 'application/grpc',
-      te: 'trailers',
-      ...headers,
-    })
-    stream.on('error', () => {})
+    const stream = request(await fixture.connect(planner))
     await once(stream, 'response')
     stream.pause()
     let before = -1
@@ -197,18 +200,10 @@ describe('reflection of a peer through the delegation port', () => {
   })
 
   it('is limited for each tenant, and free again when calls end', async () => {
-    handler = (stream) => {
-      stream.respond({ ':status': 200, 'content-type': 'application/grpc' })
-    }
+    handler = respond
     const session = await fixture.connect(planner)
     const open = async () => {
-      const stream = session.request({
-        ':method': 'POST',
-        'content-type': 'application/grpc',
-        te: 'trailers',
-        ...headers,
-      })
-      stream.on('error', () => {})
+      const stream = request(session)
       const [answered] = await once(stream, 'response')
       return { stream, status: answered['grpc-status'] }
     }
@@ -228,14 +223,7 @@ describe('reflection of a peer through the delegation port', () => {
     for (let round = 0; round < 6; round += 1) {
       const session = await fixture.connect(planner)
       for (let i = 0; i < 400; i += 1) {
-        const stream = session.request({
-          ':method': 'POST',
-          'content-type': 'application/grpc',
-          te: 'trailers',
-          ...headers,
-        })
-        stream.on('error', () => {})
-        stream.close(8)
+        request(session).close(8)
       }
       // gracefully, or at the word of the gateway that it has had enough
       session.close()
