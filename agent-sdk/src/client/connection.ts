@@ -105,8 +105,8 @@ export function createConnection({ target, store, credentials }: ConnectionOptio
     old.retired = true
     settle(old)
   })
-  /** The current line, with a call counted on it; the function returned says that the call has ended. */
-  const take = (): [Client, () => void] => {
+  /** On the current line, on which a call is counted until `release`. */
+  const begin = (choices: CallChoices) => {
     if (closed) throw new MeshError('MESH_CALL_CANCELED', 'the agent was closed')
     const line = current
     line.calls += 1
@@ -117,15 +117,15 @@ export function createConnection({ target, store, credentials }: ConnectionOptio
       line.calls -= 1
       settle(line)
     }
-    return [line.client, release]
+    const [metadata, options] = prepare(choices)
+    replicas.show(metadata)
+    return { client: line.client, release, metadata, options }
   }
 
   return {
     stream(method, request, choices) {
-      const [client, release] = take()
       const { path, serialize, deserialize } = method
-      const [metadata, options] = prepare(choices)
-      replicas.show(metadata)
+      const { client, release, metadata, options } = begin(choices)
       const call = client.makeServerStreamRequest(
         path,
         serialize,
@@ -137,13 +137,7 @@ export function createConnection({ target, store, credentials }: ConnectionOptio
       call.on('metadata', (answered) => replicas.keep(metadata, answered))
       call.on('status', release)
       call.on('error', release)
-      const { signal } = choices
-      if (signal !== undefined) {
-        const cancel = () => call.cancel()
-        if (signal.aborted) cancel()
-        else signal.addEventListener('abort', cancel, { once: true })
-        call.on('status', () => signal.removeEventListener('abort', cancel))
-      }
+      call.on('status', cancelBy(choices.signal, call))
       return call
     },
     unary(method, request, choices) {
@@ -151,9 +145,7 @@ export function createConnection({ target, store, credentials }: ConnectionOptio
         Promise.withResolvers<ReturnType<typeof method.deserialize>>()
       const { signal } = choices
       const { path, serialize, deserialize } = method
-      const [client, release] = take()
-      const [metadata, options] = prepare(choices)
-      replicas.show(metadata)
+      const { client, release, metadata, options } = begin(choices)
       const call = client.makeUnaryRequest(
         path,
         serialize,
@@ -163,14 +155,12 @@ export function createConnection({ target, store, credentials }: ConnectionOptio
         options,
         (error, response) => {
           release()
-          signal?.removeEventListener('abort', cancel)
+          letGo()
           if (response !== undefined && error === null) resolve(response)
           else reject(signal?.aborted ? new MeshError('MESH_CALL_CANCELED') : statusToError(error))
         },
       )
-      const cancel = () => call.cancel()
-      if (signal?.aborted) cancel()
-      else signal?.addEventListener('abort', cancel, { once: true })
+      const letGo = cancelBy(signal, call)
       return promise
     },
     close() {
@@ -183,6 +173,14 @@ export function createConnection({ target, store, credentials }: ConnectionOptio
       lines.clear()
     },
   }
+}
+
+/** Cancels the call when the signal aborts, until the function returned is called. */
+function cancelBy(signal: AbortSignal | undefined, call: { cancel(): void }): () => void {
+  const cancel = () => call.cancel()
+  if (signal?.aborted) cancel()
+  else signal?.addEventListener('abort', cancel, { once: true })
+  return () => signal?.removeEventListener('abort', cancel)
 }
 
 function prepare({ authority, metadata = {}, deadline }: CallChoices): [Metadata, CallOptions] {

@@ -30,13 +30,9 @@ export interface ServerTlsOptions extends ContextOptions {
   readonly handshakeTimeout: number
 }
 
-export interface ClientTlsOptions extends ContextOptions, ConnectionOptions {
-  readonly minVersion: 'TLSv1.3'
-  readonly maxVersion: 'TLSv1.3'
-  readonly secureOptions: number
-  readonly cert: string
-  readonly key: string
-  readonly ca: string[]
+export interface ClientTlsOptions
+  extends ContextOptions,
+    Omit<ConnectionOptions, keyof ContextOptions> {
   readonly rejectUnauthorized: true
 }
 

@@ -3,11 +3,10 @@ import type { Command } from 'commander'
 import { retireKey, rotateRing } from '../tokens/change-ring.ts'
 import {
   JWKS_MAX_AGE_MS,
+  mustReadRingContent,
   type RingContent,
   type RingEntry,
   readRing,
-  readRingContent,
-  unusable,
 } from '../tokens/ring-file.ts'
 import { addConfigOptions, readCommandConfig } from './config-options.ts'
 import { type Terminal, table } from './terminal.ts'
@@ -58,15 +57,10 @@ export function addKeys(program: Command, terminal: Terminal): void {
 
   add('list', 'show the keys and what each is for').action(async (options: KeysOptions) => {
     const { dir } = await dirOf(options)
-    const content = await readRingContent(dir)
-    if (content === null)
-      throw unusable(
-        `there are no signing keys in ${dir}`,
-        undefined,
-        'the first `mesh-gateway start` or `issue-token` makes them',
-      )
-      // proves that every key named is there and good
-    ;(await readRing(dir)).parse()
+    const content = await mustReadRingContent(dir)
+    // proves that every key named is there and good
+    const ring = await readRing(dir)
+    ring.parse()
     show(options, content)
   })
 

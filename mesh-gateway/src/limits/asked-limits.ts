@@ -4,7 +4,7 @@
  * is let through.
  */
 import { MeshError } from '@clawmesh/proto'
-import type { Leave } from './limits.ts'
+import { type Leave, leaveOnce } from './limits.ts'
 import type { Counting } from './open-limits.ts'
 import type { Answer, Question } from './questions.ts'
 
@@ -96,12 +96,7 @@ export function createAskedLimits(options: AskedLimitsOptions): AskedLimits {
   }
 
   function leaving(place: number): Leave {
-    let left = false
-    return () => {
-      if (left) return
-      left = true
-      post(['leave', place])
-    }
+    return leaveOnce(() => post(['leave', place]))
   }
 
   return {

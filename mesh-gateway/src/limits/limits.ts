@@ -14,5 +14,15 @@ export interface LocalLimits extends Limits {
 
 export type Leave = () => void
 
+/** One who leaves twice leaves once. */
+export function leaveOnce(leave: () => void): Leave {
+  let left = false
+  return () => {
+    if (left) return
+    left = true
+    leave()
+  }
+}
+
 /** At once where nobody else has to be asked: a promise costs more than the counting. */
 export type MaybePromise<T> = T | Promise<T>

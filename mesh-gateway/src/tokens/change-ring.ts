@@ -10,6 +10,7 @@ import { withLock } from '../config/with-lock.ts'
 import { diskError, writeAtomic } from '../config/write-atomic.ts'
 import {
   LOCK_FILE,
+  mustReadRingContent,
   RING_FILE,
   type RingContent,
   type RingEntry,
@@ -117,13 +118,7 @@ async function change(
   dir: string,
   edit: (content: RingContent) => Promise<RingEntry[]>,
 ): Promise<RingContent> {
-  const before = await readRingContent(dir)
-  if (before === null)
-    throw unusable(
-      `there are no signing keys in ${dir}`,
-      undefined,
-      'the first `mesh-gateway start` or `issue-token` makes them',
-    )
+  const before = await mustReadRingContent(dir)
   return await withLock(join(dir, LOCK_FILE), async () => {
     const content = (await readRingContent(dir)) ?? before
     const after = { keys: await edit(content) }

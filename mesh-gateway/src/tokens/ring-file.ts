@@ -58,6 +58,17 @@ export async function readRingContent(dir: string): Promise<RingContent | null> 
   }
 }
 
+/** @throws MeshError MESH_KEYS_UNUSABLE, also when there is no ring yet */
+export async function mustReadRingContent(dir: string): Promise<RingContent> {
+  const content = await readRingContent(dir)
+  if (content !== null) return content
+  throw unusable(
+    `there are no signing keys in ${dir}`,
+    undefined,
+    'the first `mesh-gateway start` or `issue-token` makes them',
+  )
+}
+
 /** RFC 7638: SHA-256 of the required members of the JWK in order. */
 export function thumbprint(publicKey: KeyObject): string {
   const { crv, kty, x, y } = publicKey.export({ format: 'jwk' })

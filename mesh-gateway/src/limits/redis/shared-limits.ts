@@ -6,7 +6,7 @@
 import { MeshError, uuidV7 } from '@clawmesh/proto'
 import type { Redis } from 'ioredis'
 import { createLimits } from '../create-limits.ts'
-import type { Leave, Limits } from '../limits.ts'
+import { type Leave, type Limits, leaveOnce } from '../limits.ts'
 import { RedisAway, type RedisLink } from './redis-link.ts'
 import { ENTER, LEAVE, RENEW, TAKE } from './scripts.ts'
 
@@ -64,10 +64,7 @@ export function createSharedLimits(options: SharedLimitsOptions): SharedLimits {
 
   function insideOf(key: string, entry: Entry): Leave {
     entry.held += 1
-    let left = false
-    return () => {
-      if (left) return
-      left = true
+    return leaveOnce(() => {
       entry.held -= 1
       if (link.away()) entry.doubtful = true
       else
@@ -77,7 +74,7 @@ export function createSharedLimits(options: SharedLimitsOptions): SharedLimits {
             // told with the next renewal
             entry.doubtful = true
           })
-    }
+    })
   }
 
   async function renew(redis: Redis): Promise<void> {
