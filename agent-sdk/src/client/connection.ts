@@ -108,6 +108,8 @@ export function createConnection({ target, store, credentials }: ConnectionOptio
   /** On the current line, on which a call is counted until `release`. */
   const begin = (choices: CallChoices) => {
     if (closed) throw new MeshError('MESH_CALL_CANCELED', 'the agent was closed')
+    // what cannot be sent is no call
+    const [metadata, options] = prepare(choices)
     const line = current
     line.calls += 1
     let over = false
@@ -117,7 +119,6 @@ export function createConnection({ target, store, credentials }: ConnectionOptio
       line.calls -= 1
       settle(line)
     }
-    const [metadata, options] = prepare(choices)
     replicas.show(metadata)
     return { client: line.client, release, metadata, options }
   }
