@@ -21,6 +21,8 @@ export interface Admission {
   readonly principal: Principal | null
   readonly decision: EgressDecision | null
   readonly generation: number
+  /** See LiveTunnel. */
+  readonly counted: boolean
   /** A plan, or why there is none. */
   readonly result: DialPlan | Refused
   /** To be called when the request has ended. */
@@ -39,9 +41,9 @@ export async function admit(
   const leave = () => {}
   const principal = await authenticate(head.fields, target.form, context)
   if (principal instanceof Refused)
-    return { principal: null, decision: null, generation, result: principal, leave }
+    return { principal: null, decision: null, generation, counted: true, result: principal, leave }
   const decision = policy.decide(questionOf(principal, target, head.method))
-  const known = { principal, decision, generation }
+  const known = { principal, decision, generation, counted: context.tunnels.settled }
   const refused = refusalOf(decision) ?? hiddenBehindEch(target, policy)
   if (refused !== null) return { ...known, result: refused, leave }
   const entered = await judged(() => enterLimits(principal, decision, target, head, context.limits))

@@ -96,6 +96,8 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
   const tunnels = createTunnels({
     now: options.now ?? Date.now,
     boundsOf: (agent) => policy().bounds(agent),
+    judge: (tunnel, judgedBy) => judgeLive(tunnel, judgedBy),
+    generation: () => policy().generation,
     limits: options.limits,
     onCut: (code) => options.metrics.cut('egress', code),
   })
@@ -117,6 +119,12 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
   let draining = false
   let address = options.listen
   const ownAddresses = () => [...options.ownAddresses(), address]
+  const judgeLive = (tunnel: Omit<LiveTunnel, 'end'>, judgedBy: number): ErrorCode | null => {
+    const revoked = judgeRevoked(tunnel.principal, revocations)
+    if (revoked !== null) return revoked.code
+    const view = policy()
+    return view.generation === judgedBy ? null : judgeAgain(tunnel, view, ownAddresses())
+  }
   const context: EgressContext = {
     issuer: options.issuer,
     ownNames: new Set((options.ownNames ?? ['localhost']).map((name) => name.toLowerCase())),
@@ -141,13 +149,9 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     policy,
     trust: options.trust,
     judgeAgain(tunnel) {
-      const revoked = judgeRevoked(tunnel.principal, revocations)
-      if (revoked !== null) return revoked.code
-      const view = policy()
-      if (view.generation === tunnel.generation) return null
-      // it was let through under a policy that may have allowed more at once
-      tunnels.trimSoon()
-      return judgeAgain(tunnel, view, ownAddresses())
+      // it was let through under a policy that may have allowed more at once, or while not all were counted by this one
+      if (!tunnel.counted || policy().generation !== tunnel.generation) tunnels.trimSoon()
+      return judgeLive(tunnel, tunnel.generation)
     },
     jwks: options.jwks,
     ownAddresses,
@@ -181,15 +185,8 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     options.metrics.connectionRefused('egress', 'accept')
     context.log.warn({ err }, 'egress port cannot accept')
   })
-  const unfollow = options.policy.onChange(() => {
-    const view = policy()
-    const own = ownAddresses()
-    tunnels.endWhere((tunnel) => judgeAgain(tunnel, view, own))
-    tunnels.trim()
-  })
-  const unheed = revocations.onChange(() => {
-    tunnels.endWhere(({ principal }) => judgeRevoked(principal, revocations)?.code ?? null)
-  })
+  const unfollow = options.policy.onChange(() => tunnels.judgeAndTrim())
+  const unheed = revocations.onChange(() => tunnels.judge())
 
   const closeIdle = () => {
     connections.visit(({ connection }) => {

@@ -38,7 +38,7 @@ async function openTunnel(
   target: Target,
   client: Wire,
   story: Story,
-  { principal, decision, result: plan, generation }: Admission,
+  { principal, decision, result: plan, generation, counted }: Admission,
   context: EgressContext,
 ): Promise<Outcome> {
   const nothing = { ip: null, bytesUp: 0, bytesDown: 0 }
@@ -56,7 +56,16 @@ async function openTunnel(
     return { ...nothing, ip, status: 0, refused: refuse('client', 'MESH_CALL_CANCELED') }
   }
   const { request } = questionOf(principal, target, 'CONNECT')
-  const facts = { principal, target, ip, request, tunnel: true, generation, bounds: decision }
+  const facts = {
+    principal,
+    target,
+    ip,
+    request,
+    tunnel: true,
+    generation,
+    bounds: decision,
+    counted,
+  }
   const changed = context.judgeAgain(facts)
   if (changed !== null) {
     dialled.wire.destroy()

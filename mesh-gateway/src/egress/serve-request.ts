@@ -52,7 +52,7 @@ async function serve(
   admission: Admission,
   context: EgressContext,
 ): Promise<Served> {
-  const { principal, decision, result: plan, generation } = admission
+  const { principal, decision, result: plan, generation, counted } = admission
   const nothing = { ip: null, bytesUp: 0, bytesDown: 0 }
   if (plan instanceof Refused || principal === null || decision === null) {
     const refused = plan instanceof Refused ? plan : refuse('gateway', 'MESH_GATEWAY_INTERNAL')
@@ -68,7 +68,7 @@ async function serve(
   })
   const request = { method: head.method, path: target.path ?? '/' }
   const tunnel = isTunnel(target, head)
-  const facts = { principal, target, request, tunnel, generation, bounds: decision }
+  const facts = { principal, target, request, tunnel, generation, bounds: decision, counted }
   const attempt = (upstream: Upstream) =>
     converse(
       {

@@ -18,6 +18,11 @@ export interface Roll<T extends Member> {
    * is not called.
    */
   visit(look: (member: T) => void): void
+  /**
+   * The same, to be paused at each `yield`. Whoever was there from before and still is, is called, whoever comes and goes during a pause;
+   * some may be called twice, and some who come are called too.
+   */
+  walk(look: (member: T) => void): Generator<void, void>
   /** A list of its own, in no order. */
   all(): T[]
 }
@@ -44,6 +49,16 @@ export function createRoll<T extends Member>(): Roll<T> {
     },
     visit(look) {
       for (const member of [...members]) if (member.index >= 0) look(member)
+    },
+    *walk(look) {
+      // from the end: who goes is replaced by the last, who has been called or is about to be, never by one beyond reach
+      let cursor = members.length
+      while (cursor > 0) {
+        cursor = Math.min(cursor, members.length) - 1
+        const member = members[cursor]
+        if (member !== undefined) look(member)
+        yield
+      }
     },
     all: () => [...members],
   }

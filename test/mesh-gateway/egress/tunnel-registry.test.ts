@@ -26,7 +26,7 @@ describe('the registry of live tunnels', () => {
         let cuts = 0
         const tunnels = createTunnels({
           now: () => 0,
-          boundsOf: () => null,
+          ...{ boundsOf: () => null, judge: () => null, generation: () => 1 },
           limits: createLimits(),
           onCut: () => {
             cuts += 1
@@ -48,7 +48,7 @@ describe('the registry of live tunnels', () => {
               actors: null,
             },
             ...{ target, ip: `${id}`, request: null, tunnel: true, generation: 1 },
-            bounds: { limits: NONE, tenantLimits: null },
+            ...{ bounds: { limits: NONE, tenantLimits: null }, counted: true },
             end: (code) => ended.push(`${id} ${code}`),
           }
           live.push({ id, place: tunnels.add(tunnel) })

@@ -45,6 +45,39 @@ describe('a roll of who is there', () => {
     )
   })
 
+  it('walks to everybody who stays, whoever comes and goes during its pauses', () => {
+    const step = fc.record({ comes: fc.nat(3), goes: fc.array(fc.nat(1000), { maxLength: 3 }) })
+    fc.assert(
+      fc.property(fc.nat(40), fc.array(step, { maxLength: 60 }), (count, steps) => {
+        const roll = createRoll<Somebody>()
+        const staying = new Set(Array.from({ length: count }, (_, id) => somebody(id)))
+        for (const one of staying) roll.add(one)
+        const called = new Set<Somebody>()
+        let made = count
+        const walk = roll.walk((one) => {
+          assert.ok(one.index >= 0, 'it is there')
+          called.add(one)
+        })
+        for (const { comes, goes } of steps) {
+          if (walk.next().done === true) break
+          for (const which of goes) {
+            const all = roll.all()
+            const one = all[which % Math.max(1, all.length)]
+            if (one === undefined) continue
+            roll.remove(one)
+            staying.delete(one)
+          }
+          for (let i = 0; i < comes; i += 1) {
+            roll.add(somebody(made))
+            made += 1
+          }
+        }
+        while (walk.next().done !== true);
+        for (const one of staying) assert.ok(called.has(one), `${one.id} was passed over`)
+      }),
+    )
+  })
+
   it('visits each once, passes over who goes meanwhile, and leaves out who comes', () => {
     const roll = createRoll<Somebody>()
     const all = [0, 1, 2, 3].map(somebody)

@@ -7,35 +7,38 @@ import type { Principal } from '../credential.ts'
 import { type Bounds, limitScopes, roomKey, roomOf } from '../enter-limits.ts'
 import type { LivePlace, LiveTunnel } from './tunnels.ts'
 
-export interface Beyond {
-  readonly beyond: readonly LivePlace[]
-  /** By what each is to be counted. */
-  readonly uncounted: ReadonlyMap<LivePlace, readonly string[]>
+/** Who is inside, as one looks at them the oldest first. Who leaves meanwhile makes room. */
+export interface Census {
+  /** By what it has not been counted yet and is to be from now on; null when it is beyond what may be open. */
+  enter(place: LivePlace): readonly string[] | null
+  leave(place: LivePlace): void
 }
 
-/** @param live the oldest first. Pure. */
-export function findBeyond(
-  live: Iterable<LivePlace>,
-  boundsOf: (agent: Principal['agent']) => Bounds | null,
-): Beyond {
+/** @param boundsOf as policy stands at that moment: it may change on the way. */
+export function createCensus(boundsOf: (agent: Principal['agent']) => Bounds | null): Census {
   const counts = new Map<string, number>()
-  const beyond: LivePlace[] = []
-  const uncounted = new Map<LivePlace, readonly string[]>()
-  for (const place of live) {
-    const one = place.tunnel
-    const bounds = boundsOf(one.principal.agent)
-    if (bounds === null) continue
-    const rooms = roomsOf(one, bounds)
-    if (rooms.some(({ key, most }) => (counts.get(key) ?? 0) >= most)) {
-      beyond.push(place)
-      continue
-    }
-    for (const { key } of rooms) counts.set(key, (counts.get(key) ?? 0) + 1)
-    const counted = new Set(roomsOf(one, one.bounds).map(({ key }) => key))
-    const keys = rooms.map(({ key }) => key).filter((key) => !counted.has(key))
-    if (keys.length > 0) uncounted.set(place, keys)
+  const inside = new Map<LivePlace, readonly string[]>()
+  return {
+    enter(place) {
+      const one = place.tunnel
+      const bounds = boundsOf(one.principal.agent)
+      if (bounds === null) return NOTHING
+      const rooms = roomsOf(one, bounds)
+      if (rooms.some(({ key, most }) => (counts.get(key) ?? 0) >= most)) return null
+      if (rooms.length === 0) return NOTHING
+      const keys = rooms.map(({ key }) => key)
+      for (const key of keys) counts.set(key, (counts.get(key) ?? 0) + 1)
+      inside.set(place, keys)
+      const counted = new Set(roomsOf(one, one.bounds).map(({ key }) => key))
+      return keys.filter((key) => !counted.has(key))
+    },
+    leave(place) {
+      const keys = inside.get(place)
+      if (keys === undefined) return
+      inside.delete(place)
+      for (const key of keys) counts.set(key, (counts.get(key) ?? 0) - 1)
+    },
   }
-  return { beyond, uncounted }
 }
 
 export interface LateCount {
@@ -45,6 +48,7 @@ export interface LateCount {
 }
 
 const nothing: Leave = () => {}
+const NOTHING: readonly string[] = Object.freeze([])
 
 interface Late {
   readonly place: LivePlace

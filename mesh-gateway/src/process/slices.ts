@@ -1,0 +1,59 @@
+/**
+ * Long work in slices of a few milliseconds, with the event loop in between, so that it holds up nobody else. When it has gone on for long
+ * because others take their time, slices grow with what those take: it is to be done in time as well.
+ */
+export interface Slices {
+  /** Begins the work, with a first slice at once, unless it runs: then it is to see for itself that there is more. */
+  start(): void
+}
+
+export interface SlicesOptions {
+  /** Each `yield` is a place where it may pause. Made anew for each run; it ends when nothing is left to be done. */
+  work(): Generator<void, void>
+  /** Milliseconds of a monotonic clock. */
+  readonly now?: () => number
+}
+
+const SLICE_MS = 4
+/** Work that has gone on for so long, in milliseconds, is given a fifth of the time, and no more than so much at a time: more, and its own consequences would feed it. */
+const HURRY_AFTER_MS = 400
+const LONGEST_SLICE_MS = 20
+/** The clock is asked once for so many steps. */
+const STRIDE = 8
+
+export function createSlices({ work, now = () => performance.now() }: SlicesOptions): Slices {
+  let running: Generator<void, void> | null = null
+  let begunMs = 0
+  let pausedMs = 0
+
+  function slice(): void {
+    if (running === null) return
+    const startMs = now()
+    const late = startMs - begunMs > HURRY_AFTER_MS
+    const share = late ? Math.min((startMs - pausedMs) / 4, LONGEST_SLICE_MS) : 0
+    const untilMs = startMs + Math.max(share, SLICE_MS)
+    let whole = false
+    try {
+      do {
+        for (let step = 0; step < STRIDE && !whole; step += 1) whole = running.next().done === true
+      } while (!whole && now() < untilMs)
+    } catch (error) {
+      // the next start begins anew
+      running = null
+      throw error
+    }
+    pausedMs = now()
+    if (whole) running = null
+    else setImmediate(slice)
+  }
+
+  return {
+    start() {
+      if (running !== null) return
+      running = work()
+      begunMs = now()
+      pausedMs = begunMs
+      slice()
+    },
+  }
+}
