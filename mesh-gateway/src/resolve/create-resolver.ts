@@ -13,6 +13,7 @@ import {
   type Resolver,
 } from './resolver.ts'
 import { createTurns, type Turns } from './turns.ts'
+import { within } from './within.ts'
 
 export interface ResolverOptions {
   /** `ip:port` or `[ip]:port` of DNS servers. Default: the system's resolver. */
@@ -35,6 +36,7 @@ const NEGATIVE_TTL_MS = 2_000
 const SYSTEM_LOOKUPS = 3
 const MAX_QUERIES = 256
 const WAITING = 4_096
+const WAITING_PER_TENANT = 1_024
 const WAITING_PER_ASKER = 256
 /** Of peers of all agents, who are many. */
 const WAITING_OF_MESH = 2_048
@@ -94,12 +96,17 @@ export function createResolver(options: ResolverOptions = {}): Resolver {
   })
 }
 
-/** One asker alone never takes all. */
+/** One tenant alone never takes all, and none of its agents all that it may have. Of the system's three: two, and one. */
 function fairTurns(atOnce: number): Turns {
+  const ofTenant = atOnce > 4 ? Math.ceil(atOnce / 2) : Math.max(1, atOnce - 1)
+  const ofAgent = atOnce > 4 ? Math.ceil(atOnce / 4) : Math.max(1, atOnce - 2)
   return createTurns({
     atOnce,
-    atOncePerAsker: atOnce > 4 ? Math.ceil(atOnce / 4) : Math.max(1, atOnce - 1),
+    atOncePerTenant: ofTenant,
+    // the mesh is one tenant, who asks for everybody's peers
+    atOncePerAsker: (asker) => (asker === MESH ? ofTenant : ofAgent),
     waiting: WAITING,
+    waitingPerTenant: (tenant) => (tenant === MESH ? WAITING_OF_MESH : WAITING_PER_TENANT),
     waitingPerAsker: (asker) => (asker === MESH ? WAITING_OF_MESH : WAITING_PER_ASKER),
   })
 }
@@ -152,15 +159,25 @@ function remember<T extends { readonly ttlMs: number }>(
     }
   }
 
-  /** At the asker's turn. Somebody else may have asked meanwhile. */
-  function begin(name: string, asker: string): Promise<readonly T[]> {
-    const known = answers.get(name, asker)
-    if (known !== undefined) return settled(known)
+  /** Who joins a question that runs needs no turn for it: nothing more is asked. */
+  async function answer(name: string, asker: string): Promise<readonly T[]> {
     const joined = running.get(name)
-    if (joined !== undefined) return joined
+    if (joined !== undefined) return await within(joined, timeoutMs)
+    const untilMs = now() + timeoutMs
+    const begun = await turns.take(asker, () => begin(name, asker), timeoutMs)
+    if ('answer' in begun) return begun.answer
+    return await within(begun.joined, Math.max(0, untilMs - now()))
+  }
+
+  /** At the asker's turn. Somebody else may have asked meanwhile: then the turn is over at once. */
+  async function begin(name: string, asker: string): Promise<Begun<T>> {
+    const known = answers.get(name, asker)
+    if (known !== undefined) return { answer: await settled(known) }
+    const joined = running.get(name)
+    if (joined !== undefined) return { joined }
     const started = run(name, asker)
     running.set(name, started)
-    return started
+    return { answer: await started }
   }
 
   return (name, asker = MESH) => {
@@ -169,13 +186,13 @@ function remember<T extends { readonly ttlMs: number }>(
     const key = `${asker} ${name}`
     const same = asked.get(key)
     if (same !== undefined) return same
-    const answer = turns
-      .take(asker, () => begin(name, asker), timeoutMs)
-      .finally(() => asked.delete(key))
-    asked.set(key, answer)
-    return answer
+    const answered = answer(name, asker).finally(() => asked.delete(key))
+    asked.set(key, answered)
+    return answered
   }
 }
+
+type Begun<T> = { readonly answer: readonly T[] } | { readonly joined: Promise<readonly T[]> }
 
 function settled<T>(answer: readonly T[] | ResolveFailure): Promise<readonly T[]> {
   return answer instanceof ResolveFailure ? Promise.reject(answer) : Promise.resolve(answer)

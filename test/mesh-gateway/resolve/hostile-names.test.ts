@@ -33,7 +33,7 @@ describe('the resolver, of names that are asked for in bad faith', () => {
   const kindOf = (error: unknown) => (error instanceof ResolveFailure ? error.kind : String(error))
   const flood = (resolver: ReturnType<typeof createResolver>, count: number, asker = EVIL) =>
     Array.from({ length: count }, (_, i) =>
-      resolver.addresses(`n${i}.evil.test`, asker).then(
+      resolver.addresses(`n${i}.${asker.replace('/', '-')}.evil.test`, asker).then(
         () => 'answered',
         (error: unknown) => kindOf(error),
       ),
@@ -79,11 +79,90 @@ describe('the resolver, of names that are asked for in bad faith', () => {
   it('bounds what waits for all together, whoever asks', async () => {
     const { resolver } = await open(() => null, { maxQueries: 4, timeoutMs: 300 })
     const outcomes = await Promise.all(
-      Array.from({ length: 40 }, (_, agent) => flood(resolver, 200, `acme/bot-${agent}`)).flat(),
+      Array.from({ length: 40 }, (_, n) => flood(resolver, 200, `tenant-${n % 8}/bot-${n}`)).flat(),
     )
     const counts = Map.groupBy(outcomes, (outcome) => outcome)
     assert.equal(counts.get('timeout')?.length, 4_096 + 4)
     assert.equal(counts.get('busy')?.length, 40 * 200 - 4_096 - 4)
+  })
+
+  it('bounds what waits for one tenant, whose agents are many, and leaves room for others', async () => {
+    const { resolver } = await open(
+      (name) => (name === 'good.test' ? { ips: [IP], ttl: 9 } : null),
+      {
+        ...{ maxQueries: 8, timeoutMs: 2_000 },
+      },
+    )
+    const floods = Array.from({ length: 40 }, (_, n) => flood(resolver, 200, `acme/bot-${n}`))
+    assert.equal((await resolver.addresses('good.test', 'globex/good'))[0]?.ip, IP)
+    const counts = Map.groupBy(await Promise.all(floods.flat()), (outcome) => outcome)
+    assert.equal(
+      counts.get('timeout')?.length,
+      1_024 + 4,
+      'half of the turns, and a quarter of who waits',
+    )
+    assert.equal(counts.get('busy')?.length, 40 * 200 - 1_024 - 4)
+  })
+
+  for (const maxQueries of [3, 4, 8])
+    it(`keeps a turn of ${maxQueries} for other tenants, and one for other agents, while names of several hang`, async () => {
+      const { dns, resolver } = await open(
+        (name) => (name.endsWith('.evil.test') ? null : { ips: [IP], ttl: 30 }),
+        { maxQueries, timeoutMs: 2_000 },
+      )
+      const evil = flood(resolver, 20)
+      const share = maxQueries > 4 ? 2 : maxQueries - 2
+      await waitFor('its share to be asked', () => distinct(dns, '.evil.test') === share)
+      assert.equal((await resolver.addresses('of-its-tenant.good.test', GOOD))[0]?.ip, IP)
+      const more = [0, 1, 2, 3].map((n) =>
+        Promise.all(
+          [0, 1, 2, 3].map((i) =>
+            resolver.addresses(`${n}-${i}.evil.test`, `acme/${n}`).catch(kindOf),
+          ),
+        ),
+      )
+      for (let i = 0; i < 5; i += 1)
+        assert.equal((await resolver.addresses(`${i}.good.test`, 'globex/good'))[0]?.ip, IP)
+      const tenantShare = maxQueries > 4 ? 4 : maxQueries - 1
+      assert.equal(distinct(dns, '.evil.test'), tenantShare)
+      resolver.close()
+      await Promise.all([...evil, ...more])
+    })
+
+  it('takes no turn of who asks for what is being asked already', async () => {
+    const { resolver } = await open(
+      (name) => (name === 'slow.test' ? null : { ips: [IP], ttl: 30 }),
+      {
+        ...{ maxQueries: 3, timeoutMs: 2_000 },
+      },
+    )
+    const slow = ['a/1', 'b/1', 'c/1', 'd/1', EVIL, GOOD].map((asker) =>
+      resolver.addresses('slow.test', asker).catch(kindOf),
+    )
+    assert.equal((await resolver.addresses('quick.test', GOOD))[0]?.ip, IP)
+    resolver.close()
+    assert.ok((await Promise.all(slow)).every((kind) => kind === 'timeout'))
+  })
+
+  it('gives a turn back that has come only after another asked the same', async () => {
+    let firstAsked = 0
+    const { dns, resolver } = await open(
+      (name) => {
+        if (name === 'slow.test') return null
+        // answered when it is asked again, after half of the time
+        if (name === 'first.test') firstAsked += 1
+        return name === 'first.test' && firstAsked <= 2 ? null : { ips: [IP], ttl: 30 }
+      },
+      { maxQueries: 3, timeoutMs: 4_000 },
+    )
+    const first = resolver.addresses('first.test', GOOD)
+    const slow = resolver.addresses('slow.test', GOOD).catch(kindOf)
+    const quick = resolver.addresses('quick.test', GOOD)
+    const other = resolver.addresses('slow.test', EVIL).catch(kindOf)
+    await Promise.all([first, quick])
+    assert.equal(distinct(dns, 'quick.test'), 1)
+    resolver.close()
+    await Promise.all([slow, other])
   })
 
   it('does not let an agent wait in the queue of another for a name that both want', async () => {
@@ -154,15 +233,16 @@ describe('turns', () => {
   it('never run more than allowed, leave nobody out, and lose nothing', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.tuple(fc.constantFrom('a', 'b', 'c'), fc.integer({ min: 0, max: 3 })), {
-          maxLength: 60,
-        }),
+        fc.array(
+          fc.tuple(fc.constantFrom('t/a', 't/b', 't/c', 'u/d'), fc.integer({ min: 0, max: 3 })),
+          { maxLength: 60 },
+        ),
         async (questions) => {
           const turns = createTurns({
-            ...{ atOnce: 3, atOncePerAsker: 2, waiting: 20 },
-            waitingPerAsker: () => 10,
+            ...{ atOnce: 4, atOncePerTenant: 3, atOncePerAsker: () => 2, waiting: 20 },
+            ...{ waitingPerTenant: () => 15, waitingPerAsker: () => 10 },
           })
-          const running = { a: 0, b: 0, c: 0 }
+          const running = { 't/a': 0, 't/b': 0, 't/c': 0, 'u/d': 0 }
           const outcomes = await Promise.all(
             questions.map(([asker, steps]) =>
               turns
@@ -171,7 +251,9 @@ describe('turns', () => {
                   async () => {
                     running[asker] += 1
                     assert.ok(running[asker] <= 2)
-                    assert.ok(running.a + running.b + running.c <= 3)
+                    const ofTenant = running['t/a'] + running['t/b'] + running['t/c']
+                    assert.ok(ofTenant <= 3)
+                    assert.ok(ofTenant + running['u/d'] <= 4)
                     for (let i = 0; i < steps; i += 1) await null
                     running[asker] -= 1
                   },
@@ -192,8 +274,10 @@ describe('turns', () => {
   })
 
   it('are not taken by who has given up waiting', async () => {
-    const one = { atOnce: 1, atOncePerAsker: 1, waiting: 2, waitingPerAsker: () => 2 }
-    const turns = createTurns(one)
+    const turns = createTurns({
+      ...{ atOnce: 1, atOncePerTenant: 1, atOncePerAsker: () => 1 },
+      ...{ waiting: 2, waitingPerTenant: () => 2, waitingPerAsker: () => 2 },
+    })
     const { promise, resolve } = Promise.withResolvers<void>()
     const first = turns.take('a', () => promise, 5_000)
     const ran: string[] = []
@@ -217,10 +301,8 @@ describe('turns', () => {
 
   it('go round: who asks for one name waits for one turn of who asks for many', async () => {
     const turns = createTurns({
-      atOnce: 1,
-      atOncePerAsker: 1,
-      waiting: 100,
-      waitingPerAsker: () => 100,
+      ...{ atOnce: 1, atOncePerTenant: 1, atOncePerAsker: () => 1 },
+      ...{ waiting: 100, waitingPerTenant: () => 100, waitingPerAsker: () => 100 },
     })
     const order: string[] = []
     const ask = (asker: string) =>
@@ -234,6 +316,34 @@ describe('turns', () => {
       )
     await Promise.all([...Array.from({ length: 20 }, () => ask('many')), ask('one'), ask('two')])
     assert.deepEqual(order.slice(0, 4), ['many', 'many', 'one', 'two'])
+  })
+
+  it('go to the tenant that has the least running, and then to the agent of it that has', async () => {
+    const turns = createTurns({
+      ...{ atOnce: 4, atOncePerTenant: 4, atOncePerAsker: () => 4 },
+      ...{ waiting: 100, waitingPerTenant: () => 100, waitingPerAsker: () => 100 },
+    })
+    const order: string[] = []
+    const ends: (() => void)[] = []
+    const all = ['t/a', 't/a', 't/a', 'u/b', 't/a', 't/c', 'v/d', 'u/e'].map((asker) =>
+      turns.take(
+        asker,
+        () => {
+          order.push(asker)
+          return new Promise<void>((resolve) => ends.push(resolve))
+        },
+        5_000,
+      ),
+    )
+    assert.deepEqual(order, ['t/a', 't/a', 't/a', 'u/b'])
+    for (const at of [0, 1, 2, 3]) {
+      ends[at]?.()
+      await all[at]
+    }
+    // v had none running; of t and u, with one each, t was let in longest ago, and of its agents c had none
+    assert.deepEqual(order.slice(4), ['v/d', 't/c', 'u/e', 't/a'])
+    for (const end of ends) end()
+    await Promise.all(all)
   })
 })
 
