@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The command mesh-gateway. Nothing else in this package ends the process or sets its exit code. */
+import { widenThreadPool } from '../process/thread-pool.ts'
 import { runCommand } from './run-command.ts'
 import { openTerminal } from './terminal.ts'
 
@@ -11,6 +12,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 process.stderr.on('error', () => {
   // nobody listens to the log any more: no reason for a gateway to stop
 })
+widenThreadPool(process.env)
 process.exitCode = await runCommand(process.argv.slice(2), openTerminal(process))
 // what is left open by now must not keep the process: unref'd, it fires only when something does
 setTimeout(() => process.exit(), 1000).unref()

@@ -5,6 +5,7 @@
  */
 import { promises as dns } from 'node:dns'
 import { isIPv6 } from 'node:net'
+import { lookupThreads } from '../process/thread-pool.ts'
 import { createAnswers } from './answers.ts'
 import {
   type ResolvedAddress,
@@ -22,6 +23,8 @@ export interface ResolverOptions {
   readonly timeoutMs?: number
   /** Questions to `servers` at once. Default 256. */
   readonly maxQueries?: number
+  /** Names that the system's resolver is asked for at once. Default: all threads of the process but those that are kept for files. */
+  readonly maxLookups?: number
   /** Answers that are kept. Default 10,000. */
   readonly maxAnswers?: number
   /** Milliseconds of a monotonic clock. */
@@ -32,8 +35,6 @@ export interface ResolverOptions {
 const SYSTEM_TTL_MS = 5_000
 /** A name that is not there is asked for again after this long. */
 const NEGATIVE_TTL_MS = 2_000
-/** The system's resolver holds one of the four threads that files are written with: names that are slow must not take them all. */
-const SYSTEM_LOOKUPS = 3
 const MAX_QUERIES = 256
 const WAITING = 4_096
 const WAITING_PER_TENANT = 1_024
@@ -54,7 +55,8 @@ export function createResolver(options: ResolverOptions = {}): Resolver {
   const servers = options.servers ?? []
   if (servers.length > 0) setServers(direct, servers)
   const queries = fairTurns(options.maxQueries ?? MAX_QUERIES)
-  const lookups = servers.length > 0 ? queries : fairTurns(SYSTEM_LOOKUPS)
+  const lookups =
+    servers.length > 0 ? queries : fairTurns(options.maxLookups ?? lookupThreads(process.env))
 
   async function askAddresses(host: string): Promise<ResolvedAddress[]> {
     if (servers.length === 0) return await systemAddresses(host)
@@ -96,7 +98,7 @@ export function createResolver(options: ResolverOptions = {}): Resolver {
   })
 }
 
-/** One tenant alone never takes all, and none of its agents all that it may have. Of the system's three: two, and one. */
+/** One tenant alone never takes all, and none of its agents all that it may have. */
 function fairTurns(atOnce: number): Turns {
   const ofTenant = atOnce > 4 ? Math.ceil(atOnce / 2) : Math.max(1, atOnce - 1)
   const ofAgent = atOnce > 4 ? Math.ceil(atOnce / 4) : Math.max(1, atOnce - 2)

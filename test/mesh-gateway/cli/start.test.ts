@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { readFile, rename } from 'node:fs/promises'
+import { readdir, readFile, rename } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { waitFor } from '../../support/wait-for.ts'
@@ -85,6 +85,15 @@ describe('mesh-gateway start', function () {
     const status = await readFile(`/proc/${gateway.child.pid}/status`, 'utf8')
     const residentKb = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1])
     assert.ok(residentKb < IDLE_LIMIT_KB, `${residentKb} kB resident`)
+  })
+
+  it('has threads enough that names which hang leave some for files', async () => {
+    const threads = async (pid: number | undefined) => {
+      const tasks = await readdir(`/proc/${pid}/task`)
+      const names = tasks.map((task) => readFile(`/proc/${pid}/task/${task}/comm`, 'utf8'))
+      return (await Promise.all(names)).filter((name) => name.startsWith('libuv-worker')).length
+    }
+    assert.equal(await threads((await start()).child.pid), 16)
   })
 
   it('sees rotated keys, opens a rotated audit log, takes over live settings, on SIGHUP at once', async () => {
