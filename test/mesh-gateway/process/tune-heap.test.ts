@@ -20,7 +20,12 @@ describe('buffers that die young', () => {
 
 describe('what a call allocates', () => {
   it('is not born old because a burst at the start outlived two collections', () => {
-    assert.ok(kindsBornOld('') > 0, 'without: the setting may not be needed any more')
+    // chance decides in each process
+    const processes = [1, 2, 3, 4, 5]
+    assert.ok(
+      processes.some(() => kindsBornOld('') > 0),
+      'in none of five without: the setting may not be needed any more',
+    )
     assert.equal(kindsBornOld(TUNED), 0)
   })
 })
