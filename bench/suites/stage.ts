@@ -7,6 +7,9 @@ import type { Started } from '../process/processes.ts'
 import { CALLEE_NAME, type World } from '../world/world.ts'
 import { connectedAnswer, disconnectedAnswer, portAnswer } from './load-answers.ts'
 
+/** Pauses of these processes are not to be taken for those of what is measured. docs/discoveries/born-old-they-keep-the-young.md */
+const YOUNG = ['--no-allocation-site-pretenuring', '--external-memory-accounted-in-global-limit']
+
 /** Its processes end with the world. */
 export interface Stage {
   readonly load: Started
@@ -30,7 +33,7 @@ async function setStage({ identities, cores, processes }: World): Promise<Stage>
     processes.start({
       name,
       command: process.execPath,
-      args: [fileURLToPath(new URL(path, import.meta.url)), ...args],
+      args: [...YOUNG, fileURLToPath(new URL(path, import.meta.url)), ...args],
       core: cores.rest,
     })
   const names = start('name server', '../backends/name-server.ts')
