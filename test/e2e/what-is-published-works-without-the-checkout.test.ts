@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { installPublished, PUBLISHED } from '../../scripts/dev/install-published.ts'
+import { makeIssuedWorkplace } from '../mesh-gateway/cli/issued-workplace.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const run = promisify(execFile)
+const MAIN = 'node_modules/@clawmesh/gateway/src/cli/main.js'
+const IDLE_LIMIT_MB = 128
 
 describe('what is published works without the checkout', () => {
   let dir: string
@@ -53,7 +56,6 @@ describe('what is published works without the checkout', () => {
   })
 
   it('runs workers, which say what keeps them from starting', async () => {
-    const main = 'node_modules/@clawmesh/gateway/src/cli/main.js'
     const dirs = ['identity', 'policy', 'keys'].flatMap((name) => [`--${name}-dir`, 'none'])
     const ports = ['egress', 'delegation', 'admin'].flatMap((name) => [
       `--${name}-listen`,
@@ -61,13 +63,25 @@ describe('what is published works without the checkout', () => {
     ])
     const flags = ['--trust-domain', 'mesh.internal', '--workers', '2', ...dirs, ...ports]
     await assert.rejects(
-      node(main, 'start', ...flags),
+      node(MAIN, 'start', ...flags),
       (error) =>
         error instanceof Error &&
         'stderr' in error &&
         /^mesh-gateway: .*none.*\nmesh-gateway: hint: /m.test(String(error.stderr)),
     )
   })
+
+  it(`rests under ${IDLE_LIMIT_MB} MB when the gateway has nothing to do`, async () => {
+    const place = await makeIssuedWorkplace(join(installed, MAIN))
+    try {
+      const { child } = await place.start()
+      const status = await readFile(`/proc/${child.pid}/status`, 'utf8')
+      const residentMb = (Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024) / 1e6
+      assert.ok(residentMb < IDLE_LIMIT_MB, `${residentMb} MB resident`)
+    } finally {
+      await place.close()
+    }
+  }).timeout(60_000)
 
   it('imports by name, and finds its .proto files', async () => {
     const program = `

@@ -45,14 +45,15 @@ export interface StartedGateway {
 /** Several processes on a busy machine. */
 const START = { withinMs: 50_000 }
 
-export async function makeWorkplace(): Promise<Workplace> {
+/** @param main the command; default that of the checkout */
+export async function makeWorkplace(main: string = MAIN): Promise<Workplace> {
   const dir = await mkdtemp(join(tmpdir(), 'clawmesh-cli-'))
   const clean = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !name.startsWith('MESH_')),
   )
   const running = new Set<ChildProcess>()
   const launch = (args: readonly string[], env: Readonly<Record<string, string>> = {}) =>
-    spawn(process.execPath, [MAIN, ...args], {
+    spawn(process.execPath, [main, ...args], {
       cwd: dir,
       env: { ...clean, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],

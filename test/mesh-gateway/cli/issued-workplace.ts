@@ -9,8 +9,9 @@ export interface IssuedWorkplace extends Workplace {
   issue(dir: string): Promise<void>
 }
 
-export async function makeIssuedWorkplace(): Promise<IssuedWorkplace> {
-  const place = await makeWorkplace()
+/** @param main as of makeWorkplace */
+export async function makeIssuedWorkplace(main?: string): Promise<IssuedWorkplace> {
+  const place = await makeWorkplace(main)
   const ca = await makeTestCa()
   const issue = (dir: string) =>
     writeIdentity(join(place.dir, dir), ca.ca.issueGateway({ name: 'gw', tenants: ['acme'] }))

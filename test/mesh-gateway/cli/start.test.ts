@@ -6,8 +6,6 @@ import { join } from 'node:path'
 import { waitFor } from '../../support/wait-for.ts'
 import { type IssuedWorkplace, makeIssuedWorkplace } from './issued-workplace.ts'
 
-const IDLE_LIMIT_KB = 128 * 1024
-
 describe('mesh-gateway start', function () {
   this.timeout(60_000)
   let place: IssuedWorkplace
@@ -67,7 +65,7 @@ describe('mesh-gateway start', function () {
   const auditLines = async (name: string) =>
     (await readFile(join(place.dir, name), 'utf8').catch(() => '')).split('\n').filter(Boolean)
 
-  it('says who it is and where it listens, is ready, and rests under 128 MB', async () => {
+  it('says who it is and where it listens, and is ready', async () => {
     const gateway = await start()
     assert.match(
       gateway.stderr(),
@@ -82,9 +80,6 @@ describe('mesh-gateway start', function () {
       /clawmesh_certificate_not_after_seconds \d+/,
     )
     assert.match((await get(`${gateway.admin}/`)).body, /spiffe:/)
-    const status = await readFile(`/proc/${gateway.child.pid}/status`, 'utf8')
-    const residentKb = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1])
-    assert.ok(residentKb < IDLE_LIMIT_KB, `${residentKb} kB resident`)
   })
 
   it('has threads enough that names which hang leave some for files', async () => {
