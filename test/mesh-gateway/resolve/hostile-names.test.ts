@@ -90,17 +90,15 @@ describe('the resolver, of names that are asked for in bad faith', () => {
     const { resolver } = await open(
       (name) => (name === 'good.test' ? { ips: [IP], ttl: 9 } : null),
       {
-        ...{ maxQueries: 8, timeoutMs: 2_000 },
+        ...{ maxQueries: 8, timeoutMs: 60_000 },
       },
     )
     const floods = Array.from({ length: 40 }, (_, n) => flood(resolver, 200, `acme/bot-${n}`))
     assert.equal((await resolver.addresses('good.test', 'globex/good'))[0]?.ip, IP)
+    resolver.close()
     const counts = Map.groupBy(await Promise.all(floods.flat()), (outcome) => outcome)
-    assert.equal(
-      counts.get('timeout')?.length,
-      1_024 + 4,
-      'half of the turns, and a quarter of who waits',
-    )
+    assert.equal(counts.get('timeout')?.length, 4, 'half of the turns')
+    assert.equal(counts.get('failed')?.length, 1_024, 'a quarter of who waits')
     assert.equal(counts.get('busy')?.length, 40 * 200 - 1_024 - 4)
   })
 
@@ -108,7 +106,7 @@ describe('the resolver, of names that are asked for in bad faith', () => {
     it(`keeps a turn of ${maxQueries} for other tenants, and one for other agents, while names of several hang`, async () => {
       const { dns, resolver } = await open(
         (name) => (name.endsWith('.evil.test') ? null : { ips: [IP], ttl: 30 }),
-        { maxQueries, timeoutMs: 2_000 },
+        { maxQueries, timeoutMs: 60_000 },
       )
       const evil = flood(resolver, 20)
       const share = maxQueries > 4 ? 2 : maxQueries - 2
@@ -133,7 +131,7 @@ describe('the resolver, of names that are asked for in bad faith', () => {
     const { resolver } = await open(
       (name) => (name === 'slow.test' ? null : { ips: [IP], ttl: 30 }),
       {
-        ...{ maxQueries: 3, timeoutMs: 2_000 },
+        ...{ maxQueries: 3, timeoutMs: 60_000 },
       },
     )
     const slow = ['a/1', 'b/1', 'c/1', 'd/1', EVIL, GOOD].map((asker) =>
