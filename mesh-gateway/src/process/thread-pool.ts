@@ -23,5 +23,5 @@ export function lookupThreads(env: NodeJS.ProcessEnv): number {
 /** As libuv reads it. */
 function poolSize(value: string | undefined): number {
   if (value === undefined) return USUAL
-  return Math.min(MOST, Math.max(1, Math.trunc(Number.parseFloat(value)) || 1))
+  return Math.min(MOST, Math.max(1, Number.parseInt(value, 10) || 1))
 }

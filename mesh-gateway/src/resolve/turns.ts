@@ -65,9 +65,10 @@ export function createTurns(options: TurnsOptions): Turns {
   let running = 0
   let waiting = 0
 
-  const newAgent = (asker: string): Agent => ({
-    ...{ running: 0, waiting: 0, queue: [], most: options.atOncePerAsker(asker) },
-  })
+  const newAgent = (asker: string): Agent => {
+    const most = options.atOncePerAsker(asker)
+    return { running: 0, waiting: 0, most, queue: [] }
+  }
   const placeOf = (asker: string): Place => {
     const tenantName = asker.split('/', 1)[0] ?? asker
     const tenant = tenants.get(tenantName) ?? { running: 0, waiting: 0, agents: new Map() }

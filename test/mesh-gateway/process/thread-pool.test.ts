@@ -22,5 +22,6 @@ describe('the threads of the process', () => {
     for (const one of ['1', '0', '-3', 'many', '']) assert.equal(lookups(one), 1, one)
     assert.equal(lookups('100000'), 1020)
     assert.equal(lookups('12 of them'), 8)
+    assert.equal(lookups('1e3'), 1, 'libuv reads a 1')
   })
 })
