@@ -45,10 +45,12 @@ const FOREIGN =
 export class ConfigInvalid extends MeshError {
   readonly faults: readonly ConfigFault[]
 
-  constructor(faults: readonly ConfigFault[]) {
+  /** @param named whether there is a file */
+  constructor(faults: readonly ConfigFault[], named: boolean) {
     const count = faults.length === 1 ? '1 fault' : `${faults.length} faults`
+    const file = named ? '' : 'no file was named, by --config or MESH_CONFIG; '
     super('MESH_CONFIG_INVALID', `${count} in the configuration${linesOf(faults)}`, {
-      hint: '`mesh-gateway start --help` lists every setting',
+      hint: `${file}\`mesh-gateway start --help\` lists every setting`,
     })
     this.faults = faults
   }
@@ -84,7 +86,7 @@ export function resolveConfig(sources: ConfigSources): ResolvedConfig {
       faults.push(...(whole === null ? found.filter(({ source }) => source !== null) : found))
     }
   else judgeTogether(completeConfig(result.data), origin, sources.file?.path ?? null, faults)
-  if (faults.length > 0 || !result.success) throw new ConfigInvalid(faults)
+  if (faults.length > 0 || !result.success) throw new ConfigInvalid(faults, sources.file !== null)
   return { config: completeConfig(result.data), warnings }
 }
 

@@ -36,6 +36,9 @@ export type RevocationEntry = Readonly<z.infer<typeof entry>>
 
 export const MAX_LIST_BYTES = 32 * 1024 * 1024
 
+const MEND =
+  'mend it or put back the last good one, which a gateway that runs goes by until then; none starts with this one'
+
 /** @throws MeshError MESH_REVOCATION_INVALID */
 export function parseList(reading: FileReading, path: string): readonly RevocationEntry[] {
   if (reading.bytes === null) return []
@@ -43,11 +46,13 @@ export function parseList(reading: FileReading, path: string): readonly Revocati
   try {
     json = JSON.parse(reading.bytes.toString('utf8'))
   } catch (cause) {
-    throw new MeshError('MESH_REVOCATION_INVALID', `${path} is not JSON`, { cause })
+    throw new MeshError('MESH_REVOCATION_INVALID', `${path} is not JSON`, { cause, hint: MEND })
   }
   const result = file.safeParse(json)
   if (result.success) return result.data.revoked
-  throw new MeshError('MESH_REVOCATION_INVALID', `${path}: ${z.prettifyError(result.error)}`)
+  throw new MeshError('MESH_REVOCATION_INVALID', `${path}: ${z.prettifyError(result.error)}`, {
+    hint: MEND,
+  })
 }
 
 /** A missing file holds nothing. @throws MeshError MESH_REVOCATION_INVALID */

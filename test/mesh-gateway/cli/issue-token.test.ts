@@ -84,6 +84,7 @@ describe('mesh-gateway issue-token', () => {
         assert.deepEqual([said.code, said.stdout], [1, ''], shown)
         const [first = ''] = said.stderr.split('\n')
         assert.match(first, /DIR\/revoked\.json/, shown)
+        if (content !== null) assert.match(said.stderr, /hint: mend it or put back/, shown)
         const start = await place.run(
           'start',
           ...LIST,

@@ -85,6 +85,8 @@ mesh-gateway: hint: \`mesh-gateway start --help\` lists every setting
       [2, 1, 1],
     )
     assert.match(flag.stderr, /keys\.overlapMs \(--keys-overlap-ms\): must be a time/)
+    assert.match(missing.stderr, /hint: no file was named, by --config or MESH_CONFIG; /)
+    assert.doesNotMatch(flag.stderr, /no file was named/)
     const gone = await place.run('start', '--config', 'nowhere.json')
     assert.equal(gone.code, 1)
     assert.match(gone.stderr, /cannot read the configuration nowhere\.json \(ENOENT\)/)

@@ -61,9 +61,11 @@ function whyIdle(
   if (parseIp(pattern.host) === null) return null
   const judged = judgeAddresses([pattern.host], open[0] ?? 443, addresses, [])
   if ('ips' in judged) return null
-  return judged.rule.startsWith('denyCidrs')
-    ? `the address is refused by ${judged.rule} of _global.json`
-    : `the address is refused (${judged.rule}) unless allowCidrs of _global.json has it`
+  const { rule } = judged
+  if (rule.startsWith('denyCidrs')) return `the address is refused by ${rule} of _global.json`
+  // a range around it is not enough
+  const how = rule.startsWith('metadata') ? 'has it by itself' : 'has it'
+  return `the address is refused (${rule}) unless allowCidrs of _global.json ${how}`
 }
 
 /** One that denies all that the pattern stands for, at this port. */

@@ -66,11 +66,14 @@ describe('allow rules of egress that can never take effect', () => {
       [
         'acme.json#/egress/allow/1 "203.0.113.9:443" has no effect: the address is refused by denyCidrs 203.0.113.0/24 of _global.json',
         'acme.json#/egress/allow/2 "[fd00::1]" has no effect: the address is refused (special fc00::/7) unless allowCidrs of _global.json has it',
-        'acme.json#/egress/allow/3 "169.254.169.254" has no effect: the address is refused (metadata 169.254.169.254/32) unless allowCidrs of _global.json has it',
+        'acme.json#/egress/allow/3 "169.254.169.254" has no effect: the address is refused (metadata 169.254.169.254/32) unless allowCidrs of _global.json has it by itself',
         'acme.json#/egress/allow/5 "metadata.google.internal" has no effect: no agent reaches the metadata service of a cloud',
       ],
     )
     assert.deepEqual(idle({ allow: ['127.0.0.1:443'] }, { allowCidrs: ['127.0.0.1/32'] }), [])
+    const metadata = { allow: ['169.254.169.254'] }
+    assert.equal(idle(metadata, { allowCidrs: ['169.254.0.0/16'] }).length, 1)
+    assert.deepEqual(idle(metadata, { allowCidrs: ['169.254.169.254/32'] }), [])
   })
 
   it('change no answer when they are taken out, whatever the policy and the question', () => {
