@@ -2,7 +2,8 @@
  * One process at a time: read, change and write of a file under a lock that the kernel keeps, on an empty file beside it. Whoever
  * dies has given it free, so nothing is ever stale, and nothing is taken over. docs/decisions/locks-are-the-kernels.md
  */
-import { open, readFile, stat } from 'node:fs/promises'
+import { closeSync, openSync } from 'node:fs'
+import { readFile, stat } from 'node:fs/promises'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { MeshError } from '@clawmesh/proto'
@@ -18,7 +19,7 @@ const SQLITE_NOTADB = 26
  * @throws MeshError MESH_DISK_WRITE when the lock cannot be had.
  */
 export async function withLock<T>(lockFile: string, work: () => Promise<T>): Promise<T> {
-  await ensureFile(lockFile)
+  ensureFile(lockFile)
   const deadline = performance.now() + WAIT_MS
   let held = take(lockFile)
   while (held === null) {
@@ -38,10 +39,13 @@ export async function withLock<T>(lockFile: string, work: () => Promise<T>): Pro
   }
 }
 
-/** Only when it is not there: a file that is opened and closed here loses the locks that this process has on it (POSIX). */
-async function ensureFile(lockFile: string): Promise<void> {
+/**
+ * Only when it is not there: a file that is opened and closed here loses the locks that this process has on it (POSIX). For the same
+ * reason at one go: else another call could have locked it by the time it is closed.
+ */
+function ensureFile(lockFile: string): void {
   try {
-    await (await open(lockFile, 'wx', 0o600)).close()
+    closeSync(openSync(lockFile, 'wx', 0o600))
   } catch (error) {
     if (codeOf(error) !== 'EEXIST') throw diskError(lockFile, error)
   }

@@ -10,8 +10,11 @@ import { setImmediate as turn } from 'node:timers/promises'
 
 const [mode = '', dir = '', killAt = '0'] = process.argv.slice(2)
 let steps = 0
+/** What Node opens to load modules is no step. */
+let loaded = false
 
 function step(): void {
+  if (!loaded) return
   steps += 1
   if (mode === 'once' && steps === Number(killAt)) process.kill(process.pid, 'SIGKILL')
 }
@@ -20,13 +23,19 @@ function step(): void {
 function stepped<A extends unknown[], R>(call: (...args: A) => R) {
   return function (this: unknown, ...args: A): R {
     step()
-    const result = call.apply(this, args)
-    if (result instanceof Promise) void result.then(step, step)
-    else step()
-    return result
+    let result: R | null = null
+    try {
+      result = call.apply(this, args)
+      return result
+    } finally {
+      if (result instanceof Promise) void result.then(step, step)
+      else step()
+    }
   }
 }
 
+fs.openSync = stepped(fs.openSync)
+fs.closeSync = stepped(fs.closeSync)
 fs.promises.open = stepped(fs.promises.open)
 fs.promises.rename = stepped(fs.promises.rename)
 DatabaseSync.prototype.exec = stepped(DatabaseSync.prototype.exec)
@@ -34,6 +43,7 @@ DatabaseSync.prototype.close = stepped(DatabaseSync.prototype.close)
 syncBuiltinESMExports()
 const { withLock } = await import('../../../mesh-gateway/src/config/with-lock.ts')
 const { writeAtomic } = await import('../../../mesh-gateway/src/config/write-atomic.ts')
+loaded = true
 
 const note = (text: string) => fs.appendFileSync(`${dir}/ledger`, `${process.pid} ${text}\n`)
 

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { pbkdf2 } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { MeshError } from '@clawmesh/proto'
 import { withLock } from '../../../mesh-gateway/src/config/with-lock.ts'
 
@@ -72,6 +74,31 @@ describe('a lock file', function () {
       }),
     )
     assert.equal(most, 1)
+  })
+
+  it('keeps other processes out while another call of this one has yet to finish making the file', async () => {
+    // the threads are busy: what makes the file and does not come to its end at once, ends when somebody else is in
+    const busy = () =>
+      Promise.all(
+        Array.from({ length: 64 }, () => promisify(pbkdf2)('a', 'b', 20_000, 32, 'sha256')),
+      )
+    const toOthers = () => {
+      const take = `new (require('node:sqlite').DatabaseSync)(process.argv[1]).exec('BEGIN EXCLUSIVE')`
+      const { status, stderr } = spawnSync(process.execPath, ['-e', take, lock])
+      return status === 0 ? 'free' : /database is locked/.test(`${stderr}`) ? 'taken' : `${stderr}`
+    }
+    const seen: string[] = []
+    const begun = Promise.withResolvers<unknown>()
+    const enter = async () => {
+      await begun.promise
+      for (let wait = 0; wait < 20; wait += 1) await turn()
+      seen.push(toOthers())
+    }
+    const both = [withLock(lock, enter), withLock(lock, enter)]
+    begun.resolve(busy())
+    await Promise.all(both)
+    assert.deepEqual(seen, ['taken', 'taken'])
+    assert.equal(toOthers(), 'free')
   })
 
   it('is an empty file that stays, for its owner alone, and nothing stays beside it', async () => {
