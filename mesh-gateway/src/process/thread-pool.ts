@@ -1,23 +1,24 @@
 /**
  * The threads of this process on which files are read and written, and names are looked up by the system's resolver, which may hold one
  * for ten seconds and more. Node has four of them unless it is told otherwise, and the first use settles it.
+ * docs/discoveries/lookups-get-half-of-the-threads.md
  */
-const THREADS = 16
+const THREADS = 24
 // libuv: UV_THREADPOOL_SIZE, https://docs.libuv.org/en/v1.x/threadpool.html
 const USUAL = 4
 const MOST = 1024
-/** Never taken by lookups, where there are enough. */
-const FOR_FILES = 4
 
 /** For commands, before anything else: what the environment says already stands, and workers inherit it. */
 export function widenThreadPool(env: NodeJS.ProcessEnv): void {
   env.UV_THREADPOOL_SIZE ??= String(THREADS)
 }
 
-/** How many names may be looked up at once, so that files are still written. */
+/**
+ * How many names may be looked up at once: libuv itself lets lookups have half of the threads. Beyond that they would wait in a
+ * queue of its own, whoever asks, in the order in which they came.
+ */
 export function lookupThreads(env: NodeJS.ProcessEnv): number {
-  const size = poolSize(env.UV_THREADPOOL_SIZE)
-  return Math.max(1, size - (size >= 2 * FOR_FILES ? FOR_FILES : 1))
+  return Math.floor((poolSize(env.UV_THREADPOOL_SIZE) + 1) / 2)
 }
 
 /** As libuv reads it. */

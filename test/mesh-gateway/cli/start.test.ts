@@ -88,7 +88,7 @@ describe('mesh-gateway start', function () {
       const names = tasks.map((task) => readFile(`/proc/${pid}/task/${task}/comm`, 'utf8'))
       return (await Promise.all(names)).filter((name) => name.startsWith('libuv-worker')).length
     }
-    assert.equal(await threads((await start()).child.pid), 16)
+    assert.equal(await threads((await start()).child.pid), 24)
   })
 
   it('sees rotated keys, opens a rotated audit log, takes over live settings, on SIGHUP at once', async () => {
