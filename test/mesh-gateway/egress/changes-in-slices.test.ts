@@ -42,6 +42,7 @@ function createWorld() {
   let generation = 1
   let revokedBelow = 0
   let clock = 0
+  let time = 0
   let made = 0
   let judged = 0
   let decided = 0
@@ -64,7 +65,7 @@ function createWorld() {
     return forbidden(Number(ip), principal.agent.agent) ? 'MESH_POLICY_NOT_ALLOWED' : null
   }
   const tunnels = createTunnels({
-    ...{ now: () => 0, limits, onCut() {}, sweepMs: 1 },
+    ...{ now: () => time, limits, onCut() {}, sweepMs: 1 },
     monotonic: () => (clock += 5),
     ...{ boundsOf: () => boundsFor(policy), judge, generation: () => generation },
   })
@@ -124,7 +125,8 @@ function createWorld() {
               rooms(agent).some(([, most, mine]) => older.filter(mine).length >= most),
               `${id} is ended though there was room`,
             )
-          } else assert.equal(code, judge(tunnel, -1), 'as things stand now')
+          } else if (code === 'MESH_TOKEN_EXPIRED') assert.ok(time > 1000)
+          else assert.equal(code, judge(tunnel, -1), 'as things stand now')
           // later: the registry is not to rely on it
           live.delete(id)
           setImmediate(() => release(one))
@@ -148,6 +150,10 @@ function createWorld() {
       policy = next
       generation += 1
       tunnels.judgeAndTrim()
+    },
+    /** The token of each ends. */
+    expire() {
+      time = 2000
     },
     revokeBelow(id: number) {
       revokedBelow = id
@@ -250,6 +256,21 @@ describe('a change of policy under which many tunnels are live', () => {
         world.close()
       }
     })
+
+  it('ends whose token has expired before it counts on, however often something is revoked meanwhile', async () => {
+    const world = createWorld()
+    world.open(300)
+    world.change({ ...FREE, perTenant: 100 })
+    while (world.ended.length === 0) await turn()
+    world.expire()
+    while (world.ended.length < 300) {
+      world.revokeBelow(0)
+      await turn()
+    }
+    const counts = Map.groupBy(world.ended, ({ code }) => code)
+    assert.ok((counts.get('MESH_TOKEN_EXPIRED')?.length ?? 0) > 150, 'few were left to the trim')
+    world.close()
+  })
 
   it('does not count among what may be open who may not go on at all', async () => {
     const world = createWorld()

@@ -140,6 +140,7 @@ export function createTunnels(options: TunnelsOptions): Tunnels {
     census = createCensus(boundsOf)
     for (const place of places.all().sort((a, b) => a.age - b.age)) {
       // nobody is ended beside those who may not go on, and nobody waits for a trim to end first
+      if (expired.length > 0) yield* endExpired()
       if (judging) yield* judgeAll()
       if (place.index >= 0) {
         const keys = census.enter(place)
