@@ -7,6 +7,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { MeshError } from '@clawmesh/proto'
+import { codeOf } from '../error-code.ts'
 import { diskError } from './write-atomic.ts'
 
 const WAIT_MS = 5000
@@ -91,8 +92,4 @@ async function holderOf(lockFile: string): Promise<number | null> {
     // it only makes a hint better
     return null
   }
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : null
 }

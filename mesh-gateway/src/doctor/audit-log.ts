@@ -2,7 +2,8 @@
 import { constants } from 'node:fs'
 import { access, stat, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { type CheckResult, codeOf, result, shellWord } from './finding.ts'
+import { codeOf } from '../error-code.ts'
+import { type CheckResult, result, shellWord } from './finding.ts'
 
 export interface AuditLogFacts {
   /** A path, or `stdout`. */

@@ -2,7 +2,8 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type CheckResult, codeOf, type Finding, result, shellWord, span } from './finding.ts'
+import { codeOf } from '../error-code.ts'
+import { type CheckResult, type Finding, result, shellWord, span } from './finding.ts'
 
 export interface EgressCertificateFacts {
   readonly dir: string

@@ -1,4 +1,6 @@
 /** What the doctor finds, and what it says of a check that found nothing. */
+import { plural } from '../plural.ts'
+
 export interface Finding {
   /** What is wrong, with names and numbers. */
   readonly what: string
@@ -30,11 +32,6 @@ export function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
 }
 
-/** `EACCES` and the like, of an error of the system. */
-export function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
-}
-
 /** `3 days`, `5 hours`, `2 minutes`. */
 export function span(ms: number): string {
   const units: [string, number][] = [
@@ -44,6 +41,5 @@ export function span(ms: number): string {
     ['second', 1000],
   ]
   const [name, size] = units.find(([, unit]) => Math.abs(ms) >= 2 * unit) ?? ['second', 1000]
-  const count = Math.floor(Math.abs(ms) / size)
-  return `${count} ${name}${count === 1 ? '' : 's'}`
+  return plural(Math.floor(Math.abs(ms) / size), name)
 }

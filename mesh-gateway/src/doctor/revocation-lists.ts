@@ -2,8 +2,9 @@
 import { readFile } from 'node:fs/promises'
 import type { IdentitySnapshot } from '@clawmesh/agent-sdk'
 import { MeshError } from '@clawmesh/proto'
+import { codeOf } from '../error-code.ts'
 import { readCrls } from '../revocation/crl-file.ts'
-import { type CheckResult, codeOf, result, shellWord, span } from './finding.ts'
+import { type CheckResult, result, shellWord, span } from './finding.ts'
 
 export interface RevocationListFacts {
   readonly file: string

@@ -7,12 +7,12 @@ import { join } from 'node:path'
 import { createServer, type TLSSocket } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { loadIdentity, serverTlsOptions } from '@clawmesh/agent-sdk'
-import { resolveConfig } from '../../../mesh-gateway/src/config/resolve-config.ts'
 import { readPorts } from '../../../mesh-gateway/src/doctor/read-ports.ts'
 import { describeClosing } from '../../support/closes-everything.ts'
 import { run } from '../../support/grpcurl.ts'
 import { startMesh } from '../../support/mesh.ts'
 import { makeTestCa, type TestCa } from '../../support/test-ca.ts'
+import { listeningAt } from './listening-at.ts'
 
 const COMMAND = fileURLToPath(new URL('../../../node_modules/.bin/mesh-gateway', import.meta.url))
 const TIMES = 5
@@ -75,17 +75,7 @@ describeClosing('the doctor knows a gateway by its certificate, when', () => {
       behave(socket)
     })
     const port = await listening(server)
-    const { config } = resolveConfig({
-      file: null,
-      cwd: ca.dir,
-      env: {},
-      flags: {
-        'trust-domain': 'mesh.internal',
-        ...{ 'identity-dir': 'x', 'policy-dir': 'x', 'keys-dir': 'x' },
-        ...{ 'egress-listen': '127.0.0.1:0', 'admin-listen': '127.0.0.1:0' },
-        'delegation-listen': `127.0.0.1:${port}`,
-      },
-    })
+    const config = listeningAt(ca.dir, { 'delegation-listen': `127.0.0.1:${port}` })
     try {
       const [facts] = await readPorts(config, identity, ca.spiffe)
       return facts?.isGateway

@@ -8,7 +8,6 @@ import { join } from 'node:path'
 import { type IdentitySnapshot, loadIdentity, serverTlsOptions } from '@clawmesh/agent-sdk'
 import { writeIdentity } from '@clawmesh/pki'
 import { MeshError } from '@clawmesh/proto'
-import { resolveConfig } from '../../../mesh-gateway/src/config/resolve-config.ts'
 import { checkClocks } from '../../../mesh-gateway/src/doctor/clocks.ts'
 import {
   checkEgressCertificate,
@@ -25,6 +24,7 @@ import {
 import type { Resolver } from '../../../mesh-gateway/src/resolve/resolver.ts'
 import { describeClosing } from '../../support/closes-everything.ts'
 import { makeTestCa, type TestCa } from '../../support/test-ca.ts'
+import { listeningAt } from './listening-at.ts'
 
 const HOUR_MS = 3_600_000
 
@@ -123,17 +123,7 @@ describeClosing('what the doctor gathers', () => {
 
   it('who has a Unix socket, and leaves one alone that nobody has', async () => {
     const path = join(ca.dir, 'egress.sock')
-    const { config } = resolveConfig({
-      file: null,
-      cwd: ca.dir,
-      env: {},
-      flags: {
-        'trust-domain': 'mesh.internal',
-        ...{ 'identity-dir': 'x', 'policy-dir': 'x', 'keys-dir': 'x' },
-        'egress-listen': `unix:${path}`,
-        ...{ 'delegation-listen': '127.0.0.1:0', 'admin-listen': '127.0.0.1:0' },
-      },
-    })
+    const config = listeningAt(ca.dir, { 'egress-listen': `unix:${path}` })
     const look = async () => checkPorts(await readPorts(config, null, ca.spiffe))
     assert.deepEqual((await look()).findings, [])
     await assert.rejects(access(path), 'nothing is made')

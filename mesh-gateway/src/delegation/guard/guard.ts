@@ -3,6 +3,7 @@ import type { EventEmitter } from 'node:events'
 import type { ServerHttp2Session } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import type { Log } from '@clawmesh/agent-sdk'
+import { codeOf } from '../../error-code.ts'
 import type { Metrics } from '../../telemetry/metrics-port.ts'
 import type { Inbound } from '../inbound.ts'
 import { type Backlog, createBacklog } from './backlog.ts'
@@ -102,8 +103,4 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
     dismissStrangers: () => gate.close(),
     close: () => clearInterval(tick),
   }
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
 }
