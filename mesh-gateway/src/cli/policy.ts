@@ -35,6 +35,7 @@ interface ExplainOptions extends PolicyPlace {
   readonly method?: string
   readonly path?: string
   readonly token?: string[]
+  readonly withinChain?: true
   readonly json?: true
 }
 
@@ -91,6 +92,7 @@ function explainEgressCommand(
     .option('--method <method>', 'of the request; without it and --path, a tunnel')
     .option('--path <path>', 'of the request; default / when a method is given')
     .option('--token <patterns...>', 'allowed_destinations of the token; default: the destination')
+    .option('--within-chain', 'it acts within a chain that the gateway signed')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
@@ -105,7 +107,9 @@ function explainEgressCommand(
           ? null
           : { method: method ?? 'GET', path: asked ?? '/' }
       const allowedDestinations = token ?? [shown]
-      const explanation = explainEgress({ agent, ...to, request, allowedDestinations }, policy)
+      const withinChain = options.withinChain === true
+      const question = { agent, ...to, request, allowedDestinations, withinChain }
+      const explanation = explainEgress(question, policy)
       const what = request === null ? 'tunnel' : `${request.method} ${request.path}`
       printExplanation(output, {
         question: `${agent.tenant}/${agent.agent} to ${shown} (${what})`,
@@ -114,6 +118,7 @@ function explainEgressCommand(
           agent: `${agent.tenant}/${agent.agent}`,
           destination: shown,
           ...(request ?? { method: 'CONNECT', path: null }),
+          within_chain: withinChain,
         },
         explanation,
         dir,

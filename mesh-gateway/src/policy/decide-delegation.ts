@@ -13,7 +13,13 @@ import type {
   DelegationQuestion,
 } from './decision.ts'
 import { type DelegationRule, findDelegationRule, findPair } from './rule-table.ts'
-import type { AgentDelegation, Mode, PolicySnapshot, TenantPolicy } from './snapshot.ts'
+import {
+  type AgentDelegation,
+  type Mode,
+  mayOriginateRule,
+  type PolicySnapshot,
+  type TenantPolicy,
+} from './snapshot.ts'
 
 const NO_LIMITS: DelegationLimits = Object.freeze({ callsPerMinute: null, concurrentStreams: null })
 
@@ -52,11 +58,7 @@ export function decideDelegation(
       : null)
   if (denied !== null) return verdict('deny', 'MESH_POLICY_DENIED', denied.id)
   if (!agent.mayOriginate && !withinChain)
-    return verdict(
-      'deny',
-      'MESH_POLICY_MAY_NOT_ORIGINATE',
-      `${tenant.file}#/delegation/agents/${caller.agent}/mayOriginate`,
-    )
+    return verdict('deny', 'MESH_POLICY_MAY_NOT_ORIGINATE', mayOriginateRule(tenant, caller))
   if (tenant.delegation.chain.maxHops === 0)
     return verdict('deny', 'MESH_CHAIN_HOPS_EXCEEDED', `${tenant.file}#/delegation/maxHops`)
 

@@ -1,8 +1,9 @@
 /**
  * Decides whether an agent may reach a destination. Pure: no I/O, no clock, no logging. Refusing is a result.
  *
- * In this order: the tenant has policy; no deny rule (global, tenant, agent) matches; the port is one of the mesh's;
- * a rule allows it; the token allows it; and all this holds for everybody in the chain that the agent acts in.
+ * In this order: the tenant has policy; no deny rule (global, tenant, agent) matches; the agent may originate, or acts
+ * within a chain; the port is one of the mesh's; a rule allows it; the token allows it; and all this holds for everybody
+ * in the chain that the agent acts in. The first actor of a chain is its origin, and must be one that may originate.
  * Audit mode excuses the missing rule and nothing else.
  */
 import type { ErrorCode, Peer } from '@clawmesh/proto'
@@ -17,10 +18,17 @@ import {
 } from './host-pattern.ts'
 import { findRule, type HostRule, type HostTable } from './host-table.ts'
 import { normalisePath } from './path-glob.ts'
-import type { AgentEgress, PolicySnapshot, TenantPolicy } from './snapshot.ts'
+import {
+  type AgentEgress,
+  mayOriginate,
+  mayOriginateRule,
+  type PolicySnapshot,
+  type TenantPolicy,
+} from './snapshot.ts'
 
 type Bounds = Pick<EgressDecision, 'mode' | 'limits' | 'tenantLimits'>
 
+const NOBODY: readonly Peer[] = Object.freeze([])
 const NO_LIMITS: EgressLimits = Object.freeze({
   requestsPerMinute: null,
   burst: null,
@@ -29,16 +37,18 @@ const NO_LIMITS: EgressLimits = Object.freeze({
   maxBodyBytes: null,
 })
 const NO_POLICY: Bounds = Object.freeze({ mode: 'enforce', limits: NO_LIMITS, tenantLimits: null })
+const ORIGINATE_HINT =
+  'it may act within a delegation only: exchange the delegation token that came with the task for an egress token'
 /** Of an IPv4 address, in whatever spelling. */
 const NUMERIC_END = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/
 const CANONICAL_NAME = /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$/
 
 export function decideEgress(question: EgressQuestion, policy: PolicySnapshot): EgressDecision {
-  const decision = decideForOne(question, policy)
-  const { actors } = question
-  if (actors === undefined || decision.action === 'deny') return decision
-  for (const actor of actors) {
-    const theirs = decideForOne({ ...question, agent: actor }, policy)
+  const { actors = NOBODY, withinChain = actors.length > 0 } = question
+  const decision = decideForOne(question, withinChain, policy)
+  if (decision.action === 'deny') return decision
+  for (const [depth, actor] of actors.entries()) {
+    const theirs = decideForOne({ ...question, agent: actor }, depth > 0, policy)
     if (theirs.action !== 'deny') continue
     const name = `${actor.tenant}/${actor.agent}`
     return {
@@ -54,7 +64,11 @@ export function decideEgress(question: EgressQuestion, policy: PolicySnapshot): 
 }
 
 /** For one agent, whoever it acts for. */
-function decideForOne(question: EgressQuestion, policy: PolicySnapshot): EgressDecision {
+function decideForOne(
+  question: EgressQuestion,
+  withinChain: boolean,
+  policy: PolicySnapshot,
+): EgressDecision {
   const { agent: peer, port, request } = question
   const tenant = policy.tenants.get(peer.tenant)
   if (tenant === undefined)
@@ -68,6 +82,8 @@ function decideForOne(question: EgressQuestion, policy: PolicySnapshot): EgressD
   if (host === null) return refuse('MESH_EGRESS_MALFORMED', null, null)
   const denied = findDeny(policy, tenant, agent, host, port)
   if (denied !== null) return refuse('MESH_POLICY_DENIED', denied.id, deniedHint(denied))
+  if (!withinChain && !mayOriginate(policy, peer))
+    return refuse('MESH_POLICY_MAY_NOT_ORIGINATE', mayOriginateRule(tenant, peer), ORIGINATE_HINT)
   if (!policy.global.ports.has(port))
     return refuse('MESH_EGRESS_PORT_REFUSED', policy.global.portsRule, portHint(port, policy))
 

@@ -46,8 +46,10 @@ export interface EgressQuestion {
   readonly request: { readonly method: string; readonly path: string } | null
   /** Of the token. */
   readonly allowedDestinations: readonly string[]
-  /** Who delegated to the agent, when it acts within a chain: each must be allowed the destination too. Default: nobody. */
+  /** The agents that delegated to it, the origin first: each must be allowed the destination too. Default: none. */
   readonly actors?: readonly Peer[]
+  /** True when the agent acts within a chain that the gateway signed. Default: there are actors. */
+  readonly withinChain?: boolean
 }
 
 export interface EgressLimits {

@@ -107,6 +107,11 @@ export function mayOriginate(policy: PolicySnapshot, { tenant, agent }: Peer): b
   return (delegation?.agents.get(agent) ?? delegation?.others)?.mayOriginate ?? true
 }
 
+/** Where `mayOriginate: false` of an agent stands. */
+export function mayOriginateRule({ file }: TenantPolicy, { agent }: Peer): string {
+  return `${file}#/delegation/agents/${agent}/mayOriginate`
+}
+
 /** What an agent, and its tenant as a whole, may have open and ask for; null without policy. */
 export function egressLimits(
   policy: PolicySnapshot,

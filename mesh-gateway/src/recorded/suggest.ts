@@ -71,6 +71,7 @@ export function createSuggestion({ tenant, wildcards }: SuggestOptions): Suggest
     const { agent, host, port, actors = [] } = recorded.question
     const destination = `${host} ${port}`
     if (recorded.allowed) {
+      originating.add(nameOf(actors[0] ?? agent))
       // each of the chain must be allowed it as well
       for (const one of new Map([agent, ...actors].map((peer) => [nameOf(peer), peer])).values())
         use(one, recorded)

@@ -6,7 +6,7 @@ import { type EgressRule, type EgressUse, rulesOf } from './egress-uses.ts'
 export interface Gathered {
   readonly uses: readonly EgressUse[]
   readonly calls: readonly DelegationUse[]
-  /** `tenant/agent` of those who began chains. */
+  /** `tenant/agent` of those that acted outside a chain, on either plane, or began one. */
   readonly originating: ReadonlySet<string>
   /** By tenant, how long chains were that began there. */
   readonly hops: ReadonlyMap<string, number>

@@ -30,6 +30,8 @@ export interface TokenIssuerOptions {
    * be seen at work; deny rules still hold when it is used. Default true.
    */
   readonly enforced?: (agent: Peer) => boolean
+  /** False of an agent that acts within chains only: it gets no token without one. Default true. */
+  readonly mayOriginate?: (agent: Peer) => boolean
   /** Who is refused any token, by SPIFFE ID. Default: nobody. */
   readonly revoked?: (id: string) => boolean
   /** Life of a token unless asked otherwise, and the longest one; milliseconds. Read for each token. */
@@ -68,7 +70,7 @@ export interface IssuedToken {
 }
 
 export interface TokenIssuer {
-  /** @throws MeshError MESH_TOKEN_REQUEST_INVALID, MESH_IDENTITY_REVOKED or MESH_POLICY_NOT_ALLOWED */
+  /** @throws MeshError MESH_TOKEN_REQUEST_INVALID, MESH_IDENTITY_REVOKED, MESH_POLICY_MAY_NOT_ORIGINATE or MESH_POLICY_NOT_ALLOWED */
   issue(request: TokenRequest): Promise<IssuedToken>
 }
 
@@ -85,6 +87,7 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
       if (options.revoked?.(id) === true) throw revoked(agent)
       const ttlMs = checkTtl(request.ttlMs, options.ttl())
       const { chain = null } = request
+      if (chain === null && options.mayOriginate?.(agent) === false) throw mayNotOriginate(agent)
       const chosen = chooseDestinations(
         request,
         options.allowedDestinations(agent),
@@ -192,6 +195,17 @@ function revoked({ tenant, agent }: Peer): MeshError {
   return new MeshError('MESH_IDENTITY_REVOKED', `the agent ${tenant}/${agent} has been revoked`, {
     hint: `\`mesh-gateway revoke --list\` shows since when and why; \`mesh-gateway revoke agent ${tenant}/${agent} --undo\` lets it in again`,
   })
+}
+
+/** The decision would refuse each use of the token. */
+function mayNotOriginate({ tenant, agent }: Peer): MeshError {
+  return new MeshError(
+    'MESH_POLICY_MAY_NOT_ORIGINATE',
+    `${tenant}/${agent} may act only within a delegation`,
+    {
+      hint: 'MeshService.ExchangeToken, with the delegation token that came with a task, gives a token for that task',
+    },
+  )
 }
 
 function refuse(message: string, hint?: string): MeshError {

@@ -1,7 +1,7 @@
 /** Who gets an egress token: agents in exchange for their certificate, machines in exchange for a service-account key. */
 import { MeshError, type Peer, type Secret, type SpiffeTemplate } from '@clawmesh/proto'
 import { allowedDestinations } from '../policy/allowed.ts'
-import type { PolicySnapshot } from '../policy/snapshot.ts'
+import { mayOriginate, type PolicySnapshot } from '../policy/snapshot.ts'
 import {
   createTokenIssuer,
   type IssuedToken,
@@ -51,6 +51,7 @@ export function createTokenService(options: TokenServiceOptions): TokenService {
         throw new MeshError('MESH_POLICY_NO_TENANT', `tenant ${agent.tenant} has no policy`)
       return allowedDestinations(snapshot, agent)
     },
+    mayOriginate: (agent) => mayOriginate(policy.current(), agent),
     enforced: (agent) => {
       const egress = policy.current().tenants.get(agent.tenant)?.egress
       return (egress?.agents.get(agent.agent) ?? egress?.others)?.mode !== 'audit'

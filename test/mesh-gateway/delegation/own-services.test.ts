@@ -22,7 +22,6 @@ describe('the services of the gateway itself', () => {
           { from: 'planner', to: 'researcher', methods: ['a.B/*'] },
           { from: 'writer', to: '*' },
         ],
-        agents: { follower: { mayOriginate: false } },
       },
     })
     planner = await fixture.ca.open(await fixture.ca.agentDir({ tenant: 'acme', agent: 'planner' }))
@@ -65,14 +64,6 @@ describe('the services of the gateway itself', () => {
       'clawmesh.mesh.v1.ExchangeTokenResponse',
     )
     assert.equal(token, 'a-token')
-  })
-
-  it('give none to an agent that may not originate and acts within no chain', async () => {
-    const dir = await fixture.ca.agentDir({ tenant: 'acme', agent: 'follower' })
-    const session = await fixture.connect(await fixture.ca.open(dir))
-    const path = '/clawmesh.mesh.v1.MeshService/ExchangeToken'
-    const alone = await call(session, { ':path': path, ':authority': GATEWAY }, empty)
-    assert.equal(alone.error?.code, 'MESH_POLICY_MAY_NOT_ORIGINATE')
   })
 
   it('bind an egress token to the certificate of the connection when asked to', async () => {

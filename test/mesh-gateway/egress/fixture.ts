@@ -20,7 +20,7 @@ import { createLimits } from '../../../mesh-gateway/src/limits/create-limits.ts'
 import type { PolicySnapshot } from '../../../mesh-gateway/src/policy/snapshot.ts'
 import { ResolveFailure } from '../../../mesh-gateway/src/resolve/resolver.ts'
 import { createMetrics } from '../../../mesh-gateway/src/telemetry/create-metrics.ts'
-import { createTokenIssuer } from '../../../mesh-gateway/src/tokens/issue-token.ts'
+import { createTokenIssuer, type TokenChain } from '../../../mesh-gateway/src/tokens/issue-token.ts'
 import { openKeyRing } from '../../../mesh-gateway/src/tokens/key-ring.ts'
 import { createTokenVerifier } from '../../../mesh-gateway/src/tokens/verify-token.ts'
 import { listenOnFreePort } from '../../support/http-origin.ts'
@@ -32,6 +32,8 @@ export interface FixtureOptions {
   /** Policy of tenant acme, its egress part; loopback is allowed as an address. */
   readonly egress?: object
   readonly global?: object
+  /** Policy of tenant acme, its delegation part. */
+  readonly delegation?: object
   /** Names to addresses; what is not there does not resolve. */
   readonly names?: Readonly<Record<string, readonly string[]>>
   /** Roots that destinations in relay form are verified by, PEM. */
@@ -51,13 +53,15 @@ export interface Fixture {
     destinations?: string[]
     ttlMs?: number
     boundTo?: string
+    /** The chain that the agent acts in. */
+    chain?: TokenChain
     /** When it was issued, milliseconds since the epoch. */
     atMs?: number
   }): Promise<string>
   /** Resolves with the record at that place, once it is written. */
   record(index: number): Promise<EgressAuditRecord>
   /** Swaps the policy and tells listeners. */
-  setPolicy(egress: object, global?: object): void
+  setPolicy(egress: object, global?: object, delegation?: object): void
   metrics(): Promise<string>
   close(): Promise<void>
 }
@@ -74,10 +78,14 @@ export async function startEgress(options: FixtureOptions = {}): Promise<Fixture
   const written = new EventEmitter()
   const listeners = new Set<(snapshot: PolicySnapshot) => void>()
   let generation = 0
-  const build = (egress: object, global: object = {}) => {
+  const build = (
+    egress: object,
+    global: object = {},
+    delegation: object = options.delegation ?? {},
+  ) => {
     generation += 1
     const rules = { allowCidrs: ['127.0.0.0/8', '::1/128'], ...global }
-    return policyOf({ _global: { egress: rules }, acme: { egress } }, generation)
+    return policyOf({ _global: { egress: rules }, acme: { egress, delegation } }, generation)
   }
   let snapshot = build(options.egress ?? { allow: [] }, options.global)
   const trust = createSecureContext({ ca: options.ca ?? rootCertificates[0] ?? '' })
@@ -135,7 +143,15 @@ export async function startEgress(options: FixtureOptions = {}): Promise<Fixture
     number: port.address.port,
     records,
     asked,
-    async token({ agent = 'bot-01', tenant = 'acme', destinations, ttlMs, boundTo, atMs } = {}) {
+    async token({
+      agent = 'bot-01',
+      tenant = 'acme',
+      destinations,
+      ttlMs,
+      boundTo,
+      chain,
+      atMs,
+    } = {}) {
       const issuer = createTokenIssuer({
         keyRing,
         issuer: ISSUER,
@@ -149,6 +165,7 @@ export async function startEgress(options: FixtureOptions = {}): Promise<Fixture
         destinations: destinations ?? null,
         ...(ttlMs === undefined ? {} : { ttlMs }),
         ...(boundTo === undefined ? {} : { boundTo }),
+        ...(chain === undefined ? {} : { chain }),
       })
       return issued.token.reveal()
     },
@@ -158,8 +175,8 @@ export async function startEgress(options: FixtureOptions = {}): Promise<Fixture
       assert.ok(found)
       return found
     },
-    setPolicy(egress, global) {
-      snapshot = build(egress, global)
+    setPolicy(egress, global, delegation) {
+      snapshot = build(egress, global, delegation)
       for (const listener of listeners) listener(snapshot)
     },
     metrics: () => metrics.text(),

@@ -64,4 +64,45 @@ describe('an egress decision within a chain of delegation', () => {
   it('lets an actor in audit mode pass, as it would alone', () => {
     assert.equal(ask('api.example.com', [agent('canary')]).action, 'allow')
   })
+
+  describe('of an agent that may not originate', () => {
+    const bound = policyOf({
+      acme: {
+        mode: 'audit',
+        egress: { allow: ['api.example.com'], deny: ['denied.example.com'] },
+        delegation: { agents: { writer: { mayOriginate: false } } },
+      },
+    })
+    const asks = (more: Partial<EgressQuestion>, host = 'api.example.com') =>
+      decideEgress(
+        {
+          ...{ agent: agent('writer'), host, port: 443, request: null },
+          ...{ allowedDestinations: [host], ...more },
+        },
+        bound,
+      )
+
+    it('is a refusal outside a chain, in audit mode too, that names the rule and what to do', () => {
+      for (const more of [{}, { actors: [] }, { withinChain: false }]) {
+        const { action, code, rule, hint } = asks(more)
+        assert.deepEqual([action, code], ['deny', 'MESH_POLICY_MAY_NOT_ORIGINATE'])
+        assert.equal(rule, 'acme.json#/delegation/agents/writer/mayOriginate')
+        assert.match(hint ?? '', /delegation token/)
+      }
+      assert.equal(asks({}, 'denied.example.com').code, 'MESH_POLICY_DENIED')
+    })
+
+    it('is that of any other within one', () => {
+      assert.equal(asks({ actors: [agent('planner')] }).action, 'allow')
+      assert.equal(asks({ withinChain: true }).action, 'allow')
+    })
+
+    it('is a refusal for everybody in a chain that it began, and not in one that it is part of', () => {
+      const begun = asks({ agent: agent('researcher'), actors: [agent('writer')] })
+      assert.equal(begun.code, 'MESH_CHAIN_ACTOR_REFUSED')
+      assert.deepEqual(begun.actor, agent('writer'))
+      const part = [agent('planner'), agent('writer')]
+      assert.equal(asks({ agent: agent('researcher'), actors: part }).action, 'allow')
+    })
+  })
 })

@@ -27,9 +27,12 @@ describe('who gets an egress token', () => {
   let service: TokenService
   let revoked: ReadonlySet<string>
 
-  const setPolicy = async (egress: object) => {
+  const setPolicy = async (egress: object, delegation: object = {}) => {
     await mkdir(join(dir, 'policy'), { recursive: true })
-    await writeFile(join(dir, 'policy', 'acme.json'), JSON.stringify({ tenant: 'acme', egress }))
+    await writeFile(
+      join(dir, 'policy', 'acme.json'),
+      JSON.stringify({ tenant: 'acme', egress, delegation }),
+    )
     const loading = await loadPolicy(join(dir, 'policy'))
     assert.ok(loading.ok)
     policy = loading.snapshot
@@ -95,6 +98,21 @@ describe('who gets an egress token', () => {
     await service.issue({ agent: { ...bot, agent: 'bot-02' }, destinations: null })
     revoked = new Set()
     await service.issueForAccountKey(key, all)
+  })
+
+  it('no agent that may not originate, by whichever way it asks, but for what it does within a chain', async () => {
+    const key = await account(null)
+    const egress = { allow: ['api.openai.com'] }
+    await setPolicy(egress, { agents: { 'bot-01': { mayOriginate: false } } })
+    const code = 'MESH_POLICY_MAY_NOT_ORIGINATE'
+    await refuses(service.issueEgressToken(bot, null), code)
+    await refuses(service.issue({ agent: bot, destinations: null }), code)
+    await refuses(service.issueForAccountKey(key, all), code)
+    const act = { sub: 'spiffe://mesh.internal/tenant/acme/agent/planner' }
+    const exp = Math.floor(Date.now() / 1000) + 30
+    const chain = { act, txn: 'tree', exp, allowedDestinations: null }
+    assert.deepEqual((await service.issueEgressToken(bot, null, chain)).claims.act, act)
+    await service.issueEgressToken({ ...bot, agent: 'bot-02' }, null)
   })
 
   it('an agent in audit mode: what it names, even beyond policy, and never without naming it', async () => {

@@ -20,7 +20,7 @@ import {
 } from '@clawmesh/proto'
 import type { Metadata, Server, ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js'
 import { allowedPeers } from '../../policy/allowed.ts'
-import { mayOriginate, type PolicySnapshot } from '../../policy/snapshot.ts'
+import type { PolicySnapshot } from '../../policy/snapshot.ts'
 import type { TokenChain } from '../../tokens/issue-token.ts'
 import type { ChainGate } from '../chain/chain-gate.ts'
 import { type ExplainRequest, explainTo } from './explain.ts'
@@ -107,9 +107,6 @@ export function addMeshService(server: Server, options: MeshServiceOptions): voi
     const { id, tenant, agent: name } = agent(metadata)
     const asked = request.allowed_destinations
     const chain = await chainOf(metadata, id)
-    // a token without a chain would go where those who are in it may not
-    if (chain === null && !mayOriginate(policy.current(), { tenant, agent: name }))
-      throw new MeshError('MESH_POLICY_MAY_NOT_ORIGINATE')
     const issued = await options.issueEgressToken(
       { tenant, agent: name },
       asked.length === 0 ? null : asked,
