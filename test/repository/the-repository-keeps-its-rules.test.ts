@@ -39,10 +39,12 @@ const promises: readonly RepositoryPromise[] = [
       [gateway, "const pki = await import('@clawmesh/pki')"],
       [gateway, "export * from '@clawmesh/pki'"],
       [gateway, "import '@clawmesh/pki'"],
+      ['pki/src/a.ts', "import { x } from '@clawmesh/agent-sdk/mesh'"],
     ],
     good: [
       [gateway, "import { x } from '@clawmesh/agent-sdk'\nimport y from '../src/y.ts'"],
       [gateway, "// import { initCa } from '@clawmesh/pki'"],
+      [gateway, "import { x } from '@clawmesh/agent-sdk/mesh'"],
       ['scripts/a.ts', "import { initCa } from '@clawmesh/pki'"],
       ['test/pki/a.test.ts', "import { x } from '../../pki/src/x.ts'"],
     ],

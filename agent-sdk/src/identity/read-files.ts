@@ -3,10 +3,12 @@
  * so that a swap of `..data` or `current` in between is noticed and read again.
  */
 import { createHash } from 'node:crypto'
-import { constants } from 'node:fs'
-import { open, realpath } from 'node:fs/promises'
+import { realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MeshError, Secret } from '@clawmesh/proto'
+import { createDisk, type Disk } from '../files/disk.ts'
+import { describeFileFault, FileFault } from '../files/file-fault.ts'
+import { readWhole } from '../files/read-whole.ts'
 
 export const IDENTITY_FILES = ['tls.crt', 'tls.key', 'ca.crt'] as const
 
@@ -26,13 +28,16 @@ const MAX_BYTES: Readonly<Record<string, number>> = {
 const ATTEMPTS = 5
 
 /** @throws MeshError MESH_IDENTITY_UNREADABLE */
-export async function readIdentityFiles(dir: string): Promise<IdentityFiles> {
+export async function readIdentityFiles(
+  dir: string,
+  disk: Disk = createDisk(),
+): Promise<IdentityFiles> {
   let failure: unknown
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     try {
-      const before = await resolveAll(dir)
-      const [certificate, privateKey, roots] = await readAll(before)
-      const after = await resolveAll(dir)
+      const before = await resolveAll(dir, disk)
+      const [certificate, privateKey, roots] = await readAll(before, disk)
+      const after = await resolveAll(dir, disk)
       if (before.every((path, index) => path === after[index])) {
         const hash = createHash('sha256')
         for (const content of [certificate, privateKey, roots])
@@ -47,57 +52,49 @@ export async function readIdentityFiles(dir: string): Promise<IdentityFiles> {
     } catch (error) {
       failure = error
       // a file that vanished between two steps is a swap; anything else will not get better
-      if (codeOf(error) !== 'ENOENT') break
+      if (!isMissing(error)) break
     }
   }
   if (failure instanceof MeshError) throw failure
   throw unreadable(dir, failure)
 }
 
-async function resolveAll(dir: string): Promise<string[]> {
-  return Promise.all(IDENTITY_FILES.map((name) => realpath(join(dir, name))))
+function resolveAll(dir: string, disk: Disk): Promise<string[]> {
+  return Promise.all(
+    IDENTITY_FILES.map((name) => {
+      const path = join(dir, name)
+      return disk.run(path, () => realpath(path))
+    }),
+  )
 }
 
-async function readAll(paths: readonly string[]): Promise<[Buffer, Buffer, Buffer]> {
+async function readAll(paths: readonly string[], disk: Disk): Promise<[Buffer, Buffer, Buffer]> {
   const [certificate, privateKey, roots] = await Promise.all(
-    IDENTITY_FILES.map((name, index) => readLimited(paths[index] ?? '', name)),
+    IDENTITY_FILES.map((name, index) => readOne(paths[index] ?? '', name, disk)),
   )
   if (certificate === undefined || privateKey === undefined || roots === undefined)
     throw new TypeError('three files were expected')
   return [certificate, privateKey, roots]
 }
 
-async function readLimited(path: string, name: string): Promise<Buffer> {
-  // without O_NONBLOCK a named pipe would be waited for, for ever
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+async function readOne(path: string, name: string, disk: Disk): Promise<Buffer> {
   try {
-    const max = MAX_BYTES[name] ?? 0
-    const stat = await file.stat()
-    if (!stat.isFile())
-      throw new MeshError('MESH_IDENTITY_UNREADABLE', `${name} is not a regular file`)
-    const buffer = Buffer.alloc(max + 1)
-    let length = 0
-    while (length < buffer.length) {
-      const { bytesRead } = await file.read(buffer, length, buffer.length - length, length)
-      if (bytesRead === 0) break
-      length += bytesRead
-    }
-    if (length > max)
-      throw new MeshError('MESH_IDENTITY_UNREADABLE', `${name} is larger than ${max} bytes`)
-    return buffer.subarray(0, length)
-  } finally {
-    await file.close()
+    return await readWhole(path, { maxBytes: MAX_BYTES[name] ?? 0, disk })
+  } catch (cause) {
+    if (!(cause instanceof FileFault)) throw cause
+    const what =
+      cause.code === 'NO_ANSWER' ? `cannot be read: ${cause.message}` : `is ${cause.message}`
+    throw new MeshError('MESH_IDENTITY_UNREADABLE', `${name} ${what}`, { cause })
   }
 }
 
 function unreadable(dir: string, cause: unknown): MeshError {
-  const code = codeOf(cause) ?? 'it keeps changing'
-  return new MeshError('MESH_IDENTITY_UNREADABLE', `cannot read the identity in ${dir}: ${code}`, {
+  const why = cause === undefined ? 'it keeps changing' : describeFileFault(cause)
+  return new MeshError('MESH_IDENTITY_UNREADABLE', `cannot read the identity in ${dir}: ${why}`, {
     cause,
   })
 }
 
-function codeOf(error: unknown): string | undefined {
-  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined
-  return typeof error.code === 'string' ? error.code : undefined
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }

@@ -1,5 +1,5 @@
 /** mesh-gateway revoke: refuses a certificate, an agent, a tree of delegations or a token. Running gateways see it by themselves. */
-import { readFile } from 'node:fs/promises'
+import { describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
 import { createSpiffeTemplate, isDnsLabel, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import type { Command } from 'commander'
 import type { Config } from '../config/schema.ts'
@@ -16,6 +16,8 @@ import {
 import { addConfigOptions, readCommandConfig } from './config-options.ts'
 import { type Terminal, table } from './terminal.ts'
 import { durationValue } from './values.ts'
+
+const MAX_PEM_BYTES = 1024 * 1024
 
 interface RevokeOptions {
   readonly reason?: string
@@ -151,9 +153,9 @@ async function certificateOf(text: string): Promise<string> {
     const even = hex.length % 2 === 0 ? hex : `0${hex}`
     return hex.length === 64 ? hex : even.replace(/^(?:00)+(?=..)/, '')
   }
-  const pem = await readFile(text, 'utf8').catch((cause: unknown) => {
-    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown'
-    throw new MeshError('MESH_REVOCATION_INVALID', `cannot read ${text} (${code})`, { cause })
+  const pem = await readWhole(text, { maxBytes: MAX_PEM_BYTES }).catch((cause: unknown) => {
+    const message = `cannot read ${text} (${describeFileFault(cause)})`
+    throw new MeshError('MESH_REVOCATION_INVALID', message, { cause })
   })
-  return fingerprintOfPem(pem)
+  return fingerprintOfPem(pem.toString('utf8'))
 }

@@ -3,10 +3,10 @@
  * snapshot, what cannot is warned about; a broken file keeps the old one.
  */
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import type { Log } from '@clawmesh/agent-sdk'
+import { createDisk, type Disk, describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { openReloadable, type Reloadable } from './reloadable.ts'
@@ -27,9 +27,11 @@ export interface LiveConfig {
   close(): Promise<void>
 }
 
+const MAX_BYTES = 1024 * 1024
+
 /** @throws MeshError MESH_CONFIG_INVALID */
 export async function readConfig(place: ConfigPlace): Promise<ResolvedConfig> {
-  return resolveConfig({ ...place, file: await readConfigFile(place) })
+  return resolveConfig({ ...place, file: await readConfigFile(place, createDisk()) })
 }
 
 /** A configuration that stays as it is, e.g. one that was made by a program. */
@@ -51,13 +53,14 @@ export async function followConfig(
   const { path } = place
   if (path === null) return fixedConfig(started)
   const { log } = options
+  const disk = createDisk()
   const file: Reloadable<Config> = await openReloadable<Config>({
     ...options,
     what: 'config',
     dir: dirname(resolve(place.cwd, path)),
     pollMs: started.reload.pollMs,
     async read() {
-      const found = await readConfigFile(place)
+      const found = await readConfigFile(place, disk)
       const digest = createHash('sha256')
         .update(found?.bytes ?? '')
         .digest('base64')
@@ -105,16 +108,15 @@ function merge(started: Config, next: Config): Config {
   }
 }
 
-async function readConfigFile(place: ConfigPlace): Promise<ConfigSources['file']> {
+async function readConfigFile(place: ConfigPlace, disk: Disk): Promise<ConfigSources['file']> {
   if (place.path === null) return null
   const path = resolve(place.cwd, place.path)
   try {
-    return { path: place.path, bytes: await readFile(path) }
+    return { path: place.path, bytes: await readWhole(path, { maxBytes: MAX_BYTES, disk }) }
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
     throw new MeshError(
       'MESH_CONFIG_INVALID',
-      `cannot read the configuration ${place.path} (${code})`,
+      `cannot read the configuration ${place.path} (${describeFileFault(error)})`,
       {
         cause: error,
         hint: 'check the path given by --config or MESH_CONFIG',

@@ -1,8 +1,7 @@
 /** The certificate that the egress port shows its clients, where it runs TLS. It need not be one of the mesh. */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { codeOf } from '../error-code.ts'
+import { describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
 import { type CheckResult, type Finding, result, shellWord, span } from './finding.ts'
 
 export interface EgressCertificateFacts {
@@ -12,6 +11,8 @@ export interface EgressCertificateFacts {
   readonly keyFits: boolean
   readonly nowMs: number
 }
+
+const MAX_BYTES = 256 * 1024
 
 const TODO = 'get a new certificate, and put tls.crt and tls.key into'
 
@@ -34,12 +35,12 @@ export async function readEgressCertificate(
 ): Promise<Pick<EgressCertificateFacts, 'dir' | 'leaf' | 'keyFits'>> {
   try {
     // the first block is the leaf, which is the one that OpenSSL reads
-    const leaf = new X509Certificate(await readFile(join(dir, 'tls.crt')))
-    const key = createPrivateKey(await readFile(join(dir, 'tls.key')))
+    const leaf = new X509Certificate(await readWhole(join(dir, 'tls.crt'), { maxBytes: MAX_BYTES }))
+    const key = createPrivateKey(await readWhole(join(dir, 'tls.key'), { maxBytes: MAX_BYTES }))
     return { dir, leaf, keyFits: leaf.checkPrivateKey(key) }
   } catch (error) {
     // what OpenSSL says of a key that it cannot read is not repeated: it is a key
-    const why = `tls.crt or tls.key in ${dir} cannot be read (${codeOf(error)})`
+    const why = `tls.crt or tls.key in ${dir} cannot be read (${describeFileFault(error)})`
     return { dir, leaf: why, keyFits: false }
   }
 }

@@ -1,9 +1,8 @@
 /** Revocation lists of CAs: one that is out of date refuses everybody that its CA has issued to. */
-import { readFile } from 'node:fs/promises'
 import type { IdentitySnapshot } from '@clawmesh/agent-sdk'
+import { describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
-import { codeOf } from '../error-code.ts'
-import { readCrls } from '../revocation/crl-file.ts'
+import { MAX_CRL_FILE_BYTES, readCrls } from '../revocation/crl-file.ts'
 import { type CheckResult, result, shellWord, span } from './finding.ts'
 
 export interface RevocationListFacts {
@@ -45,9 +44,15 @@ export async function readRevocationLists(
   identity: IdentitySnapshot,
 ): Promise<RevocationListFacts['lists']> {
   try {
-    const lists = readCrls(await readFile(file), identity, new Map())
+    const lists = readCrls(
+      await readWhole(file, { maxBytes: MAX_CRL_FILE_BYTES }),
+      identity,
+      new Map(),
+    )
     return [...lists.values()].flatMap(({ nextUpdate }) => nextUpdate ?? [])
   } catch (error) {
-    return error instanceof MeshError ? error.message : `cannot be read (${codeOf(error)})`
+    return error instanceof MeshError
+      ? error.message
+      : `cannot be read (${describeFileFault(error)})`
   }
 }

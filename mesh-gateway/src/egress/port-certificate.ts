@@ -3,11 +3,13 @@
  * while they change. A pair that does not fit, is damaged or has expired leaves the last good one in force.
  */
 import { createHash, createPrivateKey, type KeyObject } from 'node:crypto'
-import { readFile, realpath } from 'node:fs/promises'
+import { realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Log, parseCertificates, silentLog } from '@clawmesh/agent-sdk'
+import { createDisk, type Disk, describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
 import { MeshError, Secret } from '@clawmesh/proto'
 import { openReloadable } from '../config/reloadable.ts'
+import { codeOf } from '../error-code.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 
 export interface PortCertificateOptions {
@@ -32,17 +34,20 @@ export interface PortCertificate {
 }
 
 const MAX_CHAIN = 10
+const MAX_CHAIN_BYTES = 256 * 1024
+const MAX_KEY_BYTES = 64 * 1024
 
 /** @throws MeshError MESH_CONFIG_INVALID when the pair is not good at the start. */
 export async function openPortCertificate(
   options: PortCertificateOptions,
 ): Promise<PortCertificate> {
   const { dir, log = silentLog, metrics = { reload() {} }, pollMs } = options
+  const disk = createDisk()
   const reloadable = await openReloadable({
     what: 'egress-tls',
     dir,
     async read() {
-      const { chain, key } = await readPair(dir)
+      const { chain, key } = await readPair(dir, disk)
       const digest = createHash('sha256').update(`${chain}\0${key}`).digest('base64')
       return { digest, parse: () => prove(chain, key, dir) }
     },
@@ -58,16 +63,21 @@ export async function openPortCertificate(
   }
 }
 
-async function readPair(dir: string): Promise<{ chain: string; key: string }> {
+async function readPair(dir: string, disk: Disk): Promise<{ chain: string; key: string }> {
   // both files of one generation of a Kubernetes Secret
-  const from = await realpath(join(dir, '..data')).catch(() => dir)
+  const data = join(dir, '..data')
   try {
-    const [chain, key] = await Promise.all(
-      ['tls.crt', 'tls.key'].map((name) => readFile(join(from, name), 'utf8')),
-    )
-    return { chain: chain ?? '', key: key ?? '' }
+    const from = await disk
+      .run(data, () => realpath(data))
+      .catch((error: unknown) => {
+        if (codeOf(error) === 'ENOENT') return dir
+        throw error
+      })
+    const chain = await readWhole(join(from, 'tls.crt'), { maxBytes: MAX_CHAIN_BYTES, disk })
+    const key = await readWhole(join(from, 'tls.key'), { maxBytes: MAX_KEY_BYTES, disk })
+    return { chain: chain.toString('latin1'), key: key.toString('latin1') }
   } catch (cause) {
-    throw bad(dir, 'tls.crt or tls.key cannot be read', cause)
+    throw bad(dir, `tls.crt or tls.key cannot be read (${describeFileFault(cause)})`, cause)
   }
 }
 

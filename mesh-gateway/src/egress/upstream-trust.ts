@@ -3,10 +3,10 @@
  * configured file, followed while it changes. A file that is empty, damaged or gone leaves the last good one in force.
  */
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
 import { type Log, parseCertificates, silentLog } from '@clawmesh/agent-sdk'
+import { createDisk, type Disk, describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 import { openReloadable } from '../config/reloadable.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
@@ -29,6 +29,7 @@ export interface UpstreamTrust {
 }
 
 const MAX_CERTIFICATES = 1000
+const MAX_BYTES = 8 * 1024 * 1024
 
 /** @throws MeshError MESH_CONFIG_INVALID when the file is not good at the start. */
 export async function openUpstreamTrust(options: UpstreamTrustOptions): Promise<UpstreamTrust> {
@@ -37,11 +38,12 @@ export async function openUpstreamTrust(options: UpstreamTrustOptions): Promise<
     const context = contextOf([])
     return { context: () => context, reload: async () => true, close: async () => {} }
   }
+  const disk = createDisk()
   const reloadable = await openReloadable({
     what: 'egress-ca',
     dir: dirname(file),
     async read() {
-      const text = await readRoots(file)
+      const text = await readRoots(file, disk)
       const digest = createHash('sha256').update(text).digest('base64')
       return { digest, parse: () => contextOf(parseRoots(text, file)) }
     },
@@ -56,11 +58,18 @@ export async function openUpstreamTrust(options: UpstreamTrustOptions): Promise<
   }
 }
 
-async function readRoots(file: string): Promise<string> {
+async function readRoots(file: string, disk: Disk): Promise<string> {
   try {
-    return await readFile(file, 'utf8')
+    return (await readWhole(file, { maxBytes: MAX_BYTES, disk })).toString('utf8')
   } catch (cause) {
-    throw new MeshError('MESH_CONFIG_INVALID', `${file} cannot be read`, { cause, hint: HINT })
+    throw new MeshError(
+      'MESH_CONFIG_INVALID',
+      `${file} cannot be read (${describeFileFault(cause)})`,
+      {
+        cause,
+        hint: HINT,
+      },
+    )
   }
 }
 

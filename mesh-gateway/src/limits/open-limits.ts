@@ -1,6 +1,6 @@
 /** What a gateway counts with: its own memory, or a Redis that it shares with others. */
-import { readFile } from 'node:fs/promises'
 import type { Log } from '@clawmesh/agent-sdk'
+import { describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
 import { MeshError, Secret } from '@clawmesh/proto'
 import type { LimitsMetrics } from '../telemetry/limits-metrics.ts'
 import { type Budgets, createMemoryBudgets } from './budgets.ts'
@@ -35,6 +35,9 @@ export interface OpenLimits extends Counting {
 
 /** No token of a chain lives longer, so no tree need be remembered longer. In milliseconds. */
 const MAX_CHAIN_MS = 24 * 60 * 60 * 1000
+
+/** A bundle of CAs is the larger of the two. */
+const MAX_FILE_BYTES = 8 * 1024 * 1024
 
 /** Everything is in the memory of this process. */
 export function countHere(): Counting {
@@ -85,8 +88,9 @@ export async function openLimits(
 async function textOf(file: string | null, key: string): Promise<string | null> {
   if (file === null) return null
   try {
-    return await readFile(file, 'utf8')
+    return (await readWhole(file, { maxBytes: MAX_FILE_BYTES })).toString('utf8')
   } catch (cause) {
-    throw new MeshError('MESH_CONFIG_INVALID', `${key}: ${file} cannot be read`, { cause })
+    const message = `${key}: ${file} cannot be read (${describeFileFault(cause)})`
+    throw new MeshError('MESH_CONFIG_INVALID', message, { cause })
   }
 }

@@ -1,10 +1,13 @@
 /** The file of service accounts as it lies on disk. It holds hashes of keys, never a key. */
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { createDisk, type Disk, describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
 import { isDnsLabel, MeshError } from '@clawmesh/proto'
 import { z } from 'zod'
 import type { Found } from '../config/reloadable.ts'
+import { codeOf } from '../error-code.ts'
 import { parseHostPattern } from '../policy/host-pattern.ts'
+
+const MAX_BYTES = 64 * 1024 * 1024
 
 const label = z.string().refine(isDnsLabel, 'must be a lower-case DNS label')
 const destination = z.string().superRefine((text, context) => {
@@ -27,14 +30,17 @@ const file = z.strictObject({ accounts: z.array(account).max(100_000) })
 export type ServiceAccount = Readonly<z.infer<typeof account>>
 
 /** A missing file holds no account. @throws MeshError MESH_ACCOUNTS_UNUSABLE */
-export async function readAccounts(path: string): Promise<Found<readonly ServiceAccount[]>> {
+export async function readAccounts(
+  path: string,
+  disk: Disk = createDisk(),
+): Promise<Found<readonly ServiceAccount[]>> {
   let text: string
   try {
-    text = await readFile(path, 'utf8')
+    text = (await readWhole(path, { maxBytes: MAX_BYTES, disk })).toString('utf8')
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
-    if (code === 'ENOENT') return { digest: 'none', parse: () => [] }
-    throw new MeshError('MESH_ACCOUNTS_UNUSABLE', `cannot read ${path} (${code})`, { cause: error })
+    if (codeOf(error) === 'ENOENT') return { digest: 'none', parse: () => [] }
+    const message = `cannot read ${path} (${describeFileFault(error)})`
+    throw new MeshError('MESH_ACCOUNTS_UNUSABLE', message, { cause: error })
   }
   return {
     digest: createHash('sha256').update(text).digest('base64'),

@@ -4,6 +4,7 @@
  */
 import type { KeyObject } from 'node:crypto'
 import { type Log, silentLog } from '@clawmesh/agent-sdk'
+import { createDisk } from '@clawmesh/agent-sdk/mesh'
 import { openReloadable } from '../config/reloadable.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { ensureRing } from './change-ring.ts'
@@ -55,10 +56,11 @@ export interface KeyRing {
 export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
   const { dir, log = silentLog, now = Date.now } = options
   if (await ensureRing({ dir, now })) log.info({ dir }, 'signing keys made')
+  const disk = createDisk()
   const keys = await openReloadable<readonly RingKey[]>({
     what: 'keys',
     dir,
-    read: () => readRing(dir),
+    read: () => readRing(dir, disk),
     log,
     metrics: options.metrics ?? { reload: () => {} },
     ...(options.pollMs === undefined ? {} : { pollMs: options.pollMs }),

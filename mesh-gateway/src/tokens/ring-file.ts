@@ -3,16 +3,20 @@
  * that says which signs. Reading proves every key; nothing here holds or prints a private key longer than it must.
  */
 import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { createDisk, type Disk, describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 import { z } from 'zod'
 import type { Found } from '../config/reloadable.ts'
+import { codeOf } from '../error-code.ts'
 
 export const RING_FILE = 'ring.json'
 export const LOCK_FILE = 'ring.lock'
 /** How long verifiers may keep the published keys. A key that is younger than that, some of them do not know. */
 export const JWKS_MAX_AGE_MS = 300_000
+
+/** Of the ring, and of each key. */
+const MAX_FILE_BYTES = 256 * 1024
 
 /** Times are ISO 8601. A key is published before it signs, signs while it is the active one, and verifies until its end. */
 const ringEntry = z.strictObject({
@@ -35,10 +39,13 @@ export interface RingKey extends RingEntry {
 }
 
 /** @throws MeshError MESH_KEYS_UNUSABLE */
-export async function readRing(dir: string): Promise<Found<readonly RingKey[]>> {
-  const text = await readIn(dir, RING_FILE)
+export async function readRing(
+  dir: string,
+  disk: Disk = createDisk(),
+): Promise<Found<readonly RingKey[]>> {
+  const text = await readIn(dir, RING_FILE, disk)
   const { keys } = parseRing(text, join(dir, RING_FILE))
-  const pems = await Promise.all(keys.map((entry) => readIn(dir, `${entry.kid}.pem`)))
+  const pems = await Promise.all(keys.map((entry) => readIn(dir, `${entry.kid}.pem`, disk)))
   const hash = createHash('sha256').update(text)
   for (const pem of pems) hash.update('\0').update(pem)
   return {
@@ -51,10 +58,11 @@ export async function readRing(dir: string): Promise<Found<readonly RingKey[]>> 
 export async function readRingContent(dir: string): Promise<RingContent | null> {
   const path = join(dir, RING_FILE)
   try {
-    return parseRing(await readFile(path, 'utf8'), path)
+    const bytes = await readWhole(path, { maxBytes: MAX_FILE_BYTES })
+    return parseRing(bytes.toString('utf8'), path)
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
-    throw error instanceof MeshError ? error : unusable(`cannot read ${path}`, error)
+    if (codeOf(error) === 'ENOENT') return null
+    throw error instanceof MeshError ? error : unreadable(path, error)
   }
 }
 
@@ -82,14 +90,17 @@ export function unusable(message: string, cause?: unknown, hint?: string): MeshE
   })
 }
 
-async function readIn(dir: string, name: string): Promise<string> {
+async function readIn(dir: string, name: string, disk: Disk): Promise<string> {
   const path = join(dir, name)
   try {
-    return await readFile(path, 'utf8')
+    return (await readWhole(path, { maxBytes: MAX_FILE_BYTES, disk })).toString('utf8')
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
-    throw unusable(`cannot read ${path} (${code})`, error)
+    throw unreadable(path, error)
   }
+}
+
+function unreadable(path: string, error: unknown): MeshError {
+  return unusable(`cannot read ${path} (${describeFileFault(error)})`, error)
 }
 
 function parseRing(text: string, path: string): RingContent {

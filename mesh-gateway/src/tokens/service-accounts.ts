@@ -6,6 +6,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { type Log, silentLog } from '@clawmesh/agent-sdk'
+import { createDisk } from '@clawmesh/agent-sdk/mesh'
 import { MeshError, Secret } from '@clawmesh/proto'
 import { openReloadable } from '../config/reloadable.ts'
 import { withLock } from '../config/with-lock.ts'
@@ -48,10 +49,11 @@ export async function openServiceAccounts(
   options: ServiceAccountsOptions,
 ): Promise<ServiceAccounts> {
   const { file, log = silentLog } = options
+  const disk = createDisk()
   const accounts = await openReloadable<readonly ServiceAccount[]>({
     what: 'accounts',
     dir: dirname(file),
-    read: () => readAccounts(file),
+    read: () => readAccounts(file, disk),
     log,
     metrics: options.metrics ?? { reload: () => {} },
     ...(options.pollMs === undefined ? {} : { pollMs: options.pollMs }),

@@ -75,6 +75,6 @@ describeClosing('what the doctor says of other issuers of tokens', () => {
 
   it('is that egress.ca is not good, which they are believed by', async () => {
     const found = await checkOf([issuer], { ca: join(ca.dir, 'nothing.pem') })
-    assert.match(found?.findings[0]?.what ?? '', /nothing\.pem cannot be read$/)
+    assert.match(found?.findings[0]?.what ?? '', /nothing\.pem cannot be read \(ENOENT\)$/)
   })
 })

@@ -13,6 +13,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const SPECIFIER =
   /(?:^|[\s;}])(?:import|export)\b[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]|\bimport\s*\(?\s*['"]([^'"]+)['"]/g
 
+/** The second door of the SDK: what the gateway shares with it, and skills have no use for. */
+const SECOND_DOORS: Readonly<Record<string, string>> = {
+  '@clawmesh/agent-sdk/mesh': '@clawmesh/agent-sdk',
+}
+
 /** Where each import of a file leads. */
 export function importsOf(text: string): string[] {
   return [...stripComments(text).matchAll(SPECIFIER)].map(([, from, bare]) => from ?? bare ?? '')
@@ -40,9 +45,10 @@ export function dependencyFaults(file: SourceFile): string[] {
 
 function namedFault(path: string, specifier: string): string | null {
   if (!specifier.startsWith('@clawmesh/')) return null
-  if (specifier.split('/').length > 2) return 'a package is entered by its exports only'
+  const door = SECOND_DOORS[specifier] ?? specifier
+  if (door.split('/').length > 2) return 'a package is entered by its exports only'
   const home = packageOf(path)
-  if (home === null || MAY_IMPORT[home]?.includes(specifier)) return null
+  if (home === null || MAY_IMPORT[home]?.includes(door)) return null
   return `${home} may not import it`
 }
 
