@@ -14,6 +14,7 @@ import type { RevokeToken } from '../tokens/revoke-token.ts'
 import type { CompiledAddressRules } from './address/judge-addresses.ts'
 import type { Principal, VerifyToken } from './credential.ts'
 import type { Bounds } from './enter-limits.ts'
+import type { ShownCertificate } from './listen-for-clients.ts'
 import type { LiveTunnel, Tunnels } from './tunnel/tunnels.ts'
 import type { UpstreamPool } from './upstream-pool.ts'
 
@@ -74,8 +75,8 @@ export interface EgressContext {
   readonly issueForAccountKey: IssueForAccountKey | null
   readonly revokeToken: RevokeToken | null
   readonly revocations: Revocations
-  /** Thumbprint of the client's certificate (`x5t#S256`); null without one. */
-  readonly certificate: string | null
+  /** Of the client of this connection. */
+  readonly certificate: ShownCertificate
   policy(): PolicyView
   /** Whose certificates are believed where the gateway makes the TLS connection. */
   trust(): SecureContext

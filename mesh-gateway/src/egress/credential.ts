@@ -5,6 +5,7 @@
 import {
   type AgentIdentity,
   actorsOf,
+  type Confirmation,
   type EgressClaims,
   MeshError,
   type Peer,
@@ -14,6 +15,7 @@ import { MAX_TOKEN_LENGTH } from '../tokens/token-memory.ts'
 import { unverifiedIssuer } from '../tokens/unverified-issuer.ts'
 import type { Field } from './http1/head.ts'
 import { judgeRevoked } from './judge-revoked.ts'
+import type { ShownCertificate } from './listen-for-clients.ts'
 import { Refused, refuse } from './refused.ts'
 import type { EntryForm } from './target/target.ts'
 
@@ -42,8 +44,7 @@ export interface AuthenticateBy {
   /** The gateway's own `iss`, by which a token in Authorization is told from one that is meant for the destination. */
   readonly issuer: string
   readonly verifyToken: VerifyToken
-  /** Thumbprint of the certificate that the client showed, as `x5t#S256` has it; null without one. */
-  readonly certificate: string | null
+  readonly certificate: ShownCertificate
   readonly revocations: Pick<RevocationJudge, 'token' | 'agent' | 'chain'>
   parseAgent(spiffeId: string): AgentIdentity
 }
@@ -58,8 +59,8 @@ export async function authenticate(
   try {
     const answer = by.verifyToken(credential.token)
     const claims = answer instanceof Promise ? await answer : answer
-    if (claims.cnf !== undefined && claims.cnf['x5t#S256'] !== by.certificate)
-      return refuse('credential', 'MESH_TOKEN_BINDING')
+    const unbound = claims.cnf === undefined ? null : judgeBinding(claims.cnf, by.certificate)
+    if (unbound !== null) return unbound
     if (credential.user !== null && credential.user !== claims.agent_id)
       return refuse('credential', 'MESH_TOKEN_AGENT_MISMATCH', {
         hint: `the token is of ${claims.tenant}/${claims.agent_id}: the user name must be ${claims.agent_id}`,
@@ -106,6 +107,16 @@ function findCredential(
     if (token !== undefined) return { token, user: null }
   }
   return refuse('credential', 'MESH_TOKEN_MISSING')
+}
+
+/** Null when the client has proved on this connection that it holds the key that the token is bound to. */
+function judgeBinding(cnf: Confirmation, shown: ShownCertificate): Refused | null {
+  if (shown === 'resumed')
+    return refuse('credential', 'MESH_TOKEN_BINDING', {
+      message: 'the token is bound to a client certificate, and a resumed TLS session shows none',
+      hint: 'connect with a full TLS handshake: keep no TLS sessions for this port',
+    })
+  return shown?.thumbprint === cnf['x5t#S256'] ? null : refuse('credential', 'MESH_TOKEN_BINDING')
 }
 
 function parseProxyAuthorization(value: string): Credential | Refused {

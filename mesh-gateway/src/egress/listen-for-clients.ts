@@ -1,8 +1,9 @@
 /**
  * Takes connections of clients: over TCP, over a Unix socket, and over TLS above either. A certificate of the client is asked for
- * and not judged: it says nothing about who asks, which is the token's to say; a token may be bound to it (RFC 8705).
+ * and not judged: it says nothing about who asks, which is the token's to say; a token may be bound to it (RFC 8705), and
+ * is good on a connection with a full handshake then.
  */
-import { createHash } from 'node:crypto'
+import { createHash, type X509Certificate } from 'node:crypto'
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
 import type { Secret } from '@clawmesh/proto'
@@ -13,9 +14,21 @@ import { acceptWire, Wire } from './wire.ts'
 
 export interface ClientSocket {
   readonly wire: Wire
-  /** SHA-256 of the client's certificate, base64url, as `x5t#S256` has it; null without one. */
-  readonly certificate: string | null
+  readonly certificate: ShownCertificate
 }
+
+/**
+ * The certificate whose key the client has proved to hold on this very connection; null without one. A resumed TLS session
+ * proves nothing about the certificate that it began with: whoever has its ticket and its secret can resume it.
+ */
+export type ShownCertificate =
+  | {
+      /** SHA-256, base64url, as `x5t#S256` has it. */
+      readonly thumbprint: string
+      readonly leaf: X509Certificate
+    }
+  | 'resumed'
+  | null
 
 export interface ClientListener {
   /** To listen and to be closed. */
@@ -70,7 +83,7 @@ export function createClientListener(options: ClientListenerOptions): ClientList
     }
   })
   tls?.on('secureConnection', (socket) =>
-    onClient({ wire: new Wire(socket, null), certificate: thumbprintOf(socket) }),
+    onClient({ wire: new Wire(socket, null), certificate: shownBy(socket) }),
   )
   // who does not come to the end of a handshake has said nothing that could be answered
   tls?.on('tlsClientError', (_, socket) => socket.destroy())
@@ -109,8 +122,9 @@ function secrets({ chain, key }: CertifiedKey, ticketKeys: TicketKeys | null) {
   }
 }
 
-function thumbprintOf(socket: TLSSocket): string | null {
-  const certificate = socket.getPeerX509Certificate()
-  if (certificate === undefined) return null
-  return createHash('sha256').update(certificate.raw).digest('base64url')
+function shownBy(socket: TLSSocket): ShownCertificate {
+  if (socket.isSessionReused()) return 'resumed'
+  const leaf = socket.getPeerX509Certificate()
+  if (leaf === undefined) return null
+  return { leaf, thumbprint: createHash('sha256').update(leaf.raw).digest('base64url') }
 }

@@ -213,17 +213,35 @@ describe('the egress port over TLS', () => {
     // one that is bound to nothing needs no certificate
     const free = basic(await egress.token({ destinations }))
     assert.match(await ask(egress.number, get(port, free + CLOSE), other), /^HTTP\/1\.1 200 /)
-    // a resumed session is of the certificate that it began with
-    const first = await dial(egress.number, own)
-    const [session] = await once(first, 'session')
-    first.destroy()
-    const resumed = await dial(egress.number, { session, ...other })
-    assert.equal(resumed.isSessionReused(), true)
-    resumed.write(get(port, auth + CLOSE))
-    assert.match(await text(resumed), /^HTTP\/1\.1 200 /)
     const { reason } = await egress.record(1)
     assert.equal(reason, 'MESH_TOKEN_BINDING')
   })
+
+  for (const maxVersion of ['TLSv1.3', 'TLSv1.2'] as const)
+    it(`takes a bound token on no session that was resumed, which shows no certificate (${maxVersion})`, async () => {
+      const { egress, port, destinations } = await open()
+      const issued = ca.ca.issueAgent({ tenant: 'acme', agent: 'bot-01' })
+      const own = { cert: issued.certificateChain, key: issued.privateKey.reveal() }
+      const raw = new X509Certificate(own.cert).raw
+      const boundTo = createHash('sha256').update(raw).digest('base64url')
+      const auth = basic(await egress.token({ destinations, boundTo }))
+      const first = connect({
+        ...{ host: '127.0.0.1', port: egress.number, servername: NAME, ca: roots },
+        ...{ maxVersion, ...own },
+      })
+      const [session] = await once(first, 'session')
+      first.destroy()
+      // with the certificate at hand or without: a resumed handshake does not send it
+      for (const more of [{}, own]) {
+        const resumed = await dial(egress.number, { session, maxVersion, ...more })
+        assert.equal(resumed.isSessionReused(), true)
+        resumed.write(get(port, auth + CLOSE))
+        const answer = await text(resumed)
+        assert.match(answer, /^HTTP\/1\.1 403 [\s\S]*MESH_TOKEN_BINDING/)
+        assert.match(answer, /full TLS handshake/)
+      }
+      assert.match(await ask(egress.number, get(port, auth + CLOSE), own), /^HTTP\/1\.1 200 /)
+    })
 
   it('refuses a bound token in the clear', async () => {
     const { port } = await setup.http((_, response) => response.end())
