@@ -1,8 +1,9 @@
 /** `mesh-gateway policy`: validates files, answers whether an agent may reach a destination, and learns from an audit log. */
 import type { Peer } from '@clawmesh/proto'
 import { Command, InvalidArgumentError } from 'commander'
+import { canonicalName } from '../net/host.ts'
+import { formatHostPattern } from '../net/host-pattern.ts'
 import { plural } from '../plural.ts'
-import { canonicalHost, formatHostPattern } from '../policy/host-pattern.ts'
 import { countFaults, explainEgress, formatFault } from '../policy/index.ts'
 import { reviewPolicy } from '../policy/review/review-policy.ts'
 import {
@@ -129,8 +130,8 @@ function explainEgressCommand(
 
 function parseDestination(text: string): Destination {
   const [, name = '', port = '443'] = /^(\[[^\]]*\]|[^:[\]]*)(?::(\d{1,5}))?$/.exec(text) ?? []
-  const host = canonicalHost(name)
-  if (host === null || Number(port) < 1 || Number(port) > 65_535)
+  const host = canonicalName(name)
+  if (typeof host === 'string' || Number(port) < 1 || Number(port) > 65_535)
     throw new InvalidArgumentError('write a host and port, e.g. api.example.com:443')
-  return { host, port: Number(port) }
+  return { host: host.name, port: Number(port) }
 }

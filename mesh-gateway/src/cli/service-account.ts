@@ -1,7 +1,7 @@
 /** mesh-gateway service-account: keys for machines without a certificate. A running gateway sees every change by itself. */
 import { MeshError } from '@clawmesh/proto'
 import type { Command } from 'commander'
-import { parseHostPattern } from '../policy/host-pattern.ts'
+import { parseHostPattern } from '../net/host-pattern.ts'
 import { readAccounts, type ServiceAccount } from '../tokens/account-file.ts'
 import { createServiceAccount, revokeServiceAccount } from '../tokens/service-accounts.ts'
 import { addConfigOptions, readCommandConfig } from './config-options.ts'

@@ -3,10 +3,10 @@
  * Each takes what the one before made. Nothing is looked up for what policy refuses.
  */
 import { type ErrorCode, MeshError } from '@clawmesh/proto'
+import { judgeAddresses } from '../net/judge-addresses.ts'
+import { METADATA_NAMES } from '../net/special-ranges.ts'
 import type { EgressDecision } from '../policy/decision.ts'
 import { ResolveFailure } from '../resolve/resolver.ts'
-import { judgeAddresses } from './address/judge-addresses.ts'
-import { METADATA_NAMES } from './address/special-ranges.ts'
 import type { EgressContext, PolicyView } from './context.ts'
 import { authenticate, type Principal } from './credential.ts'
 import { type DialPlan, planDial } from './dial.ts'

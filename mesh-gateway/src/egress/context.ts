@@ -5,13 +5,13 @@ import type { Log } from '@clawmesh/agent-sdk'
 import type { AgentIdentity, EgressClaims, ErrorCode, Secret } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
 import type { Limits } from '../limits/limits.ts'
+import type { AddressRules } from '../net/address-rules.ts'
 import type { EgressDecision, EgressQuestion, TunnelTls } from '../policy/decision.ts'
 import type { ListenAddress } from '../port.ts'
 import type { Resolver } from '../resolve/resolver.ts'
 import type { Revocations } from '../revocation/revocations.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import type { RevokeToken } from '../tokens/revoke-token.ts'
-import type { CompiledAddressRules } from './address/judge-addresses.ts'
 import type { Principal, VerifyToken } from './credential.ts'
 import type { Bounds } from './enter-limits.ts'
 import type { ShownCertificate } from './listen-for-clients.ts'
@@ -21,7 +21,7 @@ import type { UpstreamPool } from './upstream-pool.ts'
 /** Policy as it stands now: one generation, for one whole request. */
 export interface PolicyView {
   readonly generation: number
-  readonly addresses: CompiledAddressRules
+  readonly addresses: AddressRules
   readonly tunnelTls: TunnelTls
   decide(question: EgressQuestion): EgressDecision
   /** What an agent may have open; null without policy. */

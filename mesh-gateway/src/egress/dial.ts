@@ -5,11 +5,11 @@
  */
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls, type SecureContext } from 'node:tls'
+import { formatIp, parseIp } from '../net/ip.ts'
+import type { JudgedAddresses } from '../net/judge-addresses.ts'
 import type { EgressDecision } from '../policy/decision.ts'
-import type { JudgedAddresses } from './address/judge-addresses.ts'
 import type { ReadBuffers } from './read-buffers.ts'
 import { type Refused, refuse } from './refused.ts'
-import { formatIp, parseIp } from './target/ip-literal.ts'
 import type { Target } from './target/target.ts'
 import { connectWire, Wire } from './wire.ts'
 

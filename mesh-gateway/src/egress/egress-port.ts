@@ -8,6 +8,7 @@ import { type ErrorCode, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
 import type { Limits } from '../limits/limits.ts'
 import { listenOn } from '../listen.ts'
+import { judgeAddresses } from '../net/judge-addresses.ts'
 import { decideEgress } from '../policy/decide-egress.ts'
 import { addressRules, egressLimits, type PolicySnapshot, tunnelTls } from '../policy/snapshot.ts'
 import type { ListenAddress, Port } from '../port.ts'
@@ -16,7 +17,6 @@ import type { Resolver } from '../resolve/resolver.ts'
 import { NO_REVOCATIONS, type Revocations } from '../revocation/revocations.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import type { RevokeToken } from '../tokens/revoke-token.ts'
-import { compileAddressRules, judgeAddresses } from './address/judge-addresses.ts'
 import { type ClientConnection, serveConnection } from './client-connection.ts'
 import type { EgressContext, EgressTimeouts, IssueForAccountKey, PolicyView } from './context.ts'
 import type { VerifyToken } from './credential.ts'
@@ -225,7 +225,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
 function followPolicy(options: EgressPortOptions): () => PolicyView {
   const compile = (snapshot: PolicySnapshot): PolicyView => ({
     generation: snapshot.generation,
-    addresses: compileAddressRules(addressRules(snapshot)),
+    addresses: addressRules(snapshot),
     tunnelTls: tunnelTls(snapshot),
     decide: (question) => decideEgress(question, snapshot),
     bounds: (agent) => egressLimits(snapshot, agent),

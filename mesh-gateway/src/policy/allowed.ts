@@ -1,6 +1,6 @@
 /** What an agent is allowed, as lists: for the token that is issued to it, and for those who ask whom they may call. */
 import type { Peer } from '@clawmesh/proto'
-import type { HostPattern } from './host-pattern.ts'
+import type { HostPattern } from '../net/host-pattern.ts'
 import { covers } from './host-table.ts'
 import { type DelegationRule, type RuleTable, rulesOfCaller, scopes } from './rule-table.ts'
 import { intersectMethods } from './selector.ts'

@@ -1,8 +1,8 @@
 /** From documents that are right to the snapshot that decisions are made on. Pure. */
 
-import { parseCidr } from './cidr.ts'
+import { compileAddressRules } from '../net/address-rules.ts'
+import { parseHostPattern } from '../net/host-pattern.ts'
 import type { DelegationLimits, EgressLimits } from './decision.ts'
-import { parseHostPattern } from './host-pattern.ts'
 import { type HostRule, hostRule, hostTable } from './host-table.ts'
 import { parsePathGlob } from './path-glob.ts'
 import { GLOBAL_FILE, type PolicyFile } from './read-file.ts'
@@ -64,15 +64,13 @@ export function assemblePolicy(files: readonly CompiledFile[], generation: numbe
 
 function compileGlobal(document: GlobalDocument): GlobalPolicy {
   const { egress = {}, delegation = {} } = document
-  const cidrs = (list: readonly string[] = []) =>
-    Object.freeze(list.map((text) => good(parseCidr(text)).cidr))
   return Object.freeze({
     egressDeny: hostTable(denyRules(egress.deny, `${GLOBAL_FILE}#/egress/deny`)),
     ports: new Set(egress.ports ?? DEFAULT_PORTS),
     portsRule: egress.ports === undefined ? null : `${GLOBAL_FILE}#/egress/ports`,
-    addresses: Object.freeze({
-      allowCidrs: cidrs(egress.allowCidrs),
-      denyCidrs: cidrs(egress.denyCidrs),
+    addresses: compileAddressRules({
+      allowCidrs: egress.allowCidrs ?? [],
+      denyCidrs: egress.denyCidrs ?? [],
     }),
     tunnelTls: Object.freeze({
       ports: new Set(egress.tls?.ports ?? TLS_PORTS),

@@ -7,15 +7,12 @@
  * Audit mode excuses the missing rule and nothing else.
  */
 import type { ErrorCode, Peer } from '@clawmesh/proto'
+import { embeddedIpv4 } from '../net/embedded-ipv4.ts'
+import { canonicalName } from '../net/host.ts'
+import { parseHostPattern, portMatches, usualPort } from '../net/host-pattern.ts'
+import { formatIp, parseIp } from '../net/ip.ts'
 import type { Action, EgressDecision, EgressLimits, EgressQuestion } from './decision.ts'
 import { deniedHint, notAllowedHint, portHint, tokenHint } from './egress-hint.ts'
-import {
-  canonicalHost,
-  embeddedIpv4,
-  parseHostPattern,
-  portMatches,
-  usualPort,
-} from './host-pattern.ts'
 import { findRule, type HostRule, type HostTable } from './host-table.ts'
 import { normalisePath } from './path-glob.ts'
 import {
@@ -123,9 +120,13 @@ function findDeny(
     findIn(agent.deny, spelling, test)
   const found = search(host)
   if (found !== null || !host.includes(':')) return found
-  // [::ffff:192.0.2.1] is another way to write 192.0.2.1, and must not be a way round its rule
-  const embedded = embeddedIpv4(host)
-  return embedded === null ? null : search(embedded)
+  // [64:ff9b::192.0.2.1] may lead to 192.0.2.1, and must not be a way round its rule
+  const address = parseIp(host)
+  for (const embedded of address === null ? [] : embeddedIpv4(address)) {
+    const inside = search(formatIp(embedded))
+    if (inside !== null) return inside
+  }
+  return null
 }
 
 function findIn(
@@ -157,7 +158,8 @@ function tokenAllows(destinations: readonly string[], host: string, port: number
 /** Hosts arrive canonical. Should one not, it is made so here: no spelling gets past a deny rule. */
 function canonical(host: string): string | null {
   if (CANONICAL_NAME.test(host) && host.length <= 253 && !NUMERIC_END.test(host)) return host
-  return canonicalHost(host)
+  const name = canonicalName(host)
+  return typeof name === 'string' ? null : name.name
 }
 
 function noTenantHint({ tenant, agent }: Peer): string {

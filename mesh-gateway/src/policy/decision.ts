@@ -84,8 +84,3 @@ export interface TunnelTls {
   /** True: no ClientHello with ECH passes, whatever it shows. */
   readonly withoutEch: boolean
 }
-
-export interface AddressRules {
-  readonly allowCidrs: readonly string[]
-  readonly denyCidrs: readonly string[]
-}

@@ -1,6 +1,7 @@
 /** What would help after a refusal. Look-ups only: refusals must not cost more than what is allowed. */
+
+import { formatHostPattern, parseHostPattern, portMatches, usualPort } from '../net/host-pattern.ts'
 import type { EgressQuestion } from './decision.ts'
-import { formatHostPattern, parseHostPattern, portMatches, usualPort } from './host-pattern.ts'
 import { findRule, type HostRule, type HostTable } from './host-table.ts'
 import { nearest } from './nearest.ts'
 import { normalisePath } from './path-glob.ts'

@@ -1,5 +1,5 @@
 /** Host rules, found by look-up: exact hosts in one map, what stands below a host in another. */
-import { formatHostPattern, type HostPattern } from './host-pattern.ts'
+import { formatHostPattern, type HostPattern } from '../net/host-pattern.ts'
 import type { PathGlob } from './path-glob.ts'
 
 export interface HostRule {

@@ -5,7 +5,6 @@ export { decideDelegation } from './decide-delegation.ts'
 export { decideEgress } from './decide-egress.ts'
 export type {
   Action,
-  AddressRules,
   DelegationDecision,
   DelegationLimits,
   DelegationQuestion,

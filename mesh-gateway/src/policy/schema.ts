@@ -4,8 +4,8 @@
  */
 import { isDnsLabel, isDnsName } from '@clawmesh/proto'
 import { z } from 'zod'
-import { parseCidr } from './cidr.ts'
-import { parseHostPattern } from './host-pattern.ts'
+import { parseCidr } from '../net/cidr.ts'
+import { parseHostPattern } from '../net/host-pattern.ts'
 import { parsePathGlob } from './path-glob.ts'
 import { methodFault, parseSelector } from './selector.ts'
 

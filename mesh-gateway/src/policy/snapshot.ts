@@ -2,7 +2,8 @@
  * Policy as it stood at one moment, all files together, compiled for look-ups. Immutable; a change makes a new one.
  */
 import type { Peer } from '@clawmesh/proto'
-import type { AddressRules, DelegationLimits, EgressLimits, TunnelTls } from './decision.ts'
+import type { AddressRules } from '../net/address-rules.ts'
+import type { DelegationLimits, EgressLimits, TunnelTls } from './decision.ts'
 import type { HostRule, HostTable } from './host-table.ts'
 import type { RuleTable } from './rule-table.ts'
 

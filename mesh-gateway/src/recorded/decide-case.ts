@@ -1,5 +1,5 @@
 /** What a policy makes of something recorded: names, addresses and hops. Pure. */
-import { compileAddressRules, judgeAddresses } from '../egress/address/judge-addresses.ts'
+import { judgeAddresses } from '../net/judge-addresses.ts'
 import { decideDelegation } from '../policy/decide-delegation.ts'
 import { decideEgress } from '../policy/decide-egress.ts'
 import { addressRules, chainLimits, type PolicySnapshot } from '../policy/snapshot.ts'
@@ -14,7 +14,7 @@ export interface CaseVerdict {
 }
 
 export function caseJudge(policy: PolicySnapshot): (recorded: RecordedCase) => CaseVerdict {
-  const addresses = compileAddressRules(addressRules(policy))
+  const addresses = addressRules(policy)
   const verdict = (code: string | null, rule: string | null, byAudit = false): CaseVerdict => ({
     code,
     rule,

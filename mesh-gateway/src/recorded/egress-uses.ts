@@ -1,6 +1,6 @@
 /** Which destinations were used, by whom and how, and the narrowest rules that allow just that. */
 import type { Peer } from '@clawmesh/proto'
-import { formatHostPattern } from '../policy/host-pattern.ts'
+import { formatHostPattern } from '../net/host-pattern.ts'
 import { parsePathGlob } from '../policy/path-glob.ts'
 import type { EgressRuleDocument } from '../policy/schema.ts'
 import type { EgressCase } from './recorded-case.ts'

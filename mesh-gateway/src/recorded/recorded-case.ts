@@ -1,8 +1,9 @@
 /** What an audit record says about a decision: the question that policy was asked, and what came of it. */
 import { isIP } from 'node:net'
 import { createSpiffeTemplate, isDnsLabel, isDnsName, type Peer } from '@clawmesh/proto'
+import { canonicalName } from '../net/host.ts'
+import { formatHostPattern } from '../net/host-pattern.ts'
 import type { DelegationQuestion, EgressQuestion } from '../policy/decision.ts'
-import { canonicalHost, formatHostPattern } from '../policy/host-pattern.ts'
 
 interface Outcome {
   readonly time: string | null
@@ -103,9 +104,10 @@ function egressCase(
   const method = text('method')
   // the gateway's own endpoints have no destination
   if (named === null || agent === null) return 'other'
-  const host = canonicalHost(named)
+  const canonical = canonicalName(named)
   const port = fields.get('destination_port')
-  if (host === null || method === null || !isPort(port)) return 'foreign'
+  if (typeof canonical === 'string' || method === null || !isPort(port)) return 'foreign'
+  const host = canonical.name
   const path = text('path')
   const actors = chainOf(fields.get('chain'), agentOf)
   if (actors === 'foreign') return 'foreign'

@@ -3,7 +3,8 @@
  * address rules have refused is never part of it. Says what the recording cannot tell.
  */
 import { MeshError, type Peer } from '@clawmesh/proto'
-import { compileAddressRules, judgeAddresses } from '../egress/address/judge-addresses.ts'
+import { compileAddressRules } from '../net/address-rules.ts'
+import { judgeAddresses } from '../net/judge-addresses.ts'
 import type { GlobalDocument, TenantDocument } from '../policy/schema.ts'
 import { addCall, type DelegationUse, delegationKey, newDelegationUse } from './delegation-uses.ts'
 import { addRequest, type EgressUse, newUse, useKey } from './egress-uses.ts'
@@ -40,7 +41,7 @@ export interface Suggesting {
 
 const MAX_USES = 200_000
 const USUAL_PORTS: readonly number[] = [80, 443]
-const NO_ADDRESS_RULES = Object.freeze(compileAddressRules({ allowCidrs: [], denyCidrs: [] }))
+const NO_ADDRESS_RULES = compileAddressRules({ allowCidrs: [], denyCidrs: [] })
 const BY_DENY_RULE = /^[\w.-]+#\/egress\/(?:agents\/[^/]+\/)?deny\//
 
 export function createSuggestion({ tenant, wildcards }: SuggestOptions): Suggesting {

@@ -5,7 +5,7 @@ import { isDnsLabel, MeshError } from '@clawmesh/proto'
 import { z } from 'zod'
 import type { Found } from '../config/reloadable.ts'
 import { codeOf } from '../error-code.ts'
-import { parseHostPattern } from '../policy/host-pattern.ts'
+import { parseHostPattern } from '../net/host-pattern.ts'
 
 const MAX_BYTES = 64 * 1024 * 1024
 

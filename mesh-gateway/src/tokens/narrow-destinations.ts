@@ -1,5 +1,5 @@
 /** Sets of destinations, as host patterns. Pure. A set is only ever made narrower. */
-import { formatHostPattern, type HostPattern, parseHostPattern } from '../policy/host-pattern.ts'
+import { formatHostPattern, type HostPattern, parseHostPattern } from '../net/host-pattern.ts'
 
 export interface Narrowed {
   /** In canonical form, without doubles. */

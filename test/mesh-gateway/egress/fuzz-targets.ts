@@ -9,7 +9,6 @@ import fc from 'fast-check'
 import { createBodyDecoder } from '../../../mesh-gateway/src/egress/http1/body-decoder.ts'
 import { findHeadEnd, RESPONSE_LIMITS } from '../../../mesh-gateway/src/egress/http1/head.ts'
 import { parseResponseHead } from '../../../mesh-gateway/src/egress/http1/response-head.ts'
-import { canonicalHost } from '../../../mesh-gateway/src/egress/target/canonical-host.ts'
 import {
   formatAuthority,
   hostHeaderMatches,
@@ -18,6 +17,7 @@ import {
   parseRelayTarget,
 } from '../../../mesh-gateway/src/egress/target/target.ts'
 import { judgeFirstBytes } from '../../../mesh-gateway/src/egress/tunnel/judge-first-bytes.ts'
+import { canonicalHost } from '../../../mesh-gateway/src/net/host.ts'
 import { listenOnFreePort } from '../../support/http-origin.ts'
 import { captureHello } from './capture-hello.ts'
 import { sendRaw, startUpstream } from './fixture.ts'

@@ -1,6 +1,7 @@
 /** Where a request wants to go, in one canonical form, whichever entry form named it. Pure: no lookup happens here. */
+
+import { canonicalHost } from '../../net/host.ts'
 import { normalisePath } from '../../policy/path-glob.ts'
-import { canonicalHost } from './canonical-host.ts'
 
 export type EntryForm = 'connect' | 'absolute' | 'relay'
 

@@ -3,8 +3,8 @@
  * where policy looked (domain fronting). On some ports, 443 by default, nothing but TLS passes.
  */
 import type { ErrorCode } from '@clawmesh/proto'
+import { canonicalHost } from '../../net/host.ts'
 import type { TunnelTls } from '../../policy/decision.ts'
-import { canonicalHost } from '../target/canonical-host.ts'
 import type { Target } from '../target/target.ts'
 import { readClientHello } from './client-hello.ts'
 

@@ -2,14 +2,11 @@
  * Allow rules that open no destination whatever is asked: of no port that the mesh has, denied whole, or of an address
  * that is refused. Says so only where deciding could not come to another end, in audit mode neither. Pure.
  */
-import {
-  type CompiledAddressRules,
-  compileAddressRules,
-  judgeAddresses,
-} from '../../egress/address/judge-addresses.ts'
-import { METADATA_NAMES } from '../../egress/address/special-ranges.ts'
-import { parseIp } from '../../egress/target/ip-literal.ts'
-import type { HostPattern } from '../host-pattern.ts'
+
+import type { HostPattern } from '../../net/host-pattern.ts'
+import { parseIp } from '../../net/ip.ts'
+import { judgeAddresses } from '../../net/judge-addresses.ts'
+import { METADATA_NAMES } from '../../net/special-ranges.ts'
 import { findRule, type HostRule, type HostTable } from '../host-table.ts'
 import type { GlobalPolicy, PolicySnapshot } from '../snapshot.ts'
 import type { IdleRule } from './idle-rule.ts'
@@ -19,11 +16,10 @@ const SHOWN = 20
 
 export function idleEgressRules(policy: PolicySnapshot): IdleRule[] {
   const { global } = policy
-  const addresses = compileAddressRules(global.addresses)
   const idle: IdleRule[] = []
   const judge = (allow: HostTable, deny: readonly HostTable[]) => {
     for (const rule of allow.rules) {
-      const why = whyIdle(rule.pattern, deny, global, addresses)
+      const why = whyIdle(rule.pattern, deny, global)
       if (why !== null) idle.push({ id: rule.id, message: `"${rule.text}" has no effect: ${why}` })
     }
   }
@@ -39,7 +35,6 @@ function whyIdle(
   pattern: HostPattern,
   deny: readonly HostTable[],
   global: GlobalPolicy,
-  addresses: CompiledAddressRules,
 ): string | null {
   const wanted = pattern.port === null ? USUAL_PORTS : [pattern.port]
   const open = wanted.filter((port) => global.ports.has(port))
@@ -59,7 +54,7 @@ function whyIdle(
   if (!pattern.wildcard && METADATA_NAMES.has(pattern.host))
     return 'no agent reaches the metadata service of a cloud'
   if (parseIp(pattern.host) === null) return null
-  const judged = judgeAddresses([pattern.host], open[0] ?? 443, addresses, [])
+  const judged = judgeAddresses([pattern.host], open[0] ?? 443, global.addresses, [])
   if ('ips' in judged) return null
   const { rule } = judged
   if (rule.startsWith('denyCidrs')) return `the address is refused by ${rule} of _global.json`

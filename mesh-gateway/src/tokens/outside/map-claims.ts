@@ -12,7 +12,7 @@ import {
   type SpiffeTemplate,
 } from '@clawmesh/proto'
 import type { OutsideIssuerConfig } from '../../config/outside-issuers.ts'
-import { formatHostPattern, parseHostPattern } from '../../policy/host-pattern.ts'
+import { formatHostPattern, parseHostPattern } from '../../net/host-pattern.ts'
 import { isRevocationValue } from '../../revocation/list-file.ts'
 import { isSeconds, malformed } from '../claim-shapes.ts'
 import { earlyToken } from '../describe-times.ts'

@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import {
-  compileAddressRules,
-  judgeAddresses,
-} from '../../../../mesh-gateway/src/egress/address/judge-addresses.ts'
-import { METADATA_NAMES } from '../../../../mesh-gateway/src/egress/address/special-ranges.ts'
+import { judgeAddresses } from '../../../../mesh-gateway/src/net/judge-addresses.ts'
+import { METADATA_NAMES } from '../../../../mesh-gateway/src/net/special-ranges.ts'
 import { decideEgress, type PolicySnapshot } from '../../../../mesh-gateway/src/policy/index.ts'
 import { idleEgressRules } from '../../../../mesh-gateway/src/policy/review/idle-egress.ts'
 import { policyOf } from '../policies.ts'
@@ -131,7 +128,7 @@ const HOSTS = [
 
 /** Who reaches what, names and addresses judged as the port judges them. */
 function answers(policy: PolicySnapshot): string[] {
-  const addresses = compileAddressRules(policy.global.addresses)
+  const addresses = policy.global.addresses
   const requests = [null, { method: 'GET', path: '/' }, { method: 'POST', path: '/' }]
   return ['bot-01', 'bot-02'].flatMap((agent) =>
     HOSTS.flatMap((host) =>

@@ -6,8 +6,8 @@ import assert from 'node:assert/strict'
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import fc from 'fast-check'
-import { canonicalHost } from '../../../mesh-gateway/src/egress/target/canonical-host.ts'
 import { parseConnectTarget } from '../../../mesh-gateway/src/egress/target/target.ts'
+import { canonicalHost } from '../../../mesh-gateway/src/net/host.ts'
 import { run } from '../../support/grpcurl.ts'
 
 const number = fc.oneof(

@@ -1,12 +1,10 @@
 /** The address rules against the registries of IANA: first, middle and last address of every range, and what stands beside it. */
 import assert from 'node:assert/strict'
-import {
-  compileAddressRules,
-  judgeAddresses,
-} from '../../../mesh-gateway/src/egress/address/judge-addresses.ts'
-import { formatIp, parseIp, parseIpv6 } from '../../../mesh-gateway/src/egress/target/ip-literal.ts'
-import { refusalOf, sendRaw } from './fixture.ts'
-import { basic, connectTo, setUp } from './setup.ts'
+import { compileAddressRules } from '../../../mesh-gateway/src/net/address-rules.ts'
+import { formatIp, parseIp, parseIpv6 } from '../../../mesh-gateway/src/net/ip.ts'
+import { judgeAddresses } from '../../../mesh-gateway/src/net/judge-addresses.ts'
+import { refusalOf, sendRaw } from '../egress/fixture.ts'
+import { basic, connectTo, setUp } from '../egress/setup.ts'
 import {
   EMBEDDINGS,
   IPV4_SPECIAL,

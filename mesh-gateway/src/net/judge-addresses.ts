@@ -2,18 +2,14 @@
  * Judges every address that a name resolved to. One that is not allowed refuses the whole answer: an answer that mixes
  * public and private addresses is an attack or a mistake, and either way not ours to choose from.
  */
-import type { AddressRules } from '../../policy/decision.ts'
-import type { ListenAddress } from '../../port.ts'
-import { formatIp, type IpBytes, parseIp } from '../target/ip-literal.ts'
-import { type Cidr, contains, isSingle, parseCidr } from './cidr.ts'
+import type { ListenAddress } from '../port.ts'
+import type { AddressRules } from './address-rules.ts'
+import { cidr } from './cidr.ts'
 import { embeddedIpv4 } from './embedded-ipv4.ts'
+import { formatIp, type IpBytes, parseIp } from './ip.ts'
 import { isOwnAddress } from './own-addresses.ts'
+import { rangeTable } from './range-table.ts'
 import { METADATA_ADDRESSES, SPECIAL_RANGES } from './special-ranges.ts'
-
-export interface CompiledAddressRules {
-  readonly allow: readonly Cidr[]
-  readonly deny: readonly Cidr[]
-}
 
 /** Addresses that passed. Only `judgeAddresses` makes them. */
 export type { JudgedAddresses }
@@ -40,21 +36,16 @@ class JudgedAddresses {
   }
 }
 
-const SPECIAL = Object.freeze(SPECIAL_RANGES.map(parseCidr))
-const METADATA = Object.freeze(METADATA_ADDRESSES.map(parseCidr))
+const SPECIAL = rangeTable(SPECIAL_RANGES.map(cidr))
+const METADATA = rangeTable(METADATA_ADDRESSES.map(cidr))
 /** All of IPv6 that IANA has given out for the internet; NAT64 is judged by what it embeds. */
-const GLOBAL_IPV6 = Object.freeze(['2000::/3', '64:ff9b::/96'].map(parseCidr))
-
-/** @throws TypeError on a range that is none. */
-export function compileAddressRules(rules: AddressRules): CompiledAddressRules {
-  return { allow: rules.allowCidrs.map(parseCidr), deny: rules.denyCidrs.map(parseCidr) }
-}
+const GLOBAL_IPV6 = rangeTable(['2000::/3', '64:ff9b::/96'].map(cidr))
 
 /** @param ips as a resolver printed them, or the IP literal of the target. Canonical ones come back, each once. */
 export function judgeAddresses(
   ips: readonly string[],
   port: number,
-  rules: CompiledAddressRules,
+  rules: AddressRules,
   ownListeners: readonly ListenAddress[],
 ): JudgedAddresses | RefusedAddress {
   const judged = new Set<string>()
@@ -73,16 +64,13 @@ export function judgeAddresses(
   return new JudgedAddresses([...judged], port)
 }
 
-function refusingRule(address: IpBytes, rules: CompiledAddressRules): string | null {
-  const denied = rules.deny.find((cidr) => contains(cidr, address))
-  if (denied !== undefined) return `denyCidrs ${denied.text}`
-  const allowed = rules.allow.filter((cidr) => contains(cidr, address))
-  const metadata = METADATA.find((cidr) => contains(cidr, address))
-  if (metadata !== undefined) return allowed.some(isSingle) ? null : `metadata ${metadata.text}`
-  if (allowed.length > 0) return null
-  const special = SPECIAL.find((cidr) => contains(cidr, address))
-  if (special !== undefined) return `special ${special.text}`
-  if (address.length === 16 && !GLOBAL_IPV6.some((cidr) => contains(cidr, address)))
-    return 'not global unicast'
-  return null
+function refusingRule(address: IpBytes, rules: AddressRules): string | null {
+  const denied = rules.deny.find(address)
+  if (denied !== null) return `denyCidrs ${denied.text}`
+  const metadata = METADATA.find(address)
+  if (metadata !== null) return rules.allow.hasSingle(address) ? null : `metadata ${metadata.text}`
+  if (rules.allow.find(address) !== null) return null
+  const special = SPECIAL.find(address)
+  if (special !== null) return `special ${special.text}`
+  return address.length === 16 && GLOBAL_IPV6.find(address) === null ? 'not global unicast' : null
 }

@@ -1,11 +1,9 @@
 /** Which addresses may be dialled. */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import {
-  compileAddressRules,
-  judgeAddresses,
-} from '../../../mesh-gateway/src/egress/address/judge-addresses.ts'
-import { formatIp } from '../../../mesh-gateway/src/egress/target/ip-literal.ts'
+import { compileAddressRules } from '../../../mesh-gateway/src/net/address-rules.ts'
+import { formatIp } from '../../../mesh-gateway/src/net/ip.ts'
+import { judgeAddresses } from '../../../mesh-gateway/src/net/judge-addresses.ts'
 
 const NONE = { allowCidrs: [], denyCidrs: [] }
 

@@ -1,9 +1,9 @@
 /**
- * The one canonical form of a destination's host: lower case, punycode, no trailing dot; IPv4 in dotted decimal whatever
+ * The one canonical form of a host, of a destination and of the rules and tokens that name it alike: lower case, punycode, no trailing dot; IPv4 in dotted decimal whatever
  * its spelling; IPv6 as RFC 5952 has it, without brackets. Whatever two parsers could read differently is refused.
  */
 import { domainToASCII, domainToUnicode } from 'node:url'
-import { formatIp, looksLikeIpv4, parseIpv6, parseLooseIpv4, unmapped } from './ip-literal.ts'
+import { formatIp, looksLikeIpv4, parseIpv6, parseLooseIpv4, unmapped } from './ip.ts'
 
 export interface CanonicalHost {
   readonly name: string
@@ -35,6 +35,11 @@ export function canonicalHost(text: string): CanonicalHost | string {
   if (labels.some((label) => label.startsWith('xn--')) && !isCanonicalPunycode(name))
     return 'the host holds punycode that is not canonical'
   return { name, isIp: false }
+}
+
+/** As canonicalHost; an IPv6 address may also stand without brackets, as rules, tokens and audit records have it. */
+export function canonicalName(text: string): CanonicalHost | string {
+  return canonicalHost(text.includes(':') && !text.startsWith('[') ? `[${text}]` : text)
 }
 
 function bracketed(text: string): CanonicalHost | string {

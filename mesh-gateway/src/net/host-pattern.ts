@@ -1,10 +1,10 @@
 /**
  * Host patterns: `api.example.com`, `*.example.com`, an IP literal, each optionally with `:port`.
- * Kept in the one canonical form in which destinations arrive, so that no spelling escapes a rule:
- * lower case, punycode, no trailing dot; IPv6 as RFC 5952 has it, without brackets.
+ * The host of a pattern and that of a destination are made canonical by the same code, host.ts, so that no spelling escapes a
+ * rule. IPv6 stands in it without brackets.
  */
-import { isIP, isIPv4, isIPv6 } from 'node:net'
-import { domainToASCII } from 'node:url'
+import { isIP, isIPv6 } from 'node:net'
+import { canonicalName } from './host.ts'
 
 export interface HostPattern {
   /** Without `*.` and port. */
@@ -15,7 +15,6 @@ export interface HostPattern {
   readonly port: number | null
 }
 
-const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/
 const PORT = /^[1-9]\d{0,4}$/
 const MAX_LENGTH = 300
 
@@ -33,10 +32,13 @@ export function parseHostPattern(text: string): HostPattern | string {
   const split = splitPort(text)
   if (typeof split === 'string') return split
   const wildcard = split.host.startsWith('*.')
-  const host = canonicalHost(wildcard ? split.host.slice(2) : split.host)
-  if (host === null) return explainHost(split.host)
-  if (wildcard && isIP(host) !== 0) return 'puts a wildcard before an IP address'
-  return { host, wildcard, port: split.port }
+  const bare = wildcard ? split.host.slice(2) : split.host
+  const host = canonicalName(bare)
+  if (typeof host === 'string') return explainHost(split.host)
+  if (wildcard && host.isIp) return 'puts a wildcard before an IP address'
+  // 127.1 and 0x7f.1 are understood in requests; a rule says which address it means
+  if (host.isIp && !bare.includes(':') && bare !== host.name) return explainHost(bare)
+  return { host: host.name, wildcard, port: split.port }
 }
 
 /** As policy and tokens write it. */
@@ -53,41 +55,6 @@ export function portMatches(pattern: HostPattern, port: number): boolean {
 /** True of the ports that go without saying. */
 export function usualPort(port: number): boolean {
   return port === 80 || port === 443
-}
-
-/** One canonical form of a name or an IP literal, or null when it is neither. */
-export function canonicalHost(text: string): string | null {
-  const bare = text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text
-  if (isIPv6(bare)) {
-    const address = bare.includes('%') ? null : canonicalIpv6(bare)
-    // ::ffff:192.0.2.1 reaches 192.0.2.1: it is that address
-    return address?.startsWith('::ffff:') ? (embeddedIpv4(address) ?? address) : address
-  }
-  if (bare !== text) return null
-  if (isIPv4(text)) return text
-  const dotless = text.endsWith('.') ? text.slice(0, -1) : text
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: the range is ASCII
-  const ascii = /^[\x00-\x7f]*$/.test(dotless) ? dotless.toLowerCase() : domainToASCII(dotless)
-  if (ascii.length === 0 || ascii.length > 253) return null
-  const labels = ascii.split('.')
-  if (!labels.every((label) => LABEL.test(label))) return null
-  if (ascii.includes('xn--') && labels.some((label) => label.startsWith('xn--')))
-    if (domainToASCII(ascii) !== ascii) return null
-  // 127.1, 0x7f.1 and their kind are addresses to some and names to others: neither to us
-  return /^(?:\d+|0x[0-9a-f]*)$/.test(labels.at(-1) ?? '') ? null : ascii
-}
-
-/** The IPv4 address that an IPv6 literal embeds (mapped, compatible, NAT64), or null. */
-export function embeddedIpv4(ipv6: string): string | null {
-  const match = /^(?:::ffff:|::|64:ff9b::)([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(ipv6)
-  if (match === null) return null
-  const high = Number.parseInt(match[1] ?? '', 16)
-  const low = Number.parseInt(match[2] ?? '', 16)
-  return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`
-}
-
-export function canonicalIpv6(address: string): string | null {
-  return URL.parse(`http://[${address}]/`)?.hostname.slice(1, -1) ?? null
 }
 
 function splitPort(text: string): { host: string; port: number | null } | string {

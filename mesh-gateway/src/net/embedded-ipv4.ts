@@ -1,9 +1,11 @@
 /**
  * IPv4 addresses that an IPv6 address carries inside, in every form a translator or tunnel on the way might unpack.
- * An address is judged together with all of these.
+ * An address is judged together with all of these. The IPv4-mapped form is not among them: such an address is the IPv4
+ * address (`unmapped` of ip.ts).
  */
-import type { IpBytes } from '../target/ip-literal.ts'
-import { type Cidr, contains, parseCidr } from './cidr.ts'
+
+import { type Cidr, cidr, contains } from './cidr.ts'
+import type { IpBytes } from './ip.ts'
 
 interface Form {
   readonly range: Cidr
@@ -11,26 +13,32 @@ interface Form {
 }
 
 const at = (range: string, offset: number): Form => ({
-  range: parseCidr(range),
+  range: cidr(range),
   extract: (address) => address.subarray(offset, offset + 4),
 })
 
+const around8 = (range: string, offset: number): Form => ({
+  range: cidr(range),
+  extract: (address) => {
+    const bytes = address.subarray(offset, offset + 5)
+    return bytes.filter((_, index) => offset + index !== 8)
+  },
+})
+
 const FORMS: readonly Form[] = Object.freeze([
-  at('::ffff:0:0/96', 12),
   at('::/96', 12),
   at('::ffff:0:0:0/96', 12),
   at('64:ff9b::/96', 12),
-  // RFC 6052 lets a prefix be 48 long (bytes 6, 7, then 9, 10: byte 8 is left out) or 96 long within 64:ff9b:1::/48
+  // RFC 6052 lets a prefix within 64:ff9b:1::/48 be 48, 56, 64 or 96 long; byte 8 is never part of the address
+  around8('64:ff9b:1::/48', 6),
+  around8('64:ff9b:1::/48', 7),
+  at('64:ff9b:1::/48', 9),
   at('64:ff9b:1::/48', 12),
-  {
-    range: parseCidr('64:ff9b:1::/48'),
-    extract: (a) => Uint8Array.of(a[6] ?? 0, a[7] ?? 0, a[9] ?? 0, a[10] ?? 0),
-  },
   at('2002::/16', 2),
   at('2001::/32', 4),
   {
     // Teredo keeps the client's address inverted (RFC 4380)
-    range: parseCidr('2001::/32'),
+    range: cidr('2001::/32'),
     extract: (a) => a.subarray(12, 16).map((byte) => byte ^ 0xff),
   },
 ])

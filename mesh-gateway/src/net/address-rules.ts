@@ -1,0 +1,19 @@
+/** What `_global.json` says of addresses: `allowCidrs` and `denyCidrs`, compiled for look-ups. */
+import { cidr } from './cidr.ts'
+import { type RangeTable, rangeTable } from './range-table.ts'
+
+export interface AddressRules {
+  readonly allow: RangeTable
+  readonly deny: RangeTable
+}
+
+/** @throws TypeError on a range that is none; `parseCidr` says why */
+export function compileAddressRules(rules: {
+  readonly allowCidrs: readonly string[]
+  readonly denyCidrs: readonly string[]
+}): AddressRules {
+  return Object.freeze({
+    allow: rangeTable(rules.allowCidrs.map(cidr)),
+    deny: rangeTable(rules.denyCidrs.map(cidr)),
+  })
+}
