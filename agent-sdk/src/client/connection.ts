@@ -32,10 +32,11 @@ export interface CallChoices {
 }
 
 export interface Connection {
+  /** The reader cancels it. */
   stream<Request, Response>(
     method: Method<Request, Response>,
     request: Request,
-    choices: CallChoices,
+    choices: Omit<CallChoices, 'signal'>,
   ): ClientReadableStream<Response>
   /** @throws MeshError */
   unary<Request, Response>(
@@ -106,7 +107,7 @@ export function createConnection({ target, store, credentials }: ConnectionOptio
     settle(old)
   })
   /** On the current line, on which a call is counted until `release`. */
-  const begin = (choices: CallChoices) => {
+  const begin = (choices: Omit<CallChoices, 'signal'>) => {
     if (closed) throw new MeshError('MESH_CALL_CANCELED', 'the agent was closed')
     // what cannot be sent is no call
     const [metadata, options] = prepare(choices)
@@ -138,7 +139,6 @@ export function createConnection({ target, store, credentials }: ConnectionOptio
       call.on('metadata', (answered) => replicas.keep(metadata, answered))
       call.on('status', release)
       call.on('error', release)
-      call.on('status', cancelBy(choices.signal, call))
       return call
     },
     unary(method, request, choices) {

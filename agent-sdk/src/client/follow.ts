@@ -6,10 +6,11 @@
 import { MeshError } from '@clawmesh/proto'
 import type { ClientReadableStream } from '@grpc/grpc-js'
 import type { Log } from '../log.ts'
-import { decodeEvent, type IncomingEvent } from '../wire/event-codec.ts'
+import type { IncomingEvent } from '../wire/event-codec.ts'
 import type { WireEvent } from '../wire/messages.ts'
 import { createBackoff } from './backoff.ts'
 import { isCut, judgeStreamError } from './lost-stream.ts'
+import { endsTask, readStream } from './read-stream.ts'
 
 export interface FollowOptions {
   /** Null when only watching. Safe to repeat until something was received: the callee attaches by the id. */
@@ -41,6 +42,7 @@ export async function* follow(options: FollowOptions): AsyncGenerator<IncomingEv
   let last = options.afterSeq
   let started = delegate === null
   let gaps = 0
+  let over = false
   let downSince: number | null = null
   /** The gateway ended a stream and said that Watch may go on: then a refusal may pass as well. */
   let cut = false
@@ -50,8 +52,7 @@ export async function* follow(options: FollowOptions): AsyncGenerator<IncomingEv
     const stream = started || delegate === null ? watch(id, last) : delegate()
     let failure: unknown = new MeshError('MESH_PEER_LOST', 'the stream ended before the task')
     try {
-      for await (const wire of read(stream, options)) {
-        const event = decodeEvent(wire)
+      for await (const event of readStream(stream, options)) {
         downSince = null
         cut = false
         backoff.reset()
@@ -69,13 +70,14 @@ export async function* follow(options: FollowOptions): AsyncGenerator<IncomingEv
         }
         last = event.seq
         gaps = 0
+        over = endsTask(event)
         yield event
-        if (endsTask(event)) return
       }
     } catch (thrown) {
       signal.throwIfAborted()
       failure = thrown
     }
+    if (over) return
     const judged = judgeStreamError(failure, started, cut)
     cut ||= isCut(judged.error)
     const refusal = judged.error.code === 'MESH_GATEWAY_UNREACHABLE' ? options.refusal() : null
@@ -100,38 +102,5 @@ export async function* follow(options: FollowOptions): AsyncGenerator<IncomingEv
       signal.throwIfAborted()
       throw aborted
     }
-  }
-}
-
-export function endsTask({ body }: IncomingEvent): boolean {
-  return body.kind === 'failed' || (body.kind === 'result' && !body.piece.more)
-}
-
-/** The messages of one stream. Silence for too long ends it, and leaving the loop cancels the call. */
-async function* read(
-  stream: ClientReadableStream<WireEvent>,
-  { idleMs, signal }: FollowOptions,
-): AsyncGenerator<WireEvent, void, void> {
-  // after a cancel grpc-js emits an error that nobody waits for any more
-  stream.on('error', () => {})
-  let silent = false
-  const giveUp = () => {
-    silent = true
-    stream.cancel()
-  }
-  let timer = setTimeout(giveUp, idleMs).unref()
-  try {
-    for await (const message of stream) {
-      clearTimeout(timer)
-      yield message
-      // the clock runs while we wait for the peer, not while the reader thinks
-      timer = setTimeout(giveUp, idleMs).unref()
-    }
-  } catch (error) {
-    signal.throwIfAborted()
-    throw silent ? new MeshError('MESH_PEER_LOST', 'the peer has gone silent') : error
-  } finally {
-    clearTimeout(timer)
-    stream.cancel()
   }
 }

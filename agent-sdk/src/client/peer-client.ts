@@ -119,25 +119,21 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
       lastMs === undefined
         ? () => {}
         : startTimer(lastMs - now(), () => timeout.abort(new MeshError('MESH_CALL_DEADLINE')))
-    const choices = (
-      signal: AbortSignal,
-      metadata: Readonly<Record<string, string>>,
-    ): CallChoices => ({
+    const choices = (metadata: Readonly<Record<string, string>>): Omit<CallChoices, 'signal'> => ({
       authority,
-      signal,
       metadata,
       ...(lastMs === undefined ? {} : { deadline: lastMs }),
     })
     const metadataOf = (task: string) => metadataOfTask(handedOn, task, now())
-    const watch = (signal: AbortSignal) => (task: string, seq: number) =>
+    const watch = (task: string, seq: number) =>
       connection.stream(
         methods.watch,
         { delegation_id: task, after_seq: seq },
-        choices(signal, metadataOf(task)),
+        choices(metadataOf(task)),
       )
     const common = { ...patience, refusal, log, now }
     const resume = (task: string, seq: number, signal: AbortSignal) =>
-      follow({ ...common, id: task, afterSeq: seq, signal, watch: watch(signal), delegate: null })
+      follow({ ...common, id: task, afterSeq: seq, signal, watch, delegate: null })
     const handle = `${id} ${uuidV7()}`
     active.add(handle)
     return createDelegation({
@@ -153,9 +149,9 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
           ? refuseInsideResult(resume(id, afterSeq, signal), () => resume(id, afterSeq - 1, signal))
           : follow({
               ...common,
-              ...{ id, afterSeq, signal, watch: watch(signal) },
+              ...{ id, afterSeq, signal, watch },
               delegate: () =>
-                connection.stream(methods.delegate, start.request, choices(signal, start.metadata)),
+                connection.stream(methods.delegate, start.request, choices(start.metadata)),
             }),
       replay: resume,
       cancel: async (task, reason) =>

@@ -178,10 +178,16 @@ export function forward(options: ForwardOptions): Forwarding {
     },
   })
   down.on('close', () => {
-    if (up !== null && !up.closed) up.close(NGHTTP2_CANCEL)
-    end(GRPC_STATUS.CANCELLED, 'MESH_CALL_CANCELED')
+    // once the answer has begun, a turn later: its trailers may have arrived in this one, and then nothing was cancelled
+    if (!ended && down.headersSent) setImmediate(abandon)
+    else abandon()
   })
   if (up !== null) listen(up)
+
+  function abandon(): void {
+    if (up !== null && !up.closed) up.close(NGHTTP2_CANCEL)
+    end(GRPC_STATUS.CANCELLED, 'MESH_CALL_CANCELED')
+  }
 
   // -- callee to caller
   function listen(from: ClientHttp2Stream): void {
