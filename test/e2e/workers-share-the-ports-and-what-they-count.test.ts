@@ -135,6 +135,8 @@ describeClosing('workers share the ports and what they count', function () {
     const { auditFile, pid } = world.gateway
     closeAll(await askTimes(10, 'bot'))
     await waitFor('ten records', async () => (await records(auditFile)).length === 10)
+    // a worker was handed the connection, and knows from where it came all the same
+    for (const line of await records(auditFile)) assert.match(line, /"client_ip":"127\.0\.0\.1"/)
     await rename(auditFile, join(world.dir, 'old.jsonl'))
     process.kill(pid, 'SIGHUP')
     await waitFor('a new file', () =>

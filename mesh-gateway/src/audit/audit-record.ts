@@ -13,6 +13,9 @@ export interface AuditBase {
   readonly duration_ms: number
   readonly bytes_up: number
   readonly bytes_down: number
+  /** Of the connection that the request came by; null over a Unix socket. */
+  readonly client_ip: string | null
+  readonly client_port: number | null
 }
 
 export interface EgressAuditRecord extends AuditBase {

@@ -95,6 +95,8 @@ function inOrder(record: AuditRecord): object {
       root_id: record.root_id,
       chain: record.chain,
       refused_actor: record.refused_actor,
+      client_ip: record.client_ip,
+      client_port: record.client_port,
     }
   return {
     event: record.event,
@@ -121,5 +123,7 @@ function inOrder(record: AuditRecord): object {
     root_id: record.root_id,
     hop: record.hop,
     chain: record.chain,
+    client_ip: record.client_ip,
+    client_port: record.client_port,
   }
 }

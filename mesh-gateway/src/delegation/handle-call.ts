@@ -77,7 +77,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
   return function handleCall(stream, headers, rawHeaders, inbound) {
     const startedMs = performance.now()
     const generation = policy.current().generation
-    const story = beginStory(inbound.peer)
+    const story = beginStory(inbound.peer, inbound.client)
     const stay = createStay()
     let deadline: NodeJS.Timeout | undefined
     let forwarding: Forwarding | null = null

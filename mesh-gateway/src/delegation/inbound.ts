@@ -10,6 +10,7 @@ import {
   readPeer,
 } from '@clawmesh/agent-sdk'
 import { MeshError, type SpiffeTemplate } from '@clawmesh/proto'
+import { type ClientAddress, clientAddressOf } from '../net/client-address.ts'
 import type { RevocationJudge } from '../revocation/judge.ts'
 import { createFlows, type Flows } from './flows.ts'
 import type { Meter } from './guard/meter.ts'
@@ -20,6 +21,7 @@ export type Inbound = (
   | { readonly peer: null; readonly refusal: MeshError }
 ) & {
   readonly flows: Flows
+  readonly client: ClientAddress
   /** What its calls carry. */
   readonly meter: Meter
 }
@@ -30,7 +32,8 @@ export function readInbound(
   spiffe: SpiffeTemplate,
   revocations: RevocationJudge,
 ): Inbound {
-  const shared = { flows: createFlows(), meter: { bytes: 0 } }
+  const client = clientAddressOf(socket)
+  const shared = { flows: createFlows(), client, meter: { bytes: 0 } }
   try {
     const peer = readPeer(socket, { spiffe, roots: snapshot.roots })
     const revoked = revocations.certificate(peer)

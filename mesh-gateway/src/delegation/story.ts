@@ -2,6 +2,7 @@
 import type { PeerCertificate } from '@clawmesh/agent-sdk'
 import { actorsOf, type DelegationClaims, ERRORS, uuidV7 } from '@clawmesh/proto'
 import type { DelegationAuditRecord } from '../audit/audit-record.ts'
+import type { ClientAddress } from '../net/client-address.ts'
 import type { DelegationDecision } from '../policy/decision.ts'
 import type { Call } from './call.ts'
 import type { Outcome } from './forward.ts'
@@ -12,6 +13,7 @@ import type { UpstreamSession } from './upstream/session.ts'
 export interface Story {
   call: Call | null
   certificate: PeerCertificate | null
+  readonly client: ClientAddress
   route: Route | null
   /** SPIFFE ID. */
   callee: string | null
@@ -21,10 +23,11 @@ export interface Story {
   link: DelegationClaims | null
 }
 
-export function beginStory(certificate: PeerCertificate | null): Story {
+export function beginStory(certificate: PeerCertificate | null, client: ClientAddress): Story {
   return {
     call: null,
     certificate,
+    client,
     route: null,
     callee: null,
     decision: null,
@@ -81,5 +84,7 @@ export function recordOf(story: Story, ending: Ending): DelegationAuditRecord {
     duration_ms: Math.round(durationMs * 1000) / 1000,
     bytes_up: outcome.bytesUp,
     bytes_down: outcome.bytesDown,
+    client_ip: story.client.ip,
+    client_port: story.client.port,
   }
 }

@@ -2,6 +2,7 @@
  * One client connection: requests one after another, each read strictly and answered once. Pipelined bytes wait their turn.
  * What is malformed ends the connection: nobody knows where the next request would begin.
  */
+import type { ClientAddress } from '../net/client-address.ts'
 import { formatRefusal } from './answer.ts'
 import type { EgressContext } from './context.ts'
 import { findHeadEnd, MalformedMessage, REQUEST_LIMITS } from './http1/head.ts'
@@ -38,14 +39,16 @@ export function serveConnection(client: ClientSocket, context: EgressContext): C
 
 class Connection implements ClientConnection {
   readonly #wire: Wire
+  readonly #client: ClientAddress
   readonly #context: EgressContext
   #timer: NodeJS.Timeout | null = null
   #head: Buffer | null = null
   #blankSeen = false
   idle = true
 
-  constructor({ wire, certificate }: ClientSocket, context: EgressContext) {
+  constructor({ wire, certificate, client }: ClientSocket, context: EgressContext) {
     this.#wire = wire
+    this.#client = client
     this.#context = certificate === null ? context : { ...context, certificate }
   }
 
@@ -99,7 +102,7 @@ class Connection implements ClientConnection {
       if (!(error instanceof MalformedMessage)) throw error
       this.#takeOver()
       this.#refuse(
-        beginStory('-', []),
+        beginStory('-', [], this.#client),
         refuse('syntax', 'MESH_EGRESS_MALFORMED', { message: error.message }),
         null,
       )
@@ -119,7 +122,7 @@ class Connection implements ClientConnection {
       return
     }
     this.#takeOver()
-    this.#refuse(beginStory('-', []), refuse('client', 'MESH_EGRESS_SLOW'), null)
+    this.#refuse(beginStory('-', [], this.#client), refuse('client', 'MESH_EGRESS_SLOW'), null)
   }
 
   #onEnd(): void {
@@ -128,14 +131,14 @@ class Connection implements ClientConnection {
     if (this.#head === null || this.#head.length === 0) this.#wire.destroy()
     else
       this.#refuse(
-        beginStory('-', []),
+        beginStory('-', [], this.#client),
         refuse('syntax', 'MESH_EGRESS_MALFORMED', { message: 'the header is cut short' }),
         null,
       )
   }
 
   async #serve(head: RequestHead): Promise<void> {
-    const story = beginStory(head.method, head.fields)
+    const story = beginStory(head.method, head.fields, this.#client)
     try {
       const goesOn = await this.#dispatch(head, story)
       if (goesOn && this.#wire.full) await this.#drained()

@@ -6,8 +6,10 @@ import type { SecureContext } from 'node:tls'
 import { type Log, silentLog } from '@clawmesh/agent-sdk'
 import { type ErrorCode, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
+import { codeOf } from '../error-code.ts'
 import type { Limits } from '../limits/limits.ts'
 import { listenOn } from '../listen.ts'
+import { NO_ADDRESS } from '../net/client-address.ts'
 import { judgeAddresses } from '../net/judge-addresses.ts'
 import { decideEgress } from '../policy/decide-egress.ts'
 import { addressRules, egressLimits, type PolicySnapshot, tunnelTls } from '../policy/snapshot.ts'
@@ -16,6 +18,7 @@ import { createRoll, type Member } from '../process/roll.ts'
 import type { Resolver } from '../resolve/resolver.ts'
 import { NO_REVOCATIONS, type Revocations } from '../revocation/revocations.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
+import { createRefusalLog } from '../telemetry/refusal-log.ts'
 import type { RevokeToken } from '../tokens/revoke-token.ts'
 import { type ClientConnection, serveConnection } from './client-connection.ts'
 import type { EgressContext, EgressTimeouts, IssueForAccountKey, PolicyView } from './context.ts'
@@ -159,13 +162,14 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     draining: () => draining,
     refuseWithoutAudit: options.refuseWithoutAudit ?? false,
   }
+  const refused = createRefusalLog({ port: 'egress', metrics: options.metrics, log: context.log })
   const listener = createClientListener({
     certificate: options.certificate ?? null,
     buffers,
     ticketKeys: options.ticketKeys ?? null,
     handshakeMs: timeouts.headerMs,
     maxConnections: options.maxConnections ?? 20_000,
-    onRefused: () => options.metrics.connectionRefused('egress', 'connections'),
+    onRefused: refused,
     onClient(client) {
       // its handshake came to an end after the drain had begun
       if (draining) {
@@ -182,8 +186,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
   address = await listenOn(server, options.listen, 'egress.listen')
   // today's Node tells nobody when it cannot accept; should it again, the port must outlive that: docs/discoveries/accept-fails-in-silence.md
   server.on('error', (err) => {
-    options.metrics.connectionRefused('egress', 'accept')
-    context.log.warn({ err }, 'egress port cannot accept')
+    refused('accept', { client: NO_ADDRESS, detail: codeOf(err) })
   })
   const unfollow = options.policy.onChange(() => tunnels.judgeAndTrim())
   const unheed = revocations.onChange(() => tunnels.judge())

@@ -7,13 +7,17 @@ import { createHash, type X509Certificate } from 'node:crypto'
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
 import type { Secret } from '@clawmesh/proto'
+import { codeOf } from '../error-code.ts'
+import { type ClientAddress, clientAddressOf } from '../net/client-address.ts'
 import { createRoll, type Member } from '../process/roll.ts'
+import type { RefusalLog } from '../telemetry/refusal-log.ts'
 import type { CertifiedKey, PortCertificate } from './port-certificate.ts'
 import type { ReadBuffers } from './read-buffers.ts'
 import { acceptWire, Wire } from './wire.ts'
 
 export interface ClientSocket {
   readonly wire: Wire
+  readonly client: ClientAddress
   readonly certificate: ShownCertificate
 }
 
@@ -53,8 +57,7 @@ export interface ClientListenerOptions {
   readonly ticketKeys: TicketKeys | null
   readonly handshakeMs: number
   readonly maxConnections: number
-  /** One more than may be open has come, and has been closed. */
-  onRefused(): void
+  readonly onRefused: RefusalLog
   onClient(client: ClientSocket): void
 }
 
@@ -62,7 +65,10 @@ export function createClientListener(options: ClientListenerOptions): ClientList
   const { certificate, onClient, ticketKeys } = options
   const server = createServer({ allowHalfOpen: true, noDelay: true })
   server.maxConnections = options.maxConnections
-  server.on('drop', options.onRefused)
+  server.on('drop', (socket) =>
+    options.onRefused('connections', { client: clientAddressOf(socket ?? {}) }),
+  )
+  const clients = new WeakMap<object, ClientAddress>()
   const open = createRoll<Member & { readonly socket: Socket }>()
   // a full worker would hand the connection back, to be handed out again and again while all are full
   Reflect.set(server, 'dropMaxConnection', true)
@@ -72,6 +78,8 @@ export function createClientListener(options: ClientListenerOptions): ClientList
     ticketKeys?.onChange(() => tls?.setTicketKeys(ticketKeys.current().reveal())),
   ]
   server.on('connection', (socket) => {
+    const client = clientAddressOf(socket)
+    clients.set(socket, client)
     const entry = { socket, index: -1 }
     open.add(entry)
     socket.on('close', () => open.remove(entry))
@@ -79,14 +87,32 @@ export function createClientListener(options: ClientListenerOptions): ClientList
       socket.on('error', () => {})
       tls.emit('connection', socket)
     } else {
-      onClient({ wire: acceptWire(socket, options.buffers), certificate: null })
+      onClient({ wire: acceptWire(socket, options.buffers), client, certificate: null })
     }
   })
   tls?.on('secureConnection', (socket) =>
-    onClient({ wire: new Wire(socket, null), certificate: shownBy(socket) }),
+    onClient({
+      wire: new Wire(socket, null),
+      client: clientOf(socket),
+      certificate: shownBy(socket),
+    }),
   )
   // who does not come to the end of a handshake has said nothing that could be answered
-  tls?.on('tlsClientError', (_, socket) => socket.destroy())
+  tls?.on('tlsClientError', (err, socket) => {
+    const late = codeOf(err) === 'ERR_TLS_HANDSHAKE_TIMEOUT'
+    options.onRefused(late ? 'handshake-timeout' : 'tls', {
+      client: clientOf(socket),
+      detail: codeOf(err),
+    })
+    socket.destroy()
+  })
+  /** Node keeps what a TLS socket was made of in `_parent`; one that has closed does not know its address any more. */
+  function clientOf(socket: TLSSocket): ClientAddress {
+    const below: unknown = Reflect.get(socket, '_parent')
+    const known = typeof below === 'object' && below !== null ? clients.get(below) : undefined
+    return known ?? clientAddressOf(socket)
+  }
+
   return {
     server,
     destroyAll() {

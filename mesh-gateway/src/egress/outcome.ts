@@ -7,6 +7,7 @@ import {
   uuidV7,
 } from '@clawmesh/proto'
 import type { EgressAuditRecord } from '../audit/audit-record.ts'
+import type { ClientAddress } from '../net/client-address.ts'
 import type { Admission } from './admit.ts'
 import type { EgressContext } from './context.ts'
 import type { Field } from './http1/head.ts'
@@ -15,6 +16,7 @@ import type { Target } from './target/target.ts'
 
 /** What a request is known by, from its first byte on. */
 export interface Story {
+  readonly client: ClientAddress
   readonly requestId: string
   readonly traceId: string
   readonly traceparent: string
@@ -36,7 +38,7 @@ export interface Outcome {
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/
 
-export function beginStory(method: string, fields: readonly Field[]): Story {
+export function beginStory(method: string, fields: readonly Field[], client: ClientAddress): Story {
   let requestId: string | null = null
   let traceparent: string | undefined
   for (const { name, value } of fields) {
@@ -46,6 +48,7 @@ export function beginStory(method: string, fields: readonly Field[]): Story {
   const parent = parseTraceparent(traceparent)
   const trace = parent === null ? startTrace() : childTrace(parent)
   return {
+    client,
     requestId: requestId ?? uuidV7(),
     traceId: trace.traceId,
     traceparent: formatTraceparent(trace),
@@ -93,6 +96,8 @@ export function tell(
     duration_ms: Math.round(durationMs * 100) / 100,
     bytes_up: outcome.bytesUp,
     bytes_down: outcome.bytesDown,
+    client_ip: story.client.ip,
+    client_port: story.client.port,
     status: outcome.status,
   }
   context.audit.write(record)

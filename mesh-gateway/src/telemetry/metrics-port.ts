@@ -49,5 +49,5 @@ export interface Metrics {
   /** A live stream or tunnel was ended for what changed after it was let through. */
   cut(plane: Plane, reason: ErrorCode): void
   auditDropped(): void
-  connectionRefused(plane: Plane, reason: ConnectionRefusal): void
+  connectionRefused(port: Plane | 'admin', reason: ConnectionRefusal): void
 }

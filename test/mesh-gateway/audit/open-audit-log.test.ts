@@ -40,6 +40,8 @@ const egress: EgressAuditRecord = {
   root_id: null,
   chain: null,
   refused_actor: null,
+  client_ip: '192.0.2.7',
+  client_port: 40000,
 }
 const delegation: DelegationAuditRecord = {
   event: 'delegation',
@@ -66,6 +68,8 @@ const delegation: DelegationAuditRecord = {
   root_id: null,
   hop: null,
   chain: null,
+  client_ip: null,
+  client_port: null,
 }
 
 describe('the audit log', () => {
@@ -90,13 +94,13 @@ describe('the audit log', () => {
     const [first = '', second = ''] = await lines(file)
     assert.deepEqual(
       Object.keys(JSON.parse(first)),
-      'time event request_id trace_id tenant agent_id token_jti destination_host destination_port destination_ip method path action_allowed mode reason rule policy_generation duration_ms bytes_up bytes_down status root_id chain refused_actor'.split(
+      'time event request_id trace_id tenant agent_id token_jti destination_host destination_port destination_ip method path action_allowed mode reason rule policy_generation duration_ms bytes_up bytes_down status root_id chain refused_actor client_ip client_port'.split(
         ' ',
       ),
     )
     assert.deepEqual(
       Object.keys(JSON.parse(second)),
-      'time event request_id trace_id tenant agent_id destination_host destination_port destination_ip action_allowed mode reason rule policy_generation duration_ms bytes_up bytes_down caller callee grpc_method grpc_status delegation_id root_id hop chain'.split(
+      'time event request_id trace_id tenant agent_id destination_host destination_port destination_ip action_allowed mode reason rule policy_generation duration_ms bytes_up bytes_down caller callee grpc_method grpc_status delegation_id root_id hop chain client_ip client_port'.split(
         ' ',
       ),
     )

@@ -4,12 +4,16 @@
  */
 import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
-import type { Blame } from './blame.ts'
+import type { TLSSocket } from 'node:tls'
+import { type ClientAddress, clientAddressOf } from '../../net/client-address.ts'
+import type { RefusalLog } from '../../telemetry/refusal-log.ts'
 import type { GuardLimits } from './guard-limits.ts'
 
 export interface ConnectionGate {
   /** False when the socket has been closed instead. */
   admit(socket: Socket): boolean
+  /** Of a connection over TLS, also when it has closed. */
+  clientOf(socket: TLSSocket): ClientAddress
   /** The connection has shown a good certificate and its settings: it is no stranger any more. */
   greeted(end: Endpoint): void
   /** Counts a connection of the agent; null when it has too many. Returns what to call when it has gone. */
@@ -37,11 +41,12 @@ interface Presence {
   strangers: number
 }
 
-export function createConnectionGate(limits: GuardLimits, blame: Blame): ConnectionGate {
+export function createConnectionGate(limits: GuardLimits, refused: RefusalLog): ConnectionGate {
   const addresses = new Map<string, Presence>()
   const sockets = new Set<Socket>()
   const strangers = new Map<string, Stranger>()
   const agents = new Map<string, number>()
+  const clients = new WeakMap<object, ClientAddress>()
 
   function settle(key: string): void {
     const stranger = strangers.get(key)
@@ -54,6 +59,8 @@ export function createConnectionGate(limits: GuardLimits, blame: Blame): Connect
   return {
     admit(socket) {
       const address = socket.remoteAddress
+      const client = clientAddressOf(socket)
+      clients.set(socket, client)
       const from = addresses.get(address ?? '') ?? { open: 0, strangers: 0 }
       const reason =
         sockets.size >= limits.maxConnections
@@ -65,7 +72,7 @@ export function createConnectionGate(limits: GuardLimits, blame: Blame): Connect
               ? 'handshakes'
               : null
       if (reason !== null || address === undefined) {
-        if (reason !== null) blame(reason, { address })
+        if (reason !== null) refused(reason, { client })
         socket.on('error', () => {})
         // a reset: a goodbye would leave the socket to us for another minute
         socket.resetAndDestroy()
@@ -77,7 +84,7 @@ export function createConnectionGate(limits: GuardLimits, blame: Blame): Connect
       from.open += 1
       from.strangers += 1
       const timer = setTimeout(() => {
-        blame('handshake-timeout', { address })
+        refused('handshake-timeout', { client })
         socket.destroy()
       }, limits.handshakeMs)
       strangers.set(key, { socket, timer, from })
@@ -88,6 +95,12 @@ export function createConnectionGate(limits: GuardLimits, blame: Blame): Connect
         if (from.open === 0 && addresses.get(address) === from) addresses.delete(address)
       })
       return true
+    },
+    clientOf(socket) {
+      // Node keeps what a TLS socket was made of there; a socket that has closed does not know its address any more
+      const below: unknown = Reflect.get(socket, '_parent')
+      const known = typeof below === 'object' && below !== null ? clients.get(below) : undefined
+      return known ?? clientAddressOf(socket)
     },
     close() {
       for (const { socket } of strangers.values()) socket.destroy()

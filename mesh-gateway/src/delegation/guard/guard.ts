@@ -4,10 +4,11 @@ import type { ServerHttp2Session } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import type { Log } from '@clawmesh/agent-sdk'
 import { codeOf } from '../../error-code.ts'
+import { NO_ADDRESS } from '../../net/client-address.ts'
 import type { Metrics } from '../../telemetry/metrics-port.ts'
+import { createRefusalLog } from '../../telemetry/refusal-log.ts'
 import type { Inbound } from '../inbound.ts'
 import { type Backlog, createBacklog } from './backlog.ts'
-import { createBlame } from './blame.ts'
 import { createConnectionGate, gateConnections } from './connection-gate.ts'
 import type { GuardLimits } from './guard-limits.ts'
 import { createSessionGuard, type SessionGuard } from './session-guard.ts'
@@ -35,8 +36,8 @@ export interface GuardOptions {
 const TICK_MS = 1_000
 
 export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions): Guard {
-  const blame = createBlame(metrics, log)
-  const gate = createConnectionGate(limits, blame)
+  const refused = createRefusalLog({ port: 'delegation', metrics, log })
+  const gate = createConnectionGate(limits, refused)
   const backlog = createBacklog(limits.bufferedBytes, windowBytes)
   const guards = new Set<SessionGuard>()
   const tick = setInterval(() => {
@@ -49,11 +50,11 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
   return {
     stand(server) {
       gateConnections(server, gate)
-      server.on('tlsClientError', (err) => {
-        blame('tls', { address: undefined, detail: codeOf(err) })
+      server.on('tlsClientError', (err, socket: TLSSocket) => {
+        refused('tls', { client: gate.clientOf(socket), detail: codeOf(err) })
       })
       server.on('unknownProtocol', (socket: TLSSocket) => {
-        blame('not-http2', { address: socket.remoteAddress })
+        refused('not-http2', { client: gate.clientOf(socket) })
         // no HTTP/2 in ALPN: say so in the protocol that such a client reads
         socket.end(
           'HTTP/1.1 505 HTTP Version Not Supported\r\nconnection: close\r\ncontent-length: 0\r\n\r\n',
@@ -62,16 +63,17 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
       // too many open files end one connection, never the process
       // before it listens, an error is about listening, and whoever starts it says so
       server.once('listening', () => {
-        server.on('error', (err) => blame('accept', { address: undefined, detail: codeOf(err) }))
+        server.on('error', (err) => refused('accept', { client: NO_ADDRESS, detail: codeOf(err) }))
       })
     },
     watch(session, inbound) {
       const agent = inbound.peer?.identity.id ?? null
-      const { remoteAddress: address, remotePort } = session.socket
-      const end = { remoteAddress: address, remotePort }
+      const { client } = inbound
+      const { remoteAddress, remotePort } = session.socket
+      const end = { remoteAddress, remotePort }
       const leave = agent === null ? () => {} : gate.enter(agent)
       if (leave === null) {
-        blame('connections-per-agent', { address, agent })
+        refused('connections-per-agent', { client, agent })
         session.destroy()
         return null
       }
@@ -80,7 +82,7 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
         limits,
         windowBytes,
         meter: inbound.meter,
-        onCut: (reason) => blame(reason, { address, agent }),
+        onCut: (reason) => refused(reason, { client, agent }),
         nowMs: performance.now(),
       })
       guards.add(guard)
@@ -91,7 +93,7 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
       session.on('error', (err) => {
         // what Node's own limits end; a connection that was just lost is nobody's fault
         if (codeOf(err).startsWith('ERR_HTTP2_'))
-          blame('protocol', { address, agent, detail: codeOf(err) })
+          refused('protocol', { client, agent, detail: codeOf(err) })
         else log.debug({ err }, 'a connection ended with an error')
       })
       // a stranger stays one, and goes when its time is up
