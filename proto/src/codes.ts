@@ -101,6 +101,12 @@ export const ERRORS = Object.freeze({
     'the identity in the certificate is not one of this mesh',
     'its URI SAN must be a SPIFFE ID of this trust domain, e.g. spiffe://mesh.internal/tenant/acme/agent/planner',
   ),
+  MESH_IDENTITY_NOT_LEAF: row(
+    401,
+    'UNAUTHENTICATED',
+    'the certificate may sign certificates or revocation lists, as only that of a CA may',
+    'issue it as a leaf: no CA:TRUE, no keyCertSign, no cRLSign (X509-SVID, section 5.2)',
+  ),
   MESH_IDENTITY_NOT_GATEWAY: row(
     403,
     'PERMISSION_DENIED',

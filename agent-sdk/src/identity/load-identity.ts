@@ -4,11 +4,14 @@
  */
 import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
 import { MeshError, Secret, type SpiffeTemplate } from '@clawmesh/proto'
+import { anchorIdentity, MAX_CHAIN } from '../tls/certification-path.ts'
+import { DerError } from '../tls/der.ts'
 import { fingerprintOf } from '../tls/fingerprint.ts'
-import { readIdentity } from '../tls/peer-certificate.ts'
+import { checkLeaf, checkPurposes } from '../tls/leaf-rules.ts'
+import { type CertificateLink, followChain, readIdentity } from '../tls/peer-certificate.ts'
 import { readSubjectAltNames } from '../tls/subject-alt-names.ts'
 import { contextOptions } from '../tls/tls-options.ts'
-import { parseCertificates } from './pem.ts'
+import { parseCertificates, withoutByteOrderMark } from './pem.ts'
 import { proveChain } from './prove-chain.ts'
 import { type IdentityFiles, readIdentityFiles } from './read-files.ts'
 import type { IdentitySnapshot, TrustedRoot } from './snapshot.ts'
@@ -20,12 +23,11 @@ export interface LoadIdentityOptions {
   readonly now?: () => number
 }
 
-const MAX_CHAIN = 10
 const MAX_ROOTS = 200
 
 /**
  * Reads `tls.crt`, `tls.key` and `ca.crt` of a directory and proves them.
- * @throws MeshError MESH_IDENTITY_UNREADABLE, INVALID, EXPIRED, NOT_YET_VALID, UNTRUSTED, AMBIGUOUS or MALFORMED
+ * @throws MeshError MESH_IDENTITY_UNREADABLE, INVALID, EXPIRED, NOT_YET_VALID, NOT_LEAF, UNTRUSTED, AMBIGUOUS or MALFORMED
  */
 export async function loadIdentity(
   dir: string,
@@ -48,20 +50,41 @@ export async function proveIdentity(
   if (!leaf.checkPrivateKey(key))
     throw new MeshError('MESH_IDENTITY_INVALID', 'tls.key does not fit the certificate in tls.crt')
   checkTime(leaf, now())
+  checkLeaf(leaf)
+  checkPurposes(leaf)
   const { identity, dnsNames } = readIdentity(leaf, spiffe)
-  const snapshot = Object.freeze({
+  const privateKey = new Secret(key.export({ type: 'pkcs8', format: 'pem' }).toString())
+  await proveChain(contextOptions({ certificateChain: toPem(chain), privateKey, roots }))
+  // the other side judges so too, for each connection
+  const { notAfter, links } = followChain(chain, roots, now())
+  return Object.freeze({
     generation,
     identity,
     dnsNames,
     notBefore: leaf.validFromDate,
-    notAfter: leaf.validToDate,
+    notAfter,
     fingerprint: fingerprintOf(leaf),
-    certificateChain: chain.map((certificate) => certificate.toString()).join(''),
-    privateKey: new Secret(key.export({ type: 'pkcs8', format: 'pem' }).toString()),
+    certificateChain: toPem(inOrder(chain, links)),
+    privateKey,
     roots,
   })
-  await proveChain(contextOptions(snapshot))
-  return snapshot
+}
+
+/**
+ * The way to the root first, then what else there is. TLS asks for no order any more (RFC 8446, section 4.4.2), but Node
+ * as a client finds issuers only in this one: docs/discoveries/node-clients-need-chains-in-order.md.
+ */
+function inOrder(
+  chain: readonly X509Certificate[],
+  links: readonly CertificateLink[],
+): readonly X509Certificate[] {
+  const place = new Map(links.map(({ fingerprint }, depth) => [fingerprint, depth]))
+  const placeOf = (one: X509Certificate) => place.get(fingerprintOf(one)) ?? links.length
+  return chain.toSorted((one, other) => placeOf(one) - placeOf(other))
+}
+
+function toPem(chain: readonly X509Certificate[]): string {
+  return chain.map((certificate) => certificate.toString()).join('')
 }
 
 /**
@@ -89,15 +112,29 @@ function parseRoots(text: string): readonly TrustedRoot[] {
         hint: 'intermediates belong into tls.crt, after the leaf',
       })
     const fingerprint = fingerprintOf(certificate)
-    const root = { pem: certificate.toString(), fingerprint, notAfter: certificate.validToDate }
+    const root = {
+      pem: certificate.toString(),
+      fingerprint,
+      notAfter: certificate.validToDate,
+      anchor: anchorOfRoot(certificate),
+    }
     roots.set(fingerprint, Object.freeze(root))
   }
   return Object.freeze([...roots.values()])
 }
 
+function anchorOfRoot(certificate: X509Certificate): string {
+  try {
+    return anchorIdentity(certificate)
+  } catch (cause) {
+    if (!(cause instanceof DerError)) throw cause
+    throw new MeshError('MESH_IDENTITY_INVALID', 'ca.crt: holds a damaged certificate', { cause })
+  }
+}
+
 function parseKey(pem: Secret<string>): KeyObject {
   try {
-    return createPrivateKey(pem.reveal())
+    return createPrivateKey(withoutByteOrderMark(pem.reveal()))
   } catch {
     // the cause is left out: what OpenSSL says of a key is no help, and it is a key
     throw new MeshError(

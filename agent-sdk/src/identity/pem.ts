@@ -18,7 +18,7 @@ export function parseCertificates(text: string, file: string, max: number): X509
   const bad = (what: string, cause?: unknown) =>
     new MeshError('MESH_IDENTITY_INVALID', `${file}: ${what}`, { cause })
   let open: string[] | null = null
-  for (const raw of text.split('\n')) {
+  for (const raw of withoutByteOrderMark(text).split('\n')) {
     const line = raw.trim()
     if (open === null) {
       if (!line.includes('-----BEGIN') && !line.includes('-----END')) continue
@@ -37,6 +37,11 @@ export function parseCertificates(text: string, file: string, max: number): X509
   if (open !== null) throw bad('ends within a PEM block, as if half written')
   if (certificates.length === 0) throw bad('holds no certificate')
   return certificates
+}
+
+/** Without the mark that editors of Windows put before UTF-8, read as UTF-8 or as Latin-1. OpenSSL skips the block after it. */
+export function withoutByteOrderMark(text: string): string {
+  return text.replace(/^(?:\uFEFF|\u00EF\u00BB\u00BF)/, '')
 }
 
 function parseBlock(

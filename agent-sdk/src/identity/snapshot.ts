@@ -11,6 +11,7 @@ export interface IdentitySnapshot {
   /** DNS SANs of the leaf, lower case. */
   readonly dnsNames: readonly string[]
   readonly notBefore: Date
+  /** When it ends: the leaf's end, or that of a CA between it and the root which ends earlier. */
   readonly notAfter: Date
   /** SHA-256 of the leaf, lower-case hexadecimal. */
   readonly fingerprint: string
@@ -27,6 +28,8 @@ export interface TrustedRoot {
   /** SHA-256 of the certificate, lower-case hexadecimal. */
   readonly fingerprint: string
   readonly notAfter: Date
+  /** Name and key of the CA, lower-case hexadecimal: a root renewed with its key has the same. Default: taken from `pem` when it is needed. */
+  readonly anchor?: string
 }
 
 export interface ReloadOutcome {

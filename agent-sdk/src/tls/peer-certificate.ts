@@ -5,7 +5,10 @@
 import { createHash, X509Certificate } from 'node:crypto'
 import { type ErrorCode, type Identity, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import type { IdentitySnapshot, TrustedRoot } from '../identity/snapshot.ts'
+import { anchorIdentity, findPath, MAX_CHAIN } from './certification-path.ts'
+import { DerError } from './der.ts'
 import { fingerprintOf } from './fingerprint.ts'
+import { checkLeaf } from './leaf-rules.ts'
 import { readSubjectAltNames } from './subject-alt-names.ts'
 
 export interface PeerCertificate {
@@ -13,6 +16,7 @@ export interface PeerCertificate {
   /** DNS SANs, lower case. */
   readonly dnsNames: readonly string[]
   readonly notBefore: Date
+  /** When it ends: its own end, or that of a CA between it and the root which ends earlier. */
   readonly notAfter: Date
   /** SHA-256 of the leaf, lower-case hexadecimal. */
   readonly fingerprint: string
@@ -20,6 +24,8 @@ export interface PeerCertificate {
   readonly serial: string
   /** SHA-256 of the root that the chain leads to, lower-case hexadecimal. */
   readonly rootFingerprint: string
+  /** Name and key of that root, see `anchorIdentity`: another certificate of the same CA serves as well. */
+  readonly anchor: string
   /** The certificates of the chain below the root, leaf first: what a revocation can be about. */
   readonly links: readonly CertificateLink[]
 }
@@ -41,13 +47,10 @@ export interface ReadCertificateOptions {
   readonly nowMs?: number
 }
 
-/** Longer chains do not occur, and each link costs a signature. */
-const MAX_CHAIN = 10
-
 /**
  * Reads the certificate of a peer whose chain OpenSSL has verified; finds again, by signature, the root it leads to.
  * @param chain leaf first, as the handshake brought it
- * @throws MeshError MESH_IDENTITY_UNTRUSTED, EXPIRED, NOT_YET_VALID, AMBIGUOUS or MALFORMED
+ * @throws MeshError MESH_IDENTITY_UNTRUSTED, NOT_LEAF, EXPIRED, NOT_YET_VALID, AMBIGUOUS or MALFORMED
  */
 export function readCertificate(
   chain: readonly X509Certificate[],
@@ -55,19 +58,20 @@ export function readCertificate(
 ): PeerCertificate {
   const [leaf] = chain
   if (leaf === undefined) throw new MeshError('MESH_IDENTITY_NO_CERTIFICATE')
+  const nowMs = options.nowMs ?? Date.now()
+  checkLeaf(leaf)
   const { identity, dnsNames } = readIdentity(leaf, options.spiffe)
-  const peer = Object.freeze({
+  const life = { notBefore: leaf.validFromDate, notAfter: leaf.validToDate }
+  const untimely = judgeTime(life, nowMs)
+  if (untimely !== null) throw new MeshError(untimely)
+  return Object.freeze({
     identity,
     dnsNames,
-    notBefore: leaf.validFromDate,
-    notAfter: leaf.validToDate,
+    ...life,
     fingerprint: fingerprintOf(leaf),
     serial: leaf.serialNumber.toLowerCase(),
-    ...findRoot(chain, options.roots),
+    ...followChain(chain, options.roots, nowMs),
   })
-  const untimely = judgeTime(peer, options.nowMs ?? Date.now())
-  if (untimely !== null) throw new MeshError(untimely)
-  return peer
 }
 
 /** Who a certificate names: exactly one URI SAN, a SPIFFE ID of the template. @throws MeshError */
@@ -94,11 +98,16 @@ export function judgePeer(
 ): ErrorCode | null {
   const untimely = judgeTime(peer, nowMs)
   if (untimely !== null) return untimely
-  for (const root of snapshot.roots) {
-    if (root.fingerprint === peer.rootFingerprint)
-      return root.notAfter.getTime() < nowMs ? 'MESH_IDENTITY_UNTRUSTED' : null
-  }
+  for (const root of snapshot.roots)
+    if (root.fingerprint === peer.rootFingerprint && root.notAfter.getTime() >= nowMs) return null
+  // a root may have been replaced by another certificate of the same CA
+  for (const root of snapshot.roots)
+    if (root.notAfter.getTime() >= nowMs && anchorOf(root) === peer.anchor) return null
   return 'MESH_IDENTITY_UNTRUSTED'
+}
+
+function anchorOf({ anchor, pem }: TrustedRoot): string {
+  return anchor ?? anchorIdentity(new X509Certificate(pem))
 }
 
 function judgeTime(
@@ -122,38 +131,43 @@ export function canonicalSerial(hex: string): string {
   return hex.toLowerCase().replace(/^(?:00)+(?=..)/, '')
 }
 
-function findRoot(
+/**
+ * What the chain of a leaf leads to, by name and signature; OpenSSL does not say which way it went.
+ * @throws MeshError MESH_IDENTITY_UNTRUSTED
+ */
+export function followChain(
   chain: readonly X509Certificate[],
   roots: readonly TrustedRoot[],
-): Pick<PeerCertificate, 'rootFingerprint' | 'links'> {
-  const links: CertificateLink[] = []
-  const link = (certificate: X509Certificate, issuer: X509Certificate) => {
-    links.push(
-      Object.freeze({
-        fingerprint: fingerprintOf(certificate),
-        serial: canonicalSerial(certificate.serialNumber),
-        issuerKey: keyIdentity(issuer),
-      }),
-    )
-  }
-  const untrusted = () => new MeshError('MESH_IDENTITY_UNTRUSTED')
-  if (chain.length > MAX_CHAIN) throw untrusted()
-  const anchors = roots.map(({ pem, fingerprint }) => {
-    return { certificate: new X509Certificate(pem), fingerprint }
-  })
-  for (const [depth, certificate] of chain.entries()) {
-    const anchor = anchors.find((root) => issued(root.certificate, certificate))
-    if (anchor !== undefined) {
-      link(certificate, anchor.certificate)
-      return { rootFingerprint: anchor.fingerprint, links: Object.freeze(links) }
+  nowMs: number,
+): Pick<PeerCertificate, 'notAfter' | 'rootFingerprint' | 'anchor' | 'links'> {
+  const [leaf, ...between] = chain
+  if (leaf === undefined || chain.length > MAX_CHAIN) throw new MeshError('MESH_IDENTITY_UNTRUSTED')
+  const anchors = roots.map((root) => ({ root, certificate: new X509Certificate(root.pem) }))
+  try {
+    const path = findPath({ leaf, between, anchors, nowMs })
+    if (path === null) throw new MeshError('MESH_IDENTITY_UNTRUSTED')
+    const { certificates, anchor } = path
+    const ends = certificates.map(({ validToDate }) => validToDate.getTime())
+    return {
+      notAfter: new Date(Math.min(...ends)),
+      rootFingerprint: anchor.root.fingerprint,
+      anchor: anchorIdentity(anchor.certificate),
+      links: Object.freeze(
+        certificates.map((certificate, depth) =>
+          linkOf(certificate, certificates[depth + 1] ?? anchor.certificate),
+        ),
+      ),
     }
-    const issuer = chain[depth + 1]
-    if (issuer === undefined || !issued(issuer, certificate)) throw untrusted()
-    link(certificate, issuer)
+  } catch (cause) {
+    if (!(cause instanceof DerError)) throw cause
+    throw new MeshError('MESH_IDENTITY_UNTRUSTED', undefined, { cause })
   }
-  throw untrusted()
 }
 
-function issued(issuer: X509Certificate, certificate: X509Certificate): boolean {
-  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
+function linkOf(certificate: X509Certificate, issuer: X509Certificate): CertificateLink {
+  return Object.freeze({
+    fingerprint: fingerprintOf(certificate),
+    serial: canonicalSerial(certificate.serialNumber),
+    issuerKey: keyIdentity(issuer),
+  })
 }

@@ -35,8 +35,9 @@ export function peerChain(socket: TLSSocket): readonly X509Certificate[] {
   let next = socket.getPeerX509Certificate()
   while (next !== undefined && chain.length < MAX_WALK) {
     chain.push(next)
-    const issuer: X509Certificate | undefined = next.issuerCertificate
-    next = issuer?.fingerprint256 === next.fingerprint256 ? undefined : issuer
+    // what follows it as sent, its issuer or not; a certificate may be sent twice
+    const following: X509Certificate | undefined = next.issuerCertificate
+    next = following === next ? undefined : following
   }
   Reflect.set(socket, CHAIN, Object.freeze(chain))
   return chain

@@ -37,6 +37,31 @@ const BY_NAME: ReadonlyMap<string, ErrorCode> = new Map<string, ErrorCode>([
   ].map((name): [string, ErrorCode] => [name, 'MESH_IDENTITY_UNTRUSTED']),
 ])
 
+/** What the code alone does not say, in words for the side whose certificate it is. */
+const WORDS: ReadonlyMap<string, readonly [message: string, hint: string]> = new Map([
+  [
+    'INVALID_PURPOSE',
+    [
+      'the certificate, or a CA above it, is not for TLS clients and servers',
+      'its extended key usage must have both serverAuth and clientAuth',
+    ],
+  ],
+  [
+    'INVALID_CA',
+    [
+      'a certificate above it is not one of a CA',
+      'a CA has CA:TRUE in its basic constraints, and keyCertSign in its key usage',
+    ],
+  ],
+  [
+    'PATH_LENGTH_EXCEEDED',
+    [
+      'a CA above it may not have so many CAs below it',
+      'issue it from a CA that the path length of the CAs above permits',
+    ],
+  ],
+])
+
 /** The code for the verdict of OpenSSL on a certificate. What is not known is not trusted. */
 export function codeOfVerifyError(verdict: unknown): ErrorCode {
   return BY_NAME.get(nameOf(verdict)) ?? 'MESH_IDENTITY_UNTRUSTED'
@@ -50,9 +75,11 @@ export function verifyFailure(verdict: unknown): MeshError {
   const name = nameOf(verdict)
   const known = BY_NAME.has(name)
   const code = codeOfVerifyError(verdict)
+  const [message, hint] = WORDS.get(name) ?? []
   // only names from the table are repeated: they are OpenSSL's own words, never the peer's
-  return new MeshError(code, undefined, {
+  return new MeshError(code, message, {
     cause: verdict,
+    ...(hint === undefined ? {} : { hint }),
     ...(known ? { facts: { tls: name } } : {}),
   })
 }

@@ -16,7 +16,9 @@ export function parsePem(text: string): readonly PemBlock[] {
   const blocks: PemBlock[] = []
   let label: string | null = null
   let body: string[] = []
-  for (const line of text.split('\n').map((each) => each.trimEnd())) {
+  // editors of Windows put a byte order mark before UTF-8; without this the first block would be a comment
+  const unmarked = text.replace(/^(?:\uFEFF|\u00EF\u00BB\u00BF)/, '')
+  for (const line of unmarked.split('\n').map((each) => each.trimEnd())) {
     const begin = /^-----BEGIN ([A-Z0-9 ]{1,64})-----$/.exec(line)?.[1]
     if (label === null) {
       if (begin === undefined) continue

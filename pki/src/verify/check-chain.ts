@@ -25,6 +25,8 @@ export interface Check {
 
 /** No chain is longer, and hostile files end somewhere. */
 const MAX_PATH = 8
+/** Gateways and agents read no more. */
+const MAX_CHAIN = 10
 
 /** @param chain the leaf, then what may lie between. */
 export function checkChain(
@@ -34,9 +36,11 @@ export function checkChain(
 ): readonly Check[] {
   const [leaf, ...between] = chain
   if (leaf === undefined) throw new TypeError('chain: must hold a certificate')
-  const { path, fault } = buildPath(leaf, between, roots)
+  const long =
+    chain.length > MAX_CHAIN ? [`the file holds more than ${MAX_CHAIN} certificates`] : []
+  const { path, fault } = buildPath(leaf, between, roots, nowMs)
   return [
-    judged('chain', fault === null ? [] : [fault], path.map(nameOf).join(' <- ')),
+    judged('chain', [...long, ...(fault === null ? [] : [fault])], path.map(nameOf).join(' <- ')),
     judged(
       'time',
       path.flatMap((each) => timeFaults(each, nowMs)),
@@ -58,13 +62,19 @@ function buildPath(
   leaf: ParsedCertificate,
   between: readonly ParsedCertificate[],
   roots: readonly ParsedCertificate[],
+  nowMs: number,
 ): { path: readonly ParsedCertificate[]; fault: string | null } {
   const path = [leaf]
+  // of several certificates of one CA, such as a root and its renewal, one that is in time counts
+  const issuerOf = (at: ParsedCertificate, among: readonly ParsedCertificate[]) => {
+    const issuers = among.filter((each) => !path.includes(each) && issued(each, at))
+    return issuers.find((each) => timeFaults(each, nowMs).length === 0) ?? issuers[0]
+  }
   for (let at = leaf; path.length <= MAX_PATH; ) {
     if (roots.some((root) => root.der.equals(at.der))) return { path, fault: null }
-    const root = roots.find((each) => issued(each, at))
+    const root = issuerOf(at, roots)
     if (root !== undefined) return { path: [...path, root], fault: null }
-    const next = between.find((each) => !path.includes(each) && issued(each, at))
+    const next = issuerOf(at, between)
     if (next === undefined) return { path, fault: missingIssuer(at, [...between, ...roots]) }
     path.push(next)
     at = next
@@ -128,7 +138,10 @@ function isSelfIssued({ subject, issuer }: ParsedCertificate): boolean {
 function usageFaults(path: readonly ParsedCertificate[]): string[] {
   const [leaf] = path
   const faults: string[] = []
+  // X509-SVID, section 5.2
   if (leaf?.isCa === true) faults.push('it is the certificate of a CA, not of an agent or gateway')
+  if (leaf?.keyUsage != null && leaf.keyUsage & (KEY_USAGE.keyCertSign | KEY_USAGE.crlSign))
+    faults.push('its key may sign certificates or revocation lists, as only that of a CA may')
   if (leaf !== undefined && leaf.keyUsage !== null && !(leaf.keyUsage & KEY_USAGE.digitalSignature))
     faults.push('its key may not sign, as TLS 1.3 needs')
   for (const certificate of path) {
@@ -149,6 +162,7 @@ function identityFaults({ names }: ParsedCertificate): string[] {
     : [`its URI is not a SPIFFE ID: ${formatName(uri)}`]
 }
 
-function nameOf(certificate: ParsedCertificate): string {
-  return formatName(certificate.x509.subject)
+/** A certificate without a subject, as SPIRE and cert-manager issue them, goes by its first name. */
+function nameOf({ x509, names }: ParsedCertificate): string {
+  return formatName(x509.subject || names.uris[0] || names.dnsNames[0])
 }

@@ -20,9 +20,12 @@ export function formatDuration(ms: number): string {
   return minutes > 0 ? `${minutes} min ${seconds} s` : `${seconds} s`
 }
 
-/** A name out of a certificate, on one line, without what would move the cursor of a terminal. */
-export function formatName(name: string): string {
-  const line = name.split('\n').join(', ')
+/**
+ * A name out of a certificate, on one line, without what would move the cursor of a terminal.
+ * @param name undefined: node:crypto has no subject for a certificate whose subject is empty
+ */
+export function formatName(name: string | undefined): string {
+  const line = name?.split('\n').join(', ') ?? ''
   const short = line.length > 300 ? `${line.slice(0, 300)}...` : line
   return short.replaceAll(/[^\x20-\x7e]/g, '?') || '(no name)'
 }

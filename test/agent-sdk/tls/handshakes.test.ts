@@ -472,6 +472,7 @@ describe('handshakes of the mesh', () => {
       ...snapshot,
       serial: '01',
       rootFingerprint: snapshot.roots[0]?.fingerprint ?? '',
+      anchor: snapshot.roots[0]?.anchor ?? '',
       links: [],
     })
 

@@ -12,6 +12,7 @@ import {
 
 export interface MintOptions {
   readonly issuer?: Minted
+  /** Common name; empty: no subject at all. Default `test`. */
   readonly name?: string
   /** Given: a CA with this path length; null: a CA without one. Left out: no CA. */
   readonly pathLength?: number | null
@@ -21,8 +22,10 @@ export interface MintOptions {
   readonly permittedUris?: readonly string[]
   readonly notBefore?: Date
   readonly notAfter?: Date
-  /** Default both. */
-  readonly usages?: readonly ('server' | 'client')[]
+  /** Default both; null: no extended key usage. */
+  readonly usages?: readonly ('server' | 'client')[] | null
+  /** First byte of the key usage of a CA. Default keyCertSign and cRLSign. */
+  readonly caUsage?: number
   /** Whole extensions, DER, added to the others. */
   readonly extensions?: readonly Buffer[]
   readonly key?: KeyPair
@@ -95,15 +98,15 @@ export function der(tag: number, ...parts: readonly Buffer[]): Buffer {
   return Buffer.concat([Buffer.from([tag, ...head]), content])
 }
 
-function extensions(options: MintOptions, usages: readonly string[]): Buffer[] {
-  const { pathLength, uris = [], dnsNames = [], permittedUris = [] } = options
+function extensions(options: MintOptions, usages: readonly string[] | null): Buffer[] {
+  const { pathLength, caUsage = 0x06, uris = [], dnsNames = [], permittedUris = [] } = options
   const list: Buffer[] = []
   if (pathLength !== undefined) {
     const limit = pathLength === null ? [] : [der(0x02, Buffer.from([pathLength]))]
     const basic = sequence(der(0x01, Buffer.from([0xff])), ...limit)
     list.push(extension('2.5.29.19', basic, true))
-    list.push(extension('2.5.29.15', der(0x03, Buffer.from([1, 0x06])), true))
-  } else {
+    list.push(extension('2.5.29.15', der(0x03, Buffer.from([1, caUsage])), true))
+  } else if (usages !== null) {
     const ids = { server: '1.3.6.1.5.5.7.3.1', client: '1.3.6.1.5.5.7.3.2' }
     const used = usages.map((usage) => oid(usage === 'server' ? ids.server : ids.client))
     list.push(extension('2.5.29.37', sequence(...used)))
@@ -123,6 +126,7 @@ function extensions(options: MintOptions, usages: readonly string[]): Buffer[] {
 }
 
 function subject(name: string): Buffer {
+  if (name === '') return sequence()
   const attribute = sequence(oid('2.5.4.3'), der(0x0c, Buffer.from(name)))
   return sequence(der(0x31, attribute))
 }

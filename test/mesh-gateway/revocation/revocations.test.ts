@@ -58,6 +58,7 @@ describe('revocations', () => {
       fingerprint: issued.fingerprint,
       serial: leaf.serialNumber.toLowerCase(),
       rootFingerprint: identity.roots[0]?.fingerprint ?? '',
+      anchor: identity.roots[0]?.anchor ?? '',
       links: [linkOf(leaf, intermediate), linkOf(intermediate, root)],
     }
     earlier = await ca.ca.crl()

@@ -2,7 +2,8 @@
 import { verify, X509Certificate } from 'node:crypto'
 import { MeshError } from '@clawmesh/proto'
 import type { TrustedRoot } from '../../identity/snapshot.ts'
-import { DER_TAG, DerError, expectDer, readDer, readDerList } from '../der.ts'
+import { subjectOf } from '../certification-path.ts'
+import { DER_TAG, DerError, expectDer, readDer } from '../der.ts'
 import { keyIdentity } from '../peer-certificate.ts'
 import { findExtension } from '../subject-alt-names.ts'
 import type { Crl } from './parse-crl.ts'
@@ -85,16 +86,6 @@ function hasSigned(certificate: X509Certificate, { signature }: Crl): boolean {
   const { publicKey } = certificate
   if (type === undefined || publicKey.asymmetricKeyType !== type) return false
   return verify(hash, signature.signed, publicKey, signature.bytes)
-}
-
-/** The encoded subject. @throws DerError */
-function subjectOf(certificate: X509Certificate): Uint8Array {
-  const [body] = readDerList(expectDer(readDer(certificate.raw), DER_TAG.SEQUENCE))
-  const fields = readDerList(expectDer(body, DER_TAG.SEQUENCE))
-  // the version is optional; serial number, algorithm, issuer and validity come before the subject
-  const subject = fields[fields[0]?.tag === 0xa0 ? 5 : 4]
-  if (subject === undefined) throw new DerError('a certificate has no subject')
-  return subject.raw
 }
 
 function invalid(message: string, options: { readonly hint?: string } = {}): MeshError {

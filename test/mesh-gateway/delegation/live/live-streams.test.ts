@@ -90,6 +90,7 @@ describe('the registry of live streams', () => {
     fingerprint: agent,
     serial: '01',
     rootFingerprint: ROOT,
+    anchor: 'anchor',
     links: [{ fingerprint: agent, serial: '01', issuerKey: 'key' }],
   })
   const grounds = (agent: string, endsMs = 1e13): Grounds => ({
