@@ -16,6 +16,11 @@ export const METADATA_REPLICA = 'x-mesh-replica'
 export const METADATA_NARROW_DESTINATIONS = 'x-mesh-narrow-destinations'
 /** From the caller: scopes, separated by spaces, that the chain is narrowed to from here on. */
 export const METADATA_NARROW_SCOPE = 'x-mesh-narrow-scope'
+/**
+ * From the caller: when the task that the call starts must have ended, in whole milliseconds since the epoch, as decimal digits.
+ * The delegation token of the task ends with it. It can only shorten the life that the token has without it.
+ */
+export const METADATA_TASK_DEADLINE = 'x-mesh-task-deadline'
 export const METADATA_REQUEST_ID = 'x-request-id'
 /** W3C Trace Context, section 3.2. */
 export const METADATA_TRACEPARENT = 'traceparent'

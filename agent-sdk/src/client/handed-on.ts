@@ -4,6 +4,7 @@ import {
   METADATA_DELEGATION_ID,
   METADATA_NARROW_DESTINATIONS,
   METADATA_NARROW_SCOPE,
+  METADATA_TASK_DEADLINE,
   METADATA_TRACEPARENT,
   type Secret,
 } from '@clawmesh/proto'
@@ -25,16 +26,15 @@ export interface Narrowing {
 
 export const NOTHING_HANDED_ON: HandedOn = Object.freeze({ traceparent: null, chain: null })
 
-// a call about a task that runs already needs no chain; one that ends on its way would have it refused
-const EXPIRY_MARGIN_MS = 30_000
-
-/** Of a call that starts a task. @throws TypeError */
+/** Of a call that starts a task. @param deadline of the task; null: none. @throws TypeError */
 export function metadataOfDelegate(
   { traceparent, chain }: HandedOn,
   id: string,
+  deadline: Date | null,
   narrow: Narrowing | undefined,
 ): Readonly<Record<string, string>> {
   return {
+    ...(deadline === null ? {} : { [METADATA_TASK_DEADLINE]: millisecondsOf(deadline) }),
     ...metadataOfId(traceparent, id),
     ...(chain === null ? {} : { [METADATA_DELEGATION]: chain.token.reveal() }),
     ...metadataOfNarrowing(narrow),
@@ -47,7 +47,8 @@ export function metadataOfTask(
   id: string,
   nowMs: number,
 ): Readonly<Record<string, string>> {
-  const holds = chain !== null && nowMs < chain.expiresMs - EXPIRY_MARGIN_MS
+  // a call about a task that runs already needs no chain, and an expired token would have it refused
+  const holds = chain !== null && nowMs < chain.expiresMs
   return {
     ...metadataOfId(traceparent, id),
     ...(holds ? { [METADATA_DELEGATION]: chain.token.reveal() } : {}),
@@ -71,6 +72,11 @@ function metadataOfId(traceparent: string | null, id: string): Record<string, st
     ...(id === '' ? {} : { [METADATA_DELEGATION_ID]: id }),
     ...(traceparent === null ? {} : { [METADATA_TRACEPARENT]: traceparent }),
   }
+}
+
+/** What metadata can say: never before 1970, and the year 2286 for all that is later. */
+function millisecondsOf(time: Date): string {
+  return String(Math.min(Math.max(0, Math.ceil(time.getTime())), 9_999_999_999_999))
 }
 
 function joined(option: string, words: readonly string[], separator: string): string {

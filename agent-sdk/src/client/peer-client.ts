@@ -183,7 +183,7 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
     delegate(authority, asked, handedOn = NOTHING_HANDED_ON) {
       const id = uuidV7(now())
       const deadline = deadlineOf(asked, now())
-      const metadata = metadataOfDelegate(handedOn, id, asked.narrow)
+      const metadata = metadataOfDelegate(handedOn, id, deadline, asked.narrow)
       if (!isSkillName(asked.skill)) throw new TypeError('skill: is not a name')
       const request = encodeRequest({
         id,

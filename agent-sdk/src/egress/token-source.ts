@@ -23,18 +23,25 @@ export interface TokenSourceOptions {
 
 // a token this near to its end may end on its way
 const MARGIN_MS = 5_000
+// of a token that lives for seconds, as that of a short task does, less: each use would ask for another
+const MARGIN_SHARE = 0.1
 // the last fifth of its life is for getting the next one
 const REFRESH_SHARE = 0.2
 
 export function createTokenSource({ exchange, log, now }: TokenSourceOptions): TokenSource {
-  let current: (EgressToken & { readonly refreshMs: number }) | null = null
+  let current: (EgressToken & { readonly refreshMs: number; readonly staleMs: number }) | null =
+    null
   let running: Promise<EgressToken> | null = null
 
   const renew = (): Promise<EgressToken> => {
     running ??= exchange()
       .then((token) => {
         const life = Math.max(0, token.expiresMs - now())
-        current = { ...token, refreshMs: token.expiresMs - life * REFRESH_SHARE }
+        current = {
+          ...token,
+          refreshMs: token.expiresMs - life * REFRESH_SHARE,
+          staleMs: token.expiresMs - Math.min(MARGIN_MS, life * MARGIN_SHARE),
+        }
         return current
       })
       .finally(() => {
@@ -44,7 +51,7 @@ export function createTokenSource({ exchange, log, now }: TokenSourceOptions): T
   }
   return {
     async get() {
-      if (current === null || current.expiresMs - MARGIN_MS <= now()) return renew()
+      if (current === null || current.staleMs <= now()) return renew()
       if (current.refreshMs <= now())
         renew().catch((error: unknown) => {
           const code = error instanceof MeshError ? error.code : undefined

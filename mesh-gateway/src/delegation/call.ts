@@ -14,6 +14,7 @@ import {
   METADATA_REPLICA,
   METADATA_REQUEST_ID,
   METADATA_TARGET,
+  METADATA_TASK_DEADLINE,
   METADATA_TRACEPARENT,
   MeshError,
   parseTraceparent,
@@ -50,6 +51,8 @@ export interface ChainHeaders {
   /** Null does not narrow. */
   readonly destinations: readonly string[] | null
   readonly scope: readonly string[] | null
+  /** When the task must have ended, milliseconds since the epoch; null when the caller does not say. */
+  readonly deadlineMs: number | null
 }
 
 const NO_CHAIN: ChainHeaders = Object.freeze({
@@ -58,10 +61,13 @@ const NO_CHAIN: ChainHeaders = Object.freeze({
   replica: null,
   destinations: null,
   scope: null,
+  deadlineMs: null,
 })
 
 const PATH = /^\/[A-Za-z_][\w.]*\/[A-Za-z_]\w*$/
 const REPLICA = /^[\w-]{16}$/
+/** Up to the year 2286: what a `Date` and the seconds of a JWT can say. */
+const TIME_MS = /^\d{1,13}$/
 const REQUEST_ID = /^[\w.:-]{1,128}$/
 
 /** True of a request that is gRPC at all; any other gets a plain HTTP answer. */
@@ -159,6 +165,11 @@ function readChainHeader(chain: ChainHeaders, name: string, value: string): Chai
       return REPLICA.test(value) ? { ...chain, replica: value } : chain
     case METADATA_NARROW_DESTINATIONS:
       return { ...chain, destinations: [...(chain.destinations ?? []), ...words(value, ',')] }
+    case METADATA_TASK_DEADLINE:
+      if (chain.deadlineMs !== null) throw malformed('x-mesh-task-deadline is given twice')
+      // a deadline that cannot be read must not become none
+      if (!TIME_MS.test(value)) throw malformed('x-mesh-task-deadline is malformed')
+      return { ...chain, deadlineMs: Number(value) }
     case METADATA_NARROW_SCOPE:
       return { ...chain, scope: [...(chain.scope ?? []), ...words(value, ' ')] }
     default:

@@ -246,7 +246,7 @@ export async function makeFixture(
 /** One call on a session: headers and body in, everything that came back out. */
 export async function call(
   session: ClientHttp2Session,
-  headers: Record<string, string>,
+  headers: Record<string, string | readonly string[]>,
   body: Buffer = frame(Buffer.from('hello')),
 ): Promise<Answer> {
   const stream = session.request({

@@ -7,7 +7,7 @@ import type { Budgets } from '../../limits/budgets.ts'
 import type { ChainLimits } from '../../policy/snapshot.ts'
 import type { RevocationJudge } from '../../revocation/judge.ts'
 import type { ChainTokens } from './chain-tokens.ts'
-import { extendChain } from './extend-chain.ts'
+import { type ChainStep, extendChain } from './extend-chain.ts'
 
 export interface ChainGateOptions {
   readonly tokens: ChainTokens
@@ -29,10 +29,7 @@ export interface ChainQuestion {
   readonly limits: ChainLimits
   /** Of the tenant that the tree began in, for the size of the tree. */
   readonly rootLimits: ChainLimits
-  readonly narrow: {
-    readonly destinations: readonly string[] | null
-    readonly scope: readonly string[] | null
-  }
+  readonly narrow: ChainStep['narrow']
 }
 
 export interface ChainGate {

@@ -21,6 +21,8 @@ export interface ChainStep {
     readonly destinations: readonly string[] | null
     /** Null does not narrow. */
     readonly scope: readonly string[] | null
+    /** When the task must have ended, milliseconds since the epoch; null does not narrow. */
+    readonly deadlineMs: number | null
   }
   /** Milliseconds since the epoch. */
   readonly nowMs: number
@@ -71,11 +73,18 @@ export function extendChain(step: ChainStep): ChainLink {
     ...(scope === null ? {} : { scope }),
     ...(destinations === null ? {} : { allowed_destinations: destinations }),
     iat: nowSeconds,
-    exp: Math.min(
-      parent?.exp ?? Number.POSITIVE_INFINITY,
-      nowSeconds + Math.floor(step.ttlMs / 1000),
-    ),
+    exp: endOf(step, nowSeconds),
   })
+}
+
+/** The earliest of three ends: of the parent's authority, of the task, and of what the gateway grants at most. */
+function endOf({ parent, narrow, ttlMs }: ChainStep, nowSeconds: number): number {
+  return Math.min(
+    parent?.exp ?? Number.POSITIVE_INFINITY,
+    // the second in which the task ends is still its own
+    narrow.deadlineMs === null ? Number.POSITIVE_INFINITY : Math.ceil(narrow.deadlineMs / 1000),
+    nowSeconds + Math.floor(ttlMs / 1000),
+  )
 }
 
 function narrowedDestinations({ parent, narrow }: ChainStep): readonly string[] | null {

@@ -24,7 +24,7 @@ describe('the budget of a tree of delegations', () => {
   })
   const extend = async (to: string, parent: DelegationClaims | null, most: number | null) => {
     const limits = { maxHops: null, maxDelegationsPerRoot: most }
-    const narrow = { destinations: null, scope: null }
+    const narrow = { destinations: null, scope: null, deadlineMs: null }
     const caller = parent === null ? id('a') : parent.aud
     const asked = { caller, callee: id(to), parent, limits, rootLimits: limits, narrow }
     return (await gate.extend(asked)).claims

@@ -14,7 +14,7 @@ function step(from: string, to: string, more: Partial<ChainStep> = {}): ChainSte
     callee: id(to),
     parent: null,
     limits: { maxHops: null, maxDelegationsPerRoot: null },
-    narrow: { destinations: null, scope: null },
+    narrow: { destinations: null, scope: null, deadlineMs: null },
     nowMs: 1_000_000,
     ttlMs: 3_600_000,
     newTxn: 'txn-1',
@@ -40,6 +40,20 @@ describe('extending a chain of delegation', () => {
     assert.equal(link.txn, 'txn-1')
     assert.equal(link.hop, 1)
     assert.equal(link.exp, 1_000 + 3_600)
+  })
+
+  it('ends with the task, and never later than the parent or the gateway allow', () => {
+    const until = (deadlineMs: number | null, parent: DelegationClaims | null = null) => {
+      const narrow = { destinations: null, scope: null, deadlineMs }
+      return held(extendChain(step(parent === null ? 'a' : 'b', 'c', { narrow, parent })))
+    }
+    assert.equal(until(1_005_000).exp, 1_005)
+    // the second in which the task ends is its own
+    assert.equal(until(1_005_001).exp, 1_006)
+    assert.equal(until(9_999_999_999_999).exp, 1_000 + 3_600)
+    const short = { ...until(1_005_000), aud: id('b') }
+    assert.equal(until(1_010_000, short).exp, 1_005)
+    assert.equal(until(null, short).exp, 1_005)
   })
 
   it('remembers everybody it came through, innermost the first', () => {
@@ -93,7 +107,7 @@ describe('extending a chain of delegation', () => {
 
   it('narrows destinations and never widens them', () => {
     const narrow = (destinations: string[] | null) => ({
-      narrow: { destinations, scope: null },
+      narrow: { destinations, scope: null, deadlineMs: null },
     })
     const first = held(extendChain(step('a', 'b', narrow(['*.example.com', 'API.github.com']))))
     assert.deepEqual(first.allowed_destinations, ['*.example.com', 'api.github.com'])
@@ -119,7 +133,9 @@ describe('extending a chain of delegation', () => {
   })
 
   it('narrows scope and never widens it', () => {
-    const narrow = (scope: string[] | null) => ({ narrow: { destinations: null, scope } })
+    const narrow = (scope: string[] | null) => ({
+      narrow: { destinations: null, scope, deadlineMs: null },
+    })
     const first = held(extendChain(step('a', 'b', narrow(['read', 'write']))))
     assert.equal(first.scope, 'read write')
     const second = held(
@@ -136,8 +152,8 @@ describe('extending a chain of delegation', () => {
   it('refuses lists so long that comparing them would hold up others', () => {
     const long = Array.from({ length: 201 }, (_, i) => `a${i}.example`)
     for (const narrow of [
-      { destinations: long, scope: null },
-      { destinations: null, scope: long },
+      { destinations: long, scope: null, deadlineMs: null },
+      { destinations: null, scope: long, deadlineMs: null },
     ])
       assert.throws(
         () => extendChain(step('a', 'b', { narrow })),
@@ -147,7 +163,12 @@ describe('extending a chain of delegation', () => {
 
   it('refuses destinations that are none', () => {
     assert.throws(
-      () => extendChain(step('a', 'b', { narrow: { destinations: ['http://x/'], scope: null } })),
+      () =>
+        extendChain(
+          step('a', 'b', {
+            narrow: { destinations: ['http://x/'], scope: null, deadlineMs: null },
+          }),
+        ),
       failsAs('MESH_TOKEN_REQUEST_INVALID'),
     )
   })
@@ -166,18 +187,19 @@ describe('extending a chain of delegation', () => {
       scope: fc.option(scopes),
       ttlMs: fc.integer({ min: 1_000, max: 10_000_000 }),
       maxHops: fc.option(fc.integer({ min: 1, max: 10 })),
+      deadlineMs: fc.option(fc.integer({ min: 0, max: 9_999_999_999_999 })),
     })
     fc.assert(
       fc.property(fc.array(ask, { minLength: 2, maxLength: 6 }), (asks) => {
         let parent: DelegationClaims | null = null
-        for (const [i, { destinations, scope, ttlMs, maxHops }] of asks.entries()) {
+        for (const [i, { destinations, scope, ttlMs, maxHops, deadlineMs }] of asks.entries()) {
           let link: ReturnType<typeof extendChain>
           try {
             link = extendChain(
               step(`a${i}`, `a${i + 1}`, {
                 parent,
                 ttlMs,
-                narrow: { destinations, scope },
+                narrow: { destinations, scope, deadlineMs },
                 limits: { maxHops, maxDelegationsPerRoot: null },
               }),
             )
