@@ -1,9 +1,10 @@
 /** Lets a call in, or refuses it, as policy decided and as limits allow. Nothing has been dialled yet. */
-import { type AgentIdentity, ERRORS, type ErrorCode, MeshError, type Peer } from '@clawmesh/proto'
+import { type AgentIdentity, MeshError, type Peer } from '@clawmesh/proto'
 import type { Leave, Limits, MaybePromise } from '../limits/limits.ts'
 import type { WaitingRoom } from '../limits/waiting-room.ts'
 import type { DelegationDecision, DelegationLimits } from '../policy/decision.ts'
 import { type PolicySnapshot, peerLimits, tenantLimits } from '../policy/snapshot.ts'
+import { refusalOf } from '../policy/told.ts'
 import type { Stay } from './stay.ts'
 
 /**
@@ -17,7 +18,7 @@ export function admit(
   limits: Limits,
   stay: Stay,
 ): MaybePromise<AgentIdentity> {
-  if (decision.action === 'deny') throw refusalOf(decision)
+  if (decision.action === 'deny') throw refusalOf(decision, caller.tenant)
   const { tenant, agent } = caller
   const own = enter(limits, `delegation:${tenant}/${agent}`, decision.limits, 'this agent', stay)
   const ofTenant = tenantLimits(policy, tenant)
@@ -92,12 +93,4 @@ function occupy(
   return entered instanceof Promise
     ? entered.then((leave) => void granted(leave))
     : granted(entered)
-}
-
-function refusalOf(decision: DelegationDecision): MeshError {
-  const code: ErrorCode = decision.code ?? 'MESH_POLICY_NOT_ALLOWED'
-  return new MeshError(code, undefined, {
-    hint: decision.hint ?? ERRORS[code].hint,
-    facts: decision.rule === null ? {} : { rule: decision.rule },
-  })
 }

@@ -6,6 +6,7 @@ import { type ErrorCode, MeshError } from '@clawmesh/proto'
 import { judgeAddresses } from '../net/judge-addresses.ts'
 import { METADATA_NAMES } from '../net/special-ranges.ts'
 import type { EgressDecision } from '../policy/decision.ts'
+import { refusalOf, toldRule } from '../policy/told.ts'
 import { ResolveFailure } from '../resolve/resolver.ts'
 import type { EgressContext, PolicyView } from './context.ts'
 import { authenticate, type Principal } from './credential.ts'
@@ -44,7 +45,7 @@ export async function admit(
     return { principal: null, decision: null, generation, counted: true, result: principal, leave }
   const decision = policy.decide(questionOf(principal, target, head.method))
   const known = { principal, decision, generation, counted: context.tunnels.settled }
-  const refused = refusalOf(decision) ?? hiddenBehindEch(target, policy)
+  const refused = refusalFor(principal, decision) ?? hiddenBehindEch(target, policy)
   if (refused !== null) return { ...known, result: refused, leave }
   const entered = await judged(() => enterLimits(principal, decision, target, head, context.limits))
   if (entered instanceof Refused) return { ...known, result: entered, leave }
@@ -70,13 +71,13 @@ export function questionOf(principal: Principal, target: Target, method: string)
 }
 
 /** Null when it is let through. */
-export function refusalOf(decision: EgressDecision): Refused | null {
+export function refusalFor({ agent }: Principal, decision: EgressDecision): Refused | null {
   if (decision.action !== 'deny') return null
-  const code = decision.code ?? 'MESH_POLICY_NOT_ALLOWED'
-  return refuse('policy', code, {
-    rule: decision.rule,
-    ...(decision.hint === null ? {} : { hint: decision.hint }),
-  })
+  return new Refused(
+    'policy',
+    refusalOf(decision, agent.tenant),
+    toldRule(decision.rule, agent.tenant),
+  )
 }
 
 function hiddenBehindEch(target: Target, { tunnelTls }: PolicyView): Refused | null {

@@ -75,7 +75,10 @@ export function decideDelegation(
   // audit mode of one tenant opens nothing of another's
   const theirs = other === undefined ? 'enforce' : delegationOf(other, callee).mode
   if (accept === null && theirs === 'enforce')
-    return verdict('deny', 'MESH_POLICY_NOT_ACCEPTED', null, acceptHint(question, other), theirs)
+    return {
+      ...verdict('deny', 'MESH_POLICY_NOT_ACCEPTED', null, notAcceptedHint(question), theirs),
+      operatorHint: acceptHint(question, other),
+    }
   if (allow === null) return verdict('audit', 'MESH_POLICY_NOT_ALLOWED', null)
   return accept === null
     ? verdict('audit', 'MESH_POLICY_NOT_ACCEPTED', null, null, theirs)
@@ -93,14 +96,17 @@ function allowHint({ caller, callee, method }: DelegationQuestion, tenant: Tenan
   return `add { "from": "${caller.agent}", "to": "${to}" } to delegation.allow of ${tenant.file}`
 }
 
-function acceptHint(
-  { caller, callee, method }: DelegationQuestion,
-  other: TenantPolicy | undefined,
-): string {
+/** The same whatever the other tenant's policy is, and whether it has any. */
+function notAcceptedHint({ caller, callee }: DelegationQuestion): string {
+  return `add { "from": "${caller.tenant}/${caller.agent}", "to": "${callee.agent}" } to delegation.accept of ${callee.tenant}.json`
+}
+
+/** For the operator, who knows both. */
+function acceptHint(question: DelegationQuestion, other: TenantPolicy | undefined): string {
+  const { caller, callee, method } = question
   if (other === undefined) return `tenant ${callee.tenant} has no policy, and so accepts nobody`
   const pair = findPair(other.delegation.accept, caller, callee)
-  if (pair !== null) return methodHint(pair, method)
-  return `add { "from": "${caller.tenant}/${caller.agent}", "to": "${callee.agent}" } to delegation.accept of ${other.file}`
+  return pair === null ? notAcceptedHint(question) : methodHint(pair, method)
 }
 
 function methodHint(rule: DelegationRule, method: string): string {

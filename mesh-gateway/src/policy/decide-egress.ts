@@ -47,17 +47,19 @@ export function decideEgress(question: EgressQuestion, policy: PolicySnapshot): 
   for (const [depth, actor] of actors.entries()) {
     const theirs = decideForOne({ ...question, agent: actor }, depth > 0, policy)
     if (theirs.action !== 'deny') continue
-    const name = `${actor.tenant}/${actor.agent}`
-    return {
-      ...decision,
-      action: 'deny',
-      code: 'MESH_CHAIN_ACTOR_REFUSED',
-      rule: theirs.rule,
-      hint: `the chain came through ${name}, which may not reach it${theirs.hint === null ? '' : `: ${theirs.hint}`}`,
-      actor,
-    }
+    return { ...decision, ...refusedActor(actor, theirs, question.agent) }
   }
   return decision
+}
+
+/** Why an actor of another tenant may not reach it is that tenant's own business, and the operator's. */
+function refusedActor(actor: Peer, theirs: EgressDecision, reader: Peer) {
+  const who = `the chain came through ${actor.tenant}/${actor.agent}, which may not reach it`
+  const why = theirs.hint === null ? who : `${who}: ${theirs.hint}`
+  const refused = { action: 'deny', code: 'MESH_CHAIN_ACTOR_REFUSED', actor } as const
+  return actor.tenant === reader.tenant
+    ? { ...refused, rule: theirs.rule, hint: why }
+    : { ...refused, rule: theirs.rule, hint: who, operatorHint: why }
 }
 
 /** For one agent, whoever it acts for. */
@@ -159,7 +161,9 @@ function tokenAllows(destinations: readonly string[], host: string, port: number
 function canonical(host: string): string | null {
   if (CANONICAL_NAME.test(host) && host.length <= 253 && !NUMERIC_END.test(host)) return host
   const name = canonicalName(host)
-  return typeof name === 'string' ? null : name.name
+  if (typeof name === 'string') return null
+  // 127.1 has become 127.0.0.1 where the request was read: here it would be a caller's mistake
+  return name.isIp && !host.includes(':') && name.name !== host ? null : name.name
 }
 
 function noTenantHint({ tenant, agent }: Peer): string {

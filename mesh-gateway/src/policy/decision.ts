@@ -6,14 +6,16 @@ import type { ErrorCode, Peer } from '@clawmesh/proto'
 
 export type Action = 'allow' | 'audit' | 'deny'
 
-interface Verdict {
+export interface Verdict {
   readonly action: Action
   /** Null when allowed by a rule; otherwise what enforce mode answers. */
   readonly code: ErrorCode | null
-  /** Which rule decided, e.g. `acme.json#/delegation/allow/0`; null when none matched. */
+  /** Which rule decided, e.g. `acme.json#/delegation/allow/0`; null when none matched. Agents are told what `toldRule` leaves of it. */
   readonly rule: string | null
-  /** What would help here; null for the general hint of the code. */
+  /** What would help here; null for the general hint of the code. The agent is told it: nothing of another tenant's policy is in it. */
   readonly hint: string | null
+  /** As `hint`, for the operator alone, where another tenant's policy is why. Default: the same. */
+  readonly operatorHint?: string
   readonly mode: 'enforce' | 'audit'
 }
 

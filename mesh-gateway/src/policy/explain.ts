@@ -7,6 +7,7 @@ import { decideDelegation } from './decide-delegation.ts'
 import { decideEgress } from './decide-egress.ts'
 import type { Action, DelegationQuestion, EgressQuestion } from './decision.ts'
 import type { PolicySnapshot } from './snapshot.ts'
+import { toldFile, toldRule } from './told.ts'
 
 export interface Explanation {
   readonly action: Action
@@ -28,18 +29,33 @@ export const DEFAULT_METHOD = `${DELEGATION_SERVICE}/Delegate`
 
 const METHOD = /^\/?([A-Za-z_][\w.]*\/[A-Za-z_]\w*)$/
 
+/** As the operator is told it. */
 export function explainDelegation(
   question: DelegationQuestion,
   policy: PolicySnapshot,
 ): Explanation {
   const decision = decideDelegation(question, policy)
-  const { caller, callee } = question
-  const missing = decision.code === 'MESH_POLICY_NOT_ACCEPTED' ? callee.tenant : caller.tenant
-  return inWords(decision, missing, policy)
+  const hint = decision.operatorHint ?? decision.hint
+  return inWords({ ...decision, hint }, missingIn(question, decision), policy)
+}
+
+/** As an agent of the caller's tenant is told it: nothing of another tenant's policy. */
+export function explainToCaller(question: DelegationQuestion, policy: PolicySnapshot): Explanation {
+  const { tenant } = question.caller
+  const decision = decideDelegation(question, policy)
+  const whole = inWords(decision, missingIn(question, decision), policy)
+  return { ...whole, rule: toldRule(whole.rule, tenant), file: toldFile(whole.file, tenant) }
+}
+
+/** The tenant whose policy would have to change, where no rule decided. */
+function missingIn({ caller, callee }: DelegationQuestion, { code }: Pick<Decision, 'code'>) {
+  return code === 'MESH_POLICY_NOT_ACCEPTED' ? callee.tenant : caller.tenant
 }
 
 export function explainEgress(question: EgressQuestion, policy: PolicySnapshot): Explanation {
-  return inWords(decideEgress(question, policy), question.agent.tenant, policy)
+  const decision = decideEgress(question, policy)
+  const hint = decision.operatorHint ?? decision.hint
+  return inWords({ ...decision, hint }, question.agent.tenant, policy)
 }
 
 /** `package.Service/Method`, with or without the slash that it has on the wire; null for anything else. */

@@ -129,7 +129,9 @@ describe('a delegation decision', () => {
         policyOf({ acme: { delegation: { allow } }, globex: { delegation: { accept: narrow } } }),
       )
       assert.equal(decision.code, 'MESH_POLICY_NOT_ACCEPTED')
-      assert.match(decision.hint ?? '', /names methods pkg\.Svc\/Other only/)
+      // what the other side names is told to the operator alone
+      assert.match(decision.operatorHint ?? '', /names methods pkg\.Svc\/Other only/)
+      assert.doesNotMatch(decision.hint ?? '', /Other/)
     })
 
     it('is not opened by the audit mode of the caller alone', () => {

@@ -73,7 +73,10 @@ export function createChainGate(options: ChainGateOptions): ChainGate {
       if (!within)
         throw new MeshError(
           'MESH_CHAIN_BUDGET_EXCEEDED',
-          `the tree of ${link.sub} may have ${max} delegations`,
+          // how many another tenant gives its trees is not for the caller to know
+          rootLimits === step.limits
+            ? `the tree of ${link.sub} may have ${max} delegations`
+            : `the tree of ${link.sub} has as many delegations as it may`,
           { facts: { txn: link.txn } },
         )
       return await tokens.sign(link)

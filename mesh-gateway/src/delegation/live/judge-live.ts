@@ -6,6 +6,7 @@ import { type IdentitySnapshot, judgePeer, type PeerCertificate } from '@clawmes
 import { ERRORS, type ErrorCode, MeshError } from '@clawmesh/proto'
 import { decideDelegation } from '../../policy/decide-delegation.ts'
 import type { PolicySnapshot } from '../../policy/snapshot.ts'
+import { refusalOf } from '../../policy/told.ts'
 import type { RevocationJudge, Revoked } from '../../revocation/judge.ts'
 import type { Grounds } from './live-streams.ts'
 
@@ -32,11 +33,7 @@ export function judgeLive(
   if (question === null) return null
   const decision = decideDelegation(question, policy)
   if (decision.action !== 'deny') return null
-  const code = decision.code ?? 'MESH_POLICY_NOT_ALLOWED'
-  return new MeshError(code, undefined, {
-    hint: decision.hint ?? ERRORS[code].hint,
-    facts: { ...resume(grounds), ...(decision.rule === null ? {} : { rule: decision.rule }) },
-  })
+  return refusalOf(decision, question.caller.tenant, resume(grounds))
 }
 
 /** A call that begins is refused in the same words; there is nothing to resume then. */

@@ -1,9 +1,14 @@
 /**
  * MeshService.Explain: what policy says of a call, and why, without making it. An agent learns nothing from it that
- * making the call would not tell: it may ask about calls of its own tenant only.
+ * making the call would not tell: it may ask about calls of its own tenant only, and is told nothing of another's policy.
  */
 import { type Identity, isDnsLabel, MeshError, type Peer, parsePeerName } from '@clawmesh/proto'
-import { DEFAULT_METHOD, explainDelegation, parseMethodName } from '../../policy/explain.ts'
+import {
+  DEFAULT_METHOD,
+  explainDelegation,
+  explainToCaller,
+  parseMethodName,
+} from '../../policy/explain.ts'
 import type { PolicySnapshot } from '../../policy/snapshot.ts'
 
 export interface ExplainRequest {
@@ -45,7 +50,8 @@ export function explainTo(
   if (method === null)
     throw new MeshError('MESH_EXPLAIN_INVALID', 'method is not package.Service/Method')
   const question = { caller, callee, method, withinChain: request.within_chain }
-  const { limits, ...said } = explainDelegation(question, policy)
+  const explain = own === null ? explainDelegation : explainToCaller
+  const { limits, ...said } = explain(question, policy)
   const { code, reason, rule, file, hint } = said
   return {
     ...said,

@@ -21,6 +21,7 @@ import {
 import type { Metadata, Server, ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js'
 import { allowedPeers } from '../../policy/allowed.ts'
 import type { PolicySnapshot } from '../../policy/snapshot.ts'
+import { toldRule } from '../../policy/told.ts'
 import type { TokenChain } from '../../tokens/issue-token.ts'
 import type { ChainGate } from '../chain/chain-gate.ts'
 import { type ExplainRequest, explainTo } from './explain.ts'
@@ -94,6 +95,7 @@ export function addMeshService(server: Server, options: MeshServiceOptions): voi
     const { tenant, agent: name } = agent(metadata)
     const peers = allowedPeers(policy.current(), { tenant, agent: name }).map((peer) => ({
       ...peer,
+      rule: toldRule(peer.rule, tenant) ?? '',
       methods: peer.methods ?? ['*'],
       name: peer.agent === '*' || peer.tenant === '*' ? '' : formatPeerName(peer, meshDomain),
     }))
