@@ -12,6 +12,7 @@ import {
   roomFaults,
   stateFaults,
 } from './rules/shape.ts'
+import { tlsClientFaults } from './rules/tls-clients.ts'
 
 interface RepositoryPromise {
   readonly says: string
@@ -120,6 +121,25 @@ const promises: readonly RepositoryPromise[] = [
       ['docs/a.md', '`grpcurl -d x -insecure 127.0.0.1:8443 list`'],
     ],
     good: [['README.md', 'curl -x http://127.0.0.1:8080 http://h/\nOn-kind things']],
+  },
+  {
+    says: 'each TLS client says that it checks certificates, whatever the environment says',
+    rule: tlsClientFaults,
+    bad: [
+      [gateway, 'tls.connect({ host, port })'],
+      [
+        gateway,
+        'connectTls({ socket: open({ rejectUnauthorized }) })\n// rejectUnauthorized: true',
+      ],
+      ['agent-sdk/src/a.ts', 'buildConnector({ timeout })\nf({ rejectUnauthorized: true })'],
+      [gateway, 'new Redis(url, { tls: { ca } })'],
+      ['pki/src/a.ts', "https.get('https://a.test')"],
+    ],
+    good: [
+      [gateway, 'tls.connect({ host, rejectUnauthorized: true })'],
+      [gateway, 'tls.connect({ ...clientTlsOptions(snapshot, spiffe, check), host })'],
+      ['test/a.test.ts', 'tls.connect({ host, ca })'],
+    ],
   },
   {
     says: 'no secret is put on a command line, and packages run no programs',

@@ -21,7 +21,11 @@ const REFUSAL_MS = 2_000
 
 export function connectByTunnel(options: TunnelOptions): buildConnector.connector {
   const { ca, timeoutMs } = options
-  const handshake = buildConnector({ timeout: timeoutMs, ...(ca === undefined ? {} : { ca }) })
+  const handshake = buildConnector({
+    timeout: timeoutMs,
+    rejectUnauthorized: true,
+    ...(ca === undefined ? {} : { ca }),
+  })
   return (target, callback) => {
     openTunnel(options, target).then(
       (socket) => handshake({ ...target, httpSocket: socket }, callback),

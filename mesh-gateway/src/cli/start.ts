@@ -8,6 +8,7 @@ import { type Config, workersOf } from '../config/schema.ts'
 import type { MaybePromise } from '../limits/limits.ts'
 import type { ListenAddress } from '../port.ts'
 import { leanAsyncResource } from '../process/lean-async-resource.ts'
+import { refuseWithoutTlsChecks } from '../process/tls-environment.ts'
 import { tuneHeap } from '../process/tune-heap.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import type { OperationalLog } from '../telemetry/operational-log.ts'
@@ -53,6 +54,7 @@ export function addStart(program: Command, terminal: Terminal): void {
     for (const warning of warnings) terminal.say(`warning: ${warning}`)
     if (options.printConfig === true) return terminal.print(formatConfig(config).trimEnd())
 
+    refuseWithoutTlsChecks(terminal.env)
     const signals = listenForSignals(terminal)
     try {
       const { createOperationalLog } = await import('../telemetry/operational-log.ts')

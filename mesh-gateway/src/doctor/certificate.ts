@@ -60,7 +60,8 @@ function unusable(whose: 'gateway' | 'agent', dir: string, error: MeshError): Fi
       return {
         what: `${dir}: tls.crt does not chain to a root in ca.crt`,
         why: STOPS,
-        todo: `put the root that issued it into ca.crt, and the intermediates into tls.crt; or ${issueAnew(whose, dir)}`,
+        // never to add the root that it names: the certificate may be a stranger's
+        todo: `${issueAnew(whose, dir)}; a chain that was copied by hand needs its intermediates in tls.crt`,
       }
     case 'MESH_IDENTITY_INVALID':
       return { what, why: 'nothing starts with it', todo: `mesh-pki inspect ${shellWord(dir)}` }

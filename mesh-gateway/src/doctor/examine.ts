@@ -23,6 +23,7 @@ import { type PeerTarget, readPeerFacts } from './read-peer-facts.ts'
 import { readPorts } from './read-ports.ts'
 import { checkRevocationLists, readRevocationLists } from './revocation-lists.ts'
 import { checkSigningKeys, readSigningKeys } from './signing-keys.ts'
+import { checkTlsEnvironment } from './tls-environment.ts'
 import { checkTokenIssuers, readTokenIssuers } from './token-issuers.ts'
 import { checkTrustBundles } from './trust-bundles.ts'
 
@@ -51,6 +52,7 @@ export async function examine(options: ExamineOptions): Promise<CheckResult[]> {
   const machine = [
     checkNode(options.nodeVersion),
     checkFileDescriptors(await readFileDescriptorLimit()),
+    checkTlsEnvironment(options.env),
   ]
   if (!(config instanceof MeshError))
     return [...machine, ...(await examineGateway(config, options))]

@@ -10,8 +10,8 @@ export interface PortFacts {
   readonly address: ListenAddress
   /** Why it cannot be listened on, e.g. EADDRINUSE; null when it can. */
   readonly error: string | null
-  /** True when what listens there answers as a mesh-gateway does. */
-  readonly isGateway: boolean
+  /** True when what listens there answers as a mesh-gateway does; null when it could not be asked, for want of a good identity. */
+  readonly isGateway: boolean | null
   readonly process: ListeningProcess | null
 }
 
@@ -21,6 +21,14 @@ const WHY: Readonly<Record<string, string>> = {
   ENOTFOUND: 'the host name does not resolve',
   ENOENT: 'the directory of the socket is not there',
 }
+
+const TAKEN_BY: Readonly<Record<string, string>> = {
+  true: 'another mesh-gateway, which answers there',
+  false: 'a program that does not answer as a mesh-gateway',
+  null: 'a program that could not be asked whether it is a mesh-gateway: that takes a good certificate of the gateway',
+}
+/** Never to end a process: the doctor may take the gateway that serves for a stranger. */
+const SAFE_START = 'nothing, if that process is your gateway; else start this one with'
 
 /** All ports in the hands of one gateway are as they should be: it runs. */
 export function checkPorts(ports: readonly PortFacts[]): CheckResult {
@@ -48,22 +56,20 @@ function hindrance({ key, address, error, isGateway, process }: PortFacts): Find
       why: WHY[error] === undefined ? why : `${why}: ${WHY[error]}`,
       todo: `start it with ${flag}`,
     }
-  const who = isGateway
-    ? 'another mesh-gateway, which answers there'
-    : 'something that is no mesh-gateway'
+  const who = TAKEN_BY[String(isGateway)]
   const named = process === null ? '' : `: ${process.name}, process ${process.pid}`
   if (address.path !== undefined)
     return {
       what: `${key} ${where} is taken by ${who}`,
       why,
-      todo: `ss -lxp src ${shellWord(address.path)} shows who; end it, or start with ${flag}`,
+      todo: `${SAFE_START} ${flag}; \`ss -lxp src ${shellWord(address.path)}\` shows the process`,
     }
   return {
     what: `${key} ${where} is taken by ${who}${named}`,
     why,
     todo:
       process === null
-        ? `ss -ltnp 'sport = :${address.port}' shows who; end it, or start with ${flag}`
-        : `kill ${process.pid} if it is not needed, or start with ${flag}`,
+        ? `${SAFE_START} ${flag}; \`ss -ltnp 'sport = :${address.port}'\` shows the process`
+        : `${SAFE_START} ${flag}; \`ps -fp ${process.pid}\` shows what the process is`,
   }
 }

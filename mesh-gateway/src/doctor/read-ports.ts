@@ -43,22 +43,20 @@ export async function readPorts(
   ]
   const fixed = listeners.filter(({ address }) => address.path !== undefined || address.port !== 0)
   const facts = await Promise.all(fixed.map((one) => readPort(one, identity, spiffe)))
-  const known = facts.filter(({ isGateway }) => isGateway === true)
-  return facts.map((one) => ({
-    ...one,
-    isGateway:
-      one.isGateway ??
-      (one.error === 'EADDRINUSE' &&
-        known.some(({ process }) => process?.pid === one.process?.pid)),
-  }))
+  const gateways = new Set(
+    facts.flatMap(({ isGateway, process }) => (isGateway === true ? (process?.pid ?? []) : [])),
+  )
+  // one process has all ports of a gateway: the port that answers tells for those that cannot be asked
+  return facts.map((one) =>
+    one.process !== null && gateways.has(one.process.pid) ? { ...one, isGateway: true } : one,
+  )
 }
 
-/** `isGateway` null: not to be known by asking. */
 async function readPort(
   { key, address, asks }: Listener,
   identity: IdentitySnapshot | null,
   spiffe: SpiffeTemplate,
-): Promise<Omit<PortFacts, 'isGateway'> & { readonly isGateway: boolean | null }> {
+): Promise<PortFacts> {
   const { path } = address
   const error = path === undefined ? await tryListen(address) : await trySocket(path)
   if (error !== 'EADDRINUSE') return { key, address, error, isGateway: false, process: null }
@@ -66,8 +64,8 @@ async function readPort(
   const isGateway =
     asks === 'http'
       ? await answersHealth(to)
-      : asks === 'mesh'
-        ? identity !== null && (await answersAsGateway(to, identity, spiffe))
+      : asks === 'mesh' && identity !== null
+        ? await answersAsGateway(to, identity, spiffe)
         : null
   const process = path === undefined ? await listeningProcess(address.port) : null
   return { key, address, error, isGateway, process }

@@ -1,6 +1,7 @@
 /** Whether gateway and agent trust each other: the root that issued the one has to be in ca.crt of the other. */
 import { X509Certificate } from 'node:crypto'
 import type { IdentitySnapshot, TrustedRoot } from '@clawmesh/agent-sdk'
+import { issueAnew } from './certificate.ts'
 import { type CheckResult, type Finding, result, shellWord } from './finding.ts'
 
 export interface Side {
@@ -22,13 +23,17 @@ function missing(name: string, side: Side, otherName: string, other: Side): Find
   const root = issuerOf(other.snapshot)
   if (root === null || side.snapshot.roots.some((one) => one.fingerprint === root.fingerprint))
     return null
-  const mine = shellWord(`${side.dir}/ca.crt`)
   const theirs = shellWord(`${other.dir}/ca.crt`)
   return {
     what: `${side.dir}/ca.crt of the ${name} lacks the root ${root.fingerprint.slice(0, 16)}… that issued the certificate of the ${otherName}`,
     why: `the ${name} refuses the ${otherName}: MESH_IDENTITY_UNTRUSTED`,
-    todo: `cat ${mine} ${theirs} > ca.both && cp ca.both ${mine}`,
+    // never to add a root: whoever holds its key could then speak as anybody of the mesh
+    todo: `${issueAnew('agent', agentDir(side, other))} on the machine of the CA of this mesh; only when you are replacing that CA yourself, put both roots into every ca.crt, after the fingerprint of ${theirs} is the one that the new CA shows`,
   }
+}
+
+function agentDir(...sides: readonly Side[]): string {
+  return sides.find(({ snapshot }) => snapshot.identity.kind === 'agent')?.dir ?? 'DIR'
 }
 
 /** The root of its own bundle that a chain ends at. */

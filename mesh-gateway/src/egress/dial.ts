@@ -112,6 +112,7 @@ async function dialTls(
   const socket = connectTls({
     socket: tcp,
     secureContext,
+    rejectUnauthorized: true,
     ALPNProtocols: ['http/1.1'],
     // the certificate is checked against `host` where there is no server name (RFC 6066, section 3)
     ...(named ? { servername: host } : { host }),

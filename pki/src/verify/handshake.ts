@@ -53,6 +53,7 @@ function clientEnd(question: HandshakeQuestion, transport: Duplex): Promise<void
   const socket = tls.connect({
     ...credentials(question),
     socket: transport,
+    rejectUnauthorized: true,
     // who it is was judged before; here it must be the very certificate that was judged
     checkServerIdentity: (_host, { fingerprint256 }) =>
       fingerprint256.replaceAll(':', '').toLowerCase() === question.fingerprint

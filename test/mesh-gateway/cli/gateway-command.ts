@@ -80,6 +80,8 @@ export async function makeWorkplace(main: string = MAIN): Promise<Workplace> {
   }
   const runProcess = async (env: Readonly<Record<string, string>>, args: readonly string[]) => {
     const child = launch(args, env)
+    running.add(child)
+    child.once('exit', () => running.delete(child))
     const [stdout, stderr, [code]] = await Promise.all([
       text(child.stdout),
       text(child.stderr),

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readdir, readFile, rename } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { checksOff } from '../../support/tls-checks-off.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { type IssuedWorkplace, makeIssuedWorkplace } from './issued-workplace.ts'
 
@@ -138,6 +139,20 @@ describe('mesh-gateway start', function () {
     assert.match(gateway.stderr(), /mesh-gateway: drained\n$/)
     const [line = ''] = await auditLines('audit.log')
     assert.equal(JSON.parse(line).bytes_up, 'still here'.length)
+  })
+
+  it('does not start where the environment turns the checks of certificates off', async () => {
+    const { code, stdout, stderr } = await place.runProcess(
+      checksOff(),
+      'start',
+      '--config',
+      'gateway.json',
+    )
+    assert.equal(code, 1, stderr)
+    assert.equal(stdout, '')
+    assert.match(stderr, /NODE_TLS_REJECT_UNAUTHORIZED is 0/)
+    assert.match(stderr, /hint: unset it/)
+    assert.doesNotMatch(stderr, /mesh-gateway: (?:egress|admin) /)
   })
 
   it('ends within its drain time whoever holds on, and at once on a second signal', async () => {

@@ -114,6 +114,8 @@ describe('the checks of the doctor', () => {
   })
 
   it('say who holds a port, and how to start elsewhere', () => {
+    const asked = checkPorts([port('admin', { isGateway: null }), port('egress')]).findings
+    assert.match(asked[0]?.what ?? '', /could not be asked whether it is a mesh-gateway/)
     const { findings } = checkPorts([
       port('egress', { isGateway: false, process: { pid: 9, name: 'squid' } }),
       port('delegation', { isGateway: false, process: null }),
@@ -121,10 +123,15 @@ describe('the checks of the doctor', () => {
     ])
     assert.match(
       findings[0]?.what ?? '',
-      /^egress\.listen 127\.0\.0\.1:9000 is taken by something that is no mesh-gateway: squid, process 9$/,
+      /^egress\.listen 127\.0\.0\.1:9000 is taken by a program that does not answer as a mesh-gateway: squid, process 9$/,
     )
-    assert.match(findings[0]?.todo ?? '', /^kill 9 if .* --egress-listen HOST:PORT$/)
-    assert.match(findings[1]?.todo ?? '', /^ss -ltnp 'sport = :9000' shows who/)
+    assert.match(findings[0]?.todo ?? '', /--egress-listen HOST:PORT; `ps -fp 9` shows/)
+    assert.match(findings[1]?.todo ?? '', /`ss -ltnp 'sport = :9000'` shows the process$/)
+    for (const isGateway of [true, false, null])
+      for (const process of [{ pid: 9, name: 'node' }, null]) {
+        const [finding] = checkPorts([port('admin', { isGateway, process })]).findings
+        assert.doesNotMatch(finding?.todo ?? '', /\bkill\b|\bend it\b/, 'it may be the gateway')
+      }
     assert.match(
       findings[2]?.what ?? '',
       /another mesh-gateway, which answers there: node, process 7$/,

@@ -133,8 +133,11 @@ describeClosing('what the doctor gathers', () => {
     await once(server, 'listening')
     try {
       const [finding] = (await look()).findings
-      assert.match(finding?.what ?? '', /^egress\.listen unix:\S+ is taken by something that is no/)
-      assert.match(finding?.todo ?? '', /^ss -lxp src /)
+      assert.match(
+        finding?.what ?? '',
+        /^egress\.listen unix:\S+ is taken by a program that does not/,
+      )
+      assert.match(finding?.todo ?? '', /`ss -lxp src \S+` shows the process$/)
       body = '{"status":"up"}'
       assert.deepEqual((await look()).findings, [], 'a gateway runs')
       body = `{"status":"up"${' '.repeat(100_000)}}`

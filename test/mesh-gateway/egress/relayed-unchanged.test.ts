@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type TLSSocket } from 'node:tls'
 import { type Minted, type MintOptions, mint } from '../../agent-sdk/tls/mint.ts'
+import { withChecksOff } from '../../support/tls-checks-off.ts'
 import { rawClient, refusalOf, sendRaw } from './fixture.ts'
 import { basic, setUp } from './setup.ts'
 
@@ -215,20 +216,13 @@ describe('relay form', () => {
       good({ issuer: stranger }),
     )
     const { egress, auth } = await open(port)
-    // nothing here passes because of it: that the gateway pays no heed to it is what is shown
-    const name = 'NODE_TLS_REJECT_UNAUTHORIZED'
-    const before = process.env[name]
-    process.env[name] = '0'
-    try {
-      const answer = await sendRaw(
+    const answer = await withChecksOff(() =>
+      sendRaw(
         egress.number,
         `GET / HTTP/1.1\r\nHost: ${HOST}:${port}\r\n${auth}Connection: close\r\n\r\n`,
-      )
-      assert.match(answer, /^HTTP\/1\.1 502 [\s\S]*MESH_EGRESS_UPSTREAM_TLS/)
-    } finally {
-      if (before === undefined) delete process.env[name]
-      else process.env[name] = before
-    }
+      ),
+    )
+    assert.match(answer, /^HTTP\/1\.1 502 [\s\S]*MESH_EGRESS_UPSTREAM_TLS/)
     assert.equal(heard, 0)
   })
 

@@ -45,7 +45,7 @@ export function tlsFaults(file: SourceFile): string[] {
     file,
     // a test may say that the variable is refused; nobody may set it
     text,
-    /NODE_TLS_REJECT_UNAUTHORIZED\b\s*['"]?\]?\s*[=:]|strictSSL['"]?\s*:\s*false/,
+    /NODE_TLS_REJECT_UNAUTHORIZED\b\s*['"]?\]?\s*(?:=(?!=)|:)|strictSSL['"]?\s*:\s*false/,
     'turns TLS verification off',
   )
   const inShell =

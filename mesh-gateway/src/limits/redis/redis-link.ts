@@ -62,7 +62,7 @@ export async function openRedisLink(options: RedisLinkOptions): Promise<RedisLin
     retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 6), LONGEST_RETRY_MS),
     ...(username === null ? {} : { username }),
     ...(password === null ? {} : { password: password.reveal() }),
-    ...(ca === null ? {} : { tls: { ca } }),
+    ...tlsOf(url, ca),
   })
   // without a listener it would end the process; what it means, the probes find out
   redis.on('error', (error) => {
@@ -147,6 +147,12 @@ export async function openRedisLink(options: RedisLinkOptions): Promise<RedisLin
       redis.disconnect()
     },
   }
+}
+
+/** Said in full, or NODE_TLS_REJECT_UNAUTHORIZED=0 in the environment would let an impostor have the password. */
+function tlsOf(url: string, ca: string | null) {
+  if (ca === null && new URL(url).protocol !== 'rediss:') return {}
+  return { tls: { rejectUnauthorized: true, ...(ca === null ? {} : { ca }) } }
 }
 
 function delay(ms: number): Promise<void> {

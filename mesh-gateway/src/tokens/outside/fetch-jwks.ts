@@ -94,6 +94,8 @@ function connectBy(
     const socket = secure
       ? tls.connect({
           ...{ host, lookup, secureContext: trust, port: Number(port) || 443 },
+          // said here, or NODE_TLS_REJECT_UNAUTHORIZED=0 in the environment would turn it off
+          rejectUnauthorized: true,
           ...(servername ? { servername } : {}),
         })
       : net.connect({ host, lookup, port: Number(port) || 80 })

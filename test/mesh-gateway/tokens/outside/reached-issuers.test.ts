@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { rootCertificates } from 'node:tls'
 import { closeServer, listenOnFreePort } from '../../../support/http-origin.ts'
+import { withChecksOff } from '../../../support/tls-checks-off.ts'
 import { startTokenIssuer } from '../../../support/token-issuer.ts'
 import { describeOutsideTokens, HOST } from './outside-world.ts'
 
@@ -67,6 +68,12 @@ describeOutsideTokens('whose issuer', (world) => {
     world.roots = rootCertificates[0] ?? ''
     await open([entry(secure)])
     assert.equal(await codeOf(await world.issuer.token()), 'MESH_TOKEN_ISSUER_UNAVAILABLE')
+    await world.verifier?.close()
+    await withChecksOff(async () => {
+      await open([entry(secure)])
+      const code = await codeOf(await world.issuer.token())
+      assert.equal(code, 'MESH_TOKEN_ISSUER_UNAVAILABLE', 'the environment changes nothing')
+    })
     world.roots = issued.roots
     assert.equal(misnamed.asked() + secure.asked(), 1)
   })
