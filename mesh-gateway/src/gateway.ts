@@ -3,6 +3,7 @@
  * half-way. Everything a room needs comes in by its options; nothing here decides anything about traffic.
  */
 import { type Log, openIdentity } from '@clawmesh/agent-sdk'
+import { createDisk } from '@clawmesh/agent-sdk/mesh'
 import { createSpiffeTemplate, type Identity } from '@clawmesh/proto'
 import { createAdminPort, type Missing } from './admin/admin-port.ts'
 import type { StatusRow } from './admin/status-page.ts'
@@ -18,6 +19,7 @@ import { openUpstreamTrust } from './egress/upstream-trust.ts'
 import { openLimits } from './limits/open-limits.ts'
 import { openPolicyStore } from './policy/policy-store.ts'
 import type { ListenAddress, Port } from './port.ts'
+import { diskThreads } from './process/thread-pool.ts'
 import { createResolver } from './resolve/create-resolver.ts'
 import { withPorts } from './resolve/server-addresses.ts'
 import { openRevocations } from './revocation/revocations.ts'
@@ -70,28 +72,26 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   const opened = <T>(value: T, close: (value: T) => void | Promise<void>): T =>
     opening.adopt(value, close)
   const closing = (one: { close(): void | Promise<void> }) => one.close()
-  const { pollMs } = config.reload
 
   const metrics = opened(createMetrics(), closing)
+  const disk = createDisk({ width: diskThreads(process.env) })
+  const following = { log, metrics, disk, pollMs: config.reload.pollMs }
   const spiffe = createSpiffeTemplate({ trustDomain: config.trustDomain, ...config.spiffe })
   const identity = opened(
-    await openIdentity({ dir: config.identity.dir, spiffe, pollMs, log }),
+    await openIdentity({ dir: config.identity.dir, spiffe, ...following }),
     closing,
   )
-  const policy = opened(
-    await openPolicyStore({ dir: config.policy.dir, log, metrics, pollMs }),
-    closing,
-  )
+  const policy = opened(await openPolicyStore({ dir: config.policy.dir, ...following }), closing)
   const revocations = opened(
-    await openRevocations({ ...config.revocation, identity, log, metrics, pollMs }),
+    await openRevocations({ ...config.revocation, identity, ...following }),
     closing,
   )
-  const keyRing = opened(await openKeyRing({ dir: config.keys.dir, log, metrics, pollMs }), closing)
+  const keyRing = opened(await openKeyRing({ dir: config.keys.dir, ...following }), closing)
   const accountsFile = config.serviceAccounts.file
   const accounts =
     accountsFile === null
       ? null
-      : opened(await openServiceAccounts({ file: accountsFile, log, metrics, pollMs }), closing)
+      : opened(await openServiceAccounts({ file: accountsFile, ...following }), closing)
   const shared = together !== null
   const { file } = config.audit
   const audit = opened(
@@ -114,7 +114,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   )
   const { issuer } = config.tokens
   const upstreamTrust = opened(
-    await openUpstreamTrust({ file: config.egress.ca, log, metrics, pollMs }),
+    await openUpstreamTrust({ file: config.egress.ca, ...following }),
     closing,
   )
   const verifier = opened(
@@ -200,7 +200,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   const certificate =
     tlsDir === null
       ? null
-      : opened(await openPortCertificate({ dir: tlsDir, log, metrics, pollMs }), closing)
+      : opened(await openPortCertificate({ dir: tlsDir, ...following }), closing)
   const egress = opened(
     await createEgressPort({
       ...given,

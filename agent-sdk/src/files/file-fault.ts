@@ -18,3 +18,9 @@ export function describeFileFault(error: unknown): string {
   if (error instanceof FileFault) return error.message
   return error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
 }
+
+/** Whether the disk did not answer, whatever the error says that was made of it. */
+export function isUnanswered(error: unknown): boolean {
+  if (error instanceof FileFault) return error.code === 'NO_ANSWER'
+  return error instanceof Error && error.cause !== undefined && isUnanswered(error.cause)
+}

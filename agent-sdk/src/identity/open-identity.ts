@@ -1,14 +1,13 @@
-/**
- * A watched identity. Read everything, prove it, swap one snapshot, tell the listeners; if any step fails the last good
- * one stays, and is warned of once. Never publishes half of an identity, and never another one than it began with.
- */
+/** A watched identity, by the follower of files. Never publishes half of an identity, and never another one than it began with. */
+import { join } from 'node:path'
 import { MeshError } from '@clawmesh/proto'
+import type { Disk } from '../files/disk.ts'
+import { describeFileFault, isUnanswered } from '../files/file-fault.ts'
+import { type FollowOutcome, type FollowWords, followFiles } from '../files/follow.ts'
 import { type Log, silentLog } from '../log.ts'
-import { walkTrail } from './link-trail.ts'
 import { type LoadIdentityOptions, proveIdentity } from './load-identity.ts'
-import { readIdentityFiles } from './read-files.ts'
+import { IDENTITY_FILES, type IdentityFiles, readIdentityFiles } from './read-files.ts'
 import type { IdentitySnapshot, IdentityStore, ReloadOutcome } from './snapshot.ts'
-import { createTrailWatcher } from './watch-trail.ts'
 
 export interface OpenIdentityOptions extends LoadIdentityOptions {
   /** Holds `tls.crt`, `tls.key` and `ca.crt`. */
@@ -17,12 +16,11 @@ export interface OpenIdentityOptions extends LoadIdentityOptions {
   readonly pollMs?: number
   /** How long to wait for a burst of changes to end, in milliseconds. Default 150. */
   readonly debounceMs?: number
+  /** Shared by all that follow files in a process. Default: its own. */
+  readonly disk?: Disk
   /** Default: says nothing. */
   readonly log?: Log
 }
-
-/** A burst of changes that does not end is read all the same after so many debounce times. */
-const MAX_DEBOUNCES = 5
 
 /**
  * Loads the identity in a directory and keeps it current.
@@ -32,152 +30,77 @@ const MAX_DEBOUNCES = 5
  * store.current().identity.id // spiffe://mesh.internal/tenant/acme/agent/planner
  */
 export async function openIdentity(options: OpenIdentityOptions): Promise<IdentityStore> {
-  const { dir, spiffe, now = Date.now, log = silentLog } = options
-  const pollMs = positive('pollMs', options.pollMs ?? 10_000)
-  const debounceMs = positive('debounceMs', options.debounceMs ?? 150)
-
-  const first = await readIdentityFiles(dir)
-  let current = await proveIdentity(first, { spiffe, now, generation: 1 })
-  let goodDigest = first.digest
-  let problem: string | null = null
-  let outcome: ReloadOutcome = Object.freeze({ ok: true, at: new Date(now()), error: null })
-  let overdue = 0
-  let closed = false
-  const changes = new Set<(snapshot: IdentitySnapshot) => void>()
-  const reloads = new Set<(outcome: ReloadOutcome) => void>()
-
-  function tell<T>(listeners: ReadonlySet<(value: T) => void>, value: T): void {
-    for (const listener of [...listeners]) {
-      try {
-        listener(value)
-      } catch (error) {
-        // one listener that fails must not keep the news from the others
-        log.error({ err: error }, 'a listener to the identity failed')
-      }
-    }
+  const { dir, spiffe, now = Date.now, log = silentLog, pollMs = 10_000 } = options
+  let current: IdentitySnapshot | null = null
+  const prove = async (files: IdentityFiles) => {
+    const generation = (current?.generation ?? 0) + 1
+    const next = await proveIdentity(files, { spiffe, now, generation })
+    if (current !== null) checkSameIdentity(current, next)
+    return next
   }
-
-  function report(error: MeshError | null): void {
-    outcome = Object.freeze({ ok: error === null, at: new Date(now()), error })
-    tell(reloads, outcome)
-  }
-
-  async function load(): Promise<void> {
-    let digest = ''
-    try {
-      const files = await readIdentityFiles(dir)
-      digest = files.digest
-      if (digest === goodDigest) return recovered()
-      const next = await proveIdentity(files, { spiffe, now, generation: current.generation + 1 })
-      if (closed) return
-      checkSameIdentity(current, next)
-      current = next
-      goodDigest = digest
-      problem = null
-      log.info(describe(next), 'the identity was reloaded')
-      tell(changes, next)
-      report(null)
-    } catch (error) {
-      if (!closed) keepLastGood(digest, error)
-    }
-  }
-
-  function recovered(): void {
-    if (problem === null || closed) return
-    problem = null
-    log.info(describe(current), 'the identity files are good again, and the same')
-    report(null)
-  }
-
-  function keepLastGood(digest: string, cause: unknown): void {
-    const error =
-      cause instanceof MeshError
-        ? cause
-        : new MeshError('MESH_IDENTITY_INVALID', undefined, { cause })
-    const seen = `${digest} ${error.code} ${error.message}`
-    if (seen === problem) return
-    problem = seen
-    const fields = { dir, code: error.code, hint: error.hint, ...describe(current) }
-    log.warn(fields, `the identity was not reloaded, the last good one stays: ${error.message}`)
-    report(error)
-  }
-
-  function warnWhenOverdue(): void {
-    if (overdue === current.generation || now() <= current.notAfter.getTime()) return
-    overdue = current.generation
-    log.error(describe(current), 'the certificate has expired and was not renewed')
-  }
-
-  // single flight: a check asked for while one runs begins when that one has ended
-  let running: Promise<void> | null = null
-  let again = false
-  function check(): void {
-    if (closed) return
-    if (running !== null) {
-      again = true
-      return
-    }
-    running = load()
-      .then(() => walkTrail(dir))
-      .then((trail) => watcher.follow(trail))
-      .catch((error: unknown) => log.error({ err: error }, 'the identity could not be checked'))
-      .finally(() => {
-        running = null
-        if (!again) return
-        again = false
-        check()
-      })
-  }
-
-  let burst: { timer: NodeJS.Timeout; readonly since: number } | null = null
-  function hint(): void {
-    if (closed) return
-    const since = burst?.since ?? performance.now()
-    if (burst !== null) {
-      if (performance.now() - since > debounceMs * MAX_DEBOUNCES) return
-      clearTimeout(burst.timer)
-    }
-    const timer = setTimeout(() => {
-      burst = null
-      check()
-    }, debounceMs)
-    burst = { timer: timer.unref(), since }
-  }
-
-  const watcher = createTrailWatcher({
-    onHint: hint,
-    onError: (error) => log.debug({ err: error }, 'watching failed, polling goes on'),
+  const followed = await followFiles<IdentitySnapshot>({
+    what: 'the identity',
+    files: IDENTITY_FILES.map((name) => join(dir, name)),
+    async read(disk) {
+      const files = await readIdentityFiles(dir, disk)
+      return { digest: files.digest, parse: () => prove(files) }
+    },
+    pollMs,
+    debounceMs: options.debounceMs,
+    disk: options.disk,
+    log,
+    now,
+    say: words(dir, log),
   })
-  watcher.follow(await walkTrail(dir))
-  const poll = setInterval(() => {
-    warnWhenOverdue()
-    check()
+  current = followed.current()
+  followed.onChange((next) => {
+    current = next
+  })
+  let overdue = 0
+  const clock = setInterval(() => {
+    const snapshot = followed.current()
+    if (overdue === snapshot.generation || now() <= snapshot.notAfter.getTime()) return
+    overdue = snapshot.generation
+    log.error(describe(snapshot), 'the certificate has expired and was not renewed')
   }, pollMs).unref()
 
   return Object.freeze({
-    current: () => current,
-    onChange: (listener: (snapshot: IdentitySnapshot) => void) => subscribe(changes, listener),
-    lastReload: () => outcome,
-    onReload: (listener: (outcome: ReloadOutcome) => void) => subscribe(reloads, listener),
+    current: () => followed.current(),
+    onChange: (listener: (snapshot: IdentitySnapshot) => void) => followed.onChange(listener),
+    lastReload: () => toOutcome(followed.lastReload()),
+    onReload: (listener: (outcome: ReloadOutcome) => void) =>
+      followed.onReload((outcome) => listener(toOutcome(outcome))),
     async close() {
-      closed = true
-      clearInterval(poll)
-      if (burst !== null) clearTimeout(burst.timer)
-      changes.clear()
-      reloads.clear()
-      await watcher.close()
-      await running
+      clearInterval(clock)
+      await followed.close()
     },
   })
 }
 
-function subscribe<T>(listeners: Set<(value: T) => void>, listener: (value: T) => void) {
-  // its own function, so that the same listener given twice is two listeners
-  const own = (value: T) => listener(value)
-  listeners.add(own)
-  return () => {
-    listeners.delete(own)
+function words(dir: string, log: Log): FollowWords<IdentitySnapshot> {
+  return {
+    reloaded: (next) => log.info(describe(next), 'the identity was reloaded'),
+    recovered: (current) =>
+      log.info(describe(current), 'the identity files are good again, and the same'),
+    kept(cause, current) {
+      const error = toMeshError(cause)
+      const fields = { dir, code: error.code, hint: error.hint, ...describe(current) }
+      log.warn(fields, `the identity was not reloaded, the last good one stays: ${error.message}`)
+    },
   }
+}
+
+function toOutcome({ ok, at, error }: FollowOutcome): ReloadOutcome {
+  return Object.freeze({ ok, at, error: error === null ? null : toMeshError(error) })
+}
+
+function toMeshError(cause: unknown): MeshError {
+  if (cause instanceof MeshError) return cause
+  if (isUnanswered(cause)) {
+    const message = `cannot read the identity: ${describeFileFault(cause)}`
+    return new MeshError('MESH_IDENTITY_UNREADABLE', message, { cause })
+  }
+  return new MeshError('MESH_IDENTITY_INVALID', undefined, { cause })
 }
 
 function checkSameIdentity(current: IdentitySnapshot, next: IdentitySnapshot): void {
@@ -191,9 +114,4 @@ function checkSameIdentity(current: IdentitySnapshot, next: IdentitySnapshot): v
 
 function describe({ generation, identity, fingerprint, notAfter }: IdentitySnapshot): object {
   return { identity: identity.id, generation, fingerprint, not_after: notAfter.toISOString() }
-}
-
-function positive(option: string, value: number): number {
-  if (Number.isFinite(value) && value > 0) return value
-  throw new TypeError(`${option}: must be a positive number of milliseconds`)
 }

@@ -4,6 +4,7 @@
  */
 import { X509Certificate } from 'node:crypto'
 import { MeshError } from '@clawmesh/proto'
+import { dangerousCurve } from '../tls/key-curve.ts'
 
 const BEGIN = /^-----BEGIN ([A-Z0-9 ]+)-----$/
 const BASE64_LINE = /^[A-Za-z0-9+/]+={0,2}$/
@@ -56,5 +57,19 @@ function parseBlock(
     throw bad('holds a PEM block that is not a certificate', cause)
   }
   if (!certificate.raw.equals(der)) throw bad('holds a certificate with bytes after it')
+  const curve = curveOf(certificate, bad)
+  if (curve !== null)
+    throw bad(`holds a certificate with a key on the curve ${curve}; take P-256, P-384 or P-521`)
   return certificate
+}
+
+function curveOf(
+  certificate: X509Certificate,
+  bad: (what: string, cause?: unknown) => MeshError,
+): string | null {
+  try {
+    return dangerousCurve(certificate)
+  } catch (cause) {
+    throw bad('holds a certificate with a key that cannot be read', cause)
+  }
 }

@@ -81,10 +81,9 @@ async function readOne(path: string, name: string, disk: Disk): Promise<Buffer> 
   try {
     return await readWhole(path, { maxBytes: MAX_BYTES[name] ?? 0, disk })
   } catch (cause) {
-    if (!(cause instanceof FileFault)) throw cause
-    const what =
-      cause.code === 'NO_ANSWER' ? `cannot be read: ${cause.message}` : `is ${cause.message}`
-    throw new MeshError('MESH_IDENTITY_UNREADABLE', `${name} ${what}`, { cause })
+    // of a disk that does not answer, every file says the same
+    if (!(cause instanceof FileFault) || cause.code === 'NO_ANSWER') throw cause
+    throw new MeshError('MESH_IDENTITY_UNREADABLE', `${name} is ${cause.message}`, { cause })
   }
 }
 

@@ -3,13 +3,19 @@
  * snapshot, what cannot is warned about; a broken file keeps the old one.
  */
 import { createHash } from 'node:crypto'
-import { dirname, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import type { Log } from '@clawmesh/agent-sdk'
-import { createDisk, type Disk, describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
+import {
+  createDisk,
+  createListeners,
+  type Disk,
+  describeFileFault,
+  readWhole,
+} from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
+import { follow } from '../files/follow.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
-import { openReloadable, type Reloadable } from './reloadable.ts'
 import { type ConfigSources, type ResolvedConfig, resolveConfig } from './resolve-config.ts'
 import type { Config } from './schema.ts'
 import { FILE_SETTINGS, SETTINGS } from './settings.ts'
@@ -53,13 +59,12 @@ export async function followConfig(
   const { path } = place
   if (path === null) return fixedConfig(started)
   const { log } = options
-  const disk = createDisk()
-  const file: Reloadable<Config> = await openReloadable<Config>({
+  const file = await follow<Config>({
     ...options,
     what: 'config',
-    dir: dirname(resolve(place.cwd, path)),
+    files: [resolve(place.cwd, path)],
     pollMs: started.reload.pollMs,
-    async read() {
+    async read(disk) {
       const found = await readConfigFile(place, disk)
       const digest = createHash('sha256')
         .update(found?.bytes ?? '')
@@ -68,7 +73,9 @@ export async function followConfig(
     },
   })
   let current = merge(started, file.current())
-  const listeners = new Set<(config: Config) => void>()
+  const listeners = createListeners<Config>((err) =>
+    log.error({ err }, 'a listener to config failed'),
+  )
   file.onChange((next) => {
     const fixed = [...SETTINGS, ...FILE_SETTINGS].filter(
       (one) => !one.live && !isDeepStrictEqual(at(started, one.key), at(next, one.key)),
@@ -79,14 +86,11 @@ export async function followConfig(
         'these settings take effect when the gateway is started again',
       )
     current = merge(started, next)
-    for (const listener of listeners) listener(current)
+    listeners.tell(current)
   })
   return {
     current: () => current,
-    onChange(listener) {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
-    },
+    onChange: listeners.add,
     reload: () => file.reload(),
     close: () => file.close(),
   }

@@ -11,7 +11,7 @@ import { codeOf } from '../error-code.ts'
 import { type ClientAddress, clientAddressOf } from '../net/client-address.ts'
 import { createRoll, type Member } from '../process/roll.ts'
 import type { RefusalLog } from '../telemetry/refusal-log.ts'
-import type { CertifiedKey, PortCertificate } from './port-certificate.ts'
+import { type CertifiedKey, type PortCertificate, portSecrets } from './port-certificate.ts'
 import type { ReadBuffers } from './read-buffers.ts'
 import { acceptWire, Wire } from './wire.ts'
 
@@ -138,12 +138,10 @@ function createTls(
   })
 }
 
-/** In one place: a reload that left the version out would let older ones in again, and one without tickets end sessions. */
-function secrets({ chain, key }: CertifiedKey, ticketKeys: TicketKeys | null) {
+/** In one place: a reload without tickets would end sessions. */
+function secrets(pair: CertifiedKey, ticketKeys: TicketKeys | null) {
   return {
-    cert: chain,
-    key: key.reveal(),
-    minVersion: 'TLSv1.2' as const,
+    ...portSecrets(pair),
     ...(ticketKeys === null ? {} : { ticketKeys: ticketKeys.current().reveal() }),
   }
 }

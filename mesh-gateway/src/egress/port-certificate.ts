@@ -1,16 +1,18 @@
 /**
  * The certificate that the egress port shows its clients, when it runs TLS: `tls.crt` and `tls.key` of a directory, followed
- * while they change. A pair that does not fit, is damaged or has expired leaves the last good one in force.
+ * while they change. A pair that does not fit, is damaged, has expired, or that an ordinary client makes no connection with, leaves the
+ * last good one in force.
  */
-import { createHash, createPrivateKey, type KeyObject } from 'node:crypto'
+import { createHash, createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
 import { realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Log, parseCertificates, silentLog } from '@clawmesh/agent-sdk'
-import { createDisk, type Disk, describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
+import { type Disk, describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
 import { MeshError, Secret } from '@clawmesh/proto'
-import { openReloadable } from '../config/reloadable.ts'
 import { codeOf } from '../error-code.ts'
+import { follow } from '../files/follow.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
+import { whyNotServed } from './prove-pair.ts'
 
 export interface PortCertificateOptions {
   readonly dir: string
@@ -18,6 +20,8 @@ export interface PortCertificateOptions {
   readonly metrics?: Pick<Metrics, 'reload'>
   /** Default 10,000 milliseconds. */
   readonly pollMs?: number
+  /** Shared by all that follow files in this process. Default: its own. */
+  readonly disk?: Disk | undefined
 }
 
 export interface CertifiedKey {
@@ -33,6 +37,11 @@ export interface PortCertificate {
   close(): Promise<void>
 }
 
+/** What TLS is run with, in one place: a reload that left the version out would let older ones in again. */
+export function portSecrets({ chain, key }: CertifiedKey) {
+  return { cert: chain, key: key.reveal(), minVersion: 'TLSv1.2' as const }
+}
+
 const MAX_CHAIN = 10
 const MAX_CHAIN_BYTES = 256 * 1024
 const MAX_KEY_BYTES = 64 * 1024
@@ -42,25 +51,19 @@ export async function openPortCertificate(
   options: PortCertificateOptions,
 ): Promise<PortCertificate> {
   const { dir, log = silentLog, metrics = { reload() {} }, pollMs } = options
-  const disk = createDisk()
-  const reloadable = await openReloadable({
+  return follow({
     what: 'egress-tls',
-    dir,
-    async read() {
+    files: ['tls.crt', 'tls.key'].map((name) => join(dir, name)),
+    async read(disk) {
       const { chain, key } = await readPair(dir, disk)
       const digest = createHash('sha256').update(`${chain}\0${key}`).digest('base64')
       return { digest, parse: () => prove(chain, key, dir) }
     },
     log,
     metrics,
-    ...(pollMs === undefined ? {} : { pollMs }),
+    pollMs,
+    disk: options.disk,
   })
-  return {
-    current: () => reloadable.current(),
-    onChange: (listener) => reloadable.onChange(listener),
-    reload: () => reloadable.reload(),
-    close: () => reloadable.close(),
-  }
 }
 
 async function readPair(dir: string, disk: Disk): Promise<{ chain: string; key: string }> {
@@ -81,15 +84,20 @@ async function readPair(dir: string, disk: Disk): Promise<{ chain: string; key: 
   }
 }
 
-function prove(chain: string, key: string, dir: string): CertifiedKey {
-  const [leaf] = certificatesOf(chain, dir)
+async function prove(chain: string, key: string, dir: string): Promise<CertifiedKey> {
+  const certificates = certificatesOf(chain, dir)
+  const [leaf] = certificates
   if (leaf === undefined || !leaf.checkPrivateKey(privateKeyOf(key, dir)))
     throw bad(dir, 'tls.key is not the key of tls.crt')
   if (leaf.validToDate.getTime() <= Date.now()) throw bad(dir, 'tls.crt has expired')
-  return Object.freeze({ chain, key: new Secret(key) })
+  const pair = Object.freeze({ chain, key: new Secret(key) })
+  const why = await whyNotServed(portSecrets(pair), certificates)
+  if (why !== null)
+    throw bad(dir, `TLS clients are not served with tls.crt and tls.key (${why})`, undefined, KEYS)
+  return pair
 }
 
-function certificatesOf(chain: string, dir: string) {
+function certificatesOf(chain: string, dir: string): X509Certificate[] {
   try {
     return parseCertificates(chain, 'tls.crt', MAX_CHAIN)
   } catch (cause) {
@@ -106,9 +114,10 @@ function privateKeyOf(key: string, dir: string): KeyObject {
   }
 }
 
-function bad(dir: string, what: string, cause?: unknown): MeshError {
-  return new MeshError('MESH_CONFIG_INVALID', `${dir}: ${what}`, {
-    cause,
-    hint: 'egress.tls.dir holds tls.crt, the leaf first, and tls.key, both PEM',
-  })
+const FILES = 'egress.tls.dir holds tls.crt, the leaf first, and tls.key, both PEM'
+const KEYS =
+  'take a certificate for TLS servers with a key on P-256 or of RSA with 2048 bits or more, and so for each CA in tls.crt'
+
+function bad(dir: string, what: string, cause?: unknown, hint = FILES): MeshError {
+  return new MeshError('MESH_CONFIG_INVALID', `${dir}: ${what}`, { cause, hint })
 }

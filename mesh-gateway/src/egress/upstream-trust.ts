@@ -2,13 +2,12 @@
  * Whom the gateway believes when it makes the TLS connection itself (relay form): the roots of the system, and those of one
  * configured file, followed while it changes. A file that is empty, damaged or gone leaves the last good one in force.
  */
-import { createHash } from 'node:crypto'
-import { dirname } from 'node:path'
+import { createHash, X509Certificate } from 'node:crypto'
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
 import { type Log, parseCertificates, silentLog } from '@clawmesh/agent-sdk'
-import { createDisk, type Disk, describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
+import { type Disk, dangerousCurve, describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
-import { openReloadable } from '../config/reloadable.ts'
+import { follow } from '../files/follow.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 
 export interface UpstreamTrustOptions {
@@ -18,6 +17,8 @@ export interface UpstreamTrustOptions {
   readonly metrics?: Pick<Metrics, 'reload'>
   /** Default 10,000 milliseconds. */
   readonly pollMs?: number
+  /** Shared by all that follow files in this process. Default: its own. */
+  readonly disk?: Disk | undefined
 }
 
 export interface UpstreamTrust {
@@ -34,27 +35,30 @@ const MAX_BYTES = 8 * 1024 * 1024
 /** @throws MeshError MESH_CONFIG_INVALID when the file is not good at the start. */
 export async function openUpstreamTrust(options: UpstreamTrustOptions): Promise<UpstreamTrust> {
   const { file, log = silentLog, metrics = { reload() {} }, pollMs } = options
+  const usual = usualRoots()
   if (file === null) {
-    const context = contextOf([])
+    const context = contextOf(usual, [])
     return { context: () => context, reload: async () => true, close: async () => {} }
   }
-  const disk = createDisk()
-  const reloadable = await openReloadable({
+  const followed = await follow({
     what: 'egress-ca',
-    dir: dirname(file),
-    async read() {
+    files: [file],
+    // a bundle that ends between two certificates is one too
+    settle: 'twice',
+    async read(disk) {
       const text = await readRoots(file, disk)
       const digest = createHash('sha256').update(text).digest('base64')
-      return { digest, parse: () => contextOf(parseRoots(text, file)) }
+      return { digest, parse: () => contextOf(usual, parseRoots(text, file)) }
     },
     log,
     metrics,
-    ...(pollMs === undefined ? {} : { pollMs }),
+    pollMs,
+    disk: options.disk,
   })
   return {
-    context: () => reloadable.current(),
-    reload: () => reloadable.reload(),
-    close: () => reloadable.close(),
+    context: () => followed.current(),
+    reload: () => followed.reload(),
+    close: () => followed.close(),
   }
 }
 
@@ -84,11 +88,23 @@ function parseRoots(text: string, file: string): string[] {
 
 const HINT = 'egress.ca names a PEM file with one CA certificate or more'
 
-/** The list is never empty: Node would take that for its own roots, and a mistake for a wish. */
-function contextOf(configured: readonly string[]): SecureContext {
+/** Never empty: Node would take that for its own roots, and a mistake for a wish. */
+function usualRoots(): string[] {
   const system = getCACertificates('system')
   // containers often come without any
   const roots = system.length > 0 ? system : getCACertificates('bundled')
-  const all = new Set([...roots, ...getCACertificates('extra'), ...configured])
-  return createSecureContext({ ca: [...all], minVersion: 'TLSv1.2' })
+  return [...roots, ...getCACertificates('extra')].filter(isHarmless)
+}
+
+function isHarmless(pem: string): boolean {
+  try {
+    return dangerousCurve(new X509Certificate(pem)) === null
+  } catch {
+    // nothing that leads to a root which cannot be read could be verified
+    return false
+  }
+}
+
+function contextOf(usual: readonly string[], configured: readonly string[]): SecureContext {
+  return createSecureContext({ ca: [...new Set([...usual, ...configured])], minVersion: 'TLSv1.2' })
 }

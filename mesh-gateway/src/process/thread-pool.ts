@@ -21,6 +21,14 @@ export function lookupThreads(env: NodeJS.ProcessEnv): number {
   return Math.floor((poolSize(env.UV_THREADPOOL_SIZE) + 1) / 2)
 }
 
+/**
+ * How many questions to the disk may be open at once when files are followed. A mount that hangs keeps a thread for each, and
+ * most threads are for work that goes on: 9 of 24.
+ */
+export function diskThreads(env: NodeJS.ProcessEnv): number {
+  return Math.max(1, Math.floor((poolSize(env.UV_THREADPOOL_SIZE) * 3) / 8))
+}
+
 /** As libuv reads it. */
 function poolSize(value: string | undefined): number {
   if (value === undefined) return USUAL

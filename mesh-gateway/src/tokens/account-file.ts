@@ -1,9 +1,14 @@
 /** The file of service accounts as it lies on disk. It holds hashes of keys, never a key. */
 import { createHash } from 'node:crypto'
-import { createDisk, type Disk, describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
+import {
+  createDisk,
+  type Disk,
+  describeFileFault,
+  type FoundNow,
+  readWhole,
+} from '@clawmesh/agent-sdk/mesh'
 import { isDnsLabel, MeshError } from '@clawmesh/proto'
 import { z } from 'zod'
-import type { Found } from '../config/reloadable.ts'
 import { codeOf } from '../error-code.ts'
 import { parseHostPattern } from '../net/host-pattern.ts'
 
@@ -33,7 +38,7 @@ export type ServiceAccount = Readonly<z.infer<typeof account>>
 export async function readAccounts(
   path: string,
   disk: Disk = createDisk(),
-): Promise<Found<readonly ServiceAccount[]>> {
+): Promise<FoundNow<readonly ServiceAccount[]>> {
   let text: string
   try {
     text = (await readWhole(path, { maxBytes: MAX_BYTES, disk })).toString('utf8')

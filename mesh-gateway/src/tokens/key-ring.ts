@@ -3,12 +3,13 @@
  * their overlap ends. Private keys stay in their directory and in this process.
  */
 import type { KeyObject } from 'node:crypto'
+import { join } from 'node:path'
 import { type Log, silentLog } from '@clawmesh/agent-sdk'
-import { createDisk } from '@clawmesh/agent-sdk/mesh'
-import { openReloadable } from '../config/reloadable.ts'
+import type { Disk } from '@clawmesh/agent-sdk/mesh'
+import { follow } from '../files/follow.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { ensureRing } from './change-ring.ts'
-import { type RingKey, readRing } from './ring-file.ts'
+import { RING_FILE, type RingKey, readRing } from './ring-file.ts'
 
 export interface KeyRingOptions {
   /** Holds ring.json and one PEM file per key. Made, with its first keys, when it is empty or missing. */
@@ -17,6 +18,8 @@ export interface KeyRingOptions {
   readonly metrics?: Pick<Metrics, 'reload'>
   /** Default 10,000 milliseconds. */
   readonly pollMs?: number
+  /** Shared by all that follow files in this process. Default: its own. */
+  readonly disk?: Disk | undefined
   /** The clock, milliseconds since the epoch. Default the system's. */
   readonly now?: () => number
 }
@@ -56,14 +59,15 @@ export interface KeyRing {
 export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
   const { dir, log = silentLog, now = Date.now } = options
   if (await ensureRing({ dir, now })) log.info({ dir }, 'signing keys made')
-  const disk = createDisk()
-  const keys = await openReloadable<readonly RingKey[]>({
+  const keys = await follow<readonly RingKey[]>({
     what: 'keys',
-    dir,
-    read: () => readRing(dir, disk),
+    files: [join(dir, RING_FILE)],
+    directories: [dir],
+    read: (disk) => readRing(dir, disk),
     log,
     metrics: options.metrics ?? { reload: () => {} },
-    ...(options.pollMs === undefined ? {} : { pollMs: options.pollMs }),
+    pollMs: options.pollMs,
+    disk: options.disk,
   })
   const alive = (key: RingKey) => key.untilMs === null || key.untilMs > now()
 

@@ -4,10 +4,15 @@
  */
 import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
 import { join } from 'node:path'
-import { createDisk, type Disk, describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
+import {
+  createDisk,
+  type Disk,
+  describeFileFault,
+  type FoundNow,
+  readWhole,
+} from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 import { z } from 'zod'
-import type { Found } from '../config/reloadable.ts'
 import { codeOf } from '../error-code.ts'
 
 export const RING_FILE = 'ring.json'
@@ -42,7 +47,7 @@ export interface RingKey extends RingEntry {
 export async function readRing(
   dir: string,
   disk: Disk = createDisk(),
-): Promise<Found<readonly RingKey[]>> {
+): Promise<FoundNow<readonly RingKey[]>> {
   const text = await readIn(dir, RING_FILE, disk)
   const { keys } = parseRing(text, join(dir, RING_FILE))
   const pems = await Promise.all(keys.map((entry) => readIn(dir, `${entry.kid}.pem`, disk)))

@@ -6,11 +6,11 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { type Log, silentLog } from '@clawmesh/agent-sdk'
-import { createDisk } from '@clawmesh/agent-sdk/mesh'
+import type { Disk } from '@clawmesh/agent-sdk/mesh'
 import { MeshError, Secret } from '@clawmesh/proto'
-import { openReloadable } from '../config/reloadable.ts'
 import { withLock } from '../config/with-lock.ts'
 import { diskError, writeAtomic } from '../config/write-atomic.ts'
+import { follow } from '../files/follow.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { readAccounts, type ServiceAccount } from './account-file.ts'
 
@@ -30,6 +30,8 @@ export interface ServiceAccountsOptions {
   readonly metrics?: Pick<Metrics, 'reload'>
   /** Default 10,000 milliseconds. */
   readonly pollMs?: number
+  /** Shared by all that follow files in this process. Default: its own. */
+  readonly disk?: Disk | undefined
 }
 
 export interface ServiceAccounts {
@@ -49,14 +51,14 @@ export async function openServiceAccounts(
   options: ServiceAccountsOptions,
 ): Promise<ServiceAccounts> {
   const { file, log = silentLog } = options
-  const disk = createDisk()
-  const accounts = await openReloadable<readonly ServiceAccount[]>({
+  const accounts = await follow<readonly ServiceAccount[]>({
     what: 'accounts',
-    dir: dirname(file),
-    read: () => readAccounts(file, disk),
+    files: [file],
+    read: (disk) => readAccounts(file, disk),
     log,
     metrics: options.metrics ?? { reload: () => {} },
-    ...(options.pollMs === undefined ? {} : { pollMs: options.pollMs }),
+    pollMs: options.pollMs,
+    disk: options.disk,
   })
   const index = (list: readonly ServiceAccount[]) => new Map(list.map((one) => [one.id, one]))
   let byId = index(accounts.current())

@@ -50,7 +50,10 @@ export function mint(options: MintOptions = {}): Minted {
   const { issuer, name = 'test', usages = ['server', 'client'] } = options
   const key = options.key ?? generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const signer = issuer?.privateKey ?? key.privateKey
-  const algorithm = sequence(oid('1.2.840.10045.4.3.2'))
+  const rsa = signer.asymmetricKeyType === 'rsa'
+  const algorithm = rsa
+    ? sequence(oid('1.2.840.113549.1.1.11'), der(0x05))
+    : sequence(oid('1.2.840.10045.4.3.2'))
   const body = sequence(
     der(0xa0, der(0x02, Buffer.from([2]))),
     der(0x02, Buffer.concat([Buffer.from([1]), randomBytes(8)])),

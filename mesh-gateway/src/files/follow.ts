@@ -1,0 +1,18 @@
+/** The follower of files, with the gauge that shows how each of them fares. */
+import { type Followed, type FollowOptions, followFiles } from '@clawmesh/agent-sdk/mesh'
+import type { Metrics, Reloadable } from '../telemetry/metrics-port.ts'
+
+export interface GatewayFollowOptions<T> extends FollowOptions<T> {
+  readonly what: Reloadable
+  readonly metrics: Pick<Metrics, 'reload'>
+}
+
+/** @throws as `followFiles` does */
+export async function follow<T>(options: GatewayFollowOptions<T>): Promise<Followed<T>> {
+  const { what, metrics } = options
+  const followed = await followFiles(options)
+  const report = (ok: boolean) => metrics.reload(what, ok, followed.generation())
+  followed.onReload(({ ok }) => report(ok))
+  report(true)
+  return followed
+}
