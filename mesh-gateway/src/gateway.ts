@@ -247,7 +247,8 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     })
   if (together === null) {
     const { listen } = config.admin
-    const view = { listen, names, metrics, missing, status }
+    const { connectionRefused } = metrics
+    const view = { listen, names, metrics, missing, status, connectionRefused, log }
     addresses.admin = opened(await createAdminPort(view), closing).address
     own.set('admin', addresses.admin)
   }

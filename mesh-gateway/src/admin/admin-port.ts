@@ -4,9 +4,13 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { isIP } from 'node:net'
+import type { Log } from '@clawmesh/agent-sdk'
+import { createConnectionGate, gateConnections } from '../limits/connection-gate.ts'
 import type { MaybePromise } from '../limits/limits.ts'
 import { listenOn } from '../listen.ts'
 import type { ListenAddress, Port } from '../port.ts'
+import type { Metrics } from '../telemetry/metrics-port.ts'
+import { createRefusalLog } from '../telemetry/refusal-log.ts'
 import { renderStatusPage, type StatusRow } from './status-page.ts'
 
 /** One thing that keeps the gateway from doing its work. */
@@ -29,16 +33,40 @@ export interface AdminView {
 
 export interface AdminPortOptions extends AdminView {
   readonly listen: ListenAddress
+  readonly connectionRefused: Metrics['connectionRefused']
+  readonly log: Pick<Log, 'warn'>
 }
 
 const MAX_CONNECTIONS = 100
+const LIMITS = Object.freeze({
+  maxConnections: MAX_CONNECTIONS,
+  maxConnectionsPerAddress: Number.POSITIVE_INFINITY,
+  maxUnauthenticated: Number.POSITIVE_INFINITY,
+  maxUnauthenticatedPerAddress: Number.POSITIVE_INFINITY,
+  newConnectionsPerSecond: 1_000,
+  authenticateMs: null,
+  minEvictionAgeMs: 0,
+})
 const PATHS = ['/', '/metrics', '/health', '/ready']
 
 /** @throws MeshError MESH_CONFIG_PORT */
 export async function createAdminPort(options: AdminPortOptions): Promise<Port> {
   const server = createServer(
-    { maxHeaderSize: 8192, headersTimeout: 5000, requestTimeout: 5000, keepAliveTimeout: 5000 },
+    {
+      ...{
+        maxHeaderSize: 8192,
+        headersTimeout: 5000,
+        requestTimeout: 5000,
+        keepAliveTimeout: 5000,
+      },
+      // by default Node looks every thirty seconds whether a header took too long
+      connectionsCheckingInterval: 1_000,
+    },
     (request, response) => {
+      // what is being answered is not closed to make room
+      const client = gate.of(request.socket)
+      client?.setAuthenticated(true)
+      response.once('close', () => client?.setAuthenticated(false))
       answer(request, response, options).catch(() => {
         // a failing metric must not take the gateway with it; the asker sees that it failed
         if (!response.headersSent)
@@ -47,7 +75,9 @@ export async function createAdminPort(options: AdminPortOptions): Promise<Port> 
       })
     },
   )
-  server.maxConnections = MAX_CONNECTIONS
+  const refused = createRefusalLog({ port: 'admin', metrics: options, log: options.log })
+  const gate = createConnectionGate({ limits: LIMITS, refused })
+  gateConnections(server, gate)
   server.setTimeout(10_000)
   server.on('clientError', (_error, socket) => {
     if (socket.writable)

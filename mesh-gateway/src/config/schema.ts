@@ -56,6 +56,7 @@ const guardLimits = {
   maxConnectionsPerAgent: count('maxConnectionsPerAgent', 1, 1_000_000),
   maxHandshakes: count('maxHandshakes', 10, 1_000_000),
   maxHandshakesPerAddress: count('maxHandshakesPerAddress', 1, 1_000_000),
+  newConnectionsPerSecond: count('newConnectionsPerSecond', 1, 1_000_000),
   handshakeMs: guardTime('handshakeMs', 100, 120_000),
   maxConcurrentStreams: count('maxConcurrentStreams', 1, 100_000),
   streamsPerSecond: count('streamsPerSecond', 1, 10_000_000),
@@ -125,6 +126,9 @@ export const configSchema = z.strictObject({
     ca: path.nullable().default(null),
     limits: section({
       maxConnections: wholeNumber(20_000, 10, 1_000_000),
+      maxConnectionsPerAddress: wholeNumber(20_000, 1, 1_000_000),
+      maxUnauthenticatedPerAddress: wholeNumber(1_000, 1, 1_000_000),
+      newConnectionsPerSecond: wholeNumber(1_000, 1, 1_000_000),
       maxConnectionsPerDestination: wholeNumber(10_000, 1, 1_000_000),
       maxConnectionsPerAgent: wholeNumber(10_000, 1, 1_000_000),
     }),

@@ -54,6 +54,21 @@ export const SETTINGS: readonly Setting[] = Object.freeze([
     'connections to the egress port at once; default 20000',
   ),
   setting(
+    'egress.limits.maxConnectionsPerAddress',
+    '<number>',
+    'of them from one address, of IPv6 one /64; default 20000',
+  ),
+  setting(
+    'egress.limits.maxUnauthenticatedPerAddress',
+    '<number>',
+    'of these without a good token; default 1000',
+  ),
+  setting(
+    'egress.limits.newConnectionsPerSecond',
+    '<number>',
+    'new ones without a good token from one address, twice that in a burst; default 1000',
+  ),
+  setting(
     'egress.limits.maxConnectionsPerDestination',
     '<number>',
     'connections to one host and port at once, of all agents; default 10000',
@@ -73,7 +88,7 @@ export const SETTINGS: readonly Setting[] = Object.freeze([
   setting(
     'delegation.limits.maxConnectionsPerAddress',
     '<number>',
-    'of them from one address; default 5000',
+    'of them from one address, of IPv6 one /64; default 5000',
   ),
   setting(
     'delegation.limits.maxConnectionsPerAgent',
@@ -89,6 +104,11 @@ export const SETTINGS: readonly Setting[] = Object.freeze([
     'delegation.limits.maxHandshakesPerAddress',
     '<number>',
     'of these from one address; default 500',
+  ),
+  setting(
+    'delegation.limits.newConnectionsPerSecond',
+    '<number>',
+    'new ones without a good certificate from one address, twice that in a burst; default 1000',
   ),
   setting(
     'delegation.limits.handshakeMs',

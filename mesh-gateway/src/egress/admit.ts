@@ -3,6 +3,7 @@
  * Each takes what the one before made. Nothing is looked up for what policy refuses.
  */
 import { type ErrorCode, MeshError } from '@clawmesh/proto'
+import type { GatedClient } from '../limits/connection-gate.ts'
 import { judgeAddresses } from '../net/judge-addresses.ts'
 import { METADATA_NAMES } from '../net/special-ranges.ts'
 import type { EgressDecision } from '../policy/decision.ts'
@@ -35,12 +36,14 @@ const RETRY_MS = 1_000
 export async function admit(
   head: RequestHead,
   target: Target,
+  client: GatedClient,
   context: EgressContext,
 ): Promise<Admission> {
   const policy = context.policy()
   const { generation } = policy
   const leave = () => {}
   const principal = await authenticate(head.fields, target.form, context)
+  client.setAuthenticated(!(principal instanceof Refused))
   if (principal instanceof Refused)
     return { principal: null, decision: null, generation, counted: true, result: principal, leave }
   const decision = policy.decide(questionOf(principal, target, head.method))

@@ -2,7 +2,7 @@
  * One client connection: requests one after another, each read strictly and answered once. Pipelined bytes wait their turn.
  * What is malformed ends the connection: nobody knows where the next request would begin.
  */
-import type { ClientAddress } from '../net/client-address.ts'
+import type { GatedClient } from '../limits/connection-gate.ts'
 import { formatRefusal } from './answer.ts'
 import type { EgressContext } from './context.ts'
 import { findHeadEnd, MalformedMessage, REQUEST_LIMITS } from './http1/head.ts'
@@ -39,7 +39,7 @@ export function serveConnection(client: ClientSocket, context: EgressContext): C
 
 class Connection implements ClientConnection {
   readonly #wire: Wire
-  readonly #client: ClientAddress
+  readonly #client: GatedClient
   readonly #context: EgressContext
   #timer: NodeJS.Timeout | null = null
   #head: Buffer | null = null
@@ -145,7 +145,7 @@ class Connection implements ClientConnection {
       if (!goesOn || this.#wire.closed) return
       const over = this.#wire.ended && this.#wire.heldBytes === 0
       if (over || this.#context.draining()) this.#wire.closeGently()
-      else this.awaitRequest(this.#context.timeouts.keepAliveMs)
+      else this.awaitRequest(this.#keepAliveMs)
     } catch (error) {
       // nothing of a request may end the process; the record and the log say what happened
       const refused = refuse('gateway', 'MESH_GATEWAY_INTERNAL', { cause: error })
@@ -212,6 +212,13 @@ class Connection implements ClientConnection {
     this.#wire.writeText(formatRefusal(refused, { requestId, method, keepAlive: false }))
     this.#wire.closeGently()
     return false
+  }
+
+  get #keepAliveMs(): number {
+    const { keepAliveMs, unauthenticatedKeepAliveMs } = this.#context.timeouts
+    return this.#client.authenticated
+      ? keepAliveMs
+      : Math.min(keepAliveMs, unauthenticatedKeepAliveMs)
   }
 
   #stopTimer(): void {

@@ -48,6 +48,8 @@ export interface EgressTimeouts {
   readonly headerMs: number
   /** Between two requests on a connection. Default 60,000. */
   readonly keepAliveMs: number
+  /** The same, when the last request showed no good token. Default 5,000. */
+  readonly unauthenticatedKeepAliveMs: number
   /** All addresses of a destination together. Default 10,000. */
   readonly dialMs: number
   /** The ClientHello in a tunnel. Default 10,000. */

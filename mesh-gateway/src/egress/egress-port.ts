@@ -7,6 +7,7 @@ import { type Log, silentLog } from '@clawmesh/agent-sdk'
 import { type ErrorCode, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
 import { codeOf } from '../error-code.ts'
+import { createConnectionGate } from '../limits/connection-gate.ts'
 import type { Limits } from '../limits/limits.ts'
 import { listenOn } from '../listen.ts'
 import { NO_ADDRESS } from '../net/client-address.ts'
@@ -66,8 +67,14 @@ export interface EgressPortOptions {
   readonly ownNames?: readonly string[]
   readonly log?: Log
   readonly timeouts?: Partial<EgressTimeouts>
-  /** Connections of clients at once; more are closed. Default 20,000. */
+  /** Connections of clients at once; beyond it one without a good token is closed, else the new one. Default 20,000. */
   readonly maxConnections?: number
+  /** Of them from one IPv4 address, or one /64 of IPv6. Default 20,000: clients behind one address share it. */
+  readonly maxConnectionsPerAddress?: number
+  /** Of these that have not shown a good token. Default 1,000. */
+  readonly maxUnauthenticatedPerAddress?: number
+  /** New ones from one address that show no good token, twice that in a burst. Default 1,000. */
+  readonly newConnectionsPerSecond?: number
   /** Connections to one host and port at once, of all agents. Default 10,000. */
   readonly maxConnectionsPerDestination?: number
   /** Connections to destinations at once, of one agent. Default 10,000. */
@@ -86,6 +93,7 @@ export interface EgressPort extends Port {
 const TIMEOUTS: EgressTimeouts = Object.freeze({
   headerMs: 10_000,
   keepAliveMs: 60_000,
+  unauthenticatedKeepAliveMs: 5_000,
   dialMs: 10_000,
   helloMs: 10_000,
   idleMs: 300_000,
@@ -163,13 +171,28 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     refuseWithoutAudit: options.refuseWithoutAudit ?? false,
   }
   const refused = createRefusalLog({ port: 'egress', metrics: options.metrics, log: context.log })
+  const { maxConnections = 20_000 } = options
+  const gate = createConnectionGate({
+    limits: {
+      maxConnections,
+      maxConnectionsPerAddress: options.maxConnectionsPerAddress ?? 20_000,
+      // all of them may be; they are the first to go
+      maxUnauthenticated: Number.POSITIVE_INFINITY,
+      maxUnauthenticatedPerAddress: options.maxUnauthenticatedPerAddress ?? 1_000,
+      newConnectionsPerSecond: options.newConnectionsPerSecond ?? 1_000,
+      authenticateMs: null,
+      minEvictionAgeMs: 0,
+    },
+    refused,
+    unixSocket: options.listen.path !== undefined,
+  })
   const listener = createClientListener({
     certificate: options.certificate ?? null,
     buffers,
     ticketKeys: options.ticketKeys ?? null,
     handshakeMs: timeouts.headerMs,
-    maxConnections: options.maxConnections ?? 20_000,
-    onRefused: refused,
+    gate,
+    refused,
     onClient(client) {
       // its handshake came to an end after the drain had begun
       if (draining) {

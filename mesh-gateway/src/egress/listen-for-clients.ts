@@ -4,12 +4,11 @@
  * is good on a connection with a full handshake then.
  */
 import { createHash, type X509Certificate } from 'node:crypto'
-import { createServer, type Server, type Socket } from 'node:net'
+import { createServer, type Server } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
 import type { Secret } from '@clawmesh/proto'
 import { codeOf } from '../error-code.ts'
-import { type ClientAddress, clientAddressOf } from '../net/client-address.ts'
-import { createRoll, type Member } from '../process/roll.ts'
+import type { ConnectionGate, GatedClient } from '../limits/connection-gate.ts'
 import type { RefusalLog } from '../telemetry/refusal-log.ts'
 import { type CertifiedKey, type PortCertificate, portSecrets } from './port-certificate.ts'
 import type { ReadBuffers } from './read-buffers.ts'
@@ -17,7 +16,7 @@ import { acceptWire, Wire } from './wire.ts'
 
 export interface ClientSocket {
   readonly wire: Wire
-  readonly client: ClientAddress
+  readonly client: GatedClient
   readonly certificate: ShownCertificate
 }
 
@@ -56,33 +55,22 @@ export interface ClientListenerOptions {
   /** Null: those of OpenSSL, which end with the process. */
   readonly ticketKeys: TicketKeys | null
   readonly handshakeMs: number
-  readonly maxConnections: number
-  readonly onRefused: RefusalLog
+  readonly gate: ConnectionGate
+  readonly refused: RefusalLog
   onClient(client: ClientSocket): void
 }
 
 export function createClientListener(options: ClientListenerOptions): ClientListener {
-  const { certificate, onClient, ticketKeys } = options
+  const { certificate, gate, onClient, refused, ticketKeys } = options
   const server = createServer({ allowHalfOpen: true, noDelay: true })
-  server.maxConnections = options.maxConnections
-  server.on('drop', (socket) =>
-    options.onRefused('connections', { client: clientAddressOf(socket ?? {}) }),
-  )
-  const clients = new WeakMap<object, ClientAddress>()
-  const open = createRoll<Member & { readonly socket: Socket }>()
-  // a full worker would hand the connection back, to be handed out again and again while all are full
-  Reflect.set(server, 'dropMaxConnection', true)
   const tls = certificate === null ? null : createTls(certificate.current(), options)
   const unfollow = [
     certificate?.onChange((value) => tls?.setSecureContext(secrets(value, ticketKeys))),
     ticketKeys?.onChange(() => tls?.setTicketKeys(ticketKeys.current().reveal())),
   ]
   server.on('connection', (socket) => {
-    const client = clientAddressOf(socket)
-    clients.set(socket, client)
-    const entry = { socket, index: -1 }
-    open.add(entry)
-    socket.on('close', () => open.remove(entry))
+    const client = gate.admit(socket)
+    if (client === null) return
     if (tls !== null) {
       socket.on('error', () => {})
       tls.emit('connection', socket)
@@ -90,34 +78,23 @@ export function createClientListener(options: ClientListenerOptions): ClientList
       onClient({ wire: acceptWire(socket, options.buffers), client, certificate: null })
     }
   })
-  tls?.on('secureConnection', (socket) =>
-    onClient({
-      wire: new Wire(socket, null),
-      client: clientOf(socket),
-      certificate: shownBy(socket),
-    }),
-  )
+  tls?.on('secureConnection', (socket) => {
+    const client = gate.of(socket)
+    if (client === null) socket.destroy()
+    else onClient({ wire: new Wire(socket, null), client, certificate: shownBy(socket) })
+  })
   // who does not come to the end of a handshake has said nothing that could be answered
   tls?.on('tlsClientError', (err, socket) => {
     const late = codeOf(err) === 'ERR_TLS_HANDSHAKE_TIMEOUT'
-    options.onRefused(late ? 'handshake-timeout' : 'tls', {
-      client: clientOf(socket),
+    refused(late ? 'handshake-timeout' : 'tls', {
+      client: gate.addressOf(socket),
       detail: codeOf(err),
     })
     socket.destroy()
   })
-  /** Node keeps what a TLS socket was made of in `_parent`; one that has closed does not know its address any more. */
-  function clientOf(socket: TLSSocket): ClientAddress {
-    const below: unknown = Reflect.get(socket, '_parent')
-    const known = typeof below === 'object' && below !== null ? clients.get(below) : undefined
-    return known ?? clientAddressOf(socket)
-  }
-
   return {
     server,
-    destroyAll() {
-      open.visit(({ socket }) => socket.destroy())
-    },
+    destroyAll: () => gate.closeAll(),
     release() {
       for (const end of unfollow) end?.()
     },

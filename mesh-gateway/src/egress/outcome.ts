@@ -7,7 +7,7 @@ import {
   uuidV7,
 } from '@clawmesh/proto'
 import type { EgressAuditRecord } from '../audit/audit-record.ts'
-import type { ClientAddress } from '../net/client-address.ts'
+import type { GatedClient } from '../limits/connection-gate.ts'
 import type { Admission } from './admit.ts'
 import type { EgressContext } from './context.ts'
 import type { Field } from './http1/head.ts'
@@ -16,7 +16,7 @@ import type { Target } from './target/target.ts'
 
 /** What a request is known by, from its first byte on. */
 export interface Story {
-  readonly client: ClientAddress
+  readonly client: GatedClient
   readonly requestId: string
   readonly traceId: string
   readonly traceparent: string
@@ -38,7 +38,7 @@ export interface Outcome {
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/
 
-export function beginStory(method: string, fields: readonly Field[], client: ClientAddress): Story {
+export function beginStory(method: string, fields: readonly Field[], client: GatedClient): Story {
   let requestId: string | null = null
   let traceparent: string | undefined
   for (const { name, value } of fields) {

@@ -25,7 +25,7 @@ export async function serveConnect(
   story: Story,
   context: EgressContext,
 ): Promise<void> {
-  const admission = await admit(head, target, context)
+  const admission = await admit(head, target, story.client, context)
   try {
     const outcome = await openTunnel(target, client, story, admission, context)
     tell(story, target, admission, outcome, context)

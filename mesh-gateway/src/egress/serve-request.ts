@@ -34,7 +34,7 @@ export async function serveRequest(
   story: Story,
   context: EgressContext,
 ): Promise<boolean> {
-  const admission = await admit(head, target, context)
+  const admission = await admit(head, target, story.client, context)
   try {
     const served = await serve(head, target, client, story, admission, context)
     tell(story, target, admission, served, context)

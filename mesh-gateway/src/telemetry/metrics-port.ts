@@ -18,6 +18,7 @@ export type ConnectionRefusal =
   | 'accept'
   | 'connections'
   | 'connections-per-address'
+  | 'connection-rate'
   | 'connections-per-agent'
   | 'connections-per-destination'
   | 'handshakes'

@@ -14,6 +14,7 @@ export interface SupervisorMetrics {
   workers(counts: Readonly<Record<WorkerState, number>>): void
   restarted(): void
   auditDropped(): void
+  readonly connectionRefused: Metrics['connectionRefused']
   close(): void
 }
 
@@ -37,6 +38,12 @@ export function createSupervisorMetrics(): SupervisorMetrics {
     help: 'Audit records lost because they could not be written',
     registers,
   })
+  const refused = new Counter({
+    name: 'clawmesh_connections_refused_total',
+    help: 'Connections that were not taken or were cut, by what was wrong with them',
+    labelNames: ['plane', 'reason'],
+    registers,
+  })
   return {
     registry,
     reload: createReloadMetrics(registry),
@@ -45,6 +52,7 @@ export function createSupervisorMetrics(): SupervisorMetrics {
     },
     restarted: () => restarts.inc(),
     auditDropped: () => dropped.inc(),
+    connectionRefused: (plane, reason) => refused.inc({ plane, reason }),
     close: stopProcess,
   }
 }

@@ -105,6 +105,8 @@ export async function startSupervisor(
       metrics: { contentType: gathering.contentType, text },
       missing,
       status,
+      connectionRefused: metrics.connectionRefused,
+      log,
     }),
   )
 

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { request } from 'node:http'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
+import { silentLog } from '@clawmesh/agent-sdk'
 import { MeshError } from '@clawmesh/proto'
 import { createAdminPort, type Missing } from '../../../mesh-gateway/src/admin/admin-port.ts'
 import type { Port } from '../../../mesh-gateway/src/port.ts'
@@ -15,6 +16,8 @@ describe('the admin port', () => {
     names: () => ['gw.mesh.internal'],
     metrics: { contentType: 'text/plain; version=0.0.4', text: async () => 'up 1\n' },
     missing: () => missing,
+    connectionRefused: () => {},
+    log: silentLog,
     status: () => [{ name: 'policy', value: '<script>alert("1")</script>' }],
   })
   beforeEach(async () => {
@@ -40,6 +43,19 @@ describe('the admin port', () => {
     socket.write(bytes)
     return await text(socket)
   }
+
+  it('answers while a hundred others are silent, and ends a header that comes too slowly', async () => {
+    const silent = Array.from({ length: 150 }, () => connect(port.address.port, '127.0.0.1'))
+    for (const socket of silent) socket.on('error', () => {}).resume()
+    const slow = silent[149]
+    const drip = setInterval(() => slow?.write('a'), 100)
+    slow?.write('GET / HTTP/1.1\r\nx-')
+    assert.equal((await ask('/health')).status, 200)
+    assert.equal((await ask('/metrics')).status, 200)
+    if (slow?.closed === false) await once(slow, 'close')
+    clearInterval(drip)
+    for (const socket of silent) socket.destroy()
+  })
 
   it('gives metrics in the form that Prometheus reads', async () => {
     const { status, headers, body } = await ask('/metrics')

@@ -125,16 +125,16 @@ describe('the egress port tells from where clients come', () => {
     })
   })
 
-  it('in the log, of a connection beyond the bound', async () => {
+  it('in the log, of a connection that was closed to make room for another', async () => {
     const { egress, lines } = await open({ maxConnections: 1 })
     const first = await from('127.23.6.1', egress.number)
+    first.on('error', () => {}).resume()
     const second = await from('127.23.6.2', egress.number)
-    const { localPort } = second
-    second.on('error', () => {}).resume()
+    const { localPort } = first
     await waitFor('the line', () => lines.length > 0)
     assert.deepEqual(lines, [
-      { reason: 'connections', client_ip: '127.23.6.2', client_port: localPort },
+      { reason: 'connections', client_ip: '127.23.6.1', client_port: localPort },
     ])
-    first.destroy()
+    second.destroy()
   })
 })

@@ -2,6 +2,7 @@
 import cluster from 'node:cluster'
 import { createClientListener } from '../../../mesh-gateway/src/egress/listen-for-clients.ts'
 import { createReadBuffers } from '../../../mesh-gateway/src/egress/read-buffers.ts'
+import { createConnectionGate } from '../../../mesh-gateway/src/limits/connection-gate.ts'
 
 if (cluster.isPrimary) {
   cluster.schedulingPolicy = cluster.SCHED_RR
@@ -16,14 +17,30 @@ if (cluster.isPrimary) {
     for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill('SIGKILL')
   })
 } else {
+  const gate = createConnectionGate({
+    limits: {
+      maxConnections: 2,
+      maxConnectionsPerAddress: 100,
+      maxUnauthenticated: 100,
+      maxUnauthenticatedPerAddress: 100,
+      newConnectionsPerSecond: 1_000,
+      authenticateMs: null,
+      minEvictionAgeMs: 0,
+    },
+    refused: () => {},
+  })
   const { server } = createClientListener({
     certificate: null,
     ticketKeys: null,
     buffers: createReadBuffers(),
     handshakeMs: 60_000,
-    maxConnections: 2,
-    onRefused() {},
-    onClient: ({ wire }) => wire.socket.write('in'),
+    gate,
+    refused: () => {},
+    onClient({ wire, client }) {
+      // none of them may be closed to make room
+      client.setAuthenticated(true)
+      wire.socket.write('in')
+    },
   })
   server.listen(0, '127.0.0.1')
 }

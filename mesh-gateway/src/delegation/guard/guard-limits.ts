@@ -2,13 +2,15 @@
 export interface GuardLimits {
   /** Connections that are open at once, in all. */
   readonly maxConnections: number
-  /** From one address. A balancer in front makes all of them one address. */
+  /** From one IPv4 address, or one /64 of IPv6. A balancer in front makes all of them one address. */
   readonly maxConnectionsPerAddress: number
   /** By certificates of one agent. */
   readonly maxConnectionsPerAgent: number
   /** Connections that have not shown a good certificate and their settings yet, in all. */
   readonly maxHandshakes: number
   readonly maxHandshakesPerAddress: number
+  /** New connections from one address that do not show a good certificate in the end; twice that in a burst. */
+  readonly newConnectionsPerSecond: number
   /** From the first packet to the client's settings, in milliseconds. */
   readonly handshakeMs: number
   /** Of one connection. */
@@ -41,6 +43,7 @@ export const DEFAULT_GUARD_LIMITS: GuardLimits = Object.freeze({
   maxConnectionsPerAgent: 200,
   maxHandshakes: 1_000,
   maxHandshakesPerAddress: 500,
+  newConnectionsPerSecond: 1_000,
   handshakeMs: 10_000,
   maxConcurrentStreams: 1_000,
   streamsPerSecond: 10_000,

@@ -4,12 +4,13 @@ import type { ServerHttp2Session } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import type { Log } from '@clawmesh/agent-sdk'
 import { codeOf } from '../../error-code.ts'
+import { createConnectionGate, gateConnections } from '../../limits/connection-gate.ts'
+import { createLimits } from '../../limits/create-limits.ts'
 import { NO_ADDRESS } from '../../net/client-address.ts'
 import type { Metrics } from '../../telemetry/metrics-port.ts'
 import { createRefusalLog } from '../../telemetry/refusal-log.ts'
 import type { Inbound } from '../inbound.ts'
 import { type Backlog, createBacklog } from './backlog.ts'
-import { createConnectionGate, gateConnections } from './connection-gate.ts'
 import type { GuardLimits } from './guard-limits.ts'
 import { createSessionGuard, type SessionGuard } from './session-guard.ts'
 
@@ -34,10 +35,22 @@ export interface GuardOptions {
 }
 
 const TICK_MS = 1_000
+/** What the handshake of an honest client may take when many come at once, in milliseconds. */
+const HANDSHAKE_MS = 1_000
 
 export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions): Guard {
   const refused = createRefusalLog({ port: 'delegation', metrics, log })
-  const gate = createConnectionGate(limits, refused)
+  const gate = createConnectionGate({
+    limits: {
+      ...limits,
+      maxUnauthenticated: limits.maxHandshakes,
+      maxUnauthenticatedPerAddress: limits.maxHandshakesPerAddress,
+      authenticateMs: limits.handshakeMs,
+      minEvictionAgeMs: HANDSHAKE_MS,
+    },
+    refused,
+  })
+  const agents = createLimits()
   const backlog = createBacklog(limits.bufferedBytes, windowBytes)
   const guards = new Set<SessionGuard>()
   const tick = setInterval(() => {
@@ -51,10 +64,10 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
     stand(server) {
       gateConnections(server, gate)
       server.on('tlsClientError', (err, socket: TLSSocket) => {
-        refused('tls', { client: gate.clientOf(socket), detail: codeOf(err) })
+        refused('tls', { client: gate.addressOf(socket), detail: codeOf(err) })
       })
       server.on('unknownProtocol', (socket: TLSSocket) => {
-        refused('not-http2', { client: gate.clientOf(socket) })
+        refused('not-http2', { client: gate.addressOf(socket) })
         // no HTTP/2 in ALPN: say so in the protocol that such a client reads
         socket.end(
           'HTTP/1.1 505 HTTP Version Not Supported\r\nconnection: close\r\ncontent-length: 0\r\n\r\n',
@@ -69,9 +82,8 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
     watch(session, inbound) {
       const agent = inbound.peer?.identity.id ?? null
       const { client } = inbound
-      const { remoteAddress, remotePort } = session.socket
-      const end = { remoteAddress, remotePort }
-      const leave = agent === null ? () => {} : gate.enter(agent)
+      const { socket } = session
+      const leave = agent === null ? () => {} : agents.enter(agent, limits.maxConnectionsPerAgent)
       if (leave === null) {
         refused('connections-per-agent', { client, agent })
         session.destroy()
@@ -97,12 +109,13 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
         else log.debug({ err }, 'a connection ended with an error')
       })
       // a stranger stays one, and goes when its time is up
-      if (agent !== null) session.once('remoteSettings', () => gate.greeted(end))
+      if (agent !== null)
+        session.once('remoteSettings', () => gate.of(socket)?.setAuthenticated(true))
       return guard
     },
     backlog,
-    endAll: () => gate.endAll(),
-    dismissStrangers: () => gate.close(),
+    endAll: () => gate.closeAll(),
+    dismissStrangers: () => gate.closeUnauthenticated(),
     close: () => clearInterval(tick),
   }
 }

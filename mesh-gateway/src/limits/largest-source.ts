@@ -1,0 +1,23 @@
+/** Finds the source that has the most of something, in constant time: sources stand on levels by how many they have. */
+export class LargestSource<T> {
+  readonly #levels: Set<T>[] = []
+  #top = 0
+
+  /** To be told of every change, by one. */
+  changed(source: T, from: number, to: number): void {
+    this.#levels[from]?.delete(source)
+    if (to > 0) {
+      this.#levels[to] ??= new Set()
+      this.#levels[to].add(source)
+    }
+    this.#top = Math.max(this.#top, to)
+    while (this.#top > 0 && (this.#levels[this.#top]?.size ?? 0) === 0) this.#top -= 1
+  }
+
+  /** Null when no source has any. */
+  largest(): T | null {
+    if (this.#top === 0) return null
+    for (const source of this.#levels[this.#top] ?? []) return source
+    return null
+  }
+}
