@@ -163,6 +163,12 @@ export const ERRORS = Object.freeze({
     'this agent may act only within a delegation',
     'it has mayOriginate: false in policy',
   ),
+  MESH_POLICY_TOO_COSTLY: row(
+    403,
+    'PERMISSION_DENIED',
+    'deciding would take more steps than a decision may take',
+    'the policy has too many rules or wildcards for what is asked; make it simpler',
+  ),
   MESH_POLICY_INVALID: row(
     500,
     'FAILED_PRECONDITION',
@@ -552,6 +558,12 @@ export const ERRORS = Object.freeze({
     'INVALID_ARGUMENT',
     'the request or its destination is malformed or ambiguous',
     'use CONNECT host:port or GET http://host/path with one matching Host header',
+  ),
+  MESH_EGRESS_PATH_TOO_LONG: row(
+    414,
+    'INVALID_ARGUMENT',
+    'the path is longer than rules with paths match',
+    'shorten the path; for the operator: allow the host without paths',
   ),
   MESH_EGRESS_ADDRESS_REFUSED: row(
     403,

@@ -3,10 +3,11 @@
 import { compileAddressRules } from '../net/address-rules.ts'
 import { parseHostPattern } from '../net/host-pattern.ts'
 import type { DelegationLimits, EgressLimits } from './decision.ts'
-import { type HostRule, hostRule, hostTable } from './host-table.ts'
+import { hostTable } from './host-table.ts'
 import { parsePathGlob } from './path-glob.ts'
 import { GLOBAL_FILE, type PolicyFile } from './read-file.ts'
 import { type DelegationRule, ruleTable } from './rule-table.ts'
+import { type HostRule, hostRule } from './rules-of-host.ts'
 import type {
   DelegationRuleDocument,
   EgressRuleDocument,

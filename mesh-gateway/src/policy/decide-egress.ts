@@ -11,10 +11,11 @@ import { embeddedIpv4 } from '../net/embedded-ipv4.ts'
 import { canonicalName } from '../net/host.ts'
 import { parseHostPattern, portMatches, usualPort } from '../net/host-pattern.ts'
 import { formatIp, parseIp } from '../net/ip.ts'
+import { AskedRequest } from './asked-request.ts'
 import type { Action, EgressDecision, EgressLimits, EgressQuestion } from './decision.ts'
-import { deniedHint, notAllowedHint, portHint, tokenHint } from './egress-hint.ts'
-import { findRule, type HostRule, type HostTable } from './host-table.ts'
-import { normalisePath } from './path-glob.ts'
+import { costHint, deniedHint, notAllowedHint, portHint, tokenHint } from './egress-hint.ts'
+import { findRule, type HostTable } from './host-table.ts'
+import { firstAllowing, firstDenying, type HostRule } from './rules-of-host.ts'
 import {
   type AgentEgress,
   mayOriginate,
@@ -22,6 +23,7 @@ import {
   type PolicySnapshot,
   type TenantPolicy,
 } from './snapshot.ts'
+import type { StepBudget } from './step-budget.ts'
 
 type Bounds = Pick<EgressDecision, 'mode' | 'limits' | 'tenantLimits'>
 
@@ -40,12 +42,18 @@ const ORIGINATE_HINT =
 const NUMERIC_END = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/
 const CANONICAL_NAME = /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$/
 
-export function decideEgress(question: EgressQuestion, policy: PolicySnapshot): EgressDecision {
+/** @param budget for the whole decision, everybody in the chain included. Default DECISION_STEPS */
+export function decideEgress(
+  question: EgressQuestion,
+  policy: PolicySnapshot,
+  budget: StepBudget | null = null,
+): EgressDecision {
   const { actors = NOBODY, withinChain = actors.length > 0 } = question
-  const decision = decideForOne(question, withinChain, policy)
+  const asked = new AskedRequest(question, budget)
+  const decision = decideForOne(question, withinChain, policy, asked)
   if (decision.action === 'deny') return decision
   for (const [depth, actor] of actors.entries()) {
-    const theirs = decideForOne({ ...question, agent: actor }, depth > 0, policy)
+    const theirs = decideForOne({ ...question, agent: actor }, depth > 0, policy, asked)
     if (theirs.action !== 'deny') continue
     return { ...decision, ...refusedActor(actor, theirs, question.agent) }
   }
@@ -67,8 +75,9 @@ function decideForOne(
   question: EgressQuestion,
   withinChain: boolean,
   policy: PolicySnapshot,
+  asked: AskedRequest,
 ): EgressDecision {
-  const { agent: peer, port, request } = question
+  const { agent: peer, port } = question
   const tenant = policy.tenants.get(peer.tenant)
   if (tenant === undefined)
     return verdict('deny', 'MESH_POLICY_NO_TENANT', null, noTenantHint(peer), NO_POLICY)
@@ -86,26 +95,34 @@ function decideForOne(
   if (!policy.global.ports.has(port))
     return refuse('MESH_EGRESS_PORT_REFUSED', policy.global.portsRule, portHint(port, policy))
 
-  const path = request === null ? null : normalisePath(request.path)
-  const test = (rule: HostRule) => allows(rule, port, request?.method ?? null, path)
-  const rule = findRule(tenant.egress.allow, host, test) ?? findRule(agent.allow, host, test)
-  if (rule === null && mode === 'enforce')
-    return refuse('MESH_POLICY_NOT_ALLOWED', null, notAllowedHint(question, host, tenant, agent))
+  const rule =
+    findRule(tenant.egress.allow, host, firstAllowing, asked) ??
+    findRule(agent.allow, host, firstAllowing, asked)
+  const missing = whyMissing(rule, asked)
+  if (missing !== null && mode === 'enforce')
+    return refuse(
+      missing,
+      null,
+      missing === 'MESH_POLICY_TOO_COSTLY'
+        ? costHint(host, tenant)
+        : notAllowedHint(question, host, tenant, agent),
+    )
   if (!tokenAllows(question.allowedDestinations, host, port))
     return refuse(
       'MESH_TOKEN_DESTINATION',
       null,
       tokenHint(question.allowedDestinations, host, port),
     )
-  return rule === null
-    ? verdict('audit', 'MESH_POLICY_NOT_ALLOWED', null, null, agent)
+  return rule === null || missing !== null
+    ? verdict('audit', missing, null, null, agent)
     : verdict('allow', null, rule.id, null, agent, rule.scheme)
 }
 
-function allows(rule: HostRule, port: number, method: string | null, path: string | null): boolean {
-  if (!portMatches(rule.pattern, port)) return false
-  if (rule.methods !== null && (method === null || !rule.methods.includes(method))) return false
-  return rule.paths === null || (path !== null && rule.paths.some((glob) => glob.matches(path)))
+/** Null when the rule allows it. A search that was given up has not seen whether another rule comes first. */
+function whyMissing(rule: HostRule | null, { undecided, fault }: AskedRequest): ErrorCode | null {
+  if (undecided) return 'MESH_POLICY_TOO_COSTLY'
+  if (rule !== null) return null
+  return fault === 'too-long' ? 'MESH_EGRESS_PATH_TOO_LONG' : 'MESH_POLICY_NOT_ALLOWED'
 }
 
 function findDeny(
@@ -115,11 +132,10 @@ function findDeny(
   host: string,
   port: number,
 ): HostRule | null {
-  const test = ({ pattern }: HostRule) => pattern.port === null || pattern.port === port
   const search = (spelling: string) =>
-    findIn(policy.global.egressDeny, spelling, test) ??
-    findIn(tenant.egress.deny, spelling, test) ??
-    findIn(agent.deny, spelling, test)
+    findIn(policy.global.egressDeny, spelling, port) ??
+    findIn(tenant.egress.deny, spelling, port) ??
+    findIn(agent.deny, spelling, port)
   const found = search(host)
   if (found !== null || !host.includes(':')) return found
   // [64:ff9b::192.0.2.1] may lead to 192.0.2.1, and must not be a way round its rule
@@ -131,12 +147,8 @@ function findDeny(
   return null
 }
 
-function findIn(
-  table: HostTable,
-  host: string,
-  test: (rule: HostRule) => boolean,
-): HostRule | null {
-  return table.rules.length === 0 ? null : findRule(table, host, test)
+function findIn(table: HostTable, host: string, port: number): HostRule | null {
+  return table.rules.length === 0 ? null : findRule(table, host, firstDenying, port)
 }
 
 function tokenAllows(destinations: readonly string[], host: string, port: number): boolean {

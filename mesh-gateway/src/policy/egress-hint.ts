@@ -1,10 +1,13 @@
 /** What would help after a refusal. Look-ups only: refusals must not cost more than what is allowed. */
 
-import { formatHostPattern, parseHostPattern, portMatches, usualPort } from '../net/host-pattern.ts'
+import { formatHostPattern, parseHostPattern, usualPort } from '../net/host-pattern.ts'
+import { MAX_PATH_LENGTH } from './asked-request.ts'
+import { canonicalPath, PATH_FAULTS } from './canonical-path.ts'
 import type { EgressQuestion } from './decision.ts'
-import { findRule, type HostRule, type HostTable } from './host-table.ts'
+import { findRule, type HostTable } from './host-table.ts'
 import { nearest } from './nearest.ts'
-import { normalisePath } from './path-glob.ts'
+import type { PathGlob } from './path-glob.ts'
+import { firstForPort, type HostRule, type RulesOfHost } from './rules-of-host.ts'
 import type { AgentEgress, PolicySnapshot, TenantPolicy } from './snapshot.ts'
 
 const SHOWN = 5
@@ -15,8 +18,12 @@ export function deniedHint(rule: HostRule): string {
 }
 
 export function portHint(port: number, policy: PolicySnapshot): string {
-  const ports = some([...policy.global.ports].map(String))
+  const ports = some(policy.global.ports)
   return `port ${port} is not listed: egress.ports of _global.json has ${ports || 'none'}; add it there, and to a rule for the host`
+}
+
+export function costHint(host: string, { file }: TenantPolicy): string {
+  return `the rules for ${host} in ${file} have too many wildcards for this path; write more of the paths out, or fewer of them`
 }
 
 export function notAllowedHint(
@@ -28,9 +35,9 @@ export function notAllowedHint(
   const { allow, allowedAgent, children } = tenant.egress
   const tables = [allow, agent.allow]
   const wanted = formatHostPattern({ host, wildcard: false, port: usualPort(port) ? null : port })
-  const here = lookup(tables, host, ({ pattern }) => portMatches(pattern, port))
+  const here = lookup(tables, host, firstForPort, port)
   if (here !== null) return contentHint(here, request)
-  const elsewhere = lookup(tables, host, () => true)
+  const elsewhere = lookup(tables, host, firstRule, port)
   if (elsewhere !== null)
     return `port ${port} is not listed: the rule ${elsewhere.text} is for port ${elsewhere.pattern.port ?? '80 and 443'}; a rule ${wanted} would allow it`
   const other = allowedAgent.get(host)
@@ -38,8 +45,8 @@ export function notAllowedHint(
     return `${host} is allowed for agent ${other}, not for ${peer.agent}`
   const near =
     parentRule(tables, host) ??
-    agent.allow.below.get(host)?.[0] ??
-    allow.below.get(host)?.[0] ??
+    agent.allow.below.get(host)?.rules[0] ??
+    allow.below.get(host)?.rules[0] ??
     children.get(host)
   if (near !== undefined && near !== null) return nearHint(host, near.text, 'allowed')
   const meant = misspelt(host, [...firstKeys(allow), ...firstKeys(agent.allow)])
@@ -90,23 +97,27 @@ function nearHint(host: string, pattern: string, where: string): string {
 }
 
 function contentHint(rule: HostRule, request: EgressQuestion['request']): string {
+  const { methods, paths } = rule
   const names = [
-    ...(rule.methods === null ? [] : [`methods ${some(rule.methods)}`]),
-    ...(rule.paths === null ? [] : [`paths ${some(rule.paths.map((glob) => glob.text))}`]),
+    ...(methods === null ? [] : [`methods ${some(methods)}`]),
+    ...(paths === null ? [] : [`paths ${someGlobs(paths)}`]),
   ].join(' and ')
   if (request === null)
     return `the rule ${rule.text} matches but names ${names}, which a tunnel hides; send the request in absolute or relay form, or allow the host alone`
-  if (rule.methods !== null && !rule.methods.includes(request.method))
-    return `the rule ${rule.text} matches but names methods ${some(rule.methods)} only`
-  if (normalisePath(request.path) === null)
-    return `the rule ${rule.text} matches but names paths, and this path can be read in two ways: no //, /../, \\ or encoded slashes`
+  if (methods !== null && !methods.has(request.method))
+    return `the rule ${rule.text} matches but names methods ${some(methods)} only`
+  const { path, fault } = canonicalPath(request.path)
+  if (fault !== null)
+    return `the rule ${rule.text} matches but names paths, and this path ${PATH_FAULTS[fault]}`
+  if (paths !== null && path.length > MAX_PATH_LENGTH)
+    return `the rule ${rule.text} matches but names paths, and this path is longer than ${MAX_PATH_LENGTH} characters`
   return `the rule ${rule.text} matches but names ${names} only`
 }
 
 function parentRule(tables: readonly HostTable[], host: string): HostRule | null {
   for (let dot = host.indexOf('.'); dot !== -1; dot = host.indexOf('.', dot + 1))
     for (const table of tables) {
-      const rule = table.exact.get(host.slice(dot + 1))?.[0]
+      const rule = table.exact.get(host.slice(dot + 1))?.rules[0]
       if (rule !== undefined) return rule
     }
   return null
@@ -115,17 +126,33 @@ function parentRule(tables: readonly HostTable[], host: string): HostRule | null
 function lookup(
   tables: readonly HostTable[],
   host: string,
-  test: (rule: HostRule) => boolean,
+  pick: (rules: RulesOfHost, port: number) => HostRule | null,
+  port: number,
 ): HostRule | null {
   for (const table of tables) {
-    const rule = findRule(table, host, test)
+    const rule = findRule(table, host, pick, port)
     if (rule !== null) return rule
   }
   return null
 }
 
-function some(values: readonly string[]): string {
-  return values.length <= SHOWN
-    ? values.join(', ')
-    : `${values.slice(0, SHOWN).join(', ')} and ${values.length - SHOWN} more`
+function firstRule({ rules }: RulesOfHost): HostRule | null {
+  return rules[0] ?? null
+}
+
+function someGlobs(globs: readonly PathGlob[]): string {
+  return listed(
+    globs.slice(0, SHOWN).map(({ text }) => text),
+    globs.length,
+  )
+}
+
+/** The first few: a list may have thousands. */
+function some(values: ReadonlySet<string | number>): string {
+  return listed(values.values().take(SHOWN).toArray(), values.size)
+}
+
+function listed(shown: readonly (string | number)[], count: number): string {
+  const more = count > shown.length ? ` and ${count - shown.length} more` : ''
+  return `${shown.join(', ')}${more}`
 }

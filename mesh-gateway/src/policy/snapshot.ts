@@ -4,8 +4,9 @@
 import type { Peer } from '@clawmesh/proto'
 import type { AddressRules } from '../net/address-rules.ts'
 import type { DelegationLimits, EgressLimits, TunnelTls } from './decision.ts'
-import type { HostRule, HostTable } from './host-table.ts'
+import type { HostTable } from './host-table.ts'
 import type { RuleTable } from './rule-table.ts'
+import type { HostRule } from './rules-of-host.ts'
 
 export type Mode = 'enforce' | 'audit'
 

@@ -1,6 +1,7 @@
 /** Which destinations were used, by whom and how, and the narrowest rules that allow just that. */
 import type { Peer } from '@clawmesh/proto'
 import { formatHostPattern } from '../net/host-pattern.ts'
+import { canonicalPath } from '../policy/canonical-path.ts'
 import { parsePathGlob } from '../policy/path-glob.ts'
 import type { EgressRuleDocument } from '../policy/schema.ts'
 import type { EgressCase } from './recorded-case.ts'
@@ -98,7 +99,6 @@ function addMethod(requests: Map<string, Set<string>>, path: string, method: str
 
 /** True of a path that a rule can name and that then means nothing else. */
 function isExact(path: string): boolean {
-  if (path.includes('*')) return false
-  const glob = parsePathGlob(path)
-  return typeof glob !== 'string' && glob.matches(path)
+  if (path.includes('*') || canonicalPath(path).fault !== null) return false
+  return typeof parsePathGlob(path) !== 'string'
 }

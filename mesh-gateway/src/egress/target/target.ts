@@ -1,7 +1,7 @@
 /** Where a request wants to go, in one canonical form, whichever entry form named it. Pure: no lookup happens here. */
 
 import { canonicalHost } from '../../net/host.ts'
-import { normalisePath } from '../../policy/path-glob.ts'
+import { normalisePath } from '../../policy/canonical-path.ts'
 
 export type EntryForm = 'connect' | 'absolute' | 'relay'
 

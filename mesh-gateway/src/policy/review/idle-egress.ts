@@ -7,7 +7,8 @@ import type { HostPattern } from '../../net/host-pattern.ts'
 import { parseIp } from '../../net/ip.ts'
 import { judgeAddresses } from '../../net/judge-addresses.ts'
 import { METADATA_NAMES } from '../../net/special-ranges.ts'
-import { findRule, type HostRule, type HostTable } from '../host-table.ts'
+import { findRule, type HostTable } from '../host-table.ts'
+import { firstDenying, type HostRule } from '../rules-of-host.ts'
 import type { GlobalPolicy, PolicySnapshot } from '../snapshot.ts'
 import type { IdleRule } from './idle-rule.ts'
 
@@ -71,9 +72,8 @@ function denyingRule(
 ): HostRule | null {
   // no rule is for this very name, so that only those are found which are for all below the host
   const name = wildcard ? `*.${host}` : host
-  const test = ({ pattern }: HostRule) => pattern.port === null || pattern.port === port
   for (const table of deny) {
-    const rule = findRule(table, name, test)
+    const rule = findRule(table, name, firstDenying, port)
     if (rule !== null) return rule
   }
   return null

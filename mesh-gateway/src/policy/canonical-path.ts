@@ -1,0 +1,99 @@
+/**
+ * The canonical form of a path, for path rules and for the requests that they judge (RFC 3986, section 6.2.2). One piece
+ * of code makes both, so that a rule means the paths that its text says, in every spelling of them.
+ */
+
+const UNRESERVED = /[A-Za-z0-9._~-]/
+/** Two ways for servers to read it: encoded separators, empty segments, dot segments, backslashes, controls. */
+const AMBIGUOUS = /\\|\/\/|\/\.{1,2}(?:[/;]|%3B|$)|%(?:2F|5C|00)|[\p{Cc}\s]/u
+/** What paths usually are: segments of harmless characters that do not begin with a dot. Canonical as it is. */
+const USUAL = /^(?:\/[\w~!$&'()*+,:=@-][\w.~!$&'()*+,:=@-]*)*\/?$/
+const BEYOND_ASCII = /[\u0080-\uffff]/
+/** What RFC 3986 does not allow in a path as it is, and clients send all the same. */
+const UNSAFE = /["<>[\]^`{|}]/g
+/** Separators and dots that are encoded twice: read differently by a server that decodes twice. */
+const TWICE_ENCODED = /%25(?:2E|2F|5C|00|25)/i
+const ESCAPED_CONTROL = /%(?:[01][0-9A-F]|7F)|%C2%[89][0-9A-F]/
+/** UTF-8 in more bytes than it needs (RFC 3629, section 3), by which some servers read a slash or a dot. */
+const OVERLONG = /%C[01]|%E0%[89]|%F0%8/
+
+/** Why a path has no canonical form. */
+export type PathFault =
+  | 'relative'
+  | 'beyond-ascii'
+  | 'broken-escape'
+  | 'ambiguous'
+  | 'control'
+  | 'overlong'
+
+/** What is wrong, as the end of a sentence that begins with the path. */
+export const PATH_FAULTS: Readonly<Record<PathFault, string>> = Object.freeze({
+  relative: 'does not begin with /',
+  'beyond-ascii': 'holds a byte above 0x7F as it is; escape it as UTF-8, é as %C3%A9',
+  'broken-escape': 'holds a % that two hexadecimal digits do not follow',
+  ambiguous: 'is ambiguous: no //, /./, /../, \\ or encoded slashes',
+  control: 'holds a control character or a blank; escaped control characters count too',
+  overlong: 'holds bytes that are not UTF-8, by which some servers read a slash or a dot',
+})
+
+export type CanonicalPath =
+  | { readonly path: string; readonly fault: null }
+  | { readonly path: null; readonly fault: PathFault }
+
+/**
+ * The path as path rules see it: without its query, escapes of unreserved characters undone, the other escapes in upper
+ * case, characters escaped that must not stand as they are. A path that servers may read in different ways has none.
+ * @param text of a request, one character for each byte; of a rule, what `escapeBeyondAscii` made of it
+ */
+export function canonicalPath(text: string): CanonicalPath {
+  if (USUAL.test(text) && text !== '') return { path: text, fault: null }
+  const bare = withoutQuery(text)
+  if (!bare.startsWith('/')) return no('relative')
+  if (BEYOND_ASCII.test(bare)) return no('beyond-ascii')
+  if (/[\p{Cc}\s]/u.test(bare)) return no('control')
+  const undone = undoEscapes(bare)
+  if (undone === null) return no('broken-escape')
+  if (AMBIGUOUS.test(undone) || TWICE_ENCODED.test(undone)) return no('ambiguous')
+  if (ESCAPED_CONTROL.test(undone)) return no('control')
+  if (OVERLONG.test(undone)) return no('overlong')
+  return { path: undone.replace(UNSAFE, escapeCharacter), fault: null }
+}
+
+/** What is beyond ASCII as escapes of its UTF-8; null when the text holds half of a surrogate pair. */
+export function escapeBeyondAscii(text: string): string | null {
+  if (!BEYOND_ASCII.test(text)) return text
+  return text.isWellFormed() ? text.replace(/[\u0080-\u{10ffff}]+/gu, encodeURIComponent) : null
+}
+
+/**
+ * The path without its query, escapes of unreserved characters undone (RFC 3986, section 6.2.2.2).
+ * Null when two servers could read it differently.
+ */
+export function normalisePath(path: string): string | null {
+  const bare = withoutQuery(path)
+  if (!bare.startsWith('/')) return null
+  const normal = undoEscapes(bare)
+  return normal === null || AMBIGUOUS.test(normal) ? null : normal
+}
+
+function undoEscapes(bare: string): string | null {
+  if (!bare.includes('%')) return bare
+  if (/%(?![0-9A-Fa-f]{2})/.test(bare)) return null
+  return bare.replace(/%[0-9A-Fa-f]{2}/g, (escaped) => {
+    const character = String.fromCharCode(Number.parseInt(escaped.slice(1), 16))
+    return UNRESERVED.test(character) ? character : escaped.toUpperCase()
+  })
+}
+
+function withoutQuery(path: string): string {
+  const query = path.search(/[?#]/)
+  return query === -1 ? path : path.slice(0, query)
+}
+
+function escapeCharacter(character: string): string {
+  return `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`
+}
+
+function no(fault: PathFault): CanonicalPath {
+  return { path: null, fault }
+}

@@ -1,0 +1,140 @@
+/**
+ * The rules of one list for one host, or for all below it. Many rules are found by look-up and by one walk through the
+ * path, so that the cost of a decision does not follow their number; which rule is found does not depend on that: the
+ * first that fits, in the order of policy.
+ */
+
+import { formatHostPattern, type HostPattern, portMatches, usualPort } from '../net/host-pattern.ts'
+import type { AskedRequest } from './asked-request.ts'
+import type { PathGlob } from './path-glob.ts'
+import { addGlob, findInTrie, type PathTrie, pathTrie } from './path-trie.ts'
+
+export interface HostRule {
+  /** `acme.json#/egress/allow/0` */
+  readonly id: string
+  /** The pattern as policy would write it. */
+  readonly text: string
+  readonly pattern: HostPattern
+  /** Null: any. */
+  readonly methods: ReadonlySet<string> | null
+  /** Null: any. */
+  readonly paths: readonly PathGlob[] | null
+  /** What is spoken to the destination in relay form. */
+  readonly scheme: Scheme
+}
+
+export type Scheme = 'https' | 'http'
+
+export interface RulesOfHost {
+  /** In the order of policy; at least one. */
+  readonly rules: readonly HostRule[]
+  /** By port, NO_PORT for those that name none. Null while there are few rules. */
+  readonly byPort: ReadonlyMap<number, RulesOfPort> | null
+  /** Of the rules that have paths. Null when none has. */
+  readonly paths: PathTrie | null
+}
+
+/** Places in the list of rules. */
+interface RulesOfPort {
+  readonly first: number
+  /** The first without methods and paths. */
+  any: number
+  /** By method, the first without paths. */
+  readonly methods: Map<string, number>
+}
+
+const FEW = 4
+const NO_PORT = 0
+const NONE = Number.POSITIVE_INFINITY
+
+export function hostRule(
+  id: string,
+  pattern: HostPattern,
+  methods: readonly string[] | null = null,
+  paths: readonly PathGlob[] | null = null,
+  scheme: Scheme = 'https',
+): HostRule {
+  const text = formatHostPattern(pattern)
+  const set = methods === null ? null : new Set(methods)
+  return Object.freeze({ id, text, pattern, methods: set, paths, scheme })
+}
+
+/** @param rules at least one, in the order of policy */
+export function rulesOfHost(rules: readonly HostRule[]): RulesOfHost {
+  let paths: PathTrie | null = null
+  for (const [place, rule] of rules.entries())
+    for (const glob of rule.paths ?? []) {
+      paths ??= pathTrie()
+      addGlob(paths, glob, place)
+    }
+  return { rules, byPort: rules.length > FEW ? indexByPort(rules) : null, paths }
+}
+
+/** The first rule that allows what is asked. */
+export function firstAllowing(of: RulesOfHost, asked: AskedRequest): HostRule | null {
+  const open = firstWithoutPaths(of, asked)
+  const { rules, paths } = of
+  const path = paths === null ? null : asked.path
+  if (paths === null || path === null) return open === NONE ? null : (rules[open] ?? null)
+  const fits = (place: number) => {
+    const rule = rules[place]
+    return rule !== undefined && fitsCall(rule, asked)
+  }
+  const found = findInTrie(paths, path, open, fits, asked.budget)
+  return found === NONE ? null : (rules[found] ?? null)
+}
+
+/** The first rule of a deny list that is for the port: one without a port is for all. */
+export function firstDenying({ rules, byPort }: RulesOfHost, port: number): HostRule | null {
+  if (byPort === null)
+    return rules.find(({ pattern }) => pattern.port === null || pattern.port === port) ?? null
+  return rules[Math.min(firstOf(byPort, NO_PORT), firstOf(byPort, port))] ?? null
+}
+
+/** The first rule of an allow list that is for the port, whatever its methods and paths. */
+export function firstForPort({ rules, byPort }: RulesOfHost, port: number): HostRule | null {
+  if (byPort === null) return rules.find(({ pattern }) => portMatches(pattern, port)) ?? null
+  const unnamed = usualPort(port) ? firstOf(byPort, NO_PORT) : NONE
+  return rules[Math.min(unnamed, firstOf(byPort, port))] ?? null
+}
+
+/** Its place, or NONE. */
+function firstWithoutPaths({ rules, byPort }: RulesOfHost, asked: AskedRequest): number {
+  if (byPort === null) {
+    for (let place = 0; place < rules.length; place += 1) {
+      const rule = rules[place]
+      if (rule?.paths === null && fitsCall(rule, asked)) return place
+    }
+    return NONE
+  }
+  const { port, method } = asked
+  const of = (key: number) => {
+    const there = byPort.get(key)
+    if (there === undefined) return NONE
+    return Math.min(there.any, method === null ? NONE : (there.methods.get(method) ?? NONE))
+  }
+  return Math.min(of(port), usualPort(port) ? of(NO_PORT) : NONE)
+}
+
+function fitsCall({ pattern, methods }: HostRule, { port, method }: AskedRequest): boolean {
+  return (
+    portMatches(pattern, port) && (methods === null || (method !== null && methods.has(method)))
+  )
+}
+
+function firstOf(byPort: ReadonlyMap<number, RulesOfPort>, key: number): number {
+  return byPort.get(key)?.first ?? NONE
+}
+
+function indexByPort(rules: readonly HostRule[]): Map<number, RulesOfPort> {
+  const byPort = new Map<number, RulesOfPort>()
+  for (const [place, { pattern, methods, paths }] of rules.entries()) {
+    const key = pattern.port ?? NO_PORT
+    const there = byPort.get(key) ?? { first: place, any: NONE, methods: new Map() }
+    byPort.set(key, there)
+    if (paths !== null) continue
+    if (methods === null) there.any = Math.min(there.any, place)
+    else for (const one of methods) if (!there.methods.has(one)) there.methods.set(one, place)
+  }
+  return byPort
+}
