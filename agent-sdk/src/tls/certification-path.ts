@@ -13,6 +13,7 @@ export interface CertificationPath<Anchor> {
 }
 
 export interface PathQuestion<Anchor> {
+  /** An agent's or gateway's, or a CA whose own standing is asked for. */
   readonly leaf: X509Certificate
   /** What may stand between, in any order (RFC 8446, section 4.4.2); what does not belong there is passed over. */
   readonly between: readonly X509Certificate[]
@@ -29,7 +30,7 @@ const MAX_SIGNATURES = 64
 interface Step {
   readonly certificate: X509Certificate
   readonly below: Step | null
-  /** CAs from here down that count for path lengths: not those that issued themselves. */
+  /** CAs from here down, this one included, that count for path lengths: not those that issued themselves. */
   readonly cas: number
 }
 
@@ -49,7 +50,7 @@ export function findPath<Anchor extends { readonly certificate: X509Certificate 
     return signatures <= MAX_SIGNATURES && certificate.verify(issuer.publicKey)
   }
   const left = new Set(between)
-  const steps: Step[] = [{ certificate: leaf, below: null, cas: 0 }]
+  const steps: Step[] = [{ certificate: leaf, below: null, cas: leaf.ca ? 1 : 0 }]
   for (const step of steps) {
     const anchor = anchors.find((one) => mayHaveIssued(one.certificate, step))
     if (anchor !== undefined) return { certificates: downFrom(step), anchor }

@@ -48,6 +48,22 @@ export function expectDer(value: DerValue | undefined, tag: number): Uint8Array 
   return value.content
 }
 
+/** The dotted form of an OBJECT IDENTIFIER, from its content; for messages. */
+export function formatOid(content: Uint8Array): string {
+  const arcs: number[] = []
+  let arc = 0
+  for (const byte of content) {
+    arc = arc * 128 + (byte & 0x7f)
+    if (byte >= 0x80) continue
+    if (arcs.length === 0) {
+      const first = Math.min(2, Math.floor(arc / 40))
+      arcs.push(first, arc - first * 40)
+    } else arcs.push(arc)
+    arc = 0
+  }
+  return arcs.slice(0, 20).join('.')
+}
+
 function readAt(bytes: Uint8Array, at: number): { value: DerValue; end: number } {
   const { tag, start, end } = readBounds(bytes, at)
   const value = { tag, content: bytes.subarray(start, end), raw: bytes.subarray(at, end) }

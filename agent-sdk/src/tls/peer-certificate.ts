@@ -106,7 +106,8 @@ export function judgePeer(
   return 'MESH_IDENTITY_UNTRUSTED'
 }
 
-function anchorOf({ anchor, pem }: TrustedRoot): string {
+/** Name and key of a root, see `anchorIdentity`. */
+export function anchorOf({ anchor, pem }: TrustedRoot): string {
   return anchor ?? anchorIdentity(new X509Certificate(pem))
 }
 

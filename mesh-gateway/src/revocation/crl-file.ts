@@ -9,8 +9,8 @@ import {
   MAX_CRL_BYTES,
   parseCrl,
   type VerifiedCrl,
-  verifyCrl,
 } from '@clawmesh/agent-sdk'
+import { anchorOf, createCrlVerifier } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 
 /** By the key that signed them. */
@@ -20,36 +20,103 @@ export type CrlSet = ReadonlyMap<string, VerifiedCrl>
 export const MAX_CRL_FILE_BYTES = Math.ceil(MAX_CRL_BYTES * 1.4)
 
 const BLOCK = /-----BEGIN (X509 CRL|CERTIFICATE)-----([A-Za-z0-9+/=\s]*)-----END \1-----/g
-const MAX_CERTIFICATES = 8
-const MAX_LISTS = 16
+/** A list and a certificate for each CA of a mesh, old ones included; each costs a signature or two. */
+const MAX_CERTIFICATES = 64
+const MAX_LISTS = 64
+/** How far the clock of a CA may be ahead of this one. */
+const MAX_SKEW_MS = 5 * 60_000
+
+/** A list whose thisUpdate lies ahead. It may be good later. */
+export class EarlyCrlError extends MeshError {
+  /** When it may be looked at again, milliseconds since the epoch. */
+  readonly fromMs: number
+
+  constructor(thisUpdate: Date) {
+    const message = `the file of revocation lists: a list is of ${thisUpdate.toISOString()}, which lies ahead`
+    super('MESH_REVOCATION_INVALID', message, {
+      hint: 'check the clocks of the CA and of this machine; the list is read again when its time has come',
+    })
+    this.fromMs = thisUpdate.getTime() - MAX_SKEW_MS
+  }
+}
 
 /**
- * @param inUse a list that is older than that in use, of the same CA, is refused
- * @throws MeshError MESH_REVOCATION_INVALID
+ * The lists of a file, each verified and none from the future.
+ * @param inUse a list that is older than that in use, of the same CA, is refused, and so is a file without it
+ * @param nowMs milliseconds since the epoch
+ * @throws MeshError MESH_REVOCATION_INVALID; EarlyCrlError
  */
 export function readCrls(
   bytes: Buffer,
   identity: Pick<IdentitySnapshot, 'roots' | 'certificateChain'>,
   inUse: CrlSet,
+  nowMs: number = Date.now(),
 ): CrlSet {
   const { crls, certificates } = isDer(bytes)
     ? { crls: [parseCrl(bytes)], certificates: [] }
     : readPem(bytes.toString('latin1'))
   // the CA that issued the gateway's own certificate is known anyway
   const own = readPem(identity.certificateChain).certificates
+  const verify = createCrlVerifier([...certificates, ...own], identity.roots)
   const set = new Map<string, VerifiedCrl>()
   for (const crl of crls) {
-    const verified = verifyCrl(crl, [...certificates, ...own], identity.roots)
+    if (crl.thisUpdate.getTime() > nowMs + MAX_SKEW_MS) throw new EarlyCrlError(crl.thisUpdate)
+    const verified = verify(crl)
     const { issuerKey } = verified
     const before = inUse.get(issuerKey)
-    if (before !== undefined && before.thisUpdate > verified.thisUpdate)
+    if (before !== undefined) checkNotOlder(verified, before, nowMs)
+    if (set.has(issuerKey))
       throw invalid(
-        `it is of ${verified.thisUpdate.toISOString()}, older than that in use, of ${before.thisUpdate.toISOString()}`,
+        'two lists are of the same CA; lists about parts of its certificates are not taken',
       )
-    if (set.has(issuerKey)) throw invalid('two lists are of the same CA')
     set.set(issuerKey, verified)
   }
+  checkNoneMissing(set, inUse, identity, nowMs)
   return set
+}
+
+/**
+ * Numbers only grow, and lists of different times have different numbers (RFC 5280, section 5.2.3): the number says which
+ * list is newer, the time when a list has none or both have the same.
+ * @throws MeshError MESH_REVOCATION_INVALID
+ */
+function checkNotOlder(next: VerifiedCrl, before: VerifiedCrl, nowMs: number): void {
+  // a clock that was wrong let it in: its time says nothing of the order
+  if (before.thisUpdate.getTime() > nowMs + MAX_SKEW_MS) return
+  const grown = numberOf(next) - numberOf(before)
+  if (next.number !== null && before.number !== null && grown > 0n) return
+  const of = ({ number, thisUpdate }: VerifiedCrl) =>
+    `${number === null ? '' : `number ${BigInt(`0x${number}`)} of `}${thisUpdate.toISOString()}`
+  if (next.number !== null && before.number !== null && grown < 0n)
+    throw invalid(
+      `it is ${of(next)}, older than that in use, ${of(before)}`,
+      next.thisUpdate > before.thisUpdate
+        ? 'its time is later but its number went back, as when a CA is restored from a backup: have the CA go on from the higher number'
+        : undefined,
+    )
+  if (next.thisUpdate < before.thisUpdate)
+    throw invalid(`it is ${of(next)}, older than that in use, ${of(before)}`)
+}
+
+function numberOf({ number }: VerifiedCrl): bigint {
+  return number === null ? 0n : BigInt(`0x${number}`)
+}
+
+/** A list that is gone would pardon whom it names, unless its CA is trusted no more or has ended. */
+function checkNoneMissing(
+  set: CrlSet,
+  inUse: CrlSet,
+  identity: Pick<IdentitySnapshot, 'roots'>,
+  nowMs: number,
+): void {
+  for (const [issuerKey, { anchor, issuerNotAfter }] of inUse) {
+    if (set.has(issuerKey) || issuerNotAfter.getTime() < nowMs) continue
+    if (!identity.roots.some((root) => anchorOf(root) === anchor)) continue
+    throw invalid(
+      'the list of a CA is missing that is in use',
+      'put the lists of all CAs into the file; a gateway that starts anew takes what there is',
+    )
+  }
 }
 
 function isDer(bytes: Buffer): boolean {
@@ -65,8 +132,12 @@ function readPem(text: string): { crls: Crl[]; certificates: X509Certificate[] }
     const der = Buffer.from(body, 'base64')
     if (label === 'X509 CRL') crls.push(parseCrl(der))
     else certificates.push(toCertificate(der))
-    if (crls.length > MAX_LISTS || certificates.length > MAX_CERTIFICATES)
-      throw invalid(`more than ${MAX_LISTS} lists or ${MAX_CERTIFICATES} certificates`)
+    if (crls.length > MAX_LISTS) throw invalid(`it holds more than ${MAX_LISTS} lists`)
+    if (certificates.length > MAX_CERTIFICATES)
+      throw invalid(
+        `it holds more than ${MAX_CERTIFICATES} certificates`,
+        'beside the lists it needs the certificates of the CAs that signed them, and no others',
+      )
   }
   // a block that is cut short must not pass for a comment
   if (blocks !== text.split('-----BEGIN ').length - 1)
@@ -86,6 +157,10 @@ function toCertificate(der: Buffer): X509Certificate {
   }
 }
 
-function invalid(message: string): MeshError {
-  return new MeshError('MESH_REVOCATION_INVALID', `the file of revocation lists: ${message}`)
+function invalid(message: string, hint?: string): MeshError {
+  return new MeshError(
+    'MESH_REVOCATION_INVALID',
+    `the file of revocation lists: ${message}`,
+    hint === undefined ? {} : { hint },
+  )
 }

@@ -7,7 +7,7 @@ import type { IdentityStore, Log } from '@clawmesh/agent-sdk'
 import { MeshError } from '@clawmesh/proto'
 import { type Found, openReloadable, type Reloadable } from '../config/reloadable.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
-import { type CrlSet, MAX_CRL_FILE_BYTES, readCrls } from './crl-file.ts'
+import { type CrlSet, EarlyCrlError, MAX_CRL_FILE_BYTES, readCrls } from './crl-file.ts'
 import { type JudgedMoment, judgeRevocations, type RevocationJudge } from './judge.ts'
 import { MAX_LIST_BYTES, parseList, type RevocationEntry } from './list-file.ts'
 import { createReader, type FileReading } from './read-changed.ts'
@@ -78,7 +78,7 @@ export async function openRevocations(options: RevocationsOptions): Promise<Revo
         ...common,
         what: 'crl',
         dir: dirname(options.crl),
-        read: crlReader(options.crl, options.identity, () => crls?.current() ?? none()),
+        read: crlReader(options.crl, options.identity, () => crls?.current() ?? none(), now),
       }),
     )
   if (options.list !== null)
@@ -147,14 +147,17 @@ export async function openRevocations(options: RevocationsOptions): Promise<Revo
   }
 }
 
-/** A file that was refused is parsed again when it or the bundle has changed, not twice a second. */
+/** A file that was refused is parsed again when it or the bundle has changed or its time has come, not twice a second. */
 function crlReader(
   path: string,
   identity: Pick<IdentityStore, 'current'>,
   inUse: () => CrlSet,
+  now: () => number,
 ): () => Promise<Found<CrlSet>> {
   const read = createReader(path, MAX_CRL_FILE_BYTES)
   let refused: { reading: FileReading; generation: number; error: unknown } | null = null
+  const isWorthAnotherLook = (error: unknown) =>
+    error instanceof EarlyCrlError && now() >= error.fromMs
   return async () => {
     const reading = await read()
     const { bytes } = reading
@@ -164,9 +167,10 @@ function crlReader(
       parse() {
         const snapshot = identity.current()
         const { generation } = snapshot
-        if (refused?.reading === reading && refused.generation === generation) throw refused.error
+        const same = refused?.reading === reading && refused.generation === generation
+        if (refused !== null && same && !isWorthAnotherLook(refused.error)) throw refused.error
         try {
-          return readCrls(bytes, snapshot, inUse())
+          return readCrls(bytes, snapshot, inUse(), now())
         } catch (error) {
           refused = { reading, generation, error }
           throw error

@@ -214,6 +214,25 @@ describe('revocations', () => {
     assert.ok(warnings.length >= 8)
   })
 
+  it('take a list from the future when its time has come, though the file stays as it is', async () => {
+    await writeFile(path('crl.pem'), earlier.pem)
+    let nowMs = Date.now()
+    const handle = await start({ crl: path('crl.pem'), now: () => nowMs })
+    const passphrase = new Secret('a passphrase for tests')
+    const aheadMs = Date.now() + 2 * 3_600_000
+    const ahead = await openCa({ dir: path('ca'), passphrase, now: () => aheadMs })
+    await writeFile(path('crl.pem'), (await ahead.crl()).pem)
+    assert.equal(handle.certificate(peer), null)
+    await handle.reload()
+    assert.equal(handle.certificate(peer), null)
+    assert.ok(warnings.some((line) => line.includes('last good one')))
+    const seen = changed(handle)
+    nowMs = aheadMs
+    await seen
+    await handle.reload()
+    assert.equal(handle.certificate(peer)?.message, 'the certificate has been revoked by its CA')
+  })
+
   it('do not start without a list that is named, or with a broken one', async () => {
     const refused = { code: 'MESH_REVOCATION_INVALID' }
     await assert.rejects(start({ crl: path('crl.pem') }), refused)

@@ -1,6 +1,7 @@
 /**
- * Reads a certificate revocation list, version 2 (RFC 5280, section 5). It decides who is let in, so whatever is not
- * understood is refused: delta and indirect lists, and lists that are about a part of the certificates only.
+ * Reads a certificate revocation list, version 2 (RFC 5280, section 5). It decides who is let in, so a list that is not
+ * about all certificates of its CA is refused by name: delta, indirect and partial lists, whether their mark is critical
+ * or not. So is whatever is critical and not understood.
  */
 import { MeshError } from '@clawmesh/proto'
 import {
@@ -8,11 +9,13 @@ import {
   DerError,
   type DerValue,
   expectDer,
+  formatOid,
   readBounds,
   readDer,
   readDerList,
 } from '../der.ts'
 import { canonicalSerial } from '../peer-certificate.ts'
+import { scopeFault } from './crl-scope.ts'
 
 export interface Crl {
   /** The encoded name of who signed it. */
@@ -27,6 +30,8 @@ export interface Crl {
   readonly signature: {
     /** The content of the OBJECT IDENTIFIER, hexadecimal. */
     readonly algorithm: string
+    /** DER of its parameters; null without any. */
+    readonly parameters: Uint8Array | null
     readonly signed: Uint8Array
     readonly bytes: Uint8Array
   }
@@ -35,10 +40,11 @@ export interface Crl {
 /** Room for some two hundred thousand certificates. */
 export const MAX_CRL_BYTES = 8 * 1024 * 1024
 
-/** 2.5.29.n, by n: the extensions of a list, or of an entry, that change nothing of what is revoked. */
-const HARMLESS_OF_LIST: ReadonlySet<number> = new Set([18, 20, 35])
-const HARMLESS_OF_ENTRY: ReadonlySet<number> = new Set([21, 24])
+/** 2.5.29.n, by n: what is understood of a list (RFC 5280, section 5.2), and of an entry (section 5.3). */
+const KNOWN_OF_LIST: ReadonlySet<number> = new Set([18, 20, 27, 28, 35])
+const KNOWN_OF_ENTRY: ReadonlySet<number> = new Set([21, 24])
 const CRL_NUMBER = 20
+const NONE: ReadonlyMap<number, Uint8Array> = new Map()
 
 /** @throws MeshError MESH_REVOCATION_INVALID */
 export function parseCrl(der: Uint8Array): Crl {
@@ -70,17 +76,23 @@ function read(der: Uint8Array): Crl {
   const entries = fields[0]?.tag === DER_TAG.SEQUENCE ? fields.shift() : undefined
   const outer = fields[0]?.tag === 0xa0 ? fields.shift() : undefined
   if (fields.length > 0) throw new DerError('it has more fields than are known')
-  const number = outer === undefined ? null : readListExtensions(outer)
+  const extensions = outer === undefined ? NONE : readListExtensions(outer)
+  const fault = scopeFault(extensions)
+  if (fault !== null) throw partial(fault)
+  const number = extensions.get(CRL_NUMBER)
   const bits = expectDer(signature, DER_TAG.BIT_STRING)
   if (bits[0] !== 0) throw new DerError('the signature is not of whole bytes')
+  const [scheme, parameters, ...rest] = listOf(algorithm, DER_TAG.SEQUENCE)
+  if (rest.length > 0) throw new DerError('its algorithm has more than one set of parameters')
   return Object.freeze({
     issuer: issuer?.raw ?? new Uint8Array(),
-    number,
+    number: number === undefined ? null : readSerial(readDer(number)),
     thisUpdate,
     nextUpdate: next,
     serials: entries === undefined ? new Set<string>() : readEntries(entries),
     signature: Object.freeze({
-      algorithm: hex(expectDer(listOf(algorithm, DER_TAG.SEQUENCE)[0], DER_TAG.OID)),
+      algorithm: hex(expectDer(scheme, DER_TAG.OID)),
+      parameters: parameters?.raw ?? null,
       signed: body.raw,
       bytes: bits.subarray(1),
     }),
@@ -100,23 +112,27 @@ function readEntries(entries: DerValue): Set<string> {
     if (serial.tag !== DER_TAG.INTEGER || !isTime(revoked) || revoked.end > entry.end)
       throw new DerError('an entry is not a serial number and a time')
     if (revoked.end < entry.end)
-      checkExtensions(readDer(bytes.subarray(revoked.end, entry.end)), HARMLESS_OF_ENTRY)
+      checkExtensions(readDer(bytes.subarray(revoked.end, entry.end)), KNOWN_OF_ENTRY)
     serials.add(serialOf(bytes, serial.start, serial.end))
     at = entry.end
   }
   return serials
 }
 
-function readListExtensions(outer: DerValue): string | null {
-  const extensions = checkExtensions(readDer(outer.content), HARMLESS_OF_LIST)
-  const number = extensions.get(CRL_NUMBER)
-  return number === undefined ? null : readSerial(readDer(number))
+function readListExtensions(outer: DerValue): ReadonlyMap<number, Uint8Array> {
+  return checkExtensions(readDer(outer.content), KNOWN_OF_LIST)
+}
+
+function partial(fault: string): MeshError {
+  return new MeshError('MESH_REVOCATION_INVALID', `a list of revoked certificates ${fault}`, {
+    hint: 'have the CA sign one list about all of its certificates, and put that in its place',
+  })
 }
 
 /** What is understood, by n of 2.5.29.n. A critical one that is not is refused, as section 5.2 asks. */
 function checkExtensions(
   list: DerValue,
-  harmless: ReadonlySet<number>,
+  known: ReadonlySet<number>,
 ): ReadonlyMap<number, Uint8Array> {
   const found = new Map<number, Uint8Array>()
   for (const extension of listOf(list, DER_TAG.SEQUENCE)) {
@@ -126,7 +142,8 @@ function checkExtensions(
     const value = expectDer(third ?? second, DER_TAG.OCTET_STRING)
     const oid = expectDer(id, DER_TAG.OID)
     const last = oid.length === 3 && oid[0] === 0x55 && oid[1] === 0x1d ? (oid[2] ?? -1) : -1
-    if (critical && !harmless.has(last)) throw new DerError('a critical extension is not known')
+    if (critical && !known.has(last))
+      throw new DerError(`its critical extension ${formatOid(oid)} is not known`)
     if (found.has(last) && last !== -1) throw new DerError('an extension occurs twice')
     found.set(last, value)
   }

@@ -1,31 +1,25 @@
 /** Whether a revocation list is by a CA of the mesh, and which certificates it is about. */
-import { verify, X509Certificate } from 'node:crypto'
+import { X509Certificate } from 'node:crypto'
 import { MeshError } from '@clawmesh/proto'
 import type { TrustedRoot } from '../../identity/snapshot.ts'
-import { subjectOf } from '../certification-path.ts'
+import { anchorIdentity, findPath, subjectOf } from '../certification-path.ts'
 import { DER_TAG, DerError, expectDer, readDer } from '../der.ts'
 import { keyIdentity } from '../peer-certificate.ts'
 import { findExtension } from '../subject-alt-names.ts'
 import type { Crl } from './parse-crl.ts'
+import { isSignedBy, schemeFault } from './signature-scheme.ts'
 
 export interface VerifiedCrl extends Crl {
   /** The key that signed it: certificates with this `issuerKey` are those that it is about. */
   readonly issuerKey: string
+  /** When the certificate of that CA ends. */
+  readonly issuerNotAfter: Date
+  /** Name and key of the root that the CA leads to, see `anchorIdentity`. */
+  readonly anchor: string
 }
 
-/** Type of key and hash, by the content of the OBJECT IDENTIFIER in hexadecimal. */
-const ALGORITHMS: ReadonlyMap<string, readonly [type: string, hash: string | null]> = new Map([
-  ['2a8648ce3d040302', ['ec', 'sha256']],
-  ['2a8648ce3d040303', ['ec', 'sha384']],
-  ['2a8648ce3d040304', ['ec', 'sha512']],
-  ['2a864886f70d01010b', ['rsa', 'sha256']],
-  ['2a864886f70d01010c', ['rsa', 'sha384']],
-  ['2a864886f70d01010d', ['rsa', 'sha512']],
-  ['2b6570', ['ed25519', null]],
-])
 const KEY_USAGE = Buffer.from([0x55, 0x1d, 0x0f])
 const CRL_SIGN = 0x02
-const MAX_DEPTH = 5
 
 /**
  * @param candidates certificates that may have signed it; trusted only when they lead to a root of the bundle
@@ -36,56 +30,73 @@ export function verifyCrl(
   candidates: readonly X509Certificate[],
   roots: readonly TrustedRoot[],
 ): VerifiedCrl {
-  const anchors = roots.map(({ pem }) => new X509Certificate(pem))
-  const named = [...anchors, ...candidates].filter((one) => isIssuer(one, crl))
-  if (named.length === 0)
-    throw invalid('no certificate of the CA that signed it is known', {
-      hint: 'append the certificate of that CA to the file, as `mesh-pki crl` does',
+  return createCrlVerifier(candidates, roots)(crl)
+}
+
+/** The same for several lists, with the ways to the roots found once. */
+export function createCrlVerifier(
+  candidates: readonly X509Certificate[],
+  roots: readonly TrustedRoot[],
+): (crl: Crl) => VerifiedCrl {
+  const anchors = roots.map(({ pem }) => ({ certificate: new X509Certificate(pem) }))
+  const known = [...anchors.map(({ certificate }) => certificate), ...candidates]
+  const found = new Map<X509Certificate, string | null>()
+  const anchorOf = (ca: X509Certificate): string | null => {
+    const before = found.get(ca)
+    if (before !== undefined) return before
+    const isRoot = anchors.some(({ certificate }) => certificate.raw.equals(ca.raw))
+    // a list by a CA that has ended still says what is revoked
+    const question = { leaf: ca, between: candidates, anchors, nowMs: null }
+    const top = isRoot ? ca : readable(() => findPath(question)?.anchor.certificate ?? null)
+    const anchor = top === null ? null : readable(() => anchorIdentity(top))
+    found.set(ca, anchor)
+    return anchor
+  }
+
+  return (crl) => {
+    const fault = schemeFault(crl.signature)
+    if (fault !== null)
+      throw new MeshError('MESH_REVOCATION_INVALID', `a list of revoked certificates ${fault}`, {
+        hint: 'have the CA sign by ECDSA, RSA or RSA-PSS with SHA-256 or better, or by Ed25519',
+      })
+    const named = known.filter((one) => isIssuer(one, crl))
+    if (named.length === 0)
+      throw invalid('no certificate of the CA that signed it is known', {
+        hint: 'append the certificate of that CA to the file, as `mesh-pki crl` does',
+      })
+    const trusted = named.filter((one) => anchorOf(one) !== null)
+    if (trusted.length === 0)
+      throw invalid('the CA that signed it does not lead to a root in ca.crt')
+    const signer = trusted.find(({ publicKey }) => isSignedBy(publicKey, crl))
+    if (signer === undefined) throw invalid('its signature is not by the CA that it names')
+    return Object.freeze({
+      ...crl,
+      issuerKey: keyIdentity(signer),
+      issuerNotAfter: signer.validToDate,
+      anchor: anchorOf(signer) ?? '',
     })
-  const trusted = named.filter((one) => leadsToRoot(one, candidates, anchors, MAX_DEPTH))
-  if (trusted.length === 0) throw invalid('the CA that signed it does not lead to a root in ca.crt')
-  const signer = trusted.find((one) => hasSigned(one, crl))
-  if (signer === undefined) throw invalid('its signature is not by the CA that it names')
-  return Object.freeze({ ...crl, issuerKey: keyIdentity(signer) })
+  }
 }
 
 function isIssuer(certificate: X509Certificate, crl: Crl): boolean {
-  try {
+  const is = readable(() => {
     if (!certificate.ca || Buffer.compare(subjectOf(certificate), crl.issuer) !== 0) return false
     const usage = findExtension(certificate.raw, KEY_USAGE)
     if (usage === null) return true
     const bits = expectDer(readDer(usage), DER_TAG.BIT_STRING)
     return ((bits[1] ?? 0) & CRL_SIGN) !== 0
+  })
+  return is === true
+}
+
+/** A certificate that cannot be read has signed nothing, and leads nowhere. */
+function readable<T>(read: () => T): T | null {
+  try {
+    return read()
   } catch (error) {
-    // a certificate that cannot be read has signed nothing
-    if (error instanceof DerError) return false
+    if (error instanceof DerError) return null
     throw error
   }
-}
-
-function leadsToRoot(
-  certificate: X509Certificate,
-  between: readonly X509Certificate[],
-  anchors: readonly X509Certificate[],
-  depth: number,
-): boolean {
-  if (depth === 0) return false
-  if (anchors.some((root) => root.raw.equals(certificate.raw) || issued(root, certificate)))
-    return true
-  return between.some(
-    (one) => one.ca && issued(one, certificate) && leadsToRoot(one, between, anchors, depth - 1),
-  )
-}
-
-function issued(issuer: X509Certificate, certificate: X509Certificate): boolean {
-  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
-}
-
-function hasSigned(certificate: X509Certificate, { signature }: Crl): boolean {
-  const [type, hash = null] = ALGORITHMS.get(signature.algorithm) ?? []
-  const { publicKey } = certificate
-  if (type === undefined || publicKey.asymmetricKeyType !== type) return false
-  return verify(hash, signature.signed, publicKey, signature.bytes)
 }
 
 function invalid(message: string, options: { readonly hint?: string } = {}): MeshError {
