@@ -59,6 +59,7 @@ export type { Crl } from './tls/crl/parse-crl.ts'
 export { MAX_CRL_BYTES, parseCrl } from './tls/crl/parse-crl.ts'
 export type { VerifiedCrl } from './tls/crl/verify-crl.ts'
 export { verifyCrl } from './tls/crl/verify-crl.ts'
+export { fingerprintOf } from './tls/fingerprint.ts'
 export type { FollowingServer } from './tls/follow-identity.ts'
 export { followIdentity } from './tls/follow-identity.ts'
 export type { ChannelCredentialsOptions } from './tls/grpc-credentials.ts'
@@ -68,7 +69,7 @@ export type {
   PeerCertificate,
   ReadCertificateOptions,
 } from './tls/peer-certificate.ts'
-export { judgePeer } from './tls/peer-certificate.ts'
+export { canonicalSerial, judgePeer, keyIdentity } from './tls/peer-certificate.ts'
 export type { PeerCheck } from './tls/peer-checks.ts'
 export { checkAgent, checkFromGateway, checkIsAgent, checkIsGateway } from './tls/peer-checks.ts'
 export { readPeer } from './tls/read-peer.ts'

@@ -172,7 +172,13 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     ...live.current().delegation.names,
     ...identity.current().dnsNames.filter((name) => !name.startsWith('*')),
   ]
-  const chainTokens = opened(createChainTokens({ keyRing, issuer, spiffe }), closing)
+  const chainTokens = opened(
+    createChainTokens({
+      ...{ keyRing, issuer, spiffe },
+      maxTtlMs: () => live.current().tokens.delegationTtlMs,
+    }),
+    closing,
+  )
   const chain = createChainGate({
     tokens: chainTokens,
     budgets,
@@ -208,6 +214,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       ...config.egress.limits,
       issuer,
       verifyToken: (token) => verifier.verify(token),
+      ...{ identity, keys: verifier.keys },
       spiffe,
       jwks: () => keyRing.jwks(),
       issueForAccountKey:

@@ -6,10 +6,18 @@
 /** `typ` of the header, so that no other token of the gateway passes for one. */
 export const DELEGATION_TOKEN_TYPE = 'clawmesh-delegation+jwt'
 
+/**
+ * A certificate and those above it below the root, the leaf first, so that its revocation can be judged later. Each is
+ * `fingerprint.serial.issuer` in base64url: SHA-256 of the certificate, its serial number, SHA-256 of the key that signed it.
+ */
+export type CertificateClaim = readonly string[]
+
 /** RFC 8693, section 4.1: who acted, and on whose delegation in turn. */
 export interface Actor {
   /** SPIFFE ID. */
   readonly sub: string
+  /** The certificate that it delegated with. Absent in tokens of older gateways. */
+  readonly crt?: CertificateClaim
   readonly act?: Actor
 }
 

@@ -1,7 +1,9 @@
 /** What an egress token says (a JWT, RFC 7519, ES256). */
-import type { Actor } from './delegation-claims.ts'
+import type { Actor, CertificateClaim } from './delegation-claims.ts'
 
 export const EGRESS_AUDIENCE = 'clawmesh-egress'
+/** `typ` of the header (RFC 8725, section 3.11): no other token of the gateway passes for one. */
+export const EGRESS_TOKEN_TYPE = 'clawmesh-egress+jwt'
 
 export interface Confirmation {
   /** SHA-256 of the certificate, base64url. */
@@ -26,6 +28,8 @@ export interface EgressClaims {
   readonly act?: Actor
   /** Id of the tree of delegations, with `act`. */
   readonly txn?: string
+  /** The certificate that the token was exchanged for, see `CertificateClaim`. Absent: none. */
+  readonly crt?: CertificateClaim
   /** The token is good only from who shows this very certificate (RFC 8705). */
   readonly cnf?: Confirmation
 }

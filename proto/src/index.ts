@@ -2,11 +2,11 @@
 
 export type { ErrorCode, ErrorRow, GrpcStatus } from './codes.ts'
 export { ERRORS, GRPC_STATUS, isErrorCode } from './codes.ts'
-export type { Actor, DelegationClaims } from './delegation-claims.ts'
+export type { Actor, CertificateClaim, DelegationClaims } from './delegation-claims.ts'
 export { actorsOf, DELEGATION_TOKEN_TYPE } from './delegation-claims.ts'
 export { isDnsLabel, isDnsName } from './dns-name.ts'
 export type { Confirmation, EgressClaims } from './egress-claims.ts'
-export { EGRESS_AUDIENCE } from './egress-claims.ts'
+export { EGRESS_AUDIENCE, EGRESS_TOKEN_TYPE } from './egress-claims.ts'
 export type { MeshErrorOptions } from './mesh-error.ts'
 export { MeshError } from './mesh-error.ts'
 export * from './metadata.ts'

@@ -92,7 +92,7 @@ export function readIdentity(
  * Null when it is good. No crypto, no allocation: it runs for every stream.
  */
 export function judgePeer(
-  peer: PeerCertificate,
+  peer: Pick<PeerCertificate, 'notBefore' | 'notAfter' | 'rootFingerprint' | 'anchor'>,
   snapshot: Pick<IdentitySnapshot, 'roots'>,
   nowMs: number,
 ): ErrorCode | null {

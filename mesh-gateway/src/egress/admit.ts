@@ -4,9 +4,10 @@
  */
 import { type ErrorCode, MeshError } from '@clawmesh/proto'
 import type { GatedClient } from '../limits/connection-gate.ts'
+import type { Admitted } from '../live/grounds.ts'
 import { judgeAddresses } from '../net/judge-addresses.ts'
 import { METADATA_NAMES } from '../net/special-ranges.ts'
-import type { EgressDecision } from '../policy/decision.ts'
+import type { EgressDecision, EgressQuestion } from '../policy/decision.ts'
 import { refusalOf, toldRule } from '../policy/told.ts'
 import { ResolveFailure } from '../resolve/resolver.ts'
 import type { EgressContext, PolicyView } from './context.ts'
@@ -22,6 +23,8 @@ import { leadsBehindEch } from './tunnel/judge-first-bytes.ts'
 export interface Admission {
   readonly principal: Principal | null
   readonly decision: EgressDecision | null
+  /** What it is let in for, to be judged again. */
+  readonly admitted: Admitted<EgressQuestion> | null
   readonly generation: number
   /** See LiveTunnel. */
   readonly counted: boolean
@@ -32,6 +35,7 @@ export interface Admission {
 }
 
 const RETRY_MS = 1_000
+const NOT_KNOWN = Object.freeze({ principal: null, decision: null, admitted: null })
 
 export async function admit(
   head: RequestHead,
@@ -45,9 +49,11 @@ export async function admit(
   const principal = await authenticate(head.fields, target.form, context)
   client.setAuthenticated(!(principal instanceof Refused))
   if (principal instanceof Refused)
-    return { principal: null, decision: null, generation, counted: true, result: principal, leave }
-  const decision = policy.decide(questionOf(principal, target, head.method))
-  const known = { principal, decision, generation, counted: context.tunnels.settled }
+    return { ...NOT_KNOWN, generation, counted: true, result: principal, leave }
+  const question = questionOf(principal, target, head.method)
+  const decision = policy.decide(question)
+  const admitted = { grounds: principal.grounds, question }
+  const known = { principal, decision, admitted, generation, counted: context.tunnels.settled }
   const refused = refusalFor(principal, decision) ?? hiddenBehindEch(target, policy)
   if (refused !== null) return { ...known, result: refused, leave }
   const entered = await judged(() => enterLimits(principal, decision, target, head, context.limits))
@@ -62,13 +68,14 @@ export async function admit(
   }
 }
 
-export function questionOf(principal: Principal, target: Target, method: string) {
+function questionOf(principal: Principal, target: Target, method: string): EgressQuestion {
   return {
     agent: principal.agent,
     host: target.host,
     port: target.port,
     request: target.path === null ? null : { method, path: target.path },
     allowedDestinations: principal.claims.allowed_destinations,
+    withinChain: principal.actors !== null,
     ...(principal.actors === null ? {} : { actors: principal.actors }),
   }
 }

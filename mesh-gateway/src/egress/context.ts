@@ -5,11 +5,12 @@ import type { Log } from '@clawmesh/agent-sdk'
 import type { AgentIdentity, EgressClaims, ErrorCode, Secret } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
 import type { Limits } from '../limits/limits.ts'
+import type { Standing } from '../live/judge.ts'
+import type { BundleTrust } from '../live/trust.ts'
 import type { AddressRules } from '../net/address-rules.ts'
 import type { EgressDecision, EgressQuestion, TunnelTls } from '../policy/decision.ts'
 import type { ListenAddress } from '../port.ts'
 import type { Resolver } from '../resolve/resolver.ts'
-import type { Revocations } from '../revocation/revocations.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import type { RevokeToken } from '../tokens/revoke-token.ts'
 import type { Principal, VerifyToken } from './credential.ts'
@@ -76,7 +77,10 @@ export interface EgressContext {
   readonly parseAgent: (spiffeId: string) => AgentIdentity
   readonly issueForAccountKey: IssueForAccountKey | null
   readonly revokeToken: RevokeToken | null
-  readonly revocations: Revocations
+  /** The trust bundle of the mesh. */
+  readonly bundle: BundleTrust
+  /** How things stand: what grounds are judged by. */
+  readonly standing: Standing
   /** Of the client of this connection. */
   readonly certificate: ShownCertificate
   policy(): PolicyView

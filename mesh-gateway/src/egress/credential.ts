@@ -10,11 +10,14 @@ import {
   MeshError,
   type Peer,
 } from '@clawmesh/proto'
-import type { RevocationJudge } from '../revocation/revocations.ts'
+import type { Grounds } from '../live/grounds.ts'
+import { type Fault, judgeGrounds, type Standing } from '../live/judge.ts'
+import type { BundleTrust } from '../live/trust.ts'
+import type { VerifiedEgressClaims } from '../tokens/token-grounds.ts'
 import { MAX_TOKEN_LENGTH } from '../tokens/token-memory.ts'
 import { unverifiedIssuer } from '../tokens/unverified-issuer.ts'
+import { faultInWords } from './fault-in-words.ts'
 import type { Field } from './http1/head.ts'
-import { judgeRevoked } from './judge-revoked.ts'
 import type { ShownCertificate } from './listen-for-clients.ts'
 import { Refused, refuse } from './refused.ts'
 import type { EntryForm } from './target/target.ts'
@@ -22,12 +25,14 @@ import type { EntryForm } from './target/target.ts'
 export interface Principal {
   readonly agent: Peer
   readonly claims: EgressClaims
+  /** All that vouches for it. */
+  readonly grounds: Grounds
   /** Who delegated to the agent, first the one that the chain began with; null when it acts for itself. */
   readonly actors: readonly AgentIdentity[] | null
 }
 
 /** Verified claims; at once or later. @throws MeshError MESH_TOKEN_* */
-export type VerifyToken = (token: string) => EgressClaims | Promise<EgressClaims>
+export type VerifyToken = (token: string) => VerifiedEgressClaims | Promise<VerifiedEgressClaims>
 
 interface Credential {
   readonly token: string
@@ -45,7 +50,9 @@ export interface AuthenticateBy {
   readonly issuer: string
   readonly verifyToken: VerifyToken
   readonly certificate: ShownCertificate
-  readonly revocations: Pick<RevocationJudge, 'token' | 'agent' | 'chain'>
+  /** The trust bundle of the mesh. */
+  readonly bundle: Pick<BundleTrust, 'linkOf'>
+  readonly standing: Standing
   parseAgent(spiffeId: string): AgentIdentity
 }
 
@@ -67,14 +74,10 @@ export async function authenticate(
       })
     const actors =
       claims.act === undefined ? null : actorsOf(claims.act).map((id) => by.parseAgent(id))
-    const principal = { agent: { tenant: claims.tenant, agent: claims.agent_id }, claims, actors }
-    const revoked = judgeRevoked(principal, by.revocations)
-    return revoked === null
-      ? principal
-      : refuse('credential', revoked.code, {
-          message: revoked.message,
-          ...(revoked.hint === null ? {} : { hint: revoked.hint }),
-        })
+    const grounds = boundBy(claims.grounds, by)
+    const fault = judgeGrounds(grounds, by.standing)
+    if (fault !== null) return refusalOfFault(fault)
+    return { agent: { tenant: claims.tenant, agent: claims.agent_id }, claims, grounds, actors }
   } catch (error) {
     if (!(error instanceof MeshError))
       return refuse('credential', 'MESH_GATEWAY_INTERNAL', { cause: error })
@@ -117,6 +120,23 @@ function judgeBinding(cnf: Confirmation, shown: ShownCertificate): Refused | nul
       hint: 'connect with a full TLS handshake: keep no TLS sessions for this port',
     })
   return shown?.thumbprint === cnf['x5t#S256'] ? null : refuse('credential', 'MESH_TOKEN_BINDING')
+}
+
+/** Of the certificate that a token is bound to, the connection tells more than the token. */
+function boundBy(grounds: Grounds, { certificate, bundle }: AuthenticateBy): Grounds {
+  const { token } = grounds
+  const shown = certificate === 'resumed' ? null : certificate
+  if (token === null || token.boundTo === null || shown === null) return grounds
+  const boundTo = { ...token.boundTo, links: [bundle.linkOf(shown.leaf)] }
+  return { ...grounds, token: { ...token, boundTo } }
+}
+
+function refusalOfFault(fault: Fault): Refused {
+  const { code, message, hint } = faultInWords(fault)
+  return refuse('credential', code, {
+    ...(message === null ? {} : { message }),
+    ...(hint === null ? {} : { hint }),
+  })
 }
 
 function parseProxyAuthorization(value: string): Credential | Refused {

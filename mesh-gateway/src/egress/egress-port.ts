@@ -3,17 +3,17 @@
  * Everything is refused that is not allowed by the gates in admit.ts.
  */
 import type { SecureContext } from 'node:tls'
-import { type Log, silentLog } from '@clawmesh/agent-sdk'
+import { type IdentityStore, type Log, silentLog } from '@clawmesh/agent-sdk'
 import { type ErrorCode, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
 import { codeOf } from '../error-code.ts'
 import { createConnectionGate } from '../limits/connection-gate.ts'
 import type { Limits } from '../limits/limits.ts'
 import { listenOn } from '../listen.ts'
+import { judgeAdmitted, type SigningKeys, type Standing } from '../live/judge.ts'
+import { createTrust } from '../live/trust.ts'
 import { NO_ADDRESS } from '../net/client-address.ts'
-import { judgeAddresses } from '../net/judge-addresses.ts'
-import { decideEgress } from '../policy/decide-egress.ts'
-import { addressRules, egressLimits, type PolicySnapshot, tunnelTls } from '../policy/snapshot.ts'
+import type { PolicySnapshot } from '../policy/snapshot.ts'
 import type { ListenAddress, Port } from '../port.ts'
 import { createRoll, type Member } from '../process/roll.ts'
 import type { Resolver } from '../resolve/resolver.ts'
@@ -21,11 +21,13 @@ import { NO_REVOCATIONS, type Revocations } from '../revocation/revocations.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { createRefusalLog } from '../telemetry/refusal-log.ts'
 import type { RevokeToken } from '../tokens/revoke-token.ts'
+import type { VerifyingKeys } from '../tokens/verify-token.ts'
 import { type ClientConnection, serveConnection } from './client-connection.ts'
-import type { EgressContext, EgressTimeouts, IssueForAccountKey, PolicyView } from './context.ts'
+import type { EgressContext, EgressTimeouts, IssueForAccountKey } from './context.ts'
 import type { VerifyToken } from './credential.ts'
-import { judgeRevoked } from './judge-revoked.ts'
+import { faultInWords } from './fault-in-words.ts'
 import { createClientListener, type TicketKeys } from './listen-for-clients.ts'
+import { decideAgain, followPolicy } from './policy-view.ts'
 import type { PortCertificate } from './port-certificate.ts'
 import { createReadBuffers } from './read-buffers.ts'
 import { createTunnels, type LiveTunnel } from './tunnel/tunnels.ts'
@@ -54,6 +56,10 @@ export interface EgressPortOptions {
   readonly revokeToken?: RevokeToken | null
   /** Which tokens, agents and chains are heard no more. Default: all are. */
   readonly revocations?: Revocations
+  /** The trust bundle, which certificates that tokens were exchanged for must lead to. Default none: they are not judged by it. */
+  readonly identity?: Pick<IdentityStore, 'current' | 'onChange'>
+  /** By which keys tokens verify now. Default: by any. */
+  readonly keys?: VerifyingKeys
   /** Whose certificates are believed where the gateway makes the TLS connection itself. */
   readonly trust: () => SecureContext
   readonly resolver: Resolver
@@ -100,10 +106,12 @@ const TIMEOUTS: EgressTimeouts = Object.freeze({
   upstreamIdleMs: 4_000,
 })
 
+const ALL_KEYS: SigningKeys = Object.freeze({ verifies: () => true })
+
 /** @throws MeshError MESH_CONFIG_PORT */
 export async function createEgressPort(options: EgressPortOptions): Promise<EgressPort> {
   const timeouts = { ...TIMEOUTS, ...options.timeouts }
-  const policy = followPolicy(options)
+  const policy = followPolicy(options.policy)
   const tunnels = createTunnels({
     now: options.now ?? Date.now,
     boundsOf: (agent) => policy().bounds(agent),
@@ -130,11 +138,19 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
   let draining = false
   let address = options.listen
   const ownAddresses = () => [...options.ownAddresses(), address]
+  const bundle = createTrust(options.identity ?? null)
+  const { keys = ALL_KEYS, now = Date.now } = options
+  const standing: Standing = {
+    ...{ trust: bundle, revocations, keys },
+    get nowMs() {
+      return now()
+    },
+  }
   const judgeLive = (tunnel: Omit<LiveTunnel, 'end'>, judgedBy: number): ErrorCode | null => {
-    const revoked = judgeRevoked(tunnel.principal, revocations)
-    if (revoked !== null) return revoked.code
     const view = policy()
-    return view.generation === judgedBy ? null : judgeAgain(tunnel, view, ownAddresses())
+    const decide = view.generation === judgedBy ? null : decideAgain(view, tunnel.ip, ownAddresses)
+    const fault = judgeAdmitted(tunnel.admitted, standing, decide)
+    return fault === null ? null : faultInWords(fault).code
   }
   const context: EgressContext = {
     issuer: options.issuer,
@@ -155,7 +171,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     },
     issueForAccountKey: options.issueForAccountKey,
     revokeToken: options.revokeToken ?? null,
-    revocations,
+    ...{ bundle, standing },
     certificate: null,
     policy,
     trust: options.trust,
@@ -212,7 +228,9 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     refused('accept', { client: NO_ADDRESS, detail: codeOf(err) })
   })
   const unfollow = options.policy.onChange(() => tunnels.judgeAndTrim())
-  const unheed = revocations.onChange(() => tunnels.judge())
+  const unheed = [revocations, options.keys, options.identity].map((what) =>
+    what?.onChange(() => tunnels.judge()),
+  )
 
   const closeIdle = () => {
     connections.visit(({ connection }) => {
@@ -222,7 +240,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
   const close = async () => {
     draining = true
     unfollow()
-    unheed()
+    for (const end of unheed) end?.()
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
     tunnels.endWhere(() => 'MESH_GATEWAY_DRAINING')
     connections.visit(({ connection }) => connection.destroy())
@@ -245,43 +263,4 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     },
     close,
   }
-}
-
-/** The compiled view is made once for each generation. */
-function followPolicy(options: EgressPortOptions): () => PolicyView {
-  const compile = (snapshot: PolicySnapshot): PolicyView => ({
-    generation: snapshot.generation,
-    addresses: addressRules(snapshot),
-    tunnelTls: tunnelTls(snapshot),
-    decide: (question) => decideEgress(question, snapshot),
-    bounds: (agent) => egressLimits(snapshot, agent),
-  })
-  let latest = options.policy.current()
-  let view = compile(latest)
-  return () => {
-    const snapshot = options.policy.current()
-    if (snapshot === latest) return view
-    view = compile(snapshot)
-    latest = snapshot
-    return view
-  }
-}
-
-/** What is open must still be what policy, as it is now, would let through. */
-function judgeAgain(
-  { principal, target, request, ip }: Omit<LiveTunnel, 'end'>,
-  view: PolicyView,
-  own: readonly ListenAddress[],
-): ErrorCode | null {
-  const decision = view.decide({
-    agent: principal.agent,
-    host: target.host,
-    port: target.port,
-    request,
-    allowedDestinations: principal.claims.allowed_destinations,
-    ...(principal.actors === null ? {} : { actors: principal.actors }),
-  })
-  if (decision.action === 'deny') return decision.code ?? 'MESH_POLICY_NOT_ALLOWED'
-  const judged = judgeAddresses([ip], target.port, view.addresses, own)
-  return 'ips' in judged ? null : 'MESH_EGRESS_ADDRESS_REFUSED'
 }

@@ -1,6 +1,6 @@
 /** CONNECT: a tunnel to where policy looked, for as long as it is allowed. */
 import type { ErrorCode } from '@clawmesh/proto'
-import { type Admission, admit, questionOf } from './admit.ts'
+import { type Admission, admit } from './admit.ts'
 import { formatRefusal } from './answer.ts'
 import type { EgressContext } from './context.ts'
 import type { RequestHead } from './http1/request-head.ts'
@@ -38,11 +38,11 @@ async function openTunnel(
   target: Target,
   client: Wire,
   story: Story,
-  { principal, decision, result: plan, generation, counted }: Admission,
+  { principal, decision, admitted, result: plan, generation, counted }: Admission,
   context: EgressContext,
 ): Promise<Outcome> {
   const nothing = { ip: null, bytesUp: 0, bytesDown: 0 }
-  if (plan instanceof Refused || principal === null || decision === null) {
+  if (plan instanceof Refused || principal === null || decision === null || admitted === null) {
     const refused = plan instanceof Refused ? plan : refuse('gateway', 'MESH_GATEWAY_INTERNAL')
     return { ...nothing, refused, status: answerRefusal(client, story, refused) }
   }
@@ -55,16 +55,9 @@ async function openTunnel(
     dialled.wire.destroy()
     return { ...nothing, ip, status: 0, refused: refuse('client', 'MESH_CALL_CANCELED') }
   }
-  const { request } = questionOf(principal, target, 'CONNECT')
   const facts = {
-    principal,
-    target,
-    ip,
-    request,
-    tunnel: true,
-    generation,
-    bounds: decision,
-    counted,
+    ...{ agent: principal.agent, admitted, ip, tunnel: true },
+    ...{ generation, bounds: decision, counted },
   }
   const changed = context.judgeAgain(facts)
   if (changed !== null) {
@@ -127,7 +120,7 @@ export function register(tunnel: LiveTunnel, context: EgressContext): LivePlace 
 
 /** Who ends what was let through before. */
 export function gateOf(code: ErrorCode): Gate {
-  if (code.startsWith('MESH_TOKEN')) return 'credential'
+  if (code.startsWith('MESH_TOKEN') || code === 'MESH_REVOCATION_STALE') return 'credential'
   if (code.startsWith('MESH_GATEWAY')) return 'gateway'
   if (code.startsWith('MESH_LIMIT')) return 'limits'
   return code === 'MESH_EGRESS_ADDRESS_REFUSED' ? 'address' : 'policy'

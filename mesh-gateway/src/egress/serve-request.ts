@@ -52,9 +52,9 @@ async function serve(
   admission: Admission,
   context: EgressContext,
 ): Promise<Served> {
-  const { principal, decision, result: plan, generation, counted } = admission
+  const { principal, decision, admitted, result: plan, generation, counted } = admission
   const nothing = { ip: null, bytesUp: 0, bytesDown: 0 }
-  if (plan instanceof Refused || principal === null || decision === null) {
+  if (plan instanceof Refused || principal === null || decision === null || admitted === null) {
     const refused = plan instanceof Refused ? plan : refuse('gateway', 'MESH_GATEWAY_INTERNAL')
     return { ...nothing, ...refuseRequest(head, client, story, refused, context) }
   }
@@ -66,9 +66,9 @@ async function serve(
       ({ name, value }) => name === 'authorization' && isOwnAuthorization(value, context.issuer),
     ),
   })
-  const request = { method: head.method, path: target.path ?? '/' }
   const tunnel = isTunnel(target, head)
-  const facts = { principal, target, request, tunnel, generation, bounds: decision, counted }
+  const { agent } = principal
+  const facts = { agent, admitted, tunnel, generation, bounds: decision, counted }
   const attempt = (upstream: Upstream) =>
     converse(
       {

@@ -1,7 +1,7 @@
 /**
  * What is revoked at one moment, made for being asked at every call: pure, nothing is allocated for an answer.
  */
-import type { PeerCertificate } from '@clawmesh/agent-sdk'
+import type { CertificateLink } from '@clawmesh/agent-sdk'
 import type { ErrorCode } from '@clawmesh/proto'
 import type { CrlSet } from './crl-file.ts'
 import { hasEnded, type RevocationEntry, type RevocationKind } from './list-file.ts'
@@ -19,7 +19,10 @@ export interface Revoked {
 
 export interface RevocationJudge {
   /** The certificate, any of those above it, and who it names. Null: not revoked. */
-  certificate(peer: PeerCertificate): Revoked | null
+  certificate(peer: {
+    readonly identity: { readonly id: string }
+    readonly links: readonly CertificateLink[]
+  }): Revoked | null
   /** @param id SPIFFE ID */
   agent(id: string): Revoked | null
   /** A tree of delegations: its root, and those through whose hands it came. */

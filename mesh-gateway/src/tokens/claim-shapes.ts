@@ -1,5 +1,5 @@
 /** The shapes that claims of our tokens have. Narrow checks by hand: this is the hot path. */
-import { type Actor, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
+import { type Actor, type CertificateClaim, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 
 /** Deeper than any chain that is signed. */
 const MAX_DEPTH = 64
@@ -21,9 +21,19 @@ export function parseActor(value: unknown, spiffe: SpiffeTemplate, depth = MAX_D
   if (typeof value !== 'object' || value === null || depth === 0) throw malformed('act')
   const sub: unknown = Reflect.get(value, 'sub')
   const act: unknown = Reflect.get(value, 'act')
+  const crt: unknown = Reflect.get(value, 'crt')
   if (!isText(sub) || spiffe.parse(sub)?.kind !== 'agent') throw malformed('act')
-  if (act === undefined) return Object.freeze({ sub })
-  return Object.freeze({ sub, act: parseActor(act, spiffe, depth - 1) })
+  return Object.freeze({
+    sub,
+    ...(crt === undefined ? {} : { crt: parseCrt(crt) }),
+    ...(act === undefined ? {} : { act: parseActor(act, spiffe, depth - 1) }),
+  })
+}
+
+/** What is in it is read by certificate-claim.ts. @throws MeshError MESH_TOKEN_MALFORMED */
+export function parseCrt(value: unknown): CertificateClaim {
+  if (!Array.isArray(value) || !value.every(isText)) throw malformed('crt')
+  return Object.freeze([...value])
 }
 
 export function malformed(claim: string): MeshError {

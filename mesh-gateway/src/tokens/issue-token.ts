@@ -2,9 +2,11 @@
  * Issues egress tokens. Every token names the agent, ends soon, and carries destinations that policy allows that agent
  * at that moment; one without an end, a signature or a destination cannot be made.
  */
+import type { PeerCertificate } from '@clawmesh/agent-sdk'
 import {
   type Actor,
   EGRESS_AUDIENCE,
+  EGRESS_TOKEN_TYPE,
   type EgressClaims,
   isDnsLabel,
   MeshError,
@@ -14,6 +16,7 @@ import {
   uuidV7,
 } from '@clawmesh/proto'
 import { SignJWT } from 'jose'
+import { certificateClaim } from './certificate-claim.ts'
 import type { KeyRing } from './key-ring.ts'
 import { narrowDestinations } from './narrow-destinations.ts'
 import { MAX_TOKEN_LENGTH } from './token-memory.ts'
@@ -62,7 +65,12 @@ export interface TokenRequest {
   readonly ttlMs?: number
   /** SHA-256 of a certificate, base64url: the token is good with it alone. Null, and by default: with any or none. */
   readonly boundTo?: string | null
+  /** Null, and by default: no certificate vouches for the agent. */
+  readonly certificate?: ExchangedCertificate | null
 }
+
+/** The certificate that a token is exchanged for: the token ends with it, and with its revocation. */
+export type ExchangedCertificate = Pick<PeerCertificate, 'links' | 'notAfter'>
 
 export interface IssuedToken {
   readonly token: Secret<string>
@@ -86,7 +94,7 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
       const { id } = spiffe.agent(agent.tenant, agent.agent)
       if (options.revoked?.(id) === true) throw revoked(agent)
       const ttlMs = checkTtl(request.ttlMs, options.ttl())
-      const { chain = null } = request
+      const { chain = null, certificate = null } = request
       if (chain === null && options.mayOriginate?.(agent) === false) throw mayNotOriginate(agent)
       const chosen = chooseDestinations(
         request,
@@ -104,20 +112,30 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
         allowed_destinations: Object.freeze(destinations),
         iat: seconds,
         nbf: seconds,
-        exp: Math.min(chain?.exp ?? Infinity, seconds + Math.floor(ttlMs / 1000)),
+        exp: Math.min(
+          chain?.exp ?? Infinity,
+          endOf(certificate),
+          seconds + Math.floor(ttlMs / 1000),
+        ),
         jti: uuidV7(now()),
+        ...(certificate === null ? {} : { crt: certificateClaim(certificate.links) }),
         ...(request.boundTo == null ? {} : { cnf: { 'x5t#S256': request.boundTo } }),
         ...(chain === null ? {} : { act: chain.act, txn: chain.txn }),
       })
       const { kid, privateKey } = keyRing.active()
       const token = await new SignJWT({ ...claims, allowed_destinations: destinations })
-        .setProtectedHeader({ alg: 'ES256', kid, typ: 'JWT' })
+        .setProtectedHeader({ alg: 'ES256', kid, typ: EGRESS_TOKEN_TYPE })
         .sign(privateKey)
       if (token.length > MAX_TOKEN_LENGTH)
         throw refuse('the token would be too long for a header', 'name fewer destinations')
       return { token: new Secret(token), claims }
     },
   }
+}
+
+/** Seconds since the epoch. */
+function endOf(certificate: ExchangedCertificate | null): number {
+  return certificate === null ? Infinity : Math.floor(certificate.notAfter.getTime() / 1000)
 }
 
 function checkTtl(wanted: number | undefined, limits: { ttlMs: number; maxTtlMs: number }): number {

@@ -15,6 +15,14 @@ export function toMeshError(error: unknown, nowMs: number): MeshError {
     // a claim that is there and says something else; one that is missing is a malformed token
     if (error.reason !== 'check_failed') return of('MESH_TOKEN_MALFORMED')
     if (error.claim === 'aud') return of('MESH_TOKEN_AUDIENCE')
+    if (error.claim === 'typ')
+      return new MeshError(
+        'MESH_TOKEN_MALFORMED',
+        'the token is of another kind, or of an older gateway',
+        {
+          cause: error,
+        },
+      )
     if (error.claim === 'iss') return of('MESH_TOKEN_ISSUER')
     if (error.claim === 'nbf') return earlyToken(error.payload.nbf ?? null, nowMs, error)
   }

@@ -55,6 +55,8 @@ export interface KeyRing {
   close(): Promise<void>
 }
 
+const MAX_TIMER_MS = 2 ** 31 - 1
+
 /** @throws MeshError MESH_KEYS_UNUSABLE or MESH_DISK_WRITE */
 export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
   const { dir, log = silentLog, now = Date.now } = options
@@ -70,6 +72,8 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     disk: options.disk,
   })
   const alive = (key: RingKey) => key.untilMs === null || key.untilMs > now()
+  const overlap = followOverlaps(() => keys.current(), now)
+  keys.onChange(overlap.changed)
 
   return {
     active() {
@@ -84,9 +88,44 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     },
     jwks: () => ({ keys: keys.current().filter(alive).map(toJwk) }),
     generation: () => keys.generation(),
-    onChange: (listener) => keys.onChange(listener),
+    onChange(listener) {
+      const stops = [keys.onChange(() => listener()), overlap.onEnd(listener)]
+      return () => {
+        for (const stop of stops) stop()
+      }
+    },
     reload: () => keys.reload(),
-    close: () => keys.close(),
+    async close() {
+      overlap.close()
+      await keys.close()
+    },
+  }
+}
+
+/** A key whose overlap ends verifies no more, though no file has changed. */
+function followOverlaps(current: () => readonly RingKey[], now: () => number) {
+  const listeners = new Set<() => void>()
+  let timer: NodeJS.Timeout | undefined
+  const changed = () => {
+    clearTimeout(timer)
+    const ends = current().flatMap(({ untilMs }) => ((untilMs ?? 0) > now() ? [untilMs ?? 0] : []))
+    if (ends.length === 0) return
+    const waitMs = Math.min(MAX_TIMER_MS, Math.min(...ends) - now() + 1)
+    timer = setTimeout(ended, waitMs).unref()
+  }
+  const ended = () => {
+    changed()
+    for (const listener of [...listeners]) listener()
+  }
+  changed()
+  return {
+    changed,
+    onEnd(listener: () => void) {
+      const own = () => listener()
+      listeners.add(own)
+      return () => listeners.delete(own)
+    },
+    close: () => clearTimeout(timer),
   }
 }
 

@@ -7,10 +7,10 @@ import {
 } from './verify-token.ts'
 
 export interface OpenTokenVerifierOptions
-  extends Omit<TokenVerifierOptions, 'outside'>,
+  extends Omit<TokenVerifierOptions, 'outside' | 'maxTtlMs'>,
     OutsideIssuersOptions {}
 
-export interface OpenTokenVerifier extends Pick<TokenVerifier, 'verify'> {
+export interface OpenTokenVerifier extends Pick<TokenVerifier, 'verify' | 'keys'> {
   /** Fetches the keys of outside issuers now. */
   reload(): Promise<void>
   close(): Promise<void>
@@ -23,6 +23,7 @@ export async function openTokenVerifier(
     const verifier = createTokenVerifier(options)
     return {
       verify: verifier.verify,
+      keys: verifier.keys,
       reload: async () => {},
       close: async () => verifier.close(),
     }
@@ -33,6 +34,7 @@ export async function openTokenVerifier(
   const verifier = createTokenVerifier({ ...options, outside: outside.sources })
   return {
     verify: verifier.verify,
+    keys: verifier.keys,
     reload: outside.reload,
     async close() {
       verifier.close()

@@ -5,7 +5,7 @@ import {
   type EgressClaims,
   type SpiffeTemplate,
 } from '@clawmesh/proto'
-import { isSeconds, isText, malformed, parseActor } from './claim-shapes.ts'
+import { isSeconds, isText, malformed, parseActor, parseCrt } from './claim-shapes.ts'
 
 /** @throws MeshError MESH_TOKEN_MALFORMED */
 export function parseEgressClaims(
@@ -41,6 +41,7 @@ export function parseEgressClaims(
     nbf,
     exp,
     jti,
+    ...(payload.crt === undefined ? {} : { crt: parseCrt(payload.crt) }),
     ...(cnf === null ? {} : { cnf }),
     ...(act === undefined || !isText(txn) ? {} : { act: parseActor(act, spiffe), txn }),
   })

@@ -9,25 +9,29 @@ export interface RingSourceOptions<Claims> {
   readonly keyRing: Pick<KeyRing, 'verifying' | 'onChange'>
   /** What `iss` must be. */
   readonly issuer: string
-  /** What `typ` of the header must be, so that one kind of token never passes for another; null where the audience tells them apart. */
-  readonly typ: string | null
+  /** What `typ` of the header must be, so that one kind of token never passes for another. */
+  readonly typ: string
   /** What `aud` must be; null where `parse` or the caller judges it. */
   readonly audience: string | null
   readonly requiredClaims: readonly string[]
-  /** The claims, shape proven. @throws MeshError MESH_TOKEN_MALFORMED */
-  readonly parse: (payload: JWTPayload) => Claims
+  /** The claims, shape proven. @param kid of the key that signed them. @throws MeshError MESH_TOKEN_MALFORMED */
+  readonly parse: (payload: JWTPayload, kid: string) => Claims
+  /** The longest life of a token, in milliseconds: read for each, so that a key that leaked makes none that lasts. Default 3,600,000. */
+  readonly maxTtlMs?: () => number
   /** How far clocks may differ, in milliseconds. Default 30,000. */
   readonly skewMs?: number
   /** The clock, milliseconds since the epoch. Default the system's. */
   readonly now?: () => number
 }
 
+const MAX_TTL_MS = 3_600_000
+
 export function createRingSource<Claims>(options: RingSourceOptions<Claims>): TokenSource<Claims> {
-  const { keyRing, skewMs = 30_000, now = Date.now } = options
+  const { keyRing, skewMs = 30_000, maxTtlMs = () => MAX_TTL_MS, now = Date.now } = options
   return {
     async verify(token) {
       let key: VerifyingKey | null = null
-      const payload = await jwtVerify(
+      const { payload, kid } = await jwtVerify(
         token,
         (header) => {
           key = chooseKey(header, keyRing)
@@ -35,7 +39,7 @@ export function createRingSource<Claims>(options: RingSourceOptions<Claims>): To
         },
         {
           algorithms: ['ES256'],
-          ...(options.typ === null ? {} : { typ: options.typ }),
+          typ: options.typ,
           issuer: options.issuer,
           ...(options.audience === null ? {} : { audience: options.audience }),
           clockTolerance: skewMs / 1000,
@@ -43,15 +47,37 @@ export function createRingSource<Claims>(options: RingSourceOptions<Claims>): To
           requiredClaims: [...options.requiredClaims],
         },
       ).then(
-        (result) => result.payload,
+        (result) => ({ payload: result.payload, kid: result.protectedHeader.kid ?? '' }),
         (error: unknown) => {
           throw toMeshError(error, now())
         },
       )
-      return { claims: options.parse(payload), untilMs: endOf(key) }
+      checkLife(payload, maxTtlMs(), skewMs, now())
+      return { claims: options.parse(payload, kid), untilMs: endOf(key) }
     },
+    verifies: (kid) => keyRing.verifying(kid) !== null,
     onChange: (listener) => keyRing.onChange(listener),
   }
+}
+
+/** By its own account, and by the clock: `iat` is as good as the key that signed it. @throws MeshError MESH_TOKEN_LIFETIME */
+function checkLife(
+  { iat = 0, exp = Infinity }: JWTPayload,
+  maxTtlMs: number,
+  skewMs: number,
+  nowMs: number,
+): void {
+  const fromIssueMs = (exp - iat) * 1000
+  const fromNowMs = exp * 1000 - nowMs - skewMs
+  // seconds are whole: what was issued for the longest life may round up
+  if (Math.max(fromIssueMs, fromNowMs) <= maxTtlMs + 1000) return
+  throw new MeshError(
+    'MESH_TOKEN_LIFETIME',
+    `the token lives longer than the ${maxTtlMs / 1000} seconds that are accepted`,
+    {
+      hint: 'get a fresh one; tokens.maxTtlMs, of delegation tokens.delegationTtlMs, may be shorter than it was',
+    },
+  )
 }
 
 /** Without a key nothing was verified, and nothing is remembered. */

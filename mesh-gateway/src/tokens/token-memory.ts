@@ -9,6 +9,8 @@ import { MeshError } from '@clawmesh/proto'
 export interface TokenSource<Claims> {
   /** @throws MeshError MESH_TOKEN_* */
   verify(token: string): Promise<Verified<Claims>>
+  /** False of a key that is retired, unknown or past its time: what it signed is let in no more. */
+  verifies(kid: string): boolean
   /** Called when keys have changed: what was verified before is to be verified again. Returns what ends it. */
   onChange(listener: () => void): () => void
 }

@@ -4,6 +4,7 @@ import { allowedDestinations } from '../policy/allowed.ts'
 import { mayOriginate, type PolicySnapshot } from '../policy/snapshot.ts'
 import {
   createTokenIssuer,
+  type ExchangedCertificate,
   type IssuedToken,
   type TokenChain,
   type TokenIssuer,
@@ -36,6 +37,7 @@ export interface TokenService extends TokenIssuer {
     destinations: readonly string[] | null,
     chain?: TokenChain | null,
     boundTo?: string | null,
+    certificate?: ExchangedCertificate | null,
   ): Promise<IssuedToken>
   /** @throws MeshError MESH_ACCOUNT_KEY_INVALID, MESH_TOKEN_REQUEST_INVALID, MESH_POLICY_NOT_ALLOWED, MESH_POLICY_NO_TENANT */
   issueForAccountKey(key: Secret<string>, request: AccountTokenRequest): Promise<IssuedToken>
@@ -59,8 +61,8 @@ export function createTokenService(options: TokenServiceOptions): TokenService {
   })
   return {
     issue: (request) => issuer.issue(request),
-    issueEgressToken: (agent, destinations, chain = null, boundTo = null) =>
-      issuer.issue({ agent, destinations, chain, boundTo, outside: 'drop' }),
+    issueEgressToken: (agent, destinations, chain = null, boundTo = null, certificate = null) =>
+      issuer.issue({ agent, destinations, chain, boundTo, certificate, outside: 'drop' }),
     async issueForAccountKey(key, { agentId, destinations, ttlMs }) {
       const account = accounts?.authenticate(key.reveal())
       if (account === undefined) throw new MeshError('MESH_ACCOUNT_KEY_INVALID')

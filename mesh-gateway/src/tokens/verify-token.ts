@@ -1,7 +1,9 @@
 /** Verifies egress tokens: the gateway's own, and those of outside issuers. One memory serves all of them. */
-import { EGRESS_AUDIENCE, type EgressClaims, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
+import { EGRESS_AUDIENCE, EGRESS_TOKEN_TYPE, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
+import type { SigningKeys } from '../live/judge.ts'
 import { parseEgressClaims } from './parse-claims.ts'
 import { createRingSource, type RingSourceOptions } from './ring-source.ts'
+import { type VerifiedEgressClaims, withGrounds } from './token-grounds.ts'
 import {
   createTokenMemory,
   type SignedTokenVerifier,
@@ -11,32 +13,62 @@ import {
 import { unverifiedIssuer } from './unverified-issuer.ts'
 
 export interface TokenVerifierOptions
-  extends Pick<RingSourceOptions<EgressClaims>, 'keyRing' | 'issuer' | 'skewMs'>,
-    Omit<TokenMemoryOptions<EgressClaims>, 'sources' | 'choose'> {
+  extends Pick<
+      RingSourceOptions<VerifiedEgressClaims>,
+      'keyRing' | 'issuer' | 'skewMs' | 'maxTtlMs'
+    >,
+    Omit<TokenMemoryOptions<VerifiedEgressClaims>, 'sources' | 'choose'> {
   readonly spiffe: SpiffeTemplate
   /** Outside issuers by `iss`, none of them ours. Default: none. */
-  readonly outside?: ReadonlyMap<string, TokenSource<EgressClaims>>
+  readonly outside?: ReadonlyMap<string, TokenSource<VerifiedEgressClaims>>
 }
 
-export type TokenVerifier = SignedTokenVerifier<EgressClaims>
+const SKEW_MS = 30_000
+
+export interface TokenVerifier extends SignedTokenVerifier<VerifiedEgressClaims> {
+  readonly keys: VerifyingKeys
+}
+
+/** By which keys tokens verify now, of the gateway and of outside issuers. */
+export interface VerifyingKeys extends SigningKeys {
+  /** Called when keys have changed. Returns what ends it. */
+  onChange(listener: () => void): () => void
+}
 
 export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifier {
   const outside = new Map(options.outside ?? [])
   const own = createRingSource({
     ...options,
-    typ: null,
+    typ: EGRESS_TOKEN_TYPE,
     audience: EGRESS_AUDIENCE,
     requiredClaims: ['exp', 'nbf', 'iat', 'sub', 'jti'],
-    parse: (payload) => parseEgressClaims(payload, options.spiffe),
+    parse: (payload, kid) =>
+      withGrounds(parseEgressClaims(payload, options.spiffe), kid, options.skewMs ?? SKEW_MS),
   })
-  return createTokenMemory({
+  const sources = [own, ...outside.values()]
+  const memory = createTokenMemory({
     ...options,
-    sources: [own, ...outside.values()],
+    sources,
     choose: (token) => (outside.size === 0 ? own : chooseByIssuer(token)),
   })
+  return {
+    ...memory,
+    keys: {
+      verifies(issuer, kid) {
+        const source = issuer === options.issuer ? own : outside.get(issuer)
+        return source?.verifies(kid) ?? false
+      },
+      onChange(listener) {
+        const stops = sources.map((source) => source.onChange(listener))
+        return () => {
+          for (const stop of stops) stop()
+        }
+      },
+    },
+  }
 
   /** It only picks who is to verify: a token that lies about its issuer does not verify. */
-  function chooseByIssuer(token: string): TokenSource<EgressClaims> {
+  function chooseByIssuer(token: string): TokenSource<VerifiedEgressClaims> {
     const issuer = unverifiedIssuer(token)
     if (issuer === null || issuer === options.issuer) return own
     const source = outside.get(issuer)

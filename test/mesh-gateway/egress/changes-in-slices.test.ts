@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { ErrorCode } from '@clawmesh/proto'
 import fc from 'fast-check'
-import { parseConnectTarget } from '../../../mesh-gateway/src/egress/target/target.ts'
 import {
   createTunnels,
   type LivePlace,
@@ -27,6 +26,9 @@ interface Live {
 }
 
 const FREE: Policy = { forbids: 'none', perAgent: null, perTenant: null }
+
+import { admittedUntil } from './admitted.ts'
+
 const NONE = {
   ...{ requestsPerMinute: null, burst: null, maxBodyBytes: null },
   ...{ concurrentTunnels: null, concurrentRequests: null },
@@ -36,8 +38,6 @@ type World = ReturnType<typeof createWorld>
 
 /** A registry with the port's part played by this test. A slice is eight steps: each look at the clock is five milliseconds. */
 function createWorld() {
-  const target = parseConnectTarget('api.test:443')
-  assert.ok(typeof target !== 'string')
   let policy = FREE
   let generation = 1
   let revokedBelow = 0
@@ -57,12 +57,12 @@ function createWorld() {
     policy.forbids === 'all' ||
     (policy.forbids === 'odd' && id % 2 === 1) ||
     policy.forbids === agent
-  const judge = ({ ip, principal }: LiveTunnel, judgedBy: number): ErrorCode | null => {
+  const judge = ({ ip, agent }: LiveTunnel, judgedBy: number): ErrorCode | null => {
     judged += 1
     if (Number(ip) < revokedBelow) return 'MESH_TOKEN_REVOKED'
     if (judgedBy === generation) return null
     decided += 1
-    return forbidden(Number(ip), principal.agent.agent) ? 'MESH_POLICY_NOT_ALLOWED' : null
+    return forbidden(Number(ip), agent.agent) ? 'MESH_POLICY_NOT_ALLOWED' : null
   }
   const tunnels = createTunnels({
     ...{ now: () => time, limits, onCut() {}, sweepMs: 1 },
@@ -105,15 +105,9 @@ function createWorld() {
     }
     return () => {
       const tunnel: LiveTunnel = {
-        principal: {
-          agent: { tenant: 'acme', agent },
-          claims: {
-            ...{ iss: 'i', aud: 'clawmesh-egress', sub: 's', agent_id: agent, jti: 'j' },
-            ...{ tenant: 'acme', allowed_destinations: [], iat: 0, nbf: 0, exp: 1 },
-          },
-          actors: null,
-        },
-        ...{ target, ip: `${id}`, request: null, tunnel: true, generation: by.generation },
+        agent: { tenant: 'acme', agent },
+        admitted: admittedUntil(1000),
+        ...{ ip: `${id}`, tunnel: true, generation: by.generation },
         ...{ bounds: boundsFor(by.policy), counted },
         end(code) {
           ended.push({ id, code })

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { parseConnectTarget } from '../../../mesh-gateway/src/egress/target/target.ts'
 import {
   createTunnels,
   type LivePlace,
   type LiveTunnel,
 } from '../../../mesh-gateway/src/egress/tunnel/tunnels.ts'
 import { createLimits } from '../../../mesh-gateway/src/limits/create-limits.ts'
+
+import { admittedUntil } from './admitted.ts'
 
 const NONE = {
   ...{ requestsPerMinute: null, burst: null, maxBodyBytes: null },
@@ -15,8 +16,6 @@ const NONE = {
 
 describe('the registry of live tunnels', () => {
   it('ends each once, whoever comes and goes in between, and forgets who has left', () => {
-    const target = parseConnectTarget('api.test:443')
-    assert.ok(typeof target !== 'string')
     const step = fc.record({
       what: fc.constantFrom('add', 'add', 'remove', 'end', 'endOdd'),
       which: fc.nat(),
@@ -39,15 +38,9 @@ describe('the registry of live tunnels', () => {
           made += 1
           const id = made
           const tunnel: LiveTunnel = {
-            principal: {
-              agent: { tenant: 'acme', agent: 'bot-01' },
-              claims: {
-                ...{ iss: 'i', aud: 'clawmesh-egress', sub: 's', agent_id: 'bot-01', jti: 'j' },
-                ...{ tenant: 'acme', allowed_destinations: [], iat: 0, nbf: 0, exp: 1 },
-              },
-              actors: null,
-            },
-            ...{ target, ip: `${id}`, request: null, tunnel: true, generation: 1 },
+            agent: { tenant: 'acme', agent: 'bot-01' },
+            admitted: admittedUntil(1000),
+            ...{ ip: `${id}`, tunnel: true, generation: 1 },
             ...{ bounds: { limits: NONE, tenantLimits: null }, counted: true },
             end: (code) => ended.push(`${id} ${code}`),
           }

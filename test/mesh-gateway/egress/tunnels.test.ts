@@ -313,8 +313,8 @@ describe('a tunnel', () => {
     const { egress, auth, client, number } = await open(echo)
     client.send(`${connectTo(number, auth)}x`)
     await client.until((text) => text.endsWith('x'))
-    const ended = egress.port.endTunnels(({ principal }) =>
-      principal.agent.agent === 'bot-01' ? 'MESH_TOKEN_REVOKED' : null,
+    const ended = egress.port.endTunnels(({ agent }) =>
+      agent.agent === 'bot-01' ? 'MESH_TOKEN_REVOKED' : null,
     )
     assert.equal(ended, 1)
     await client.rest()

@@ -1,9 +1,11 @@
 /** What is open ends for a reason, and each reason is told apart, in the audit record and in the metric. */
 import assert from 'node:assert/strict'
 import type { Socket } from 'node:net'
+import { EGRESS_AUDIENCE } from '@clawmesh/proto'
 import { createLimits } from '../../../mesh-gateway/src/limits/create-limits.ts'
 import type { Limits } from '../../../mesh-gateway/src/limits/limits.ts'
 import { NO_REVOCATIONS } from '../../../mesh-gateway/src/revocation/revocations.ts'
+import { withGrounds } from '../../../mesh-gateway/src/tokens/token-grounds.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import {
   type Fixture,
@@ -316,13 +318,18 @@ describe('what is open on the egress port', function () {
       const egress = await setup.egress(port, {
         port: {
           revocations: tree,
-          verifyToken: () => ({
-            ...{ iss: 'https://gateway.mesh.internal', aud: 'clawmesh-egress', jti: 'j' },
-            ...{ sub: 'spiffe://mesh.internal/tenant/acme/agent/bot-01', agent_id: 'bot-01' },
-            ...{ tenant: 'acme', allowed_destinations: [`api.test:${port}`], txn: ROOT },
-            ...{ iat: nowSeconds, nbf: nowSeconds, exp: nowSeconds + 900 },
-            act: { sub: 'spiffe://mesh.internal/tenant/acme/agent/planner' },
-          }),
+          verifyToken: () =>
+            withGrounds(
+              {
+                ...{ iss: 'https://gateway.mesh.internal', aud: EGRESS_AUDIENCE, jti: 'j' },
+                ...{ sub: 'spiffe://mesh.internal/tenant/acme/agent/bot-01', agent_id: 'bot-01' },
+                ...{ tenant: 'acme', allowed_destinations: [`api.test:${port}`], txn: ROOT },
+                ...{ iat: nowSeconds, nbf: nowSeconds, exp: nowSeconds + 900 },
+                act: { sub: 'spiffe://mesh.internal/tenant/acme/agent/planner' },
+              },
+              null,
+              0,
+            ),
         },
       })
       const client = await rawClient(egress.number)

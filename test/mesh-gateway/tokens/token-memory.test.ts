@@ -26,6 +26,7 @@ describe('the memory of verified tokens', () => {
         await state.gate
         return { claims: { exp: nowMs / 1000 + 3600, token }, untilMs: state.untilMs }
       },
+      verifies: () => true,
       onChange(listener) {
         listeners.add(listener)
         return () => listeners.delete(listener)

@@ -3,7 +3,13 @@ import { createHmac, createPublicKey, type KeyObject } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createSpiffeTemplate, type EgressClaims, MeshError } from '@clawmesh/proto'
+import {
+  createSpiffeTemplate,
+  DELEGATION_TOKEN_TYPE,
+  EGRESS_TOKEN_TYPE,
+  type EgressClaims,
+  MeshError,
+} from '@clawmesh/proto'
 import { SignJWT } from 'jose'
 import { retireKey, rotateRing } from '../../../mesh-gateway/src/tokens/change-ring.ts'
 import {
@@ -82,7 +88,10 @@ describe('egress tokens', () => {
     header = {},
   ) =>
     new SignJWT(payload)
-      .setProtectedHeader({ alg: 'ES256', kid: ring.active().kid, ...header })
+      .setProtectedHeader({
+        ...{ alg: 'ES256', kid: ring.active().kid, typ: EGRESS_TOKEN_TYPE },
+        ...header,
+      })
       .sign(key)
   const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
 
@@ -92,7 +101,9 @@ describe('egress tokens', () => {
       assert.equal(claims.sub, 'spiffe://mesh.internal/tenant/acme/agent/bot-01')
       assert.equal(claims.exp - claims.iat, 900)
       assert.deepEqual(claims.allowed_destinations, POLICY)
-      assert.deepEqual(await verifier.verify(token.reveal()), claims)
+      const { grounds, ...said } = await verifier.verify(token.reveal())
+      assert.deepEqual(said, claims)
+      assert.equal(grounds.token?.kid, ring.active().kid)
       assert.ok(!String(token).includes('.'))
     })
 
@@ -325,6 +336,44 @@ describe('egress tokens', () => {
       'a binding that is no thumbprint': {
         code: 'MESH_TOKEN_MALFORMED',
         make: async () => await sign({ ...(await claims()), cnf: { 'x5t#S256': '' } }),
+      },
+      'the type of another token': {
+        code: 'MESH_TOKEN_MALFORMED',
+        make: async () => await sign(await claims(), undefined, { typ: DELEGATION_TOKEN_TYPE }),
+      },
+      'no type of its own, as those of gateways before it': {
+        code: 'MESH_TOKEN_MALFORMED',
+        make: async () => await sign(await claims(), undefined, { typ: 'JWT' }),
+      },
+      'a life of 50 years': {
+        code: 'MESH_TOKEN_LIFETIME',
+        make: async () => {
+          const said = await claims()
+          return await sign({ ...said, exp: Number(said.iat) + 50 * 365 * 86_400 })
+        },
+      },
+      'a life that seems short by a time of issue that is to come': {
+        code: 'MESH_TOKEN_LIFETIME',
+        make: async () => {
+          const said = await claims()
+          const iat = Number(said.iat) + 50 * 365 * 86_400
+          return await sign({ ...said, iat, exp: iat + 900 })
+        },
+      },
+      'a life that is short by the clock alone': {
+        code: 'MESH_TOKEN_LIFETIME',
+        make: async () => {
+          const said = await claims()
+          return await sign({ ...said, iat: Number(said.iat) - 86_400, exp: Number(said.iat) + 60 })
+        },
+      },
+      'a certificate that is none': {
+        code: 'MESH_TOKEN_MALFORMED',
+        make: async () => await sign({ ...(await claims()), crt: ['a.b.c'] }),
+      },
+      'an empty list of certificates': {
+        code: 'MESH_TOKEN_MALFORMED',
+        make: async () => await sign({ ...(await claims()), crt: [] }),
       },
       rubbish: { code: 'MESH_TOKEN_MALFORMED', make: () => 'rubbish' },
       nothing: { code: 'MESH_TOKEN_MALFORMED', make: () => '' },

@@ -7,7 +7,9 @@ import {
   uuidV7,
 } from '@clawmesh/proto'
 import { SignJWT } from 'jose'
+import type { ChainGrounds } from '../../live/grounds.ts'
 import type { KeyRing } from '../../tokens/key-ring.ts'
+import { chainGrounds } from '../../tokens/token-grounds.ts'
 import { MAX_TOKEN_LENGTH } from '../../tokens/token-memory.ts'
 import { createSignedTokenVerifier } from '../../tokens/verify-signed.ts'
 import type { ChainLink } from './extend-chain.ts'
@@ -18,8 +20,17 @@ export interface ChainTokensOptions {
   /** `iss` of the tokens. */
   readonly issuer: string
   readonly spiffe: SpiffeTemplate
+  /** The longest life of a token, in milliseconds. Read for each. Default 3,600,000. */
+  readonly maxTtlMs?: () => number
   /** Milliseconds since the epoch. Default the system's clock. */
   readonly now?: () => number
+}
+
+/** The claims of a token that was presented, with what vouches for them. */
+export interface PresentedClaims extends DelegationClaims {
+  /** Of the key that signed it. */
+  readonly kid: string
+  readonly chain: ChainGrounds
 }
 
 export interface ChainTokens {
@@ -29,23 +40,27 @@ export interface ChainTokens {
    * The claims of a token that `presenter` may present.
    * @throws MeshError MESH_TOKEN_*; MESH_TOKEN_AUDIENCE when it was signed for somebody else
    */
-  verify(token: string, presenter: string): DelegationClaims | Promise<DelegationClaims>
+  verify(token: string, presenter: string): PresentedClaims | Promise<PresentedClaims>
   close(): void
 }
 
 export function createChainTokens(options: ChainTokensOptions): ChainTokens {
   const { keyRing, issuer, spiffe, now = Date.now } = options
-  const verifier = createSignedTokenVerifier<DelegationClaims>({
+  const verifier = createSignedTokenVerifier<PresentedClaims>({
     keyRing,
     issuer,
     typ: DELEGATION_TOKEN_TYPE,
     audience: null,
     requiredClaims: ['exp', 'iat', 'sub', 'aud', 'jti', 'act', 'txn', 'hop', 'max_hops'],
-    parse: (payload) => parseDelegationClaims(payload, spiffe),
+    parse(payload, kid) {
+      const claims = parseDelegationClaims(payload, spiffe)
+      return Object.freeze({ ...claims, kid, chain: chainGrounds(claims.txn, claims.act) })
+    },
+    ...(options.maxTtlMs === undefined ? {} : { maxTtlMs: options.maxTtlMs }),
     now,
   })
 
-  function presentedBy(presenter: string, claims: DelegationClaims): DelegationClaims {
+  function presentedBy(presenter: string, claims: PresentedClaims): PresentedClaims {
     if (claims.aud !== presenter)
       throw new MeshError(
         'MESH_TOKEN_AUDIENCE',

@@ -2,8 +2,8 @@
  * When policy allows less at once than is open: which of what is open is beyond it, the youngest first, and which was let through
  * while nothing was counted, and must be from now on, or as many again would be let in beside it.
  */
+import type { Peer } from '@clawmesh/proto'
 import type { Leave, Limits } from '../../limits/limits.ts'
-import type { Principal } from '../credential.ts'
 import { type Bounds, limitScopes, roomKey, roomOf } from '../enter-limits.ts'
 import type { LivePlace, LiveTunnel } from './tunnels.ts'
 
@@ -15,13 +15,13 @@ export interface Census {
 }
 
 /** @param boundsOf as policy stands at that moment: it may change on the way. */
-export function createCensus(boundsOf: (agent: Principal['agent']) => Bounds | null): Census {
+export function createCensus(boundsOf: (agent: Peer) => Bounds | null): Census {
   const counts = new Map<string, number>()
   const inside = new Map<LivePlace, readonly string[]>()
   return {
     enter(place) {
       const one = place.tunnel
-      const bounds = boundsOf(one.principal.agent)
+      const bounds = boundsOf(one.agent)
       if (bounds === null) return NOTHING
       const rooms = roomsOf(one, bounds)
       if (rooms.some(({ key, most }) => (counts.get(key) ?? 0) >= most)) return null
@@ -114,7 +114,7 @@ export function createLateCount(limits: Pick<Limits, 'enter'>): LateCount {
 }
 
 function roomsOf(one: LiveTunnel, bounds: Bounds): { key: string; most: number }[] {
-  return limitScopes(one.principal.agent, bounds).flatMap((scope) => {
+  return limitScopes(one.agent, bounds).flatMap((scope) => {
     const most = roomOf(scope, one.tunnel)
     return most === null ? [] : [{ key: roomKey(scope, one.tunnel), most }]
   })

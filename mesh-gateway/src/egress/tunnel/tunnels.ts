@@ -1,24 +1,20 @@
 /**
  * The tunnels and answers that flow now, so that what changes after they were let through can still end them, each for its reason: in slices,
- * so that thousands of them do not hold up everybody else.
- * One that is let through costs a place in a list: no timer, no count of its own, and no entry in a Map, which would keep what has
- * died. docs/discoveries/maps-keep-what-has-died.md
+ * so that thousands of them do not hold up everybody else. Where they are kept is live/registry.ts; here is what is counted.
  */
-import type { ErrorCode } from '@clawmesh/proto'
+import type { ErrorCode, Peer } from '@clawmesh/proto'
 import type { Limits } from '../../limits/limits.ts'
-import { createRoll, type Member } from '../../process/roll.ts'
-import { createSlices } from '../../process/slices.ts'
-import type { Principal } from '../credential.ts'
+import type { Admitted } from '../../live/grounds.ts'
+import { createRegistry, type Place, type Registry } from '../../live/registry.ts'
+import type { EgressQuestion } from '../../policy/decision.ts'
 import type { Bounds } from '../enter-limits.ts'
-import type { Target } from '../target/target.ts'
 import { type Census, createCensus, createLateCount } from './beyond-limits.ts'
 
 export interface LiveTunnel {
-  readonly principal: Principal
-  readonly target: Target
+  readonly agent: Peer
+  readonly admitted: Admitted<EgressQuestion>
+  /** The address connected to. */
   readonly ip: string
-  /** For what is seen as HTTP; null for CONNECT. */
-  readonly request: { readonly method: string; readonly path: string } | null
   /** Counts among tunnels: CONNECT, and a WebSocket from its request on. Else among requests. */
   readonly tunnel: boolean
   /** Of the policy that let it through. */
@@ -31,10 +27,8 @@ export interface LiveTunnel {
 }
 
 /** Belongs to the registry. */
-export interface LivePlace extends Member {
+export interface LivePlace extends Place {
   readonly tunnel: LiveTunnel
-  /** When its token ends, milliseconds since the epoch. */
-  readonly endMs: number
   /** Grows with each that comes. */
   readonly age: number
   /** The generation of policy that it was last found to be allowed by. */
@@ -68,7 +62,7 @@ export interface TunnelsOptions {
   /** Milliseconds since the epoch. */
   readonly now: () => number
   /** What an agent may have open, as policy stands; null without policy. */
-  readonly boundsOf: (agent: Principal['agent']) => Bounds | null
+  readonly boundsOf: (agent: Peer) => Bounds | null
   /** Why one may not go on, as things stand; `judgedBy` is the policy that it was last allowed by. */
   readonly judge: (tunnel: LiveTunnel, judgedBy: number) => ErrorCode | null
   /** Of policy as it stands. */
@@ -82,18 +76,10 @@ export interface TunnelsOptions {
   readonly monotonic?: () => number
 }
 
-const SWEEP_MS = 250
-const SKEW_MS = 30_000
-
 export function createTunnels(options: TunnelsOptions): Tunnels {
-  const { now, boundsOf, limits, onCut, sweepMs = SWEEP_MS, monotonic } = options
-  const places = createRoll<LivePlace>()
+  const { now, boundsOf, limits, onCut, sweepMs, monotonic } = options
   const late = createLateCount(limits)
-  let sweeper: NodeJS.Timeout | null = null
   let ages = 0
-  /** What is to be done. */
-  let expired: readonly LivePlace[] = []
-  let judging = false
   let trimming = false
   let trimmingSoon = false
   /** Of policy; and how many of them all that are live are counted by. */
@@ -101,47 +87,40 @@ export function createTunnels(options: TunnelsOptions): Tunnels {
   let settledAt = 0
   /** Of the trim that runs. */
   let census: Census | null = null
+  const places: Registry<LivePlace> = createRegistry({
+    ...{ look, now, more: { due: () => trimming, run: trimAll } },
+    onSweep() {
+      trimming ||= trimmingSoon
+      trimmingSoon = false
+    },
+    ...(sweepMs === undefined ? {} : { sweepMs }),
+    ...(monotonic === undefined ? {} : { monotonic }),
+  })
 
-  const end = (place: LivePlace, code: ErrorCode) => {
+  function end(place: LivePlace, code: ErrorCode): void {
     // taken out first: no other change ends it again, or counts it
     if (!places.remove(place)) return
     census?.leave(place)
     onCut(code)
     place.tunnel.end(code)
   }
-  /** What ends first what may not go on at all, and only then looks how many there are. */
-  function* work() {
-    while (expired.length > 0 || judging || trimming) {
-      if (expired.length > 0) yield* endExpired()
-      else if (judging) yield* judgeAll()
-      else yield* trimAll()
-    }
-  }
-  function* endExpired() {
-    const gone = expired
-    expired = []
-    for (const place of gone) {
+  function look(place: LivePlace, expired: boolean): void {
+    if (expired) {
       end(place, 'MESH_TOKEN_EXPIRED')
-      yield
+      return
     }
+    const generation = options.generation()
+    const code = options.judge(place.tunnel, place.judgedBy)
+    if (code === null) place.judgedBy = generation
+    else end(place, code)
   }
-  function* judgeAll() {
-    judging = false
-    yield* places.walk((place) => {
-      const generation = options.generation()
-      const code = options.judge(place.tunnel, place.judgedBy)
-      if (code === null) place.judgedBy = generation
-      else end(place, code)
-    })
-  }
-  function* trimAll() {
+  function* trimAll(): Generator<void, void> {
     const before = changes
     trimming = false
     census = createCensus(boundsOf)
     for (const place of places.all().sort((a, b) => a.age - b.age)) {
       // nobody is ended beside those who may not go on, and nobody waits for a trim to end first
-      if (expired.length > 0) yield* endExpired()
-      if (judging) yield* judgeAll()
+      if (places.due) yield* places.look()
       if (place.index >= 0) {
         const keys = census.enter(place)
         if (keys === null) end(place, 'MESH_LIMIT_CONCURRENCY')
@@ -152,32 +131,17 @@ export function createTunnels(options: TunnelsOptions): Tunnels {
     census = null
     settledAt = before
   }
-  const slices = createSlices({ work, ...(monotonic === undefined ? {} : { now: monotonic }) })
-  // one timer for all: a request is not to pay for one of its own
-  const sweep = () => {
-    const time = now()
-    const gone: LivePlace[] = []
-    places.visit((place) => {
-      if (place.endMs <= time) gone.push(place)
-    })
-    expired = gone
-    trimming ||= trimmingSoon
-    trimmingSoon = false
-    slices.start()
-    if (places.size > 0 || sweeper === null) return
-    clearInterval(sweeper)
-    sweeper = null
-  }
   return {
     add(tunnel) {
-      const expMs = tunnel.principal.claims.exp * 1000
-      // the verifier let it through, so past its end it is within what clocks may differ
-      const endMs = expMs > now() ? expMs : expMs + SKEW_MS
+      const { token } = tunnel.admitted.grounds
+      const tokenMs = token?.endMs ?? Number.POSITIVE_INFINITY
+      // past its end it was let in within what clocks may differ
+      const endMs = tokenMs > now() ? tokenMs : (token?.graceEndMs ?? tokenMs)
       ages += 1
       const { generation: judgedBy } = tunnel
-      const place: LivePlace = { tunnel, endMs, age: ages, judgedBy, index: -1 }
+      const { epoch } = places
+      const place: LivePlace = { tunnel, endMs, age: ages, judgedBy, epoch, index: -1 }
       places.add(place)
-      sweeper ??= setInterval(sweep, sweepMs).unref()
       return place
     },
     remove(place) {
@@ -199,15 +163,11 @@ export function createTunnels(options: TunnelsOptions): Tunnels {
       })
       return ended
     },
-    judge() {
-      judging = true
-      slices.start()
-    },
+    judge: () => places.changed(),
     judgeAndTrim() {
-      judging = true
       trimming = true
       changes += 1
-      slices.start()
+      places.changed()
     },
     trimSoon() {
       trimmingSoon = true

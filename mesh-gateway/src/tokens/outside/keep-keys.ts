@@ -31,6 +31,8 @@ export interface KeptKeys {
   current(): Promise<IssuerKeys>
   /** Others than these, when the issuer has others by now; null when it has not, or was asked a moment ago. */
   otherThan(keys: IssuerKeys): Promise<IssuerKeys | null>
+  /** False of a key that the issuer has taken out of its set. True while none are known: then the life of its tokens bounds them. */
+  holds(kid: string): boolean
   /** What they have verified must be verified again then, milliseconds since the epoch. */
   untilMs(): number
   /** Fetches now. */
@@ -41,6 +43,7 @@ export interface KeptKeys {
 }
 
 interface Kept extends IssuerKeys {
+  readonly kids: ReadonlySet<unknown>
   readonly fetchedMs: number
   readonly freshMs: number
 }
@@ -86,7 +89,8 @@ export function keepKeys(options: KeepKeysOptions): KeptKeys {
     const before = kept
     const find =
       before?.digest === digest ? before.find : createLocalJWKSet({ keys: [...found.keys] })
-    kept = { find, digest, freshMs, fetchedMs: startedMs }
+    const kids = new Set(found.keys.map(({ kid }) => kid))
+    kept = { find, digest, freshMs, kids, fetchedMs: startedMs }
     onAttempt(found)
     if (before !== null && before.digest !== digest) for (const listener of listeners) listener()
   }
@@ -131,6 +135,7 @@ export function keepKeys(options: KeepKeysOptions): KeptKeys {
       const keys = usable()
       return keys === null || keys.digest === digest ? null : keys
     },
+    holds: (kid) => kept?.kids.has(kid) ?? true,
     untilMs() {
       if (kept === null) return 0
       const again = Math.max(kept.fetchedMs + kept.freshMs, (attemptedMs ?? 0) + COOL_DOWN_MS)

@@ -4,12 +4,13 @@
  */
 import type { SecureContext } from 'node:tls'
 import { type Log, silentLog } from '@clawmesh/agent-sdk'
-import { type EgressClaims, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
+import { MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import type { OutsideIssuerConfig } from '../../config/outside-issuers.ts'
 import { allowedDestinations } from '../../policy/allowed.ts'
 import type { PolicySnapshot } from '../../policy/snapshot.ts'
 import type { Resolver } from '../../resolve/resolver.ts'
 import type { IssuerMetrics } from '../../telemetry/issuer-metrics.ts'
+import type { VerifiedEgressClaims } from '../token-grounds.ts'
 import type { TokenSource } from '../token-memory.ts'
 import { fetchJwks } from './fetch-jwks.ts'
 import { freshMs } from './fresh-ms.ts'
@@ -37,7 +38,7 @@ export interface OutsideIssuersOptions {
 
 export interface OutsideIssuers {
   /** By `iss`. */
-  readonly sources: ReadonlyMap<string, TokenSource<EgressClaims>>
+  readonly sources: ReadonlyMap<string, TokenSource<VerifiedEgressClaims>>
   /** Fetches the keys of all now. */
   reload(): Promise<void>
   /** Ends fetches that run. */
@@ -50,7 +51,7 @@ export function openOutsideIssuers(options: OutsideIssuersOptions): OutsideIssue
   const { spiffe, policy, now = Date.now } = options
   const closing = new AbortController()
   const kept = new Map<string, KeptKeys>()
-  const sources = new Map<string, TokenSource<EgressClaims>>()
+  const sources = new Map<string, TokenSource<VerifiedEgressClaims>>()
   const fetching = new Set<Promise<unknown>>()
   for (const issuer of options.issuers) {
     const keys = keepKeys({

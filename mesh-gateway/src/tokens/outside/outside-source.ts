@@ -1,15 +1,16 @@
 /** Verifies the tokens of one outside issuer: a key of its own, an algorithm that is asymmetric, issuer, audience, times, then its claims. */
-import { type EgressClaims, type ErrorCode, MeshError } from '@clawmesh/proto'
+import { type ErrorCode, MeshError } from '@clawmesh/proto'
 import { errors, type JWTPayload, jwtVerify } from 'jose'
 import type { OutsideIssuerConfig } from '../../config/outside-issuers.ts'
 import { toMeshError } from '../jose-error.ts'
+import { type VerifiedEgressClaims, withGrounds } from '../token-grounds.ts'
 import type { TokenSource } from '../token-memory.ts'
 import type { IssuerKeys, KeptKeys } from './keep-keys.ts'
 import type { MapClaims } from './map-claims.ts'
 
 export interface OutsideSourceOptions {
   readonly issuer: OutsideIssuerConfig
-  readonly keys: Pick<KeptKeys, 'current' | 'otherThan' | 'untilMs' | 'onChange'>
+  readonly keys: Pick<KeptKeys, 'current' | 'otherThan' | 'untilMs' | 'holds' | 'onChange'>
   readonly mapClaims: MapClaims
   /** How far clocks may differ, in milliseconds. */
   readonly skewMs: number
@@ -17,11 +18,18 @@ export interface OutsideSourceOptions {
   readonly now: () => number
 }
 
-export function createOutsideSource(options: OutsideSourceOptions): TokenSource<EgressClaims> {
+interface Signed {
+  readonly payload: JWTPayload
+  readonly kid: string | null
+}
+
+export function createOutsideSource(
+  options: OutsideSourceOptions,
+): TokenSource<VerifiedEgressClaims> {
   const { issuer, keys, mapClaims, skewMs, now } = options
 
-  const verifyBy = async ({ find }: IssuerKeys, token: string): Promise<JWTPayload> => {
-    const { payload } = await jwtVerify(
+  const verifyBy = async ({ find }: IssuerKeys, token: string): Promise<Signed> => {
+    const { payload, protectedHeader } = await jwtVerify(
       token,
       (header, jws) => {
         if (header.crit !== undefined)
@@ -37,24 +45,26 @@ export function createOutsideSource(options: OutsideSourceOptions): TokenSource<
         requiredClaims: ['exp'],
       },
     )
-    return payload
+    return { payload, kid: protectedHeader.kid ?? null }
   }
 
   return {
     async verify(token) {
       try {
         const first = await keys.current()
-        const payload = await verifyBy(first, token).catch(async (error: unknown) => {
+        const { payload, kid } = await verifyBy(first, token).catch(async (error: unknown) => {
           if (!(error instanceof errors.JWKSNoMatchingKey)) throw error
           const others = await keys.otherThan(first)
           if (others === null) throw error
           return await verifyBy(others, token)
         })
-        return { claims: mapClaims(payload, token), untilMs: keys.untilMs() }
+        const claims = withGrounds(mapClaims(payload, token), kid, skewMs)
+        return { claims, untilMs: keys.untilMs() }
       } catch (error) {
         throw explain(error, issuer, now())
       }
     },
+    verifies: (kid) => keys.holds(kid),
     onChange: (listener) => keys.onChange(listener),
   }
 }

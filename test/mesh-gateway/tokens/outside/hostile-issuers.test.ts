@@ -108,6 +108,7 @@ describeOutsideTokens('whose issuer', (world) => {
           digest: '',
         }),
         otherThan: async () => null,
+        holds: () => true,
         untilMs: () => 0,
         onChange: () => () => {},
       },

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createSecureContext } from 'node:tls'
-import { createSpiffeTemplate, type EgressClaims, MeshError } from '@clawmesh/proto'
+import { createSpiffeTemplate, MeshError } from '@clawmesh/proto'
 import { resolveConfig } from '../../../../mesh-gateway/src/config/resolve-config.ts'
 import type { Config } from '../../../../mesh-gateway/src/config/schema.ts'
 import { createResolver } from '../../../../mesh-gateway/src/resolve/create-resolver.ts'
@@ -14,6 +14,7 @@ import {
   type OpenTokenVerifier,
   openTokenVerifier,
 } from '../../../../mesh-gateway/src/tokens/open-token-verifier.ts'
+import type { VerifiedEgressClaims } from '../../../../mesh-gateway/src/tokens/token-grounds.ts'
 import { describeClosing } from '../../../support/closes-everything.ts'
 import { makeTestCa, type TestCa } from '../../../support/test-ca.ts'
 import {
@@ -59,7 +60,7 @@ export interface OutsideWorld {
   entry(of: TokenIssuer, more?: object): object
   /** As the configuration makes them, so that its defaults count. Default: the issuer alone. */
   open(entries?: readonly object[], fetchMs?: number): Promise<OpenTokenVerifier>
-  verify(token: string): Promise<EgressClaims>
+  verify(token: string): Promise<VerifiedEgressClaims>
   /** `OK`, or the code of the refusal. */
   codeOf(token: string): Promise<string>
   ownToken(): Promise<string>

@@ -1,0 +1,60 @@
+/** The trust bundle as grounds are judged by it: roots by fingerprint, and by key for certificates that a token names. */
+import { X509Certificate } from 'node:crypto'
+import {
+  type CertificateLink,
+  canonicalSerial,
+  fingerprintOf,
+  type IdentitySnapshot,
+  keyIdentity,
+  parseCertificates,
+} from '@clawmesh/agent-sdk'
+import type { Trust } from './judge.ts'
+
+type Bundle = Pick<IdentitySnapshot, 'roots' | 'certificateChain'>
+
+export interface BundleTrust extends Trust {
+  /** What a revocation can be about, of a leaf that a client showed; its issuer is known when it is a CA of this mesh. */
+  linkOf(leaf: X509Certificate): CertificateLink
+}
+
+const MAX_CHAIN = 10
+
+/** @param identity null: there is no bundle, and nothing is judged by it */
+export function createTrust(identity: { current(): Bundle } | null): BundleTrust {
+  let seen: Bundle['roots'] | null = null
+  let keys: ReadonlySet<string> = new Set()
+  const links = new WeakMap<X509Certificate, CertificateLink>()
+  return {
+    current: () => identity?.current() ?? null,
+    hasKey(key) {
+      const roots = identity?.current().roots ?? []
+      if (roots !== seen)
+        keys = new Set(roots.map(({ pem }) => keyIdentity(new X509Certificate(pem))))
+      seen = roots
+      return keys.has(key)
+    },
+    linkOf(leaf) {
+      const known = links.get(leaf)
+      if (known !== undefined) return known
+      const issuer =
+        identity === null ? undefined : issuersOf(identity.current()).find(issued(leaf))
+      const link = Object.freeze({
+        fingerprint: fingerprintOf(leaf),
+        serial: canonicalSerial(leaf.serialNumber),
+        issuerKey: issuer === undefined ? '' : keyIdentity(issuer),
+      })
+      links.set(leaf, link)
+      return link
+    },
+  }
+}
+
+/** The CAs that this gateway knows: the roots, and those above its own certificate. */
+function issuersOf({ roots, certificateChain }: Bundle): X509Certificate[] {
+  const own = parseCertificates(certificateChain, 'tls.crt', MAX_CHAIN).slice(1)
+  return [...own, ...roots.map(({ pem }) => new X509Certificate(pem))]
+}
+
+function issued(leaf: X509Certificate) {
+  return (issuer: X509Certificate) => leaf.checkIssued(issuer) && leaf.verify(issuer.publicKey)
+}

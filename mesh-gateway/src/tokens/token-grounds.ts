@@ -1,0 +1,56 @@
+/** What a verified token lets its holder in for: made once for each verification, and remembered with its claims. */
+import { type Actor, actorsOf, type Confirmation, type EgressClaims } from '@clawmesh/proto'
+import type { ChainGrounds, Grounds, NamedCertificate } from '../live/grounds.ts'
+import { parseCertificateClaim } from './certificate-claim.ts'
+
+/** The claims of an egress token, with all that vouches for them. */
+export interface VerifiedEgressClaims extends EgressClaims {
+  readonly grounds: Grounds
+}
+
+/**
+ * @param kid of the key that signed it; null where its issuer names none
+ * @param skewMs how far clocks may differ, in milliseconds: so long it is let in after its end
+ * @throws MeshError MESH_TOKEN_MALFORMED
+ */
+export function withGrounds(
+  claims: EgressClaims,
+  kid: string | null,
+  skewMs: number,
+): VerifiedEgressClaims {
+  const { sub, iss, jti, exp, crt, cnf, act, txn } = claims
+  const caller = crt === undefined ? null : named(sub, crt)
+  const grounds: Grounds = Object.freeze({
+    agent: sub,
+    caller,
+    callee: null,
+    token: Object.freeze({
+      ...{ jti, issuer: iss, kid, endMs: exp * 1000, graceEndMs: exp * 1000 + skewMs },
+      boundTo: caller !== null || cnf === undefined ? null : boundCertificate(sub, cnf),
+    }),
+    chain: act === undefined || txn === undefined ? null : chainGrounds(txn, act),
+  })
+  return Object.freeze({ ...claims, grounds })
+}
+
+/** @throws MeshError MESH_TOKEN_MALFORMED */
+export function chainGrounds(txn: string, act: Actor): ChainGrounds {
+  const certificates: NamedCertificate[] = []
+  for (let next: Actor | undefined = act; next !== undefined; next = next.act)
+    if (next.crt !== undefined) certificates.push(named(next.sub, next.crt))
+  return Object.freeze({ txn, actors: Object.freeze(actorsOf(act)), certificates })
+}
+
+function named(id: string, crt: unknown): NamedCertificate {
+  return { identity: { id }, links: parseCertificateClaim(crt), rootFingerprint: null }
+}
+
+/** The thumbprint is all that is known of it here. */
+function boundCertificate(id: string, cnf: Confirmation): NamedCertificate {
+  const fingerprint = Buffer.from(cnf['x5t#S256'], 'base64url').toString('hex')
+  return {
+    identity: { id },
+    links: [{ fingerprint, serial: '', issuerKey: '' }],
+    rootFingerprint: null,
+  }
+}
