@@ -3,7 +3,7 @@
  * record per call in a file.
  */
 import { once } from 'node:events'
-import { rm, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { get } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -58,7 +58,8 @@ export async function startGateway(world: World, needs: GatewayNeeds): Promise<R
   // beside the watched directories it would wake their watchers with every line
   const auditFile = join(await makeDir(world, `${name}-audit`), 'audit.jsonl')
   const revocationList = join(await makeDir(world, `${name}-revocation`), 'revoked.json')
-  await rm(revocationList, { force: true })
+  // in the form that earlier versions read as well
+  await writeFile(revocationList, JSON.stringify({ revoked: [] }))
   const config = {
     trustDomain: TRUST_DOMAIN,
     identity: { dir: world.identities.gateway },

@@ -92,7 +92,7 @@ function lastOf(views: Views): string[] {
   })
 }
 
-/** Whole at once, as the command does it. When it was there, milliseconds since the epoch. */
+/** Whole at once, in the form that earlier versions read as well. When it was there, milliseconds since the epoch. */
 async function writeList(
   { revocationList }: RunningGateway,
   agents: readonly string[],

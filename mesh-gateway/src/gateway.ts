@@ -222,7 +222,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       revokeToken:
         list === null
           ? null
-          : createTokenRevoker({ verify: verifier.verify, accounts, limits, list, revocations }),
+          : createTokenRevoker({ verify: verifier.verify, accounts, limits, revocations }),
       ownAddresses: () => [...own.values()],
       certificate,
       ticketKeys: together?.ticketKeys ?? null,

@@ -235,6 +235,19 @@ export const ERRORS = Object.freeze({
     'a list of what is revoked is not usable',
     'see the message',
   ),
+  MESH_REVOCATION_MISSING: row(
+    500,
+    'FAILED_PRECONDITION',
+    'there is no list of revocations where the configuration names one',
+    'put back the one that was there; where there never was one, `mesh-gateway revoke --new` begins it',
+  ),
+  MESH_REVOCATION_SHARE: row(
+    429,
+    'RESOURCE_EXHAUSTED',
+    'there is no room to revoke one more token: it is still good',
+    'have an operator revoke the agent: `mesh-gateway revoke agent TENANT/AGENT` always fits; or try again when earlier tokens have ended',
+    'retry',
+  ),
 
   // -- limits
   MESH_RATE_LIMITED: row(

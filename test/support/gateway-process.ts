@@ -1,6 +1,9 @@
 /** The gateway as operators run it: the command mesh-gateway in a process of its own. */
+import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { type Ended, type RunningProcess, startProcess } from '../../scripts/dev/child-process.ts'
 import { freePorts } from '../../scripts/dev/free-ports.ts'
 import { waitUntilReady } from '../../scripts/dev/wait-until-ready.ts'
@@ -65,6 +68,7 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
     options.config ?? {},
   )
   await writeFile(configFile, JSON.stringify(config, null, 2))
+  if (namesList(config)) await beginList(configFile)
 
   let child: RunningProcess
   const start = async () => {
@@ -105,6 +109,16 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
     start,
     stop: (graceMs = FORCED_MS) => child.stop(graceMs),
   }
+}
+
+function namesList({ revocation }: Readonly<Record<string, unknown>>): boolean {
+  return isSection(revocation) && typeof revocation.list === 'string'
+}
+
+/** As an operator does once, before the first start. */
+async function beginList(configFile: string): Promise<void> {
+  const args = [fileURLToPath(COMMAND), 'revoke', '--new', '--config', configFile]
+  await promisify(execFile)(process.execPath, args)
 }
 
 export async function freeGatewayPorts(): Promise<GatewayPorts> {

@@ -5,7 +5,8 @@ import { policyInvalid } from '../policy/fault.ts'
 import { loadPolicy } from '../policy/load-policy.ts'
 import type { PolicySnapshot } from '../policy/snapshot.ts'
 import { judgeRevocations, type RevocationJudge } from '../revocation/judge.ts'
-import { readList } from '../revocation/list-file.ts'
+import { readIndex } from '../revocation/list-file.ts'
+import { RevokedIndex } from '../revocation/revoked-index.ts'
 import { openKeyRing } from '../tokens/key-ring.ts'
 import { createTokenService } from '../tokens/token-service.ts'
 import { addConfigOptions, readCommandConfig } from './config-options.ts'
@@ -93,10 +94,10 @@ export function addIssueToken(program: Command, terminal: Terminal): void {
   })
 }
 
-/** As a gateway that starts now would: one that is not there holds nothing, one that is broken lets nobody pass. */
+/** As a gateway that starts now would: with a list that is not there, or broken, nobody gets a token. */
 async function readRevocations(list: string | null): Promise<Pick<RevocationJudge, 'agent'>> {
-  const entries = list === null ? [] : await readList(list)
-  return judgeRevocations(entries, new Map(), 'refuse', Date.now()).judge
+  const index = list === null ? new RevokedIndex() : await readIndex(list)
+  return judgeRevocations(index, new Map(), 'refuse', Date.now).judge
 }
 
 async function readPolicy(dir: string): Promise<PolicySnapshot> {

@@ -3,16 +3,15 @@ import { describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
 import { createSpiffeTemplate, isDnsLabel, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import type { Command } from 'commander'
 import type { Config } from '../config/schema.ts'
-import { fingerprintOfPem } from '../revocation/fingerprint-of-pem.ts'
 import {
-  addToList,
+  isKind,
   isRevocationValue,
   REVOCATION_KINDS,
   type RevocationEntry,
   type RevocationKind,
-  readList,
-  removeFromList,
-} from '../revocation/list-file.ts'
+} from '../revocation/entry.ts'
+import { fingerprintOfPem } from '../revocation/fingerprint-of-pem.ts'
+import { addToList, beginList, readList, removeFromList } from '../revocation/list-file.ts'
 import { addConfigOptions, readCommandConfig } from './config-options.ts'
 import { type Terminal, table } from './terminal.ts'
 import { durationValue } from './values.ts'
@@ -24,6 +23,7 @@ interface RevokeOptions {
   readonly for?: number
   readonly undo?: boolean
   readonly list?: boolean
+  readonly new?: boolean
   readonly json?: boolean
 }
 
@@ -31,6 +31,7 @@ const USED = ['revocation.list', 'trustDomain', 'spiffe.agentPath', 'spiffe.gate
 
 const EXAMPLES = `
 Examples:
+  $ mesh-gateway revoke --new                    once, before the first start
   $ mesh-gateway revoke agent acme/planner --reason "laptop stolen"
   $ mesh-gateway revoke certificate tls.crt      the first one of a PEM file
   $ mesh-gateway revoke certificate 5a0c...      serial or SHA-256 fingerprint
@@ -39,7 +40,8 @@ Examples:
   $ mesh-gateway revoke agent acme/planner --undo
   $ mesh-gateway revoke --list
 
-Live streams that are concerned end within a second.`
+Live streams that are concerned end within a second. A list that has gone is to
+be put back: begun anew it lets in everybody that it revoked.`
 
 export function addRevoke(program: Command, terminal: Terminal): void {
   const command = addConfigOptions(
@@ -52,6 +54,7 @@ export function addRevoke(program: Command, terminal: Terminal): void {
       .option('--for <time>', 'how long, e.g. 1h (default: for ever)', durationValue)
       .option('--undo', 'let it in again')
       .option('--list', 'show what is revoked')
+      .option('--new', 'begin a list, where there never was one')
       .option('--json', 'print the facts as JSON'),
     USED,
   ).addHelpText('after', EXAMPLES)
@@ -59,13 +62,19 @@ export function addRevoke(program: Command, terminal: Terminal): void {
     async (kind: string | undefined, value: string | undefined, options: RevokeOptions) => {
       const config = await readCommandConfig({ ...options }, terminal, [...USED])
       const file = listOf(config)
-      if (options.list === true) return show(await readList(file), options, terminal)
+      if (options.list === true) return show(await readList(file, Date.now()), options, terminal)
+      if (options.new === true) {
+        if (options.undo === true) return command.error('error: a new list has nothing to undo')
+        await beginList(file, Date.now())
+        terminal.say(`began ${file}: it revokes nothing yet`)
+        if (kind === undefined) return
+      }
       if (!isKind(kind) || value === undefined)
         return command.error(`error: say what: ${REVOCATION_KINDS.join(', ')}, and which one`)
       const thing = { kind, value: await canonical(kind, value, config) }
       if (options.undo === true) return undo(file, thing, terminal)
       const nowMs = Date.now()
-      const entry: RevocationEntry = {
+      const entry = {
         ...thing,
         reason: options.reason ?? null,
         since: new Date(nowMs).toISOString(),
@@ -101,12 +110,13 @@ function show(
     json === true
       ? JSON.stringify({ revoked: entries }, null, 2)
       : table(
-          ['KIND', 'VALUE', 'SINCE', 'UNTIL', 'REASON'],
+          ['KIND', 'VALUE', 'SINCE', 'UNTIL', 'BY', 'REASON'],
           entries.map((one) => [
             one.kind,
             one.value,
             one.since,
             one.until ?? 'for ever',
+            one.by ?? 'operator',
             // a reason may hold anything; a terminal gets one line of it
             (one.reason ?? '').replaceAll(/[^\x20-\x7e]/g, '?'),
           ]),
@@ -119,10 +129,6 @@ function listOf({ revocation }: Config): string {
   throw new MeshError('MESH_REVOCATION_INVALID', 'no revocation list is configured', {
     hint: 'set revocation.list in the configuration, MESH_REVOCATION_LIST or --revocation-list, to the same file as the gateway',
   })
-}
-
-function isKind(text: string | undefined): text is RevocationKind {
-  return REVOCATION_KINDS.some((kind) => kind === text)
 }
 
 /** The one spelling that is looked up. @throws MeshError MESH_REVOCATION_INVALID */

@@ -32,7 +32,12 @@ export const SETTINGS: readonly Setting[] = Object.freeze([
   setting('keys.overlapMs', '<time>', 'how long a rotated key still verifies; default 24h', 'live'),
   setting('serviceAccounts.file', '<file>', 'service accounts; default none', 'path'),
   setting('revocation.crl', '<file>', 'lists of revoked certificates by CAs; default none', 'path'),
-  setting('revocation.list', '<file>', 'what this gateway revokes itself; default none', 'path'),
+  setting(
+    'revocation.list',
+    '<file>',
+    'what this gateway revokes itself; must exist; default none',
+    'path',
+  ),
   setting('revocation.stale', '<refuse|keep>', 'when a CRL is out of date; default refuse'),
   setting('audit.file', '<file>', 'audit log, or stdout; default stdout', 'path'),
   setting('egress.listen', '<host:port>', 'egress port, or unix:/path; default 127.0.0.1:8080'),

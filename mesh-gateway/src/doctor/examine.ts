@@ -14,6 +14,7 @@ import { checkFileDescriptors, readFileDescriptorLimit } from './file-descriptor
 import { type CheckResult, result } from './finding.ts'
 import { checkKeyFiles, readKeyFiles } from './key-files.ts'
 import { checkNode } from './node-version.ts'
+import { checkOwnList, readOwnList } from './own-list.ts'
 import { checkPeer } from './peer.ts'
 import { checkPeerNames } from './peer-names.ts'
 import { checkPolicy } from './policy-files.ts'
@@ -99,6 +100,8 @@ async function examineGateway(config: Config, options: ExamineOptions): Promise<
     const lists = await readRevocationLists(file, identity)
     results.push(checkRevocationLists({ file, lists, stale, nowMs }))
   }
+  const { list } = config.revocation
+  if (list !== null) results.push(checkOwnList({ file: list, list: await readOwnList(list) }))
   if (config.egress.tls.dir !== null) {
     const certificate = await readEgressCertificate(config.egress.tls.dir)
     results.push(checkEgressCertificate({ ...certificate, nowMs }))

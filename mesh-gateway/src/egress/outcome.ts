@@ -1,6 +1,7 @@
 /** How a request ended, told once: one audit record, one decision counted. */
 import {
   childTrace,
+  type EgressClaims,
   formatTraceparent,
   parseTraceparent,
   startTrace,
@@ -23,6 +24,8 @@ export interface Story {
   readonly method: string
   /** Of an own endpoint; null where the target has the path. */
   readonly ownPath: string | null
+  /** Of the token that an own endpoint was asked about. */
+  readonly claims?: EgressClaims | null
   readonly startMs: number
 }
 
@@ -72,14 +75,15 @@ export function tell(
   const allowed = (passed || story.ownPath !== null) && beyond
   const durationMs = performance.now() - story.startMs
   const code = refused?.error.code ?? decision?.code ?? null
+  const claims = admission?.principal?.claims ?? story.claims
   const record: EgressAuditRecord = {
     event: 'egress',
     request_id: story.requestId,
     trace_id: story.traceId,
-    tenant: admission?.principal?.agent.tenant ?? null,
-    agent_id: admission?.principal?.agent.agent ?? null,
-    token_jti: admission?.principal?.claims.jti ?? null,
-    root_id: admission?.principal?.claims.txn ?? null,
+    tenant: admission?.principal?.agent.tenant ?? claims?.tenant ?? null,
+    agent_id: admission?.principal?.agent.agent ?? claims?.agent_id ?? null,
+    token_jti: claims?.jti ?? null,
+    root_id: claims?.txn ?? null,
     chain: admission?.principal?.actors?.map((actor) => actor.id) ?? null,
     refused_actor:
       decision?.actor == null ? null : `${decision.actor.tenant}/${decision.actor.agent}`,

@@ -1,10 +1,11 @@
 /**
- * What is revoked at one moment, made for being asked at every call: pure, nothing is allocated for an answer.
+ * Answers whether a certificate, an agent, a chain or a token is revoked. Asked at every call: nothing is allocated for an answer.
  */
 import type { CertificateLink } from '@clawmesh/agent-sdk'
 import type { ErrorCode } from '@clawmesh/proto'
 import type { CrlSet } from './crl-file.ts'
-import { hasEnded, type RevocationEntry, type RevocationKind } from './list-file.ts'
+import { hasEnded, type RevocationKind } from './entry.ts'
+import type { RevokedIndex } from './revoked-index.ts'
 
 export interface Revoked {
   /** Of a caller; whoever asks about a callee says it in the words of a callee. */
@@ -33,7 +34,7 @@ export interface RevocationJudge {
 
 export interface JudgedMoment {
   readonly judge: RevocationJudge
-  /** When the answers change by themselves, milliseconds since the epoch; infinite: never. */
+  /** When a list of a CA ends and the answers change for it, milliseconds since the epoch; infinite: never. */
   readonly until: number
   /** True when a list is out of date and its certificates are refused for it. */
   readonly stale: boolean
@@ -41,6 +42,13 @@ export interface JudgedMoment {
   readonly nextUpdateMs: number | null
 }
 
+/** Reasons are for operators: in the list and in its command, not on the wire. */
+const ANSWERS: Readonly<Record<RevocationKind, Revoked>> = Object.freeze({
+  certificate: freeze('MESH_IDENTITY_REVOKED', 'certificate', 'the certificate has been revoked'),
+  agent: freeze('MESH_IDENTITY_REVOKED', 'agent', 'the agent has been revoked'),
+  txn: freeze('MESH_CHAIN_REVOKED', 'txn', 'the tree of delegations has been revoked'),
+  token: freeze('MESH_TOKEN_REVOKED', 'token', 'the token has been revoked'),
+})
 const STALE: Revoked = Object.freeze({
   code: 'MESH_REVOCATION_STALE',
   what: 'list',
@@ -52,26 +60,47 @@ const BY_CRL: Revoked = Object.freeze({
   message: 'the certificate has been revoked by its CA',
 })
 
+/** @param now milliseconds since the epoch: an entry that is for a time is asked whether it has ended */
 export function judgeRevocations(
-  entries: readonly RevocationEntry[],
+  index: RevokedIndex,
   crls: CrlSet,
   whenStale: 'refuse' | 'keep',
-  nowMs: number,
+  now: () => number,
 ): JudgedMoment {
-  const found: Record<RevocationKind, Map<string, Revoked>> = {
-    certificate: new Map(),
-    agent: new Map(),
-    txn: new Map(),
-    token: new Map(),
+  const { until, nextUpdateMs, serials, stale } = readLists(crls, whenStale, now())
+  const answerFor = (kind: RevocationKind, value: string): Revoked | null => {
+    const entry = index.get(kind, value)
+    return entry === undefined || hasEnded(entry, now()) ? null : ANSWERS[kind]
   }
-  let until = Number.POSITIVE_INFINITY
-  for (const entry of entries) {
-    if (hasEnded(entry, nowMs)) continue
-    if (entry.until !== null) until = Math.min(until, Date.parse(entry.until))
-    found[entry.kind].set(entry.value, answer(entry))
+  const judge: RevocationJudge = {
+    certificate(peer) {
+      if (index.sizeOf('certificate') > 0 || serials.size > 0)
+        for (const link of peer.links) {
+          const own =
+            answerFor('certificate', link.fingerprint) ?? answerFor('certificate', link.serial)
+          if (own !== null) return own
+          if (serials.get(link.issuerKey)?.has(link.serial) === true) return BY_CRL
+          if (stale.has(link.issuerKey)) return STALE
+        }
+      return answerFor('agent', peer.identity.id)
+    },
+    agent: (id) => answerFor('agent', id),
+    chain(root, actors) {
+      const tree = answerFor('txn', root)
+      if (tree !== null) return tree
+      if (index.sizeOf('agent') === 0) return null
+      for (const actor of actors) if (answerFor('agent', actor) !== null) return actorRevoked(actor)
+      return null
+    },
+    token: (jti) => answerFor('token', jti),
   }
+  return { judge: Object.freeze(judge), until, stale: stale.size > 0, nextUpdateMs }
+}
+
+function readLists(crls: CrlSet, whenStale: 'refuse' | 'keep', nowMs: number) {
   const stale = new Set<string>()
   const serials = new Map<string, ReadonlySet<string>>()
+  let until = Number.POSITIVE_INFINITY
   let nextUpdateMs: number | null = null
   for (const [issuerKey, crl] of crls) {
     serials.set(issuerKey, crl.serials)
@@ -80,31 +109,7 @@ export function judgeRevocations(
     if (next > nowMs) until = Math.min(until, next)
     else if (whenStale === 'refuse') stale.add(issuerKey)
   }
-  const { certificate, agent, txn, token } = found
-  const nothing = certificate.size === 0 && agent.size === 0 && serials.size === 0
-
-  const judge: RevocationJudge = {
-    certificate(peer) {
-      if (nothing) return null
-      for (const link of peer.links) {
-        const own = certificate.get(link.fingerprint) ?? certificate.get(link.serial)
-        if (own !== undefined) return own
-        if (serials.get(link.issuerKey)?.has(link.serial) === true) return BY_CRL
-        if (stale.has(link.issuerKey)) return STALE
-      }
-      return agent.get(peer.identity.id) ?? null
-    },
-    agent: (id) => agent.get(id) ?? null,
-    chain(root, actors) {
-      const tree = txn.get(root)
-      if (tree !== undefined) return tree
-      if (agent.size === 0) return null
-      for (const actor of actors) if (agent.has(actor)) return actorRevoked(actor)
-      return null
-    },
-    token: (jti) => token.get(jti) ?? null,
-  }
-  return { judge: Object.freeze(judge), until, stale: stale.size > 0, nextUpdateMs }
+  return { stale, serials, until, nextUpdateMs }
 }
 
 function actorRevoked(actor: string): Revoked {
@@ -112,20 +117,6 @@ function actorRevoked(actor: string): Revoked {
     code: 'MESH_CHAIN_REVOKED',
     what: 'agent',
     message: `${actor} is part of the chain, and has been revoked`,
-  }
-}
-
-/** Reasons are for operators: in the list and in its command, not on the wire. */
-function answer({ kind }: RevocationEntry): Revoked {
-  switch (kind) {
-    case 'certificate':
-      return freeze('MESH_IDENTITY_REVOKED', kind, 'the certificate has been revoked')
-    case 'agent':
-      return freeze('MESH_IDENTITY_REVOKED', kind, 'the agent has been revoked')
-    case 'txn':
-      return freeze('MESH_CHAIN_REVOKED', kind, 'the tree of delegations has been revoked')
-    case 'token':
-      return freeze('MESH_TOKEN_REVOKED', kind, 'the token has been revoked')
   }
 }
 

@@ -1,117 +1,77 @@
-/** The gateway's own revocation list as it lies on disk: who or what is refused, since when, why, until when. */
-import { MeshError } from '@clawmesh/proto'
-import { z } from 'zod'
+/** The gateway's own list, as commands use it: begun, read and changed once. A gateway that runs follows it, in revocations.ts. */
+import { lstat } from 'node:fs/promises'
+import { MeshError, uuidV7 } from '@clawmesh/proto'
 import { withLock } from '../config/with-lock.ts'
-import { writeAtomic } from '../config/write-atomic.ts'
-import { type FileReading, readBytes } from './read-changed.ts'
+import { diskError } from '../config/write-atomic.ts'
+import { hasEnded, type NewEntry, type RevocationEntry, readEntry } from './entry.ts'
+import { firstMark } from './journal-lines.ts'
+import { createListReader } from './list-reader.ts'
+import { createListWriter, type Edit } from './list-writer.ts'
+import type { RevokedIndex } from './revoked-index.ts'
+import { writeWhole } from './write-whole.ts'
 
-export const REVOCATION_KINDS = ['certificate', 'agent', 'txn', 'token'] as const
-export type RevocationKind = (typeof REVOCATION_KINDS)[number]
-
-const FORMS: Readonly<Record<RevocationKind, RegExp>> = {
-  // SHA-256 of the certificate, or its serial number
-  certificate: /^(?:[0-9a-f]{64}|(?:[0-9a-f]{2}){1,20})$/,
-  agent: /^spiffe:\/\/[^\s?#]{1,2000}$/,
-  txn: /^[\w.:-]{1,128}$/,
-  token: /^[\w.:-]{1,128}$/,
-}
-
-const entry = z
-  .strictObject({
-    kind: z.enum(REVOCATION_KINDS),
-    /** Fingerprint or serial number, SPIFFE ID, txn, jti. */
-    value: z.string(),
-    reason: z.string().max(500).nullable(),
-    since: z.iso.datetime(),
-    /** Null: for ever. */
-    until: z.iso.datetime().nullable(),
-  })
-  .superRefine(({ kind, value }, context) => {
-    if (!FORMS[kind].test(value))
-      context.addIssue({ code: 'custom', message: `is not a ${kind}`, path: ['value'] })
-  })
-const file = z.strictObject({ revoked: z.array(entry).max(100_000) })
-
-export type RevocationEntry = Readonly<z.infer<typeof entry>>
-
-export const MAX_LIST_BYTES = 32 * 1024 * 1024
-
-const MEND =
-  'mend it or put back the last good one, which a gateway that runs goes by until then; none starts with this one'
-
-/** @throws MeshError MESH_REVOCATION_INVALID */
-export function parseList(reading: FileReading, path: string): readonly RevocationEntry[] {
-  if (reading.bytes === null) return []
-  let json: unknown
-  try {
-    json = JSON.parse(reading.bytes.toString('utf8'))
-  } catch (cause) {
-    throw new MeshError('MESH_REVOCATION_INVALID', `${path} is not JSON`, { cause, hint: MEND })
-  }
-  const result = file.safeParse(json)
-  if (result.success) return result.data.revoked
-  throw new MeshError('MESH_REVOCATION_INVALID', `${path}: ${z.prettifyError(result.error)}`, {
-    hint: MEND,
+/**
+ * Begins a list that revokes nothing.
+ * @throws MeshError MESH_REVOCATION_INVALID when there is a file already, MESH_DISK_WRITE
+ */
+export async function beginList(path: string, nowMs: number): Promise<void> {
+  await withLock(`${path}.lock`, async () => {
+    const found = await lstat(path).then(
+      () => true,
+      () => false,
+    )
+    if (found)
+      throw new MeshError('MESH_REVOCATION_INVALID', `there is ${path} already; it is as it was`, {
+        hint: '`mesh-gateway revoke --list` shows what it revokes; --new begins a list where there never was one',
+      })
+    const list = uuidV7()
+    const position = { list, begunMs: nowMs, seq: 0, mark: firstMark(list) }
+    await writeWhole(path, position, []).catch((error: unknown) => {
+      throw diskError(path, error)
+    })
   })
 }
 
-/** A missing file holds nothing. @throws MeshError MESH_REVOCATION_INVALID */
-export async function readList(path: string): Promise<readonly RevocationEntry[]> {
-  return parseList(await readBytes(path, MAX_LIST_BYTES), path)
+/** @throws MeshError MESH_REVOCATION_MISSING, MESH_REVOCATION_INVALID */
+export async function readIndex(path: string): Promise<RevokedIndex> {
+  const reader = createListReader(path)
+  await reader.catchUp()
+  return reader.index()
 }
 
-export function isRevocationValue(kind: RevocationKind, value: string): boolean {
-  return FORMS[kind].test(value)
+/** What holds. @throws MeshError MESH_REVOCATION_MISSING, MESH_REVOCATION_INVALID */
+export async function readList(path: string, nowMs: number): Promise<readonly RevocationEntry[]> {
+  return [...(await readIndex(path)).entries()].filter((one) => !hasEnded(one, nowMs))
 }
 
-/** Adds an entry, in the place of one about the same; what has ended is left out. @throws MeshError MESH_REVOCATION_INVALID, MESH_DISK_WRITE */
-export async function addToList(
-  path: string,
-  added: RevocationEntry,
-  nowMs: number,
-): Promise<void> {
-  await edit(path, nowMs, (entries) => [...entries.filter((one) => !sameThing(one, added)), added])
+/**
+ * Adds an entry, in the place of one about the same.
+ * @throws MeshError MESH_REVOCATION_MISSING, MESH_REVOCATION_INVALID, MESH_DISK_WRITE
+ */
+export async function addToList(path: string, added: NewEntry, nowMs: number): Promise<void> {
+  const add = readEntry({ by: null, ...added })
+  // what a gateway would not read must not be written
+  if (typeof add === 'string') throw new MeshError('MESH_REVOCATION_INVALID', add)
+  await changeList(path, () => ({ add }), nowMs)
 }
 
-/** True when there was one. @throws MeshError MESH_REVOCATION_INVALID, MESH_DISK_WRITE */
+/** True when there was one. @throws MeshError as `addToList` */
 export async function removeFromList(
   path: string,
-  removed: Pick<RevocationEntry, 'kind' | 'value'>,
+  { kind, value }: Pick<RevocationEntry, 'kind' | 'value'>,
   nowMs: number,
 ): Promise<boolean> {
-  let found = false
-  await edit(path, nowMs, (entries) =>
-    entries.filter((one) => {
-      const same = sameThing(one, removed)
-      found ||= same
-      return !same
-    }),
+  const undo = { kind, value }
+  return changeList(
+    path,
+    (index) => (index.get(kind, value) === undefined ? null : { undo }),
+    nowMs,
   )
-  return found
 }
 
-async function edit(
-  path: string,
-  nowMs: number,
-  change: (entries: readonly RevocationEntry[]) => readonly RevocationEntry[],
-): Promise<void> {
-  await withLock(`${path}.lock`, async () => {
-    const revoked = change(await readList(path)).filter((one) => !hasEnded(one, nowMs))
-    // what a gateway would not read must not be written
-    const judged = file.safeParse({ revoked })
-    if (!judged.success)
-      throw new MeshError('MESH_REVOCATION_INVALID', z.prettifyError(judged.error))
-    await writeAtomic(path, `${JSON.stringify({ revoked }, null, 2)}\n`)
-  })
-}
-
-export function hasEnded({ until }: RevocationEntry, nowMs: number): boolean {
-  return until !== null && Date.parse(until) <= nowMs
-}
-
-function sameThing(
-  one: Pick<RevocationEntry, 'kind' | 'value'>,
-  other: Pick<RevocationEntry, 'kind' | 'value'>,
-): boolean {
-  return one.kind === other.kind && one.value === other.value
+async function changeList(path: string, edit: Edit, nowMs: number): Promise<boolean> {
+  const reader = createListReader(path)
+  // before anything is made beside it
+  await reader.catchUp()
+  return createListWriter({ path, reader, now: () => nowMs }).change(edit)
 }

@@ -4,13 +4,15 @@
  */
 import { dirname } from 'node:path'
 import type { IdentityStore, Log } from '@clawmesh/agent-sdk'
-import { MeshError } from '@clawmesh/proto'
+import { createDisk, type Disk } from '@clawmesh/agent-sdk/mesh'
 import { type Found, openReloadable, type Reloadable } from '../config/reloadable.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { type CrlSet, EarlyCrlError, MAX_CRL_FILE_BYTES, readCrls } from './crl-file.ts'
 import { type JudgedMoment, judgeRevocations, type RevocationJudge } from './judge.ts'
-import { MAX_LIST_BYTES, parseList, type RevocationEntry } from './list-file.ts'
+import { createListReader, type ListReader } from './list-reader.ts'
+import { createListWriter, type Edit, type ListWriter } from './list-writer.ts'
 import { createReader, type FileReading } from './read-changed.ts'
+import { RevokedIndex } from './revoked-index.ts'
 
 export type { RevocationJudge, Revoked } from './judge.ts'
 
@@ -23,6 +25,11 @@ export interface Revocations extends RevocationJudge {
 export interface RevocationsHandle extends Revocations {
   /** Why nobody can be judged; null when all is well. */
   problem(): string | null
+  /**
+   * Changes the gateway's own list. True when something has changed, is on the disk, and holds.
+   * @throws MeshError MESH_REVOCATION_MISSING, MESH_REVOCATION_INVALID, MESH_DISK_WRITE, and what the edit throws
+   */
+  change(edit: Edit): Promise<boolean>
   reload(): Promise<void>
   close(): Promise<void>
 }
@@ -30,13 +37,13 @@ export interface RevocationsHandle extends Revocations {
 export interface RevocationsOptions {
   /** PEM or DER; null: no list of a CA. */
   readonly crl: string | null
-  /** The gateway's own list, JSON; need not exist. Null: none. */
+  /** The gateway's own list; must exist. Null: none. */
   readonly list: string | null
   /** What a list past its nextUpdate means for the certificates of its CA. */
   readonly stale: 'refuse' | 'keep'
   readonly identity: Pick<IdentityStore, 'current'>
   readonly log: Log
-  readonly metrics: Pick<Metrics, 'reload' | 'crlNextUpdate'>
+  readonly metrics: Pick<Metrics, 'reload' | 'crlNextUpdate' | 'revocations'>
   /** How often the files are looked at, in milliseconds. Default 500, and never less often. */
   readonly pollMs?: number
   /** Milliseconds since the epoch. Default the system's clock. */
@@ -45,15 +52,16 @@ export interface RevocationsOptions {
 
 const POLL_MS = 500
 const DEBOUNCE_MS = 50
+const NOTHING = new RevokedIndex()
 const MAX_TIMER_MS = 2 ** 31 - 1
 
 /** Nothing is revoked, ever. */
 export const NO_REVOCATIONS: Revocations = Object.freeze({
-  ...judgeRevocations([], none(), 'keep', 0).judge,
+  ...judgeRevocations(NOTHING, none(), 'keep', () => 0).judge,
   onChange: () => () => {},
 })
 
-/** @throws MeshError MESH_REVOCATION_INVALID when a file named is not good at the start */
+/** @throws MeshError MESH_REVOCATION_MISSING or MESH_REVOCATION_INVALID when a file that is named is not there or not good */
 export async function openRevocations(options: RevocationsOptions): Promise<RevocationsHandle> {
   const { log, metrics, stale, now = Date.now } = options
   const common = {
@@ -64,44 +72,71 @@ export async function openRevocations(options: RevocationsOptions): Promise<Revo
   }
   const listeners = new Set<() => void>()
   await using opening = new AsyncDisposableStack()
-  const follow = async <T>(opened: Promise<Reloadable<T>>): Promise<Reloadable<T>> => {
-    const file = opening.adopt(await opened, (one) => one.close())
-    file.onChange(refresh)
-    return file
-  }
+  const follow = async <T>(opened: Promise<Reloadable<T>>): Promise<Reloadable<T>> =>
+    opening.adopt(await opened, (one) => one.close())
 
+  let timer: NodeJS.Timeout | undefined
+  let complained: number | null = null
+  /** What the listeners know of the list. */
+  let told: { state: string; index: RevokedIndex | null } = { state: '', index: null }
+  const disk = createDisk()
   let crls: Reloadable<CrlSet> | null = null
-  let list: Reloadable<readonly RevocationEntry[]> | null = null
+  let list: { readonly reader: ListReader; readonly writer: ListWriter } | null = null
   if (options.crl !== null)
     crls = await follow(
       openReloadable<CrlSet>({
         ...common,
         what: 'crl',
         dir: dirname(options.crl),
-        read: crlReader(options.crl, options.identity, () => crls?.current() ?? none(), now),
+        read: crlReader(options.crl, disk, options.identity, () => crls?.current() ?? none(), now),
       }),
     )
-  if (options.list !== null)
-    list = await follow(
-      openReloadable<readonly RevocationEntry[]>({
+  crls?.onChange(refresh)
+  let followed: Reloadable<unknown> | null = null
+  if (options.list !== null) {
+    const reader = createListReader(options.list, disk)
+    list = { reader, writer: createListWriter({ path: options.list, reader, now }) }
+    followed = await follow(
+      openReloadable({
         ...common,
         what: 'revocations',
         dir: dirname(options.list),
-        read: listReader(options.list),
+        read: () => readList(reader),
       }),
     )
+  }
 
-  let timer: NodeJS.Timeout | undefined
-  let complained: number | null = null
   let moment = take()
   say()
   const resources = opening.move()
 
+  /** What an older copy of the list adds holds, and is a fault all the same. */
+  async function readList(reader: ListReader): Promise<Found<unknown>> {
+    const before = reader.id()
+    try {
+      await reader.catchUp()
+    } finally {
+      const begun = told.index !== null
+      if (begun && (told.state !== reader.state() || told.index !== reader.index())) refresh()
+    }
+    if (before !== null && reader.id() !== before)
+      log.warn(
+        { file: options.list },
+        'a new list of revocations was begun: what the one before it revoked is let in',
+      )
+    return { digest: reader.state(), parse: () => null }
+  }
+
   function take(): JudgedMoment {
-    const taken = judgeRevocations(list?.current() ?? [], crls?.current() ?? none(), stale, now())
+    const index = list?.reader.index() ?? NOTHING
+    told = { state: list?.reader.state() ?? '', index }
+    index.sweep(now())
+    metrics.revocations(index.size - index.byAgents, index.byAgents)
+    const taken = judgeRevocations(index, crls?.current() ?? none(), stale, now)
     clearTimeout(timer)
-    if (taken.until !== Number.POSITIVE_INFINITY)
-      timer = setTimeout(refresh, Math.min(MAX_TIMER_MS, Math.max(1, taken.until - now()))).unref()
+    const next = Math.min(taken.until, index.nextSweepMs)
+    if (next !== Number.POSITIVE_INFINITY)
+      timer = setTimeout(refresh, Math.min(MAX_TIMER_MS, Math.max(1, next - now()))).unref()
     return taken
   }
 
@@ -135,8 +170,15 @@ export async function openRevocations(options: RevocationsOptions): Promise<Revo
       return () => listeners.delete(own)
     },
     problem: () => (moment.stale ? `the list ${options.crl} is out of date` : null),
+    async change(edit) {
+      if (list === null) throw new TypeError('there is no list to change')
+      const changed = await list.writer.change(edit)
+      // this gateway does not wait until it looks at the file again
+      if (changed) await followed?.reload()
+      return changed
+    },
     async reload() {
-      await Promise.all([crls?.reload(), list?.reload()])
+      await Promise.all([crls?.reload(), followed?.reload()])
     },
     async close() {
       clearTimeout(timer)
@@ -150,18 +192,18 @@ export async function openRevocations(options: RevocationsOptions): Promise<Revo
 /** A file that was refused is parsed again when it or the bundle has changed or its time has come, not twice a second. */
 function crlReader(
   path: string,
+  disk: Disk,
   identity: Pick<IdentityStore, 'current'>,
   inUse: () => CrlSet,
   now: () => number,
 ): () => Promise<Found<CrlSet>> {
-  const read = createReader(path, MAX_CRL_FILE_BYTES)
+  const read = createReader(path, { maxBytes: MAX_CRL_FILE_BYTES, disk })
   let refused: { reading: FileReading; generation: number; error: unknown } | null = null
   const isWorthAnotherLook = (error: unknown) =>
     error instanceof EarlyCrlError && now() >= error.fromMs
   return async () => {
     const reading = await read()
     const { bytes } = reading
-    if (bytes === null) throw new MeshError('MESH_REVOCATION_INVALID', `there is no ${path}`)
     return {
       digest: reading.digest,
       parse() {
@@ -177,21 +219,6 @@ function crlReader(
         }
       },
     }
-  }
-}
-
-function listReader(path: string): () => Promise<Found<readonly RevocationEntry[]>> {
-  const read = createReader(path, MAX_LIST_BYTES)
-  let stood = false
-  return async () => {
-    const reading = await read()
-    // a list that goes away must not pardon everybody
-    if (reading.bytes === null && stood)
-      throw new MeshError('MESH_REVOCATION_INVALID', `${path} has gone`, {
-        hint: 'write an empty list, { "revoked": [] }, to revoke nothing',
-      })
-    stood ||= reading.bytes !== null
-    return { digest: reading.digest, parse: () => parseList(reading, path) }
   }
 }
 

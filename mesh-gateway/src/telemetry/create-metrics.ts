@@ -99,6 +99,13 @@ export function createMetrics(): MetricsHandle {
     aggregator: 'min',
     registers,
   })
+  const revocations = new Gauge({
+    name: 'clawmesh_revocations',
+    help: "Entries of the gateway's own list, by those who made them: agents have shares",
+    labelNames: ['by'],
+    aggregator: 'max',
+    registers,
+  })
   const reloads = createReloadMetrics(registry)
   const notAfter = new Gauge({
     name: 'clawmesh_certificate_not_after_seconds',
@@ -130,6 +137,10 @@ export function createMetrics(): MetricsHandle {
     tokenValidation: (seconds) => validation?.(seconds),
     reload: reloads,
     certificateNotAfter: (epochSeconds) => notAfter.set(epochSeconds),
+    revocations: (byOperators, byAgents) => {
+      revocations.set({ by: 'operators' }, byOperators)
+      revocations.set({ by: 'agents' }, byAgents)
+    },
     crlNextUpdate: (epochSeconds) => nextUpdate.set(epochSeconds),
     cut: (plane, reason) => cuts.inc({ plane, reason }),
     connectionRefused: (plane, reason) => refusedConnections.inc({ plane, reason }),

@@ -47,6 +47,8 @@ export interface Metrics {
   certificateNotAfter(epochSeconds: number): void
   /** Of the list of revoked certificates that ends first. */
   crlNextUpdate(epochSeconds: number): void
+  /** Entries of the gateway's own list, by those who made them. */
+  revocations(byOperators: number, byAgents: number): void
   /** A live stream or tunnel was ended for what changed after it was let through. */
   cut(plane: Plane, reason: ErrorCode): void
   auditDropped(): void

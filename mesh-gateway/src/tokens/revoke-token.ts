@@ -1,10 +1,12 @@
 /**
- * Takes a token back before it expires, for whoever holds it and for the service account of its agent. It goes to the
- * gateway's list of revocations, which other gateways read too. Which tokens are good nobody learns by it (RFC 7009).
+ * Revokes a token before it expires, for the holder of the token and for the service account of its agent. It goes to the
+ * gateway's list of revocations, which other gateways read too. Nobody learns by it which tokens are good (RFC 7009).
  */
 import { type EgressClaims, MeshError, type Secret } from '@clawmesh/proto'
 import type { Limits } from '../limits/limits.ts'
-import { addToList, isRevocationValue } from '../revocation/list-file.ts'
+import { hasEnded, isRevocationValue, type RevocationEntry } from '../revocation/entry.ts'
+import type { Edit } from '../revocation/list-writer.ts'
+import { SHARES, type Shares } from '../revocation/revoked-index.ts'
 import type { ServiceAccounts } from './service-accounts.ts'
 
 export interface TokenRevokerOptions {
@@ -13,53 +15,111 @@ export interface TokenRevokerOptions {
   /** Null: there are none. */
   readonly accounts: Pick<ServiceAccounts, 'authenticate'> | null
   readonly limits: Pick<Limits, 'take'>
-  /** The gateway's list, as a file. */
-  readonly list: string
-  readonly revocations: { token(jti: string): object | null; reload(): Promise<void> }
+  /** The gateway's list. */
+  readonly revocations: {
+    token(jti: string): object | null
+    change(edit: Edit): Promise<boolean>
+  }
+  /** How many entries agents may have. Default SHARES. */
+  readonly shares?: Shares
   /** The clock, milliseconds since the epoch. Default the system's. */
   readonly now?: () => number
 }
 
-/**
- * Null for the key: the token speaks for itself. A token that is good for nothing is revoked already.
- * @throws MeshError MESH_ACCOUNT_KEY_INVALID, MESH_TOKEN_AGENT_MISMATCH, MESH_TOKEN_ISSUER_UNAVAILABLE, MESH_RATE_LIMITED, MESH_DISK_WRITE, MESH_REVOCATION_INVALID
- */
-export type RevokeToken = (token: Secret<string>, key: Secret<string> | null) => Promise<void>
+export interface TokenRevocation {
+  /** The token asked about; null: nobody knows whose it is. */
+  readonly claims: EgressClaims | null
+  /**
+   * Null: the token is good for nothing any more. MESH_ACCOUNT_KEY_INVALID, MESH_TOKEN_AGENT_MISMATCH,
+   * MESH_TOKEN_ISSUER_UNAVAILABLE, MESH_RATE_LIMITED, MESH_REVOCATION_*, MESH_DISK_WRITE: it is as good as before.
+   */
+  readonly refused: MeshError | null
+}
+
+/** Null for the key: the token speaks for itself. A token that is good for nothing is revoked already. */
+export type RevokeToken = (
+  token: Secret<string>,
+  key: Secret<string> | null,
+) => Promise<TokenRevocation>
 
 /** As long as clocks may differ, and some more. */
 const AFTER_EXPIRY_MS = 60_000
-/** Nobody fills the list: an entry ends with its token. */
 const PER_MINUTE = 60
+/** By then earlier entries may have ended. */
+const RETRY_FULL_MS = 60_000
 
 export function createTokenRevoker(options: TokenRevokerOptions): RevokeToken {
-  const { accounts, limits, list, revocations, now = Date.now } = options
-  return async (token, key) => {
-    const account = key === null ? null : authenticate(accounts, key)
-    const claims = await claimsOf(token, options.verify)
-    if (claims === null) return
+  const { accounts, limits, revocations, shares = SHARES, now = Date.now } = options
+
+  async function revoke(claims: EgressClaims, account: string | null): Promise<void> {
     const { agent_id, tenant, jti, exp } = claims
-    if (account !== null && (account.tenant !== tenant || account.agent !== agent_id))
-      throw new MeshError('MESH_TOKEN_AGENT_MISMATCH', "the token is another agent's", {
-        hint: 'a service account may revoke the tokens of its own agent',
-      })
     if (revocations.token(jti) !== null) return
     if (!isRevocationValue('token', jti))
       throw new MeshError('MESH_REVOCATION_INVALID', 'the token has no id that a list can hold', {
         hint: 'revoke its agent, or have its issuer take it back',
       })
-    const retryAfterMs = await limits.take(`revoke:${tenant}/${agent_id}`, PER_MINUTE, PER_MINUTE)
+    const by = `${tenant}/${agent_id}`
+    const retryAfterMs = await limits.take(`revoke:${by}`, PER_MINUTE, PER_MINUTE)
     if (retryAfterMs !== null)
       throw new MeshError(
         'MESH_RATE_LIMITED',
-        `an agent may revoke ${PER_MINUTE} tokens per minute`,
+        `an agent may revoke ${PER_MINUTE} tokens per minute; this one is still good`,
         { retryAfterMs },
       )
-    const since = new Date(now()).toISOString()
-    const until = new Date(exp * 1000 + AFTER_EXPIRY_MS).toISOString()
-    const reason = account === null ? 'by who held it' : `by service account ${account.id}`
-    await addToList(list, { kind: 'token', value: jti, reason, since, until }, now())
-    await revocations.reload()
+    const add: RevocationEntry = {
+      kind: 'token',
+      value: jti,
+      reason: account === null ? 'by the holder of the token' : `by service account ${account}`,
+      since: new Date(now()).toISOString(),
+      until: new Date(exp * 1000 + AFTER_EXPIRY_MS).toISOString(),
+      by,
+    }
+    await revocations.change((index) => {
+      // by another process meanwhile, or by an operator for longer
+      const before = index.get('token', jti)
+      if (before !== undefined && !hasEnded(before, now())) return null
+      const full = index.full(by, shares)
+      if (full !== null) throw noRoom(by, full)
+      return { add }
+    })
   }
+
+  return async (token, key) => {
+    let claims: EgressClaims | null = null
+    try {
+      const account = key === null ? null : authenticate(accounts, key)
+      claims = await claimsOf(token, options.verify)
+      if (claims === null) return { claims, refused: null }
+      if (
+        account !== null &&
+        (account.tenant !== claims.tenant || account.agent !== claims.agent_id)
+      )
+        throw new MeshError('MESH_TOKEN_AGENT_MISMATCH', "the token is another agent's", {
+          hint: 'a service account may revoke the tokens of its own agent',
+        })
+      await revoke(claims, account?.id ?? null)
+      return { claims, refused: null }
+    } catch (error) {
+      if (error instanceof MeshError) return { claims, refused: error }
+      throw error
+    }
+  }
+}
+
+function noRoom(agent: string, full: 'agent' | 'tenant' | 'all'): MeshError {
+  const whose = {
+    agent: 'the agent has as many tokens revoked as it may',
+    tenant: 'the agents of the tenant have as many tokens revoked as they may',
+    all: 'agents have as many tokens revoked as they may',
+  }[full]
+  return new MeshError(
+    'MESH_REVOCATION_SHARE',
+    `${whose}: this one is NOT revoked, and still good`,
+    {
+      hint: `have an operator revoke the agent, which always fits: \`mesh-gateway revoke agent ${agent}\`; or try again when earlier tokens have ended`,
+      retryAfterMs: RETRY_FULL_MS,
+    },
+  )
 }
 
 function authenticate(accounts: TokenRevokerOptions['accounts'], key: Secret<string>) {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { readFile, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeTestCa } from '../../support/test-ca.ts'
 import { makeWorkplace, type Workplace } from './gateway-command.ts'
@@ -11,6 +12,7 @@ describe('mesh-gateway revoke', () => {
   let place: Workplace
   beforeEach(async () => {
     place = await makeWorkplace()
+    assert.equal((await revoke('--new')).code, 0)
   })
   afterEach(() => place.close())
 
@@ -79,6 +81,35 @@ describe('mesh-gateway revoke', () => {
     const nowhere = await place.runWith({ MESH_TRUST_DOMAIN: 'mesh.internal' }, 'revoke', '--list')
     assert.equal(nowhere.code, 1)
     assert.match(nowhere.stderr, /MESH_REVOCATION_LIST/)
+  })
+
+  it('misses a list that has gone, begins none in its place, and says what to do', async () => {
+    assert.equal((await revoke('agent', 'acme/planner')).code, 0)
+    const file = join(place.dir, 'revoked.json')
+    await rename(file, join(place.dir, 'kept'))
+    for (const args of [['agent', 'acme/else'], ['agent', 'acme/planner', '--undo'], ['--list']]) {
+      const { code, stdout, stderr } = await revoke(...args)
+      assert.deepEqual([code, stdout], [1, ''], args.join(' '))
+      assert.match(
+        stderr,
+        /there is no list of revocations DIR\/revoked\.json\n.*hint: put back the one/,
+      )
+    }
+    assert.ok(!existsSync(file))
+    await rename(join(place.dir, 'kept'), file)
+    assert.equal((await revoke('agent', 'acme/else')).code, 0)
+    assert.equal((await listed()).length, 2, 'the planner is refused as before')
+  })
+
+  it('begins a list by --new alone or with its first entry, never where there is one', async () => {
+    const again = await revoke('--new')
+    assert.equal(again.code, 1)
+    assert.match(again.stderr, /there is DIR\/revoked\.json already; it is as it was/)
+    await rm(join(place.dir, 'revoked.json'))
+    assert.equal((await revoke('--new', 'agent', 'acme/planner')).code, 0)
+    assert.deepEqual(await listed(), [ID])
+    assert.equal((await revoke('agent', 'acme/planner', '--new', '--undo')).code, 2)
+    assert.deepEqual(await listed(), [ID])
   })
 
   it('leaves a list that it cannot read as it is', async () => {

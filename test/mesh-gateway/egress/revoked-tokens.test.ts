@@ -6,9 +6,18 @@ import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { silentLog } from '@clawmesh/agent-sdk'
 import { createGateway, type Gateway, readConfig } from '@clawmesh/gateway'
-import { addToList, removeFromList } from '../../../mesh-gateway/src/revocation/list-file.ts'
+import {
+  addToList,
+  beginList,
+  readList,
+  removeFromList,
+} from '../../../mesh-gateway/src/revocation/list-file.ts'
+import { createListReader } from '../../../mesh-gateway/src/revocation/list-reader.ts'
+import { createListWriter } from '../../../mesh-gateway/src/revocation/list-writer.ts'
+import { SHARES } from '../../../mesh-gateway/src/revocation/revoked-index.ts'
 import { createServiceAccount } from '../../../mesh-gateway/src/tokens/service-accounts.ts'
 import { makeTestCa, type TestCa } from '../../support/test-ca.ts'
+import { waitFor } from '../../support/wait-for.ts'
 import { rawClient, sendRaw } from './fixture.ts'
 import { basic } from './setup.ts'
 
@@ -35,6 +44,7 @@ describe('a token that was taken back', () => {
     const global = { egress: { ports: [bound.port], allowCidrs: ['127.0.0.0/8'] } }
     await writeFile(join(policy, '_global.json'), JSON.stringify(global))
     list = join(ca.dir, 'revoked.json')
+    await beginList(list, Date.now())
     const file = join(ca.dir, 'accounts.json')
     for (const agent of ['bot-01', 'bot-02']) {
       const { key } = await createServiceAccount(file, {
@@ -109,10 +119,9 @@ describe('a token that was taken back', () => {
     untouched.send('still here')
     await untouched.until((text) => text.endsWith('still here'))
     untouched.socket.destroy()
-    const kept: unknown = JSON.parse(await readFile(list, 'utf8'))
-    assert.ok(typeof kept === 'object' && kept !== null && 'revoked' in kept)
-    assert.ok(Array.isArray(kept.revoked) && kept.revoked.length === 1)
-    assert.ok(!JSON.stringify(kept).includes(token))
+    const [kept, ...more] = await readList(list, Date.now())
+    assert.deepEqual([kept?.kind, kept?.by, more.length], ['token', 'acme/bot-01', 0])
+    assert.ok(!(await readFile(list, 'utf8')).includes(token))
   })
 
   it('by the service account of its agent is refused; that of another agent takes back nothing', async () => {
@@ -159,6 +168,42 @@ describe('a token that was taken back', () => {
     )
     assert.equal((await post('/v1/token', { headers: bearer(keys['bot-02']) })).status, 401)
     await removeFromList(list, { kind: 'agent', value }, Date.now())
+  })
+
+  it('is not revoked when its agent has used up its share: that is said, recorded, and operators always can', async () => {
+    await gateway.reload()
+    const token = await tokenFor('bot-02')
+    const reader = createListReader(list)
+    const writer = createListWriter({ path: list, reader })
+    const until = new Date(Date.now() + 3_600_000).toISOString()
+    const since = new Date().toISOString()
+    const add = { kind: 'token', reason: null, since, until, by: 'acme/bot-02' } as const
+    const values = Array.from({ length: SHARES.agent }, (_, n) => `of-bot-02-${n}`)
+    await Promise.all(values.map((value) => writer.change(() => ({ add: { ...add, value } }))))
+    const answer = await post('/v1/token/revoke', form(token))
+    assert.equal(answer.status, 429)
+    assert.equal(answer.headers.get('retry-after'), '60')
+    const body: unknown = await answer.json()
+    assert.ok(typeof body === 'object' && body !== null)
+    assert.equal(Reflect.get(body, 'code'), 'MESH_REVOCATION_SHARE')
+    assert.match(String(Reflect.get(body, 'reason')), /NOT revoked, and still good/)
+    assert.match(String(Reflect.get(body, 'hint')), /mesh-gateway revoke agent acme\/bot-02/)
+    ;(await openTunnel(token, 'bot-02')).socket.destroy()
+    const recorded = await waitFor('the record', async () => {
+      const lines = (await readFile(join(ca.dir, 'audit-gw.log'), 'utf8')).trim().split('\n')
+      const records = lines.map((line): Record<string, unknown> => JSON.parse(line))
+      return records.find(({ reason }) => reason === 'MESH_REVOCATION_SHARE')
+    })
+    const { tenant, agent_id, token_jti, action_allowed, path } = recorded
+    assert.deepEqual([tenant, agent_id, path], ['acme', 'bot-02', '/v1/token/revoke'])
+    assert.equal(action_allowed, false)
+    assert.ok(typeof token_jti === 'string' && token_jti.length > 10)
+    // others are not held back, and neither is an operator
+    const other = await tokenFor('bot-01')
+    assert.equal((await post('/v1/token/revoke', form(other))).status, 200)
+    await addToList(list, { kind: 'token', value: token_jti, reason: null, since, until: null }, 0)
+    await gateway.reload()
+    await assertRefused(token, 'bot-02')
   })
 
   it('cannot be, where the gateway has no list', async () => {

@@ -5,7 +5,11 @@ import { createServer, type Server } from 'node:http'
 import { join } from 'node:path'
 import { silentLog } from '@clawmesh/agent-sdk'
 import { createGateway, type Gateway, readConfig } from '@clawmesh/gateway'
-import { addToList, removeFromList } from '../../../mesh-gateway/src/revocation/list-file.ts'
+import {
+  addToList,
+  beginList,
+  removeFromList,
+} from '../../../mesh-gateway/src/revocation/list-file.ts'
 import { createServiceAccount } from '../../../mesh-gateway/src/tokens/service-accounts.ts'
 import { describeClosing } from '../../support/closes-everything.ts'
 import { closeServer, listenOnFreePort } from '../../support/http-origin.ts'
@@ -43,6 +47,7 @@ describeClosing('a token of another issuer', () => {
     await write('globex.json', { tenant: 'globex', egress: { allow: [to] } })
     await write('_global.json', { egress: { ports: [port], allowCidrs: ['127.0.0.0/8'] } })
     list = join(ca.dir, 'revoked.json')
+    await beginList(list, Date.now())
     for (const agent of ['bot-01', 'bot-02']) {
       const wanted = { tenant: 'acme', agent, destinations: null }
       const { key } = await createServiceAccount(join(ca.dir, 'accounts.json'), wanted)

@@ -10,10 +10,10 @@ import {
 } from '@clawmesh/agent-sdk'
 import { type IssuedCrl, initCa, openCa, revoke } from '@clawmesh/pki'
 import { Secret } from '@clawmesh/proto'
-import { writeAtomic } from '../../../mesh-gateway/src/config/write-atomic.ts'
+import type { NewEntry } from '../../../mesh-gateway/src/revocation/entry.ts'
 import {
   addToList,
-  type RevocationEntry,
+  beginList,
   removeFromList,
 } from '../../../mesh-gateway/src/revocation/list-file.ts'
 import {
@@ -72,8 +72,9 @@ describe('revocations', () => {
     fresh = await later.crl()
   })
   after(() => ca.close())
-  beforeEach(() => {
+  beforeEach(async () => {
     warnings.length = 0
+    await beginList(path('list.json'), Date.now())
   })
   afterEach(async () => {
     await Promise.all(open.splice(0).map((one) => one.close()))
@@ -93,7 +94,7 @@ describe('revocations', () => {
       stale: 'refuse',
       identity: { current: () => identity },
       log,
-      metrics: { reload() {}, crlNextUpdate() {} },
+      metrics: { reload() {}, crlNextUpdate() {}, revocations() {} },
       pollMs: 20,
       ...more,
     })
@@ -102,14 +103,14 @@ describe('revocations', () => {
   }
   const changed = (handle: RevocationsHandle) =>
     new Promise<void>((resolve) => handle.onChange(resolve))
-  const entry = (kind: RevocationEntry['kind'], value: string, until: string | null = null) => ({
+  const entry = (kind: NewEntry['kind'], value: string, until: string | null = null) => ({
     kind,
     value,
     reason: null,
     since: new Date().toISOString(),
     until,
   })
-  const add = (one: RevocationEntry) => addToList(path('list.json'), one, Date.now())
+  const add = (one: NewEntry) => addToList(path('list.json'), one, Date.now())
 
   it('know a certificate by fingerprint and serial number, and one above it; agents, trees, tokens', async () => {
     const handle = await start({ list: path('list.json') })
@@ -126,14 +127,9 @@ describe('revocations', () => {
       await undone
       assert.equal(handle.certificate(peer), null)
     }
-    const seen = changed(handle)
-    await writeAtomic(
-      path('list.json'),
-      JSON.stringify({
-        revoked: [entry('agent', ID), entry('txn', 'tree-1'), entry('token', 'jti-1')],
-      }),
-    )
-    await seen
+    for (const one of [entry('agent', ID), entry('txn', 'tree-1'), entry('token', 'jti-1')])
+      await add(one)
+    await handle.reload()
     assert.equal(handle.certificate(peer)?.what, 'agent')
     assert.equal(handle.agent(ID)?.code, 'MESH_IDENTITY_REVOKED')
     assert.equal(handle.chain('tree-1', [])?.code, 'MESH_CHAIN_REVOKED')
@@ -238,8 +234,12 @@ describe('revocations', () => {
     await assert.rejects(start({ crl: path('crl.pem') }), refused)
     await writeFile(path('crl.pem'), fresh.pem.slice(0, 300))
     await assert.rejects(start({ crl: path('crl.pem') }), refused)
-    await writeFile(path('list.json'), '{')
-    await assert.rejects(start({ list: path('list.json') }), refused)
+    for (const broken of ['{', '']) {
+      await writeFile(path('list.json'), broken)
+      await assert.rejects(start({ list: path('list.json') }), refused)
+    }
+    await rm(path('list.json'))
+    await assert.rejects(start({ list: path('list.json') }), { code: 'MESH_REVOCATION_MISSING' })
   })
 
   it('refuse the certificates of a CA whose list is out of date, or keep it, as configured', async () => {

@@ -1,5 +1,5 @@
 /** What the egress port answers itself: health, readiness, the keys that verify its tokens, and tokens for service accounts. */
-import { MeshError } from '@clawmesh/proto'
+import { type EgressClaims, MeshError } from '@clawmesh/proto'
 import { JWKS_MAX_AGE_MS } from '../../tokens/ring-file.ts'
 import { asciiJson, formatAnswer, formatRefusal } from '../answer.ts'
 import type { EgressContext } from '../context.ts'
@@ -17,6 +17,12 @@ interface Answer {
   readonly body: object
   readonly headers: Readonly<Record<string, string>>
   readonly contentType?: string
+}
+
+/** An answer about a token, which the audit log names. */
+interface AboutToken {
+  readonly answer: Answer | Refused
+  readonly claims: EgressClaims | null
 }
 
 const MAX_BODY_BYTES = 16_384
@@ -37,7 +43,8 @@ export async function serveOwn(
   context: EgressContext,
 ): Promise<boolean> {
   const path = head.target.split('?', 1)[0] ?? ''
-  const answer = await route(path, head, client, context)
+  const served = await route(path, head, client, context)
+  const { answer, claims } = 'answer' in served ? served : { answer: served, claims: null }
   const ofTokens = TOKEN_PATHS.has(path)
   const consumed = head.body === 0 || (ofTokens && !(answer instanceof Refused))
   const keepAlive = consumed && head.keepAlive && !context.draining()
@@ -45,7 +52,7 @@ export async function serveOwn(
   if (ofTokens) {
     const refused = answer instanceof Refused ? answer : null
     const outcome = { status, refused, ip: null, bytesUp: 0, bytesDown: 0 }
-    tell({ ...story, ownPath: path }, null, null, outcome, context)
+    tell({ ...story, ownPath: path, claims }, null, null, outcome, context)
   }
   if (client.closed) return false
   client.writeText(format(answer, head, story, keepAlive))
@@ -58,7 +65,7 @@ async function route(
   head: RequestHead,
   client: Wire,
   context: EgressContext,
-): Promise<Answer | Refused> {
+): Promise<Answer | Refused | AboutToken> {
   const reading = head.method === 'GET' || head.method === 'HEAD'
   switch (path) {
     case '/health':
@@ -129,7 +136,7 @@ async function revokeToken(
   head: RequestHead,
   client: Wire,
   context: EgressContext,
-): Promise<Answer | Refused> {
+): Promise<Answer | Refused | AboutToken> {
   if (context.revokeToken === null)
     return refuse('gateway', 'MESH_EGRESS_NOT_FOUND', {
       hint: 'the gateway has no list of revocations: set revocation.list',
@@ -145,10 +152,10 @@ async function revokeToken(
   const parsed = parseRevokeRequest(of('authorization'), of('content-type'), body)
   if (parsed instanceof Refused) return parsed
   try {
-    await context.revokeToken(parsed.token, parsed.key)
-    return { status: 200, headers: NO_STORE, body: {} }
+    const { claims, refused } = await context.revokeToken(parsed.token, parsed.key)
+    const done = { status: 200, headers: NO_STORE, body: {} }
+    return { claims, answer: refused === null ? done : new Refused('credential', refused) }
   } catch (error) {
-    if (error instanceof MeshError) return new Refused('credential', error)
     return refuse('credential', 'MESH_GATEWAY_INTERNAL', { cause: error })
   }
 }

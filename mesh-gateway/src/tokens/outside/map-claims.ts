@@ -13,7 +13,7 @@ import {
 } from '@clawmesh/proto'
 import type { OutsideIssuerConfig } from '../../config/outside-issuers.ts'
 import { formatHostPattern, parseHostPattern } from '../../net/host-pattern.ts'
-import { isRevocationValue } from '../../revocation/list-file.ts'
+import { isRevocationValue } from '../../revocation/entry.ts'
 import { isSeconds, malformed } from '../claim-shapes.ts'
 import { earlyToken } from '../describe-times.ts'
 import { parseConfirmation } from '../parse-claims.ts'

@@ -14,10 +14,8 @@ import {
 import { revoke, writeIdentity } from '@clawmesh/pki'
 import { decodeStatusDetails, type ErrorCode, type MeshError } from '@clawmesh/proto'
 import { writeAtomic } from '../../../../mesh-gateway/src/config/write-atomic.ts'
-import {
-  addToList,
-  type RevocationKind,
-} from '../../../../mesh-gateway/src/revocation/list-file.ts'
+import type { RevocationKind } from '../../../../mesh-gateway/src/revocation/entry.ts'
+import { addToList, beginList } from '../../../../mesh-gateway/src/revocation/list-file.ts'
 import {
   NO_REVOCATIONS,
   openRevocations,
@@ -65,6 +63,7 @@ describe('a live stream', function () {
     fixture = await makeFixture(ALLOW, { revocations: late })
     const { ca } = fixture
     list = join(ca.dir, 'revoked.json')
+    await beginList(list, Date.now())
     crl = join(ca.dir, 'crl.pem')
     await writeAtomic(crl, (await ca.ca.crl()).pem)
     const { spiffe } = ca
@@ -75,7 +74,7 @@ describe('a live stream', function () {
       stale: 'refuse',
       identity: { current: () => gateway },
       log: silentLog,
-      metrics: { reload() {}, crlNextUpdate() {} },
+      metrics: { reload() {}, crlNextUpdate() {}, revocations() {} },
       pollMs: 50,
     })
     inner = revocations

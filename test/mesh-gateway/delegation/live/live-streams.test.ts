@@ -11,6 +11,7 @@ import {
 import { compilePolicy } from '../../../../mesh-gateway/src/policy/compile.ts'
 import { readPolicyFile } from '../../../../mesh-gateway/src/policy/read-file.ts'
 import { judgeRevocations } from '../../../../mesh-gateway/src/revocation/judge.ts'
+import { indexOf } from '../../../../mesh-gateway/src/revocation/revoked-index.ts'
 
 const spiffe = createSpiffeTemplate({ trustDomain: 'mesh.internal' })
 const ROOT = 'ab'.repeat(32)
@@ -41,10 +42,14 @@ describe('the registry of live streams', () => {
   }
   const judge = () =>
     judgeRevocations(
-      revoked.map((value) => ({ kind: 'agent', value, reason: null, since: '', until: null })),
+      indexOf(
+        revoked.map((value) => ({
+          ...{ kind: 'agent', value, reason: null, since: '', until: null, by: null },
+        })),
+      ),
       new Map(),
       'refuse',
-      nowMs,
+      () => nowMs,
     ).judge
   let current = judge()
 

@@ -1,0 +1,145 @@
+/**
+ * Changes the gateway's own list: one line more at its end, on the disk before it is reported. Changes that come together are
+ * written together. A process that is killed on the way leaves a line without an end, which no reader takes and the next
+ * writer cuts off. One process at a time writes, under a lock of the kernel; docs/decisions/revocations-are-a-journal.md
+ */
+import { constants } from 'node:fs'
+import { open, stat } from 'node:fs/promises'
+import { MeshError, uuidV7 } from '@clawmesh/proto'
+import { withLock } from '../config/with-lock.ts'
+import { diskError } from '../config/write-atomic.ts'
+import { type Change, formatChange, type Position } from './journal-lines.ts'
+import { brokenList } from './list-faults.ts'
+import { fileOf, type ListReader, MAX_LIST_BYTES } from './list-reader.ts'
+import { applyChange, type LoadedList, passLine } from './load-list.ts'
+import type { RevokedIndex } from './revoked-index.ts'
+import { writeWhole } from './write-whole.ts'
+
+/** What is to be changed, seeing what is revoked; null: nothing. @throws MeshError why it cannot be */
+export type Edit = (index: RevokedIndex) => Change | null
+
+export interface ListWriter {
+  /**
+   * True when something has changed, and is on the disk.
+   * @throws MeshError MESH_REVOCATION_MISSING, MESH_REVOCATION_INVALID, MESH_DISK_WRITE, and what the edit throws
+   */
+  change(edit: Edit): Promise<boolean>
+}
+
+export interface ListWriterOptions {
+  readonly path: string
+  readonly reader: ListReader
+  /** Milliseconds since the epoch. Default the system's clock. */
+  readonly now?: () => number
+}
+
+interface Waiting {
+  readonly edit: Edit
+  resolve(changed: boolean): void
+  reject(error: unknown): void
+}
+
+/** A file is written anew when so many lines of it say nothing any more, and they are more than the others. */
+const DEAD_LINES = 1_000
+/** Changes that are written at once, at most: the lock is given back in between. */
+const MOST_AT_ONCE = 256
+
+export function createListWriter(options: ListWriterOptions): ListWriter {
+  const { path, reader, now = Date.now } = options
+  const waiting: Waiting[] = []
+  let running = false
+
+  async function run(): Promise<void> {
+    running = true
+    while (waiting.length > 0) {
+      const batch = waiting.splice(0, MOST_AT_ONCE)
+      await withLock(`${path}.lock`, () => write(batch)).catch((error: unknown) => {
+        for (const one of batch) one.reject(error)
+      })
+    }
+    running = false
+  }
+
+  async function write(batch: readonly Waiting[]): Promise<void> {
+    const list = await reader.catchUpToAppend()
+    list.index.sweep(now())
+    const settled: (() => void)[] = []
+    const lines: string[] = []
+    let { position } = list
+    try {
+      for (const { edit, resolve, reject } of batch) {
+        let change: Change | null
+        try {
+          change = edit(list.index)
+        } catch (error) {
+          settled.push(() => reject(error))
+          continue
+        }
+        settled.push(() => resolve(change !== null))
+        if (change === null) continue
+        const { line, after } = formatChange(position, change)
+        // the next edit of the batch sees it
+        applyChange(list.index, change)
+        lines.push(line)
+        position = after
+      }
+      if (lines.length > 0) await put(list, lines, position)
+    } catch (error) {
+      // what is on the disk is not what is in memory any more
+      reader.forget()
+      throw diskError(path, error)
+    }
+    for (const settle of settled) settle()
+  }
+
+  async function put(list: LoadedList, lines: readonly string[], after: Position): Promise<void> {
+    const dead = list.lines - list.index.size
+    const full = dead > Math.max(DEAD_LINES, list.index.size) && !reader.isOlder()
+    if (after.list !== null && !full) {
+      await append(path, list, lines.join(''))
+      for (const line of lines) passLine(list, line.slice(0, -1))
+      list.position = after
+      return
+    }
+    // of a list that becomes a journal nobody knows when it was begun: it is older than any other
+    const position = { ...after, list: after.list ?? uuidV7() }
+    await writeWhole(path, position, list.index.entries())
+    reader.forget()
+  }
+
+  return {
+    change(edit) {
+      return new Promise((resolve, reject) => {
+        waiting.push({ edit, resolve, reject })
+        if (!running) void run()
+      })
+    },
+  }
+}
+
+async function append(path: string, list: LoadedList, text: string): Promise<void> {
+  const file = await open(path, constants.O_WRONLY | constants.O_APPEND | constants.O_NONBLOCK)
+  try {
+    const stats = await file.stat()
+    if (fileOf(stats) !== list.file || stats.size < list.offset) throw replaced(path)
+    if (list.offset + Buffer.byteLength(text) > MAX_LIST_BYTES)
+      throw brokenList(path, `it would be larger than ${MAX_LIST_BYTES} bytes`)
+    // of a process that was killed while it wrote
+    if (stats.size > list.offset) await file.truncate(list.offset)
+    await file.appendFile(text).catch(async (error: unknown) => {
+      await file.truncate(list.offset).catch(() => {
+        // the first error says what is wrong; a line without an end is read by nobody
+      })
+      throw error
+    })
+    await file.datasync()
+  } finally {
+    await file.close()
+  }
+  // what was put in the place of the file meanwhile does not have the lines
+  if (fileOf(await stat(path)) !== list.file) throw replaced(path)
+}
+
+function replaced(path: string): MeshError {
+  return new MeshError('MESH_DISK_WRITE', `${path} was replaced while it was written`)
+}

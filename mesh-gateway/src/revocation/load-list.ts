@@ -1,0 +1,165 @@
+/** Reads the gateway's own list from an open file: as a whole, in either format, or what was appended since. */
+import { createHash } from 'node:crypto'
+import {
+  type Change,
+  MAX_LINE_BYTES,
+  type Position,
+  parseBeginning,
+  parseChange,
+  parseHeader,
+} from './journal-lines.ts'
+import { brokenList } from './list-faults.ts'
+import { MAX_OLD_BYTES, parseOldFormat } from './old-format.ts'
+import { type Pieces, readLines } from './read-lines.ts'
+import { indexOf, RevokedIndex } from './revoked-index.ts'
+
+export type { Pieces } from './read-lines.ts'
+
+/** A list as it was read; lines that are appended change it. */
+export interface LoadedList {
+  readonly index: RevokedIndex
+  position: Position
+  /** Where the next line begins, in bytes. */
+  offset: number
+  /** The last line, without its line feed: it is still there as long as the file was only appended to. */
+  tail: string
+  /** The file it was read from, by device and inode; empty: all of it is read the next time. */
+  file: string
+  /** Lines of the file, to know when it is worth being written anew. */
+  lines: number
+}
+
+export interface LoadOptions {
+  /** For messages. */
+  readonly path: string
+  readonly sizeBytes: number
+  /** By device and inode. */
+  readonly file: string
+  /** How far the list was known before; null: not at all. */
+  readonly known: Position | null
+}
+
+type PieceOptions = Pick<LoadOptions, 'path' | 'sizeBytes'>
+
+/**
+ * @returns goesOn: the file has all of the history that was known
+ * @throws MeshError MESH_REVOCATION_INVALID
+ */
+export async function loadList(
+  file: Pieces,
+  options: LoadOptions,
+): Promise<{ readonly list: LoadedList; readonly goesOn: boolean }> {
+  const { path, known, file: from } = options
+  const digest = createHash('sha256')
+  let list: LoadedList | null = null
+  let sealed = false
+  let goesOn = false
+  for await (const lines of linesFrom(file, 0, options)) {
+    for (const line of lines) {
+      if (list === null) {
+        const position = parseHeader(line)
+        if (typeof position === 'string') throw brokenList(path, position)
+        if (position === null) return await loadOldFormat(file, options)
+        list = { index: new RevokedIndex(), position, offset: 0, tail: '', lines: 0, file: from }
+        goesOn = isAfter(position, known) || isSame(position, known)
+        passLine(list, line)
+      } else if (sealed) {
+        takeLine(list, line, path)
+        if (list.position.seq === known?.seq) goesOn = isSame(list.position, known)
+      } else {
+        const read = parseBeginning(line)
+        if (typeof read === 'string') throw brokenList(path, `line ${list.lines + 1}: ${read}`)
+        if ('kind' in read) {
+          list.index.add(read)
+          digest.update(`${line}\n`)
+        } else {
+          sealed = read.entries === list.index.size && read.sha256 === digest.digest('hex')
+          if (!sealed) throw brokenList(path, 'the entries that it begins with were altered')
+        }
+        passLine(list, line)
+      }
+    }
+  }
+  if (list === null) return await loadOldFormat(file, options)
+  if (!sealed) throw brokenList(path, 'it ends before the end of the entries that it begins with')
+  return { list, goesOn }
+}
+
+/**
+ * @returns true when the list has come to the moment that was known
+ * @throws MeshError MESH_REVOCATION_INVALID; the changes before the line that is wrong hold
+ */
+export async function loadAppended(
+  file: Pieces,
+  list: LoadedList,
+  options: LoadOptions,
+): Promise<boolean> {
+  let met = false
+  for await (const lines of linesFrom(file, list.offset, options))
+    for (const line of lines) {
+      takeLine(list, line, options.path)
+      if (list.position.seq === options.known?.seq) met = isSame(list.position, options.known)
+    }
+  return met
+}
+
+/** Whether the file has been appended to at most since the list was read from it. */
+export async function isSameBeginning(
+  file: Pieces,
+  sizeBytes: number,
+  { offset, tail }: LoadedList,
+): Promise<boolean> {
+  const expected = Buffer.from(`${tail}\n`)
+  if (sizeBytes < offset) return false
+  const found = Buffer.alloc(expected.length)
+  const { bytesRead } = await file.read(found, 0, found.length, offset - found.length)
+  return bytesRead === found.length && found.equals(expected)
+}
+
+export function applyChange(index: RevokedIndex, change: Change): void {
+  if ('add' in change) index.add(change.add)
+  else index.remove(change.undo.kind, change.undo.value)
+}
+
+/** @param line without its line feed; has been read, or written */
+export function passLine(list: LoadedList, line: string): void {
+  list.tail = line
+  list.offset += Buffer.byteLength(line) + 1
+  list.lines += 1
+}
+
+function takeLine(list: LoadedList, line: string, path: string): void {
+  const read = parseChange(line, list.position)
+  if (typeof read === 'string') throw brokenList(path, `line ${list.lines + 1} ${read}`)
+  applyChange(list.index, read.change)
+  list.position = read.after
+  passLine(list, line)
+}
+
+async function* linesFrom(file: Pieces, from: number, { path, sizeBytes: to }: PieceOptions) {
+  try {
+    yield* readLines(file, { from, to, maxLineBytes: MAX_LINE_BYTES })
+  } catch (error) {
+    throw error instanceof RangeError ? brokenList(path, error.message, error) : error
+  }
+}
+
+async function loadOldFormat(file: Pieces, options: LoadOptions) {
+  const { path, sizeBytes, known, file: from } = options
+  if (sizeBytes > MAX_OLD_BYTES) throw brokenList(path, `it is larger than ${MAX_OLD_BYTES} bytes`)
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(sizeBytes), 0, sizeBytes, 0)
+  const { entries, position } = parseOldFormat(buffer.subarray(0, bytesRead), path)
+  const index = indexOf(entries)
+  const lines = index.size
+  const list: LoadedList = { index, position, offset: sizeBytes, tail: '', lines, file: from }
+  return { list, goesOn: known === null || known.list === null }
+}
+
+function isAfter(position: Position, known: Position | null): boolean {
+  if (known === null || known.list === null) return true
+  return position.list === known.list && position.seq > known.seq
+}
+
+function isSame(position: Position, known: Position | null): boolean {
+  return position.list === known?.list && position.seq === known.seq && position.mark === known.mark
+}
