@@ -3,23 +3,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type AgentIdentity,
   createSpiffeTemplate,
-  formatTraceparent,
   fromTimestamp,
-  METADATA_DELEGATION,
   MeshError,
-  Secret,
   type SpiffeTemplateOptions,
-  startTrace,
 } from '@clawmesh/proto'
-import { type Connection, createConnection, type Method } from '../client/connection.ts'
+import { type Connection, createConnection } from '../client/connection.ts'
 import type { DelegateOptions, Delegation } from '../client/delegation.ts'
 import type { HandedOn } from '../client/handed-on.ts'
 import { methods } from '../client/methods.ts'
 import { peerAddress } from '../client/peer-address.ts'
 import { createPeerClient, type Patience } from '../client/peer-client.ts'
-import { retryUnary } from '../client/retry-unary.ts'
-import { type AgentFetch, createEgressClient } from '../egress/agent-fetch.ts'
-import { createTokenSource, type EgressToken } from '../egress/token-source.ts'
+import { checkTraceparent, spanOf } from '../client/trace.ts'
+import { type AgentFetch, createEgressClient, type EgressClient } from '../egress/agent-fetch.ts'
+import { createTokenSource } from '../egress/token-source.ts'
 import type { IdentityStore } from '../identity/snapshot.ts'
 import { type Log, silentLog } from '../log.ts'
 import { type ServeOptions, type Serving, serve } from '../server/serve.ts'
@@ -33,6 +29,7 @@ import {
   readExplanation,
   type WhoAmI,
 } from './gateway-answers.ts'
+import { createGatewayCalls } from './gateway-calls.ts'
 import { egressUrl, meshDomainOf, openStore } from './read-options.ts'
 import { both, createTaskScopes, type TaskScope } from './task-scope.ts'
 
@@ -97,7 +94,10 @@ export interface Agent {
    */
   onOwnBehalf<T>(work: () => T): T
   /** The peers that policy lets this agent delegate to. @throws MeshError */
-  peers(): Promise<readonly AllowedPeer[]>
+  peers(options?: {
+    /** The trace to continue, as in `DelegateOptions`. */
+    readonly traceparent?: string
+  }): Promise<readonly AllowedPeer[]>
   /**
    * What policy says of a call of this agent's to a peer, and why, without making it. A refusal is an answer, not an error.
    * @param method `package.Service/Method`. Default: Delegate of the DelegationService
@@ -110,7 +110,6 @@ export interface Agent {
   close(): Promise<void>
 }
 
-const UNARY_MS = 10_000
 // how long close() takes to tell peers that their tasks are cancelled
 const GOODBYE_MS = 1_000
 // a call that fails this soon after a refused handshake fails because of it
@@ -171,58 +170,42 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     log,
     now,
   })
-  const ask = async <Request, Response>(
-    method: Method<Request, Response>,
-    request: Request,
-    chain: DelegationToken | null = null,
-    taskSignal?: AbortSignal,
-  ) => {
-    const signal = both(lifetime.signal, taskSignal)
-    const metadata = chain === null ? {} : { [METADATA_DELEGATION]: chain.token.reveal() }
-    const call = () =>
-      connection.unary(method, request, {
-        authority: gatewayName,
-        metadata,
-        deadline: Date.now() + UNARY_MS,
-        signal,
-      })
-    return retryUnary(call, { forMs: UNARY_MS, signal, refusal })
-  }
-  const exchange = async (
-    chain: DelegationToken | null,
-    signal?: AbortSignal,
-  ): Promise<EgressToken> => {
-    const request = { allowed_destinations: [] }
-    const { token, expires } = await ask(methods.exchangeToken, request, chain, signal)
-    const expiresMs = fromTimestamp(expires)?.getTime() ?? Number.NaN
-    if (token === '' || Number.isNaN(expiresMs))
-      throw new MeshError('MESH_PEER_PROTOCOL', 'the gateway answered without a token')
-    return { token: new Secret(token), expiresMs }
-  }
+  const { ask, exchange } = createGatewayCalls({
+    ...{ connection, gatewayName, signal: lifetime.signal, refusal },
+  })
   const egressUnder =
     proxy === null
       ? null
       : (chain: DelegationToken | null, signal?: AbortSignal) =>
           createEgressClient({
             proxy,
-            tokens: createTokenSource({ exchange: () => exchange(chain, signal), log, now }),
+            tokens: createTokenSource({
+              exchange: (traceparent) => exchange({ traceparent, chain }, signal),
+              ...{ log, now },
+            }),
             ...(egressCa === undefined ? {} : { ca: egressCa }),
           })
   const egress = egressUnder?.(null) ?? null
-  const ownFetch: AgentFetch = async (url, init) => {
+  const ownFetch: EgressClient['fetch'] = async (url, init, trace) => {
     if (egress === null) throw new TypeError('egress: createAgent was given no egress port')
-    return egress.fetch(url, init)
+    return egress.fetch(url, init, trace)
   }
   const scopes = createTaskScopes(egressUnder, ownFetch)
   const address = (peer: string) => peerAddress(peer, { tenant, meshDomain })
   const delegateIn = (scope: TaskScope | null, peer: string, asked: DelegateOptions) => {
     const limited = scope === null ? asked : { ...asked, signal: both(scope.signal, asked.signal) }
-    return peers.delegate(address(peer), limited, handedOn(scope))
+    return peers.delegate(address(peer), limited, handedOn(scope, asked.traceparent))
   }
   const looking = () => {
     const scope = scopes.current()
     return { handedOn: handedOn(scope), ...(scope === null ? {} : { signal: scope.signal }) }
   }
+
+  /** The gateway itself, which needs no chain to answer. */
+  const asking = (traceparent?: string) => ({
+    ...handedOn(scopes.current(), traceparent),
+    chain: null,
+  })
 
   let closing: Promise<void> | null = null
   const close = async () => {
@@ -262,18 +245,18 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     fetch: (async (url, init) =>
       (scopes.current()?.fetch ?? ownFetch)(url, init)) satisfies AgentFetch,
     onOwnBehalf: <T>(work: () => T): T => scopes.leave(work),
-    async peers() {
-      const answer = await ask(methods.listPeers, {})
+    async peers({ traceparent }: { readonly traceparent?: string } = {}) {
+      const answer = await ask(methods.listPeers, {}, asking(traceparent))
       return answer.peers.map((peer) => Object.freeze({ ...peer }))
     },
     async explain(peer: string, method = '') {
       const to = address(peer).replace(/:\d+$/, '')
       return readExplanation(
-        await ask(methods.explain, { from: '', to, method, within_chain: false }),
+        await ask(methods.explain, { from: '', to, method, within_chain: false }, asking()),
       )
     },
     async whoAmI() {
-      const answer = await ask(methods.whoAmI, {})
+      const answer = await ask(methods.whoAmI, {}, asking())
       return Object.freeze({
         id: answer.spiffe_id,
         tenant: answer.tenant,
@@ -291,7 +274,8 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
 }
 
 /** What a call carries of the task that it is made for. */
-function handedOn(scope: TaskScope | null): HandedOn {
-  if (scope === null) return { traceparent: formatTraceparent(startTrace()), chain: null }
-  return { traceparent: scope.traceparent(), chain: scope.token }
+function handedOn(scope: TaskScope | null, traceparent?: string): HandedOn {
+  const chosen = checkTraceparent(traceparent)
+  if (scope === null) return { traceparent: spanOf(chosen), chain: null }
+  return { traceparent: chosen === null ? scope.traceparent() : spanOf(chosen), chain: scope.token }
 }

@@ -5,7 +5,7 @@
  * Each agent has its own scopes, so that two agents in one process never act for each other's tasks.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { childTrace, formatTraceparent, parseTraceparent, startTrace } from '@clawmesh/proto'
+import { spanOf } from '../client/trace.ts'
 import type { AgentFetch, EgressClient } from '../egress/agent-fetch.ts'
 import type { TaskOrigin } from '../tasks/task-host.ts'
 import { type DelegationToken, readDelegationToken } from './delegation-token.ts'
@@ -33,7 +33,7 @@ export interface TaskScopes {
 /** @param egressFor reaches the outside under a token of that chain; null where there is no egress port */
 export function createTaskScopes(
   egressFor: ((chain: DelegationToken, signal: AbortSignal) => EgressClient) | null,
-  ownFetch: AgentFetch,
+  ownFetch: EgressClient['fetch'],
 ): TaskScopes {
   const storage = new AsyncLocalStorage<TaskScope | null>()
   const closing = new Set<Promise<void>>()
@@ -43,7 +43,8 @@ export function createTaskScopes(
     const { signal } = ending
     const token =
       origin.delegationToken === null ? null : readDelegationToken(origin.delegationToken)
-    const parent = parseTraceparent(origin.traceparent ?? undefined)
+    // made once, so that all calls for the task are of one trace also when nobody named it
+    const trace = spanOf(origin.traceparent)
     let egress: EgressClient | null = null
     // made when first needed: most tasks never reach the outside
     const egressOf = (chain: DelegationToken): EgressClient | null => {
@@ -56,12 +57,12 @@ export function createTaskScopes(
     const scope: TaskScope = Object.freeze({
       signal,
       token,
-      traceparent: () => formatTraceparent(parent === null ? startTrace() : childTrace(parent)),
+      traceparent: () => spanOf(trace),
       fetch: (async (url, init = {}) => {
         signal.throwIfAborted()
         const under = token === null ? null : egressOf(token)
         const within = { ...init, signal: both(signal, init.signal) }
-        return under === null ? ownFetch(url, within) : under.fetch(url, within)
+        return under === null ? ownFetch(url, within, trace) : under.fetch(url, within, trace)
       }) satisfies AgentFetch,
     })
     // listeners run where the event is made: what a skill does on the end of its task must not become the agent's own

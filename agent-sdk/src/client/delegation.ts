@@ -26,6 +26,11 @@ export interface DelegateOptions {
   /** Handed to the skill. At most 64. */
   readonly labels?: Readonly<Record<string, string>>
   /**
+   * The trace to continue (W3C Trace Context, section 3.2), such as that of a request which the agent serves: audit lines of all
+   * that is done for it have its id. Default: the trace of the task that the skill works on, or else a new one.
+   */
+  readonly traceparent?: string
+  /**
    * `stream`: artifacts of any size are not held in memory. Their chunks come as events, whose reader holds the stream up, and are
    * verified; `result().artifacts` stays empty. Default `gather`: up to `maxResultBytes` in all.
    */

@@ -1,19 +1,23 @@
 /** `agent.fetch`: fetch as everybody knows it, through the gateway's egress port, under a token of its own or of a chain's. */
-import { HEADER_REFUSAL, MeshError } from '@clawmesh/proto'
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { HEADER_REFUSAL, METADATA_TRACEPARENT, MeshError } from '@clawmesh/proto'
 import type { RequestInit, Response } from 'undici'
+import { spanOf } from '../client/trace.ts'
 import type { EgressDispatcher } from './egress-dispatcher.ts'
 import { blamesToken, REFUSAL_BYTES, refusalInBody } from './refusal.ts'
 import type { EgressToken, TokenSource } from './token-source.ts'
 
 /**
  * As `fetch`, with strings and URLs. A `dispatcher` of the caller's own is refused: it would go past the gateway.
+ * A header `traceparent` names the trace to continue, also for the gateway. Default: the trace of the task, or else a new one.
  * @throws MeshError when the gateway refuses: MESH_POLICY_NOT_ALLOWED, MESH_EGRESS_ADDRESS_REFUSED, MESH_TOKEN_DESTINATION …
  * @throws TypeError when there is no egress port, or as `fetch` does when the destination fails
  */
 export type AgentFetch = (url: string | URL, init?: RequestInit) => Promise<Response>
 
 export interface EgressClient {
-  readonly fetch: AgentFetch
+  /** @param trace `traceparent` of the work that it is done for; a header of that name counts before it. Default: a new trace */
+  fetch(url: string | URL, init?: RequestInit, trace?: string): Promise<Response>
   close(): Promise<void>
 }
 
@@ -29,6 +33,8 @@ export function createEgressClient({ proxy, tokens, ca }: EgressClientOptions): 
   // connections carry the token that opened them: a new token gets new ones
   let current: { readonly token: EgressToken; readonly dispatcher: EgressDispatcher } | null = null
   const retired = new Set<EgressDispatcher>()
+  // undici hands nothing from fetch to the connection but headers, which for https the gateway does not see
+  const traces = new AsyncLocalStorage<string>()
   let closed = false
 
   const dispatcherFor = (
@@ -46,18 +52,24 @@ export function createEgressClient({ proxy, tokens, ca }: EgressClientOptions): 
       proxy,
       token: token.token,
       timeoutMs: CONNECT_TIMEOUT_MS,
+      traceparent: () => spanOf(traces.getStore()),
       ...(ca === undefined ? {} : { ca }),
     })
     current = { token, dispatcher }
     return dispatcher
   }
-  const attempt = async (url: URL, init: RequestInit, token: EgressToken): Promise<Response> => {
+  const attempt = async (
+    url: URL,
+    init: RequestInit,
+    trace: string,
+    token: EgressToken,
+  ): Promise<Response> => {
     // undici takes its time and its memory to load: who never fetches never pays for it
     const { fetch, EgressDispatcher: Dispatcher } = await import('./egress-dispatcher.ts')
     if (closed) throw new MeshError('MESH_CALL_CANCELED', 'the agent was closed')
     try {
       const dispatcher = dispatcherFor(token, Dispatcher)
-      const response = await fetch(url, { ...init, dispatcher })
+      const response = await traces.run(trace, () => fetch(url, { ...init, dispatcher }))
       const refusal = await refusalOf(response)
       if (refusal === null) return response
       void response.body?.cancel().catch(() => {})
@@ -68,7 +80,7 @@ export function createEgressClient({ proxy, tokens, ca }: EgressClientOptions): 
   }
 
   return {
-    async fetch(target, init = {}) {
+    async fetch(target, init = {}, within) {
       if (closed) throw new MeshError('MESH_CALL_CANCELED', 'the agent was closed')
       if (init.dispatcher !== undefined && init.dispatcher !== null)
         throw new TypeError('dispatcher: agent.fetch goes through the gateway only')
@@ -76,16 +88,18 @@ export function createEgressClient({ proxy, tokens, ca }: EgressClientOptions): 
       if (url.protocol !== 'http:' && url.protocol !== 'https:')
         throw new TypeError('url: must be http or https')
       init.signal?.throwIfAborted()
-      const token = await tokens.get()
+      const named = init.headers === undefined ? null : await traceOf(init.headers)
+      const trace = spanOf(named ?? within)
+      const token = await tokens.get(trace)
       try {
-        return await attempt(url, init, token)
+        return await attempt(url, init, trace, token)
       } catch (error) {
         if (!(error instanceof MeshError) || !blamesToken(error)) throw error
         tokens.refuse(token)
         // refused before anything was sent on; a stream can be read only once all the same
         if (!canRepeat(init.body)) throw error
         init.signal?.throwIfAborted()
-        return attempt(url, init, await tokens.get())
+        return attempt(url, init, trace, await tokens.get(trace))
       }
     },
     async close() {
@@ -119,6 +133,11 @@ function unwrap(error: unknown): unknown {
   if (cause.message === 'Proxy Authentication Required (407)')
     return new MeshError('MESH_TOKEN_MISSING', undefined, { cause })
   return error
+}
+
+async function traceOf(headers: NonNullable<RequestInit['headers']>): Promise<string | null> {
+  const { Headers } = await import('./egress-dispatcher.ts')
+  return new Headers(headers).get(METADATA_TRACEPARENT)
 }
 
 function canRepeat(body: RequestInit['body']): boolean {

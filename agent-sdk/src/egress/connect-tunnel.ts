@@ -14,6 +14,8 @@ export interface TunnelOptions {
   /** For the connection to the destination. Default: the public CAs. */
   readonly ca?: string
   readonly timeoutMs: number
+  /** For the CONNECT, a span of the trace that it is opened for. */
+  readonly traceparent: () => string
 }
 
 // how long the rest of a refusal may take
@@ -35,7 +37,7 @@ export function connectByTunnel(options: TunnelOptions): buildConnector.connecto
 }
 
 function openTunnel(options: TunnelOptions, target: buildConnector.Options): Promise<Socket> {
-  const { proxy, token, timeoutMs } = options
+  const { proxy, token, timeoutMs, traceparent } = options
   const host = target.hostname.includes(':')
     ? `[${target.hostname.replace(/^\[|\]$/g, '')}]`
     : target.hostname
@@ -46,7 +48,11 @@ function openTunnel(options: TunnelOptions, target: buildConnector.Options): Pro
       port: proxy.port || 80,
       method: 'CONNECT',
       path: authority,
-      headers: { host: authority, 'proxy-authorization': `Bearer ${token.reveal()}` },
+      headers: {
+        host: authority,
+        'proxy-authorization': `Bearer ${token.reveal()}`,
+        traceparent: traceparent(),
+      },
       agent: false,
       timeout: timeoutMs,
     })

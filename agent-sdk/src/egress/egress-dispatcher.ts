@@ -2,14 +2,16 @@
 import { Agent, Dispatcher, ProxyAgent } from 'undici'
 import { connectByTunnel, type TunnelOptions } from './connect-tunnel.ts'
 
-export { fetch } from 'undici'
+export { fetch, Headers } from 'undici'
 
 export class EgressDispatcher extends Dispatcher {
   readonly #tunnels: Agent
   readonly #plain: ProxyAgent
+  readonly #traceparent: () => string
 
   constructor(options: TunnelOptions) {
     super()
+    this.#traceparent = options.traceparent
     this.#tunnels = new Agent({ connect: connectByTunnel(options) })
     this.#plain = new ProxyAgent({
       uri: options.proxy.href,
@@ -24,9 +26,19 @@ export class EgressDispatcher extends Dispatcher {
     handler: Dispatcher.DispatchHandler,
   ): boolean {
     const origin = new URL(String(options.origin))
-    const way = origin.protocol === 'http:' ? this.#plain : this.#tunnels
     // as text: of a URL, ProxyAgent would make http://host//path
-    return way.dispatch({ ...options, origin: origin.origin }, handler)
+    const whole = { ...options, origin: origin.origin }
+    if (origin.protocol !== 'http:') return this.#tunnels.dispatch(whole, handler)
+    return this.#plain.dispatch({ ...whole, headers: this.#traced(options.headers) }, handler)
+  }
+
+  /** What goes to the gateway names the trace; the gateway says it to the destination in its own name. */
+  #traced(
+    headers: Dispatcher.DispatchOptions['headers'],
+  ): NonNullable<Dispatcher.DispatchOptions['headers']> {
+    const traceparent = this.#traceparent()
+    if (Array.isArray(headers)) return [...headers, 'traceparent', traceparent]
+    return { ...headers, traceparent }
   }
 
   /** Lets requests in flight end. */

@@ -9,14 +9,14 @@ export interface EgressToken {
 }
 
 export interface TokenSource {
-  /** @throws MeshError of the exchange, when there is no token that still holds */
-  get(): Promise<EgressToken>
+  /** @param traceparent for an exchange, when one is needed. @throws MeshError of the exchange, when there is no token that still holds */
+  get(traceparent: string): Promise<EgressToken>
   /** The gateway did not take it: the next one asked for is another. */
   refuse(token: EgressToken): void
 }
 
 export interface TokenSourceOptions {
-  readonly exchange: () => Promise<EgressToken>
+  readonly exchange: (traceparent: string) => Promise<EgressToken>
   readonly log: Log
   readonly now: () => number
 }
@@ -33,8 +33,8 @@ export function createTokenSource({ exchange, log, now }: TokenSourceOptions): T
     null
   let running: Promise<EgressToken> | null = null
 
-  const renew = (): Promise<EgressToken> => {
-    running ??= exchange()
+  const renew = (traceparent: string): Promise<EgressToken> => {
+    running ??= exchange(traceparent)
       .then((token) => {
         const life = Math.max(0, token.expiresMs - now())
         current = {
@@ -50,10 +50,10 @@ export function createTokenSource({ exchange, log, now }: TokenSourceOptions): T
     return running
   }
   return {
-    async get() {
-      if (current === null || current.staleMs <= now()) return renew()
+    async get(traceparent) {
+      if (current === null || current.staleMs <= now()) return renew(traceparent)
       if (current.refreshMs <= now())
-        renew().catch((error: unknown) => {
+        renew(traceparent).catch((error: unknown) => {
           const code = error instanceof MeshError ? error.code : undefined
           log.warn(
             { code, err: error },

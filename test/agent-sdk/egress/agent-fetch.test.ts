@@ -253,6 +253,8 @@ describe('fetch through the egress port', () => {
   })
 })
 
+const TRACE = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+
 describe('egress tokens', () => {
   const source = () => {
     const state = { now: 0, calls: 0, fail: false }
@@ -270,28 +272,28 @@ describe('egress tokens', () => {
 
   it('are asked for once, however many want one', async () => {
     const { state, tokens } = source()
-    await Promise.all(Array.from({ length: 50 }, () => tokens.get()))
+    await Promise.all(Array.from({ length: 50 }, () => tokens.get(TRACE)))
     assert.equal(state.calls, 1)
   })
 
   it('are renewed before they end, without anybody waiting, and the old one is kept if that fails', async () => {
     const { state, tokens } = source()
-    const first = await tokens.get()
+    const first = await tokens.get(TRACE)
     state.now = 81_000
     state.fail = true
-    assert.equal(await tokens.get(), first)
+    assert.equal(await tokens.get(TRACE), first)
     await new Promise(setImmediate)
     state.fail = false
-    assert.equal(await tokens.get(), first)
+    assert.equal(await tokens.get(TRACE), first)
     await new Promise(setImmediate)
-    assert.equal((await tokens.get()).token.reveal(), 't3')
+    assert.equal((await tokens.get(TRACE)).token.reveal(), 't3')
   })
 
   it('that have ended are not used', async () => {
     const { state, tokens } = source()
-    await tokens.get()
+    await tokens.get(TRACE)
     state.now = 99_000
     state.fail = true
-    await assert.rejects(tokens.get(), { code: 'MESH_GATEWAY_UNREACHABLE' })
+    await assert.rejects(tokens.get(TRACE), { code: 'MESH_GATEWAY_UNREACHABLE' })
   })
 })
