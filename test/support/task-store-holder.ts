@@ -3,7 +3,7 @@ import { createSqliteTaskStore } from '@clawmesh/agent-sdk'
 
 const store = createSqliteTaskStore({ file: process.argv[2] ?? '' })
 const what = { idempotencyKey: null, contentHash: 'h', skill: 's', labels: {}, inputBytes: 0 }
-const when = { createdMs: Date.now(), deadlineMs: null, detached: false }
+const when = { createdMs: Date.now(), deadlineMs: null, detached: false, tree: null }
 store.create({ caller: 'holder', id: 'task', ...what, ...when, beginning: null })
 store.flush()
 process.send?.('holding')

@@ -32,6 +32,7 @@ import {
 import { createGatewayCalls } from './gateway-calls.ts'
 import { egressUrl, meshDomainOf, openStore } from './read-options.ts'
 import { both, createTaskScopes, type TaskScope } from './task-scope.ts'
+import { createTreeWatch } from './tree-watch.ts'
 
 export interface AgentOptions {
   /** host:port of the gateway's delegation port, e.g. 127.0.0.1:8443. Who it is decides its certificate, not the address. */
@@ -170,6 +171,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     log,
     now,
   })
+  const trees = createTreeWatch({ connection, gatewayName, store, log })
   const { ask, exchange } = createGatewayCalls({
     ...{ connection, gatewayName, signal: lifetime.signal, refusal },
   })
@@ -210,6 +212,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
   let closing: Promise<void> | null = null
   const close = async () => {
     await Promise.all([...servings].map((serving) => serving.close()))
+    trees.close()
     const reason = new MeshError('MESH_CALL_CANCELED', 'the agent was closed')
     letGo.abort(reason)
     await Promise.race([peers.settled(), sleep(GOODBYE_MS, undefined, { ref: false })])
@@ -229,6 +232,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     async serve(serveOptions: ServeOptions) {
       const serving = await serve(serveOptions, {
         ...{ store, spiffe, log, now },
+        followTree: trees.follow,
         outward(origin, { signal }) {
           const scope = scopes.open(origin, signal)
           return {

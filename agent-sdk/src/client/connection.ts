@@ -9,6 +9,7 @@ import {
   type ChannelCredentials,
   type ChannelOptions,
   Client,
+  type ClientDuplexStream,
   type ClientReadableStream,
   Metadata,
 } from '@grpc/grpc-js'
@@ -38,6 +39,11 @@ export interface Connection {
     request: Request,
     choices: Omit<CallChoices, 'signal'>,
   ): ClientReadableStream<Response>
+  /** The caller ends it. */
+  duplex<Request, Response>(
+    method: Method<Request, Response>,
+    choices: Omit<CallChoices, 'signal'>,
+  ): ClientDuplexStream<Request, Response>
   /** @throws MeshError */
   unary<Request, Response>(
     method: Method<Request, Response>,
@@ -137,6 +143,13 @@ export function createConnection({ target, store, credentials }: ConnectionOptio
         options,
       )
       call.on('metadata', (answered) => replicas.keep(metadata, answered))
+      call.on('status', release)
+      call.on('error', release)
+      return call
+    },
+    duplex({ path, serialize, deserialize }, choices) {
+      const { client, release, metadata, options } = begin(choices)
+      const call = client.makeBidiStreamRequest(path, serialize, deserialize, metadata, options)
       call.on('status', release)
       call.on('error', release)
       return call

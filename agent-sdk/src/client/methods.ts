@@ -27,4 +27,5 @@ export const methods = Object.freeze({
   listPeers: method(METHODS.listPeers, messages.listPeersRequest, messages.peers),
   exchangeToken: method(METHODS.exchangeToken, messages.exchangeTokenRequest, messages.token),
   explain: method(METHODS.explain, messages.explainRequest, messages.explanation),
+  followTrees: method(METHODS.followTrees, messages.followTrees, messages.treeRevoked),
 })

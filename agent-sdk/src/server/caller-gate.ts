@@ -18,6 +18,9 @@ import {
 } from '@grpc/grpc-js'
 import { errorToStatus } from '../wire/status-codec.ts'
 
+/** Within this process: the caller is an agent that came past the gateway. */
+export const METADATA_DIRECT = 'x-mesh-direct'
+
 /**
  * Who may call this agent: `'gateway'` (only gateways; the default), `'mesh'` (any agent of the mesh as well, directly, past
  * the policy of the gateway), or a list of agents as `'tenant/agent'` or SPIFFE IDs that may.
@@ -57,5 +60,6 @@ function admit(identity: Identity, acceptFrom: AcceptFrom, metadata: Metadata): 
   for (const key of Object.keys(metadata.getMap()))
     if (key.startsWith(METADATA_PREFIX)) metadata.remove(key)
   metadata.set(METADATA_CALLER, identity.id)
+  metadata.set(METADATA_DIRECT, '1')
   metadata.set(METADATA_TENANT, identity.tenant)
 }

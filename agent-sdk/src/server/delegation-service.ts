@@ -11,13 +11,14 @@ import {
   type SpiffeTemplate,
   serviceOf,
 } from '@clawmesh/proto'
-import type {
-  handleServerStreamingCall,
-  handleUnaryCall,
+import {
+  type handleServerStreamingCall,
+  type handleUnaryCall,
   Metadata,
-  ServerWritableStream,
-  ServiceDefinition,
-  UntypedServiceImplementation,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
 import type { Log } from '../log.ts'
 import type { TaskHost } from '../tasks/task-host.ts'
@@ -32,6 +33,7 @@ import {
 } from '../wire/messages.ts'
 import { decodeRequest, encodeTask, measureRequest, REQUEST_LIMITS } from '../wire/request-codec.ts'
 import { errorToStatus } from '../wire/status-codec.ts'
+import { METADATA_DIRECT } from './caller-gate.ts'
 import { streamEvents } from './stream-events.ts'
 
 export interface DelegationServiceOptions {
@@ -55,19 +57,41 @@ export function createDelegationService(options: DelegationServiceOptions): Serv
     open: (caller: AgentIdentity) => TaskReader,
   ) => {
     try {
-      streamEvents(call, open(callerOf(call.metadata, spiffe)), { heartbeatMs, now })
+      const caller = callerOf(call.metadata, spiffe)
+      const reader = open(caller)
+      tellTree(call, caller, reader.id)
+      streamEvents(call, reader, { heartbeatMs, now })
     } catch (error) {
       if (!(error instanceof MeshError)) log.error({ err: error }, 'a delegation call failed')
       call.emit('error', errorToStatus(error))
     }
   }
+  /** The gateway judges the call as part of the tree that the task is part of, whoever looks at it. */
+  const tellTree = (
+    call: ServerWritableStream<unknown, unknown> | ServerUnaryCall<unknown, unknown>,
+    caller: AgentIdentity,
+    id: string,
+  ) => {
+    const { metadata } = call
+    const tree = metadata.get(METADATA_DIRECT).length > 0 ? null : host.treeOf(caller, id)
+    // what the gateway has signed for this very call, it knows
+    if (tree === null || tree === only(metadata, METADATA_DELEGATION)) return
+    const head = new Metadata()
+    head.set(METADATA_DELEGATION, tree)
+    call.sendMetadata(head)
+  }
   const unary =
     <Request, Response = WireTask>(
       answer: (caller: AgentIdentity, request: Request) => Response,
+      about: (request: Request) => string | null = () => null,
     ): handleUnaryCall<Request, Response> =>
     (call, callback) => {
       try {
-        callback(null, answer(callerOf(call.metadata, spiffe), call.request))
+        const caller = callerOf(call.metadata, spiffe)
+        const response = answer(caller, call.request)
+        const id = about(call.request)
+        if (id !== null) tellTree(call, caller, id)
+        callback(null, response)
       } catch (error) {
         if (!(error instanceof MeshError)) log.error({ err: error }, 'a delegation call failed')
         callback(errorToStatus(error))
@@ -89,13 +113,14 @@ export function createDelegationService(options: DelegationServiceOptions): Serv
     const { delegation_id: id, after_seq: afterSeq } = call.request
     stream(call, (caller) => host.watch(caller, known(id), afterSeq))
   }
-  const Get = unary<{ delegation_id: string }>((caller, request) =>
-    encodeTask(host.get(caller, known(request.delegation_id))),
+  const Get = unary<{ delegation_id: string }>(
+    (caller, request) => encodeTask(host.get(caller, known(request.delegation_id))),
+    idOf,
   )
   const Cancel = unary<{ delegation_id: string; reason: string }>((caller, request) => {
     const reason = request.reason.slice(0, REQUEST_LIMITS.reasonLength)
     return encodeTask(host.cancel(caller, known(request.delegation_id), reason))
-  })
+  }, idOf)
   const List = unary<WireListRequest, { tasks: WireTask[]; next_page_token: string }>(
     (caller, request) => {
       const { tasks, next } = host.list(caller, decodeListRequest(request))
@@ -105,7 +130,7 @@ export function createDelegationService(options: DelegationServiceOptions): Serv
   const SendInput = unary<WireSendInputRequest>((caller, request) => {
     const id = known(request.delegation_id)
     return encodeTask(host.sendInput(caller, id, decodeSentInput(request)))
-  })
+  }, idOf)
   return {
     definition: withEncodedEvents(serviceOf(definition, DELEGATION_SERVICE)),
     implementation: { Delegate, Watch, Get, Cancel, List, SendInput },
@@ -135,6 +160,10 @@ function callerOf(metadata: Metadata, spiffe: SpiffeTemplate): AgentIdentity {
 function only(metadata: Metadata, key: string): string | null {
   const [value, ...rest] = metadata.get(key)
   return typeof value === 'string' && rest.length === 0 ? value : null
+}
+
+function idOf(request: { readonly delegation_id: string }): string {
+  return request.delegation_id
 }
 
 function known(id: string): string {

@@ -76,6 +76,7 @@ export interface ServeContext {
   readonly log: Log
   readonly now: () => number
   readonly outward: TaskHostOptions['outward']
+  readonly followTree: TaskHostOptions['followTree']
 }
 
 // what is left of close() once the tasks have ended: readers take their last events
@@ -91,7 +92,7 @@ const SERVER_OPTIONS: ChannelOptions = Object.freeze({
 
 /** @throws MeshError MESH_CONFIG_PORT when the address cannot be listened on, MESH_TASK_STORE_FAILED; TypeError for options that make no sense */
 export async function serve(options: ServeOptions, context: ServeContext): Promise<Serving> {
-  const { store: identity, spiffe, log, now, outward } = context
+  const { store: identity, spiffe, log, now, outward, followTree } = context
   const { acceptFrom = 'gateway', heartbeatMs = 15_000, orphanGraceMs = 30_000 } = options
   const { additionalServices = [], maxRunning = 100, drainMs = 10_000, skills } = options
   const { host, port } = parseListen(options.listen ?? '127.0.0.1:7443')
@@ -103,7 +104,7 @@ export async function serve(options: ServeOptions, context: ServeContext): Promi
 
   const taskStore = options.taskStore ?? createMemoryTaskStore({ now })
   const tasks = createTaskHost({
-    ...{ skills, store: taskStore, log, orphanGraceMs, maxRunning, now, outward },
+    ...{ skills, store: taskStore, log, orphanGraceMs, maxRunning, now, outward, followTree },
     storeStays: options.taskStore !== undefined,
     identify(id) {
       const known = spiffe.parse(id)

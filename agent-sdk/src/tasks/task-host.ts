@@ -12,7 +12,8 @@ import { jsonOf, textOf } from './part.ts'
 import { checkAnswer, createQuestions, type Questions } from './questions.ts'
 import { type RunOptions, runTask } from './run-task.ts'
 import type { Skill, SkillWithOptions, Task } from './skill.ts'
-import type { Failure, TaskInfo } from './task-event.ts'
+import type { TaskInfo } from './task-event.ts'
+import { failureOf, infoOf, sizeOf } from './task-info.ts'
 import { createTaskReader, type TaskReader } from './task-reader.ts'
 import type { Checkpoint, LeftTask, TaskQuery, TaskRecord, TaskStore } from './task-store.ts'
 
@@ -29,6 +30,8 @@ export interface TaskHostOptions {
   readonly now: () => number
   /** Null for what is no agent of this mesh. */
   identify(id: string): AgentIdentity | null
+  /** Tells when the tree of a task is revoked, by its delegation token. Returns what ends following. */
+  followTree(token: string, onRevoked: (error: MeshError) => void): () => void
   /** What the skills of one task reach the world with, and what they run within. */
   outward(origin: TaskOrigin, live: LiveTask): ReturnType<RunOptions['outward']>
 }
@@ -48,6 +51,8 @@ export interface TaskHost {
   watch(caller: AgentIdentity, id: string, afterSeq: number): TaskReader
   /** @throws MeshError MESH_TASK_NOT_FOUND */
   get(caller: AgentIdentity, id: string): TaskInfo
+  /** The delegation token that tells which tree a task is part of; null outside any. @throws MeshError MESH_TASK_NOT_FOUND */
+  treeOf(caller: AgentIdentity, id: string): string | null
   list(caller: AgentIdentity, query: TaskQuery): TaskPage
   /** @throws MeshError MESH_TASK_NOT_FOUND */
   cancel(caller: AgentIdentity, id: string, reason: string): TaskInfo
@@ -72,6 +77,8 @@ export interface TaskPage {
 interface Running {
   readonly live: LiveTask
   readonly questions: Questions
+  /** As the task came with it: signed, also when an earlier process had it. */
+  readonly token: string | null
   /** It can be run again. */
   readonly resumable: boolean
 }
@@ -116,16 +123,21 @@ export function createTaskHost(options: TaskHostOptions): TaskHost {
       throw new MeshError('MESH_TASK_CONFLICT')
     return found
   }
-  const hold = (record: TaskRecord, resumable: boolean): Running => {
+  const hold = (record: TaskRecord, resumable: boolean, token: string | null): Running => {
     const key = keyOf(record.caller, record.id)
+    let unfollow = () => {}
     const onEnd = () => {
       running.delete(key)
+      unfollow()
       if (running.size === 0) for (const listener of emptied) listener()
     }
     const live = createLiveTask({ store, record, orphanGraceMs, now, onEnd })
     const questions = createQuestions(live, () => store.flush())
-    const held = { live, questions, resumable }
+    const held = { live, questions, token, resumable }
     running.set(key, held)
+    // whatever becomes of the streams that follow it: what is begun in a tree ends with the tree
+    if (token !== null)
+      unfollow = options.followTree(token, (error) => live.fail(failureOf(error, 'canceled')))
     return held
   }
   const run = (
@@ -155,16 +167,17 @@ export function createTaskHost(options: TaskHostOptions): TaskHost {
     const record = store.create({
       ...{ caller: caller.id, id, idempotencyKey, contentHash, inputBytes },
       ...{ skill: request.skill, labels, detached, deadlineMs, createdMs: now() },
+      tree: origin.delegationToken,
       beginning: skill.resume ? { request: encoded(), ...origin } : null,
     })
-    const held = hold(record, skill.resume)
+    const held = hold(record, skill.resume, origin.delegationToken)
     const { retentionMs } = store
     held.live.emit({ kind: 'accepted', skill: request.skill, retentionMs })
     run(held, skill.run, taskOf(request, caller), origin, null)
     return record
   }
   const resume = ({ record, again }: LeftTask) => {
-    const held = hold(record, true)
+    const held = hold(record, true, again?.beginning.delegationToken ?? null)
     const { deadlineMs } = record
     const skill = skills.get(record.skill)
     const caller = options.identify(record.caller)
@@ -196,6 +209,10 @@ export function createTaskHost(options: TaskHostOptions): TaskHost {
       return read(record, afterSeq)
     },
     get: show,
+    treeOf(caller, id) {
+      const record = find(caller, id)
+      return runningOf(record)?.token ?? record.tree ?? null
+    },
     list(caller, query) {
       store.flush()
       const found = store.list(caller.id, query)
@@ -261,29 +278,6 @@ function requestOf(encoded: Uint8Array): TaskRequest | null {
   } catch {
     return null
   }
-}
-
-function failureOf(error: MeshError, state: Failure['state']): Failure {
-  const { code, publicMessage: message, hint, row } = error
-  return { state, code, message, hint, retryable: row.retryable }
-}
-
-function infoOf(record: TaskRecord): TaskInfo {
-  const { id, skill, state, caller, createdMs, updatedMs, lastSeq, labels, failure } = record
-  const times = { created: new Date(createdMs), updated: new Date(updatedMs) }
-  const pendingInputs =
-    record.endedMs === null
-      ? record.inputs.filter(({ answerHash }) => answerHash === null).map((input) => input.id)
-      : []
-  return Object.freeze({
-    ...{ id, skill, state, caller, ...times, lastSeq, labels, failure, pendingInputs },
-  })
-}
-
-/** About what it takes in a message. */
-function sizeOf({ labels, failure, inputs }: TaskRecord): number {
-  const text = Object.entries(labels).flat().join('').length + (failure?.message.length ?? 0)
-  return 512 + 3 * text + inputs.length * 8
 }
 
 // a NUL can be in neither a SPIFFE ID nor a UUID

@@ -18,6 +18,11 @@ export interface TaskRecord {
   readonly skill: string
   readonly labels: Readonly<Record<string, string>>
   readonly detached: boolean
+  /**
+   * Which tree of delegations it is part of: the delegation token that it came with; null when it came past the gateway. A store
+   * that outlives the process keeps it without the signature, so that no token of a task that has ended lies on the disk.
+   */
+  readonly tree: string | null
   /** Milliseconds since the epoch, as all times here; null means none. */
   readonly deadlineMs: number | null
   readonly createdMs: number

@@ -131,6 +131,17 @@ export interface WireExplanation {
   generation: number
 }
 
+export interface WireFollowTrees {
+  key: number
+  delegation_token: string
+}
+
+export interface WireTreeRevoked {
+  key: number
+  code: string
+  message: string
+}
+
 /** Everything the SDK serves or calls, as proto-loader reads it. */
 export const definition = loadProto(
   'clawmesh/delegation/v1/delegation.proto',
@@ -161,6 +172,8 @@ export const messages = Object.freeze({
   token: mesh<WireToken>('ExchangeTokenResponse'),
   explainRequest: mesh<WireExplainRequest>('ExplainRequest'),
   explanation: mesh<WireExplanation>('ExplainResponse'),
+  followTrees: mesh<WireFollowTrees>('FollowTreesRequest'),
+  treeRevoked: mesh<WireTreeRevoked>('FollowTreesResponse'),
 })
 
 export const METHODS = Object.freeze({
@@ -174,4 +187,5 @@ export const METHODS = Object.freeze({
   listPeers: `/${MESH_SERVICE}/ListPeers`,
   exchangeToken: `/${MESH_SERVICE}/ExchangeToken`,
   explain: `/${MESH_SERVICE}/Explain`,
+  followTrees: `/${MESH_SERVICE}/FollowTrees`,
 })

@@ -46,6 +46,12 @@ export function answerHeaders(
   return headers
 }
 
+/** Of a header of the mesh's own that a callee may send, once; null without it. */
+export function meshHeader(raw: readonly string[], name: `x-mesh-${string}`): string | null {
+  for (let i = 0; i + 1 < raw.length; i += 2) if (raw[i] === name) return raw[i + 1] ?? ''
+  return null
+}
+
 /** Trailers as they came, less what is the gateway's to say. */
 export function endTrailers(
   headers: Readonly<Record<string, unknown>>,

@@ -36,6 +36,8 @@ export interface ForwardOptions {
   /** Another session, with a place kept, when the call was surely not processed; null when there is none to try. */
   readonly elsewhere: ((failed: UpstreamSession) => Promise<UpstreamSession>) | null
   readonly requestId: string
+  /** Told the head of the answer before it goes on. Answers why it must not; null when it may. */
+  readonly onHead: (raw: readonly string[]) => MeshError | null
   /** Of the caller's connection. */
   readonly meter: Meter
   readonly backlog: Backlog
@@ -225,7 +227,7 @@ export function forward(options: ForwardOptions): Forwarding {
   ): void {
     if (ended || down.headersSent) return
     sent = null
-    const fault = faultOf(headers, raw ?? [])
+    const fault = faultOf(headers, raw ?? []) ?? options.onHead(raw ?? [])
     if (fault !== null) {
       cut(fault)
       return

@@ -29,8 +29,9 @@ import type { Backlog } from './guard/backlog.ts'
 import { checkHeaderSize } from './guard/check-header-size.ts'
 import type { GuardLimits } from './guard/guard-limits.ts'
 import { type Inbound, judgeInbound } from './inbound.ts'
+import { CallPlaces, joinTree } from './live/call-places.ts'
 import { groundsOf } from './live/grounds.ts'
-import type { LiveStreams, Place } from './live/live-streams.ts'
+import type { LiveStreams } from './live/live-streams.ts'
 import type { OwnServices } from './own-services/own-services.ts'
 import { isReflection, type ReflectionFilter } from './reflection/reflection-filter.ts'
 import { refuseCall, refusePlainly } from './refuse.ts'
@@ -83,7 +84,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
     let forwarding: Forwarding | null = null
     /** What changes from here on is seen by who looks at the epoch again. */
     const { epoch } = live
-    let place: Place | null = null
+    const places = new CallPlaces(live)
     let ended = false
 
     metrics.active('delegation', 1)
@@ -104,7 +105,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       if (ended) return
       ended = true
       clearTimeout(deadline)
-      if (place !== null) live.remove(place)
+      places.leave()
       stay.end()
       const durationMs = performance.now() - startedMs
       metrics.active('delegation', -1)
@@ -157,6 +158,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
         requestId: call.requestId,
         meter: inbound.meter,
         backlog: options.backlog,
+        onHead: (raw) => joinTree(raw, story, places, chain),
         onEnd: end,
       })
       enlist(forwarding, ready)
@@ -170,10 +172,8 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       throw error
     }
 
-    /** From now on what changes can end the call. */
     function enlist(carried: Forwarding, session: UpstreamSession): void {
-      if (place !== null) live.remove(place)
-      place = ended ? null : live.add(carried, groundsOf(story, session, true))
+      if (!ended) places.enlist(carried, groundsOf(story, session, true))
     }
 
     try {
@@ -220,7 +220,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
     /** At once when a session is at hand. */
     function callSelf(certificate: PeerCertificate, call: Call): void {
       if (ended) return
-      const session = options.ownServices.acquire(certificate)
+      const session = options.ownServices.acquire(certificate, call.method)
       const mesh = options.ownServices.metadata(certificate, call)
       if (!(session instanceof Promise)) carry(session, call, mesh, null)
       else session.then((ready) => carry(ready, call, mesh, null)).catch(refuse)

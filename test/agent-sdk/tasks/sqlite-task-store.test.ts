@@ -34,7 +34,7 @@ describe('the file of a task store', () => {
       const at = { createdMs: Date.now(), deadlineMs: null, detached: false, inputBytes: 3 }
       const what = { idempotencyKey: `k${i}`, contentHash: 'h', skill: 's', labels: { n: `${i}` } }
       const beginning = { request: Buffer.from('abc'), traceparent: null, delegationToken: 't' }
-      store.create({ caller: 'a', id: `${i}`, ...at, ...what, beginning })
+      store.create({ caller: 'a', id: `${i}`, tree: 'h.p.', ...at, ...what, beginning })
       const change = { updatedMs: Date.now() }
       const bytes = Buffer.alloc(10_000, i)
       store.append('a', `${i}`, { seq: 1, bytes }, { ...change, state: 'working' })
@@ -79,9 +79,16 @@ describe('the file of a task store', () => {
   it('keeps no token of a task that has ended', () => {
     const first = open()
     fill(first, 1)
+    const what = { idempotencyKey: null, contentHash: 'h', skill: 's', labels: {}, detached: false }
+    const when = { createdMs: Date.now(), deadlineMs: null }
+    const more = { inputBytes: 0, beginning: null, tree: 'h.p.sig' }
+    first.create({ caller: 'a', id: 'other', ...what, ...when, ...more })
+    assert.equal(first.get('a', 'other')?.tree, 'h.p.sig')
     first.close()
     const database = new DatabaseSync(file)
     assert.equal(database.prepare('SELECT count(*) AS n FROM beginnings').get()?.n, 0)
+    // which tree it was of, it tells without the signature
+    assert.equal(database.prepare("SELECT tree FROM tasks WHERE id = 'other'").get()?.tree, 'h.p.')
     database.close()
   })
 

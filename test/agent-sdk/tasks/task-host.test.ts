@@ -28,6 +28,7 @@ describe('the host of tasks', () => {
       ...{ store, skills, storeStays: true, log: silentLog, now: Date.now },
       ...{ orphanGraceMs: 60_000, maxRunning: 10 },
       identify: () => caller,
+      followTree: () => () => {},
       outward(origin, live) {
         origins.push(origin)
         return {

@@ -45,7 +45,13 @@ for (const [title, make] of Object.entries(KINDS))
     ) =>
       store.create({
         ...{ caller, id, idempotencyKey: more.key ?? null, contentHash: 'h', skill: 's' },
-        ...{ labels: more.labels ?? {}, detached: false, deadlineMs: null, createdMs: now },
+        ...{
+          labels: more.labels ?? {},
+          detached: false,
+          tree: null,
+          deadlineMs: null,
+          createdMs: now,
+        },
         inputBytes: more.inputBytes ?? 0,
         beginning: more.again === true ? BEGINNING : null,
       })

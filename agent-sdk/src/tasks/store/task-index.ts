@@ -173,9 +173,9 @@ function carries({ labels }: TaskRecord, key: string, value: string): boolean {
   return Object.hasOwn(labels, key) && labels[key] === value
 }
 
-function recordBytes({ labels }: TaskRecord): number {
+function recordBytes({ labels, tree }: TaskRecord): number {
   return Object.entries(labels).reduce(
     (sum, [key, value]) => sum + 2 * (key.length + value.length),
-    RECORD_BYTES,
+    RECORD_BYTES + (tree?.length ?? 0),
   )
 }

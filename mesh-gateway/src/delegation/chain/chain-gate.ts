@@ -35,6 +35,8 @@ export interface ChainQuestion {
 export interface ChainGate {
   /** @throws MeshError MESH_CHAIN_REVOKED; MESH_TOKEN_* when the token is not the caller's to present */
   present(token: string, caller: string): DelegationClaims | Promise<DelegationClaims>
+  /** As `ChainTokens.tree`: where a task belongs, whatever has become of that tree. */
+  tree: ChainTokens['tree']
   /** Whether the chain may grow so, before anybody waits for a turn. @throws MeshError as `extend`, but for the budget */
   judge(question: ChainQuestion): void
   /** The token for the callee. @throws MeshError MESH_CHAIN_*, MESH_TOKEN_REQUEST_INVALID */
@@ -60,6 +62,7 @@ export function createChainGate(options: ChainGateOptions): ChainGate {
       const claims = tokens.verify(token, caller)
       return claims instanceof Promise ? claims.then(standing) : standing(claims)
     },
+    tree: tokens.tree,
     judge({ rootLimits: _, ...step }) {
       extendChain({ ...step, nowMs: now(), ttlMs: ttlMs(), newTxn: '' })
     },

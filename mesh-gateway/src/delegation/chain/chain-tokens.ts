@@ -14,6 +14,7 @@ import { MAX_TOKEN_LENGTH } from '../../tokens/token-memory.ts'
 import { createSignedTokenVerifier } from '../../tokens/verify-signed.ts'
 import type { ChainLink } from './extend-chain.ts'
 import { parseDelegationClaims } from './parse-delegation-claims.ts'
+import { type TaskTree, treeOfToken } from './tree-of-token.ts'
 
 export interface ChainTokensOptions {
   readonly keyRing: Pick<KeyRing, 'active' | 'verifying' | 'onChange'>
@@ -41,6 +42,11 @@ export interface ChainTokens {
    * @throws MeshError MESH_TOKEN_*; MESH_TOKEN_AUDIENCE when it was signed for somebody else
    */
   verify(token: string, presenter: string): PresentedClaims | Promise<PresentedClaims>
+  /**
+   * The tree of a task that `holder` holds, by the token that came with it: expired ones and those without a signature tell it too.
+   * @throws MeshError MESH_TOKEN_MALFORMED; MESH_TOKEN_AUDIENCE when it was signed for somebody else
+   */
+  tree(token: string, holder: string): TaskTree
   close(): void
 }
 
@@ -91,6 +97,7 @@ export function createChainTokens(options: ChainTokensOptions): ChainTokens {
         ? claims.then((verified) => presentedBy(presenter, verified))
         : presentedBy(presenter, claims)
     },
+    tree: (token, holder) => treeOfToken(token, holder, { keyRing, issuer, spiffe }),
     close: () => verifier.close(),
   }
 }

@@ -22,9 +22,15 @@ import type { Metadata, Server, ServerUnaryCall, sendUnaryData } from '@grpc/grp
 import { allowedPeers } from '../../policy/allowed.ts'
 import type { PolicySnapshot } from '../../policy/snapshot.ts'
 import { toldRule } from '../../policy/told.ts'
+import { NO_REVOCATIONS } from '../../revocation/revocations.ts'
 import type { TokenChain } from '../../tokens/issue-token.ts'
 import type { ChainGate } from '../chain/chain-gate.ts'
 import { type ExplainRequest, explainTo } from './explain.ts'
+import {
+  createTreeFollowers,
+  type FollowTreesCall,
+  type TreeFollowersOptions,
+} from './follow-trees.ts'
 import { METADATA_FINGERPRINT, METADATA_NOT_AFTER } from './own-services.ts'
 
 export interface MeshServiceOptions {
@@ -33,7 +39,9 @@ export interface MeshServiceOptions {
   readonly policy: { current(): PolicySnapshot }
   /** The gateway's SPIFFE ID. */
   readonly gatewayId: () => string
-  readonly chain: Pick<ChainGate, 'present'>
+  readonly chain: Pick<ChainGate, 'present' | 'tree'>
+  /** Default: nothing is revoked. */
+  readonly revocations?: TreeFollowersOptions['revocations']
   /** Null asks for all that policy allows. @throws MeshError MESH_TOKEN_REQUEST_INVALID */
   readonly issueEgressToken: (
     agent: Peer,
@@ -54,7 +62,8 @@ interface ExchangeResponse {
   readonly allowed_destinations: readonly string[]
 }
 
-export function addMeshService(server: Server, options: MeshServiceOptions): void {
+/** @returns what ends the streams that stay open */
+export function addMeshService(server: Server, options: MeshServiceOptions): { stop(): void } {
   const { spiffe, meshDomain, policy } = options
   const service = serviceOf(loadProto('clawmesh/mesh/v1/mesh.proto'), MESH_SERVICE)
 
@@ -123,6 +132,16 @@ export function addMeshService(server: Server, options: MeshServiceOptions): voi
     }
   }
 
+  const { revocations = NO_REVOCATIONS, chain: chains } = options
+  const followers = createTreeFollowers({ chain: chains, revocations })
+  function followTrees(call: FollowTreesCall): void {
+    try {
+      followers.follow(call, agent(call.metadata).id)
+    } catch (cause) {
+      call.emit('error', errorToStatus(cause))
+    }
+  }
+
   function explain(request: ExplainRequest, metadata: Metadata) {
     return explainTo(caller(metadata), request, { policy: policy.current(), meshDomain })
   }
@@ -132,7 +151,9 @@ export function addMeshService(server: Server, options: MeshServiceOptions): voi
     ListPeers: unary(listPeers),
     ExchangeToken: unary(exchangeToken),
     Explain: unary(explain),
+    FollowTrees: followTrees,
   })
+  return followers
 }
 
 /** As `x5t#S256` has it (RFC 8705). */

@@ -7,15 +7,16 @@
 import { once } from 'node:events'
 import { connect } from 'node:http2'
 import { duplexPair } from 'node:stream'
-import type { HealthService, PeerCertificate } from '@clawmesh/agent-sdk'
-import { METADATA_DELEGATION, MeshError } from '@clawmesh/proto'
+import type { PeerCertificate } from '@clawmesh/agent-sdk'
+import { MESH_SERVICE, METADATA_DELEGATION, MeshError } from '@clawmesh/proto'
 import { Server, ServerCredentials } from '@grpc/grpc-js'
 import { type Call, meshMetadata } from '../call.ts'
 import { type UpstreamSession, wrapSession } from '../upstream/session.ts'
+import type { LastingServices } from './gateway-services.ts'
 
 export interface OwnServices {
   /** A session to the services, with a place kept for one stream. @throws MeshError MESH_LIMIT_CONCURRENCY */
-  acquire(certificate: PeerCertificate): UpstreamSession | Promise<UpstreamSession>
+  acquire(certificate: PeerCertificate, method: string): UpstreamSession | Promise<UpstreamSession>
   /** What the services are told about the caller. */
   metadata(certificate: PeerCertificate, call: Call): string[]
   /** Health answers NOT_SERVING from now on. */
@@ -35,12 +36,14 @@ interface Pool {
 /** Of one tenant, with as many streams each as the server takes. */
 const MAX_SESSIONS = 16
 const MAX_STREAMS = 100
+/** Each agent that holds tasks has one such stream open. */
+const FOLLOW_TREES = `${MESH_SERVICE}/FollowTrees`
 /** A connection without calls is closed after this, in milliseconds. */
 const IDLE_MS = 60_000
 
 /** @param addServices puts the services on the server. @param ownId the gateway's SPIFFE ID. */
 export async function startOwnServices(
-  addServices: (server: Server) => HealthService,
+  addServices: (server: Server) => LastingServices,
   ownId: string,
 ): Promise<OwnServices> {
   const server = new Server({
@@ -48,7 +51,7 @@ export async function startOwnServices(
     'grpc.max_concurrent_streams': MAX_STREAMS,
     'grpc.max_receive_message_length': 65_536,
   })
-  const health = addServices(server)
+  const lasting = addServices(server)
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
   const tenants = new Map<string, Pool>()
 
@@ -82,12 +85,15 @@ export async function startOwnServices(
   }
 
   return {
-    acquire({ identity }) {
-      const tenant = identity.kind === 'agent' ? identity.tenant : ''
+    acquire({ identity }, method) {
+      // streams that stay open have connections of their own, so that they leave room for questions
+      const stays = method === FOLLOW_TREES
+      const tenant = `${identity.kind === 'agent' ? identity.tenant : ''}${stays ? ' follows' : ''}`
       const pool = tenants.get(tenant) ?? { sessions: new Set(), opening: 0 }
       tenants.set(tenant, pool)
       for (const session of pool.sessions) if (session.reserve()) return session
-      if (pool.sessions.size + pool.opening >= MAX_SESSIONS) throw tooMany()
+      const most = stays ? MAX_SESSIONS * 4 : MAX_SESSIONS
+      if (pool.sessions.size + pool.opening >= most) throw tooMany()
       return open(tenant, pool)
     },
     metadata(certificate, call) {
@@ -102,7 +108,7 @@ export async function startOwnServices(
         ...(call.chain.token === null ? [] : [METADATA_DELEGATION, call.chain.token]),
       ]
     },
-    drain: () => health.stop(),
+    drain: () => lasting.stop(),
     close() {
       for (const { sessions } of tenants.values()) for (const one of [...sessions]) one.destroy()
       injector.destroy()

@@ -11,6 +11,7 @@ describe('the budget of a tree of delegations', () => {
   const gate = createChainGate({
     tokens: {
       sign: async (link) => ({ token: 't', claims: { iss: 'gateway', ...link, jti: 'j' } }),
+      tree: () => assert.fail('not asked'),
       verify: () => assert.fail('nothing is presented'),
       close() {},
     },

@@ -39,4 +39,5 @@ export const MIGRATIONS: readonly string[] = Object.freeze([
      asked INTEGER NOT NULL,
      runs INTEGER NOT NULL
    ) STRICT;`,
+  'ALTER TABLE tasks ADD COLUMN tree TEXT',
 ])

@@ -38,6 +38,7 @@ export function recordOf(row: Row): TaskRecord {
     skill: textOf(row, 'skill'),
     labels: labelsOf(row),
     detached: integerOf(row, 'detached') === 1,
+    tree: orNull(row, 'tree', textOf),
     deadlineMs: orNull(row, 'deadline_ms', integerOf),
     createdMs: integerOf(row, 'created_ms'),
     updatedMs: integerOf(row, 'updated_ms'),

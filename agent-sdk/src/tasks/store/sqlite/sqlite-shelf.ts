@@ -95,6 +95,7 @@ export function createSqliteShelf(database: DatabaseSync): Shelf {
           skill: record.skill,
           labels: JSON.stringify(record.labels),
           detached: record.detached ? 1 : 0,
+          tree: record.tree === null ? null : unsigned(record.tree),
           deadline_ms: record.deadlineMs,
           created_ms: record.createdMs,
           updated_ms: record.updatedMs,
@@ -146,6 +147,11 @@ export function createSqliteShelf(database: DatabaseSync): Shelf {
   }
 }
 
+/** A JWS in compact form without what makes it a token: it still tells which tree it is of (RFC 7515, section 3.1). */
+function unsigned(token: string): string {
+  return token.slice(0, token.lastIndexOf('.') + 1)
+}
+
 function createStatements(database: DatabaseSync) {
   return {
     all: database.prepare(
@@ -163,9 +169,9 @@ function createStatements(database: DatabaseSync) {
       'SELECT DISTINCT task FROM events WHERE task NOT IN (SELECT number FROM tasks)',
     ),
     addTask: database.prepare(
-      `INSERT INTO tasks (number, caller, id, idempotency_key, content_hash, skill, labels, detached,
+      `INSERT INTO tasks (number, caller, id, idempotency_key, content_hash, skill, labels, detached, tree,
          deadline_ms, created_ms, updated_ms, ended_ms, state, failure, inputs)
-       VALUES (:number, :caller, :id, :idempotency_key, :content_hash, :skill, :labels, :detached,
+       VALUES (:number, :caller, :id, :idempotency_key, :content_hash, :skill, :labels, :detached, :tree,
          :deadline_ms, :created_ms, :updated_ms, NULL, :state, NULL, '[]')`,
     ),
     addBeginning: database.prepare(

@@ -1,0 +1,27 @@
+/** What is told of a task, out of its record. */
+import type { MeshError } from '@clawmesh/proto'
+import type { Failure, TaskInfo } from './task-event.ts'
+import type { TaskRecord } from './task-store.ts'
+
+export function failureOf(error: MeshError, state: Failure['state']): Failure {
+  const { code, publicMessage: message, hint, row } = error
+  return { state, code, message, hint, retryable: row.retryable }
+}
+
+export function infoOf(record: TaskRecord): TaskInfo {
+  const { id, skill, state, caller, createdMs, updatedMs, lastSeq, labels, failure } = record
+  const times = { created: new Date(createdMs), updated: new Date(updatedMs) }
+  const pendingInputs =
+    record.endedMs === null
+      ? record.inputs.filter(({ answerHash }) => answerHash === null).map((input) => input.id)
+      : []
+  return Object.freeze({
+    ...{ id, skill, state, caller, ...times, lastSeq, labels, failure, pendingInputs },
+  })
+}
+
+/** About what it takes in a message. */
+export function sizeOf({ labels, failure, inputs }: TaskRecord): number {
+  const text = Object.entries(labels).flat().join('').length + (failure?.message.length ?? 0)
+  return 512 + 3 * text + inputs.length * 8
+}

@@ -1,0 +1,82 @@
+/**
+ * Where one call stands in the registry of live streams: for what it was let through for itself, and for the tree of the
+ * task that it turned out to be about. Either ends it.
+ */
+import { actorsOf, METADATA_DELEGATION, MeshError } from '@clawmesh/proto'
+import { meshHeader } from '../answer.ts'
+import type { ChainGate } from '../chain/chain-gate.ts'
+import type { TaskTree } from '../chain/tree-of-token.ts'
+import { asMeshError } from '../status-of.ts'
+import type { Story } from '../story.ts'
+import type { Grounds, LiveStream, LiveStreams, Place } from './live-streams.ts'
+
+export class CallPlaces {
+  readonly #live: Pick<LiveStreams, 'add' | 'remove' | 'judge'>
+  #own: Place | null = null
+  #tree: Place | null = null
+
+  constructor(live: Pick<LiveStreams, 'add' | 'remove' | 'judge'>) {
+    this.#live = live
+  }
+
+  /** From now on what changes can end the call. Again when it was tried elsewhere. */
+  enlist(stream: LiveStream, grounds: Grounds): void {
+    if (this.#own !== null) this.#live.remove(this.#own)
+    this.#own = this.#live.add(stream, grounds)
+  }
+
+  /**
+   * The callee has said which tree the task is part of: the call counts as one within it. Answers why it may not go on; null
+   * when it may.
+   */
+  join({ claims }: TaskTree): MeshError | null {
+    if (this.#own === null) return null
+    const { stream, grounds } = this.#own
+    const within = { ...grounds, txn: claims.txn, actors: actorsOf(claims.act) }
+    const error = this.#live.judge(within)
+    if (error === null) this.#tree = this.#live.add(stream, within)
+    return error
+  }
+
+  leave(): void {
+    if (this.#own !== null) this.#live.remove(this.#own)
+    if (this.#tree !== null) this.#live.remove(this.#tree)
+    this.#own = null
+    this.#tree = null
+  }
+}
+
+/**
+ * A callee may say in the head of its answer which tree the task of the call is part of, by the token that came with the
+ * task: then the call is, too, whatever its caller has presented, and the record tells it.
+ * @param raw names and values in turn
+ * @returns why the answer must not go on; null when it may
+ */
+export function joinTree(
+  raw: readonly string[],
+  story: Story,
+  places: CallPlaces,
+  chain: Pick<ChainGate, 'tree'>,
+): MeshError | null {
+  const token = meshHeader(raw, METADATA_DELEGATION)
+  const caller = story.certificate?.identity.id
+  if (token === null || caller === undefined || story.callee === null) return null
+  try {
+    const tree = readTree(token, story.callee, chain)
+    if (tree.claims.act.sub !== caller)
+      return new MeshError('MESH_PEER_PROTOCOL', 'the peer names the tree of another caller’s task')
+    if (tree.signed) story.link = tree.claims
+    return places.join(tree)
+  } catch (cause) {
+    return asMeshError(cause)
+  }
+}
+
+function readTree(token: string, callee: string, chain: Pick<ChainGate, 'tree'>): TaskTree {
+  try {
+    return chain.tree(token, callee)
+  } catch (cause) {
+    const message = 'the peer does not name the tree of its task with the token that came with it'
+    throw new MeshError('MESH_PEER_PROTOCOL', message, { cause })
+  }
+}

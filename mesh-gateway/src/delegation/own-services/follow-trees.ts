@@ -1,0 +1,136 @@
+/**
+ * MeshService.FollowTrees: tells callees which trees of delegations, of those that they hold tasks of, are revoked. A callee
+ * shows the token that came with each task, so it learns of no tree but its own. Nothing is remembered beyond the stream.
+ */
+import { errorToStatus } from '@clawmesh/agent-sdk'
+import { actorsOf, MeshError } from '@clawmesh/proto'
+import type { ServerDuplexStream } from '@grpc/grpc-js'
+import { createSlices } from '../../process/slices.ts'
+import type { Revocations } from '../../revocation/revocations.ts'
+import type { ChainGate } from '../chain/chain-gate.ts'
+
+/** As mesh.proto has it. */
+export interface FollowTreesRequest {
+  readonly key: number
+  readonly delegation_token: string
+}
+
+export interface TreeRevoked {
+  readonly key: number
+  readonly code: string
+  readonly message: string
+}
+
+export type FollowTreesCall = ServerDuplexStream<FollowTreesRequest, TreeRevoked>
+
+export interface TreeFollowers {
+  /** @param holder SPIFFE ID of the agent that follows, by its certificate */
+  follow(call: FollowTreesCall, holder: string): void
+  /** Ends all streams, so that their callees go to another gateway. */
+  stop(): void
+}
+
+export interface TreeFollowersOptions {
+  readonly chain: Pick<ChainGate, 'tree'>
+  readonly revocations: Pick<Revocations, 'chain' | 'onChange'>
+}
+
+interface Followed {
+  readonly txn: string
+  readonly actors: readonly string[]
+}
+
+interface Follower {
+  readonly call: FollowTreesCall
+  readonly trees: Map<number, Followed>
+}
+
+/** Tasks that one stream follows. An agent runs 100 by default. */
+const MOST_TREES = 2_000
+/** Streams of one agent: each of its processes has one. */
+const MOST_STREAMS = 64
+
+export function createTreeFollowers({ chain, revocations }: TreeFollowersOptions): TreeFollowers {
+  const followers = new Map<string, Set<Follower>>()
+  let stopped = false
+  let again = false
+
+  function judge({ call, trees }: Follower, key: number, { txn, actors }: Followed): void {
+    const revoked = revocations.chain(txn, actors)
+    if (revoked === null) return
+    trees.delete(key)
+    call.write({ key, code: revoked.code, message: revoked.message })
+  }
+
+  const slices = createSlices({
+    *work() {
+      do {
+        again = false
+        for (const streams of followers.values())
+          for (const follower of streams)
+            for (const [key, followed] of follower.trees) {
+              judge(follower, key, followed)
+              yield
+            }
+      } while (again)
+    },
+  })
+  const unfollow = revocations.onChange(() => {
+    again = true
+    slices.start()
+  })
+
+  function take(follower: Follower, holder: string, request: FollowTreesRequest): void {
+    const { trees } = follower
+    const { key, delegation_token: token } = request
+    trees.delete(key)
+    if (token === '') return
+    if (trees.size >= MOST_TREES)
+      throw new MeshError('MESH_LIMIT_CONCURRENCY', `one stream follows ${MOST_TREES} tasks`)
+    const { claims, signed } = chain.tree(token, holder)
+    // what nobody signed would let an agent ask about trees and agents that are not its business
+    if (!signed) return
+    const followed = { txn: claims.txn, actors: actorsOf(claims.act) }
+    trees.set(key, followed)
+    judge(follower, key, followed)
+  }
+
+  return {
+    follow(call, holder) {
+      const follower: Follower = { call, trees: new Map() }
+      const streams = followers.get(holder) ?? new Set()
+      const refuse = (error: unknown) => call.emit('error', errorToStatus(error))
+      if (stopped) return refuse(new MeshError('MESH_GATEWAY_DRAINING'))
+      if (streams.size >= MOST_STREAMS)
+        return refuse(
+          new MeshError('MESH_LIMIT_CONCURRENCY', `an agent has ${MOST_STREAMS} such streams`),
+        )
+      followers.set(holder, streams.add(follower))
+      const leave = () => {
+        streams.delete(follower)
+        follower.trees.clear()
+        if (streams.size === 0 && followers.get(holder) === streams) followers.delete(holder)
+      }
+      call.on('data', (request: FollowTreesRequest) => {
+        try {
+          take(follower, holder, request)
+        } catch (error) {
+          leave()
+          refuse(error)
+        }
+      })
+      call.once('end', () => {
+        leave()
+        call.end()
+      })
+      for (const event of ['cancelled', 'close', 'error']) call.once(event, leave)
+      return undefined
+    },
+    stop() {
+      stopped = true
+      unfollow()
+      for (const streams of followers.values()) for (const { call } of streams) call.end()
+      followers.clear()
+    },
+  }
+}

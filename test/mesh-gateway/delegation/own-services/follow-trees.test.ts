@@ -1,0 +1,187 @@
+/** A callee follows the trees of its tasks: what it is told, and what it cannot ask. */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import type { ClientHttp2Stream } from 'node:http2'
+import type { IdentityStore } from '@clawmesh/agent-sdk'
+import { loadProto, messageOf } from '@clawmesh/proto'
+import { decodeJwt } from 'jose'
+import type {
+  FollowTreesRequest,
+  TreeRevoked,
+} from '../../../../mesh-gateway/src/delegation/own-services/follow-trees.ts'
+import type { Revoked } from '../../../../mesh-gateway/src/revocation/judge.ts'
+import { NO_REVOCATIONS } from '../../../../mesh-gateway/src/revocation/revocations.ts'
+import { waitFor } from '../../../support/wait-for.ts'
+import { call, echo, type Fixture, frame, GATEWAY, makeFixture } from '../fixture.ts'
+
+const mesh = loadProto('clawmesh/mesh/v1/mesh.proto')
+const request = messageOf<FollowTreesRequest>(mesh, 'clawmesh.mesh.v1.FollowTreesRequest')
+const response = messageOf<TreeRevoked>(mesh, 'clawmesh.mesh.v1.FollowTreesResponse')
+const REVOKED: Revoked = { code: 'MESH_CHAIN_REVOKED', what: 'txn', message: 'revoked' }
+
+interface Following {
+  readonly stream: ClientHttp2Stream
+  readonly told: TreeRevoked[]
+  readonly trailers: Promise<Record<string, unknown>>
+  say(key: number, token: string): void
+}
+
+describe('following trees of delegations', () => {
+  let fixture: Fixture
+  const stores = new Map<string, IdentityStore>()
+  const revoked = new Set<string>()
+  const listeners = new Set<() => void>()
+  let asked = 0
+  let token = ''
+
+  before(async () => {
+    const revocations = {
+      ...NO_REVOCATIONS,
+      chain(txn: string) {
+        asked += 1
+        return revoked.has(txn) ? REVOKED : null
+      },
+      onChange(listener: () => void) {
+        listeners.add(listener)
+        return () => listeners.delete(listener)
+      },
+    }
+    const policy = { tenant: 'acme', delegation: { allow: [{ from: '*', to: '*' }] } }
+    fixture = await makeFixture(policy, { revocations })
+    for (const agent of ['planner', 'researcher', 'writer'])
+      stores.set(agent, await fixture.ca.open(await fixture.ca.agentDir({ tenant: 'acme', agent })))
+    await fixture.peer(
+      'researcher',
+      (stream, headers) => {
+        token = headers[headers.indexOf('x-mesh-delegation') + 1] ?? ''
+        echo(stream)
+      },
+      store('researcher'),
+    )
+  })
+  after(() => fixture.close())
+  beforeEach(() => revoked.clear())
+
+  const store = (agent: string) => stores.get(agent) ?? assert.fail(agent)
+  const txnOf = (one: string) => String(decodeJwt(one).txn)
+  const change = () => {
+    for (const listener of listeners) listener()
+  }
+
+  async function task(): Promise<string> {
+    await call(await fixture.connect(store('planner')), {
+      ':path': '/clawmesh.delegation.v1.DelegationService/Delegate',
+      ':authority': 'researcher.acme.mesh.internal',
+    })
+    return token
+  }
+  async function follow(agent = 'researcher'): Promise<Following> {
+    const session = await fixture.connect(store(agent))
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': '/clawmesh.mesh.v1.MeshService/FollowTrees',
+      ':authority': GATEWAY,
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    })
+    const told: TreeRevoked[] = []
+    let held = Buffer.alloc(0)
+    stream.on('data', (chunk: Buffer) => {
+      held = Buffer.concat([held, chunk])
+      while (held.length >= 5 && held.length >= 5 + held.readUInt32BE(1)) {
+        const end = 5 + held.readUInt32BE(1)
+        told.push(response.deserialize(held.subarray(5, end)))
+        held = held.subarray(end)
+      }
+    })
+    stream.on('error', () => {})
+    const trailers = new Promise<Record<string, unknown>>((resolve) => {
+      stream.once('trailers', resolve)
+      stream.once('response', (head) => 'grpc-status' in head && resolve(head))
+    })
+    const say = (key: number, one: string) =>
+      stream.write(frame(request.serialize({ key, delegation_token: one })))
+    return { stream, told, trailers, say }
+  }
+  const reached = (count: number) =>
+    waitFor('the gateway to have asked', () => (asked >= count ? true : undefined))
+
+  it('a callee is told of its own tree when it is revoked, once, and of no other', async () => {
+    const [one, two] = [await task(), await task()]
+    const following = await follow()
+    const before = asked
+    following.say(1, one)
+    following.say(2, two)
+    await reached(before + 2)
+    revoked.add(txnOf(two))
+    change()
+    await waitFor('to be told', () => following.told[0])
+    change()
+    revoked.add(txnOf(one))
+    change()
+    await waitFor('to be told again', () => following.told[1])
+    assert.deepEqual(
+      following.told.map(({ key, code }) => `${key} ${code}`),
+      ['2 MESH_CHAIN_REVOKED', '1 MESH_CHAIN_REVOKED'],
+    )
+    following.stream.end()
+    assert.equal((await following.trailers)['grpc-status'], '0')
+  })
+
+  it('at once of one that is revoked already, and not of one that it no longer follows', async () => {
+    const [one, two] = [await task(), await task()]
+    const following = await follow()
+    const before = asked
+    following.say(1, one)
+    await reached(before + 1)
+    following.say(1, '')
+    revoked.add(txnOf(one)).add(txnOf(two))
+    following.say(2, two)
+    await waitFor('to be told', () => following.told[0])
+    change()
+    following.stream.end()
+    await following.trailers
+    assert.deepEqual(
+      following.told.map(({ key }) => key),
+      [2],
+    )
+  })
+
+  it('nobody asks with the token of another, and what is unsigned gets no answer', async () => {
+    const one = await task()
+    revoked.add(txnOf(one))
+    const thief = await follow('writer')
+    thief.say(1, one)
+    assert.equal((await thief.trailers)['grpc-status'], '16')
+    assert.deepEqual(thief.told, [])
+    const following = await follow()
+    following.say(1, one.slice(0, one.lastIndexOf('.') + 1))
+    following.say(2, one)
+    await waitFor('to be told', () => following.told[0])
+    following.stream.end()
+    await following.trailers
+    assert.deepEqual(
+      following.told.map(({ key }) => key),
+      [2],
+    )
+  })
+
+  it('a stream takes 2,000 tasks', async () => {
+    const one = await task()
+    const following = await follow()
+    for (let key = 1; key <= 2_001; key += 1) following.say(key, one)
+    assert.equal((await following.trailers)['grpc-status'], '8')
+  })
+
+  it('a gateway that drains ends the streams, and is not held up by them', async () => {
+    const following = await follow()
+    const before = asked
+    following.say(1, await task())
+    await reached(before + 1)
+    const drained = fixture.port.drain(30_000)
+    assert.equal((await following.trailers)['grpc-status'], '0')
+    following.stream.end()
+    if (!following.stream.closed) await once(following.stream, 'close')
+    await drained
+  })
+})
