@@ -27,7 +27,9 @@ export async function listenOn(
     if (listen.path === undefined) server.listen(listen.port, listen.host)
     else await listenOnSocket(server, listen.path)
     await listening
+    if (listen.path !== undefined) await chmod(listen.path, SOCKET_MODE)
   } catch (cause) {
+    server.close()
     const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
     throw new MeshError(
       'MESH_CONFIG_PORT',
@@ -42,12 +44,23 @@ export async function listenOn(
 
 /** Owner and group may connect; who may reach the directory is the operator's to say. */
 const SOCKET_MODE = 0o660
+const OTHERS = 0o007
 
 /** A socket that nobody listens on is what a killed process leaves behind; one that somebody does is not ours to take. */
 async function listenOnSocket(server: Server, path: string): Promise<void> {
   await removeAbandoned(path)
-  server.once('listening', () => void chmod(path, SOCKET_MODE))
-  server.listen(path)
+  // the socket is there before its mode can be set: until then nobody else may connect either
+  const before = closeUmaskToOthers()
+  try {
+    server.listen(path)
+  } finally {
+    process.umask(before)
+  }
+}
+
+/** Files and sockets that this process makes from now on are closed to other users. Returns the umask before. */
+export function closeUmaskToOthers(): number {
+  return process.umask(process.umask() | OTHERS)
 }
 
 /** Where several processes are about to listen on one socket, one of them does this first, and only one. */

@@ -1,7 +1,7 @@
 /** The process that the operator starts is one gateway to look at, whatever stands behind it. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
@@ -129,6 +129,10 @@ describeClosing('several workers start and end as one', function () {
         assert.match(String(answer), /200 OK[\s\S]*"up"/)
         socket.destroy()
       }
+      assert.equal((await stat(path)).mode & 0o777, 0o660)
+      const status = await readFile(`/proc/${child.pid}/status`, 'utf8').catch(() => null)
+      // the supervisor makes the socket, some time before a worker sets its mode
+      if (status !== null) assert.match(status, /^Umask:\t0\d\d7$/m)
       child.kill(end)
       await ended
       await waitFor('the end of the workers', () => !pids.some(isRunning))

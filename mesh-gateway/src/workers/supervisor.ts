@@ -11,7 +11,7 @@ import type { LiveConfig } from '../config/live-config.ts'
 import type { Config } from '../config/schema.ts'
 import { countHere } from '../limits/open-limits.ts'
 import { createAnswering } from '../limits/questions.ts'
-import { removeAbandoned } from '../listen.ts'
+import { closeUmaskToOthers, removeAbandoned } from '../listen.ts'
 import type { ListenAddress } from '../port.ts'
 import type { OperationalLog } from '../telemetry/operational-log.ts'
 import { createMetricsGathering } from './gather-metrics.ts'
@@ -141,7 +141,11 @@ export async function startSupervisor(
   }
 
   const { path } = config.egress.listen
-  if (path !== undefined) await removeAbandoned(path)
+  if (path !== undefined) {
+    await removeAbandoned(path)
+    // node:cluster makes the socket here, whenever a worker listens
+    closeUmaskToOthers()
+  }
   cluster.schedulingPolicy = cluster.SCHED_RR
   cluster.setupPrimary({
     exec: join(import.meta.dirname, `worker-main${extname(import.meta.filename)}`),

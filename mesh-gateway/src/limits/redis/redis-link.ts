@@ -5,6 +5,7 @@
 import type { Log } from '@clawmesh/agent-sdk'
 import type { Secret } from '@clawmesh/proto'
 import { Redis } from 'ioredis'
+import { refusesOneQuestion } from './reply-errors.ts'
 
 export interface RedisLinkOptions {
   /** `redis://host:port/db`, or `rediss://` for TLS. Without credentials. */
@@ -21,7 +22,10 @@ export interface RedisLinkOptions {
 }
 
 export interface RedisLink {
-  /** @throws RedisAway at once while it is away; otherwise within the time that a question may take */
+  /**
+   * @throws RedisAway at once while it is away; otherwise within the time that a question may take. An error reply about
+   *   this question alone, such as a key of another type, does not make Redis away for other questions.
+   */
   ask<T>(question: (redis: Redis) => Promise<T>): Promise<T>
   away(): boolean
   /** Done each time that Redis has come back, before anybody asks it again. */
@@ -31,7 +35,7 @@ export interface RedisLink {
   close(): Promise<void>
 }
 
-/** Redis has not answered: what that means for the call, the gateway's configuration says. */
+/** Redis has not answered, or not with what was asked for: what that means for the call, the gateway's configuration says. */
 export class RedisAway extends Error {}
 
 const TIMEOUT_MS = 250
@@ -39,6 +43,7 @@ const PROBE_MS = 250
 /** A connection that answers no ping for so many probes is made anew: the other end may be gone without a word. */
 const PROBES_OF_CONNECTION = 8
 const LONGEST_RETRY_MS = 1_000
+const SILENCE_MS = 60_000
 
 /** Does not wait for Redis any longer than a question: a gateway starts without it. */
 export async function openRedisLink(options: RedisLinkOptions): Promise<RedisLink> {
@@ -50,6 +55,7 @@ export async function openRedisLink(options: RedisLinkOptions): Promise<RedisLin
   let probes = 0
   let timer: NodeJS.Timeout | undefined
   let lastError: unknown = null
+  let silentUntilMs = 0
 
   const redis = new Redis(url, {
     lazyConnect: true,
@@ -87,6 +93,14 @@ export async function openRedisLink(options: RedisLinkOptions): Promise<RedisLin
     log.warn({ err: cause }, 'Redis is away: limits are kept as limits.whenRedisIsAway says')
     probes = 0
     schedule()
+  }
+
+  /** One line for all that come within a while: a client may ask without end. */
+  function complain(cause: unknown): void {
+    const nowMs = performance.now()
+    if (nowMs < silentUntilMs) return
+    silentUntilMs = nowMs + SILENCE_MS
+    log.warn({ err: cause }, 'Redis refused a question: that call is kept as if Redis were away')
   }
 
   function schedule(): void {
@@ -127,7 +141,8 @@ export async function openRedisLink(options: RedisLinkOptions): Promise<RedisLin
       try {
         return await within(question(redis), timeoutMs)
       } catch (cause) {
-        lose(cause)
+        if (refusesOneQuestion(cause)) complain(cause)
+        else lose(cause)
         throw new RedisAway('Redis has failed', { cause })
       }
     },

@@ -8,6 +8,7 @@ import type { Redis } from 'ioredis'
 import { createLimits } from '../create-limits.ts'
 import { type Leave, type Limits, leaveOnce } from '../limits.ts'
 import { RedisAway, type RedisLink } from './redis-link.ts'
+import { refusesOneQuestion } from './reply-errors.ts'
 import { ENTER, LEAVE, RENEW, TAKE } from './scripts.ts'
 
 export type WhenRedisIsAway = 'refuse' | 'local'
@@ -98,7 +99,8 @@ export function createSharedLimits(options: SharedLimitsOptions): SharedLimits {
       await redis.eval(RENEW, 1, key, gateway, leaseMs, count)
     } catch (cause) {
       entry.doubtful = true
-      throw cause
+      // one key that Redis has something else under keeps no other from being renewed
+      if (!refusesOneQuestion(cause)) throw cause
     }
   }
 
