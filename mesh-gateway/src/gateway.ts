@@ -197,6 +197,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       issueEgressToken: tokens.issueEgressToken,
       dialTimeoutMs: config.timeouts.dialMs,
       guard: config.delegation.limits,
+      refuseWithoutAudit: config.delegation.withoutAudit === 'refuse',
     }),
     closing,
   )

@@ -24,6 +24,7 @@ const listen = (fallback: string, parse = parseListenAddress) =>
       context.addIssue({ code: 'custom', message: address })
       return z.NEVER
     })
+const withoutAudit = z.enum(['serve', 'refuse'], 'must be serve or refuse').default('serve')
 const list = (item: z.ZodType<string, string>) =>
   z.preprocess(
     (value) => (typeof value === 'string' ? value.split(',').map((one) => one.trim()) : value),
@@ -122,7 +123,7 @@ export const configSchema = z.strictObject({
   egress: section({
     listen: listen('127.0.0.1:8080', parseListenAddressOrSocket),
     tls: section({ dir: path.nullable().default(null) }),
-    withoutAudit: z.enum(['serve', 'refuse'], 'must be serve or refuse').default('serve'),
+    withoutAudit,
     ca: path.nullable().default(null),
     limits: section({
       maxConnections: wholeNumber(20_000, 10, 1_000_000),
@@ -136,6 +137,7 @@ export const configSchema = z.strictObject({
   delegation: section({
     listen: listen('127.0.0.1:8443'),
     names: list(name).default([]),
+    withoutAudit,
     limits: section(guardLimits),
   }),
   limits: section({

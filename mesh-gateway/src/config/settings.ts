@@ -86,6 +86,11 @@ export const SETTINGS: readonly Setting[] = Object.freeze([
   setting('delegation.listen', '<host:port>', 'delegation port; default 127.0.0.1:8443'),
   setting('delegation.names', '<names>', 'own names beside those of the certificate', 'live'),
   setting(
+    'delegation.withoutAudit',
+    '<what>',
+    'serve, or refuse, while the audit log cannot be written; default serve',
+  ),
+  setting(
     'delegation.limits.maxConnections',
     '<number>',
     'connections to the delegation port at once; default 20000',

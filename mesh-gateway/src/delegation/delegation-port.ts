@@ -12,8 +12,9 @@ import {
 } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import { followIdentity, type IdentityStore, type Log, serverTlsOptions } from '@clawmesh/agent-sdk'
-import type { SpiffeTemplate } from '@clawmesh/proto'
+import { MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
+import { unauditable } from '../audit/unauditable.ts'
 import type { Limits } from '../limits/limits.ts'
 import { listenOn } from '../listen.ts'
 import type { PolicySnapshot } from '../policy/snapshot.ts'
@@ -63,6 +64,8 @@ export interface DelegationPortOptions {
   readonly dialTimeoutMs?: number
   /** What one client may take. Default `DEFAULT_GUARD_LIMITS`. */
   readonly guard?: Partial<GuardLimits>
+  /** Refuses every call while the audit log cannot be written. Default false: what cannot be recorded is counted as dropped. */
+  readonly refuseWithoutAudit?: boolean
 }
 
 /** How long the last frames of a connection may take to leave, in milliseconds. */
@@ -77,7 +80,13 @@ const WIDER = 4
 
 /** @throws MeshError MESH_CONFIG_PORT */
 export async function createDelegationPort(options: DelegationPortOptions): Promise<Port> {
-  const { identity, spiffe, log, revocations = NO_REVOCATIONS } = options
+  const {
+    identity,
+    spiffe,
+    log,
+    revocations = NO_REVOCATIONS,
+    refuseWithoutAudit = false,
+  } = options
   const guarded = new WeakMap<Http2Session, { inbound: Inbound; watch: SessionGuard }>()
   const sessions = new Set<ServerHttp2Session>()
   let draining = false
@@ -110,7 +119,10 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     upstreams,
     ownServices,
     reflection,
-    draining: () => draining,
+    closedFor() {
+      if (draining) return new MeshError('MESH_GATEWAY_DRAINING')
+      return refuseWithoutAudit && !options.audit.healthy() ? unauditable() : null
+    },
   })
 
   const server = createSecureServer({

@@ -60,7 +60,8 @@ export interface CallHandlerOptions {
   readonly chain: ChainGate
   readonly guardLimits: GuardLimits
   readonly backlog: Backlog
-  readonly draining: () => boolean
+  /** Why no call is served now; null when calls are. */
+  readonly closedFor: () => MeshError | null
 }
 
 export type CallHandler = (
@@ -180,7 +181,8 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       if (!isGrpc(headers[':method'], headers['content-type']))
         throw new MeshError('MESH_ROUTE_NOT_GRPC')
       const certificate = judgeInbound(inbound, identity.current(), Date.now(), revocations)
-      if (options.draining()) throw new MeshError('MESH_GATEWAY_DRAINING')
+      const closed = options.closedFor()
+      if (closed !== null) throw closed
       checkHeaderSize(rawHeaders, guardLimits)
       const call = readCall(rawHeaders)
       story.call = call

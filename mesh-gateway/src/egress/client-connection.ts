@@ -2,6 +2,7 @@
  * One client connection: requests one after another, each read strictly and answered once. Pipelined bytes wait their turn.
  * What is malformed ends the connection: nobody knows where the next request would begin.
  */
+import { unauditable } from '../audit/unauditable.ts'
 import type { GatedClient } from '../limits/connection-gate.ts'
 import { formatRefusal } from './answer.ts'
 import type { EgressContext } from './context.ts'
@@ -11,7 +12,7 @@ import type { ClientSocket } from './listen-for-clients.ts'
 import { beginStory, type Story, tell } from './outcome.ts'
 import { serveOwn } from './own/own-endpoints.ts'
 import { isOwnHost } from './own/own-host.ts'
-import { type Refused, refuse } from './refused.ts'
+import { Refused, refuse } from './refused.ts'
 import { serveConnect } from './serve-connect.ts'
 import { serveRequest } from './serve-request.ts'
 import {
@@ -179,7 +180,7 @@ class Connection implements ClientConnection {
     if (context.draining())
       return this.#refuse(story, refuse('gateway', 'MESH_GATEWAY_DRAINING'), target)
     if (context.refuseWithoutAudit && !context.audit.healthy())
-      return this.#refuse(story, unauditable(), target)
+      return this.#refuse(story, new Refused('gateway', unauditable()), target)
     if (target.form !== 'connect')
       return await serveRequest(head, target, this.#wire, story, context)
     await serveConnect(head, target, this.#wire, story, context)
@@ -245,10 +246,4 @@ function refuseOtherProtocols(bytes: Buffer): void {
     throw new MalformedMessage('this port speaks plain HTTP, and a TLS handshake came')
   if ((first < 0x21 || first > 0x7e) && first !== 13)
     throw new MalformedMessage('the request line is malformed')
-}
-
-function unauditable(): Refused {
-  return refuse('gateway', 'MESH_GATEWAY_NOT_READY', {
-    message: 'the audit log cannot be written, and nothing passes without it',
-  })
 }

@@ -1,0 +1,9 @@
+/** Nothing passes without a record, where the configuration says so: one refusal for both planes. */
+import { MeshError } from '@clawmesh/proto'
+
+export function unauditable(): MeshError {
+  return new MeshError(
+    'MESH_GATEWAY_NOT_READY',
+    'the audit log cannot be written, and nothing passes without it',
+  )
+}
