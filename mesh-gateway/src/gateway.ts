@@ -20,6 +20,7 @@ import { openLimits } from './limits/open-limits.ts'
 import { openPolicyStore } from './policy/policy-store.ts'
 import type { ListenAddress, Port } from './port.ts'
 import { diskThreads } from './process/thread-pool.ts'
+import { whatIsMissing } from './readiness.ts'
 import { createResolver } from './resolve/create-resolver.ts'
 import { withPorts } from './resolve/server-addresses.ts'
 import { openRevocations } from './revocation/revocations.ts'
@@ -145,22 +146,9 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   identity.onReload(({ ok }) => metrics.reload('identity', ok, identity.current().generation))
 
   let draining = false
-  const missing = (): Missing[] => {
-    const found: Missing[] = []
-    const add = (what: string, reason: string | null) => {
-      if (reason !== null) found.push({ what, reason })
-    }
-    const { notAfter } = identity.current()
-    add(
-      'identity',
-      notAfter.getTime() > Date.now() ? null : `the certificate expired ${notAfter.toISOString()}`,
-    )
-    add('policy', policy.readiness().reason)
-    add('revocation', revocations.problem())
-    add('audit', audit.healthy() ? null : `the audit log ${config.audit.file} cannot be written`)
-    add('draining', draining ? 'the gateway is shutting down' : null)
-    return found
-  }
+  const auditFile = config.audit.file
+  const missing = () =>
+    whatIsMissing({ identity, policy, revocations, audit, auditFile, draining: () => draining })
 
   /** As configured until the listener stands: no port of ours is open to agents in between. */
   const own = new Map([
