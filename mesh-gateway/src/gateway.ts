@@ -2,7 +2,7 @@
  * One gateway: opens what it needs, in order, and closes it again in the opposite order, also when the start fails
  * half-way. Everything a room needs comes in by its options; nothing here decides anything about traffic.
  */
-import { type Log, openIdentity } from '@clawmesh/agent-sdk'
+import type { Log } from '@clawmesh/agent-sdk'
 import { createDisk } from '@clawmesh/agent-sdk/mesh'
 import { createSpiffeTemplate, type Identity } from '@clawmesh/proto'
 import { createAdminPort, type Missing } from './admin/admin-port.ts'
@@ -17,6 +17,7 @@ import { createEgressPort } from './egress/egress-port.ts'
 import { openPortCertificate } from './egress/port-certificate.ts'
 import { openUpstreamTrust } from './egress/upstream-trust.ts'
 import { openLimits } from './limits/open-limits.ts'
+import { openOwnIdentity } from './open-own-identity.ts'
 import { openPolicyStore } from './policy/policy-store.ts'
 import type { ListenAddress, Port } from './port.ts'
 import { diskThreads } from './process/thread-pool.ts'
@@ -78,10 +79,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   const disk = createDisk({ width: diskThreads(process.env) })
   const following = { log, metrics, disk, pollMs: config.reload.pollMs }
   const spiffe = createSpiffeTemplate({ trustDomain: config.trustDomain, ...config.spiffe })
-  const identity = opened(
-    await openIdentity({ dir: config.identity.dir, spiffe, ...following }),
-    closing,
-  )
+  const identity = opened(await openOwnIdentity(config, { spiffe, ...following }), closing)
   const policy = opened(await openPolicyStore({ dir: config.policy.dir, ...following }), closing)
   const revocations = opened(
     await openRevocations({ ...config.revocation, identity, ...following }),

@@ -34,7 +34,7 @@ export type {
   SpiffeTemplate,
   SpiffeTemplateOptions,
 } from './spiffe-id.ts'
-export { createSpiffeTemplate } from './spiffe-id.ts'
+export { createSpiffeTemplate, spiffeTemplateFaults } from './spiffe-id.ts'
 export type { Timestamp } from './timestamp.ts'
 export { fromTimestamp, toTimestamp } from './timestamp.ts'
 export type { TraceContext } from './trace-context.ts'

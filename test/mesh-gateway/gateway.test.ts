@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { silentLog } from '@clawmesh/agent-sdk'
 import { type Config, createGateway, readConfig } from '@clawmesh/gateway'
+import { writeIdentity } from '@clawmesh/pki'
 import { MeshError } from '@clawmesh/proto'
 import { openResources } from '../support/closes-everything.ts'
 import { makeTestCa, type TestCa } from '../support/test-ca.ts'
@@ -104,6 +105,30 @@ describe('a gateway', () => {
     await waitFor('the audit log to fail', () => lacks('audit'))
     await waitFor('the certificate to expire', () => lacks('identity'))
     assert.equal((await ready(gateway.addresses.admin.port)).status, 503)
+    await gateway.close()
+  })
+
+  it('does not start with the certificate of an agent, and does not become one when it reloads', async () => {
+    const agent = await ca.agentDir({ tenant: 'acme', agent: 'planner' })
+    const start = async () =>
+      createGateway(await configOf('as-agent', { 'identity-dir': agent }), { log: silentLog })
+    await assert.rejects(start(), (error) => {
+      assert.ok(error instanceof MeshError && error.code === 'MESH_IDENTITY_NOT_GATEWAY')
+      assert.match(error.message, /agent\/planner/)
+      assert.match(error.hint, /mesh-pki issue gateway/)
+      return true
+    })
+    const config = await configOf('stays', { 'reload-poll': '100ms' })
+    const warnings: string[] = []
+    const log = { ...silentLog, warn: (_: unknown, text?: string) => warnings.push(String(text)) }
+    const gateway = await createGateway(config, { log })
+    const issued = ca.ca.issueAgent({ tenant: 'acme', agent: 'planner' })
+    await writeIdentity(config.identity.dir, issued)
+    await waitFor('the reload to be refused', () =>
+      warnings.some((text) => text.includes('the new certificate is for spiffe://')),
+    )
+    assert.deepEqual(gateway.missing(), [])
+    assert.match(JSON.stringify(gateway.status()), /gateway\/stays/)
     await gateway.close()
   })
 })

@@ -1,16 +1,18 @@
 /** What an agent is made from, out of its options and its certificate. */
-import { type AgentIdentity, createSpiffeTemplate } from '@clawmesh/proto'
+import { type AgentIdentity, createSpiffeTemplate, spiffeTemplateFaults } from '@clawmesh/proto'
 import { readTrustDomain } from '../identity/load-identity.ts'
 import { openIdentity } from '../identity/open-identity.ts'
 import type { IdentityStore } from '../identity/snapshot.ts'
 import type { Log } from '../log.ts'
 import type { AgentOptions } from './agent.ts'
 
-/** `owned`: to be closed with the agent. @throws MeshError MESH_IDENTITY_… */
+/** `owned`: to be closed with the agent. @throws MeshError MESH_IDENTITY_…; TypeError for templates that make no sense */
 export async function openStore(
   { identity, trustDomain, spiffe }: AgentOptions,
   log: Log,
 ): Promise<{ store: IdentityStore; owned: boolean }> {
+  const [fault] = spiffeTemplateFaults(spiffe ?? {})
+  if (fault !== undefined) throw new TypeError(`spiffe.${fault.option}: ${fault.message}`)
   if (typeof identity !== 'string') return { store: identity, owned: false }
   const domain = trustDomain ?? (await readTrustDomain(identity))
   const template = createSpiffeTemplate({ ...spiffe, trustDomain: domain })

@@ -1,7 +1,7 @@
 /** The shape of the configuration. Text is accepted where environment and flags bring it. */
 import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
-import { createSpiffeTemplate, isDnsName } from '@clawmesh/proto'
+import { isDnsName, spiffeTemplateFaults } from '@clawmesh/proto'
 import { z } from 'zod'
 import { DEFAULT_GUARD_LIMITS, type GuardLimits } from '../delegation/guard/guard-limits.ts'
 import { parseListenAddress, parseListenAddressOrSocket } from './listen-address.ts'
@@ -39,16 +39,6 @@ const dnsServer = z.string().refine((text) => {
 /** A section that is left out is as good as an empty one. */
 const section = <T extends z.ZodRawShape>(shape: T) =>
   z.preprocess((value) => (value === undefined ? {} : value), z.strictObject(shape))
-
-const template = (option: 'agentPath' | 'gatewayPath') =>
-  z.string().superRefine((text, context) => {
-    try {
-      createSpiffeTemplate({ trustDomain: 'mesh.internal', [option]: text })
-    } catch (error) {
-      const message = error instanceof Error ? error.message.replace(`${option}: `, '') : ''
-      context.addIssue({ code: 'custom', message })
-    }
-  })
 
 /** The bounds keep a typing error from closing the port, or from leaving it open to anybody. */
 const guardLimits = {
@@ -152,8 +142,11 @@ export const configSchema = z.strictObject({
   drainMs: duration(30_000, 0, 3_600_000),
   reload: section({ pollMs: duration(10_000, 100, 3_600_000) }),
   spiffe: section({
-    agentPath: template('agentPath').default('/tenant/{tenant}/agent/{agent}'),
-    gatewayPath: template('gatewayPath').default('/gateway/{name}'),
+    agentPath: z.string().default('/tenant/{tenant}/agent/{agent}'),
+    gatewayPath: z.string().default('/gateway/{name}'),
+  }).superRefine((paths, context) => {
+    for (const { option, message } of spiffeTemplateFaults(paths))
+      context.addIssue({ code: 'custom', path: [option], message })
   }),
   tokens: section({
     issuer: z.string().min(1).max(200).optional(),
