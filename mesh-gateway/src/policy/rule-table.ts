@@ -1,6 +1,7 @@
 /** Delegation rules, found by look-up. Names are full here: `acme/planner`, `acme/*`, and `*` for anybody. */
 import type { Peer } from '@clawmesh/proto'
-import { methodMatches } from './selector.ts'
+
+const NONE = Number.POSITIVE_INFINITY
 
 export interface DelegationRule {
   /** `acme.json#/delegation/allow/0` */
@@ -12,16 +13,34 @@ export interface DelegationRule {
 }
 
 /** By `from`, then by `to`. */
-export type RuleTable = ReadonlyMap<string, ReadonlyMap<string, readonly DelegationRule[]>>
+export type RuleTable = ReadonlyMap<string, ReadonlyMap<string, RulesOfPair>>
+
+/** The rules with the same `from` and `to`, found by look-up: a list may have thousands, each with thousands of methods. */
+export interface RulesOfPair {
+  /** In the order of policy; at least one. */
+  readonly rules: readonly DelegationRule[]
+  /** Place of the first for any method; infinity when there is none. */
+  forAll: number
+  /** By pattern, `package.Service/Method` or `package.Service/*`, the place of the first that names it. */
+  readonly methods: ReadonlyMap<string, number>
+}
+
+interface Building extends RulesOfPair {
+  readonly rules: DelegationRule[]
+  readonly methods: Map<string, number>
+}
 
 export function ruleTable(rules: readonly DelegationRule[]): RuleTable {
-  const table = new Map<string, Map<string, DelegationRule[]>>()
+  const table = new Map<string, Map<string, Building>>()
   for (const rule of rules) {
-    const byTo = table.get(rule.from) ?? new Map<string, DelegationRule[]>()
+    const byTo = table.get(rule.from) ?? new Map<string, Building>()
     table.set(rule.from, byTo)
-    const there = byTo.get(rule.to)
-    if (there === undefined) byTo.set(rule.to, [rule])
-    else there.push(rule)
+    const there: Building = byTo.get(rule.to) ?? { rules: [], forAll: NONE, methods: new Map() }
+    byTo.set(rule.to, there)
+    const place = there.rules.push(rule) - 1
+    if (rule.methods === null || rule.methods.includes('*'))
+      there.forAll = Math.min(there.forAll, place)
+    else for (const one of rule.methods) if (!there.methods.has(one)) there.methods.set(one, place)
   }
   return table
 }
@@ -33,17 +52,29 @@ export function findDelegationRule(
   callee: Peer,
   method: string,
 ): DelegationRule | null {
-  return find(table, caller, callee, (rule) => methodMatches(rule.methods, method))
+  return find(table, caller, callee, (there) => firstFor(there, method))
 }
 
 /** As findDelegationRule, whatever the method: for hints. */
 export function findPair(table: RuleTable, caller: Peer, callee: Peer): DelegationRule | null {
-  return find(table, caller, callee, () => true)
+  return find(table, caller, callee, ({ rules }) => rules[0])
 }
 
-/** All rules that speak of the caller. */
-export function rulesOfCaller(table: RuleTable, caller: Peer): DelegationRule[] {
-  return scopes(caller).flatMap((from) => [...(table.get(from)?.values() ?? [])].flat())
+/** All rules that speak of the caller, those with one `from` and `to` together. */
+export function rulesOfCaller(table: RuleTable, caller: Peer): RulesOfPair[] {
+  return scopes(caller).flatMap((from) => [...(table.get(from)?.values() ?? [])])
+}
+
+/** All rules that speak of both, those with one `from` and `to` together. */
+export function rulesBetween(table: RuleTable, caller: Peer, callee: Peer): RulesOfPair[] {
+  return scopes(caller).flatMap((from) =>
+    scopes(callee).flatMap((to) => table.get(from)?.get(to) ?? []),
+  )
+}
+
+/** True when a rule of the pair speaks of every method. */
+export function isForAnyMethod({ forAll }: RulesOfPair): boolean {
+  return forAll !== NONE
 }
 
 /** What a peer goes by in rules, the most specific first. */
@@ -55,7 +86,7 @@ function find(
   table: RuleTable,
   caller: Peer,
   callee: Peer,
-  test: (rule: DelegationRule) => boolean,
+  pick: (there: RulesOfPair) => DelegationRule | undefined,
 ): DelegationRule | null {
   if (table.size === 0) return null
   const to = scopes(callee)
@@ -63,10 +94,19 @@ function find(
     const byTo = table.get(from)
     if (byTo === undefined) continue
     for (const scope of to) {
-      const rules = byTo.get(scope)
-      if (rules === undefined) continue
-      for (const rule of rules) if (test(rule)) return rule
+      const there = byTo.get(scope)
+      const rule = there === undefined ? undefined : pick(there)
+      if (rule !== undefined) return rule
     }
   }
   return null
+}
+
+function firstFor(
+  { rules, forAll, methods }: RulesOfPair,
+  method: string,
+): DelegationRule | undefined {
+  if (methods.size === 0) return rules[forAll]
+  const service = `${method.slice(0, method.indexOf('/') + 1)}*`
+  return rules[Math.min(forAll, methods.get(method) ?? NONE, methods.get(service) ?? NONE)]
 }

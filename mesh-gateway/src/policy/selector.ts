@@ -49,7 +49,15 @@ export function intersectMethods(
 ): readonly string[] | null {
   if (a === null || a.includes('*')) return b
   if (b === null || b.includes('*')) return a
-  const inB = a.filter((pattern) => methodMatches(b, pattern))
-  const inA = b.filter((pattern) => methodMatches(a, pattern))
+  const inB = within(a, new Set(b))
+  const inA = within(b, new Set(a))
   return [...new Set([...inB, ...inA])]
+}
+
+/** Those that one of the others is, or is wider than. */
+function within(patterns: readonly string[], others: ReadonlySet<string>): string[] {
+  return patterns.filter(
+    (pattern) =>
+      others.has(pattern) || others.has(`${pattern.slice(0, pattern.indexOf('/') + 1)}*`),
+  )
 }

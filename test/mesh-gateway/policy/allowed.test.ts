@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { allowedDestinations, allowedPeers } from '../../../mesh-gateway/src/policy/index.ts'
+import { StepBudget } from '../../../mesh-gateway/src/policy/step-budget.ts'
 import { policyOf } from './policies.ts'
 
 const bot = { tenant: 'acme', agent: 'bot-01' }
@@ -112,5 +113,20 @@ describe('the list of allowed peers', () => {
     const delegation = { allow: [{ from: '*', to: '*' }], maxHops: 0 }
     assert.deepEqual(allowedPeers(policyOf({ acme: { delegation } }), bot), [])
     assert.deepEqual(allowedPeers(policyOf({}), bot), [])
+  })
+
+  it('costs what it finds, and is refused when that is too much', () => {
+    const many = (to: string) => Array.from({ length: 9_000 }, () => ({ from: '*', to }))
+    const theirs = Array.from({ length: 9_000 }, (_, n) => ({ from: 'acme/*', to: `bot-${n}` }))
+    const accepting = (to: string, accept: readonly object[]) =>
+      policyOf({ acme: { delegation: { allow: many(to) } }, globex: { delegation: { accept } } })
+    const budget = new StepBudget()
+    assert.throws(() => allowedPeers(accepting('globex/*', theirs), bot, budget), {
+      code: 'MESH_POLICY_TOO_COSTLY',
+    })
+    assert.ok(budget.spent < 20_000, `${budget.spent} steps`)
+    const one = new StepBudget()
+    assert.equal(allowedPeers(accepting('globex/bot-7', theirs), bot, one).length, 9_000)
+    assert.equal(one.spent, 9_000)
   })
 })

@@ -1,10 +1,22 @@
 import assert from 'node:assert/strict'
 import { callableOf } from '../../../mesh-gateway/src/policy/callable.ts'
+import type { PolicySnapshot } from '../../../mesh-gateway/src/policy/index.ts'
+import { StepBudget } from '../../../mesh-gateway/src/policy/step-budget.ts'
 import { policyOf } from './policies.ts'
 
 const planner = { tenant: 'acme', agent: 'planner' }
 const researcher = { tenant: 'acme', agent: 'researcher' }
 const translator = { tenant: 'globex', agent: 'translator' }
+
+function askable(callee: typeof researcher, policy: PolicySnapshot, withinChain = false) {
+  const found = callableOf({ caller: planner, callee, withinChain }, policy)
+  const budget = new StepBudget()
+  return {
+    budget,
+    service: (name: string) => found.service(name, budget),
+    method: (service: string, name: string) => found.method(service, name, budget),
+  }
+}
 
 describe('what a caller may call of a callee', () => {
   const callable = (
@@ -12,9 +24,10 @@ describe('what a caller may call of a callee', () => {
     callee = researcher,
     { globex = {}, withinChain = false, mode = 'enforce' } = {},
   ) =>
-    callableOf(
-      { caller: planner, callee, withinChain },
+    askable(
+      callee,
       policyOf({ acme: { mode, delegation }, globex: { delegation: globex } }),
+      withinChain,
     )
   const rule = (...methods: string[]) => ({ from: 'planner', to: 'researcher', methods })
 
@@ -73,5 +86,30 @@ describe('what a caller may call of a callee', () => {
       assert.ok(!one.service(name), JSON.stringify(name))
     assert.ok(!one.method('a.B', ''))
     assert.ok(!one.method('a.B', 'x/y'))
+  })
+
+  it('judges each method of a service once, however often an answer names it', () => {
+    const methods = Array.from({ length: 2_000 }, (_, n) => `a.B/M${n}`)
+    const denied = callable({ allow: [rule(...methods)], deny: [rule(...methods)] })
+    for (let time = 0; time < 5_000; time += 1) assert.ok(!denied.service('a.B'))
+    assert.equal(denied.budget.spent, 2_001)
+  })
+
+  it('is refused whole when judging takes more steps than there are', () => {
+    const methods = Array.from({ length: 2_000 }, (_, n) => `a.B/M${n}`)
+    const policy = policyOf({
+      acme: { delegation: { allow: [rule(...methods)], deny: [rule(...methods)] } },
+    })
+    const found = callableOf({ caller: planner, callee: researcher, withinChain: false }, policy)
+    assert.throws(() => found.service('a.B', new StepBudget(1_000)), {
+      code: 'MESH_POLICY_TOO_COSTLY',
+    })
+  })
+
+  it('is not asked about names that are longer than any rule could be', () => {
+    const open = callable({ allow: [{ from: 'planner', to: 'researcher' }] })
+    assert.ok(!open.service('a'.repeat(600)))
+    assert.ok(!open.method('a'.repeat(600), 'Get'))
+    assert.equal(open.budget.spent, 0)
   })
 })

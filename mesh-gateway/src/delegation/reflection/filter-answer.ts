@@ -3,6 +3,7 @@
  * of lists, services and methods of descriptors. Pure. What nothing is taken from stays as it came, byte for byte.
  */
 import type { Callable } from '../../policy/callable.ts'
+import { StepBudget } from '../../policy/step-budget.ts'
 import {
   createFieldReader,
   type FieldReader,
@@ -26,27 +27,37 @@ const NOT_FOUND = 5
 
 /** Room for a list of thousands of services; two bytes of a hostile answer are one field. */
 const MAX_FIELDS = 20_000
+/** Methods that policy is asked about for one answer. */
+const MAX_JUDGED = 20_000
 
 interface Filtering {
   readonly callable: Callable
   readonly read: FieldReader
-  /** Services and methods that were left out. */
-  readonly hidden: string[]
+  readonly budget: StepBudget
+  /** The symbol that was asked for; empty when it was another question, or when the peer does not repeat it. */
+  asked: string
+  /** How many services and methods were left out. */
+  hidden: number
+  /** True when the one that was asked for is one of them, or within one. */
+  askedIsHidden: boolean
 }
 
-/** @throws MeshError MESH_PEER_PROTOCOL */
-export function filterAnswer(answer: Buffer, callable: Callable): Buffer {
-  const by: Filtering = { callable, read: createFieldReader(MAX_FIELDS), hidden: [] }
+/** @throws MeshError MESH_PEER_PROTOCOL, MESH_POLICY_TOO_COSTLY */
+export function filterAnswer(
+  answer: Buffer,
+  callable: Callable,
+  budget: StepBudget = new StepBudget(MAX_JUDGED),
+): Buffer {
+  const read = createFieldReader(MAX_FIELDS)
+  const by: Filtering = { callable, read, budget, asked: '', hidden: 0, askedIsHidden: false }
   const fields = by.read(answer)
+  by.asked = askedSymbol(fields, by)
   const kept = replace(answer, fields, (field) => {
     if (field.number === RESPONSE.list) return filterList(field, by)
     if (field.number === RESPONSE.files) return filterFiles(field, by)
     return field.whole
   })
-  if (by.hidden.length === 0) return kept
-  const asked = askedSymbol(fields, by)
-  const isHidden = by.hidden.some((name) => asked === name || asked.startsWith(`${name}.`))
-  return isHidden ? notFound(fields, asked) : kept
+  return by.askedIsHidden ? notFound(fields, by.asked) : kept
 }
 
 /** As a server says it that has no such symbol. */
@@ -59,7 +70,6 @@ function notFound(fields: readonly WireField[], symbol: string): Buffer {
   return Buffer.concat([...echoed.map(({ whole }) => whole), lengthField(RESPONSE.error, error)])
 }
 
-/** Empty when it was not a symbol that was asked for, or when the peer does not repeat the question. */
 function askedSymbol(fields: readonly WireField[], { read }: Filtering): string {
   const request = fields.findLast(({ number }) => number === RESPONSE.originalRequest)
   if (request === undefined) return ''
@@ -68,7 +78,7 @@ function askedSymbol(fields: readonly WireField[], { read }: Filtering): string 
 
 function filterList(list: WireField, by: Filtering): Buffer {
   const shown = (listed: WireField) =>
-    by.callable.service(textOf(by.read(listed.content), LISTED.name))
+    by.callable.service(textOf(by.read(listed.content), LISTED.name), by.budget)
   return rebuild(list, by, (field) =>
     field.number !== LIST.service || shown(field) ? field.whole : null,
   )
@@ -83,32 +93,35 @@ function filterFiles(files: WireField, by: Filtering): Buffer {
 function filterFile(file: WireField, by: Filtering): Buffer {
   const fields = by.read(file.content)
   const scope = textOf(fields, FILE.package)
-  const before = by.hidden.length
+  const before = by.hidden
   const pieces = fields.map((field) =>
     field.number === FILE.service ? filterService(field, scope, by) : field.whole,
   )
-  if (by.hidden.length === before) return file.whole
+  if (by.hidden === before) return file.whole
   // comments and positions are told by index, and would speak of what is left out
   const kept = pieces.filter((_, i) => fields[i]?.number !== FILE.sourceInfo)
   return lengthField(file.number, Buffer.concat(kept.filter((piece) => piece !== null)))
 }
 
 function filterService(service: WireField, scope: string, by: Filtering): Buffer | null {
-  const { callable, read, hidden } = by
+  const { callable, read, budget } = by
   const fields = read(service.content)
   const local = textOf(fields, SERVICE.name)
   const name = scope === '' ? local : `${scope}.${local}`
+  // of this service, what was asked for: null for another one, empty for itself
+  const asked = within(by.asked, name)
   const closed = new Set<WireField>()
   let methods = 0
   for (const field of fields) {
     if (field.number !== SERVICE.method) continue
     methods += 1
     const method = textOf(read(field.content), METHOD.name)
-    if (callable.method(name, method)) continue
+    if (callable.method(name, method, budget)) continue
     closed.add(field)
-    hidden.push(`${name}.${method}`)
+    by.hidden += 1
+    if (asked !== null && within(asked, method) !== null) by.askedIsHidden = true
   }
-  const shown = methods === 0 ? callable.service(name) : closed.size < methods
+  const shown = methods === 0 ? callable.service(name, budget) : closed.size < methods
   if (shown)
     return closed.size === 0
       ? service.whole
@@ -116,8 +129,16 @@ function filterService(service: WireField, scope: string, by: Filtering): Buffer
           service.number,
           Buffer.concat(fields.flatMap((field) => (closed.has(field) ? [] : [field.whole]))),
         )
-  hidden.push(name)
+  by.hidden += 1
+  if (asked !== null) by.askedIsHidden = true
   return null
+}
+
+/** What follows the name in the symbol, empty when it is the name; null when it is of another name. */
+function within(symbol: string, name: string): string | null {
+  if (symbol === '' || !symbol.startsWith(name)) return null
+  if (symbol.length === name.length) return ''
+  return symbol[name.length] === '.' ? symbol.slice(name.length + 1) : null
 }
 
 /** The field with its content changed piece by piece; null leaves a piece out. */

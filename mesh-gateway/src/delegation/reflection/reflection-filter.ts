@@ -41,6 +41,7 @@ export function createReflectionFilter(policy: { current(): PolicySnapshot }): R
   const pending = new Map<string, Pending>()
   const active = new Map<string, number>()
   const links = createLinks(onStream)
+  const callables = createCallables(policy)
   let tickets = 0
 
   /** The far side: what was opened on the near one goes on to the peer. */
@@ -57,7 +58,7 @@ export function createReflectionFilter(policy: { current(): PolicySnapshot }): R
     const requestId = headers[headers.indexOf('x-request-id') + 1] ?? ''
     try {
       const up = session.open(headers)
-      filterStream({ down, up, requestId, callable: following(pair, policy) })
+      filterStream({ down, up, requestId, callable: () => callables.of(pair) })
     } catch {
       // the session to the peer went in between: as when it goes during the call
       down.destroy()
@@ -116,15 +117,24 @@ export function createReflectionFilter(policy: { current(): PolicySnapshot }): R
   }
 }
 
-/** What may be called by the policy of the moment; made anew when that changes. */
-function following(pair: Pair, policy: { current(): PolicySnapshot }): () => Callable {
+/** Pairs of caller and callee whose callable methods are remembered. */
+const MAX_PAIRS = 200
+
+/** What may be called by the policy of the moment, remembered by caller and callee until that changes. */
+function createCallables(policy: { current(): PolicySnapshot }): { of(pair: Pair): Callable } {
   let of: PolicySnapshot | null = null
-  let callable: Callable | null = null
-  return () => {
-    const now = policy.current()
-    if (callable === null || of !== now) callable = callableOf(pair, now)
-    of = now
-    return callable
+  const remembered = new Map<string, Callable>()
+  return {
+    of(pair) {
+      const now = policy.current()
+      if (of !== now || remembered.size >= MAX_PAIRS) remembered.clear()
+      of = now
+      const { caller, callee, withinChain } = pair
+      const key = `${caller.tenant}/${caller.agent} ${callee.tenant}/${callee.agent} ${withinChain}`
+      const callable = remembered.get(key) ?? callableOf(pair, now)
+      remembered.set(key, callable)
+      return callable
+    },
   }
 }
 

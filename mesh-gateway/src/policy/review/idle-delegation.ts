@@ -2,7 +2,7 @@
  * Rules of delegation that let no call through whatever is asked: denied whole, or without the other half that a call
  * across tenants needs. Says so only where deciding could not come to another end, in audit mode neither. Pure.
  */
-import type { DelegationRule, RuleTable } from '../rule-table.ts'
+import type { DelegationRule, RulesOfPair, RuleTable } from '../rule-table.ts'
 import { intersectMethods, methodMatches } from '../selector.ts'
 import type { DelegationPolicy, PolicySnapshot, TenantPolicy } from '../snapshot.ts'
 import type { IdleRule } from './idle-rule.ts'
@@ -54,7 +54,7 @@ function whyDenied(
   for (const table of tables)
     for (const caller of scopesOf(from))
       for (const callee of scopesOf(to))
-        for (const deny of table.get(caller)?.get(callee) ?? [])
+        for (const deny of table.get(caller)?.get(callee)?.rules ?? [])
           if (coversMethods(deny.methods, rule.methods))
             return `it is denied by ${deny.id}; deny rules always win`
   return null
@@ -105,18 +105,19 @@ function createMatcher(): Matcher {
     const callers =
       from.agent === '*' ? [ofAnyCaller(table, from.tenant)] : [...whichSpeakOf(from, table)]
     for (const byTo of callers)
-      for (const rules of whichSpeakOf(to, byTo))
+      for (const { rules } of whichSpeakOf(to, byTo))
         if (rules.some((one) => shareMethod(one, rule))) return true
     return false
   }
 }
 
-type RulesByCallee = ReadonlyMap<string, readonly DelegationRule[]>
+type RulesByCallee = ReadonlyMap<string, Pick<RulesOfPair, 'rules'>>
 
 function mergeCallers(table: RuleTable, tenant: string): RulesByCallee {
   const caller = { tenant, agent: '*' }
-  const rules = [...whichSpeakOf(caller, table)].flatMap((byTo) => [...byTo.values()].flat())
-  return Map.groupBy(rules, (rule) => rule.to)
+  const rules = [...whichSpeakOf(caller, table)].flatMap(rulesIn)
+  const byTo = Map.groupBy(rules, (rule) => rule.to)
+  return new Map([...byTo].map(([to, theirs]) => [to, { rules: theirs }]))
 }
 
 /** What there is about the agent, or about any agent of the tenant. */
@@ -156,5 +157,9 @@ function shortly({ tenant, agent }: Named, own: string): string {
 }
 
 function rulesOf(table: RuleTable): DelegationRule[] {
-  return [...table.values()].flatMap((byTo) => [...byTo.values()].flat())
+  return [...table.values()].flatMap(rulesIn)
+}
+
+function rulesIn(byTo: ReadonlyMap<string, RulesOfPair>): DelegationRule[] {
+  return [...byTo.values()].flatMap(({ rules }) => rules)
 }

@@ -3,7 +3,9 @@ import { fileURLToPath } from 'node:url'
 import { MeshError, messageOf } from '@clawmesh/proto'
 import { loadSync } from '@grpc/proto-loader'
 import { filterAnswer } from '../../../../mesh-gateway/src/delegation/reflection/filter-answer.ts'
-import type { Callable } from '../../../../mesh-gateway/src/policy/callable.ts'
+import { type Callable, callableOf } from '../../../../mesh-gateway/src/policy/callable.ts'
+import { StepBudget } from '../../../../mesh-gateway/src/policy/step-budget.ts'
+import { policyOf } from '../../policy/policies.ts'
 
 interface Answer {
   valid_host?: string
@@ -157,5 +159,48 @@ describe('an answer of reflection, filtered', () => {
     const started = performance.now()
     assert.throws(() => filterAnswer(slow, callable), /too many fields/)
     assert.ok(performance.now() - started < 500)
+  })
+})
+
+describe('the cost of filtering an answer of reflection', () => {
+  const methods = Array.from({ length: 2_000 }, (_, n) => `a.B/M${n}`)
+  const rule = { from: 'planner', to: 'researcher', methods }
+  const judged = () =>
+    callableOf(
+      {
+        caller: { tenant: 'acme', agent: 'planner' },
+        callee: { tenant: 'acme', agent: 'researcher' },
+        withinChain: false,
+      },
+      policyOf({ acme: { delegation: { allow: [rule], deny: [rule] } } }),
+    )
+
+  it('does not grow with how often one service is named, whatever rules name of it', () => {
+    const service = Array.from({ length: 9_000 }, () => ({ name: 'a.B' }))
+    const budget = new StepBudget()
+    const shown = filterAnswer(
+      answers.serialize({ list_services_response: { service } }),
+      judged(),
+      budget,
+    )
+    assert.deepEqual(read(shown).list_services_response?.service ?? [], [])
+    assert.equal(budget.spent, 2_001)
+  })
+
+  it('is nothing for names that are longer than any rule could name', () => {
+    const named = Array.from({ length: 3_000 }, (_, n) => method(`M${n}`))
+    const long = { ...file, package: 'p'.repeat(34_000), service: [{ name: 'B', method: named }] }
+    const budget = new StepBudget()
+    const [kept] = filesOf(filterAnswer(answering(null, long), judged(), budget))
+    assert.deepEqual(kept?.service ?? [], [])
+    assert.equal(budget.spent, 0)
+  })
+
+  it('ends the answer when it asks policy too much', () => {
+    const many = Array.from({ length: 5_000 }, (_, n) => ({ name: `s.S${n}` }))
+    const whole = answers.serialize({ list_services_response: { service: many } })
+    assert.throws(() => filterAnswer(whole, judged(), new StepBudget(1_000)), {
+      code: 'MESH_POLICY_TOO_COSTLY',
+    })
   })
 })
