@@ -15,6 +15,10 @@ export interface GatewayProcessOptions {
   readonly config?: Readonly<Record<string, unknown>>
   /** Where it listens. Default: free ports. */
   readonly ports?: GatewayPorts
+  /** Added to the environment. */
+  readonly env?: Readonly<Record<string, string>>
+  /** Called with each line that it prints. */
+  readonly onLine?: (line: string) => void
 }
 
 export interface GatewayPorts {
@@ -45,6 +49,8 @@ export interface GatewayProcess {
 
 const COMMAND = new URL('../../node_modules/.bin/mesh-gateway', import.meta.url)
 const FORCED_MS = 15_000
+/** Only a hang takes longer, on a machine that has much else to do too. */
+const READY_MS = 90_000
 
 /** Resolves when it is ready. @throws Error with its last lines when it ends instead */
 export async function startGatewayProcess(options: GatewayProcessOptions): Promise<GatewayProcess> {
@@ -77,6 +83,8 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
       file: COMMAND,
       args: ['start', '--config', configFile],
       foreign: true,
+      ...(options.env === undefined ? {} : { env: options.env }),
+      ...(options.onLine === undefined ? {} : { onLine: options.onLine }),
     })
     const { ended, lastLines } = child
     const tooEarly = ended.then(({ code, signal }) => {
@@ -87,7 +95,10 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
     tooEarly.catch(() => {})
     const asking = new AbortController()
     const { signal } = asking
-    const ready = waitUntilReady(`http://127.0.0.1:${ports.admin}/ready`, { signal })
+    const ready = waitUntilReady(`http://127.0.0.1:${ports.admin}/ready`, {
+      signal,
+      withinMs: READY_MS,
+    })
     ready.catch(() => {})
     await Promise.race([ready, tooEarly]).finally(() => asking.abort())
   }

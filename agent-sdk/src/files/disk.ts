@@ -1,7 +1,7 @@
 /**
  * Asks the disk without ever waiting for it for long. A question to a mount that hangs keeps its thread of libuv until the mount
  * answers: nothing can take it back. So one directory has one question open at a time, all directories together have a few,
- * and while one is overdue its directory is not asked again.
+ * and while one is overdue its directory is not asked again, but for once after a minute: another mount may be there by then.
  */
 import { dirname } from 'node:path'
 import { FileFault } from './file-fault.ts'
@@ -9,6 +9,8 @@ import { FileFault } from './file-fault.ts'
 export interface DiskOptions {
   /** How long one question may take, in milliseconds. Default 5,000. */
   readonly timeoutMs?: number
+  /** After this time a directory is asked again though a question is overdue, once, in milliseconds. Default 60,000. */
+  readonly againMs?: number
   /** How many questions may be open at once, and so how many threads may hang. Default 2, half of those that Node has. */
   readonly width?: number
 }
@@ -33,17 +35,27 @@ interface Question {
 
 interface Open {
   readonly path: string
-  overdue: boolean
+  readonly place: string
+  /** `overdue` while its directory waits for it, `given up` when only its thread does. */
+  state: 'open' | 'overdue' | 'given up'
 }
 
+/** Of one directory, given up or not. */
+const MAX_OF_ONE = 2
+
 export function createDisk(options: DiskOptions = {}): Disk {
-  const { timeoutMs = 5_000, width = 2 } = options
-  /** By directory. */
-  const open = new Map<string, Open>()
+  const { timeoutMs = 5_000, againMs = 60_000, width = 2 } = options
+  const open = new Set<Open>()
   const waiting: Question[] = []
 
-  const overdue = () => [...open.values()].filter((one) => one.overdue)
-  const hopeless = (place: string) => open.get(place)?.overdue === true || overdue().length >= width
+  const overdue = () => [...open].filter(({ state }) => state !== 'open')
+  const of = (place: string) => [...open].filter((one) => one.place === place)
+  const hopeless = (place: string) =>
+    overdue().length >= width ||
+    of(place).some(({ state }) => state === 'overdue') ||
+    of(place).filter(({ state }) => state === 'given up').length >= MAX_OF_ONE
+  const free = (place: string) =>
+    open.size < width && of(place).every(({ state }) => state === 'given up')
 
   function next(): void {
     for (let at = 0; at < waiting.length; ) {
@@ -52,7 +64,7 @@ export function createDisk(options: DiskOptions = {}): Disk {
       if (hopeless(question.place)) {
         waiting.splice(at, 1)
         question.refuse(noAnswer(timeoutMs))
-      } else if (open.size < width && !open.has(question.place)) {
+      } else if (free(question.place)) {
         waiting.splice(at, 1)
         start(question)
       } else at += 1
@@ -60,17 +72,20 @@ export function createDisk(options: DiskOptions = {}): Disk {
   }
 
   function start(question: Question): void {
-    const entry: Open = { path: question.path, overdue: false }
-    open.set(question.place, entry)
+    const entry: Open = { path: question.path, place: question.place, state: 'open' }
+    open.add(entry)
     // the question itself keeps the process as long as it is open
-    const timer = setTimeout(() => {
-      entry.overdue = true
+    let timer = setTimeout(() => {
+      entry.state = 'overdue'
+      timer = setTimeout(() => {
+        entry.state = 'given up'
+      }, againMs).unref()
       question.refuse(noAnswer(timeoutMs))
       next()
     }, timeoutMs).unref()
     void question.begin().then(() => {
       clearTimeout(timer)
-      open.delete(question.place)
+      open.delete(entry)
       next()
     })
   }

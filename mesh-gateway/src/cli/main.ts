@@ -2,7 +2,7 @@
 /** The command mesh-gateway. Nothing else in this package ends the process or sets its exit code. */
 import { widenThreadPool } from '../process/thread-pool.ts'
 import { runCommand } from './run-command.ts'
-import { openTerminal } from './terminal.ts'
+import { endProcess, openTerminal } from './terminal.ts'
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // the reader of a pipe has gone, as `| head` does: what it wanted it has
@@ -15,4 +15,4 @@ process.stderr.on('error', () => {
 widenThreadPool(process.env)
 process.exitCode = await runCommand(process.argv.slice(2), openTerminal(process))
 // what is left open by now must not keep the process: unref'd, it fires only when something does
-setTimeout(() => process.exit(), 1000).unref()
+setTimeout(() => endProcess(process), 1000).unref()

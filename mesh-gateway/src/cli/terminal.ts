@@ -22,8 +22,28 @@ export function openTerminal(process: NodeJS.Process): Terminal {
     say: (text: string) => void process.stderr.write(`mesh-gateway: ${text}\n`),
     writeError: (text: string) => void process.stderr.write(text),
     process,
-    exit: (code: number) => process.exit(code),
+    exit: (code: number) => endProcess(process, code),
   })
+}
+
+/** What a question to the disk that is still open may take, before it counts as one that hangs, in milliseconds. */
+const DISK_MS = 250
+
+/**
+ * Ends the process, also while the disk does not answer: `process.exit` would wait for the thread that asks it
+ * (docs/discoveries/a-disk-that-hangs-keeps-a-process.md). Then it ends by SIGTERM, and the code is lost.
+ */
+export function endProcess(process: NodeJS.Process, code?: number): void {
+  if (!waitsForDisk(process)) process.exit(code)
+  setTimeout(() => {
+    if (!waitsForDisk(process)) process.exit(code)
+    process.removeAllListeners('SIGTERM')
+    process.kill(process.pid, 'SIGTERM')
+  }, DISK_MS)
+}
+
+function waitsForDisk(process: NodeJS.Process): boolean {
+  return process.getActiveResourcesInfo().some((name) => name.startsWith('FSReq'))
 }
 
 /** Facts as lines of two columns. */

@@ -1,4 +1,6 @@
 /** What a worker is told while it runs, in the form in which a gateway takes it. */
+import type { Log } from '@clawmesh/agent-sdk'
+import { createListeners } from '@clawmesh/agent-sdk/mesh'
 import { Secret } from '@clawmesh/proto'
 import type { LiveConfig } from '../config/live-config.ts'
 import type { Config } from '../config/schema.ts'
@@ -6,21 +8,21 @@ import type { TicketKeys } from '../egress/listen-for-clients.ts'
 
 export function liveFromSupervisor(
   first: Config,
+  log: Pick<Log, 'error'>,
 ): LiveConfig & { readonly set: (next: Config) => void } {
   let current = first
-  const listeners = new Set<(config: Config) => void>()
+  const listeners = createListeners<Config>((err) =>
+    log.error({ err }, 'a listener to config failed'),
+  )
   return {
     current: () => current,
-    onChange(listener) {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
-    },
+    onChange: listeners.add,
     // the supervisor reads it, at the same signal
     reload: async () => true,
     close: async () => listeners.clear(),
     set(next) {
       current = next
-      for (const listener of listeners) listener(next)
+      listeners.tell(next)
     },
   }
 }
@@ -28,19 +30,19 @@ export function liveFromSupervisor(
 /** @param first base64 */
 export function ticketsFromSupervisor(
   first: string,
+  log: Pick<Log, 'error'>,
 ): TicketKeys & { readonly set: (keys: string) => void } {
-  const listeners = new Set<() => void>()
+  const listeners = createListeners<void>((err) =>
+    log.error({ err }, 'a listener to ticket keys failed'),
+  )
   const read = (keys: string) => new Secret(Buffer.from(keys, 'base64'))
   let current = read(first)
   return {
     current: () => current,
-    onChange(listener) {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
-    },
+    onChange: listeners.add,
     set(keys) {
       current = read(keys)
-      for (const listener of listeners) listener()
+      listeners.tell()
     },
   }
 }

@@ -61,9 +61,9 @@ export async function runWorker(terminal: Terminal): Promise<void> {
   const log = createOperationalLog(begin.live.log.level, undefined, { worker: begin.worker })
 
   const asked = createAskedLimits({ send: (questions) => post({ kind: 'questions', questions }) })
-  const live = liveFromSupervisor(begin.live)
+  const live = liveFromSupervisor(begin.live, log)
   live.onChange((next) => log.setLevel(next.log.level))
-  const tickets = ticketsFromSupervisor(begin.tickets)
+  const tickets = ticketsFromSupervisor(begin.tickets, log)
   let { passedOn } = begin
   const made = Promise.withResolvers<Gateway>()
   const withGateway = (use: (gateway: Gateway) => Promise<unknown>) =>
