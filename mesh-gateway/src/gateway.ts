@@ -7,6 +7,7 @@ import { createDisk } from '@clawmesh/agent-sdk/mesh'
 import { createSpiffeTemplate, type Identity } from '@clawmesh/proto'
 import { createAdminPort, type Missing } from './admin/admin-port.ts'
 import type { StatusRow } from './admin/status-page.ts'
+import { foldRepeats } from './audit/fold-repeats.ts'
 import { openAuditLog } from './audit/open-audit-log.ts'
 import { fixedConfig, type LiveConfig } from './config/live-config.ts'
 import type { Config } from './config/schema.ts'
@@ -17,6 +18,7 @@ import { createEgressPort } from './egress/egress-port.ts'
 import { openPortCertificate } from './egress/port-certificate.ts'
 import { openUpstreamTrust } from './egress/upstream-trust.ts'
 import { openLimits } from './limits/open-limits.ts'
+import { createRefusalBudgets } from './limits/refusal-budget.ts'
 import { openOwnIdentity } from './open-own-identity.ts'
 import { openPolicyStore } from './policy/policy-store.ts'
 import type { ListenAddress, Port } from './port.ts'
@@ -93,10 +95,9 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       : opened(await openServiceAccounts({ file: accountsFile, ...following }), closing)
   const shared = together !== null
   const { file } = config.audit
-  const audit = opened(
-    openAuditLog({ file, metrics, log, shared, passedOn: () => together?.passedOn() ?? true }),
-    closing,
-  )
+  const passedOn = () => together?.passedOn() ?? true
+  const auditLog = openAuditLog({ file, metrics, log, shared, passedOn })
+  const audit = opened(foldRepeats({ audit: auditLog, onFolded: metrics.auditFolded }), closing)
   const live = opened((await options.follow?.(metrics)) ?? fixedConfig(config), closing)
   const resolver = opened(
     createResolver({
@@ -132,6 +133,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     spiffe,
     policy,
     accounts,
+    limits,
     revoked: (id) => revocations.agent(id) !== null,
     ttl: () => live.current().tokens,
   })
@@ -153,7 +155,8 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     ['delegation', config.delegation.listen],
     ['admin', together?.admin ?? config.admin.listen],
   ])
-  const given = { policy, revocations, limits, audit, metrics, log, resolver }
+  const refusals = createRefusalBudgets(config.limits)
+  const given = { policy, revocations, limits, refusals, audit, metrics, log, resolver }
   const names = () => [
     ...live.current().delegation.names,
     ...identity.current().dnsNames.filter((name) => !name.startsWith('*')),
@@ -201,7 +204,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       ...config.egress.limits,
       issuer,
       verifyToken: (token) => verifier.verify(token),
-      ...{ identity, keys: verifier.keys },
+      ...{ identity, keys: verifier.keys, remembersToken: verifier.remembers },
       spiffe,
       jwks: () => keyRing.jwks(),
       issueForAccountKey:
@@ -232,11 +235,8 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   }
   const status = () =>
     describeGateway({
-      addresses,
-      identity,
+      ...{ addresses, identity, keyRing, accounts },
       policy: policy.current(),
-      keyRing,
-      accounts,
       config: live.current(),
     })
   if (together === null) {

@@ -63,7 +63,8 @@ export type AuditRecord = EgressAuditRecord | DelegationAuditRecord
 
 export interface AuditLog {
   /** Never blocks and never throws. `time` is added. */
-  write(record: AuditRecord): void
+  /** @param repeated given of a summary: how many records like this one it stands for */
+  write(record: AuditRecord, repeated?: number): void
   /** False while records cannot be written. */
   healthy(): boolean
   /** Ends when everything written is on disk. */

@@ -45,7 +45,8 @@ export function openAuditLog(options: AuditLogOptions): AuditLogHandle {
     },
   })
   return {
-    write: (record) => writer.write({ atMs: Date.now(), record }),
+    write: (record, repeated) =>
+      writer.write({ atMs: Date.now(), record, repeated: repeated ?? null }),
     healthy: () => writer.healthy() && (file !== 'stdout' || passedOn()),
     close: () => writer.close(),
     reopen: () => writer.reopen(),
@@ -56,16 +57,18 @@ export function openAuditLog(options: AuditLogOptions): AuditLogHandle {
 interface Entry {
   readonly atMs: number
   readonly record: AuditRecord
+  /** Null of a record that stands for itself. */
+  readonly repeated: number | null
 }
 
 /** One JSON line for each; the time comes first. */
 function createFormat(): (entry: Entry) => string {
   let lastMs = Number.NaN
   let time = ''
-  return ({ atMs, record }) => {
+  return ({ atMs, record, repeated }) => {
     if (atMs !== lastMs) time = new Date(atMs).toISOString()
     lastMs = atMs
-    return `{"time":"${time}",${JSON.stringify(inOrder(record)).slice(1)}\n`
+    return `{"time":"${time}",${JSON.stringify(inOrder(record)).slice(1, -1)},"repeated":${repeated}}\n`
   }
 }
 

@@ -49,6 +49,7 @@ const guardLimits = {
   maxHandshakesPerAddress: count('maxHandshakesPerAddress', 1, 1_000_000),
   newConnectionsPerSecond: count('newConnectionsPerSecond', 1, 1_000_000),
   handshakeMs: guardTime('handshakeMs', 100, 120_000),
+  ownCallsPerMinute: count('ownCallsPerMinute', 1, 100_000_000),
   maxConcurrentStreams: count('maxConcurrentStreams', 1, 100_000),
   streamsPerSecond: count('streamsPerSecond', 1, 10_000_000),
   resetsPerSecond: count('resetsPerSecond', 1, 1_000_000),
@@ -133,6 +134,8 @@ export const configSchema = z.strictObject({
   limits: section({
     redis: z.preprocess((value) => value ?? {}, redis),
     whenRedisIsAway: z.enum(['refuse', 'local'], 'must be refuse or local').default('refuse'),
+    refusedPerAgent: wholeNumber(600, 1, 100_000_000),
+    refusedPerAddress: wholeNumber(600, 1, 100_000_000),
   }),
   admin: section({ listen: listen('127.0.0.1:9090') }),
   dns: section({

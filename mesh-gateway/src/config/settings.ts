@@ -126,6 +126,11 @@ export const SETTINGS: readonly Setting[] = Object.freeze([
     'time to show it and to send HTTP/2 settings; default 10s',
   ),
   setting(
+    'delegation.limits.ownCallsPerMinute',
+    '<number>',
+    'calls of one caller to the gateway itself, a tenth at once; default 6000',
+  ),
+  setting(
     'delegation.limits.maxConcurrentStreams',
     '<number>',
     'calls at once on one connection; default 1000',
@@ -189,6 +194,16 @@ export const SETTINGS: readonly Setting[] = Object.freeze([
     'limits.whenRedisIsAway',
     '<refuse|local>',
     'refuse what is limited, or let each gateway count by itself; default refuse',
+  ),
+  setting(
+    'limits.refusedPerAgent',
+    '<number>',
+    'refused requests of one agent per minute, a sixth at once; default 600',
+  ),
+  setting(
+    'limits.refusedPerAddress',
+    '<number>',
+    'the same of clients that are not known, by address; default 600',
   ),
   setting('admin.listen', '<host:port>', 'admin port; default 127.0.0.1:9090'),
   setting('dns.servers', '<ip:port,…>', 'DNS servers to ask; default those of the system'),

@@ -18,9 +18,10 @@ export function admit(
   limits: Limits,
   stay: Stay,
 ): MaybePromise<AgentIdentity> {
-  if (decision.action === 'deny') throw refusalOf(decision, caller.tenant)
   const { tenant, agent } = caller
-  const own = enter(limits, `delegation:${tenant}/${agent}`, decision.limits, 'this agent', stay)
+  const key = `delegation:${tenant}/${agent}`
+  if (decision.action === 'deny') return deny(decision, tenant, limits, key)
+  const own = enter(limits, key, decision.limits, 'this agent', stay)
   const ofTenant = tenantLimits(policy, tenant)
   if (ofTenant === null) return own === null ? caller : own.then(() => caller)
   const all = () => enter(limits, `delegation:${tenant}`, ofTenant, 'the tenant', stay)
@@ -49,6 +50,34 @@ export async function takeTurn(
   stay.hold(await waitingRoom.enter(`peer:${name}`, room, stay.gone()))
 }
 
+/** A call that policy refuses counts against the rate of the agent as any other. */
+function deny(
+  decision: DelegationDecision,
+  tenant: string,
+  limits: Limits,
+  key: string,
+): Promise<never> {
+  const { callsPerMinute: most } = decision.limits
+  if (most === null) throw refusalOf(decision, tenant)
+  const refuse = (waitMs: number | null): never => {
+    throw waitMs === null ? refusalOf(decision, tenant) : tooMany(most, 'this agent', waitMs)
+  }
+  const wait = take(limits, key, most)
+  return wait instanceof Promise ? wait.then(refuse) : refuse(wait)
+}
+
+function take(limits: Limits, key: string, callsPerMinute: number): MaybePromise<number | null> {
+  return limits.take(key, callsPerMinute, Math.max(1, Math.ceil(callsPerMinute / 10)))
+}
+
+function tooMany(callsPerMinute: number, whose: string, retryAfterMs: number): MeshError {
+  return new MeshError(
+    'MESH_RATE_LIMITED',
+    `${callsPerMinute} calls per minute are allowed to ${whose}`,
+    { retryAfterMs },
+  )
+}
+
 /** Null when it was at once. What was entered before a refusal is left with the end of the call. */
 function enter(
   limits: Limits,
@@ -61,13 +90,9 @@ function enter(
   if (callsPerMinute === null) return occupied()
   const granted = (waitMs: number | null) => {
     if (waitMs === null) return occupied()
-    throw new MeshError(
-      'MESH_RATE_LIMITED',
-      `${callsPerMinute} calls per minute are allowed to ${whose}`,
-      { retryAfterMs: waitMs },
-    )
+    throw tooMany(callsPerMinute, whose, waitMs)
   }
-  const wait = limits.take(key, callsPerMinute, Math.max(1, Math.ceil(callsPerMinute / 10)))
+  const wait = take(limits, key, callsPerMinute)
   return wait instanceof Promise ? wait.then(async (ms) => void (await granted(ms))) : granted(wait)
 }
 

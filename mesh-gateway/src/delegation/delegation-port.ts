@@ -16,6 +16,7 @@ import { MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
 import { unauditable } from '../audit/unauditable.ts'
 import type { Limits } from '../limits/limits.ts'
+import { createRefusalBudgets, type RefusalBudgets } from '../limits/refusal-budget.ts'
 import { listenOn } from '../listen.ts'
 import type { PolicySnapshot } from '../policy/snapshot.ts'
 import type { ListenAddress, Port } from '../port.ts'
@@ -53,6 +54,8 @@ export interface DelegationPortOptions {
   /** Judges certificates, agents and trees of delegations. Default: nothing is revoked. */
   readonly revocations?: Revocations
   readonly limits: Limits
+  /** Of agents and addresses that are refused again and again. Default: of this port alone. */
+  readonly refusals?: RefusalBudgets
   readonly audit: AuditLog
   readonly metrics: Metrics
   readonly log: Log
@@ -104,6 +107,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     (server) =>
       addGatewayServices(server, { ...options, gatewayId: () => identity.current().identity.id }),
     identity.current().identity.id,
+    guardLimits.ownCallsPerMinute,
   )
   const { handshakeMs, maxConcurrentStreams, headerBytes, headerCount, resetsPerSecond } =
     guardLimits
@@ -113,6 +117,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     ...options,
     revocations,
     live,
+    refusals: options.refusals ?? createRefusalBudgets(),
     guardLimits,
     backlog: guard.backlog,
     names: createRouteNames(options),

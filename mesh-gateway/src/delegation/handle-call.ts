@@ -23,6 +23,7 @@ import { type Call, isGrpc, meshMetadata, readCall } from './call.ts'
 import type { ChainGate } from './chain/chain-gate.ts'
 import { rootTenant } from './chain/root-tenant.ts'
 import { startsTask } from './chain/task-starting.ts'
+import { checkRefusals, countRefusal, type RefusalBudgets } from './count-refusals.ts'
 import { type Forwarding, forward, type Outcome } from './forward.ts'
 import { startDeadline } from './grpc-timeout.ts'
 import type { Backlog } from './guard/backlog.ts'
@@ -34,7 +35,7 @@ import { groundsOf } from './live/grounds.ts'
 import type { LiveStreams } from './live/live-streams.ts'
 import type { OwnServices } from './own-services/own-services.ts'
 import { isReflection, type ReflectionFilter } from './reflection/reflection-filter.ts'
-import { refuseCall, refusePlainly } from './refuse.ts'
+import { refuseRequest } from './refuse.ts'
 import type { RouteNames } from './route.ts'
 import { asMeshError } from './status-of.ts'
 import { createStay } from './stay.ts'
@@ -50,6 +51,7 @@ export interface CallHandlerOptions {
   readonly revocations: RevocationJudge
   readonly live: LiveStreams
   readonly limits: Limits
+  readonly refusals: RefusalBudgets
   readonly audit: AuditLog
   readonly metrics: Metrics
   readonly log: Log
@@ -71,9 +73,11 @@ export type CallHandler = (
   inbound: Inbound,
 ) => void
 
+const NO_BYTES = Object.freeze({ bytesUp: 0, bytesDown: 0 })
+
 export function createCallHandler(options: CallHandlerOptions): CallHandler {
   const { identity, log, spiffe, policy, limits, guardLimits, audit, metrics, chain } = options
-  const { revocations, live } = options
+  const { revocations, live, refusals } = options
   const waitingRoom = createWaitingRoom(limits)
 
   return function handleCall(stream, headers, rawHeaders, inbound) {
@@ -94,12 +98,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
     stream.once('close', onClose)
 
     function onClose(): void {
-      end({
-        grpcStatus: GRPC_STATUS.CANCELLED,
-        code: 'MESH_CALL_CANCELED',
-        bytesUp: 0,
-        bytesDown: 0,
-      })
+      end({ grpcStatus: GRPC_STATUS.CANCELLED, code: 'MESH_CALL_CANCELED', ...NO_BYTES })
     }
 
     function end(outcome: Outcome): void {
@@ -123,12 +122,12 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
     function refuse(cause: unknown): void {
       if (ended) return
       const error = asMeshError(cause)
+      countRefusal(refusals, inbound, error)
       const requestId = story.call?.requestId ?? uuidV7()
       if (error.code === 'MESH_GATEWAY_INTERNAL')
         log.error({ request_id: requestId, err: error.cause }, 'a call failed inside the gateway')
-      end({ grpcStatus: GRPC_STATUS[error.row.grpc], code: error.code, bytesUp: 0, bytesDown: 0 })
-      if (error.code === 'MESH_ROUTE_NOT_GRPC') refusePlainly(stream, error)
-      else refuseCall(stream, error, requestId)
+      end({ grpcStatus: GRPC_STATUS[error.row.grpc], code: error.code, ...NO_BYTES })
+      refuseRequest(stream, error, requestId)
     }
 
     function carry(
@@ -180,6 +179,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
     try {
       if (!isGrpc(headers[':method'], headers['content-type']))
         throw new MeshError('MESH_ROUTE_NOT_GRPC')
+      checkRefusals(refusals, inbound)
       const certificate = judgeInbound(inbound, identity.current(), Date.now(), revocations)
       const closed = options.closedFor()
       if (closed !== null) throw closed
@@ -219,7 +219,6 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       story.link = await chain.present(token, caller.id)
     }
 
-    /** At once when a session is at hand. */
     function callSelf(certificate: PeerCertificate, call: Call): void {
       if (ended) return
       const session = options.ownServices.acquire(certificate, call.method)

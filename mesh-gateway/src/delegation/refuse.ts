@@ -22,6 +22,16 @@ export function errorTrailers(error: MeshError, requestId: string): Record<strin
   }
 }
 
+/** In the form that the client reads. */
+export function refuseRequest(
+  stream: ServerHttp2Stream,
+  error: MeshError,
+  requestId: string,
+): void {
+  if (error.code === 'MESH_ROUTE_NOT_GRPC') refusePlainly(stream, error)
+  else refuseCall(stream, error, requestId)
+}
+
 /** Refuses a call that has not been answered yet. */
 export function refuseCall(stream: ServerHttp2Stream, error: MeshError, requestId: string): void {
   if (stream.destroyed || stream.closed) return
@@ -33,7 +43,7 @@ export function refuseCall(stream: ServerHttp2Stream, error: MeshError, requestI
 }
 
 /** Tells a client that does not speak gRPC so, with the HTTP status of the error. */
-export function refusePlainly(stream: ServerHttp2Stream, error: MeshError): void {
+function refusePlainly(stream: ServerHttp2Stream, error: MeshError): void {
   if (stream.destroyed || stream.closed) return
   const { code, message: reason, hint } = error
   stream.respond({ ':status': error.row.http, 'content-type': 'application/json' })

@@ -1,9 +1,10 @@
 /**
- * The gates between a target and a connection, in the order that DESIGN fixes: credential, policy, limits, one lookup, address rules.
+ * The gates between a target and a connection, in this order: credential, rate of the agent, policy, limits, one lookup, address rules.
  * Each takes what the one before made. Nothing is looked up for what policy refuses.
  */
 import { type ErrorCode, MeshError } from '@clawmesh/proto'
 import type { GatedClient } from '../limits/connection-gate.ts'
+import type { MaybePromise } from '../limits/limits.ts'
 import type { Admitted } from '../live/grounds.ts'
 import { judgeAddresses } from '../net/judge-addresses.ts'
 import { METADATA_NAMES } from '../net/special-ranges.ts'
@@ -11,9 +12,10 @@ import type { EgressDecision, EgressQuestion } from '../policy/decision.ts'
 import { refusalOf, toldRule } from '../policy/told.ts'
 import { ResolveFailure } from '../resolve/resolver.ts'
 import type { EgressContext, PolicyView } from './context.ts'
+import { countRefusal, notePrincipal, overBudget } from './count-refusals.ts'
 import { authenticate, type Principal } from './credential.ts'
 import { type DialPlan, planDial } from './dial.ts'
-import { enterLimits } from './enter-limits.ts'
+import { enterLimits, takeRate } from './enter-limits.ts'
 import type { RequestHead } from './http1/request-head.ts'
 import { Refused, refuse } from './refused.ts'
 import type { Target } from './target/target.ts'
@@ -46,26 +48,50 @@ export async function admit(
   const policy = context.policy()
   const { generation } = policy
   const leave = () => {}
-  const principal = await authenticate(head.fields, target.form, context)
-  client.setAuthenticated(!(principal instanceof Refused))
+  const principal =
+    overBudget(head.fields, target.form, client, context) ??
+    (await authenticate(head.fields, target.form, context))
+  notePrincipal(principal, client, context.refusals)
   if (principal instanceof Refused)
     return { ...NOT_KNOWN, generation, counted: true, result: principal, leave }
+  // before policy is asked: a request that it refuses counts as any other
+  const entering = enterRate(principal, policy, context)
+  const rated = entering instanceof Promise ? await entering : entering
+  if (rated !== null)
+    return { ...NOT_KNOWN, principal, generation, counted: true, result: rated, leave }
   const question = questionOf(principal, target, head.method)
   const decision = policy.decide(question)
   const admitted = { grounds: principal.grounds, question }
   const known = { principal, decision, admitted, generation, counted: context.tunnels.settled }
   const refused = refusalFor(principal, decision) ?? hiddenBehindEch(target, policy)
-  if (refused !== null) return { ...known, result: refused, leave }
+  if (refused !== null) {
+    countRefusal(refused, principal, context.refusals)
+    return { ...known, result: refused, leave }
+  }
   const entered = await judged(() => enterLimits(principal, decision, target, head, context.limits))
   if (entered instanceof Refused) return { ...known, result: entered, leave }
   try {
     const result = await locate(target, principal, decision, policy, context)
+    if (result instanceof Refused) countRefusal(result, principal, context.refusals)
     return { ...known, result, leave: entered }
   } catch (error) {
     // nobody else will: what was entered would stay occupied for ever
     entered()
     throw error
   }
+}
+
+/** Null when the agent has not spent its budget of refusals, nor its rate. */
+function enterRate(
+  { agent }: Principal,
+  policy: PolicyView,
+  { limits, refusals }: EgressContext,
+): MaybePromise<Refused | null> {
+  const waitMs = refusals.agents.exhausted(`${agent.tenant}/${agent.agent}`)
+  if (waitMs !== null) return new Refused('limits', refusals.agents.refusal(waitMs, 'this agent'))
+  const bounds = policy.bounds(agent)
+  if (bounds === null || bounds.limits.requestsPerMinute === null) return null
+  return judged(() => takeRate(agent, bounds, limits))
 }
 
 function questionOf(principal: Principal, target: Target, method: string): EgressQuestion {

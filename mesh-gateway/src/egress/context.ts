@@ -5,6 +5,7 @@ import type { Log } from '@clawmesh/agent-sdk'
 import type { AgentIdentity, EgressClaims, ErrorCode, Secret } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
 import type { Limits } from '../limits/limits.ts'
+import type { RefusalBudgets } from '../limits/refusal-budget.ts'
 import type { Standing } from '../live/judge.ts'
 import type { BundleTrust } from '../live/trust.ts'
 import type { AddressRules } from '../net/address-rules.ts'
@@ -73,6 +74,9 @@ export interface EgressContext {
   readonly pool: UpstreamPool
   readonly tunnels: Tunnels
   readonly verifyToken: VerifyToken
+  /** Whether the token was verified lately, so that verifying it costs nothing. */
+  readonly remembersToken: (token: string) => boolean
+  readonly refusals: RefusalBudgets
   /** The agent that a SPIFFE ID names. @throws MeshError MESH_TOKEN_MALFORMED when it names none of this mesh. */
   readonly parseAgent: (spiffeId: string) => AgentIdentity
   readonly issueForAccountKey: IssueForAccountKey | null

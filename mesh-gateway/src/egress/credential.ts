@@ -34,7 +34,7 @@ export interface Principal {
 /** Verified claims; at once or later. @throws MeshError MESH_TOKEN_* */
 export type VerifyToken = (token: string) => VerifiedEgressClaims | Promise<VerifiedEgressClaims>
 
-interface Credential {
+export interface Credential {
   readonly token: string
   /** The user name of Basic; null for Bearer. */
   readonly user: string | null
@@ -95,7 +95,7 @@ export function isOwnAuthorization(value: string, issuer: string): boolean {
   return token !== undefined && unverifiedIssuer(token) === issuer
 }
 
-function findCredential(
+export function findCredential(
   fields: readonly Field[],
   form: EntryForm,
   issuer: string,

@@ -9,6 +9,7 @@ import type { AuditLog } from '../audit/audit-record.ts'
 import { codeOf } from '../error-code.ts'
 import { createConnectionGate } from '../limits/connection-gate.ts'
 import type { Limits } from '../limits/limits.ts'
+import { createRefusalBudgets, type RefusalBudgets } from '../limits/refusal-budget.ts'
 import { listenOn } from '../listen.ts'
 import { judgeAdmitted, type SigningKeys, type Standing } from '../live/judge.ts'
 import { createTrust } from '../live/trust.ts'
@@ -47,6 +48,8 @@ export interface EgressPortOptions {
   readonly issuer: string
   /** Verified claims, at once or later. @throws MeshError MESH_TOKEN_* */
   readonly verifyToken: VerifyToken
+  /** Whether it was verified lately. Default: none was. */
+  readonly remembersToken?: (token: string) => boolean
   readonly spiffe: SpiffeTemplate
   /** The public keys, as GET /.well-known/jwks.json shows them. */
   readonly jwks: () => object
@@ -64,6 +67,8 @@ export interface EgressPortOptions {
   readonly trust: () => SecureContext
   readonly resolver: Resolver
   readonly limits: Limits
+  /** Of agents and addresses that are refused again and again. Default: of this port alone. */
+  readonly refusals?: RefusalBudgets
   readonly audit: AuditLog
   readonly metrics: Metrics
   /** All listeners of this gateway: none can be reached through it. Its own need not be among them. */
@@ -164,6 +169,8 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     pool,
     tunnels,
     verifyToken: options.verifyToken,
+    remembersToken: options.remembersToken ?? (() => false),
+    refusals: options.refusals ?? createRefusalBudgets(),
     parseAgent: (id) => {
       const identity = options.spiffe.parse(id)
       if (identity?.kind === 'agent') return identity

@@ -60,6 +60,15 @@ export function enterLimits(
   return enterAll(limitScopes(principal.agent, decision), isTunnel(target, head), head, limits)
 }
 
+/** One request of the agent's rate, whatever policy will say of it. @throws MeshError MESH_LIMIT_UNAVAILABLE */
+export async function takeRate(
+  { tenant, agent }: Principal['agent'],
+  { limits }: Bounds,
+  by: Limits,
+): Promise<Refused | null> {
+  return await takeOne({ name: `${tenant}/${agent}`, whose: 'this agent', limits }, by)
+}
+
 /** How large one body may be, and what is said of one that is larger; null when it may be any. */
 export function bodyLimit({
   limits,
@@ -91,8 +100,9 @@ async function enterAll(
   }
   try {
     for (const scope of scopes) {
+      // the rate of the agent was taken before policy was asked
       const refused =
-        (await takeOne(scope, limits)) ??
+        (scope.whose === 'this agent' ? null : await takeOne(scope, limits)) ??
         tooLarge(scope, head) ??
         (await takeRoom(scope, tunnel, limits, held))
       if (refused === null) continue

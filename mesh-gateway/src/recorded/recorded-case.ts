@@ -11,6 +11,8 @@ interface Outcome {
   /** The error code; null when all went well. */
   readonly code: string | null
   readonly rule: string | null
+  /** How many requests the record tells of: a summary of refusals that repeat tells of several. */
+  readonly times: number
 }
 
 export interface EgressCase extends Outcome {
@@ -81,7 +83,13 @@ export function readCase(line: string, agentOf: AgentOf): Reading {
     const value = fields.get(name)
     return typeof value === 'string' ? value : null
   }
-  const outcome = { time: text('time'), allowed, code: text('reason'), rule: text('rule') }
+  const outcome = {
+    time: text('time'),
+    allowed,
+    code: text('reason'),
+    rule: text('rule'),
+    times: timesOf(fields.get('repeated')),
+  }
   if (!allowed && (outcome.code === null || !OF_POLICY.has(outcome.code)))
     return isEvent(fields.get('event')) ? 'other' : 'foreign'
   const agent = peer(text('tenant'), text('agent_id'))
@@ -170,6 +178,12 @@ function chainOf(value: unknown, agentOf: AgentOf): readonly Peer[] | null | 'fo
 function peer(tenant: string | null, agent: string | null): Peer | null {
   if (tenant === null || agent === null) return null
   return isDnsLabel(tenant) && isDnsLabel(agent) ? { tenant, agent } : null
+}
+
+function timesOf(repeated: unknown): number {
+  return typeof repeated === 'number' && Number.isSafeInteger(repeated) && repeated > 0
+    ? repeated
+    : 1
 }
 
 function isEvent(value: unknown): boolean {

@@ -45,8 +45,8 @@ export function createReplay(policy: PolicySnapshot, maxExamples: number): Repla
   return {
     add(recorded) {
       const verdict = judge(recorded)
-      if (verdict.code === null && verdict.byAudit) byAudit += 1
-      if (recorded.allowed === (verdict.code === null)) same += 1
+      if (verdict.code === null && verdict.byAudit) byAudit += recorded.times
+      if (recorded.allowed === (verdict.code === null)) same += recorded.times
       else if (recorded.allowed) refused.add(recorded, verdict.code, verdict.rule)
       else allowed.add(recorded, recorded.code, verdict.rule)
     },
@@ -83,13 +83,14 @@ function createExamples(max: number) {
   let total = 0
   return {
     add(recorded: RecordedCase, code: string | null, rule: string | null) {
-      total += 1
-      const { plane, time } = recorded
+      const { plane, time, times } = recorded
+      total += times
       const { agent, what } = describeCase(recorded)
       const key = `${plane} ${agent} ${what} ${code}`
       const before = found.get(key)
-      if (before !== undefined) found.set(key, { ...before, count: before.count + 1 })
-      else if (found.size < max) found.set(key, { plane, agent, what, code, rule, count: 1, time })
+      if (before !== undefined) found.set(key, { ...before, count: before.count + times })
+      else if (found.size < max)
+        found.set(key, { plane, agent, what, code, rule, count: times, time })
     },
     count: () => total,
     all: (): readonly Changed[] => [...found.values()],

@@ -109,7 +109,7 @@ export function createSuggestion({ tenant, wildcards }: SuggestOptions): Suggest
       const peer = recorded.plane === 'egress' ? recorded.question.agent : recorded.question.caller
       if (concerned(peer)) {
         if (recorded.allowed) records += 1
-        else refused += 1
+        else refused += recorded.times
       }
       if (recorded.plane === 'egress') addEgress(recorded)
       else addDelegation(recorded)

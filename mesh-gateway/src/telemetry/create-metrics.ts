@@ -75,6 +75,16 @@ export function createMetrics(): MetricsHandle {
       this.inc(dropped)
     },
   })
+  let folded = 0
+  new Counter({
+    name: 'clawmesh_audit_folded_total',
+    help: 'Refusals that repeat, told by a summary in the audit log instead of a record each',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(folded)
+    },
+  })
   const refusedConnections = new Counter({
     name: 'clawmesh_connections_refused_total',
     help: 'Connections that were not taken or were cut, by what was wrong with them',
@@ -144,6 +154,9 @@ export function createMetrics(): MetricsHandle {
     crlNextUpdate: (epochSeconds) => nextUpdate.set(epochSeconds),
     cut: (plane, reason) => cuts.inc({ plane, reason }),
     connectionRefused: (plane, reason) => refusedConnections.inc({ plane, reason }),
+    auditFolded: () => {
+      folded += 1
+    },
     auditDropped: () => {
       dropped += 1
     },

@@ -52,5 +52,7 @@ export interface Metrics {
   /** A live stream or tunnel was ended for what changed after it was let through. */
   cut(plane: Plane, reason: ErrorCode): void
   auditDropped(): void
+  /** A record is counted in a summary instead of being written. */
+  auditFolded(): void
   connectionRefused(port: Plane | 'admin', reason: ConnectionRefusal): void
 }

@@ -10,7 +10,7 @@ export interface OpenTokenVerifierOptions
   extends Omit<TokenVerifierOptions, 'outside' | 'maxTtlMs'>,
     OutsideIssuersOptions {}
 
-export interface OpenTokenVerifier extends Pick<TokenVerifier, 'verify' | 'keys'> {
+export interface OpenTokenVerifier extends Pick<TokenVerifier, 'verify' | 'keys' | 'remembers'> {
   /** Fetches the keys of outside issuers now. */
   reload(): Promise<void>
   close(): Promise<void>
@@ -24,6 +24,7 @@ export async function openTokenVerifier(
     return {
       verify: verifier.verify,
       keys: verifier.keys,
+      remembers: verifier.remembers,
       reload: async () => {},
       close: async () => verifier.close(),
     }
@@ -35,6 +36,7 @@ export async function openTokenVerifier(
   return {
     verify: verifier.verify,
     keys: verifier.keys,
+    remembers: verifier.remembers,
     reload: outside.reload,
     async close() {
       verifier.close()

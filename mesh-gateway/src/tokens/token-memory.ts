@@ -39,6 +39,8 @@ export interface TokenMemoryOptions<Claims extends TimedClaims> {
 export interface SignedTokenVerifier<Claims> {
   /** The claims at once when the token is remembered, otherwise a promise. @throws MeshError MESH_TOKEN_*, either way */
   verify(token: string): Claims | Promise<Claims>
+  /** True when `verify` would answer at once. */
+  remembers(token: string): boolean
   /** Forgets what is remembered and stops following keys. */
   close(): void
 }
@@ -124,6 +126,11 @@ export function createTokenMemory<Claims extends TimedClaims>(
       })
       underWay.set(digest, { promise, source })
       return promise
+    },
+    remembers(token) {
+      if (token.length > MAX_TOKEN_LENGTH) return false
+      const known = remembered.get(hash('sha256', token, 'base64'))
+      return known !== undefined && now() < known.untilMs
     },
     close() {
       for (const stop of stops) stop()

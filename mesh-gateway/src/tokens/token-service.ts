@@ -1,5 +1,6 @@
 /** Who gets an egress token: agents in exchange for their certificate, machines in exchange for a service-account key. */
 import { MeshError, type Peer, type Secret, type SpiffeTemplate } from '@clawmesh/proto'
+import type { Limits } from '../limits/limits.ts'
 import { allowedDestinations } from '../policy/allowed.ts'
 import { mayOriginate, type PolicySnapshot } from '../policy/snapshot.ts'
 import {
@@ -17,6 +18,8 @@ export interface TokenServiceOptions
   extends Pick<TokenIssuerOptions, 'keyRing' | 'issuer' | 'ttl' | 'now' | 'revoked'> {
   readonly spiffe: SpiffeTemplate
   readonly policy: { current(): PolicySnapshot }
+  /** Default: any number of tokens is issued for service accounts. */
+  readonly limits?: Pick<Limits, 'take'>
   /** Null: there are none. */
   readonly accounts: Pick<ServiceAccounts, 'authenticate'> | null
 }
@@ -43,6 +46,9 @@ export interface TokenService extends TokenIssuer {
   issueForAccountKey(key: Secret<string>, request: AccountTokenRequest): Promise<IssuedToken>
 }
 
+/** Of one agent, for the keys of its service accounts. */
+const PER_MINUTE = 600
+
 export function createTokenService(options: TokenServiceOptions): TokenService {
   const { accounts, policy } = options
   const issuer = createTokenIssuer({
@@ -59,6 +65,18 @@ export function createTokenService(options: TokenServiceOptions): TokenService {
       return (egress?.agents.get(agent.agent) ?? egress?.others)?.mode !== 'audit'
     },
   })
+  /** @throws MeshError MESH_RATE_LIMITED, MESH_LIMIT_UNAVAILABLE */
+  async function takeRate({ tenant, agent }: Peer): Promise<void> {
+    const key = `issue:${tenant}/${agent}`
+    const retryAfterMs = (await options.limits?.take(key, PER_MINUTE, PER_MINUTE / 10)) ?? null
+    if (retryAfterMs === null) return
+    throw new MeshError(
+      'MESH_RATE_LIMITED',
+      `${PER_MINUTE} tokens per minute are issued for service accounts of one agent`,
+      { retryAfterMs },
+    )
+  }
+
   return {
     issue: (request) => issuer.issue(request),
     issueEgressToken: (agent, destinations, chain = null, boundTo = null, certificate = null) =>
@@ -66,6 +84,7 @@ export function createTokenService(options: TokenServiceOptions): TokenService {
     async issueForAccountKey(key, { agentId, destinations, ttlMs }) {
       const account = accounts?.authenticate(key.reveal())
       if (account === undefined) throw new MeshError('MESH_ACCOUNT_KEY_INVALID')
+      await takeRate(account)
       if (options.revoked?.(options.spiffe.agent(account.tenant, account.agent).id) === true)
         throw new MeshError(
           'MESH_ACCOUNT_KEY_INVALID',

@@ -29,6 +29,7 @@ import {
 } from '../../../mesh-gateway/src/delegation/delegation-port.ts'
 import { createMemoryBudgets } from '../../../mesh-gateway/src/limits/budgets.ts'
 import { createLimits } from '../../../mesh-gateway/src/limits/create-limits.ts'
+import { createRefusalBudgets } from '../../../mesh-gateway/src/limits/refusal-budget.ts'
 import { compilePolicy } from '../../../mesh-gateway/src/policy/compile.ts'
 import { readPolicyFile } from '../../../mesh-gateway/src/policy/read-file.ts'
 import type { Port } from '../../../mesh-gateway/src/port.ts'
@@ -141,6 +142,8 @@ export async function makeFixture(
     meshDomain: 'mesh.internal',
     policy: { current: () => policy },
     limits: createLimits(),
+    // most tests are not about how often one may be refused
+    refusals: createRefusalBudgets({ refusedPerAgent: 1e9, refusedPerAddress: 1e9 }),
     audit,
     metrics,
     log: silentLog,

@@ -17,6 +17,7 @@ import {
   type EgressPortOptions,
 } from '../../../mesh-gateway/src/egress/egress-port.ts'
 import { createLimits } from '../../../mesh-gateway/src/limits/create-limits.ts'
+import { createRefusalBudgets } from '../../../mesh-gateway/src/limits/refusal-budget.ts'
 import type { PolicySnapshot } from '../../../mesh-gateway/src/policy/snapshot.ts'
 import { ResolveFailure } from '../../../mesh-gateway/src/resolve/resolver.ts'
 import { createMetrics } from '../../../mesh-gateway/src/telemetry/create-metrics.ts'
@@ -39,6 +40,8 @@ export interface FixtureOptions {
   /** Roots that destinations in relay form are verified by, PEM. */
   readonly ca?: string
   readonly port?: Partial<EgressPortOptions>
+  /** Called for each token that is verified anew. */
+  readonly onVerify?: () => void
 }
 
 export interface Fixture {
@@ -106,7 +109,13 @@ export async function startEgress(options: FixtureOptions = {}): Promise<Fixture
       },
     },
     issuer: ISSUER,
-    verifyToken: verifier.verify,
+    verifyToken(token) {
+      if (!verifier.remembers(token)) options.onVerify?.()
+      return verifier.verify(token)
+    },
+    remembersToken: verifier.remembers,
+    // most tests are not about how often one may be refused
+    refusals: createRefusalBudgets({ refusedPerAgent: 1e9, refusedPerAddress: 1e9 }),
     trust: () => trust,
     jwks: keyRing.jwks,
     issueForAccountKey: null,

@@ -13,6 +13,8 @@ export interface GuardLimits {
   readonly newConnectionsPerSecond: number
   /** From the first packet to the client's settings, in milliseconds. */
   readonly handshakeMs: number
+  /** Calls of one caller to the gateway's own services, a tenth of that at once. */
+  readonly ownCallsPerMinute: number
   /** Of one connection. */
   readonly maxConcurrentStreams: number
   /** New streams of one connection; twice that in a burst. */
@@ -45,6 +47,7 @@ export const DEFAULT_GUARD_LIMITS: GuardLimits = Object.freeze({
   maxHandshakesPerAddress: 500,
   newConnectionsPerSecond: 1_000,
   handshakeMs: 10_000,
+  ownCallsPerMinute: 6_000,
   maxConcurrentStreams: 1_000,
   streamsPerSecond: 10_000,
   resetsPerSecond: 200,

@@ -10,12 +10,13 @@ import { duplexPair } from 'node:stream'
 import type { PeerCertificate } from '@clawmesh/agent-sdk'
 import { MESH_SERVICE, METADATA_DELEGATION, MeshError } from '@clawmesh/proto'
 import { Server, ServerCredentials } from '@grpc/grpc-js'
+import { createLimits } from '../../limits/create-limits.ts'
 import { type Call, meshMetadata } from '../call.ts'
 import { type UpstreamSession, wrapSession } from '../upstream/session.ts'
 import type { LastingServices } from './gateway-services.ts'
 
 export interface OwnServices {
-  /** A session to the services, with a place kept for one stream. @throws MeshError MESH_LIMIT_CONCURRENCY */
+  /** A session to the services, with a place kept for one stream. @throws MeshError MESH_RATE_LIMITED, MESH_LIMIT_CONCURRENCY */
   acquire(certificate: PeerCertificate, method: string): UpstreamSession | Promise<UpstreamSession>
   /** What the services are told about the caller. */
   metadata(certificate: PeerCertificate, call: Call): string[]
@@ -41,10 +42,15 @@ const FOLLOW_TREES = `${MESH_SERVICE}/FollowTrees`
 /** A connection without calls is closed after this, in milliseconds. */
 const IDLE_MS = 60_000
 
-/** @param addServices puts the services on the server. @param ownId the gateway's SPIFFE ID. */
+/**
+ * @param addServices puts the services on the server
+ * @param ownId the gateway's SPIFFE ID
+ * @param callsPerMinute of one caller; a tenth of that at once
+ */
 export async function startOwnServices(
   addServices: (server: Server) => LastingServices,
   ownId: string,
+  callsPerMinute: number,
 ): Promise<OwnServices> {
   const server = new Server({
     'grpc.enable_channelz': 0,
@@ -54,6 +60,8 @@ export async function startOwnServices(
   const lasting = addServices(server)
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
   const tenants = new Map<string, Pool>()
+  // in this process alone: the gateway tells of its health also while a shared counter is away
+  const rates = createLimits()
 
   async function open(tenant: string, pool: Pool): Promise<UpstreamSession> {
     const [near, far] = duplexPair()
@@ -86,6 +94,14 @@ export async function startOwnServices(
 
   return {
     acquire({ identity }, method) {
+      const burst = Math.ceil(callsPerMinute / 10)
+      const retryAfterMs = rates.take(identity.id, callsPerMinute, burst)
+      if (retryAfterMs !== null)
+        throw new MeshError(
+          'MESH_RATE_LIMITED',
+          `${callsPerMinute} calls per minute to the gateway itself are allowed to this caller`,
+          { retryAfterMs },
+        )
       // streams that stay open have connections of their own, so that they leave room for questions
       const stays = method === FOLLOW_TREES
       const tenant = `${identity.kind === 'agent' ? identity.tenant : ''}${stays ? ' follows' : ''}`

@@ -3,6 +3,7 @@ import { type EgressClaims, MeshError } from '@clawmesh/proto'
 import { JWKS_MAX_AGE_MS } from '../../tokens/ring-file.ts'
 import { asciiJson, formatAnswer, formatRefusal } from '../answer.ts'
 import type { EgressContext } from '../context.ts'
+import { checkAddress, countUnknown } from '../count-refusals.ts'
 import { single } from '../http1/head.ts'
 import type { RequestHead } from '../http1/request-head.ts'
 import { type Story, tell } from '../outcome.ts'
@@ -43,7 +44,7 @@ export async function serveOwn(
   context: EgressContext,
 ): Promise<boolean> {
   const path = head.target.split('?', 1)[0] ?? ''
-  const served = await route(path, head, client, context)
+  const served = await route(path, head, client, story, context)
   const { answer, claims } = 'answer' in served ? served : { answer: served, claims: null }
   const ofTokens = TOKEN_PATHS.has(path)
   const consumed = head.body === 0 || (ofTokens && !(answer instanceof Refused))
@@ -64,6 +65,7 @@ async function route(
   path: string,
   head: RequestHead,
   client: Wire,
+  story: Story,
   context: EgressContext,
 ): Promise<Answer | Refused | AboutToken> {
   const reading = head.method === 'GET' || head.method === 'HEAD'
@@ -87,14 +89,28 @@ async function route(
     case '/v1/token':
       if (head.method !== 'POST')
         return refuse('gateway', 'MESH_EGRESS_METHOD', { facts: { allow: 'POST' } })
-      return await issueToken(head, client, context)
+      return await bounded(() => issueToken(head, client, context), story, context)
     case '/v1/token/revoke':
       if (head.method !== 'POST')
         return refuse('gateway', 'MESH_EGRESS_METHOD', { facts: { allow: 'POST' } })
-      return await revokeToken(head, client, context)
+      return await bounded(() => revokeToken(head, client, context), story, context)
     default:
       return refuse('gateway', 'MESH_EGRESS_NOT_FOUND')
   }
+}
+
+/** Bad keys and tokens cost the address that they come from. */
+async function bounded<T extends object>(
+  serve: () => Promise<T | Refused>,
+  { client }: Story,
+  { refusals }: EgressContext,
+): Promise<T | Refused> {
+  const limited = checkAddress(client, refusals)
+  if (limited !== null) return limited
+  const served = await serve()
+  const answer = 'answer' in served ? served.answer : served
+  if (answer instanceof Refused) countUnknown(answer, client, refusals)
+  return served
 }
 
 async function issueToken(

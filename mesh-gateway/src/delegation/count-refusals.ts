@@ -1,0 +1,33 @@
+/** What refused calls cost their caller: an agent by its certificate, anybody else by the address. */
+import type { Identity, MeshError } from '@clawmesh/proto'
+import type { RefusalBudgets } from '../limits/refusal-budget.ts'
+import { sourceOf } from '../net/client-address.ts'
+import type { Inbound } from './inbound.ts'
+
+export type { RefusalBudgets }
+
+/** @throws MeshError MESH_RATE_LIMITED when too many calls of the caller were refused */
+export function checkRefusals({ agents, sources }: RefusalBudgets, inbound: Inbound): void {
+  const { peer, client } = inbound
+  const waitMs =
+    peer === null ? sources.exhausted(sourceOf(client.ip)) : agents.exhausted(callerKey(peer))
+  if (waitMs === null) return
+  throw peer === null
+    ? sources.refusal(waitMs, 'this address')
+    : agents.refusal(waitMs, 'this caller')
+}
+
+/** What may go well at the next try is no fault of the caller's, and costs nothing. */
+export function countRefusal(
+  { agents, sources }: RefusalBudgets,
+  { peer, client }: Inbound,
+  error: MeshError,
+): void {
+  if (error.row.retryable || /^MESH_(?:CALL|PEER|GATEWAY)_/.test(error.code)) return
+  if (peer === null) sources.spend(sourceOf(client.ip))
+  else agents.spend(callerKey(peer))
+}
+
+function callerKey({ identity }: { readonly identity: Identity }): string {
+  return identity.kind === 'agent' ? `${identity.tenant}/${identity.agent}` : identity.id
+}
