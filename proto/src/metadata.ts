@@ -6,7 +6,10 @@ export const METADATA_TARGET = 'x-mesh-target'
 export const METADATA_CALLER = 'x-mesh-caller'
 /** To the callee: the tenant of the caller. */
 export const METADATA_TENANT = 'x-mesh-tenant'
-/** Both ways: the signed chain of delegation. */
+/**
+ * The signed chain of delegation. To the callee of a task; from an agent that acts for the task; and from the callee in the head
+ * of its answer to a call about the task, so that the gateway knows which tree that call is part of.
+ */
 export const METADATA_DELEGATION = 'x-mesh-delegation'
 /** From the caller: the id it gave the delegation, for the audit record. */
 export const METADATA_DELEGATION_ID = 'x-mesh-delegation-id'

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -65,7 +66,11 @@ describe('what begins in a tree of delegations ends with it', function () {
   /** A task that has begun, and the root of its tree. */
   async function begin(
     by: Agent,
-    more: { readonly detached?: boolean; readonly skill?: string } = {},
+    more: {
+      readonly detached?: boolean
+      readonly skill?: string
+      readonly idempotencyKey?: string
+    } = {},
   ) {
     const input = `${by.identity.agent} ${count}`
     const before = (await mesh.audit()).length
@@ -113,11 +118,13 @@ describe('what begins in a tree of delegations ends with it', function () {
     const { task, held, root } = await begin(planner)
     const result = codeOf(task.result())
     await resume(task)
-    const sinceMs = Date.now()
     await revoke('txn', root)
+    const { mtimeMs } = await stat(join(mesh.dir, 'revoked.json'))
     assert.equal(await result, 'MESH_CHAIN_REVOKED')
-    const tookMs = await ended(held, sinceMs)
-    process.stdout.write(`      the task ended ${tookMs} ms after the command began\n`)
+    const tookMs = Math.round(await ended(held, mtimeMs))
+    process.stdout.write(`      the task ended ${tookMs} ms after the list was written\n`)
+    // callers, callees and gateway share the processors of this machine with other tests
+    assert.ok(tookMs < 5_000, `${tookMs}`)
     const line = await mesh.auditLine(
       'the resumed Watch',
       (one) => isWatch(one) && one.delegation_id === task.id && one.reason === 'MESH_CHAIN_REVOKED',
@@ -179,6 +186,24 @@ describe('what begins in a tree of delegations ends with it', function () {
       (one) => isWatch(one) && one.delegation_id === task.id && one.reason === 'MESH_CHAIN_REVOKED',
     )
     assert.equal(watch.root_id, root)
+  })
+
+  it('a call of another tree that attached to the task by its key', async () => {
+    const { task, held, root } = await begin(planner, { detached: true, idempotencyKey: 'once' })
+    const again = await mesh.agent('acme', 'planner')
+    const input = `planner ${count}`
+    const attached = again.delegate('researcher', {
+      ...{ skill: 'hold', input, detached: true, idempotencyKey: 'once' },
+    })
+    const asked = attached.id
+    for await (const event of attached) if (event.kind === 'message') break
+    assert.equal(attached.id, task.id)
+    const result = codeOf(attached.result())
+    await revoke('txn', root)
+    assert.equal(await result, 'MESH_CHAIN_REVOKED')
+    await ended(held, 0)
+    const line = await mesh.auditLine('of the second call', (one) => one.delegation_id === asked)
+    assert.equal(line.root_id, root)
   })
 
   it('a task whose chain has a revoked agent in it', async () => {
