@@ -697,6 +697,12 @@ export const ERRORS = Object.freeze({
     'the server is not a gateway of this mesh',
     'its certificate must chain to ca.crt and carry a gateway’s SPIFFE ID',
   ),
+  MESH_GATEWAY_NOT_FOR_TENANT: row(
+    403,
+    'PERMISSION_DENIED',
+    'the gateway does not serve this tenant',
+    'use a gateway of this tenant, or have its certificate issued for the tenant too: `mesh-pki issue gateway --tenant TENANT ...`',
+  ),
   MESH_GATEWAY_NOT_READY: row(
     503,
     'UNAVAILABLE',

@@ -20,8 +20,8 @@ import type { IdentityStore } from '../identity/snapshot.ts'
 import { type Log, silentLog } from '../log.ts'
 import { type ServeOptions, type Serving, serve } from '../server/serve.ts'
 import type { TaskFilter, TaskInfo } from '../tasks/task-event.ts'
+import { checkIsGatewayFor } from '../tls/gateway-scope.ts'
 import { channelCredentials } from '../tls/grpc-credentials.ts'
-import { checkIsGateway } from '../tls/peer-checks.ts'
 import type { DelegationToken } from './delegation-token.ts'
 import {
   type AllowedPeer,
@@ -146,7 +146,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     credentials: () =>
       channelCredentials(store, {
         spiffe,
-        expect: checkIsGateway,
+        expect: checkIsGatewayFor(tenant, meshDomain),
         onPeer: () => {
           refused = null
         },
@@ -231,7 +231,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     list: (peer: string, filter: TaskFilter = {}) => peers.list(address(peer), filter, looking()),
     async serve(serveOptions: ServeOptions) {
       const serving = await serve(serveOptions, {
-        ...{ store, spiffe, log, now },
+        ...{ store, spiffe, tenant, meshDomain, log, now },
         followTree: trees.follow,
         outward(origin, { signal }) {
           const scope = scopes.open(origin, signal)

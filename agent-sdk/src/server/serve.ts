@@ -71,6 +71,9 @@ export interface Serving {
 }
 
 export interface ServeContext {
+  /** Tenant of the agent. */
+  readonly tenant: string
+  readonly meshDomain: string
   readonly store: IdentityStore
   readonly spiffe: SpiffeTemplate
   readonly log: Log
@@ -93,6 +96,7 @@ const SERVER_OPTIONS: ChannelOptions = Object.freeze({
 /** @throws MeshError MESH_CONFIG_PORT when the address cannot be listened on, MESH_TASK_STORE_FAILED; TypeError for options that make no sense */
 export async function serve(options: ServeOptions, context: ServeContext): Promise<Serving> {
   const { store: identity, spiffe, log, now, outward, followTree } = context
+  const own = { tenant: context.tenant, meshDomain: context.meshDomain, spiffe }
   const { acceptFrom = 'gateway', heartbeatMs = 15_000, orphanGraceMs = 30_000 } = options
   const { additionalServices = [], maxRunning = 100, drainMs = 10_000, skills } = options
   const { host, port } = parseListen(options.listen ?? '127.0.0.1:7443')
@@ -118,11 +122,11 @@ export async function serve(options: ServeOptions, context: ServeContext): Promi
   let listener: CallListener | null = null
   const identify = (call: ServerInterceptingCallInterface) => {
     if (listener === null) throw new MeshError('MESH_IDENTITY_NO_CERTIFICATE')
-    return listener.peerOf(call).identity
+    return listener.peerOf(call)
   }
   const server = new Server({
     ...SERVER_OPTIONS,
-    interceptors: [createCallerGate(acceptFrom, identify)],
+    interceptors: [createCallerGate(acceptFrom, own, identify)],
   })
   const services = [
     createDelegationService({ host: tasks, spiffe, heartbeatMs, log, now }),

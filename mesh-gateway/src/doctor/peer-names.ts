@@ -14,10 +14,12 @@ export function checkPeerNames(facts: PeerNameFacts): CheckResult {
   const lacking = tenants.filter((tenant) => !dnsNames.includes(`*.${tenant}.${meshDomain}`))
   const about = tenants.length === 0 ? 'no tenant has policy' : tenants.join(', ')
   if (lacking.length === 0) return result('peer names', about)
+  // with the names of some tenants it is a gateway for these alone
+  const scoped = dnsNames.some((name) => name.startsWith('*.'))
   const names = lacking.map((tenant) => `*.${tenant}.${meshDomain}`)
   return result('peer names', about, {
     what: `the certificate of the gateway does not cover ${names.join(', ')}`,
-    why: 'tools that tie :authority to the TLS name, grpcurl among them, cannot call those peers by name',
+    why: `${scoped ? 'agents of these tenants refuse the gateway, and ' : ''}tools that tie :authority to the TLS name, grpcurl among them, cannot call those peers by name`,
     todo: `mesh-pki issue gateway --name NAME --tenant ${tenants.join(' ')} --out ${shellWord(dir)}; until then, -authority gateway.${meshDomain} with -H 'x-mesh-target: PEER'`,
   })
 }

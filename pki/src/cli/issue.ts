@@ -56,7 +56,10 @@ export function addIssue(program: Command, terminal: Terminal): void {
   withLeafOptions(issue.command('gateway'))
     .description('for a gateway')
     .requiredOption('--name <name>', 'name of the gateway')
-    .option('--tenant <tenant...>', 'tenants whose peer names it answers for')
+    .option(
+      '--tenant <tenant...>',
+      'tenants it serves: it speaks to and for their agents only (default: all tenants)',
+    )
     .addHelpText('after', EXAMPLES)
     .action(async (options: GatewayOptions) => {
       const { name, tenant: tenants = [], dns = [], ip = [] } = options
