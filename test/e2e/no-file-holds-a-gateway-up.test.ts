@@ -49,6 +49,7 @@ describe('no file holds a gateway up:', function () {
       assert.match(world.warnings(file)[0] ?? '', /regular file/)
       await world.putBack(file)
       await waitForSuccess(world, file, 1)
+      if (file.exact === true) continue
       const next = async () => (await world.generation(file)) === (before ?? 0) + 1
       await waitFor(`${file.what} to be read again`, next)
     }
@@ -76,7 +77,8 @@ describe('no file holds a gateway up:', function () {
       await waitForSuccess(world, file, 0)
       const grown = residentBytes(pid) - before
       assert.ok(grown < 50 * MIB, `${file.what}: ${grown} bytes more`)
-      assert.match(world.warnings(file)[0] ?? '', /larger than/)
+      // the journal of revocations is read line by line
+      assert.match(world.warnings(file)[0] ?? '', /larger than|a line is too long/)
       await world.putBack(file)
       await waitForSuccess(world, file, 1)
     }

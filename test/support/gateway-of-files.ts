@@ -10,6 +10,8 @@ export interface FollowedFile {
   /** As metrics and log name it. */
   readonly what: string
   readonly path: string
+  /** It is put back as it was: it is a journal, to which nothing but entries is added. */
+  readonly exact?: boolean
 }
 
 export interface GatewayOfFiles {
@@ -73,6 +75,8 @@ export async function startGatewayOfFiles(
     { what: 'accounts', path: at('accounts.json') },
     { what: 'egress-tls', path: at('egress-tls', 'tls.crt') },
     { what: 'egress-ca', path: at('trust', 'ca.pem') },
+    { what: 'crl', path: at('crl', 'crl.pem') },
+    { what: 'revocations', path: at('revoked', 'revoked.json'), exact: true },
   ]
 
   async function metric(name: string, what: string): Promise<number | null> {
@@ -90,14 +94,19 @@ export async function startGatewayOfFiles(
       await link(path, `${path}.kept`)
       await rename(`${path}.pipe`, path)
     },
-    async putBack({ path }) {
-      await writeFile(`${path}.kept`, `${await readFile(`${path}.kept`, 'utf8')}\n`)
+    async putBack({ path, exact }) {
+      if (exact !== true)
+        await writeFile(`${path}.kept`, `${await readFile(`${path}.kept`, 'utf8')}\n`)
       await rename(`${path}.kept`, path)
     },
     lastSuccess: ({ what }) => metric('clawmesh_reload_last_success', what),
     generation: ({ what }) => metric('clawmesh_reload_generation', what),
     warnings: ({ what }) =>
-      lines.filter((line) => line.includes('not reloaded') && line.includes(what)),
+      lines.filter(
+        (line) =>
+          line.includes(`"msg":"${what}: not reloaded`) ||
+          line.includes(`"msg":"the ${what} was not reloaded`),
+      ),
     async close() {
       await gateway.stop()
       await ca.close()

@@ -2,10 +2,15 @@
  * What is revoked, followed on disk: the lists of CAs and the gateway's own. Both are looked at twice a second whatever
  * the watching of files says; what is broken is said once, and the last good one stays.
  */
-import { dirname } from 'node:path'
 import type { IdentityStore, Log } from '@clawmesh/agent-sdk'
-import { createDisk, type Disk } from '@clawmesh/agent-sdk/mesh'
-import { type Found, openReloadable, type Reloadable } from '../config/reloadable.ts'
+import {
+  createDisk,
+  createListeners,
+  type Disk,
+  type Followed,
+  type Found,
+} from '@clawmesh/agent-sdk/mesh'
+import { follow } from '../files/follow.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { type CrlSet, EarlyCrlError, MAX_CRL_FILE_BYTES, readCrls } from './crl-file.ts'
 import { type JudgedMoment, judgeRevocations, type RevocationJudge } from './judge.ts'
@@ -46,6 +51,8 @@ export interface RevocationsOptions {
   readonly metrics: Pick<Metrics, 'reload' | 'crlNextUpdate' | 'revocations'>
   /** How often the files are looked at, in milliseconds. Default 500, and never less often. */
   readonly pollMs?: number
+  /** Shared by all that follow files in this process. Default: its own. */
+  readonly disk?: Disk | undefined
   /** Milliseconds since the epoch. Default the system's clock. */
   readonly now?: () => number
 }
@@ -63,44 +70,48 @@ export const NO_REVOCATIONS: Revocations = Object.freeze({
 
 /** @throws MeshError MESH_REVOCATION_MISSING or MESH_REVOCATION_INVALID when a file that is named is not there or not good */
 export async function openRevocations(options: RevocationsOptions): Promise<RevocationsHandle> {
-  const { log, metrics, stale, now = Date.now } = options
+  const { log, metrics, stale, disk = createDisk(), now = Date.now } = options
   const common = {
+    disk,
     log,
     metrics,
     pollMs: Math.min(POLL_MS, options.pollMs ?? POLL_MS),
     debounceMs: DEBOUNCE_MS,
   }
-  const listeners = new Set<() => void>()
+  const listeners = createListeners<void>((err) =>
+    log.error({ err }, 'a listener to revocations failed'),
+  )
   await using opening = new AsyncDisposableStack()
-  const follow = async <T>(opened: Promise<Reloadable<T>>): Promise<Reloadable<T>> =>
-    opening.adopt(await opened, (one) => one.close())
+  const opened = async <T>(followed: Promise<Followed<T>>): Promise<Followed<T>> =>
+    opening.adopt(await followed, (one) => one.close())
 
   let timer: NodeJS.Timeout | undefined
   let complained: number | null = null
   /** What the listeners know of the list. */
   let told: { state: string; index: RevokedIndex | null } = { state: '', index: null }
-  const disk = createDisk()
-  let crls: Reloadable<CrlSet> | null = null
+  let crls: Followed<CrlSet> | null = null
   let list: { readonly reader: ListReader; readonly writer: ListWriter } | null = null
   if (options.crl !== null)
-    crls = await follow(
-      openReloadable<CrlSet>({
+    crls = await opened(
+      follow<CrlSet>({
         ...common,
         what: 'crl',
-        dir: dirname(options.crl),
+        files: [options.crl],
+        // a file of several lists that ends between two of them is one too
+        settle: 'twice',
         read: crlReader(options.crl, disk, options.identity, () => crls?.current() ?? none(), now),
       }),
     )
   crls?.onChange(refresh)
-  let followed: Reloadable<unknown> | null = null
+  let followed: Followed<unknown> | null = null
   if (options.list !== null) {
     const reader = createListReader(options.list, disk)
     list = { reader, writer: createListWriter({ path: options.list, reader, now }) }
-    followed = await follow(
-      openReloadable({
+    followed = await opened(
+      follow({
         ...common,
         what: 'revocations',
-        dir: dirname(options.list),
+        files: [options.list],
         read: () => readList(reader),
       }),
     )
@@ -143,7 +154,7 @@ export async function openRevocations(options: RevocationsOptions): Promise<Revo
   function refresh(): void {
     moment = take()
     say()
-    for (const listener of [...listeners]) listener()
+    listeners.tell()
   }
 
   function say(): void {
@@ -164,11 +175,7 @@ export async function openRevocations(options: RevocationsOptions): Promise<Revo
     agent: (id) => moment.judge.agent(id),
     chain: (txn, actors) => moment.judge.chain(txn, actors),
     token: (jti) => moment.judge.token(jti),
-    onChange(listener) {
-      const own = () => listener()
-      listeners.add(own)
-      return () => listeners.delete(own)
-    },
+    onChange: listeners.add,
     problem: () => (moment.stale ? `the list ${options.crl} is out of date` : null),
     async change(edit) {
       if (list === null) throw new TypeError('there is no list to change')
