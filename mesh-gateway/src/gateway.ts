@@ -20,6 +20,7 @@ import { openUpstreamTrust } from './egress/upstream-trust.ts'
 import { openLimits } from './limits/open-limits.ts'
 import { createRefusalBudgets } from './limits/refusal-budget.ts'
 import { openOwnIdentity } from './open-own-identity.ts'
+import { policyProblems } from './policy/policy-in-force.ts'
 import { openPolicyStore } from './policy/policy-store.ts'
 import type { ListenAddress, Port } from './port.ts'
 import { diskThreads } from './process/thread-pool.ts'
@@ -54,6 +55,8 @@ export interface Gateway {
   }
   /** What keeps it from being ready; empty when nothing does. */
   missing(): readonly Missing[]
+  /** What is not as it should be, though the gateway does its work: broken files of policy. */
+  degraded(): readonly Missing[]
   /** The rows of the status page. */
   status(): readonly StatusRow[]
   /** Its own names, which the admin port may be asked by. */
@@ -82,7 +85,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   const following = { log, metrics, disk, pollMs: config.reload.pollMs }
   const spiffe = createSpiffeTemplate({ trustDomain: config.trustDomain, ...config.spiffe })
   const identity = opened(await openOwnIdentity(config, { spiffe, ...following }), closing)
-  const policy = opened(await openPolicyStore({ dir: config.policy.dir, ...following }), closing)
+  const policy = opened(await openPolicyStore({ ...config.policy, ...following }), closing)
   const revocations = opened(
     await openRevocations({ ...config.revocation, identity, ...following }),
     closing,
@@ -150,6 +153,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   const missing = () =>
     whatIsMissing({ identity, policy, revocations, audit, auditFile, draining: () => draining })
 
+  const degraded = () => policyProblems(policy.problems())
   /** As configured until the listener stands: no port of ours is open to agents in between. */
   const own = new Map([
     ['delegation', config.delegation.listen],
@@ -242,7 +246,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   if (together === null) {
     const { listen } = config.admin
     const { connectionRefused } = metrics
-    const view = { listen, names, metrics, missing, status, connectionRefused, log }
+    const view = { listen, names, metrics, missing, degraded, status, connectionRefused, log }
     addresses.admin = opened(await createAdminPort(view), closing).address
     own.set('admin', addresses.admin)
   }
@@ -260,6 +264,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     certificateNotAfter: identity.current().notAfter,
     addresses,
     missing,
+    degraded,
     status,
     names,
     metrics,

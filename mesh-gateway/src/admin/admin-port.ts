@@ -27,6 +27,8 @@ export interface AdminView {
   readonly metrics: { readonly contentType: string; text(): Promise<string> }
   /** Empty when ready. */
   readonly missing: () => MaybePromise<readonly Missing[]>
+  /** What is not as it should be, though the gateway does its work. Default: nothing. */
+  readonly degraded?: () => MaybePromise<readonly Missing[]>
   /** What the status page shows. */
   readonly status: () => MaybePromise<readonly StatusRow[]>
 }
@@ -138,11 +140,14 @@ async function answer(
     return send(response, 200, options.metrics.contentType, await options.metrics.text())
   if (path === '/health') return sendJson(response, 200, { status: 'up' })
   const missing = await options.missing()
-  if (path === '/ready')
+  const degraded = (await options.degraded?.()) ?? []
+  if (path === '/ready') {
+    const told = degraded.length === 0 ? {} : { degraded }
     return missing.length === 0
-      ? sendJson(response, 200, { status: 'ready' })
-      : sendJson(response, 503, { status: 'not ready', missing })
-  const page = renderStatusPage(await options.status(), missing)
+      ? sendJson(response, 200, { status: 'ready', ...told })
+      : sendJson(response, 503, { status: 'not ready', missing, ...told })
+  }
+  const page = renderStatusPage(await options.status(), missing, degraded)
   send(response, 200, 'text/html; charset=utf-8', page)
 }
 

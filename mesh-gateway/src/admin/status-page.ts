@@ -6,13 +6,19 @@ export interface StatusRow {
   readonly value: string
 }
 
-export function renderStatusPage(rows: readonly StatusRow[], missing: readonly Missing[]): string {
-  const state =
-    missing.length === 0
-      ? '<p class="good">ready</p>'
-      : `<ul class="bad">${missing
+export function renderStatusPage(
+  rows: readonly StatusRow[],
+  missing: readonly Missing[],
+  degraded: readonly Missing[] = [],
+): string {
+  const listed = (list: readonly Missing[]) =>
+    list.length === 0
+      ? ''
+      : `<ul class="bad">${list
           .map((one) => `<li>${escapeHtml(one.what)}: ${escapeHtml(one.reason)}</li>`)
           .join('')}</ul>`
+  const ready = missing.length === 0 ? '<p class="good">ready</p>' : listed(missing)
+  const state = `${ready}${listed(degraded)}`
   const table = rows
     .map((row) => `<tr><th>${escapeHtml(row.name)}</th><td>${escapeHtml(row.value)}</td></tr>`)
     .join('\n')

@@ -41,7 +41,7 @@ export function explainCommand(
     )
     .action(async (options: Options) => {
       const { from: caller, to: callee, method } = options
-      const { dir, policy } = await loadPolicyOf(options, place)
+      const { dir, policy } = await loadPolicyOf(options, place, [caller.tenant, callee.tenant])
       const withinChain = options.withinChain === true
       const explanation = explainDelegation({ caller, callee, method, withinChain }, policy)
       const names = {

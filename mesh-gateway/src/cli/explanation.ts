@@ -5,7 +5,9 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { readConfig } from '../config/live-config.ts'
 import { REQUIRED } from '../config/settings.ts'
 import type { Explanation } from '../policy/explain.ts'
-import { loadPolicy, type PolicySnapshot, policyInvalid } from '../policy/index.ts'
+import { loadPolicy, type PolicySnapshot, policyFor } from '../policy/index.ts'
+import type { PolicyPlaces } from '../policy/read-directory.ts'
+import { printable, printableJson } from '../printable.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Where a command speaks. */
@@ -34,7 +36,7 @@ export function printExplanation(output: CommandOutput, shown: Shown): void {
   const file = shown.explanation.file === null ? null : path.join(dir, shown.explanation.file)
   if (shown.json) {
     const said = { action, code, reason, rule, file, mode, hint, limits }
-    output.result(`${JSON.stringify({ ...facts, ...said })}\n`)
+    output.result(`${printableJson({ ...facts, ...said })}\n`)
   } else {
     const limited = Object.entries(limits).flatMap(([name, value]) =>
       value === null ? [] : [`${name} ${value}`],
@@ -49,7 +51,7 @@ export function printExplanation(output: CommandOutput, shown: Shown): void {
       ['  hint', hint],
     ]
     const text = lines.flatMap(([name, value]) =>
-      value === null ? [] : [`${name.padEnd(9)}${value}\n`],
+      value === null ? [] : [`${printable(`${name.padEnd(9)}${value}`)}\n`],
     )
     output.result(text.join(''))
   }
@@ -69,26 +71,29 @@ export function addPolicyPlace(command: Command): Command {
     .option('--config <file>', 'or the configuration file that names it (MESH_CONFIG)')
 }
 
-/** @throws MeshError MESH_CONFIG_INVALID, MESH_POLICY_INVALID */
+/**
+ * @param tenants whose policy is asked; null: everybody's
+ * @throws MeshError MESH_CONFIG_INVALID, MESH_POLICY_INVALID
+ */
 export async function loadPolicyOf(
   options: PolicyPlace,
   place: Pick<Terminal, 'env' | 'cwd'>,
+  tenants: readonly string[] | null,
 ): Promise<{ readonly dir: string; readonly policy: PolicySnapshot }> {
-  const dir = await policyDirOf(options, place)
-  const loading = await loadPolicy(dir)
-  if (!loading.ok) throw policyInvalid(dir, loading.faults)
-  return { dir, policy: loading.snapshot }
+  const places = await placesOf(options, place)
+  const policy = policyFor(places.dir, await loadPolicy(places), tenants)
+  return { dir: places.dir, policy }
 }
 
-async function policyDirOf(
+async function placesOf(
   { dir, config }: PolicyPlace,
   { env, cwd }: Pick<Terminal, 'env' | 'cwd'>,
-): Promise<string> {
-  if (dir !== undefined) return dir
+): Promise<PolicyPlaces> {
+  if (dir !== undefined) return { dir }
   const path = config ?? (env.MESH_CONFIG || null)
   const optional = REQUIRED.filter((key) => key !== 'policy.dir')
   const resolved = await readConfig({ path, env, cwd, flags: {}, optional })
-  return resolved.config.policy.dir
+  return resolved.config.policy
 }
 
 export function parsePeer(text: string): Peer {

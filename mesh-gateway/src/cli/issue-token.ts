@@ -1,8 +1,7 @@
 /** mesh-gateway issue-token */
 import { createSpiffeTemplate } from '@clawmesh/proto'
 import type { Command } from 'commander'
-import { policyInvalid } from '../policy/fault.ts'
-import { loadPolicy } from '../policy/load-policy.ts'
+import { loadPolicy, policyFor } from '../policy/load-policy.ts'
 import type { PolicySnapshot } from '../policy/snapshot.ts'
 import { judgeRevocations, type RevocationJudge } from '../revocation/judge.ts'
 import { readIndex } from '../revocation/list-file.ts'
@@ -54,8 +53,10 @@ export function addIssueToken(program: Command, terminal: Terminal): void {
   addConfigOptions(command, USED).action(async (options: IssueOptions) => {
     const config = await readCommandConfig({ ...options }, terminal, USED)
     const revocations = await readRevocations(config.revocation.list)
-    const policy = await readPolicy(config.policy.dir)
-    const tenant = options.tenant ?? onlyTenant(command, policy, config.policy.dir)
+    const { dir } = config.policy
+    const loading = await loadPolicy(config.policy)
+    const tenant = options.tenant ?? onlyTenant(command, policyFor(dir, loading, []), dir)
+    const policy = policyFor(dir, loading, [tenant])
     const keyRing = await openKeyRing({ dir: config.keys.dir })
     try {
       const { token, claims } = await createTokenService({
@@ -98,12 +99,6 @@ export function addIssueToken(program: Command, terminal: Terminal): void {
 async function readRevocations(list: string | null): Promise<Pick<RevocationJudge, 'agent'>> {
   const index = list === null ? new RevokedIndex() : await readIndex(list)
   return judgeRevocations(index, new Map(), 'refuse', Date.now).judge
-}
-
-async function readPolicy(dir: string): Promise<PolicySnapshot> {
-  const loading = await loadPolicy(dir)
-  if (loading.ok) return loading.snapshot
-  throw policyInvalid(dir, loading.faults)
 }
 
 function onlyTenant(command: Command, policy: PolicySnapshot, dir: string): string {

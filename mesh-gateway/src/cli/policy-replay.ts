@@ -41,7 +41,7 @@ export function replayCommand(
     .addHelpText('after', EXAMPLES)
     .action(async (options: ReplayOptions) => {
       const { audit, tenant } = options
-      const { dir, policy } = await loadPolicyOf(options, place)
+      const { dir, policy } = await loadPolicyOf(options, place, null)
       const replay = createReplay(policy, options.examples)
       const counts = await readRecording(audit, agentNames(options.spiffeAgentPath), (recorded) => {
         const { question } = recorded

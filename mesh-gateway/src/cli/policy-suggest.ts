@@ -112,7 +112,7 @@ function mustBeValid(files: readonly SuggestedFile[]): void {
 
 /** @throws MeshError MESH_POLICY_INVALID when policy is there already, MESH_DISK_WRITE */
 async function write(dir: string, files: readonly SuggestedFile[]): Promise<string[]> {
-  const there = await readPolicyDirectory(dir)
+  const there = await readPolicyDirectory({ dir })
   const [first] = there.files
   if (first !== undefined)
     throw new MeshError('MESH_POLICY_INVALID', `${dir} holds ${first.name} already`, {

@@ -6,6 +6,7 @@ import { formatHostPattern } from '../net/host-pattern.ts'
 import { plural } from '../plural.ts'
 import { countFaults, explainEgress, formatFault } from '../policy/index.ts'
 import { reviewPolicy } from '../policy/review/review-policy.ts'
+import { printable, printableJson } from '../printable.ts'
 import {
   addPolicyPlace,
   type CommandOutput,
@@ -54,30 +55,43 @@ export function policyCommand(
     .addHelpText('after', EXAMPLES)
 }
 
+interface CheckOptions {
+  readonly json?: true
+  readonly tenantDirs?: string
+}
+
 function checkCommand(output: CommandOutput): Command {
   return new Command('check')
     .description('list every fault of every file of a policy directory')
     .argument('<dir>', 'directory of TENANT.json files and _global.json')
+    .option('--tenant-dirs <dir>', 'holds TENANT/TENANT.json, in directories that tenants write')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
       '\nExample:\n  $ mesh-gateway policy check /etc/mesh/policy\n\nIt warns of rules that can never take effect; the exit code is 0 all the same.',
     )
-    .action(async (dir: string, { json }: { json?: true }) => {
-      const { loading, warnings } = await reviewPolicy(dir)
+    .action(async (dir: string, { json, tenantDirs }: CheckOptions) => {
+      const { loading, warnings, verdicts } = await reviewPolicy({
+        dir,
+        tenantDirs: tenantDirs ?? null,
+      })
+      const { ignored } = loading
       const faults = loading.ok ? [] : loading.faults
       const files = loading.ok ? loading.snapshot.files.length : 0
       const tenants = loading.ok ? loading.snapshot.tenants.size : 0
       if (json)
         output.result(
-          `${JSON.stringify({ ok: loading.ok, dir, files, tenants, faults, warnings })}\n`,
+          `${printableJson({ ok: loading.ok, dir, files, tenants, faults, warnings, verdicts, ignored })}\n`,
         )
       else if (loading.ok) {
         output.result(`${dir} is valid: ${plural(tenants, 'tenant')} in ${plural(files, 'file')}\n`)
         for (const warning of warnings) output.note(`warning: ${formatFault(warning)}`)
       } else output.result(faults.map((fault) => `${formatFault(fault)}\n`).join(''))
+      if (!json) for (const one of ignored) output.note(`warning: ${formatFault(one)}`)
       if (loading.ok) return
       output.note(countFaults(faults))
+      for (const { file, effect } of verdicts)
+        if (effect !== null) output.note(printable(`${file}: ${effect}`))
       output.failed()
     })
 }
@@ -101,7 +115,7 @@ function explainEgressCommand(
     )
     .action(async (options: ExplainOptions) => {
       const { agent, to, method, path: asked, token } = options
-      const { dir, policy } = await loadPolicyOf(options, place)
+      const { dir, policy } = await loadPolicyOf(options, place, [agent.tenant])
       const shown = formatHostPattern({ ...to, wildcard: false })
       const request =
         method === undefined && asked === undefined

@@ -34,6 +34,7 @@ interface Started {
   readonly certificateNotAfter: Date
   readonly addresses: Readonly<Record<'egress' | 'delegation' | 'admin', ListenAddress>>
   missing(): MaybePromise<readonly Missing[]>
+  degraded(): MaybePromise<readonly Missing[]>
   reload(): Promise<void>
   drain(): Promise<void>
   /** For the last moment of a crashing process. */
@@ -142,4 +143,6 @@ async function announce(gateway: Started, config: Config, terminal: Terminal): P
   for (const line of lines.split('\n')) terminal.say(line)
   for (const { what, reason } of await gateway.missing())
     terminal.say(`not ready: ${what}: ${reason}`)
+  for (const { what, reason } of await gateway.degraded())
+    terminal.say(`degraded: ${what}: ${reason}`)
 }

@@ -102,7 +102,7 @@ export const configSchema = z.strictObject({
   trustDomain: name,
   meshDomain: name.optional(),
   identity: section({ dir: path }),
-  policy: section({ dir: path }),
+  policy: section({ dir: path, tenantDirs: path.nullable().default(null) }),
   keys: section({ dir: path, overlapMs: duration(DAY_MS, 60_000, 90 * DAY_MS) }),
   serviceAccounts: section({ file: path.nullable().default(null) }),
   revocation: section({

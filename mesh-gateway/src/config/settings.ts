@@ -28,6 +28,12 @@ export const SETTINGS: readonly Setting[] = Object.freeze([
   setting('meshDomain', '<name>', 'suffix of peer names; default the trust domain', 'MESH_DOMAIN'),
   setting('identity.dir', '<dir>', 'holds tls.crt, tls.key and ca.crt of the gateway', 'path'),
   setting('policy.dir', '<dir>', 'holds the policy, one JSON file per tenant', 'path'),
+  setting(
+    'policy.tenantDirs',
+    '<dir>',
+    'holds TENANT/TENANT.json, each in a directory that the tenant may write; default none',
+    'path',
+  ),
   setting('keys.dir', '<dir>', 'holds the keys that sign tokens; made when empty', 'path'),
   setting('keys.overlapMs', '<time>', 'how long a rotated key still verifies; default 24h', 'live'),
   setting('serviceAccounts.file', '<file>', 'service accounts; default none', 'path'),

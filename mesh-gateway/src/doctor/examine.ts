@@ -72,7 +72,7 @@ async function examineGateway(config: Config, options: ExamineOptions): Promise<
   const [own, agent, policy, ring, keyFiles, audit] = await Promise.all([
     readCertificate(dir, spiffe),
     agentDir === undefined ? null : readCertificate(agentDir, spiffe),
-    loadPolicy(config.policy.dir),
+    loadPolicy(config.policy),
     readSigningKeys(config.keys.dir),
     readKeyFiles(present([dir, config.egress.tls.dir, agentDir]), config.keys.dir),
     readAuditLog(config.audit.file),

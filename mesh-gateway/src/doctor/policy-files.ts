@@ -1,5 +1,6 @@
 /** The policy directory. */
 import { formatFault, type PolicyLoading } from '../policy/index.ts'
+import { concernsAll } from '../policy/load-policy.ts'
 import { type CheckResult, result, shellWord } from './finding.ts'
 
 const SHOWN = 5
@@ -14,14 +15,25 @@ export function checkPolicy(dir: string, loading: PolicyLoading): CheckResult {
       why: 'without a file of its tenant an agent may do nothing',
       todo,
     }
-    return result('policy', about, tenants.size === 0 ? none : null)
+    const [ignored] = loading.ignored
+    const unread =
+      ignored === undefined
+        ? null
+        : {
+            what: formatFault(ignored),
+            why: 'what stands in it is not in force',
+            todo: `mesh-gateway policy check ${shellWord(dir)} --tenant-dirs DIR`,
+          }
+    return result('policy', about, tenants.size === 0 ? none : unread)
   }
   const { faults } = loading
   const shown = faults.slice(0, SHOWN).map(formatFault)
   const more = faults.length > SHOWN ? ` and ${faults.length - SHOWN} more` : ''
   return result('policy', dir, {
     what: `${shown.join('; ')}${more}`,
-    why: 'a gateway that starts refuses to; one that runs keeps the policy that it had',
+    why: faults.some(concernsAll)
+      ? 'a gateway that starts refuses to; one that runs keeps the last good version of each of these files'
+      : 'of each of these files a gateway that runs keeps the last good version; one that starts allows nothing to its tenant',
     todo: `mesh-gateway policy check ${shellWord(dir)}`,
   })
 }

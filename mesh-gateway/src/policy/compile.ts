@@ -35,12 +35,42 @@ export type CompiledFile =
   | { readonly kind: 'tenant'; readonly file: string; readonly policy: TenantPolicy }
   | { readonly kind: 'global'; readonly file: string; readonly policy: GlobalPolicy }
 
+/** Work that may pause at each `yield`: a large file is not compiled at one go while calls wait. */
+type Steps<T> = Generator<void, T>
+
+/** Entries of a list between two pauses. */
+const STRIDE = 16
+
 /** @throws TypeError when the document has not been through readPolicyFile. */
-export function compileFile(read: PolicyFile): CompiledFile {
+export function* compileInSteps(read: PolicyFile): Steps<CompiledFile> {
   const { file } = read
   return read.kind === 'global'
-    ? Object.freeze({ kind: 'global', file, policy: compileGlobal(read.document) })
-    : Object.freeze({ kind: 'tenant', file, policy: compileTenant(file, read.document) })
+    ? Object.freeze({ kind: 'global', file, policy: yield* compileGlobal(read.document) })
+    : Object.freeze({ kind: 'tenant', file, policy: yield* compileTenant(file, read.document) })
+}
+
+/** At one go. @throws TypeError as compileInSteps does */
+export function compileFile(read: PolicyFile): CompiledFile {
+  return atOneGo(compileInSteps(read))
+}
+
+function atOneGo<T>(steps: Steps<T>): T {
+  for (;;) {
+    const step = steps.next()
+    if (step.done === true) return step.value
+  }
+}
+
+function* mapInSteps<From, To>(
+  list: readonly From[],
+  make: (item: From, index: number) => To,
+): Steps<To[]> {
+  const made: To[] = []
+  for (const [index, item] of list.entries()) {
+    made.push(make(item, index))
+    if (index % STRIDE === STRIDE - 1) yield
+  }
+  return made
 }
 
 /** All files at once. @throws TypeError as compileFile does */
@@ -59,14 +89,14 @@ export function assemblePolicy(files: readonly CompiledFile[], generation: numbe
     generation,
     files: Object.freeze(files.map((file) => file.file)),
     tenants,
-    global: global ?? compileGlobal({}),
+    global: global ?? atOneGo(compileGlobal({})),
   })
 }
 
-function compileGlobal(document: GlobalDocument): GlobalPolicy {
+function* compileGlobal(document: GlobalDocument): Steps<GlobalPolicy> {
   const { egress = {}, delegation = {} } = document
   return Object.freeze({
-    egressDeny: hostTable(denyRules(egress.deny, `${GLOBAL_FILE}#/egress/deny`)),
+    egressDeny: hostTable(yield* denyRules(egress.deny, `${GLOBAL_FILE}#/egress/deny`)),
     ports: new Set(egress.ports ?? DEFAULT_PORTS),
     portsRule: egress.ports === undefined ? null : `${GLOBAL_FILE}#/egress/ports`,
     addresses: compileAddressRules({
@@ -80,28 +110,29 @@ function compileGlobal(document: GlobalDocument): GlobalPolicy {
       withoutEch: egress.tls?.ech === 'refuse',
     }),
     delegationDeny: ruleTable(
-      delegationRules(delegation.deny, `${GLOBAL_FILE}#/delegation/deny`, null),
+      yield* delegationRules(delegation.deny, `${GLOBAL_FILE}#/delegation/deny`, null),
     ),
   })
 }
 
-function compileTenant(file: string, document: TenantDocument): TenantPolicy {
+function* compileTenant(file: string, document: TenantDocument): Steps<TenantPolicy> {
   return Object.freeze({
     tenant: document.tenant,
     file,
-    egress: compileEgress(file, document),
-    delegation: compileDelegation(file, document),
+    egress: yield* compileEgress(file, document),
+    delegation: yield* compileDelegation(file, document),
   })
 }
 
-function compileEgress(file: string, document: TenantDocument): EgressPolicy {
+function* compileEgress(file: string, document: TenantDocument): Steps<EgressPolicy> {
   const { egress = {}, mode = 'enforce' } = document
   const tenantLimits = egress.tenantLimits === undefined ? null : egressLimits(egress.tenantLimits)
   const agents = new Map<string, AgentEgress>()
   const allowedAgent = new Map<string, string>()
   for (const [name, agent] of Object.entries(egress.agents ?? {})) {
     const at = `${file}#/egress/agents/${name}`
-    const allow = allowRules(agent.allow, `${at}/allow`)
+    yield
+    const allow = yield* allowRules(agent.allow, `${at}/allow`)
     for (const rule of allow)
       if (!rule.pattern.wildcard && !allowedAgent.has(rule.pattern.host))
         allowedAgent.set(rule.pattern.host, name)
@@ -110,13 +141,13 @@ function compileEgress(file: string, document: TenantDocument): EgressPolicy {
       Object.freeze({
         mode: agent.mode ?? mode,
         allow: hostTable(allow),
-        deny: hostTable(denyRules(agent.deny, `${at}/deny`)),
+        deny: hostTable(yield* denyRules(agent.deny, `${at}/deny`)),
         limits: egressLimits({ ...egress.limits, ...agent.limits }),
         tenantLimits,
       }),
     )
   }
-  const allow = allowRules(egress.allow, `${file}#/egress/allow`)
+  const allow = yield* allowRules(egress.allow, `${file}#/egress/allow`)
   const children = new Map<string, HostRule>()
   for (const rule of allow) {
     const parent = rule.pattern.host.slice(rule.pattern.host.indexOf('.') + 1)
@@ -124,7 +155,7 @@ function compileEgress(file: string, document: TenantDocument): EgressPolicy {
   }
   return Object.freeze({
     allow: hostTable(allow),
-    deny: hostTable(denyRules(egress.deny, `${file}#/egress/deny`)),
+    deny: hostTable(yield* denyRules(egress.deny, `${file}#/egress/deny`)),
     others: Object.freeze({
       mode,
       allow: hostTable([]),
@@ -138,11 +169,12 @@ function compileEgress(file: string, document: TenantDocument): EgressPolicy {
   })
 }
 
-function compileDelegation(file: string, document: TenantDocument): DelegationPolicy {
+function* compileDelegation(file: string, document: TenantDocument): Steps<DelegationPolicy> {
   const { delegation = {}, tenant, mode = 'enforce' } = document
   const at = `${file}#/delegation`
   const agents = new Map<string, AgentDelegation>()
-  for (const [name, agent] of Object.entries(delegation.agents ?? {}))
+  for (const [name, agent] of Object.entries(delegation.agents ?? {})) {
+    yield
     agents.set(
       name,
       Object.freeze({
@@ -152,11 +184,12 @@ function compileDelegation(file: string, document: TenantDocument): DelegationPo
         peerLimits: compilePeerLimits({ ...delegation.peerLimits, ...agent.peerLimits }),
       }),
     )
+  }
   return Object.freeze({
-    allow: ruleTable(delegationRules(delegation.allow, `${at}/allow`, tenant)),
-    accept: ruleTable(delegationRules(delegation.accept, `${at}/accept`, tenant)),
+    allow: ruleTable(yield* delegationRules(delegation.allow, `${at}/allow`, tenant)),
+    accept: ruleTable(yield* delegationRules(delegation.accept, `${at}/accept`, tenant)),
     // in a deny list * stays *: nobody slips through by belonging to another tenant
-    deny: ruleTable(delegationRules(delegation.deny, `${at}/deny`, tenant, '*')),
+    deny: ruleTable(yield* delegationRules(delegation.deny, `${at}/deny`, tenant, '*')),
     chain: Object.freeze({
       maxHops: delegation.maxHops ?? null,
       maxDelegationsPerRoot: delegation.maxDelegationsPerRoot ?? null,
@@ -173,22 +206,28 @@ function compileDelegation(file: string, document: TenantDocument): DelegationPo
   })
 }
 
-function allowRules(list: readonly (string | EgressRuleDocument)[] = [], at: string): HostRule[] {
-  return list.map((entry, index) => {
-    if (typeof entry === 'string') return hostRule(`${at}/${index}`, good(parseHostPattern(entry)))
-    const paths = entry.paths?.map((text) => good(parsePathGlob(text))) ?? null
-    return hostRule(
-      `${at}/${index}`,
-      good(parseHostPattern(entry.host)),
-      entry.methods ?? null,
-      paths,
-      entry.scheme,
-    )
-  })
+function* allowRules(
+  list: readonly (string | EgressRuleDocument)[] = [],
+  at: string,
+): Steps<HostRule[]> {
+  const rules: HostRule[] = []
+  for (const [index, entry] of list.entries()) {
+    const id = `${at}/${index}`
+    if (index % STRIDE === 0) yield
+    if (typeof entry === 'string') {
+      rules.push(hostRule(id, good(parseHostPattern(entry))))
+      continue
+    }
+    const { host, methods = null, paths, scheme } = entry
+    const globs =
+      paths === undefined ? null : yield* mapInSteps(paths, (text) => good(parsePathGlob(text)))
+    rules.push(hostRule(id, good(parseHostPattern(host)), methods, globs, scheme))
+  }
+  return rules
 }
 
-function denyRules(list: readonly string[] = [], at: string): HostRule[] {
-  return list.map((text, index) => hostRule(`${at}/${index}`, good(parseHostPattern(text))))
+function denyRules(list: readonly string[] = [], at: string): Steps<HostRule[]> {
+  return mapInSteps(list, (text, index) => hostRule(`${at}/${index}`, good(parseHostPattern(text))))
 }
 
 function delegationRules(
@@ -196,14 +235,14 @@ function delegationRules(
   at: string,
   tenant: string | null,
   anybody: string = `${tenant}/*`,
-): DelegationRule[] {
+): Steps<DelegationRule[]> {
   const full = (text: string) => {
     const selector = good(parseSelector(text))
     if (selector.tenant !== null) return `${selector.tenant}/${selector.agent}`
     if (selector.agent === '*') return tenant === null ? '*' : anybody
     return `${tenant}/${selector.agent}`
   }
-  return list.map((rule, index) =>
+  return mapInSteps(list, (rule, index) =>
     Object.freeze({
       id: `${at}/${index}`,
       from: full(rule.from),

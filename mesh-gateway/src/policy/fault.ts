@@ -1,6 +1,7 @@
 /** One thing that is wrong with a policy directory, and where. */
 import { MeshError } from '@clawmesh/proto'
 import { plural } from '../plural.ts'
+import { printable } from '../printable.ts'
 
 export interface PolicyFault {
   /** Name within the directory; the directory itself when it cannot be read. */
@@ -19,8 +20,8 @@ const SHOWN = 50
 export function formatFault(fault: PolicyFault): string {
   const position = fault.line === null ? '' : `:${fault.line}:${fault.column}`
   const pointer = fault.pointer === '' ? '' : ` #${fault.pointer}`
-  // keys of the file are in it: none of them may move the cursor of a terminal or begin a line of a log
-  return `${fault.file}${position}${pointer}: ${fault.message}`.replaceAll(/\p{Cc}/gu, '?')
+  // keys and texts of the file are in it, and a tenant may have written it
+  return printable(`${fault.file}${position}${pointer}: ${fault.message}`)
 }
 
 /** `3 faults in 2 files` */

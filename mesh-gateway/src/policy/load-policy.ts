@@ -1,58 +1,78 @@
-/** From a policy directory to a snapshot, or to every fault of every file. */
+/** From what was read to a snapshot, and to every fault of every file. A fault of one file is no fault of another. */
 import { assemblePolicy, type CompiledFile, compileFile } from './compile.ts'
-import type { PolicyFault } from './fault.ts'
-import { type RawDirectory, type RawFile, readPolicyDirectory } from './read-directory.ts'
-import { broken, readPolicyFile } from './read-file.ts'
+import { type PolicyFault, policyInvalid } from './fault.ts'
+import {
+  type PolicyPlaces,
+  type RawDirectory,
+  type RawFile,
+  readPolicyDirectory,
+} from './read-directory.ts'
+import { type BrokenFile, broken, readPolicyFile } from './read-file.ts'
 import type { PolicySnapshot } from './snapshot.ts'
 
+export interface LoadedPolicy {
+  /** Of the files that are good: what a gateway that starts now would have. */
+  readonly snapshot: PolicySnapshot
+  /** Not read, though they look like policy. */
+  readonly ignored: readonly PolicyFault[]
+}
+
+/** `ok` when every file is good. */
 export type PolicyLoading =
-  | { readonly ok: true; readonly snapshot: PolicySnapshot }
-  | { readonly ok: false; readonly faults: readonly PolicyFault[] }
-
-/** Judges what was read. Files that are as they were the time before are not judged again. */
-export type PolicyJudge = (raw: RawDirectory, generation: number) => PolicyLoading
-
-type Judged = CompiledFile | { readonly kind: 'broken'; readonly faults: readonly PolicyFault[] }
+  | ({ readonly ok: true } & LoadedPolicy)
+  | ({ readonly ok: false; readonly faults: readonly PolicyFault[] } & LoadedPolicy)
 
 /** Reads and judges a directory once. One that is absent or holds no policy file is a fault here. */
-export async function loadPolicy(dir: string): Promise<PolicyLoading> {
-  return judgeDirectory(dir, await readPolicyDirectory(dir))
+export async function loadPolicy(places: PolicyPlaces): Promise<PolicyLoading> {
+  return judgeDirectory(places, await readPolicyDirectory(places))
 }
 
 /** As loadPolicy, of what has been read. */
-export function judgeDirectory(dir: string, raw: RawDirectory): PolicyLoading {
-  if (raw.problem === null && raw.files.length === 0)
-    return directoryFault(dir, 'holds no policy file; they are named TENANT.json and _global.json')
-  return createPolicyJudge(dir)(raw, 1)
-}
-
-export function createPolicyJudge(dir: string): PolicyJudge {
-  let known = new Map<string, Judged>()
-  return (raw, generation) => {
-    if (raw.problem !== null) return directoryFault(dir, raw.problem)
-    const next = new Map<string, Judged>()
-    for (const file of raw.files) {
-      const key = `${file.name} ${file.digest ?? file.problem}`
-      next.set(key, known.get(key) ?? judgeFile(file))
-    }
-    known = next
-    const files: CompiledFile[] = []
-    const faults: PolicyFault[] = []
-    for (const judged of next.values()) {
-      if (judged.kind === 'broken') faults.push(...judged.faults)
-      else files.push(judged)
-    }
-    if (faults.length > 0) return { ok: false, faults }
-    return { ok: true, snapshot: assemblePolicy(files, generation) }
+export function judgeDirectory({ dir }: PolicyPlaces, raw: RawDirectory): PolicyLoading {
+  const { ignored, problem } = raw
+  const files: CompiledFile[] = []
+  const faults: PolicyFault[] = problem === null ? [] : [problem]
+  for (const file of raw.files) {
+    const judged = judgeFile(file)
+    if (judged.kind === 'broken') faults.push(...judged.faults)
+    else files.push(judged)
   }
+  if (raw.files.length === 0 && faults.length === 0) faults.push(noPolicy(dir))
+  const snapshot = assemblePolicy(files, 1)
+  return faults.length > 0
+    ? { ok: false, faults, snapshot, ignored }
+    : { ok: true, snapshot, ignored }
 }
 
-function judgeFile({ name, bytes, problem }: RawFile): Judged {
-  const reading =
-    bytes === null ? broken(name, problem ?? 'cannot be read') : readPolicyFile(name, bytes)
+/** True of a fault that is not one tenant's: of a directory, of `_global.json`, or of a file that may be meant to be it. */
+export function concernsAll({ file }: PolicyFault): boolean {
+  return file.startsWith('_') || file.includes('/') || !/\.json$/i.test(file)
+}
+
+/**
+ * The policy that a question about some tenants is answered by: a broken file of another tenant is no matter.
+ * @param tenants null: all matter
+ * @throws MeshError MESH_POLICY_INVALID with every fault of every file
+ */
+export function policyFor(
+  dir: string,
+  loading: PolicyLoading,
+  tenants: readonly string[] | null,
+): PolicySnapshot {
+  if (loading.ok) return loading.snapshot
+  const theirs = new Set(tenants?.map((tenant) => `${tenant}.json`))
+  const spared = (fault: PolicyFault) => !concernsAll(fault) && !theirs.has(fault.file)
+  if (tenants !== null && loading.faults.every(spared)) return loading.snapshot
+  throw policyInvalid(dir, loading.faults)
+}
+
+function judgeFile(file: RawFile): CompiledFile | BrokenFile {
+  if (file.bytes === null) return broken(file.name, file.problem ?? 'cannot be read')
+  const reading = readPolicyFile(file.name, file.bytes)
   return reading.kind === 'broken' ? reading : compileFile(reading)
 }
 
-function directoryFault(dir: string, message: string): PolicyLoading {
-  return { ok: false, faults: [{ file: dir, pointer: '', line: null, column: null, message }] }
+function noPolicy(dir: string): PolicyFault {
+  const message = 'holds no policy file; they are named TENANT.json and _global.json'
+  return { file: dir, pointer: '', line: null, column: null, message }
 }

@@ -1,27 +1,38 @@
 /**
- * Policy, watched. Read the whole directory, prove every file, swap one snapshot, tell the listeners; if anything is
- * wrong with any file, the last good one stays and is warned of once.
+ * Policy, watched. Each file is proven by itself, and comes into force by itself: of a file that is broken the last good version
+ * stays, and all others go on. Files are parsed by a thread and compiled in slices, so that none of them holds up traffic.
  */
 import type { Log } from '@clawmesh/agent-sdk'
-import { MeshError } from '@clawmesh/proto'
+import { type Disk, singleFlight } from '@clawmesh/agent-sdk/mesh'
+import type { MeshError } from '@clawmesh/proto'
 import type { Metrics } from '../telemetry/metrics-port.ts'
-import { assemblePolicy } from './compile.ts'
+import { createDocumentParser, type DocumentParserOptions } from './document-parser.ts'
 import { policyInvalid } from './fault.ts'
-import { createPolicyJudge } from './load-policy.ts'
-import { readPolicyDirectory } from './read-directory.ts'
-import { GLOBAL_FILE } from './read-file.ts'
+import { createFileJudge, type FileJudge, type JudgedFile } from './file-judge.ts'
+import { filesInForce, type PolicyProblem } from './files-in-force.ts'
+import { concernsAll } from './load-policy.ts'
+import { PolicyInForce } from './policy-in-force.ts'
+import {
+  createPolicyDisks,
+  type PolicyPlaces,
+  type RawDirectory,
+  readPolicyDirectory,
+} from './read-directory.ts'
+import { createSettled, type Settled } from './settled.ts'
 import type { PolicySnapshot } from './snapshot.ts'
 import { watchDirectory } from './watch-directory.ts'
 
-export interface PolicyStoreOptions {
-  /** Holds TENANT.json files and `_global.json`. */
-  readonly dir: string
+export interface PolicyStoreOptions extends PolicyPlaces {
   readonly log: Log
-  readonly metrics: Pick<Metrics, 'reload'>
-  /** How often the directory is read and compared, whatever the watching says, in milliseconds. Default 10 000. */
+  readonly metrics: Pick<Metrics, 'reload' | 'brokenPolicy'>
+  /** How often the directories are read and compared, whatever the watching says, in milliseconds. Default 10 000. */
   readonly pollMs?: number
   /** How long the content must stay the same to be believed, in milliseconds. Default 150. */
   readonly debounceMs?: number
+  /** Asked for the operator's directory. Default: one of its own; tenants' directories have another. */
+  readonly disk?: Disk
+  /** Of the thread that parses. */
+  readonly parser?: DocumentParserOptions
 }
 
 export interface PolicyReadiness {
@@ -31,182 +42,142 @@ export interface PolicyReadiness {
 }
 
 export interface PolicyStore {
-  /** The last good one; never none. */
+  /** The last good one of each file; never none. */
   current(): PolicySnapshot
   /** Called after each swap. Returns a function that ends it. */
   onChange(listener: (snapshot: PolicySnapshot) => void): () => void
   readiness(): PolicyReadiness
-  /** Why the last good policy is kept; null while what is on disk is in force. */
+  /** Files that are not in force as they lie on disk; empty while all are. */
+  problems(): readonly PolicyProblem[]
+  /** All of `problems` in one error; null while there are none. */
   problem(): MeshError | null
   close(): Promise<void>
 }
 
-/** Content that never holds still is judged all the same after so many readings. */
-const MAX_UNSETTLED = 10
+/** A round of judging ends after so long, and leaves the rest to the next one, which reads again, in milliseconds. */
+const ROUND_MS = 1_000
 
 /**
- * Opens a policy directory. One that is absent or empty opens with a snapshot that allows nothing.
- * @throws MeshError MESH_POLICY_INVALID with every fault of every file
+ * Opens policy. A directory that is absent or empty opens with a snapshot that allows nothing, and a tenant's file that is
+ * broken with one that allows nothing to its tenant.
+ * @throws MeshError MESH_POLICY_INVALID with every fault of every file, when `_global.json` or a directory is at fault
  */
 export async function openPolicyStore(options: PolicyStoreOptions): Promise<PolicyStore> {
-  const { dir, log, metrics } = options
+  const { dir, tenantDirs = null } = options
   const pollMs = positive('pollMs', options.pollMs ?? 10_000)
   const debounceMs = positive('debounceMs', options.debounceMs ?? 150)
-  const listeners = new Set<(snapshot: PolicySnapshot) => void>()
+  const parser = createDocumentParser(options.parser)
+  const judge = createFileJudge(parser)
+  const settled = createSettled()
+  const inForce = new PolicyInForce(options)
+  const disks = createPolicyDisks(options.disk)
+  const closing = new AbortController()
+  const read = () => readPolicyDirectory({ dir, tenantDirs }, disks)
+  const { signal } = closing
 
-  const first = await readPolicyDirectory(dir)
-  const judge = createPolicyJudge(dir)
-  // at first an absent directory is an empty one; later it is a fault, since policy does not go by itself
-  const opened = first.exists
-    ? judge(first, 1)
-    : ({ ok: true, snapshot: assemblePolicy([], 1) } as const)
-  if (!opened.ok) throw policyInvalid(dir, opened.faults)
-  let current = opened.snapshot
-  let inForce = first.digest
-  let seen = first.digest
-  let refused: string | null = null
-  let problem: MeshError | null = null
-  let unsettled = 0
-  let closed = false
-  metrics.reload('policy', true, current.generation)
-  report()
+  await begin(await read(), { judge, settled, inForce, dir, signal }).catch(async (error) => {
+    await parser.close()
+    throw error
+  })
 
-  async function check(): Promise<void> {
-    const raw = await readPolicyDirectory(dir)
-    if (closed) return
-    if (raw.digest !== seen && unsettled < MAX_UNSETTLED) {
-      // half-written files announce themselves too: believed once two readings agree
-      seen = raw.digest
-      unsettled += 1
-      return hint()
+  const flight = singleFlight(async () => {
+    try {
+      const raw = await read()
+      if (signal.aborted) return
+      const outcome = await takeOver(raw, { judge, settled, inForce, dir, signal })
+      await Promise.all(watchers.map((watcher) => watcher.follow()))
+      if (outcome === 'unsettled') hint()
+      if (outcome === 'unfinished' && !signal.aborted) void flight.now()
+    } catch (error) {
+      if (!signal.aborted) options.log.error({ err: error }, 'policy could not be checked')
     }
-    seen = raw.digest
-    unsettled = 0
-    if (raw.digest === inForce) return recovered()
-    if (raw.digest === refused) return
-    const next = judge(raw, current.generation + 1)
-    if (next.ok && lacksGlobal(next.snapshot)) keepLastGood(globalGone(dir), raw.digest)
-    else if (next.ok) adopt(next.snapshot, raw.digest)
-    else keepLastGood(policyInvalid(dir, next.faults), raw.digest)
-  }
+  })
 
-  function adopt(next: PolicySnapshot, digest: string): void {
-    current = next
-    inForce = digest
-    refused = null
-    problem = null
-    metrics.reload('policy', true, next.generation)
-    report()
-    for (const listener of [...listeners]) {
-      try {
-        listener(next)
-      } catch (error) {
-        // one listener that fails must not keep the news from the others
-        log.error({ err: error }, 'a listener to policy failed')
-      }
-    }
+  const run = () => {
+    if (!signal.aborted) void flight.now()
   }
-
-  /** A file that vanishes takes its deny rules with it: that would open what was closed. An empty directory closes everything. */
-  function lacksGlobal(next: PolicySnapshot): boolean {
-    const had = current.files.includes(GLOBAL_FILE)
-    return had && next.files.length > 0 && !next.files.includes(GLOBAL_FILE)
-  }
-
-  function keepLastGood(error: MeshError, digest: string): void {
-    refused = digest
-    problem = error
-    metrics.reload('policy', false, current.generation)
-    const fields = { dir, code: error.code, hint: error.hint, generation: current.generation }
-    log.warn(fields, `policy was not reloaded, the last good one stays: ${error.message}`)
-  }
-
-  function recovered(): void {
-    refused = null
-    if (problem === null) return
-    problem = null
-    metrics.reload('policy', true, current.generation)
-    log.info({ dir, generation: current.generation }, 'policy is good again, and the same')
-  }
-
-  function readiness(): PolicyReadiness {
-    const ready = current.files.length > 0
-    return { ready, reason: ready ? null : `there is no policy in ${dir}; nothing is allowed` }
-  }
-
-  function report(): void {
-    const { generation, tenants } = current
-    const fields = { dir, generation, tenants: tenants.size }
-    const { reason } = readiness()
-    if (reason === null) log.info(fields, 'policy is loaded')
-    else log.warn(fields, reason)
-  }
-
-  // single flight: a check asked for while one runs begins when that one has ended
-  let running: Promise<void> | null = null
-  let again = false
-  function run(): void {
-    if (closed) return
-    if (running !== null) {
-      again = true
-      return
-    }
-    running = check()
-      .then(() => watcher.follow())
-      .catch((error: unknown) => log.error({ err: error }, 'policy could not be checked'))
-      .finally(() => {
-        running = null
-        if (!again) return
-        again = false
-        run()
-      })
-  }
-
   let timer: NodeJS.Timeout | null = null
   function hint(): void {
-    if (closed || timer !== null) return
+    if (signal.aborted || timer !== null) return
     timer = setTimeout(() => {
       timer = null
       run()
     }, debounceMs).unref()
   }
 
-  const watcher = watchDirectory(dir, hint)
-  await watcher.follow()
+  const watchers = [watchDirectory(dir, disks.own, hint)]
+  if (tenantDirs !== null) watchers.push(watchDirectory(tenantDirs, disks.tenants, hint))
+  await Promise.all(watchers.map((watcher) => watcher.follow()))
   // what happened between the first reading and the watching
   hint()
   const poll = setInterval(run, pollMs).unref()
 
   return Object.freeze({
-    current: () => current,
-    onChange(listener: (snapshot: PolicySnapshot) => void) {
-      // its own function, so that the same listener given twice is two listeners
-      const own = (snapshot: PolicySnapshot) => listener(snapshot)
-      listeners.add(own)
-      return () => {
-        listeners.delete(own)
-      }
-    },
-    readiness,
-    problem: () => problem,
+    current: () => inForce.current,
+    onChange: (listener: (snapshot: PolicySnapshot) => void) => inForce.onChange(listener),
+    readiness: () => ({ ready: inForce.nothing() === null, reason: inForce.nothing() }),
+    problems: () => inForce.problems,
+    problem: () => inForce.problem(),
     async close() {
-      closed = true
+      closing.abort()
       clearInterval(poll)
       if (timer !== null) clearTimeout(timer)
-      listeners.clear()
-      watcher.close()
-      await running
+      inForce.close()
+      for (const watcher of watchers) watcher.close()
+      await parser.close()
+      await flight.idle()
     },
   })
+}
+
+interface Parts {
+  readonly dir: string
+  readonly judge: FileJudge
+  readonly settled: Settled
+  readonly inForce: PolicyInForce
+  readonly signal: AbortSignal
+}
+
+/** Nothing is in force yet: what the operator has written must be right, and what tenants have written closes those alone. */
+async function begin(raw: RawDirectory, parts: Parts): Promise<void> {
+  const { judge, settled, inForce, dir, signal } = parts
+  settled.begin(raw)
+  const judged = new Map<string, JudgedFile>()
+  for (const file of judge.inOrder(raw.files))
+    judged.set(file.name, await judge.judge(file, signal))
+  // at first an absent directory is an empty one; later it is a fault, since policy does not go by itself
+  const found = filesInForce(new Map(), raw.absent ? { ...raw, problem: null } : raw, judged)
+  const faults = found.problems.flatMap((problem) => problem.faults)
+  if (faults.some(concernsAll)) throw policyInvalid(dir, faults)
+  inForce.begin(found, raw.ignored)
+}
+
+/** `unsettled`: read again after a moment. `unfinished`: go on at once with what may have changed meanwhile. */
+async function takeOver(
+  raw: RawDirectory,
+  { judge, settled, inForce, signal }: Parts,
+): Promise<'done' | 'unsettled' | 'unfinished'> {
+  // half-written files announce themselves too: believed once two readings agree
+  const believed = settled.believed(raw)
+  if (believed === null) return 'unsettled'
+  const judged = new Map<string, JudgedFile>()
+  const startMs = performance.now()
+  let finished = true
+  for (const file of judge.inOrder(believed.files)) {
+    // files that take long must not keep a new `_global.json` waiting, which goes first in the next round
+    const late = performance.now() - startMs > ROUND_MS && judged.size > 0
+    const verdict = judge.known(file) ?? (late ? null : await judge.judge(file, signal))
+    if (verdict === null) finished = false
+    else judged.set(file.name, verdict)
+  }
+  judge.keepOnly(raw.files)
+  if (signal.aborted) return 'done'
+  inForce.adopt(filesInForce(inForce.files, believed.raw, judged), raw.ignored)
+  if (!finished) return 'unfinished'
+  return believed.whole ? 'done' : 'unsettled'
 }
 
 function positive(option: string, value: number): number {
   if (Number.isFinite(value) && value > 0) return value
   throw new TypeError(`${option}: must be a positive number of milliseconds`)
-}
-
-function globalGone(dir: string): MeshError {
-  return new MeshError('MESH_POLICY_INVALID', `${GLOBAL_FILE} has gone from ${dir}`, {
-    hint: `put it back; to lift what it denies, make it {}`,
-  })
 }

@@ -3,25 +3,41 @@ import { isDnsLabel } from '@clawmesh/proto'
 import type { z } from 'zod'
 import type { PolicyFault } from './fault.ts'
 import { nearest } from './nearest.ts'
-import { type GlobalDocument, globalSchema, type TenantDocument, tenantSchema } from './schema.ts'
+import {
+  type GlobalDocument,
+  globalSchema,
+  MAX_RULES,
+  type TenantDocument,
+  tenantSchema,
+} from './schema.ts'
 import { type SchemaFault, schemaFaults } from './schema-faults.ts'
-import { type JsonDocument, positionsIn, readStrictJson } from './strict-json.ts'
+import { type JsonDocument, type JsonLimits, positionsIn, readStrictJson } from './strict-json.ts'
 import { globalFaults, tenantFaults } from './tenant-faults.ts'
 
 export const GLOBAL_FILE = '_global.json'
+/** Of one file; that there are more is said in one more. */
+export const MAX_FAULTS = 100
+const LIMITS: JsonLimits = Object.freeze({
+  maxFaults: MAX_FAULTS + 1,
+  maxItems: MAX_RULES,
+  maxKeys: 100_000,
+})
 
 export type PolicyFile =
   | { readonly kind: 'tenant'; readonly file: string; readonly document: TenantDocument }
   | { readonly kind: 'global'; readonly file: string; readonly document: GlobalDocument }
 
-export type FileReading =
-  | PolicyFile
-  | { readonly kind: 'broken'; readonly faults: readonly PolicyFault[] }
+export type FileReading = PolicyFile | BrokenFile
+
+export interface BrokenFile {
+  readonly kind: 'broken'
+  readonly faults: readonly PolicyFault[]
+}
 
 export function readPolicyFile(file: string, bytes: Uint8Array): FileReading {
   const tenant = file.endsWith('.json') ? file.slice(0, -'.json'.length) : ''
   if (file !== GLOBAL_FILE && !isDnsLabel(tenant)) return broken(file, nameFault(file))
-  const json = readStrictJson(bytes)
+  const json = readStrictJson(bytes, LIMITS)
   const position = positionsIn(json.text)
   const locate = (fault: SchemaFault, offset: number): PolicyFault => ({
     file,
@@ -30,19 +46,21 @@ export function readPolicyFile(file: string, bytes: Uint8Array): FileReading {
     message: fault.message,
   })
   const syntax = json.faults.map((fault) => locate(fault, fault.offset))
-  if (json.value === undefined) return { kind: 'broken', faults: syntax }
+  if (json.value === undefined) return { kind: 'broken', faults: firstOf(syntax) }
   const judge = <T>(
     schema: z.ZodType<T>,
     between: readonly SchemaFault[],
     good: (document: T) => PolicyFile,
   ): FileReading => {
     const parsed = schema.safeParse(json.value)
-    const shape = parsed.success ? [] : schemaFaults(schema, parsed.error, json.value)
-    const found = [...shape, ...between].map((fault) =>
+    const shape = parsed.success
+      ? []
+      : schemaFaults(schema, parsed.error, json.value, MAX_FAULTS + 1)
+    const found = [...shape, ...between.slice(0, MAX_FAULTS + 1)].map((fault) =>
       locate(fault, offsetOf(json, fault.pointer)),
     )
     if (parsed.success && found.length === 0 && syntax.length === 0) return good(parsed.data)
-    return { kind: 'broken', faults: [...syntax, ...found].sort(byPosition) }
+    return { kind: 'broken', faults: firstOf([...syntax, ...found]) }
   }
   return file === GLOBAL_FILE
     ? judge(globalSchema, globalFaults(json.value), (document) => ({
@@ -57,7 +75,7 @@ export function readPolicyFile(file: string, bytes: Uint8Array): FileReading {
       }))
 }
 
-export function broken(file: string, message: string): FileReading {
+export function broken(file: string, message: string): BrokenFile {
   const fault: PolicyFault = { file, pointer: '', line: null, column: null, message }
   return { kind: 'broken', faults: [fault] }
 }
@@ -67,6 +85,18 @@ function offsetOf(json: JsonDocument, pointer: string): number {
   const offset = json.offsets.get(pointer)
   if (offset !== undefined || pointer === '') return offset ?? 0
   return offsetOf(json, pointer.slice(0, pointer.lastIndexOf('/')))
+}
+
+/** In the order of the text. A file that is made to be wrong in as many places as fit must not fill a log. */
+function firstOf(faults: readonly PolicyFault[]): PolicyFault[] {
+  const sorted = faults.toSorted(byPosition)
+  const shown = sorted.slice(0, MAX_FAULTS)
+  const [next] = sorted.slice(MAX_FAULTS)
+  if (next === undefined) return shown
+  return [
+    ...shown,
+    { ...next, pointer: '', message: `more than ${MAX_FAULTS} faults; these are the first` },
+  ]
 }
 
 function byPosition(a: PolicyFault, b: PolicyFault): number {

@@ -11,16 +11,33 @@ export interface SchemaFault {
 type Issue = z.core.$ZodIssue
 type Path = readonly PropertyKey[]
 
-export function schemaFaults(schema: z.ZodType, error: z.ZodError, value: unknown): SchemaFault[] {
-  return error.issues.flatMap((issue) => describe(schema, issue, [], value))
+/** @param most what is beyond so many is left out */
+export function schemaFaults(
+  schema: z.ZodType,
+  error: z.ZodError,
+  value: unknown,
+  most: number,
+): SchemaFault[] {
+  const faults: SchemaFault[] = []
+  for (const issue of error.issues) {
+    faults.push(...describe(schema, issue, [], value, most))
+    if (faults.length >= most) break
+  }
+  return faults.slice(0, most)
 }
 
-function describe(schema: z.ZodType, issue: Issue, prefix: Path, root: unknown): SchemaFault[] {
+function describe(
+  schema: z.ZodType,
+  issue: Issue,
+  prefix: Path,
+  root: unknown,
+  most: number,
+): SchemaFault[] {
   const path = [...prefix, ...issue.path]
   const one = (message: string): SchemaFault[] => [{ pointer: pointerOf(path), message }]
   switch (issue.code) {
     case 'unrecognized_keys':
-      return issue.keys.map((key) => ({
+      return issue.keys.slice(0, most).map((key) => ({
         pointer: pointerTo(pointerOf(path), key),
         message: unknownKey(key, keysAt(schema, path)),
       }))
@@ -29,7 +46,7 @@ function describe(schema: z.ZodType, issue: Issue, prefix: Path, root: unknown):
       if (typeof input !== 'string' && !isRecord(input))
         return one('must be a host, or an object with a host')
       const branch = issue.errors[typeof input === 'string' ? 0 : 1] ?? []
-      return branch.flatMap((inner) => describe(schema, inner, path, root))
+      return branch.flatMap((inner) => describe(schema, inner, path, root, most))
     }
     case 'invalid_key':
       return one(issue.issues[0]?.message ?? 'is not a name')

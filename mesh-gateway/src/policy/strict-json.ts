@@ -18,6 +18,16 @@ export interface JsonDocument {
   readonly text: string
 }
 
+/** Where reading gives up; without limits it does not. */
+export interface JsonLimits {
+  /** Faults that are no longer reported one by one. */
+  readonly maxFaults?: number
+  /** Entries of one list. */
+  readonly maxItems?: number
+  /** Keys of one object. */
+  readonly maxKeys?: number
+}
+
 const MAX_DEPTH = 16
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y
 const STRING_RUN = /[^"\\\p{Cc}]*/uy
@@ -35,7 +45,7 @@ const ESCAPES: Readonly<Record<string, string>> = Object.freeze({
 })
 
 /** Never throws: what is wrong comes back as faults. */
-export function readStrictJson(bytes: Uint8Array): JsonDocument {
+export function readStrictJson(bytes: Uint8Array, limits: JsonLimits = {}): JsonDocument {
   const fault = (message: string): JsonDocument => ({
     value: undefined,
     faults: [{ pointer: '', offset: 0, message }],
@@ -54,7 +64,7 @@ export function readStrictJson(bytes: Uint8Array): JsonDocument {
     return fault('is not UTF-8')
   }
   if (text.trim() === '') return { ...fault('is empty'), text }
-  const reader = new Reader(text)
+  const reader = new Reader(text, limits)
   try {
     const value = reader.document()
     return { value, faults: reader.faults, offsets: reader.offsets, text }
@@ -110,10 +120,16 @@ class Reader {
   readonly faults: JsonFault[] = []
   readonly offsets = new Map<string, number>()
   readonly #text: string
+  readonly #maxFaults: number
+  readonly #maxItems: number
+  readonly #maxKeys: number
   #at = 0
 
-  constructor(text: string) {
+  constructor(text: string, limits: JsonLimits) {
     this.#text = text
+    this.#maxFaults = limits.maxFaults ?? Number.POSITIVE_INFINITY
+    this.#maxItems = limits.maxItems ?? Number.POSITIVE_INFINITY
+    this.#maxKeys = limits.maxKeys ?? Number.POSITIVE_INFINITY
   }
 
   document(): unknown {
@@ -164,6 +180,9 @@ class Reader {
           message: key === '__proto__' ? 'is not a key for anything' : 'the key is there twice',
         })
       else this.offsets.set(member, start)
+      if (this.faults.length >= this.#maxFaults) this.#fail(pointer, 'too many faults to go on')
+      if (entries.size >= this.#maxKeys)
+        this.#fail(pointer, `must have ${this.#maxKeys} keys or fewer`)
       this.#space(pointer)
       if (this.#text[this.#at] !== ':') this.#unexpected(member, 'a colon')
       this.#at += 1
@@ -185,6 +204,8 @@ class Reader {
       this.#space(pointer)
       if (this.#text[this.#at] === ']' && items.length === 0) break
       if (this.#text[this.#at] === ']') this.#fail(pointer, 'a comma before the closing ]')
+      if (items.length >= this.#maxItems)
+        this.#fail(pointer, `must have ${this.#maxItems} entries or fewer`)
       items.push(this.#value(pointerTo(pointer, items.length), depth + 1))
       this.#space(pointer)
       if (this.#text[this.#at] === ']') break

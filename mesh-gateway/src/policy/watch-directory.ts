@@ -5,6 +5,7 @@
 import { type FSWatcher, watch } from 'node:fs'
 import { realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
+import type { Disk } from '@clawmesh/agent-sdk/mesh'
 
 export interface DirectoryWatcher {
   /** Looks again where the links lead. Call it after each reading. */
@@ -13,7 +14,7 @@ export interface DirectoryWatcher {
 }
 
 /** @param onHint something happened; called often */
-export function watchDirectory(dir: string, onHint: () => void): DirectoryWatcher {
+export function watchDirectory(dir: string, disk: Disk, onHint: () => void): DirectoryWatcher {
   const watchers = new Map<string, FSWatcher>()
   let closed = false
 
@@ -37,8 +38,11 @@ export function watchDirectory(dir: string, onHint: () => void): DirectoryWatche
 
   return {
     async follow() {
-      const wanted = await placesOf(path.resolve(dir))
-      if (closed) return
+      // a disk that does not answer: what is watched stays watched
+      const wanted = await disk
+        .run(path.join(dir, '.'), () => placesOf(path.resolve(dir)))
+        .catch(() => null)
+      if (closed || wanted === null) return
       for (const key of watchers.keys()) if (!wanted.has(key)) drop(key)
       for (const [key, { directory, entry }] of wanted)
         if (!watchers.has(key)) open(key, directory, entry)

@@ -8,6 +8,7 @@ import { createFastHistogram, type Observe } from './fast-histogram.ts'
 import { createIssuerMetrics, type IssuerMetrics } from './issuer-metrics.ts'
 import { createLimitsMetrics, type LimitsMetrics } from './limits-metrics.ts'
 import type { Metrics, Plane } from './metrics-port.ts'
+import { createPolicyMetrics } from './policy-metrics.ts'
 import { observeProcess } from './process-metrics.ts'
 import { createReloadMetrics } from './reload-metrics.ts'
 
@@ -146,6 +147,7 @@ export function createMetrics(): MetricsHandle {
     dnsStale: (plane) => stale.inc({ plane }),
     tokenValidation: (seconds) => validation?.(seconds),
     reload: reloads,
+    brokenPolicy: createPolicyMetrics(registry),
     certificateNotAfter: (epochSeconds) => notAfter.set(epochSeconds),
     revocations: (byOperators, byAgents) => {
       revocations.set({ by: 'operators' }, byOperators)

@@ -44,6 +44,8 @@ export interface Metrics {
   /** An answer was used beyond its TTL, since DNS did not answer. */
   dnsStale(plane: Plane): void
   reload(what: Reloadable, ok: boolean, generation: number): void
+  /** Policy files that are not in force as they lie on disk. */
+  brokenPolicy(files: readonly string[]): void
   certificateNotAfter(epochSeconds: number): void
   /** Of the list of revoked certificates that ends first. */
   crlNextUpdate(epochSeconds: number): void

@@ -59,6 +59,7 @@ export interface Failed {
 
 export interface Report {
   readonly missing: readonly Missing[]
+  readonly degraded: readonly Missing[]
   readonly status: readonly StatusRow[]
   readonly names: readonly string[]
   readonly metrics: readonly MetricObject[]

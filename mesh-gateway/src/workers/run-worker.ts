@@ -126,6 +126,7 @@ async function reportOf(gateway: Gateway): Promise<FromWorker> {
     kind: 'report',
     report: {
       missing: gateway.missing(),
+      degraded: gateway.degraded(),
       status: gateway.status(),
       names: gateway.names(),
       metrics: await gateway.metrics.registry.getMetricsAsJSON(),

@@ -19,7 +19,7 @@ import { type KeptWorkers, keepWorkers, type WorkerHooks } from './keep-workers.
 import type { ToWorker } from './messages.ts'
 import { createLinePasser } from './pass-lines.ts'
 import { createSupervisorMetrics, type SupervisorMetrics } from './supervisor-metrics.ts'
-import { askWorkers, describeWorkers, missingOf } from './survey.ts'
+import { askWorkers, degradedOf, describeWorkers, missingOf } from './survey.ts'
 import { type MadeTicketKeys, makeTicketKeys } from './ticket-keys.ts'
 import { forkWorker } from './worker-link.ts'
 
@@ -37,6 +37,7 @@ export interface Supervisor {
   readonly certificateNotAfter: Date
   readonly addresses: Readonly<Record<'egress' | 'delegation' | 'admin', ListenAddress>>
   missing(): Promise<readonly Missing[]>
+  degraded(): Promise<readonly Missing[]>
   reload(): Promise<void>
   /** Lets what runs end within graceMs (or as configured), then ends the workers and closes. */
   drain(graceMs?: number): Promise<void>
@@ -92,6 +93,7 @@ export async function startSupervisor(
     const others = found.filter(({ what }) => what !== 'draining')
     return [...others, { what: 'draining', reason: 'the gateway is shutting down' }]
   }
+  const degraded = async () => degradedOf(await ask())
   const status = async (): Promise<readonly StatusRow[]> => describeWorkers(await ask())
   const text = async () => {
     const answers = await ask()
@@ -104,6 +106,7 @@ export async function startSupervisor(
       names: () => [...live.current().delegation.names, ...names],
       metrics: { contentType: gathering.contentType, text },
       missing,
+      degraded,
       status,
       connectionRefused: metrics.connectionRefused,
       log,
@@ -175,6 +178,7 @@ export async function startSupervisor(
     certificateNotAfter: new Date(first.notAfterMs),
     addresses: { ...first.addresses, admin: admin.address },
     missing,
+    degraded,
     async reload() {
       tell({ kind: 'reload' })
       await live.reload()

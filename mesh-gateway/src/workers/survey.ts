@@ -47,11 +47,17 @@ export async function askWorkers(
 
 /** Less capacity is no fault of what there is; each fault once, however many workers have it. */
 export function missingOf({ workers }: Survey): Missing[] {
-  const found = workers.flatMap(({ report }) => report?.missing ?? [])
-  const once = new Map(found.map((one) => [`${one.what}: ${one.reason}`, one]))
   if (!workers.some(({ state }) => state === 'ready'))
     return [{ what: 'workers', reason: 'no worker is ready' }]
-  return [...once.values()]
+  return eachOnce(workers.flatMap(({ report }) => report?.missing ?? []))
+}
+
+export function degradedOf({ workers }: Survey): Missing[] {
+  return eachOnce(workers.flatMap(({ report }) => report?.degraded ?? []))
+}
+
+function eachOnce(found: readonly Missing[]): Missing[] {
+  return [...new Map(found.map((one) => [`${one.what}: ${one.reason}`, one])).values()]
 }
 
 export function describeWorkers({ workers, counts }: Survey): readonly StatusRow[] {

@@ -72,9 +72,22 @@ describe('the policy commands', () => {
       'acme.json:1:3 #/tenent: unknown key; did you mean tenant',
       '',
     ])
-    assert.equal(said.stderr, '3 faults in 2 files\n')
+    assert.deepEqual(said.stderr.split('\n'), [
+      '3 faults in 2 files',
+      '_global.json: a gateway that runs keeps the last good one; one that starts refuses to',
+      'acme.json: a gateway that runs keeps the last good one; one that starts allows nothing to this tenant',
+      '',
+    ])
     const json = JSON.parse((await run(policyCommand, 'check', dir, '--json')).stdout)
     assert.equal(json.ok, false)
+    assert.deepEqual(
+      json.verdicts.map(({ file, good, faults }: Record<string, unknown>) => [file, good, faults]),
+      [
+        ['_global.json', false, 1],
+        ['acme.json', false, 2],
+        ['globex.json', true, 0],
+      ],
+    )
     assert.deepEqual(json.faults[2], {
       file: 'acme.json',
       pointer: '/tenent',
@@ -123,7 +136,9 @@ describe('the policy commands', () => {
       JSON.stringify({ tenant: 'acme', egress: { allow } }),
     )
     const said = await run(policyCommand, 'check', dir)
-    assert.deepEqual([said.code, said.stderr], [1, '1 fault in 1 file\n'])
+    assert.equal(said.code, 1)
+    assert.match(said.stderr, /^1 fault in 1 file\nacme\.json: a gateway that runs keeps/)
+    assert.doesNotMatch(said.stderr, /warning/)
     const json = JSON.parse((await run(policyCommand, 'check', dir, '--json')).stdout)
     assert.deepEqual([json.faults.length, json.warnings], [1, []])
   })

@@ -10,6 +10,7 @@ import {
   type PolicySnapshot,
   type PolicyStore,
 } from '../../../mesh-gateway/src/policy/index.ts'
+import { run } from '../../support/grpcurl.ts'
 
 const allowing = (...hosts: string[]) =>
   JSON.stringify({ tenant: 'acme', egress: { allow: hosts } })
@@ -20,6 +21,7 @@ describe('a policy store', () => {
   const warnings: string[] = []
   const reloads: [ok: boolean, generation: number][] = []
   let wake: (() => void)[] = []
+  let broken: readonly string[] = []
 
   function happened(): void {
     const waiting = wake
@@ -42,6 +44,9 @@ describe('a policy store', () => {
     reload(what: string, ok: boolean, generation: number) {
       assert.equal(what, 'policy')
       reloads.push([ok, generation])
+    },
+    brokenPolicy(files: readonly string[]) {
+      broken = files
     },
   }
 
@@ -101,8 +106,9 @@ describe('a policy store', () => {
     assert.equal(allows(store.current(), 'a.test'), false)
   })
 
-  it('does not open a broken directory, and names every fault of every file', async () => {
+  it('does not open when _global.json is broken, and names every fault of every file', async () => {
     const dir = await directory()
+    await writeFile(path.join(dir, '_global.json'), '{ "tenant": "acme" }')
     await writeFile(path.join(dir, 'acme.json'), '{ "tenant": "globex", "mod": 1 }')
     await writeFile(path.join(dir, 'globex.json'), '{')
     await mkdir(path.join(dir, 'initech.json'))
@@ -111,7 +117,8 @@ describe('a policy store', () => {
       assert.ok(error instanceof MeshError)
       assert.equal(error.code, 'MESH_POLICY_INVALID')
       for (const part of [
-        '5 faults in 4 files',
+        '6 faults in 5 files',
+        '_global.json:1:3 #/tenant: unknown key',
         'acme.json:1:3 #/tenant: must be the name of the file',
         'acme.json:1:23 #/mod: unknown key; did you mean mode',
         'globex.json:1:2: expected a key',
@@ -146,33 +153,136 @@ describe('a policy store', () => {
     assert.deepEqual(reloads.at(-1), [true, store.current().generation])
   })
 
-  it('keeps the last good one while any file is broken, and warns once for each broken content', async () => {
+  it('keeps the last good one of a broken file, takes changes of all others, and warns once', async () => {
     const dir = await directory()
-    const file = path.join(dir, 'acme.json')
-    await put(file, allowing('a.test'))
+    const acme = path.join(dir, 'acme.json')
+    await put(acme, allowing('a.test'))
+    await put(path.join(dir, 'globex.json'), '{ "tenant": "globex" }')
+    await put(path.join(dir, '_global.json'), '{}')
     const store = await open(dir, 15)
-    await put(path.join(dir, 'globex.json'), '{ "tenant": "glo')
+    await put(acme, '{ "tenant": "acm')
     await until(() => warnings.length === 1)
     assert.match(
       warnings[0] ?? '',
-      /last good one stays: .*globex\.json:1:17 #\/tenant: the text ends within a string/s,
+      /of acme\.json the last good one stays\..*acme\.json:1:17 #\/tenant: the text ends within a string/s,
+    )
+    assert.deepEqual(broken, ['acme.json'])
+    assert.deepEqual(
+      store.problems().map(({ file, kept }) => [file, kept]),
+      [['acme.json', true]],
     )
     assert.equal(store.problem()?.code, 'MESH_POLICY_INVALID')
-    await put(file, allowing('b.test'))
-    await until(() => warnings.length === 2)
-    assert.ok(allows(store.current(), 'a.test'), 'nothing of a broken directory is taken up')
+    assert.deepEqual(store.readiness(), { ready: true, reason: null })
+    assert.ok(allows(store.current(), 'a.test'))
     assert.equal(store.current().generation, 1)
-    await put(path.join(dir, 'globex.json'), '{ "tenant": "globex" }')
+
+    const mode = '{ "tenant": "globex", "mode": "audit" }'
+    await put(path.join(dir, 'globex.json'), mode)
     await until(() => store.current().generation === 2)
+    assert.equal(store.current().tenants.get('globex')?.egress.others.mode, 'audit')
+    assert.ok(allows(store.current(), 'a.test'))
+    await put(path.join(dir, '_global.json'), '{ "egress": { "deny": ["a.test"] } }')
+    await until(() => store.current().generation === 3)
+    assert.equal(allows(store.current(), 'a.test'), false, 'a global deny holds over a stale file')
+
+    await put(acme, allowing('b.test'))
+    await until(() => store.problem() === null)
     assert.ok(allows(store.current(), 'b.test'))
-    assert.equal(store.problem(), null)
-    assert.equal(warnings.length, 2)
+    assert.deepEqual(broken, [])
+    assert.equal(warnings.length, 1)
     assert.deepEqual(reloads, [
       [true, 1],
       [false, 1],
-      [false, 1],
-      [true, 2],
+      [false, 2],
+      [false, 3],
+      [true, 4],
     ])
+  })
+
+  it('opens with a broken file of a tenant, which is allowed nothing until it is mended', async () => {
+    const dir = await directory()
+    await put(path.join(dir, 'acme.json'), '{')
+    await put(path.join(dir, 'globex.json'), '{ "tenant": "globex" }')
+    const store = await open(dir)
+    assert.deepEqual(
+      store.problems().map(({ file, kept }) => [file, kept]),
+      [['acme.json', false]],
+    )
+    assert.match(warnings.join(), /acme\.json was never good, and allows nothing/)
+    assert.equal(store.readiness().ready, true)
+    assert.ok(store.current().tenants.has('globex'))
+    assert.equal(allows(store.current(), 'a.test'), false)
+    await put(path.join(dir, 'acme.json'), allowing('a.test'))
+    await until(() => allows(store.current(), 'a.test'))
+    assert.deepEqual(store.problems(), [])
+  })
+
+  it('keeps the last good _global.json while that is broken, and takes changes of tenants', async () => {
+    const dir = await directory()
+    await put(path.join(dir, 'acme.json'), allowing('a.test'))
+    await put(path.join(dir, '_global.json'), '{ "egress": { "deny": ["denied.test"] } }')
+    const store = await open(dir)
+    await put(path.join(dir, '_global.json'), '{ "egress": { "deny": [')
+    await until(() => store.problems().length === 1)
+    await put(path.join(dir, 'acme.json'), allowing('b.test', 'denied.test'))
+    await until(() => allows(store.current(), 'b.test'))
+    assert.equal(allows(store.current(), 'denied.test'), false)
+    assert.deepEqual(
+      store.problems().map(({ file, kept }) => [file, kept]),
+      [['_global.json', true]],
+    )
+  })
+
+  it('takes changes beside a file that never holds still, and that file too in the end', async () => {
+    const dir = await directory()
+    const acme = path.join(dir, 'acme.json')
+    await put(acme, allowing('a.test'))
+    await put(path.join(dir, 'globex.json'), '{ "tenant": "globex" }')
+    const store = await open(dir, 10)
+    let writing = true
+    const restless = (async () => {
+      for (let turn = 0; writing; turn += 1) await put(acme, allowing('a.test', `h${turn}.test`))
+    })()
+    await writeFile(path.join(dir, 'initech.json'), '{ "tenant": "initech" }')
+    await until(() => store.current().tenants.has('initech'))
+    const { generation } = store.current()
+    await until(() => store.current().generation > generation)
+    writing = false
+    await restless
+  })
+
+  it('leaves a named pipe and a file that is too large alone, and goes on with the others', async function () {
+    const dir = await directory()
+    await put(path.join(dir, 'acme.json'), allowing('a.test'))
+    await put(path.join(dir, 'globex.json'), '{ "tenant": "globex" }')
+    const store = await open(dir, 20)
+    await unlink(path.join(dir, 'acme.json'))
+    const made = await run('mkfifo', [path.join(dir, 'acme.json')]).catch(() => null)
+    if (made === null || made.code !== 0) return this.skip()
+    await put(path.join(dir, 'globex.json'), ' '.repeat(1024 * 1024 + 1))
+    await put(path.join(dir, 'initech.json'), '{ "tenant": "initech" }')
+    await until(() => store.current().tenants.has('initech'))
+    await until(() => store.problems().length === 2)
+    assert.deepEqual(
+      store.problems().map(({ file, kept }) => [file, kept]),
+      [
+        ['acme.json', true],
+        ['globex.json', true],
+      ],
+    )
+    assert.ok(allows(store.current(), 'a.test'))
+  })
+
+  it('gives up a file that takes too long to parse, and tries it again later', async () => {
+    const dir = await directory()
+    await put(path.join(dir, 'acme.json'), '{ "tenant": "acme" }')
+    const parser = { fileMs: 1 }
+    const store = await openPolicyStore({ dir, log, metrics, pollMs: 60_000, parser })
+    stores.push(store)
+    const [problem] = store.problems()
+    assert.equal(problem?.file, 'acme.json')
+    assert.match(problem?.faults[0]?.message ?? '', /was not parsed within/)
+    assert.equal(store.readiness().ready, false)
   })
 
   it('is good again when the broken file is put back as it was', async () => {
@@ -224,7 +334,7 @@ describe('a policy store', () => {
     const store = await open(dir)
     await unlink(path.join(dir, '_global.json'))
     await until(() => store.problem() !== null)
-    assert.match(store.problem()?.message ?? '', /_global\.json has gone/)
+    assert.match(store.problem()?.message ?? '', /_global\.json: has gone/)
     assert.equal(allows(store.current(), 'a.test'), false)
     await writeFile(path.join(dir, '_global.json'), '{}')
     await until(() => store.problem() === null)

@@ -33,7 +33,7 @@ describe('who gets an egress token', () => {
       join(dir, 'policy', 'acme.json'),
       JSON.stringify({ tenant: 'acme', egress, delegation }),
     )
-    const loading = await loadPolicy(join(dir, 'policy'))
+    const loading = await loadPolicy({ dir: join(dir, 'policy') })
     assert.ok(loading.ok)
     policy = loading.snapshot
   }

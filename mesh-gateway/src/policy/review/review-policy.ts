@@ -1,7 +1,7 @@
 /** A policy directory for whoever wrote it: every fault, and of policy that has none the rules that can never take effect. */
 import type { PolicyFault } from '../fault.ts'
-import { judgeDirectory, type PolicyLoading } from '../load-policy.ts'
-import { type RawFile, readPolicyDirectory } from '../read-directory.ts'
+import { concernsAll, judgeDirectory, type PolicyLoading } from '../load-policy.ts'
+import { type PolicyPlaces, type RawFile, readPolicyDirectory } from '../read-directory.ts'
 import type { PolicySnapshot } from '../snapshot.ts'
 import { positionsIn, readStrictJson } from '../strict-json.ts'
 import { idleDelegationRules } from './idle-delegation.ts'
@@ -12,12 +12,34 @@ export interface PolicyReview {
   readonly loading: PolicyLoading
   /** Of rules that are valid, and surely not meant; empty while there are faults. */
   readonly warnings: readonly PolicyFault[]
+  /** By name, what a gateway makes of each file that it reads. */
+  readonly verdicts: readonly FileVerdict[]
 }
 
-export async function reviewPolicy(dir: string): Promise<PolicyReview> {
-  const raw = await readPolicyDirectory(dir)
-  const loading = judgeDirectory(dir, raw)
-  return { loading, warnings: loading.ok ? warningsOf(loading.snapshot, raw.files) : [] }
+export interface FileVerdict {
+  readonly file: string
+  readonly good: boolean
+  /** How many; `loading` has them. */
+  readonly faults: number
+  /** What a gateway does about a broken one; null of a good one. */
+  readonly effect: string | null
+}
+
+export async function reviewPolicy(places: PolicyPlaces): Promise<PolicyReview> {
+  const raw = await readPolicyDirectory(places)
+  const loading = judgeDirectory(places, raw)
+  const warnings = loading.ok ? warningsOf(loading.snapshot, raw.files) : []
+  const faults = loading.ok ? [] : loading.faults
+  return { loading, warnings, verdicts: raw.files.map(({ name }) => verdictOf(name, faults)) }
+}
+
+function verdictOf(file: string, faults: readonly PolicyFault[]): FileVerdict {
+  const [first, ...more] = faults.filter((fault) => fault.file === file)
+  if (first === undefined) return { file, good: true, faults: 0, effect: null }
+  const effect = concernsAll(first)
+    ? 'a gateway that runs keeps the last good one; one that starts refuses to'
+    : 'a gateway that runs keeps the last good one; one that starts allows nothing to this tenant'
+  return { file, good: false, faults: more.length + 1, effect }
 }
 
 /** In the order of the files, and of the lines within each. */

@@ -1,0 +1,19 @@
+/** Runs work to its end in slices of a few milliseconds, with the event loop in between. */
+
+const SLICE_MS = 4
+
+/**
+ * What the generator returns; each `yield` is a place where it may pause.
+ * @param signal ends it before the next slice: the promise is rejected with the reason
+ */
+export async function inSlices<T>(work: Generator<void, T>, signal?: AbortSignal): Promise<T> {
+  for (;;) {
+    const untilMs = performance.now() + SLICE_MS
+    do {
+      const step = work.next()
+      if (step.done === true) return step.value
+    } while (performance.now() < untilMs)
+    await new Promise<void>((resolve) => setImmediate(resolve))
+    signal?.throwIfAborted()
+  }
+}
