@@ -1,30 +1,50 @@
 /** What a callee answered: whether it is an answer of gRPC at all, and what of it the caller gets. */
-import type { IncomingHttpHeaders, IncomingHttpStatusHeader } from 'node:http2'
 import { GRPC_STATUS, METADATA_REPLICA, MeshError } from '@clawmesh/proto'
+import { fieldOnce } from './field-values.ts'
 import { statusOfHttp } from './status-of.ts'
 
 /** Clients of Node take 128 by default, and end the call at more. */
 const MAX_HEADERS = 100
 
 /** @param raw names and values in turn */
-export function tooMany(raw: readonly string[]): boolean {
+function tooMany(raw: readonly string[]): boolean {
   return raw.length > MAX_HEADERS * 2
 }
 
-/** Why the head of an answer cannot be passed on; null when it can. */
-export function faultOf(
-  headers: IncomingHttpHeaders & IncomingHttpStatusHeader,
-  raw: readonly string[],
-): MeshError | null {
-  const status = headers[':status'] ?? 0
-  const contentType = headers['content-type'] ?? ''
+/** Of gRPC, and fields of HTTP that Node lets nobody send twice: a client that got both would take neither. */
+const ONCE: ReadonlySet<string> = new Set(
+  `grpc-status grpc-message grpc-status-details-bin
+  access-control-allow-credentials access-control-max-age access-control-request-method age authorization
+  content-encoding content-language content-length content-location content-md5 content-range content-type date dnt etag
+  expires from host if-match if-modified-since if-none-match if-range if-unmodified-since last-modified location
+  max-forwards proxy-authorization range referer retry-after tk upgrade-insecure-requests user-agent
+  x-content-type-options`.split(/\s+/),
+)
+
+/**
+ * Why the head of an answer cannot be passed on; null when it can.
+ * @param status `:status`
+ * @param raw names and values in turn, trimmed
+ */
+export function faultOf(status: number, raw: readonly string[]): MeshError | null {
+  const contentType = fieldOnce(raw, 'content-type') ?? ''
   if (status !== 200 || !contentType.startsWith('application/grpc'))
     return new MeshError(statusOfHttp(status), `the peer answered HTTP ${status}, not gRPC`, {
       facts: { http_status: String(status) },
     })
-  return tooMany(raw)
-    ? new MeshError('MESH_PEER_PROTOCOL', 'the answer has too many headers')
-    : null
+  if (tooMany(raw)) return new MeshError('MESH_PEER_PROTOCOL', 'the answer has too many headers')
+  return givenTwice(raw)
+}
+
+function givenTwice(raw: readonly string[]): MeshError | null {
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i] ?? ''
+    if (!ONCE.has(name)) continue
+    for (let later = i + 2; later < raw.length; later += 2)
+      if (raw[later] === name)
+        return new MeshError('MESH_PEER_PROTOCOL', `the peer answered ${name} twice`)
+  }
+  return null
 }
 
 /** Said by the gateway, or by nobody: a length that the peer gets wrong would be an error of the gateway's own. */
@@ -52,17 +72,25 @@ export function meshHeader(raw: readonly string[], name: `x-mesh-${string}`): st
   return null
 }
 
-/** Trailers as they came, less what is the gateway's to say. */
-export function endTrailers(
-  headers: Readonly<Record<string, unknown>>,
-): Record<string, string | string[]> {
-  const kept: Record<string, string | string[]> = {}
-  for (const name in headers) {
-    const value = headers[name]
-    if (value === undefined || name.startsWith(':') || name.startsWith('x-mesh-')) continue
-    kept[name] = Array.isArray(value) ? value.map(String) : String(value)
+/**
+ * Trailers as they came, less what is the gateway's to say: a name that is given twice stays given twice, in its order.
+ * @param raw names and values in turn, trimmed
+ * @returns a MeshError where they cannot be passed on
+ */
+export function endTrailers(raw: readonly string[]): Record<string, string | string[]> | MeshError {
+  if (tooMany(raw)) return new MeshError('MESH_PEER_PROTOCOL', 'the answer has too many trailers')
+  const fault = givenTwice(raw)
+  if (fault !== null) return fault
+  const kept = new Map<string, string | string[]>()
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = raw[i] ?? ''
+    const value = raw[i + 1] ?? ''
+    if (name.startsWith(':') || name.startsWith('x-mesh-')) continue
+    const before = kept.get(name)
+    if (before === undefined) kept.set(name, value)
+    else kept.set(name, Array.isArray(before) ? [...before, value] : [before, value])
   }
-  return kept
+  return Object.fromEntries(kept)
 }
 
 /** Of a grpc-status; what is none is UNKNOWN. */

@@ -22,6 +22,7 @@ import {
   type TraceContext,
   uuidV7,
 } from '@clawmesh/proto'
+import { fieldOnce } from './field-values.ts'
 import { parseGrpcTimeout } from './grpc-timeout.ts'
 
 export interface Call {
@@ -70,9 +71,14 @@ const REPLICA = /^[\w-]{16}$/
 const TIME_MS = /^\d{1,13}$/
 const REQUEST_ID = /^[\w.:-]{1,128}$/
 
-/** True of a request that is gRPC at all; any other gets a plain HTTP answer. */
-export function isGrpc(method: string | undefined, contentType: string | undefined): boolean {
-  if (method !== 'POST' || contentType === undefined) return false
+/**
+ * True of a request that is gRPC at all; any other gets a plain HTTP answer.
+ * @throws MeshError MESH_ROUTE_MALFORMED when it says twice what it carries
+ */
+export function isGrpc(rawHeaders: readonly string[]): boolean {
+  const contentType = fieldOnce(rawHeaders, 'content-type')
+  if (contentType === 'twice') throw malformed('content-type is given twice')
+  if (contentType === null || fieldOnce(rawHeaders, ':method') !== 'POST') return false
   return /^application\/grpc(?:$|[+;])/.test(contentType)
 }
 

@@ -24,6 +24,7 @@ import type { Resolver } from '../resolve/resolver.ts'
 import { NO_REVOCATIONS, type Revocations } from '../revocation/revocations.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import type { ChainGate } from './chain/chain-gate.ts'
+import { trimmedFields } from './field-values.ts'
 import { sayGoodbye } from './guard/goodbye.ts'
 import { createGuard } from './guard/guard.ts'
 import { DEFAULT_GUARD_LIMITS, type GuardLimits } from './guard/guard-limits.ts'
@@ -136,6 +137,8 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     handshakeTimeout: handshakeMs,
     maxHeaderListPairs: headerCount * WIDER,
     maxSessionInvalidFrames: 100,
+    // delivered, and trimmed here: dropped in silence, a field that narrows rights would be missed by nobody
+    strictFieldWhitespaceValidation: false,
     maxSessionMemory: SESSION_MEMORY_MB,
     streamResetBurst: maxConcurrentStreams * 2,
     streamResetRate: resetsPerSecond,
@@ -176,7 +179,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
   server.on('stream', onStream)
   function onStream(
     stream: ServerHttp2Stream,
-    headers: IncomingHttpHeaders,
+    _headers: IncomingHttpHeaders,
     _flags: number,
     rawHeaders: readonly string[],
   ): void {
@@ -185,7 +188,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     if (known === undefined || !known.watch.opened(stream)) {
       stream.on('error', () => {})
       stream.close(constants.NGHTTP2_REFUSED_STREAM)
-    } else handleCall(stream, headers, rawHeaders, known.inbound)
+    } else handleCall(stream, trimmedFields(rawHeaders), known.inbound)
   }
   server.on('sessionError', (err) => log.debug({ err }, 'a connection ended with an error'))
 

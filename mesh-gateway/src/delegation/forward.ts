@@ -10,7 +10,8 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2'
 import { type ErrorCode, GRPC_STATUS, MeshError } from '@clawmesh/proto'
-import { answerHeaders, endTrailers, faultOf, readStatus, tooMany } from './answer.ts'
+import { answerHeaders, endTrailers, faultOf, readStatus } from './answer.ts'
+import { fieldOnce, trimmedFields } from './field-values.ts'
 import type { Backlog } from './guard/backlog.ts'
 import { AROUND_DATA_BYTES, type Meter } from './guard/meter.ts'
 import { MAX_INFORMATIONAL, passHead, passTrailers } from './pass-answer.ts'
@@ -195,13 +196,12 @@ export function forward(options: ForwardOptions): Forwarding {
   function listen(from: ClientHttp2Stream): void {
     from.on('response', onResponse)
     from.on('headers', onInformational)
-    from.on('trailers', (headers, _flags, raw?: readonly string[]) => {
-      if (tooMany(raw ?? [])) {
-        cut(new MeshError('MESH_PEER_PROTOCOL', 'the answer has too many trailers'))
-        return
-      }
+    from.on('trailers', (_headers, _flags, raw?: readonly string[]) => {
       // after a cut the last word is the gateway's
-      if (!ended) trailers = endTrailers(headers)
+      if (ended) return
+      const kept = endTrailers(trimmedFields(raw ?? []))
+      if (kept instanceof MeshError) cut(kept)
+      else trailers = kept
     })
     // what an error means, `close` tells; without a listener it would end the process
     from.on('error', () => {})
@@ -223,20 +223,21 @@ export function forward(options: ForwardOptions): Forwarding {
     this: ClientHttp2Stream,
     headers: IncomingHttpHeaders & IncomingHttpStatusHeader,
     flags: number,
-    raw?: readonly string[],
+    list?: readonly string[],
   ): void {
     if (ended || down.headersSent) return
     sent = null
-    const fault = faultOf(headers, raw ?? []) ?? options.onHead(raw ?? [])
+    const raw = trimmedFields(list ?? [])
+    const fault = faultOf(headers[':status'] ?? 0, raw) ?? options.onHead(raw)
     if (fault !== null) {
       cut(fault)
       return
     }
     const alone = (flags & HEADERS_END_STREAM) !== 0
-    if (!passHead(down, answerHeaders(raw ?? [], requestId, session.replica), alone, cut)) return
+    if (!passHead(down, answerHeaders(raw, requestId, session.replica), alone, cut)) return
     withTrailers = !alone
     if (alone) {
-      end(readStatus(headers['grpc-status']), null)
+      end(readStatus(fieldOnce(raw, 'grpc-status')), null)
       this.resume()
       finishDown()
       return

@@ -2,7 +2,7 @@
  * One call from its first header to its audit record, in the order of checks of the contract: certificate,
  * then what is asked for, then policy and limits, then the peer. Every call ends in one record.
  */
-import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
+import type { ServerHttp2Stream } from 'node:http2'
 import type { IdentityStore, Log, PeerCertificate } from '@clawmesh/agent-sdk'
 import {
   type AgentIdentity,
@@ -68,7 +68,7 @@ export interface CallHandlerOptions {
 
 export type CallHandler = (
   stream: ServerHttp2Stream,
-  headers: Readonly<Pick<IncomingHttpHeaders, ':method' | 'content-type'>>,
+  /** Names and values in turn, without whitespace around values. */
   rawHeaders: readonly string[],
   inbound: Inbound,
 ) => void
@@ -80,7 +80,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
   const { revocations, live, refusals } = options
   const waitingRoom = createWaitingRoom(limits)
 
-  return function handleCall(stream, headers, rawHeaders, inbound) {
+  return function handleCall(stream, rawHeaders, inbound) {
     const startedMs = performance.now()
     const generation = policy.current().generation
     const story = beginStory(inbound.peer, inbound.client)
@@ -177,8 +177,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
     }
 
     try {
-      if (!isGrpc(headers[':method'], headers['content-type']))
-        throw new MeshError('MESH_ROUTE_NOT_GRPC')
+      if (!isGrpc(rawHeaders)) throw new MeshError('MESH_ROUTE_NOT_GRPC')
       checkRefusals(refusals, inbound)
       const certificate = judgeInbound(inbound, identity.current(), Date.now(), revocations)
       const closed = options.closedFor()

@@ -74,11 +74,18 @@ describe('reading a call', () => {
   })
 
   it('tells gRPC from everything else', () => {
-    assert.ok(isGrpc('POST', 'application/grpc'))
-    assert.ok(isGrpc('POST', 'application/grpc+proto'))
-    assert.ok(!isGrpc('GET', 'application/grpc'))
-    assert.ok(!isGrpc('POST', 'application/grpc-web'))
-    assert.ok(!isGrpc('POST', 'application/json'))
-    assert.ok(!isGrpc('POST', undefined))
+    const head = (method: string, ...types: string[]) => [
+      ...[':method', method],
+      ...types.flatMap((type) => ['content-type', type]),
+    ]
+    assert.ok(isGrpc(head('POST', 'application/grpc')))
+    assert.ok(isGrpc(head('POST', 'application/grpc+proto')))
+    assert.ok(!isGrpc(head('GET', 'application/grpc')))
+    assert.ok(!isGrpc(head('POST', 'application/grpc-web')))
+    assert.ok(!isGrpc(head('POST', 'application/json')))
+    assert.ok(!isGrpc(head('POST')))
+    assert.throws(() => isGrpc(head('POST', 'application/grpc', 'application/json')), {
+      code: 'MESH_ROUTE_MALFORMED',
+    })
   })
 })

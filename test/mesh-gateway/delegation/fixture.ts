@@ -75,6 +75,8 @@ export interface Peer {
 export interface Answer {
   readonly headers: Record<string, unknown>
   readonly trailers: Record<string, unknown>
+  /** Names and values in turn. */
+  readonly rawTrailers: readonly string[]
   readonly body: Buffer
   readonly status: number
   readonly message: string
@@ -265,8 +267,10 @@ export async function call(
   stream.on('response', (answered) => {
     head = answered
   })
-  stream.on('trailers', (ended) => {
+  let rawTrailers: readonly string[] = []
+  stream.on('trailers', (ended, _flags, raw?: readonly string[]) => {
     trailers = ended
+    rawTrailers = raw ?? []
   })
   stream.on('data', (chunk: Buffer) => chunks.push(chunk))
   stream.on('error', () => {})
@@ -277,6 +281,7 @@ export async function call(
   return {
     headers: head,
     trailers,
+    rawTrailers,
     body: Buffer.concat(chunks),
     status: Number(last['grpc-status'] ?? -1),
     message: decodeMessage(String(last['grpc-message'] ?? '')),

@@ -6,6 +6,7 @@ import { type ClientHttp2Stream, constants, type ServerHttp2Stream } from 'node:
 import { MeshError } from '@clawmesh/proto'
 import type { Callable } from '../../policy/callable.ts'
 import { endTrailers } from '../answer.ts'
+import { fieldOnce, trimmedFields } from '../field-values.ts'
 import { MAX_INFORMATIONAL, passHead, passTrailers } from '../pass-answer.ts'
 import { pump } from '../pump.ts'
 import { errorTrailers, refuseCall } from '../refuse.ts'
@@ -67,8 +68,9 @@ export function filterStream({ down, up, callable, requestId }: FilterStreamOpti
     if (informational === MAX_INFORMATIONAL)
       fail(new MeshError('MESH_PEER_PROTOCOL', 'the peer sends informational answers without end'))
   })
-  up.once('response', (headers, flags, raw?: string[]) => {
-    const answer = (raw ?? []).filter((_, i, all) => all[i - (i % 2)] !== 'content-length')
+  up.once('response', (_headers, flags, list?: string[]) => {
+    const raw = trimmedFields(list ?? [])
+    const answer = raw.filter((_, i, all) => all[i - (i % 2)] !== 'content-length')
     const alone = (flags & END_STREAM) !== 0
     if (!passHead(down, answer, alone, fail)) return
     if (alone) {
@@ -78,7 +80,8 @@ export function filterStream({ down, up, callable, requestId }: FilterStreamOpti
     }
     down.once('wantTrailers', () => passTrailers(down, trailers, requestId))
     // what is not gRPC is not for this place to judge: it is passed on as what it is
-    if (headers['content-type']?.startsWith('application/grpc') === true) up.on('data', onAnswer)
+    if (fieldOnce(raw, 'content-type')?.startsWith('application/grpc') === true)
+      up.on('data', onAnswer)
     else up.resume()
   })
   function onAnswer(piece: Buffer): void {
@@ -94,8 +97,11 @@ export function filterStream({ down, up, callable, requestId }: FilterStreamOpti
       fail(cause)
     }
   }
-  up.once('trailers', (headers) => {
-    if (!answered) trailers = endTrailers(headers)
+  up.once('trailers', (_headers, _flags, raw?: string[]) => {
+    if (answered) return
+    const kept = endTrailers(trimmedFields(raw ?? []))
+    if (kept instanceof MeshError) fail(kept)
+    else trailers = kept
   })
   up.once('end', () => {
     if (answered || !down.headersSent) return

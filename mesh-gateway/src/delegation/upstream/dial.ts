@@ -75,6 +75,8 @@ export function dial(options: DialOptions): Promise<Dialled> {
         createConnection: () => socket,
         maxSessionMemory: SESSION_MEMORY_MB,
         maxHeaderListPairs: MAX_HEADER_PAIRS,
+        // what a peer answers is trimmed, not dropped in silence
+        strictFieldWhitespaceValidation: false,
         settings: { enablePush: false, initialWindowSize: WINDOW_BYTES, maxHeaderListSize: 16_384 },
       })
       leanStreamTables(session)

@@ -145,6 +145,52 @@ describe('heads of calls that no library would send', () => {
     assert.deepEqual(new Set(others), new Set(['x-mesh-caller', 'x-mesh-tenant']))
   })
 
+  it('takes whitespace around a value for no part of it, and loses no field because of it', async () => {
+    for (const [before, after] of [
+      [' ', ''],
+      ['', ' '],
+      ['\t', ' \t'],
+    ] as const) {
+      const padded = (text: string) => `${before}${text}${after}`
+      const head = callHead(
+        name,
+        ['authorization', padded('Bearer x')],
+        ['plain', padded('a b')],
+        ['tail-bin', padded('AAEC')],
+        ['grpc-timeout', padded('10S')],
+        ['x-request-id', padded('my-id')],
+      )
+      assert.deepEqual(await send(head), { reason: null })
+      assert.deepEqual(value('authorization'), ['Bearer x'])
+      assert.deepEqual(value('plain'), ['a b'])
+      assert.deepEqual(value('tail-bin'), ['AAEC'])
+      assert.deepEqual(value('x-request-id'), ['my-id'])
+      assert.equal(value('grpc-timeout').length, 1)
+      const malformed = callHead(name, ['grpc-timeout', padded('soon')])
+      assert.deepEqual(await send(malformed), { reason: 'MESH_ROUTE_MALFORMED' })
+    }
+    const inType = callHead(name).map(
+      ([key, text]): Header => (key === 'content-type' ? [key, ` ${text}`] : [key, text]),
+    )
+    assert.deepEqual(await send(inType), { reason: null })
+  })
+
+  it('narrows a chain by destinations that have whitespace around them', async () => {
+    const delegate = '/clawmesh.delegation.v1.DelegationService/Delegate'
+    const narrowed: readonly (readonly [string, string])[] = [
+      ['x-mesh-narrow-destinations', 'example.com '],
+      ['x-mesh-narrow-destinations', '\texample.com'],
+    ]
+    for (const header of narrowed) {
+      assert.deepEqual(await send(callHead(name, header).with(2, [':path', delegate])), {
+        reason: null,
+      })
+      const [token = ''] = value('x-mesh-delegation')
+      const claims = JSON.parse(Buffer.from(token?.split('.')[1] ?? '', 'base64url').toString())
+      assert.deepEqual(claims.allowed_destinations, ['example.com'])
+    }
+  })
+
   it('hands on binary and invalid text as it came, and never what would split a header', async () => {
     const bytes = Buffer.from([0xff, 0xfe, 0xc3, 0x28])
     const head = callHead(

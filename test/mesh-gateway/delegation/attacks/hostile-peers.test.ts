@@ -236,6 +236,50 @@ describe('a hostile peer', () => {
     )
   })
 
+  it('may give a trailer twice, and both go on as they came', async () => {
+    const got = await callTo(async (side, id) => {
+      await side.send(
+        h2.headersFrame(id, OK),
+        h2.frame(DATA, 0, id, MESSAGE),
+        h2.headersFrame(
+          id,
+          [...DONE, ['tail-bin', 'AAEC'], ['tail-bin', 'AwQF'], ['tail', ' a '], ['tail', 'b']],
+          LAST,
+        ),
+      )
+    })
+    assert.equal(got.status, 0)
+    // a client of Node shows what came twice with a comma between
+    assert.equal(got.answer.trailers['tail-bin'], 'AAEC, AwQF')
+    assert.equal(got.answer.trailers.tail, 'a, b')
+    assert.deepEqual(
+      got.answer.rawTrailers.filter((_, i, all) => all[i - (i % 2)] === 'tail-bin'),
+      ['tail-bin', 'AAEC', 'tail-bin', 'AwQF'],
+    )
+  })
+
+  it('cannot give twice what may be said once: the call fails, and its audit line says so', async () => {
+    for (const name of ['grpc-status', 'grpc-message', 'grpc-status-details-bin', 'content-type']) {
+      field.mesh.records.length = 0
+      const twice: Header[] = [
+        [name, '0'],
+        [name, '0'],
+      ]
+      const status: readonly Header[] = name === 'grpc-status' ? [] : DONE
+      const got = await callTo((side, id) =>
+        side.send(
+          h2.headersFrame(id, OK),
+          h2.frame(DATA, 0, id, MESSAGE),
+          h2.headersFrame(id, [...status, ...twice], LAST),
+        ),
+      )
+      assert.equal(got.status, 13, name)
+      const record = field.mesh.records.find((one) => one.tenant === 'acme')
+      assert.equal(record?.reason, 'MESH_PEER_PROTOCOL', name)
+      assert.equal(record?.grpc_status, 13, name)
+    }
+  })
+
   it('cannot speak in the name of the mesh', async () => {
     const { answer: got } = await callTo((side, id) =>
       answer(
