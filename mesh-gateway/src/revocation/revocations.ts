@@ -59,6 +59,8 @@ export interface RevocationsOptions {
 
 const POLL_MS = 500
 const DEBOUNCE_MS = 50
+/** A long list on a slow machine; each question to the disk is bounded by itself. */
+const TIMEOUT_MS = 60_000
 const NOTHING = new RevokedIndex()
 const MAX_TIMER_MS = 2 ** 31 - 1
 
@@ -77,6 +79,7 @@ export async function openRevocations(options: RevocationsOptions): Promise<Revo
     metrics,
     pollMs: Math.min(POLL_MS, options.pollMs ?? POLL_MS),
     debounceMs: DEBOUNCE_MS,
+    timeoutMs: TIMEOUT_MS,
   }
   const listeners = createListeners<void>((err) =>
     log.error({ err }, 'a listener to revocations failed'),
