@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { MeshError } from '@clawmesh/proto'
 import { fileFault, hasErrorCode } from '../disk/file-fault.ts'
 import { syncDirectory, writeSynced } from '../disk/synced-file.ts'
+import { REVOKED_FILE } from '../revocation/revoked-records.ts'
 
 export const CA_FILES = ['root.crt', 'root.key', 'intermediate.crt', 'intermediate.key'] as const
 export type CaFileName = (typeof CA_FILES)[number]
@@ -37,6 +38,10 @@ export async function writeCaFiles(
       await writeSynced(path, files[name], 0o600)
       mine.push(path)
     }
+    // nothing is revoked yet: where it is missing later, that is not known any more
+    const revoked = join(dir, REVOKED_FILE)
+    await writeSynced(revoked, '', 0o600)
+    mine.push(revoked)
     const draft = join(dir, `${MANIFEST}.draft`)
     await writeSynced(draft, `${JSON.stringify(manifest, null, 2)}\n`, 0o600)
     mine.push(draft)

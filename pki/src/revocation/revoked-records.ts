@@ -1,5 +1,8 @@
 /** What a CA has revoked. Nothing is ever taken back: a certificate that was revoked by mistake is issued again. */
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { MeshError } from '@clawmesh/proto'
+import { fileFault, hasErrorCode } from '../disk/file-fault.ts'
 import { appendRecord, readRecords } from '../disk/journal.ts'
 import { textField } from './fields.ts'
 import { isReason, type RevocationReason } from './reasons.ts'
@@ -13,11 +16,12 @@ export interface RevokedRecord {
   readonly notAfter: Date
 }
 
-const FILE = 'revoked.jsonl'
+/** Made with the CA, so that a record that was lost is missed. */
+export const REVOKED_FILE = 'revoked.jsonl'
 
 /** On disk when it returns. @throws MeshError MESH_DISK_WRITE. */
 export function recordRevoked(caDir: string, record: RevokedRecord): void {
-  appendRecord(join(caDir, FILE), {
+  appendRecord(join(caDir, REVOKED_FILE), {
     ...record,
     revoked: record.revoked.toISOString(),
     notAfter: record.notAfter.toISOString(),
@@ -27,7 +31,9 @@ export function recordRevoked(caDir: string, record: RevokedRecord): void {
 /** The first word on each serial, in the order in which they were revoked. @throws MeshError MESH_PKI_INVALID. */
 export async function readRevoked(caDir: string): Promise<ReadonlyMap<string, RevokedRecord>> {
   const bySerial = new Map<string, RevokedRecord>()
-  for (const record of await readRecords(join(caDir, FILE))) {
+  const path = join(caDir, REVOKED_FILE)
+  await mustExist(path)
+  for (const record of await readRecords(path)) {
     const serial = textField(record, 'serial')
     const reason = textField(record, 'reason')
     if (!/^[0-9a-f]{2,40}$/.test(serial) || bySerial.has(serial)) continue
@@ -40,6 +46,20 @@ export async function readRevoked(caDir: string): Promise<ReadonlyMap<string, Re
     })
   }
   return bySerial
+}
+
+/** A list that is signed without it would let in everybody that was revoked. */
+async function mustExist(path: string): Promise<void> {
+  await stat(path).catch((error: unknown) => {
+    if (!hasErrorCode(error, 'ENOENT')) throw fileFault('MESH_PKI_INVALID', path, error)
+    throw new MeshError(
+      'MESH_PKI_INVALID',
+      `${path} is missing: what the CA has revoked is not known`,
+      {
+        hint: 'restore it from the backup of the CA; a CA of a version that did not make it, and has revoked nothing, needs an empty file',
+      },
+    )
+  })
 }
 
 /** A date that cannot be read is far ahead, so that the record stays in the list. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
-import { appendFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { appendFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Ca, type Issued, openCa, revoke } from '@clawmesh/pki'
@@ -61,6 +61,19 @@ describe('revoking', () => {
     await refused({ serial: 'not hexadecimal' }, 'MESH_PKI_NOT_FOUND')
     await refused({ spiffeId: foreign.spiffeId }, 'MESH_PKI_NOT_FOUND')
     assert.deepEqual(await listed(), [])
+  })
+
+  it('is refused when the record of what was revoked has gone, and no list pardons for it', async () => {
+    const [one, two] = [1, 2].map(() => ca.issueAgent({ tenant: 'acme', agent: 'planner' }))
+    assert.ok(one && two)
+    await revoke({ dir, target: { serial: serialOf(one) } })
+    const record = join(dir, 'revoked.jsonl')
+    await rename(record, scratch.path('kept'))
+    const missing = { code: 'MESH_PKI_INVALID', message: /revoked\.jsonl is missing/ }
+    await assert.rejects(revoke({ dir, target: { serial: serialOf(two) } }), missing)
+    await assert.rejects(ca.crl(), missing)
+    await rename(scratch.path('kept'), record)
+    assert.deepEqual(await listed(), [serialOf(one)])
   })
 
   it('leaves a certificate in the list until a day after it has expired', async () => {
