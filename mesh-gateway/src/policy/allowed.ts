@@ -1,10 +1,11 @@
 /** What an agent is allowed, as lists: for the token that is issued to it, and for those who ask whom they may call. */
 import { MeshError, type Peer } from '@clawmesh/proto'
 import type { HostPattern } from '../net/host-pattern.ts'
-import { covers } from './host-table.ts'
+import { findRule, type HostTable } from './host-table.ts'
 import { type DelegationRule, isForAnyMethod, rulesBetween, rulesOfCaller } from './rule-table.ts'
+import { firstDenying } from './rules-of-host.ts'
 import { intersectMethods } from './selector.ts'
-import type { PolicySnapshot } from './snapshot.ts'
+import type { AgentEgress, PolicySnapshot, TenantPolicy } from './snapshot.ts'
 import { StepBudget } from './step-budget.ts'
 
 export interface AllowedPeer {
@@ -18,20 +19,66 @@ export interface AllowedPeer {
 
 /**
  * Host patterns that policy allows the agent, without those that a deny rule covers whole. Audit mode adds none:
- * it excuses what policy does not name, and a list can only name.
+ * it excuses what policy does not name, and a list can only name. Deny rules are found by look-up.
  */
-export function allowedDestinations(policy: PolicySnapshot, agent: Peer): string[] {
+export function allowedDestinations(policy: PolicySnapshot, agent: Peer): readonly string[] {
   const tenant = policy.tenants.get(agent.tenant)
   if (tenant === undefined) return []
-  const own = tenant.egress.agents.get(agent.agent) ?? tenant.egress.others
-  const denied = [policy.global.egressDeny, tenant.egress.deny, own.deny].flatMap((t) => t.rules)
+  const own = egressOf(tenant, agent)
+  const denied = [policy.global.egressDeny, tenant.egress.deny, own.deny].filter(
+    ({ rules }) => rules.length > 0,
+  )
   const { ports } = policy.global
   const open = (pattern: HostPattern) =>
     (pattern.port === null ? ports.has(80) || ports.has(443) : ports.has(pattern.port)) &&
-    !denied.some((rule) => covers(rule.pattern, pattern))
+    !denied.some((table) => coversWhole(table, pattern))
   const rules = [...tenant.egress.allow.rules, ...own.allow.rules]
-  return [...new Set(rules.filter((rule) => open(rule.pattern)).map((rule) => rule.text))]
+  const texts = rules.filter((rule) => open(rule.pattern)).map((rule) => rule.text)
+  return Object.freeze([...new Set(texts)])
 }
+
+/** Destinations that are remembered, of all agents together. */
+const MAX_REMEMBERED = 500_000
+
+/** As allowedDestinations, found out once for each generation of policy, and once for all agents without rules of their own. */
+export function rememberDestinations(policy: {
+  current(): PolicySnapshot
+}): (agent: Peer) => readonly string[] {
+  let of: PolicySnapshot | null = null
+  let count = 0
+  const remembered = new Map<AgentEgress, readonly string[]>()
+  return (agent) => {
+    const snapshot = policy.current()
+    const tenant = snapshot.tenants.get(agent.tenant)
+    if (tenant === undefined) return []
+    if (snapshot !== of || count > MAX_REMEMBERED) {
+      remembered.clear()
+      count = 0
+    }
+    of = snapshot
+    const egress = egressOf(tenant, agent)
+    const known = remembered.get(egress)
+    if (known !== undefined) return known
+    const found = allowedDestinations(snapshot, agent)
+    remembered.set(egress, found)
+    count += found.length + 1
+    return found
+  }
+}
+
+function egressOf({ egress }: TenantPolicy, { agent }: Peer): AgentEgress {
+  return egress.agents.get(agent) ?? egress.others
+}
+
+/** True when a rule of the deny list leaves nothing of the pattern. */
+function coversWhole(deny: HostTable, { host, wildcard, port }: HostPattern): boolean {
+  // no rule is for this very name, so that only those are found which are for all below the host
+  const name = wildcard ? `*.${host}` : host
+  return findRule(deny, name, firstDenying, port ?? NO_PORT) !== null
+}
+
+/** No rule names it: only those without a port are found, which are for every port. */
+const NO_PORT = -1
 
 /** Peers that are listed, and patterns of methods that are compared for that, at most. */
 const MAX_PEERS = 10_000

@@ -1,5 +1,4 @@
 /** Host rules, found by look-up: exact hosts in one map, what stands below a host in another. */
-import type { HostPattern } from '../net/host-pattern.ts'
 import { type HostRule, type RulesOfHost, rulesOfHost } from './rules-of-host.ts'
 
 export interface HostTable {
@@ -41,13 +40,6 @@ export function findRule<Asked>(
     if (rule !== null) return rule
   }
   return null
-}
-
-/** True when the pattern, of an allow rule, leaves nothing that the deny pattern does not cover. */
-export function covers(deny: HostPattern, allow: HostPattern): boolean {
-  if (deny.port !== null && deny.port !== allow.port) return false
-  if (!deny.wildcard) return !allow.wildcard && deny.host === allow.host
-  return allow.host.endsWith(`.${deny.host}`) || (allow.wildcard && allow.host === deny.host)
 }
 
 function byHost(rules: readonly HostRule[]): Map<string, RulesOfHost> {

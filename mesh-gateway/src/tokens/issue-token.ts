@@ -17,6 +17,7 @@ import {
 } from '@clawmesh/proto'
 import { SignJWT } from 'jose'
 import { certificateClaim } from './certificate-claim.ts'
+import { type DestinationSet, destinationSet } from './destination-set.ts'
 import type { KeyRing } from './key-ring.ts'
 import { narrowDestinations } from './narrow-destinations.ts'
 import { MAX_TOKEN_LENGTH } from './token-memory.ts'
@@ -86,6 +87,13 @@ export const MAX_DESTINATIONS = 200
 
 export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
   const { keyRing, issuer, spiffe, now = Date.now } = options
+  // the list of an agent is the same one until policy changes: it is read once
+  const sets = new WeakMap<readonly string[], DestinationSet>()
+  const setOf = (allowed: readonly string[]) => {
+    const set = sets.get(allowed) ?? destinationSet(allowed)
+    sets.set(allowed, set)
+    return set
+  }
   return {
     async issue(request) {
       const { agent } = request
@@ -100,8 +108,10 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
         request,
         options.allowedDestinations(agent),
         options.enforced?.(agent) ?? true,
+        setOf,
       )
       const destinations = withinChain(chosen, chain)
+      checkCount(destinations)
       const seconds = Math.floor(now() / 1000)
       const claims: EgressClaims = Object.freeze({
         iss: issuer,
@@ -167,6 +177,7 @@ function chooseDestinations(
   request: TokenRequest,
   allowed: readonly string[],
   enforced: boolean,
+  setOf: (allowed: readonly string[]) => DestinationSet,
 ): string[] {
   const { agent, destinations, outside = 'refuse' } = request
   const name = `${agent.tenant}/${agent.agent}`
@@ -175,11 +186,7 @@ function chooseDestinations(
       'an empty list of destinations allows nothing',
       'name hosts, or leave the list out to get all that policy allows',
     )
-  if ((destinations?.length ?? allowed.length) > MAX_DESTINATIONS)
-    throw refuse(
-      `a token carries ${MAX_DESTINATIONS} destinations at most`,
-      'name those that are needed',
-    )
+  checkCount(destinations ?? allowed)
   if (allowed.length === 0 && (enforced || destinations === null))
     throw new MeshError('MESH_POLICY_NOT_ALLOWED', `policy allows ${name} no destination`, {
       hint: enforced
@@ -187,7 +194,7 @@ function chooseDestinations(
         : 'the agent is in audit mode: name the destinations that it wants',
     })
   const wanted = destinations ?? allowed
-  const narrowed = narrowDestinations(wanted, enforced ? allowed : wanted)
+  const narrowed = narrowDestinations(wanted, enforced ? setOf(allowed) : wanted)
   if (narrowed.invalid.length > 0)
     throw refuse(
       `not a destination: ${narrowed.invalid.join('; ')}`,
@@ -201,6 +208,15 @@ function chooseDestinations(
       { hint: `it allows ${shorten(allowed)}` },
     )
   return [...narrowed.within]
+}
+
+/** Also of what wide patterns have become: none is signed that would be too long for a header. */
+function checkCount(destinations: readonly string[]): void {
+  if (destinations.length > MAX_DESTINATIONS)
+    throw refuse(
+      `a token carries ${MAX_DESTINATIONS} destinations at most`,
+      'name those that are needed',
+    )
 }
 
 function shorten(list: readonly string[]): string {

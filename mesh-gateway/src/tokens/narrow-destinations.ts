@@ -1,5 +1,7 @@
-/** Sets of destinations, as host patterns. Pure. A set is only ever made narrower. */
-import { formatHostPattern, type HostPattern, parseHostPattern } from '../net/host-pattern.ts'
+/** Narrows sets of destinations, as host patterns. Pure. A set is only ever made narrower. */
+import { MeshError } from '@clawmesh/proto'
+import { formatHostPattern, parseHostPattern } from '../net/host-pattern.ts'
+import { type DestinationSet, destinationSet, includes, within } from './destination-set.ts'
 
 export interface Narrowed {
   /** In canonical form, without doubles. */
@@ -10,34 +12,40 @@ export interface Narrowed {
   readonly invalid: readonly string[]
 }
 
-/** What of `wanted` lies within `allowed`; of a pattern that is wider than what is allowed, the part that is. */
+/** Comparisons of wide patterns with what is allowed, at most. */
+const MAX_COMPARED = 200_000
+
+/**
+ * What of `wanted` lies within `allowed`; of a pattern that is wider than what is allowed, the part that is.
+ * @throws MeshError MESH_TOKEN_REQUEST_INVALID when too many wide patterns meet a long list
+ */
 export function narrowDestinations(
   wanted: readonly string[],
-  allowed: readonly string[],
+  allowed: readonly string[] | DestinationSet,
 ): Narrowed {
-  const limits = allowed.map(parseHostPattern).filter((one) => typeof one !== 'string')
-  const within = new Set<string>()
+  const limits = 'patterns' in allowed ? allowed : destinationSet(allowed)
+  const found = new Set<string>()
   const outside: string[] = []
   const invalid: string[] = []
+  let compared = 0
   for (const text of wanted) {
     const pattern = parseHostPattern(text)
     if (typeof pattern === 'string') {
       invalid.push(`${JSON.stringify(text.slice(0, 100))} ${pattern}`)
-    } else if (limits.some((limit) => covers(limit, pattern))) {
-      within.add(formatHostPattern(pattern))
+    } else if (includes(limits, pattern)) {
+      found.add(formatHostPattern(pattern))
     } else {
       outside.push(text)
-      for (const limit of limits) if (covers(pattern, limit)) within.add(formatHostPattern(limit))
+      compared += pattern.wildcard ? limits.patterns.length : 1
+      if (compared > MAX_COMPARED) throw tooWide()
+      for (const limit of within(limits, pattern)) found.add(formatHostPattern(limit))
     }
   }
-  return { within: [...within], outside, invalid }
+  return { within: [...found], outside, invalid }
 }
 
-/** Without a port a pattern means 80 and 443. */
-function covers(outer: HostPattern, inner: HostPattern): boolean {
-  const port =
-    outer.port === inner.port || (outer.port === null && (inner.port === 80 || inner.port === 443))
-  if (!port) return false
-  if (!outer.wildcard) return !inner.wildcard && outer.host === inner.host
-  return inner.host.endsWith(`.${outer.host}`) || (inner.wildcard && inner.host === outer.host)
+function tooWide(): MeshError {
+  return new MeshError('MESH_TOKEN_REQUEST_INVALID', 'too many wide destinations are asked for', {
+    hint: 'name hosts in place of wildcards, or fewer of them',
+  })
 }

@@ -1,7 +1,7 @@
 /** Who gets an egress token: agents in exchange for their certificate, machines in exchange for a service-account key. */
 import { MeshError, type Peer, type Secret, type SpiffeTemplate } from '@clawmesh/proto'
 import type { Limits } from '../limits/limits.ts'
-import { allowedDestinations } from '../policy/allowed.ts'
+import { rememberDestinations } from '../policy/allowed.ts'
 import { mayOriginate, type PolicySnapshot } from '../policy/snapshot.ts'
 import {
   createTokenIssuer,
@@ -51,13 +51,14 @@ const PER_MINUTE = 600
 
 export function createTokenService(options: TokenServiceOptions): TokenService {
   const { accounts, policy } = options
+  const allowed = rememberDestinations(policy)
   const issuer = createTokenIssuer({
     ...options,
     allowedDestinations: (agent) => {
       const snapshot = policy.current()
       if (!snapshot.tenants.has(agent.tenant))
         throw new MeshError('MESH_POLICY_NO_TENANT', `tenant ${agent.tenant} has no policy`)
-      return allowedDestinations(snapshot, agent)
+      return allowed(agent)
     },
     mayOriginate: (agent) => mayOriginate(policy.current(), agent),
     enforced: (agent) => {

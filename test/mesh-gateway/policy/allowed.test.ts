@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import { type HostPattern, parseHostPattern } from '../../../mesh-gateway/src/net/host-pattern.ts'
+import { rememberDestinations } from '../../../mesh-gateway/src/policy/allowed.ts'
 import { allowedDestinations, allowedPeers } from '../../../mesh-gateway/src/policy/index.ts'
 import { StepBudget } from '../../../mesh-gateway/src/policy/step-budget.ts'
 import { policyOf } from './policies.ts'
@@ -52,6 +55,53 @@ describe('the list of allowed destinations', () => {
   it('is empty for a tenant without policy, and names nothing for audit mode', () => {
     assert.deepEqual(allowedDestinations(policyOf({}), bot), [])
     assert.deepEqual(allowedDestinations(policyOf({ acme: { mode: 'audit' } }), bot), [])
+  })
+})
+
+describe('the list of allowed destinations of a large policy', () => {
+  const seed = Date.now() % 2 ** 31
+  /** True when the deny pattern leaves nothing of the other. */
+  const covers = (deny: HostPattern, allow: HostPattern) => {
+    if (deny.port !== null && deny.port !== allow.port) return false
+    if (!deny.wildcard) return !allow.wildcard && deny.host === allow.host
+    return allow.host.endsWith(`.${deny.host}`) || (allow.wildcard && allow.host === deny.host)
+  }
+  const parsed = (text: string) => {
+    const pattern = parseHostPattern(text)
+    assert.ok(typeof pattern !== 'string')
+    return pattern
+  }
+
+  it(`is what comparing each rule with each gives (seed ${seed})`, () => {
+    const host = fc.constantFrom('a.test', 'b.a.test', 'c.b.a.test', 'xa.test', 'test')
+    const text = fc
+      .tuple(fc.constantFrom('', '*.'), host, fc.constantFrom('', '', ':443', ':80'))
+      .map((parts) => parts.join(''))
+    const list = fc.uniqueArray(text, { maxLength: 9 })
+    fc.assert(
+      fc.property(list, list, list, (allow, deny, global) => {
+        const policy = policyOf({
+          acme: { egress: { allow, deny } },
+          _global: { egress: { deny: global } },
+        })
+        const denied = [...deny, ...global].map(parsed)
+        const slowly = allow.filter((one) => !denied.some((rule) => covers(rule, parsed(one))))
+        assert.deepEqual(allowedDestinations(policy, bot), slowly)
+      }),
+      { numRuns: 1000, seed },
+    )
+  })
+
+  it('is found out once for each generation, and once for agents without rules of their own', () => {
+    const egress = { allow: ['a.test'], agents: { own: { allow: ['b.test'] } } }
+    let policy = policyOf({ acme: { egress } })
+    const remembered = rememberDestinations({ current: () => policy })
+    const first = remembered(bot)
+    assert.equal(remembered({ tenant: 'acme', agent: 'another' }), first)
+    assert.deepEqual(remembered({ tenant: 'acme', agent: 'own' }), ['a.test', 'b.test'])
+    policy = policyOf({ acme: { egress: { allow: ['c.test'] } } }, 2)
+    assert.deepEqual(remembered(bot), ['c.test'])
+    assert.deepEqual(remembered({ tenant: 'globex', agent: 'own' }), [])
   })
 })
 

@@ -74,7 +74,10 @@ export function createClaimMapping(options: MapClaimsOptions): MapClaims {
       sub: spiffe.agent(tenant, agent).id,
       agent_id: agent,
       tenant,
-      allowed_destinations: Object.freeze([...destinations]),
+      // the list of policy is the same for many tokens, and not copied for each
+      allowed_destinations: Object.isFrozen(destinations)
+        ? destinations
+        : Object.freeze(destinations),
       ...times,
       jti: idOf(payload.jti, token, idPrefix),
       ...(cnf === null ? {} : { cnf }),

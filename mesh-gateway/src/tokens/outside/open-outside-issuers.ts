@@ -6,7 +6,7 @@ import type { SecureContext } from 'node:tls'
 import { type Log, silentLog } from '@clawmesh/agent-sdk'
 import { MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import type { OutsideIssuerConfig } from '../../config/outside-issuers.ts'
-import { allowedDestinations } from '../../policy/allowed.ts'
+import { rememberDestinations } from '../../policy/allowed.ts'
 import type { PolicySnapshot } from '../../policy/snapshot.ts'
 import type { Resolver } from '../../resolve/resolver.ts'
 import type { IssuerMetrics } from '../../telemetry/issuer-metrics.ts'
@@ -50,6 +50,7 @@ const SKEW_MS = 30_000
 export function openOutsideIssuers(options: OutsideIssuersOptions): OutsideIssuers {
   const { spiffe, policy, now = Date.now } = options
   const closing = new AbortController()
+  const allowed = rememberDestinations(policy)
   const kept = new Map<string, KeptKeys>()
   const sources = new Map<string, TokenSource<VerifiedEgressClaims>>()
   const fetching = new Set<Promise<unknown>>()
@@ -70,7 +71,7 @@ export function openOutsideIssuers(options: OutsideIssuersOptions): OutsideIssue
       spiffe,
       skewMs: SKEW_MS,
       now,
-      allowedDestinations: (agent) => allowedDestinations(policy.current(), agent),
+      allowedDestinations: allowed,
       maxTtlMs: () => issuer.maxTtlMs ?? options.maxTtlMs(),
     })
     kept.set(issuer.issuer, keys)
