@@ -3,7 +3,13 @@ import { generateKeyPairSync } from 'node:crypto'
 import { type Rule, repositoryFiles, type SourceFile } from './repository-files.ts'
 import { dependencyFaults, importFaults } from './rules/imports.ts'
 import { lockFileFaults } from './rules/lock-file.ts'
-import { exitFaults, privateKeyFaults, shellFaults, tlsFaults } from './rules/safety.ts'
+import {
+  exitFaults,
+  privateKeyFaults,
+  readingFaults,
+  shellFaults,
+  tlsFaults,
+} from './rules/safety.ts'
 import {
   anyFaults,
   lengthFaults,
@@ -139,6 +145,18 @@ const promises: readonly RepositoryPromise[] = [
       [gateway, 'tls.connect({ host, rejectUnauthorized: true })'],
       [gateway, 'tls.connect({ ...clientTlsOptions(snapshot, spiffe, check), host })'],
       ['test/a.test.ts', 'tls.connect({ host, ca })'],
+    ],
+  },
+  {
+    says: 'files are read in one place, with limits',
+    rule: readingFaults,
+    bad: [
+      [gateway, "import { readFile } from 'node:fs/promises'"],
+      ['agent-sdk/src/a.ts', 'readFileSync(path)'],
+    ],
+    good: [
+      [gateway, 'await readWhole(path, { maxBytes })'],
+      ['pki/src/a.ts', 'readFile(path)'],
     ],
   },
   {

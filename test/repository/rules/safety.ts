@@ -85,3 +85,27 @@ export function shellFaults(file: SourceFile): string[] {
     ...faultyLines(file, code, /from ['"](?:node:)?child_process['"]/, 'runs other programs'),
   ]
 }
+
+/** Where the bytes are those of the kernel, or of a log that a command reads line by line. */
+const OWN_READERS: readonly string[] = [
+  'mesh-gateway/src/config/with-lock.ts',
+  'mesh-gateway/src/doctor/file-descriptors.ts',
+  'mesh-gateway/src/doctor/listening-process.ts',
+  'mesh-gateway/src/policy/read-directory.ts',
+  'mesh-gateway/src/recorded/read-recording.ts',
+  // by the disk too, piece by piece: it is a journal
+  'mesh-gateway/src/revocation/list-reader.ts',
+]
+
+/** A file that is read in another way may be a pipe that is waited for, or fill the memory. */
+export function readingFaults(file: SourceFile): string[] {
+  const home = packageOf(file.path)
+  if ((home !== 'agent-sdk' && home !== 'mesh-gateway') || OWN_READERS.includes(file.path))
+    return []
+  return faultyLines(
+    file,
+    stripCommentsAndStrings(file.text),
+    /\b(?:readFile|readFileSync|createReadStream)\b/,
+    'reads a file in its own way: take readWhole of @clawmesh/agent-sdk/mesh',
+  )
+}
