@@ -160,7 +160,8 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     ['admin', together?.admin ?? config.admin.listen],
   ])
   const refusals = createRefusalBudgets(config.limits)
-  const given = { policy, revocations, limits, refusals, audit, metrics, log, resolver }
+  const { keys } = verifier
+  const given = { keys, policy, revocations, limits, refusals, audit, metrics, log, resolver }
   const names = () => [
     ...live.current().delegation.names,
     ...identity.current().dnsNames.filter((name) => !name.startsWith('*')),
@@ -174,8 +175,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   )
   const chain = createChainGate({
     tokens: chainTokens,
-    budgets,
-    revocations,
+    ...{ budgets, revocations, identity },
     ttlMs: () => live.current().tokens.delegationTtlMs,
   })
   const delegation = opened(
@@ -208,7 +208,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       ...config.egress.limits,
       issuer,
       verifyToken: (token) => verifier.verify(token),
-      ...{ identity, keys: verifier.keys, remembersToken: verifier.remembers },
+      ...{ identity, remembersToken: verifier.remembers },
       spiffe,
       jwks: () => keyRing.jwks(),
       issueForAccountKey:

@@ -21,6 +21,8 @@ export interface AuditBase {
 export interface EgressAuditRecord extends AuditBase {
   readonly event: 'egress'
   readonly token_jti: string | null
+  /** SHA-256 of the certificate that the token was exchanged for; null without one. */
+  readonly certificate: string | null
   /** Id of the tree of delegations that the token belongs to. */
   readonly root_id: string | null
   /** SPIFFE IDs of those who delegated to the agent, first the one that the chain began with. */
@@ -39,6 +41,10 @@ export interface EgressAuditRecord extends AuditBase {
 
 export interface DelegationAuditRecord extends AuditBase {
   readonly event: 'delegation'
+  /** Of ExchangeToken: id of the egress token that it answered with. */
+  readonly token_jti: string | null
+  /** SHA-256 of the caller's certificate, lower-case hexadecimal. */
+  readonly certificate: string | null
   /** SPIFFE IDs. */
   readonly caller: string | null
   readonly callee: string | null

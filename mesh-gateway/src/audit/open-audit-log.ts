@@ -98,6 +98,7 @@ function inOrder(record: AuditRecord): object {
       root_id: record.root_id,
       chain: record.chain,
       refused_actor: record.refused_actor,
+      certificate: record.certificate,
       client_ip: record.client_ip,
       client_port: record.client_port,
     }
@@ -126,6 +127,8 @@ function inOrder(record: AuditRecord): object {
     root_id: record.root_id,
     hop: record.hop,
     chain: record.chain,
+    token_jti: record.token_jti,
+    certificate: record.certificate,
     client_ip: record.client_ip,
     client_port: record.client_port,
   }

@@ -23,6 +23,7 @@ import type { ListenAddress, Port } from '../port.ts'
 import type { Resolver } from '../resolve/resolver.ts'
 import { NO_REVOCATIONS, type Revocations } from '../revocation/revocations.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
+import type { VerifyingKeys } from '../tokens/verify-token.ts'
 import type { ChainGate } from './chain/chain-gate.ts'
 import { trimmedFields } from './field-values.ts'
 import { sayGoodbye } from './guard/goodbye.ts'
@@ -61,6 +62,8 @@ export interface DelegationPortOptions {
   readonly metrics: Metrics
   readonly log: Log
   readonly resolver: Resolver
+  /** By which keys tokens verify now. Default: by any. */
+  readonly keys?: VerifyingKeys
   /** Signs and judges chains of delegation. */
   readonly chain: ChainGate
   readonly issueEgressToken: MeshServiceOptions['issueEgressToken']
@@ -105,8 +108,11 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
   })
   const reflection = createReflectionFilter(options.policy)
   const ownServices = await startOwnServices(
-    (server) =>
-      addGatewayServices(server, { ...options, gatewayId: () => identity.current().identity.id }),
+    (server, calls) =>
+      addGatewayServices(server, {
+        ...options,
+        ...{ calls, gatewayId: () => identity.current().identity.id },
+      }),
     identity.current().identity.id,
     guardLimits.ownCallsPerMinute,
   )

@@ -31,7 +31,7 @@ import { checkHeaderSize } from './guard/check-header-size.ts'
 import type { GuardLimits } from './guard/guard-limits.ts'
 import { type Inbound, judgeInbound } from './inbound.ts'
 import { CallPlaces, joinTree } from './live/call-places.ts'
-import { groundsOf } from './live/grounds.ts'
+import { admittedOf } from './live/grounds.ts'
 import type { LiveStreams } from './live/live-streams.ts'
 import type { OwnServices } from './own-services/own-services.ts'
 import { isReflection, type ReflectionFilter } from './reflection/reflection-filter.ts'
@@ -106,15 +106,12 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       ended = true
       clearTimeout(deadline)
       places.leave()
+      if (story.own !== null) options.ownServices.end(story.own)
       stay.end()
       const durationMs = performance.now() - startedMs
       metrics.active('delegation', -1)
       metrics.duration('delegation', durationMs / 1000)
-      const record = recordOf(story, {
-        outcome,
-        durationMs,
-        policyGeneration: generation,
-      })
+      const record = recordOf(story, { outcome, durationMs, policyGeneration: generation })
       metrics.decision('delegation', actionOf(story, outcome), record.reason ?? 'OK')
       audit.write(record)
     }
@@ -166,14 +163,14 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
 
     /** What has changed while this call waited. @throws MeshError as the checks before do */
     function judgeAgain(session: UpstreamSession): void {
-      const error = live.judge(groundsOf(story, session, false))
+      const error = live.judge(admittedOf(story, session, false))
       if (error === null) return
       session.release()
       throw error
     }
 
     function enlist(carried: Forwarding, session: UpstreamSession): void {
-      if (!ended) places.enlist(carried, groundsOf(story, session, true))
+      if (!ended) places.enlist(carried, admittedOf(story, session, true))
     }
 
     try {
@@ -215,13 +212,15 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
 
     /** The chain that the caller acts in, by the token it presents. */
     async function present({ identity: caller }: PeerCertificate, token: string): Promise<void> {
-      story.link = await chain.present(token, caller.id)
+      story.presented = await chain.present(token, caller.id)
+      story.link = story.presented
     }
 
     function callSelf(certificate: PeerCertificate, call: Call): void {
       if (ended) return
       const session = options.ownServices.acquire(certificate, call.method)
-      const mesh = options.ownServices.metadata(certificate, call)
+      story.own = options.ownServices.begin(certificate)
+      const mesh = options.ownServices.metadata(story.own, call)
       if (!(session instanceof Promise)) carry(session, call, mesh, null)
       else session.then((ready) => carry(ready, call, mesh, null)).catch(refuse)
     }
@@ -257,7 +256,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
         return
       }
       const question = () => ({
-        ...{ caller: caller.id, callee, parent, narrow: call.chain },
+        ...{ caller: caller.id, callee, parent, narrow: call.chain, links: certificate.links },
         limits: chainLimits(policy.current(), caller.tenant),
         rootLimits: chainLimits(policy.current(), rootTenant(caller, parent, spiffe)),
       })

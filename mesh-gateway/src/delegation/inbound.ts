@@ -14,7 +14,7 @@ import { type ClientAddress, clientAddressOf } from '../net/client-address.ts'
 import type { RevocationJudge } from '../revocation/judge.ts'
 import { createFlows, type Flows } from './flows.ts'
 import type { Meter } from './guard/meter.ts'
-import { callerRefusal } from './live/judge-live.ts'
+import { callerRefusal } from './live/fault-in-words.ts'
 
 export type Inbound = (
   | { readonly peer: PeerCertificate; readonly refusal: null }

@@ -5,7 +5,9 @@ import type { DelegationAuditRecord } from '../audit/audit-record.ts'
 import type { ClientAddress } from '../net/client-address.ts'
 import type { DelegationDecision } from '../policy/decision.ts'
 import type { Call } from './call.ts'
+import type { PresentedClaims } from './chain/chain-tokens.ts'
 import type { Outcome } from './forward.ts'
+import type { OwnCall } from './own-services/own-calls.ts'
 import type { Route } from './route.ts'
 import type { UpstreamSession } from './upstream/session.ts'
 
@@ -21,6 +23,10 @@ export interface Story {
   session: UpstreamSession | null
   /** What the caller presented, and then what the callee is given. */
   link: DelegationClaims | null
+  /** What the caller presented. */
+  presented: PresentedClaims | null
+  /** Of a call of the gateway's own services: what they say of it. */
+  own: OwnCall | null
 }
 
 export function beginStory(certificate: PeerCertificate | null, client: ClientAddress): Story {
@@ -33,6 +39,8 @@ export function beginStory(certificate: PeerCertificate | null, client: ClientAd
     decision: null,
     session: null,
     link: null,
+    presented: null,
+    own: null,
   }
 }
 
@@ -72,6 +80,8 @@ export function recordOf(story: Story, ending: Ending): DelegationAuditRecord {
     destination_ip: session?.ip ?? null,
     grpc_method: call?.method ?? null,
     grpc_status: outcome.grpcStatus,
+    token_jti: story.own?.issuedJti ?? null,
+    certificate: certificate?.fingerprint ?? null,
     delegation_id: call?.chain.delegationId ?? null,
     root_id: link?.txn ?? null,
     hop: link?.hop ?? null,

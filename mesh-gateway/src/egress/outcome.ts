@@ -83,6 +83,7 @@ export function tell(
     tenant: admission?.principal?.agent.tenant ?? claims?.tenant ?? null,
     agent_id: admission?.principal?.agent.agent ?? claims?.agent_id ?? null,
     token_jti: claims?.jti ?? null,
+    certificate: admission?.principal?.grounds.caller?.links[0]?.fingerprint ?? null,
     root_id: claims?.txn ?? null,
     chain: admission?.principal?.actors?.map((actor) => actor.id) ?? null,
     refused_actor:

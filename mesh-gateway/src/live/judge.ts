@@ -40,6 +40,10 @@ export interface Standing {
   readonly nowMs: number
 }
 
+type ChainStanding = Pick<Standing, 'trust' | 'nowMs'> & {
+  readonly revocations: Pick<RevokedGrounds, 'chain' | 'certificate'>
+}
+
 export interface Trust {
   /** Null: certificates that tokens name are not judged by it. */
   current(): Pick<IdentitySnapshot, 'roots'> | null
@@ -106,7 +110,7 @@ export function judgeGrounds(grounds: Grounds, standing: Standing): Fault | null
 /** The tree, each agent in it, and the certificates that they delegated with. */
 export function judgeChain(
   { txn, actors, certificates }: ChainGrounds,
-  standing: Standing,
+  standing: ChainStanding,
 ): ChainFault | null {
   const revoked = standing.revocations.chain(txn, actors)
   if (revoked !== null) return { ground: 'chain', revoked }
@@ -125,7 +129,7 @@ function judgeAgent(id: string, { revocations }: Standing): Fault | null {
 function judgeCertificate<Ground extends 'caller' | 'callee' | 'actor'>(
   ground: Ground,
   certificate: Voucher,
-  { trust, revocations, nowMs }: Standing,
+  { trust, revocations, nowMs }: ChainStanding,
 ): CertificateFault<Ground> | null {
   const { id } = certificate.identity
   const untrusted = untrustedCode(certificate, trust, nowMs)

@@ -32,6 +32,7 @@ const refused: EgressAuditRecord = {
   root_id: null,
   chain: null,
   refused_actor: null,
+  certificate: null,
   client_ip: '192.0.2.7',
   client_port: 40_000,
 }

@@ -40,6 +40,7 @@ const egress: EgressAuditRecord = {
   root_id: null,
   chain: null,
   refused_actor: null,
+  certificate: 'ab',
   client_ip: '192.0.2.7',
   client_port: 40000,
 }
@@ -68,6 +69,8 @@ const delegation: DelegationAuditRecord = {
   root_id: null,
   hop: null,
   chain: null,
+  token_jti: 'j2',
+  certificate: 'cd',
   client_ip: null,
   client_port: null,
 }
@@ -94,13 +97,13 @@ describe('the audit log', () => {
     const [first = '', second = ''] = await lines(file)
     assert.deepEqual(
       Object.keys(JSON.parse(first)),
-      'time event request_id trace_id tenant agent_id token_jti destination_host destination_port destination_ip method path action_allowed mode reason rule policy_generation duration_ms bytes_up bytes_down status root_id chain refused_actor client_ip client_port repeated'.split(
+      'time event request_id trace_id tenant agent_id token_jti destination_host destination_port destination_ip method path action_allowed mode reason rule policy_generation duration_ms bytes_up bytes_down status root_id chain refused_actor certificate client_ip client_port repeated'.split(
         ' ',
       ),
     )
     assert.deepEqual(
       Object.keys(JSON.parse(second)),
-      'time event request_id trace_id tenant agent_id destination_host destination_port destination_ip action_allowed mode reason rule policy_generation duration_ms bytes_up bytes_down caller callee grpc_method grpc_status delegation_id root_id hop chain client_ip client_port repeated'.split(
+      'time event request_id trace_id tenant agent_id destination_host destination_port destination_ip action_allowed mode reason rule policy_generation duration_ms bytes_up bytes_down caller callee grpc_method grpc_status delegation_id root_id hop chain token_jti certificate client_ip client_port repeated'.split(
         ' ',
       ),
     )

@@ -2,18 +2,25 @@
  * Where a call stands in its chain of delegation: what the caller presented, whether the chain may grow by this
  * callee, and the token that the callee gets.
  */
-import { actorsOf, type DelegationClaims, MeshError, uuidV7 } from '@clawmesh/proto'
+import type { CertificateLink } from '@clawmesh/agent-sdk'
+import { type DelegationClaims, MeshError, uuidV7 } from '@clawmesh/proto'
 import type { Budgets } from '../../limits/budgets.ts'
+import { chainFaultInWords } from '../../live/chain-fault.ts'
+import { judgeChain } from '../../live/judge.ts'
+import { createTrust } from '../../live/trust.ts'
 import type { ChainLimits } from '../../policy/snapshot.ts'
 import type { RevocationJudge } from '../../revocation/judge.ts'
-import type { ChainTokens } from './chain-tokens.ts'
+import { certificateClaim } from '../../tokens/certificate-claim.ts'
+import type { ChainTokens, PresentedClaims } from './chain-tokens.ts'
 import { type ChainStep, extendChain } from './extend-chain.ts'
 
 export interface ChainGateOptions {
   readonly tokens: ChainTokens
   readonly budgets: Budgets
   /** Default: nothing is revoked. */
-  readonly revocations?: Pick<RevocationJudge, 'chain'>
+  readonly revocations?: Pick<RevocationJudge, 'chain' | 'certificate'>
+  /** The trust bundle, which certificates that a chain came by must lead to. Default none: they are not judged by it. */
+  readonly identity?: Parameters<typeof createTrust>[0]
   /** How long a delegation token is good at most, in milliseconds. Read for each token. */
   readonly ttlMs: () => number
   /** Milliseconds since the epoch. Default the system's clock. */
@@ -25,6 +32,8 @@ export interface ChainQuestion {
   readonly caller: string
   readonly callee: string
   readonly parent: DelegationClaims | null
+  /** The caller's certificate, and those above it. Default none. */
+  readonly links?: readonly CertificateLink[]
   /** Of the caller's tenant, for the hops of this link. */
   readonly limits: ChainLimits
   /** Of the tenant that the tree began in, for the size of the tree. */
@@ -34,7 +43,7 @@ export interface ChainQuestion {
 
 export interface ChainGate {
   /** @throws MeshError MESH_CHAIN_REVOKED; MESH_TOKEN_* when the token is not the caller's to present */
-  present(token: string, caller: string): DelegationClaims | Promise<DelegationClaims>
+  present(token: string, caller: string): PresentedClaims | Promise<PresentedClaims>
   /** As `ChainTokens.tree`: where a task belongs, whatever has become of that tree. */
   tree: ChainTokens['tree']
   /** Whether the chain may grow so, before anybody waits for a turn. @throws MeshError as `extend`, but for the budget */
@@ -50,11 +59,15 @@ export const DEFAULT_MAX_DELEGATIONS = 1_000
 
 export function createChainGate(options: ChainGateOptions): ChainGate {
   const { tokens, budgets, ttlMs, now = Date.now } = options
-  /** The claims of a tree that nobody has revoked, nor anybody in it. */
-  function standing(claims: DelegationClaims): DelegationClaims {
-    const revoked = options.revocations?.chain(claims.txn, actorsOf(claims.act)) ?? null
-    if (revoked === null) return claims
-    throw new MeshError(revoked.code, revoked.message, { facts: { txn: claims.txn } })
+  const { revocations, identity = null } = options
+  const trust = createTrust(identity)
+  /** The claims of a tree that nobody has revoked, nor anybody in it, nor what they came with. */
+  function standing(claims: PresentedClaims): PresentedClaims {
+    if (revocations === undefined) return claims
+    const fault = judgeChain(claims.chain, { trust, revocations, nowMs: now() })
+    if (fault === null) return claims
+    const { code, message } = chainFaultInWords(fault)
+    throw new MeshError(code, message, { facts: { txn: claims.txn } })
   }
 
   return {
@@ -63,13 +76,14 @@ export function createChainGate(options: ChainGateOptions): ChainGate {
       return claims instanceof Promise ? claims.then(standing) : standing(claims)
     },
     tree: tokens.tree,
-    judge({ rootLimits: _, ...step }) {
+    judge({ rootLimits: _, links: __, ...step }) {
       extendChain({ ...step, nowMs: now(), ttlMs: ttlMs(), newTxn: '' })
     },
     async extend(question) {
-      const { rootLimits, ...step } = question
+      const { rootLimits, links = [], ...step } = question
       const nowMs = now()
-      const link = extendChain({ ...step, nowMs, ttlMs: ttlMs(), newTxn: uuidV7(nowMs) })
+      const crt = links.length === 0 ? null : certificateClaim(links)
+      const link = extendChain({ ...step, crt, nowMs, ttlMs: ttlMs(), newTxn: uuidV7(nowMs) })
       const max = rootLimits.maxDelegationsPerRoot ?? DEFAULT_MAX_DELEGATIONS
       // the root of a tree is one of it, and nothing has to be remembered of a tree that is no more than that
       const within = step.parent === null ? max > 0 : await budgets.spend(link.txn, max - 1)

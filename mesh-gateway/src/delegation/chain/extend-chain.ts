@@ -2,7 +2,13 @@
  * What a delegation adds to the chain it comes from. Pure: judged on the chain that the gateway signed, never on what a
  * caller claims. Authority only ever narrows: hops, scope, destinations and time are those of the parent or less.
  */
-import { type Actor, actorsOf, type DelegationClaims, MeshError } from '@clawmesh/proto'
+import {
+  type Actor,
+  actorsOf,
+  type CertificateClaim,
+  type DelegationClaims,
+  MeshError,
+} from '@clawmesh/proto'
 import type { ChainLimits } from '../../policy/snapshot.ts'
 import { MAX_DESTINATIONS } from '../../tokens/issue-token.ts'
 import { narrowDestinations } from '../../tokens/narrow-destinations.ts'
@@ -10,6 +16,8 @@ import { narrowDestinations } from '../../tokens/narrow-destinations.ts'
 export interface ChainStep {
   /** SPIFFE ID, by its certificate. */
   readonly caller: string
+  /** The certificate that it delegates with. Null, and by default: it is not said. */
+  readonly crt?: CertificateClaim | null
   /** SPIFFE ID of the agent asked for. */
   readonly callee: string
   /** What the caller presented and the gateway has verified; null where a chain begins. */
@@ -44,8 +52,11 @@ const MAX_NARROWED = MAX_DESTINATIONS
 /** @throws MeshError MESH_CHAIN_LOOP_DETECTED, MESH_CHAIN_HOPS_EXCEEDED, MESH_TOKEN_REQUEST_INVALID */
 export function extendChain(step: ChainStep): ChainLink {
   const { caller, callee, parent, limits } = step
-  const act: Actor =
-    parent === null ? { sub: caller } : Object.freeze({ sub: caller, act: parent.act })
+  const act: Actor = Object.freeze({
+    sub: caller,
+    ...(step.crt == null ? {} : { crt: step.crt }),
+    ...(parent === null ? {} : { act: parent.act }),
+  })
   const actors = actorsOf(act)
   if (actors.includes(callee))
     throw new MeshError('MESH_CHAIN_LOOP_DETECTED', `${callee} is part of the chain already`, {

@@ -3,12 +3,14 @@
  * task that it turned out to be about. Either ends it.
  */
 import { actorsOf, METADATA_DELEGATION, MeshError } from '@clawmesh/proto'
+import { chainGrounds } from '../../tokens/token-grounds.ts'
 import { meshHeader } from '../answer.ts'
 import type { ChainGate } from '../chain/chain-gate.ts'
 import type { TaskTree } from '../chain/tree-of-token.ts'
 import { asMeshError } from '../status-of.ts'
 import type { Story } from '../story.ts'
-import type { Grounds, LiveStream, LiveStreams, Place } from './live-streams.ts'
+import type { AdmittedCall } from './grounds.ts'
+import type { LiveStream, LiveStreams, Place } from './live-streams.ts'
 
 export class CallPlaces {
   readonly #live: Pick<LiveStreams, 'add' | 'remove' | 'judge'>
@@ -20,19 +22,26 @@ export class CallPlaces {
   }
 
   /** From now on what changes can end the call. Again when it was tried elsewhere. */
-  enlist(stream: LiveStream, grounds: Grounds): void {
+  enlist(stream: LiveStream, call: AdmittedCall): void {
     if (this.#own !== null) this.#live.remove(this.#own)
-    this.#own = this.#live.add(stream, grounds)
+    this.#own = this.#live.add(stream, call)
   }
 
   /**
    * The callee has said which tree the task is part of: the call counts as one within it. Answers why it may not go on; null
    * when it may.
    */
-  join({ claims }: TaskTree): MeshError | null {
+  join({ claims, signed }: TaskTree): MeshError | null {
     if (this.#own === null) return null
-    const { stream, grounds } = this.#own
-    const within = { ...grounds, txn: claims.txn, actors: actorsOf(claims.act) }
+    const { stream, call } = this.#own
+    const { agent } = call.grounds
+    const tree = signed ? chainGrounds(claims.txn, claims.act) : null
+    const chain = {
+      ...{ txn: claims.txn, actors: actorsOf(claims.act) },
+      // the caller itself may have another certificate by now, and goes on with that
+      certificates: tree?.certificates.filter(({ identity }) => identity.id !== agent) ?? [],
+    }
+    const within = { ...call, grounds: { ...call.grounds, chain } }
     const error = this.#live.judge(within)
     if (error === null) this.#tree = this.#live.add(stream, within)
     return error

@@ -1,30 +1,25 @@
 /**
- * The calls that are open now, each with all that it was let through for, so that what changes afterwards ends it. One
- * sweep judges them: whole when something has changed, by the clock alone otherwise. It works in slices, so that ten
- * thousand streams hold nobody up, and without a timer or a map entry for each stream.
+ * The calls that are open now, each with all that it was let in for, so that what changes afterwards ends it. They are kept in
+ * live/registry.ts and judged by live/judge.ts; here is how one is ended: cut with a reason, and reset when nobody reads it.
  */
-import type { IdentitySnapshot, PeerCertificate } from '@clawmesh/agent-sdk'
+import type { IdentitySnapshot } from '@clawmesh/agent-sdk'
 import type { MeshError } from '@clawmesh/proto'
+import type { Voucher } from '../../live/grounds.ts'
+import {
+  judgeAdmitted,
+  type PolicyFault,
+  type SigningKeys,
+  type Standing,
+} from '../../live/judge.ts'
+import { createRegistry, type Place as RegistryPlace } from '../../live/registry.ts'
+import { createTrust } from '../../live/trust.ts'
+import { decideDelegation } from '../../policy/decide-delegation.ts'
 import type { DelegationQuestion } from '../../policy/decision.ts'
 import type { PolicySnapshot } from '../../policy/snapshot.ts'
 import type { RevocationJudge } from '../../revocation/judge.ts'
 import type { Metrics } from '../../telemetry/metrics-port.ts'
-import { judgeLive } from './judge-live.ts'
-
-/** What a call was let through for, and is judged by. */
-export interface Grounds {
-  readonly caller: PeerCertificate
-  /** Null for the gateway's own services. */
-  readonly callee: PeerCertificate | null
-  /** What policy was asked; null where it has no say. */
-  readonly question: DelegationQuestion | null
-  /** Root of the tree of delegations that the call is part of; null outside any. */
-  readonly txn: string | null
-  /** SPIFFE IDs of those through whose hands the chain came. */
-  readonly actors: readonly string[]
-  /** True when Watch can go on where the call was cut. */
-  readonly resumable: boolean
-}
+import { faultInWords } from './fault-in-words.ts'
+import type { AdmittedCall } from './grounds.ts'
 
 export interface LiveStream {
   /** Ends it with an error of the gateway's own, in trailers. */
@@ -34,22 +29,20 @@ export interface LiveStream {
 }
 
 /** A place in the registry. Belongs to the registry. */
-export interface Place {
+export interface Place extends RegistryPlace {
   readonly stream: LiveStream
-  readonly grounds: Grounds
-  /** When a certificate of it ends, milliseconds since the epoch. */
-  readonly endsMs: number
-  index: number
-  epoch: number
+  readonly call: AdmittedCall
+  /** The generation of policy that it was last found to be allowed by. */
+  judgedBy: number
 }
 
 export interface LiveStreams {
   readonly size: number
-  /** Grows with each change that may end calls: one who was judged before it is judged again. */
+  /** Grows with each change that may end calls: one that was judged before it is judged again. */
   readonly epoch: number
   /** Why a call may not go on, or not begin; null when it may. */
-  judge(grounds: Grounds): MeshError | null
-  add(stream: LiveStream, grounds: Grounds): Place
+  judge(call: AdmittedCall): MeshError | null
+  add(stream: LiveStream, call: AdmittedCall): Place
   /** Once for each place. */
   remove(place: Place): void
   close(): void
@@ -57,7 +50,7 @@ export interface LiveStreams {
 
 export interface LiveStreamsOptions {
   readonly identity: {
-    current(): IdentitySnapshot
+    current(): Pick<IdentitySnapshot, 'roots' | 'certificateChain'>
     onChange(listener: () => void): () => void
   }
   readonly policy: {
@@ -65,6 +58,8 @@ export interface LiveStreamsOptions {
     onChange?(listener: () => void): () => void
   }
   readonly revocations: RevocationJudge & { onChange(listener: () => void): () => void }
+  /** By which keys tokens verify now. Default: by any. */
+  readonly keys?: SigningKeys & { onChange(listener: () => void): () => void }
   readonly metrics: Pick<Metrics, 'cut'>
   /** How often the clock is looked at, in milliseconds. Default 250. */
   readonly sweepMs?: number
@@ -74,82 +69,55 @@ export interface LiveStreamsOptions {
   readonly now?: () => number
 }
 
-/** A slice takes so long at most, in milliseconds; then others have their turn. */
-const SLICE_MS = 4
-/** The clock is asked once for so many streams. */
-const STRIDE = 32
+const ALL_KEYS: SigningKeys = Object.freeze({ verifies: () => true })
 
 export function createLiveStreams(options: LiveStreamsOptions): LiveStreams {
   const { identity, policy, revocations, metrics, now = Date.now } = options
   const { sweepMs = 250, graceMs = 300 } = options
-  const places: Place[] = []
   /** Cut, and given time to be read; in order of time. */
   let lingering: { readonly stream: LiveStream; readonly untilMs: number }[] = []
-  let epoch = 0
   let generation = policy.current().generation
-  let closed = false
-  /** Where the pass that runs has come to, from the end; null when none runs. */
-  let cursor: number | null = null
-  let again = false
+  const standing: Standing = {
+    ...{ trust: createTrust(identity), revocations, keys: options.keys ?? ALL_KEYS },
+    get nowMs() {
+      return now()
+    },
+  }
+  const places = createRegistry<Place>({ look, now, sweepMs })
 
-  function judge(grounds: Grounds): MeshError | null {
-    return judgeLive(grounds, identity.current(), policy.current(), revocations, now())
+  function decide(question: DelegationQuestion): PolicyFault | null {
+    const { action, code, rule, hint } = decideDelegation(question, policy.current())
+    return action === 'deny' ? { code: code ?? 'MESH_POLICY_NOT_ALLOWED', rule, hint } : null
   }
 
-  /** Streams behind the cursor are judged already or were judged when they came: a swap never hides one. */
-  function slice(): void {
-    if (closed || cursor === null) return
-    const deadline = performance.now() + SLICE_MS
-    let left = STRIDE
-    const nowMs = now()
-    while (cursor > 0) {
-      cursor = Math.min(cursor, places.length) - 1
-      const place = places[cursor]
-      if (place !== undefined) look(place, nowMs)
-      left -= 1
-      if (left > 0) continue
-      if (performance.now() > deadline) {
-        setImmediate(slice)
-        return
-      }
-      left = STRIDE
+  /** @param judgedBy the policy that has allowed it before; null: none has */
+  function judge(call: AdmittedCall, judgedBy: number | null): MeshError | null {
+    const again = policy.current().generation !== judgedBy
+    const fault = judgeAdmitted(call, standing, again ? decide : null)
+    return fault === null ? null : faultInWords(fault, call)
+  }
+
+  function look(place: Place): void {
+    const { generation: by } = policy.current()
+    const error = judge(place.call, place.judgedBy)
+    if (error === null) {
+      place.judgedBy = by
+      return
     }
-    cursor = null
-    if (!again) return
-    again = false
-    pass()
-  }
-
-  function look(place: Place, nowMs: number): void {
-    if (place.epoch === epoch && nowMs <= place.endsMs) return
-    place.epoch = epoch
-    const error = judge(place.grounds)
-    if (error === null) return
     metrics.cut('delegation', error.code)
     // before the cut, which takes the place away
     lingering.push({ stream: place.stream, untilMs: performance.now() + graceMs })
     place.stream.cut(error)
   }
 
-  function pass(): void {
-    if (cursor !== null) {
-      again = true
-      return
-    }
-    cursor = places.length
-    slice()
-  }
-
   function changed(): void {
-    epoch += 1
     generation = policy.current().generation
-    pass()
+    places.changed()
   }
 
   function tick(): void {
     // a policy that is not followed by listening is seen here
     if (policy.current().generation !== generation) changed()
-    else if (cursor === null) pass()
     const nowMs = performance.now()
     let kept = 0
     while (kept < lingering.length && (lingering[kept]?.untilMs ?? 0) <= nowMs) {
@@ -162,6 +130,7 @@ export function createLiveStreams(options: LiveStreamsOptions): LiveStreams {
   const unfollow = [
     identity.onChange(changed),
     revocations.onChange(changed),
+    options.keys?.onChange(changed),
     policy.onChange?.(changed),
   ]
   const timer = setInterval(tick, sweepMs)
@@ -169,37 +138,32 @@ export function createLiveStreams(options: LiveStreamsOptions): LiveStreams {
 
   return {
     get size() {
-      return places.length
+      return places.size
     },
     get epoch() {
-      return epoch
+      return places.epoch
     },
-    judge,
-    add(stream, grounds) {
-      const { caller, callee } = grounds
-      const callerEnds = caller.notAfter.getTime()
-      const place: Place = {
-        stream,
-        grounds,
-        endsMs: callee === null ? callerEnds : Math.min(callerEnds, callee.notAfter.getTime()),
-        index: places.length,
-        epoch,
-      }
-      places.push(place)
+    judge: (call) => judge(call, null),
+    add(stream, call) {
+      const { caller, callee } = call.grounds
+      const endMs = Math.min(endOf(caller), endOf(callee))
+      const { epoch } = places
+      const place: Place = { stream, call, endMs, epoch, judgedBy: generation, index: -1 }
+      places.add(place)
       return place
     },
-    remove(place) {
-      const last = places.pop()
-      if (last === undefined || last === place) return
-      places[place.index] = last
-      last.index = place.index
-    },
+    remove: (place) => void places.remove(place),
     close() {
-      closed = true
       clearInterval(timer)
       for (const end of unfollow) end?.()
-      places.length = 0
+      places.close()
       lingering = []
     },
   }
+}
+
+/** Past it the certificate is judged, and found to have ended. */
+function endOf(certificate: Voucher | null): number {
+  if (certificate === null || certificate.rootFingerprint === null) return Number.POSITIVE_INFINITY
+  return certificate.notAfter.getTime() + 1
 }

@@ -23,7 +23,7 @@ import { allowedPeers } from '../../policy/allowed.ts'
 import type { PolicySnapshot } from '../../policy/snapshot.ts'
 import { toldRule } from '../../policy/told.ts'
 import { NO_REVOCATIONS } from '../../revocation/revocations.ts'
-import type { TokenChain } from '../../tokens/issue-token.ts'
+import type { ExchangedCertificate, TokenChain } from '../../tokens/issue-token.ts'
 import type { ChainGate } from '../chain/chain-gate.ts'
 import { type ExplainRequest, explainTo } from './explain.ts'
 import {
@@ -31,7 +31,8 @@ import {
   type FollowTreesCall,
   type TreeFollowersOptions,
 } from './follow-trees.ts'
-import { METADATA_FINGERPRINT, METADATA_NOT_AFTER } from './own-services.ts'
+import type { OwnCalls } from './own-calls.ts'
+import { METADATA_FINGERPRINT, METADATA_NOT_AFTER, METADATA_OWN_CALL } from './own-services.ts'
 
 export interface MeshServiceOptions {
   readonly spiffe: SpiffeTemplate
@@ -42,12 +43,14 @@ export interface MeshServiceOptions {
   readonly chain: Pick<ChainGate, 'present' | 'tree'>
   /** Default: nothing is revoked. */
   readonly revocations?: TreeFollowersOptions['revocations']
+  readonly calls: Pick<OwnCalls, 'find'>
   /** Null asks for all that policy allows. @throws MeshError MESH_TOKEN_REQUEST_INVALID */
   readonly issueEgressToken: (
     agent: Peer,
     destinations: readonly string[] | null,
     chain: TokenChain | null,
     boundTo: string | null,
+    certificate: ExchangedCertificate | null,
   ) => Promise<{ readonly token: Secret; readonly claims: EgressClaims }>
 }
 
@@ -117,6 +120,8 @@ export function addMeshService(server: Server, options: MeshServiceOptions): { s
   ): Promise<ExchangeResponse> {
     const { id, tenant, agent: name } = agent(metadata)
     const asked = request.allowed_destinations
+    const own = options.calls.find(text(metadata, METADATA_OWN_CALL))
+    if (own === null) throw new MeshError('MESH_CALL_CANCELED')
     const chain = await chainOf(metadata, id)
     const issued = await options.issueEgressToken(
       { tenant, agent: name },
@@ -124,7 +129,9 @@ export function addMeshService(server: Server, options: MeshServiceOptions): { s
       chain,
       // the connection it came by was proven with this certificate
       request.bind_to_certificate ? thumbprint(text(metadata, METADATA_FINGERPRINT)) : null,
+      own.certificate,
     )
+    own.issuedJti = issued.claims.jti
     return {
       token: issued.token.reveal(),
       expires: toTimestamp(new Date(issued.claims.exp * 1000)),

@@ -14,18 +14,20 @@ import { createLimits } from '../../limits/create-limits.ts'
 import { type Call, meshMetadata } from '../call.ts'
 import { type UpstreamSession, wrapSession } from '../upstream/session.ts'
 import type { LastingServices } from './gateway-services.ts'
+import { createOwnCalls, type OwnCall, type OwnCalls } from './own-calls.ts'
 
-export interface OwnServices {
+export interface OwnServices extends Pick<OwnCalls, 'begin' | 'end'> {
   /** A session to the services, with a place kept for one stream. @throws MeshError MESH_RATE_LIMITED, MESH_LIMIT_CONCURRENCY */
   acquire(certificate: PeerCertificate, method: string): UpstreamSession | Promise<UpstreamSession>
   /** What the services are told about the caller. */
-  metadata(certificate: PeerCertificate, call: Call): string[]
+  metadata(own: OwnCall, call: Call): string[]
   /** Health answers NOT_SERVING from now on. */
   drain(): void
   close(): void
 }
 
 export const METADATA_FINGERPRINT = 'x-mesh-caller-fingerprint'
+export const METADATA_OWN_CALL = 'x-mesh-own-call'
 export const METADATA_NOT_AFTER = 'x-mesh-caller-not-after'
 
 /** The connections of one tenant. */
@@ -48,7 +50,7 @@ const IDLE_MS = 60_000
  * @param callsPerMinute of one caller; a tenth of that at once
  */
 export async function startOwnServices(
-  addServices: (server: Server) => LastingServices,
+  addServices: (server: Server, calls: OwnCalls) => LastingServices,
   ownId: string,
   callsPerMinute: number,
 ): Promise<OwnServices> {
@@ -57,7 +59,8 @@ export async function startOwnServices(
     'grpc.max_concurrent_streams': MAX_STREAMS,
     'grpc.max_receive_message_length': 65_536,
   })
-  const lasting = addServices(server)
+  const calls = createOwnCalls()
+  const lasting = addServices(server, calls)
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
   const tenants = new Map<string, Pool>()
   // in this process alone: the gateway tells of its health also while a shared counter is away
@@ -112,11 +115,15 @@ export async function startOwnServices(
       if (pool.sessions.size + pool.opening >= most) throw tooMany()
       return open(tenant, pool)
     },
-    metadata(certificate, call) {
+    begin: calls.begin,
+    end: calls.end,
+    metadata({ id, certificate }, call) {
       const { identity } = certificate
       const tenant = identity.kind === 'agent' ? identity.tenant : ''
       return [
         ...meshMetadata(call, identity.id, tenant),
+        METADATA_OWN_CALL,
+        id,
         METADATA_FINGERPRINT,
         certificate.fingerprint,
         METADATA_NOT_AFTER,

@@ -1,7 +1,7 @@
 /** The sessions of one tenant's callers to one peer name, over all addresses that DNS gives for it. */
 import { MeshError } from '@clawmesh/proto'
 import type { ChainHeaders } from '../call.ts'
-import { calleeRefusal } from '../live/judge-live.ts'
+import { calleeRefusal } from '../live/fault-in-words.ts'
 import { dial } from './dial.ts'
 import type { Dials } from './dials.ts'
 import { type Endpoint, type Located, locate, Unresolved } from './locate.ts'
@@ -229,7 +229,7 @@ export function createGroup(route: PeerRoute, settings: Settings, dials: Dials):
       const revoked = revocations?.certificate(certificate) ?? null
       if (revoked !== null) {
         dialled.session.destroy()
-        throw calleeRefusal(certificate, revoked)
+        throw calleeRefusal(certificate.identity.id, revoked)
       }
       failures.delete(key)
       const set = sessions.get(key) ?? new Set<UpstreamSession>()

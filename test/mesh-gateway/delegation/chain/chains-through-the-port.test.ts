@@ -80,7 +80,18 @@ describe('chains of delegation through the port', () => {
     const last = claims('d')
     assert.equal(last.txn, claims('b').txn)
     assert.equal(last.hop, 3)
-    assert.deepEqual(last.act, { sub: id('c'), act: { sub: id('b'), act: { sub: id('a') } } })
+    for (const [act, agent] of [
+      [last.act, 'c'],
+      [last.act.act, 'b'],
+      [last.act.act?.act, 'a'],
+    ] as const) {
+      assert.equal(act?.sub, id(agent))
+      // with the certificate that it delegated with, and the one above it
+      const fingerprint = Buffer.from(stores.get(agent)?.current().fingerprint ?? '', 'hex')
+      assert.equal(act.crt?.length, 2)
+      assert.equal(act.crt[0]?.split('.')[0], fingerprint.toString('base64url'))
+    }
+    assert.equal(last.act.act?.act?.act, undefined)
     const audited = await record
     assert.equal(audited.delegation_id, delegationId)
     assert.equal(audited.root_id, last.txn)
