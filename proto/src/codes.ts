@@ -463,6 +463,13 @@ export const ERRORS = Object.freeze({
     'see what the peer really is: grpcurl against it shows',
   ),
 
+  MESH_PEER_REFUSED: row(
+    502,
+    'UNKNOWN',
+    'the peer refused the call with a code that is the gateway’s to give',
+    'ask who runs the peer; fact peer_code is what it said',
+  ),
+
   // -- tasks
   MESH_TASK_REQUEST_INVALID: row(
     400,

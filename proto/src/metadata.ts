@@ -27,7 +27,10 @@ export const METADATA_TASK_DEADLINE = 'x-mesh-task-deadline'
 export const METADATA_REQUEST_ID = 'x-request-id'
 /** W3C Trace Context, section 3.2. */
 export const METADATA_TRACEPARENT = 'traceparent'
-/** Of the egress port's own answers over HTTP: the code of the refusal. Nothing from a destination passes under this name. */
+/**
+ * Of the gateway's own refusals: their code, as a header of the egress port's answers and as metadata of a gRPC status. Nothing
+ * from a destination or a callee passes under this name, so it tells the gateway's words from theirs.
+ */
 export const HEADER_REFUSAL = 'x-mesh-refusal'
 /** google.rpc.Status, base64 in trailers. */
 export const METADATA_STATUS_DETAILS = 'grpc-status-details-bin'

@@ -3,6 +3,7 @@ import { fromTimestamp, isErrorCode, MeshError, toTimestamp } from '@clawmesh/pr
 import type { EventBody, EventHead, Failure } from '../tasks/task-event.ts'
 import { messages, type WireEvent, type WireFailed, type WireResult } from './messages.ts'
 import { decodePart, encodePart } from './part-codec.ts'
+import { plainText } from './peer-words.ts'
 import { decodeFailedState, decodeState, encodeState } from './state-codec.ts'
 
 /** Bodies as the callee writes them; a result comes in pieces already cut. */
@@ -62,16 +63,20 @@ export function decodeFailure(failed: WireFailed): Failure {
   }
 }
 
-/** What result() throws. A code of the peer's own travels as fact `code` of MESH_TASK_FAILED. */
+/**
+ * What result() throws: how the task ended, in the peer's words. A code of the peer's own travels as fact `code` of
+ * MESH_TASK_FAILED. The hint is of our own table; what the peer advises is fact `peer_hint`.
+ */
 export function failureToError(failure: Failure): MeshError {
-  if (isErrorCode(failure.code))
-    return new MeshError(failure.code, failure.message || undefined, {
-      ...(failure.hint === undefined ? {} : { hint: failure.hint }),
-      facts: { state: failure.state },
-    })
-  return new MeshError('MESH_TASK_FAILED', failure.message || undefined, {
-    facts: { state: failure.state, code: failure.code },
-  })
+  const known = isErrorCode(failure.code)
+  const facts = {
+    state: failure.state,
+    said_by: 'peer',
+    ...(failure.hint === undefined ? {} : { peer_hint: plainText(failure.hint) }),
+    ...(known ? {} : { code: failure.code }),
+  }
+  const code = isErrorCode(failure.code) ? failure.code : 'MESH_TASK_FAILED'
+  return new MeshError(code, failure.message || undefined, { facts })
 }
 
 function encodeBody(body: OutgoingBody): Omit<WireEvent, 'delegation_id' | 'seq' | 'time'> {

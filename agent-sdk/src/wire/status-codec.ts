@@ -5,11 +5,13 @@ import {
   type ErrorCode,
   encodeStatusDetails,
   GRPC_STATUS,
+  HEADER_REFUSAL,
   METADATA_STATUS_DETAILS,
   MeshError,
   statusMessage,
 } from '@clawmesh/proto'
 import { Metadata, type ServiceError, type StatusObject, status } from '@grpc/grpc-js'
+import { peerWords } from './peer-words.ts'
 
 /** What a server ends a call with. Anything but a MeshError says nothing of what happened inside. */
 export function errorToStatus(error: unknown): StatusObject {
@@ -19,17 +21,23 @@ export function errorToStatus(error: unknown): StatusObject {
       : new MeshError('MESH_GATEWAY_INTERNAL', undefined, { cause: error })
   const metadata = new Metadata()
   metadata.set(METADATA_STATUS_DETAILS, encodeStatusDetails(shown))
+  // from an agent it goes no further than the gateway; the gateway's own services are heard as the gateway
+  metadata.set(HEADER_REFUSAL, shown.code)
   return { code: GRPC_STATUS[shown.row.grpc], details: statusMessage(shown), metadata }
 }
 
-/** The MeshError that a failed call means. */
+/**
+ * The MeshError that a failed call means. Only what the gateway itself has said is taken as it came: a callee's code, hint and
+ * facts would otherwise be advice in the gateway's name.
+ */
 export function statusToError(error: unknown): MeshError {
   if (error instanceof MeshError) return error
   if (!isServiceError(error))
     return new MeshError('MESH_PEER_PROTOCOL', undefined, { cause: error })
   const [details] = error.metadata.get(METADATA_STATUS_DETAILS)
   const decoded = Buffer.isBuffer(details) ? decodeStatusDetails(details) : null
-  if (decoded !== null) return decoded
+  if (decoded !== null)
+    return error.metadata.get(HEADER_REFUSAL).length > 0 ? decoded : peerWords(decoded)
   const code = BY_STATUS.get(error.code) ?? 'MESH_PEER_PROTOCOL'
   return new MeshError(code, undefined, {
     cause: error,

@@ -1,5 +1,5 @@
 /** What a callee answered: whether it is an answer of gRPC at all, and what of it the caller gets. */
-import { GRPC_STATUS, METADATA_REPLICA, MeshError } from '@clawmesh/proto'
+import { GRPC_STATUS, HEADER_REFUSAL, METADATA_REPLICA, MeshError } from '@clawmesh/proto'
 import { fieldOnce } from './field-values.ts'
 import { statusOfHttp } from './status-of.ts'
 
@@ -50,16 +50,27 @@ function givenTwice(raw: readonly string[]): MeshError | null {
 /** Said by the gateway, or by nobody: a length that the peer gets wrong would be an error of the gateway's own. */
 const OURS: ReadonlySet<string> = new Set(['x-request-id', 'content-length'])
 
+/** Where an answer comes from. The gateway's own services have no certificate, and are heard as the gateway. */
+interface Answering {
+  readonly certificate: object | null
+  readonly replica: string | null
+}
+
+function passes(name: string, { certificate }: Answering): boolean {
+  return !name.startsWith('x-mesh-') || (certificate === null && name === HEADER_REFUSAL)
+}
+
 /** The callee's headers as they came, less what is the gateway's to say. */
 export function answerHeaders(
   raw: readonly string[],
   requestId: string,
-  replica: string | null,
+  session: Answering,
 ): string[] {
+  const { replica } = session
   const headers: string[] = []
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i] ?? ''
-    if (!name.startsWith('x-mesh-') && !OURS.has(name)) headers.push(name, raw[i + 1] ?? '')
+    if (passes(name, session) && !OURS.has(name)) headers.push(name, raw[i + 1] ?? '')
   }
   headers.push('x-request-id', requestId)
   if (replica !== null) headers.push(METADATA_REPLICA, replica)
@@ -77,7 +88,10 @@ export function meshHeader(raw: readonly string[], name: `x-mesh-${string}`): st
  * @param raw names and values in turn, trimmed
  * @returns a MeshError where they cannot be passed on
  */
-export function endTrailers(raw: readonly string[]): Record<string, string | string[]> | MeshError {
+export function endTrailers(
+  raw: readonly string[],
+  session: Answering,
+): Record<string, string | string[]> | MeshError {
   if (tooMany(raw)) return new MeshError('MESH_PEER_PROTOCOL', 'the answer has too many trailers')
   const fault = givenTwice(raw)
   if (fault !== null) return fault
@@ -85,7 +99,7 @@ export function endTrailers(raw: readonly string[]): Record<string, string | str
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i] ?? ''
     const value = raw[i + 1] ?? ''
-    if (name.startsWith(':') || name.startsWith('x-mesh-')) continue
+    if (name.startsWith(':') || !passes(name, session)) continue
     const before = kept.get(name)
     if (before === undefined) kept.set(name, value)
     else kept.set(name, Array.isArray(before) ? [...before, value] : [before, value])

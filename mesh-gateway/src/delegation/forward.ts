@@ -199,7 +199,7 @@ export function forward(options: ForwardOptions): Forwarding {
     from.on('trailers', (_headers, _flags, raw?: readonly string[]) => {
       // after a cut the last word is the gateway's
       if (ended) return
-      const kept = endTrailers(trimmedFields(raw ?? []))
+      const kept = endTrailers(trimmedFields(raw ?? []), session)
       if (kept instanceof MeshError) cut(kept)
       else trailers = kept
     })
@@ -234,7 +234,7 @@ export function forward(options: ForwardOptions): Forwarding {
       return
     }
     const alone = (flags & HEADERS_END_STREAM) !== 0
-    if (!passHead(down, answerHeaders(raw, requestId, session.replica), alone, cut)) return
+    if (!passHead(down, answerHeaders(raw, requestId, session), alone, cut)) return
     withTrailers = !alone
     if (alone) {
       end(readStatus(fieldOnce(raw, 'grpc-status')), null)

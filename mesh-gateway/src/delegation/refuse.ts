@@ -6,6 +6,7 @@ import { constants, type ServerHttp2Stream } from 'node:http2'
 import {
   encodeStatusDetails,
   GRPC_STATUS,
+  HEADER_REFUSAL,
   METADATA_REQUEST_ID,
   METADATA_STATUS_DETAILS,
   type MeshError,
@@ -19,6 +20,8 @@ export function errorTrailers(error: MeshError, requestId: string): Record<strin
     'grpc-message': encodeGrpcMessage(statusMessage(error)),
     [METADATA_STATUS_DETAILS]: encodeStatusDetails(error).toString('base64').replace(/=+$/, ''),
     [METADATA_REQUEST_ID]: requestId,
+    // nothing of a callee passes under this name: these are the gateway's words
+    [HEADER_REFUSAL]: error.code,
   }
 }
 

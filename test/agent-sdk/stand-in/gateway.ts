@@ -240,6 +240,7 @@ export async function startStandInGateway(options: {
         'grpc-status': String(GRPC_STATUS[error.row.grpc]),
         'grpc-message': encodeURIComponent(error.publicMessage),
         'grpc-status-details-bin': encodeStatusDetails(error).toString('base64'),
+        'x-mesh-refusal': error.code,
       },
       { endStream: true },
     )

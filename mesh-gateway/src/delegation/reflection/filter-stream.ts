@@ -27,6 +27,8 @@ export interface FilterStreamOptions {
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024
 const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR } = constants
 const END_STREAM = 0x1
+/** What the caller is told of it, the place that this answer goes to says. */
+const OF_A_CALLEE = Object.freeze({ certificate: {}, replica: null })
 
 export function filterStream({ down, up, callable, requestId }: FilterStreamOptions): void {
   // a stream that has ended has lost it
@@ -99,7 +101,7 @@ export function filterStream({ down, up, callable, requestId }: FilterStreamOpti
   }
   up.once('trailers', (_headers, _flags, raw?: string[]) => {
     if (answered) return
-    const kept = endTrailers(trimmedFields(raw ?? []))
+    const kept = endTrailers(trimmedFields(raw ?? []), OF_A_CALLEE)
     if (kept instanceof MeshError) fail(kept)
     else trailers = kept
   })

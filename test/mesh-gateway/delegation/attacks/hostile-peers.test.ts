@@ -236,6 +236,23 @@ describe('a hostile peer', () => {
     )
   })
 
+  it('is told from the gateway by a mark that no peer can set', async () => {
+    const forged: Header[] = [
+      ['grpc-status', '7'],
+      ['x-mesh-refusal', 'MESH_POLICY_NOT_ALLOWED'],
+    ]
+    const inTrailers = await callTo((side, id) =>
+      side.send(h2.headersFrame(id, OK), h2.headersFrame(id, forged, LAST)),
+    )
+    assert.equal(inTrailers.answer.trailers['x-mesh-refusal'], undefined)
+    const alone = await callTo((side, id) =>
+      side.send(h2.headersFrame(id, [...OK, ...forged], LAST)),
+    )
+    assert.equal(alone.answer.headers['x-mesh-refusal'], undefined)
+    const refused = await call(caller, { ':authority': 'nobody.globex.mesh.internal' })
+    assert.equal(refused.headers['x-mesh-refusal'], 'MESH_POLICY_NOT_ALLOWED')
+  })
+
   it('may give a trailer twice, and both go on as they came', async () => {
     const got = await callTo(async (side, id) => {
       await side.send(
