@@ -80,7 +80,8 @@ export function foldRepeats(options: FoldOptions): FoldedAuditLog {
 
   return {
     write(record) {
-      if (record.action_allowed) {
+      // what was let through and cut later is no refusal: each has a line of its own
+      if (record.action_allowed || record.destination_ip !== null) {
         audit.write(record)
         return
       }

@@ -102,6 +102,14 @@ describe('refusals that repeat', () => {
     assert.equal(written.length, 50)
   })
 
+  it('are not what was let through and is cut: a thousand cuts are a thousand lines', () => {
+    const { log, written } = start({ first: 3 })
+    const cut = { ...refused, destination_ip: '192.0.2.1', reason: 'MESH_TOKEN_REVOKED' }
+    for (let count = 0; count < 1_000; count += 1) log.write(cut)
+    assert.equal(written.length, 1_000)
+    assert.ok(written.every(({ repeated }) => repeated === undefined))
+  })
+
   it('are told when the window ends, and before the log is closed', async () => {
     const { log, written, closed } = start({ first: 1, windowMs: 20 })
     log.write(refused)
