@@ -565,6 +565,12 @@ export const ERRORS = Object.freeze({
     'the deadline of the task has passed',
     'give it longer',
   ),
+  MESH_TASK_INPUT_EXPIRED: row(
+    504,
+    'DEADLINE_EXCEEDED',
+    'the task asked its caller something, and had no answer in time',
+    'answer sooner; the callee sets how long its tasks wait with inputTimeoutMs of serve()',
+  ),
   MESH_TASK_ORPHANED: row(
     499,
     'CANCELLED',

@@ -13,6 +13,8 @@ describe('a success is recorded as a success', function () {
     mesh = await startMesh({ policy: POLICY })
     await mesh.serve('acme', 'researcher', {
       maxRunning: DELEGATIONS,
+      maxRunningPerTenant: DELEGATIONS,
+      maxRunningPerCaller: DELEGATIONS,
       skills: { echo: (task) => task.text() },
     })
   })

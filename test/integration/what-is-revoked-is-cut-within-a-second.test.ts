@@ -30,6 +30,8 @@ describe('what is revoked is cut within a second', function () {
     })
     await mesh.serve('acme', 'researcher', {
       maxRunning: STREAMS + 10,
+      maxRunningPerTenant: STREAMS + 10,
+      maxRunningPerCaller: STREAMS + 10,
       skills: {
         async hold(task, ctx) {
           ctx.message('begun')

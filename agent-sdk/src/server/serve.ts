@@ -52,6 +52,15 @@ export interface ServeOptions {
   readonly taskStore?: TaskStore
   /** Tasks that may run at once. Default 100. */
   readonly maxRunning?: number
+  /** Of the callers of one tenant. Default: three quarters of what other tenants leave, alone 75 of 100. */
+  readonly maxRunningPerTenant?: number
+  /** Of one caller. Default: two thirds of what other callers leave of its tenant's share, alone 50 of 100. */
+  readonly maxRunningPerCaller?: number
+  /**
+   * How long a task waits for the answer to a question, in milliseconds, restarts included. Then it fails with
+   * MESH_TASK_INPUT_EXPIRED. Default 3,600,000.
+   */
+  readonly inputTimeoutMs?: number
   /** A sign of life on a quiet stream, in milliseconds. Default 15,000. */
   readonly heartbeatMs?: number
   /** How long a task that is not detached goes on without its caller, in milliseconds. Default 30,000. */
@@ -98,7 +107,7 @@ export async function serve(options: ServeOptions, context: ServeContext): Promi
   const { store: identity, spiffe, log, now, outward, followTree } = context
   const own = { tenant: context.tenant, meshDomain: context.meshDomain, spiffe }
   const { acceptFrom = 'gateway', heartbeatMs = 15_000, orphanGraceMs = 30_000 } = options
-  const { additionalServices = [], maxRunning = 100, drainMs = 10_000, skills } = options
+  const { additionalServices = [], drainMs = 10_000, inputTimeoutMs = 3_600_000, skills } = options
   const { host, port } = parseListen(options.listen ?? '127.0.0.1:7443')
   for (const [name, skill] of Object.entries(skills)) {
     const run = typeof skill === 'function' ? skill : skill.run
@@ -108,7 +117,12 @@ export async function serve(options: ServeOptions, context: ServeContext): Promi
 
   const taskStore = options.taskStore ?? createMemoryTaskStore({ now })
   const tasks = createTaskHost({
-    ...{ skills, store: taskStore, log, orphanGraceMs, maxRunning, now, outward, followTree },
+    ...{ skills, store: taskStore, log, orphanGraceMs, inputTimeoutMs, now, outward, followTree },
+    running: {
+      maxRunning: options.maxRunning ?? 100,
+      maxRunningPerTenant: options.maxRunningPerTenant ?? null,
+      maxRunningPerCaller: options.maxRunningPerCaller ?? null,
+    },
     storeStays: options.taskStore !== undefined,
     identify(id) {
       const known = spiffe.parse(id)

@@ -4,7 +4,9 @@
  */
 import { MeshError } from '@clawmesh/proto'
 import type { LiveTask } from './live-task.ts'
+import { startTimer } from './long-timer.ts'
 import type { Part } from './part.ts'
+import { failureOf } from './task-info.ts'
 import type { TaskInput, TaskRecord } from './task-store.ts'
 
 export interface Questions {
@@ -14,15 +16,39 @@ export interface Questions {
   answer(inputId: string, answer: readonly Part[], hash: string): void
   /** From an earlier run: how many were asked when it saved, and what was answered. Before the skill runs. */
   recall(asked: number, answers: ReadonlyMap<string, readonly Part[]>): void
+  /** Stops the clock, when the task runs here no more. */
+  close(): void
+}
+
+export interface QuestionsOptions {
+  readonly live: LiveTask
+  /** How long the task waits for an answer before it fails, in milliseconds; counted from the question, over restarts too. */
+  readonly timeoutMs: number
+  readonly now: () => number
+  /** Called before anybody acts on an answer. */
+  flush(): void
 }
 
 const MAX_QUESTIONS = 1_000
 
-/** @param flush called before anybody acts on an answer */
-export function createQuestions(live: LiveTask, flush: () => void): Questions {
+export function createQuestions(options: QuestionsOptions): Questions {
+  const { live, timeoutMs, now, flush } = options
   const waiting = new Map<string, (answer: readonly Part[]) => void>()
   const answered = new Map<string, readonly Part[]>()
   let asked = 0
+  let stopClock = () => {}
+
+  /** Of the question that has been open for longest. */
+  const setClock = () => {
+    stopClock()
+    const open = live.record().inputs.find(({ answerHash }) => answerHash === null)
+    if (open === undefined || live.ended()) return
+    stopClock = startTimer((open.askedMs ?? live.record().updatedMs) + timeoutMs - now(), () =>
+      live.fail(failureOf(new MeshError('MESH_TASK_INPUT_EXPIRED'), 'expired')),
+    )
+  }
+  // an earlier process may have asked
+  setClock()
 
   return {
     async ask(question) {
@@ -36,8 +62,9 @@ export function createQuestions(live: LiveTask, flush: () => void): Questions {
         throw new MeshError('MESH_LIMIT_SIZE', `a task asks ${MAX_QUESTIONS} questions at most`)
       const required = { state: 'input-required' } as const
       if (!inputs.some((input) => input.id === id)) {
-        const next = Object.freeze([...inputs, { id, answerHash: null }])
+        const next = Object.freeze([...inputs, { id, answerHash: null, askedMs: now() }])
         live.emit({ kind: 'input-required', inputId: id, question }, { ...required, inputs: next })
+        setClock()
       } else if (state !== 'input-required')
         live.emit({ kind: 'status', ...required, note: '' }, required)
       return untilAborted(live.signal, (resolve) => waiting.set(id, resolve))
@@ -55,11 +82,13 @@ export function createQuestions(live: LiveTask, flush: () => void): Questions {
       answered.set(input.id, answer)
       waiting.get(input.id)?.(answer)
       waiting.delete(input.id)
+      setClock()
     },
     recall(before, answers) {
       asked = before
       for (const [id, answer] of answers) answered.set(id, answer)
     },
+    close: () => stopClock(),
   }
 }
 

@@ -6,14 +6,15 @@ import { type AgentIdentity, MeshError } from '@clawmesh/proto'
 import type { Log } from '../log.ts'
 import type { SentInput } from '../wire/list-codec.ts'
 import { messages } from '../wire/messages.ts'
-import { decodeRequest, encodeRequest, type TaskRequest } from '../wire/request-codec.ts'
+import { encodeRequest, type TaskRequest } from '../wire/request-codec.ts'
 import { createLiveTask, type LiveTask } from './live-task.ts'
-import { jsonOf, textOf } from './part.ts'
 import { checkAnswer, createQuestions, type Questions } from './questions.ts'
 import { type RunOptions, runTask } from './run-task.ts'
+import { createRunningShares, type RunningSharesOptions } from './running-shares.ts'
 import type { Skill, SkillWithOptions, Task } from './skill.ts'
 import type { TaskInfo } from './task-event.ts'
 import { failureOf, infoOf, sizeOf } from './task-info.ts'
+import { requestOf, taskOf } from './task-of-request.ts'
 import { createTaskReader, type TaskReader } from './task-reader.ts'
 import type { Checkpoint, LeftTask, TaskQuery, TaskRecord, TaskStore } from './task-store.ts'
 
@@ -25,8 +26,10 @@ export interface TaskHostOptions {
   readonly log: Log
   /** How long a task that is not detached goes on without anybody following it, in milliseconds. */
   readonly orphanGraceMs: number
-  /** Tasks that may run at once. */
-  readonly maxRunning: number
+  /** How many tasks may run at once, in all and of whom. */
+  readonly running: RunningSharesOptions
+  /** How long a task waits for the answer to a question, in milliseconds. */
+  readonly inputTimeoutMs: number
   readonly now: () => number
   /** Null for what is no agent of this mesh. */
   identify(id: string): AgentIdentity | null
@@ -88,11 +91,12 @@ const MAX_RUNS = 5
 const PAGE_BYTES = 1024 * 1024
 
 export function createTaskHost(options: TaskHostOptions): TaskHost {
-  const { store, log, orphanGraceMs, maxRunning, now } = options
+  const { store, log, orphanGraceMs, inputTimeoutMs, now } = options
   const skills = new Map(
     Object.entries(options.skills).map(([name, skill]) => [name, whole(skill)]),
   )
   const running = new Map<string, Running>()
+  const shares = createRunningShares(options.running)
   const emptied = new Set<() => void>()
   let draining = false
 
@@ -101,6 +105,7 @@ export function createTaskHost(options: TaskHostOptions): TaskHost {
     if (record === null) throw new MeshError('MESH_TASK_NOT_FOUND')
     return record
   }
+  const tenantOf = ({ caller }: TaskRecord) => options.identify(caller)?.tenant ?? ''
   const runningOf = ({ caller, id }: TaskRecord) => running.get(keyOf(caller, id))
   const read = (record: TaskRecord, afterSeq: number): TaskReader =>
     createTaskReader(store, record, runningOf(record)?.live ?? null, afterSeq)
@@ -124,15 +129,21 @@ export function createTaskHost(options: TaskHostOptions): TaskHost {
     return found
   }
   const hold = (record: TaskRecord, resumable: boolean, token: string | null): Running => {
+    const leave = shares.add({ id: record.caller, tenant: tenantOf(record) })
     const key = keyOf(record.caller, record.id)
     let unfollow = () => {}
     const onEnd = () => {
       running.delete(key)
+      leave()
+      held.questions.close()
       unfollow()
       if (running.size === 0) for (const listener of emptied) listener()
     }
     const live = createLiveTask({ store, record, orphanGraceMs, now, onEnd })
-    const questions = createQuestions(live, () => store.flush())
+    const questions = createQuestions({
+      ...{ live, timeoutMs: inputTimeoutMs, now },
+      flush: () => store.flush(),
+    })
     const held = { live, questions, token, resumable }
     running.set(key, held)
     // whatever becomes of the streams that follow it: what is begun in a tree ends with the tree
@@ -160,8 +171,7 @@ export function createTaskHost(options: TaskHostOptions): TaskHost {
     if (draining) throw new MeshError('MESH_PEER_DRAINING', undefined, { retryAfterMs: 1_000 })
     if (skill === undefined) throw new MeshError('MESH_TASK_SKILL_UNKNOWN')
     if (deadlineMs !== null && deadlineMs <= now()) throw new MeshError('MESH_TASK_EXPIRED')
-    if (running.size >= maxRunning)
-      throw new MeshError('MESH_LIMIT_CONCURRENCY', 'the agent runs as many tasks as it may')
+    shares.check(caller)
     const { id, labels, detached, idempotencyKey } = request
     const encoded = () => messages.delegateRequest.serialize(encodeRequest(request))
     const record = store.create({
@@ -260,24 +270,6 @@ export function createTaskHost(options: TaskHostOptions): TaskHost {
 
 function whole(skill: Skill | SkillWithOptions): Required<SkillWithOptions> {
   return typeof skill === 'function' ? { run: skill, resume: false } : { resume: false, ...skill }
-}
-
-function taskOf(request: TaskRequest, caller: AgentIdentity): Task {
-  const { id, skill, input, labels, deadline } = request
-  return Object.freeze({
-    ...{ id, skill, input, caller, labels, deadline },
-    text: () => textOf(input),
-    json: () => jsonOf(input),
-  })
-}
-
-/** Null for what a newer version wrote and this one cannot read. */
-function requestOf(encoded: Uint8Array): TaskRequest | null {
-  try {
-    return decodeRequest(messages.delegateRequest.deserialize(Buffer.from(encoded)))
-  } catch {
-    return null
-  }
 }
 
 // a NUL can be in neither a SPIFFE ID nor a UUID

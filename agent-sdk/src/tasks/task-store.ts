@@ -40,6 +40,8 @@ export interface TaskInput {
   readonly id: string
   /** SHA-256 of the answer; null while nobody has answered. */
   readonly answerHash: string | null
+  /** Absent of what an older version wrote. */
+  readonly askedMs?: number
 }
 
 export type NewTask = Omit<

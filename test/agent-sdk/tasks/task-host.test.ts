@@ -26,7 +26,8 @@ describe('the host of tasks', () => {
   ) =>
     createTaskHost({
       ...{ store, skills, storeStays: true, log: silentLog, now: Date.now },
-      ...{ orphanGraceMs: 60_000, maxRunning: 10 },
+      ...{ orphanGraceMs: 60_000, inputTimeoutMs: 60_000 },
+      running: { maxRunning: 10, maxRunningPerTenant: null, maxRunningPerCaller: null },
       identify: () => caller,
       followTree: () => () => {},
       outward(origin, live) {

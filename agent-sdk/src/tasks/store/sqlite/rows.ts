@@ -79,8 +79,12 @@ function inputsOf(row: Row): readonly TaskInput[] {
   if (!Array.isArray(list)) return broken('inputs')
   return Object.freeze(
     list.map((entry: unknown) => {
-      const { id, answerHash } = record(entry, 'inputs')
-      return { id: string(id), answerHash: answerHash === null ? null : string(answerHash) }
+      const { id, answerHash, askedMs } = record(entry, 'inputs')
+      return {
+        id: string(id),
+        answerHash: answerHash === null ? null : string(answerHash),
+        ...(typeof askedMs === 'number' ? { askedMs } : {}),
+      }
     }),
   )
 }
