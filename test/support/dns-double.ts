@@ -4,7 +4,12 @@ import { once } from 'node:events'
 import { decode, encode, type Packet } from 'dns-packet'
 
 /** Null: it never answers. An empty list: there is no such name. */
-export type DnsAnswer = { readonly ips: readonly string[]; readonly ttl: number } | null
+export type DnsAnswer = {
+  readonly ips: readonly string[]
+  readonly ttl: number
+  /** Of a question for SRV. Default none. */
+  readonly services?: readonly { readonly target: string; readonly port: number }[]
+} | null
 
 export interface DnsDouble {
   /** `ip:port` */
@@ -14,7 +19,11 @@ export interface DnsDouble {
   close(): Promise<void>
 }
 
-export async function startDnsDouble(answer: (name: string) => DnsAnswer): Promise<DnsDouble> {
+/** @param port of 127.0.0.1. Default any that is free. */
+export async function startDnsDouble(
+  answer: (name: string) => DnsAnswer,
+  port = 0,
+): Promise<DnsDouble> {
   const socket = createSocket('udp4')
   const asked: string[] = []
   socket.on('message', (message, from) => {
@@ -25,18 +34,23 @@ export async function startDnsDouble(answer: (name: string) => DnsAnswer): Promi
     if (type === 'A') asked.push(name)
     const told = answer(name)
     if (told === null) return
-    const { ips, ttl } = told
+    const { ips, ttl, services = [] } = told
     const packet: Packet = {
       type: 'response',
       id: query.id ?? 0,
       // 3: there is no such name
-      flags: 0x8000 | 0x0100 | (ips.length === 0 ? 3 : 0),
+      flags: 0x8000 | 0x0100 | (ips.length + services.length === 0 ? 3 : 0),
       questions: [question],
-      answers: type === 'A' ? ips.map((data) => ({ type: 'A', name, ttl, data })) : [],
+      answers:
+        type === 'A'
+          ? ips.map((data) => ({ type, name, ttl, data }))
+          : type === 'SRV'
+            ? services.map((data) => ({ type, name, ttl, data }))
+            : [],
     }
     socket.send(encode(packet), from.port, from.address)
   })
-  socket.bind(0, '127.0.0.1')
+  socket.bind(port, '127.0.0.1')
   await once(socket, 'listening')
   return {
     server: `127.0.0.1:${socket.address().port}`,

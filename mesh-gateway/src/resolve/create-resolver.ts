@@ -1,12 +1,14 @@
 /**
  * The resolver of both data planes. With `servers` it asks them directly and honours TTLs; without, the
  * system's own way (hosts file included) answers addresses, kept for a moment since it tells no TTL.
+ * A name with a dot is absolute: the search list of resolv.conf never makes another name of one that was judged.
  * One question for many askers. What runs, what waits and what is kept is bounded, and nobody's names hold up or push out another's.
  */
 import { promises as dns } from 'node:dns'
 import { isIPv6 } from 'node:net'
 import { lookupThreads } from '../process/thread-pool.ts'
 import { createAnswers } from './answers.ts'
+import { createHostsFile, type HostsFile } from './hosts-file.ts'
 import {
   type ResolvedAddress,
   type ResolvedService,
@@ -27,6 +29,8 @@ export interface ResolverOptions {
   readonly maxLookups?: number
   /** Answers that are kept. Default 10,000. */
   readonly maxAnswers?: number
+  /** Asked first where the system's resolver is. Default `/etc/hosts`. */
+  readonly hostsFile?: string
   /** Milliseconds of a monotonic clock. */
   readonly now?: () => number
 }
@@ -54,12 +58,13 @@ export function createResolver(options: ResolverOptions = {}): Resolver {
   const direct = new dns.Resolver({ timeout: Math.max(1, Math.floor(timeoutMs / 2)), tries: 2 })
   const servers = options.servers ?? []
   if (servers.length > 0) setServers(direct, servers)
+  const hosts = createHostsFile(options.hostsFile)
   const queries = fairTurns(options.maxQueries ?? MAX_QUERIES)
   const lookups =
     servers.length > 0 ? queries : fairTurns(options.maxLookups ?? lookupThreads(process.env))
 
   async function askAddresses(host: string): Promise<ResolvedAddress[]> {
-    if (servers.length === 0) return await systemAddresses(host)
+    if (servers.length === 0) return await systemAddresses(host, hosts)
     const answers = await Promise.allSettled([
       direct.resolve4(host, { ttl: true }),
       direct.resolve6(host, { ttl: true }),
@@ -121,9 +126,18 @@ function setServers(resolver: dns.Resolver, servers: readonly string[]): void {
   }
 }
 
-async function systemAddresses(host: string): Promise<ResolvedAddress[]> {
-  const found = await dns.lookup(host, { all: true, order: 'verbatim' })
-  return found.map(({ address }) => ({ ip: address, ttlMs: SYSTEM_TTL_MS }))
+/** A trailing dot keeps the C library from the search list, and from the hosts file too. */
+async function systemAddresses(host: string, hosts: HostsFile): Promise<ResolvedAddress[]> {
+  const kept = (ips: readonly string[]) => ips.map((ip) => ({ ip, ttlMs: SYSTEM_TTL_MS }))
+  if (!host.includes('.')) return kept(await lookUp(host))
+  const bare = host.endsWith('.') ? host.slice(0, -1) : host
+  const listed = await hosts.addresses(bare)
+  return kept(listed.length > 0 ? listed : await lookUp(`${bare}.`))
+}
+
+async function lookUp(name: string): Promise<string[]> {
+  const found = await dns.lookup(name, { all: true, order: 'verbatim' })
+  return found.map(({ address }) => address)
 }
 
 interface Remembering {

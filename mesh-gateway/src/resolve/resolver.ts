@@ -8,6 +8,7 @@ export interface ResolvedAddress {
 }
 
 export interface ResolvedService {
+  /** Absolute, without the trailing dot. */
   readonly host: string
   readonly port: number
   readonly priority: number
@@ -16,12 +17,13 @@ export interface ResolvedService {
 
 export interface Resolver {
   /**
-   * All A and AAAA records of a canonical name. Never empty.
+   * All A and AAAA records of a canonical name. Never empty. A name with a dot, a trailing one included, is absolute; a name
+   * of one label may be completed by the search list of the system.
    * @param asker who is not to be held up by the questions of others, nor others by its own, e.g. `acme/bot-01`. Default the mesh itself
    * @throws ResolveFailure
    */
   addresses(host: string, asker?: string): Promise<readonly ResolvedAddress[]>
-  /** All SRV records (RFC 2782). Never empty. @throws ResolveFailure */
+  /** All SRV records (RFC 2782) of an absolute name. Never empty. @throws ResolveFailure */
   services(name: string, asker?: string): Promise<readonly ResolvedService[]>
   close(): void
 }

@@ -69,7 +69,9 @@ async function byService(resolver: Resolver, host: string): Promise<Located | nu
   const located = await Promise.allSettled(
     services
       .slice(0, MAX_SERVICES)
-      .map((service) => byAddress(resolver, service.host, service.port, service.priority)),
+      .map(({ host: target, port, priority }) =>
+        byAddress(resolver, absolute(target), port, priority),
+      ),
   )
   const good = located.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
   if (good.length === 0) throw new ResolveFailure('failed')
@@ -77,6 +79,11 @@ async function byService(resolver: Resolver, host: string): Promise<Located | nu
     endpoints: good.flatMap((one) => one.endpoints),
     ttlMs: Math.min(...good.map((one) => one.ttlMs)),
   }
+}
+
+/** The target of an SRV record is a whole name (RFC 2782), of one label too: no search list completes it. */
+function absolute(target: string): string {
+  return target.includes('.') ? target : `${target}.`
 }
 
 function describe(host: string, failure: ResolveFailure): string {

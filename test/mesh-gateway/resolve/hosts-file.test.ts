@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createResolver } from '../../../mesh-gateway/src/resolve/create-resolver.ts'
+import { createHostsFile, parseHosts } from '../../../mesh-gateway/src/resolve/hosts-file.ts'
+
+describe('the hosts file', () => {
+  let dir: string
+  let path: string
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'clawmesh-hosts-'))
+    path = join(dir, 'hosts')
+  })
+  afterEach(() => rm(dir, { recursive: true }))
+
+  it('is read as the C library reads it: comments, aliases, several lines, any case, lines that are no good', () => {
+    const table = parseHosts(
+      '# 9.9.9.9 a.test\n 10.0.0.1\tA.test  b.test # c.test\r\n::1 a.test\n10.0.0.1 a.test\nnonsense a.test\n10.0.0.2\n',
+    )
+    assert.deepEqual(
+      [...table],
+      [
+        ['a.test', ['10.0.0.1', '::1']],
+        ['b.test', ['10.0.0.1']],
+      ],
+    )
+  })
+
+  it('is read again when it has changed, and holds nothing once it is gone', async () => {
+    const hosts = createHostsFile(path)
+    assert.deepEqual(await hosts.addresses('a.test'), [])
+    await writeFile(path, '10.0.0.1 a.test\n')
+    assert.deepEqual(await hosts.addresses('a.test'), ['10.0.0.1'])
+    await writeFile(path, '10.0.0.20 a.test\n')
+    assert.deepEqual(await hosts.addresses('a.test'), ['10.0.0.20'])
+    await rm(path)
+    assert.deepEqual(await hosts.addresses('a.test'), [])
+  })
+
+  it('holds nothing up when it is a pipe that nobody writes to', async () => {
+    execFileSync('mkfifo', [path])
+    assert.deepEqual(await createHostsFile(path).addresses('a.test'), [])
+  })
+
+  it('is asked before the system, with and without the trailing dot', async () => {
+    await writeFile(path, '10.0.0.1 listed.invalid\n')
+    const resolver = createResolver({ hostsFile: path })
+    for (const name of ['listed.invalid', 'listed.invalid.'])
+      assert.deepEqual(
+        (await resolver.addresses(name)).map(({ ip }) => ip),
+        ['10.0.0.1'],
+      )
+    resolver.close()
+  })
+})
