@@ -30,11 +30,12 @@ export function admit(
 }
 
 /**
- * Of the callee: how many tasks it is given at once, by whomever. Waits for a turn.
+ * Of the callee: how many tasks it is given at once, by all callers and by this one. Waits for a turn.
  * @param mayGo judged before waiting: who is refused anyway does not wait for it
  * @throws MeshError MESH_LIMIT_CONCURRENCY, MESH_LIMIT_UNAVAILABLE
  */
 export async function takeTurn(
+  caller: AgentIdentity,
   callee: Peer,
   policy: PolicySnapshot,
   waitingRoom: WaitingRoom,
@@ -47,7 +48,8 @@ export async function takeTurn(
   const { concurrentTasks: most, queueLength, queueMs } = limit
   const name = `${callee.tenant}/${callee.agent}`
   const room = { what: `tasks of ${name}`, most, queueLength, queueMs }
-  stay.hold(await waitingRoom.enter(`peer:${name}`, room, stay.gone()))
+  const asker = `${caller.tenant}/${caller.agent}`
+  stay.hold(await waitingRoom.enter(`peer:${name}`, room, asker, stay.gone()))
 }
 
 /** A call that policy refuses counts against the rate of the agent as any other. */

@@ -261,7 +261,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
         rootLimits: chainLimits(policy.current(), rootTenant(caller, parent, spiffe)),
       })
       const mayGo = () => chain.judge(question())
-      await takeTurn(route.peer, policy.current(), waitingRoom, stay, mayGo)
+      await takeTurn(caller, route.peer, policy.current(), waitingRoom, stay, mayGo)
       if (ended) return
       const link = await chain.extend(question())
       if (ended) return

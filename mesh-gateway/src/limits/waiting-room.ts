@@ -1,12 +1,13 @@
 /**
- * Lets no more than so many in at once; who comes next waits, first come first served, until there is room or no more
- * time. Waiting is for a bounded number: a queue that only grows helps nobody.
+ * Lets no more than so many in at once; the next wait until there is room or no more time, in a fair order over tenants and
+ * their callers. Each tenant and each caller has a share of what is inside and of what waits, so that none fills it for others.
  */
 import { MeshError } from '@clawmesh/proto'
+import { FairQueue, type Place } from './fair-queue.ts'
 import type { Leave, Limits, MaybePromise } from './limits.ts'
 
 export interface Room {
-  /** What is counted, for the message: `delegations to researcher.acme`. */
+  /** What is counted, for the message: `tasks of acme/researcher`. */
   readonly what: string
   readonly most: number
   /** How many may wait. */
@@ -17,140 +18,171 @@ export interface Room {
 
 export interface WaitingRoom {
   /**
-   * At once when there is room and nobody waits.
+   * At once when there is room and nobody waits for it.
+   * @param asker `<tenant>/<agent>`
    * @param gone aborts when whoever waits has gone
    * @throws MeshError MESH_LIMIT_CONCURRENCY
    */
-  enter(key: string, room: Room, gone: AbortSignal): MaybePromise<Leave>
+  enter(key: string, room: Room, asker: string, gone: AbortSignal): MaybePromise<Leave>
 }
 
 interface Waiter {
-  readonly admit: (leave: Leave) => void
-  readonly refuse: (error: unknown) => void
-  over: boolean
+  admit(leave: Leave): void
+  refuse(error: unknown): void
 }
 
 interface Queue {
-  readonly waiting: Waiter[]
+  readonly key: string
+  /** As policy has it now. */
+  room: Room
+  readonly fair: FairQueue<Waiter>
   letting: boolean
   timer: NodeJS.Timeout | undefined
-  most: number
 }
 
 /** Another gateway tells nobody when it has made room. */
 const LOOK_MS = 100
 
+/** What one tenant, and one caller, may have of all: of few more than its part, of none nothing. */
+export function tenantPart(all: number): number {
+  return Math.ceil((all * 3) / 4)
+}
+export function callerPart(all: number): number {
+  return Math.ceil(all / 2)
+}
+
 export function createWaitingRoom(limits: Limits): WaitingRoom {
   const queues = new Map<string, Queue>()
 
-  function enter(key: string, room: Room, gone: AbortSignal): MaybePromise<Leave> {
-    const queue = queues.get(key)
-    if (queue !== undefined) {
-      queue.most = room.most
-      return wait(key, queue, room, gone)
+  function enter(key: string, room: Room, asker: string, gone: AbortSignal): MaybePromise<Leave> {
+    const queue = queueOf(key, room)
+    const place = queue.fair.hasNext() ? null : queue.fair.enter(asker)
+    if (place === null) return wait(queue, asker, gone)
+    const entered = (leave: Leave | null) => {
+      if (leave !== null) return waking(queue, place, leave)
+      place.leave()
+      return wait(queue, asker, gone)
     }
-    const leave = limits.enter(key, room.most)
-    if (leave instanceof Promise)
-      return leave.then((entered) =>
-        entered === null ? wait(key, queueOf(key, room), room, gone) : waking(key, entered),
-      )
-    return leave === null ? wait(key, queueOf(key, room), room, gone) : waking(key, leave)
+    try {
+      const leave = limits.enter(key, room.most)
+      if (!(leave instanceof Promise)) return entered(leave)
+      return leave.then(entered, (error: unknown) => {
+        place.leave()
+        drop(queue)
+        throw error
+      })
+    } catch (error) {
+      place.leave()
+      drop(queue)
+      throw error
+    }
   }
 
-  function queueOf(key: string, { most }: Room): Queue {
+  function queueOf(key: string, room: Room): Queue {
     const known = queues.get(key)
-    if (known !== undefined) return known
-    const fresh: Queue = { waiting: [], letting: false, timer: undefined, most }
+    if (known !== undefined) {
+      known.room = room
+      return known
+    }
+    const fair = new FairQueue<Waiter>({
+      // how many in all, `limits` says
+      running: Number.POSITIVE_INFINITY,
+      runningPerTenant: () => tenantPart(fresh.room.most),
+      runningPerAsker: () => callerPart(fresh.room.most),
+      get waiting() {
+        return fresh.room.queueLength
+      },
+      waitingPerTenant: () => tenantPart(fresh.room.queueLength),
+      waitingPerAsker: () => callerPart(fresh.room.queueLength),
+    })
+    const fresh: Queue = { key, room, fair, letting: false, timer: undefined }
     queues.set(key, fresh)
     return fresh
   }
 
-  function waking(key: string, leave: Leave): Leave {
+  function waking(queue: Queue, place: Place, leave: Leave): Leave {
     return () => {
       leave()
-      void letIn(key)
+      place.leave()
+      void letIn(queue)
     }
   }
 
-  function wait(key: string, queue: Queue, room: Room, gone: AbortSignal): Promise<Leave> {
-    const full = (message: string) =>
-      new MeshError('MESH_LIMIT_CONCURRENCY', message, {
-        hint: 'try again later, or give it a longer deadline',
-        retryAfterMs: 1_000,
-      })
-    const { most, what, queueLength, queueMs } = room
-    if (queue.waiting.length >= queueLength) {
-      drop(key, queue)
+  function wait(queue: Queue, asker: string, gone: AbortSignal): Promise<Leave> {
+    const { most, what, queueLength, queueMs } = queue.room
+    const { promise, resolve, reject } = Promise.withResolvers<Leave>()
+    const full = queue.fair.fullFor(asker)
+    const queued = queue.fair.push(asker, { admit: resolve, refuse: reject })
+    if (queued === null) {
+      drop(queue)
+      const waiting =
+        full === 'all' ? `${queueLength} wait` : `those of this ${WHOSE[full ?? 'asker']} wait`
       return Promise.reject(
-        full(`${most} ${what} at once are allowed, and ${queueLength} wait already`),
+        fullError(`${most} ${what} at once are allowed, and ${waiting} already`),
       )
     }
-    const { promise, resolve, reject } = Promise.withResolvers<Leave>()
-    const waiter: Waiter = { admit: resolve, refuse: reject, over: false }
     const end = (error: unknown) => {
-      if (waiter.over) return
-      waiter.over = true
-      queue.waiting.splice(queue.waiting.indexOf(waiter), 1)
-      drop(key, queue)
+      if (!queued.remove()) return
+      drop(queue)
       reject(error)
     }
     const clock = setTimeout(
-      () => end(full(`${most} ${what} at once are allowed; there was no room for ${queueMs} ms`)),
+      () => end(fullError(`${most} ${what} at once are allowed; no room for ${queueMs} ms`)),
       queueMs,
     )
     const onGone = () => end(new MeshError('MESH_CALL_CANCELED'))
     gone.addEventListener('abort', onGone, { once: true })
-    queue.waiting.push(waiter)
     if (gone.aborted) onGone()
-    look(key, queue)
+    look(queue)
     return promise.finally(() => {
       clearTimeout(clock)
       gone.removeEventListener('abort', onGone)
     })
   }
 
-  function look(key: string, queue: Queue): void {
-    clearTimeout(queue.timer)
-    if (queue.waiting.length > 0) queue.timer = setTimeout(() => void letIn(key), LOOK_MS)
+  function look(queue: Queue): void {
+    if (queue.fair.hasNext()) queue.timer ??= setTimeout(() => void letIn(queue), LOOK_MS)
   }
 
-  async function letIn(key: string): Promise<void> {
-    const queue = queues.get(key)
-    if (queue === undefined || queue.letting) return
+  async function letIn(queue: Queue): Promise<void> {
+    if (queue.letting) return
     queue.letting = true
+    clearTimeout(queue.timer)
+    queue.timer = undefined
     try {
-      for (;;) {
-        if (queue.waiting.length === 0) break
-        const entered = limits.enter(key, queue.most)
+      while (queue.fair.hasNext()) {
+        const entered = limits.enter(queue.key, queue.room.most)
         const leave = entered instanceof Promise ? await entered : entered
         if (leave === null) break
-        const next = queue.waiting.shift()
-        if (next === undefined) {
-          // all have gone while it was asked for
-          leave()
-          break
-        }
-        next.over = true
-        next.admit(waking(key, leave))
+        const next = queue.fair.shift()
+        // all have gone while it was asked for
+        if (next === null) leave()
+        else next.waiter.admit(waking(queue, next.place, leave))
       }
     } catch (error) {
       // limits cannot be judged: nobody waits for that
-      for (const waiter of queue.waiting.splice(0)) {
-        waiter.over = true
-        waiter.refuse(error)
-      }
+      for (const waiter of queue.fair.clear()) waiter.refuse(error)
     } finally {
       queue.letting = false
-      look(key, queue)
-      drop(key, queue)
+      look(queue)
+      drop(queue)
     }
   }
 
-  function drop(key: string, queue: Queue): void {
-    if (queue.waiting.length > 0 || queue.letting) return
+  function drop(queue: Queue): void {
+    if (!queue.fair.empty || queue.letting) return
     clearTimeout(queue.timer)
-    if (queues.get(key) === queue) queues.delete(key)
+    if (queues.get(queue.key) === queue) queues.delete(queue.key)
   }
 
   return { enter }
+}
+
+const WHOSE = Object.freeze({ asker: 'caller', tenant: 'tenant' })
+
+function fullError(message: string): MeshError {
+  return new MeshError('MESH_LIMIT_CONCURRENCY', message, {
+    hint: 'try again later, or give it a longer deadline',
+    retryAfterMs: 1_000,
+  })
 }

@@ -108,10 +108,10 @@ function fairTurns(atOnce: number): Turns {
   const ofTenant = atOnce > 4 ? Math.ceil(atOnce / 2) : Math.max(1, atOnce - 1)
   const ofAgent = atOnce > 4 ? Math.ceil(atOnce / 4) : Math.max(1, atOnce - 2)
   return createTurns({
-    atOnce,
-    atOncePerTenant: ofTenant,
+    running: atOnce,
+    runningPerTenant: () => ofTenant,
     // the mesh is one tenant, who asks for everybody's peers
-    atOncePerAsker: (asker) => (asker === MESH ? ofTenant : ofAgent),
+    runningPerAsker: (asker) => (asker === MESH ? ofTenant : ofAgent),
     waiting: WAITING,
     waitingPerTenant: (tenant) => (tenant === MESH ? WAITING_OF_MESH : WAITING_PER_TENANT),
     waitingPerAsker: (asker) => (asker === MESH ? WAITING_OF_MESH : WAITING_PER_ASKER),

@@ -3,23 +3,23 @@ import { createLimits } from '../../../mesh-gateway/src/limits/create-limits.ts'
 import type { Leave, Limits } from '../../../mesh-gateway/src/limits/limits.ts'
 import { createWaitingRoom, type Room } from '../../../mesh-gateway/src/limits/waiting-room.ts'
 
-const room: Room = { what: 'tasks of acme/b', most: 1, queueLength: 3, queueMs: 5_000 }
+const room: Room = { what: 'tasks of acme/b', most: 1, queueLength: 6, queueMs: 5_000 }
 const here = new AbortController().signal
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
 describe('a waiting room', () => {
   it('lets in at once when there is room', () => {
     const waiting = createWaitingRoom(createLimits())
-    assert.equal(typeof waiting.enter('k', room, here), 'function')
+    assert.equal(typeof waiting.enter('k', room, 'acme/a', here), 'function')
   })
 
-  it('lets in who came first, each as soon as somebody leaves', async () => {
+  it('lets in the calls of one caller as they came, each as soon as one leaves', async () => {
     const waiting = createWaitingRoom(createLimits())
     const order: number[] = []
-    const first = waiting.enter('k', room, here)
+    const first = waiting.enter('k', room, 'acme/a', here)
     assert.ok(typeof first === 'function')
     const rest = [1, 2, 3].map(async (n) => {
-      const leave = await waiting.enter('k', room, here)
+      const leave = await waiting.enter('k', room, 'acme/a', here)
       order.push(n)
       return leave
     })
@@ -31,16 +31,16 @@ describe('a waiting room', () => {
     ;(await rest[2])?.()
     assert.deepEqual(order, [1, 2, 3])
     await turn()
-    assert.equal(typeof waiting.enter('k', room, here), 'function', 'and is empty again')
+    assert.equal(typeof waiting.enter('k', room, 'acme/a', here), 'function', 'and is empty again')
   })
 
   it('nobody who comes later goes ahead of who waits', async () => {
     const waiting = createWaitingRoom(createLimits())
-    const first = waiting.enter('k', room, here)
-    const second = waiting.enter('k', room, here)
+    const first = waiting.enter('k', room, 'acme/a', here)
+    const second = waiting.enter('k', room, 'acme/a', here)
     assert.ok(typeof first === 'function' && second instanceof Promise)
     first()
-    const third = waiting.enter('k', room, here)
+    const third = waiting.enter('k', room, 'acme/a', here)
     assert.ok(third instanceof Promise)
     const leave = await second
     let entered = false
@@ -58,38 +58,41 @@ describe('a waiting room', () => {
 
   it('refuses when too many wait, and when the wait is too long, and says when to come again', async () => {
     const waiting = createWaitingRoom(createLimits())
-    const leave = waiting.enter('k', room, here)
+    const leave = waiting.enter('k', room, 'acme/a', here)
     assert.ok(typeof leave === 'function')
     const short = { ...room, queueMs: 20, queueLength: 1 }
-    const waits = waiting.enter('k', short, here)
-    await assert.rejects(async () => waiting.enter('k', short, here), {
+    const waits = waiting.enter('k', short, 'acme/a', here)
+    await assert.rejects(async () => waiting.enter('k', short, 'acme/a', here), {
       code: 'MESH_LIMIT_CONCURRENCY',
       retryAfterMs: 1_000,
     })
     await assert.rejects(async () => waits, { code: 'MESH_LIMIT_CONCURRENCY', retryAfterMs: 1_000 })
     leave()
-    assert.equal(typeof waiting.enter('k', room, here), 'function')
-    await assert.rejects(async () => waiting.enter('k', { ...room, queueLength: 0 }, here), {
-      code: 'MESH_LIMIT_CONCURRENCY',
-    })
+    assert.equal(typeof waiting.enter('k', room, 'acme/a', here), 'function')
+    await assert.rejects(
+      async () => waiting.enter('k', { ...room, queueLength: 0 }, 'acme/a', here),
+      {
+        code: 'MESH_LIMIT_CONCURRENCY',
+      },
+    )
   })
 
   it('who has gone while waiting takes nobody’s place', async () => {
     const waiting = createWaitingRoom(createLimits())
-    const first = waiting.enter('k', room, here)
+    const first = waiting.enter('k', room, 'acme/a', here)
     assert.ok(typeof first === 'function')
     const gone = new AbortController()
-    const second = waiting.enter('k', room, gone.signal)
-    const third = waiting.enter('k', room, here)
+    const second = waiting.enter('k', room, 'acme/a', gone.signal)
+    const third = waiting.enter('k', room, 'acme/a', here)
     gone.abort()
     await assert.rejects(async () => second, { code: 'MESH_CALL_CANCELED' })
     first()
     ;(await third)()
     await assert.rejects(
       async () => {
-        const held = waiting.enter('k', room, here)
+        const held = waiting.enter('k', room, 'acme/a', here)
         assert.ok(typeof held === 'function')
-        await waiting.enter('k', room, gone.signal)
+        await waiting.enter('k', room, 'acme/a', gone.signal)
       },
       { code: 'MESH_CALL_CANCELED' },
     )
@@ -107,14 +110,85 @@ describe('a waiting room', () => {
     }
     const waiting = createWaitingRoom(shared)
     const elsewhere = local.enter('k', 1)
-    const waits = waiting.enter('k', room, here)
+    const waits = waiting.enter('k', room, 'acme/a', here)
     await turn()
     elsewhere?.()
     const leave = await waits
-    const never = waiting.enter('k', room, here)
+    const never = waiting.enter('k', room, 'globex/a', here)
     await turn()
     broken = true
     await assert.rejects(async () => never, { message: 'away' })
     leave()
+  })
+
+  it('goes round tenants and then callers, however many calls of one wait', async () => {
+    const waiting = createWaitingRoom(createLimits())
+    const wide = { ...room, queueLength: 100 }
+    const first = waiting.enter('k', wide, 'acme/mallory', here)
+    assert.ok(typeof first === 'function')
+    const order: string[] = []
+    const ask = async (asker: string) => {
+      const leave = await waiting.enter('k', wide, asker, here)
+      order.push(asker)
+      leave()
+    }
+    const all = Array.from({ length: 40 }, () => ask('acme/mallory'))
+    for (const asker of ['acme/planner', 'globex/cfo', 'initech/a']) all.push(ask(asker))
+    first()
+    await Promise.all(all)
+    assert.deepEqual(new Set(order.slice(0, 4)), new Set(order))
+    // the one that came last is ahead of 39 that came first
+    assert.equal(order.indexOf('initech/a'), 2)
+  })
+
+  it('keeps places for others of those that wait, and of those that are inside', async () => {
+    const waiting = createWaitingRoom(createLimits())
+    const wide = { ...room, most: 8, queueLength: 8 }
+    const gone = new AbortController()
+    const outcomes = new Map<
+      string,
+      { inside: number; refused: number; waits: Promise<unknown>[] }
+    >()
+    const ask = async (asker: string) => {
+      const of = outcomes.get(asker) ?? { inside: 0, refused: 0, waits: [] }
+      outcomes.set(asker, of)
+      try {
+        const entered = waiting.enter('k', wide, asker, gone.signal)
+        if (entered instanceof Promise) of.waits.push(entered)
+        await entered
+        of.inside += 1
+      } catch {
+        if (!gone.signal.aborted) of.refused += 1
+      }
+    }
+    const all: Promise<void>[] = []
+    for (const asker of ['acme/a', 'acme/b', 'globex/c', 'initech/d'])
+      for (let n = 0; n < 20; n += 1) all.push(ask(asker))
+    await turn()
+    const inside = [...outcomes].map(([asker, of]) => [asker, of.inside])
+    // a caller has half, a tenant three quarters, and another tenant the rest
+    assert.deepEqual(inside, [
+      ['acme/a', 4],
+      ['acme/b', 2],
+      ['globex/c', 2],
+      ['initech/d', 0],
+    ])
+    const waits = [...outcomes].map(([, of]) => 20 - of.inside - of.refused)
+    assert.deepEqual(waits, [4, 2, 2, 0])
+    gone.abort()
+    await Promise.all(all)
+  })
+
+  it('lets another caller in beside one that has its share and waits for more', async () => {
+    const waiting = createWaitingRoom(createLimits())
+    const wide = { ...room, most: 2 }
+    const first = waiting.enter('k', wide, 'acme/a', here)
+    const second = waiting.enter('k', wide, 'acme/a', here)
+    assert.ok(typeof first === 'function' && second instanceof Promise)
+    const other = waiting.enter('k', wide, 'acme/b', here)
+    assert.ok(typeof other === 'function')
+    first()
+    ;(await second)()
+    other()
   })
 })

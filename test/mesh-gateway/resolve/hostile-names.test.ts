@@ -237,7 +237,7 @@ describe('turns', () => {
         ),
         async (questions) => {
           const turns = createTurns({
-            ...{ atOnce: 4, atOncePerTenant: 3, atOncePerAsker: () => 2, waiting: 20 },
+            ...{ running: 4, runningPerTenant: () => 3, runningPerAsker: () => 2, waiting: 20 },
             ...{ waitingPerTenant: () => 15, waitingPerAsker: () => 10 },
           })
           const running = { 't/a': 0, 't/b': 0, 't/c': 0, 'u/d': 0 }
@@ -273,7 +273,7 @@ describe('turns', () => {
 
   it('are not taken by who has given up waiting', async () => {
     const turns = createTurns({
-      ...{ atOnce: 1, atOncePerTenant: 1, atOncePerAsker: () => 1 },
+      ...{ running: 1, runningPerTenant: () => 1, runningPerAsker: () => 1 },
       ...{ waiting: 2, waitingPerTenant: () => 2, waitingPerAsker: () => 2 },
     })
     const { promise, resolve } = Promise.withResolvers<void>()
@@ -299,7 +299,7 @@ describe('turns', () => {
 
   it('go round: who asks for one name waits for one turn of who asks for many', async () => {
     const turns = createTurns({
-      ...{ atOnce: 1, atOncePerTenant: 1, atOncePerAsker: () => 1 },
+      ...{ running: 1, runningPerTenant: () => 1, runningPerAsker: () => 1 },
       ...{ waiting: 100, waitingPerTenant: () => 100, waitingPerAsker: () => 100 },
     })
     const order: string[] = []
@@ -318,7 +318,7 @@ describe('turns', () => {
 
   it('go to the tenant that has the least running, and then to the agent of it that has', async () => {
     const turns = createTurns({
-      ...{ atOnce: 4, atOncePerTenant: 4, atOncePerAsker: () => 4 },
+      ...{ running: 4, runningPerTenant: () => 4, runningPerAsker: () => 4 },
       ...{ waiting: 100, waitingPerTenant: () => 100, waitingPerAsker: () => 100 },
     })
     const order: string[] = []
