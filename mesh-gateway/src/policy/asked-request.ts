@@ -1,5 +1,5 @@
 /** What an egress decision is asked, as rules look at it: made once for a decision, whoever else is in the chain. */
-import { canonicalPath, type PathFault } from './canonical-path.ts'
+import { type CanonicalPath, canonicalPath, type PathFault } from './canonical-path.ts'
 import type { EgressQuestion } from './decision.ts'
 import { StepBudget } from './step-budget.ts'
 
@@ -7,20 +7,23 @@ import { StepBudget } from './step-budget.ts'
 export const MAX_PATH_LENGTH = 8192
 
 export class AskedRequest {
-  readonly port: number
-  /** Null for a tunnel. */
-  readonly method: string | null
-  readonly #raw: string | null
+  readonly #question: EgressQuestion
   #budget: StepBudget | null
-  #path: string | null = null
-  #fault: PathFault | 'too-long' | null = null
-  #read = false
+  /** Null while no rule with paths has been asked. */
+  #path: CanonicalPath | typeof TOO_LONG | null = null
 
-  constructor({ port, request }: EgressQuestion, budget: StepBudget | null) {
-    this.port = port
-    this.method = request === null ? null : request.method
-    this.#raw = request === null ? null : request.path
+  constructor(question: EgressQuestion, budget: StepBudget | null) {
+    this.#question = question
     this.#budget = budget
+  }
+
+  get port(): number {
+    return this.#question.port
+  }
+
+  /** Null for a tunnel. */
+  get method(): string | null {
+    return this.#question.request?.method ?? null
   }
 
   get budget(): StepBudget {
@@ -35,19 +38,21 @@ export class AskedRequest {
 
   /** Canonical. Null for a tunnel, and for one that no rule with paths matches: `fault` says why. */
   get path(): string | null {
-    if (!this.#read && this.#raw !== null) this.#readPath(this.#raw)
-    return this.#path
+    const { request } = this.#question
+    if (request === null) return null
+    this.#path ??= readPath(request.path)
+    return this.#path.path
   }
 
   /** What is wrong with the path; null while no rule with paths has been asked. */
   get fault(): PathFault | 'too-long' | null {
-    return this.#fault
+    return this.#path?.fault ?? null
   }
+}
 
-  #readPath(raw: string): void {
-    const { path, fault } = canonicalPath(raw)
-    this.#read = true
-    this.#fault = path !== null && path.length > MAX_PATH_LENGTH ? 'too-long' : fault
-    this.#path = this.#fault === null ? path : null
-  }
+const TOO_LONG = Object.freeze({ path: null, fault: 'too-long' } as const)
+
+function readPath(raw: string): CanonicalPath | typeof TOO_LONG {
+  const read = canonicalPath(raw)
+  return read.path !== null && read.path.length > MAX_PATH_LENGTH ? TOO_LONG : read
 }

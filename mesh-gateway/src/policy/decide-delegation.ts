@@ -5,7 +5,7 @@
  * originate; a hop is left; the caller's tenant allows it; when it is another, the callee's tenant accepts it.
  * Audit mode excuses the missing rule of the tenant whose mode it is, and nothing else.
  */
-import type { ErrorCode, Peer } from '@clawmesh/proto'
+import type { ErrorCode } from '@clawmesh/proto'
 import type {
   Action,
   DelegationDecision,
@@ -14,7 +14,7 @@ import type {
 } from './decision.ts'
 import { type DelegationRule, findDelegationRule, findPair } from './rule-table.ts'
 import {
-  type AgentDelegation,
+  delegationOf,
   type Mode,
   mayOriginateRule,
   type PolicySnapshot,
@@ -83,10 +83,6 @@ export function decideDelegation(
   return accept === null
     ? verdict('audit', 'MESH_POLICY_NOT_ACCEPTED', null, null, theirs)
     : verdict('allow', null, `${allow.id} and ${accept.id}`)
-}
-
-function delegationOf(tenant: TenantPolicy, peer: Peer): AgentDelegation {
-  return tenant.delegation.agents.get(peer.agent) ?? tenant.delegation.others
 }
 
 function allowHint({ caller, callee, method }: DelegationQuestion, tenant: TenantPolicy): string {

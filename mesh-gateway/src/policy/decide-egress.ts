@@ -18,7 +18,7 @@ import { findRule, type HostTable } from './host-table.ts'
 import { firstAllowing, firstDenying, type HostRule } from './rules-of-host.ts'
 import {
   type AgentEgress,
-  mayOriginate,
+  delegationOf,
   mayOriginateRule,
   type PolicySnapshot,
   type TenantPolicy,
@@ -51,7 +51,7 @@ export function decideEgress(
   const { actors = NOBODY, withinChain = actors.length > 0 } = question
   const asked = new AskedRequest(question, budget)
   const decision = decideForOne(question, withinChain, policy, asked)
-  if (decision.action === 'deny') return decision
+  if (decision.action === 'deny' || actors.length === 0) return decision
   for (const [depth, actor] of actors.entries()) {
     const theirs = decideForOne({ ...question, agent: actor }, depth > 0, policy, asked)
     if (theirs.action !== 'deny') continue
@@ -90,7 +90,7 @@ function decideForOne(
   if (host === null) return refuse('MESH_EGRESS_MALFORMED', null, null)
   const denied = findDeny(policy, tenant, agent, host, port)
   if (denied !== null) return refuse('MESH_POLICY_DENIED', denied.id, deniedHint(denied))
-  if (!withinChain && !mayOriginate(policy, peer))
+  if (!withinChain && !delegationOf(tenant, peer).mayOriginate)
     return refuse('MESH_POLICY_MAY_NOT_ORIGINATE', mayOriginateRule(tenant, peer), ORIGINATE_HINT)
   if (!policy.global.ports.has(port))
     return refuse('MESH_EGRESS_PORT_REFUSED', policy.global.portsRule, portHint(port, policy))
@@ -105,7 +105,7 @@ function decideForOne(
       null,
       missing === 'MESH_POLICY_TOO_COSTLY'
         ? costHint(host, tenant)
-        : notAllowedHint(question, host, tenant, agent),
+        : notAllowedHint(question, host, tenant, agent, asked),
     )
   if (!tokenAllows(question.allowedDestinations, host, port))
     return refuse(
@@ -132,19 +132,29 @@ function findDeny(
   host: string,
   port: number,
 ): HostRule | null {
-  const search = (spelling: string) =>
-    findIn(policy.global.egressDeny, spelling, port) ??
-    findIn(tenant.egress.deny, spelling, port) ??
-    findIn(agent.deny, spelling, port)
-  const found = search(host)
+  const found = searchDeny(policy, tenant, agent, host, port)
   if (found !== null || !host.includes(':')) return found
   // [64:ff9b::192.0.2.1] may lead to 192.0.2.1, and must not be a way round its rule
   const address = parseIp(host)
   for (const embedded of address === null ? [] : embeddedIpv4(address)) {
-    const inside = search(formatIp(embedded))
+    const inside = searchDeny(policy, tenant, agent, formatIp(embedded), port)
     if (inside !== null) return inside
   }
   return null
+}
+
+function searchDeny(
+  policy: PolicySnapshot,
+  tenant: TenantPolicy,
+  agent: AgentEgress,
+  host: string,
+  port: number,
+): HostRule | null {
+  return (
+    findIn(policy.global.egressDeny, host, port) ??
+    findIn(tenant.egress.deny, host, port) ??
+    findIn(agent.deny, host, port)
+  )
 }
 
 function findIn(table: HostTable, host: string, port: number): HostRule | null {

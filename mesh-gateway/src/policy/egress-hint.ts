@@ -1,8 +1,8 @@
 /** What would help after a refusal. Look-ups only: refusals must not cost more than what is allowed. */
 
 import { formatHostPattern, parseHostPattern, usualPort } from '../net/host-pattern.ts'
-import { MAX_PATH_LENGTH } from './asked-request.ts'
-import { canonicalPath, PATH_FAULTS } from './canonical-path.ts'
+import { type AskedRequest, MAX_PATH_LENGTH } from './asked-request.ts'
+import { PATH_FAULTS } from './canonical-path.ts'
 import type { EgressQuestion } from './decision.ts'
 import { findRule, type HostTable } from './host-table.ts'
 import { nearest } from './nearest.ts'
@@ -12,6 +12,7 @@ import type { AgentEgress, PolicySnapshot, TenantPolicy } from './snapshot.ts'
 
 const SHOWN = 5
 const LOOKED_AT = 20
+const TOO_LONG = `is longer than ${MAX_PATH_LENGTH} characters`
 
 export function deniedHint(rule: HostRule): string {
   return `${rule.text} is denied by ${rule.id}; deny rules always win`
@@ -31,12 +32,13 @@ export function notAllowedHint(
   host: string,
   tenant: TenantPolicy,
   agent: AgentEgress,
+  asked: AskedRequest,
 ): string {
   const { allow, allowedAgent, children } = tenant.egress
   const tables = [allow, agent.allow]
   const wanted = formatHostPattern({ host, wildcard: false, port: usualPort(port) ? null : port })
   const here = lookup(tables, host, firstForPort, port)
-  if (here !== null) return contentHint(here, request)
+  if (here !== null) return contentHint(here, request, asked)
   const elsewhere = lookup(tables, host, firstRule, port)
   if (elsewhere !== null)
     return `port ${port} is not listed: the rule ${elsewhere.text} is for port ${elsewhere.pattern.port ?? '80 and 443'}; a rule ${wanted} would allow it`
@@ -96,21 +98,20 @@ function nearHint(host: string, pattern: string, where: string): string {
   return `${host} is not ${where}; ${pattern} is${apex ? `, which does not include ${host} itself` : ''}`
 }
 
-function contentHint(rule: HostRule, request: EgressQuestion['request']): string {
+function contentHint(
+  rule: HostRule,
+  request: EgressQuestion['request'],
+  { fault }: AskedRequest,
+): string {
   const { methods, paths } = rule
-  const names = [
-    ...(methods === null ? [] : [`methods ${some(methods)}`]),
-    ...(paths === null ? [] : [`paths ${someGlobs(paths)}`]),
-  ].join(' and ')
+  const and = methods !== null && paths !== null ? ' and ' : ''
+  const names = `${methods === null ? '' : `methods ${some(methods)}`}${and}${paths === null ? '' : `paths ${someGlobs(paths)}`}`
   if (request === null)
     return `the rule ${rule.text} matches but names ${names}, which a tunnel hides; send the request in absolute or relay form, or allow the host alone`
   if (methods !== null && !methods.has(request.method))
     return `the rule ${rule.text} matches but names methods ${some(methods)} only`
-  const { path, fault } = canonicalPath(request.path)
   if (fault !== null)
-    return `the rule ${rule.text} matches but names paths, and this path ${PATH_FAULTS[fault]}`
-  if (paths !== null && path.length > MAX_PATH_LENGTH)
-    return `the rule ${rule.text} matches but names paths, and this path is longer than ${MAX_PATH_LENGTH} characters`
+    return `the rule ${rule.text} matches but names paths, and this path ${fault === 'too-long' ? TOO_LONG : PATH_FAULTS[fault]}`
   return `the rule ${rule.text} matches but names ${names} only`
 }
 
@@ -149,7 +150,12 @@ function someGlobs(globs: readonly PathGlob[]): string {
 
 /** The first few: a list may have thousands. */
 function some(values: ReadonlySet<string | number>): string {
-  return listed(values.values().take(SHOWN).toArray(), values.size)
+  const shown: (string | number)[] = []
+  for (const value of values) {
+    if (shown.length === SHOWN) break
+    shown.push(value)
+  }
+  return listed(shown, values.size)
 }
 
 function listed(shown: readonly (string | number)[], count: number): string {

@@ -15,8 +15,8 @@ export interface Seed {
 }
 
 /** Comparing so many characters costs as much as a step. */
-const CHARACTERS = 8
-const SLASH = 0x2f
+export const CHARACTERS = 8
+export const SLASH = 0x2f
 
 export class PathSearch {
   readonly #trie: PathTrie

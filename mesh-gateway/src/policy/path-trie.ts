@@ -4,7 +4,7 @@
  * non-deterministic automaton, whose steps the budget of the decision pays for.
  */
 import type { PathGlob } from './path-glob.ts'
-import { firstOf, PathSearch, type Seed } from './path-search.ts'
+import { CHARACTERS, firstOf, PathSearch, type Seed, SLASH } from './path-search.ts'
 import type { StepBudget } from './step-budget.ts'
 
 export interface PathTrie {
@@ -59,26 +59,67 @@ export function findInTrie(
   test: (rule: number) => boolean,
   budget: StepBudget,
 ): number {
-  let best = before
-  const seeds: Seed[] = []
-  let node = trie.root
-  let at = 0
-  // literal text as far as it leads; the wildcards on the way may lead to a better rule
+  const walk: Walk = { path, test, budget, best: before, seeds: null }
+  follow(walk, trie.root, 0)
+  const { best, seeds } = walk
+  if (seeds === null || budget.exhausted || !seeds.some((seed) => seed.node.first < best))
+    return best
+  const inOrder = seeds.toSorted((a, b) => a.at - b.at)
+  return new PathSearch(trie, path, best, test, budget).run(inOrder)
+}
+
+interface Walk {
+  readonly path: string
+  readonly test: (rule: number) => boolean
+  readonly budget: StepBudget
+  best: number
+  /** Wildcards that the walk does not follow; null when it has met none. */
+  seeds: Seed[] | null
+}
+
+/**
+ * Literal text as far as it leads, and each `*` that stands for a whole segment: where it ends is certain, so that each node is
+ * reached at one place of the path at most. Other wildcards on the way become seeds of a search.
+ */
+function follow(walk: Walk, from: PathNode, start: number): void {
+  const { path, test, budget } = walk
+  let node = from
+  let at = start
   for (;;) {
-    if (!budget.spend(1)) return best
+    if (!budget.spend(1)) return
     const { star, globstar, edges } = node
-    if (at === path.length) best = firstOf(node, best, test, budget)
-    if (globstar !== null) best = firstOf(globstar, best, test, budget)
-    if (star !== null) seeds.push({ at, node: star, across: false })
-    if (globstar?.edges != null) seeds.push({ at, node: globstar, across: true })
+    if (at === path.length) walk.best = firstOf(node, walk.best, test, budget)
+    if (globstar !== null) {
+      walk.best = firstOf(globstar, walk.best, test, budget)
+      if (globstar.edges !== null) addSeed(walk, { at, node: globstar, across: true })
+    }
+    if (star !== null && star.first < walk.best) followStar(walk, star, at)
     const edge = edges === null || at === path.length ? undefined : edges.get(path.charCodeAt(at))
-    if (edge === undefined || !path.startsWith(edge.text, at)) break
+    if (edge === undefined || !path.startsWith(edge.text, at)) return
     at += edge.text.length
     node = edge.node
   }
-  return seeds.some((seed) => seed.node.first < best)
-    ? new PathSearch(trie, path, best, test, budget).run(seeds)
-    : best
+}
+
+function followStar(walk: Walk, star: PathNode, at: number): void {
+  const { path, test, budget } = walk
+  const { edges } = star
+  const next = edges?.get(SLASH)
+  if (edges !== null && (next === undefined || edges.size > 1)) {
+    addSeed(walk, { at, node: star, across: false })
+    return
+  }
+  const slash = path.indexOf('/', at)
+  const end = slash === -1 ? path.length : slash
+  if (!budget.spend(Math.ceil((end - at) / CHARACTERS))) return
+  if (slash === -1) walk.best = firstOf(star, walk.best, test, budget)
+  else if (next !== undefined && path.startsWith(next.text, slash))
+    follow(walk, next.node, slash + next.text.length)
+}
+
+function addSeed(walk: Walk, seed: Seed): void {
+  walk.seeds ??= []
+  walk.seeds.push(seed)
 }
 
 function addText(from: PathNode, text: string, rule: number): PathNode {

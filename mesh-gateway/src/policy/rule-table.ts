@@ -23,6 +23,8 @@ export interface RulesOfPair {
   forAll: number
   /** By pattern, `package.Service/Method` or `package.Service/*`, the place of the first that names it. */
   readonly methods: ReadonlyMap<string, number>
+  /** Length of the longest `package.Service/` of which all methods are named; 0 when there is none. */
+  longestService: number
 }
 
 interface Building extends RulesOfPair {
@@ -35,14 +37,25 @@ export function ruleTable(rules: readonly DelegationRule[]): RuleTable {
   for (const rule of rules) {
     const byTo = table.get(rule.from) ?? new Map<string, Building>()
     table.set(rule.from, byTo)
-    const there: Building = byTo.get(rule.to) ?? { rules: [], forAll: NONE, methods: new Map() }
+    const there: Building = byTo.get(rule.to) ?? {
+      rules: [],
+      forAll: NONE,
+      methods: new Map(),
+      longestService: 0,
+    }
     byTo.set(rule.to, there)
     const place = there.rules.push(rule) - 1
     if (rule.methods === null || rule.methods.includes('*'))
       there.forAll = Math.min(there.forAll, place)
-    else for (const one of rule.methods) if (!there.methods.has(one)) there.methods.set(one, place)
+    else for (const one of rule.methods) addMethod(there, one, place)
   }
   return table
+}
+
+function addMethod(there: Building, pattern: string, place: number): void {
+  if (!there.methods.has(pattern)) there.methods.set(pattern, place)
+  if (pattern.endsWith('/*'))
+    there.longestService = Math.max(there.longestService, pattern.length - 1)
 }
 
 /** The rule that speaks of the call, the most specific one first; null when none does. */
@@ -103,10 +116,13 @@ function find(
 }
 
 function firstFor(
-  { rules, forAll, methods }: RulesOfPair,
+  { rules, forAll, methods, longestService }: RulesOfPair,
   method: string,
 ): DelegationRule | undefined {
-  if (methods.size === 0) return rules[forAll]
-  const service = `${method.slice(0, method.indexOf('/') + 1)}*`
-  return rules[Math.min(forAll, methods.get(method) ?? NONE, methods.get(service) ?? NONE)]
+  if (forAll === 0 || methods.size === 0) return rules[forAll]
+  const first = Math.min(forAll, methods.get(method) ?? NONE)
+  const service = first === 0 || longestService === 0 ? 0 : method.indexOf('/') + 1
+  // text is put together where a rule may have it alone
+  if (service === 0 || service > longestService) return rules[first]
+  return rules[Math.min(first, methods.get(`${method.slice(0, service)}*`) ?? NONE)]
 }

@@ -75,19 +75,33 @@ export function firstAllowing(of: RulesOfHost, asked: AskedRequest): HostRule | 
   const open = firstWithoutPaths(of, asked)
   const { rules, paths } = of
   const path = paths === null ? null : asked.path
-  if (paths === null || path === null) return open === NONE ? null : (rules[open] ?? null)
+  const found =
+    paths === null || path === null ? open : firstByPath(rules, paths, path, open, asked)
+  return found === NONE ? null : (rules[found] ?? null)
+}
+
+/** Its place; `open` when none comes before that. Apart from its caller, which most decisions leave without a closure. */
+function firstByPath(
+  rules: readonly HostRule[],
+  paths: PathTrie,
+  path: string,
+  open: number,
+  asked: AskedRequest,
+): number {
   const fits = (place: number) => {
     const rule = rules[place]
     return rule !== undefined && fitsCall(rule, asked)
   }
-  const found = findInTrie(paths, path, open, fits, asked.budget)
-  return found === NONE ? null : (rules[found] ?? null)
+  return findInTrie(paths, path, open, fits, asked.budget)
 }
 
 /** The first rule of a deny list that is for the port: one without a port is for all. */
 export function firstDenying({ rules, byPort }: RulesOfHost, port: number): HostRule | null {
-  if (byPort === null)
-    return rules.find(({ pattern }) => pattern.port === null || pattern.port === port) ?? null
+  if (byPort === null) {
+    for (const rule of rules)
+      if (rule.pattern.port === null || rule.pattern.port === port) return rule
+    return null
+  }
   return rules[Math.min(firstOf(byPort, NO_PORT), firstOf(byPort, port))] ?? null
 }
 
@@ -108,12 +122,13 @@ function firstWithoutPaths({ rules, byPort }: RulesOfHost, asked: AskedRequest):
     return NONE
   }
   const { port, method } = asked
-  const of = (key: number) => {
-    const there = byPort.get(key)
-    if (there === undefined) return NONE
-    return Math.min(there.any, method === null ? NONE : (there.methods.get(method) ?? NONE))
-  }
-  return Math.min(of(port), usualPort(port) ? of(NO_PORT) : NONE)
+  const named = openAt(byPort.get(port), method)
+  return usualPort(port) ? Math.min(named, openAt(byPort.get(NO_PORT), method)) : named
+}
+
+function openAt(there: RulesOfPort | undefined, method: string | null): number {
+  if (there === undefined) return NONE
+  return Math.min(there.any, method === null ? NONE : (there.methods.get(method) ?? NONE))
 }
 
 function fitsCall({ pattern, methods }: HostRule, { port, method }: AskedRequest): boolean {

@@ -103,10 +103,15 @@ export function addressRules(policy: PolicySnapshot): AddressRules {
   return policy.global.addresses
 }
 
+/** What applies to an agent of the tenant, named there or not. */
+export function delegationOf({ delegation }: TenantPolicy, { agent }: Peer): AgentDelegation {
+  return delegation.agents.get(agent) ?? delegation.others
+}
+
 /** False of an agent that may act within a chain of delegation only. */
-export function mayOriginate(policy: PolicySnapshot, { tenant, agent }: Peer): boolean {
-  const delegation = policy.tenants.get(tenant)?.delegation
-  return (delegation?.agents.get(agent) ?? delegation?.others)?.mayOriginate ?? true
+export function mayOriginate(policy: PolicySnapshot, peer: Peer): boolean {
+  const tenant = policy.tenants.get(peer.tenant)
+  return tenant === undefined || delegationOf(tenant, peer).mayOriginate
 }
 
 /** Where `mayOriginate: false` of an agent stands. */
@@ -130,8 +135,8 @@ export function tenantLimits(policy: PolicySnapshot, tenant: string): Delegation
 
 /** Of an agent as a callee, whoever calls. Null: no limit. */
 export function peerLimits(policy: PolicySnapshot, { tenant, agent }: Peer): PeerLimits | null {
-  const delegation = policy.tenants.get(tenant)?.delegation
-  return (delegation?.agents.get(agent) ?? delegation?.others)?.peerLimits ?? null
+  const there = policy.tenants.get(tenant)
+  return there === undefined ? null : delegationOf(there, { tenant, agent }).peerLimits
 }
 
 /** Of a tenant without policy nothing may begin. */

@@ -150,6 +150,13 @@ describe('all path globs of a host', () => {
     assert.ok(budget.spent <= some.spent * 1.5, `${some.spent} steps for few of them`)
   })
 
+  it('take a step for each segment where every * stands for a whole one', () => {
+    const globs = Array.from({ length: 500 }, (_, n) => `/team/*/doc-${n}/*/pages/*`)
+    const budget = new StepBudget()
+    assert.equal(firstMatch(globs, '/team/red/doc-499/2026-11-29/pages/7', { budget }), 499)
+    assert.ok(budget.spent < 20, `${budget.spent} steps`)
+  })
+
   it('take no more steps than the budget has, whatever globs and path come together', () => {
     const hostile = Array.from(
       { length: 1_000 },
