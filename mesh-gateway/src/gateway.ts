@@ -14,6 +14,7 @@ import type { Config } from './config/schema.ts'
 import { createChainGate } from './delegation/chain/chain-gate.ts'
 import { createChainTokens } from './delegation/chain/chain-tokens.ts'
 import { createDelegationPort } from './delegation/delegation-port.ts'
+import { createReplicaMarks } from './delegation/upstream/replica.ts'
 import { createEgressPort } from './egress/egress-port.ts'
 import { openPortCertificate } from './egress/port-certificate.ts'
 import { openUpstreamTrust } from './egress/upstream-trust.ts'
@@ -189,6 +190,11 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       names: () => live.current().delegation.names,
       issueEgressToken: tokens.issueEgressToken,
       dialTimeoutMs: config.timeouts.dialMs,
+      peerPorts: config.delegation.peerPorts,
+      marks: createReplicaMarks({
+        keys: () => keyRing.derive('replica marks'),
+        generation: () => keyRing.generation(),
+      }),
       guard: config.delegation.limits,
       refuseWithoutAudit: config.delegation.withoutAudit === 'refuse',
     }),

@@ -417,6 +417,12 @@ export const ERRORS = Object.freeze({
     'check the DNS records of the peer, as the gateway’s resolver sees them',
     'retry',
   ),
+  MESH_PEER_PORT_REFUSED: row(
+    403,
+    'PERMISSION_DENIED',
+    'the peer is not called at that port',
+    'leave the port out: peers listen where their SRV records say, or at 7443; for the operator: delegation.peerPorts',
+  ),
   MESH_PEER_UNREACHABLE: row(
     502,
     'UNAVAILABLE',

@@ -30,6 +30,11 @@ const list = (item: z.ZodType<string, string>) =>
     (value) => (typeof value === 'string' ? value.split(',').map((one) => one.trim()) : value),
     z.array(item).max(100),
   )
+const PORT = 'must be a port from 1 to 65535'
+const ports = z.preprocess(
+  (value) => (typeof value === 'string' ? value.split(',').map(Number) : value),
+  z.array(z.number(PORT).int(PORT).min(1, PORT).max(65_535, PORT)).max(100),
+)
 const dnsServer = z.string().refine((text) => {
   if (isIP(text) !== 0) return true
   const address = parseListenAddress(text)
@@ -128,6 +133,7 @@ export const configSchema = z.strictObject({
   delegation: section({
     listen: listen('127.0.0.1:8443'),
     names: list(name).default([]),
+    peerPorts: ports.default([7443]),
     withoutAudit,
     limits: section(guardLimits),
   }),

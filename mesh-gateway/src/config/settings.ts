@@ -92,6 +92,11 @@ export const SETTINGS: readonly Setting[] = Object.freeze([
   setting('delegation.listen', '<host:port>', 'delegation port; default 127.0.0.1:8443'),
   setting('delegation.names', '<names>', 'own names beside those of the certificate', 'live'),
   setting(
+    'delegation.peerPorts',
+    '<ports>',
+    'ports of peers that callers may name, beside those of SRV; default 7443',
+  ),
+  setting(
     'delegation.withoutAudit',
     '<what>',
     'serve, or refuse, while the audit log cannot be written; default serve',

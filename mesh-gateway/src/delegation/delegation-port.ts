@@ -39,6 +39,7 @@ import { addGatewayServices } from './own-services/gateway-services.ts'
 import type { MeshServiceOptions } from './own-services/mesh-service.ts'
 import { startOwnServices } from './own-services/own-services.ts'
 import { createReflectionFilter } from './reflection/reflection-filter.ts'
+import type { ReplicaMarks } from './upstream/replica.ts'
 import { createUpstreams } from './upstream/upstreams.ts'
 
 export interface DelegationPortOptions {
@@ -67,6 +68,9 @@ export interface DelegationPortOptions {
   /** Signs and judges chains of delegation. */
   readonly chain: ChainGate
   readonly issueEgressToken: MeshServiceOptions['issueEgressToken']
+  /** See UpstreamsOptions. */
+  readonly peerPorts?: readonly number[]
+  readonly marks?: ReplicaMarks
   /** TCP, TLS and HTTP/2 to a peer together, in milliseconds. Default 10 000. */
   readonly dialTimeoutMs?: number
   /** What one client may take. Default `DEFAULT_GUARD_LIMITS`. */

@@ -157,7 +157,10 @@ async function examinePeer(
   try {
     const spiffe = createSpiffeTemplate({ trustDomain: config.trustDomain, ...config.spiffe })
     const dialTimeoutMs = config.timeouts.dialMs
-    const seen = await readPeerFacts({ target, resolver, identity, spiffe, dialTimeoutMs, now })
+    const seen = await readPeerFacts({
+      ...{ target, resolver, identity, spiffe, dialTimeoutMs, now },
+      peerPorts: config.delegation.peerPorts,
+    })
     const { answers, clock } = seen
     const peer = checkPeer({ name: target.host, servers, answers })
     return clock === null ? [peer] : [peer, checkClocks(clock)]

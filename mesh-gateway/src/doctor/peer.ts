@@ -40,7 +40,7 @@ function unresolved({ name, servers }: PeerFacts, error: MeshError): Finding {
 function failed(name: string, { endpoint, error }: PeerAnswer): Finding | null {
   if (error === null) return null
   return {
-    what: error.message,
+    what: `${endpoint}: ${error.message}`,
     why: `calls to ${name} end with ${error.code}`,
     todo: remedy(name, endpoint, error),
   }

@@ -22,6 +22,8 @@ export interface Asking {
   readonly resolver: Resolver
   readonly identity: IdentitySnapshot
   readonly spiffe: SpiffeTemplate
+  /** delegation.peerPorts of the configuration. */
+  readonly peerPorts: readonly number[]
   readonly dialTimeoutMs: number
   readonly now: () => number
 }
@@ -36,9 +38,9 @@ const MAX_ENDPOINTS = 16
 const ANSWER_MS = 5_000
 
 export async function readPeerFacts(asking: Asking): Promise<PeerSeen> {
-  const { target, resolver } = asking
+  const { target, resolver, peerPorts } = asking
   try {
-    const { endpoints } = await locate(resolver, target.host, target.port)
+    const { endpoints } = await locate(resolver, target.host, target.port, peerPorts)
     const seen = await Promise.all(
       endpoints.slice(0, MAX_ENDPOINTS).map((endpoint) => visit(endpoint, asking)),
     )

@@ -2,7 +2,7 @@
  * The signing keys of the gateway, watched. One key signs; the next one is published already; older ones verify until
  * their overlap ends. Private keys stay in their directory and in this process.
  */
-import type { KeyObject } from 'node:crypto'
+import { hkdfSync, type KeyObject } from 'node:crypto'
 import { join } from 'node:path'
 import { type Log, silentLog } from '@clawmesh/agent-sdk'
 import type { Disk } from '@clawmesh/agent-sdk/mesh'
@@ -48,6 +48,8 @@ export interface KeyRing {
   verifying(kid: string): VerifyingKey | null
   /** Public keys only: the active one, the next one, and those that still verify. */
   jwks(): { readonly keys: readonly PublicJwk[] }
+  /** Secrets for a purpose, one of each key that still counts, that of the active one first (HKDF, RFC 5869). All gateways with this ring have the same. */
+  derive(purpose: string): readonly Buffer[]
   generation(): number
   /** Called when keys have changed. Returns what ends it. */
   onChange(listener: () => void): () => void
@@ -87,6 +89,14 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
       return key !== undefined && alive(key) ? key : null
     },
     jwks: () => ({ keys: keys.current().filter(alive).map(toJwk) }),
+    derive(purpose) {
+      const active = (key: RingKey) => Number(key.role === 'active')
+      return keys
+        .current()
+        .filter(alive)
+        .toSorted((a, b) => active(b) - active(a))
+        .map(({ privateKey }) => derived(privateKey, purpose))
+    },
     generation: () => keys.generation(),
     onChange(listener) {
       const stops = [keys.onChange(() => listener()), overlap.onEnd(listener)]
@@ -127,6 +137,11 @@ function followOverlaps(current: () => readonly RingKey[], now: () => number) {
     },
     close: () => clearTimeout(timer),
   }
+}
+
+function derived(key: KeyObject, purpose: string): Buffer {
+  const secret = key.export({ type: 'pkcs8', format: 'der' })
+  return Buffer.from(hkdfSync('sha256', secret, '', `clawmesh ${purpose}`, 32))
 }
 
 function toJwk(key: RingKey): PublicJwk {

@@ -62,6 +62,7 @@ describeClosing('what the doctor gathers', () => {
     try {
       return await readPeerFacts({
         target: { peer: { tenant: 'acme', agent: 'library' }, host, port: null },
+        peerPorts: [7443],
         resolver: resolver(port),
         identity: gateway,
         spiffe: ca.spiffe,
@@ -108,6 +109,7 @@ describeClosing('what the doctor gathers', () => {
     const { port } = silent.address() as AddressInfo
     const { answers } = await readPeerFacts({
       target: { peer: library, host, port },
+      peerPorts: [port],
       resolver: resolver(port),
       identity: gateway,
       spiffe: ca.spiffe,

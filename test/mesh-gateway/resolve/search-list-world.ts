@@ -85,7 +85,9 @@ const tunnel = (host: string) =>
     `GET / HTTP/1.1\r\nHost: ${host}:${plain}\r\n${close}\r\n`,
   )
 const ipsOf = async (host: string, port: number | null) =>
-  (await locate(resolver, host, port)).endpoints.map(({ ip }) => ip).join()
+  (await locate(resolver, host, port, port === null ? [] : [port])).endpoints
+    .map(({ ip }) => ip)
+    .join()
 const trust = createSecureContext({ ca: issued.roots })
 
 const found = {

@@ -12,7 +12,6 @@ import {
   type PeerCertificate,
 } from '@clawmesh/agent-sdk'
 import { MeshError, type Peer, type SpiffeTemplate } from '@clawmesh/proto'
-import { formatEndpoint } from '../../resolve/create-resolver.ts'
 import { leanStreamTables } from '../node-http2/lean-stream-tables.ts'
 import type { Endpoint } from './locate.ts'
 
@@ -42,7 +41,8 @@ const SESSION_MEMORY_MB = 64
 /** @throws MeshError MESH_PEER_UNREACHABLE, MESH_PEER_UNTRUSTED, MESH_PEER_MISMATCH, MESH_PEER_PROTOCOL */
 export function dial(options: DialOptions): Promise<Dialled> {
   const { endpoint, host, snapshot, spiffe, peer, timeoutMs } = options
-  const where = formatEndpoint(endpoint.ip, endpoint.port)
+  // without the address: callers read what is said here, and the network behind the gateway is not theirs to know
+  const where = host
 
   return new Promise((resolve, reject) => {
     let certificate: PeerCertificate | null = null

@@ -4,8 +4,9 @@ import type { ChainHeaders } from '../call.ts'
 import { calleeRefusal } from '../live/fault-in-words.ts'
 import { dial } from './dial.ts'
 import type { Dials } from './dials.ts'
+import { createKnownEndpoints } from './known-endpoints.ts'
 import { type Endpoint, type Located, locate, Unresolved } from './locate.ts'
-import { createHolders, replicaOf } from './replica.ts'
+import { createHolders } from './replica.ts'
 import { type UpstreamSession, wrapSession } from './session.ts'
 import type { PeerRoute, UpstreamsOptions } from './upstreams.ts'
 
@@ -24,7 +25,9 @@ export interface Group {
 }
 
 type Settings = UpstreamsOptions &
-  Required<Pick<UpstreamsOptions, 'dialTimeoutMs' | 'idleMs' | 'pingMs' | 'ageMs'>>
+  Required<
+    Pick<UpstreamsOptions, 'dialTimeoutMs' | 'idleMs' | 'pingMs' | 'ageMs' | 'peerPorts' | 'marks'>
+  >
 
 interface Failure {
   readonly count: number
@@ -49,8 +52,7 @@ export function createGroup(route: PeerRoute, settings: Settings, dials: Dials):
   let located: (Located & { readonly expires: number }) | null = null
   let locating: Promise<Located> | null = null
   const holders = createHolders()
-  /** Addresses that DNS has named, by mark: a replica that leaves still holds what it holds. */
-  const known = new Map<string, Endpoint>()
+  const known = createKnownEndpoints(settings.marks, MAX_KNOWN)
   let turn = 0
 
   function acquire(
@@ -129,11 +131,11 @@ export function createGroup(route: PeerRoute, settings: Settings, dials: Dials):
     if (located !== null && located.expires > performance.now()) return located
     if (locating === null) {
       const started = performance.now()
-      locating = locate(resolver, route.host, route.port)
+      locating = locate(resolver, route.host, route.port, settings.peerPorts)
         .then((found) => {
           metrics.dns('delegation', (performance.now() - started) / 1000)
           located = { ...found, expires: performance.now() + found.ttlMs }
-          for (const endpoint of found.endpoints) know(endpoint)
+          for (const endpoint of found.endpoints) known.know(endpoint)
           retireLeavers(found.endpoints)
           return found
         })
@@ -178,16 +180,10 @@ export function createGroup(route: PeerRoute, settings: Settings, dials: Dials):
       .map(({ endpoint }) => endpoint)
   }
 
-  function know(endpoint: Endpoint): void {
-    known.set(replicaOf(endpoint.ip, endpoint.port), endpoint)
-    const oldest = known.size > MAX_KNOWN ? known.keys().next().value : undefined
-    if (oldest !== undefined) known.delete(oldest)
-  }
-
   /** The replica that holds it, also when DNS no longer names it; the others when it cannot be reached. */
   function holderFirst(endpoints: readonly Endpoint[], mark: string | null): readonly Endpoint[] {
-    const holder = mark === null ? undefined : known.get(mark)
-    if (holder === undefined) return endpoints
+    const holder = mark === null ? null : known.byMark(mark)
+    if (holder === null) return endpoints
     return [holder, ...endpoints.filter((one) => keyOf(one) !== keyOf(holder))]
   }
 
@@ -237,6 +233,7 @@ export function createGroup(route: PeerRoute, settings: Settings, dials: Dials):
         peerId: certificate.identity.id,
         certificate,
         isGood: () => (revocations?.certificate(certificate) ?? null) === null,
+        marks: settings.marks,
         ip: endpoint.ip,
         port: endpoint.port,
         notAfterMs: certificate.notAfter.getTime(),

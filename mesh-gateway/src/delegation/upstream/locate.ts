@@ -1,6 +1,7 @@
 /**
- * Where a peer listens, asked of DNS: an explicit port with the addresses of the name; otherwise SRV
- * (RFC 2782) `_grpc._tcp.<name>`; otherwise the addresses with the default port of agents.
+ * Where a peer listens, asked of DNS: SRV (RFC 2782) `_grpc._tcp.<name>`; without SRV, the addresses of the name with the default
+ * port of agents. A caller that names a port chooses among those, and the ports of the configuration: any other would let it find
+ * out which ports are open in a network that only the gateway reaches.
  */
 import { MeshError } from '@clawmesh/proto'
 import { ResolveFailure, type Resolver } from '../../resolve/resolver.ts'
@@ -28,18 +29,26 @@ export class Unresolved extends MeshError {
 }
 
 const SERVICE_PREFIX = '_grpc._tcp.'
-const AGENT_PORT = 7443
+export const AGENT_PORT = 7443
 const MAX_SERVICES = 64
 
-/** @throws MeshError MESH_PEER_UNRESOLVED */
+/**
+ * @param port as the caller names it; null: where DNS says
+ * @param peerPorts that may be named though no SRV record has them
+ * @throws MeshError MESH_PEER_UNRESOLVED, MESH_PEER_PORT_REFUSED
+ */
 export async function locate(
   resolver: Resolver,
   host: string,
   port: number | null,
+  peerPorts: readonly number[],
 ): Promise<Located> {
   try {
-    if (port !== null) return await byAddress(resolver, host, port, 0)
-    return (await byService(resolver, host)) ?? (await byAddress(resolver, host, AGENT_PORT, 0))
+    if (port !== null && peerPorts.includes(port)) return await byAddress(resolver, host, port, 0)
+    const served = await byService(resolver, host, port)
+    if (served !== null) return served
+    if (port !== null) throw new MeshError('MESH_PEER_PORT_REFUSED')
+    return await byAddress(resolver, host, AGENT_PORT, 0)
   } catch (cause) {
     if (!(cause instanceof ResolveFailure)) throw cause
     throw new Unresolved(describe(host, cause), cause)
@@ -60,11 +69,16 @@ async function byAddress(
 }
 
 /** Null when there are no SRV records: then the addresses decide. Trouble is not "none": another port would be dialled. */
-async function byService(resolver: Resolver, host: string): Promise<Located | null> {
-  const services = await resolver.services(SERVICE_PREFIX + host).catch((cause: unknown) => {
+async function byService(
+  resolver: Resolver,
+  host: string,
+  port: number | null,
+): Promise<Located | null> {
+  const all = await resolver.services(SERVICE_PREFIX + host).catch((cause: unknown) => {
     if (cause instanceof ResolveFailure && cause.kind === 'not-found') return []
     throw cause
   })
+  const services = port === null ? all : all.filter((service) => service.port === port)
   if (services.length === 0) return null
   const located = await Promise.allSettled(
     services

@@ -1,13 +1,42 @@
 /**
  * Which replica of a peer holds a delegation. The caller is told its mark with the answer and shows it again when it
  * calls about that delegation; the gateway remembers as well, for callers that do not.
- * A mark says nothing about addresses, and chooses only among those that DNS has named.
+ * A mark is a keyed hash (HMAC, RFC 2104): a plain hash of an address is found again by trying all addresses there are. It
+ * chooses only among the addresses that DNS has named.
  */
-import { hash } from 'node:crypto'
+import { createHmac, randomBytes } from 'node:crypto'
 
-/** The mark of one address of a peer. */
-export function replicaOf(ip: string, port: number): string {
-  return hash('sha256', `${ip} ${port}`, 'base64url').slice(0, 16)
+export interface ReplicaMarks {
+  /** The mark of one address of a peer, by the newest key. */
+  of(ip: string, port: number): string
+  /** By each key that counts: a mark that was given before a key rotated is still known. */
+  all(ip: string, port: number): readonly string[]
+  /** Grows when marks change. */
+  generation(): number
+}
+
+export interface ReplicaMarkOptions {
+  /** Newest first, never empty. Gateways that serve the same agents need the same keys. */
+  readonly keys: () => readonly Buffer[]
+  /** Grows when keys change. */
+  readonly generation: () => number
+}
+
+const MARK_LENGTH = 16
+
+export function createReplicaMarks({ keys, generation }: ReplicaMarkOptions): ReplicaMarks {
+  const all = (ip: string, port: number) => keys().map((key) => markOf(key, ip, port))
+  return { of: (ip, port) => all(ip, port)[0] ?? '', all, generation }
+}
+
+/** For one gateway alone: marks end with the process. */
+export function createOwnReplicaMarks(): ReplicaMarks {
+  const own = [randomBytes(32)]
+  return createReplicaMarks({ keys: () => own, generation: () => 1 })
+}
+
+function markOf(key: Buffer, ip: string, port: number): string {
+  return createHmac('sha256', key).update(`${ip} ${port}`).digest('base64url').slice(0, MARK_LENGTH)
 }
 
 export interface Holders {

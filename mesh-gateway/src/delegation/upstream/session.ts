@@ -5,7 +5,7 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, constants } from 'node:http2'
 import type { PeerCertificate } from '@clawmesh/agent-sdk'
 import { MeshError } from '@clawmesh/proto'
-import { replicaOf } from './replica.ts'
+import type { ReplicaMarks } from './replica.ts'
 
 export interface UpstreamSession {
   /** SPIFFE ID of the peer, by its certificate; of the gateway itself for its own services. */
@@ -42,6 +42,8 @@ export interface SessionOptions {
   readonly isGood?: () => boolean
   readonly ip: string | null
   readonly port: number | null
+  /** Null for the gateway's own services. */
+  readonly marks?: ReplicaMarks
   /** When the peer's certificate ends, milliseconds since the epoch. */
   readonly notAfterMs: number
   /** Closed after this long without a stream, in milliseconds. */
@@ -124,13 +126,27 @@ export function wrapSession(session: ClientHttp2Session, options: SessionOptions
     if (cancels > MAX_CANCELS) self.retire()
   }
 
+  let mark: string | null = null
+  let markedBy: number | null = null
+
+  /** Asked for each call, and made once for each key. */
+  function replica(): string | null {
+    const { ip, port, marks } = options
+    if (ip === null || port === null || marks === undefined) return null
+    if (markedBy === marks.generation()) return mark
+    markedBy = marks.generation()
+    mark = marks.of(ip, port)
+    return mark
+  }
+
   const self: UpstreamSession = {
     peerId: options.peerId,
     certificate: options.certificate,
     ip: options.ip,
     port: options.port,
-    replica:
-      options.ip === null || options.port === null ? null : replicaOf(options.ip, options.port),
+    get replica() {
+      return replica()
+    },
     get active() {
       return active
     },

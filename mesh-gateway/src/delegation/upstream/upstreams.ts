@@ -12,6 +12,8 @@ import type { ChainHeaders } from '../call.ts'
 import type { Route } from '../route.ts'
 import { createDials, type Dials } from './dials.ts'
 import { createGroup, type Group } from './group.ts'
+import { AGENT_PORT } from './locate.ts'
+import { createOwnReplicaMarks, type ReplicaMarks } from './replica.ts'
 import type { UpstreamSession } from './session.ts'
 
 export type PeerRoute = Extract<Route, { kind: 'peer' }>
@@ -32,6 +34,10 @@ export interface UpstreamsOptions {
   readonly pingMs?: number
   /** After this a session takes no more streams, in milliseconds; 0 for never, the default. */
   readonly ageMs?: number
+  /** Ports that callers may name beside those of SRV. Default 7443 alone. */
+  readonly peerPorts?: readonly number[]
+  /** Default: of this gateway alone. */
+  readonly marks?: ReplicaMarks
 }
 
 export interface Upstreams {
@@ -73,6 +79,8 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
     idleMs: options.idleMs ?? 300_000,
     pingMs: options.pingMs ?? 30_000,
     ageMs: options.ageMs ?? 0,
+    peerPorts: options.peerPorts ?? [AGENT_PORT],
+    marks: options.marks ?? createOwnReplicaMarks(),
   }
   // a new certificate or bundle is for new sessions; calls in flight end on the old ones
   const unfollow = options.identity.onChange(() => {

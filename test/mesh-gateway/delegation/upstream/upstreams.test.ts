@@ -27,6 +27,7 @@ describe('the sessions to peers', () => {
       },
       metrics,
       log: silentLog,
+      peerPorts: Array.from({ length: 5_000 }, (_, i) => i + 1),
     })
     const host = 'researcher.acme.mesh.internal'
     const about = { delegationId: null, replica: null }
