@@ -98,9 +98,9 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       ? null
       : opened(await openServiceAccounts({ file: accountsFile, ...following }), closing)
   const shared = together !== null
-  const { file } = config.audit
+  const { file, openAfterMs } = config.audit
   const passedOn = () => together?.passedOn() ?? true
-  const auditLog = openAuditLog({ file, metrics, log, shared, passedOn })
+  const auditLog = openAuditLog({ file, openAfterMs, metrics, log, shared, passedOn })
   const audit = opened(foldRepeats({ audit: auditLog, onFolded: metrics.auditFolded }), closing)
   const live = opened((await options.follow?.(metrics)) ?? fixedConfig(config), closing)
   const resolver = opened(

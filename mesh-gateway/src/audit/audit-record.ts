@@ -1,5 +1,10 @@
-/** One line of the audit log: how one egress request or one delegated call ended. Names are constant; absent facts are null. */
-export interface AuditBase {
+/**
+ * One line of the audit log: how one egress request or one delegated call ended, or that one is open for long. Names are constant;
+ * absent facts are null.
+ */
+import type { Phase } from './open-record.ts'
+
+export interface AuditBase extends Phase {
   readonly request_id: string
   readonly trace_id: string | null
   readonly tenant: string | null
@@ -11,8 +16,9 @@ export interface AuditBase {
   readonly rule: string | null
   readonly policy_generation: number
   readonly duration_ms: number
-  readonly bytes_up: number
-  readonly bytes_down: number
+  /** Null while it is open, as how it ended is. */
+  readonly bytes_up: number | null
+  readonly bytes_down: number | null
   /** Of the connection that the request came by; null over a Unix socket. */
   readonly client_ip: string | null
   readonly client_port: number | null
@@ -35,8 +41,8 @@ export interface EgressAuditRecord extends AuditBase {
   readonly method: string
   /** Without the query. Null for a tunnel. */
   readonly path: string | null
-  /** HTTP status answered; 0 when the client had gone. */
-  readonly status: number
+  /** HTTP status answered; 0 when the client had gone; null while it is open. */
+  readonly status: number | null
 }
 
 export interface DelegationAuditRecord extends AuditBase {
@@ -53,8 +59,8 @@ export interface DelegationAuditRecord extends AuditBase {
   readonly destination_ip: string | null
   /** `package.Service/Method`. */
   readonly grpc_method: string | null
-  /** Number of the gRPC status. */
-  readonly grpc_status: number
+  /** Number of the gRPC status; null while it is open. */
+  readonly grpc_status: number | null
   /** The id that the caller gave the delegation. */
   readonly delegation_id: string | null
   /** Id of the tree of delegations (`txn` of its tokens). */
@@ -63,11 +69,17 @@ export interface DelegationAuditRecord extends AuditBase {
   readonly hop: number | null
   /** SPIFFE IDs of those who delegated, first the one that the chain began with. */
   readonly chain: readonly string[] | null
+  /** What the gateway's own services were asked about; null of any other call. */
+  readonly asked_from: string | null
+  readonly asked_to: string | null
+  readonly asked_method: string | null
 }
 
 export type AuditRecord = EgressAuditRecord | DelegationAuditRecord
 
 export interface AuditLog {
+  /** How long one is open before a record says so, in milliseconds. Default 5,000. */
+  readonly openAfterMs?: number
   /** Never blocks and never throws. `time` is added. */
   /** @param repeated given of a summary: how many records like this one it stands for */
   write(record: AuditRecord, repeated?: number): void

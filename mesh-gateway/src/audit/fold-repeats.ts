@@ -94,11 +94,12 @@ export function foldRepeats(options: FoldOptions): FoldedAuditLog {
       }
       kind.last = record
       kind.repeated += 1
-      kind.bytesUp += record.bytes_up
-      kind.bytesDown += record.bytes_down
+      kind.bytesUp += record.bytes_up ?? 0
+      kind.bytesDown += record.bytes_down ?? 0
       onFolded?.()
     },
     flush,
+    ...(audit.openAfterMs === undefined ? {} : { openAfterMs: audit.openAfterMs }),
     healthy: () => audit.healthy(),
     reopen: () => audit.reopen(),
     flushSync() {

@@ -1,11 +1,12 @@
 /**
- * The audit log: one JSON line for each egress request or delegated call, written when it ends.
+ * The audit log: one JSON line for each egress request or delegated call, written when it ends, and one before that for those that last.
  * Names and order of the fields are fixed (docs/reference/audit.md); what a peer sent is escaped, so a line stays a line.
  */
 import type { Log } from '@clawmesh/agent-sdk'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import type { AuditLog, AuditRecord } from './audit-record.ts'
 import { createLineWriter } from './line-writer.ts'
+import { DEFAULT_OPEN_AFTER_MS } from './open-record.ts'
 
 export interface AuditLogOptions {
   /** A path, or `stdout`. */
@@ -13,6 +14,8 @@ export interface AuditLogOptions {
   readonly metrics: Pick<Metrics, 'auditDropped'>
   /** Told when writing begins to fail and when it works again. */
   readonly log: Pick<Log, 'error' | 'info'>
+  /** How long one is open before a record says so, in milliseconds. Default 5,000. */
+  readonly openAfterMs?: number
   /** Other processes write to the same file. Default false. */
   readonly shared?: boolean
   /** Whether who passes on what goes to stdout can write it. Default: nobody stands in between. */
@@ -45,6 +48,7 @@ export function openAuditLog(options: AuditLogOptions): AuditLogHandle {
     },
   })
   return {
+    openAfterMs: options.openAfterMs ?? DEFAULT_OPEN_AFTER_MS,
     write: (record, repeated) =>
       writer.write({ atMs: Date.now(), record, repeated: repeated ?? null }),
     healthy: () => writer.healthy() && (file !== 'stdout' || passedOn()),
@@ -68,7 +72,7 @@ function createFormat(): (entry: Entry) => string {
   return ({ atMs, record, repeated }) => {
     if (atMs !== lastMs) time = new Date(atMs).toISOString()
     lastMs = atMs
-    return `{"time":"${time}",${JSON.stringify(inOrder(record)).slice(1, -1)},"repeated":${repeated}}\n`
+    return `{"time":"${time}",${JSON.stringify(inOrder(record)).slice(1, -1)},"repeated":${repeated},"phase":${quoted(record.phase)},"open_id":${quoted(record.open_id)}}\n`
   }
 }
 
@@ -131,5 +135,13 @@ function inOrder(record: AuditRecord): object {
     certificate: record.certificate,
     client_ip: record.client_ip,
     client_port: record.client_port,
+    asked_from: record.asked_from,
+    asked_to: record.asked_to,
+    asked_method: record.asked_method,
   }
+}
+
+/** A word or an id of the gateway's own: nothing in it has to be escaped. */
+function quoted(text: string | null): string {
+  return text === null ? 'null' : `"${text}"`
 }

@@ -3,6 +3,7 @@ import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { isDnsName, spiffeTemplateFaults } from '@clawmesh/proto'
 import { z } from 'zod'
+import { DEFAULT_OPEN_AFTER_MS } from '../audit/open-record.ts'
 import { DEFAULT_GUARD_LIMITS, type GuardLimits } from '../delegation/guard/guard-limits.ts'
 import { parseListenAddress, parseListenAddressOrSocket } from './listen-address.ts'
 import { type OutsideIssuerConfig, outsideIssuers } from './outside-issuers.ts'
@@ -115,7 +116,10 @@ export const configSchema = z.strictObject({
     list: path.nullable().default(null),
     stale: z.enum(['refuse', 'keep'], 'must be refuse or keep').default('refuse'),
   }),
-  audit: section({ file: path.default('stdout') }),
+  audit: section({
+    file: path.default('stdout'),
+    openAfterMs: duration(DEFAULT_OPEN_AFTER_MS, 100, DAY_MS),
+  }),
   egress: section({
     listen: listen('127.0.0.1:8080', parseListenAddressOrSocket),
     tls: section({ dir: path.nullable().default(null) }),

@@ -46,6 +46,11 @@ export const SETTINGS: readonly Setting[] = Object.freeze([
   ),
   setting('revocation.stale', '<refuse|keep>', 'when a CRL is out of date; default refuse'),
   setting('audit.file', '<file>', 'audit log, or stdout; default stdout', 'path'),
+  setting(
+    'audit.openAfterMs',
+    '<time>',
+    'how long one is open before a record says so; default 5s',
+  ),
   setting('egress.listen', '<host:port>', 'egress port, or unix:/path; default 127.0.0.1:8080'),
   setting(
     'egress.tls.dir',

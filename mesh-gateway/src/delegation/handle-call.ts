@@ -20,6 +20,7 @@ import type { RevocationJudge } from '../revocation/judge.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { admit, takeTurn } from './admit.ts'
 import { type Call, isGrpc, meshMetadata, readCall } from './call.ts'
+import { CallRecords } from './call-records.ts'
 import type { ChainGate } from './chain/chain-gate.ts'
 import { rootTenant } from './chain/root-tenant.ts'
 import { startsTask } from './chain/task-starting.ts'
@@ -39,7 +40,7 @@ import { refuseRequest } from './refuse.ts'
 import type { RouteNames } from './route.ts'
 import { asMeshError } from './status-of.ts'
 import { createStay } from './stay.ts'
-import { actionOf, beginStory, recordOf } from './story.ts'
+import { actionOf, beginStory } from './story.ts'
 import type { UpstreamSession } from './upstream/session.ts'
 import type { PeerRoute, Upstreams } from './upstream/upstreams.ts'
 import { upstreamHeaders } from './upstream-headers.ts'
@@ -89,7 +90,8 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
     let forwarding: Forwarding | null = null
     /** What changes from here on is seen by who looks at the epoch again. */
     const { epoch } = live
-    const places = new CallPlaces(live)
+    const records = new CallRecords(story, audit, startedMs, generation)
+    const places = new CallPlaces(live, records.opening)
     let ended = false
 
     metrics.active('delegation', 1)
@@ -108,12 +110,10 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       places.leave()
       if (story.own !== null) options.ownServices.end(story.own)
       stay.end()
-      const durationMs = performance.now() - startedMs
       metrics.active('delegation', -1)
-      metrics.duration('delegation', durationMs / 1000)
-      const record = recordOf(story, { outcome, durationMs, policyGeneration: generation })
-      metrics.decision('delegation', actionOf(story, outcome), record.reason ?? 'OK')
-      audit.write(record)
+      metrics.duration('delegation', (performance.now() - startedMs) / 1000)
+      const { reason } = records.end(outcome)
+      metrics.decision('delegation', actionOf(story, outcome.code), reason ?? 'OK')
     }
 
     function refuse(cause: unknown): void {

@@ -1,7 +1,8 @@
 /** What is known of a call by its end, and the audit record that is made of it. */
 import type { PeerCertificate } from '@clawmesh/agent-sdk'
-import { actorsOf, type DelegationClaims, ERRORS, uuidV7 } from '@clawmesh/proto'
+import { actorsOf, type DelegationClaims, ERRORS, type ErrorCode, uuidV7 } from '@clawmesh/proto'
 import type { DelegationAuditRecord } from '../audit/audit-record.ts'
+import type { Phase } from '../audit/open-record.ts'
 import type { ClientAddress } from '../net/client-address.ts'
 import type { DelegationDecision } from '../policy/decision.ts'
 import type { Call } from './call.ts'
@@ -45,7 +46,9 @@ export function beginStory(certificate: PeerCertificate | null, client: ClientAd
 }
 
 export interface Ending {
-  readonly outcome: Outcome
+  /** Null while the call is open. */
+  readonly outcome: Outcome | null
+  readonly phase: Phase
   readonly durationMs: number
   readonly policyGeneration: number
 }
@@ -57,14 +60,15 @@ const REACHED: ReadonlySet<string> = new Set(
   ),
 )
 
-export function actionOf(story: Story, { code }: Outcome): 'allow' | 'audit' | 'deny' {
+export function actionOf(story: Story, code: ErrorCode | null): 'allow' | 'audit' | 'deny' {
   if (code !== null && !REACHED.has(code)) return 'deny'
   return story.decision?.action ?? 'allow'
 }
 
 export function recordOf(story: Story, ending: Ending): DelegationAuditRecord {
   const { call, certificate, route, decision, session, link } = story
-  const { outcome, durationMs } = ending
+  const { outcome, durationMs, phase } = ending
+  const code = outcome?.code ?? null
   const caller = certificate?.identity ?? null
   const agent = caller?.kind === 'agent' ? caller : null
   return {
@@ -79,22 +83,27 @@ export function recordOf(story: Story, ending: Ending): DelegationAuditRecord {
     destination_port: session?.port ?? null,
     destination_ip: session?.ip ?? null,
     grpc_method: call?.method ?? null,
-    grpc_status: outcome.grpcStatus,
+    grpc_status: outcome?.grpcStatus ?? null,
     token_jti: story.own?.issuedJti ?? null,
     certificate: certificate?.fingerprint ?? null,
     delegation_id: call?.chain.delegationId ?? null,
     root_id: link?.txn ?? null,
     hop: link?.hop ?? null,
     chain: link === null ? null : actorsOf(link.act),
-    action_allowed: actionOf(story, outcome) !== 'deny',
+    action_allowed: actionOf(story, code) !== 'deny',
     mode: decision?.mode ?? 'enforce',
-    reason: outcome.code ?? decision?.code ?? null,
+    reason: code ?? decision?.code ?? null,
     rule: decision?.rule ?? null,
     policy_generation: ending.policyGeneration,
     duration_ms: Math.round(durationMs * 1000) / 1000,
-    bytes_up: outcome.bytesUp,
-    bytes_down: outcome.bytesDown,
+    bytes_up: outcome?.bytesUp ?? null,
+    bytes_down: outcome?.bytesDown ?? null,
     client_ip: story.client.ip,
     client_port: story.client.port,
+    asked_from: story.own?.asked?.from ?? null,
+    asked_to: story.own?.asked?.to ?? null,
+    asked_method: story.own?.asked?.method ?? null,
+    phase: phase.phase,
+    open_id: phase.open_id,
   }
 }

@@ -8,6 +8,7 @@ import {
   uuidV7,
 } from '@clawmesh/proto'
 import type { EgressAuditRecord } from '../audit/audit-record.ts'
+import { DEFAULT_OPEN_AFTER_MS, ONLY_RECORD, OpenRecord, type Phase } from '../audit/open-record.ts'
 import type { GatedClient } from '../limits/connection-gate.ts'
 import type { Admission } from './admit.ts'
 import type { EgressContext } from './context.ts'
@@ -61,13 +62,57 @@ export function beginStory(method: string, fields: readonly Field[], client: Gat
   }
 }
 
+/** Of a request that has been let through: its record while it is open, and what it is connected to. */
+export class Opening extends OpenRecord {
+  ip: string | null = null
+
+  constructor(story: Story, target: Target, admission: Admission, context: EgressContext) {
+    const dueMs = story.startMs + (context.audit.openAfterMs ?? DEFAULT_OPEN_AFTER_MS)
+    super(dueMs, (phase) => {
+      const open = { ...OPEN, ip: this.ip }
+      context.audit.write(recordOf(story, target, admission, open, phase, context))
+    })
+  }
+}
+
+const OPEN = Object.freeze({ status: null, refused: null, bytesUp: null, bytesDown: null })
+
+/** What is known of a request: an outcome, or as much of it as there is while it is open. */
+type Known = Outcome | (typeof OPEN & Pick<Outcome, 'ip'>)
+
+/** @param opening of a request that was let through */
 export function tell(
   story: Story,
   target: Target | null,
   admission: Admission | null,
   outcome: Outcome,
   context: EgressContext,
+  opening: Opening | null = null,
 ): void {
+  const phase = opening?.end() ?? ONLY_RECORD
+  const record = recordOf(story, target, admission, outcome, phase, context)
+  context.audit.write(record)
+  const code = record.reason ?? 'OK'
+  const byAudit = admission?.decision?.action === 'audit'
+  const action = !record.action_allowed ? 'deny' : byAudit ? 'audit' : 'allow'
+  context.metrics.decision('egress', action, code)
+  context.metrics.duration('egress', (performance.now() - story.startMs) / 1000)
+  const error = outcome.refused?.error
+  if (error?.code === 'MESH_GATEWAY_INTERNAL')
+    context.log.error(
+      { request_id: story.requestId, err: error.cause },
+      'egress request failed inside',
+    )
+}
+
+function recordOf(
+  story: Story,
+  target: Target | null,
+  admission: Admission | null,
+  outcome: Known,
+  { phase, open_id }: Phase,
+  context: EgressContext,
+): EgressAuditRecord {
   const { refused } = outcome
   const decision = admission?.decision ?? null
   const passed = admission !== null && 'ips' in admission.result
@@ -76,7 +121,7 @@ export function tell(
   const durationMs = performance.now() - story.startMs
   const code = refused?.error.code ?? decision?.code ?? null
   const claims = admission?.principal?.claims ?? story.claims
-  const record: EgressAuditRecord = {
+  return {
     event: 'egress',
     request_id: story.requestId,
     trace_id: story.traceId,
@@ -104,16 +149,9 @@ export function tell(
     client_ip: story.client.ip,
     client_port: story.client.port,
     status: outcome.status,
+    phase,
+    open_id,
   }
-  context.audit.write(record)
-  const action = !allowed ? 'deny' : decision?.action === 'audit' ? 'audit' : 'allow'
-  context.metrics.decision('egress', action, code ?? 'OK')
-  context.metrics.duration('egress', durationMs / 1000)
-  if (refused?.error.code === 'MESH_GATEWAY_INTERNAL')
-    context.log.error(
-      { request_id: story.requestId, err: refused.error.cause },
-      'egress request failed inside',
-    )
 }
 
 /** Gates at which a request is refused, and not merely goes wrong. */

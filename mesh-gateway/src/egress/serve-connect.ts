@@ -4,7 +4,7 @@ import { type Admission, admit } from './admit.ts'
 import { formatRefusal } from './answer.ts'
 import type { EgressContext } from './context.ts'
 import type { RequestHead } from './http1/request-head.ts'
-import { type Outcome, type Story, tell } from './outcome.ts'
+import { Opening, type Outcome, type Story, tell } from './outcome.ts'
 import { type Gate, Refused, refuse } from './refused.ts'
 import type { Target } from './target/target.ts'
 import { judgeFirstBytes, mustBeTls } from './tunnel/judge-first-bytes.ts'
@@ -27,8 +27,9 @@ export async function serveConnect(
 ): Promise<void> {
   const admission = await admit(head, target, story.client, context)
   try {
-    const outcome = await openTunnel(target, client, story, admission, context)
-    tell(story, target, admission, outcome, context)
+    const opening = new Opening(story, target, admission, context)
+    const outcome = await openTunnel(target, client, story, admission, opening, context)
+    tell(story, target, admission, outcome, context, opening)
   } finally {
     admission.leave()
   }
@@ -39,6 +40,7 @@ async function openTunnel(
   client: Wire,
   story: Story,
   { principal, decision, admitted, result: plan, generation, counted }: Admission,
+  opening: Opening,
   context: EgressContext,
 ): Promise<Outcome> {
   const nothing = { ip: null, bytesUp: 0, bytesDown: 0 }
@@ -55,9 +57,10 @@ async function openTunnel(
     dialled.wire.destroy()
     return { ...nothing, ip, status: 0, refused: refuse('client', 'MESH_CALL_CANCELED') }
   }
+  opening.ip = ip
   const facts = {
     ...{ agent: principal.agent, admitted, ip, tunnel: true },
-    ...{ generation, bounds: decision, counted },
+    ...{ generation, bounds: decision, counted, opening },
   }
   const changed = context.judgeAgain(facts)
   if (changed !== null) {

@@ -13,7 +13,7 @@ import { type ExchangeOptions, exchange } from './exchange.ts'
 import type { ExchangeEnd } from './exchange-end.ts'
 import type { RequestHead } from './http1/request-head.ts'
 import { writeRequestHead } from './http1/write-head.ts'
-import { type Outcome, type Story, tell } from './outcome.ts'
+import { Opening, type Outcome, type Story, tell } from './outcome.ts'
 import { Refused, refuse } from './refused.ts'
 import { follow, gateOf, register } from './serve-connect.ts'
 import type { Target } from './target/target.ts'
@@ -36,8 +36,9 @@ export async function serveRequest(
 ): Promise<boolean> {
   const admission = await admit(head, target, story.client, context)
   try {
-    const served = await serve(head, target, client, story, admission, context)
-    tell(story, target, admission, served, context)
+    const opening = new Opening(story, target, admission, context)
+    const served = await serve(head, target, client, story, admission, opening, context)
+    tell(story, target, admission, served, context, opening)
     return served.keepAlive
   } finally {
     admission.leave()
@@ -50,6 +51,7 @@ async function serve(
   client: Wire,
   story: Story,
   admission: Admission,
+  opening: Opening,
   context: EgressContext,
 ): Promise<Served> {
   const { principal, decision, admitted, result: plan, generation, counted } = admission
@@ -68,7 +70,7 @@ async function serve(
   })
   const tunnel = isTunnel(target, head)
   const { agent } = principal
-  const facts = { agent, admitted, tunnel, generation, bounds: decision, counted }
+  const facts = { agent, admitted, tunnel, generation, bounds: decision, counted, opening }
   const attempt = (upstream: Upstream) =>
     converse(
       {
@@ -96,6 +98,7 @@ async function serve(
       const answered = refuseRequest(head, client, story, refused, context)
       return { ...nothing, ip: upstream.ip, ...answered }
     }
+    opening.ip = upstream.ip
     const end = await attempt(upstream)
     if (end.stale) {
       context.pool.drop(upstream)

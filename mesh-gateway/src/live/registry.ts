@@ -3,6 +3,7 @@
  * One pass looks at them: at all when something has changed, by the clock alone otherwise. It works in slices, so that ten
  * thousand hold nobody up; one that is open costs a place in a list, and no timer. docs/discoveries/maps-keep-what-has-died.md
  */
+import type { OpenRecord } from '../audit/open-record.ts'
 import { createRoll, type Member } from '../process/roll.ts'
 import { createSlices } from '../process/slices.ts'
 
@@ -12,6 +13,8 @@ export interface Place extends Member {
   readonly endMs: number
   /** Of the registry, when it was looked at last. */
   epoch: number
+  /** Written by the pass that finds that it has been open for so long. Default: none is. */
+  readonly opening?: OpenRecord | undefined
 }
 
 export interface Registry<T extends Place> {
@@ -61,11 +64,18 @@ export function createRegistry<T extends Place>(options: RegistryOptions<T>): Re
   function* look() {
     due = false
     const nowMs = now()
+    const monotonicMs = performance.now()
     yield* places.walk((place) => {
       const expired = nowMs >= place.endMs
-      if (place.epoch === epoch && !expired) return false
-      place.epoch = epoch
-      options.look(place, expired)
+      const { opening } = place
+      const long = opening !== undefined && monotonicMs >= opening.dueMs
+      if (place.epoch === epoch && !expired && !long) return false
+      if (place.epoch !== epoch || expired) {
+        place.epoch = epoch
+        options.look(place, expired)
+      }
+      // one that was just ended has a record already
+      if (long && place.index >= 0) opening.write()
       return true
     })
   }

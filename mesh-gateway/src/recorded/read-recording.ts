@@ -1,11 +1,20 @@
-/** Reads an audit log of any size, a line at a time, and counts what cannot be used of it. */
+/**
+ * Reads an audit log of any size, a line at a time, and counts what cannot be used of it. A request that was open for long has two
+ * records and counts once: by its end, or by its opening where the log does not tell of its end.
+ */
 import { createReadStream } from 'node:fs'
 import { MeshError } from '@clawmesh/proto'
 import { readLines } from './read-lines.ts'
-import { type AgentOf, type RecordedCase, readCase } from './recorded-case.ts'
+import {
+  type AgentOf,
+  type Reading,
+  type RecordedCase,
+  readCase,
+  readFields,
+} from './recorded-case.ts'
 
 export interface RecordingCounts {
-  /** Lines of an audit log, whether policy decided them or not. */
+  /** Requests that the log tells of, whether policy decided them or not. */
   readonly records: number
   /** Of these, what policy has nothing to say about: bad tokens, limits, the gateway's own endpoints. */
   readonly notOfPolicy: number
@@ -16,6 +25,8 @@ export interface RecordingCounts {
 }
 
 const MAX_LINE_BYTES = 1024 * 1024
+/** Whose end has not been read yet. Of more than these, those that did not end are missed; none is counted twice. */
+const MAX_OPEN = 200_000
 
 /** @throws MeshError MESH_AUDIT_UNREADABLE */
 export async function readRecording(
@@ -27,19 +38,29 @@ export async function readRecording(
   let notOfPolicy = 0
   let foreignLines = 0
   let tornLastLine = false
+  const open = new Map<string, Reading>()
+  const count = (reading: Reading) => {
+    if (reading === 'foreign') foreignLines += 1
+    else records += 1
+    if (reading === 'other') notOfPolicy += 1
+    else if (reading !== 'foreign') each(reading)
+  }
   try {
     for await (const { text, whole } of readLines(createReadStream(file), MAX_LINE_BYTES)) {
       if (text?.trim() === '') continue
-      const reading = text === null ? 'foreign' : readCase(text, agentOf)
-      if (reading === 'foreign') {
-        if (whole) foreignLines += 1
-        else tornLastLine = true
-        continue
+      const fields = readFields(text ?? '')
+      const reading = readCase(fields, agentOf)
+      const openId = fields.get('open_id')
+      if (reading === 'foreign' && !whole) tornLastLine = true
+      else if (typeof openId !== 'string' || reading === 'foreign') count(reading)
+      else if (fields.get('phase') === 'open') {
+        if (open.size < MAX_OPEN) open.set(openId, reading)
+      } else {
+        open.delete(openId)
+        count(reading)
       }
-      records += 1
-      if (reading === 'other') notOfPolicy += 1
-      else each(reading)
     }
+    for (const reading of open.values()) count(reading)
   } catch (cause) {
     if (cause instanceof MeshError) throw cause
     const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown'

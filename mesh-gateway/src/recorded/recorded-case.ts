@@ -66,17 +66,21 @@ export function agentNames(agentPath?: string): AgentOf {
   }
 }
 
-export function readCase(line: string, agentOf: AgentOf): Reading {
+export type Fields = ReadonlyMap<string, unknown>
+
+/** The fields of a line; none of one that is no object. */
+export function readFields(line: string): Fields {
   let record: unknown
   try {
     record = JSON.parse(line)
   } catch {
     // whatever it is, it is counted and said
-    return 'foreign'
+    return new Map()
   }
-  const fields = new Map<string, unknown>(
-    typeof record === 'object' && record !== null ? Object.entries(record) : [],
-  )
+  return new Map(typeof record === 'object' && record !== null ? Object.entries(record) : [])
+}
+
+export function readCase(fields: Fields, agentOf: AgentOf): Reading {
   const allowed = fields.get('action_allowed')
   if (typeof allowed !== 'boolean') return 'foreign'
   const text = (name: string) => {
@@ -102,7 +106,7 @@ export function readCase(line: string, agentOf: AgentOf): Reading {
 type TextOf = (name: string) => string | null
 
 function egressCase(
-  fields: ReadonlyMap<string, unknown>,
+  fields: Fields,
   text: TextOf,
   agent: Peer | null,
   outcome: Outcome,
@@ -138,7 +142,7 @@ function egressCase(
 }
 
 function delegationCase(
-  fields: ReadonlyMap<string, unknown>,
+  fields: Fields,
   text: TextOf,
   caller: Peer | null,
   outcome: Outcome,

@@ -35,6 +35,8 @@ const refused: EgressAuditRecord = {
   certificate: null,
   client_ip: '192.0.2.7',
   client_port: 40_000,
+  phase: null,
+  open_id: null,
 }
 
 describe('refusals that repeat', () => {

@@ -43,6 +43,8 @@ const egress: EgressAuditRecord = {
   certificate: 'ab',
   client_ip: '192.0.2.7',
   client_port: 40000,
+  phase: null,
+  open_id: null,
 }
 const delegation: DelegationAuditRecord = {
   event: 'delegation',
@@ -73,6 +75,11 @@ const delegation: DelegationAuditRecord = {
   certificate: 'cd',
   client_ip: null,
   client_port: null,
+  asked_from: null,
+  asked_to: null,
+  asked_method: null,
+  phase: null,
+  open_id: null,
 }
 
 describe('the audit log', () => {
@@ -97,13 +104,13 @@ describe('the audit log', () => {
     const [first = '', second = ''] = await lines(file)
     assert.deepEqual(
       Object.keys(JSON.parse(first)),
-      'time event request_id trace_id tenant agent_id token_jti destination_host destination_port destination_ip method path action_allowed mode reason rule policy_generation duration_ms bytes_up bytes_down status root_id chain refused_actor certificate client_ip client_port repeated'.split(
+      'time event request_id trace_id tenant agent_id token_jti destination_host destination_port destination_ip method path action_allowed mode reason rule policy_generation duration_ms bytes_up bytes_down status root_id chain refused_actor certificate client_ip client_port repeated phase open_id'.split(
         ' ',
       ),
     )
     assert.deepEqual(
       Object.keys(JSON.parse(second)),
-      'time event request_id trace_id tenant agent_id destination_host destination_port destination_ip action_allowed mode reason rule policy_generation duration_ms bytes_up bytes_down caller callee grpc_method grpc_status delegation_id root_id hop chain token_jti certificate client_ip client_port repeated'.split(
+      'time event request_id trace_id tenant agent_id destination_host destination_port destination_ip action_allowed mode reason rule policy_generation duration_ms bytes_up bytes_down caller callee grpc_method grpc_status delegation_id root_id hop chain token_jti certificate client_ip client_port asked_from asked_to asked_method repeated phase open_id'.split(
         ' ',
       ),
     )

@@ -57,6 +57,34 @@ describe('the services of the gateway itself', () => {
     )
   })
 
+  it('have in the audit record what they were asked about, as it was asked and cut to size', async () => {
+    const question = (request: object) =>
+      frame(
+        Buffer.from(
+          messageOf(mesh, 'clawmesh.mesh.v1.ExplainRequest').serialize({
+            ...{ from: '', to: '', method: '', within_chain: false },
+            ...request,
+          }),
+        ),
+      )
+    const recorded = async (method: string, body?: Buffer) => {
+      const written = fixture.nextRecord()
+      await ask(`/clawmesh.mesh.v1.MeshService/${method}`, {}, body)
+      const { asked_from, asked_to, asked_method } = await written
+      return [asked_from, asked_to, asked_method]
+    }
+    assert.deepEqual(
+      await recorded('Explain', question({ to: 'globex/translator', method: 'a.B/C' })),
+      [null, 'globex/translator', 'a.B/C'],
+    )
+    assert.deepEqual(
+      await recorded('Explain', question({ from: 'globex/cfo', to: 'x'.repeat(9_000) })),
+      ['globex/cfo', 'x'.repeat(256), null],
+    )
+    assert.deepEqual(await recorded('ListPeers'), ['acme/planner', null, null])
+    assert.deepEqual(await recorded('WhoAmI'), [null, null, null])
+  })
+
   it('give an agent an egress token for its certificate', async () => {
     const answer = await ask('/clawmesh.mesh.v1.MeshService/ExchangeToken')
     const { token } = decode<{ token: string }>(

@@ -52,6 +52,17 @@ describe('the reading of an audit log', () => {
     })
   })
 
+  it('counts what was open for long once: by its end, or by its opening when the gateway did not live to see it', async () => {
+    const line = (change: object) => JSON.stringify({ ...JSON.parse(LINE), ...change })
+    const opened = (id: string) => line({ phase: 'open', open_id: id, status: null })
+    const ended = (id: string) => line({ phase: 'end', open_id: id, status: 200 })
+    const own = line({ destination_host: null, phase: 'open', open_id: 'own' })
+    const log = [opened('a'), opened('b'), ended('a'), LINE, ended('of-an-older-log'), own]
+    const { cases, counts } = await read(`${log.join('\n')}\n`)
+    assert.equal(cases.length, 4)
+    assert.deepEqual(counts, { records: 5, notOfPolicy: 1, foreignLines: 0, tornLastLine: false })
+  })
+
   it('says that the last line is torn, and uses the others', async () => {
     const { cases, counts } = await read(`${LINE}\n${LINE.slice(0, 60)}`)
     assert.equal(cases.length, 1)

@@ -6,6 +6,7 @@ import {
   agentNames,
   type RecordedCase,
   readCase,
+  readFields,
 } from '../../../mesh-gateway/src/recorded/recorded-case.ts'
 
 export interface Traffic {
@@ -80,7 +81,7 @@ export function callLine(traffic: CallTraffic, policy: PolicySnapshot): string {
 }
 
 export function caseOf(line: string): RecordedCase {
-  const reading = readCase(line, agentNames())
+  const reading = readCase(readFields(line), agentNames())
   if (typeof reading === 'string') throw new Error(`${reading}: ${line}`)
   return reading
 }

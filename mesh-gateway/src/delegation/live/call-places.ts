@@ -3,6 +3,7 @@
  * task that it turned out to be about. Either ends it.
  */
 import { actorsOf, METADATA_DELEGATION, MeshError } from '@clawmesh/proto'
+import type { OpenRecord } from '../../audit/open-record.ts'
 import { chainGrounds } from '../../tokens/token-grounds.ts'
 import { meshHeader } from '../answer.ts'
 import type { ChainGate } from '../chain/chain-gate.ts'
@@ -14,17 +15,19 @@ import type { LiveStream, LiveStreams, Place } from './live-streams.ts'
 
 export class CallPlaces {
   readonly #live: Pick<LiveStreams, 'add' | 'remove' | 'judge'>
+  readonly #opening: OpenRecord
   #own: Place | null = null
   #tree: Place | null = null
 
-  constructor(live: Pick<LiveStreams, 'add' | 'remove' | 'judge'>) {
+  constructor(live: Pick<LiveStreams, 'add' | 'remove' | 'judge'>, opening: OpenRecord) {
     this.#live = live
+    this.#opening = opening
   }
 
   /** From now on what changes can end the call. Again when it was tried elsewhere. */
   enlist(stream: LiveStream, call: AdmittedCall): void {
     if (this.#own !== null) this.#live.remove(this.#own)
-    this.#own = this.#live.add(stream, call)
+    this.#own = this.#live.add(stream, call, this.#opening)
   }
 
   /**

@@ -4,6 +4,7 @@
  */
 import type { IdentitySnapshot } from '@clawmesh/agent-sdk'
 import type { MeshError } from '@clawmesh/proto'
+import type { OpenRecord } from '../../audit/open-record.ts'
 import type { Voucher } from '../../live/grounds.ts'
 import {
   judgeAdmitted,
@@ -42,7 +43,8 @@ export interface LiveStreams {
   readonly epoch: number
   /** Why a call may not go on, or not begin; null when it may. */
   judge(call: AdmittedCall): MeshError | null
-  add(stream: LiveStream, call: AdmittedCall): Place
+  /** @param opening its record, where it is to have one once it has lived for long */
+  add(stream: LiveStream, call: AdmittedCall, opening?: OpenRecord): Place
   /** Once for each place. */
   remove(place: Place): void
   close(): void
@@ -144,11 +146,12 @@ export function createLiveStreams(options: LiveStreamsOptions): LiveStreams {
       return places.epoch
     },
     judge: (call) => judge(call, null),
-    add(stream, call) {
+    add(stream, call, opening) {
       const { caller, callee } = call.grounds
       const endMs = Math.min(endOf(caller), endOf(callee))
       const { epoch } = places
-      const place: Place = { stream, call, endMs, epoch, judgedBy: generation, index: -1 }
+      const judgedBy = generation
+      const place: Place = { stream, call, endMs, epoch, judgedBy, opening, index: -1 }
       places.add(place)
       return place
     },

@@ -31,7 +31,7 @@ import {
   type FollowTreesCall,
   type TreeFollowersOptions,
 } from './follow-trees.ts'
-import type { OwnCalls } from './own-calls.ts'
+import { type Asked, asked, type OwnCalls } from './own-calls.ts'
 import { METADATA_FINGERPRINT, METADATA_NOT_AFTER, METADATA_OWN_CALL } from './own-services.ts'
 
 export interface MeshServiceOptions {
@@ -105,6 +105,7 @@ export function addMeshService(server: Server, options: MeshServiceOptions): { s
 
   function listPeers(_: unknown, metadata: Metadata) {
     const { tenant, agent: name } = agent(metadata)
+    record(metadata, asked(`${tenant}/${name}`, '', ''))
     const peers = allowedPeers(policy.current(), { tenant, agent: name }).map((peer) => ({
       ...peer,
       rule: toldRule(peer.rule, tenant) ?? '',
@@ -119,13 +120,13 @@ export function addMeshService(server: Server, options: MeshServiceOptions): { s
     metadata: Metadata,
   ): Promise<ExchangeResponse> {
     const { id, tenant, agent: name } = agent(metadata)
-    const asked = request.allowed_destinations
+    const destinations = request.allowed_destinations
     const own = options.calls.find(text(metadata, METADATA_OWN_CALL))
     if (own === null) throw new MeshError('MESH_CALL_CANCELED')
     const chain = await chainOf(metadata, id)
     const issued = await options.issueEgressToken(
       { tenant, agent: name },
-      asked.length === 0 ? null : asked,
+      destinations.length === 0 ? null : destinations,
       chain,
       // the connection it came by was proven with this certificate
       request.bind_to_certificate ? thumbprint(text(metadata, METADATA_FINGERPRINT)) : null,
@@ -149,7 +150,14 @@ export function addMeshService(server: Server, options: MeshServiceOptions): { s
     }
   }
 
+  /** For the audit record of the call. */
+  function record(metadata: Metadata, question: Asked): void {
+    const own = options.calls.find(text(metadata, METADATA_OWN_CALL))
+    if (own !== null) own.asked = question
+  }
+
   function explain(request: ExplainRequest, metadata: Metadata) {
+    record(metadata, asked(request.from, request.to, request.method))
     return explainTo(caller(metadata), request, { policy: policy.current(), meshDomain })
   }
 

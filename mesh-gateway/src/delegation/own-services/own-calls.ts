@@ -11,6 +11,22 @@ export interface OwnCall {
   readonly certificate: PeerCertificate
   /** Of the egress token that the call has been answered with; null without one. */
   issuedJti: string | null
+  /** What the services were asked about; null before, and of those that are not about a call. */
+  asked: Asked | null
+}
+
+/** In the caller's words, cut to ASKED_CHARACTERS each; null where it has said nothing. */
+export interface Asked {
+  readonly from: string | null
+  readonly to: string | null
+  readonly method: string | null
+}
+
+const ASKED_CHARACTERS = 256
+
+export function asked(from: string, to: string, method: string): Asked {
+  const cut = (text: string) => (text === '' ? null : text.slice(0, ASKED_CHARACTERS))
+  return { from: cut(from), to: cut(to), method: cut(method) }
 }
 
 export interface OwnCalls {
@@ -23,7 +39,7 @@ export function createOwnCalls(): OwnCalls {
   const calls = new Map<string, OwnCall>()
   return {
     begin(certificate) {
-      const call: OwnCall = { id: uuidV7(), certificate, issuedJti: null }
+      const call: OwnCall = { id: uuidV7(), certificate, issuedJti: null, asked: null }
       calls.set(call.id, call)
       return call
     },

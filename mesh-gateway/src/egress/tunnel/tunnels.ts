@@ -3,6 +3,7 @@
  * so that thousands of them do not hold up everybody else. Where they are kept is live/registry.ts; here is what is counted.
  */
 import type { ErrorCode, Peer } from '@clawmesh/proto'
+import type { OpenRecord } from '../../audit/open-record.ts'
 import type { Limits } from '../../limits/limits.ts'
 import type { Admitted } from '../../live/grounds.ts'
 import { createRegistry, type Place, type Registry } from '../../live/registry.ts'
@@ -23,6 +24,8 @@ export interface LiveTunnel {
   readonly bounds: Bounds
   /** False when it was let through while `settled` was false: by a count that not all were part of. */
   readonly counted: boolean
+  /** Written when it has lived for long. Default: nothing is. */
+  readonly opening?: OpenRecord
   end(code: ErrorCode): void
 }
 
@@ -138,9 +141,9 @@ export function createTunnels(options: TunnelsOptions): Tunnels {
       // past its end it was let in within what clocks may differ
       const endMs = tokenMs > now() ? tokenMs : (token?.graceEndMs ?? tokenMs)
       ages += 1
-      const { generation: judgedBy } = tunnel
+      const { generation: judgedBy, opening } = tunnel
       const { epoch } = places
-      const place: LivePlace = { tunnel, endMs, age: ages, judgedBy, epoch, index: -1 }
+      const place: LivePlace = { tunnel, endMs, age: ages, judgedBy, epoch, opening, index: -1 }
       places.add(place)
       return place
     },
