@@ -627,6 +627,18 @@ export const ERRORS = Object.freeze({
     'where the tunnel leads is hidden by Encrypted Client Hello',
     'turn ECH off in the client; for the operator: egress.tls.ech and egress.tls.echOuterNames of _global.json',
   ),
+  MESH_EGRESS_HOST_MISMATCH: row(
+    403,
+    'PERMISSION_DENIED',
+    'a request in the tunnel is for another host than the tunnel',
+    'open a tunnel for each host, or ask for http:// in absolute form; the Host header must be the host of CONNECT',
+  ),
+  MESH_EGRESS_CLEARTEXT: row(
+    403,
+    'PERMISSION_DENIED',
+    'policy does not let this protocol pass without TLS',
+    'use TLS in the tunnel, or HTTP/1.1 without upgrade to h2c; for the operator: egress.tls.clearText of _global.json',
+  ),
   MESH_EGRESS_UNRESOLVED: row(
     502,
     'UNAVAILABLE',

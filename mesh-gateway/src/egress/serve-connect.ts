@@ -7,14 +7,23 @@ import type { RequestHead } from './http1/request-head.ts'
 import { Opening, type Outcome, type Story, tell } from './outcome.ts'
 import { type Gate, Refused, refuse } from './refused.ts'
 import type { Target } from './target/target.ts'
+import { ClearText } from './tunnel/clear-text.ts'
 import { judgeFirstBytes, mustBeTls } from './tunnel/judge-first-bytes.ts'
 import { type Splice, type SpliceEnd, splice } from './tunnel/splice.ts'
 import type { LivePlace, LiveTunnel } from './tunnel/tunnels.ts'
 import type { Wire } from './wire.ts'
 
-/** What judge-first-bytes.ts refuses. */
-const OF_FIRST_BYTES: ReadonlySet<ErrorCode> = Object.freeze(
-  new Set<ErrorCode>(['MESH_EGRESS_SNI_MISMATCH', 'MESH_EGRESS_NOT_TLS', 'MESH_EGRESS_ECH']),
+/** What judge-first-bytes.ts and clear-text.ts refuse, and at which gate. */
+const OF_WHAT_IS_INSIDE: ReadonlyMap<ErrorCode, Gate> = Object.freeze(
+  new Map<ErrorCode, Gate>([
+    ['MESH_EGRESS_SNI_MISMATCH', 'tls'],
+    ['MESH_EGRESS_NOT_TLS', 'tls'],
+    ['MESH_EGRESS_ECH', 'tls'],
+    ['MESH_EGRESS_HOST_MISMATCH', 'syntax'],
+    ['MESH_EGRESS_CLEARTEXT', 'policy'],
+    ['MESH_EGRESS_MALFORMED', 'syntax'],
+    ['MESH_EGRESS_SLOW', 'client'],
+  ]),
 )
 
 /** Ends when the tunnel has ended. The connection is used up then. */
@@ -79,19 +88,27 @@ async function openTunnel(
     idleMs,
     inspect: {
       judge: (bytes) => judgeFirstBytes(bytes, target, rules),
+      clearText: () => new ClearText(target, rules.clearText === 'other'),
+      explain: (code) =>
+        formatRefusal(refuse(gateInside(code), code), {
+          ...{ requestId: story.requestId, method: '-', keepAlive: false },
+        }),
       first: mustBeTls(target, rules),
       timeoutMs: helloMs,
     },
   })
   const end = await follow(tunnel, context, facts)
-  const gate = end.code !== null && OF_FIRST_BYTES.has(end.code) ? 'tls' : 'upstream'
   return {
     status: 200,
     ip,
     bytesUp: end.bytesUp,
     bytesDown: end.bytesDown,
-    refused: end.code === null ? null : refuse(gate, end.code),
+    refused: end.code === null ? null : refuse(gateInside(end.code), end.code),
   }
+}
+
+function gateInside(code: ErrorCode): Gate {
+  return OF_WHAT_IS_INSIDE.get(code) ?? 'upstream'
 }
 
 /** Keeps a tunnel in the registry, and in the metrics, while it lives. */

@@ -108,6 +108,7 @@ function* compileGlobal(document: GlobalDocument): Steps<GlobalPolicy> {
       withoutServerName: egress.tls?.noServerName === 'allow',
       echOuterNames: new Set(egress.tls?.echOuterNames ?? []),
       withoutEch: egress.tls?.ech === 'refuse',
+      clearText: egress.tls?.clearText ?? 'other',
     }),
     delegationDeny: ruleTable(
       yield* delegationRules(delegation.deny, `${GLOBAL_FILE}#/delegation/deny`, null),

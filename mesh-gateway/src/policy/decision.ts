@@ -85,4 +85,9 @@ export interface TunnelTls {
   readonly echOuterNames: ReadonlySet<string>
   /** True: no ClientHello with ECH passes, whatever it shows. */
   readonly withoutEch: boolean
+  /**
+   * What passes without TLS where TLS is not required: nothing; HTTP/1 for the host of the tunnel; that and protocols that are not HTTP;
+   * or anything, unjudged.
+   */
+  readonly clearText: 'refuse' | 'http' | 'other' | 'any'
 }

@@ -218,6 +218,10 @@ const tunnelTls = z.strictObject({
     description:
       'What to do about a ClientHello with Encrypted Client Hello, as browsers always send it. Default allow, under the name of the host of CONNECT',
   }),
+  clearText: z.enum(['refuse', 'http', 'other', 'any']).optional().meta({
+    description:
+      'What may stand in a tunnel without TLS, on ports that are not in `ports`. refuse: nothing. http: HTTP/1 for the host of CONNECT. other (default): that, and protocols that are not HTTP. any: anything, HTTP for another host and HTTP/2 among it, and nothing is judged',
+  }),
 })
 
 export const globalSchema = z

@@ -12,6 +12,7 @@ const STRICT: TunnelTls = {
   withoutServerName: false,
   echOuterNames: new Set(),
   withoutEch: false,
+  clearText: 'other',
 }
 
 const judge = (bytes: Buffer, target: string, rules: TunnelTls = STRICT) => {
@@ -65,7 +66,7 @@ describe('the first bytes in a tunnel', () => {
     assert.equal(judge(nameless, 'api.example.com:443'), 'MESH_EGRESS_SNI_MISMATCH')
     assert.equal(judge(nameless, 'api.example.com:443', rules), 'pass')
     assert.equal(judge(Buffer.from('SSH-2.0-x'), 'api.example.com:443'), 'MESH_EGRESS_NOT_TLS')
-    assert.equal(judge(Buffer.from('SSH-2.0-x'), 'api.example.com:443', rules), 'pass')
+    assert.equal(judge(Buffer.from('SSH-2.0-x'), 'api.example.com:443', rules), 'clear')
     const wider = { ...STRICT, ports: new Set([443, 853]) }
     assert.equal(judge(Buffer.from('x'), 'api.example.com:853', wider), 'MESH_EGRESS_NOT_TLS')
   })
@@ -82,10 +83,19 @@ describe('the first bytes in a tunnel', () => {
     assert.equal(judge(nameless, '[2606:4700::1111]:443'), 'pass')
   })
 
-  it('must be TLS on port 443, and may be anything elsewhere', () => {
+  it('must be TLS on port 443, and elsewhere as policy says', () => {
     for (const text of ['GET / HTTP/1.1\r\n', 'SSH-2.0-x\r\n', '\u0000', '\u0016\u0002'])
       assert.equal(judge(Buffer.from(text, 'latin1'), 'a.example:443'), 'MESH_EGRESS_NOT_TLS')
-    assert.equal(judge(Buffer.from('SSH-2.0-x\r\n'), 'a.example:22'), 'pass')
+    for (const [clearText, verdict] of [
+      ['other', 'clear'],
+      ['http', 'clear'],
+      ['any', 'pass'],
+      ['refuse', 'MESH_EGRESS_NOT_TLS'],
+    ] as const)
+      assert.equal(
+        judge(Buffer.from('SSH-2.0-x\r\n'), 'a.example:22', { ...STRICT, clearText }),
+        verdict,
+      )
   })
 
   it('are understood however they are cut into packets', () => {

@@ -192,6 +192,7 @@ const hello: FuzzTarget = {
       withoutServerName: false,
       echOuterNames: new Set<string>(),
       withoutEch: false,
+      clearText: 'other' as const,
     }
     const changes = fc.array(fc.tuple(fc.nat(seed.length), fc.nat(255)), { maxLength: 4 })
     fc.assert(

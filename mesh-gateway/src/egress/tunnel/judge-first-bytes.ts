@@ -13,11 +13,12 @@ const ECH_PUBLIC_NAMES: ReadonlySet<string> = Object.freeze(
   new Set(['cloudflare-ech.com', 'public.tls-ech.dev', 'cover.defo.ie']),
 )
 
-export type FirstBytesVerdict = 'more' | 'pass' | ErrorCode
+/** `clear`: it is not TLS, and clear-text.ts judges it. */
+export type FirstBytesVerdict = 'more' | 'pass' | 'clear' | ErrorCode
 
 /** True where only TLS is let through: nothing flows before the ClientHello has been judged. */
 export function mustBeTls(target: Target, rules: TunnelTls): boolean {
-  return rules.ports.has(target.port)
+  return rules.ports.has(target.port) || rules.clearText === 'refuse'
 }
 
 /** True of a tunnel to a name behind which anything may hide, where policy has not said that it may. */
@@ -37,7 +38,8 @@ export function judgeFirstBytes(
     case 'more':
       return 'more'
     case 'not-tls':
-      return mustBeTls(target, rules) ? 'MESH_EGRESS_NOT_TLS' : 'pass'
+      if (mustBeTls(target, rules)) return 'MESH_EGRESS_NOT_TLS'
+      return rules.clearText === 'any' ? 'pass' : 'clear'
     case 'malformed':
       return 'MESH_EGRESS_NOT_TLS'
     case 'hello':

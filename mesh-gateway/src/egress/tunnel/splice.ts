@@ -4,6 +4,7 @@
  */
 import type { ErrorCode } from '@clawmesh/proto'
 import type { Wire } from '../wire.ts'
+import type { ClearText } from './clear-text.ts'
 import type { FirstBytesVerdict } from './judge-first-bytes.ts'
 
 export interface SpliceOptions {
@@ -14,6 +15,10 @@ export interface SpliceOptions {
   /** Null when nothing is to be judged. */
   readonly inspect: {
     judge(bytes: Buffer): FirstBytesVerdict
+    /** What judges a tunnel without TLS, from its first byte on. */
+    clearText(): ClearText
+    /** What a client without TLS is told in place of an answer. */
+    explain(code: ErrorCode): string
     /** Nothing flows towards the client before the verdict, and the verdict must come in time. */
     readonly first: boolean
     /** From the start if `first`, else from the first byte, in milliseconds. */
@@ -45,6 +50,7 @@ export function splice(options: SpliceOptions): Splice {
   let over = false
   let open = 2
   let judging: NodeJS.Timeout | null = null
+  let clear: ClearText | null = null
 
   const finish = (code: ErrorCode | null) => {
     if (over) return
@@ -63,8 +69,17 @@ export function splice(options: SpliceOptions): Splice {
     const beforeVerdict = judging !== null
     finish(code)
     upstream.destroy()
-    if (beforeVerdict) refuseTls(client)
+    if (clear === null && beforeVerdict) refuseTls(client)
     else client.reset()
+  }
+  /** An answer that has begun cannot be replaced. */
+  const refuseClear = (code: ErrorCode) => {
+    if (over) return
+    if (bytesDown > 0 || inspect === null) return end(code)
+    finish(code)
+    upstream.destroy()
+    client.writeText(inspect.explain(code))
+    client.closeGently()
   }
   const idle = setTimeout(() => end('MESH_EGRESS_IDLE'), idleMs)
 
@@ -95,7 +110,29 @@ export function splice(options: SpliceOptions): Splice {
     if (!upstream.write(chunk)) client.pause()
     if (upstream.unsent) client.keep()
   }
-  const pumpUp = () => client.read({ data: forwardUp, end: () => halfClosed(upstream) })
+  const stopJudging = () => {
+    if (judging !== null) clearTimeout(judging)
+    judging = null
+  }
+  const judgeClear = (chunk: Buffer) => {
+    if (clear === null) return forwardUp(chunk)
+    const code = clear.push(chunk, forwardUp)
+    if (code !== null) return refuseClear(code)
+    if (!clear.holding) stopJudging()
+    else judging ??= setTimeout(() => refuseClear('MESH_EGRESS_SLOW'), inspect?.timeoutMs)
+    if (clear.opaque) {
+      clear = null
+      pumpUp(forwardUp)
+    }
+  }
+  const pumpUp = (data: (chunk: Buffer) => void) =>
+    client.read({
+      data,
+      end() {
+        if (clear?.holding === true) refuseClear('MESH_EGRESS_MALFORMED')
+        else halfClosed(upstream)
+      },
+    })
   const pumpDown = () =>
     upstream.read({
       data(chunk) {
@@ -108,11 +145,15 @@ export function splice(options: SpliceOptions): Splice {
     })
 
   const begin = (gathered: Buffer, holdDown: boolean) => {
-    if (judging !== null) clearTimeout(judging)
-    judging = null
-    if (gathered.length > 0) forwardUp(gathered)
-    pumpUp()
+    stopJudging()
     if (holdDown) pumpDown()
+    if (clear === null) {
+      if (gathered.length > 0) forwardUp(gathered)
+      pumpUp(forwardUp)
+      return
+    }
+    judgeClear(gathered)
+    if (!over && clear !== null) pumpUp(judgeClear)
   }
   if (client.closed || upstream.closed) {
     const gone = client.closed ? client : upstream
@@ -134,7 +175,8 @@ export function splice(options: SpliceOptions): Splice {
       data(chunk) {
         gathered = gathered.length === 0 ? chunk : Buffer.concat([gathered, chunk])
         const verdict = inspect.judge(gathered)
-        if (verdict === 'pass') return begin(gathered, inspect.first)
+        if (verdict === 'clear') clear = inspect.clearText()
+        if (verdict === 'pass' || verdict === 'clear') return begin(gathered, inspect.first)
         armed()
         if (verdict === 'more') client.keep()
         else end(verdict)
