@@ -112,8 +112,9 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     closing,
   )
   const counting = together?.counting ?? null
+  const delegationTtlMs = () => live.current().tokens.delegationTtlMs
   const { limits, budgets } = opened(
-    await openLimits(config.limits, { counting, metrics, log }),
+    await openLimits(config.limits, { counting, delegationTtlMs, metrics, log }),
     closing,
   )
   const { issuer } = config.tokens
@@ -170,14 +171,14 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   const chainTokens = opened(
     createChainTokens({
       ...{ keyRing, issuer, spiffe },
-      maxTtlMs: () => live.current().tokens.delegationTtlMs,
+      maxTtlMs: delegationTtlMs,
     }),
     closing,
   )
   const chain = createChainGate({
     tokens: chainTokens,
     ...{ budgets, revocations, identity },
-    ttlMs: () => live.current().tokens.delegationTtlMs,
+    ttlMs: delegationTtlMs,
   })
   const delegation = opened(
     await createDelegationPort({

@@ -264,6 +264,13 @@ export const ERRORS = Object.freeze({
     'close or finish one first',
     'retry',
   ),
+  MESH_LIMIT_TREES: row(
+    429,
+    'RESOURCE_EXHAUSTED',
+    'so many trees of delegations of this tenant grow at once that no more can be counted',
+    'try again when some have ended; the operator of the gateway sets limits.maxTrees',
+    'retry',
+  ),
   MESH_LIMIT_UNAVAILABLE: row(
     503,
     'UNAVAILABLE',

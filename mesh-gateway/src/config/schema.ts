@@ -146,6 +146,7 @@ export const configSchema = z.strictObject({
     whenRedisIsAway: z.enum(['refuse', 'local'], 'must be refuse or local').default('refuse'),
     refusedPerAgent: wholeNumber(600, 1, 100_000_000),
     refusedPerAddress: wholeNumber(600, 1, 100_000_000),
+    maxTrees: wholeNumber(1_000_000, 100, 100_000_000),
   }),
   admin: section({ listen: listen('127.0.0.1:9090') }),
   dns: section({

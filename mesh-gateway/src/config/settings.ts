@@ -221,6 +221,11 @@ export const SETTINGS: readonly Setting[] = Object.freeze([
     '<number>',
     'the same of clients that are not known, by address; default 600',
   ),
+  setting(
+    'limits.maxTrees',
+    '<number>',
+    'trees of delegations that are counted at once; default 1000000',
+  ),
   setting('admin.listen', '<host:port>', 'admin port; default 127.0.0.1:9090'),
   setting('dns.servers', '<ip:port,…>', 'DNS servers to ask; default those of the system'),
   setting('dns.maxQueries', '<number>', 'questions to them at once; default 256'),

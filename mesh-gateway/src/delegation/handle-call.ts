@@ -15,14 +15,14 @@ import {
 import type { AuditLog } from '../audit/audit-record.ts'
 import type { Limits, MaybePromise } from '../limits/limits.ts'
 import { createWaitingRoom } from '../limits/waiting-room.ts'
-import { chainLimits, type PolicySnapshot } from '../policy/snapshot.ts'
+import type { PolicySnapshot } from '../policy/snapshot.ts'
 import type { RevocationJudge } from '../revocation/judge.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { admit, takeTurn } from './admit.ts'
 import { type Call, isGrpc, meshMetadata, readCall } from './call.ts'
 import { CallRecords } from './call-records.ts'
 import type { ChainGate } from './chain/chain-gate.ts'
-import { rootTenant } from './chain/root-tenant.ts'
+import { limitsOfChain } from './chain/limits-of-chain.ts'
 import { startsTask } from './chain/task-starting.ts'
 import { checkRefusals, countRefusal, type RefusalBudgets } from './count-refusals.ts'
 import { type Forwarding, forward, type Outcome } from './forward.ts'
@@ -257,8 +257,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       }
       const question = () => ({
         ...{ caller: caller.id, callee, parent, narrow: call.chain, links: certificate.links },
-        limits: chainLimits(policy.current(), caller.tenant),
-        rootLimits: chainLimits(policy.current(), rootTenant(caller, parent, spiffe)),
+        ...limitsOfChain(policy.current(), caller, parent, spiffe),
       })
       const mayGo = () => chain.judge(question())
       await takeTurn(caller, route.peer, policy.current(), waitingRoom, stay, mayGo)

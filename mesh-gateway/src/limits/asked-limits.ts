@@ -4,6 +4,7 @@
  * is let through.
  */
 import { MeshError } from '@clawmesh/proto'
+import { treesFull } from './budgets.ts'
 import { type Leave, leaveOnce } from './limits.ts'
 import type { Counting } from './open-limits.ts'
 import type { Answer, Question } from './questions.ts'
@@ -112,8 +113,9 @@ export function createAskedLimits(options: AskedLimitsOptions): AskedLimits {
       },
     },
     budgets: {
-      async spend(txn, max) {
-        const [, within] = await ask((id) => ['spend', id, txn, max])
+      async spend(txn, max, tenant) {
+        const [, within] = await ask((id) => ['spend', id, txn, max, tenant])
+        if (within === null) throw treesFull()
         return within === true
       },
     },

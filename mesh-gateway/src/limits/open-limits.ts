@@ -11,6 +11,8 @@ import type { WhenRedisIsAway } from './redis/shared-limits.ts'
 export interface LimitsConfig {
   readonly redis: RedisConfig
   readonly whenRedisIsAway: WhenRedisIsAway
+  /** Trees of delegations whose budgets are counted at once. */
+  readonly maxTrees: number
 }
 
 export interface RedisConfig {
@@ -33,27 +35,39 @@ export interface OpenLimits extends Counting {
   close(): Promise<void>
 }
 
-/** No token of a chain lives longer, so no tree need be remembered longer. In milliseconds. */
-const MAX_CHAIN_MS = 24 * 60 * 60 * 1000
+/** A token is taken for so long after its end, in milliseconds, as clocks may differ; and a tree is remembered beyond that. */
+const MARGIN_MS = 60_000
 
 /** A bundle of CAs is the larger of the two. */
 const MAX_FILE_BYTES = 8 * 1024 * 1024
 
-/** Everything is in the memory of this process. */
-export function countHere(): Counting {
-  return { limits: createLimits(), budgets: createMemoryBudgets(MAX_CHAIN_MS) }
+export interface CountingOptions {
+  readonly maxTrees: number
+  /** The longest life of a delegation token, in milliseconds. Read for each. */
+  readonly delegationTtlMs: () => number
 }
 
-/**
- * @param counting counts where no Redis does; null: this process
- * @throws MeshError MESH_CONFIG_INVALID when a file cannot be read; never because Redis is away
- */
+/** Everything is in the memory of this process. */
+export function countHere({ maxTrees, delegationTtlMs }: CountingOptions): Counting {
+  const keepMs = () => delegationTtlMs() + MARGIN_MS
+  return { limits: createLimits(), budgets: createMemoryBudgets({ keepMs, maxTrees }) }
+}
+
+export interface OpenLimitsOptions extends Pick<CountingOptions, 'delegationTtlMs'> {
+  /** Counts where no Redis does; null: this process. */
+  readonly counting: Counting | null
+  readonly metrics: LimitsMetrics
+  readonly log: Log
+}
+
+/** @throws MeshError MESH_CONFIG_INVALID when a file cannot be read; never because Redis is away */
 export async function openLimits(
-  { redis, whenRedisIsAway: whenAway }: LimitsConfig,
-  { counting, metrics, log }: { counting: Counting | null; metrics: LimitsMetrics; log: Log },
+  { redis, whenRedisIsAway: whenAway, maxTrees }: LimitsConfig,
+  { counting, delegationTtlMs, metrics, log }: OpenLimitsOptions,
 ): Promise<OpenLimits> {
   const { url } = redis
-  if (url === null) return { ...(counting ?? countHere()), async close() {} }
+  if (url === null)
+    return { ...(counting ?? countHere({ maxTrees, delegationTtlMs })), async close() {} }
   const password = await textOf(redis.passwordFile, 'limits.redis.passwordFile')
   const ca = await textOf(redis.caFile, 'limits.redis.caFile')
   // only now: most gateways count by themselves, and the client of Redis takes megabytes
@@ -77,7 +91,11 @@ export async function openLimits(
   const limits = createSharedLimits(shared)
   return {
     limits,
-    budgets: createSharedBudgets({ ...shared, keepMs: MAX_CHAIN_MS }),
+    budgets: createSharedBudgets({
+      ...shared,
+      maxTrees,
+      keepMs: () => delegationTtlMs() + MARGIN_MS,
+    }),
     async close() {
       limits.close()
       await link.close()

@@ -1,4 +1,5 @@
 /** What one process asks another that counts for it, and how questions are answered. */
+import { MeshError } from '@clawmesh/proto'
 import type { Leave } from './limits.ts'
 import type { Counting } from './open-limits.ts'
 
@@ -6,10 +7,10 @@ import type { Counting } from './open-limits.ts'
 export type Question =
   | readonly [kind: 'take', id: number, key: string, perMinute: number, burst: number]
   | readonly [kind: 'enter', id: number, key: string, max: number]
-  | readonly [kind: 'spend', id: number, txn: string, max: number]
+  | readonly [kind: 'spend', id: number, txn: string, max: number, tenant: string]
   | readonly [kind: 'leave', place: number]
 
-/** Of a `take` how long to wait in milliseconds, or null; of an `enter` the place or false; of a `spend` whether. */
+/** Of a `take` how long to wait in milliseconds, or null; of an `enter` the place or false; of a `spend` whether it was, or null when no more trees are counted. */
 export type Answer =
   | readonly [id: number, value: number | boolean | null]
   | readonly [id: number, value: 'in', place: number]
@@ -47,12 +48,21 @@ export function createAnswering({ limits, budgets }: Counting): Answering {
     leave()
   }
 
+  async function spend(txn: string, max: number, tenant: string): Promise<boolean | null> {
+    try {
+      return await budgets.spend(txn, max, tenant)
+    } catch (error) {
+      if (error instanceof MeshError && error.code === 'MESH_LIMIT_TREES') return null
+      throw error
+    }
+  }
+
   async function answerOne(question: Question): Promise<Answer | null> {
     const id = question[1]
     if (question[0] === 'take')
       return [id, await limits.take(question[2], question[3], question[4])]
     if (question[0] === 'enter') return enter(id, question[2], question[3])
-    if (question[0] === 'spend') return [id, await budgets.spend(question[2], question[3])]
+    if (question[0] === 'spend') return [id, await spend(question[2], question[3], question[4])]
     end(id)
     return null
   }

@@ -59,7 +59,10 @@ export async function startSupervisor(
 
   const metrics = opened(createSupervisorMetrics())
   const live = opened(await follow(metrics))
-  const counting = countHere()
+  const counting = countHere({
+    maxTrees: config.limits.maxTrees,
+    delegationTtlMs: () => live.current().tokens.delegationTtlMs,
+  })
   const tickets = opened(ticketKeys ?? makeTicketKeys())
   const gathering = createMetricsGathering()
   let kept: KeptWorkers | null = null

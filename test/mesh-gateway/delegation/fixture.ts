@@ -152,7 +152,7 @@ export async function makeFixture(
     resolver,
     chain: createChainGate({
       tokens: chainTokens,
-      budgets: createMemoryBudgets(60_000),
+      budgets: createMemoryBudgets({ keepMs: () => 60_000 }),
       ttlMs: () => 60_000,
     }),
     dialTimeoutMs: 2_000,

@@ -38,9 +38,14 @@ describe('the limits of the egress port', function () {
   async function shared(prefix: string): Promise<Limits> {
     const credentials = { username: null, passwordFile: null, caFile: null }
     const { limits, close } = await openLimits(
-      { redis: { ...credentials, url: redis.url, prefix }, whenRedisIsAway: 'refuse' },
+      {
+        redis: { ...credentials, url: redis.url, prefix },
+        whenRedisIsAway: 'refuse',
+        maxTrees: 1_000,
+      },
       {
         counting: null,
+        delegationTtlMs: () => 60_000,
         metrics: { limitsStore() {}, limitsWithoutStore() {} },
         log: silentLog,
       },

@@ -221,13 +221,13 @@ describe('a token that an agent exchanged its certificate for', () => {
       })
       const gate = createChainGate({
         tokens,
-        budgets: createMemoryBudgets(60_000),
+        budgets: createMemoryBudgets({ keepMs: () => 60_000 }),
         ttlMs: () => 60_000,
       })
       const limits = { maxHops: null, maxDelegationsPerRoot: null }
       const { token } = await gate.extend({
         ...{ caller: from.current().identity.id, callee: worker.current().identity.id },
-        ...{ parent: null, limits, rootLimits: limits, links: linksOf(from) },
+        ...{ parent: null, limits, rootTenant: 'acme', rootLimits: limits, links: linksOf(from) },
         narrow: { destinations: null, scope: null, deadlineMs: null },
       })
       tokens.close()

@@ -16,7 +16,7 @@ const isUnavailable = (error: unknown) =>
   error instanceof MeshError && error.code === 'MESH_LIMIT_UNAVAILABLE'
 
 describe('limits that another process counts', () => {
-  const counting = countHere()
+  const counting = countHere({ maxTrees: 1_000, delegationTtlMs: () => 60_000 })
   let messages: (readonly Question[])[]
 
   /** One who asks, and one who answers him; `hold` keeps the answers back. */
@@ -59,7 +59,7 @@ describe('limits that another process counts', () => {
     assert.equal(await two.limits.enter('room', 4), null)
 
     const spent = await Promise.all(
-      Array.from({ length: 6 }, (_, i) => (i % 2 ? one : two).budgets.spend('tree', 3)),
+      Array.from({ length: 6 }, (_, i) => (i % 2 ? one : two).budgets.spend('tree', 3, 'acme')),
     )
     assert.equal(spent.filter(Boolean).length, 3)
   })
@@ -69,7 +69,7 @@ describe('limits that another process counts', () => {
     await Promise.all([
       ...Array.from({ length: 50 }, () => asked.limits.take('turn', 1000, 1000)),
       asked.limits.enter('turn', 5),
-      asked.budgets.spend('turn', 5),
+      asked.budgets.spend('turn', 5, 'acme'),
     ])
     assert.equal(messages.length, 1)
     assert.equal(messages[0]?.length, 52)
@@ -79,7 +79,7 @@ describe('limits that another process counts', () => {
     const { asked, release } = pair({ timeoutMs: 20, hold: true })
     await assert.rejects(async () => asked.limits.take('late', 1, 1), isUnavailable)
     await assert.rejects(async () => asked.limits.enter('late', 1), isUnavailable)
-    await assert.rejects(async () => asked.budgets.spend('late', 1), isUnavailable)
+    await assert.rejects(async () => asked.budgets.spend('late', 1, 'acme'), isUnavailable)
     await release()
     await turn()
     await release()
@@ -133,7 +133,7 @@ describe('limits that another process counts', () => {
       [-1, true],
       [Number.NaN, true],
     ])
-    assert.equal(await asked.budgets.spend('wrong', 1), false)
+    assert.equal(await asked.budgets.spend('wrong', 1, 'acme'), false)
   })
 
   it('have back what a process held that has gone, and grant it nothing more', async () => {

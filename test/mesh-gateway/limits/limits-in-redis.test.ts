@@ -57,9 +57,11 @@ describe('limits in Redis', function () {
           ...more,
         },
         whenRedisIsAway,
+        maxTrees: 1_000,
       },
       {
         counting: null,
+        delegationTtlMs: () => 60_000,
         metrics: {
           limitsStore: (up) => void states.push(up),
           limitsWithoutStore: (answer) => void answers.push(answer),
@@ -160,11 +162,11 @@ describe('limits in Redis', function () {
     const [a, b] = [await gateway(), await gateway()]
     const spent: boolean[] = []
     for (let i = 0; i < 3; i += 1) {
-      spent.push(await a.budgets.spend('txn', 4))
-      spent.push(await b.budgets.spend('txn', 4))
+      spent.push(await a.budgets.spend('txn', 4, 'acme'))
+      spent.push(await b.budgets.spend('txn', 4, 'acme'))
     }
     assert.deepEqual(spent, [true, true, true, true, false, false])
-    assert.equal(await b.budgets.spend('other', 4), true)
+    assert.equal(await b.budgets.spend('other', 4, 'acme'), true)
   })
 
   it('killed in the middle of load it refuses as configured, and recovers by itself', async () => {
@@ -176,7 +178,7 @@ describe('limits in Redis', function () {
         const results = await Promise.allSettled([
           a.limits.take('k', 1e6, 1e6),
           a.limits.enter('k', 1e6),
-          a.budgets.spend('t', 1e6),
+          a.budgets.spend('t', 1e6, 'acme'),
         ])
         for (const result of results)
           codes.add(
@@ -208,14 +210,14 @@ describe('limits in Redis', function () {
     const [a, b] = [await gateway('local'), await gateway('local')]
     const inside = await a.limits.enter('k', 3)
     assert.ok(inside)
-    for (let i = 0; i < 3; i += 1) await a.budgets.spend('txn', 4)
+    for (let i = 0; i < 3; i += 1) await a.budgets.spend('txn', 4, 'acme')
     await redis.kill()
     assert.ok(await a.limits.enter('k', 3), 'the second here')
     assert.ok(await a.limits.enter('k', 3))
     assert.equal(await a.limits.enter('k', 3), null, 'it knew of the first')
     assert.ok(await b.limits.enter('k', 3), 'the other counts by itself')
-    assert.equal(await a.budgets.spend('txn', 4), true)
-    assert.equal(await a.budgets.spend('txn', 4), false)
+    assert.equal(await a.budgets.spend('txn', 4, 'acme'), true)
+    assert.equal(await a.budgets.spend('txn', 4, 'acme'), false)
     for (let i = 0; i < 5; i += 1) assert.equal(await a.limits.take('k', 60, 5), null)
     assert.notEqual(await a.limits.take('k', 60, 5), null)
     inside()
@@ -255,10 +257,12 @@ describe('limits in Redis', function () {
   it('a gateway starts without it, and uses it as soon as it is there', async () => {
     await redis.kill()
     const a = await gateway('refuse')
-    await assert.rejects(async () => a.budgets.spend('t', 5), { code: 'MESH_LIMIT_UNAVAILABLE' })
+    await assert.rejects(async () => a.budgets.spend('t', 5, 'acme'), {
+      code: 'MESH_LIMIT_UNAVAILABLE',
+    })
     await redis.start()
     await back()
-    assert.equal(await a.budgets.spend('t', 5), true)
+    assert.equal(await a.budgets.spend('t', 5, 'acme'), true)
   })
 
   it('the password comes from a file, and a wrong one is as good as away', async () => {

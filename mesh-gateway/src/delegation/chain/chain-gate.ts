@@ -38,6 +38,8 @@ export interface ChainQuestion {
   readonly limits: ChainLimits
   /** Of the tenant that the tree began in, for the size of the tree. */
   readonly rootLimits: ChainLimits
+  /** That the tree began in. */
+  readonly rootTenant: string
   readonly narrow: ChainStep['narrow']
 }
 
@@ -48,7 +50,7 @@ export interface ChainGate {
   tree: ChainTokens['tree']
   /** Whether the chain may grow so, before anybody waits for a turn. @throws MeshError as `extend`, but for the budget */
   judge(question: ChainQuestion): void
-  /** The token for the callee. @throws MeshError MESH_CHAIN_*, MESH_TOKEN_REQUEST_INVALID */
+  /** The token for the callee. @throws MeshError MESH_CHAIN_*, MESH_TOKEN_REQUEST_INVALID, MESH_LIMIT_TREES */
   extend(
     question: ChainQuestion,
   ): Promise<{ readonly token: string; readonly claims: DelegationClaims }>
@@ -76,17 +78,18 @@ export function createChainGate(options: ChainGateOptions): ChainGate {
       return claims instanceof Promise ? claims.then(standing) : standing(claims)
     },
     tree: tokens.tree,
-    judge({ rootLimits: _, links: __, ...step }) {
+    judge({ rootLimits: _, rootTenant: __, links: ___, ...step }) {
       extendChain({ ...step, nowMs: now(), ttlMs: ttlMs(), newTxn: '' })
     },
     async extend(question) {
-      const { rootLimits, links = [], ...step } = question
+      const { rootLimits, rootTenant, links = [], ...step } = question
       const nowMs = now()
       const crt = links.length === 0 ? null : certificateClaim(links)
       const link = extendChain({ ...step, crt, nowMs, ttlMs: ttlMs(), newTxn: uuidV7(nowMs) })
       const max = rootLimits.maxDelegationsPerRoot ?? DEFAULT_MAX_DELEGATIONS
       // the root of a tree is one of it, and nothing has to be remembered of a tree that is no more than that
-      const within = step.parent === null ? max > 0 : await budgets.spend(link.txn, max - 1)
+      const within =
+        step.parent === null ? max > 0 : await budgets.spend(link.txn, max - 1, rootTenant)
       if (!within)
         throw new MeshError(
           'MESH_CHAIN_BUDGET_EXCEEDED',

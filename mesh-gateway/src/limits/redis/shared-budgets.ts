@@ -9,28 +9,29 @@ export interface SharedBudgetsOptions {
   readonly link: RedisLink
   readonly whenAway: WhenRedisIsAway
   readonly prefix: string
-  /** How long a tree is remembered, in milliseconds. */
-  readonly keepMs: number
+  /** As of `createMemoryBudgets`. */
+  readonly keepMs: () => number
+  readonly maxTrees: number
   readonly onAway: (answer: WhenRedisIsAway) => void
 }
 
 export function createSharedBudgets(options: SharedBudgetsOptions): Budgets {
-  const { link, whenAway, prefix, keepMs, onAway } = options
-  // counts along: when Redis is away, what this gateway has seen of a tree is not forgotten
-  const own = createMemoryBudgets(keepMs)
+  const { link, whenAway, prefix, keepMs, maxTrees, onAway } = options
+  // counts along: when Redis is away, what this gateway has seen of a tree is not forgotten; and it bounds what Redis keeps
+  const own = createMemoryBudgets({ keepMs, maxTrees })
   let counter: RateLimiterRedis | null = null
   return {
-    async spend(txn, max) {
-      const withinOwn = await own.spend(txn, max)
+    async spend(txn, max, tenant) {
+      const withinOwn = await own.spend(txn, max, tenant)
       try {
         const { consumedPoints } = await link.ask((redis) => {
           counter ??= new RateLimiterRedis({
             storeClient: redis,
             keyPrefix: `${prefix}tree`,
             points: UNBOUNDED,
-            duration: Math.ceil(keepMs / 1000),
+            duration: 0,
           })
-          return counter.consume(txn, 1)
+          return counter.consume(txn, 1, { customDuration: Math.ceil(keepMs() / 1000) })
         })
         return consumedPoints <= max
       } catch (cause) {

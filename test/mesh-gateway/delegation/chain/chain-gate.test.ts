@@ -6,7 +6,7 @@ import { createMemoryBudgets } from '../../../../mesh-gateway/src/limits/budgets
 const id = (agent: string) => `spiffe://mesh.internal/tenant/acme/agent/${agent}`
 
 describe('the budget of a tree of delegations', () => {
-  const budgets = createMemoryBudgets(60_000)
+  const budgets = createMemoryBudgets({ keepMs: () => 60_000 })
   const spent: string[] = []
   const gate = createChainGate({
     tokens: {
@@ -16,9 +16,9 @@ describe('the budget of a tree of delegations', () => {
       close() {},
     },
     budgets: {
-      spend(txn, max) {
+      spend(txn, max, tenant) {
         spent.push(txn)
-        return budgets.spend(txn, max)
+        return budgets.spend(txn, max, tenant)
       },
     },
     ttlMs: () => 60_000,
@@ -27,7 +27,15 @@ describe('the budget of a tree of delegations', () => {
     const limits = { maxHops: null, maxDelegationsPerRoot: most }
     const narrow = { destinations: null, scope: null, deadlineMs: null }
     const caller = parent === null ? id('a') : parent.aud
-    const asked = { caller, callee: id(to), parent, limits, rootLimits: limits, narrow }
+    const asked = {
+      caller,
+      callee: id(to),
+      parent,
+      limits,
+      rootLimits: limits,
+      narrow,
+      rootTenant: 'acme',
+    }
     return (await gate.extend(asked)).claims
   }
 

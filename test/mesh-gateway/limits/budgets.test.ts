@@ -1,0 +1,85 @@
+/** Budgets of trees are kept as long as the tokens of the trees, and no tenant's trees fill the memory for others. */
+import assert from 'node:assert/strict'
+import { MeshError } from '@clawmesh/proto'
+import { createAskedLimits } from '../../../mesh-gateway/src/limits/asked-limits.ts'
+import { type Budgets, createMemoryBudgets } from '../../../mesh-gateway/src/limits/budgets.ts'
+import { countHere } from '../../../mesh-gateway/src/limits/open-limits.ts'
+import { createAnswering } from '../../../mesh-gateway/src/limits/questions.ts'
+
+describe('budgets of trees', () => {
+  let nowMs = 0
+  let keepMs = 1_000
+  const open = (maxTrees = 1_000_000) => {
+    nowMs = 0
+    keepMs = 1_000
+    return createMemoryBudgets({ keepMs: () => keepMs, maxTrees, now: () => nowMs })
+  }
+  /** Begins trees until one is refused. Answers how many were let in. */
+  async function fill(budgets: Budgets, tenant: string, most = 10_000): Promise<number> {
+    for (let n = 0; n < most; n += 1)
+      try {
+        await budgets.spend(`${tenant} ${nowMs} ${n}`, 5, tenant)
+      } catch (error) {
+        assert.ok(error instanceof MeshError)
+        assert.equal(error.code, 'MESH_LIMIT_TREES')
+        assert.ok((error.retryAfterMs ?? 0) > 0)
+        return n
+      }
+    return most
+  }
+
+  it('hold for as long as a token of the tree may live, and no longer', async () => {
+    const budgets = open(100)
+    assert.equal(await budgets.spend('t', 2, 'acme'), true)
+    nowMs = 500
+    assert.equal(await budgets.spend('t', 2, 'acme'), true)
+    nowMs = 999
+    assert.equal(await budgets.spend('t', 2, 'acme'), false)
+    assert.equal(await fill(budgets, 'acme'), 49, 'the tree counts')
+    nowMs = 1_000
+    assert.equal(await budgets.spend('u', 2, 'acme').catch(() => 'full'), true, 't has gone')
+    nowMs = 10_000
+    assert.equal(await fill(budgets, 'acme'), 50, 'all have gone')
+  })
+
+  it('hold for the longest life that was ever configured: an older token is taken again when it is raised', async () => {
+    const budgets = open()
+    assert.equal(await budgets.spend('t', 1, 'acme'), true)
+    keepMs = 10
+    nowMs = 900
+    assert.equal(await budgets.spend('other', 1, 'acme'), true)
+    assert.equal(await budgets.spend('t', 1, 'acme'), false)
+  })
+
+  it('refuse new trees of a tenant that has half of what others leave, forget none, and take those of others', async () => {
+    const budgets = open(1_000)
+    assert.equal(await fill(budgets, 'acme'), 500)
+    assert.equal(await fill(budgets, 'globex'), 250)
+    assert.equal(await fill(budgets, 'initech'), 125)
+    for (let n = 0; n < 500; n += 1)
+      assert.equal(await budgets.spend(`acme 0 ${n}`, 1, 'acme'), false, `tree ${n} is forgotten`)
+  })
+
+  it('hold at any size, over slices', async () => {
+    const budgets = open()
+    for (let n = 0; n < 70_000; n += 1) await budgets.spend(`t${n}`, 1, 'acme')
+    for (const n of [0, 65_535, 65_536, 69_999])
+      assert.equal(await budgets.spend(`t${n}`, 1, 'acme'), false)
+  })
+
+  it('are refused with the same code by a worker that asks', async () => {
+    const answering = createAnswering(countHere({ maxTrees: 4, delegationTtlMs: () => 60_000 }))
+    const asked = createAskedLimits({
+      send(questions) {
+        void answering.answer(questions).then((answers) => asked.answered(answers))
+        return true
+      },
+    })
+    assert.equal(await asked.budgets.spend('a', 5, 'acme'), true)
+    assert.equal(await asked.budgets.spend('b', 5, 'acme'), true)
+    await assert.rejects(asked.budgets.spend('c', 5, 'acme'), { code: 'MESH_LIMIT_TREES' })
+    assert.equal(await asked.budgets.spend('a', 5, 'acme'), true)
+    assert.equal(await asked.budgets.spend('c', 5, 'globex'), true)
+    asked.close()
+  })
+})
