@@ -95,14 +95,15 @@ function enterRate(
 }
 
 function questionOf(principal: Principal, target: Target, method: string): EgressQuestion {
+  const { agent, claims, actors } = principal
   return {
-    agent: principal.agent,
+    agent,
     host: target.host,
     port: target.port,
     request: target.path === null ? null : { method, path: target.path },
-    allowedDestinations: principal.claims.allowed_destinations,
-    withinChain: principal.actors !== null,
-    ...(principal.actors === null ? {} : { actors: principal.actors }),
+    allowedDestinations: claims.destinations ?? claims.allowed_destinations,
+    withinChain: actors !== null,
+    ...(actors === null ? {} : { actors }),
   }
 }
 

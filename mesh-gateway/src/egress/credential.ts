@@ -6,7 +6,6 @@ import {
   type AgentIdentity,
   actorsOf,
   type Confirmation,
-  type EgressClaims,
   MeshError,
   type Peer,
 } from '@clawmesh/proto'
@@ -24,7 +23,7 @@ import type { EntryForm } from './target/target.ts'
 
 export interface Principal {
   readonly agent: Peer
-  readonly claims: EgressClaims
+  readonly claims: VerifiedEgressClaims
   /** All that vouches for it. */
   readonly grounds: Grounds
   /** Who delegated to the agent, first the one that the chain began with; null when it acts for itself. */

@@ -1,6 +1,12 @@
 /** What an agent is allowed, as lists: for the token that is issued to it, and for those who ask whom they may call. */
 import { MeshError, type Peer } from '@clawmesh/proto'
+import {
+  type DestinationSet,
+  DestinationSetBuilder,
+  destinationSet,
+} from '../net/destination-set.ts'
 import type { HostPattern } from '../net/host-pattern.ts'
+import { atOneGo, inSlices, type Steps } from '../process/in-slices.ts'
 import { findRule, type HostTable } from './host-table.ts'
 import { type DelegationRule, isForAnyMethod, rulesBetween, rulesOfCaller } from './rule-table.ts'
 import { firstDenying } from './rules-of-host.ts'
@@ -22,8 +28,16 @@ export interface AllowedPeer {
  * it excuses what policy does not name, and a list can only name. Deny rules are found by look-up.
  */
 export function allowedDestinations(policy: PolicySnapshot, agent: Peer): readonly string[] {
+  return atOneGo(allowedInSteps(policy, agent)).texts
+}
+
+const NOTHING = destinationSet([])
+/** Rules between two pauses. */
+const STRIDE = 16
+
+function* allowedInSteps(policy: PolicySnapshot, agent: Peer): Steps<DestinationSet> {
   const tenant = policy.tenants.get(agent.tenant)
-  if (tenant === undefined) return []
+  if (tenant === undefined) return NOTHING
   const own = egressOf(tenant, agent)
   const denied = [policy.global.egressDeny, tenant.egress.deny, own.deny].filter(
     ({ rules }) => rules.length > 0,
@@ -32,25 +46,44 @@ export function allowedDestinations(policy: PolicySnapshot, agent: Peer): readon
   const open = (pattern: HostPattern) =>
     (pattern.port === null ? ports.has(80) || ports.has(443) : ports.has(pattern.port)) &&
     !denied.some((table) => coversWhole(table, pattern))
-  const rules = [...tenant.egress.allow.rules, ...own.allow.rules]
-  const texts = rules.filter((rule) => open(rule.pattern)).map((rule) => rule.text)
-  return Object.freeze([...new Set(texts)])
+  const set = new DestinationSetBuilder()
+  for (const { rules } of [tenant.egress.allow, own.allow])
+    for (const [index, { text, pattern }] of rules.entries()) {
+      if (open(pattern)) set.add(text, pattern)
+      if (index % STRIDE === STRIDE - 1) yield
+    }
+  return set.built()
 }
 
 /** Destinations that are remembered, of all agents together. */
 const MAX_REMEMBERED = 500_000
 
-/** As allowedDestinations, found out once for each generation of policy, and once for all agents without rules of their own. */
+/**
+ * As allowedDestinations, found out once for each generation of policy, and once for all agents without rules of their own.
+ * It is done in slices, for one agent of a tenant after the other: those of one tenant do not hold up the event loop together.
+ */
 export function rememberDestinations(policy: {
   current(): PolicySnapshot
-}): (agent: Peer) => readonly string[] {
+}): (agent: Peer) => Promise<DestinationSet> {
   let of: PolicySnapshot | null = null
   let count = 0
-  const remembered = new Map<AgentEgress, readonly string[]>()
+  const remembered = new Map<AgentEgress, Promise<DestinationSet>>()
+  /** By tenant, what is being found out last. */
+  const running = new Map<string, Promise<DestinationSet>>()
+
+  function findOut(snapshot: PolicySnapshot, agent: Peer): Promise<DestinationSet> {
+    const before = running.get(agent.tenant) ?? Promise.resolve()
+    const found = before.then(() => inSlices(allowedInSteps(snapshot, agent)))
+    running.set(agent.tenant, found)
+    return found.finally(() => {
+      if (running.get(agent.tenant) === found) running.delete(agent.tenant)
+    })
+  }
+
   return (agent) => {
     const snapshot = policy.current()
     const tenant = snapshot.tenants.get(agent.tenant)
-    if (tenant === undefined) return []
+    if (tenant === undefined) return Promise.resolve(NOTHING)
     if (snapshot !== of || count > MAX_REMEMBERED) {
       remembered.clear()
       count = 0
@@ -59,9 +92,9 @@ export function rememberDestinations(policy: {
     const egress = egressOf(tenant, agent)
     const known = remembered.get(egress)
     if (known !== undefined) return known
-    const found = allowedDestinations(snapshot, agent)
+    const found = findOut(snapshot, agent)
     remembered.set(egress, found)
-    count += found.length + 1
+    count += tenant.egress.allow.rules.length + egress.allow.rules.length + 1
     return found
   }
 }

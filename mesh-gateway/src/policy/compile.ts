@@ -2,11 +2,12 @@
 
 import { compileAddressRules } from '../net/address-rules.ts'
 import { parseHostPattern } from '../net/host-pattern.ts'
+import { atOneGo, type Steps } from '../process/in-slices.ts'
 import type { DelegationLimits, EgressLimits } from './decision.ts'
-import { hostTable } from './host-table.ts'
+import { hostTableInSteps } from './host-table.ts'
 import { parsePathGlob } from './path-glob.ts'
 import { GLOBAL_FILE, type PolicyFile } from './read-file.ts'
-import { type DelegationRule, ruleTable } from './rule-table.ts'
+import { type DelegationRule, ruleTableInSteps } from './rule-table.ts'
 import { type HostRule, hostRule } from './rules-of-host.ts'
 import type {
   DelegationRuleDocument,
@@ -30,13 +31,11 @@ const DEFAULT_PORTS: readonly number[] = [80, 443]
 const TLS_PORTS: readonly number[] = [443]
 const QUEUE_LENGTH = 100
 const QUEUE_MS = 30_000
+const NO_RULES = atOneGo(hostTableInSteps([]))
 
 export type CompiledFile =
   | { readonly kind: 'tenant'; readonly file: string; readonly policy: TenantPolicy }
   | { readonly kind: 'global'; readonly file: string; readonly policy: GlobalPolicy }
-
-/** Work that may pause at each `yield`: a large file is not compiled at one go while calls wait. */
-type Steps<T> = Generator<void, T>
 
 /** Entries of a list between two pauses. */
 const STRIDE = 16
@@ -52,13 +51,6 @@ export function* compileInSteps(read: PolicyFile): Steps<CompiledFile> {
 /** At one go. @throws TypeError as compileInSteps does */
 export function compileFile(read: PolicyFile): CompiledFile {
   return atOneGo(compileInSteps(read))
-}
-
-function atOneGo<T>(steps: Steps<T>): T {
-  for (;;) {
-    const step = steps.next()
-    if (step.done === true) return step.value
-  }
 }
 
 function* mapInSteps<From, To>(
@@ -96,7 +88,9 @@ export function assemblePolicy(files: readonly CompiledFile[], generation: numbe
 function* compileGlobal(document: GlobalDocument): Steps<GlobalPolicy> {
   const { egress = {}, delegation = {} } = document
   return Object.freeze({
-    egressDeny: hostTable(yield* denyRules(egress.deny, `${GLOBAL_FILE}#/egress/deny`)),
+    egressDeny: yield* hostTableInSteps(
+      yield* denyRules(egress.deny, `${GLOBAL_FILE}#/egress/deny`),
+    ),
     ports: new Set(egress.ports ?? DEFAULT_PORTS),
     portsRule: egress.ports === undefined ? null : `${GLOBAL_FILE}#/egress/ports`,
     addresses: compileAddressRules({
@@ -110,7 +104,7 @@ function* compileGlobal(document: GlobalDocument): Steps<GlobalPolicy> {
       withoutEch: egress.tls?.ech === 'refuse',
       clearText: egress.tls?.clearText ?? 'other',
     }),
-    delegationDeny: ruleTable(
+    delegationDeny: yield* ruleTableInSteps(
       yield* delegationRules(delegation.deny, `${GLOBAL_FILE}#/delegation/deny`, null),
     ),
   })
@@ -134,15 +128,17 @@ function* compileEgress(file: string, document: TenantDocument): Steps<EgressPol
     const at = `${file}#/egress/agents/${name}`
     yield
     const allow = yield* allowRules(agent.allow, `${at}/allow`)
-    for (const rule of allow)
+    for (const [index, rule] of allow.entries()) {
       if (!rule.pattern.wildcard && !allowedAgent.has(rule.pattern.host))
         allowedAgent.set(rule.pattern.host, name)
+      if (index % STRIDE === STRIDE - 1) yield
+    }
     agents.set(
       name,
       Object.freeze({
         mode: agent.mode ?? mode,
-        allow: hostTable(allow),
-        deny: hostTable(yield* denyRules(agent.deny, `${at}/deny`)),
+        allow: yield* hostTableInSteps(allow),
+        deny: yield* hostTableInSteps(yield* denyRules(agent.deny, `${at}/deny`)),
         limits: egressLimits({ ...egress.limits, ...agent.limits }),
         tenantLimits,
       }),
@@ -150,17 +146,18 @@ function* compileEgress(file: string, document: TenantDocument): Steps<EgressPol
   }
   const allow = yield* allowRules(egress.allow, `${file}#/egress/allow`)
   const children = new Map<string, HostRule>()
-  for (const rule of allow) {
+  for (const [index, rule] of allow.entries()) {
     const parent = rule.pattern.host.slice(rule.pattern.host.indexOf('.') + 1)
     if (!rule.pattern.wildcard && !children.has(parent)) children.set(parent, rule)
+    if (index % STRIDE === STRIDE - 1) yield
   }
   return Object.freeze({
-    allow: hostTable(allow),
-    deny: hostTable(yield* denyRules(egress.deny, `${file}#/egress/deny`)),
+    allow: yield* hostTableInSteps(allow),
+    deny: yield* hostTableInSteps(yield* denyRules(egress.deny, `${file}#/egress/deny`)),
     others: Object.freeze({
       mode,
-      allow: hostTable([]),
-      deny: hostTable([]),
+      allow: NO_RULES,
+      deny: NO_RULES,
       limits: egressLimits(egress.limits ?? {}),
       tenantLimits,
     }),
@@ -187,10 +184,14 @@ function* compileDelegation(file: string, document: TenantDocument): Steps<Deleg
     )
   }
   return Object.freeze({
-    allow: ruleTable(yield* delegationRules(delegation.allow, `${at}/allow`, tenant)),
-    accept: ruleTable(yield* delegationRules(delegation.accept, `${at}/accept`, tenant)),
+    allow: yield* ruleTableInSteps(yield* delegationRules(delegation.allow, `${at}/allow`, tenant)),
+    accept: yield* ruleTableInSteps(
+      yield* delegationRules(delegation.accept, `${at}/accept`, tenant),
+    ),
     // in a deny list * stays *: nobody slips through by belonging to another tenant
-    deny: ruleTable(yield* delegationRules(delegation.deny, `${at}/deny`, tenant, '*')),
+    deny: yield* ruleTableInSteps(
+      yield* delegationRules(delegation.deny, `${at}/deny`, tenant, '*'),
+    ),
     chain: Object.freeze({
       maxHops: delegation.maxHops ?? null,
       maxDelegationsPerRoot: delegation.maxDelegationsPerRoot ?? null,

@@ -7,6 +7,7 @@
  * Audit mode excuses the missing rule and nothing else.
  */
 import type { ErrorCode, Peer } from '@clawmesh/proto'
+import { includes, textsOf } from '../net/destination-set.ts'
 import { embeddedIpv4 } from '../net/embedded-ipv4.ts'
 import { canonicalName } from '../net/host.ts'
 import { parseHostPattern, portMatches, usualPort } from '../net/host-pattern.ts'
@@ -111,7 +112,7 @@ function decideForOne(
     return refuse(
       'MESH_TOKEN_DESTINATION',
       null,
-      tokenHint(question.allowedDestinations, host, port),
+      tokenHint(textsOf(question.allowedDestinations), host, port),
     )
   return rule === null || missing !== null
     ? verdict('audit', missing, null, null, agent)
@@ -161,7 +162,12 @@ function findIn(table: HostTable, host: string, port: number): HostRule | null {
   return table.rules.length === 0 ? null : findRule(table, host, firstDenying, port)
 }
 
-function tokenAllows(destinations: readonly string[], host: string, port: number): boolean {
+function tokenAllows(
+  destinations: EgressQuestion['allowedDestinations'],
+  host: string,
+  port: number,
+): boolean {
+  if ('texts' in destinations) return includes(destinations, { host, wildcard: false, port })
   for (const text of destinations) {
     if (text === host && usualPort(port)) return true
     // parsing costs, and names as they usually stand need none to be told apart

@@ -3,6 +3,7 @@
  * `audit` means: nothing allows it, enforce mode would have refused it with `code`, and it is let through and recorded.
  */
 import type { ErrorCode, Peer } from '@clawmesh/proto'
+import type { DestinationSet } from '../net/destination-set.ts'
 
 export type Action = 'allow' | 'audit' | 'deny'
 
@@ -46,8 +47,8 @@ export interface EgressQuestion {
   readonly port: number
   /** Null for a tunnel, whose inside the gateway does not see: then rules with methods or paths do not match. */
   readonly request: { readonly method: string; readonly path: string } | null
-  /** Of the token. */
-  readonly allowedDestinations: readonly string[]
+  /** Of the token. A set where they may be many: it is found by look-up. */
+  readonly allowedDestinations: readonly string[] | DestinationSet
   /** The agents that delegated to it, the origin first: each must be allowed the destination too. Default: none. */
   readonly actors?: readonly Peer[]
   /** True when the agent acts within a chain that the gateway signed. Default: there are actors. */

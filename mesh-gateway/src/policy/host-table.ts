@@ -1,5 +1,9 @@
 /** Host rules, found by look-up: exact hosts in one map, what stands below a host in another. */
-import { type HostRule, type RulesOfHost, rulesOfHost } from './rules-of-host.ts'
+import type { Steps } from '../process/in-slices.ts'
+import { type HostRule, type RulesOfHost, rulesOfHostInSteps } from './rules-of-host.ts'
+
+/** Rules, or hosts, between two pauses; a host with many rules pauses by itself. */
+const STRIDE = 16
 
 export interface HostTable {
   readonly rules: readonly HostRule[]
@@ -10,13 +14,23 @@ export interface HostTable {
   readonly longestBelow: number
 }
 
-export function hostTable(rules: readonly HostRule[]): HostTable {
-  const below = byHost(rules.filter(({ pattern }) => pattern.wildcard))
+export function* hostTableInSteps(rules: readonly HostRule[]): Steps<HostTable> {
+  const exact = new Map<string, HostRule[]>()
+  const below = new Map<string, HostRule[]>()
+  let longestBelow = 0
+  for (const [place, rule] of rules.entries()) {
+    const { host, wildcard } = rule.pattern
+    const there = (wildcard ? below : exact).get(host)
+    if (there === undefined) (wildcard ? below : exact).set(host, [rule])
+    else there.push(rule)
+    if (wildcard) longestBelow = Math.max(longestBelow, host.length)
+    if (place % STRIDE === STRIDE - 1) yield
+  }
   return Object.freeze({
     rules: Object.freeze([...rules]),
-    exact: byHost(rules.filter(({ pattern }) => !pattern.wildcard)),
-    below,
-    longestBelow: below.keys().reduce((longest, host) => Math.max(longest, host.length), 0),
+    exact: yield* rulesByHost(exact),
+    below: yield* rulesByHost(below),
+    longestBelow,
   })
 }
 
@@ -42,9 +56,13 @@ export function findRule<Asked>(
   return null
 }
 
-function byHost(rules: readonly HostRule[]): Map<string, RulesOfHost> {
+function* rulesByHost(
+  byHost: ReadonlyMap<string, readonly HostRule[]>,
+): Steps<Map<string, RulesOfHost>> {
   const found = new Map<string, RulesOfHost>()
-  for (const [host, theirs] of Map.groupBy(rules, ({ pattern }) => pattern.host))
-    found.set(host, rulesOfHost(theirs))
+  for (const [host, theirs] of byHost) {
+    found.set(host, yield* rulesOfHostInSteps(theirs))
+    if (found.size % STRIDE === 0) yield
+  }
   return found
 }

@@ -1,6 +1,9 @@
 /** Delegation rules, found by look-up. Names are full here: `acme/planner`, `acme/*`, and `*` for anybody. */
 import type { Peer } from '@clawmesh/proto'
+import { atOneGo, type Steps } from '../process/in-slices.ts'
 
+/** Rules without methods between two pauses. */
+const STRIDE = 16
 const NONE = Number.POSITIVE_INFINITY
 
 export interface DelegationRule {
@@ -33,8 +36,12 @@ interface Building extends RulesOfPair {
 }
 
 export function ruleTable(rules: readonly DelegationRule[]): RuleTable {
+  return atOneGo(ruleTableInSteps(rules))
+}
+
+export function* ruleTableInSteps(rules: readonly DelegationRule[]): Steps<RuleTable> {
   const table = new Map<string, Map<string, Building>>()
-  for (const rule of rules) {
+  for (const [index, rule] of rules.entries()) {
     const byTo = table.get(rule.from) ?? new Map<string, Building>()
     table.set(rule.from, byTo)
     const there: Building = byTo.get(rule.to) ?? {
@@ -48,6 +55,7 @@ export function ruleTable(rules: readonly DelegationRule[]): RuleTable {
     if (rule.methods === null || rule.methods.includes('*'))
       there.forAll = Math.min(there.forAll, place)
     else for (const one of rule.methods) addMethod(there, one, place)
+    if (rule.methods !== null || index % STRIDE === STRIDE - 1) yield
   }
   return table
 }

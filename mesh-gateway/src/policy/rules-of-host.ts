@@ -5,6 +5,7 @@
  */
 
 import { formatHostPattern, type HostPattern, portMatches, usualPort } from '../net/host-pattern.ts'
+import type { Steps } from '../process/in-slices.ts'
 import type { AskedRequest } from './asked-request.ts'
 import type { PathGlob } from './path-glob.ts'
 import { addGlob, findInTrie, type PathTrie, pathTrie } from './path-trie.ts'
@@ -44,6 +45,8 @@ interface RulesOfPort {
 }
 
 const FEW = 4
+/** Globs, or rules, between two pauses. */
+const STRIDE = 16
 const NO_PORT = 0
 const NONE = Number.POSITIVE_INFINITY
 
@@ -60,14 +63,17 @@ export function hostRule(
 }
 
 /** @param rules at least one, in the order of policy */
-export function rulesOfHost(rules: readonly HostRule[]): RulesOfHost {
+export function* rulesOfHostInSteps(rules: readonly HostRule[]): Steps<RulesOfHost> {
   let paths: PathTrie | null = null
+  let globs = 0
   for (const [place, rule] of rules.entries())
     for (const glob of rule.paths ?? []) {
       paths ??= pathTrie()
       addGlob(paths, glob, place)
+      globs += 1
+      if (globs % STRIDE === 0) yield
     }
-  return { rules, byPort: rules.length > FEW ? indexByPort(rules) : null, paths }
+  return { rules, byPort: rules.length > FEW ? yield* indexByPort(rules) : null, paths }
 }
 
 /** The first rule that allows what is asked. */
@@ -141,12 +147,13 @@ function firstOf(byPort: ReadonlyMap<number, RulesOfPort>, key: number): number 
   return byPort.get(key)?.first ?? NONE
 }
 
-function indexByPort(rules: readonly HostRule[]): Map<number, RulesOfPort> {
+function* indexByPort(rules: readonly HostRule[]): Steps<Map<number, RulesOfPort>> {
   const byPort = new Map<number, RulesOfPort>()
   for (const [place, { pattern, methods, paths }] of rules.entries()) {
     const key = pattern.port ?? NO_PORT
     const there = byPort.get(key) ?? { first: place, any: NONE, methods: new Map() }
     byPort.set(key, there)
+    if (place % STRIDE === STRIDE - 1) yield
     if (paths !== null) continue
     if (methods === null) there.any = Math.min(there.any, place)
     else for (const one of methods) if (!there.methods.has(one)) there.methods.set(one, place)

@@ -1,12 +1,15 @@
 /** Runs work to its end in slices of a few milliseconds, with the event loop in between. */
 
+/** Work that may pause at each `yield`, and what it comes to. */
+export type Steps<T> = Generator<void, T>
+
 const SLICE_MS = 4
 
 /**
  * What the generator returns; each `yield` is a place where it may pause.
  * @param signal ends it before the next slice: the promise is rejected with the reason
  */
-export async function inSlices<T>(work: Generator<void, T>, signal?: AbortSignal): Promise<T> {
+export async function inSlices<T>(work: Steps<T>, signal?: AbortSignal): Promise<T> {
   for (;;) {
     const untilMs = performance.now() + SLICE_MS
     do {
@@ -15,5 +18,13 @@ export async function inSlices<T>(work: Generator<void, T>, signal?: AbortSignal
     } while (performance.now() < untilMs)
     await new Promise<void>((resolve) => setImmediate(resolve))
     signal?.throwIfAborted()
+  }
+}
+
+/** As inSlices, without a pause. */
+export function atOneGo<T>(work: Steps<T>): T {
+  for (;;) {
+    const step = work.next()
+    if (step.done === true) return step.value
   }
 }

@@ -16,8 +16,9 @@ import {
   uuidV7,
 } from '@clawmesh/proto'
 import { SignJWT } from 'jose'
+import type { MaybePromise } from '../limits/limits.ts'
+import { type DestinationSet, textsOf } from '../net/destination-set.ts'
 import { certificateClaim } from './certificate-claim.ts'
-import { type DestinationSet, destinationSet } from './destination-set.ts'
 import type { KeyRing } from './key-ring.ts'
 import { narrowDestinations } from './narrow-destinations.ts'
 import { MAX_TOKEN_LENGTH } from './token-memory.ts'
@@ -28,7 +29,7 @@ export interface TokenIssuerOptions {
   readonly issuer: string
   readonly spiffe: SpiffeTemplate
   /** What policy allows an agent now, as host patterns. */
-  readonly allowedDestinations: (agent: Peer) => readonly string[]
+  readonly allowedDestinations: (agent: Peer) => MaybePromise<readonly string[] | DestinationSet>
   /**
    * False of an agent in audit mode: what it names beyond policy is put into its token all the same, so that policy can
    * be seen at work; deny rules still hold when it is used. Default true.
@@ -87,13 +88,6 @@ export const MAX_DESTINATIONS = 200
 
 export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
   const { keyRing, issuer, spiffe, now = Date.now } = options
-  // the list of an agent is the same one until policy changes: it is read once
-  const sets = new WeakMap<readonly string[], DestinationSet>()
-  const setOf = (allowed: readonly string[]) => {
-    const set = sets.get(allowed) ?? destinationSet(allowed)
-    sets.set(allowed, set)
-    return set
-  }
   return {
     async issue(request) {
       const { agent } = request
@@ -106,9 +100,8 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
       if (chain === null && options.mayOriginate?.(agent) === false) throw mayNotOriginate(agent)
       const chosen = chooseDestinations(
         request,
-        options.allowedDestinations(agent),
+        await options.allowedDestinations(agent),
         options.enforced?.(agent) ?? true,
-        setOf,
       )
       const destinations = withinChain(chosen, chain)
       checkCount(destinations)
@@ -175,10 +168,10 @@ function withinChain(chosen: string[], chain: TokenChain | null): string[] {
 
 function chooseDestinations(
   request: TokenRequest,
-  allowed: readonly string[],
+  allows: readonly string[] | DestinationSet,
   enforced: boolean,
-  setOf: (allowed: readonly string[]) => DestinationSet,
 ): string[] {
+  const allowed = textsOf(allows)
   const { agent, destinations, outside = 'refuse' } = request
   const name = `${agent.tenant}/${agent.agent}`
   if (destinations !== null && destinations.length === 0)
@@ -194,7 +187,7 @@ function chooseDestinations(
         : 'the agent is in audit mode: name the destinations that it wants',
     })
   const wanted = destinations ?? allowed
-  const narrowed = narrowDestinations(wanted, enforced ? setOf(allowed) : wanted)
+  const narrowed = narrowDestinations(wanted, enforced ? allows : wanted)
   if (narrowed.invalid.length > 0)
     throw refuse(
       `not a destination: ${narrowed.invalid.join('; ')}`,
@@ -211,7 +204,7 @@ function chooseDestinations(
 }
 
 /** Also of what wide patterns have become: none is signed that would be too long for a header. */
-function checkCount(destinations: readonly string[]): void {
+export function checkCount(destinations: readonly string[]): void {
   if (destinations.length > MAX_DESTINATIONS)
     throw refuse(
       `a token carries ${MAX_DESTINATIONS} destinations at most`,

@@ -1,7 +1,7 @@
 /** Narrows sets of destinations, as host patterns. Pure. A set is only ever made narrower. */
 import { MeshError } from '@clawmesh/proto'
+import { type DestinationSet, destinationSet, includes, within } from '../net/destination-set.ts'
 import { formatHostPattern, parseHostPattern } from '../net/host-pattern.ts'
-import { type DestinationSet, destinationSet, includes, within } from './destination-set.ts'
 
 export interface Narrowed {
   /** In canonical form, without doubles. */

@@ -1,22 +1,27 @@
 /** What a verified token lets its holder in for: made once for each verification, and remembered with its claims. */
 import { type Actor, actorsOf, type Confirmation, type EgressClaims } from '@clawmesh/proto'
 import type { ChainGrounds, Grounds, NamedCertificate } from '../live/grounds.ts'
+import type { DestinationSet } from '../net/destination-set.ts'
 import { parseCertificateClaim } from './certificate-claim.ts'
 
 /** The claims of an egress token, with all that vouches for them. */
 export interface VerifiedEgressClaims extends EgressClaims {
   readonly grounds: Grounds
+  /** `allowed_destinations`, where they are those of policy, and may be many. Default: `allowed_destinations`. */
+  readonly destinations?: DestinationSet
 }
 
 /**
  * @param kid of the key that signed it; null where its issuer names none
  * @param skewMs how far clocks may differ, in milliseconds: so long it is let in after its end
+ * @param destinations see VerifiedEgressClaims
  * @throws MeshError MESH_TOKEN_MALFORMED
  */
 export function withGrounds(
   claims: EgressClaims,
   kid: string | null,
   skewMs: number,
+  destinations: DestinationSet | null = null,
 ): VerifiedEgressClaims {
   const { sub, iss, jti, exp, crt, cnf, act, txn } = claims
   const caller = crt === undefined ? null : named(sub, crt)
@@ -30,7 +35,7 @@ export function withGrounds(
     }),
     chain: act === undefined || txn === undefined ? null : chainGrounds(txn, act),
   })
-  return Object.freeze({ ...claims, grounds })
+  return Object.freeze({ ...claims, grounds, ...(destinations === null ? {} : { destinations }) })
 }
 
 /** @throws MeshError MESH_TOKEN_MALFORMED */

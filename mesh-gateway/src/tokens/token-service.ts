@@ -4,6 +4,7 @@ import type { Limits } from '../limits/limits.ts'
 import { rememberDestinations } from '../policy/allowed.ts'
 import { mayOriginate, type PolicySnapshot } from '../policy/snapshot.ts'
 import {
+  checkCount,
   createTokenIssuer,
   type ExchangedCertificate,
   type IssuedToken,
@@ -97,6 +98,7 @@ export function createTokenService(options: TokenServiceOptions): TokenService {
           'MESH_TOKEN_REQUEST_INVALID',
           `the service account acts as ${account.agent}, not as the agent_id asked for`,
         )
+      if (destinations !== null) checkCount(destinations)
       if (destinations !== null && account.destinations !== null) {
         const { invalid, outside } = narrowDestinations(destinations, account.destinations)
         if (invalid.length === 0 && outside.length > 0)

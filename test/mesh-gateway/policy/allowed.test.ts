@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { Peer } from '@clawmesh/proto'
 import fc from 'fast-check'
 import { type HostPattern, parseHostPattern } from '../../../mesh-gateway/src/net/host-pattern.ts'
 import { rememberDestinations } from '../../../mesh-gateway/src/policy/allowed.ts'
@@ -92,16 +93,45 @@ describe('the list of allowed destinations of a large policy', () => {
     )
   })
 
-  it('is found out once for each generation, and once for agents without rules of their own', () => {
+  it('is found out once for each generation, and once for agents without rules of their own', async () => {
     const egress = { allow: ['a.test'], agents: { own: { allow: ['b.test'] } } }
     let policy = policyOf({ acme: { egress } })
     const remembered = rememberDestinations({ current: () => policy })
-    const first = remembered(bot)
-    assert.equal(remembered({ tenant: 'acme', agent: 'another' }), first)
-    assert.deepEqual(remembered({ tenant: 'acme', agent: 'own' }), ['a.test', 'b.test'])
+    const texts = async (peer: Peer) => (await remembered(peer)).texts
+    const first = await remembered(bot)
+    assert.equal(await remembered({ tenant: 'acme', agent: 'another' }), first)
+    assert.deepEqual(await texts({ tenant: 'acme', agent: 'own' }), ['a.test', 'b.test'])
     policy = policyOf({ acme: { egress: { allow: ['c.test'] } } }, 2)
-    assert.deepEqual(remembered(bot), ['c.test'])
-    assert.deepEqual(remembered({ tenant: 'globex', agent: 'own' }), [])
+    assert.deepEqual(await texts(bot), ['c.test'])
+    assert.deepEqual(await texts({ tenant: 'globex', agent: 'own' }), [])
+  })
+
+  it('lets the event loop go on, for many agents of a tenant at once too', async () => {
+    const far = `${'a.'.repeat(110)}test`
+    const own = Object.fromEntries(
+      Array.from({ length: 10 }, (_, n) => [`own-${n}`, { deny: [`own-${n}.test`] }]),
+    )
+    const allow = Array.from({ length: 1_500 }, (_, n) => `h${n}.${far}`)
+    const deny = Array.from({ length: 1_500 }, (_, n) => `*.h${n}.${far}`)
+    const policy = policyOf({ acme: { egress: { allow, deny, agents: own } } })
+    const remembered = rememberDestinations({ current: () => policy })
+    const names = Object.keys(own)
+    const events: string[] = []
+    const turn = setInterval(() => events.push('turn'), 0)
+    await Promise.all(
+      names.map(async (agent) => {
+        const { texts } = await remembered({ tenant: 'acme', agent })
+        assert.equal(texts.length, allow.length)
+        events.push(agent)
+      }),
+    )
+    clearInterval(turn)
+    assert.deepEqual(
+      events.filter((one) => one !== 'turn'),
+      names,
+      'one after the other',
+    )
+    assert.ok(events.indexOf('turn') < events.indexOf('own-9'), 'with turns in between')
   })
 })
 

@@ -1,8 +1,11 @@
 /** Decisions cost what is asked, whatever the size of policy; and they name the rule that a look at each in turn finds. */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
+import { destinationSet } from '../../../mesh-gateway/src/net/destination-set.ts'
+import { compileInSteps } from '../../../mesh-gateway/src/policy/compile.ts'
 import { decideEgress, type EgressQuestion } from '../../../mesh-gateway/src/policy/index.ts'
 import { parsePathGlob } from '../../../mesh-gateway/src/policy/path-glob.ts'
+import { readPolicyFile } from '../../../mesh-gateway/src/policy/read-file.ts'
 import { StepBudget } from '../../../mesh-gateway/src/policy/step-budget.ts'
 import { policyOf } from './policies.ts'
 
@@ -149,6 +152,58 @@ describe('the cost of an egress decision', () => {
       decideEgress(question('/x', { port: 9_500 }), policy).hint ?? '',
       /has 1, 2, 3, 4, 5 and 8995 more/,
     )
+  })
+})
+
+describe('the destinations of a token', () => {
+  const seed = Date.now() % 2 ** 31
+  const port = fc.constantFrom('', '', ':443', ':80', ':8443')
+  const name = fc.constantFrom('a.test', 'b.a.test', 'c.b.a.test', 'xa.test', '[2001:db8::1]')
+  const wild = fc.constantFrom('', '*.')
+
+  it(`allow by look-up what looking at each of them allows (seed ${seed})`, () => {
+    const text = fc.oneof(
+      fc.tuple(wild, name, port).map((parts) => parts.join('')),
+      fc.constantFrom('no host', 'A.Test', '*.B.a.test.'),
+    )
+    const hosts = ['a.test', 'b.a.test', 'c.b.a.test', 'xa.test', '2001:db8::1']
+    const policy = policyOf({
+      acme: { egress: { allow: ['a.test', '*.a.test', 'xa.test', '[2001:db8::1]'] } },
+    })
+    fc.assert(
+      fc.property(
+        fc.array(text, { maxLength: 6 }),
+        fc.constantFrom(...hosts),
+        fc.constantFrom(443, 80),
+        (list, host, usual) => {
+          const of = (allowedDestinations: EgressQuestion['allowedDestinations']) =>
+            decideEgress(question(null, { host, port: usual, allowedDestinations }), policy)
+          assert.deepEqual(of(destinationSet(list)), of(list))
+        },
+      ),
+      { numRuns: 2000, seed },
+    )
+  })
+})
+
+describe('compiling a file', () => {
+  it('may pause all along, whatever its rules are many of', () => {
+    const many = <T>(make: (n: number) => T) => Array.from({ length: 9_000 }, (_, n) => make(n))
+    const documents = [
+      { egress: { allow: [withPaths(many((n) => `/**a**${n}`))] } },
+      { egress: { allow: many((n) => withPaths([`/${n}/*`])) } },
+      { egress: { allow: many((n) => `h${n}.test`) } },
+      { egress: { deny: many((n) => `*.h${n}.test:443`) } },
+      { delegation: { allow: many((n) => ({ from: `a${n}`, to: 'b' })) } },
+    ]
+    for (const document of documents) {
+      const bytes = Buffer.from(JSON.stringify({ tenant: 'acme', ...document }))
+      const read = readPolicyFile('acme.json', bytes)
+      assert.ok(read.kind !== 'broken')
+      const pauses = compileInSteps(read).reduce((count) => count + 1, 0)
+      // once for each few entries when they are read, and when they are put into tables
+      assert.ok(pauses > (2 * 9_000) / 20, `${pauses} pauses for ${Object.keys(document)}`)
+    }
   })
 })
 

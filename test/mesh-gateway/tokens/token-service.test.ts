@@ -151,6 +151,7 @@ describe('who gets an egress token', () => {
     for (const request of [
       { destinations: [] },
       { destinations: ['*'] },
+      { destinations: Array.from({ length: 201 }, (_, n) => `h${n}.elsewhere.org`) },
       { ttlMs: 120_001 },
       { agentId: 'bot-02' },
     ])

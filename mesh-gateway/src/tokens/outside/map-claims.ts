@@ -12,6 +12,7 @@ import {
   type SpiffeTemplate,
 } from '@clawmesh/proto'
 import type { OutsideIssuerConfig } from '../../config/outside-issuers.ts'
+import type { DestinationSet } from '../../net/destination-set.ts'
 import { formatHostPattern, parseHostPattern } from '../../net/host-pattern.ts'
 import { isRevocationValue } from '../../revocation/entry.ts'
 import { isSeconds, malformed } from '../claim-shapes.ts'
@@ -23,7 +24,7 @@ export interface MapClaimsOptions {
   readonly issuer: OutsideIssuerConfig
   readonly spiffe: SpiffeTemplate
   /** What policy allows an agent now, as host patterns. */
-  readonly allowedDestinations: (agent: Peer) => readonly string[]
+  readonly allowedDestinations: (agent: Peer) => Promise<DestinationSet>
   /** The longest life of a token, in milliseconds. Read for each token. */
   readonly maxTtlMs: () => number
   /** How far clocks may differ, in milliseconds. */
@@ -33,7 +34,16 @@ export interface MapClaimsOptions {
 }
 
 /** @throws MeshError MESH_TOKEN_MALFORMED, MESH_TOKEN_TENANT, MESH_TOKEN_LIFETIME, MESH_TOKEN_NOT_YET_VALID */
-export type MapClaims = (payload: Readonly<Record<string, unknown>>, token: string) => EgressClaims
+export type MapClaims = (
+  payload: Readonly<Record<string, unknown>>,
+  token: string,
+) => Promise<MappedClaims>
+
+/** The set is there where the destinations are those of policy. */
+export interface MappedClaims {
+  readonly claims: EgressClaims
+  readonly destinations: DestinationSet | null
+}
 
 /** A chain that we did not sign cannot be verified, and without it the token would be wider than it is. */
 const CHAIN = ['act', 'txn', 'may_act']
@@ -49,7 +59,7 @@ export function createClaimMapping(options: MapClaimsOptions): MapClaims {
   const known = new Set(tenants)
   const idPrefix = createHash('sha256').update(issuer.issuer).digest('hex').slice(0, 8)
 
-  return (payload, token) => {
+  return async (payload, token) => {
     for (const claim of CHAIN)
       if (Object.hasOwn(payload, claim))
         throw new MeshError(
@@ -63,25 +73,27 @@ export function createClaimMapping(options: MapClaimsOptions): MapClaims {
     if (!known.has(tenant)) throw new MeshError('MESH_TOKEN_TENANT')
     const agent = claimAt(payload, agentAt)
     if (typeof agent !== 'string' || !isDnsLabel(agent)) throw malformed(claims.agent)
-    const destinations =
-      destinationsAt === null
-        ? options.allowedDestinations({ tenant, agent })
-        : parseDestinations(claimAt(payload, destinationsAt), claims.destinations ?? '')
     const cnf = payload.cnf === undefined ? null : parseConfirmation(payload.cnf)
-    return Object.freeze({
+    const named =
+      destinationsAt === null
+        ? null
+        : parseDestinations(claimAt(payload, destinationsAt), claims.destinations ?? '')
+    // last: it may take a while, and what is refused does not wait for it
+    const destinations =
+      named === null ? await options.allowedDestinations({ tenant, agent }) : null
+    const mapped: EgressClaims = Object.freeze({
       iss: issuer.issuer,
       aud: EGRESS_AUDIENCE,
       sub: spiffe.agent(tenant, agent).id,
       agent_id: agent,
       tenant,
       // the list of policy is the same for many tokens, and not copied for each
-      allowed_destinations: Object.isFrozen(destinations)
-        ? destinations
-        : Object.freeze(destinations),
+      allowed_destinations: destinations?.texts ?? Object.freeze(named ?? []),
       ...times,
       jti: idOf(payload.jti, token, idPrefix),
       ...(cnf === null ? {} : { cnf }),
     })
+    return { claims: mapped, destinations }
   }
 }
 

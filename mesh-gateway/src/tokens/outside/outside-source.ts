@@ -58,7 +58,8 @@ export function createOutsideSource(
           if (others === null) throw error
           return await verifyBy(others, token)
         })
-        const claims = withGrounds(mapClaims(payload, token), kid, skewMs)
+        const mapped = await mapClaims(payload, token)
+        const claims = withGrounds(mapped.claims, kid, skewMs, mapped.destinations)
         return { claims, untilMs: keys.untilMs() }
       } catch (error) {
         throw explain(error, issuer, now())

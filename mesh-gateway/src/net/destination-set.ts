@@ -1,7 +1,9 @@
 /** A set of host patterns, found by look-up: what policy allows an agent may be thousands of them. */
-import { type HostPattern, parseHostPattern } from '../net/host-pattern.ts'
+import { type HostPattern, parseHostPattern } from './host-pattern.ts'
 
 export interface DestinationSet {
+  /** As they were given. */
+  readonly texts: readonly string[]
   readonly patterns: readonly HostPattern[]
   /** Ports by host, UNNAMED for 80 and 443. */
   readonly exact: ReadonlyMap<string, ReadonlySet<number>>
@@ -11,17 +13,46 @@ export interface DestinationSet {
 
 const UNNAMED = 0
 
-/** What is no host pattern is left out. */
+/** What is no host pattern is left out of all but `texts`. */
 export function destinationSet(texts: readonly string[]): DestinationSet {
-  const patterns = texts.map(parseHostPattern).filter((one) => typeof one !== 'string')
-  const exact = new Map<string, Set<number>>()
-  const below = new Map<string, Set<number>>()
-  for (const { host, wildcard, port } of patterns) {
-    const map = wildcard ? below : exact
-    const ports = map.get(host) ?? new Set()
-    map.set(host, ports.add(port ?? UNNAMED))
+  const set = new DestinationSetBuilder()
+  for (const text of texts) {
+    const pattern = parseHostPattern(text)
+    if (typeof pattern !== 'string') set.add(text, pattern)
   }
-  return { patterns, exact, below }
+  return { ...set.built(), texts }
+}
+
+/** For patterns that are parsed already, one by one. */
+export class DestinationSetBuilder {
+  readonly #texts = new Set<string>()
+  readonly #patterns: HostPattern[] = []
+  readonly #exact = new Map<string, Set<number>>()
+  readonly #below = new Map<string, Set<number>>()
+
+  /** @param text of the pattern; the second one of a kind adds nothing */
+  add(text: string, pattern: HostPattern): void {
+    if (this.#texts.has(text)) return
+    this.#texts.add(text)
+    this.#patterns.push(pattern)
+    const map = pattern.wildcard ? this.#below : this.#exact
+    const ports = map.get(pattern.host) ?? new Set()
+    map.set(pattern.host, ports.add(pattern.port ?? UNNAMED))
+  }
+
+  built(): DestinationSet {
+    return Object.freeze({
+      texts: Object.freeze([...this.#texts]),
+      patterns: this.#patterns,
+      exact: this.#exact,
+      below: this.#below,
+    })
+  }
+}
+
+/** The texts of a set, or of what may be made one. */
+export function textsOf(destinations: readonly string[] | DestinationSet): readonly string[] {
+  return 'texts' in destinations ? destinations.texts : destinations
 }
 
 /** True when one of the set leaves nothing of the pattern out. */
