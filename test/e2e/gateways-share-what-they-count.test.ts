@@ -6,6 +6,7 @@ import type { Agent, Skill } from '@clawmesh/agent-sdk'
 import { MeshError } from '@clawmesh/proto'
 import { type GatewayProcess, startGatewayProcess } from '../support/gateway-process.ts'
 import { type Mesh, startMesh } from '../support/mesh.ts'
+import { needProgram } from '../support/need-program.ts'
 import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
 import { waitFor } from '../support/wait-for.ts'
 
@@ -34,7 +35,8 @@ describe('gateways share what they count', function () {
     },
   }
 
-  before(async () => {
+  before(async function () {
+    needProgram(this, 'redis-server')
     redis = await startRedisServer()
     const limits = { redis: { url: redis.url }, whenRedisIsAway: 'refuse' }
     mesh = await startMesh({ policy, config: { limits } })

@@ -1,6 +1,7 @@
 /** The real grpcurl, run as a debugger runs it. */
-import { execFile, execFileSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { join } from 'node:path'
+import { needProgram } from './need-program.ts'
 
 export interface Ran {
   /** -1 when it was ended. */
@@ -22,13 +23,7 @@ export interface GrpcurlOptions {
  * @throws Error in CI
  */
 export function needGrpcurl(context: Mocha.Context): void {
-  try {
-    execFileSync('grpcurl', ['-version'], { stdio: 'ignore' })
-  } catch (cause) {
-    if (process.env.CI === 'true') throw new Error('CI has to install grpcurl', { cause })
-    process.stderr.write('skipped: there is no grpcurl on this machine\n')
-    context.skip()
-  }
+  needProgram(context, 'grpcurl', '-version')
 }
 
 export function grpcurl({ identity, trust = identity ?? '', args }: GrpcurlOptions): Promise<Ran> {

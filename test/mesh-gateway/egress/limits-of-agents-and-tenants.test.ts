@@ -9,6 +9,7 @@ import type { Limits } from '../../../mesh-gateway/src/limits/limits.ts'
 import { openLimits } from '../../../mesh-gateway/src/limits/open-limits.ts'
 import { createResolver } from '../../../mesh-gateway/src/resolve/create-resolver.ts'
 import { startDnsDouble } from '../../support/dns-double.ts'
+import { needProgram } from '../../support/need-program.ts'
 import { type RedisServer, startRedisServer } from '../../support/redis-server.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { type Fixture, type RawClient, rawClient, refusalOf, sendRaw } from './fixture.ts'
@@ -29,10 +30,11 @@ describe('the limits of the egress port', function () {
   const setup = setUp()
   let redis: RedisServer
   let prefixes = 0
-  before(async () => {
+  before(async function () {
+    needProgram(this, 'redis-server')
     redis = await startRedisServer()
   })
-  after(() => redis.close())
+  after(() => redis?.close())
   afterEach(setup.close)
 
   async function shared(prefix: string): Promise<Limits> {

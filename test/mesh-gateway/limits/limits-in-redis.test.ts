@@ -11,6 +11,7 @@ import {
 } from '../../../mesh-gateway/src/limits/open-limits.ts'
 import { openRedisLink } from '../../../mesh-gateway/src/limits/redis/redis-link.ts'
 import { createSharedLimits } from '../../../mesh-gateway/src/limits/redis/shared-limits.ts'
+import { needProgram } from '../../support/need-program.ts'
 import { type RedisServer, startRedisServer } from '../../support/redis-server.ts'
 import { waitFor } from '../../support/wait-for.ts'
 
@@ -27,10 +28,11 @@ describe('limits in Redis', function () {
   let prefixes = 0
   let prefix = ''
 
-  before(async () => {
+  before(async function () {
+    needProgram(this, 'redis-server')
     redis = await startRedisServer()
   })
-  after(() => redis.close())
+  after(() => redis?.close())
   beforeEach(() => {
     prefixes += 1
     prefix = `test-${prefixes}:`

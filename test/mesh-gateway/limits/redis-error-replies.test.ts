@@ -6,6 +6,7 @@ import {
   createSharedLimits,
   type SharedLimits,
 } from '../../../mesh-gateway/src/limits/redis/shared-limits.ts'
+import { needProgram } from '../../support/need-program.ts'
 import { type RedisServer, startRedisServer } from '../../support/redis-server.ts'
 import { waitFor } from '../../support/wait-for.ts'
 
@@ -22,10 +23,11 @@ describe('an error reply of Redis', function () {
   const note = (_fields: object, message: string) => void said.push(message)
   const log: Log = { debug: () => {}, info: () => {}, warn: note, error: note }
 
-  before(async () => {
+  before(async function () {
+    needProgram(this, 'redis-server')
     server = await startRedisServer()
   })
-  after(() => server.close())
+  after(() => server?.close())
   beforeEach(async () => {
     states.length = 0
     said.length = 0

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { createResolver } from '../../../mesh-gateway/src/resolve/create-resolver.ts'
 import { ResolveFailure } from '../../../mesh-gateway/src/resolve/resolver.ts'
 import { type Dnsmasq, startDnsmasq } from '../../support/dnsmasq.ts'
+import { needProgram } from '../../support/need-program.ts'
 
 const failsAs = (kind: string) => (error: unknown) =>
   error instanceof ResolveFailure && error.kind === kind
@@ -11,7 +12,8 @@ const failsAs = (kind: string) => (error: unknown) =>
 describe('the resolver', () => {
   let dns: Dnsmasq
 
-  before(async () => {
+  before(async function () {
+    needProgram(this, 'dnsmasq')
     dns = await startDnsmasq({
       ttl: 30,
       hosts: {
@@ -27,7 +29,7 @@ describe('the resolver', () => {
       },
     })
   })
-  after(() => dns.close())
+  after(() => dns?.close())
 
   it('answers every A and AAAA record with its TTL', async () => {
     const resolver = createResolver({ servers: [dns.server] })
