@@ -85,6 +85,19 @@ describe('the last line of CI', () => {
     assert.equal(skipped.code, 1)
   })
 
+  it('sums what several runs came to, and fails when one of them is missing', async () => {
+    const one = { passes: 2, failures: 0, skipped: [], retried: [], failed: [], failedFiles: {} }
+    const [first, second] = [join(dir, 'one.json'), join(dir, 'two.json')]
+    await writeFile(first, JSON.stringify(one))
+    const missing = await run(process.execPath, [script('print-count.ts'), first, second])
+    assert.equal(missing.code, 1)
+    assert.equal(missing.stdout.trim().split('\n').at(-1), '2 passed, 1 failed')
+    await writeFile(second, JSON.stringify(one))
+    const both = await run(process.execPath, [script('print-count.ts'), first, second])
+    assert.equal(both.code, 0)
+    assert.equal(both.stdout, '4 passed, 0 failed\n')
+  })
+
   it('fails when nothing ran, or mocha did not get to its end, the first time or the second', async () => {
     assert.equal((await count('')).code, 1)
     const broken = await count('process.exit(0)')

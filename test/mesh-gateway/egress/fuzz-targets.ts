@@ -89,7 +89,7 @@ const text = fc.oneof(
   fc.ipV4Extended(),
   fc.ipV6().map((ip) => `[${ip}]`),
 )
-const edits = fc.array(
+export const edits = fc.array(
   fc.record({
     at: fc.nat(1000),
     drop: fc.nat(6),
@@ -123,9 +123,9 @@ const edits = fc.array(
 /** Of what is looked at often. A record that never comes is a promise that broke. */
 const FAST = { withinMs: 5_000, everyMs: 1 }
 
-type Edit = { at: number; drop: number; insert: string }
+export type Edit = { at: number; drop: number; insert: string }
 
-function edited(seed: string, list: readonly Edit[]): string {
+export function edited(seed: string, list: readonly Edit[]): string {
   let result = seed
   for (const { at, drop, insert } of list) {
     const from = at % (result.length + 1)
