@@ -33,7 +33,8 @@ export function tenantDocuments(gathered: Gathered): TenantDocument[] {
       // where no chain began none is to: 0 would refuse what agents do in the chains of others, too
       const none = gathered.calls.length === 0 ? null : callers.has(tenant) ? 1 : 0
       const hops = gathered.hops.get(tenant) ?? none
-      const bound = [...(callers.get(tenant) ?? [])]
+      // asked on both planes: of who calls, and of who begins the chain that a request is made in
+      const bound = [...new Set([...(callers.get(tenant) ?? []), ...(agents?.keys() ?? [])])]
         .filter((agent) => !gathered.originating.has(`${tenant}/${agent}`))
         .sort()
       const rules = {

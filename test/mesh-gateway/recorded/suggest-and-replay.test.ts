@@ -246,6 +246,22 @@ describe('a suggested policy', function () {
     assert.equal(replay(suggest(cases, 2), cases).newlyRefused, 0)
   })
 
+  it('lets nobody begin a chain on the way out whom the recording does not show to', () => {
+    const delegation = { agents: { planner: { mayOriginate: false } } }
+    const policy = policyOf({ acme: { mode: 'audit', delegation } })
+    const planner = { tenant: 'acme', agent: 'planner' }
+    const within = { ...tunnel('c.test'), agent: planner, actors: [tunnel('c.test').agent] }
+    const begun = { ...tunnel('c.test'), actors: [planner] }
+    const cases = record(policy, [within, begun], [])
+    assert.deepEqual(
+      cases.map(({ allowed }) => allowed),
+      [true, false],
+    )
+    const suggestion = suggest(cases)
+    assert.deepEqual(suggestion.tenants[0]?.delegation, delegation)
+    assert.equal(replay(suggestion, cases).newlyAllowed, 0)
+  })
+
   it('names no paths where there are too many to be told one by one', () => {
     const policy = policyOf({ acme: { egress: { allow: ['c.test'] } } })
     const many = Array.from({ length: 300 }, (_, n) => ({
