@@ -42,13 +42,23 @@ describeClosing('explain says what a call would meet', () => {
     return run(COMMAND, [...args, '--to', to, ...more])
   }
 
-  const cases: Record<string, { to: string; code: string | null; exit: number }> = {
+  interface Case {
+    readonly to: string
+    readonly code: string | null
+    readonly exit: number
+    /** The tenant whose policy decides, when it is not the caller's: the operator is told its file, the caller is not. */
+    readonly decidedBy?: string
+  }
+  const cases: Record<string, Case> = {
     allowed: { to: 'acme/researcher', code: null, exit: 0 },
     'denied by a rule': { to: 'acme/vault', code: 'MESH_POLICY_DENIED', exit: 1 },
     'not allowed': { to: 'acme/stranger', code: 'MESH_POLICY_NOT_ALLOWED', exit: 1 },
-    'not accepted': { to: 'globex/translator', code: 'MESH_POLICY_NOT_ACCEPTED', exit: 1 },
+    'not accepted': {
+      ...{ to: 'globex/translator', code: 'MESH_POLICY_NOT_ACCEPTED', exit: 1 },
+      decidedBy: 'globex',
+    },
   }
-  for (const [name, { to, code, exit }] of Object.entries(cases))
+  for (const [name, { to, code, exit, decidedBy }] of Object.entries(cases))
     it(`${name}: the command, the SDK, grpcurl and the call itself agree`, async () => {
       const [typed, asked, curled] = await Promise.all([
         command(to, '--json'),
@@ -65,7 +75,9 @@ describeClosing('explain says what a call would meet', () => {
       assert.equal(curled.code, 0, curled.stderr)
       const onPaper = JSON.parse(typed.stdout)
       const { file, generation, ...rest } = asked
-      assert.equal(onPaper.file, file === null ? null : `${mesh.dir}/policy/${file}`)
+      if (decidedBy !== undefined) assert.equal(file, null)
+      const inFile = decidedBy === undefined ? file : `${decidedBy}.json`
+      assert.equal(onPaper.file, inFile === null ? null : `${mesh.dir}/policy/${inFile}`)
       assert.ok(generation >= 1)
       for (const [key, value] of Object.entries(rest)) assert.equal(onPaper[key], value, key)
       const shown = JSON.parse(curled.stdout)

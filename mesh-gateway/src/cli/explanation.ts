@@ -5,7 +5,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { readConfig } from '../config/live-config.ts'
 import { REQUIRED } from '../config/settings.ts'
 import type { Explanation } from '../policy/explain.ts'
-import { loadPolicy, type PolicySnapshot, policyFor } from '../policy/index.ts'
+import { loadPolicy, type PolicySnapshot, policyFor, policyOfEach } from '../policy/index.ts'
 import type { PolicyPlaces } from '../policy/read-directory.ts'
 import { printable, printableJson } from '../printable.ts'
 import type { Terminal } from './terminal.ts'
@@ -72,7 +72,7 @@ export function addPolicyPlace(command: Command): Command {
 }
 
 /**
- * @param tenants whose policy is asked; null: everybody's
+ * @param tenants whose policy is asked; null: everybody's, each for itself: whose file is broken is in `closed`
  * @throws MeshError MESH_CONFIG_INVALID, MESH_POLICY_INVALID
  */
 export async function loadPolicyOf(
@@ -81,8 +81,10 @@ export async function loadPolicyOf(
   tenants: readonly string[] | null,
 ): Promise<{ readonly dir: string; readonly policy: PolicySnapshot }> {
   const places = await placesOf(options, place)
-  const policy = policyFor(places.dir, await loadPolicy(places), tenants)
-  return { dir: places.dir, policy }
+  const loading = await loadPolicy(places)
+  const { dir } = places
+  const policy = tenants === null ? policyOfEach(dir, loading) : policyFor(dir, loading, tenants)
+  return { dir, policy }
 }
 
 async function placesOf(

@@ -1,8 +1,9 @@
 /** `mesh-gateway policy replay`: what would change if a candidate policy had judged what was recorded. */
 import { Command } from 'commander'
 import { plural } from '../plural.ts'
+import { printable } from '../printable.ts'
 import { readRecording } from '../recorded/read-recording.ts'
-import { agentNames } from '../recorded/recorded-case.ts'
+import { agentNames, tenantsOfCase } from '../recorded/recorded-case.ts'
 import { type Changed, createReplay } from '../recorded/replay.ts'
 import {
   addPolicyPlace,
@@ -15,7 +16,6 @@ import {
   countsAsJson,
   noteCounts,
   parseCount,
-  printable,
   type RecordingOptions,
 } from './recording.ts'
 import type { Terminal } from './terminal.ts'
@@ -28,7 +28,8 @@ const EXAMPLES = `
 Example:
   $ mesh-gateway policy replay --audit audit.log --dir policy-candidate
 
-Exit code 1 when something that was let through would be refused.`
+Exit code 1 when something that was let through would be refused, or could not be judged since a
+tenant's file is broken; requests of other tenants are judged all the same.`
 
 export function replayCommand(
   output: CommandOutput,
@@ -43,10 +44,16 @@ export function replayCommand(
       const { audit, tenant } = options
       const { dir, policy } = await loadPolicyOf(options, place, null)
       const replay = createReplay(policy, options.examples)
+      const unjudged = new Set<string>()
+      let notJudged = 0
       const counts = await readRecording(audit, agentNames(options.spiffeAgentPath), (recorded) => {
         const { question } = recorded
         const asker = 'agent' in question ? question.agent : question.caller
-        if (tenant === undefined || asker.tenant === tenant) replay.add(recorded)
+        if (tenant !== undefined && asker.tenant !== tenant) return
+        const broken = tenantsOfCase(recorded).filter((one) => policy.closed.has(one))
+        for (const one of broken) unjudged.add(`${one}.json`)
+        if (broken.length === 0) replay.add(recorded)
+        else notJudged += recorded.times
       })
       const { same, byAudit, newlyAllowed, newlyRefused, examples } = replay.result()
       noteCounts(counts, audit, output)
@@ -56,6 +63,8 @@ export function replayCommand(
             dir,
             ...countsAsJson(counts),
             same,
+            not_judged: notJudged,
+            broken_files: [...unjudged],
             newly_refused: newlyRefused,
             newly_allowed: newlyAllowed,
             by_audit_mode: byAudit,
@@ -77,9 +86,13 @@ export function replayCommand(
             '',
           ].join('\n'),
         )
-      if (newlyRefused === 0) return
-      output.note(`${plural(newlyRefused, 'recorded request')} would be refused under ${dir}`)
-      output.failed()
+      if (newlyRefused > 0)
+        output.note(`${plural(newlyRefused, 'recorded request')} would be refused under ${dir}`)
+      if (notJudged > 0)
+        output.note(
+          `${plural(notJudged, 'recorded request')} not judged: of ${[...unjudged].join(', ')}, broken; mesh-gateway policy check ${dir} says why`,
+        )
+      if (newlyRefused + notJudged > 0) output.failed()
     })
 }
 

@@ -36,11 +36,6 @@ export function countsAsJson(counts: RecordingCounts): object {
   }
 }
 
-/** Peers chose what stands in an audit log: none of it may move the cursor of a terminal. */
-export function printable(text: string): string {
-  return text.replaceAll(/\p{C}/gu, '?')
-}
-
 export function parseCount(text: string): number {
   if (!/^[1-9]\d{0,5}$/.test(text)) throw new InvalidArgumentError('write a number from 1 on')
   return Number(text)

@@ -109,16 +109,15 @@ export function createWaitingRoom(limits: Limits): WaitingRoom {
   }
 
   function wait(queue: Queue, asker: string, gone: AbortSignal): Promise<Leave> {
-    const { most, what, queueLength, queueMs } = queue.room
+    const { what, queueMs } = queue.room
     const { promise, resolve, reject } = Promise.withResolvers<Leave>()
     const full = queue.fair.fullFor(asker)
     const queued = queue.fair.push(asker, { admit: resolve, refuse: reject })
     if (queued === null) {
       drop(queue)
-      const waiting =
-        full === 'all' ? `${queueLength} wait` : `those of this ${WHOSE[full ?? 'asker']} wait`
+      const whose = full === 'all' ? '' : ` of this ${WHOSE[full ?? 'asker']}`
       return Promise.reject(
-        fullError(`${most} ${what} at once are allowed, and ${waiting} already`),
+        fullError(`no more ${what} may be open now, and as many as may${whose} wait already`),
       )
     }
     const end = (error: unknown) => {
@@ -127,7 +126,7 @@ export function createWaitingRoom(limits: Limits): WaitingRoom {
       reject(error)
     }
     const clock = setTimeout(
-      () => end(fullError(`${most} ${what} at once are allowed; no room for ${queueMs} ms`)),
+      () => end(fullError(`no more ${what} may be open now, and none has ended in time`)),
       queueMs,
     )
     const onGone = () => end(new MeshError('MESH_CALL_CANCELED'))
@@ -180,6 +179,7 @@ export function createWaitingRoom(limits: Limits): WaitingRoom {
 
 const WHOSE = Object.freeze({ asker: 'caller', tenant: 'tenant' })
 
+/** Says no number: how many may be open, and wait, is the policy of the callee's tenant. */
 function fullError(message: string): MeshError {
   return new MeshError('MESH_LIMIT_CONCURRENCY', message, {
     hint: 'try again later, or give it a longer deadline',

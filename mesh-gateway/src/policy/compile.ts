@@ -70,7 +70,12 @@ export function compilePolicy(files: readonly PolicyFile[], generation: number):
   return assemblePolicy(files.map(compileFile), generation)
 }
 
-export function assemblePolicy(files: readonly CompiledFile[], generation: number): PolicySnapshot {
+/** @param broken names of files that are there and not in force */
+export function assemblePolicy(
+  files: readonly CompiledFile[],
+  generation: number,
+  broken: readonly string[] = [],
+): PolicySnapshot {
   let global: GlobalPolicy | null = null
   const tenants = new Map<string, TenantPolicy>()
   for (const { kind, policy } of files) {
@@ -81,8 +86,14 @@ export function assemblePolicy(files: readonly CompiledFile[], generation: numbe
     generation,
     files: Object.freeze(files.map((file) => file.file)),
     tenants,
+    closed: tenantsOf(broken),
     global: global ?? atOneGo(compileGlobal({})),
   })
+}
+
+/** @param files `acme.json` of acme */
+export function tenantsOf(files: readonly string[]): ReadonlySet<string> {
+  return new Set(files.flatMap((file) => /^(.+)\.json$/.exec(file)?.[1] ?? []))
 }
 
 function* compileGlobal(document: GlobalDocument): Steps<GlobalPolicy> {

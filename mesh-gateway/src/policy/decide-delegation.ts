@@ -19,6 +19,7 @@ import {
   mayOriginateRule,
   type PolicySnapshot,
   type TenantPolicy,
+  whyWithoutPolicy,
 } from './snapshot.ts'
 
 const NO_LIMITS: DelegationLimits = Object.freeze({ callsPerMinute: null, concurrentStreams: null })
@@ -34,7 +35,7 @@ export function decideDelegation(
       action: 'deny',
       code: 'MESH_POLICY_NO_TENANT',
       rule: null,
-      hint: `there is no ${caller.tenant}.json in the policy directory; without one nothing is allowed`,
+      hint: whyWithoutPolicy(policy, caller.tenant),
       mode: 'enforce',
       limits: NO_LIMITS,
     }

@@ -23,6 +23,7 @@ import {
   mayOriginateRule,
   type PolicySnapshot,
   type TenantPolicy,
+  whyWithoutPolicy,
 } from './snapshot.ts'
 import type { StepBudget } from './step-budget.ts'
 
@@ -81,7 +82,7 @@ function decideForOne(
   const { agent: peer, port } = question
   const tenant = policy.tenants.get(peer.tenant)
   if (tenant === undefined)
-    return verdict('deny', 'MESH_POLICY_NO_TENANT', null, noTenantHint(peer), NO_POLICY)
+    return verdict('deny', 'MESH_POLICY_NO_TENANT', null, noTenantHint(peer, policy), NO_POLICY)
   const agent = tenant.egress.agents.get(peer.agent) ?? tenant.egress.others
   const { mode } = agent
   const refuse = (code: ErrorCode, rule: string | null, hint: string | null) =>
@@ -194,7 +195,8 @@ function canonical(host: string): string | null {
   return name.isIp && !host.includes(':') && name.name !== host ? null : name.name
 }
 
-function noTenantHint({ tenant, agent }: Peer): string {
+function noTenantHint({ tenant, agent }: Peer, policy: PolicySnapshot): string {
+  if (policy.closed.has(tenant)) return whyWithoutPolicy(policy, tenant)
   return `the agent is ${tenant}/${agent}, and there is no ${tenant}.json in the policy directory; add it, or use a token of the tenant that was meant`
 }
 

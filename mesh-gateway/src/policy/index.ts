@@ -20,7 +20,7 @@ export {
   parseMethodName,
 } from './explain.ts'
 export { countFaults, formatFault, type PolicyFault, policyInvalid } from './fault.ts'
-export { loadPolicy, type PolicyLoading, policyFor } from './load-policy.ts'
+export { loadPolicy, type PolicyLoading, policyFor, policyOfEach } from './load-policy.ts'
 export {
   openPolicyStore,
   type PolicyReadiness,

@@ -32,13 +32,16 @@ export function judgeDirectory({ dir }: PolicyPlaces, raw: RawDirectory): Policy
   const { ignored, problem } = raw
   const files: CompiledFile[] = []
   const faults: PolicyFault[] = problem === null ? [] : [problem]
+  const closed: string[] = []
   for (const file of raw.files) {
     const judged = judgeFile(file)
-    if (judged.kind === 'broken') faults.push(...judged.faults)
-    else files.push(judged)
+    if (judged.kind === 'broken') {
+      faults.push(...judged.faults)
+      closed.push(file.name)
+    } else files.push(judged)
   }
   if (raw.files.length === 0 && faults.length === 0) faults.push(noPolicy(dir))
-  const snapshot = assemblePolicy(files, 1)
+  const snapshot = assemblePolicy(files, 1, closed)
   return faults.length > 0
     ? { ok: false, faults, snapshot, ignored }
     : { ok: true, snapshot, ignored }
@@ -50,19 +53,27 @@ export function concernsAll({ file }: PolicyFault): boolean {
 }
 
 /**
+ * Policy that each tenant is judged by for itself: a broken file closes its tenant alone, and is told in `closed`.
+ * @throws MeshError MESH_POLICY_INVALID when a fault is not one tenant's
+ */
+export function policyOfEach(dir: string, loading: PolicyLoading): PolicySnapshot {
+  if (!loading.ok && loading.faults.some(concernsAll)) throw policyInvalid(dir, loading.faults)
+  return loading.snapshot
+}
+
+/**
  * The policy that a question about some tenants is answered by: a broken file of another tenant is no matter.
- * @param tenants null: all matter
  * @throws MeshError MESH_POLICY_INVALID with every fault of every file
  */
 export function policyFor(
   dir: string,
   loading: PolicyLoading,
-  tenants: readonly string[] | null,
+  tenants: readonly string[],
 ): PolicySnapshot {
   if (loading.ok) return loading.snapshot
-  const theirs = new Set(tenants?.map((tenant) => `${tenant}.json`))
+  const theirs = new Set(tenants.map((tenant) => `${tenant}.json`))
   const spared = (fault: PolicyFault) => !concernsAll(fault) && !theirs.has(fault.file)
-  if (tenants !== null && loading.faults.every(spared)) return loading.snapshot
+  if (loading.faults.every(spared)) return loading.snapshot
   throw policyInvalid(dir, loading.faults)
 }
 

@@ -5,7 +5,7 @@ import type { MeshError } from '@clawmesh/proto'
 import { plural } from '../plural.ts'
 import { printable } from '../printable.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
-import { assemblePolicy, type CompiledFile } from './compile.ts'
+import { assemblePolicy, type CompiledFile, tenantsOf } from './compile.ts'
 import { formatFault, type PolicyFault, policyInvalid } from './fault.ts'
 import type { FilesInForce, PolicyProblem } from './files-in-force.ts'
 import type { PolicySnapshot } from './snapshot.ts'
@@ -71,7 +71,10 @@ export class PolicyInForce {
   }
 
   adopt(next: FilesInForce, ignored: readonly PolicyFault[]): void {
-    const changed = !sameFiles(this.#files, next.files)
+    const { closed } = this.#current
+    const changed =
+      !sameFiles(this.#files, next.files) ||
+      closed.symmetricDifference(tenantsOf(closedBy(next))).size > 0
     if (changed) {
       this.#put(next, this.#current.generation + 1)
       this.#report()
@@ -83,7 +86,7 @@ export class PolicyInForce {
   #put(next: FilesInForce, generation: number): void {
     this.#files = next.files
     const sorted = [...next.files.values()].toSorted((a, b) => (a.file < b.file ? -1 : 1))
-    this.#current = assemblePolicy(sorted, generation)
+    this.#current = assemblePolicy(sorted, generation, closedBy(next))
   }
 
   #report(): void {
@@ -139,6 +142,11 @@ export function consequences(problems: readonly PolicyProblem[]): string {
     ...(closed.length === 0 ? [] : [`${named(closed)} was never good, and allows nothing`]),
   ]
   return parts.join('; ')
+}
+
+/** Files that are broken and never were good. */
+function closedBy({ problems }: FilesInForce): string[] {
+  return problems.filter(({ kept }) => !kept).map(({ file }) => file)
 }
 
 /** Enough to tell one state of a file from the next; a file may have many faults. */

@@ -16,6 +16,8 @@ export interface PolicySnapshot {
   /** Names of the files it was made from, in order. */
   readonly files: readonly string[]
   readonly tenants: ReadonlyMap<string, TenantPolicy>
+  /** Tenants whose file is there, is broken and never was good: nothing is allowed to them. */
+  readonly closed: ReadonlySet<string>
   readonly global: GlobalPolicy
 }
 
@@ -112,6 +114,13 @@ export function delegationOf({ delegation }: TenantPolicy, { agent }: Peer): Age
 export function mayOriginate(policy: PolicySnapshot, peer: Peer): boolean {
   const tenant = policy.tenants.get(peer.tenant)
   return tenant === undefined || delegationOf(tenant, peer).mayOriginate
+}
+
+/** Why nothing is allowed to a tenant without policy, for its own agents and the operator. */
+export function whyWithoutPolicy({ closed }: PolicySnapshot, tenant: string): string {
+  return closed.has(tenant)
+    ? `${tenant}.json in the policy directory is broken, and until it is mended nothing is allowed; mesh-gateway policy check names its faults`
+    : `there is no ${tenant}.json in the policy directory; without one nothing is allowed`
 }
 
 /** Where `mayOriginate: false` of an agent stands. */

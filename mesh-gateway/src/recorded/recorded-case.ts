@@ -103,6 +103,15 @@ export function readCase(fields: Fields, agentOf: AgentOf): Reading {
   return 'foreign'
 }
 
+/** Whose policy has a say. */
+export function tenantsOfCase(recorded: RecordedCase): string[] {
+  const { question } = recorded
+  if ('agent' in question)
+    return [question.agent, ...(question.actors ?? [])].map(({ tenant }) => tenant)
+  const origin = recorded.plane === 'delegation' ? [recorded.originTenant] : []
+  return [question.caller.tenant, question.callee.tenant, ...origin]
+}
+
 type TextOf = (name: string) => string | null
 
 function egressCase(

@@ -125,6 +125,29 @@ describe('mesh-gateway policy suggest and replay', () => {
     assert.equal(json.examples.newly_refused[0].what, 'GET api.github.com:443/repos/acme/x')
   })
 
+  it('judge what is of other tenants when the file of one is broken, and say what was not judged', async () => {
+    const audit = join(place.dir, 'audit.log')
+    await place.write('half/acme.json', { tenant: 'acme', egress: { allow: ['*'] } })
+    await place.write('half/globex.json', { tenant: 'globex', delegation: { allow: 1 } })
+    const replay = (...more: string[]) =>
+      place.run('policy', 'replay', '--audit', audit, '--dir', join(place.dir, 'half'), ...more)
+    await place.write('half/acme.json', {
+      tenant: 'acme',
+      egress: { allow: ['api.openai.com', 'api.github.com'] },
+    })
+    const said = await replay()
+    assert.equal(said.code, 1)
+    assert.equal(said.stdout, 'same           3\nnewly refused  0\nnewly allowed  0\n')
+    assert.match(
+      said.stderr,
+      /1 recorded request not judged: of globex\.json, broken; .*policy check/,
+    )
+    const { same, not_judged, broken_files } = JSON.parse((await replay('--json')).stdout)
+    assert.deepEqual([same, not_judged, broken_files], [3, 1, ['globex.json']])
+    await place.write('half/_global.json', { egress: { deny: 1 } })
+    assert.match((await replay()).stderr, /MESH_POLICY_INVALID|_global\.json/)
+  })
+
   it('print the policy when no directory is named, of one tenant when one is', async () => {
     const audit = join(place.dir, 'audit.log')
     const said = await place.run('policy', 'suggest', '--audit', audit, '--tenant', 'globex')

@@ -5,6 +5,7 @@ import {
   chainLimits,
   type DelegationDecision,
   decideDelegation,
+  decideEgress,
   type PolicySnapshot,
 } from '../../../mesh-gateway/src/policy/index.ts'
 import { policyOf } from './policies.ts'
@@ -82,6 +83,17 @@ describe('a delegation decision', () => {
   it('refuses the caller whose tenant has no file', () => {
     const decision = ask(acme({ allow: [{ from: '*', to: '*' }] }), 'globex/a', 'acme/b')
     assert.equal(decision.code, 'MESH_POLICY_NO_TENANT')
+    assert.match(decision.hint ?? '', /^there is no globex\.json/)
+  })
+
+  it('says that the file of the caller’s tenant is there and broken, on both planes', () => {
+    const good = policyOf({ acme: {} })
+    const policy = { ...good, closed: new Set(['globex']) }
+    const broken = /^globex\.json in the policy directory is broken, .*policy check/
+    const agent = { tenant: 'globex', agent: 'a' }
+    assert.match(ask(policy, 'globex/a', 'acme/b').hint ?? '', broken)
+    const question = { agent, host: 'a.test', port: 443, request: null, allowedDestinations: [] }
+    assert.match(decideEgress(question, policy).hint ?? '', broken)
   })
 
   describe('across tenants', () => {

@@ -211,9 +211,11 @@ describe('a policy store', () => {
     assert.match(warnings.join(), /acme\.json was never good, and allows nothing/)
     assert.equal(store.readiness().ready, true)
     assert.ok(store.current().tenants.has('globex'))
+    assert.deepEqual([...store.current().closed], ['acme'])
     assert.equal(allows(store.current(), 'a.test'), false)
     await put(path.join(dir, 'acme.json'), allowing('a.test'))
     await until(() => allows(store.current(), 'a.test'))
+    assert.equal(store.current().closed.size, 0)
     assert.deepEqual(store.problems(), [])
   })
 
