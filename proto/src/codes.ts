@@ -646,6 +646,12 @@ export const ERRORS = Object.freeze({
     'policy does not let this protocol pass without TLS',
     'use TLS in the tunnel, or HTTP/1.1 without upgrade to h2c; for the operator: egress.tls.clearText of _global.json',
   ),
+  MESH_EGRESS_PLAINTEXT: row(
+    500,
+    'FAILED_PRECONDITION',
+    'the egress port is on another machine and would be asked without TLS',
+    'give the gateway egress.tls.dir and the agent an https:// URL, or set allowPlaintextEgress: true where the network encrypts',
+  ),
   MESH_EGRESS_UNRESOLVED: row(
     502,
     'UNAVAILABLE',

@@ -14,15 +14,14 @@ import { methods } from '../client/methods.ts'
 import { peerAddress } from '../client/peer-address.ts'
 import { createPeerClient, type Patience } from '../client/peer-client.ts'
 import { checkTraceparent, spanOf } from '../client/trace.ts'
-import { type AgentFetch, createEgressClient, type EgressClient } from '../egress/agent-fetch.ts'
-import { createTokenSource } from '../egress/token-source.ts'
+import type { AgentFetch, EgressClient } from '../egress/agent-fetch.ts'
 import type { IdentityStore } from '../identity/snapshot.ts'
 import { type Log, silentLog } from '../log.ts'
 import { type ServeOptions, type Serving, serve } from '../server/serve.ts'
 import type { TaskFilter, TaskInfo } from '../tasks/task-event.ts'
 import { checkIsGatewayFor } from '../tls/gateway-scope.ts'
 import { channelCredentials } from '../tls/grpc-credentials.ts'
-import type { DelegationToken } from './delegation-token.ts'
+import { createEgressAccess } from './egress-access.ts'
 import {
   type AllowedPeer,
   type Explanation,
@@ -30,7 +29,7 @@ import {
   type WhoAmI,
 } from './gateway-answers.ts'
 import { createGatewayCalls } from './gateway-calls.ts'
-import { egressUrl, meshDomainOf, openStore } from './read-options.ts'
+import { meshDomainOf, openStore, readEgress } from './read-options.ts'
 import { both, createTaskScopes, type TaskScope } from './task-scope.ts'
 import { createTreeWatch } from './tree-watch.ts'
 
@@ -45,8 +44,17 @@ export interface AgentOptions {
   readonly meshDomain?: string
   /** Path templates of SPIFFE IDs, where they are not the mesh's own. */
   readonly spiffe?: Omit<SpiffeTemplateOptions, 'trustDomain'>
-  /** URL of the gateway's egress port, e.g. http://127.0.0.1:8080. Without it `fetch` is refused: it never goes direct. */
+  /**
+   * URL of the gateway's egress port, e.g. http://127.0.0.1:8080, and https:// where that is not on this machine.
+   * Without it `fetch` is refused: it never goes direct.
+   */
   readonly egress?: string
+  /** PEM of CAs that the certificate of an https:// egress port may chain to, besides the roots of the mesh. */
+  readonly egressPortCa?: string
+  /** Egress tokens are good with this agent's certificate only (RFC 8705). Default: true for an https:// egress port. */
+  readonly bindEgressTokens?: boolean
+  /** Tokens may go in the clear to an http:// egress port on another machine. Default false. */
+  readonly allowPlaintextEgress?: boolean
   /** PEM of the CAs that https destinations must chain to, in place of the public ones. */
   readonly egressCa?: string
   /** The gateway's own name, for its own services. Default `gateway.<mesh domain>`. */
@@ -116,13 +124,12 @@ const GOODBYE_MS = 1_000
 // a call that fails this soon after a refused handshake fails because of it
 const REFUSAL_MS = 5_000
 
-/** @throws MeshError MESH_IDENTITY_… when the identity cannot be used; TypeError for options that make no sense */
+/** @throws MeshError MESH_IDENTITY_… when the identity cannot be used, MESH_EGRESS_PLAINTEXT; TypeError for options that make no sense */
 export async function createAgent(options: AgentOptions): Promise<Agent> {
-  const { gateway, log = silentLog, now = Date.now, egressCa } = options
+  const { gateway, log = silentLog, now = Date.now } = options
   if (!/^(?:\[[0-9a-fA-F:]+\]|[^\s:/[\]]+):\d{1,5}$/.test(gateway))
     throw new TypeError('gateway: must be host:port, e.g. 127.0.0.1:8443')
-  const proxy = options.egress === undefined ? null : egressUrl(options.egress)
-  if (egressCa === '') throw new TypeError('egressCa: is empty')
+  const egressSettings = readEgress(options)
 
   const { store, owned } = await openStore(options, log)
   const snapshot = store.current()
@@ -139,6 +146,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
   const lifetime = new AbortController()
   const servings = new Set<Serving>()
 
+  const expect = checkIsGatewayFor(tenant, meshDomain)
   let refused: { readonly error: MeshError; readonly atMs: number } | null = null
   const connection: Connection = createConnection({
     target: gateway,
@@ -146,7 +154,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     credentials: () =>
       channelCredentials(store, {
         spiffe,
-        expect: checkIsGatewayFor(tenant, meshDomain),
+        expect,
         onPeer: () => {
           refused = null
         },
@@ -175,24 +183,15 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
   const { ask, exchange } = createGatewayCalls({
     ...{ connection, gatewayName, signal: lifetime.signal, refusal },
   })
-  const egressUnder =
-    proxy === null
-      ? null
-      : (chain: DelegationToken | null, signal?: AbortSignal) =>
-          createEgressClient({
-            proxy,
-            tokens: createTokenSource({
-              exchange: (traceparent) => exchange({ traceparent, chain }, signal),
-              ...{ log, now },
-            }),
-            ...(egressCa === undefined ? {} : { ca: egressCa }),
-          })
-  const egress = egressUnder?.(null) ?? null
+  const access = createEgressAccess(egressSettings, {
+    ...{ options, store, spiffe, check: expect, exchange, log, now },
+  })
+  const egress = access?.under(null) ?? null
   const ownFetch: EgressClient['fetch'] = async (url, init, trace) => {
     if (egress === null) throw new TypeError('egress: createAgent was given no egress port')
     return egress.fetch(url, init, trace)
   }
-  const scopes = createTaskScopes(egressUnder, ownFetch)
+  const scopes = createTaskScopes(access?.under ?? null, ownFetch)
   const address = (peer: string) => peerAddress(peer, { tenant, meshDomain })
   const delegateIn = (scope: TaskScope | null, peer: string, asked: DelegateOptions) => {
     const limited = scope === null ? asked : { ...asked, signal: both(scope.signal, asked.signal) }
@@ -219,6 +218,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     lifetime.abort(reason)
     await egress?.close()
     await scopes.settled()
+    access?.close()
     connection.close()
     if (owned) await store.close()
   }

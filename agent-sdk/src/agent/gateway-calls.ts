@@ -30,8 +30,12 @@ export interface GatewayCalls {
     handedOn: HandedOn,
     signal?: AbortSignal,
   ): Promise<Response>
-  /** An egress token, of a chain when one is handed on. @throws MeshError */
-  exchange(handedOn: HandedOn, signal?: AbortSignal): Promise<EgressToken>
+  /**
+   * An egress token, of a chain when one is handed on.
+   * @param bound to the certificate of the connection that it is asked for on
+   * @throws MeshError
+   */
+  exchange(handedOn: HandedOn, bound: boolean, signal?: AbortSignal): Promise<EgressToken>
 }
 
 const UNARY_MS = 10_000
@@ -55,14 +59,32 @@ export function createGatewayCalls(options: GatewayCallsOptions): GatewayCalls {
         })
       return retryUnary(call, { forMs: UNARY_MS, signal, refusal })
     },
-    async exchange(handedOn, signal) {
-      const request = { allowed_destinations: [] }
+    async exchange(handedOn, bound, signal) {
+      const request = { allowed_destinations: [], bind_to_certificate: bound }
       const { token, expires } = await calls.ask(methods.exchangeToken, request, handedOn, signal)
       const expiresMs = fromTimestamp(expires)?.getTime() ?? Number.NaN
       if (token === '' || Number.isNaN(expiresMs))
         throw new MeshError('MESH_PEER_PROTOCOL', 'the gateway answered without a token')
-      return { token: new Secret(token), expiresMs }
+      const boundTo = bound ? boundCertificate(token) : null
+      if (bound && boundTo === null)
+        throw new MeshError('MESH_PEER_PROTOCOL', 'the gateway answered with an unbound token')
+      return { token: new Secret(token), expiresMs, boundTo }
     },
   }
   return Object.freeze(calls)
+}
+
+/** The certificate in `cnf` (RFC 8705, section 3.1), in hexadecimal; null without one. Verifying the token is the gateway's. */
+function boundCertificate(token: string): string | null {
+  try {
+    const payload = Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8')
+    const claims: unknown = JSON.parse(payload)
+    const cnf: unknown = Reflect.get(Object(claims), 'cnf')
+    const thumbprint: unknown = Reflect.get(Object(cnf), 'x5t#S256')
+    if (typeof thumbprint !== 'string') return null
+    return Buffer.from(thumbprint, 'base64url').toString('hex')
+  } catch {
+    // no JWT, so nothing that is bound to anything
+    return null
+  }
 }

@@ -1,5 +1,10 @@
 /** What an agent is made from, out of its options and its certificate. */
-import { type AgentIdentity, createSpiffeTemplate, spiffeTemplateFaults } from '@clawmesh/proto'
+import {
+  type AgentIdentity,
+  createSpiffeTemplate,
+  MeshError,
+  spiffeTemplateFaults,
+} from '@clawmesh/proto'
 import { readTrustDomain } from '../identity/load-identity.ts'
 import { openIdentity } from '../identity/open-identity.ts'
 import type { IdentityStore } from '../identity/snapshot.ts'
@@ -28,10 +33,36 @@ export function meshDomainOf(
   return names.find((name) => name.startsWith(prefix))?.slice(prefix.length) ?? trustDomain
 }
 
-/** @throws TypeError */
-export function egressUrl(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : null
-  if (url?.protocol !== 'http:' || url.username !== '' || url.password !== '')
-    throw new TypeError('egress: must be a URL such as http://127.0.0.1:8080, without credentials')
-  return url
+export interface EgressSettings {
+  readonly url: URL
+  /** Tokens are bound to the agent's certificate. */
+  readonly bound: boolean
+}
+
+/**
+ * Null without an egress port.
+ * @throws TypeError for options that make no sense; MeshError MESH_EGRESS_PLAINTEXT for a port elsewhere without TLS
+ */
+export function readEgress(options: AgentOptions): EgressSettings | null {
+  for (const name of ['egressCa', 'egressPortCa'] as const)
+    if (options[name] === '') throw new TypeError(`${name}: is empty`)
+  const { egress } = options
+  if (egress === undefined) return null
+  const url = URL.canParse(egress) ? new URL(egress) : null
+  const secure = url?.protocol === 'https:'
+  if (url === null || !(secure || url.protocol === 'http:') || url.username + url.password !== '')
+    throw new TypeError(
+      'egress: must be a URL such as https://egress.example:8080 or http://127.0.0.1:8080, without credentials',
+    )
+  const bound = options.bindEgressTokens ?? secure
+  if (bound && !secure)
+    throw new TypeError('bindEgressTokens: a certificate can be shown to an https:// port only')
+  if (!secure && !isLoopback(url.hostname) && options.allowPlaintextEgress !== true)
+    throw new MeshError('MESH_EGRESS_PLAINTEXT')
+  return { url, bound }
+}
+
+/** As the URL parser writes it. */
+function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d+){3}$/.test(hostname)
 }

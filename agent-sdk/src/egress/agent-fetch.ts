@@ -4,6 +4,7 @@ import { HEADER_REFUSAL, METADATA_TRACEPARENT, MeshError } from '@clawmesh/proto
 import type { RequestInit, Response } from 'undici'
 import { spanOf } from '../client/trace.ts'
 import type { EgressDispatcher } from './egress-dispatcher.ts'
+import type { PortDialer } from './port-dialer.ts'
 import { blamesToken, REFUSAL_BYTES, refusalInBody } from './refusal.ts'
 import type { EgressToken, TokenSource } from './token-source.ts'
 
@@ -24,12 +25,20 @@ export interface EgressClient {
 export interface EgressClientOptions {
   readonly proxy: URL
   readonly tokens: TokenSource
+  /** Of destinations, PEM. Default: the public CAs. */
   readonly ca?: string
+  /** For a port that speaks TLS. Default: it does not. */
+  readonly dialer?: PortDialer | null
 }
 
 const CONNECT_TIMEOUT_MS = 30_000
 
-export function createEgressClient({ proxy, tokens, ca }: EgressClientOptions): EgressClient {
+export function createEgressClient({
+  proxy,
+  tokens,
+  ca,
+  dialer = null,
+}: EgressClientOptions): EgressClient {
   // connections carry the token that opened them: a new token gets new ones
   let current: { readonly token: EgressToken; readonly dispatcher: EgressDispatcher } | null = null
   const retired = new Set<EgressDispatcher>()
@@ -52,6 +61,7 @@ export function createEgressClient({ proxy, tokens, ca }: EgressClientOptions): 
       proxy,
       token: token.token,
       timeoutMs: CONNECT_TIMEOUT_MS,
+      dial: dialer === null ? null : () => dialer.dial(token.boundTo),
       traceparent: () => spanOf(traces.getStore()),
       ...(ca === undefined ? {} : { ca }),
     })

@@ -4,8 +4,10 @@
  */
 import { type IncomingMessage, request } from 'node:http'
 import type { Socket } from 'node:net'
-import { MeshError, type Secret } from '@clawmesh/proto'
+import type { TLSSocket } from 'node:tls'
+import type { MeshError, Secret } from '@clawmesh/proto'
 import { buildConnector } from 'undici'
+import { dialFailure } from './port-dialer.ts'
 import { REFUSAL_BYTES, refusalInBody, refusalInStatusLine } from './refusal.ts'
 
 export interface TunnelOptions {
@@ -14,6 +16,8 @@ export interface TunnelOptions {
   /** For the connection to the destination. Default: the public CAs. */
   readonly ca?: string
   readonly timeoutMs: number
+  /** Connects to a port that speaks TLS; null: it does not. */
+  readonly dial: (() => TLSSocket) | null
   /** For the CONNECT, a span of the trace that it is opened for. */
   readonly traceparent: () => string
 }
@@ -37,7 +41,7 @@ export function connectByTunnel(options: TunnelOptions): buildConnector.connecto
 }
 
 function openTunnel(options: TunnelOptions, target: buildConnector.Options): Promise<Socket> {
-  const { proxy, token, timeoutMs, traceparent } = options
+  const { proxy, token, timeoutMs, traceparent, dial } = options
   const host = target.hostname.includes(':')
     ? `[${target.hostname.replace(/^\[|\]$/g, '')}]`
     : target.hostname
@@ -53,8 +57,9 @@ function openTunnel(options: TunnelOptions, target: buildConnector.Options): Pro
         'proxy-authorization': `Bearer ${token.reveal()}`,
         traceparent: traceparent(),
       },
-      agent: false,
       timeout: timeoutMs,
+      // an agent of node:http, which `false` makes too, would not ask createConnection
+      ...(dial === null ? { agent: false } : { createConnection: dial }),
     })
     connect.once('connect', (response, socket: Socket, head) => {
       socket.setTimeout(0)
@@ -71,11 +76,7 @@ function openTunnel(options: TunnelOptions, target: buildConnector.Options): Pro
       reject(refusalInStatusLine(response.statusCode ?? 0, response.statusMessage ?? ''))
     })
     connect.once('timeout', () => connect.destroy(new Error('the egress port does not answer')))
-    connect.once('error', (cause) => {
-      reject(
-        new MeshError('MESH_GATEWAY_UNREACHABLE', 'the egress port cannot be reached', { cause }),
-      )
-    })
+    connect.once('error', (cause) => reject(dialFailure(cause)))
     connect.end()
   })
 }

@@ -1,6 +1,9 @@
 /** Sends every request of fetch through the egress port: https by CONNECT, http in absolute form. Never direct. */
-import { Agent, Dispatcher, ProxyAgent } from 'undici'
+import type { TLSSocket } from 'node:tls'
+import { Agent, type buildConnector, Dispatcher, Pool, ProxyAgent } from 'undici'
 import { connectByTunnel, type TunnelOptions } from './connect-tunnel.ts'
+
+import { dialFailure } from './port-dialer.ts'
 
 export { fetch, Headers } from 'undici'
 
@@ -13,11 +16,18 @@ export class EgressDispatcher extends Dispatcher {
     super()
     this.#traceparent = options.traceparent
     this.#tunnels = new Agent({ connect: connectByTunnel(options) })
+    const { dial, timeoutMs } = options
     this.#plain = new ProxyAgent({
       uri: options.proxy.href,
       token: `Bearer ${options.token.reveal()}`,
       // with a tunnel the gateway would see neither method nor path
       proxyTunnel: false,
+      ...(dial === null
+        ? {}
+        : {
+            factory: (origin: URL, given: object) =>
+              new Pool(origin, { ...given, connect: connectBy(dial, timeoutMs) }),
+          }),
     })
   }
 
@@ -49,5 +59,34 @@ export class EgressDispatcher extends Dispatcher {
   /** Ends requests in flight. */
   abort(): Promise<unknown> {
     return Promise.all([this.#tunnels.destroy(), this.#plain.destroy()])
+  }
+}
+
+/** undici's own connector would keep TLS sessions, and send an address as a server name. */
+function connectBy(dial: () => TLSSocket, timeoutMs: number): buildConnector.connector {
+  return (_, callback) => {
+    let socket: TLSSocket
+    try {
+      socket = dial()
+    } catch (error) {
+      callback(error instanceof Error ? error : new Error('dial'), null)
+      return
+    }
+    const timer = setTimeout(
+      () => socket.destroy(new Error('the egress port does not answer')),
+      timeoutMs,
+    )
+    let told = false
+    // stays: undici listens a moment after it was told
+    socket.on('error', (error) => {
+      clearTimeout(timer)
+      if (!told) callback(dialFailure(error), null)
+      told = true
+    })
+    socket.once('secureConnect', () => {
+      clearTimeout(timer)
+      told = true
+      callback(null, socket)
+    })
   }
 }

@@ -56,6 +56,7 @@ export function blamesToken(error: MeshError): boolean {
   return (
     error.code === 'MESH_TOKEN_EXPIRED' ||
     error.code === 'MESH_TOKEN_REVOKED' ||
+    error.code === 'MESH_TOKEN_BINDING' ||
     error.code === 'MESH_TOKEN_SIGNATURE'
   )
 }

@@ -6,6 +6,8 @@ export interface EgressToken {
   readonly token: Secret<string>
   /** Milliseconds since the epoch. */
   readonly expiresMs: number
+  /** The certificate that it is bound to: SHA-256, lower-case hexadecimal. Null: a bearer token. */
+  readonly boundTo: string | null
 }
 
 export interface TokenSource {
@@ -19,6 +21,8 @@ export interface TokenSourceOptions {
   readonly exchange: (traceparent: string) => Promise<EgressToken>
   readonly log: Log
   readonly now: () => number
+  /** Of the certificate that bound tokens have to be bound to now, as `boundTo`. Default: that of the token. */
+  readonly certificate?: () => string
 }
 
 // a token this near to its end may end on its way
@@ -28,7 +32,12 @@ const MARGIN_SHARE = 0.1
 // the last fifth of its life is for getting the next one
 const REFRESH_SHARE = 0.2
 
-export function createTokenSource({ exchange, log, now }: TokenSourceOptions): TokenSource {
+export function createTokenSource({
+  exchange,
+  log,
+  now,
+  certificate,
+}: TokenSourceOptions): TokenSource {
   let current: (EgressToken & { readonly refreshMs: number; readonly staleMs: number }) | null =
     null
   let running: Promise<EgressToken> | null = null
@@ -52,15 +61,17 @@ export function createTokenSource({ exchange, log, now }: TokenSourceOptions): T
   return {
     async get(traceparent) {
       if (current === null || current.staleMs <= now()) return renew(traceparent)
-      if (current.refreshMs <= now())
-        renew(traceparent).catch((error: unknown) => {
-          const code = error instanceof MeshError ? error.code : undefined
-          log.warn(
-            { code, err: error },
-            'the egress token could not be renewed; the old one is kept',
-          )
-        })
-      return current
+      const known = current
+      const kept = (error: unknown) => {
+        const code = error instanceof MeshError ? error.code : undefined
+        log.warn({ code, err: error }, 'the egress token could not be renewed; the old one is kept')
+        return known
+      }
+      // of a certificate that was renewed: still good with the old one, as long as that is
+      if (known.boundTo !== null && certificate !== undefined && known.boundTo !== certificate())
+        return renew(traceparent).catch(kept)
+      if (known.refreshMs <= now()) void renew(traceparent).catch(kept)
+      return known
     },
     refuse(token) {
       if (current?.token === token.token) current = null

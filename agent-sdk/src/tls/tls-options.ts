@@ -3,10 +3,12 @@
  * TLS 1.3 only; client certificates always; no tickets, since a resumed session skips the validation of the certificate.
  */
 import { constants, X509Certificate } from 'node:crypto'
-import type {
-  ConnectionOptions,
-  PeerCertificate as NodePeerCertificate,
-  SecureContextOptions,
+import { isIP } from 'node:net'
+import {
+  type ConnectionOptions,
+  checkServerIdentity,
+  type PeerCertificate as NodePeerCertificate,
+  type SecureContextOptions,
 } from 'node:tls'
 import { MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import type { IdentitySnapshot } from '../identity/snapshot.ts'
@@ -99,6 +101,45 @@ export function clientTlsOptions(
       } catch (error) {
         // thrown from here it would end the process; returned, it ends the connection
         return error instanceof Error ? error : new MeshError('MESH_IDENTITY_UNTRUSTED')
+      }
+    },
+  }
+}
+
+export interface EgressPortTlsChoices {
+  /** Of the URL of the egress port, IPv6 without brackets. */
+  readonly host: string
+  /** PEM. Trusted besides the roots of the mesh. Default: none. */
+  readonly ca?: string | undefined
+  readonly spiffe: SpiffeTemplate
+  /** What makes a certificate of the mesh good for the port, whatever host it names: `checkIsGatewayFor(…)`. */
+  readonly check: PeerCheck
+}
+
+/**
+ * Options for `tls.connect` to the egress port of a gateway, with the agent's certificate. Its certificate must chain to a root of
+ * the mesh or to `ca`, and be good for the host; or be a gateway's, which is judged as on the delegation port.
+ */
+export function egressPortTlsOptions(
+  snapshot: IdentitySnapshot,
+  { host, ca, spiffe, check }: EgressPortTlsChoices,
+): ClientTlsOptions {
+  const context = contextOptions(snapshot)
+  return {
+    ...context,
+    ca: ca === undefined ? context.ca : [...context.ca, ca],
+    rejectUnauthorized: true,
+    ALPNProtocols: ['http/1.1'],
+    servername: isIP(host) === 0 ? host : '',
+    checkServerIdentity: (name, certificate) => {
+      const misnamed = checkServerIdentity(name, certificate)
+      if (misnamed === undefined) return undefined
+      try {
+        check(readCertificate(chainOfNode(certificate), { spiffe, roots: snapshot.roots }))
+        return undefined
+      } catch {
+        // no gateway of the mesh either: what is wrong is that it is not the host that was asked for
+        return misnamed
       }
     },
   }

@@ -168,7 +168,9 @@ export const messages = Object.freeze({
   whoAmI: mesh<WireWhoAmI>('WhoAmIResponse'),
   listPeersRequest: mesh<object>('ListPeersRequest'),
   peers: mesh<WirePeers>('ListPeersResponse'),
-  exchangeTokenRequest: mesh<{ allowed_destinations: string[] }>('ExchangeTokenRequest'),
+  exchangeTokenRequest: mesh<{ allowed_destinations: string[]; bind_to_certificate: boolean }>(
+    'ExchangeTokenRequest',
+  ),
   token: mesh<WireToken>('ExchangeTokenResponse'),
   explainRequest: mesh<WireExplainRequest>('ExplainRequest'),
   explanation: mesh<WireExplanation>('ExplainResponse'),

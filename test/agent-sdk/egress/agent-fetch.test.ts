@@ -123,7 +123,7 @@ describe('fetch through the egress port', () => {
     refuse = () => null
     const exchange = async () => {
       issued += 1
-      return { token: new Secret(`t${issued}`), expiresMs: Date.now() + 900_000 }
+      return { token: new Secret(`t${issued}`), expiresMs: Date.now() + 900_000, boundTo: null }
     }
     client = createEgressClient({
       proxy: new URL(`http://127.0.0.1:${portOf(proxy)}`),
@@ -230,7 +230,7 @@ describe('fetch through the egress port', () => {
     const dead = createEgressClient({
       proxy: new URL('http://127.0.0.1:9'),
       tokens: {
-        get: async () => ({ token: new Secret('x'), expiresMs: Infinity }),
+        get: async () => ({ token: new Secret('x'), expiresMs: Infinity, boundTo: null }),
         refuse: () => {},
       },
     })
@@ -262,7 +262,11 @@ describe('egress tokens', () => {
       exchange: async () => {
         state.calls += 1
         if (state.fail) throw new MeshError('MESH_GATEWAY_UNREACHABLE')
-        return { token: new Secret(`t${state.calls}`), expiresMs: state.now + 100_000 }
+        return {
+          token: new Secret(`t${state.calls}`),
+          expiresMs: state.now + 100_000,
+          boundTo: null,
+        }
       },
       log: silentLog,
       now: () => state.now,

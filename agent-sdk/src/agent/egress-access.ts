@@ -1,0 +1,57 @@
+/** The way out of an agent: one egress port, and a client of it for each chain that the agent acts in. */
+import type { SpiffeTemplate } from '@clawmesh/proto'
+import { createEgressClient, type EgressClient } from '../egress/agent-fetch.ts'
+import { createPortDialer, type PortDialer } from '../egress/port-dialer.ts'
+import { createTokenSource } from '../egress/token-source.ts'
+import type { IdentityStore } from '../identity/snapshot.ts'
+import type { Log } from '../log.ts'
+import type { PeerCheck } from '../tls/peer-checks.ts'
+import type { AgentOptions } from './agent.ts'
+import type { DelegationToken } from './delegation-token.ts'
+import type { GatewayCalls } from './gateway-calls.ts'
+import type { EgressSettings } from './read-options.ts'
+
+export interface EgressAccess {
+  /** A client for a chain, or for the agent itself. */
+  readonly under: (chain: DelegationToken | null, signal?: AbortSignal) => EgressClient
+  /** No longer follows the identity. The clients are closed by themselves. */
+  close(): void
+}
+
+export interface EgressAccessParts {
+  readonly options: Pick<AgentOptions, 'egressCa' | 'egressPortCa'>
+  readonly store: IdentityStore
+  readonly spiffe: SpiffeTemplate
+  /** What makes a certificate of the mesh good for the port. */
+  readonly check: PeerCheck
+  readonly exchange: GatewayCalls['exchange']
+  readonly log: Log
+  readonly now: () => number
+}
+
+/** Null without an egress port. */
+export function createEgressAccess(
+  settings: EgressSettings | null,
+  { options, store, spiffe, check, exchange, log, now }: EgressAccessParts,
+): EgressAccess | null {
+  if (settings === null) return null
+  const { url, bound } = settings
+  const dialer: PortDialer | null =
+    url.protocol === 'https:'
+      ? createPortDialer({ url, store, spiffe, check, ca: options.egressPortCa })
+      : null
+  return {
+    under: (chain, signal) =>
+      createEgressClient({
+        proxy: url,
+        dialer,
+        tokens: createTokenSource({
+          exchange: (traceparent) => exchange({ traceparent, chain }, bound, signal),
+          ...(dialer === null ? {} : { certificate: dialer.certificate }),
+          ...{ log, now },
+        }),
+        ...(options.egressCa === undefined ? {} : { ca: options.egressCa }),
+      }),
+    close: () => dialer?.close(),
+  }
+}
