@@ -141,9 +141,9 @@ describeClosing('a worker that dies is replaced', function () {
   it('by none while what it must read is broken: the log says why, the others go on, and it is tried again', async () => {
     const before = await bothReady()
     await world.tokenOf('bot')
-    const acme = join(world.dir, 'policy', 'acme.json')
-    const good = await readFile(acme)
-    await writeFile(acme, '{')
+    const global = join(world.dir, 'policy', '_global.json')
+    const good = await readFile(global)
+    await writeFile(global, '{')
     process.kill(before[0] ?? 0, 'SIGKILL')
     const why = await waitFor('the reason', () =>
       world.gateway
@@ -156,7 +156,7 @@ describeClosing('a worker that dies is replaced', function () {
     assert.deepEqual(await world.pids(), [before[1]])
     assert.equal((await world.get('/ready')).status, 200)
     for (const tunnel of await open(4)) assert.equal(await tunnel.echoes(), true)
-    await writeFile(acme, good)
+    await writeFile(global, good)
     await bothReady()
   })
 
