@@ -151,6 +151,9 @@ export const SETTINGS: readonly Setting[] = Object.freeze([
     '<number>',
     'calls at once on one connection; default 1000',
   ),
+  setting('delegation.limits.maxCalls', '<number>', 'calls at once, in all; default 10000'),
+  setting('delegation.limits.maxCallsPerTenant', '<number>', 'of one tenant; default 7500'),
+  setting('delegation.limits.maxCallsPerAgent', '<number>', 'of one agent; default 1000'),
   setting(
     'delegation.limits.streamsPerSecond',
     '<number>',

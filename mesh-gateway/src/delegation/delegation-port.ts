@@ -18,7 +18,7 @@ import { unauditable } from '../audit/unauditable.ts'
 import type { Limits } from '../limits/limits.ts'
 import { createRefusalBudgets, type RefusalBudgets } from '../limits/refusal-budget.ts'
 import { listenOn } from '../listen.ts'
-import type { PolicySnapshot } from '../policy/snapshot.ts'
+import { concurrentStreams, type PolicySnapshot } from '../policy/snapshot.ts'
 import type { ListenAddress, Port } from '../port.ts'
 import type { Resolver } from '../resolve/resolver.ts'
 import { NO_REVOCATIONS, type Revocations } from '../revocation/revocations.ts'
@@ -29,6 +29,7 @@ import { trimmedFields } from './field-values.ts'
 import { sayGoodbye } from './guard/goodbye.ts'
 import { createGuard } from './guard/guard.ts'
 import { DEFAULT_GUARD_LIMITS, type GuardLimits } from './guard/guard-limits.ts'
+import { createOpenCalls } from './guard/open-calls.ts'
 import type { SessionGuard } from './guard/session-guard.ts'
 import { createCallHandler } from './handle-call.ts'
 import { type Inbound, readInbound } from './inbound.ts'
@@ -130,6 +131,10 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     live,
     refusals: options.refusals ?? createRefusalBudgets(),
     guardLimits,
+    openCalls: createOpenCalls({
+      limits: guardLimits,
+      policyLimit: (agent) => concurrentStreams(options.policy.current(), agent),
+    }),
     backlog: guard.backlog,
     names: createRouteNames(options),
     upstreams,

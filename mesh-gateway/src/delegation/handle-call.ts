@@ -30,6 +30,7 @@ import { startDeadline } from './grpc-timeout.ts'
 import type { Backlog } from './guard/backlog.ts'
 import { checkHeaderSize } from './guard/check-header-size.ts'
 import type { GuardLimits } from './guard/guard-limits.ts'
+import type { OpenCalls } from './guard/open-calls.ts'
 import { type Inbound, judgeInbound } from './inbound.ts'
 import { CallPlaces, joinTree } from './live/call-places.ts'
 import { admittedOf } from './live/grounds.ts'
@@ -62,6 +63,7 @@ export interface CallHandlerOptions {
   readonly reflection: ReflectionFilter
   readonly chain: ChainGate
   readonly guardLimits: GuardLimits
+  readonly openCalls: OpenCalls
   readonly backlog: Backlog
   /** Why no call is served now; null when calls are. */
   readonly closedFor: () => MeshError | null
@@ -179,6 +181,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       const certificate = judgeInbound(inbound, identity.current(), Date.now(), revocations)
       const closed = options.closedFor()
       if (closed !== null) throw closed
+      stay.hold(options.openCalls.enter(certificate.identity))
       checkHeaderSize(rawHeaders, guardLimits)
       const call = readCall(rawHeaders)
       story.call = call

@@ -124,7 +124,9 @@ const delegationRule = z.strictObject({
 const delegationRules = list(delegationRule)
 const delegationLimits = z.strictObject({
   callsPerMinute: count.optional().meta({ description: 'Per calling agent. Absent: no limit' }),
-  concurrentStreams: count.optional().meta({ description: 'Per calling agent. Absent: no limit' }),
+  concurrentStreams: count
+    .optional()
+    .meta({ description: 'Per calling agent. Absent: delegation.limits.maxCallsPerAgent' }),
 })
 const tenantLimits = z
   .strictObject({

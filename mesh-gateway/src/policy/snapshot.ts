@@ -137,6 +137,12 @@ export function egressLimits(
   return egress?.agents.get(agent) ?? egress?.others ?? null
 }
 
+/** Of an agent as a caller. Null: no limit. */
+export function concurrentStreams(policy: PolicySnapshot, { tenant, agent }: Peer): number | null {
+  const delegation = policy.tenants.get(tenant)?.delegation
+  return (delegation?.agents.get(agent) ?? delegation?.others)?.limits.concurrentStreams ?? null
+}
+
 /** Of all agents of the tenant together. Null: no limit. */
 export function tenantLimits(policy: PolicySnapshot, tenant: string): DelegationLimits | null {
   return policy.tenants.get(tenant)?.delegation.tenantLimits ?? null

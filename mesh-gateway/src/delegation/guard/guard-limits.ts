@@ -17,6 +17,12 @@ export interface GuardLimits {
   readonly ownCallsPerMinute: number
   /** Of one connection. */
   readonly maxConcurrentStreams: number
+  /** Calls that are open at once, in all, at each process of the gateway. About 48 KiB each. */
+  readonly maxCalls: number
+  /** Of the agents of one tenant, whatever policy gives them. */
+  readonly maxCallsPerTenant: number
+  /** Of one agent, calls to the gateway's own services among them. Policy gives more with `concurrentStreams`. */
+  readonly maxCallsPerAgent: number
   /** New streams of one connection; twice that in a burst. */
   readonly streamsPerSecond: number
   /** Streams of one connection that end in a reset, whoever sent it; ten times that in a burst. */
@@ -49,6 +55,9 @@ export const DEFAULT_GUARD_LIMITS: GuardLimits = Object.freeze({
   handshakeMs: 10_000,
   ownCallsPerMinute: 6_000,
   maxConcurrentStreams: 1_000,
+  maxCalls: 10_000,
+  maxCallsPerTenant: 7_500,
+  maxCallsPerAgent: 1_000,
   streamsPerSecond: 10_000,
   resetsPerSecond: 200,
   controlFramesPerSecond: 5_000,
