@@ -148,7 +148,9 @@ describe('an agent', () => {
     assert.equal(explained.file, 'acme.json')
   })
 
-  it('reads the same whatever another tenant writes, as long as the codes are the same', () => {
+  const seed = Date.now() % 2 ** 31
+
+  it(`reads the same whatever another tenant writes, as long as the codes are the same (seed ${seed})`, () => {
     const host = fc.constantFrom(
       'ledger.example',
       '*.example',
@@ -194,7 +196,7 @@ describe('an agent', () => {
         if (before === undefined) seen.set(key, told)
         else assert.deepEqual(told, before, key)
       }),
-      { numRuns: 1500 },
+      { numRuns: 1500, seed },
     )
     assert.ok(seen.size >= 6, `${seen.size} kinds of answers were seen`)
   })

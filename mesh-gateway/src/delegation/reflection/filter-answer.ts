@@ -5,12 +5,12 @@
 import type { Callable } from '../../policy/callable.ts'
 import { StepBudget } from '../../policy/step-budget.ts'
 import {
-  createFieldReader,
-  type FieldReader,
+  FieldReader,
   lengthField,
   numberField,
   textOf,
   type WireField,
+  wholeOf,
 } from './wire-fields.ts'
 
 /** Field numbers of reflection.proto. */
@@ -48,16 +48,17 @@ export function filterAnswer(
   callable: Callable,
   budget: StepBudget = new StepBudget(MAX_JUDGED),
 ): Buffer {
-  const read = createFieldReader(MAX_FIELDS)
+  const read = new FieldReader(MAX_FIELDS)
   const by: Filtering = { callable, read, budget, asked: '', hidden: 0, askedIsHidden: false }
-  const fields = by.read(answer)
+  const fields = read.fields(answer)
   by.asked = askedSymbol(fields, by)
-  const kept = replace(answer, fields, (field) => {
+  const pieces = fields.map((field) => {
     if (field.number === RESPONSE.list) return filterList(field, by)
     if (field.number === RESPONSE.files) return filterFiles(field, by)
-    return field.whole
+    return field
   })
-  return by.askedIsHidden ? notFound(fields, by.asked) : kept
+  if (by.askedIsHidden) return notFound(fields, by.asked)
+  return isUnchanged(pieces, fields) ? answer : joined(pieces)
 }
 
 /** As a server says it that has no such symbol. */
@@ -67,45 +68,45 @@ function notFound(fields: readonly WireField[], symbol: string): Buffer {
   )
   const message = Buffer.from(`Symbol not found: ${symbol}`)
   const error = Buffer.concat([numberField(1, NOT_FOUND), lengthField(2, message)])
-  return Buffer.concat([...echoed.map(({ whole }) => whole), lengthField(RESPONSE.error, error)])
+  return Buffer.concat([...echoed.map(wholeOf), lengthField(RESPONSE.error, error)])
 }
 
 function askedSymbol(fields: readonly WireField[], { read }: Filtering): string {
   const request = fields.findLast(({ number }) => number === RESPONSE.originalRequest)
   if (request === undefined) return ''
-  return textOf(read(request.content), REQUEST.symbol).replace(/^\./, '')
+  return read.text(request, REQUEST.symbol).replace(/^\./, '')
 }
 
-function filterList(list: WireField, by: Filtering): Buffer {
+function filterList(list: WireField, by: Filtering): Piece {
   const shown = (listed: WireField) =>
-    by.callable.service(textOf(by.read(listed.content), LISTED.name), by.budget)
+    by.callable.service(by.read.text(listed, LISTED.name), by.budget)
   return rebuild(list, by, (field) =>
-    field.number !== LIST.service || shown(field) ? field.whole : null,
+    field.number !== LIST.service || shown(field) ? field : null,
   )
 }
 
-function filterFiles(files: WireField, by: Filtering): Buffer {
+function filterFiles(files: WireField, by: Filtering): Piece {
   return rebuild(files, by, (field) =>
-    field.number === FILES.file ? filterFile(field, by) : field.whole,
+    field.number === FILES.file ? filterFile(field, by) : field,
   )
 }
 
-function filterFile(file: WireField, by: Filtering): Buffer {
-  const fields = by.read(file.content)
+function filterFile(file: WireField, by: Filtering): Piece {
+  const fields = by.read.fields(file)
   const scope = textOf(fields, FILE.package)
   const before = by.hidden
   const pieces = fields.map((field) =>
-    field.number === FILE.service ? filterService(field, scope, by) : field.whole,
+    field.number === FILE.service ? filterService(field, scope, by) : field,
   )
-  if (by.hidden === before) return file.whole
+  if (by.hidden === before) return file
   // comments and positions are told by index, and would speak of what is left out
   const kept = pieces.filter((_, i) => fields[i]?.number !== FILE.sourceInfo)
-  return lengthField(file.number, Buffer.concat(kept.filter((piece) => piece !== null)))
+  return lengthField(file.number, joined(kept))
 }
 
-function filterService(service: WireField, scope: string, by: Filtering): Buffer | null {
+function filterService(service: WireField, scope: string, by: Filtering): Piece {
   const { callable, read, budget } = by
-  const fields = read(service.content)
+  const fields = read.fields(service)
   const local = textOf(fields, SERVICE.name)
   const name = scope === '' ? local : `${scope}.${local}`
   // of this service, what was asked for: null for another one, empty for itself
@@ -115,7 +116,7 @@ function filterService(service: WireField, scope: string, by: Filtering): Buffer
   for (const field of fields) {
     if (field.number !== SERVICE.method) continue
     methods += 1
-    const method = textOf(read(field.content), METHOD.name)
+    const method = read.text(field, METHOD.name)
     if (callable.method(name, method, budget)) continue
     closed.add(field)
     by.hidden += 1
@@ -124,11 +125,8 @@ function filterService(service: WireField, scope: string, by: Filtering): Buffer
   const shown = methods === 0 ? callable.service(name, budget) : closed.size < methods
   if (shown)
     return closed.size === 0
-      ? service.whole
-      : lengthField(
-          service.number,
-          Buffer.concat(fields.flatMap((field) => (closed.has(field) ? [] : [field.whole]))),
-        )
+      ? service
+      : lengthField(service.number, joined(fields.filter((field) => !closed.has(field))))
   by.hidden += 1
   if (asked !== null) by.askedIsHidden = true
   return null
@@ -141,22 +139,25 @@ function within(symbol: string, name: string): string | null {
   return symbol[name.length] === '.' ? symbol.slice(name.length + 1) : null
 }
 
+/** A field as it came, one that was made anew, or nothing. */
+type Piece = WireField | Buffer | null
+
 /** The field with its content changed piece by piece; null leaves a piece out. */
 function rebuild(
   field: WireField,
   { read }: Filtering,
-  change: (piece: WireField) => Buffer | null,
-): Buffer {
-  const content = replace(field.content, read(field.content), change)
-  return content === field.content ? field.whole : lengthField(field.number, content)
+  change: (piece: WireField) => Piece,
+): Piece {
+  const fields = read.fields(field)
+  const pieces = fields.map(change)
+  return isUnchanged(pieces, fields) ? field : lengthField(field.number, joined(pieces))
 }
 
-function replace(
-  whole: Buffer,
-  fields: readonly WireField[],
-  change: (field: WireField) => Buffer | null,
-): Buffer {
-  const pieces = fields.map(change)
-  if (pieces.every((piece, i) => piece === fields[i]?.whole)) return whole
-  return Buffer.concat(pieces.filter((piece) => piece !== null))
+function isUnchanged(pieces: readonly Piece[], fields: readonly WireField[]): boolean {
+  return pieces.every((piece, i) => piece === fields[i])
+}
+
+function joined(pieces: readonly Piece[]): Buffer {
+  const kept = pieces.filter((piece) => piece !== null)
+  return Buffer.concat(kept.map((piece) => (Buffer.isBuffer(piece) ? piece : wholeOf(piece))))
 }

@@ -4,12 +4,14 @@
  */
 import { MeshError } from '@clawmesh/proto'
 
+/** Where a field lies in a message; its bytes are not copied, and no view is made of them until it is asked for. */
 export interface WireField {
   readonly number: number
-  /** Tag, length and content. */
-  readonly whole: Buffer
-  /** Of a field with a length: text, bytes or a message. Otherwise empty. */
-  readonly content: Buffer
+  readonly message: Buffer
+  /** Places in the message: of the tag, of the content and of its end. Content is of a field with a length: text, bytes or a message. */
+  readonly start: number
+  readonly from: number
+  readonly end: number
 }
 
 const VARINT = 0
@@ -17,66 +19,114 @@ const FIXED64 = 1
 const LENGTH = 2
 const FIXED32 = 5
 
-/** Reads messages, all of them together with so many fields at most. @throws MeshError MESH_PEER_PROTOCOL */
-export type FieldReader = (message: Buffer) => WireField[]
+/** Reads messages, all of them together with so many fields at most: one by itself, or one that is the content of a field. */
+export class FieldReader {
+  #left: number
 
-export function createFieldReader(maxFields: number): FieldReader {
-  let left = maxFields
-  return (message) => {
-    const fields = readFields(message, left)
-    left -= fields.length
+  constructor(maxFields: number) {
+    this.#left = maxFields
+  }
+
+  /** @throws MeshError MESH_PEER_PROTOCOL */
+  fields(of: Buffer | WireField): WireField[] {
+    const fields: WireField[] = []
+    for (const cursor = cursorIn(of); cursor.next(); ) {
+      this.#count()
+      const { number, message, start, from, at } = cursor
+      fields.push({ number, message, start, from, end: at })
+    }
     return fields
+  }
+
+  /** As textOf the fields, which are not kept: a list may have ten thousand names. @throws MeshError MESH_PEER_PROTOCOL */
+  text(of: Buffer | WireField, number: number): string {
+    let from = 0
+    let end = 0
+    const cursor = cursorIn(of)
+    while (cursor.next()) {
+      this.#count()
+      if (cursor.number !== number) continue
+      from = cursor.from
+      end = cursor.at
+    }
+    return cursor.message.toString('utf8', from, end)
+  }
+
+  #count(): void {
+    this.#left -= 1
+    if (this.#left < 0)
+      throw new MeshError('MESH_PEER_PROTOCOL', 'the peer answered reflection with too many fields')
   }
 }
 
-function readFields(message: Buffer, most: number): WireField[] {
-  const fields: WireField[] = []
-  let at = 0
+/** Tag, length and content. */
+export function wholeOf({ message, start, end }: WireField): Buffer {
+  return message.subarray(start, end)
+}
 
-  function varint(): number {
+function cursorIn(of: Buffer | WireField): Cursor {
+  return Buffer.isBuffer(of)
+    ? new Cursor(of, 0, of.length)
+    : new Cursor(of.message, of.from, of.end)
+}
+
+/** Stands at one field after the other. */
+class Cursor {
+  readonly message: Buffer
+  readonly #end: number
+  /** Of the field that it stands at: see WireField. */
+  number = 0
+  start = 0
+  from = 0
+  /** The end of the field. */
+  at: number
+
+  constructor(message: Buffer, begin: number, end: number) {
+    this.message = message
+    this.at = begin
+    this.#end = end
+  }
+
+  /** False at the end of the message. @throws MeshError MESH_PEER_PROTOCOL */
+  next(): boolean {
+    if (this.at >= this.#end) return false
+    this.start = this.at
+    const tag = this.#varint()
+    this.number = Math.floor(tag / 8)
+    if (this.number === 0) throw malformed()
+    this.#skip(tag % 8)
+    if (this.at > this.#end) throw malformed()
+    return true
+  }
+
+  #skip(type: number): void {
+    if (type === LENGTH) {
+      const length = this.#varint()
+      this.from = this.at
+      this.at += length
+      return
+    }
+    if (type === VARINT) this.#varint()
+    else if (type === FIXED64) this.at += 8
+    else if (type === FIXED32) this.at += 4
+    else throw malformed()
+    this.from = this.at
+  }
+
+  #varint(): number {
     let value = 0
     for (let shift = 0; shift < 70; shift += 7) {
-      const byte = message[at]
+      const byte = this.at < this.#end ? this.message[this.at] : undefined
       if (byte === undefined) throw malformed()
-      at += 1
+      this.at += 1
+      // most are tags and lengths of one byte
+      if (shift === 0 && byte < 0x80) return byte
       // beyond 32 bits only the size of the field matters, and lengths and tags do not get there
       if (shift < 35) value += (byte & 0x7f) * 2 ** shift
       if (byte < 0x80) return value
     }
     throw malformed()
   }
-
-  while (at < message.length) {
-    const start = at
-    const tag = varint()
-    const number = Math.floor(tag / 8)
-    let content = message.subarray(0, 0)
-    if (number === 0) throw malformed()
-    switch (tag % 8) {
-      case VARINT:
-        varint()
-        break
-      case FIXED64:
-        at += 8
-        break
-      case FIXED32:
-        at += 4
-        break
-      case LENGTH: {
-        const length = varint()
-        content = message.subarray(at, at + length)
-        at += length
-        break
-      }
-      default:
-        throw malformed()
-    }
-    if (at > message.length) throw malformed()
-    if (fields.length >= most)
-      throw new MeshError('MESH_PEER_PROTOCOL', 'the peer answered reflection with too many fields')
-    fields.push({ number, whole: message.subarray(start, at), content })
-  }
-  return fields
 }
 
 /** A field with a length. */
@@ -90,7 +140,11 @@ export function numberField(number: number, value: number): Buffer {
 
 /** The text of a field that occurs once; of several the last counts, as protobuf has it. */
 export function textOf(fields: readonly WireField[], number: number): string {
-  return fields.findLast((field) => field.number === number)?.content.toString('utf8') ?? ''
+  for (let at = fields.length - 1; at >= 0; at -= 1) {
+    const field = fields[at]
+    if (field?.number === number) return field.message.toString('utf8', field.from, field.end)
+  }
+  return ''
 }
 
 function varintBytes(value: number): Buffer {

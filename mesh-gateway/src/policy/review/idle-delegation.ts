@@ -5,6 +5,7 @@
 import type { DelegationRule, RulesOfPair, RuleTable } from '../rule-table.ts'
 import { intersectMethods, methodMatches } from '../selector.ts'
 import type { DelegationPolicy, PolicySnapshot, TenantPolicy } from '../snapshot.ts'
+import { StepBudget } from '../step-budget.ts'
 import type { IdleRule } from './idle-rule.ts'
 
 interface Named {
@@ -18,9 +19,16 @@ interface Ends {
   readonly to: Named
 }
 
-export function idleDelegationRules(policy: PolicySnapshot): IdleRule[] {
+/** Comparisons of rules and of their methods, for all of policy: rules that differ in methods alone are compared with each other. */
+const MAX_COMPARED = 2_000_000
+
+/** @param budget spent, the rules that are left are not looked at, and the first of them says so */
+export function idleDelegationRules(
+  policy: PolicySnapshot,
+  budget: StepBudget = new StepBudget(MAX_COMPARED),
+): IdleRule[] {
   const idle: IdleRule[] = []
-  const hasMatch = createMatcher()
+  const hasMatch = createMatcher(budget)
   for (const { tenant, delegation } of policy.tenants.values())
     for (const [list, table] of [
       ['allow', delegation.allow],
@@ -31,8 +39,9 @@ export function idleDelegationRules(policy: PolicySnapshot): IdleRule[] {
         const { from, to } = ends
         const crossing = from.tenant !== to.tenant
         const why =
-          whyDenied(rule, ends, policy) ??
+          whyDenied(rule, ends, policy, budget) ??
           (crossing ? whyOneSided(list, rule, ends, policy, hasMatch) : null)
+        if (budget.exhausted) return [...idle, { id: rule.id, message: TOO_MANY }]
         if (why === null) continue
         const shown = `"${shortly(from, tenant)}" to "${shortly(to, tenant)}"`
         idle.push({ id: rule.id, message: `${shown} has no effect: ${why}` })
@@ -40,10 +49,14 @@ export function idleDelegationRules(policy: PolicySnapshot): IdleRule[] {
   return idle
 }
 
+const TOO_MANY =
+  'there are too many rules to compare: this one and those after it were not looked at for rules that have no effect'
+
 function whyDenied(
   rule: DelegationRule,
   { from, to }: Ends,
   { global, tenants }: PolicySnapshot,
+  budget: StepBudget,
 ): string | null {
   const tables = [
     global.delegationDeny,
@@ -54,9 +67,11 @@ function whyDenied(
   for (const table of tables)
     for (const caller of scopesOf(from))
       for (const callee of scopesOf(to))
-        for (const deny of table.get(caller)?.get(callee)?.rules ?? [])
-          if (coversMethods(deny.methods, rule.methods))
+        for (const deny of table.get(caller)?.get(callee)?.rules ?? []) {
+          if (!budget.spend(1)) return null
+          if (coversMethods(deny.methods, rule.methods, budget))
             return `it is denied by ${deny.id}; deny rules always win`
+        }
   return null
 }
 
@@ -91,39 +106,48 @@ function mayAudit({ agents, others }: DelegationPolicy, { agent }: Named): boole
 /** Tells whether there is a call of which both a rule and one of the table speak. */
 type Matcher = (table: RuleTable, rule: DelegationRule, ends: Ends) => boolean
 
-function createMatcher(): Matcher {
+function createMatcher(budget: StepBudget): Matcher {
   // put together once: ten thousand rules may each speak of any caller
   const known = new Map<RuleTable, Map<string, RulesByCallee>>()
   const ofAnyCaller = (table: RuleTable, tenant: string) => {
     const byTenant = known.get(table) ?? new Map<string, RulesByCallee>()
     known.set(table, byTenant)
-    const byTo = byTenant.get(tenant) ?? mergeCallers(table, tenant)
+    const byTo = byTenant.get(tenant) ?? mergeCallers(table, tenant, budget)
     byTenant.set(tenant, byTo)
     return byTo
   }
   return (table, rule, { from, to }) => {
     const callers =
-      from.agent === '*' ? [ofAnyCaller(table, from.tenant)] : [...whichSpeakOf(from, table)]
+      from.agent === '*'
+        ? [ofAnyCaller(table, from.tenant)]
+        : [...whichSpeakOf(from, table, budget)]
     for (const byTo of callers)
-      for (const { rules } of whichSpeakOf(to, byTo))
-        if (rules.some((one) => shareMethod(one, rule))) return true
+      for (const { rules } of whichSpeakOf(to, byTo, budget))
+        if (rules.some((one) => shareMethod(one, rule, budget))) return true
     return false
   }
 }
 
 type RulesByCallee = ReadonlyMap<string, Pick<RulesOfPair, 'rules'>>
 
-function mergeCallers(table: RuleTable, tenant: string): RulesByCallee {
+function mergeCallers(table: RuleTable, tenant: string, budget: StepBudget): RulesByCallee {
   const caller = { tenant, agent: '*' }
-  const rules = [...whichSpeakOf(caller, table)].flatMap(rulesIn)
+  const rules = [...whichSpeakOf(caller, table, budget)].flatMap(rulesIn)
   const byTo = Map.groupBy(rules, (rule) => rule.to)
   return new Map([...byTo].map(([to, theirs]) => [to, { rules: theirs }]))
 }
 
 /** What there is about the agent, or about any agent of the tenant. */
-function* whichSpeakOf<T>({ tenant, agent }: Named, map: ReadonlyMap<string, T>): Generator<T> {
+function* whichSpeakOf<T>(
+  { tenant, agent }: Named,
+  map: ReadonlyMap<string, T>,
+  budget: StepBudget,
+): Generator<T> {
   if (agent === '*') {
-    for (const [name, about] of map) if (name.startsWith(`${tenant}/`)) yield about
+    for (const [name, about] of map) {
+      if (!budget.spend(1)) return
+      if (name.startsWith(`${tenant}/`)) yield about
+    }
     return
   }
   for (const name of [`${tenant}/${agent}`, `${tenant}/*`]) {
@@ -132,7 +156,9 @@ function* whichSpeakOf<T>({ tenant, agent }: Named, map: ReadonlyMap<string, T>)
   }
 }
 
-function shareMethod(one: DelegationRule, other: DelegationRule): boolean {
+/** Once the budget is spent, true of any two. */
+function shareMethod(one: DelegationRule, other: DelegationRule, budget: StepBudget): boolean {
+  if (!budget.spend(1 + (one.methods?.length ?? 0) + (other.methods?.length ?? 0))) return true
   return intersectMethods(one.methods, other.methods)?.length !== 0
 }
 
@@ -142,9 +168,15 @@ function scopesOf({ tenant, agent }: Named): ReadonlySet<string> {
 }
 
 /** Each pattern of what is allowed lies within one that is denied. */
-function coversMethods(deny: readonly string[] | null, allow: readonly string[] | null): boolean {
+function coversMethods(
+  deny: readonly string[] | null,
+  allow: readonly string[] | null,
+  budget: StepBudget,
+): boolean {
   if (deny === null || deny.includes('*')) return true
-  return allow?.every((pattern) => methodMatches(deny, pattern)) ?? false
+  return (
+    allow?.every((pattern) => budget.spend(deny.length) && methodMatches(deny, pattern)) ?? false
+  )
 }
 
 function named(text: string): Named {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { decideDelegation, type PolicySnapshot } from '../../../../mesh-gateway/src/policy/index.ts'
 import { idleDelegationRules } from '../../../../mesh-gateway/src/policy/review/idle-delegation.ts'
+import { StepBudget } from '../../../../mesh-gateway/src/policy/step-budget.ts'
 import { policyOf } from '../policies.ts'
 
 const idle = (documents: Record<string, object>) =>
@@ -165,6 +166,22 @@ describe('rules of delegation that can never take effect', () => {
       found.map(({ id }) => id),
       ['acme.json#/delegation/allow/0', 'globex.json#/delegation/accept/9999'],
     )
+  })
+
+  it('are looked for within a budget where each would be compared with each, and the first that is left says so', () => {
+    const rules = (service: string) =>
+      Array.from({ length: 2_000 }, (_, n) => ({
+        ...{ from: 'planner', to: 'writer', methods: [`${service}/M${n}`] },
+      }))
+    const policy = policyOf({ acme: { delegation: { allow: rules('a.B'), deny: rules('a.C') } } })
+    const budget = new StepBudget(10_000)
+    const found = idleDelegationRules(policy, budget)
+    assert.deepEqual(
+      found.map(({ id }) => id),
+      ['acme.json#/delegation/allow/2'],
+    )
+    assert.match(found[0]?.message ?? '', /too many rules to compare/)
+    assert.ok(budget.spent < 11_000, `${budget.spent} steps`)
   })
 })
 
