@@ -15,11 +15,11 @@ export interface AuditLine {
   readonly repeated: number
 }
 
-/** @throws when a line is torn, or is no record */
+/** Without the records of what is still open: each has one of its end. @throws when a line is torn, or is no record */
 export async function readAudit(file: string): Promise<readonly AuditLine[]> {
   const lines = (await readFile(file, 'utf8')).split('\n')
   assert.equal(lines.pop(), '', 'the last line of the audit log is torn')
-  return lines.map((line) => {
+  const records = lines.map((line) => {
     const record: unknown = JSON.parse(line)
     assert.ok(isRecord(record), line)
     const text = (value: unknown) => (typeof value === 'string' ? value : null)
@@ -31,8 +31,10 @@ export async function readAudit(file: string): Promise<readonly AuditLine[]> {
       method: text(record.method) ?? text(record.grpc_method) ?? '',
       reason: text(record.reason),
       repeated: typeof record.repeated === 'number' ? record.repeated : 1,
+      open: record.phase === 'open',
     }
   })
+  return records.filter(({ open }) => !open)
 }
 
 export function toldTimes(lines: readonly AuditLine[], fits: (line: AuditLine) => boolean): number {
