@@ -74,10 +74,14 @@ export async function runCampaigns(options: RunOptions): Promise<RunResult> {
       if (campaign !== undefined) await round(campaign, known.seed, true)
     }
   }
-  do {
-    for (const campaign of campaigns.filter((one) => !broken.has(one)))
-      await round(campaign, seed ?? freshSeed(), seed !== null)
-  } while (seed === null && Date.now() < untilMs && broken.size < campaigns.length)
+  for (let turn = 0; ; turn += 1) {
+    // the first turn is each one's, whatever the time
+    const over = () => turn > 0 && (seed !== null || Date.now() >= untilMs)
+    const standing = campaigns.filter((one) => !broken.has(one))
+    for (const campaign of standing)
+      if (!over()) await round(campaign, seed ?? freshSeed(), seed !== null)
+    if (standing.length === 0 || seed !== null || Date.now() >= untilMs) break
+  }
   for (const [name, { value, unit }] of figures) print(`${name}: ${value.toFixed(1)} ${unit}`)
   print(`${passes + failed.length} rounds of ${steps} steps: ${failed.length} broken`)
   return { passes, failed }
