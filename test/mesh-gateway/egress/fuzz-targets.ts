@@ -22,6 +22,7 @@ import { listenOnFreePort } from '../../support/http-origin.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { captureHello } from './capture-hello.ts'
 import { sendRaw, startUpstream } from './fixture.ts'
+import { clearText } from './fuzz-clear-text.ts'
 import { basic, connectTo, get, setUp } from './setup.ts'
 
 export interface FuzzTarget {
@@ -340,6 +341,7 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   canonicaliser,
   targets,
   hello,
+  clearText,
   requests,
   responses,
 ]

@@ -88,6 +88,12 @@ const ipsOf = async (host: string, port: number | null) =>
   (await locate(resolver, host, port, port === null ? [] : [port])).endpoints
     .map(({ ip }) => ip)
     .join()
+const direct = createResolver({ servers: ['127.0.0.1:53'] })
+const byServers = (name: string) =>
+  direct.addresses(name).then(
+    (found) => found.map(({ ip }) => ip).join(),
+    (error: unknown) => String(error),
+  )
 const trust = createSecureContext({ ca: issued.roots })
 
 const found = {
@@ -98,6 +104,8 @@ const found = {
   'tunnel, trailing dot': await tunnel('api.vendor.com.'),
   'in the hosts file': await absolute('listed.vendor.com'),
   'one label': await absolute('vendor'),
+  'by dns.servers': await byServers('api.vendor.com'),
+  'one label, by dns.servers': await byServers('vendor'),
   'a peer': await ipsOf(PEER, 7443),
   'a peer by SRV': await ipsOf(SERVED, null),
   'keys of an issuer': (
@@ -107,6 +115,7 @@ const found = {
 process.stdout.write(JSON.stringify({ found, asked: dns.asked }))
 await egress.close()
 resolver.close()
+direct.close()
 await dns.close()
 for (const server of servers) await closeServer(server)
 await ca.close()

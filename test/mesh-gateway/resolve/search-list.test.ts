@@ -34,7 +34,7 @@ describe('names, where the search list of the system has a domain that answers a
 
   const MEANT: readonly string[] = [
     ...['absolute', 'absolute, trailing dot', 'relay', 'tunnel', 'tunnel, trailing dot'],
-    ...['a peer', 'a peer by SRV', 'keys of an issuer'],
+    ...['a peer', 'a peer by SRV', 'keys of an issuer', 'by dns.servers'],
   ]
   for (const way of MEANT)
     it(`leads where the name says: ${way}`, () => assert.equal(found[way], '127.0.0.2'))
@@ -51,5 +51,6 @@ describe('names, where the search list of the system has a domain that answers a
 
   it('completes a name of one label by the search list, as it always did', () => {
     assert.equal(found['one label'], '127.0.0.66')
+    assert.match(String(found['one label, by dns.servers']), /not-found/)
   })
 })
