@@ -12,6 +12,7 @@ export { MeshError } from './mesh-error.ts'
 export * from './metadata.ts'
 export type { Peer } from './peer-name.ts'
 export { formatPeerName, parsePeerName } from './peer-name.ts'
+export { printable, printableJson, printableLines } from './printable.ts'
 export {
   decodeStatusDetails,
   ERROR_DOMAIN,

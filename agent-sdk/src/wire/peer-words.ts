@@ -2,7 +2,7 @@
  * An error in a callee's own words. Its code counts where a callee may judge; whatever it says beyond that is told as said by
  * the peer, and what to do comes from our table of errors alone: a hint may be typed by somebody tired, or by a model.
  */
-import { ERRORS, MeshError } from '@clawmesh/proto'
+import { ERRORS, MeshError, printable } from '@clawmesh/proto'
 
 /** What an agent may say of a call: of its tasks, its own limits, its shutdown, its view of the caller, the tree it knows. */
 const A_PEERS_TO_SAY =
@@ -27,8 +27,5 @@ export function peerWords(said: MeshError): MeshError {
 
 /** One line that cannot paint a terminal: without control and bidirectional formatting characters. */
 export function plainText(text: string): string {
-  return text
-    .slice(0, MAX_MESSAGE)
-    .replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, ' ')
-    .toWellFormed()
+  return printable(text.slice(0, MAX_MESSAGE).toWellFormed())
 }

@@ -1,6 +1,6 @@
 /** `mesh-gateway doctor`: finds the usual faults, and says what to do. */
 import path from 'node:path'
-import { formatPeerName, MeshError } from '@clawmesh/proto'
+import { formatPeerName, MeshError, printable, printableJson } from '@clawmesh/proto'
 import type { Command } from 'commander'
 import { readConfig } from '../config/live-config.ts'
 import type { Config } from '../config/schema.ts'
@@ -53,7 +53,7 @@ export function addDoctor(program: Command, terminal: Terminal, output: CommandO
       const ok = findings.length === 0
       output.result(
         options.json === true
-          ? `${JSON.stringify({ ok, checks: results.map(asFacts) })}\n`
+          ? `${printableJson({ ok, checks: results.map(asFacts) })}\n`
           : asLines(results),
       )
       if (ok) return
@@ -97,11 +97,11 @@ function asLines(results: readonly CheckResult[]): string {
   return results
     .flatMap(({ check, about, findings }) =>
       findings.length === 0
-        ? [`fine  ${check.padEnd(width)}${about}`]
+        ? [`fine  ${check.padEnd(width)}${printable(about)}`]
         : findings.flatMap(({ what, why, todo }) => [
-            `BAD   ${check.padEnd(width)}${what}`,
-            `${indent}${'why'.padEnd(width)}${why}`,
-            `${indent}${'do'.padEnd(width)}${todo}`,
+            `BAD   ${check.padEnd(width)}${printable(what)}`,
+            `${indent}${'why'.padEnd(width)}${printable(why)}`,
+            `${indent}${'do'.padEnd(width)}${printable(todo)}`,
           ]),
     )
     .join('\n')

@@ -1,13 +1,12 @@
 /** What `policy explain` and `explain` have in common: loading policy, and showing a decision. */
 import path from 'node:path'
-import { isDnsLabel, type Peer } from '@clawmesh/proto'
+import { isDnsLabel, type Peer, printable, printableJson } from '@clawmesh/proto'
 import { type Command, InvalidArgumentError } from 'commander'
 import { readConfig } from '../config/live-config.ts'
 import { REQUIRED } from '../config/settings.ts'
 import type { Explanation } from '../policy/explain.ts'
 import { loadPolicy, type PolicySnapshot, policyFor, policyOfEach } from '../policy/index.ts'
 import type { PolicyPlaces } from '../policy/read-directory.ts'
-import { printable, printableJson } from '../printable.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Where a command speaks. */

@@ -1,5 +1,5 @@
 /** mesh-gateway issue-token */
-import { createSpiffeTemplate } from '@clawmesh/proto'
+import { createSpiffeTemplate, printableJson } from '@clawmesh/proto'
 import type { Command } from 'commander'
 import { loadPolicy, policyFor } from '../policy/load-policy.ts'
 import type { PolicySnapshot } from '../policy/snapshot.ts'
@@ -55,7 +55,10 @@ export function addIssueToken(program: Command, terminal: Terminal): void {
     const revocations = await readRevocations(config.revocation.list)
     const { dir } = config.policy
     const loading = await loadPolicy(config.policy)
-    const tenant = options.tenant ?? onlyTenant(command, policyFor(dir, loading, []), dir)
+    // with no good file at all it is the broken ones that matter
+    const { tenants, closed } = loading.snapshot
+    const concerned = tenants.size === 0 ? [...closed] : []
+    const tenant = options.tenant ?? onlyTenant(command, policyFor(dir, loading, concerned), dir)
     const policy = policyFor(dir, loading, [tenant])
     const keyRing = await openKeyRing({ dir: config.keys.dir })
     try {
@@ -83,7 +86,7 @@ export function addIssueToken(program: Command, terminal: Terminal): void {
           expires,
           jti,
         }
-        terminal.print(JSON.stringify(facts, null, 2))
+        terminal.print(printableJson(facts, 2))
         return
       }
       terminal.print(token.reveal())

@@ -1,4 +1,5 @@
 /** mesh-gateway keys: the keys that sign egress tokens. A running gateway sees every change by itself. */
+import { printableJson } from '@clawmesh/proto'
 import type { Command } from 'commander'
 import { retireKey, rotateRing } from '../tokens/change-ring.ts'
 import {
@@ -50,9 +51,7 @@ export function addKeys(program: Command, terminal: Terminal): void {
     (await readCommandConfig({ ...options }, terminal, USED)).keys
   const show = (options: KeysOptions, { keys: entries }: RingContent) => {
     const alive = entries.filter((key) => key.until === null || Date.parse(key.until) > Date.now())
-    terminal.print(
-      options.json === true ? JSON.stringify({ keys: alive }, null, 2) : keyTable(alive),
-    )
+    terminal.print(options.json === true ? printableJson({ keys: alive }, 2) : keyTable(alive))
   }
 
   add('list', 'show the keys and what each is for').action(async (options: KeysOptions) => {

@@ -1,7 +1,7 @@
 /** `mesh-gateway policy replay`: what would change if a candidate policy had judged what was recorded. */
+import { printable, printableJson } from '@clawmesh/proto'
 import { Command } from 'commander'
 import { plural } from '../plural.ts'
-import { printable } from '../printable.ts'
 import { readRecording } from '../recorded/read-recording.ts'
 import { agentNames, tenantsOfCase } from '../recorded/recorded-case.ts'
 import { type Changed, createReplay } from '../recorded/replay.ts'
@@ -28,8 +28,8 @@ const EXAMPLES = `
 Example:
   $ mesh-gateway policy replay --audit audit.log --dir policy-candidate
 
-Exit code 1 when something that was let through would be refused, or could not be judged since a
-tenant's file is broken; requests of other tenants are judged all the same.`
+Exit code 1 when something that was let through would be refused, or could not
+be judged: a broken file of a tenant keeps its own requests from it alone.`
 
 export function replayCommand(
   output: CommandOutput,
@@ -59,7 +59,7 @@ export function replayCommand(
       noteCounts(counts, audit, output)
       if (options.json)
         output.result(
-          `${JSON.stringify({
+          `${printableJson({
             dir,
             ...countsAsJson(counts),
             same,

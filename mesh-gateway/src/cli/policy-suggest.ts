@@ -1,7 +1,7 @@
 /** `mesh-gateway policy suggest`: writes the policy that allows what an audit log shows was let through, and no more. */
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
-import { MeshError } from '@clawmesh/proto'
+import { MeshError, printableJson } from '@clawmesh/proto'
 import { Command } from 'commander'
 import { diskError, writeAtomic } from '../config/write-atomic.ts'
 import { plural } from '../plural.ts'
@@ -68,13 +68,13 @@ export function suggestCommand(output: CommandOutput): Command {
       mustBeValid(files)
       if (out === undefined) {
         const all = files.map(({ name, document }) => [name, document] as const)
-        output.result(`${JSON.stringify(Object.fromEntries(all), null, 2)}\n`)
+        output.result(`${printableJson(Object.fromEntries(all), 2)}\n`)
         return
       }
       const written = await write(out, files)
       if (options.json)
         output.result(
-          `${JSON.stringify({ dir: out, files: written, ...countsAsJson(counts), allowed: suggestion.records, left_out: suggestion.leftOut, refused: suggestion.refused })}\n`,
+          `${printableJson({ dir: out, files: written, ...countsAsJson(counts), allowed: suggestion.records, left_out: suggestion.leftOut, refused: suggestion.refused })}\n`,
         )
       else output.result(written.map((file) => `${file}\n`).join(''))
       output.note(`next: mesh-gateway policy replay --audit ${audit} --dir ${out}`)

@@ -1,12 +1,11 @@
 /** `mesh-gateway policy`: validates files, answers whether an agent may reach a destination, and learns from an audit log. */
-import type { Peer } from '@clawmesh/proto'
+import { type Peer, printable, printableJson } from '@clawmesh/proto'
 import { Command, InvalidArgumentError } from 'commander'
 import { canonicalName } from '../net/host.ts'
 import { formatHostPattern } from '../net/host-pattern.ts'
 import { plural } from '../plural.ts'
 import { countFaults, explainEgress, formatFault } from '../policy/index.ts'
 import { reviewPolicy } from '../policy/review/review-policy.ts'
-import { printable, printableJson } from '../printable.ts'
 import {
   addPolicyPlace,
   type CommandOutput,

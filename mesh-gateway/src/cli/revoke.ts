@@ -1,6 +1,12 @@
 /** mesh-gateway revoke: refuses a certificate, an agent, a tree of delegations or a token. Running gateways see it by themselves. */
 import { describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
-import { createSpiffeTemplate, isDnsLabel, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
+import {
+  createSpiffeTemplate,
+  isDnsLabel,
+  MeshError,
+  printableJson,
+  type SpiffeTemplate,
+} from '@clawmesh/proto'
 import type { Command } from 'commander'
 import type { Config } from '../config/schema.ts'
 import {
@@ -81,7 +87,7 @@ export function addRevoke(program: Command, terminal: Terminal): void {
         until: options.for === undefined ? null : new Date(nowMs + options.for).toISOString(),
       }
       await addToList(file, entry, nowMs)
-      if (options.json === true) terminal.print(JSON.stringify(entry, null, 2))
+      if (options.json === true) terminal.print(printableJson(entry, 2))
       terminal.say(`revoked ${kind} ${thing.value}, in ${file}`)
     },
   )
@@ -108,7 +114,7 @@ function show(
 ): void {
   terminal.print(
     json === true
-      ? JSON.stringify({ revoked: entries }, null, 2)
+      ? printableJson({ revoked: entries }, 2)
       : table(
           ['KIND', 'VALUE', 'SINCE', 'UNTIL', 'BY', 'REASON'],
           entries.map((one) => [
@@ -117,8 +123,7 @@ function show(
             one.since,
             one.until ?? 'for ever',
             one.by ?? 'operator',
-            // a reason may hold anything; a terminal gets one line of it
-            (one.reason ?? '').replaceAll(/[^\x20-\x7e]/g, '?'),
+            one.reason ?? '',
           ]),
         ),
   )

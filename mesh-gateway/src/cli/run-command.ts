@@ -6,7 +6,7 @@ import { SETTINGS } from '../config/settings.ts'
 import type { CommandOutput } from './explanation.ts'
 import { formatHelpItem } from './help-item.ts'
 import { addStart } from './start.ts'
-import type { Terminal } from './terminal.ts'
+import { plainTerminal, type Terminal } from './terminal.ts'
 
 /** 0 done, 1 refused or failed, 2 wrong usage. */
 export type ExitCode = 0 | 1 | 2
@@ -36,7 +36,8 @@ const SETTING_OF: Partial<Record<ErrorCode, string>> = {
 }
 
 /** @param args without the names of node and the script. */
-export async function runCommand(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
+export async function runCommand(args: readonly string[], given: Terminal): Promise<ExitCode> {
+  const terminal = plainTerminal(given)
   const outcome: { code: ExitCode } = { code: 0 }
   const output: CommandOutput = {
     result: (text) => terminal.print(text.trimEnd()),

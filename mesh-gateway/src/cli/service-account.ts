@@ -1,5 +1,5 @@
 /** mesh-gateway service-account: keys for machines without a certificate. A running gateway sees every change by itself. */
-import { MeshError } from '@clawmesh/proto'
+import { MeshError, printableJson } from '@clawmesh/proto'
 import type { Command } from 'commander'
 import { parseHostPattern } from '../net/host-pattern.ts'
 import { readAccounts, type ServiceAccount } from '../tokens/account-file.ts'
@@ -64,7 +64,7 @@ export function addServiceAccount(program: Command, terminal: Terminal): void {
     })
     terminal.print(
       options.json === true
-        ? JSON.stringify({ key: key.reveal(), ...shown(account) }, null, 2)
+        ? printableJson({ key: key.reveal(), ...shown(account) }, 2)
         : key.reveal(),
     )
     terminal.say(
@@ -77,7 +77,7 @@ export function addServiceAccount(program: Command, terminal: Terminal): void {
     const list = (await readAccounts(await fileOf(options))).parse()
     terminal.print(
       options.json === true
-        ? JSON.stringify({ accounts: list.map(shown) }, null, 2)
+        ? printableJson({ accounts: list.map(shown) }, 2)
         : table(
             ['ID', 'AGENT', 'DESTINATIONS', 'CREATED', 'STATE'],
             list.map((one) => [
@@ -95,7 +95,7 @@ export function addServiceAccount(program: Command, terminal: Terminal): void {
     .argument('<id>', 'the id of the account, as `service-account list` shows it')
     .action(async (id: string, options: AccountOptions) => {
       const account = await revokeServiceAccount(await fileOf(options), id)
-      if (options.json === true) terminal.print(JSON.stringify(shown(account), null, 2))
+      if (options.json === true) terminal.print(printableJson(shown(account), 2))
       terminal.say(`revoked ${id}; tokens that it has already got live until they expire`)
     })
 }

@@ -1,4 +1,5 @@
 /** What a command sees of the world, and how it speaks: results on stdout, everything else on stderr. */
+import { printable, printableLines } from '@clawmesh/proto'
 export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly cwd: string
@@ -46,18 +47,31 @@ function waitsForDisk(process: NodeJS.Process): boolean {
   return process.getActiveResourcesInfo().some((name) => name.startsWith('FSReq'))
 }
 
+/**
+ * A terminal that nothing moves about on but line feeds: every command speaks through one, so what it prints of a file, a
+ * certificate or a peer can neither paint over other lines nor reorder them.
+ */
+export function plainTerminal(terminal: Terminal): Terminal {
+  return {
+    ...terminal,
+    print: (text) => terminal.print(printableLines(text)),
+    say: (text) => terminal.say(printableLines(text)),
+  }
+}
+
 /** Facts as lines of two columns. */
 export function columns(facts: readonly (readonly [string, string])[]): string {
   const width = Math.max(...facts.map(([name]) => name.length)) + 2
-  return facts.map(([name, value]) => name.padEnd(width) + value).join('\n')
+  return facts.map(([name, value]) => name.padEnd(width) + printable(value)).join('\n')
 }
 
 /** Rows of equal columns under a head. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const shown = rows.map((row) => row.map(printable))
   const widths = head.map((title, i) =>
-    Math.max(title.length, ...rows.map((row) => (row[i] ?? '').length)),
+    Math.max(title.length, ...shown.map((row) => (row[i] ?? '').length)),
   )
-  return [head, ...rows]
+  return [head, ...shown]
     .map((row) =>
       row
         .map((cell, i) => cell.padEnd(widths[i] ?? 0))

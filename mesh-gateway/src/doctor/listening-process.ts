@@ -1,6 +1,8 @@
 /** Which process listens on a TCP port, as far as this user may know. Linux only; elsewhere nobody knows. */
+
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { basename } from 'node:path'
+import { printable } from '@clawmesh/proto'
 
 export interface ListeningProcess {
   readonly pid: number
@@ -40,9 +42,5 @@ function inodesOf(table: string, port: number): string[] {
 async function nameOf(pid: string): Promise<string> {
   const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
   const [program = ''] = line.split('\0')
-  return (
-    basename(program)
-      .replaceAll(/\p{Cc}/gu, '?')
-      .slice(0, 40) || 'a program'
-  )
+  return printable(basename(program)).slice(0, 40) || 'a program'
 }

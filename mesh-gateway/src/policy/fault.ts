@@ -1,7 +1,6 @@
 /** One thing that is wrong with a policy directory, and where. */
-import { MeshError } from '@clawmesh/proto'
+import { MeshError, printable } from '@clawmesh/proto'
 import { plural } from '../plural.ts'
-import { printable } from '../printable.ts'
 
 export interface PolicyFault {
   /** Name within the directory; the directory itself when it cannot be read. */

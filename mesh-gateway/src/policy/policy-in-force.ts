@@ -1,9 +1,8 @@
 /** The policy that is in force: swaps snapshots, tells listeners, and says once what is wrong with which file. */
 import type { Log } from '@clawmesh/agent-sdk'
 import { createListeners, type Listeners } from '@clawmesh/agent-sdk/mesh'
-import type { MeshError } from '@clawmesh/proto'
+import { type MeshError, printable } from '@clawmesh/proto'
 import { plural } from '../plural.ts'
-import { printable } from '../printable.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { assemblePolicy, type CompiledFile, tenantsOf } from './compile.ts'
 import { formatFault, type PolicyFault, policyInvalid } from './fault.ts'

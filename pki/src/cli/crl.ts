@@ -1,5 +1,7 @@
 /** mesh-pki crl */
+
 import { resolve } from 'node:path'
+import { printableJson } from '@clawmesh/proto'
 import type { Command } from 'commander'
 import { replaceFile } from '../disk/replace-file.ts'
 import { formatDate, formatDuration } from '../verify/words.ts'
@@ -45,7 +47,7 @@ export function addCrl(program: Command, terminal: Terminal): void {
       const { number, thisUpdate, nextUpdate, serials } = crl
       terminal.print(
         options.json === true
-          ? JSON.stringify({ path, number, thisUpdate, nextUpdate, serials }, null, 2)
+          ? printableJson({ path, number, thisUpdate, nextUpdate, serials }, 2)
           : columns([
               ['file', path],
               ['revoked', String(serials.length)],

@@ -1,4 +1,5 @@
 /** mesh-pki init */
+import { printableJson } from '@clawmesh/proto'
 import type { Command } from 'commander'
 import { initCa } from '../ca/init-ca.ts'
 import { formatDate, formatDuration } from '../verify/words.ts'
@@ -62,7 +63,7 @@ export function addInit(program: Command, terminal: Terminal): void {
         `until ${formatDate(end)}, ${formatDuration(end.getTime() - Date.now())} left`
       terminal.print(
         options.json === true
-          ? JSON.stringify(info, null, 2)
+          ? printableJson(info, 2)
           : columns([
               ['CA', info.dir],
               ['trust domain', info.trustDomain],

@@ -1,4 +1,5 @@
 /** mesh-pki inspect */
+import { printableJson } from '@clawmesh/proto'
 import type { Command } from 'commander'
 import { type CertificateFacts, type Inspection, inspectPath } from '../verify/inspect-path.ts'
 import { formatDate, formatDuration } from '../verify/words.ts'
@@ -24,7 +25,7 @@ export function addInspect(program: Command, terminal: Terminal): void {
       const inspection = await inspectPath(path)
       terminal.print(
         options.json === true
-          ? JSON.stringify({ path, ...inspection }, null, 2)
+          ? printableJson({ path, ...inspection }, 2)
           : sections(inspection).map(columns).join('\n\n'),
       )
     })

@@ -1,4 +1,5 @@
 /** Says what was issued: who, where the files are, when they expire. Never the key. */
+import { printableJson } from '@clawmesh/proto'
 import { DEFAULT_TTL_MS, type IssuedCertificate } from '../ca/issue.ts'
 import { formatDate, formatDuration } from '../verify/words.ts'
 import { columns, type Terminal } from './terminal.ts'
@@ -20,11 +21,7 @@ export function printIssued(
   const leftMs = notAfter.getTime() - Date.now()
   terminal.print(
     json
-      ? JSON.stringify(
-          { path: where, spiffeId, dnsNames, notBefore, notAfter, fingerprint },
-          null,
-          2,
-        )
+      ? printableJson({ path: where, spiffeId, dnsNames, notBefore, notAfter, fingerprint }, 2)
       : columns([
           ['SPIFFE ID', spiffeId],
           ['DNS', dnsNames],

@@ -1,4 +1,5 @@
 /** mesh-pki revoke */
+import { printableJson } from '@clawmesh/proto'
 import { type Command, InvalidArgumentError } from 'commander'
 import { revoke } from '../ca/open-ca.ts'
 import { isReason, REASON_CODES, type RevocationReason } from '../revocation/reasons.ts'
@@ -46,7 +47,7 @@ export function addRevoke(program: Command, terminal: Terminal): void {
       })
       terminal.print(
         options.json === true
-          ? JSON.stringify({ revoked, already }, null, 2)
+          ? printableJson({ revoked, already }, 2)
           : [...revoked, ...already].map(facts).join('\n\n'),
       )
       if (revoked.length === 0) terminal.say('revoked before; nothing has changed')

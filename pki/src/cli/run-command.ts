@@ -7,7 +7,7 @@ import { addInspect } from './inspect.ts'
 import { addIssue } from './issue.ts'
 import { addRevoke } from './revoke.ts'
 import { addSign } from './sign.ts'
-import type { Terminal } from './terminal.ts'
+import { plainTerminal, type Terminal } from './terminal.ts'
 import { addVerify } from './verify.ts'
 
 /** 0 done, 1 refused or failed, 2 wrong usage. */
@@ -31,7 +31,8 @@ MESH_PKI_PASSPHRASE, or asked for.`
 const HELP_COLUMNS = 80
 
 /** @param args without the names of node and the script. */
-export async function runCommand(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
+export async function runCommand(args: readonly string[], given: Terminal): Promise<ExitCode> {
+  const terminal = plainTerminal(given)
   const outcome: { code: ExitCode } = { code: 0 }
   const fail = () => {
     outcome.code = 1

@@ -1,4 +1,5 @@
 /** What a command sees of the world, and how it speaks: results on stdout, everything else on stderr. */
+import { printable, printableLines } from '@clawmesh/proto'
 export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly stdin: NodeJS.ReadStream
@@ -23,12 +24,26 @@ export function openTerminal(process: NodeJS.Process): Terminal {
   })
 }
 
+/**
+ * A terminal that nothing moves about on but line feeds: every command speaks through one, so what it prints of a file, a
+ * certificate or a peer can neither paint over other lines nor reorder them.
+ */
+export function plainTerminal(terminal: Terminal): Terminal {
+  return {
+    ...terminal,
+    print: (text) => terminal.print(printableLines(text)),
+    say: (text) => terminal.say(printableLines(text)),
+  }
+}
+
 /** Facts as lines of two columns; a fact with several values has a line for each. */
 export function columns(facts: readonly (readonly [string, string | readonly string[]])[]): string {
   const width = Math.max(...facts.map(([name]) => name.length)) + 2
   return facts
     .flatMap(([name, value]) =>
-      [value].flat().map((each, index) => (index === 0 ? name : '').padEnd(width) + each),
+      [value]
+        .flat()
+        .map((each, index) => (index === 0 ? name : '').padEnd(width) + printable(each)),
     )
     .join('\n')
 }

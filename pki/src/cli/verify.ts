@@ -1,4 +1,5 @@
 /** mesh-pki verify */
+import { printableJson } from '@clawmesh/proto'
 import type { Command } from 'commander'
 import { verifyPath } from '../verify/verify-path.ts'
 import { columns, type Terminal } from './terminal.ts'
@@ -23,7 +24,7 @@ export function addVerify(program: Command, terminal: Terminal, fail: () => void
       const result = await verifyPath({ path, ...(ca === undefined ? {} : { caFile: ca }) })
       terminal.print(
         json === true
-          ? JSON.stringify({ path, ...result }, null, 2)
+          ? printableJson({ path, ...result }, 2)
           : columns(
               result.checks.map(({ name, ok, detail }) => [
                 `${ok ? 'ok' : 'FAILED'}  ${name}`,

@@ -42,7 +42,7 @@ describe('errors on the wire', () => {
     assert.equal(error.code, 'MESH_PEER_REFUSED')
     assert.equal(error.hint, ERRORS.MESH_PEER_REFUSED.hint)
     assert.deepEqual(error.facts, { said_by: 'peer', peer_code: 'MESH_POLICY_NOT_ALLOWED' })
-    assert.equal(error.message, 'a line   [2Jof theirs')
+    assert.equal(error.message, 'a line???[2Jof theirs')
     assert.equal(error.retryAfterMs, 60_000)
     assert.equal(lost, false, 'what a peer calls a cut is none')
     const own = said('MESH_TASK_NOT_FOUND').error
