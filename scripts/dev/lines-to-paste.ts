@@ -66,8 +66,9 @@ export function linesToPaste({ dir, ports, delegationId, url }: LinesOptions): P
           '--agent-id researcher)',
         ]),
         ...pasteable([
-          'curl -sS',
-          `-x "http://researcher:$TOKEN@127.0.0.1:${ports.egress}"`,
+          // by stdin: a command line is in the list of processes
+          'echo "proxy-user = researcher:$TOKEN" | curl -sS -K -',
+          `-x http://127.0.0.1:${ports.egress}`,
           shellWord(url),
         ]),
       ],

@@ -5,6 +5,7 @@ import { dependencyFaults, importFaults } from './rules/imports.ts'
 import { lockFileFaults } from './rules/lock-file.ts'
 import {
   exitFaults,
+  pastedSecretFaults,
   privateKeyFaults,
   readingFaults,
   shellFaults,
@@ -167,6 +168,27 @@ const promises: readonly RepositoryPromise[] = [
       [gateway, "import { exec } from 'node:child_process'"],
     ],
     good: [['test/a.test.ts', "run('openssl', ['x', '-passin', 'file:secret'])"]],
+  },
+  {
+    says: 'no example puts a token into a command line, where every user of the machine sees it',
+    rule: pastedSecretFaults,
+    bad: [
+      ['README.md', 'curl -x "http://bot:$TOKEN@127.0.0.1:8080" http://a.test'],
+      ['docs/guides/a.md', 'curl -X POST \\\n  -H "Authorization: Bearer $KEY" http://a.test'],
+      ['docs/guides/a.md', 'curl --proxy-user bot:$TOKEN http://a.test'],
+      ['docs/guides/a.md', 'curl -d token=$TOKEN http://a.test'],
+      [
+        'docs/guides/a.md',
+        'curl -x "http://b:$(mesh-gateway issue-token --agent-id b)@h" http://a',
+      ],
+      ['scripts/dev/a.ts', "['curl', `-x http://bot:$TOKEN@127.0.0.1`]"],
+      [gateway, 'const HELP = `wget --header "Authorization: Bearer $KEY" http://a.test`'],
+    ],
+    good: [
+      ['README.md', 'echo "proxy-user = bot:$TOKEN" | curl -K - -x http://127.0.0.1:8080 http://a'],
+      ['README.md', 'HTTPS_PROXY=http://bot:$TOKEN@127.0.0.1:8080 python3 fetch.py'],
+      ['README.md', 'TOKEN=$(curl -d client_id=bot http://a.test)'],
+    ],
   },
   {
     says: 'modules hold no mutable state',

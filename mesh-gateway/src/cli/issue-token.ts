@@ -35,7 +35,8 @@ Examples:
   $ mesh-gateway issue-token --config gateway.json --agent-id bot-01
   $ mesh-gateway issue-token --agent-id bot-01 --allow api.openai.com --ttl 5m
   $ TOKEN=$(mesh-gateway issue-token --agent-id bot-01 --tenant acme)
-  $ curl -x "http://bot-01:$TOKEN@127.0.0.1:8080" https://api.openai.com
+  $ echo "proxy-user = bot-01:$TOKEN" |
+      curl -K - -x http://127.0.0.1:8080 https://api.openai.com
 
 The token carries what policy allows the agent now, or the part of it that
 --allow names. An agent that has been revoked gets none.`

@@ -26,7 +26,8 @@ Examples:
   $ mesh-gateway service-account revoke 0123456789abcdef
 
 A token for the key:
-  $ curl -X POST -H "authorization: Bearer $KEY" http://127.0.0.1:8080/v1/token`
+  $ echo "header = \\"Authorization: Bearer $KEY\\"" |
+      curl -K - -X POST http://127.0.0.1:8080/v1/token`
 
 export function addServiceAccount(program: Command, terminal: Terminal): void {
   const accounts = program

@@ -109,3 +109,22 @@ export function readingFaults(file: SourceFile): string[] {
     'reads a file in its own way: take readWhole of @clawmesh/agent-sdk/mesh',
   )
 }
+
+/** A token, a key or the command that prints one. */
+const SECRET = String.raw`\$\{?(?:TOKEN|KEY)\b|\$\((?:npx )?mesh-gateway issue-token`
+
+/** What a newcomer pastes puts no token where `ps` shows it to every user: into an argument of curl, or into a URL. */
+export function pastedSecretFaults(file: SourceFile): string[] {
+  if (!/\.(?:md|sh)$|^(?:mesh-gateway|pki|proto|agent-sdk)\/src\/|^scripts\//.test(file.path))
+    return []
+  // a command may go on in the next line
+  const text = file.text.replaceAll(/\\+\n/g, (end) => ' '.repeat(end.length))
+  const argument = new RegExp(`\\bcurl\\b[^|\\n]*(?:${SECRET})`)
+  // an environment variable is for the same user alone to read
+  const url = new RegExp(`^(?!.*_PROXY=).*://[^\\s"'/]*:(?:${SECRET})`)
+  const header = new RegExp(
+    `(?:-H|--header|--proxy-header|--proxy-user|-U) ["'\`]?[^|\\n]*(?:${SECRET})`,
+  )
+  const what = 'puts a token into a command line; pipe it into curl -K -'
+  return [argument, url, header].flatMap((pattern) => faultyLines(file, text, pattern, what))
+}
