@@ -52,7 +52,14 @@ export class DestinationSetBuilder {
 
 /** The texts of a set, or of what may be made one. */
 export function textsOf(destinations: readonly string[] | DestinationSet): readonly string[] {
-  return 'texts' in destinations ? destinations.texts : destinations
+  return isDestinationSet(destinations) ? destinations.texts : destinations
+}
+
+/** Asked at each decision: `in` would look through the prototypes of an array. */
+export function isDestinationSet(
+  destinations: readonly string[] | DestinationSet,
+): destinations is DestinationSet {
+  return !Array.isArray(destinations)
 }
 
 /** True when one of the set leaves nothing of the pattern out. */

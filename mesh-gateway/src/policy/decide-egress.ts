@@ -7,7 +7,7 @@
  * Audit mode excuses the missing rule and nothing else.
  */
 import type { ErrorCode, Peer } from '@clawmesh/proto'
-import { includes, textsOf } from '../net/destination-set.ts'
+import { includes, isDestinationSet, textsOf } from '../net/destination-set.ts'
 import { embeddedIpv4 } from '../net/embedded-ipv4.ts'
 import { canonicalName } from '../net/host.ts'
 import { parseHostPattern, portMatches, usualPort } from '../net/host-pattern.ts'
@@ -168,7 +168,7 @@ function tokenAllows(
   host: string,
   port: number,
 ): boolean {
-  if ('texts' in destinations) return includes(destinations, { host, wildcard: false, port })
+  if (isDestinationSet(destinations)) return includes(destinations, { host, wildcard: false, port })
   for (const text of destinations) {
     if (text === host && usualPort(port)) return true
     // parsing costs, and names as they usually stand need none to be told apart
