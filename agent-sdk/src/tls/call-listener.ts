@@ -12,6 +12,7 @@ import { fingerprintOf } from './fingerprint.ts'
 import { followIdentity } from './follow-identity.ts'
 import { judgePeer, type PeerCertificate } from './peer-certificate.ts'
 import { readPeer } from './read-peer.ts'
+import { surviveLostStreams } from './streams-already-gone.ts'
 import { serverTlsOptions } from './tls-options.ts'
 
 export interface CallListenerOptions {
@@ -55,6 +56,7 @@ export interface CallListener {
 export async function listenForCalls(options: CallListenerOptions): Promise<CallListener> {
   const { server, store, spiffe, host = '127.0.0.1', port = 0, refusedMs = 10_000 } = options
   const { log = silentLog, now = Date.now } = options
+  surviveLostStreams(server)
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
   const connections = new Map<TLSSocket, PeerCertificate | MeshError>()
   const peers = new Map<string, PeerCertificate>()

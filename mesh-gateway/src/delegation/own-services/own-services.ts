@@ -8,6 +8,7 @@ import { once } from 'node:events'
 import { connect } from 'node:http2'
 import { duplexPair } from 'node:stream'
 import type { PeerCertificate } from '@clawmesh/agent-sdk'
+import { surviveLostStreams } from '@clawmesh/agent-sdk/mesh'
 import { MESH_SERVICE, METADATA_DELEGATION, MeshError } from '@clawmesh/proto'
 import { Server, ServerCredentials } from '@grpc/grpc-js'
 import { createLimits } from '../../limits/create-limits.ts'
@@ -59,6 +60,7 @@ export async function startOwnServices(
     'grpc.max_concurrent_streams': MAX_STREAMS,
     'grpc.max_receive_message_length': 65_536,
   })
+  surviveLostStreams(server)
   const calls = createOwnCalls()
   const lasting = addServices(server, calls)
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
