@@ -33,6 +33,13 @@ const FRONTING: readonly (readonly [name: string, sent: string, before?: string]
   ['with bare line feeds', 'GET / HTTP/1.1\nHost: evil.test\n\n'],
   ['with bare carriage returns', 'GET / HTTP/1.1\rHost: evil.test\r\r'],
   ['with other blanks between the words', 'GET\v/\fHTTP/1.1\r\nHost: evil.test\r\n\r\n'],
+  // what Python takes for a blank, and what it takes for a part of the path
+  ['after a separator', `\x1c${EVIL}`],
+  ['after a next line', `\x85${EVIL}`],
+  ['after a blank that is not broken', `\xa0${EVIL}`],
+  ['with separators between the words', 'GET\x1f/\r\nHost: evil.test\r\n\r\n'],
+  ['with a NUL in the path', 'GET /\0 HTTP/1.1\r\nHost: evil.test\r\n\r\n'],
+  ['with a NUL for a path', 'GET \0 HTTP/1.1\r\nHost: evil.test\r\n\r\n'],
   ['with two Host headers', 'GET / HTTP/1.1\r\nHost: api.test\r\nHost: evil.test\r\n\r\n'],
   ['with a folded header', 'GET / HTTP/1.1\r\nHost: api.test\r\n evil.test\r\n\r\n'],
   ['in the second request', GOOD + EVIL, GOOD],
@@ -93,7 +100,7 @@ describe('a tunnel without TLS', () => {
   for (const [name, sent, before = ''] of FRONTING)
     it(`reaches no other host: ${name}`, async () => {
       const { egress, client, got } = await open()
-      client.send(sent)
+      client.send(Buffer.from(sent, 'latin1'))
       await client.rest()
       client.socket.destroy()
       const record = await egress.record(0)
@@ -186,7 +193,8 @@ describe('a tunnel without TLS', () => {
   it('carries other protocols as policy says, and nothing but TLS on ports for it', async () => {
     const ssh = 'SSH-2.0-client\r\n'
     const binary = '\x10\x0d\0\x04MQTT\x04\x02'
-    for (const sent of [ssh, binary]) {
+    const git = '0032git-upload-pack /project.git\0host=evil.test\0'
+    for (const sent of [ssh, binary, git]) {
       const other = await open()
       other.client.send(sent + EVIL)
       await other.arrives(EVIL)

@@ -17,10 +17,12 @@ const EMPTY = Buffer.alloc(0)
 const CR = 13
 const LF = 10
 const MAX_LEAD_BYTES = 1024
-/** A server reads this as HTTP, of whatever version and however sloppily written. */
-const HTTP_LINE = /HTTP\/|^[A-Za-z]+\s+(?:\/|https?:)/i
+/** A server reads this as HTTP, of whatever version and however sloppily written. Python takes some control characters for blanks. */
+const HTTP_LINE = /HTTP\/|^[A-Za-z]+[\s\p{Cc}]+(?:\/|https?:)/iu
 /** The beginning of a line that may yet become one. */
 const HTTP_BEGINNING = /^\S+\s+(?:\/|\*|https?:)/i
+/** The same before a NUL, which is a character of the path to some servers. git:// has one too, behind a word with digits. */
+const HTTP_BEFORE_NUL = /^[A-Za-z]+[\s\p{Cc}]/u
 const HTTP2_PREFACE = Buffer.from('PRI * HTTP/2', 'latin1')
 const ABSOLUTE = /^(https?):\/\/([^/?#]*)/i
 
@@ -110,9 +112,10 @@ export class ClearText {
       else this.#held = Buffer.concat([this.#held, bytes])
       return EMPTY
     }
-    const isHttp = (whole ? HTTP_LINE : HTTP_BEGINNING).test(this.#line) && bytes[at] !== 0
-    if (!isHttp) return this.#notHttp(bytes)
-    if (long || !/^(?:\r\n)*$/.test(this.#lead))
+    const cut = whole && bytes[at] === 0
+    const http = cut ? HTTP_BEFORE_NUL : whole ? HTTP_LINE : HTTP_BEGINNING
+    if (!http.test(this.#line)) return this.#notHttp(bytes)
+    if (long || cut || !/^(?:\r\n)*$/.test(this.#lead))
       throw new MalformedMessage('the request line is malformed')
     pass(Buffer.concat([this.#held, bytes.subarray(0, at)]))
     this.#held = Buffer.from(this.#line, 'latin1')
@@ -209,9 +212,11 @@ function namesHost({ method, target: text }: RequestHead, target: Target): boole
   return named.host === target.host && port === target.port
 }
 
-/** What servers pass over, or take for the space between two words. */
+/** What servers pass over, or take for the space between two words; Python the last ones too. */
 function isBlank(byte: number | undefined): boolean {
-  return byte === 32 || (byte !== undefined && byte >= 9 && byte <= 13)
+  if (byte === undefined) return false
+  if (byte === 32 || (byte >= 9 && byte <= 13)) return true
+  return (byte >= 0x1c && byte <= 0x1f) || byte === 0x85 || byte === 0xa0
 }
 
 function isPrintable(byte: number | undefined): boolean {
