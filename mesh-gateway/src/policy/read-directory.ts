@@ -75,8 +75,9 @@ export async function readPolicyDirectory(
 ): Promise<RawDirectory> {
   const { dir, tenantDirs = null } = places
   const own = await attempt(() => readOwn(dir, disks.own))
+  // without the operator's files it is not known which of the tenants' give way to them, nor what `_global.json` denies
   const theirs =
-    tenantDirs === null
+    tenantDirs === null || typeof own === 'string'
       ? { files: [], ignored: [] }
       : await attempt(() => readTenants(tenantDirs, disks.tenants))
   const absent = own === ABSENT || theirs === ABSENT

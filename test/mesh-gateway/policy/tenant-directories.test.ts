@@ -1,9 +1,9 @@
 /** Policy files in directories that tenants write: what ties a file to its tenant, and what is not read from there. */
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { formatFault, loadPolicy } from '../../../mesh-gateway/src/policy/index.ts'
+import { formatFault, loadPolicy, openPolicyStore } from '../../../mesh-gateway/src/policy/index.ts'
 
 const document = (tenant: string, ...allow: string[]) =>
   JSON.stringify({ tenant, egress: { allow } })
@@ -73,6 +73,38 @@ describe('a directory that a tenant writes', () => {
     const { allowed, ignored } = await load()
     assert.deepEqual(allowed('acme'), ['operator.test'])
     assert.match(ignored.join(), /acme\.json: is not read: .* has a acme\.json too, the operator's/)
+  })
+
+  it('does not replace what the operator wrote while the directory of the operator cannot be read', async () => {
+    await write('policy/acme.json', document('acme', 'operator.test'))
+    await write('tenants/acme/acme.json', document('acme', 'tenant.test'))
+    const { promise: told, resolve: tell } = Promise.withResolvers<readonly string[]>()
+    const store = await openPolicyStore({
+      ...{ dir: dir(), tenantDirs: tenantDirs(), pollMs: 20, debounceMs: 20 },
+      log: { debug() {}, info() {}, warn() {}, error() {} },
+      metrics: {
+        reload() {},
+        brokenPolicy(files) {
+          if (files.length > 0) tell(files)
+        },
+      },
+    })
+    try {
+      await rename(dir(), path.join(root, 'gone'))
+      assert.deepEqual(await told, [dir()])
+      const allow = store.current().tenants.get('acme')?.egress.allow.exact
+      assert.deepEqual([...(allow?.keys() ?? [])], ['operator.test'])
+    } finally {
+      await store.close()
+    }
+  })
+
+  it('gives nothing where the directory of the operator is absent: what that denies is not known', async () => {
+    await write('tenants/acme/acme.json', document('acme', 'denied.test'))
+    await rm(dir(), { recursive: true })
+    const { tenants, faults } = await load()
+    assert.deepEqual(tenants, [])
+    assert.match(faults.join(), /does not exist/)
   })
 
   it('gives nothing by a link that leads out of it, and follows those within', async () => {
