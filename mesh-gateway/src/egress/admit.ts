@@ -12,7 +12,7 @@ import type { EgressDecision, EgressQuestion } from '../policy/decision.ts'
 import { refusalOf, toldRule } from '../policy/told.ts'
 import { ResolveFailure } from '../resolve/resolver.ts'
 import type { EgressContext, PolicyView } from './context.ts'
-import { countRefusal, notePrincipal, overBudget } from './count-refusals.ts'
+import { checkAgent, countRefusal, notePrincipal, overBudget } from './count-refusals.ts'
 import { authenticate, type Principal } from './credential.ts'
 import { type DialPlan, planDial } from './dial.ts'
 import { enterLimits, takeRate } from './enter-limits.ts'
@@ -83,12 +83,13 @@ export async function admit(
 
 /** Null when the agent has not spent its budget of refusals, nor its rate. */
 function enterRate(
-  { agent }: Principal,
+  principal: Principal,
   policy: PolicyView,
   { limits, refusals }: EgressContext,
 ): MaybePromise<Refused | null> {
-  const waitMs = refusals.agents.exhausted(`${agent.tenant}/${agent.agent}`)
-  if (waitMs !== null) return new Refused('limits', refusals.agents.refusal(waitMs, 'this agent'))
+  const { agent } = principal
+  const refused = checkAgent(principal, refusals)
+  if (refused !== null) return refused
   const bounds = policy.bounds(agent)
   if (bounds === null || bounds.limits.requestsPerMinute === null) return null
   return judged(() => takeRate(agent, bounds, limits))

@@ -60,10 +60,26 @@ export function countUnknown(
   sources.spend(source, error.code === 'MESH_TOKEN_MISSING' ? CHEAP : 1)
 }
 
+/** Null when requests of the agent, within the same chain or outside one, may be refused some more. */
+export function checkAgent(
+  principal: Principal,
+  { agents }: Pick<RefusalBudgets, 'agents'>,
+): Refused | null {
+  const waitMs = agents.exhausted(keyOf(principal))
+  return waitMs === null ? null : new Refused('limits', agents.refusal(waitMs, 'this agent'))
+}
+
 export function countRefusal(
   { gate, error }: Refused,
-  { agent }: Principal,
+  principal: Principal,
   { agents }: Pick<RefusalBudgets, 'agents'>,
 ): void {
-  if (JUDGING.has(gate) && !error.row.retryable) agents.spend(`${agent.tenant}/${agent.agent}`)
+  if (JUDGING.has(gate) && !error.row.retryable) agents.spend(keyOf(principal))
+}
+
+/** By the origin of the chain too: whoever gives an agent tasks that are refused must not hold up those that others give it. */
+function keyOf({ agent, actors }: Principal): string {
+  const name = `${agent.tenant}/${agent.agent}`
+  const origin = actors?.[0]
+  return origin === undefined ? name : `${name} for ${origin.tenant}/${origin.agent}`
 }

@@ -15,7 +15,7 @@ export interface RefusalBudget {
 }
 
 export interface RefusalBudgets {
-  /** Keys are `tenant/agent`, or the SPIFFE ID of what is no agent. */
+  /** Keys are `tenant/agent`, at the egress port with the origin of the chain behind it; or the SPIFFE ID of what is no agent. */
   readonly agents: RefusalBudget
   /** Of clients that are not known yet. Keys are sources: an IPv4 address, or a /64 of IPv6. */
   readonly sources: RefusalBudget

@@ -102,6 +102,34 @@ describe('refused requests', () => {
     assert.equal((await ask(get(origin, basic(other, 'bot-02') + CLOSE))).status, 200)
   })
 
+  it('of tasks that one agent gave are held neither against those of another, nor against its own work', async () => {
+    const { egress, repeat, good, origin } = await open()
+    const within = async (agent: string, host = `api.test:${origin}`) =>
+      basic(
+        await egress.token({
+          destinations: [host],
+          chain: {
+            act: { sub: `spiffe://mesh.internal/tenant/acme/agent/${agent}` },
+            txn: `tree-of-${agent}`,
+            exp: Math.floor(Date.now() / 1000) + 60,
+            allowedDestinations: null,
+          },
+        }),
+      )
+    const denied = get(443, await within('planner', 'evil.test')).replaceAll(
+      'api.test',
+      'evil.test',
+    )
+    const refused = [...(await repeat(101, denied))]
+    assert.deepEqual(refused, [
+      [403, 100],
+      [429, 1],
+    ])
+    assert.deepEqual([...(await repeat(1, get(origin, await within('planner'))))], [[429, 1]])
+    assert.deepEqual([...(await repeat(1, get(origin, await within('writer'))))], [[200, 1]])
+    assert.deepEqual([...(await repeat(1, good))], [[200, 1]])
+  })
+
   it('for bad tokens are bounded before a signature is verified', async () => {
     const { repeat, origin, token, counted, clock, ask } = await open()
     const bad = get(origin, basic(`${token.slice(0, -8)}AAAAAAAA`))
