@@ -5,6 +5,7 @@
 import { errorToStatus } from '@clawmesh/agent-sdk'
 import { actorsOf, MeshError } from '@clawmesh/proto'
 import type { ServerDuplexStream } from '@grpc/grpc-js'
+import { createLimits } from '../../limits/create-limits.ts'
 import { createSlices } from '../../process/slices.ts'
 import type { Revocations } from '../../revocation/revocations.ts'
 import type { ChainGate } from '../chain/chain-gate.ts'
@@ -43,15 +44,21 @@ interface Followed {
 interface Follower {
   readonly call: FollowTreesCall
   readonly trees: Map<number, Followed>
+  /** Nothing is followed, and nothing is heard, by this stream any more. */
+  leave(): void
 }
 
 /** Tasks that one stream follows. An agent runs 100 by default. */
 const MOST_TREES = 2_000
 /** Streams of one agent: each of its processes has one. */
 const MOST_STREAMS = 64
+/** Requests of one agent that are heard in a minute, over all its streams, and at once: each costs a signature. Those beyond wait. */
+const HEARD_PER_MINUTE = 12_000
+const HEARD_AT_ONCE = 2 * MOST_TREES
 
 export function createTreeFollowers({ chain, revocations }: TreeFollowersOptions): TreeFollowers {
   const followers = new Map<string, Set<Follower>>()
+  const rates = createLimits()
   let stopped = false
   let again = false
 
@@ -81,7 +88,9 @@ export function createTreeFollowers({ chain, revocations }: TreeFollowersOptions
   })
 
   function take(follower: Follower, holder: string, request: FollowTreesRequest): void {
-    const { trees } = follower
+    const { call, trees } = follower
+    if (call.writableLength > MOST_TREES)
+      throw new MeshError('MESH_LIMIT_CONCURRENCY', `${MOST_TREES} answers wait to be read`)
     const { key, delegation_token: token } = request
     trees.delete(key)
     if (token === '') return
@@ -97,7 +106,6 @@ export function createTreeFollowers({ chain, revocations }: TreeFollowersOptions
 
   return {
     follow(call, holder) {
-      const follower: Follower = { call, trees: new Map() }
       const streams = followers.get(holder) ?? new Set()
       const refuse = (error: unknown) => call.emit('error', errorToStatus(error))
       if (stopped) return refuse(new MeshError('MESH_GATEWAY_DRAINING'))
@@ -105,13 +113,31 @@ export function createTreeFollowers({ chain, revocations }: TreeFollowersOptions
         return refuse(
           new MeshError('MESH_LIMIT_CONCURRENCY', `an agent has ${MOST_STREAMS} such streams`),
         )
-      followers.set(holder, streams.add(follower))
+      let left = false
+      let waiting: NodeJS.Timeout | undefined
       const leave = () => {
+        left = true
+        clearTimeout(waiting)
+        // what was not heard passes by: a stream that is not read never closes
+        call.resume()
         streams.delete(follower)
         follower.trees.clear()
         if (streams.size === 0 && followers.get(holder) === streams) followers.delete(holder)
       }
+      const follower: Follower = { call, trees: new Map(), leave }
+      followers.set(holder, streams.add(follower))
+      /** True: the agent asks too much, and the stream is not read on until there is room. */
+      const hold = (request: FollowTreesRequest): boolean => {
+        if (request.delegation_token === '') return false
+        const waitMs = rates.take(holder, HEARD_PER_MINUTE, HEARD_AT_ONCE)
+        if (waitMs === null) return false
+        call.pause()
+        call.unshift(request)
+        waiting = setTimeout(() => call.resume(), waitMs).unref()
+        return true
+      }
       call.on('data', (request: FollowTreesRequest) => {
+        if (left || hold(request)) return
         try {
           take(follower, holder, request)
         } catch (error) {
@@ -129,8 +155,11 @@ export function createTreeFollowers({ chain, revocations }: TreeFollowersOptions
     stop() {
       stopped = true
       unfollow()
-      for (const streams of followers.values()) for (const { call } of streams) call.end()
-      followers.clear()
+      for (const streams of [...followers.values()])
+        for (const { call, leave } of [...streams]) {
+          leave()
+          call.end()
+        }
     },
   }
 }

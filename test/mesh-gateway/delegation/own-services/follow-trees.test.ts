@@ -1,7 +1,7 @@
 /** A callee follows the trees of its tasks: what it is told, and what it cannot ask. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import type { ClientHttp2Stream } from 'node:http2'
+import { type ClientHttp2Stream, constants } from 'node:http2'
 import type { IdentityStore } from '@clawmesh/agent-sdk'
 import { loadProto, messageOf } from '@clawmesh/proto'
 import { decodeJwt } from 'jose'
@@ -17,7 +17,7 @@ import { call, echo, type Fixture, frame, GATEWAY, makeFixture } from '../fixtur
 const mesh = loadProto('clawmesh/mesh/v1/mesh.proto')
 const request = messageOf<FollowTreesRequest>(mesh, 'clawmesh.mesh.v1.FollowTreesRequest')
 const response = messageOf<TreeRevoked>(mesh, 'clawmesh.mesh.v1.FollowTreesResponse')
-const REVOKED: Revoked = { code: 'MESH_CHAIN_REVOKED', what: 'txn', message: 'revoked' }
+const REVOKED: Revoked = { code: 'MESH_CHAIN_REVOKED', what: 'txn', message: 'revoked'.repeat(40) }
 
 interface Following {
   readonly stream: ClientHttp2Stream
@@ -48,16 +48,17 @@ describe('following trees of delegations', () => {
     }
     const policy = { tenant: 'acme', delegation: { allow: [{ from: '*', to: '*' }] } }
     fixture = await makeFixture(policy, { revocations })
-    for (const agent of ['planner', 'researcher', 'writer'])
+    for (const agent of ['planner', 'researcher', 'writer', 'editor', 'reader'])
       stores.set(agent, await fixture.ca.open(await fixture.ca.agentDir({ tenant: 'acme', agent })))
-    await fixture.peer(
-      'researcher',
-      (stream, headers) => {
-        token = headers[headers.indexOf('x-mesh-delegation') + 1] ?? ''
-        echo(stream)
-      },
-      store('researcher'),
-    )
+    for (const callee of ['researcher', 'editor', 'reader'])
+      await fixture.peer(
+        callee,
+        (stream, headers) => {
+          token = headers[headers.indexOf('x-mesh-delegation') + 1] ?? ''
+          echo(stream)
+        },
+        store(callee),
+      )
   })
   after(() => fixture.close())
   beforeEach(() => revoked.clear())
@@ -68,10 +69,10 @@ describe('following trees of delegations', () => {
     for (const listener of listeners) listener()
   }
 
-  async function task(): Promise<string> {
+  async function task(callee = 'researcher'): Promise<string> {
     await call(await fixture.connect(store('planner')), {
       ':path': '/clawmesh.delegation.v1.DelegationService/Delegate',
-      ':authority': 'researcher.acme.mesh.internal',
+      ':authority': `${callee}.acme.mesh.internal`,
     })
     return token
   }
@@ -171,6 +172,32 @@ describe('following trees of delegations', () => {
     const following = await follow()
     for (let key = 1; key <= 2_001; key += 1) following.say(key, one)
     assert.equal((await following.trailers)['grpc-status'], '8')
+  })
+
+  it('an agent that does not read its answers is heard no further', async () => {
+    const one = await task('reader')
+    revoked.add(txnOf(one))
+    const following = await follow('reader')
+    following.stream.pause()
+    const before = asked
+    for (let count = 0; count < 3_900; count += 1) following.say(1, one)
+    await reached(before + 2_000)
+    for (let count = 0; count < 50; count += 1) await task()
+    following.stream.resume()
+    assert.equal((await following.trailers)['grpc-status'], '8')
+    assert.ok(asked - before < 3_500, `${asked - before} were heard`)
+  })
+
+  it('an agent is heard 4,000 times at once, and then as fast as 200 a second', async () => {
+    const one = await task('editor')
+    const following = await follow('editor')
+    const before = asked
+    // the same task again and again: each costs a signature, and leaves nothing behind
+    for (let count = 0; count < 6_000; count += 1) following.say(1, one)
+    await reached(before + 3_900)
+    for (let count = 0; count < 50; count += 1) await task()
+    assert.ok(asked - before < 5_500, `${asked - before} were heard`)
+    following.stream.close(constants.NGHTTP2_CANCEL)
   })
 
   it('a gateway that drains ends the streams, and is not held up by them', async () => {
