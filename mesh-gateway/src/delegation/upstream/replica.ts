@@ -16,7 +16,7 @@ export interface ReplicaMarks {
 }
 
 export interface ReplicaMarkOptions {
-  /** Newest first, never empty. Gateways that serve the same agents need the same keys. */
+  /** Asked once for each generation. Newest first, never empty. Gateways that serve the same agents need the same keys. */
   readonly keys: () => readonly Buffer[]
   /** Grows when keys change. */
   readonly generation: () => number
@@ -25,7 +25,16 @@ export interface ReplicaMarkOptions {
 const MARK_LENGTH = 16
 
 export function createReplicaMarks({ keys, generation }: ReplicaMarkOptions): ReplicaMarks {
-  const all = (ip: string, port: number) => keys().map((key) => markOf(key, ip, port))
+  // a key is derived from a signing key for a tenth of a millisecond, and there are many addresses
+  let held: readonly Buffer[] = []
+  let heldBy: number | null = null
+  const all = (ip: string, port: number) => {
+    if (heldBy !== generation()) {
+      held = keys()
+      heldBy = generation()
+    }
+    return held.map((key) => markOf(key, ip, port))
+  }
   return { of: (ip, port) => all(ip, port)[0] ?? '', all, generation }
 }
 

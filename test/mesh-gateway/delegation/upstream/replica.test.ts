@@ -37,6 +37,24 @@ describe('marks of replicas', () => {
     assert.equal(known.byMark(before), null)
   })
 
+  it('are made with keys that are derived once for each generation', () => {
+    let derived = 0
+    let generation = 1
+    const keys = () => {
+      derived += 1
+      return [Buffer.alloc(32, generation)]
+    }
+    const marks = createReplicaMarks({ keys, generation: () => generation })
+    const known = createKnownEndpoints(marks, 100)
+    for (let port = 1; port <= 100; port += 1) known.know({ ...one, port })
+    const before = marks.of(one.ip, 7)
+    assert.equal(known.byMark(before)?.port, 7)
+    assert.equal(derived, 1)
+    generation += 1
+    assert.equal(known.byMark(before), null)
+    assert.equal(derived, 2)
+  })
+
   it('find no more addresses than are to be remembered', () => {
     const marks = createOwnReplicaMarks()
     const known = createKnownEndpoints(marks, 2)
