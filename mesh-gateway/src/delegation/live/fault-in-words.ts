@@ -3,6 +3,7 @@ import type { PeerCertificate } from '@clawmesh/agent-sdk'
 import { ERRORS, type ErrorCode, MeshError } from '@clawmesh/proto'
 import { chainFaultInWords } from '../../live/chain-fault.ts'
 import type { Fault, RevokedGround } from '../../live/judge.ts'
+import { toldRule } from '../../policy/told.ts'
 import type { AdmittedCall } from './grounds.ts'
 
 /** A call that was let in is told whether it may go on by Watch. */
@@ -36,7 +37,8 @@ export function faultInWords(fault: Fault, call: AdmittedCall): MeshError {
     case 'life':
       return cutFor(call, 'MESH_TOKEN_EXPIRED', ERRORS.MESH_TOKEN_EXPIRED.meaning, false)
     case 'policy': {
-      const { code, rule, hint } = fault.policy
+      const { code, hint } = fault.policy
+      const rule = toldRule(fault.policy.rule, call.question?.caller.tenant ?? '')
       return new MeshError(code, undefined, {
         hint: hint ?? ERRORS[code].hint,
         facts: { ...resume(call), ...(rule === null ? {} : { rule }) },

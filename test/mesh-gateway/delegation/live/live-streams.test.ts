@@ -53,6 +53,17 @@ describe('the registry of live streams', () => {
       () => nowMs,
     ).judge
   let current = judge()
+  const policyOf = (tenants: Readonly<Record<string, object>>) =>
+    compilePolicy(
+      Object.entries(tenants).map(([tenant, delegation]) => {
+        const text = JSON.stringify({ tenant, delegation })
+        const reading = readPolicyFile(`${tenant}.json`, Buffer.from(text))
+        assert.ok(reading.kind !== 'broken')
+        return reading
+      }),
+      1,
+    )
+  let policy = policyOf({})
 
   beforeEach(() => {
     nowMs = 1_000_000
@@ -60,14 +71,7 @@ describe('the registry of live streams', () => {
     retired = []
     current = judge()
     cuts = []
-    const reading = readPolicyFile(
-      'acme.json',
-      Buffer.from(
-        JSON.stringify({ tenant: 'acme', delegation: { allow: [{ from: '*', to: '*' }] } }),
-      ),
-    )
-    assert.ok(reading.kind !== 'broken')
-    const policy = compilePolicy([reading], 1)
+    policy = policyOf({ acme: { allow: [{ from: '*', to: '*' }] } })
     live = createLiveStreams({
       identity: { current: () => identity, onChange },
       policy: { current: () => policy, onChange },
@@ -136,6 +140,24 @@ describe('the registry of live streams', () => {
   const settle = async () => {
     for (let n = 0; n < 2_000; n += 1) await turn()
   }
+
+  it('tells a caller the rule of its own tenant that ends its stream, and none of another', () => {
+    const deny = [{ from: 'acme/*', to: '*' }]
+    const acme = { allow: [{ from: '*', to: 'globex/*' }] }
+    const globex = { accept: deny }
+    const one = grounds('planner')
+    assert.ok(one.question !== null)
+    const callee = { tenant: 'globex', agent: 'researcher' }
+    const crossing = { ...one, question: { ...one.question, callee } }
+    policy = policyOf({ acme, globex })
+    assert.equal(live.judge(crossing), null)
+    policy = policyOf({ acme: { ...acme, deny: [{ from: '*', to: 'globex/*' }] }, globex })
+    assert.equal(live.judge(crossing)?.facts.rule, 'acme.json#/delegation/deny/0')
+    policy = policyOf({ acme, globex: { ...globex, deny } })
+    const error = live.judge(crossing)
+    assert.equal(error?.code, 'MESH_POLICY_DENIED')
+    assert.ok(!JSON.stringify(error.facts).includes('globex.json'), JSON.stringify(error.facts))
+  })
 
   it('ends whom it has to of ten thousand, misses none, and holds nobody up', async () => {
     const ended = new Set<number>()
