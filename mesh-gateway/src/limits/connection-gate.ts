@@ -152,9 +152,10 @@ export function createConnectionGate(options: ConnectionGateOptions): Connection
   /** Why it may not come in, after room was made where it can be. */
   function refusalOf(source: Source): ConnectionRefusal | null {
     const bounded = source.key !== ''
+    // first of all: none is closed for one that does not come in
+    if (bounded && source.tokens < 1) return 'connection-rate'
     if (bounded && source.open >= limits.maxConnectionsPerAddress)
       if (!makeRoom(source, 'connections-per-address')) return 'connections-per-address'
-    if (bounded && source.tokens < 1) return 'connection-rate'
     if (bounded && source.unauthenticated.size >= limits.maxUnauthenticatedPerAddress)
       if (!makeRoom(source, 'handshakes')) return 'handshakes'
     if (unauthenticated >= limits.maxUnauthenticated)
