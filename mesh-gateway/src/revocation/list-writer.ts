@@ -53,11 +53,17 @@ export function createListWriter(options: ListWriterOptions): ListWriter {
     running = true
     while (waiting.length > 0) {
       const batch = waiting.splice(0, MOST_AT_ONCE)
-      await withLock(`${path}.lock`, () => write(batch)).catch((error: unknown) => {
+      await locked(batch).catch((error: unknown) => {
         for (const one of batch) one.reject(error)
       })
     }
     running = false
+  }
+
+  async function locked(batch: readonly Waiting[]): Promise<void> {
+    // the lock is asked for on this very thread, and waits as long as the disk does: it is asked first, within its time
+    await reader.catchUpToAppend()
+    await withLock(`${path}.lock`, () => write(batch))
   }
 
   async function write(batch: readonly Waiting[]): Promise<void> {

@@ -16,6 +16,7 @@ import {
 } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { createDisk } from '@clawmesh/agent-sdk/mesh'
 import type { NewEntry } from '../../../mesh-gateway/src/revocation/entry.ts'
@@ -65,6 +66,20 @@ describe('the list of revocations on disk', function () {
     await writeFile(`${path}.next`, text)
     await rename(`${path}.next`, path)
   }
+
+  it('takes no lock, which would stop the process, while the disk does not answer', async () => {
+    const disk = createDisk({ timeoutMs: 20 })
+    const { promise: hanging, resolve: answer } = Promise.withResolvers<void>()
+    await assert.rejects(disk.run(path, () => hanging))
+    const writer = createListWriter({ path, reader: createListReader(path, disk) })
+    await rm(`${path}.lock`)
+    const change = () => ({ undo: { kind: 'token', value: 'one' } }) as const
+    await assert.rejects(writer.change(change), { code: 'MESH_REVOCATION_INVALID' })
+    await assert.rejects(stat(`${path}.lock`), { code: 'ENOENT' })
+    answer()
+    while (disk.hanging().length > 0) await turn()
+    assert.equal(await writer.change(change), true)
+  })
 
   it('gains one line for one more entry, and keeps all others as they are', async () => {
     for (const name of ['a', 'b', 'c']) {
