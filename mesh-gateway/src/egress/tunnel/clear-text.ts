@@ -132,10 +132,12 @@ export class ClearText {
 
   #takeHead(bytes: Buffer, pass: (bytes: Buffer) => void): Buffer | ErrorCode {
     let all = Buffer.concat([this.#held, bytes])
+    let looked = this.#held.length
     while (this.#passed === 0 && all[0] === CR && all[1] === LF) {
       // RFC 9112, section 2.2: an empty line before a request is forgiven
       pass(all.subarray(0, 2))
       all = all.subarray(2)
+      looked = 0
     }
     this.#held = all
     if (all.length === 0 || (all.length === 1 && all[0] === CR)) return EMPTY
@@ -144,7 +146,7 @@ export class ClearText {
     const end = findHeadEnd(all, REQUEST_LIMITS)
     if (end === -1) {
       // said at once, or the client would wait for an end that does not count
-      if (holdsBareBreak(all)) throw new MalformedMessage('a line ends without CR LF')
+      if (holdsBareBreak(all, looked)) throw new MalformedMessage('a line ends without CR LF')
       return EMPTY
     }
     const head = parseRequestHead(all.subarray(0, end))
@@ -223,9 +225,10 @@ function isPrintable(byte: number | undefined): boolean {
   return byte !== undefined && byte > 0x20 && byte < 0x7f
 }
 
-/** A CR at the very end may still get its LF. */
-function holdsBareBreak(bytes: Buffer): boolean {
-  for (let at = 0; at < bytes.length; at += 1) {
+/** A CR at the very end may still get its LF. @param looked so many bytes were looked at before: a head may come byte by byte */
+function holdsBareBreak(bytes: Buffer, looked: number): boolean {
+  const from = bytes[looked - 1] === CR ? looked - 1 : looked
+  for (let at = from; at < bytes.length; at += 1) {
     if (bytes[at] === LF) return true
     if (bytes[at] !== CR || at + 1 === bytes.length) continue
     if (bytes[at + 1] !== LF) return true
