@@ -87,6 +87,20 @@ export function createTreeFollowers({ chain, revocations }: TreeFollowersOptions
     slices.start()
   })
 
+  /**
+   * Null where the token is no grounds to be told anything: one that nobody signed would let an agent ask about trees and agents
+   * that are not its business. That is no end of the stream, which the agent's other tasks are followed by.
+   */
+  function treeOf(token: string, holder: string): Followed | null {
+    try {
+      const { claims, signed } = chain.tree(token, holder)
+      return signed ? { txn: claims.txn, actors: actorsOf(claims.act) } : null
+    } catch (error) {
+      if (error instanceof MeshError && error.code.startsWith('MESH_TOKEN_')) return null
+      throw error
+    }
+  }
+
   function take(follower: Follower, holder: string, request: FollowTreesRequest): void {
     const { call, trees } = follower
     if (call.writableLength > MOST_TREES)
@@ -96,10 +110,8 @@ export function createTreeFollowers({ chain, revocations }: TreeFollowersOptions
     if (token === '') return
     if (trees.size >= MOST_TREES)
       throw new MeshError('MESH_LIMIT_CONCURRENCY', `one stream follows ${MOST_TREES} tasks`)
-    const { claims, signed } = chain.tree(token, holder)
-    // what nobody signed would let an agent ask about trees and agents that are not its business
-    if (!signed) return
-    const followed = { txn: claims.txn, actors: actorsOf(claims.act) }
+    const followed = treeOf(token, holder)
+    if (followed === null) return
     trees.set(key, followed)
     judge(follower, key, followed)
   }

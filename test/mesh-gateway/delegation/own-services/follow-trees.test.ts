@@ -153,7 +153,8 @@ describe('following trees of delegations', () => {
     revoked.add(txnOf(one))
     const thief = await follow('writer')
     thief.say(1, one)
-    assert.equal((await thief.trailers)['grpc-status'], '16')
+    thief.stream.end()
+    assert.equal((await thief.trailers)['grpc-status'], '0')
     assert.deepEqual(thief.told, [])
     const following = await follow()
     following.say(1, one.slice(0, one.lastIndexOf('.') + 1))
@@ -164,6 +165,25 @@ describe('following trees of delegations', () => {
     assert.deepEqual(
       following.told.map(({ key }) => key),
       [2],
+    )
+  })
+
+  it('a token that is none of this mesh keeps no other task from being followed', async () => {
+    const one = await task()
+    revoked.add(txnOf(one))
+    const following = await follow()
+    const [head = '', body = ''] = one.split('.')
+    const claims = { ...decodeJwt(one), iss: 'https://gateway.before' }
+    following.say(1, `${head}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.`)
+    following.say(2, `${head}.${body}`)
+    following.say(3, await task('editor'))
+    following.say(4, one)
+    await waitFor('to be told', () => following.told[0])
+    following.stream.end()
+    assert.equal((await following.trailers)['grpc-status'], '0')
+    assert.deepEqual(
+      following.told.map(({ key }) => key),
+      [4],
     )
   })
 
