@@ -47,8 +47,8 @@ type ChainStanding = Pick<Standing, 'trust' | 'nowMs'> & {
 export interface Trust {
   /** Null: certificates that tokens name are not judged by it. */
   current(): Pick<IdentitySnapshot, 'roots'> | null
-  /** True when one of the roots has this key, see `keyIdentity`. */
-  hasKey(key: string): boolean
+  /** True when one of the roots that have not expired has this key, see `keyIdentity`. @param nowMs milliseconds since the epoch */
+  hasKey(key: string, nowMs: number): boolean
 }
 
 export interface SigningKeys {
@@ -143,7 +143,7 @@ function untrustedCode(certificate: Voucher, trust: Trust, nowMs: number): Error
   if (bundle === null) return null
   if (certificate.rootFingerprint !== null) return judgePeer(certificate, bundle, nowMs)
   const root = certificate.links.at(-1)?.issuerKey
-  return root !== undefined && trust.hasKey(root) ? null : 'MESH_IDENTITY_UNTRUSTED'
+  return root !== undefined && trust.hasKey(root, nowMs) ? null : 'MESH_IDENTITY_UNTRUSTED'
 }
 
 function judgeToken(token: TokenGrounds, { revocations, keys, nowMs }: Standing): Fault | null {

@@ -22,16 +22,16 @@ const MAX_CHAIN = 10
 /** @param identity null: there is no bundle, and nothing is judged by it */
 export function createTrust(identity: { current(): Bundle } | null): BundleTrust {
   let seen: Bundle['roots'] | null = null
-  let keys: ReadonlySet<string> = new Set()
+  /** When the last root with a key ends, milliseconds since the epoch. */
+  let keys: ReadonlyMap<string, number> = new Map()
   const links = new WeakMap<X509Certificate, CertificateLink>()
   return {
     current: () => identity?.current() ?? null,
-    hasKey(key) {
+    hasKey(key, nowMs) {
       const roots = identity?.current().roots ?? []
-      if (roots !== seen)
-        keys = new Set(roots.map(({ pem }) => keyIdentity(new X509Certificate(pem))))
+      if (roots !== seen) keys = endsByKey(roots)
       seen = roots
-      return keys.has(key)
+      return (keys.get(key) ?? Number.NEGATIVE_INFINITY) >= nowMs
     },
     linkOf(leaf) {
       const known = links.get(leaf)
@@ -47,6 +47,15 @@ export function createTrust(identity: { current(): Bundle } | null): BundleTrust
       return link
     },
   }
+}
+
+function endsByKey(roots: Bundle['roots']): ReadonlyMap<string, number> {
+  const ends = new Map<string, number>()
+  for (const { pem, notAfter } of roots) {
+    const key = keyIdentity(new X509Certificate(pem))
+    ends.set(key, Math.max(ends.get(key) ?? Number.NEGATIVE_INFINITY, notAfter.getTime()))
+  }
+  return ends
 }
 
 /** The CAs that this gateway knows: the roots, and those above its own certificate. */
