@@ -214,4 +214,11 @@ describe('a token that was taken back', () => {
       await plain.close()
     }
   })
+
+  it('that is none costs its address, though the answer does not tell', async () => {
+    const statuses: number[] = []
+    for (let count = 0; count < 150; count += 1)
+      statuses.push((await post('/v1/token/revoke', form(`a.b.${count}`))).status)
+    assert.deepEqual([statuses[0], statuses.at(-1)], [200, 429])
+  })
 })

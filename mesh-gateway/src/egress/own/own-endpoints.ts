@@ -100,7 +100,7 @@ async function route(
 }
 
 /** Bad keys and tokens cost the address that they come from. */
-async function bounded<T extends object>(
+async function bounded<T extends Answer | AboutToken>(
   serve: () => Promise<T | Refused>,
   { client }: Story,
   { refusals }: EgressContext,
@@ -108,8 +108,10 @@ async function bounded<T extends object>(
   const limited = checkAddress(client, refusals)
   if (limited !== null) return limited
   const served = await serve()
-  const answer = 'answer' in served ? served.answer : served
+  const { answer, claims } = 'answer' in served ? served : { answer: served, claims: undefined }
   if (answer instanceof Refused) countUnknown(answer, client, refusals)
+  // a token that is none: the answer must not tell (RFC 7009), and it was verified all the same
+  else if (claims === null) refusals.sources.spend(client.source)
   return served
 }
 
