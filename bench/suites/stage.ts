@@ -36,11 +36,11 @@ async function setStage({ identities, cores, processes }: World): Promise<Stage>
       args: [...YOUNG, fileURLToPath(new URL(path, import.meta.url)), ...args],
       core: cores.rest,
     })
-  const names = start('name server', '../backends/name-server.ts')
   const backend = start('backend', '../backends/grpc-echo.ts', identities.callee)
   const load = start('load generator', '../load/grpc-load.ts', identities.caller)
-  const nameServerPort = (await hear(names, portAnswer)).port
   const backendPort = (await hear(backend, portAnswer)).port
+  const names = start('name server', '../backends/name-server.ts', String(backendPort))
+  const nameServerPort = (await hear(names, portAnswer)).port
   return {
     load,
     backendPort,

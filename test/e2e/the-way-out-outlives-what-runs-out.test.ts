@@ -144,7 +144,10 @@ describe('the way out outlives what runs out', function () {
     await ended
     await waitFor('none to be active', async () => (await metric(active)) === 0)
     const told = await waitFor('the records', async () => {
-      const records = (await mesh.audit()).filter((record) => record.method === 'CONNECT')
+      const records = (await mesh.audit()).filter(
+        // some were open for long enough to be told of before
+        (record) => record.method === 'CONNECT' && record.phase !== 'open',
+      )
       return records.length >= TUNNELS && records
     })
     assert.equal(told.length, TUNNELS)

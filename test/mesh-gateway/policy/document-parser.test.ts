@@ -19,7 +19,7 @@ const HOSTILE: readonly [what: string, text: string][] = [
 describe('the thread that parses policy', () => {
   let parser: DocumentParser
   before(() => {
-    parser = createDocumentParser({ fileMs: 60_000 })
+    parser = createDocumentParser({ fileMs: 60_000, smallBytes: 0 })
   })
   after(() => parser.close())
 
@@ -57,8 +57,21 @@ describe('the thread that parses policy', () => {
       assert.ok(turns > 10, `${turns} turns`)
     })
 
+  it('is not started for a file as small as most are', async () => {
+    const small = createDocumentParser({ fileMs: 1 })
+    const threads = () =>
+      process.getActiveResourcesInfo().filter((kind) => kind === 'MessagePort').length
+    const before = threads()
+    for (const text of ['{ "tenant": "acme" }', '{ "tenant": "globex" }']) {
+      const bytes = Buffer.from(text)
+      assert.deepEqual(await small.parse('acme.json', bytes), readPolicyFile('acme.json', bytes))
+    }
+    assert.equal(threads(), before)
+    await small.close()
+  })
+
   it('ends when a file takes too long, and the next one gets a new thread', async () => {
-    const hasty = createDocumentParser({ fileMs: 1 })
+    const hasty = createDocumentParser({ fileMs: 1, smallBytes: 0 })
     const [, text] = HOSTILE[0] ?? ['', '']
     for (let round = 0; round < 2; round += 1) {
       const late = await hasty.parse('acme.json', Buffer.from(text))

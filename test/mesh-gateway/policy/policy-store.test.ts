@@ -278,7 +278,7 @@ describe('a policy store', () => {
   it('gives up a file that takes too long to parse, and tries it again later', async () => {
     const dir = await directory()
     await put(path.join(dir, 'acme.json'), '{ "tenant": "acme" }')
-    const parser = { fileMs: 1 }
+    const parser = { fileMs: 1, smallBytes: 0 }
     const store = await openPolicyStore({ dir, log, metrics, pollMs: 60_000, parser })
     stores.push(store)
     const [problem] = store.problems()
