@@ -6,6 +6,9 @@ import type { Inbound } from './inbound.ts'
 
 export type { RefusalBudgets }
 
+/** A port that is not the peer's is the caller's own fault: each that it names costs a question to DNS. */
+const NOT_THE_CALLERS = /^MESH_(?:CALL|PEER|GATEWAY)_(?!PORT_REFUSED$)/
+
 /** @throws MeshError MESH_RATE_LIMITED when too many calls of the caller were refused */
 export function checkRefusals({ agents, sources }: RefusalBudgets, inbound: Inbound): void {
   const { peer, client } = inbound
@@ -23,7 +26,7 @@ export function countRefusal(
   { peer, client }: Inbound,
   error: MeshError,
 ): void {
-  if (error.row.retryable || /^MESH_(?:CALL|PEER|GATEWAY)_/.test(error.code)) return
+  if (error.row.retryable || NOT_THE_CALLERS.test(error.code)) return
   if (peer === null) sources.spend(sourceOf(client.ip))
   else agents.spend(callerKey(peer))
 }

@@ -104,6 +104,16 @@ describe('refused calls', () => {
     assert.equal(second.MESH_RATE_LIMITED, 20)
   })
 
+  it('for ports that are not the peer’s count too', async () => {
+    const port = { ...writer, ':authority': `${writer[':authority']}:1` }
+    const { MESH_PEER_PORT_REFUSED: refused, MESH_RATE_LIMITED: limited } = await repeat(
+      120,
+      await session('prober'),
+      port,
+    )
+    assert.deepEqual([refused, limited], [100, 20])
+  })
+
   it('without a certificate count against the address', async () => {
     const codes: Record<string, number> = {}
     for (let connection = 0; connection < 4; connection += 1) {

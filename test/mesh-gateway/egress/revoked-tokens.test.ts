@@ -215,6 +215,26 @@ describe('a token that was taken back', () => {
     }
   })
 
+  it('that is none costs its address also on a connection that showed a good one before', async () => {
+    const fresh = await start({ 'revocation-list': list }, 'fresh')
+    const token = await tokenFor('bot-01')
+    const client = await rawClient(fresh.addresses.egress.port)
+    try {
+      client.send(`GET http://other.test/ HTTP/1.1\r\nHost: other.test\r\n${basic(token)}\r\n`)
+      await client.until((text) => text.includes('MESH_EGRESS_PORT_REFUSED'))
+      for (let count = 0; count < 150; count += 1) {
+        const body = `token=a.b.${count}`
+        client.send(
+          `POST /v1/token/revoke HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+        )
+      }
+      await client.until((text) => text.includes('HTTP/1.1 429 '))
+    } finally {
+      client.socket.destroy()
+      await fresh.close()
+    }
+  })
+
   it('that is none costs its address, though the answer does not tell', async () => {
     const statuses: number[] = []
     for (let count = 0; count < 150; count += 1)

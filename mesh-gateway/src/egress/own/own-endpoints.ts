@@ -109,9 +109,12 @@ async function bounded<T extends Answer | AboutToken>(
   if (limited !== null) return limited
   const served = await serve()
   const { answer, claims } = 'answer' in served ? served : { answer: served, claims: undefined }
+  const bad = answer instanceof Refused ? !answer.error.row.retryable : claims === null
+  // as for requests: a good token earlier on the connection does not pay for bad ones after it
+  if (bad) client.setAuthenticated(false)
   if (answer instanceof Refused) countUnknown(answer, client, refusals)
   // a token that is none: the answer must not tell (RFC 7009), and it was verified all the same
-  else if (claims === null) refusals.sources.spend(client.source)
+  else if (bad) refusals.sources.spend(client.source)
   return served
 }
 
