@@ -27,13 +27,18 @@ const ONCE: ReadonlySet<string> = new Set(
  * @param raw names and values in turn, trimmed
  */
 export function faultOf(status: number, raw: readonly string[]): MeshError | null {
-  const contentType = fieldOnce(raw, 'content-type') ?? ''
-  if (status !== 200 || !contentType.startsWith('application/grpc'))
+  if (status !== 200 || !carriesGrpc(raw))
     return new MeshError(statusOfHttp(status), `the peer answered HTTP ${status}, not gRPC`, {
       facts: { http_status: String(status) },
     })
   if (tooMany(raw)) return new MeshError('MESH_PEER_PROTOCOL', 'the answer has too many headers')
   return givenTwice(raw)
+}
+
+/** @param raw the head of an answer, names and values in turn, trimmed */
+export function carriesGrpc(raw: readonly string[]): boolean {
+  const contentType = fieldOnce(raw, 'content-type')
+  return typeof contentType === 'string' && contentType.startsWith('application/grpc')
 }
 
 function givenTwice(raw: readonly string[]): MeshError | null {

@@ -22,7 +22,7 @@ import {
   type TraceContext,
   uuidV7,
 } from '@clawmesh/proto'
-import { fieldOnce } from './field-values.ts'
+import { fieldOnce, GIVEN_TWICE } from './field-values.ts'
 import { parseGrpcTimeout } from './grpc-timeout.ts'
 
 export interface Call {
@@ -77,7 +77,7 @@ const REQUEST_ID = /^[\w.:-]{1,128}$/
  */
 export function isGrpc(rawHeaders: readonly string[]): boolean {
   const contentType = fieldOnce(rawHeaders, 'content-type')
-  if (contentType === 'twice') throw malformed('content-type is given twice')
+  if (contentType === GIVEN_TWICE) throw malformed('content-type is given twice')
   if (contentType === null || fieldOnce(rawHeaders, ':method') !== 'POST') return false
   return /^application\/grpc(?:$|[+;])/.test(contentType)
 }

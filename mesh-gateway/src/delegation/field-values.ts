@@ -20,12 +20,18 @@ export function trimmedFields(raw: readonly string[]): readonly string[] {
   return raw
 }
 
-/** Of a field that may be given once: null when it is not there. With it twice, what both servers and proxies might take differs. */
-export function fieldOnce(raw: readonly string[], name: string): string | 'twice' | null {
+/** A field that may be given once is given twice: of two readers, each may take another value. No value that a peer sends is it. */
+export const GIVEN_TWICE: unique symbol = Symbol('given twice')
+
+/** Of a field that may be given once: null when it is not there. */
+export function fieldOnce(
+  raw: readonly string[],
+  name: string,
+): string | typeof GIVEN_TWICE | null {
   let found: string | null = null
   for (let i = 0; i + 1 < raw.length; i += 2) {
     if (raw[i] !== name) continue
-    if (found !== null) return 'twice'
+    if (found !== null) return GIVEN_TWICE
     found = raw[i + 1] ?? ''
   }
   return found

@@ -83,6 +83,7 @@ describe('reading a call', () => {
     assert.ok(!isGrpc(head('GET', 'application/grpc')))
     assert.ok(!isGrpc(head('POST', 'application/grpc-web')))
     assert.ok(!isGrpc(head('POST', 'application/json')))
+    assert.ok(!isGrpc(head('POST', 'twice')))
     assert.ok(!isGrpc(head('POST')))
     assert.throws(() => isGrpc(head('POST', 'application/grpc', 'application/json')), {
       code: 'MESH_ROUTE_MALFORMED',

@@ -5,8 +5,8 @@
 import { type ClientHttp2Stream, constants, type ServerHttp2Stream } from 'node:http2'
 import { MeshError } from '@clawmesh/proto'
 import type { Callable } from '../../policy/callable.ts'
-import { endTrailers } from '../answer.ts'
-import { fieldOnce, trimmedFields } from '../field-values.ts'
+import { carriesGrpc, endTrailers } from '../answer.ts'
+import { trimmedFields } from '../field-values.ts'
 import { MAX_INFORMATIONAL, passHead, passTrailers } from '../pass-answer.ts'
 import { pump } from '../pump.ts'
 import { errorTrailers, refuseCall } from '../refuse.ts'
@@ -82,8 +82,7 @@ export function filterStream({ down, up, callable, requestId }: FilterStreamOpti
     }
     down.once('wantTrailers', () => passTrailers(down, trailers, requestId))
     // what is not gRPC is not for this place to judge: it is passed on as what it is
-    if (fieldOnce(raw, 'content-type')?.startsWith('application/grpc') === true)
-      up.on('data', onAnswer)
+    if (carriesGrpc(raw)) up.on('data', onAnswer)
     else up.resume()
   })
   function onAnswer(piece: Buffer): void {
