@@ -12,7 +12,7 @@ import { waitFor } from '../../test/support/wait-for.ts'
 import type { Report } from './campaign.ts'
 import { type AuditLine, readAudit, toldTimes } from './read-audit.ts'
 
-export interface AttackedMesh {
+export interface AttackedMesh extends AsyncDisposable {
   readonly mesh: Mesh
   /** host:port that acme and globex may reach over HTTP. */
   readonly destination: string
@@ -22,8 +22,6 @@ export interface AttackedMesh {
   unharmed(): Promise<void>
   /** Ends all, and then proves the audit log. Answers its lines. */
   end(): Promise<readonly AuditLine[]>
-  /** Ends all, after a failure. */
-  close(): Promise<void>
 }
 
 /** What only a hang takes, and no busy machine. */
@@ -98,7 +96,8 @@ export async function openAttackedMesh(
         await close()
         return lines
       },
-      async close() {
+      /** Ends what is left, also after a failure. */
+      async [Symbol.asyncDispose]() {
         await canary.stop()
         await close()
       },

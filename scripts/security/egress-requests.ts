@@ -15,12 +15,8 @@ const AT_ONCE = 25
 export const egressRequests: Campaign = {
   name: 'egress requests',
   async run(seed, deadlineMs, report) {
-    const world = await openAttackedMesh(report)
-    try {
-      await attack(world, seed, deadlineMs, report)
-    } finally {
-      await world.close()
-    }
+    await using world = await openAttackedMesh(report)
+    await attack(world, seed, deadlineMs, report)
   },
 }
 

@@ -28,18 +28,15 @@ const REFUSALS = /^MESH_(?:TOKEN|CHAIN|IDENTITY|EGRESS|REQUEST|POLICY)_/
 export const forgedTokens: Campaign = {
   name: 'forged tokens',
   async run(seed, deadlineMs, report) {
-    const issuer = await startTokenIssuer()
+    await using ending = new AsyncDisposableStack()
+    const issuer = ending.adopt(await startTokenIssuer(), (one) => one.close())
     await issuer.addKey('one')
     const issuers = [{ issuer: issuer.iss, jwksUri: issuer.jwksUri, tenants: ['acme'] }]
     // what is asked here is who is let in, not how often one may be refused
     const limits = { refusedPerAgent: 1_000_000, refusedPerAddress: 1_000_000 }
-    const world = await openAttackedMesh(report, { config: { tokens: { issuers }, limits } })
-    try {
-      await attack(world, issuer, createRandom(seed), deadlineMs, report)
-    } finally {
-      await world.close()
-      await issuer.close()
-    }
+    const config = { tokens: { issuers }, limits }
+    await using world = await openAttackedMesh(report, { config })
+    await attack(world, issuer, createRandom(seed), deadlineMs, report)
   },
 }
 

@@ -22,15 +22,11 @@ const REQUESTS = 5
 export const hostileFiles: Campaign = {
   name: 'hostile files',
   async run(seed, deadlineMs, report) {
-    const world = await openAttackedMesh(report, {
+    await using world = await openAttackedMesh(report, {
       config: { revocation: { crl: 'crl.pem' } },
       prepare: async ({ dir, ca }) => await writeFile(join(dir, 'crl.pem'), (await ca.crl()).pem),
     })
-    try {
-      await attack(world, createRandom(seed), deadlineMs, report)
-    } finally {
-      await world.close()
-    }
+    await attack(world, createRandom(seed), deadlineMs, report)
   },
 }
 

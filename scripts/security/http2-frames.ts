@@ -16,12 +16,8 @@ const LINGER_MS = 20
 export const http2Frames: Campaign = {
   name: 'http2 frames',
   async run(seed, deadlineMs, report) {
-    const world = await openAttackedMesh(report)
-    try {
-      await attack(world, createRandom(seed), deadlineMs, report)
-    } finally {
-      await world.close()
-    }
+    await using world = await openAttackedMesh(report)
+    await attack(world, createRandom(seed), deadlineMs, report)
   },
 }
 
