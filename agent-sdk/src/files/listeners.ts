@@ -1,4 +1,4 @@
-/** Listeners that are told one by one: one that fails does not keep the news from the others, nor from whoever tells. */
+/** Calls listeners one by one. A listener that throws stops neither the other listeners nor the code that calls them. */
 
 export interface Listeners<T> {
   /** Returns what ends it. The same function added twice is two listeners. */

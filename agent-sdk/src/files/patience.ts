@@ -1,6 +1,6 @@
 /**
- * Waits for work, but not for ever. Work that is late cannot be stopped: as long as it goes on none is begun, so that one
- * thing that hangs stays one.
+ * Limits how long a caller waits for work. Node cannot stop work that is late, so no further work begins until the late
+ * work ends: a disk that hangs then holds one piece of work, and not one more with each try.
  */
 import { FileFault } from './file-fault.ts'
 

@@ -1,6 +1,7 @@
 /**
- * The record of one that is still open: written once when it has lived for a while, so that a gateway that is killed has said what was
- * open. One that is short has none, and costs a number to compare. The record of its end has the same `open_id`.
+ * Writes the open record of a call, tunnel or answer, once, when it has been open for a while. A gateway that is killed has
+ * then recorded what was open. Short requests have no open record and cost one comparison. The end record has the same
+ * `open_id`.
  */
 import { uuidV7 } from '@clawmesh/proto'
 

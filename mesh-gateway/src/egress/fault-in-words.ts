@@ -1,4 +1,4 @@
-/** Why what a token was let in for holds no more, as the client of a proxy is told it. */
+/** Says to the client of the egress port why the grounds of its token are no longer good. */
 import type { ErrorCode } from '@clawmesh/proto'
 import { chainFaultInWords } from '../live/chain-fault.ts'
 import type { Fault, RevokedGround } from '../live/judge.ts'

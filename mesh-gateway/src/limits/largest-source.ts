@@ -1,4 +1,4 @@
-/** Finds the source that has the most of something, in constant time: sources stand on levels by how many they have. */
+/** Finds the source with the most connections in constant time: sources are grouped by how many connections they have. */
 export class LargestSource<T> {
   readonly #levels: Set<T>[] = []
   #top = 0

@@ -1,4 +1,4 @@
-/** Why a chain of delegation holds no more, in the words of both planes. */
+/** Says why a chain of delegation is no longer good, in the same words on both planes. */
 import type { ErrorCode } from '@clawmesh/proto'
 import type { ChainFault } from './judge.ts'
 

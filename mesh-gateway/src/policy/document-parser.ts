@@ -1,6 +1,6 @@
 /**
- * Parses policy files one after the other: a small one in a turn of the event loop, any other in a thread of its own, within a time. A thread that takes too long, or dies, is
- * ended, and the file that it had is broken; the next file gets a new thread.
+ * Parses policy files one after the other. A small file takes one turn of the event loop. Any other file is parsed in a thread,
+ * within a time: a thread that takes too long, or dies, is ended, its file is broken, and the next file gets a new thread.
  */
 import { extname, join } from 'node:path'
 import { Worker } from 'node:worker_threads'

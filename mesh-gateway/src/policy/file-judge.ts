@@ -1,6 +1,6 @@
 /**
- * Judges policy files while traffic flows: parsed by a thread, compiled in slices. What was judged before is not judged again,
- * and a file that took too long waits its turn behind the others.
+ * Judges policy files while traffic flows: the document parser parses them, and they are compiled in slices. A file that was
+ * judged before is not judged again, and a file that took too long waits behind the other files.
  */
 import { inSlices } from '../process/in-slices.ts'
 import { type CompiledFile, compileInSteps } from './compile.ts'

@@ -1,6 +1,6 @@
 /**
- * How much work one decision may do, in steps of a size that does not depend on policy. Policy and question may both come
- * from somebody who wants the gateway to stand still: whoever runs out of steps is refused.
+ * Limits the work of one decision, in steps. The size of a step does not depend on policy. An attacker may write both the
+ * policy and the question, so a decision that runs out of steps is a refusal.
  */
 
 /** About two milliseconds; an honest policy needs a few hundred. */

@@ -1,6 +1,6 @@
 /**
- * What an agent is told of a decision. It learns of its own tenant's policy and of the operator's, and of another tenant's
- * nothing but the code: no rule, no path, no name in it, and not whether it has policy at all. Pure.
+ * What an agent may read of a decision. It may read the policy of its own tenant and of the operator. Of another tenant it
+ * gets the code alone: no rule, no path, no name, and not whether that tenant has a policy. Pure.
  */
 import { ERRORS, MeshError } from '@clawmesh/proto'
 import type { Verdict } from './decision.ts'

@@ -1,4 +1,4 @@
-/** Why a call may not begin, or may not go on, as its caller is told it. */
+/** Says to the caller why a call may not begin, or may not go on. */
 import type { PeerCertificate } from '@clawmesh/agent-sdk'
 import { ERRORS, type ErrorCode, MeshError } from '@clawmesh/proto'
 import { chainFaultInWords } from '../../live/chain-fault.ts'

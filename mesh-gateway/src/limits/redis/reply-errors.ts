@@ -1,6 +1,6 @@
 /**
- * Error replies of Redis (RESP, "Simple errors": the first word is the code). Some say that the server can serve nobody now;
- * any other is about the one question, as a key of another type is, and must not become a fault for all tenants.
+ * Classifies error replies of Redis by their code, which is the first word (RESP, "Simple errors"). Some codes mean that the
+ * server cannot serve now. Any other error is about one question, such as a key of another type, and must not stop other tenants.
  */
 const ABOUT_THE_SERVER: ReadonlySet<string> = new Set([
   'BUSY',
