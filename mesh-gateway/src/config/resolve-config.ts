@@ -9,7 +9,8 @@ import { nearest } from '../policy/nearest.ts'
 import { positionAt, readStrictJson } from '../policy/strict-json.ts'
 import { formatListenAddress } from './listen-address.ts'
 import { type Config, completeConfig, configSchema } from './schema.ts'
-import { FILE_SETTINGS, SETTINGS, type Setting, settingOf } from './settings.ts'
+import type { Setting } from './setting.ts'
+import { FILE_SETTINGS, SETTINGS, settingOf } from './settings.ts'
 
 export interface ConfigSources {
   /** Null: no file. */

@@ -1,27 +1,14 @@
 /** Every setting: its key in the file, its environment variable, its flag, and whether it can change while running. */
+import { DELEGATION_SETTINGS } from './delegation-settings.ts'
+import { EGRESS_SETTINGS } from './egress-settings.ts'
 import { OUTSIDE_ISSUER_KEYS } from './outside-issuers.ts'
-
-export interface Setting {
-  /** Dotted, as in the file. */
-  readonly key: string
-  readonly env: string
-  /** Without the dashes, `identity.dir` → `identity-dir`. */
-  readonly flag: string
-  readonly value: string
-  readonly help: string
-  /** True when a running gateway takes a change over. */
-  readonly live: boolean
-  /** A path: relative ones are relative to the file that names them. */
-  readonly path: boolean
-}
+import { type Setting, setting } from './setting.ts'
 
 /** A list of objects: no variable and no flag can hold it. */
 export interface FileSetting extends Pick<Setting, 'key' | 'help' | 'live'> {
   /** The keys of one entry, dotted. */
   readonly entry: readonly string[]
 }
-
-type Trait = 'live' | 'path'
 
 export const SETTINGS: readonly Setting[] = Object.freeze([
   setting('trustDomain', '<name>', 'trust domain of the mesh, e.g. mesh.internal'),
@@ -51,155 +38,8 @@ export const SETTINGS: readonly Setting[] = Object.freeze([
     '<time>',
     'how long one is open before a record says so; default 5s',
   ),
-  setting('egress.listen', '<host:port>', 'egress port, or unix:/path; default 127.0.0.1:8080'),
-  setting(
-    'egress.tls.dir',
-    '<dir>',
-    'tls.crt and tls.key of the egress port; default no TLS',
-    'path',
-  ),
-  setting(
-    'egress.withoutAudit',
-    '<what>',
-    'serve, or refuse, while the audit log cannot be written; default serve',
-  ),
-  setting('egress.ca', '<file>', 'CAs of destinations beside those of the system', 'path'),
-  setting(
-    'egress.limits.maxConnections',
-    '<number>',
-    'connections to the egress port at once; default 20000',
-  ),
-  setting(
-    'egress.limits.maxConnectionsPerAddress',
-    '<number>',
-    'of them from one address, of IPv6 one /64; default 20000',
-  ),
-  setting(
-    'egress.limits.maxUnauthenticatedPerAddress',
-    '<number>',
-    'of these without a good token; default 1000',
-  ),
-  setting(
-    'egress.limits.newConnectionsPerSecond',
-    '<number>',
-    'new ones without a good token from one address, twice that in a burst; default 1000',
-  ),
-  setting(
-    'egress.limits.maxConnectionsPerDestination',
-    '<number>',
-    'connections to one host and port at once, of all agents; default 10000',
-  ),
-  setting(
-    'egress.limits.maxConnectionsPerAgent',
-    '<number>',
-    'connections to destinations at once, of one agent; default 10000',
-  ),
-  setting('delegation.listen', '<host:port>', 'delegation port; default 127.0.0.1:8443'),
-  setting('delegation.names', '<names>', 'own names beside those of the certificate', 'live'),
-  setting(
-    'delegation.peerPorts',
-    '<ports>',
-    'ports of peers that callers may name, beside those of SRV; default 7443',
-  ),
-  setting(
-    'delegation.withoutAudit',
-    '<what>',
-    'serve, or refuse, while the audit log cannot be written; default serve',
-  ),
-  setting(
-    'delegation.limits.maxConnections',
-    '<number>',
-    'connections to the delegation port at once; default 20000',
-  ),
-  setting(
-    'delegation.limits.maxConnectionsPerAddress',
-    '<number>',
-    'of them from one address, of IPv6 one /64; default 5000',
-  ),
-  setting(
-    'delegation.limits.maxConnectionsPerAgent',
-    '<number>',
-    'of them by one agent; default 200',
-  ),
-  setting(
-    'delegation.limits.maxHandshakes',
-    '<number>',
-    'of them yet to show a good certificate; default 1000',
-  ),
-  setting(
-    'delegation.limits.maxHandshakesPerAddress',
-    '<number>',
-    'of these from one address; default 500',
-  ),
-  setting(
-    'delegation.limits.newConnectionsPerSecond',
-    '<number>',
-    'new ones without a good certificate from one address, twice that in a burst; default 1000',
-  ),
-  setting(
-    'delegation.limits.handshakeMs',
-    '<time>',
-    'time to show it and to send HTTP/2 settings; default 10s',
-  ),
-  setting(
-    'delegation.limits.ownCallsPerMinute',
-    '<number>',
-    'calls of one caller to the gateway itself, a tenth at once; default 6000',
-  ),
-  setting(
-    'delegation.limits.maxConcurrentStreams',
-    '<number>',
-    'calls at once on one connection; default 1000',
-  ),
-  setting('delegation.limits.maxCalls', '<number>', 'calls at once, in all; default 10000'),
-  setting('delegation.limits.maxCallsPerTenant', '<number>', 'of one tenant; default 7500'),
-  setting('delegation.limits.maxCallsPerAgent', '<number>', 'of one agent; default 1000'),
-  setting(
-    'delegation.limits.streamsPerSecond',
-    '<number>',
-    'new calls on one connection, twice that in a burst; default 10000',
-  ),
-  setting(
-    'delegation.limits.resetsPerSecond',
-    '<number>',
-    'resets on one connection, ten times that in a burst; default 200',
-  ),
-  setting(
-    'delegation.limits.controlFramesPerSecond',
-    '<number>',
-    'PING and SETTINGS on one connection, twice that in a burst; default 5000',
-  ),
-  setting(
-    'delegation.limits.controlBytesPerSecond',
-    '<number>',
-    'bytes on one connection that are for no call, eight times that in a burst; default 1048576',
-  ),
-  setting(
-    'delegation.limits.headerBytes',
-    '<number>',
-    'names and values of the headers of one call; default 16384',
-  ),
-  setting('delegation.limits.headerCount', '<number>', 'headers of one call; default 100'),
-  setting(
-    'delegation.limits.bufferedBytes',
-    '<number>',
-    'what may wait for slow readers in all; default 268435456',
-  ),
-  setting(
-    'delegation.limits.pingMs',
-    '<time>',
-    'silence after which a caller or callee is asked for a sign of life; default 30s',
-  ),
-  setting(
-    'delegation.limits.connectionAgeMs',
-    '<time>',
-    'age at which a connection takes no new calls, 0 for none; default 1h',
-  ),
-  setting(
-    'delegation.limits.connectionAgeGraceMs',
-    '<time>',
-    'how long its calls may go on, 0 for as long as they like; default 1h',
-  ),
+  ...EGRESS_SETTINGS,
+  ...DELEGATION_SETTINGS,
   setting(
     'limits.redis.url',
     '<url>',
@@ -271,23 +111,4 @@ export const REQUIRED = Object.freeze(['trustDomain', 'identity.dir', 'policy.di
 
 export function settingOf(key: string): Setting | undefined {
   return SETTINGS.find((one) => one.key === key)
-}
-
-function setting(
-  key: string,
-  value: string,
-  help: string,
-  ...traits: (Trait | `MESH_${string}`)[]
-): Setting {
-  const words = key.split('.').flatMap((part) => part.split(/(?=[A-Z])/))
-  const env = traits.find((trait) => trait.startsWith('MESH_'))
-  return Object.freeze({
-    key,
-    env: env ?? `MESH_${words.join('_').toUpperCase()}`,
-    flag: words.join('-').toLowerCase(),
-    value,
-    help,
-    live: traits.includes('live'),
-    path: traits.includes('path'),
-  })
 }
