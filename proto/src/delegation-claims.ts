@@ -31,6 +31,13 @@ export interface DelegationClaims {
   readonly act: Actor
   /** Id of the root of the tree that this delegation is part of. */
   readonly txn: string
+  /**
+   * Id of this delegation (UUIDv7, RFC 9562): the one that the caller gave it, or else the gateway's. Absent in tokens of older
+   * gateways.
+   */
+  readonly delegation_id?: string
+  /** Id of the delegation that the caller worked on when it made this one. Absent where a chain begins, and as `delegation_id` is. */
+  readonly parent_id?: string
   /** 1 for the first delegation of a chain. */
   readonly hop: number
   readonly max_hops: number

@@ -61,8 +61,10 @@ export interface DelegationAuditRecord extends AuditBase {
   readonly grpc_method: string | null
   /** Number of the gRPC status; null while it is open. */
   readonly grpc_status: number | null
-  /** The id that the caller gave the delegation. */
+  /** The id that the caller gave the delegation; of a task that was begun without one, the gateway's. */
   readonly delegation_id: string | null
+  /** The id of the delegation that the caller worked on. Null where a chain begins, and where the gateway cannot know. */
+  readonly parent_id: string | null
   /** Id of the tree of delegations (`txn` of its tokens). */
   readonly root_id: string | null
   /** How deep in the tree: 1 where it begins. */

@@ -138,6 +138,7 @@ function inOrder(record: AuditRecord): object {
     asked_from: record.asked_from,
     asked_to: record.asked_to,
     asked_method: record.asked_method,
+    parent_id: record.parent_id,
   }
 }
 

@@ -22,6 +22,7 @@ import {
   type TraceContext,
   uuidV7,
 } from '@clawmesh/proto'
+import { startsTask } from './chain/task-starting.ts'
 import { fieldOnce, GIVEN_TWICE } from './field-values.ts'
 import { parseGrpcTimeout } from './grpc-timeout.ts'
 
@@ -37,6 +38,8 @@ export interface Call {
   readonly requestId: string
   readonly trace: TraceContext
   readonly chain: ChainHeaders
+  /** Of the delegation that the call begins or is about: the caller's id, or one made here where a task begins without; else null. */
+  readonly delegationId: string | null
   /** Names and values in turn: what goes on to the callee as it came. */
   readonly metadata: readonly string[]
 }
@@ -142,6 +145,7 @@ export function readCall(rawHeaders: readonly string[]): Call {
     requestId: requestId !== undefined && REQUEST_ID.test(requestId) ? requestId : uuidV7(),
     trace: parent === null ? startTrace() : childTrace(parent),
     chain,
+    delegationId: chain.delegationId ?? (startsTask(path.slice(1)) ? uuidV7() : null),
     metadata,
   }
 }

@@ -259,7 +259,8 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
         return
       }
       const question = () => ({
-        ...{ caller: caller.id, callee, parent, narrow: call.chain, links: certificate.links },
+        ...{ caller: caller.id, callee, parent, delegationId: call.delegationId },
+        ...{ narrow: call.chain, links: certificate.links },
         ...limitsOfChain(policy.current(), caller, parent, spiffe),
       })
       const mayGo = () => chain.judge(question())

@@ -86,7 +86,8 @@ export function recordOf(story: Story, ending: Ending): DelegationAuditRecord {
     grpc_status: outcome?.grpcStatus ?? null,
     token_jti: story.own?.issuedJti ?? null,
     certificate: certificate?.fingerprint ?? null,
-    delegation_id: call?.chain.delegationId ?? null,
+    delegation_id: call?.delegationId ?? null,
+    parent_id: parentOf(story),
     root_id: link?.txn ?? null,
     hop: link?.hop ?? null,
     chain: link === null ? null : actorsOf(link.act),
@@ -106,4 +107,10 @@ export function recordOf(story: Story, ending: Ending): DelegationAuditRecord {
     phase: phase.phase,
     open_id: phase.open_id,
   }
+}
+
+/** What the caller worked on when it made the delegation: until the link is known, what it presented. */
+function parentOf({ link, presented }: Story): string | null {
+  if (link !== null && link === presented) return presented.delegation_id ?? null
+  return link?.parent_id ?? null
 }

@@ -78,6 +78,7 @@ const delegation: DelegationAuditRecord = {
   asked_from: null,
   asked_to: null,
   asked_method: null,
+  parent_id: null,
   phase: null,
   open_id: null,
 }
@@ -110,7 +111,7 @@ describe('the audit log', () => {
     )
     assert.deepEqual(
       Object.keys(JSON.parse(second)),
-      'time event request_id trace_id tenant agent_id destination_host destination_port destination_ip action_allowed mode reason rule policy_generation duration_ms bytes_up bytes_down caller callee grpc_method grpc_status delegation_id root_id hop chain token_jti certificate client_ip client_port asked_from asked_to asked_method repeated phase open_id'.split(
+      'time event request_id trace_id tenant agent_id destination_host destination_port destination_ip action_allowed mode reason rule policy_generation duration_ms bytes_up bytes_down caller callee grpc_method grpc_status delegation_id root_id hop chain token_jti certificate client_ip client_port asked_from asked_to asked_method parent_id repeated phase open_id'.split(
         ' ',
       ),
     )

@@ -32,6 +32,8 @@ export interface ChainQuestion {
   readonly caller: string
   readonly callee: string
   readonly parent: DelegationClaims | null
+  /** Id of the delegation; null, and by default: it is not said. */
+  readonly delegationId?: string | null
   /** The caller's certificate, and those above it. Default none. */
   readonly links?: readonly CertificateLink[]
   /** Of the caller's tenant, for the hops of this link. */

@@ -20,6 +20,8 @@ export interface ChainStep {
   readonly crt?: CertificateClaim | null
   /** SPIFFE ID of the agent asked for. */
   readonly callee: string
+  /** Id of the delegation; null, and by default: it is not said. */
+  readonly delegationId?: string | null
   /** What the caller presented and the gateway has verified; null where a chain begins. */
   readonly parent: DelegationClaims | null
   /** Of the tenant that the caller belongs to. */
@@ -79,6 +81,8 @@ export function extendChain(step: ChainStep): ChainLink {
     aud: callee,
     act,
     txn: parent?.txn ?? step.newTxn,
+    ...(step.delegationId == null ? {} : { delegation_id: step.delegationId }),
+    ...(parent?.delegation_id === undefined ? {} : { parent_id: parent.delegation_id }),
     hop,
     max_hops: maxHops,
     ...(scope === null ? {} : { scope }),

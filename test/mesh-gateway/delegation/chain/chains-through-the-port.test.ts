@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { ServerHttp2Stream } from 'node:http2'
 import type { IdentityStore } from '@clawmesh/agent-sdk'
-import { type DelegationClaims, uuidV7 } from '@clawmesh/proto'
+import { type DelegationClaims, isUuidV7, uuidV7 } from '@clawmesh/proto'
 import { decodeJwt } from 'jose'
 import { type Answer, call, echo, type Fixture, frame, GATEWAY, makeFixture } from '../fixture.ts'
 
@@ -124,6 +124,44 @@ describe('chains of delegation through the port', () => {
     const code = 'MESH_TOKEN_AUDIENCE'
     const nowhere = { root: null, hop: null, chain: null }
     assert.deepEqual(await exchange('d'), { status: 16, code, reason: code, ...nowhere })
+  })
+
+  it('say of each delegation which one it was made for: in the token, and in the record, also of a loop', async () => {
+    const made = async (from: string, to: string, token?: string, delegationId?: string) => {
+      const record = mesh.nextRecord()
+      const more = delegationId === undefined ? {} : { 'x-mesh-delegation-id': delegationId }
+      const { status } = await delegate(from, to, token, more)
+      const { caller, parent_id: parent, delegation_id: own, reason } = await record
+      return { status, caller, parent, own, reason }
+    }
+    const fine = { status: 0, reason: null }
+    const [first, twice, again] = [uuidV7(), uuidV7(), uuidV7()]
+    const root = await made('a', 'b', undefined, first)
+    assert.deepEqual(root, { ...fine, caller: id('a'), parent: null, own: first })
+    assert.deepEqual(
+      [claims('b').delegation_id, claims('b').parent_id, claims('b').hop],
+      [first, undefined, 1],
+    )
+    // the same two agents twice in one tree: only the ids tell the branches apart
+    for (const own of [twice, again])
+      assert.deepEqual(await made('b', 'c', held('b'), own), {
+        ...{ ...fine, caller: id('b'), parent: first, own },
+      })
+    assert.deepEqual([claims('c').delegation_id, claims('c').parent_id], [again, first])
+    assert.deepEqual(await made('c', 'a', held('c'), twice), {
+      ...{ status: 9, reason: 'MESH_CHAIN_LOOP_DETECTED' },
+      ...{ caller: id('c'), parent: again, own: twice },
+    })
+  })
+
+  it('give a task that was begun without an id one of the gateway, for what is done for it to name', async () => {
+    for (const id of [undefined, 'not-an-id']) {
+      const record = mesh.nextRecord()
+      await delegate('a', 'b', undefined, id === undefined ? {} : { 'x-mesh-delegation-id': id })
+      const { delegation_id: own } = await record
+      assert.ok(own !== null && isUuidV7(own), String(own))
+      assert.equal(claims('b').delegation_id, own)
+    }
   })
 
   it('cannot loop back to anybody in them', async () => {
