@@ -1,7 +1,8 @@
 /** The door of @clawmesh/agent-sdk. */
 
-export type { Agent, AgentOptions } from './agent/agent.ts'
+export type { Agent } from './agent/agent.ts'
 export { createAgent } from './agent/agent.ts'
+export type { AgentOptions } from './agent/agent-options.ts'
 export type { AllowedPeer, Explanation, WhoAmI } from './agent/gateway-answers.ts'
 export type { DelegateOptions, Delegation } from './client/delegation.ts'
 export type { Narrowing } from './client/handed-on.ts'

@@ -1,26 +1,20 @@
 /** The agent: one identity, one gateway, and what a skill author does with them. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  type AgentIdentity,
-  createSpiffeTemplate,
-  fromTimestamp,
-  MeshError,
-  type SpiffeTemplateOptions,
-} from '@clawmesh/proto'
+import { type AgentIdentity, createSpiffeTemplate, fromTimestamp, MeshError } from '@clawmesh/proto'
 import { type Connection, createConnection } from '../client/connection.ts'
 import type { DelegateOptions, Delegation } from '../client/delegation.ts'
 import type { HandedOn } from '../client/handed-on.ts'
 import { methods } from '../client/methods.ts'
 import { peerAddress } from '../client/peer-address.ts'
-import { createPeerClient, type Patience } from '../client/peer-client.ts'
+import { createPeerClient } from '../client/peer-client.ts'
 import { checkTraceparent, spanOf } from '../client/trace.ts'
 import type { AgentFetch, EgressClient } from '../egress/agent-fetch.ts'
-import type { IdentityStore } from '../identity/snapshot.ts'
-import { type Log, silentLog } from '../log.ts'
+import { silentLog } from '../log.ts'
 import { type ServeOptions, type Serving, serve } from '../server/serve.ts'
 import type { TaskFilter, TaskInfo } from '../tasks/task-event.ts'
 import { checkIsGatewayFor } from '../tls/gateway-scope.ts'
 import { channelCredentials } from '../tls/grpc-credentials.ts'
+import type { AgentOptions } from './agent-options.ts'
 import { createEgressAccess } from './egress-access.ts'
 import {
   type AllowedPeer,
@@ -32,42 +26,6 @@ import { createGatewayCalls } from './gateway-calls.ts'
 import { meshDomainOf, openStore, readEgress } from './read-options.ts'
 import { both, createTaskScopes, type TaskScope } from './task-scope.ts'
 import { createTreeWatch } from './tree-watch.ts'
-
-export interface AgentOptions {
-  /** host:port of the gateway's delegation port, e.g. 127.0.0.1:8443. Who it is decides its certificate, not the address. */
-  readonly gateway: string
-  /** The directory with tls.crt, tls.key and ca.crt, watched for renewal; or a store, which stays the caller's to close. */
-  readonly identity: string | IdentityStore
-  /** Default: that of the certificate. */
-  readonly trustDomain?: string
-  /** What the names of peers end in. Default: that of the certificate's own peer name, else the trust domain. */
-  readonly meshDomain?: string
-  /** Path templates of SPIFFE IDs, where they are not the mesh's own. */
-  readonly spiffe?: Omit<SpiffeTemplateOptions, 'trustDomain'>
-  /**
-   * URL of the gateway's egress port, e.g. http://127.0.0.1:8080, and https:// where that is not on this machine.
-   * Without it `fetch` is refused: it never goes direct.
-   */
-  readonly egress?: string
-  /** PEM of CAs that the certificate of an https:// egress port may chain to, besides the roots of the mesh. */
-  readonly egressPortCa?: string
-  /** Egress tokens are good with this agent's certificate only (RFC 8705). Default: true for an https:// egress port. */
-  readonly bindEgressTokens?: boolean
-  /** Tokens may go in the clear to an http:// egress port on another machine. Default false. */
-  readonly allowPlaintextEgress?: boolean
-  /** PEM of the CAs that https destinations must chain to, in place of the public ones. */
-  readonly egressCa?: string
-  /** The gateway's own name, for its own services. Default `gateway.<mesh domain>`. */
-  readonly gatewayName?: string
-  /** What one result, its artifacts included, may take in memory. Default 64 MiB. */
-  readonly maxResultBytes?: number
-  /** How patient it is with broken connections. */
-  readonly patience?: Patience
-  /** A pino logger fits. Default: says nothing. */
-  readonly log?: Log
-  /** Milliseconds since the epoch. Default Date.now. */
-  readonly now?: () => number
-}
 
 /**
  * @example

@@ -3,9 +3,8 @@
  * Every fault is found at once, with the key and where it came from.
  */
 import { dirname, resolve } from 'node:path'
-import { MeshError } from '@clawmesh/proto'
+import { MeshError, nearest } from '@clawmesh/proto'
 import type { z } from 'zod'
-import { nearest } from '../policy/nearest.ts'
 import { positionAt, readStrictJson } from '../policy/strict-json.ts'
 import { formatListenAddress } from './listen-address.ts'
 import { type Config, completeConfig, configSchema } from './schema.ts'

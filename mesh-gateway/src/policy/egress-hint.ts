@@ -1,11 +1,11 @@
 /** What would help after a refusal. Look-ups only: refusals must not cost more than what is allowed. */
 
+import { nearest } from '@clawmesh/proto'
 import { formatHostPattern, parseHostPattern, usualPort } from '../net/host-pattern.ts'
 import { type AskedRequest, MAX_PATH_LENGTH } from './asked-request.ts'
 import { PATH_FAULTS } from './canonical-path.ts'
 import type { EgressQuestion } from './decision.ts'
 import { findRule, type HostTable } from './host-table.ts'
-import { nearest } from './nearest.ts'
 import type { PathGlob } from './path-glob.ts'
 import { firstForPort, type HostRule, type RulesOfHost } from './rules-of-host.ts'
 import type { AgentEgress, PolicySnapshot, TenantPolicy } from './snapshot.ts'

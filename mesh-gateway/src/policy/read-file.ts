@@ -1,8 +1,7 @@
 /** The bytes of one policy file, judged: a document that is right throughout, or every fault there is. */
-import { isDnsLabel } from '@clawmesh/proto'
+import { isDnsLabel, nearest } from '@clawmesh/proto'
 import type { z } from 'zod'
 import type { PolicyFault } from './fault.ts'
-import { nearest } from './nearest.ts'
 import {
   type GlobalDocument,
   globalSchema,

@@ -1,6 +1,6 @@
 /** What zod found, in words for whoever writes policy: one sentence per fault, with the key that was probably meant. */
+import { nearest } from '@clawmesh/proto'
 import { z } from 'zod'
-import { nearest } from './nearest.ts'
 import { pointerTo } from './strict-json.ts'
 
 export interface SchemaFault {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
+import { nearest } from '@clawmesh/proto'
 import fc from 'fast-check'
-import { nearest } from '../../../mesh-gateway/src/policy/nearest.ts'
 
 /** Letters inserted, left out, replaced, or swapped with their neighbour: the whole table. */
 function edits(a: string, b: string): number {

@@ -1,0 +1,41 @@
+/** What `createAgent` takes. */
+import type { SpiffeTemplateOptions } from '@clawmesh/proto'
+import type { Patience } from '../client/peer-client.ts'
+import type { IdentityStore } from '../identity/snapshot.ts'
+import type { Log } from '../log.ts'
+
+export interface AgentOptions {
+  /** host:port of the gateway's delegation port, e.g. 127.0.0.1:8443. Who it is decides its certificate, not the address. */
+  readonly gateway: string
+  /** The directory with tls.crt, tls.key and ca.crt, watched for renewal; or a store, which stays the caller's to close. */
+  readonly identity: string | IdentityStore
+  /** Default: that of the certificate. */
+  readonly trustDomain?: string
+  /** What the names of peers end in. Default: that of the certificate's own peer name, else the trust domain. */
+  readonly meshDomain?: string
+  /** Path templates of SPIFFE IDs, where they are not the mesh's own. */
+  readonly spiffe?: Omit<SpiffeTemplateOptions, 'trustDomain'>
+  /**
+   * URL of the gateway's egress port, e.g. http://127.0.0.1:8080, and https:// where that is not on this machine.
+   * Without it `fetch` is refused: it never goes direct.
+   */
+  readonly egress?: string
+  /** PEM of CAs that the certificate of an https:// egress port may chain to, besides the roots of the mesh. */
+  readonly egressPortCa?: string
+  /** Egress tokens are good with this agent's certificate only (RFC 8705). Default: true for an https:// egress port. */
+  readonly bindEgressTokens?: boolean
+  /** Tokens may go in the clear to an http:// egress port on another machine. Default false. */
+  readonly allowPlaintextEgress?: boolean
+  /** PEM of the CAs that https destinations must chain to, in place of the public ones. */
+  readonly egressCa?: string
+  /** The gateway's own name, for its own services. Default `gateway.<mesh domain>`. */
+  readonly gatewayName?: string
+  /** What one result, its artifacts included, may take in memory. Default 64 MiB. */
+  readonly maxResultBytes?: number
+  /** How patient it is with broken connections. */
+  readonly patience?: Patience
+  /** A pino logger fits. Default: says nothing. */
+  readonly log?: Log
+  /** Milliseconds since the epoch. Default Date.now. */
+  readonly now?: () => number
+}
