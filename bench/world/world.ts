@@ -74,7 +74,10 @@ export async function makeDir(world: World, name: string, mode = 0o700): Promise
 
 async function issueAll(dir: string, identities: World['identities']): Promise<void> {
   const passphrase = new Secret(randomBytes(24).toString('hex'))
-  await initCa({ dir: join(dir, 'ca'), trustDomain: TRUST_DOMAIN, passphrase })
+  await initCa({
+    ...{ dir: join(dir, 'ca'), trustDomain: TRUST_DOMAIN, passphrase },
+    keyIterations: 1_000,
+  })
   const ca = await openCa({ dir: join(dir, 'ca'), passphrase })
   await writeIdentity(identities.gateway, ca.issueGateway({ name: 'bench', tenants: [TENANT] }))
   await writeIdentity(identities.caller, ca.issueAgent({ tenant: TENANT, agent: CALLER }))

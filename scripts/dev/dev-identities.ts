@@ -75,7 +75,8 @@ async function openOrMakeCa(dir: string): Promise<{ ca: Ca; fresh: boolean }> {
         hint: `it is for development only: remove ${dir} to start afresh`,
       })
   }
-  await initCa({ dir: path, trustDomain: TRUST_DOMAIN, passphrase })
+  // the passphrase is random: more rounds would only delay the start
+  await initCa({ dir: path, trustDomain: TRUST_DOMAIN, passphrase, keyIterations: 1_000 })
   return { ca: await openCa({ dir: path, passphrase }), fresh: true }
 }
 

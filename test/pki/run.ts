@@ -20,9 +20,9 @@ export async function run(
   args: readonly string[],
   { input = '', env = {}, cwd }: RunOptions = {},
 ): Promise<Ran> {
-  const { PATH = '', HOME = '', TMPDIR = '/tmp', NODE_V8_COVERAGE: coverage } = process.env
+  const { PATH = '', HOME = '', TMPDIR = '/tmp' } = process.env
   const child = spawn(file, args, {
-    env: { PATH, HOME, TMPDIR, ...(coverage ? { NODE_V8_COVERAGE: coverage } : {}), ...env },
+    env: { PATH, HOME, TMPDIR, ...ofTheRun(), ...env },
     ...(cwd === undefined ? {} : { cwd }),
   })
   const ended = new Promise<number | null>((resolve, reject) => {
@@ -34,6 +34,17 @@ export async function run(
   child.stdin.end(input)
   const [code, stdout, stderr] = await Promise.all([ended, text(child.stdout), text(child.stderr)])
   return { code, stdout, stderr }
+}
+
+/** What the run of the tests tells every process of Node that it starts. */
+function ofTheRun(): Record<string, string> {
+  const names = ['NODE_V8_COVERAGE', 'NODE_COMPILE_CACHE']
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = process.env[name]
+      return value === undefined ? [] : [[name, value]]
+    }),
+  )
 }
 
 export const MESH_PKI = fileURLToPath(new URL('../../pki/src/cli/main.ts', import.meta.url))

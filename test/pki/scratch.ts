@@ -23,6 +23,6 @@ export async function makeScratch(): Promise<Scratch> {
 }
 
 export async function makeCa(dir: string, trustDomain = 'mesh.internal'): Promise<Ca> {
-  await initCa({ dir, trustDomain, passphrase: PASSPHRASE })
+  await initCa({ dir, trustDomain, passphrase: PASSPHRASE, keyIterations: 1_000 })
   return openCa({ dir, passphrase: PASSPHRASE })
 }

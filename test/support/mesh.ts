@@ -190,7 +190,7 @@ export async function startMesh(options: MeshOptions = {}): Promise<Mesh> {
 /** A CA of its own, e.g. one that nobody trusts. */
 export async function makeCa(dir: string, trustDomain = 'mesh.internal'): Promise<Ca> {
   const passphrase = new Secret(randomBytes(24).toString('base64url'))
-  await initCa({ dir, trustDomain, passphrase })
+  await initCa({ dir, trustDomain, passphrase, keyIterations: 1_000 })
   return openCa({ dir, passphrase })
 }
 

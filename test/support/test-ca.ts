@@ -28,7 +28,7 @@ export interface TestCa {
 export async function makeTestCa(trustDomain = 'mesh.internal'): Promise<TestCa> {
   const dir = await mkdtemp(join(tmpdir(), 'clawmesh-test-'))
   const passphrase = new Secret('a passphrase for tests')
-  await initCa({ dir: join(dir, 'ca'), trustDomain, passphrase })
+  await initCa({ dir: join(dir, 'ca'), trustDomain, passphrase, keyIterations: 1_000 })
   const ca = await openCa({ dir: join(dir, 'ca'), passphrase })
   const spiffe = createSpiffeTemplate({ trustDomain })
   const stores: IdentityStore[] = []

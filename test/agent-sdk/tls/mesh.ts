@@ -57,6 +57,6 @@ export function issueBy(ca: Ca, name: string) {
 
 async function makeCa(dir: string): Promise<Ca> {
   const passphrase = new Secret('correct horse battery staple')
-  await initCa({ dir, trustDomain: 'mesh.internal', passphrase })
+  await initCa({ dir, trustDomain: 'mesh.internal', passphrase, keyIterations: 1_000 })
   return openCa({ dir, passphrase })
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { initCa, openCa, readCaInfo } from '@clawmesh/pki'
 import { Secret } from '@clawmesh/proto'
 import { isInstalled, run } from '../run.ts'
@@ -41,6 +42,18 @@ describe('initCa', () => {
       assert.match((await run('openssl', args, { env })).stdout, /Private-Key: \(256 bit\)/)
       assert.notEqual((await run('openssl', args, { env: { PASS: 'another one' } })).code, 0)
     }
+  })
+
+  it('derives with fewer rounds for a passphrase that is random', async () => {
+    const dir = scratch.path('random')
+    await initCa({
+      ...{ dir, trustDomain: 'mesh.internal', passphrase: PASSPHRASE },
+      keyIterations: 1_000,
+    })
+    // INTEGER 1000, as RFC 8018 puts it into the file
+    const [, body = ''] = (await readFile(join(dir, 'root.key'), 'utf8')).split('-----\n')
+    assert.ok(Buffer.from(body, 'base64').includes(Buffer.from([0x02, 0x02, 0x03, 0xe8])))
+    await openCa({ dir, passphrase: PASSPHRASE })
   })
 
   it('never overwrites: not a CA, not a stray file', async () => {
@@ -99,6 +112,8 @@ describe('initCa', () => {
       { permitIpRanges: ['10.0.0.1/8'] },
       { permitDnsDomains: ['*.example.com'] },
       { dir: '' },
+      { keyIterations: 999 },
+      { keyIterations: 1_000.5 },
     ])
       await assert.rejects(initCa({ ...good, ...wrong }), TypeError, JSON.stringify(wrong))
   })
