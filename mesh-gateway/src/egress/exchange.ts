@@ -5,12 +5,11 @@
 import type { ErrorCode } from '@clawmesh/proto'
 import type { ExchangeEnd } from './exchange-end.ts'
 import { type BodyDecoder, createBodyDecoder } from './http1/body-decoder.ts'
-import { findHeadEnd, listOf, MalformedMessage, RESPONSE_LIMITS } from './http1/head.ts'
+import { MalformedMessage } from './http1/head.ts'
 import type { RequestHead } from './http1/request-head.ts'
-import { parseResponseHead, type ResponseHead } from './http1/response-head.ts'
 import { writeChunk, writeLastChunk } from './http1/write-chunk.ts'
-import { type ResponseMarks, writeResponseHead } from './http1/write-head.ts'
 import { type Gate, refuse } from './refused.ts'
+import { type ResponseDriver, ResponseRelay } from './response-relay.ts'
 import type { Upstream } from './upstream-pool.ts'
 import type { Wire } from './wire.ts'
 
@@ -29,8 +28,6 @@ export interface ExchangeOptions {
   readonly keepAlive: boolean
 }
 
-const MAX_INTERIM_ANSWERS = 20
-const INTERIM: ResponseMarks = { requestId: '', keepAlive: true, framing: 'as-declared' }
 const REPEATABLE: ReadonlySet<string> = Object.freeze(
   new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']),
 )
@@ -48,31 +45,35 @@ export function exchange(options: ExchangeOptions): RunningExchange {
   return { done: promise, end: (gate, code) => running.fail(gate, code) }
 }
 
-class Exchange {
+class Exchange implements ResponseDriver {
   readonly #options: ExchangeOptions
   readonly #client: Wire
   readonly #up: Wire
   readonly #resolve: (end: ExchangeEnd) => void
   readonly #idle: NodeJS.Timeout
   #over = false
-  #pending: Buffer | null = null
-  #interim = 0
-  #response: ResponseHead | null = null
-  #marks: ResponseMarks | null = null
-  /** Of an answer: goes out with the first piece of its body. */
-  #unsentHead: string | null = null
+  readonly #response: ResponseRelay
   #requestBody: BodyDecoder | null = null
-  #responseBody: BodyDecoder | null = null
   #requestDone = false
   #bytesUp = 0
-  #bytesDown = 0
 
   constructor(options: ExchangeOptions, resolve: (end: ExchangeEnd) => void) {
     this.#options = options
     this.#client = options.client
     this.#up = options.upstream.wire
     this.#resolve = resolve
+    this.#response = new ResponseRelay(options, this)
     this.#idle = setTimeout(() => this.#onIdle(), options.idleMs)
+  }
+
+  get requestDone(): boolean {
+    return this.#requestDone
+  }
+
+  /** The client has taken what had been written of the answer. */
+  onDrain(): void {
+    this.#idle.refresh()
+    this.#up.resume()
   }
 
   start(): void {
@@ -141,8 +142,9 @@ class Exchange {
   #onResponseBytes(chunk: Buffer): void {
     this.#idle.refresh()
     try {
-      if (this.#responseBody === null) this.#onHeadBytes(chunk)
-      else this.#onBodyBytes(chunk)
+      const progress = this.#response.push(chunk)
+      if (progress === 'upgraded') this.#end({ upgraded: true })
+      else if (progress !== 'more') this.#finish(progress === 'whole')
       if (this.#client.unsent) this.#up.keep()
     } catch (error) {
       if (!(error instanceof MalformedMessage)) throw error
@@ -150,105 +152,19 @@ class Exchange {
     }
   }
 
-  #onHeadBytes(chunk: Buffer): void {
-    let bytes = this.#pending === null ? chunk : Buffer.concat([this.#pending, chunk])
-    while (!this.#over) {
-      const end = findHeadEnd(bytes, RESPONSE_LIMITS)
-      if (end === -1) {
-        this.#pending = bytes
-        this.#up.keep()
-        return
-      }
-      const response = parseResponseHead(bytes.subarray(0, end), this.#options.head.method)
-      bytes = bytes.subarray(end)
-      if (response.status >= 200 || response.status === 101) {
-        if (response.status === 101) this.#onSwitch(response, bytes)
-        else this.#onFinalHead(response, bytes)
-        return
-      }
-      this.#interim += 1
-      if (this.#interim > MAX_INTERIM_ANSWERS)
-        throw new MalformedMessage('too many interim answers')
-      if (this.#options.head.version === '1.1')
-        this.#client.writeText(writeResponseHead(response, INTERIM))
-    }
-  }
-
-  #onSwitch(response: ResponseHead, rest: Buffer): void {
-    if (!this.#options.head.webSocket || !listOf(response.fields, 'upgrade').includes('websocket'))
-      throw new MalformedMessage('it switches to a protocol that was not asked for')
-    this.#response = response
-    this.#client.writeText(writeResponseHead(response, INTERIM))
-    this.#up.release()
-    this.#up.unread(rest)
-    this.#end({ upgraded: true })
-  }
-
-  #onFinalHead(response: ResponseHead, rest: Buffer): void {
-    if (response.status === 407)
-      throw new MalformedMessage('it asks for proxy credentials, which only a proxy may')
-    const { head, requestId } = this.#options
-    this.#pending = null
-    this.#response = response
-    const indefinite = typeof response.body !== 'number'
-    const framing = !indefinite ? 'as-declared' : head.version === '1.1' ? 'chunked' : 'until-close'
-    const keepAlive = this.#options.keepAlive && this.#requestDone && framing !== 'until-close'
-    this.#marks = { requestId, keepAlive, framing }
-    this.#responseBody = createBodyDecoder(response.body, (data) => this.#sendDown(data))
-    const text = writeResponseHead(response, this.#marks)
-    if (rest.length === 0 && !this.#responseBody.done) {
-      this.#client.writeText(text)
-    } else if (framing === 'as-declared' && !this.#responseBody.done) {
-      this.#unsentHead = text
-      this.#onBodyBytes(rest)
-    } else {
-      this.#client.socket.cork()
-      this.#client.writeText(text)
-      this.#onBodyBytes(rest)
-      this.#client.socket.uncork()
-    }
-    if (this.#over) return
-    this.#client.onDrain(() => {
-      this.#idle.refresh()
-      this.#up.resume()
-    })
-  }
-
-  #onBodyBytes(chunk: Buffer): void {
-    const decoder = this.#responseBody
-    if (decoder === null) return
-    const taken = decoder.push(chunk)
-    if (this.#over || !decoder.done) return
-    if (this.#marks?.framing === 'chunked') writeLastChunk(this.#client, decoder.trailers)
-    this.#finish(taken === chunk.length)
-  }
-
-  #sendDown(data: Buffer): void {
-    this.#bytesDown += data.length
-    if (!this.#writeDown(data)) this.#up.pause()
-  }
-
-  #writeDown(data: Buffer): boolean {
-    const text = this.#unsentHead
-    this.#unsentHead = null
-    if (text !== null) return this.#client.writeTextWith(text, data)
-    if (this.#marks?.framing === 'chunked') return writeChunk(this.#client, data)
-    return this.#client.write(data)
-  }
-
   #onUpstreamEnd(): void {
-    if (this.#response?.body === 'until-close') {
-      if (this.#marks?.framing === 'chunked') writeLastChunk(this.#client, [])
-      this.#finish(false)
-      return
-    }
-    this.#onUpstreamGone()
+    if (this.#response.end()) this.#finish(false)
+    else this.#onUpstreamGone()
   }
 
   #onUpstreamGone(): void {
     const { head, upstream } = this.#options
-    const untouched = this.#response === null && this.#pending === null && this.#interim === 0
-    if (upstream.reused && untouched && head.body === 0 && REPEATABLE.has(head.method)) {
+    if (
+      upstream.reused &&
+      this.#response.untouched &&
+      head.body === 0 &&
+      REPEATABLE.has(head.method)
+    ) {
       this.#end({ stale: true })
       return
     }
@@ -262,8 +178,8 @@ class Exchange {
   }
 
   #finish(clean: boolean): void {
-    const keep = this.#response?.keepAlive === true && this.#requestDone && clean
-    this.#end({ keepAlive: this.#marks?.keepAlive === true, reusable: keep })
+    const { keepsClient, keepsUpstream } = this.#response
+    this.#end({ keepAlive: keepsClient, reusable: keepsUpstream && this.#requestDone && clean })
   }
 
   fail(gate: Gate, code: ErrorCode, message?: string): void {
@@ -281,10 +197,10 @@ class Exchange {
       wire.onDrain(null)
     }
     this.#resolve({
-      status: this.#response?.status ?? 0,
+      status: this.#response.status,
       refused: null,
       bytesUp: this.#bytesUp,
-      bytesDown: this.#bytesDown,
+      bytesDown: this.#response.bytesDown,
       keepAlive: false,
       stale: false,
       upgraded: false,
