@@ -18,6 +18,7 @@ import { MAX_INFORMATIONAL, passHead, passTrailers } from './pass-answer.ts'
 import { pump } from './pump.ts'
 import { errorTrailers, refuseCall } from './refuse.ts'
 import { asMeshError, isLost, statusOfReset } from './status-of.ts'
+import { stopReading } from './stop-reading.ts'
 import type { UpstreamSession } from './upstream/session.ts'
 
 export interface Outcome {
@@ -68,7 +69,6 @@ export function forward(options: ForwardOptions): Forwarding {
   let sentBytes = 0
   let halfClosed = false
   let informational = 0
-  let withTrailers = false
   let bytesUp = 0
   let bytesDown = 0
   let ended = false
@@ -96,13 +96,7 @@ export function forward(options: ForwardOptions): Forwarding {
   function finishDown(): void {
     if (down.destroyed) return
     if (!down.writableEnded) down.end()
-    if (down.readableEnded) return
-    // a caller that still sends is asked to stop, once it has the whole answer (RFC 9113, section 8.1)
-    down.resume()
-    // with trailers it is not whole when the body is: `finish` comes before them
-    if (withTrailers) return
-    if (down.writableFinished) down.close(NGHTTP2_NO_ERROR)
-    else down.once('finish', () => down.close(NGHTTP2_NO_ERROR))
+    stopReading(down)
   }
 
   /** Answers the callee's stream, or tries elsewhere, or ends the call. */
@@ -235,7 +229,6 @@ export function forward(options: ForwardOptions): Forwarding {
     }
     const alone = (flags & HEADERS_END_STREAM) !== 0
     if (!passHead(down, answerHeaders(raw, requestId, session), alone, cut)) return
-    withTrailers = !alone
     if (alone) {
       end(readStatus(fieldOnce(raw, 'grpc-status')), null)
       this.resume()
@@ -255,7 +248,6 @@ export function forward(options: ForwardOptions): Forwarding {
     down.on('wantTrailers', () => {
       if (down.destroyed) return
       passTrailers(down, trailers ?? {}, requestId)
-      if (!down.readableEnded) setImmediate(() => down.close(NGHTTP2_NO_ERROR))
     })
   }
 
@@ -274,7 +266,9 @@ export function forward(options: ForwardOptions): Forwarding {
   }
 
   function reset(): void {
-    if (!down.closed && !down.destroyed) down.close(NGHTTP2_CANCEL)
+    // where no message waits any more the end leaves as soon as the connection takes it: a reset would drop it
+    if (down.writableFinished || down.closed || down.destroyed) return
+    down.close(NGHTTP2_CANCEL)
   }
 
   return { cut, reset }

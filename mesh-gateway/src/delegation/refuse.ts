@@ -2,7 +2,7 @@
  * Answers in the gateway's own name: a trailers-only gRPC status with details, or plain HTTP for what
  * is not gRPC at all.
  */
-import { constants, type ServerHttp2Stream } from 'node:http2'
+import type { ServerHttp2Stream } from 'node:http2'
 import {
   encodeStatusDetails,
   GRPC_STATUS,
@@ -12,6 +12,7 @@ import {
   type MeshError,
   statusMessage,
 } from '@clawmesh/proto'
+import { stopReading } from './stop-reading.ts'
 
 /** Trailers that carry an error; also the whole head of a trailers-only answer. */
 export function errorTrailers(error: MeshError, requestId: string): Record<string, string> {
@@ -52,13 +53,6 @@ function refusePlainly(stream: ServerHttp2Stream, error: MeshError): void {
   stream.respond({ ':status': error.row.http, 'content-type': 'application/json' })
   stream.end(`${JSON.stringify({ code, reason, hint })}\n`)
   stopReading(stream)
-}
-
-/** RFC 9113, section 8.1: after a whole answer, NO_ERROR asks the client to stop sending. */
-function stopReading(stream: ServerHttp2Stream): void {
-  if (stream.readableEnded) return
-  stream.resume()
-  stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR))
 }
 
 /** Percent-encoding of grpc-message: space to tilde but for % (gRPC over HTTP/2, "Status-Message"). */
