@@ -3,13 +3,16 @@ import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import tls from 'node:tls'
 import { fileURLToPath } from 'node:url'
-import { type Ca, type Issued, writeIdentity } from '@clawmesh/pki'
+import { type Ca, type Issued, initCa, openCa, writeIdentity } from '@clawmesh/pki'
 import { octetString, oid, sequence } from '../../pki/src/der/write.ts'
+import { type Judge, pythonJudge, rustJudge, writeChain } from './foreign-judges.ts'
 import { type HandMade, stolenCa } from './hand-made.ts'
 import { isInstalled, run } from './run.ts'
-import { makeCa, makeScratch, type Scratch } from './scratch.ts'
+import { makeCa, makeScratch, PASSPHRASE, type Scratch } from './scratch.ts'
 
 const GO_PROGRAM = fileURLToPath(new URL('./go-verify.go', import.meta.url))
+
+const ACCEPTED = 'server: accepted; client: accepted'
 
 describe('certificates of the CA', () => {
   let scratch: Scratch
@@ -25,7 +28,10 @@ describe('certificates of the CA', () => {
     gateway = ca.issueGateway({ name: 'gw', tenants: ['acme'] })
     const thief = await stolenCa(scratch.path('ca'))
     forged.dns = thief.leaf({ dnsNames: ['www.example.com'] })
-    forged.uri = thief.leaf({ uris: ['spiffe://other.internal/tenant/acme/agent/planner'] })
+    const dir = scratch.path('uris')
+    await initCa({ dir, trustDomain: 'mesh.internal', passphrase: PASSPHRASE, constrainUris: true })
+    const uris = await stolenCa(dir)
+    forged.uri = uris.leaf({ uris: ['spiffe://other.internal/tenant/acme/agent/planner'] })
     forged.ip = thief.leaf({ ipAddresses: [Buffer.from([10, 0, 0, 1])] })
     forged.subCa = thief.leafBelowAnotherCa()
     const codeSigning = sequence(oid('2.5.29.37'), octetString(sequence(oid('1.3.6.1.5.5.7.3.3'))))
@@ -107,6 +113,36 @@ describe('certificates of the CA', () => {
     ] as const)
       assert.match(String(answers[index]), words)
   })
+
+  for (const [what, findJudge] of [
+    ['rustls (rustls-webpki)', rustJudge],
+    ["Python's cryptography", pythonJudge],
+  ] as const)
+    it(`pass ${what}, which refuses the same forgeries`, async function () {
+      this.timeout(300_000)
+      const judge = await findJudge()
+      if (judge === null) return this.skip()
+      const ask = async (name: string, chain: HandMade) =>
+        writeChain(scratch.path('judged', name), chain)
+      const good = [await ask('agent', agent), await ask('gateway', gateway)]
+      assert.deepEqual(await judge.judge(good), [ACCEPTED, ACCEPTED])
+      for (const kind of ['dns', 'ip', 'subCa', 'purpose'] as const) {
+        const identity = forged[kind]
+        assert.ok(identity)
+        const [verdict] = await judge.judge([await ask(kind, identity)])
+        assert.doesNotMatch(String(verdict), /accepted/, kind)
+      }
+      await refusesUriConstraints(judge)
+    })
+
+  /** The reason why URIs are constrained on demand only: whichever URI it is, the chain is refused. */
+  async function refusesUriConstraints(judge: Judge) {
+    const ofUris = await openCa({ dir: scratch.path('uris'), passphrase: PASSPHRASE })
+    const identity = ofUris.issueAgent({ tenant: 'acme', agent: 'planner' })
+    const dir = await writeChain(scratch.path('judged', 'uri-constraint'), identity)
+    const [verdict] = await judge.judge([dir])
+    assert.match(String(verdict), /^server: .*name ?constraint.*; client: .*name ?constraint/i)
+  }
 
   async function mutualHandshake(server: HandMade, client: HandMade, servername: string) {
     const listener = tls.createServer({

@@ -59,7 +59,11 @@ export async function isInstalled(program: string, ...args: string[]): Promise<b
     ({ code }) => code === 0,
     () => false,
   )
-  if (!found && process.env.CI) throw new Error(`${program} must be installed in CI`)
-  if (!found) process.stderr.write(`      skipped: ${program} is not installed\n`)
+  return thereOrSkipped(program, found)
+}
+
+function thereOrSkipped(what: string, found: boolean): boolean {
+  if (!found && process.env.CI) throw new Error(`${what} must be installed in CI`)
+  if (!found) process.stderr.write(`      skipped: ${what} is not installed\n`)
   return found
 }

@@ -1,18 +1,12 @@
 /**
  * Makes a CA: an encrypted root of 10 years, and an encrypted intermediate of 1 year that may issue leaves only
- * (pathLen 0) and only for names of the mesh (critical name constraints).
+ * (pathLen 0) and only for DNS names and addresses of the mesh (critical name constraints).
  */
-import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { resolve } from 'node:path'
 import { isDnsName, MeshError, type Secret } from '@clawmesh/proto'
 import { toPem } from '../der/pem.ts'
-import { distinguishedName, type Issuer, keyIdOf, signCertificate } from '../x509/certificate.ts'
-import {
-  caConstraints,
-  caKeyUsage,
-  nameConstraints,
-  tlsExtendedKeyUsage,
-} from '../x509/extensions.ts'
+import { signCertificate } from '../x509/certificate.ts'
+import { caConstraints, caKeyUsage } from '../x509/extensions.ts'
 import { type IpRange, parseIpRange } from '../x509/ip-range.ts'
 import { parseCertificate } from '../x509/parse-certificate.ts'
 import { writeCaFiles } from './ca-files.ts'
@@ -23,6 +17,7 @@ import {
   LEAST_KEY_ITERATIONS,
   MIN_PASSPHRASE_LENGTH,
 } from './encrypted-key.ts'
+import { generateCaKeys, makeIntermediate, newIssuer } from './make-intermediate.ts'
 
 export interface InitCaOptions {
   /** Made with mode 0700; must not exist, or be empty. */
@@ -42,6 +37,11 @@ export interface InitCaOptions {
   readonly permitDnsDomains?: readonly string[]
   /** IP ranges that certificates may name, in CIDR notation. Default: none; every IP address is refused. */
   readonly permitIpRanges?: readonly string[]
+  /**
+   * Whether the intermediate may issue for SPIFFE IDs of the trust domain only, by a URI name constraint. rustls and Python's
+   * cryptography then accept none of its certificates. Default false: gateways and agents judge the trust domain.
+   */
+  readonly constrainUris?: boolean
   /** Life of the root, in days. Default 3650. */
   readonly rootDays?: number
   /** Life of the intermediate, in days; never longer than the root. Default 365. */
@@ -78,8 +78,8 @@ export async function initCa(options: InitCaOptions): Promise<CaInfo> {
   const wanted = checkDays('intermediateDays', options.intermediateDays ?? 365) * DAY_MS
   const intermediateEnds = Math.min(nowMs + wanted, rootEnds)
 
-  const rootKeys = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const rootIssuer = issuerOf('root', trustDomain, rootKeys)
+  const rootKeys = generateCaKeys()
+  const rootIssuer = newIssuer('root', trustDomain, rootKeys)
   const rootDer = signCertificate(
     {
       subject: rootIssuer.name,
@@ -90,20 +90,18 @@ export async function initCa(options: InitCaOptions): Promise<CaInfo> {
     },
     rootIssuer,
   )
-  const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const dnsDomains = [...new Set([meshDomain, ...permitDnsDomains])]
-  const intermediateDer = signCertificate(
+  const keys = generateCaKeys()
+  const intermediateDer = makeIntermediate(
     {
-      subject: issuerOf('intermediate', trustDomain, keys).name,
+      subject: newIssuer('intermediate', trustDomain, keys).name,
       publicKey: keys.publicKey,
       notBefore,
       notAfter: new Date(intermediateEnds),
-      extensions: [
-        caConstraints(0),
-        caKeyUsage(),
-        tlsExtendedKeyUsage(),
-        nameConstraints({ dnsDomains, uriHost: trustDomain, ipRanges }),
-      ],
+      permitted: {
+        dnsDomains: [...new Set([meshDomain, ...permitDnsDomains])],
+        uriHost: options.constrainUris === true ? trustDomain : null,
+        ipRanges,
+      },
     },
     rootIssuer,
   )
@@ -124,21 +122,6 @@ export async function initCa(options: InitCaOptions): Promise<CaInfo> {
     intermediate: intermediate.fingerprint,
   })
   return caInfo({ dir, trustDomain, meshDomain, root, intermediate })
-}
-
-function issuerOf(
-  kind: 'root' | 'intermediate',
-  trustDomain: string,
-  keys: { readonly publicKey: KeyObject; readonly privateKey: KeyObject },
-): Issuer {
-  const keyId = keyIdOf(keys.publicKey)
-  // two CAs never share a name, so verifiers that find issuers by name alone find the right one
-  const commonName = `Clawmesh ${kind} CA ${keyId.toString('hex').slice(0, 8)}`
-  const name = distinguishedName([
-    { type: 'organization', value: trustDomain },
-    { type: 'commonName', value: commonName },
-  ])
-  return { name, keyId, privateKey: keys.privateKey }
 }
 
 function checkDomain(option: string, value: string): void {

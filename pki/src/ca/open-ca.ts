@@ -22,6 +22,7 @@ import {
   type IssuingCa,
   issueIdentity,
 } from './issue.ts'
+import { isIntermediateFor } from './make-intermediate.ts'
 import { agentNames, gatewayNames } from './names.ts'
 
 export interface OpenCaOptions {
@@ -117,13 +118,10 @@ async function loadCertificates(path: string): Promise<LoadedCa> {
   }
   const root = await load('root.crt', fingerprints.root)
   const intermediate = await load('intermediate.crt', fingerprints.intermediate)
-  const permitted = intermediate.nameConstraints?.permitted
   const fits =
-    intermediate.isCa &&
+    isIntermediateFor(intermediate, { trustDomain, meshDomain }) &&
     intermediate.issuer.equals(root.subject) &&
-    intermediate.x509.verify(root.publicKey) &&
-    permitted?.uris.includes(trustDomain) === true &&
-    permitted.dnsNames.includes(meshDomain)
+    intermediate.x509.verify(root.publicKey)
   if (!fits) throw torn(dir, 'intermediate.crt')
   return { dir, trustDomain, meshDomain, root, intermediate }
 }

@@ -13,6 +13,7 @@ interface InitOptions extends CaOptions {
   readonly meshDomain?: string
   readonly permitDns?: readonly string[]
   readonly permitIp?: readonly string[]
+  readonly constrainUri?: boolean
   readonly rootDays?: number
   readonly intermediateDays?: number
   readonly json?: boolean
@@ -41,6 +42,10 @@ export function addInit(program: Command, terminal: Terminal): void {
       'IP ranges that certificates may name (default: none)',
       collectIpRanges,
     )
+    .option(
+      '--constrain-uri',
+      'let the intermediate issue for SPIFFE IDs of the trust domain only; rustls and Python then accept none',
+    )
     .option('--root-days <days>', 'life of the root (default: 3650)', parseDays)
     .option('--intermediate-days <days>', 'life of the intermediate (default: 365)', parseDays)
     .option('--json', 'print the facts as JSON')
@@ -49,6 +54,7 @@ export function addInit(program: Command, terminal: Terminal): void {
       const dir = caDirectory(terminal, options)
       const passphrase = await readPassphrase(terminal, options.passphraseFile, true)
       const { trustDomain, meshDomain, permitDns, permitIp, rootDays, intermediateDays } = options
+      const { constrainUri: constrainUris } = options
       const info = await initCa({
         dir,
         trustDomain,
@@ -56,6 +62,7 @@ export function addInit(program: Command, terminal: Terminal): void {
         ...(meshDomain === undefined ? {} : { meshDomain }),
         ...(permitDns === undefined ? {} : { permitDnsDomains: permitDns }),
         ...(permitIp === undefined ? {} : { permitIpRanges: permitIp }),
+        ...(constrainUris === undefined ? {} : { constrainUris }),
         ...(rootDays === undefined ? {} : { rootDays }),
         ...(intermediateDays === undefined ? {} : { intermediateDays }),
       })

@@ -17,8 +17,8 @@ import { ANY_IP } from './ip-range.ts'
 export interface NamesPermitted {
   /** DNS names at or below one of these. */
   readonly dnsDomains: readonly string[]
-  /** URIs whose host is this one. */
-  readonly uriHost: string
+  /** URIs whose host is this one. Null: URIs are not constrained, since rustls and Python's cryptography refuse CAs that do. */
+  readonly uriHost: string | null
   /** IP addresses; none, and every iPAddress name is excluded. */
   readonly ipRanges: readonly IpRange[]
 }
@@ -79,7 +79,7 @@ export function subjectAltName(names: AlternativeNames): Buffer {
 export function nameConstraints(permitted: NamesPermitted): Buffer {
   const subtrees = [
     ...permitted.dnsDomains.map((domain) => taggedBytes(2, ia5(domain))),
-    taggedBytes(6, ia5(permitted.uriHost)),
+    ...(permitted.uriHost === null ? [] : [taggedBytes(6, ia5(permitted.uriHost))]),
     ...permitted.ipRanges.map((range) => taggedBytes(7, range)),
   ]
   const excluded = permitted.ipRanges.length > 0 ? [] : ANY_IP.map((range) => taggedBytes(7, range))

@@ -54,6 +54,19 @@ describe('the certificate of an agent or gateway', () => {
     }
   })
 
+  it('is nobody’s when it names another trust domain, though the CA is one of the mesh', async () => {
+    for (const uri of [
+      'spiffe://other.internal/tenant/acme/agent/planner',
+      'spiffe://mesh.internal.other/tenant/acme/agent/planner',
+      'spiffe://sub.mesh.internal/tenant/acme/agent/planner',
+    ]) {
+      const one = mint({ issuer: root, uris: [uri] })
+      const { asCaller, asCallee } = await present([root], one)
+      for (const said of [shown(asCaller), shown(asCallee), await asOwn(one)])
+        assert.match(String(said), /^MESH_IDENTITY_MALFORMED/, uri)
+    }
+  })
+
   it('may leave out key usage and constraints, or have those of a leaf', async () => {
     for (const one of [leaf(), leaf(CA_FALSE), leaf(CA_FALSE, usage(0x80)), leaf(usage(0xa8))]) {
       const { asCaller, asCallee } = await present([root], one)

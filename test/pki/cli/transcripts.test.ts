@@ -139,7 +139,6 @@ describe('mesh-pki', function () {
       'out| key          EC P-256',
       'out| CA           with 0 CAs below',
       'out| permits      DNS mesh.internal',
-      'out|              URI mesh.internal',
       'out|',
       'out| private key  EC P-256',
       'out|              fits the certificate',

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { cp, rm, writeFile } from 'node:fs/promises'
-import { type Ca, inspectPath, verifyPath, writeIdentity } from '@clawmesh/pki'
+import { type Ca, initCa, inspectPath, verifyPath, writeIdentity } from '@clawmesh/pki'
 import { refusedByHandshake } from '../../../pki/src/verify/handshake.ts'
 import { type HandMade, stolenCa } from '../hand-made.ts'
-import { makeCa, makeScratch, type Scratch } from '../scratch.ts'
+import { makeCa, makeScratch, PASSPHRASE, type Scratch } from '../scratch.ts'
 
 const DAY_MS = 86_400_000
 
@@ -85,7 +85,9 @@ describe('verifyPath', () => {
   })
 
   it('agrees with OpenSSL on forgeries by a thief of the intermediate', async () => {
-    const thief = await stolenCa(scratch.path('ca'))
+    const dir = scratch.path('uris')
+    await initCa({ dir, trustDomain: 'mesh.internal', passphrase: PASSPHRASE, constrainUris: true })
+    const thief = await stolenCa(dir)
     const forged: Record<string, [HandMade, RegExp]> = {
       dns: [
         thief.leaf({ dnsNames: ['www.example.com'] }),
@@ -164,7 +166,7 @@ describe('inspectPath', () => {
     assert.equal(leaf?.spiffeId, issued.spiffeId)
     assert.equal(leaf?.fingerprint, issued.fingerprint)
     assert.deepEqual([leaf?.state, leaf?.remainingMs], ['valid', 5000])
-    assert.deepEqual(intermediate?.permits, ['DNS mesh.internal', 'URI mesh.internal'])
+    assert.deepEqual(intermediate?.permits, ['DNS mesh.internal'])
     assert.deepEqual(key, { keyType: 'EC P-256', encrypted: false, matchesCertificate: true })
     assert.equal(roots.length, 1)
   })
