@@ -22,7 +22,7 @@ import {
   type TraceContext,
   uuidV7,
 } from '@clawmesh/proto'
-import { startsTask } from './chain/task-starting.ts'
+import { startsTask } from '../policy/task-methods.ts'
 import { fieldOnce, GIVEN_TWICE } from './field-values.ts'
 import { parseGrpcTimeout } from './grpc-timeout.ts'
 

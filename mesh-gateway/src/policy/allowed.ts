@@ -13,6 +13,7 @@ import { firstDenying } from './rules-of-host.ts'
 import { intersectMethods } from './selector.ts'
 import type { AgentEgress, PolicySnapshot, TenantPolicy } from './snapshot.ts'
 import { StepBudget } from './step-budget.ts'
+import { withSeeingThrough } from './task-methods.ts'
 
 export interface AllowedPeer {
   readonly tenant: string
@@ -136,13 +137,16 @@ export function allowedPeers(
     const to = target(rule)
     if (isDenied(policy, caller, to)) continue
     if (to.tenant === caller.tenant) {
-      add({ ...to, methods: rule.methods, rule: rule.id })
+      add({ ...to, methods: withSeeingThrough(rule.methods), rule: rule.id })
       continue
     }
     for (const accept of acceptRules(policy, caller, to)) {
       const compared = (rule.methods?.length ?? 0) + (accept.methods?.length ?? 0)
       if (!budget.spend(1 + compared)) throw tooCostly(caller)
-      const methods = intersectMethods(rule.methods, accept.methods)
+      const methods = intersectMethods(
+        withSeeingThrough(rule.methods),
+        withSeeingThrough(accept.methods),
+      )
       if (methods !== null && methods.length === 0) continue
       const both = { tenant: to.tenant, agent: to.agent === '*' ? target(accept).agent : to.agent }
       if (!isDenied(policy, caller, both))

@@ -89,11 +89,14 @@ export interface AgentDelegation {
 }
 
 export interface ChainLimits {
-  /** How long a chain that begins in this tenant may be. Null: no limit. */
+  /** How long a chain with an agent of this tenant in it may be. Null: `DEFAULT_MAX_HOPS`. */
   readonly maxHops: number | null
   /** Null: no limit. */
   readonly maxDelegationsPerRoot: number | null
 }
+
+/** Of a tenant that sets no maxHops. Nobody has a use for longer chains; loops through the outside world have. */
+export const DEFAULT_MAX_HOPS = 8
 
 /** What the first bytes in a tunnel must be. */
 export function tunnelTls(policy: PolicySnapshot): TunnelTls {

@@ -2,7 +2,12 @@
 import { judgeAddresses } from '../net/judge-addresses.ts'
 import { decideDelegation } from '../policy/decide-delegation.ts'
 import { decideEgress } from '../policy/decide-egress.ts'
-import { addressRules, chainLimits, type PolicySnapshot } from '../policy/snapshot.ts'
+import {
+  addressRules,
+  chainLimits,
+  DEFAULT_MAX_HOPS,
+  type PolicySnapshot,
+} from '../policy/snapshot.ts'
 import type { DelegationCase, EgressCase, RecordedCase } from './recorded-case.ts'
 
 export interface CaseVerdict {
@@ -33,11 +38,14 @@ export function caseJudge(policy: PolicySnapshot): (recorded: RecordedCase) => C
     if ('ips' in judged) return verdict(null, decision.rule, byAudit)
     return verdict('MESH_EGRESS_ADDRESS_REFUSED', judged.rule)
   }
-  const delegation = ({ question, hop, originTenant }: DelegationCase): CaseVerdict => {
+  const delegation = ({ question, hop, chainTenants }: DelegationCase): CaseVerdict => {
     const decision = decideDelegation(question, policy)
     if (decision.action === 'deny') return verdict(decision.code, decision.rule)
-    const { maxHops } = chainLimits(policy, originTenant)
-    if (maxHops !== null && hop > maxHops) return verdict('MESH_CHAIN_HOPS_EXCEEDED', null)
+    const most = chainTenants
+      .values()
+      .map((tenant) => chainLimits(policy, tenant).maxHops ?? DEFAULT_MAX_HOPS)
+    if (hop !== null && most.some((maxHops) => hop > maxHops))
+      return verdict('MESH_CHAIN_HOPS_EXCEEDED', null)
     return verdict(null, decision.rule, decision.action === 'audit')
   }
   return (recorded) => (recorded.plane === 'egress' ? egress(recorded) : delegation(recorded))

@@ -1,7 +1,8 @@
-/** Who called whom, by which methods, how deep; and the narrowest rules that allow just that. */
+/** Who called whom, by which methods; and the narrowest rules that allow just that, and to see through what may be begun. */
 import type { Peer } from '@clawmesh/proto'
 import type { DelegationRuleDocument } from '../policy/schema.ts'
 import { methodFault } from '../policy/selector.ts'
+import { begunBy } from '../policy/task-methods.ts'
 import type { DelegationCase } from './recorded-case.ts'
 
 export interface DelegationUse {
@@ -10,12 +11,15 @@ export interface DelegationUse {
   count: number
   /** Null: some method has a name that no rule can say. */
   methods: Set<string> | null
+  /** Of the methods that are allowed beside those, the ones that a deny rule refused. */
+  readonly denied: readonly string[]
 }
 
 /** What one tenant's file needs. */
 export interface TenantDelegation {
   readonly allow: DelegationRuleDocument[]
   readonly accept: DelegationRuleDocument[]
+  readonly deny: DelegationRuleDocument[]
 }
 
 export function delegationKey({ caller, callee }: DelegationCase['question']): string {
@@ -23,7 +27,7 @@ export function delegationKey({ caller, callee }: DelegationCase['question']): s
 }
 
 export function newDelegationUse({ caller, callee }: DelegationCase['question']): DelegationUse {
-  return { caller, callee, count: 0, methods: new Set() }
+  return { caller, callee, count: 0, methods: new Set(), denied: [] }
 }
 
 export function addCall(use: DelegationUse, method: string): void {
@@ -39,18 +43,26 @@ export function delegationRulesOf(uses: Iterable<DelegationUse>): Map<string, Te
   const of = (tenant: string) => {
     const known = tenants.get(tenant)
     if (known !== undefined) return known
-    const made: TenantDelegation = { allow: [], accept: [] }
+    const made: TenantDelegation = { allow: [], accept: [], deny: [] }
     tenants.set(tenant, made)
     return made
   }
-  for (const { caller, callee, methods } of uses) {
-    const named = methods === null ? {} : { methods: [...methods].sort() }
+  for (const { caller, callee, methods, denied } of uses) {
+    const named = methods === null ? {} : { methods: leastOf(methods) }
     const crossing = caller.tenant !== callee.tenant
     const to = crossing ? `${callee.tenant}/${callee.agent}` : callee.agent
     of(caller.tenant).allow.push({ from: caller.agent, to, ...named })
+    const refused = denied.length === 0 ? null : { methods: [...denied].sort() }
+    if (refused !== null) of(caller.tenant).deny.push({ from: caller.agent, to, ...refused })
     if (!crossing) continue
     const from = `${caller.tenant}/${caller.agent}`
+    if (refused !== null) of(callee.tenant).deny.push({ from, to: callee.agent, ...refused })
     of(callee.tenant).accept.push({ from, to: callee.agent, ...named })
   }
   return tenants
+}
+
+/** Without those that another one of them brings with it. */
+function leastOf(methods: ReadonlySet<string>): string[] {
+  return [...methods].filter((method) => !begunBy(method).some((one) => methods.has(one))).sort()
 }

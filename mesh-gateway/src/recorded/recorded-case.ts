@@ -4,6 +4,7 @@ import { createSpiffeTemplate, isDnsLabel, isDnsName, type Peer } from '@clawmes
 import { canonicalName } from '../net/host.ts'
 import { formatHostPattern } from '../net/host-pattern.ts'
 import type { DelegationQuestion, EgressQuestion } from '../policy/decision.ts'
+import { startsTask } from '../policy/task-methods.ts'
 
 interface Outcome {
   readonly time: string | null
@@ -26,10 +27,10 @@ export interface EgressCase extends Outcome {
 export interface DelegationCase extends Outcome {
   readonly plane: 'delegation'
   readonly question: DelegationQuestion
-  /** 1 where the chain begins. */
-  readonly hop: number
-  /** Whose chain it is. */
-  readonly originTenant: string
+  /** How long the chain is with this call, 1 where it begins; null of a call that does not lengthen it. */
+  readonly hop: number | null
+  /** Tenants of the agents in the chain, the caller's among them: the hop limit of each counts. */
+  readonly chainTenants: ReadonlySet<string>
 }
 
 export type RecordedCase = EgressCase | DelegationCase
@@ -108,8 +109,8 @@ export function tenantsOfCase(recorded: RecordedCase): string[] {
   const { question } = recorded
   if ('agent' in question)
     return [question.agent, ...(question.actors ?? [])].map(({ tenant }) => tenant)
-  const origin = recorded.plane === 'delegation' ? [recorded.originTenant] : []
-  return [question.caller.tenant, question.callee.tenant, ...origin]
+  const ofChain = recorded.plane === 'delegation' ? recorded.chainTenants : []
+  return [question.callee.tenant, ...new Set([question.caller.tenant, ...ofChain])]
 }
 
 type TextOf = (name: string) => string | null
@@ -163,17 +164,20 @@ function delegationCase(
   if (caller === null || callee === null || method === null) return 'other'
   const chain = chainOf(fields.get('chain'), agentOf)
   if (chain === 'foreign') return 'foreign'
-  const recorded = fields.get('hop')
-  const before = typeof recorded === 'number' && Number.isSafeInteger(recorded) ? recorded : null
-  // what was let through is recorded with its own hop, what was refused with the one that it came from
-  const hop = outcome.allowed ? (before ?? 1) : (before ?? 0) + 1
+  const hop = startsTask(method) ? hopOf(fields.get('hop'), outcome.allowed) : null
   return {
     ...outcome,
     plane: 'delegation',
-    question: { caller, callee, method, withinChain: hop > 1 },
+    question: { caller, callee, method, withinChain: hop === null ? chain !== null : hop > 1 },
     hop,
-    originTenant: chain?.[0]?.tenant ?? caller.tenant,
+    chainTenants: new Set([...(chain ?? []), caller].map(({ tenant }) => tenant)),
   }
+}
+
+/** What was let through is recorded with its own hop, what was refused with the one that it came from. */
+function hopOf(recorded: unknown, allowed: boolean): number {
+  const known = typeof recorded === 'number' && Number.isSafeInteger(recorded) ? recorded : null
+  return allowed ? (known ?? 1) : (known ?? 0) + 1
 }
 
 function chainOf(value: unknown, agentOf: AgentOf): readonly Peer[] | null | 'foreign' {

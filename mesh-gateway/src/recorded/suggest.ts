@@ -6,6 +6,7 @@ import { MeshError, type Peer } from '@clawmesh/proto'
 import { compileAddressRules } from '../net/address-rules.ts'
 import { judgeAddresses } from '../net/judge-addresses.ts'
 import type { GlobalDocument, TenantDocument } from '../policy/schema.ts'
+import { seesTaskThrough, withSeeingThrough } from '../policy/task-methods.ts'
 import { addCall, type DelegationUse, delegationKey, newDelegationUse } from './delegation-uses.ts'
 import { addRequest, type EgressUse, newUse, useKey } from './egress-uses.ts'
 import type { DelegationCase, EgressCase, RecordedCase } from './recorded-case.ts'
@@ -71,6 +72,11 @@ export function createSuggestion({ tenant, wildcards }: SuggestOptions): Suggest
   const addEgress = (recorded: EgressCase) => {
     const { agent, host, port, actors = [] } = recorded.question
     const destination = `${host} ${port}`
+    const { code, rule, refusedActor } = recorded
+    if (code === 'MESH_EGRESS_ADDRESS_REFUSED') put(refusedAddresses, destination)
+    if (code === 'MESH_POLICY_DENIED') put(denied, useKey(agent, host, port))
+    if (refusedActor !== null && rule !== null && BY_DENY_RULE.test(rule))
+      put(denied, useKey(refusedActor, host, port))
     if (recorded.allowed) {
       originating.add(nameOf(actors[0] ?? agent))
       // each of the chain must be allowed it as well
@@ -79,25 +85,18 @@ export function createSuggestion({ tenant, wildcards }: SuggestOptions): Suggest
       const { ip } = recorded
       if (ip !== null && !('ips' in judgeAddresses([ip], port, NO_ADDRESS_RULES, [])))
         addresses.set(destination, (addresses.get(destination) ?? new Set()).add(ip))
-      return
     }
-    const { code, rule, refusedActor } = recorded
-    if (code === 'MESH_EGRESS_ADDRESS_REFUSED') put(refusedAddresses, destination)
-    if (code === 'MESH_POLICY_DENIED') put(denied, useKey(agent, host, port))
-    if (refusedActor !== null && rule !== null && BY_DENY_RULE.test(rule))
-      put(denied, useKey(refusedActor, host, port))
   }
 
   const addDelegation = (recorded: DelegationCase) => {
-    const { question, hop, originTenant } = recorded
+    const { question, hop, chainTenants } = recorded
     const { caller, callee, method, withinChain } = question
     const key = delegationKey(question)
-    if (!recorded.allowed) {
-      if (recorded.code === 'MESH_POLICY_DENIED') put(deniedCalls, `${key} ${method}`)
-      return
-    }
-    if (!withinChain) originating.add(nameOf(caller))
-    hops.set(originTenant, Math.max(hops.get(originTenant) ?? 0, hop))
+    if (recorded.code === 'MESH_POLICY_DENIED') put(deniedCalls, `${key} ${method}`)
+    if (!recorded.allowed) return
+    if (!withinChain && !seesTaskThrough(method)) originating.add(nameOf(caller))
+    if (hop !== null)
+      for (const one of chainTenants) hops.set(one, Math.max(hops.get(one) ?? 0, hop))
     if (!concerned(caller) && !concerned(callee)) return
     const known = calls.get(key) ?? newDelegationUse(question)
     if (!calls.has(key)) put(calls, key, known)
@@ -122,12 +121,12 @@ export function createSuggestion({ tenant, wildcards }: SuggestOptions): Suggest
         return []
       })
       const keptCalls = [...calls].flatMap(([key, one]) => {
-        const methods = [...(one.methods ?? [])].filter(
-          (name) => !deniedCalls.has(`${key} ${name}`),
-        )
-        if (one.methods !== null && methods.length === one.methods.size) return [one]
-        leftOut += 1
-        return methods.length === 0 ? [] : [{ ...one, methods: new Set(methods) }]
+        const isDenied = (method: string) => deniedCalls.has(`${key} ${method}`)
+        const methods = [...(one.methods ?? [])].filter((name) => !isDenied(name))
+        if (methods.length !== one.methods?.size) leftOut += 1
+        if (methods.length === 0) return []
+        const denied = withSeeingThrough(methods)?.filter(isDenied) ?? []
+        return [{ ...one, methods: new Set(methods), denied }]
       })
       for (const { port } of kept) ports.add(port)
       const hidden = [

@@ -8,7 +8,7 @@ export interface Gathered {
   readonly calls: readonly DelegationUse[]
   /** `tenant/agent` of those that acted outside a chain, on either plane, or began one. */
   readonly originating: ReadonlySet<string>
-  /** By tenant, how long chains were that began there. */
+  /** By tenant, how long chains were that one of its agents was in. */
   readonly hops: ReadonlyMap<string, number>
   /** Null: all of them. */
   readonly tenant: string | null
@@ -29,7 +29,7 @@ export function tenantDocuments(gathered: Gathered): TenantDocument[] {
     .sort()
     .map((tenant) => {
       const agents = egress.get(tenant)
-      const { allow = [], accept = [] } = delegation.get(tenant) ?? {}
+      const { allow = [], accept = [], deny = [] } = delegation.get(tenant) ?? {}
       // where no chain began none is to: 0 would refuse what agents do in the chains of others, too
       const none = gathered.calls.length === 0 ? null : callers.has(tenant) ? 1 : 0
       const hops = gathered.hops.get(tenant) ?? none
@@ -40,6 +40,7 @@ export function tenantDocuments(gathered: Gathered): TenantDocument[] {
       const rules = {
         ...(allow.length === 0 ? {} : { allow }),
         ...(accept.length === 0 ? {} : { accept }),
+        ...(deny.length === 0 ? {} : { deny }),
         ...(hops === null || hops > MAX_HOPS ? {} : { maxHops: hops }),
         ...(bound.length === 0
           ? {}

@@ -1,6 +1,7 @@
 /** Audit records for the tests of this folder, as the ports would write them under a policy. */
 import type { Peer } from '@clawmesh/proto'
 import type { PolicySnapshot } from '../../../mesh-gateway/src/policy/index.ts'
+import { startsTask } from '../../../mesh-gateway/src/policy/task-methods.ts'
 import { caseJudge } from '../../../mesh-gateway/src/recorded/decide-case.ts'
 import {
   agentNames,
@@ -22,10 +23,12 @@ export interface CallTraffic {
   readonly caller: Peer
   readonly callee: Peer
   readonly method: string
-  /** 1: the caller begins the chain. */
+  /** 1: the caller begins the chain; 2: the origin delegated to it; more: with others in between. */
   readonly hop: number
   readonly origin: Peer
 }
+
+const BETWEEN = { tenant: 'initech', agent: 'between' }
 
 export function idOf({ tenant, agent }: Peer): string {
   return `spiffe://mesh.internal/tenant/${tenant}/agent/${agent}`
@@ -59,7 +62,9 @@ export function egressLine(traffic: Traffic, policy: PolicySnapshot): string {
 export function callLine(traffic: CallTraffic, policy: PolicySnapshot): string {
   const { caller, callee, method, hop, origin } = traffic
   const line = (allowed: boolean, code: string | null, rule: string | null) => {
-    const presented = allowed ? hop : hop - 1
+    const before = hop === 1 ? [] : [origin, ...Array(hop - 2).fill(BETWEEN)]
+    // of a call that begins a task, and was let through, the chain as it goes on
+    const chain = allowed && startsTask(method) ? [...before, caller] : before
     return JSON.stringify({
       time: '2026-11-22T12:00:00.000Z',
       event: 'delegation',
@@ -69,8 +74,8 @@ export function callLine(traffic: CallTraffic, policy: PolicySnapshot): string {
       callee: idOf(callee),
       grpc_method: method,
       grpc_status: allowed ? 0 : 7,
-      hop: presented === 0 ? null : presented,
-      chain: presented === 0 ? null : [idOf(origin)],
+      hop: chain.length === 0 ? null : chain.length,
+      chain: chain.length === 0 ? null : chain.map(idOf),
       action_allowed: allowed,
       reason: code,
       rule,

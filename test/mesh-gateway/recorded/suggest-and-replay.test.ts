@@ -28,7 +28,12 @@ const PATTERNS = [
 const PATHS = ['/', '/v1/x', '/v1/y', '/a%2Ab', '/st*r', `/${'l'.repeat(600)}`]
 const TENANTS = ['acme', 'globex']
 const AGENTS = ['bot', 'planner']
-const METHODS = ['pkg.Svc/A', 'pkg.Svc/B', 'other.Svc/C']
+const TASKS = 'clawmesh.delegation.v1.DelegationService'
+const METHODS = [
+  ...['pkg.Svc/A', 'pkg.Svc/B', 'other.Svc/C'],
+  ...[`${TASKS}/Delegate`, `${TASKS}/Watch`, `${TASKS}/Cancel`],
+  ...['lf.a2a.v1.A2AService/SendMessage', 'lf.a2a.v1.A2AService/CancelTask'],
+]
 
 const peer = fc.record({ tenant: fc.constantFrom(...TENANTS), agent: fc.constantFrom(...AGENTS) })
 /** One address each: what resolves now to one that is refused and now to one that is not, is left out on purpose. */
@@ -72,7 +77,13 @@ const ownAgent = fc.constantFrom('*', ...AGENTS)
 const calls = fc.record({
   from: ownAgent,
   to: fc.constantFrom('*', ...AGENTS),
-  methods: fc.constantFrom(['*'], ['pkg.Svc/*'], ['pkg.Svc/A']),
+  methods: fc.constantFrom(
+    ['*'],
+    ['pkg.Svc/*'],
+    ['pkg.Svc/A'],
+    [`${TASKS}/Delegate`],
+    [`${TASKS}/Watch`, 'lf.a2a.v1.A2AService/SendMessage'],
+  ),
 })
 const tenant = (other: string) =>
   fc.record({
@@ -102,7 +113,11 @@ const tenant = (other: string) =>
         { from: `${other}/planner`, to: '*' },
         { from: `${other}/*`, to: 'bot' },
       ]),
-      deny: fc.subarray([{ from: '*', to: 'planner', methods: ['pkg.Svc/B'] }]),
+      deny: fc.subarray([
+        { from: '*', to: 'planner', methods: ['pkg.Svc/B'] },
+        { from: '*', to: 'bot', methods: [`${TASKS}/Cancel`] },
+        { from: 'bot', to: '*', methods: [`${TASKS}/Delegate`] },
+      ]),
       maxHops: fc.integer({ min: 0, max: 4 }),
       agents: fc.record({ planner: fc.record({ mayOriginate: fc.boolean() }) }),
     }),
@@ -110,6 +125,7 @@ const tenant = (other: string) =>
 const base = fc.record({
   acme: tenant('globex'),
   globex: tenant('acme'),
+  initech: fc.record({ delegation: fc.record({ maxHops: fc.integer({ min: 0, max: 4 }) }) }),
   _global: fc.record({
     egress: fc.record({
       deny: some('*.c.test', 'c.test'),

@@ -9,7 +9,7 @@ import {
   type DelegationClaims,
   MeshError,
 } from '@clawmesh/proto'
-import type { ChainLimits } from '../../policy/snapshot.ts'
+import { type ChainLimits, DEFAULT_MAX_HOPS } from '../../policy/snapshot.ts'
 import { MAX_DESTINATIONS } from '../../tokens/issue-token.ts'
 import { narrowDestinations } from '../../tokens/narrow-destinations.ts'
 
@@ -44,9 +44,6 @@ export interface ChainStep {
 
 /** What the token of the next link says, but for issuer and id. */
 export type ChainLink = Omit<DelegationClaims, 'iss' | 'jti'>
-
-/** Of a tenant that sets no maxHops. Nobody has a use for longer chains; loops through the outside world have. */
-export const DEFAULT_MAX_HOPS = 8
 
 /** As many as an egress token carries. */
 const MAX_NARROWED = MAX_DESTINATIONS

@@ -2,7 +2,7 @@
 import { actorsOf } from '@clawmesh/proto'
 import type { Admitted, ChainGrounds, NamedCertificate, TokenGrounds } from '../../live/grounds.ts'
 import type { DelegationQuestion } from '../../policy/decision.ts'
-import { startsTask } from '../chain/task-starting.ts'
+import { startsTask } from '../../policy/task-methods.ts'
 import type { Story } from '../story.ts'
 import type { UpstreamSession } from '../upstream/session.ts'
 

@@ -6,6 +6,7 @@ import type { DelegationRule, RulesOfPair, RuleTable } from '../rule-table.ts'
 import { intersectMethods, methodMatches } from '../selector.ts'
 import type { DelegationPolicy, PolicySnapshot, TenantPolicy } from '../snapshot.ts'
 import { StepBudget } from '../step-budget.ts'
+import { withSeeingThrough } from '../task-methods.ts'
 import type { IdleRule } from './idle-rule.ts'
 
 interface Named {
@@ -159,7 +160,8 @@ function* whichSpeakOf<T>(
 /** Once the budget is spent, true of any two. */
 function shareMethod(one: DelegationRule, other: DelegationRule, budget: StepBudget): boolean {
   if (!budget.spend(1 + (one.methods?.length ?? 0) + (other.methods?.length ?? 0))) return true
-  return intersectMethods(one.methods, other.methods)?.length !== 0
+  const both = intersectMethods(withSeeingThrough(one.methods), withSeeingThrough(other.methods))
+  return both?.length !== 0
 }
 
 /** What a deny rule may call all that is named. */
