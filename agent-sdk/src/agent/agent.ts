@@ -145,9 +145,9 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     ...{ options, store, spiffe, check: expect, exchange, log, now },
   })
   const egress = access?.under(null) ?? null
-  const ownFetch: EgressClient['fetch'] = async (url, init, trace) => {
+  const ownFetch: EgressClient['fetch'] = async (input, init, within) => {
     if (egress === null) throw new TypeError('egress: createAgent was given no egress port')
-    return egress.fetch(url, init, trace)
+    return egress.fetch(input, init, within)
   }
   const scopes = createTaskScopes(access?.under ?? null, ownFetch)
   const address = (peer: string) => peerAddress(peer, { tenant, meshDomain })
@@ -204,8 +204,8 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
       servings.add(serving)
       return serving
     },
-    fetch: (async (url, init) =>
-      (scopes.current()?.fetch ?? ownFetch)(url, init)) satisfies AgentFetch,
+    fetch: (async (input, init) =>
+      (scopes.current()?.fetch ?? ownFetch)(input, init)) satisfies AgentFetch,
     onOwnBehalf: <T>(work: () => T): T => scopes.leave(work),
     async peers({ traceparent }: { readonly traceparent?: string } = {}) {
       const answer = await ask(methods.listPeers, {}, asking(traceparent))

@@ -58,11 +58,10 @@ export function createTaskScopes(
       signal,
       token,
       traceparent: () => spanOf(trace),
-      fetch: (async (url, init = {}) => {
+      fetch: (async (input, init) => {
         signal.throwIfAborted()
-        const under = token === null ? null : egressOf(token)
-        const within = { ...init, signal: both(signal, init.signal) }
-        return under === null ? ownFetch(url, within, trace) : under.fetch(url, within, trace)
+        const fetch = (token === null ? null : egressOf(token))?.fetch ?? ownFetch
+        return fetch(input, init, { trace, signal })
       }) satisfies AgentFetch,
     })
     // listeners run where the event is made: what a skill does on the end of its task must not become the agent's own

@@ -1,24 +1,35 @@
 /** `agent.fetch`: fetch as everybody knows it, through the gateway's egress port, under a token of its own or of a chain's. */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { HEADER_REFUSAL, METADATA_TRACEPARENT, MeshError } from '@clawmesh/proto'
-import type { RequestInit, Response } from 'undici'
+import type { Response as UndiciResponse } from 'undici'
 import { spanOf } from '../client/trace.ts'
 import type { EgressDispatcher } from './egress-dispatcher.ts'
+import type { FetchInit, FetchInput } from './fetch-options.ts'
+import type { FetchRequest } from './fetch-request.ts'
 import type { PortDialer } from './port-dialer.ts'
 import { blamesToken, REFUSAL_BYTES, refusalInBody } from './refusal.ts'
 import type { EgressToken, TokenSource } from './token-source.ts'
 
 /**
- * As `fetch`, with strings and URLs. A `dispatcher` of the caller's own is refused: it would go past the gateway.
+ * As `fetch`: it takes what fetch takes, and fits where a library takes a fetch (`new OpenAI({ fetch: agent.fetch })`). Options
+ * that lead past the gateway (`dispatcher`, `agent`, `proxy` …) are refused, and so are misspelt ones. It waits for an answer as long
+ * as the gateway does: only the signal ends it sooner.
  * A header `traceparent` names the trace to continue, also for the gateway. Default: the trace of the task, or else a new one.
  * @throws MeshError when the gateway refuses: MESH_POLICY_NOT_ALLOWED, MESH_EGRESS_ADDRESS_REFUSED, MESH_TOKEN_DESTINATION …
- * @throws TypeError when there is no egress port, or as `fetch` does when the destination fails
+ * @throws TypeError when there is no egress port, for such options, or as `fetch` does when the destination fails
  */
-export type AgentFetch = (url: string | URL, init?: RequestInit) => Promise<Response>
+export type AgentFetch = typeof globalThis.fetch
+
+/** What a fetch is made for. */
+export interface FetchWithin {
+  /** `traceparent` of the work; a header of that name counts before it. Default: a new trace */
+  readonly trace?: string
+  /** Ends it, as its own signal does. */
+  readonly signal?: AbortSignal
+}
 
 export interface EgressClient {
-  /** @param trace `traceparent` of the work that it is done for; a header of that name counts before it. Default: a new trace */
-  fetch(url: string | URL, init?: RequestInit, trace?: string): Promise<Response>
+  fetch(input: FetchInput, init?: FetchInit, within?: FetchWithin): Promise<Response>
   close(): Promise<void>
 }
 
@@ -69,19 +80,20 @@ export function createEgressClient({
     return dispatcher
   }
   const attempt = async (
-    url: URL,
-    init: RequestInit,
+    { url, init }: FetchRequest,
+    signal: AbortSignal | null,
     trace: string,
     token: EgressToken,
   ): Promise<Response> => {
-    // undici takes its time and its memory to load: who never fetches never pays for it
-    const { fetch, EgressDispatcher: Dispatcher } = await import('./egress-dispatcher.ts')
+    const undici = await loaded()
     if (closed) throw new MeshError('MESH_CALL_CANCELED', 'the agent was closed')
     try {
-      const dispatcher = dispatcherFor(token, Dispatcher)
-      const response = await traces.run(trace, () => fetch(url, { ...init, dispatcher }))
+      const dispatcher = dispatcherFor(token, undici.EgressDispatcher)
+      const response = await traces.run(trace, () =>
+        undici.fetch(url, { ...init, signal, dispatcher }),
+      )
       const refusal = await refusalOf(response)
-      if (refusal === null) return response
+      if (refusal === null) return undici.globalResponse(response)
       void response.body?.cancel().catch(() => {})
       throw refusal
     } catch (error) {
@@ -90,26 +102,25 @@ export function createEgressClient({
   }
 
   return {
-    async fetch(target, init = {}, within) {
+    async fetch(input, given, within = {}) {
       if (closed) throw new MeshError('MESH_CALL_CANCELED', 'the agent was closed')
-      if (init.dispatcher !== undefined && init.dispatcher !== null)
-        throw new TypeError('dispatcher: agent.fetch goes through the gateway only')
-      const url = new URL(target)
-      if (url.protocol !== 'http:' && url.protocol !== 'https:')
-        throw new TypeError('url: must be http or https')
-      init.signal?.throwIfAborted()
-      const named = init.headers === undefined ? null : await traceOf(init.headers)
-      const trace = spanOf(named ?? within)
+      within.signal?.throwIfAborted()
+      const { Headers, readFetchRequest } = await loaded()
+      const request = await readFetchRequest(input, given)
+      const signal = either(request.signal, within.signal)
+      const trace = spanOf(
+        new Headers(request.init.headers).get(METADATA_TRACEPARENT) ?? within.trace,
+      )
       const token = await tokens.get(trace)
       try {
-        return await attempt(url, init, trace, token)
+        return await attempt(request, signal, trace, token)
       } catch (error) {
         if (!(error instanceof MeshError) || !blamesToken(error)) throw error
         tokens.refuse(token)
         // refused before anything was sent on; a stream can be read only once all the same
-        if (!canRepeat(init.body)) throw error
-        init.signal?.throwIfAborted()
-        return attempt(url, init, trace, await tokens.get(trace))
+        if (!request.repeatable) throw error
+        signal?.throwIfAborted()
+        return attempt(request, signal, trace, await tokens.get(trace))
       }
     },
     async close() {
@@ -120,11 +131,16 @@ export function createEgressClient({
   }
 }
 
+/** undici takes its time and its memory to load: an agent that never fetches never pays for it. */
+function loaded() {
+  return import('./undici.ts')
+}
+
 /**
  * A response of the gateway itself rather than of the destination: marked by a header that the gateway lets no destination
  * send. Over https the answer comes from within the tunnel, where the gateway says nothing.
  */
-async function refusalOf(response: Response): Promise<MeshError | null> {
+async function refusalOf(response: UndiciResponse): Promise<MeshError | null> {
   if (response.status < 400 || !response.url.startsWith('http:')) return null
   const { headers } = response
   const length = Number(headers.get('content-length') ?? Number.NaN)
@@ -145,19 +161,7 @@ function unwrap(error: unknown): unknown {
   return error
 }
 
-async function traceOf(headers: NonNullable<RequestInit['headers']>): Promise<string | null> {
-  const { Headers } = await import('./egress-dispatcher.ts')
-  return new Headers(headers).get(METADATA_TRACEPARENT)
-}
-
-function canRepeat(body: RequestInit['body']): boolean {
-  return (
-    body === undefined ||
-    body === null ||
-    typeof body === 'string' ||
-    body instanceof URLSearchParams ||
-    body instanceof ArrayBuffer ||
-    ArrayBuffer.isView(body) ||
-    body instanceof Blob
-  )
+function either(one: AbortSignal | null, other: AbortSignal | undefined): AbortSignal | null {
+  if (one === null || other === undefined) return one ?? other ?? null
+  return AbortSignal.any([one, other])
 }

@@ -2,10 +2,10 @@
 import type { TLSSocket } from 'node:tls'
 import { Agent, type buildConnector, Dispatcher, Pool, ProxyAgent } from 'undici'
 import { connectByTunnel, type TunnelOptions } from './connect-tunnel.ts'
-
 import { dialFailure } from './port-dialer.ts'
 
-export { fetch, Headers } from 'undici'
+/** undici ends what is silent for five minutes, and a model may think for longer: how long it waits the gateway says, and the caller. */
+const PATIENT = Object.freeze({ headersTimeout: 0, bodyTimeout: 0 })
 
 export class EgressDispatcher extends Dispatcher {
   readonly #tunnels: Agent
@@ -37,7 +37,7 @@ export class EgressDispatcher extends Dispatcher {
   ): boolean {
     const origin = new URL(String(options.origin))
     // as text: of a URL, ProxyAgent would make http://host//path
-    const whole = { ...options, origin: origin.origin }
+    const whole = { ...options, ...PATIENT, origin: origin.origin }
     if (origin.protocol !== 'http:') return this.#tunnels.dispatch(whole, handler)
     return this.#plain.dispatch({ ...whole, headers: this.#traced(options.headers) }, handler)
   }

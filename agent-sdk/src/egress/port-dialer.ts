@@ -22,6 +22,9 @@ export interface PortDialer {
   close(): void
 }
 
+/** After so much silence the kernel asks whether the other side is still there: an answer may take as long as a model thinks. */
+export const KEEP_ALIVE_MS = 60_000
+
 /** A token lives for minutes, a certificate for an hour or more: those before the last are nobody's. */
 const MAX_SNAPSHOTS = 3
 
@@ -44,7 +47,8 @@ export function createPortDialer({ url, store, ...choices }: PortDialerOptions):
       const options = egressPortTlsOptions(snapshot, { ...choices, host })
       if (made?.of !== snapshot) made = { of: snapshot, context: createSecureContext(options) }
       // no session is kept: a resumed one would show no certificate
-      return connect({ ...options, secureContext: made.context, host, port })
+      const socket = connect({ ...options, secureContext: made.context, host, port })
+      return socket.setKeepAlive(true, KEEP_ALIVE_MS)
     },
     close: stop,
   }
