@@ -81,7 +81,8 @@ export interface DelegationPortOptions {
 }
 
 /** How long the last frames of a connection may take to leave, in milliseconds. */
-const LAST_FRAMES_MS = 500
+const LAST_FRAMES_MS = 1_000
+const TOO_OLD = 'the connection is as old as it may be'
 /** A connection that was refused may read its answers this long, in milliseconds. */
 const REFUSED_LINGER_MS = 2_000
 /** Streams bound what they hold each by itself; this is for a thousand of them. Node's 10 refuses headers in the middle of a stream. */
@@ -125,7 +126,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     guardLimits
   const { metrics } = options
   const guard = createGuard({ limits: guardLimits, windowBytes: WINDOW_BYTES, metrics, log })
-  const handleCall = createCallHandler({
+  const calls = createCallHandler({
     ...options,
     revocations,
     live,
@@ -186,7 +187,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
       spiffe,
       revocations,
     )
-    const watch = guard.watch(session, inbound)
+    const watch = guard.watch(session, inbound, () => calls.drain(inbound, TOO_OLD))
     if (watch === null) return
     guarded.set(session, { inbound, watch })
     if (inbound.refusal !== null) dismiss(session)
@@ -203,7 +204,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     if (known === undefined || !known.watch.opened(stream)) {
       stream.on('error', () => {})
       stream.close(constants.NGHTTP2_REFUSED_STREAM)
-    } else handleCall(stream, trimmedFields(rawHeaders), known.inbound)
+    } else calls.handle(stream, trimmedFields(rawHeaders), known.inbound)
   }
   server.on('sessionError', (err) => log.debug({ err }, 'a connection ended with an error'))
 
@@ -224,9 +225,10 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     release()
   }
 
-  /** A client that does not read the last frames is not waited for. */
+  /** Each call hears why it ends. A client that does not read the last frames is not waited for. */
   async function endAll(): Promise<void> {
-    for (const session of sessions) session.destroy()
+    calls.drain()
+    for (const session of sessions) session.close()
     const timer = setTimeout(() => guard.endAll(), LAST_FRAMES_MS)
     await closed
     clearTimeout(timer)

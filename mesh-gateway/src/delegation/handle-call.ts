@@ -14,6 +14,7 @@ import type { Limits, MaybePromise } from '../limits/limits.ts'
 import { createWaitingRoom } from '../limits/waiting-room.ts'
 import type { PolicySnapshot } from '../policy/snapshot.ts'
 import { startsTask } from '../policy/task-methods.ts'
+import { createRoll } from '../process/roll.ts'
 import type { RevocationJudge } from '../revocation/judge.ts'
 import { admit, takeTurn } from './admit.ts'
 import { type Call, isGrpc, meshMetadata, readCall } from './call.ts'
@@ -27,7 +28,12 @@ import { type Inbound, judgeInbound } from './inbound.ts'
 import type { OwnServices } from './own-services/own-services.ts'
 import { isReflection, type ReflectionFilter } from './reflection/reflection-filter.ts'
 import type { RouteNames } from './route.ts'
-import { type Carriage, ServedCall, type ServedCallOptions } from './served-call.ts'
+import {
+  type Carriage,
+  ServedCall,
+  type ServedCallOptions,
+  type ServedCalls,
+} from './served-call.ts'
 import type { UpstreamSession } from './upstream/session.ts'
 import type { PeerRoute, Upstreams } from './upstream/upstreams.ts'
 
@@ -48,24 +54,37 @@ export interface CallHandlerOptions extends ServedCallOptions {
   readonly closedFor: () => MeshError | null
 }
 
-export type CallHandler = (
-  stream: ServerHttp2Stream,
-  /** Names and values in turn, without whitespace around values. */
-  rawHeaders: readonly string[],
-  inbound: Inbound,
-) => void
+export interface CallHandler {
+  handle(
+    stream: ServerHttp2Stream,
+    /** Names and values in turn, without whitespace around values. */
+    rawHeaders: readonly string[],
+    inbound: Inbound,
+  ): void
+  /** Ends all calls that are open, or those of one connection, with MESH_GATEWAY_DRAINING. */
+  drain(inbound?: Inbound, message?: string): void
+}
 
 export function createCallHandler(options: CallHandlerOptions): CallHandler {
   const { identity, spiffe, policy, limits, guardLimits, chain, revocations, refusals } = options
   const waitingRoom = createWaitingRoom(limits)
+  const calls: ServedCalls = createRoll()
 
-  return function handleCall(stream, rawHeaders, inbound) {
-    const served = new ServedCall(stream, inbound, policy.current().generation, options)
-    try {
-      begin(served, rawHeaders)
-    } catch (cause) {
-      served.refuse(cause)
-    }
+  return {
+    handle(stream, rawHeaders, inbound) {
+      const { generation } = policy.current()
+      const served = new ServedCall(stream, inbound, generation, options, calls)
+      try {
+        begin(served, rawHeaders)
+      } catch (cause) {
+        served.refuse(cause)
+      }
+    },
+    drain(inbound, message) {
+      calls.visit((served) => {
+        if (inbound === undefined || served.inbound === inbound) served.drain(message)
+      })
+    },
   }
 
   function begin(served: ServedCall, rawHeaders: readonly string[]): void {

@@ -6,6 +6,7 @@ import type { ServerHttp2Stream } from 'node:http2'
 import type { Log } from '@clawmesh/agent-sdk'
 import { GRPC_STATUS, MeshError, uuidV7 } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
+import type { Member, Roll } from '../process/roll.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import type { Call } from './call.ts'
 import { CallRecords } from './call-records.ts'
@@ -16,7 +17,7 @@ import { startDeadline } from './grpc-timeout.ts'
 import type { Backlog } from './guard/backlog.ts'
 import type { Inbound } from './inbound.ts'
 import { CallPlaces, joinTree } from './live/call-places.ts'
-import { admittedOf } from './live/grounds.ts'
+import { admittedOf, hasCursor } from './live/grounds.ts'
 import type { LiveStreams } from './live/live-streams.ts'
 import type { OwnServices } from './own-services/own-services.ts'
 import { refuseRequest } from './refuse.ts'
@@ -37,6 +38,9 @@ export interface ServedCallOptions {
   readonly backlog: Backlog
 }
 
+/** The calls that have not ended. */
+export type ServedCalls = Roll<ServedCall>
+
 /** How a call is carried. */
 export interface Carriage {
   readonly call: Call
@@ -46,14 +50,19 @@ export interface Carriage {
   readonly elsewhere: ((failed: UpstreamSession) => Promise<UpstreamSession>) | null
 }
 
+const RESUME = Object.freeze({ resume: 'watch' })
+const NO_FACTS = Object.freeze({})
 const NO_BYTES = Object.freeze({ bytesUp: 0, bytesDown: 0 })
 
-export class ServedCall {
+export class ServedCall implements Member {
+  /** Of the list of those that have not ended. */
+  index = -1
   readonly story: Story
   readonly stay: Stay = createStay()
   readonly inbound: Inbound
   readonly #stream: ServerHttp2Stream
   readonly #options: ServedCallOptions
+  readonly #calls: ServedCalls
   readonly #startedMs = performance.now()
   readonly #records: CallRecords
   readonly #places: CallPlaces
@@ -71,6 +80,7 @@ export class ServedCall {
     inbound: Inbound,
     policyGeneration: number,
     options: ServedCallOptions,
+    calls: ServedCalls,
   ) {
     const { live, audit, metrics } = options
     this.inbound = inbound
@@ -80,6 +90,8 @@ export class ServedCall {
     this.#records = new CallRecords(this.story, audit, this.#startedMs, policyGeneration)
     this.#places = new CallPlaces(live, this.#records.opening)
     this.#epoch = live.epoch
+    this.#calls = calls
+    calls.add(this)
     metrics.active('delegation', 1)
     // what an error means, `close` tells; without a listener it would end the process
     stream.on('error', () => {})
@@ -99,6 +111,14 @@ export class ServedCall {
   cut(error: MeshError): void {
     if (this.#forwarding === null) this.refuse(error)
     else this.#forwarding.cut(error)
+  }
+
+  /** Ends the call since its connection ends. A caller that follows a task is told that Watch goes on with it. */
+  drain(message?: string): void {
+    const method = this.story.call?.method
+    const resumable = this.#forwarding !== null && method !== undefined && hasCursor(method)
+    const facts = resumable ? RESUME : NO_FACTS
+    this.cut(new MeshError('MESH_GATEWAY_DRAINING', message, { facts }))
   }
 
   /** Ends a call that has not been carried. @param cause without a code it is a fault of the gateway's own */
@@ -126,6 +146,7 @@ export class ServedCall {
     const { story, inbound } = this
     const { live, chain, backlog } = this.#options
     if (live.epoch !== this.#epoch) this.#judgeAgain(ready)
+    story.letThrough = true
     const authority = story.route?.kind === 'peer' ? story.route.host : 'self'
     const open = (session: UpstreamSession) => {
       story.session = session
@@ -165,6 +186,7 @@ export class ServedCall {
   #end(outcome: Outcome): void {
     if (this.#ended) return
     this.#ended = true
+    this.#calls.remove(this)
     const { story } = this
     const { ownServices, metrics } = this.#options
     clearTimeout(this.#deadline)

@@ -21,6 +21,8 @@ export interface Story {
   /** SPIFFE ID. */
   callee: string | null
   decision: DelegationDecision | null
+  /** It was carried to the callee: whatever ends it then, it was allowed. */
+  letThrough: boolean
   session: UpstreamSession | null
   /** What the caller presented, and then what the callee is given. */
   link: DelegationClaims | null
@@ -38,6 +40,7 @@ export function beginStory(certificate: PeerCertificate | null, client: ClientAd
     route: null,
     callee: null,
     decision: null,
+    letThrough: false,
     session: null,
     link: null,
     presented: null,
@@ -53,16 +56,18 @@ export interface Ending {
   readonly policyGeneration: number
 }
 
-/** How an admitted call may end by itself: no refusal, though it has a code. */
-const REACHED: ReadonlySet<string> = new Set(
-  Object.keys(ERRORS).filter(
-    (code) => code.startsWith('MESH_PEER_') || code.startsWith('MESH_CALL_'),
-  ),
+/** How an admitted call may end before it is carried: no refusal, though it has a code. */
+const NO_REFUSAL: ReadonlySet<string> = new Set(
+  Object.keys(ERRORS).filter((code) => /^MESH_(?:PEER_(?!PORT_REFUSED$)|CALL_)/.test(code)),
 )
 
+/** What was let through and then cut was allowed, and has an error. */
 export function actionOf(story: Story, code: ErrorCode | null): 'allow' | 'audit' | 'deny' {
-  if (code !== null && !REACHED.has(code)) return 'deny'
-  return story.decision?.action ?? 'allow'
+  const { decision, route, letThrough } = story
+  if (!letThrough && code !== null && !NO_REFUSAL.has(code)) return 'deny'
+  if (decision !== null) return decision.action
+  // policy has no say in calls to the gateway itself; of others it has not been asked
+  return letThrough || route?.kind === 'self' ? 'allow' : 'deny'
 }
 
 export function recordOf(story: Story, ending: Ending): DelegationAuditRecord {

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type ClientHttp2Session, connect } from 'node:http2'
-import net, { type AddressInfo } from 'node:net'
 import tls from 'node:tls'
 import {
   channelCredentials,
@@ -14,6 +13,7 @@ import { decodeStatusDetails, MeshError } from '@clawmesh/proto'
 import { Client, type ServiceError } from '@grpc/grpc-js'
 import { createLimits } from '../../../mesh-gateway/src/limits/create-limits.ts'
 import type { Limits } from '../../../mesh-gateway/src/limits/limits.ts'
+import { type PausableRelay, startPausableRelay } from '../../support/pausable-relay.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { call, echo, type Fixture, frame, GATEWAY, makeFixture } from './fixture.ts'
 
@@ -124,11 +124,11 @@ describe('a refusal', () => {
   })
 
   describe('behind an answer that fills the connection', () => {
-    let relay: Relay
+    let relay: PausableRelay
     let session: ClientHttp2Session
     beforeEach(async () => {
       away = false
-      relay = await pausableRelay(fixture.port.address)
+      relay = await startPausableRelay(fixture.port.address)
       session = await connectBy(relay.port, planner, fixture)
     })
     afterEach(async () => {
@@ -153,7 +153,7 @@ describe('a refusal', () => {
       large.on('error', () => {})
       large.resume()
       await once(large, 'data')
-      relay.pause()
+      relay.pause('answers')
     }
 
     async function recorded(reason: string, count: number): Promise<void> {
@@ -213,40 +213,6 @@ function tally(words: readonly string[]): Record<string, number> {
   const counts: Record<string, number> = {}
   for (const word of words) counts[word] = (counts[word] ?? 0) + 1
   return counts
-}
-
-interface Relay {
-  readonly port: number
-  /** What the gateway sends waits. */
-  pause(): void
-  resume(): void
-  close(): Promise<void>
-}
-
-async function pausableRelay(to: { host: string; port: number }): Promise<Relay> {
-  const towards: net.Socket[] = []
-  const from: net.Socket[] = []
-  const server = net.createServer((client) => {
-    const gateway = net.connect(to.port, to.host)
-    towards.push(gateway)
-    from.push(client)
-    client.pipe(gateway)
-    gateway.pipe(client)
-    for (const socket of [client, gateway]) socket.on('error', () => {})
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  return {
-    port,
-    pause: () => towards.forEach((socket) => void socket.pause()),
-    resume: () => towards.forEach((socket) => void socket.resume()),
-    async close() {
-      for (const socket of [...towards, ...from]) socket.destroy()
-      server.close()
-      await once(server, 'close')
-    },
-  }
 }
 
 async function connectBy(

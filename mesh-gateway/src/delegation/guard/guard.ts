@@ -17,8 +17,11 @@ import { createSessionGuard, type SessionGuard } from './session-guard.ts'
 export interface Guard {
   /** Watches the server's connections. Call it before the server listens. */
   stand(server: EventEmitter): void
-  /** Null when the connection has been cut: the agent has too many. */
-  watch(session: ServerHttp2Session, inbound: Inbound): SessionGuard | null
+  /**
+   * Null when the connection has been cut: the agent has too many.
+   * @param endCalls ends the calls of a connection that has reached its age
+   */
+  watch(session: ServerHttp2Session, inbound: Inbound, endCalls: () => void): SessionGuard | null
   /** Closes the connections of all who have not said who they are. */
   dismissStrangers(): void
   /** Closes all connections, whatever they still have to send. */
@@ -79,7 +82,7 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
         server.on('error', (err) => refused('accept', { client: NO_ADDRESS, detail: codeOf(err) }))
       })
     },
-    watch(session, inbound) {
+    watch(session, inbound, endCalls) {
       const agent = inbound.peer?.identity.id ?? null
       const { client } = inbound
       const { socket } = session
@@ -95,6 +98,7 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
         windowBytes,
         meter: inbound.meter,
         onCut: (reason) => refused(reason, { client, agent }),
+        endCalls,
         nowMs: performance.now(),
       })
       guards.add(guard)

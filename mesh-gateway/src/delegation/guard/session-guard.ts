@@ -24,6 +24,8 @@ export interface SessionGuardOptions {
   /** Of what the calls carried. */
   readonly meter: Meter
   readonly onCut: (reason: ConnectionRefusal) => void
+  /** Ends the calls of a connection that has reached its age, and their time after it. */
+  readonly endCalls: () => void
   /** Milliseconds of the clock that `tick` is told. */
   readonly nowMs: number
 }
@@ -46,6 +48,7 @@ export function createSessionGuard(options: SessionGuardOptions): SessionGuard {
   let heardMs = bornMs
   let pingedMs: number | null = null
   let agedMs: number | null = null
+  let callsEnded = false
 
   function cut(reason: ConnectionRefusal): void {
     if (session.destroyed) return
@@ -107,8 +110,14 @@ export function createSessionGuard(options: SessionGuardOptions): SessionGuard {
         if (limits.connectionAgeMs === 0 || nowMs - bornMs < ageMs) return
         agedMs = nowMs
         sayGoodbye(session)
-      } else if (limits.connectionAgeGraceMs > 0 && nowMs - agedMs >= limits.connectionAgeGraceMs)
-        session.destroy()
+        return
+      }
+      const { connectionAgeGraceMs: graceMs } = limits
+      if (graceMs === 0 || nowMs - agedMs < graceMs) return
+      // the last frames have until the next tick
+      if (callsEnded) session.destroy()
+      else options.endCalls()
+      callsEnded = true
     },
   }
 }

@@ -39,8 +39,13 @@ export function admittedOf(story: Story, session: UpstreamSession, begun: boolea
       route?.kind === 'peer' && identity.kind === 'agent'
         ? { caller: identity, callee: route.peer, method, withinChain }
         : null,
-    resumable: begun && WITH_CURSOR.has(method),
+    resumable: begun && hasCursor(method),
   }
+}
+
+/** True of a stream that Watch can go on with. @param method `package.Service/Method` */
+export function hasCursor(method: string): boolean {
+  return WITH_CURSOR.has(method)
 }
 
 /** The token bounds when a call may begin; what ends it is its deadline. */

@@ -194,7 +194,8 @@ export function wrapSession(session: ClientHttp2Session, options: SessionOptions
     },
     destroy() {
       retired = true
-      session.destroy()
+      // with NO_ERROR each stream would look as if the peer had ended it
+      session.destroy(undefined, constants.NGHTTP2_CANCEL)
     },
   }
   return self

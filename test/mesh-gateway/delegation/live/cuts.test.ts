@@ -148,6 +148,8 @@ describe('a live stream', function () {
     const record = fixture.records.findLast((one) => one.grpc_method?.endsWith('Delegate'))
     assert.equal(record?.reason, code)
     assert.equal(record?.grpc_status, Number((await ended).grpcStatus))
+    // it was let through, and then cut
+    assert.equal(record?.action_allowed, true)
     return error
   }
 
