@@ -63,6 +63,7 @@ async function serve(
   const requestText = writeRequestHead(head, target, {
     requestId: story.requestId,
     traceparent: story.traceparent,
+    path: decision.path,
     defaultPort: speaksTls(target, decision) ? 443 : 80,
     dropAuthorization: head.fields.some(
       ({ name, value }) => name === 'authorization' && isOwnAuthorization(value, context.issuer),

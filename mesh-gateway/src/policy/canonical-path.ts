@@ -65,17 +65,6 @@ export function escapeBeyondAscii(text: string): string | null {
   return text.isWellFormed() ? text.replace(/[\u0080-\u{10ffff}]+/gu, encodeURIComponent) : null
 }
 
-/**
- * The path without its query, escapes of unreserved characters undone (RFC 3986, section 6.2.2.2).
- * Null when two servers could read it differently.
- */
-export function normalisePath(path: string): string | null {
-  const bare = withoutQuery(path)
-  if (!bare.startsWith('/')) return null
-  const normal = undoEscapes(bare)
-  return normal === null || AMBIGUOUS.test(normal) ? null : normal
-}
-
 function undoEscapes(bare: string): string | null {
   if (!bare.includes('%')) return bare
   if (/%(?![0-9A-Fa-f]{2})/.test(bare)) return null

@@ -52,11 +52,14 @@ export function decideEgress(
 ): EgressDecision {
   const { actors = NOBODY, withinChain = actors.length > 0 } = question
   const asked = new AskedRequest(question, budget)
-  const decision = decideForOne(question, withinChain, policy, asked)
+  let decision = decideForOne(question, withinChain, policy, asked)
   if (decision.action === 'deny' || actors.length === 0) return decision
   for (const [depth, actor] of actors.entries()) {
     const theirs = decideForOne({ ...question, agent: actor }, depth > 0, policy, asked)
-    if (theirs.action !== 'deny') continue
+    if (theirs.action !== 'deny') {
+      if (theirs.path !== null) decision = { ...decision, path: theirs.path }
+      continue
+    }
     return { ...decision, ...refusedActor(actor, theirs, question.agent) }
   }
   return decision
@@ -117,7 +120,7 @@ function decideForOne(
     )
   return rule === null || missing !== null
     ? verdict('audit', missing, null, null, agent)
-    : verdict('allow', null, rule.id, null, agent, rule.scheme)
+    : verdict('allow', null, rule.id, null, agent, rule.scheme, rule.paths && asked.path)
 }
 
 /** Null when the rule allows it. A search that was given up has not seen whether another rule comes first. */
@@ -207,6 +210,7 @@ function verdict(
   hint: string | null,
   { mode, limits, tenantLimits }: Bounds,
   scheme: EgressDecision['scheme'] = 'https',
+  path: string | null = null,
 ): EgressDecision {
-  return { action, code, rule, hint, mode, limits, tenantLimits, scheme }
+  return { action, code, rule, hint, mode, limits, tenantLimits, scheme, path }
 }

@@ -45,7 +45,7 @@ export interface EgressQuestion {
   /** Canonical: lower case, punycode, no trailing dot; or an IP literal in its canonical form, without brackets. */
   readonly host: string
   readonly port: number
-  /** Null for a tunnel, whose inside the gateway does not see: then rules with methods or paths do not match. */
+  /** The path as it was sent, without its query. Null for a tunnel, whose inside the gateway does not see: then rules with methods or paths do not match. */
   readonly request: { readonly method: string; readonly path: string } | null
   /** Of the token. A set where they may be many: it is found by look-up. */
   readonly allowedDestinations: readonly string[] | DestinationSet
@@ -71,6 +71,8 @@ export interface EgressDecision extends Verdict {
   readonly actor?: Peer | null
   /** What the gateway speaks to the destination in relay form: TLS, unless the rule that allows it says otherwise. */
   readonly scheme: 'https' | 'http'
+  /** The canonical path, where a rule with paths has judged it: it is sent on in place of the one that was asked for. Null: none has. */
+  readonly path: string | null
   /** Of the agent. */
   readonly limits: EgressLimits
   /** Of all agents of its tenant together; null when there are none. */

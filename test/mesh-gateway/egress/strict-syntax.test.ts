@@ -164,16 +164,6 @@ const START_LINES: readonly (readonly [what: string, line: string, form: Form])[
   ['CONNECT with a scheme', 'CONNECT http://HOST HTTP/1.1', 'connect'],
   ['CONNECT to a path', 'CONNECT / HTTP/1.1', 'connect'],
   ['CONNECT to *', 'CONNECT * HTTP/1.1', 'connect'],
-  ['dot segments', 'GET /a/../b HTTP/1.1', 'relay'],
-  ['dot segments of %2e', 'GET http://HOST/a/%2e%2e/b HTTP/1.1', 'absolute'],
-  ['%2f in the path', 'GET /a%2fb HTTP/1.1', 'relay'],
-  ['%5c in the path', 'GET http://HOST/a%5cb HTTP/1.1', 'absolute'],
-  ['%00 in the path', 'GET /a%00b HTTP/1.1', 'relay'],
-  ['%252e in the path', 'GET /a/%252e%252e/b HTTP/1.1', 'relay'],
-  ['%252e in the path, escaped once more', 'GET /a/%25%32%65%25%32%65/b HTTP/1.1', 'relay'],
-  ['%3b after dots in the path', 'GET http://HOST/a/..%3bx/b HTTP/1.1', 'absolute'],
-  ['half an escape', 'GET /a%2 HTTP/1.1', 'relay'],
-  ['a backslash in the path', 'GET http://HOST/a\\..\\b HTTP/1.1', 'absolute'],
   ['the preface of HTTP/2', 'PRI * HTTP/2.0', 'relay'],
 ]
 

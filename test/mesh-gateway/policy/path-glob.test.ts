@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { canonicalPath, normalisePath } from '../../../mesh-gateway/src/policy/canonical-path.ts'
+import { canonicalPath } from '../../../mesh-gateway/src/policy/canonical-path.ts'
 import { parsePathGlob } from '../../../mesh-gateway/src/policy/path-glob.ts'
 import { addGlob, findInTrie, pathTrie } from '../../../mesh-gateway/src/policy/path-trie.ts'
 import { StepBudget } from '../../../mesh-gateway/src/policy/step-budget.ts'
@@ -186,8 +186,8 @@ describe('all path globs of a host', () => {
 
 describe('the canonical form of a path', () => {
   it('is without its query, and there is none of one that can be read in two ways', () => {
-    assert.equal(normalisePath('/a/b?c=/../d'), '/a/b')
-    assert.equal(normalisePath('/%7euser/%e4'), '/~user/%E4')
+    assert.equal(canonicalPath('/a/b?c=/../d').path, '/a/b')
+    assert.equal(canonicalPath('/%7euser/%e4').path, '/~user/%E4')
     for (const path of [
       '',
       'a',
@@ -204,10 +204,8 @@ describe('the canonical form of a path', () => {
       '/a%g0',
       '/a b',
       '/a%00',
-    ]) {
-      assert.equal(normalisePath(path), null, path)
+    ])
       assert.equal(canonicalPath(path).path, null, path)
-    }
   })
 
   for (const [path, fault] of [
@@ -221,6 +219,10 @@ describe('the canonical form of a path', () => {
     ['/a%C0%AE%C0%AE/b', 'overlong'],
     ['/a%E0%80%AF', 'overlong'],
     ['/a%252e%252e/b', 'ambiguous'],
+    ['/a%252fb', 'ambiguous'],
+    ['/a%255cb', 'ambiguous'],
+    ['/a%2500', 'ambiguous'],
+    ['/a%2525', 'ambiguous'],
   ] as const)
     it(`does not exist of ${JSON.stringify(path)}: ${fault}`, () => {
       assert.deepEqual(canonicalPath(path), { path: null, fault })

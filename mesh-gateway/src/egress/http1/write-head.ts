@@ -11,6 +11,8 @@ export interface RequestMarks {
   readonly traceparent: string
   /** What Host leaves out. */
   readonly defaultPort: 80 | 443
+  /** In place of the path that was asked for; null: that one. */
+  readonly path: string | null
   /** True when the Authorization header is a token of the gateway's own. */
   readonly dropAuthorization: boolean
 }
@@ -21,7 +23,7 @@ const VIA = 'clawmesh'
 export function writeRequestHead(head: RequestHead, target: Target, marks: RequestMarks): string {
   const asterisk =
     target.form === 'absolute' && head.method === 'OPTIONS' && isBareAuthority(head.target)
-  const path = asterisk ? '*' : `${target.path ?? '/'}${target.query}`
+  const path = asterisk ? '*' : `${marks.path ?? target.path ?? '/'}${target.query}`
   const host = formatAuthority(target.host, target.port === marks.defaultPort ? null : target.port)
   let text = `${head.method} ${path} HTTP/1.1\r\nhost: ${host}\r\n`
   let via = `${head.version} ${VIA}`

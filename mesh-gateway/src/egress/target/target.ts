@@ -1,7 +1,6 @@
 /** Where a request wants to go, in one canonical form, whichever entry form named it. Pure: no lookup happens here. */
 
 import { canonicalHost } from '../../net/host.ts'
-import { normalisePath } from '../../policy/canonical-path.ts'
 
 export type EntryForm = 'connect' | 'absolute' | 'relay'
 
@@ -11,7 +10,7 @@ export interface Target {
   readonly host: string
   readonly isIp: boolean
   readonly port: number
-  /** Canonical, without the query; null for a tunnel. */
+  /** As it was sent, without the query; null for a tunnel. Rules with paths judge its canonical form. */
   readonly path: string | null
   /** From the question mark on, as it was sent; empty when there is none. */
   readonly query: string
@@ -99,20 +98,12 @@ function withPath(
   { host, isIp, port }: Authority,
   defaultPort: number,
   rest: string,
-): Target | string {
+): Target {
   const question = rest.indexOf('?')
   const query = question === -1 ? '' : rest.slice(question)
   const rawPath = question === -1 ? rest : rest.slice(0, question)
-  const path = rawPath === '' ? '/' : canonicalPath(rawPath)
-  if (path === null)
-    return 'the path can be read in more than one way: no //, /./, /../, \\ or encoded slash'
+  const path = rawPath === '' ? '/' : rawPath
   return { form, host, isIp, port: port ?? defaultPort, path, query }
-}
-
-/** Twice-encoded separators and dots are read differently by whoever decodes twice; escaped once more, they show when that is undone. */
-function canonicalPath(raw: string): string | null {
-  const path = normalisePath(raw)
-  return path === null || /%25(?:2[ef]|5c|00|25)/i.test(path) ? null : path
 }
 
 /** Heads are kept as latin1; what is beyond ASCII in a host is UTF-8, or else is none. */
