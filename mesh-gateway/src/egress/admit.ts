@@ -14,6 +14,7 @@ import { ResolveFailure } from '../resolve/resolver.ts'
 import type { EgressContext, PolicyView } from './context.ts'
 import { checkAgent, countRefusal, notePrincipal, overBudget } from './count-refusals.ts'
 import { authenticate, type Principal } from './credential.ts'
+import { decideTarget } from './decide-target.ts'
 import { type DialPlan, planDial } from './dial.ts'
 import { enterLimits, takeRate } from './enter-limits.ts'
 import type { RequestHead } from './http1/request-head.ts'
@@ -24,6 +25,8 @@ import { leadsBehindEch } from './tunnel/judge-first-bytes.ts'
 /** How far a request came. What it did not come to is null. */
 export interface Admission {
   readonly principal: Principal | null
+  /** With the port that it is for. */
+  readonly target: Target
   readonly decision: EgressDecision | null
   /** What it is let in for, to be judged again. */
   readonly admitted: Admitted<EgressQuestion> | null
@@ -41,28 +44,27 @@ const NOT_KNOWN = Object.freeze({ principal: null, decision: null, admitted: nul
 
 export async function admit(
   head: RequestHead,
-  target: Target,
+  asked: Target,
   client: GatedClient,
   context: EgressContext,
 ): Promise<Admission> {
   const policy = context.policy()
   const { generation } = policy
+  const unknown = { ...NOT_KNOWN, target: asked, generation, counted: true }
   const leave = () => {}
   const principal =
-    overBudget(head.fields, target.form, client, context) ??
-    (await authenticate(head.fields, target.form, context))
+    overBudget(head.fields, asked.form, client, context) ??
+    (await authenticate(head.fields, asked.form, context))
   notePrincipal(principal, client, context.refusals)
-  if (principal instanceof Refused)
-    return { ...NOT_KNOWN, generation, counted: true, result: principal, leave }
+  if (principal instanceof Refused) return { ...unknown, result: principal, leave }
   // before policy is asked: a request that it refuses counts as any other
   const entering = enterRate(principal, policy, context)
   const rated = entering instanceof Promise ? await entering : entering
-  if (rated !== null)
-    return { ...NOT_KNOWN, principal, generation, counted: true, result: rated, leave }
-  const question = questionOf(principal, target, head.method)
-  const decision = policy.decide(question)
+  if (rated !== null) return { ...unknown, principal, result: rated, leave }
+  const { target, question, decision } = decideTarget(principal, asked, head.method, policy)
   const admitted = { grounds: principal.grounds, question }
-  const known = { principal, decision, admitted, generation, counted: context.tunnels.settled }
+  const { settled: counted } = context.tunnels
+  const known = { principal, target, decision, admitted, generation, counted }
   const refused = refusalFor(principal, decision) ?? hiddenBehindEch(target, policy)
   if (refused !== null) {
     countRefusal(refused, principal, context.refusals)
@@ -93,19 +95,6 @@ function enterRate(
   const bounds = policy.bounds(agent)
   if (bounds === null || bounds.limits.requestsPerMinute === null) return null
   return judged(() => takeRate(agent, bounds, limits))
-}
-
-function questionOf(principal: Principal, target: Target, method: string): EgressQuestion {
-  const { agent, claims, actors } = principal
-  return {
-    agent,
-    host: target.host,
-    port: target.port,
-    request: target.path === null ? null : { method, path: target.path },
-    allowedDestinations: claims.destinations ?? claims.allowed_destinations,
-    withinChain: actors !== null,
-    ...(actors === null ? {} : { actors }),
-  }
 }
 
 /** Null when it is let through. */

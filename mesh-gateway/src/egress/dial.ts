@@ -55,8 +55,8 @@ export function planDial(
 }
 
 /** True when the gateway itself speaks TLS to the destination. */
-export function speaksTls(target: Target, decision: EgressDecision): boolean {
-  return target.form === 'relay' && decision.scheme === 'https'
+export function speaksTls({ form, scheme }: Target, decision: EgressDecision): boolean {
+  return (form === 'relay' ? decision.scheme : scheme) === 'https'
 }
 
 export interface DialOptions {

@@ -1,13 +1,13 @@
 /**
  * Absolute form, `GET http://host/path`, and relay form, `GET /path` with another's Host: one request and its answer, or a WebSocket.
- * What differs is who makes the TLS connection, and that is settled in the plan. Redirects are answers like any other.
+ * Whether the gateway speaks TLS to the destination is settled in the plan. Redirects are answers like any other.
  */
 import type { ErrorCode } from '@clawmesh/proto'
 import { type Admission, admit } from './admit.ts'
 import { formatRefusal } from './answer.ts'
 import type { EgressContext } from './context.ts'
 import { isOwnAuthorization, type Principal } from './credential.ts'
-import { type DialPlan, speaksTls } from './dial.ts'
+import type { DialPlan } from './dial.ts'
 import { type Bounds, bodyLimit, isTunnel } from './enter-limits.ts'
 import { type ExchangeOptions, exchange } from './exchange.ts'
 import type { ExchangeEnd } from './exchange-end.ts'
@@ -29,15 +29,16 @@ interface Served extends Outcome {
 /** True when the connection can carry another request. */
 export async function serveRequest(
   head: RequestHead,
-  target: Target,
+  asked: Target,
   client: Wire,
   story: Story,
   context: EgressContext,
 ): Promise<boolean> {
-  const admission = await admit(head, target, story.client, context)
+  const admission = await admit(head, asked, story.client, context)
+  const { target } = admission
   try {
     const opening = new Opening(story, target, admission, context)
-    const served = await serve(head, target, client, story, admission, opening, context)
+    const served = await serve(head, client, story, admission, opening, context)
     tell(story, target, admission, served, context, opening)
     return served.keepAlive
   } finally {
@@ -47,14 +48,13 @@ export async function serveRequest(
 
 async function serve(
   head: RequestHead,
-  target: Target,
   client: Wire,
   story: Story,
   admission: Admission,
   opening: Opening,
   context: EgressContext,
 ): Promise<Served> {
-  const { principal, decision, admitted, result: plan, generation, counted } = admission
+  const { principal, target, decision, admitted, result: plan, generation, counted } = admission
   const nothing = { ip: null, bytesUp: 0, bytesDown: 0 }
   if (plan instanceof Refused || principal === null || decision === null || admitted === null) {
     const refused = plan instanceof Refused ? plan : refuse('gateway', 'MESH_GATEWAY_INTERNAL')
@@ -64,7 +64,7 @@ async function serve(
     requestId: story.requestId,
     traceparent: story.traceparent,
     path: decision.path,
-    defaultPort: speaksTls(target, decision) ? 443 : 80,
+    defaultPort: plan.tls ? 443 : 80,
     dropAuthorization: head.fields.some(
       ({ name, value }) => name === 'authorization' && isOwnAuthorization(value, context.issuer),
     ),

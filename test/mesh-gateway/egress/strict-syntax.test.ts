@@ -150,7 +150,6 @@ const START_LINES: readonly (readonly [what: string, line: string, form: Form])[
   ['a fragment in relay form', 'GET /#f HTTP/1.1', 'relay'],
   ['a fragment behind a query', 'GET /?q#f HTTP/1.1', 'relay'],
   ['ftp://', 'GET ftp://HOST/ HTTP/1.1', 'absolute'],
-  ['https://', 'GET https://HOST/ HTTP/1.1', 'absolute'],
   ['ws://', 'GET ws://HOST/ HTTP/1.1', 'absolute'],
   ['file://', 'GET file:///etc/passwd HTTP/1.1', 'absolute'],
   ['http:/ with one slash', 'GET http:/HOST/ HTTP/1.1', 'absolute'],

@@ -33,7 +33,6 @@ describe('the target of a request', () => {
     it(`refuses CONNECT ${text}`, () => assert.equal(typeof parseConnectTarget(text), 'string'))
 
   for (const text of [
-    'https://example.com/',
     'ftp://example.com/',
     'ws://example.com/',
     'http:/example.com/',
@@ -62,6 +61,8 @@ describe('the target of a request', () => {
       host: 'api.example.com',
       isIp: false,
       port: 8080,
+      scheme: 'http',
+      portNamed: true,
       path: '//%61%2Dmin/../x%3a%2f',
       query: '?q=%2e%2e/&u=http://a',
     })

@@ -10,6 +10,10 @@ export interface Target {
   readonly host: string
   readonly isIp: boolean
   readonly port: number
+  /** Of a URL in absolute form. Null: none is named; in relay form the rule says which is spoken. */
+  readonly scheme: 'http' | 'https' | null
+  /** False in relay form without a port: the scheme that the rule says decides, and `port` is that of https until then. */
+  readonly portNamed: boolean
   /** As it was sent, without the query; null for a tunnel. Rules with paths judge its canonical form. */
   readonly path: string | null
   /** From the question mark on, as it was sent; empty when there is none. */
@@ -23,6 +27,7 @@ export interface Authority {
   readonly port: number | null
 }
 
+export const DEFAULT_PORTS = Object.freeze({ http: 80, https: 443 })
 const PORT = /^[1-9][0-9]{0,4}$/
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the range is ASCII
 const ASCII = /^[\x00-\x7f]*$/
@@ -36,31 +41,31 @@ export function parseConnectTarget(text: string): Target | string {
   if (typeof authority === 'string') return authority
   const { host, isIp, port } = authority
   if (port === null) return 'CONNECT needs a port, e.g. api.example.com:443'
-  return { form: 'connect', host, isIp, port, path: null, query: '' }
+  return { form: 'connect', host, isIp, port, scheme: null, portNamed: true, path: null, query: '' }
 }
 
-/** `http://host[:port]/path?query`. A string says why it is none. */
+/** `http://host[:port]/path?query`, or https. A string says why it is none. */
 export function parseAbsoluteTarget(text: string): Target | string {
-  const scheme = SCHEME.exec(text)
-  if (scheme === null) return 'the target is neither host:port, nor a path, nor an http:// URL'
-  if (scheme[1]?.toLowerCase() === 'https')
-    return 'https:// cannot be asked for in this form; use CONNECT host:443'
-  if (scheme[1]?.toLowerCase() !== 'http') return 'only http:// can be asked for in this form'
-  const rest = text.slice(scheme[0].length)
+  const [beginning = '', name] = SCHEME.exec(text) ?? []
+  const scheme = name?.toLowerCase()
+  if (scheme === undefined) return 'the target is neither host:port, nor a path, nor an http:// URL'
+  if (scheme !== 'http' && scheme !== 'https')
+    return 'only http:// and https:// can be asked for in this form'
+  const rest = text.slice(beginning.length)
   if (rest.includes('#')) return 'the target holds a fragment'
   const end = rest.search(/[/?]/)
   const authority = parseAuthority(end === -1 ? rest : rest.slice(0, end))
   if (typeof authority === 'string') return authority
-  return withPath('absolute', authority, 80, end === -1 ? '' : rest.slice(end))
+  return withPath('absolute', authority, scheme, end === -1 ? '' : rest.slice(end))
 }
 
-/** `/path?query` and the Host header that says where to; without a port 443 is meant. A string says why it is none. */
+/** `/path?query` and the Host header that says where to. A string says why it is none. */
 export function parseRelayTarget(text: string, hostHeader: string): Target | string {
   const authority = parseAuthority(hostHeader)
   if (typeof authority === 'string') return authority
   if (!text.startsWith('/')) return 'only a path can be relayed'
   if (text.includes('#')) return 'the target holds a fragment'
-  return withPath('relay', authority, 443, text)
+  return withPath('relay', authority, null, text)
 }
 
 /** `host[:port]` of a target or a Host header. A string says why it is none. */
@@ -96,14 +101,24 @@ export function formatAuthority(host: string, port: number | null): string {
 function withPath(
   form: EntryForm,
   { host, isIp, port }: Authority,
-  defaultPort: number,
+  scheme: Target['scheme'],
   rest: string,
 ): Target {
   const question = rest.indexOf('?')
   const query = question === -1 ? '' : rest.slice(question)
   const rawPath = question === -1 ? rest : rest.slice(0, question)
   const path = rawPath === '' ? '/' : rawPath
-  return { form, host, isIp, port: port ?? defaultPort, path, query }
+  const portNamed = port !== null || scheme !== null
+  return {
+    form,
+    host,
+    isIp,
+    port: port ?? DEFAULT_PORTS[scheme ?? 'https'],
+    scheme,
+    portNamed,
+    path,
+    query,
+  }
 }
 
 /** Heads are kept as latin1; what is beyond ASCII in a host is UTF-8, or else is none. */

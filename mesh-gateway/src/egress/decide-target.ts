@@ -1,0 +1,50 @@
+/** Asks policy about a target, and finds out which port it means where the client named none. Pure. */
+import type { EgressDecision, EgressQuestion } from '../policy/decision.ts'
+import type { PolicyView } from './context.ts'
+import type { Principal } from './credential.ts'
+import { DEFAULT_PORTS, type Target } from './target/target.ts'
+
+export interface DecidedTarget {
+  /** With the port that it means. */
+  readonly target: Target
+  readonly question: EgressQuestion
+  readonly decision: EgressDecision
+}
+
+/**
+ * In relay form without a port, the rule that allows the destination says which scheme is spoken, and so which port is meant:
+ * 443, or 80 where a rule says http for it.
+ */
+export function decideTarget(
+  principal: Principal,
+  target: Target,
+  method: string,
+  policy: PolicyView,
+): DecidedTarget {
+  const secure = decide(principal, target, method, policy)
+  const { action, scheme } = secure.decision
+  if (target.portNamed || (action === 'allow' && scheme === 'https')) return secure
+  const clear = decide(principal, { ...target, port: DEFAULT_PORTS.http }, method, policy)
+  if (clear.decision.action === 'allow' && clear.decision.scheme === 'http') return clear
+  // a rule for any port says http, and something forbids port 80: what is spoken in the clear does not go to 443 for that
+  const forbidden = action === 'allow' && clear.decision.code !== 'MESH_POLICY_NOT_ALLOWED'
+  return forbidden ? clear : secure
+}
+
+function decide(
+  { agent, claims, actors }: Principal,
+  target: Target,
+  method: string,
+  policy: PolicyView,
+): DecidedTarget {
+  const question: EgressQuestion = {
+    agent,
+    host: target.host,
+    port: target.port,
+    request: target.path === null ? null : { method, path: target.path },
+    allowedDestinations: claims.destinations ?? claims.allowed_destinations,
+    withinChain: actors !== null,
+    ...(actors === null ? {} : { actors }),
+  }
+  return { target, question, decision: policy.decide(question) }
+}
