@@ -18,10 +18,10 @@ import { waitFor } from '../support/wait-for.ts'
 describeClosing('several workers start and end as one', function () {
   this.timeout(60_000)
   let place: IssuedWorkplace
-  beforeEach(async () => {
+  before(async () => {
     place = await makeIssuedWorkplace()
   })
-  afterEach(() => place.close())
+  after(() => place.close())
 
   const start = async (...more: string[]) => {
     const started = await place.start('--workers', '2', ...more)
@@ -48,17 +48,12 @@ describeClosing('several workers start and end as one', function () {
     [
       'an identity that is torn',
       async () => {
-        await writeFile(join(place.dir, 'identity', 'tls.crt'), 'torn')
-        return []
+        await place.issue('torn')
+        await writeFile(join(place.dir, 'torn', 'tls.crt'), 'torn')
+        return ['--identity-dir', 'torn']
       },
     ],
-    [
-      'no policy to be read',
-      async () => {
-        await place.write('policy/acme.json', '{')
-        return ['--policy-dir', 'gateway.json']
-      },
-    ],
+    ['no policy to be read', async () => ['--policy-dir', 'gateway.json']],
     [
       'a delegation port that is taken',
       async (port) => ['--delegation-listen', `127.0.0.1:${port}`],
@@ -72,8 +67,11 @@ describeClosing('several workers start and end as one', function () {
       const holder = createServer().listen(0, '127.0.0.1')
       await once(holder, 'listening')
       const bound = holder.address()
-      const flags = await prepare(typeof bound === 'object' && bound !== null ? bound.port : 0)
-      const alone = await place.runProcess({}, 'start', '--config', 'gateway.json', ...flags)
+      const flags = [
+        ...(await prepare(typeof bound === 'object' && bound !== null ? bound.port : 0)),
+        ...['--log-level', 'error'],
+      ]
+      const alone = await place.run('start', '--config', 'gateway.json', ...flags)
       const with2 = await place.runProcess(
         {},
         ...['start', '--config', 'gateway.json', '--workers', '2', ...flags],
@@ -186,10 +184,10 @@ describeClosing('several workers start and end as one', function () {
 describeClosing('when the supervisor is gone', function () {
   this.timeout(60_000)
   let world: SeveralWorkers
-  beforeEach(async () => {
+  before(async () => {
     world = await startSeveralWorkers({ config: { drainMs: 60_000 } })
   })
-  afterEach(() => world.close())
+  after(() => world.close())
 
   it('killed: the ports are free at once, and its workers let what runs end, and end', async () => {
     const pids = await world.pids()
@@ -203,7 +201,9 @@ describeClosing('when the supervisor is gone', function () {
     const [error] = await once(refused, 'error')
     assert.equal(error.code, 'ECONNREFUSED')
     await world.gateway.start()
-    assert.equal((await world.ask('bot')).status, 200)
+    const next = await world.ask('bot')
+    assert.equal(next.status, 200)
+    next.socket.destroy()
     assert.equal(pids.every(isRunning), true)
     for (const tunnel of tunnels) {
       assert.equal(await tunnel.echoes(), true)

@@ -24,17 +24,27 @@ describeClosing('workers share the ports and what they count', function () {
     },
   }
 
-  beforeEach(async () => {
+  const opened: Tunnel[] = []
+  before(async () => {
     world = await startSeveralWorkers({ egress, config: { revocation: { list: 'revoked.json' } } })
   })
-  afterEach(() => world.close())
+  afterEach(async () => {
+    closeAll(opened.splice(0))
+    await waitFor('all to have ended', async () => (await world.metric('clawmesh_active')) === 0)
+  })
+  after(() => world.close())
 
+  const ask = async (agent: string) => {
+    const tunnel = await world.ask(agent)
+    opened.push(tunnel)
+    return tunnel
+  }
   const askTimes = (times: number, agent: string) =>
-    Promise.all(Array.from({ length: times }, () => world.ask(agent)))
+    Promise.all(Array.from({ length: times }, () => ask(agent)))
   /** So that each worker has some: of those that come at once a busy one may get none. */
   const askInTurn = async (times: number, agent: string) => {
     const tunnels: Tunnel[] = []
-    for (let i = 0; i < times; i += 1) tunnels.push(await world.ask(agent))
+    for (let i = 0; i < times; i += 1) tunnels.push(await ask(agent))
     return tunnels
   }
   const statuses = (tunnels: readonly Tunnel[], status: number) =>
@@ -58,50 +68,35 @@ describeClosing('workers share the ports and what they count', function () {
   })
 
   it('the rate of an agent holds exactly over all of them', async () => {
+    const counted = () =>
+      Promise.all([
+        world.metric('clawmesh_decisions_total', 'action="allow"'),
+        world.metric('clawmesh_decisions_total', 'reason="MESH_RATE_LIMITED"'),
+        world.metric('clawmesh_request_duration_seconds_count'),
+        world.metric('clawmesh_token_validation_seconds_count'),
+      ])
+    const before = await counted()
     const tunnels = await askTimes(60, 'hasty')
     assert.equal(statuses(tunnels, 200), 20)
     assert.equal(statuses(tunnels, 429), 40)
     // and the sums of the metrics are those of one gateway
     closeAll(tunnels)
     await waitFor('all to have ended', async () => (await world.metric('clawmesh_active')) === 0)
-    assert.equal(await world.metric('clawmesh_decisions_total', 'action="allow"'), 20)
-    assert.equal(await world.metric('clawmesh_decisions_total', 'reason="MESH_RATE_LIMITED"'), 40)
-    assert.equal(await world.metric('clawmesh_request_duration_seconds_count'), 60)
-    assert.equal(await world.metric('clawmesh_token_validation_seconds_count'), 2)
-  })
-
-  it('tunnels at once are counted together, given back as they end, and at once when a worker is killed', async () => {
-    const open = await askInTurn(4, 'narrow')
-    assert.equal(statuses(open, 200), 4)
-    assert.equal(statuses(await askTimes(8, 'narrow'), 429), 8)
-    const granted = async () => {
-      const next = (await askTimes(4, 'narrow')).filter(({ status }) => status === 200)
-      open.push(...next)
-      return next.length > 0 && next
-    }
-    open.shift()?.socket.destroy()
-    assert.equal((await waitFor('the place of the one that ended', granted)).length, 1)
-
-    const [killed = 0] = await world.pids()
-    process.kill(killed, 'SIGKILL')
-    await waitFor('the end of its tunnels', () => open.some(({ socket }) => socket.destroyed))
-    const alive = () => open.filter(({ socket }) => !socket.destroyed)
-    // all of its places: of those that ask meanwhile some come before they are given back
-    await waitFor('their places', async () => {
-      await granted()
-      return alive().length >= 4
-    })
-    assert.equal(alive().length, 4)
-    for (const tunnel of alive()) assert.equal(await tunnel.echoes(), true)
+    const after = await counted()
+    assert.deepEqual(
+      after.map((count, i) => count - (before[i] ?? 0)),
+      [20, 40, 60, 2],
+    )
   })
 
   it('no port of the gateway can be reached through it, the one of the supervisor included', async () => {
     const { admin, egress: own, delegation } = world.gateway
-    await world.setPolicy({ allow: [admin, own, delegation] })
+    await world.setPolicy({ ...egress, allow: [world.upstream, admin, own, delegation] })
+    // its token is made from here on: what it may reach is in it
     for (const target of [admin, own, delegation])
       for (let i = 0; i < 4; i += 1)
         await waitFor(`the refusal of ${target}`, async () => {
-          const { status, body } = await world.ask('bot', target)
+          const { status, body } = await world.ask('curious', target)
           assert.equal(status, 403)
           // until the change of policy has come, that is the reason
           return body.includes('MESH_EGRESS_ADDRESS_REFUSED')
@@ -122,7 +117,7 @@ describeClosing('workers share the ports and what they count', function () {
       taken.every(({ socket }) => socket.destroyed),
     )
     for (const refused of await askTimes(4, 'other')) assert.equal(refused.status, 403)
-    await world.setPolicy({ agents: { third: { deny: [world.upstream] } } })
+    await world.setPolicy({ agents: { ...egress.agents, third: { deny: [world.upstream] } } })
     await waitFor('the end of every tunnel that is no longer allowed', () =>
       denied.every(({ socket }) => socket.destroyed),
     )
@@ -131,9 +126,11 @@ describeClosing('workers share the ports and what they count', function () {
 
   it('SIGHUP opens the audit log anew at every worker, and no record is lost', async () => {
     const records = async (file: string) =>
-      (await readFile(file, 'utf8').catch(() => '')).split('\n').filter((line) => line !== '')
+      (await readFile(file, 'utf8').catch(() => ''))
+        .split('\n')
+        .filter((line) => line.includes('"agent_id":"scribe"'))
     const { auditFile, pid } = world.gateway
-    closeAll(await askTimes(10, 'bot'))
+    closeAll(await askTimes(10, 'scribe'))
     await waitFor('ten records', async () => (await records(auditFile)).length === 10)
     // a worker was handed the connection, and knows from where it came all the same
     for (const line of await records(auditFile)) assert.match(line, /"client_ip":"127\.0\.0\.1"/)
@@ -147,10 +144,10 @@ describeClosing('workers share the ports and what they count', function () {
     )
     let sent = 10
     await waitFor('both workers to write to it', async () => {
-      closeAll(await askTimes(4, 'bot'))
+      closeAll(await askTimes(4, 'scribe'))
       sent += 4
       const before = (await records(join(world.dir, 'old.jsonl'))).length
-      closeAll(await askTimes(4, 'bot'))
+      closeAll(await askTimes(4, 'scribe'))
       sent += 4
       await waitFor('all records', async () => {
         const old = await records(join(world.dir, 'old.jsonl'))
@@ -158,6 +155,32 @@ describeClosing('workers share the ports and what they count', function () {
       })
       return (await records(join(world.dir, 'old.jsonl'))).length === before
     })
+  })
+
+  it('tunnels at once are counted together, given back as they end, and at once when a worker is killed', async () => {
+    const open = await askInTurn(4, 'narrow')
+    assert.equal(statuses(open, 200), 4)
+    assert.equal(statuses(await askTimes(8, 'narrow'), 429), 8)
+    const granted = async () => {
+      const next = (await askTimes(4, 'narrow')).filter(({ status }) => status === 200)
+      open.push(...next)
+      return next.length > 0 && next
+    }
+    open.shift()?.socket.destroy()
+    assert.equal((await waitFor('the place of the one that ended', granted)).length, 1)
+
+    // the last of this suite: a worker ends
+    const [killed = 0] = await world.pids()
+    process.kill(killed, 'SIGKILL')
+    await waitFor('the end of its tunnels', () => open.some(({ socket }) => socket.destroyed))
+    const alive = () => open.filter(({ socket }) => !socket.destroyed)
+    // all of its places: of those that ask meanwhile some come before they are given back
+    await waitFor('their places', async () => {
+      await granted()
+      return alive().length >= 4
+    })
+    assert.equal(alive().length, 4)
+    for (const tunnel of alive()) assert.equal(await tunnel.echoes(), true)
   })
 })
 

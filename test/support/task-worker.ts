@@ -44,7 +44,8 @@ async function beCallee(): Promise<void> {
     listen: options.listen,
     taskStore: createSqliteTaskStore({ file: options.store }),
     heartbeatMs: 500,
-    orphanGraceMs: 20_000,
+    // longer than any of them takes to come back, on a machine that has much else to do
+    orphanGraceMs: 600_000,
     skills: {
       async once(task, ctx) {
         note({ ran: task.labels.key, id: task.id })
