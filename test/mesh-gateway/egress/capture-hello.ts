@@ -22,9 +22,26 @@ export async function captureHello(options: tls.ConnectionOptions): Promise<Buff
   return hello
 }
 
+/** With a server_name extension for each list of names. */
+export function withServerNames(hello: Buffer, lists: readonly (readonly string[])[]): Buffer {
+  let longer = hello
+  for (const names of lists) {
+    const entries = names.map((name) =>
+      Buffer.concat([Buffer.from([0]), lengthOf(name.length), Buffer.from(name, 'latin1')]),
+    )
+    const list = Buffer.concat(entries)
+    longer = withExtension(longer, 0, Buffer.concat([lengthOf(list.length), list]))
+  }
+  return longer
+}
+
+function lengthOf(length: number): Buffer {
+  return Buffer.from([length >> 8, length & 255])
+}
+
 /** With one extension more at its end. */
-export function withExtension(hello: Buffer, type: number): Buffer {
-  const added = Buffer.from([type >> 8, type & 255, 0, 1, 0])
+export function withExtension(hello: Buffer, type: number, data = Buffer.alloc(1)): Buffer {
+  const added = Buffer.concat([lengthOf(type), lengthOf(data.length), data])
   const longer = Buffer.concat([hello, added])
   const grow = (at: number, size: 2 | 3) =>
     longer.writeUIntBE(longer.readUIntBE(at, size) + added.length, at, size)

@@ -5,7 +5,7 @@ import { parseConnectTarget } from '../../../mesh-gateway/src/egress/target/targ
 import { readClientHello } from '../../../mesh-gateway/src/egress/tunnel/client-hello.ts'
 import { judgeFirstBytes } from '../../../mesh-gateway/src/egress/tunnel/judge-first-bytes.ts'
 import type { TunnelTls } from '../../../mesh-gateway/src/policy/decision.ts'
-import { captureHello, withExtension } from './capture-hello.ts'
+import { captureHello, withExtension, withServerNames } from './capture-hello.ts'
 
 const STRICT: TunnelTls = {
   ports: new Set([443]),
@@ -76,6 +76,58 @@ describe('the first bytes in a tunnel', () => {
     assert.equal(judge(hello, 'evil.example.com:8443'), 'MESH_EGRESS_SNI_MISMATCH')
     assert.equal(judge(hello, '93.184.215.14:443'), 'MESH_EGRESS_SNI_MISMATCH')
     assert.equal(judge(nameless, 'api.example.com:443'), 'MESH_EGRESS_SNI_MISMATCH')
+  })
+
+  it('are refused when the server name merely begins or ends with the CONNECT host', async () => {
+    for (const servername of [
+      'evilapi.example.com',
+      'evil-api.example.com',
+      'x.api.example.com',
+      'api.example.com.evil.test',
+      'api.example.comx',
+      'pi.example.com',
+      'example.com',
+    ])
+      assert.equal(
+        judge(await captureHello({ servername }), 'api.example.com:443'),
+        'MESH_EGRESS_SNI_MISMATCH',
+        servername,
+      )
+  })
+
+  it('are refused when they name two servers, in one list or in two, whichever comes first', () => {
+    for (const names of [
+      ['api.example.com', 'evil.test'],
+      ['evil.test', 'api.example.com'],
+      ['api.example.com', 'api.example.com'],
+    ]) {
+      assert.deepEqual(readClientHello(withServerNames(nameless, [names])), { kind: 'malformed' })
+      const lists = names.map((name) => [name])
+      assert.deepEqual(readClientHello(withServerNames(nameless, lists)), { kind: 'malformed' })
+      assert.equal(
+        judge(withServerNames(nameless, [names]), 'api.example.com:443'),
+        'MESH_EGRESS_NOT_TLS',
+      )
+    }
+    const one = withServerNames(nameless, [['api.example.com']])
+    assert.equal(judge(one, 'api.example.com:443'), 'pass')
+    for (const lists of [[[]], [['']]])
+      assert.deepEqual(readClientHello(withServerNames(nameless, lists)), { kind: 'malformed' })
+  })
+
+  it('are refused when they come in more than 64 records, whole as they may be', () => {
+    const handshake = hello.subarray(5)
+    const inRecords = (count: number) => {
+      const records: Buffer[] = []
+      for (let index = 0; index < count; index += 1) {
+        const rest = index === count - 1
+        const piece = handshake.subarray(index, rest ? handshake.length : index + 1)
+        records.push(Buffer.from([0x16, 3, 1, piece.length >> 8, piece.length & 255]), piece)
+      }
+      return Buffer.concat(records)
+    }
+    assert.equal(judge(inRecords(64), 'api.example.com:443'), 'pass')
+    assert.equal(judge(inRecords(65), 'api.example.com:443'), 'MESH_EGRESS_NOT_TLS')
   })
 
   it('need no server name when CONNECT named an address', () => {
