@@ -87,7 +87,7 @@ async function openTunnel(
     upstream: dialled.wire,
     idleMs,
     inspect: {
-      judge: (bytes) => judgeFirstBytes(bytes, target, rules),
+      judge: (bytes) => judgeFirstBytes(bytes, target, rules, decision.withoutServerName),
       clearText: () => new ClearText(target, rules.clearText === 'other'),
       explain: (code) =>
         formatRefusal(refuse(gateInside(code), code), {

@@ -71,12 +71,14 @@ function* allowRules(
       rules.push(hostRule(id, validated(parseHostPattern(entry))))
       continue
     }
-    const { host, methods = null, paths, scheme } = entry
-    const globs =
-      paths === undefined
+    const { host, methods = null, scheme = 'https', noServerName } = entry
+    const paths =
+      entry.paths === undefined
         ? null
-        : yield* mapInSteps(paths, (text) => validated(parsePathGlob(text)))
-    rules.push(hostRule(id, validated(parseHostPattern(host)), methods, globs, scheme))
+        : yield* mapInSteps(entry.paths, (text) => validated(parsePathGlob(text)))
+    const withoutServerName = noServerName === 'allow'
+    const options = { methods, paths, scheme, withoutServerName }
+    rules.push(hostRule(id, validated(parseHostPattern(host)), options))
   }
   return rules
 }

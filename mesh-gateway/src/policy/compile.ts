@@ -75,7 +75,7 @@ function* compileGlobal(document: GlobalDocument): Steps<GlobalPolicy> {
     }),
     tunnelTls: Object.freeze({
       ports: new Set(egress.tls?.ports ?? TLS_PORTS),
-      withoutServerName: egress.tls?.noServerName === 'allow',
+      noServerName: egress.tls?.noServerName ?? 'by-rule',
       echOuterNames: new Set(egress.tls?.echOuterNames ?? []),
       withoutEch: egress.tls?.ech === 'refuse',
       clearText: egress.tls?.clearText ?? 'other',

@@ -38,6 +38,8 @@ const NO_LIMITS: EgressLimits = Object.freeze({
   maxBodyBytes: null,
 })
 const NO_POLICY: Bounds = Object.freeze({ mode: 'enforce', limits: NO_LIMITS, tenantLimits: null })
+/** Where no rule allows it. */
+const STRICT = Object.freeze({ scheme: 'https', withoutServerName: false } as const)
 const ORIGINATE_HINT =
   'it may act within a delegation only: exchange the delegation token that came with the task for an egress token'
 /** Of an IPv4 address, in whatever spelling. */
@@ -57,12 +59,19 @@ export function decideEgress(
   for (const [depth, actor] of actors.entries()) {
     const theirs = decideForOne({ ...question, agent: actor }, depth > 0, policy, asked)
     if (theirs.action !== 'deny') {
-      if (theirs.path !== null) decision = { ...decision, path: theirs.path }
+      decision = asBoth(decision, theirs)
       continue
     }
     return { ...decision, ...refusedActor(actor, theirs, question.agent) }
   }
   return decision
+}
+
+/** What the rule of an actor is stricter about holds for the whole chain. */
+function asBoth(own: EgressDecision, theirs: EgressDecision): EgressDecision {
+  const withoutServerName = own.withoutServerName && theirs.withoutServerName
+  if (theirs.path === null && withoutServerName === own.withoutServerName) return own
+  return { ...own, withoutServerName, path: theirs.path ?? own.path }
 }
 
 /** Why an actor of another tenant may not reach it is that tenant's own business, and the operator's. */
@@ -120,7 +129,7 @@ function decideForOne(
     )
   return rule === null || missing !== null
     ? verdict('audit', missing, null, null, agent)
-    : verdict('allow', null, rule.id, null, agent, rule.scheme, rule.paths && asked.path)
+    : verdict('allow', null, rule.id, null, agent, rule, rule.paths && asked.path)
 }
 
 /** Null when the rule allows it. A search that was given up has not seen whether another rule comes first. */
@@ -209,8 +218,19 @@ function verdict(
   rule: string | null,
   hint: string | null,
   { mode, limits, tenantLimits }: Bounds,
-  scheme: EgressDecision['scheme'] = 'https',
+  { scheme, withoutServerName }: Pick<HostRule, 'scheme' | 'withoutServerName'> = STRICT,
   path: string | null = null,
 ): EgressDecision {
-  return { action, code, rule, hint, mode, limits, tenantLimits, scheme, path }
+  return {
+    action,
+    code,
+    rule,
+    hint,
+    mode,
+    limits,
+    tenantLimits,
+    scheme,
+    withoutServerName,
+    path,
+  }
 }

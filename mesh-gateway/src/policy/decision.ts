@@ -71,6 +71,8 @@ export interface EgressDecision extends Verdict {
   readonly actor?: Peer | null
   /** What the gateway speaks to the destination in relay form: TLS, unless the rule that allows it says otherwise. */
   readonly scheme: 'https' | 'http'
+  /** In a tunnel a ClientHello that names no server passes, as the rules of everybody in the chain say. */
+  readonly withoutServerName: boolean
   /** The canonical path, where a rule with paths has judged it: it is sent on in place of the one that was asked for. Null: none has. */
   readonly path: string | null
   /** Of the agent. */
@@ -82,8 +84,8 @@ export interface EgressDecision extends Verdict {
 export interface TunnelTls {
   /** Where nothing but TLS passes. */
   readonly ports: ReadonlySet<number>
-  /** True: a ClientHello that names no server passes. */
-  readonly withoutServerName: boolean
+  /** What becomes of a ClientHello that names no server. `by-rule`: the rule that allows the destination says so. */
+  readonly noServerName: 'refuse' | 'allow' | 'by-rule'
   /** What a ClientHello with ECH may show in place of the host. */
   readonly echOuterNames: ReadonlySet<string>
   /** True: no ClientHello with ECH passes, whatever it shows. */

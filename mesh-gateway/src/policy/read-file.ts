@@ -2,14 +2,9 @@
 import { isDnsLabel, nearest } from '@clawmesh/proto'
 import type { z } from 'zod'
 import type { PolicyFault } from './fault.ts'
-import {
-  type GlobalDocument,
-  globalSchema,
-  MAX_RULES,
-  type TenantDocument,
-  tenantSchema,
-} from './schema.ts'
+import { type GlobalDocument, globalSchema, type TenantDocument, tenantSchema } from './schema.ts'
 import { type SchemaFault, schemaFaults } from './schema-faults.ts'
+import { MAX_RULES } from './schema-values.ts'
 import { type JsonDocument, type JsonLimits, positionsIn, readStrictJson } from './strict-json.ts'
 import { globalFaults, tenantFaults } from './tenant-faults.ts'
 

@@ -22,6 +22,19 @@ export interface HostRule {
   readonly paths: readonly PathGlob[] | null
   /** What is spoken to the destination in relay form. */
   readonly scheme: Scheme
+  /** A ClientHello without a server name passes, unless policy as a whole says otherwise. */
+  readonly withoutServerName: boolean
+}
+
+export interface HostRuleOptions {
+  /** Default any. */
+  readonly methods?: readonly string[] | null
+  /** Default any. */
+  readonly paths?: readonly PathGlob[] | null
+  /** Default https. */
+  readonly scheme?: Scheme
+  /** Default false. */
+  readonly withoutServerName?: boolean
 }
 
 export type Scheme = 'https' | 'http'
@@ -53,13 +66,12 @@ const NONE = Number.POSITIVE_INFINITY
 export function hostRule(
   id: string,
   pattern: HostPattern,
-  methods: readonly string[] | null = null,
-  paths: readonly PathGlob[] | null = null,
-  scheme: Scheme = 'https',
+  options: HostRuleOptions = {},
 ): HostRule {
+  const { methods = null, paths = null, scheme = 'https', withoutServerName = false } = options
   const text = formatHostPattern(pattern)
   const set = methods === null ? null : new Set(methods)
-  return Object.freeze({ id, text, pattern, methods: set, paths, scheme })
+  return Object.freeze({ id, text, pattern, methods: set, paths, scheme, withoutServerName })
 }
 
 /** @param rules at least one, in the order of policy */

@@ -4,62 +4,26 @@
  */
 import { isDnsLabel, isDnsName } from '@clawmesh/proto'
 import { z } from 'zod'
-import { parseCidr } from '../net/cidr.ts'
-import { parseHostPattern } from '../net/host-pattern.ts'
-import { parsePathGlob } from './path-glob.ts'
-import { methodFault, parseSelector } from './selector.ts'
-
-/** Entries of one list, at most. */
-export const MAX_RULES = 10_000
+import {
+  cidr,
+  count,
+  hops,
+  hostPattern,
+  httpMethod,
+  list,
+  mode,
+  pathGlob,
+  port,
+  rpcMethod,
+  schemaKey,
+  selector,
+  text,
+} from './schema-values.ts'
 
 export type TenantDocument = z.infer<typeof tenantSchema>
 export type GlobalDocument = z.infer<typeof globalSchema>
 export type EgressRuleDocument = z.infer<typeof egressRule>
 export type DelegationRuleDocument = z.infer<typeof delegationRule>
-
-const hostPattern = text((value) => {
-  const parsed = parseHostPattern(value)
-  return typeof parsed === 'string' ? parsed : null
-}).meta({
-  description:
-    'A host, `*.` and a host (any depth below it, not itself), or an IP address; optionally `:port`',
-  examples: ['api.example.com', '*.example.com', 'api.example.com:8443', '[2001:db8::1]:443'],
-})
-const pathGlob = text((value) => {
-  const parsed = parsePathGlob(value)
-  return typeof parsed === 'string' ? parsed : null
-}).meta({
-  description: 'A path: `*` is anything within a segment, `**` anything at all',
-  examples: ['/repos/acme/**'],
-})
-const cidr = text((value) => {
-  const parsed = parseCidr(value)
-  return typeof parsed === 'string' ? parsed : null
-}).meta({ description: 'An address range', examples: ['10.20.0.0/16', 'fd00:20::/32'] })
-const selector = text((value) => {
-  const parsed = parseSelector(value)
-  return typeof parsed === 'string' ? parsed : null
-}).meta({
-  description: 'An agent: `name`, `*`, `tenant/name` or `tenant/*`',
-  examples: ['planner', '*', 'globex/translator', 'globex/*'],
-})
-const rpcMethod = text(methodFault).meta({
-  description: 'A gRPC method: `*`, `package.Service/*` or `package.Service/Method`',
-  examples: ['clawmesh.delegation.v1.DelegationService/*'],
-})
-const httpMethod = text(httpMethodFault).meta({
-  description: 'An HTTP method, upper case',
-  examples: ['GET', 'POST'],
-})
-
-const count = z.int().min(1).max(1_000_000_000)
-const hops = z.int().min(0).max(64)
-const port = z.int().min(1).max(65_535)
-const mode = z.enum(['enforce', 'audit']).meta({
-  description:
-    'audit lets through what no rule allows, and records what enforce would have done; deny rules hold in both',
-})
-const schemaKey = z.string().max(2048).meta({ description: 'For editors; not read' })
 
 const egressRule = z
   .strictObject({
@@ -70,6 +34,16 @@ const egressRule = z
       description:
         'What the gateway speaks to the destination in relay form, `http` being without TLS. Default https. Not looked at in the other forms',
     }),
+    noServerName: z.enum(['refuse', 'allow']).optional().meta({
+      description:
+        'What to do about a ClientHello that names no server, in a tunnel to this host, where egress.tls.noServerName of _global.json is absent. Default refuse',
+    }),
+  })
+  .check(({ value, issues }) => {
+    const hidden = value.methods !== undefined || value.paths !== undefined
+    if (value.noServerName === undefined || !hidden) return
+    const message = 'has no effect beside methods or paths: such a rule never matches a tunnel'
+    issues.push({ code: 'custom', message, path: ['noServerName'], input: value })
   })
   .meta({
     description:
@@ -208,7 +182,8 @@ const tunnelTls = z.strictObject({
     .optional()
     .meta({ description: 'Where nothing but TLS passes. Default 443; an empty list: nowhere' }),
   noServerName: z.enum(['refuse', 'allow']).optional().meta({
-    description: 'What to do about a ClientHello that names no server. Default refuse',
+    description:
+      'What to do about a ClientHello that names no server, whatever rules say. Absent: noServerName of the rule that allows the host decides',
   }),
   echOuterNames: list(text((value) => (isDnsName(value) ? null : 'is not a lower-case DNS name')))
     .optional()
@@ -259,32 +234,7 @@ export function policyJsonSchema(): object {
   }
 }
 
-/** A string that is good when `fault` says null. */
-function text(fault: (value: string) => string | null) {
-  return z.string().check((context) => {
-    const what = fault(context.value)
-    if (what !== null)
-      context.issues.push({
-        code: 'custom',
-        message: `${JSON.stringify(context.value.slice(0, 80))} ${what}`,
-        input: context.value,
-      })
-  })
-}
-
-function list<T extends z.ZodType>(item: T) {
-  return z.array(item).max(MAX_RULES)
-}
-
 function agents<T extends z.ZodType>(agent: T) {
   const name = text((value) => (isDnsLabel(value) ? null : 'is not the name of an agent'))
   return z.record(name, agent).meta({ description: 'By name of the agent' })
-}
-
-function httpMethodFault(value: string): string | null {
-  if (value === '*') return 'is not a method; without methods any is allowed'
-  if (value === 'CONNECT') return 'opens a tunnel, whose methods nobody sees; write the host alone'
-  if (/^[A-Z]+(?:-[A-Z]+)*$/.test(value)) return null
-  const upper = value.toUpperCase()
-  return /^[A-Z]+$/.test(upper) ? `is not upper case; write ${upper}` : 'is not an HTTP method'
 }

@@ -9,16 +9,16 @@ import { captureHello, withExtension, withServerNames } from './capture-hello.ts
 
 const STRICT: TunnelTls = {
   ports: new Set([443]),
-  withoutServerName: false,
+  noServerName: 'by-rule',
   echOuterNames: new Set(),
   withoutEch: false,
   clearText: 'other',
 }
 
-const judge = (bytes: Buffer, target: string, rules: TunnelTls = STRICT) => {
+const judge = (bytes: Buffer, target: string, rules: TunnelTls = STRICT, byRule = false) => {
   const parsed = parseConnectTarget(target)
   assert.ok(typeof parsed === 'object')
-  return judgeFirstBytes(bytes, parsed, rules)
+  return judgeFirstBytes(bytes, parsed, rules, byRule)
 }
 
 describe('the first bytes in a tunnel', () => {
@@ -61,10 +61,25 @@ describe('the first bytes in a tunnel', () => {
       assert.equal(judge(ech.subarray(0, length), 'api.example.com:443', rules), 'more')
   })
 
-  it('may name no server, or be no TLS, where policy says so', () => {
-    const rules = { ...STRICT, ports: new Set<number>(), withoutServerName: true }
-    assert.equal(judge(nameless, 'api.example.com:443'), 'MESH_EGRESS_SNI_MISMATCH')
-    assert.equal(judge(nameless, 'api.example.com:443', rules), 'pass')
+  it('may name no server where policy as a whole says so, or where it leaves that to a rule that does', () => {
+    for (const [noServerName, byRule, verdict] of [
+      ['by-rule', false, 'MESH_EGRESS_SNI_MISMATCH'],
+      ['by-rule', true, 'pass'],
+      ['refuse', true, 'MESH_EGRESS_SNI_MISMATCH'],
+      ['allow', false, 'pass'],
+    ] as const)
+      assert.equal(
+        judge(nameless, 'api.example.com:443', { ...STRICT, noServerName }, byRule),
+        verdict,
+      )
+    assert.equal(
+      judge(hello, 'evil.example.com:443', { ...STRICT, noServerName: 'allow' }, true),
+      'MESH_EGRESS_SNI_MISMATCH',
+    )
+  })
+
+  it('may be no TLS where policy says so', () => {
+    const rules = { ...STRICT, ports: new Set<number>() }
     assert.equal(judge(Buffer.from('SSH-2.0-x'), 'api.example.com:443'), 'MESH_EGRESS_NOT_TLS')
     assert.equal(judge(Buffer.from('SSH-2.0-x'), 'api.example.com:443', rules), 'clear')
     const wider = { ...STRICT, ports: new Set([443, 853]) }

@@ -190,7 +190,7 @@ const hello: FuzzTarget = {
     assert.ok(typeof target !== 'string')
     const rules = {
       ports: new Set([443]),
-      withoutServerName: false,
+      noServerName: 'by-rule' as const,
       echOuterNames: new Set<string>(),
       withoutEch: false,
       clearText: 'other' as const,
@@ -200,7 +200,7 @@ const hello: FuzzTarget = {
       fc.property(changes, fc.nat(seed.length), (list, cut) => {
         const bytes = Buffer.from(seed.subarray(0, cut % 3 === 0 ? cut : seed.length))
         for (const [at, value] of list) if (at < bytes.length) bytes[at] = value
-        const verdict = judgeFirstBytes(bytes, target, rules)
+        const verdict = judgeFirstBytes(bytes, target, rules, false)
         assert.ok(
           ['more', 'MESH_EGRESS_SNI_MISMATCH', 'MESH_EGRESS_NOT_TLS'].includes(verdict),
           verdict,

@@ -141,6 +141,16 @@ describe('a policy file', () => {
     ['"egress": { "allow": [{ "host": "a.test", "paths": ["x"] }] }', /does not begin with \//],
     ['"egress": { "allow": [{ "host": "a.test", "paths": ["/a/../b"] }] }', /ambiguous/],
     ['"egress": { "allow": [{ "host": "a.test", "paths": ["/a?x=1"] }] }', /query/],
+    ['"egress": { "allow": [{ "host": "a.test", "noServerName": "allow" }] }', null],
+    ['"egress": { "allow": [{ "host": "a.test", "noServerName": true }] }', /"refuse" or "allow"/],
+    [
+      '"egress": { "allow": [{ "host": "a.test", "noServerName": "allow", "methods": ["GET"] }] }',
+      /allow\/0\/noServerName.* no effect beside methods or paths/,
+    ],
+    [
+      '"egress": { "allow": [{ "host": "a.test", "paths": ["/a"], "noServerName": "refuse" }] }',
+      /no effect beside methods or paths/,
+    ],
     ['"egress": { "limits": { "burst": 5 } }', /no effect without requestsPerMinute/],
     ['"egress": { "tenantLimits": { "burst": 5 } }', /tenantLimits\/burst.* no effect without/],
     ['"egress": { "tenantLimits": { "concurrentTunnel": 5 } }', /did you mean concurrentTunnels/],

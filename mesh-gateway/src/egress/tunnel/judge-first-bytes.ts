@@ -27,11 +27,15 @@ export function leadsBehindEch(target: Target, rules: TunnelTls): boolean {
   return !rules.withoutEch && !rules.echOuterNames.has(target.host)
 }
 
-/** @param bytes everything that the client has sent so far. */
+/**
+ * @param bytes everything that the client has sent so far
+ * @param withoutServerName what the rule that allows the destination says of a ClientHello that names no server
+ */
 export function judgeFirstBytes(
   bytes: Buffer,
   target: Target,
   rules: TunnelTls,
+  withoutServerName: boolean,
 ): FirstBytesVerdict {
   const hello = readClientHello(bytes)
   switch (hello.kind) {
@@ -45,10 +49,16 @@ export function judgeFirstBytes(
     case 'hello':
       if (hello.ech && rules.withoutEch) return 'MESH_EGRESS_ECH'
       if (hello.serverName === null)
-        return target.isIp || rules.withoutServerName ? 'pass' : 'MESH_EGRESS_SNI_MISMATCH'
+        return target.isIp || mayBeNameless(rules, withoutServerName)
+          ? 'pass'
+          : 'MESH_EGRESS_SNI_MISMATCH'
       if (namesTarget(hello.serverName, target)) return 'pass'
       return hello.ech && isOuterName(hello.serverName, rules) ? 'pass' : 'MESH_EGRESS_SNI_MISMATCH'
   }
+}
+
+function mayBeNameless({ noServerName }: TunnelTls, byRule: boolean): boolean {
+  return noServerName === 'by-rule' ? byRule : noServerName === 'allow'
 }
 
 /** An IP literal has no server name (RFC 6066, section 3); some clients send it all the same. */
