@@ -1,0 +1,78 @@
+/**
+ * A copy of the checkout in which one source at a time is changed: the checkout itself is never touched. Packages of npm are
+ * links to those of the checkout; packages of this repository are those of the copy.
+ */
+import {
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readlink,
+  realpath,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+
+export interface WorkCopy {
+  readonly root: string
+  /** For what the tests write: it goes with the copy. */
+  readonly scratch: string
+  /** Writes a file of the copy for as long as `run` takes, and then puts the one of the checkout back. */
+  withFile<T>(file: string, text: string, run: () => Promise<T>): Promise<T>
+  close(): Promise<void>
+}
+
+export interface WorkCopyOptions {
+  /** The root of the checkout. */
+  readonly from: string
+  /** What to copy, relative to it. */
+  readonly files: readonly string[]
+  /** Folders of packages, relative to it: `node_modules` and those of the workspaces. */
+  readonly modules: readonly string[]
+}
+
+export async function createWorkCopy(options: WorkCopyOptions): Promise<WorkCopy> {
+  const { from, files, modules } = options
+  // short, since the path of a socket may have 107 bytes
+  const home = await realpath(await mkdtemp(join(tmpdir(), 'cm-')))
+  const [root, scratch] = [join(home, 'tree'), join(home, 't')]
+  const copy = async (file: string) => {
+    await mkdir(dirname(join(root, file)), { recursive: true })
+    await copyFile(join(from, file), join(root, file))
+  }
+  try {
+    await mkdir(scratch)
+    for (const file of files) await copy(file)
+    for (const folder of modules) await linkModules(join(from, folder), join(root, folder))
+  } catch (error) {
+    await rm(home, { recursive: true, force: true })
+    throw error
+  }
+  return {
+    ...{ root, scratch },
+    async withFile(file, text, run) {
+      await writeFile(join(root, file), text)
+      try {
+        return await run()
+      } finally {
+        await copy(file)
+      }
+    },
+    close: () => rm(home, { recursive: true, force: true, maxRetries: 3 }),
+  }
+}
+
+async function linkModules(from: string, to: string): Promise<void> {
+  await mkdir(to, { recursive: true })
+  for (const entry of await readdir(from, { withFileTypes: true })) {
+    const [there, here] = [join(from, entry.name), join(to, entry.name)]
+    // a relative link is a package of this repository, or a command: as it is, it leads into the copy
+    if (entry.isSymbolicLink()) await symlink(await readlink(there), here)
+    else if (entry.isDirectory() && (entry.name.startsWith('@') || entry.name === '.bin'))
+      await linkModules(there, here)
+    else await symlink(there, here)
+  }
+}
