@@ -1,5 +1,7 @@
 /** The door of @clawmesh/agent-sdk. */
 
+export type { AgentIdentity, ErrorCode, MeshErrorOptions, OwnCode } from '@clawmesh/proto'
+export { isErrorCode, MeshError } from '@clawmesh/proto'
 export type { Agent } from './agent/agent.ts'
 export { createAgent } from './agent/agent.ts'
 export type { AgentOptions } from './agent/agent-options.ts'
@@ -21,7 +23,7 @@ export type {
   TrustedRoot,
 } from './identity/snapshot.ts'
 export type { Log } from './log.ts'
-export { silentLog } from './log.ts'
+export { silentLog, stderrLog } from './log.ts'
 export type { AcceptFrom } from './server/caller-gate.ts'
 export type { HealthService } from './server/health-service.ts'
 export { createHealthService } from './server/health-service.ts'

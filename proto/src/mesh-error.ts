@@ -2,7 +2,8 @@
  * The one class of errors that the world causes. Match on `code`, never on words.
  * Wrong use of an API is a TypeError instead.
  */
-import { ERRORS, type ErrorCode, type ErrorRow } from './codes.ts'
+import { ERRORS, type ErrorCode, type ErrorRow, isErrorCode } from './codes.ts'
+import { nearest } from './nearest.ts'
 
 export interface MeshErrorOptions {
   /** What went wrong underneath. For the log; never sent to anybody. */
@@ -15,6 +16,16 @@ export interface MeshErrorOptions {
   readonly facts?: Readonly<Record<string, string>>
 }
 
+type Split<Text> = Text extends `${infer First}${infer Rest}` ? First | Split<Rest> : never
+type Letter = Split<'ABCDEFGHIJKLMNOPQRSTUVWXYZ'>
+
+/** A code of a skill's own, such as `QUOTA_EXHAUSTED`: whatever begins otherwise than the codes of the mesh. */
+export type OwnCode =
+  | `${Exclude<Letter, 'M'>}${string}`
+  | `M${Exclude<Letter, 'E'>}${string}`
+  | `ME${Exclude<Letter, 'S'>}${string}`
+  | `MES${Exclude<Letter, 'H'>}${string}`
+
 export class MeshError extends Error {
   override readonly name = 'MeshError'
   readonly code: ErrorCode
@@ -22,16 +33,22 @@ export class MeshError extends Error {
   readonly retryAfterMs: number | undefined
   readonly facts: Readonly<Record<string, string>>
 
-  /** @param message lower case, no full stop; defaults to the meaning of the code in the error table. */
-  constructor(code: ErrorCode, message?: string, options: MeshErrorOptions = {}) {
+  /**
+   * @param code of the error table. A code of a skill's own is told as the mesh tells it: `code` is MESH_TASK_FAILED, and
+   * `facts.code` is the skill's
+   * @param message lower case, no full stop; defaults to the meaning of the code in the error table.
+   * @throws TypeError for a code that begins with MESH_ and is not in the table
+   */
+  constructor(code: ErrorCode | OwnCode, message?: string, options: MeshErrorOptions = {}) {
+    const known = isErrorCode(code) ? code : 'MESH_TASK_FAILED'
     super(
-      message ?? ERRORS[code].meaning,
+      message ?? ERRORS[known].meaning,
       options.cause === undefined ? undefined : { cause: options.cause },
     )
-    this.code = code
-    this.hint = options.hint ?? ERRORS[code].hint
+    this.code = known
+    this.hint = options.hint ?? ERRORS[known].hint
     this.retryAfterMs = options.retryAfterMs
-    this.facts = options.facts ?? {}
+    this.facts = isErrorCode(code) ? (options.facts ?? {}) : { ...options.facts, code: own(code) }
   }
 
   /** The row of the error table: statuses, whether a retry can help. */
@@ -43,4 +60,14 @@ export class MeshError extends Error {
   get publicMessage(): string {
     return this.row.safe ? this.message : this.row.meaning
   }
+}
+
+/** @throws TypeError */
+function own(code: unknown): string {
+  if (typeof code !== 'string' || code === '') throw new TypeError('code: must be a text')
+  if (!code.startsWith('MESH_')) return code
+  const meant = nearest(code, Object.keys(ERRORS))
+  throw new TypeError(
+    `code: ${code} is none of the mesh${meant === null ? '' : `; did you mean ${meant}`}`,
+  )
 }

@@ -1,8 +1,7 @@
 /** Cancelled, expired, orphaned, rejected, failed: each end has its code, and nothing comes after it. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import type { Delegation, TaskEvent } from '@clawmesh/agent-sdk'
-import { MeshError } from '@clawmesh/proto'
+import { createAgent, type Delegation, MeshError, type TaskEvent } from '@clawmesh/agent-sdk'
 import { type StandInMesh, startStandInMesh } from '../agent-sdk/stand-in/mesh.ts'
 
 describe('a task ends once and says why', () => {
@@ -30,6 +29,9 @@ describe('a task ends once and says why', () => {
         },
         chooses() {
           throw new MeshError('MESH_RATE_LIMITED', 'come back later')
+        },
+        own() {
+          throw new MeshError('QUOTA_EXHAUSTED', 'no more today')
         },
         rejects: (_task, ctx) => ctx.reject('not on a Sunday'),
         cyclic() {
@@ -139,6 +141,44 @@ describe('a task ends once and says why', () => {
     const rejected = await fails(mesh.a.delegate('b', { skill: 'rejects' }), 'MESH_TASK_REJECTED')
     assert.equal(rejected.message, 'not on a Sunday')
     assert.equal(rejected.facts.state, 'rejected')
+  })
+
+  it("a code of a skill's own reaches the caller, over another agent too", async () => {
+    for (const skill of ['own', 'gives'] as const) {
+      const asked = skill === 'gives' ? { skill, input: 'own' } : { skill }
+      const error = await fails(mesh.a.delegate('b', asked), 'MESH_TASK_FAILED', /^no more today$/)
+      assert.equal(error.facts.code, 'QUOTA_EXHAUSTED')
+      assert.equal(error.hint, error.row.hint)
+    }
+  })
+
+  it('a skill that throws says so on stderr, where no log was given', async () => {
+    const said: string[] = []
+    const write = process.stderr.write
+    process.stderr.write = (text: string | Uint8Array) => said.push(String(text)) > 0
+    const identity = await mesh.ca.agentDir({ tenant: 'acme', agent: 'c' })
+    const c = await createAgent({ gateway: mesh.gateway.address, identity })
+    try {
+      const serving = await c.serve({
+        ...{ listen: '127.0.0.1:0', drainMs: 200 },
+        skills: {
+          throws() {
+            throw new Error('the disk is full')
+          },
+        },
+      })
+      mesh.gateway.peers.set('c.acme.mesh.internal', serving.address.port)
+      await fails(mesh.a.delegate('c', { skill: 'throws' }), 'MESH_TASK_FAILED')
+    } finally {
+      await c.close()
+      process.stderr.write = write
+    }
+    const [line = ''] = said.filter((each) => each.includes('the skill failed'))
+    assert.match(
+      line,
+      /^clawmesh error: the skill failed delegation_id=\S+ skill=throws caller=\S+/,
+    )
+    assert.match(line, /Error: the disk is full\n.*at /)
   })
 
   it('refusals are not tried again', async () => {

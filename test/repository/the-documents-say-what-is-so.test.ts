@@ -4,7 +4,12 @@ import { ERRORS } from '@clawmesh/proto'
 import { ERRORS_PAGE, errorsPage } from '../../scripts/docs/errors-page.ts'
 import { commandFaults, type RealCommands } from './documents/command-faults.ts'
 import { linkFaults } from './documents/link-faults.ts'
-import { codeBlocks, documentsAmong, inlineCommands } from './documents/markdown-files.ts'
+import {
+  codeBlocks,
+  docstringExamples,
+  documentsAmong,
+  inlineCommands,
+} from './documents/markdown-files.ts'
 import { namedFileFaults, unprovenStatements } from './documents/named-files.ts'
 import { realCommands } from './documents/real-commands.ts'
 import { exampleFaults } from './documents/type-check.ts'
@@ -121,17 +126,27 @@ describe('the documents say what is so', () => {
       assert.deepEqual(faults(good), [], good)
   })
 
-  it('every TypeScript example type-checks', async () => {
+  it('every TypeScript example type-checks, those in docstrings too', async () => {
     const examples = documents
       .flatMap(codeBlocks)
       .filter(({ language, note }) => language === 'ts' && note !== 'no-check')
-    assert.deepEqual(await exampleFaults(examples), [])
+    const sources = files.filter(({ path }) => /^[\w-]+\/src\/.*\.ts$/.test(path))
+    const inSources = sources.flatMap(docstringExamples)
+    assert.ok(inSources.length >= 4, 'the docstrings were found')
+    assert.deepEqual(await exampleFaults([...examples, ...inSources]), [])
   }).timeout(60_000)
 
   it('every TypeScript example: a wrong one would be seen', async () => {
     const text = "import { gone } from '@clawmesh/proto'\nconst x: number = 'one'\nvoid [gone, x]"
     const [first, second, ...more] = await exampleFaults([
       { path: 'a.md', language: 'ts', note: '', text, line: 10 },
+    ])
+    const source = page(
+      'a.ts',
+      "/**\n * It does.\n *\n * @example\n * const x: number = 'one'\n */",
+    )
+    assert.deepEqual(docstringExamples(source), [
+      { path: 'a.ts', language: 'ts', note: '', text: "const x: number = 'one'", line: 5 },
     ])
     assert.match(first ?? '', /^a\.md:10: error/)
     assert.match(second ?? '', /^a\.md:11: error/)

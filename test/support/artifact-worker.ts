@@ -1,6 +1,6 @@
 /** One side of a large artifact in a process of its own, that reports its memory: `callee` makes it, `caller` reads it as a stream. */
 import { createHash } from 'node:crypto'
-import { createAgent, createSqliteTaskStore } from '@clawmesh/agent-sdk'
+import { createAgent, createSqliteTaskStore, silentLog } from '@clawmesh/agent-sdk'
 
 export interface ArtifactWorkerOptions {
   readonly role: 'callee' | 'caller'
@@ -19,7 +19,7 @@ setInterval(() => {
   most = Math.max(most, process.memoryUsage().rss)
 }, 20).unref()
 
-const agent = await createAgent({ gateway, identity })
+const agent = await createAgent({ gateway, identity, log: silentLog })
 if (options.role === 'callee') {
   await agent.serve({
     listen: options.listen,

@@ -19,6 +19,7 @@ import {
   createAgent,
   type ServeOptions,
   type Serving,
+  silentLog,
 } from '@clawmesh/agent-sdk'
 import { type Ca, initCa, openCa, writeIdentity } from '@clawmesh/pki'
 import { Secret } from '@clawmesh/proto'
@@ -141,6 +142,7 @@ export async function startMesh(options: MeshOptions = {}): Promise<Mesh> {
         gateway: gateway.delegation,
         egress: `http://${gateway.egress}`,
         identity: await identity(tenant, name),
+        log: silentLog,
         ...more,
       })
       undo.push(() => made.close())

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import { appendFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createAgent, createSqliteTaskStore, type TaskEvent } from '@clawmesh/agent-sdk'
+import { createAgent, createSqliteTaskStore, silentLog, type TaskEvent } from '@clawmesh/agent-sdk'
 import { MeshError } from '@clawmesh/proto'
 
 export interface WorkerOptions {
@@ -36,7 +36,7 @@ if (options.role === 'callee') await beCallee()
 if (options.role === 'caller') await beCaller()
 
 async function beCallee(): Promise<void> {
-  const agent = await createAgent({ gateway, identity })
+  const agent = await createAgent({ gateway, identity, log: silentLog })
   const step = (task: { labels: Readonly<Record<string, string>> }, i: number) =>
     `${task.labels.key} ${i}`
   const pause = () => sleep(10 + Math.random() * 90)
@@ -86,7 +86,7 @@ async function beCallee(): Promise<void> {
 }
 
 async function beCaller(): Promise<void> {
-  const agent = await createAgent({ gateway, identity })
+  const agent = await createAgent({ gateway, identity, log: silentLog })
   const give = async ({ key, skill }: GivenTask) => {
     const delegation = agent.delegate('worker', {
       ...{ skill, input: key, idempotencyKey: key, labels: { key } },

@@ -34,7 +34,7 @@ export interface AgentOptions {
   readonly maxResultBytes?: number
   /** How patient it is with broken connections. */
   readonly patience?: Patience
-  /** A pino logger fits. Default: says nothing. */
+  /** A pino logger fits. Default: `stderrLog`, warnings and errors as text on stderr; `silentLog` says nothing. */
   readonly log?: Log
   /** Milliseconds since the epoch. Default Date.now. */
   readonly now?: () => number

@@ -9,7 +9,7 @@ import { peerAddress } from '../client/peer-address.ts'
 import { createPeerClient } from '../client/peer-client.ts'
 import { checkTraceparent, spanOf } from '../client/trace.ts'
 import type { AgentFetch, EgressClient } from '../egress/agent-fetch.ts'
-import { silentLog } from '../log.ts'
+import { stderrLog } from '../log.ts'
 import { type ServeOptions, type Serving, serve } from '../server/serve.ts'
 import type { TaskFilter, TaskInfo } from '../tasks/task-event.ts'
 import { checkIsGatewayFor } from '../tls/gateway-scope.ts'
@@ -29,10 +29,14 @@ import { createTreeWatch } from './tree-watch.ts'
 
 /**
  * @example
+ * import { createAgent } from '@clawmesh/agent-sdk'
+ *
  * const agent = await createAgent({ gateway: '127.0.0.1:8443', identity: '/etc/mesh', egress: 'http://127.0.0.1:8080' })
  * const result = await agent.delegate('researcher', { skill: 'summarize', input: 'https://example.com/' }).result()
+ * console.log(result.text())
  * await agent.close()
  *
+ * @remarks
  * Within a skill of this agent, `delegate`, `watch`, `get` and `fetch` act for the task, as `ctx.delegate` and `ctx.fetch` do:
  * as part of its chain of delegation, and until it ends.
  */
@@ -84,7 +88,7 @@ const REFUSAL_MS = 5_000
 
 /** @throws MeshError MESH_IDENTITY_… when the identity cannot be used, MESH_EGRESS_PLAINTEXT; TypeError for options that make no sense */
 export async function createAgent(options: AgentOptions): Promise<Agent> {
-  const { gateway, log = silentLog, now = Date.now } = options
+  const { gateway, log = stderrLog, now = Date.now } = options
   if (!/^(?:\[[0-9a-fA-F:]+\]|[^\s:/[\]]+):\d{1,5}$/.test(gateway))
     throw new TypeError('gateway: must be host:port, e.g. 127.0.0.1:8443')
   const egressSettings = readEgress(options)

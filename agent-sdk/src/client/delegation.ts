@@ -44,9 +44,9 @@ export interface DelegateOptions {
  * gateway, whether or not anybody looks.
  *
  * @example
- * const delegation = agent.delegate('researcher', { skill: 'summarize', input: url })
- * for await (const event of delegation) if (event.kind === 'progress') show(event.fraction)
- * const { summary } = (await delegation.result()).json()
+ * const delegation = agent.delegate('researcher', { skill: 'summarize', input: 'https://example.com/' })
+ * for await (const event of delegation) if (event.kind === 'progress') console.log(event.fraction)
+ * const summary: unknown = (await delegation.result()).json()
  */
 export interface Delegation extends AsyncIterable<TaskEvent> {
   /** A UUIDv7. With an idempotency key it becomes the id of the earlier task once that has answered. */

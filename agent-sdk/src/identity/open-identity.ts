@@ -26,8 +26,11 @@ export interface OpenIdentityOptions extends LoadIdentityOptions {
  * Loads the identity in a directory and keeps it current.
  * @throws MeshError as `loadIdentity` does, if the first load fails
  * @example
+ * import { openIdentity } from '@clawmesh/agent-sdk'
+ * import { createSpiffeTemplate } from '@clawmesh/proto'
+ *
  * const store = await openIdentity({ dir: '/etc/mesh', spiffe: createSpiffeTemplate({ trustDomain: 'mesh.internal' }) })
- * store.current().identity.id // spiffe://mesh.internal/tenant/acme/agent/planner
+ * console.log(store.current().identity.id) // spiffe://mesh.internal/tenant/acme/agent/planner
  */
 export async function openIdentity(options: OpenIdentityOptions): Promise<IdentityStore> {
   const { dir, spiffe, now = Date.now, log = silentLog, pollMs = 10_000 } = options

@@ -9,6 +9,7 @@ import { cutResult } from '../wire/pieces.ts'
 import { startTimer } from './long-timer.ts'
 import type { Part } from './part.ts'
 import type { Failure } from './task-event.ts'
+import { failureOf } from './task-info.ts'
 import type { TaskChange, TaskRecord, TaskStore } from './task-store.ts'
 
 export interface LiveTask {
@@ -104,10 +105,8 @@ export function createLiveTask(options: LiveTaskOptions): LiveTask {
     const failure = Object.freeze({ ...why, message, ...(hint === undefined ? {} : { hint }) })
     end({ kind: 'failed', ...failure }, { state: failure.state, failure }, reason)
   }
-  const failWith = (error: MeshError, state: Failure['state']) => {
-    const { code, publicMessage: message, hint, row } = error
-    fail({ state, code, message, hint, retryable: row.retryable }, error)
-  }
+  const failWith = (error: MeshError, state: Failure['state']) =>
+    fail(failureOf(error, state), error)
   const watchForOrphan = () => {
     if (detached || over !== null) return
     stopOrphan = startTimer(orphanGraceMs, () =>

@@ -7,6 +7,7 @@ import { toParts } from './part.ts'
 import type { Questions } from './questions.ts'
 import type { Skill, Task } from './skill.ts'
 import { createTaskContext, type EarlierRun, type Outward, withFields } from './skill-context.ts'
+import { failureOf } from './task-info.ts'
 import type { Checkpoint, TaskStore } from './task-store.ts'
 
 export interface TaskRun {
@@ -45,13 +46,7 @@ export async function runTask(run: TaskRun, options: RunOptions): Promise<void> 
     }
     if (!(error instanceof MeshError)) log.error({ err: error }, 'the skill failed')
     const shown = error instanceof MeshError ? error : new MeshError('MESH_TASK_FAILED')
-    live.fail({
-      state: shown.code === 'MESH_TASK_REJECTED' ? 'rejected' : 'failed',
-      code: shown.code,
-      message: shown.publicMessage,
-      hint: shown.hint,
-      retryable: shown.row.retryable,
-    })
+    live.fail(failureOf(shown, shown.code === 'MESH_TASK_REJECTED' ? 'rejected' : 'failed'))
   }
 }
 

@@ -8,9 +8,12 @@ import type { Content, Part } from './part.ts'
 /**
  * Does one kind of work. What it returns is the result: a string, a Uint8Array, parts, or any JSON value.
  * An error that it throws ends the task as failed, and its words stay in the log of this agent; throw a `MeshError` to
- * choose the code and the message that the caller sees.
+ * choose the code and the message that the caller sees. A code of your own (`new MeshError('QUOTA_EXHAUSTED', 'no more today')`) reaches
+ * it as `facts.code` of MESH_TASK_FAILED.
  *
  * @example
+ * import type { Skill } from '@clawmesh/agent-sdk'
+ *
  * const summarize: Skill = async (task, ctx) => {
  *   ctx.progress(0.5, 'reading')
  *   const page = await ctx.fetch(task.text())

@@ -1,11 +1,19 @@
 /** What is told of a task, out of its record. */
-import type { MeshError } from '@clawmesh/proto'
+import { isErrorCode, type MeshError } from '@clawmesh/proto'
 import type { Failure, TaskInfo } from './task-event.ts'
 import type { TaskRecord } from './task-store.ts'
 
 export function failureOf(error: MeshError, state: Failure['state']): Failure {
-  const { code, publicMessage: message, hint, row } = error
-  return { state, code, message, hint, retryable: row.retryable }
+  const { publicMessage: message, hint, row } = error
+  return { state, code: codeOf(error), message, hint, retryable: row.retryable }
+}
+
+const CODE_LENGTH = 128
+
+/** A code of the skill's own stands for itself. */
+function codeOf({ code, facts }: MeshError): string {
+  const own = code === 'MESH_TASK_FAILED' ? facts.code : undefined
+  return own === undefined || isErrorCode(own) ? code : own.slice(0, CODE_LENGTH).toWellFormed()
 }
 
 export function infoOf(record: TaskRecord): TaskInfo {

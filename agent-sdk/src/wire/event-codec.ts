@@ -73,7 +73,7 @@ export function failureToError(failure: Failure): MeshError {
     state: failure.state,
     said_by: 'peer',
     ...(failure.hint === undefined ? {} : { peer_hint: plainText(failure.hint) }),
-    ...(known ? {} : { code: failure.code }),
+    ...(known ? {} : { code: plainText(failure.code) }),
   }
   const code = isErrorCode(failure.code) ? failure.code : 'MESH_TASK_FAILED'
   return new MeshError(code, failure.message || undefined, { facts })

@@ -5,6 +5,7 @@ import {
   createAgent,
   type ServeOptions,
   type Serving,
+  silentLog,
 } from '@clawmesh/agent-sdk'
 import { makeTestCa, type TestCa } from '../../support/test-ca.ts'
 import { type StandInGateway, startStandInGateway } from './gateway.ts'
@@ -35,6 +36,7 @@ export async function startStandInMesh(options: Partial<AgentOptions> = {}): Pro
       gateway: gateway.address,
       identity,
       patience: QUICK,
+      log: silentLog,
       ...options,
       ...more,
     })

@@ -39,6 +39,17 @@ export function codeBlocks({ path, text }: SourceFile): CodeBlock[] {
   return blocks
 }
 
+/** What follows `@example` in a docstring, up to the next tag, as TypeScript. */
+export function docstringExamples({ path, text }: SourceFile): CodeBlock[] {
+  const lines = text.split('\n')
+  return lines.flatMap((line, index) => {
+    if (!/^\s*\* @example$/.test(line)) return []
+    const end = lines.findIndex((each, at) => at > index && /^\s*\*(?:\/| @\w)/.test(each))
+    const code = lines.slice(index + 1, end).map((each) => each.replace(/^\s*\* ?/, ''))
+    return [{ path, language: 'ts', note: '', text: code.join('\n'), line: index + 2 }]
+  })
+}
+
 /** Commands of npm in the running text, as blocks of one line. */
 export function inlineCommands(file: SourceFile): CodeBlock[] {
   return proseOf(file)
