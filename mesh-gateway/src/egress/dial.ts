@@ -5,6 +5,13 @@
  */
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls, type SecureContext } from 'node:tls'
+import type { AddressHealth } from '../net/address-health.ts'
+import {
+  type Attempt,
+  type AttemptEnd,
+  interleaveFamilies,
+  raceConnections,
+} from '../net/happy-eyeballs.ts'
 import { formatIp, parseIp } from '../net/ip.ts'
 import type { JudgedAddresses } from '../net/judge-addresses.ts'
 import type { EgressDecision } from '../policy/decision.ts'
@@ -62,52 +69,94 @@ export function speaksTls({ form, scheme }: Target, decision: EgressDecision): b
 export interface DialOptions {
   /** All addresses together, in milliseconds. */
   readonly dialMs: number
+  /** Which addresses of which host did not connect lately. */
+  readonly health: AddressHealth
   /** Whose certificates are believed, when the plan asks for TLS. */
   trust(): SecureContext
   readonly buffers: ReadBuffers
 }
 
-/** Tries the addresses in turn, sharing out the time among those that are left. */
+/** A connection that was not made. */
+export interface NotConnected {
+  readonly refused: Refused
+  /** The address that was tried, of several the one that `refused` is about; null when none was. */
+  readonly ip: string | null
+}
+
+type End = AttemptEnd<Wire, Refused>
+
+/**
+ * Tries the addresses, the next one 250 ms after the one before, and takes the first that connects (RFC 8305).
+ * @param signal aborted when nobody waits any more
+ */
 export async function dial(
   plan: DialPlan,
-  { dialMs, trust, buffers }: DialOptions,
-): Promise<Dialled | Refused> {
-  const deadline = performance.now() + dialMs
-  let failure: Refused | null = null
-  for (const [index, ip] of plan.ips.entries()) {
-    const leftMs = deadline - performance.now()
-    if (leftMs <= 0) break
-    const shareMs = leftMs / (plan.ips.length - index)
-    const result = plan.tls
-      ? await dialTls(plan, ip, shareMs, trust())
-      : await dialOne(ip, plan.port, shareMs, buffers)
-    if ('wire' in result) return result
-    failure = result
-  }
-  return failure ?? refuse('dial', 'MESH_EGRESS_TIMEOUT', { message: 'connecting took too long' })
+  { dialMs, health, trust, buffers }: DialOptions,
+  signal?: AbortSignal,
+): Promise<Dialled | NotConnected> {
+  // by host too: a name with addresses of others must not make those avoided for their own names
+  const keyOf = (ip: string) => `${plan.host} ${ip} ${plan.port}`
+  const ips = health.order(
+    interleaveFamilies(plan.ips, (ip) => ip),
+    keyOf,
+  )
+  const handshaking = new Set<string>()
+  const end = await raceConnections<string, Wire, Refused>(ips, {
+    health,
+    keyOf,
+    timeoutMs: dialMs,
+    ...(signal === undefined ? {} : { signal }),
+    discard: (wire) => wire.destroy(),
+    connect: (ip, attempt) =>
+      plan.tls
+        ? connectTlsTo(plan, ip, attempt, trust(), () => handshaking.add(ip))
+        : connectTcpTo(ip, plan.port, attempt, buffers),
+  })
+  if ('connection' in end) return { wire: end.connection, ip: end.address }
+  if (end.aborted) return { refused: refuse('client', 'MESH_CALL_CANCELED'), ip: null }
+  return whyNot(end.failures, end.unanswered, handshaking)
 }
 
-async function dialOne(
+/** Of several failures the one that says most: what a destination answered, then its silence, then the network. */
+function whyNot(
+  failures: readonly { readonly address: string; readonly failure: Refused }[],
+  unanswered: readonly string[],
+  handshaking: ReadonlySet<string>,
+): NotConnected {
+  const answered = failures.find(({ failure }) => failure.error.code === 'MESH_EGRESS_UPSTREAM_TLS')
+  if (answered !== undefined) return { refused: answered.failure, ip: answered.address }
+  const silent = unanswered.find((ip) => handshaking.has(ip)) ?? unanswered[0]
+  const last = failures.at(-1)
+  if (silent === undefined && last !== undefined) return { refused: last.failure, ip: last.address }
+  const message = handshaking.has(silent ?? '')
+    ? 'the TLS handshake was not done in time'
+    : 'the destination did not connect in time'
+  return { refused: refuse('dial', 'MESH_EGRESS_TIMEOUT', { message }), ip: silent ?? null }
+}
+
+async function connectTcpTo(
   ip: string,
   port: number,
-  timeoutMs: number,
+  { signal }: Attempt,
   buffers: ReadBuffers,
-): Promise<Dialled | Refused> {
+): Promise<End> {
   const wire = connectWire(ip, port, buffers)
-  const failure = await connected(wire.socket, ip, port, timeoutMs)
-  return failure ?? { wire, ip }
+  const failure = await connected(wire.socket, ip, port, signal)
+  return failure === null ? { connection: wire } : { failure }
 }
 
-async function dialTls(
+async function connectTlsTo(
   { host, port }: DialPlan,
   ip: string,
-  timeoutMs: number,
+  { signal, progressed }: Attempt,
   secureContext: SecureContext,
-): Promise<Dialled | Refused> {
-  const deadline = performance.now() + timeoutMs
+  onTcp: () => void,
+): Promise<End> {
   const tcp = connectTcp({ host: ip, port, allowHalfOpen: true, noDelay: true })
-  const failure = await connected(tcp, ip, port, timeoutMs)
-  if (failure !== null) return failure
+  const failure = await connected(tcp, ip, port, signal)
+  if (failure !== null) return { failure }
+  progressed()
+  onTcp()
   const named = parseIp(host) === null
   const socket = connectTls({
     socket: tcp,
@@ -118,29 +167,24 @@ async function dialTls(
     ...(named ? { servername: host } : { host }),
   })
   return new Promise((resolve) => {
-    const end = (result: Dialled | Refused) => {
-      clearTimeout(timer)
+    const end = (result: End) => {
+      signal.removeEventListener('abort', onAbort)
       socket.off('error', onError)
       socket.off('secureConnect', onSecure)
-      if (!('wire' in result)) {
+      if ('failure' in result) {
         socket.on('error', () => {})
         socket.destroy()
         tcp.destroy()
       }
       resolve(result)
     }
-    const onError = (cause: Error) => end(tlsFailure(cause))
+    const onError = (cause: Error) => end({ failure: tlsFailure(cause) })
     const onSecure = () => {
-      if (socket.authorized) end({ wire: new Wire(socket, tcp), ip })
-      else end(tlsFailure(socket.authorizationError))
+      if (socket.authorized) end({ connection: new Wire(socket, tcp) })
+      else end({ failure: tlsFailure(socket.authorizationError) })
     }
-    const onSlow = () =>
-      end(
-        refuse('dial', 'MESH_EGRESS_TIMEOUT', {
-          message: 'the TLS handshake was not done in time',
-        }),
-      )
-    const timer = setTimeout(onSlow, deadline - performance.now())
+    const onAbort = () => end({ failure: givenUp() })
+    signal.addEventListener('abort', onAbort)
     socket.on('error', onError)
     socket.on('secureConnect', onSecure)
   })
@@ -151,11 +195,11 @@ function connected(
   socket: Socket,
   ip: string,
   port: number,
-  timeoutMs: number,
+  signal: AbortSignal,
 ): Promise<Refused | null> {
   return new Promise((resolve) => {
     const end = (failure: Refused | null) => {
-      clearTimeout(timer)
+      signal.removeEventListener('abort', onAbort)
       socket.off('error', onError)
       socket.off('connect', onConnect)
       if (failure !== null) {
@@ -175,14 +219,16 @@ function connected(
             }),
       )
     }
-    const timer = setTimeout(
-      () =>
-        end(refuse('dial', 'MESH_EGRESS_TIMEOUT', { message: 'the destination did not connect' })),
-      timeoutMs,
-    )
+    const onAbort = () => end(givenUp())
+    signal.addEventListener('abort', onAbort)
     socket.on('error', onError)
     socket.on('connect', onConnect)
   })
+}
+
+/** Told to nobody: the race is over, or has gone on without it. */
+function givenUp(): Refused {
+  return refuse('dial', 'MESH_EGRESS_TIMEOUT')
 }
 
 /** Node's code says what is wrong with a certificate, e.g. `CERT_HAS_EXPIRED`; nothing that the peer sent is in it. */

@@ -58,9 +58,11 @@ async function openTunnel(
     return { ...nothing, refused, status: answerRefusal(client, story, refused) }
   }
   const { tenant, agent } = principal.agent
-  const dialled = await context.pool.open(`${tenant}/${agent}`, plan)
-  if (dialled instanceof Refused)
-    return { ...nothing, refused: dialled, status: answerRefusal(client, story, dialled) }
+  const dialled = await context.pool.open(`${tenant}/${agent}`, plan, client)
+  if ('refused' in dialled) {
+    const { ip, refused } = dialled
+    return { ...nothing, ip, refused, status: answerRefusal(client, story, refused) }
+  }
   const { ip } = dialled
   if (client.closed) {
     dialled.wire.destroy()

@@ -7,7 +7,7 @@ import { type Admission, admit } from './admit.ts'
 import { formatRefusal } from './answer.ts'
 import type { EgressContext } from './context.ts'
 import { isOwnAuthorization, type Principal } from './credential.ts'
-import type { DialPlan } from './dial.ts'
+import type { DialPlan, NotConnected } from './dial.ts'
 import { type Bounds, bodyLimit, isTunnel } from './enter-limits.ts'
 import { type ExchangeOptions, exchange } from './exchange.ts'
 import type { ExchangeEnd } from './exchange-end.ts'
@@ -88,9 +88,11 @@ async function serve(
       context,
     )
   for (const fresh of [false, true]) {
-    const upstream = await takeUpstream(principal, plan, fresh, context)
-    if (upstream instanceof Refused)
-      return { ...nothing, ...refuseRequest(head, client, story, upstream, context) }
+    const upstream = await takeUpstream(principal, plan, client, fresh, context)
+    if ('refused' in upstream) {
+      const { refused, ip } = upstream
+      return { ...nothing, ip, ...refuseRequest(head, client, story, refused, context) }
+    }
     // what has changed while it was found and dialled: nothing of the request has left yet
     const changed = context.judgeAgain({ ...facts, ip: upstream.ip })
     if (changed !== null) {
@@ -146,11 +148,12 @@ function inWords(end: ExchangeEnd, bounds: Bounds): ExchangeEnd {
 function takeUpstream(
   principal: Principal,
   plan: DialPlan,
+  client: Wire,
   fresh: boolean,
   context: EgressContext,
-): Promise<Upstream | Refused> {
+): Promise<Upstream | NotConnected> {
   const { tenant, agent } = principal.agent
-  return context.pool.take(`${tenant}/${agent}`, plan, { fresh })
+  return context.pool.take(`${tenant}/${agent}`, plan, client, { fresh })
 }
 
 function settle(

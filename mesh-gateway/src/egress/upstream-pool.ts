@@ -5,8 +5,9 @@
  */
 import type { SecureContext } from 'node:tls'
 import type { Leave } from '../limits/limits.ts'
+import { createAddressHealth } from '../net/address-health.ts'
 import { type BoundReached, createConnectionBounds } from './connection-bounds.ts'
-import { type Dialled, type DialOptions, type DialPlan, dial } from './dial.ts'
+import { type Dialled, type DialOptions, type DialPlan, dial, type NotConnected } from './dial.ts'
 import { Refused, refuse } from './refused.ts'
 import type { Wire } from './wire.ts'
 
@@ -27,15 +28,22 @@ export interface Upstream {
 
 interface Counted extends Dialled, Pick<Upstream, 'leave' | 'trust'> {}
 
+/** The connection of a client, as far as its end goes. */
+export type Client = Pick<Wire, 'closed' | 'onClosed'>
+
 export interface UpstreamPool {
-  /** @param owner who the connection belongs to, e.g. `acme/bot-01`. */
+  /**
+   * @param owner who the connection belongs to, e.g. `acme/bot-01`.
+   * @param client that it is for: when it goes, dialling ends
+   */
   take(
     owner: string,
     plan: DialPlan,
+    client: Client,
     options?: { readonly fresh?: boolean },
-  ): Promise<Upstream | Refused>
+  ): Promise<Upstream | NotConnected>
   /** One that is not given back, for a tunnel. It counts until it has closed. */
-  open(owner: string, plan: DialPlan): Promise<Dialled | Refused>
+  open(owner: string, plan: DialPlan, client: Client): Promise<Dialled | NotConnected>
   /** Gives back a connection whose last answer has been read to its end. */
   give(upstream: Upstream): void
   /** Ends a connection that was taken, and counts it no more. */
@@ -43,7 +51,7 @@ export interface UpstreamPool {
   close(): void
 }
 
-export interface UpstreamPoolOptions extends DialOptions {
+export interface UpstreamPoolOptions extends Omit<DialOptions, 'health'> {
   /** How long a connection waits for the next request, in milliseconds. */
   readonly idleMs: number
   /** Over all destinations. */
@@ -72,6 +80,7 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
     perDestination: options.maxPerDestination,
     perAgent: options.maxPerAgent,
   })
+  const dialOptions = { ...options, health: createAddressHealth() }
   let count = 0
   let sweeper: NodeJS.Timeout | null = null
 
@@ -146,15 +155,16 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
     owner: string,
     destination: string,
     plan: DialPlan,
-  ): Promise<Counted | Refused> => {
+    client: Client,
+  ): Promise<Counted | NotConnected> => {
     const leave = enter(owner, destination)
-    if (leave instanceof Refused) return leave
+    if (leave instanceof Refused) return { refused: leave, ip: null }
     const start = performance.now()
     const trust = options.trust()
     try {
-      const dialled = await dial(plan, options)
+      const dialled = await untilGone(client, (signal) => dial(plan, dialOptions, signal))
       options.onDial((performance.now() - start) / 1000)
-      if (dialled instanceof Refused) {
+      if ('refused' in dialled) {
         leave()
         return dialled
       }
@@ -168,7 +178,7 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
   }
 
   return {
-    async take(owner, plan, { fresh = false } = {}) {
+    async take(owner, plan, client, { fresh = false } = {}) {
       const keyOf = (ip: string) =>
         `${owner} ${plan.tls ? 'tls ' : ''}${plan.host} ${ip} ${plan.port}`
       if (!fresh)
@@ -177,11 +187,11 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
           if (upstream !== null) return upstream
         }
       const destination = destinationOf(plan)
-      const dialled = await open(owner, destination, plan)
-      if (dialled instanceof Refused) return dialled
+      const dialled = await open(owner, destination, plan, client)
+      if ('refused' in dialled) return dialled
       return { ...dialled, key: keyOf(dialled.ip), owner, destination, reused: false }
     },
-    open: (owner, plan) => open(owner, destinationOf(plan), plan),
+    open: (owner, plan, client) => open(owner, destinationOf(plan), plan, client),
     give(upstream) {
       const { wire, key } = upstream
       const list = idle.get(key) ?? []
@@ -208,6 +218,18 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
       if (sweeper !== null) clearInterval(sweeper)
       sweeper = null
     },
+  }
+}
+
+/** Runs `work` with a signal that is aborted when the client has gone. */
+async function untilGone<T>(client: Client, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController()
+  if (client.closed) controller.abort()
+  client.onClosed(() => controller.abort())
+  try {
+    return await work(controller.signal)
+  } finally {
+    client.onClosed(null)
   }
 }
 

@@ -12,6 +12,7 @@ import {
   type PeerCertificate,
 } from '@clawmesh/agent-sdk'
 import { MeshError, type Peer, type SpiffeTemplate } from '@clawmesh/proto'
+import type { Attempt } from '../../net/happy-eyeballs.ts'
 import { leanStreamTables } from '../node-http2/lean-stream-tables.ts'
 import type { Endpoint } from './locate.ts'
 
@@ -25,6 +26,8 @@ export interface DialOptions {
   readonly spiffe: SpiffeTemplate
   /** For TCP, TLS and HTTP/2 together, in milliseconds. */
   readonly timeoutMs: number
+  /** Told of TCP; ends the dial when it is aborted. */
+  readonly attempt?: Attempt
 }
 
 export interface Dialled {
@@ -40,7 +43,7 @@ const SESSION_MEMORY_MB = 64
 
 /** @throws MeshError MESH_PEER_UNREACHABLE, MESH_PEER_UNTRUSTED, MESH_PEER_MISMATCH, MESH_PEER_PROTOCOL */
 export function dial(options: DialOptions): Promise<Dialled> {
-  const { endpoint, host, snapshot, spiffe, peer, timeoutMs } = options
+  const { endpoint, host, snapshot, spiffe, peer, timeoutMs, attempt } = options
   // without the address: callers read what is said here, and the network behind the gateway is not theirs to know
   const where = host
 
@@ -58,16 +61,25 @@ export function dial(options: DialOptions): Promise<Dialled> {
     })
     const timer = setTimeout(() => fail(unreachable(`${where} did not answer in time`)), timeoutMs)
     const lost = () => fail(unreachable(`${where} closed the connection`))
+    const givenUp = () => fail(unreachable(`${where} was not waited for`))
+    attempt?.signal.addEventListener('abort', givenUp)
+
+    function settled(): void {
+      clearTimeout(timer)
+      attempt?.signal.removeEventListener('abort', givenUp)
+    }
 
     function fail(cause: unknown): void {
-      clearTimeout(timer)
+      settled()
       socket.destroy()
       reject(dialError(where, cause))
     }
 
     socket.once('error', fail)
     socket.once('close', lost)
+    socket.once('connect', () => attempt?.progressed())
     socket.once('secureConnect', () => {
+      attempt?.progressed()
       socket.setNoDelay(true)
       if (socket.alpnProtocol !== 'h2')
         return fail(new MeshError('MESH_PEER_PROTOCOL', `${where} does not speak HTTP/2`))
@@ -83,7 +95,7 @@ export function dial(options: DialOptions): Promise<Dialled> {
       // what an error means, each stream tells; without a listener it would end the process
       session.on('error', fail)
       session.once('remoteSettings', () => {
-        clearTimeout(timer)
+        settled()
         socket.off('close', lost)
         if (certificate === null) return fail(new MeshError('MESH_PEER_UNTRUSTED'))
         session.setLocalWindowSize(WINDOW_BYTES * 8)

@@ -1,11 +1,20 @@
 /** The sessions of one tenant's callers to one peer name, over all addresses that DNS gives for it. */
 import { MeshError } from '@clawmesh/proto'
+import { createAddressHealth } from '../../net/address-health.ts'
+import {
+  type Attempt,
+  type AttemptEnd,
+  CONNECTION_ATTEMPT_DELAY_MS,
+  raceConnections,
+} from '../../net/happy-eyeballs.ts'
 import type { ChainHeaders } from '../call.ts'
 import { calleeRefusal } from '../live/fault-in-words.ts'
 import { dial } from './dial.ts'
+import { createDialling } from './dialling.ts'
 import type { Dials } from './dials.ts'
 import { createKnownEndpoints } from './known-endpoints.ts'
-import { type Endpoint, type Located, locate, Unresolved } from './locate.ts'
+import type { Endpoint } from './locate.ts'
+import { createLocating } from './locating.ts'
 import { createHolders } from './replica.ts'
 import { type UpstreamSession, wrapSession } from './session.ts'
 import type { PeerRoute, UpstreamsOptions } from './upstreams.ts'
@@ -29,11 +38,6 @@ type Settings = UpstreamsOptions &
     Pick<UpstreamsOptions, 'dialTimeoutMs' | 'idleMs' | 'pingMs' | 'ageMs' | 'peerPorts' | 'marks'>
   >
 
-interface Failure {
-  readonly count: number
-  readonly until: number
-}
-
 type About = Pick<ChainHeaders, 'delegationId' | 'replica'>
 
 const MAX_KNOWN = 256
@@ -41,16 +45,21 @@ const MAX_SESSIONS_PER_ENDPOINT = 16
 /** An address that failed is avoided this long, doubling with each failure. */
 const EJECT_MS = 1_000
 const EJECT_MAX_MS = 30_000
-/** How long a stale answer is used before DNS is asked again. */
-const STALE_MS = 1_000
+/** Before an address of a later SRV priority is tried: the earlier one is to be used where it can be reached (RFC 2782). */
+const LESS_WANTED_MS = 1_000
 
 export function createGroup(route: PeerRoute, settings: Settings, dials: Dials): Group {
-  const { resolver, metrics, identity, spiffe, log, revocations } = settings
+  const { metrics, identity, spiffe, log, revocations } = settings
   const sessions = new Map<string, Set<UpstreamSession>>()
-  const dialling = new Map<string, Promise<void>>()
-  const failures = new Map<string, Failure>()
-  let located: (Located & { readonly expires: number }) | null = null
-  let locating: Promise<Located> | null = null
+  const health = createAddressHealth({ firstMs: EJECT_MS, longestMs: EJECT_MAX_MS })
+  const dialling = createDialling({ dials, keyOf, open: openSession })
+  const locating = createLocating({
+    ...{ ...settings, host: route.host, port: route.port },
+    onFound({ endpoints }) {
+      for (const endpoint of endpoints) known.know(endpoint)
+      retireLeavers(endpoints)
+    },
+  })
   const holders = createHolders()
   const known = createKnownEndpoints(settings.marks, MAX_KNOWN)
   let turn = 0
@@ -80,7 +89,8 @@ export function createGroup(route: PeerRoute, settings: Settings, dials: Dials):
   }
 
   function acquireAny(failed?: UpstreamSession): UpstreamSession | Promise<UpstreamSession> {
-    if (failed === undefined && located !== null && located.expires > performance.now()) {
+    const located = failed === undefined ? locating.current() : null
+    if (located !== null) {
       const session = atHand(rank(located.endpoints)[0])
       if (session !== null) return session
     }
@@ -110,48 +120,43 @@ export function createGroup(route: PeerRoute, settings: Settings, dials: Dials):
     failed?: UpstreamSession,
     mark: string | null = null,
   ): Promise<UpstreamSession> {
-    const { endpoints } = await locateOnce()
-    let last: unknown = new MeshError('MESH_PEER_UNREACHABLE')
-    for (const endpoint of othersFirst(holderFirst(rank(endpoints), mark), failed)) {
-      try {
-        // those who waited for one dial may fill its session: then the rest dial again
-        for (let dials = 0; dials <= MAX_SESSIONS_PER_ENDPOINT; dials += 1) {
-          const session = atHand(endpoint, failed)
-          if (session !== null) return session
-          await dialOnce(endpoint)
-        }
-      } catch (cause) {
-        last = cause
-      }
-    }
-    throw last
+    const { endpoints } = await locating.find()
+    const holder = mark === null ? null : known.byMark(mark)
+    const end = await raceConnections<Endpoint, UpstreamSession, unknown>(
+      othersFirst(holderFirst(rank(endpoints), holder), failed),
+      {
+        ...{ health, keyOf },
+        connect: (endpoint, attempt) => reach(endpoint, attempt, failed),
+        discard: (session) => session.release(),
+        delayMs: (endpoint, next) => {
+          // no other replica has what the holder has: that has all the time of a dial
+          if (endpoint === holder) return Number.POSITIVE_INFINITY
+          return next.priority > endpoint.priority ? LESS_WANTED_MS : CONNECTION_ATTEMPT_DELAY_MS
+        },
+      },
+    )
+    if ('connection' in end) return end.connection
+    throw end.failures.at(-1)?.failure ?? new MeshError('MESH_PEER_UNREACHABLE')
   }
 
-  async function locateOnce(): Promise<Located> {
-    if (located !== null && located.expires > performance.now()) return located
-    if (locating === null) {
-      const started = performance.now()
-      locating = locate(resolver, route.host, route.port, settings.peerPorts)
-        .then((found) => {
-          metrics.dns('delegation', (performance.now() - started) / 1000)
-          located = { ...found, expires: performance.now() + found.ttlMs }
-          for (const endpoint of found.endpoints) known.know(endpoint)
-          retireLeavers(found.endpoints)
-          return found
-        })
-        .catch((cause: unknown) => {
-          if (located === null || !(cause instanceof Unresolved) || cause.gone) throw cause
-          // DNS is in trouble, not the peer: what it said last is used, and it is asked again in a moment
-          log.warn({ peer: route.host, err: cause }, 'DNS does not answer; its last answer is used')
-          metrics.dnsStale('delegation')
-          located = { ...located, expires: performance.now() + STALE_MS }
-          return located
-        })
-        .finally(() => {
-          locating = null
-        })
+  /** A place on a session to the address: one that is there, or a new one. */
+  async function reach(
+    endpoint: Endpoint,
+    attempt: Attempt,
+    failed: UpstreamSession | undefined,
+  ): Promise<AttemptEnd<UpstreamSession, unknown>> {
+    try {
+      // those who waited for one dial may fill its session: then the rest dial again
+      for (let dials = 0; dials <= MAX_SESSIONS_PER_ENDPOINT; dials += 1) {
+        const session = atHand(endpoint, failed)
+        if (session !== null) return { connection: session }
+        if ((sessions.get(keyOf(endpoint))?.size ?? 0) >= MAX_SESSIONS_PER_ENDPOINT) break
+        await dialling.to(endpoint, attempt)
+      }
+      return { failure: tooMany('the peer takes no more streams') }
+    } catch (failure) {
+      return { failure }
     }
-    return await locating
   }
 
   /** Sessions to addresses that DNS no longer names take no new streams. */
@@ -159,18 +164,17 @@ export function createGroup(route: PeerRoute, settings: Settings, dials: Dials):
     const named = new Set(endpoints.map(keyOf))
     for (const [key, set] of sessions)
       if (!named.has(key)) for (const session of set) session.retire()
-    for (const key of failures.keys()) if (!named.has(key)) failures.delete(key)
+    health.keepOnly(named)
   }
 
   /** Best first: not failing, lowest SRV priority, fewest streams; ties take turns. */
   function rank(endpoints: readonly Endpoint[]): readonly Endpoint[] {
     if (endpoints.length === 1) return endpoints
     turn = (turn + 1) % endpoints.length
-    const now = performance.now()
     return [...endpoints.slice(turn), ...endpoints.slice(0, turn)]
       .map((endpoint) => ({
         endpoint,
-        ejected: (failures.get(keyOf(endpoint))?.until ?? 0) > now ? 1 : 0,
+        ejected: health.mayTry(keyOf(endpoint)) ? 0 : 1,
         load: loadOf(keyOf(endpoint)),
       }))
       .sort(
@@ -180,31 +184,14 @@ export function createGroup(route: PeerRoute, settings: Settings, dials: Dials):
       .map(({ endpoint }) => endpoint)
   }
 
-  /** The replica that holds it, also when DNS no longer names it; the others when it cannot be reached. */
-  function holderFirst(endpoints: readonly Endpoint[], mark: string | null): readonly Endpoint[] {
-    const holder = mark === null ? null : known.byMark(mark)
-    if (holder === null) return endpoints
-    return [holder, ...endpoints.filter((one) => keyOf(one) !== keyOf(holder))]
-  }
-
   function loadOf(key: string): number {
     let load = 0
     for (const session of sessions.get(key) ?? []) load += session.active
     return load
   }
 
-  function dialOnce(endpoint: Endpoint): Promise<void> {
+  async function openSession(endpoint: Endpoint, attempt: Attempt): Promise<void> {
     const key = keyOf(endpoint)
-    const running = dialling.get(key)
-    if (running !== undefined) return running
-    if ((sessions.get(key)?.size ?? 0) >= MAX_SESSIONS_PER_ENDPOINT)
-      return Promise.reject(tooMany('the peer takes no more streams'))
-    const started = dials.run(() => openSession(endpoint, key)).finally(() => dialling.delete(key))
-    dialling.set(key, started)
-    return started
-  }
-
-  async function openSession(endpoint: Endpoint, key: string): Promise<void> {
     const started = performance.now()
     const snapshot = identity.current()
     try {
@@ -215,6 +202,7 @@ export function createGroup(route: PeerRoute, settings: Settings, dials: Dials):
         snapshot,
         spiffe,
         timeoutMs: settings.dialTimeoutMs,
+        attempt,
       })
       metrics.dial('delegation', (performance.now() - started) / 1000)
       if (dialled.session.remoteSettings.maxConcurrentStreams === 0) {
@@ -227,7 +215,6 @@ export function createGroup(route: PeerRoute, settings: Settings, dials: Dials):
         dialled.session.destroy()
         throw calleeRefusal(certificate.identity.id, revoked)
       }
-      failures.delete(key)
       const set = sessions.get(key) ?? new Set<UpstreamSession>()
       const session = wrapSession(dialled.session, {
         peerId: certificate.identity.id,
@@ -250,9 +237,6 @@ export function createGroup(route: PeerRoute, settings: Settings, dials: Dials):
       // a certificate that changed while dialling: this session serves the calls that wait, and no more
       if (identity.current().generation !== snapshot.generation) setImmediate(session.retire)
     } catch (cause) {
-      const count = (failures.get(key)?.count ?? 0) + 1
-      const pause = Math.min(EJECT_MAX_MS, EJECT_MS * 2 ** (count - 1))
-      failures.set(key, { count, until: performance.now() + pause })
       log.debug({ peer: route.host, endpoint: key, err: cause }, 'a peer could not be dialled')
       throw cause
     }
@@ -265,8 +249,14 @@ export function createGroup(route: PeerRoute, settings: Settings, dials: Dials):
     acquire,
     retire: () => each((session) => session.retire()),
     destroy: () => each((session) => session.destroy()),
-    idle: () => sessions.size === 0 && dialling.size === 0 && locating === null,
+    idle: () => sessions.size === 0 && dialling.size === 0 && !locating.underWay,
   }
+}
+
+/** The replica that holds it, also when DNS no longer names it; the others when it cannot be reached. */
+function holderFirst(endpoints: readonly Endpoint[], holder: Endpoint | null): readonly Endpoint[] {
+  if (holder === null) return endpoints
+  return [holder, ...endpoints.filter((one) => keyOf(one) !== keyOf(holder))]
 }
 
 /** The address of the session that failed comes last. */

@@ -4,6 +4,7 @@
  * out which ports are open in a network that only the gateway reaches.
  */
 import { MeshError } from '@clawmesh/proto'
+import { interleaveFamilies } from '../../net/happy-eyeballs.ts'
 import { ResolveFailure, type Resolver } from '../../resolve/resolver.ts'
 
 export interface Endpoint {
@@ -63,7 +64,11 @@ async function byAddress(
 ): Promise<Located> {
   const addresses = await resolver.addresses(host)
   return {
-    endpoints: addresses.map(({ ip }) => ({ ip, port, priority })),
+    endpoints: interleaveFamilies(addresses, ({ ip }) => ip).map(({ ip }) => ({
+      ip,
+      port,
+      priority,
+    })),
     ttlMs: Math.min(...addresses.map(({ ttlMs }) => ttlMs)),
   }
 }

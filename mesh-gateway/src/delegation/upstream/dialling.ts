@@ -1,0 +1,79 @@
+/**
+ * The connections to one peer that are being made: one for each address, shared by the calls that wait for it. It is given up when no
+ * call waits any more, and counts in the bound of its tenant.
+ */
+import { MeshError } from '@clawmesh/proto'
+import type { Attempt } from '../../net/happy-eyeballs.ts'
+import type { Dials } from './dials.ts'
+import type { Endpoint } from './locate.ts'
+
+export interface Dialling {
+  /**
+   * Waits for a connection to the address, with others that do.
+   * @param waiter.signal aborted when this call waits no more
+   * @throws MeshError MESH_PEER_*, MESH_LIMIT_CONCURRENCY
+   */
+  to(endpoint: Endpoint, waiter: Attempt): Promise<void>
+  readonly size: number
+}
+
+export interface DiallingOptions {
+  readonly dials: Dials
+  keyOf(endpoint: Endpoint): string
+  /** @param attempt.signal aborted when nobody waits any more */
+  open(endpoint: Endpoint, attempt: Attempt): Promise<void>
+}
+
+interface UnderWay {
+  readonly done: Promise<void>
+  readonly waiters: Set<Attempt>
+  readonly controller: AbortController
+  connected: boolean
+}
+
+export function createDialling({ dials, keyOf, open }: DiallingOptions): Dialling {
+  const underWay = new Map<string, UnderWay>()
+
+  function begin(endpoint: Endpoint): UnderWay {
+    const key = keyOf(endpoint)
+    const controller = new AbortController()
+    const waiters = new Set<Attempt>()
+    const progressed = () => {
+      one.connected = true
+      for (const waiter of waiters) waiter.progressed()
+    }
+    const done = dials
+      .run(() => open(endpoint, { signal: controller.signal, progressed }))
+      .finally(() => {
+        if (underWay.get(key) === one) underWay.delete(key)
+      })
+    const one: UnderWay = { done, waiters, controller, connected: false }
+    underWay.set(key, one)
+    return one
+  }
+
+  return {
+    async to(endpoint, waiter) {
+      if (waiter.signal.aborted) throw new MeshError('MESH_PEER_UNREACHABLE')
+      const one = underWay.get(keyOf(endpoint)) ?? begin(endpoint)
+      one.waiters.add(waiter)
+      if (one.connected) waiter.progressed()
+      const leave = () => {
+        one.waiters.delete(waiter)
+        if (one.waiters.size > 0) return
+        // the next call begins anew
+        if (underWay.get(keyOf(endpoint)) === one) underWay.delete(keyOf(endpoint))
+        one.controller.abort()
+      }
+      waiter.signal.addEventListener('abort', leave)
+      try {
+        await one.done
+      } finally {
+        waiter.signal.removeEventListener('abort', leave)
+      }
+    },
+    get size() {
+      return underWay.size
+    },
+  }
+}

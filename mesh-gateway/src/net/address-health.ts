@@ -1,0 +1,86 @@
+/**
+ * Remembers which addresses did not connect, and puts them last for a while: 30 s after the first failure, twice as long after each
+ * further one. When the time is over, one connection tries the address again; the others wait for what it finds.
+ */
+export interface AddressHealth {
+  /** False while the address is avoided. True once when that time is over: the caller tries it for all. */
+  mayTry(key: string): boolean
+  /** It has connected. */
+  good(key: string): void
+  /** It did not connect, or another was faster though it began later. */
+  bad(key: string): void
+  /** The order stays, but those that are avoided come last. */
+  order<A>(addresses: readonly A[], keyOf: (address: A) => string): readonly A[]
+  /** Keeps only what is named. */
+  keepOnly(keys: ReadonlySet<string>): void
+  /** Addresses that are remembered. */
+  readonly size: number
+}
+
+export interface AddressHealthOptions {
+  /** How long an address is avoided after its first failure, in milliseconds; doubles with each. Default 30,000. */
+  readonly firstMs?: number
+  /** The longest time, in milliseconds. Default 600,000. */
+  readonly longestMs?: number
+  /** Addresses to remember; the oldest is forgotten beyond it. Default 10,000. */
+  readonly max?: number
+  /** Milliseconds of a monotonic clock. */
+  readonly now?: () => number
+}
+
+interface Failing {
+  readonly failures: number
+  readonly untilMs: number
+  /** Its time was over, and one caller is trying it. */
+  readonly tried: boolean
+}
+
+/** How long the others wait for the one that tries again, in milliseconds. */
+const TRIAL_MS = 1_000
+
+export function createAddressHealth(options: AddressHealthOptions = {}): AddressHealth {
+  const { firstMs = 30_000, longestMs = 600_000, max = 10_000 } = options
+  const { now = () => performance.now() } = options
+  const failing = new Map<string, Failing>()
+
+  function mayTry(key: string): boolean {
+    const known = failing.get(key)
+    if (known === undefined) return true
+    const nowMs = now()
+    if (known.untilMs > nowMs) return false
+    failing.set(key, { failures: known.failures, untilMs: nowMs + TRIAL_MS, tried: true })
+    return true
+  }
+
+  return {
+    mayTry,
+    good: (key) => void failing.delete(key),
+    bad(key) {
+      const known = failing.get(key)
+      const nowMs = now()
+      // several connections that were under way at once have seen one failure
+      if (known !== undefined && !known.tried && known.untilMs > nowMs) return
+      const failures = (known?.failures ?? 0) + 1
+      const pauseMs = Math.min(longestMs, firstMs * 2 ** (failures - 1))
+      failing.delete(key)
+      failing.set(key, { failures, untilMs: nowMs + pauseMs, tried: false })
+      const oldest = failing.size > max ? failing.keys().next().value : undefined
+      if (oldest !== undefined) failing.delete(oldest)
+    },
+    order(addresses, keyOf) {
+      if (addresses.length < 2 || failing.size === 0) return addresses
+      const good: (typeof addresses)[number][] = []
+      const avoided: (typeof addresses)[number][] = []
+      for (const address of addresses)
+        if (mayTry(keyOf(address))) good.push(address)
+        else avoided.push(address)
+      return avoided.length === 0 ? addresses : [...good, ...avoided]
+    },
+    keepOnly(keys) {
+      for (const key of failing.keys()) if (!keys.has(key)) failing.delete(key)
+    },
+    get size() {
+      return failing.size
+    },
+  }
+}
