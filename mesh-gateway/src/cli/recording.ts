@@ -14,7 +14,7 @@ export interface RecordingOptions {
 
 export function addRecording(command: Command): Command {
   return command
-    .requiredOption('--audit <file>', 'the audit log')
+    .requiredOption('--audit <file>', 'the audit log, also .gz; - is the standard input')
     .option('--tenant <tenant>', 'of this tenant alone', parseTenant)
     .option('--spiffe-agent-path <path>', 'template of SPIFFE IDs of agents, as configured')
 }

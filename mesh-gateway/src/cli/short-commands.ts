@@ -9,6 +9,7 @@ import { policyCommand } from './policy.ts'
 import { addRevoke } from './revoke.ts'
 import { addServiceAccount } from './service-account.ts'
 import type { Terminal } from './terminal.ts'
+import { treesCommand } from './trees.ts'
 
 export function addShortCommands(
   program: Command,
@@ -20,8 +21,8 @@ export function addShortCommands(
   addServiceAccount(program, terminal)
   addRevoke(program, terminal)
   addDoctor(program, terminal, output)
-  for (const command of [policyCommand(output, terminal), explainCommand(output, terminal)])
-    program.addCommand(inherit(command, program))
+  for (const make of [policyCommand, explainCommand, treesCommand])
+    program.addCommand(inherit(make(output, terminal), program))
 }
 
 /** A command that was made elsewhere speaks and ends as the others do. */

@@ -2,9 +2,7 @@
  * Reads an audit log of any size, a line at a time, and counts what cannot be used of it. A request that was open for long has two
  * records and counts once: by its end, or by its opening where the log does not tell of its end.
  */
-import { createReadStream } from 'node:fs'
-import { MeshError } from '@clawmesh/proto'
-import { readLines } from './read-lines.ts'
+import { auditLines } from './audit-lines.ts'
 import {
   type AgentOf,
   type Reading,
@@ -24,7 +22,6 @@ export interface RecordingCounts {
   readonly tornLastLine: boolean
 }
 
-const MAX_LINE_BYTES = 1024 * 1024
 /** Whose end has not been read yet. Of more than these, those that did not end are missed; none is counted twice. */
 const MAX_OPEN = 200_000
 
@@ -45,26 +42,20 @@ export async function readRecording(
     if (reading === 'other') notOfPolicy += 1
     else if (reading !== 'foreign') each(reading)
   }
-  try {
-    for await (const { text, whole } of readLines(createReadStream(file), MAX_LINE_BYTES)) {
-      if (text?.trim() === '') continue
-      const fields = readFields(text ?? '')
-      const reading = readCase(fields, agentOf)
-      const openId = fields.get('open_id')
-      if (reading === 'foreign' && !whole) tornLastLine = true
-      else if (typeof openId !== 'string' || reading === 'foreign') count(reading)
-      else if (fields.get('phase') === 'open') {
-        if (open.size < MAX_OPEN) open.set(openId, reading)
-      } else {
-        open.delete(openId)
-        count(reading)
-      }
+  for await (const { text, whole } of auditLines(file)) {
+    if (text?.trim() === '') continue
+    const fields = readFields(text ?? '')
+    const reading = readCase(fields, agentOf)
+    const openId = fields.get('open_id')
+    if (reading === 'foreign' && !whole) tornLastLine = true
+    else if (typeof openId !== 'string' || reading === 'foreign') count(reading)
+    else if (fields.get('phase') === 'open') {
+      if (open.size < MAX_OPEN) open.set(openId, reading)
+    } else {
+      open.delete(openId)
+      count(reading)
     }
-    for (const reading of open.values()) count(reading)
-  } catch (cause) {
-    if (cause instanceof MeshError) throw cause
-    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown'
-    throw new MeshError('MESH_AUDIT_UNREADABLE', `cannot read ${file} (${code})`, { cause })
   }
+  for (const reading of open.values()) count(reading)
   return { records, notOfPolicy, foreignLines, tornLastLine }
 }

@@ -92,7 +92,7 @@ const OWN_READERS: readonly string[] = [
   'mesh-gateway/src/doctor/file-descriptors.ts',
   'mesh-gateway/src/doctor/listening-process.ts',
   'mesh-gateway/src/policy/read-directory.ts',
-  'mesh-gateway/src/recorded/read-recording.ts',
+  'mesh-gateway/src/recorded/audit-lines.ts',
   // by the disk too, piece by piece: it is a journal
   'mesh-gateway/src/revocation/list-reader.ts',
 ]

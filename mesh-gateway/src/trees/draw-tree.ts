@@ -1,0 +1,144 @@
+/** A tree of delegations as people read it: under each delegation those that were made for it, with states and times. */
+import { printable } from '@clawmesh/proto'
+import { plural } from '../plural.ts'
+import type { AgentOf } from '../recorded/recorded-case.ts'
+import { arrangeTree, type Placed } from './arrange-tree.ts'
+import type { Standing, State } from './delegation-node.ts'
+import type { GatheredTree } from './gather-trees.ts'
+
+export interface TreeFacts {
+  readonly root_id: string
+  /** `tenant/agent`, or a SPIFFE ID that is no agent's. Null: the beginning is not in the log. */
+  readonly origin: string | null
+  readonly began: string
+  readonly ended: string
+  readonly duration_ms: number
+  readonly delegations: number
+  /** How many stand so, by state. */
+  readonly states: Readonly<Partial<Record<State, number>>>
+  /** Calls that there was no room for. */
+  readonly left_out: number
+}
+
+/** In the order of the drawing. */
+export interface DelegationFacts extends Standing {
+  readonly delegation_id: string
+  readonly parent_id: string | null
+  /** The parent is not in the log. */
+  readonly parent_lost: boolean
+  readonly depth: number
+  readonly caller: string
+  readonly callee: string
+  readonly began: string
+  readonly ended: string
+  readonly duration_ms: number
+  /** Refusals that this one stands for. */
+  readonly times: number
+}
+
+export function factsOfTree({ rootId, nodes, leftOut }: GatheredTree, agentOf: AgentOf): TreeFacts {
+  const began = Math.min(...bounds(nodes, 'startMs'))
+  const ended = Math.max(...bounds(nodes, 'endMs'))
+  const states: Partial<Record<State, number>> = {}
+  for (const node of nodes) {
+    const { state } = node.standing()
+    states[state] = (states[state] ?? 0) + node.times
+  }
+  const first = nodes.find(({ before }) => before.length === 0)
+  const origin = first?.caller ?? nodes.find(({ before }) => before.length > 0)?.before[0] ?? null
+  return {
+    root_id: rootId,
+    origin: origin === null ? null : nameOf(origin, agentOf),
+    began: isoOf(began),
+    ended: isoOf(ended),
+    duration_ms: milliseconds(ended - began),
+    delegations: nodes.length,
+    states,
+    left_out: leftOut,
+  }
+}
+
+export function factsOfDelegations(tree: GatheredTree, agentOf: AgentOf): DelegationFacts[] {
+  return arrangeTree(tree.nodes).map(({ node, depth, lost }) => ({
+    ...{ delegation_id: node.delegationId, parent_id: node.parentId, parent_lost: lost, depth },
+    caller: nameOf(node.caller, agentOf),
+    callee: nameOf(node.callee, agentOf),
+    ...node.standing(),
+    began: isoOf(node.startMs),
+    ended: isoOf(node.endMs),
+    duration_ms: milliseconds(node.endMs - node.startMs),
+    times: node.times,
+  }))
+}
+
+/** Lines of the drawing, the agent that the tree began with first. */
+export function drawTree(tree: GatheredTree, agentOf: AgentOf): string {
+  const facts = factsOfTree(tree, agentOf)
+  const placed = arrangeTree(tree.nodes)
+  const began = Math.min(...bounds(tree.nodes, 'startMs'))
+  const rows = placed.map((one) => rowOf(one, began, agentOf))
+  const widths = [0, 1, 2, 3].map((column) =>
+    rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), 0),
+  )
+  const lines = rows.map((row) =>
+    printable(row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')).trimEnd(),
+  )
+  const head = `tree ${facts.root_id}  ${facts.began}  ${seconds(facts.duration_ms)}  ${countsOf(facts)}`
+  return [printable(head), printable(facts.origin ?? 'the beginning is not in the log'), ...lines]
+    .map((line) => `${line}\n`)
+    .join('')
+}
+
+/** `6 delegations, 1 refused, 2 running` */
+export function countsOf({ delegations, states, left_out: leftOut }: TreeFacts): string {
+  const told = (['refused', 'cut', 'canceled', 'running', 'unknown'] as const).flatMap((state) =>
+    states[state] === undefined ? [] : [`${states[state]} ${state}`],
+  )
+  const left = leftOut === 0 ? [] : [`${leftOut} left out`]
+  return [plural(delegations, 'delegation'), ...told, ...left].join(', ')
+}
+
+export function seconds(durationMs: number): string {
+  return `${(durationMs / 1000).toFixed(3)} s`
+}
+
+type Row = readonly [callee: string, state: string, began: string, lasted: string, id: string]
+
+function rowOf({ node, last, lost }: Placed, beganMs: number, agentOf: AgentOf): Row {
+  const above = last.slice(0, -1).map((end) => (end ? '   ' : '│  '))
+  const branch = last.at(-1) === true ? '└─ ' : '├─ '
+  const { state, code } = node.standing()
+  const of = lost ? ` (of ${nameOf(node.caller, agentOf)}, for what is not in the log)` : ''
+  const times = node.times > 1 ? ` ${node.times} times` : ''
+  return [
+    `${above.join('')}${branch}${nameOf(node.callee, agentOf)}${of}`,
+    `${state}${code === null ? '' : ` ${code}`}${times}`,
+    `${node.startMs < beganMs ? '-' : '+'}${seconds(Math.abs(node.startMs - beganMs))}`,
+    seconds(node.endMs - node.startMs),
+    node.delegationId,
+  ]
+}
+
+function nameOf(id: string, agentOf: AgentOf): string {
+  const agent = agentOf(id)
+  return agent === null ? id : `${agent.tenant}/${agent.agent}`
+}
+
+/** Without spreading: a tree may have two hundred thousand. */
+function bounds(nodes: GatheredTree['nodes'], key: 'startMs' | 'endMs'): [number, number] {
+  let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
+  for (const node of nodes) {
+    least = Math.min(least, node[key])
+    most = Math.max(most, node[key])
+  }
+  return [least, most]
+}
+
+function milliseconds(value: number): number {
+  return Math.round(value * 1000) / 1000
+}
+
+/** A log that was tampered with may hold times that no calendar has. */
+function isoOf(ms: number): string {
+  return Math.abs(ms) > 8.64e15 ? String(ms) : new Date(ms).toISOString()
+}
