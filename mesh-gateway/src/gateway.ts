@@ -25,12 +25,13 @@ import { policyProblems } from './policy/policy-in-force.ts'
 import { openPolicyStore } from './policy/policy-store.ts'
 import type { ListenAddress, Port } from './port.ts'
 import { diskThreads } from './process/thread-pool.ts'
-import { whatIsMissing } from './readiness.ts'
+import { whatIsDegraded, whatIsMissing } from './readiness.ts'
 import { createResolver } from './resolve/create-resolver.ts'
 import { withPorts } from './resolve/server-addresses.ts'
 import { openRevocations } from './revocation/revocations.ts'
 import { describeGateway } from './status.ts'
 import { createMetrics, type MetricsHandle } from './telemetry/create-metrics.ts'
+import { reportIdentity } from './telemetry/report-identity.ts'
 import { openKeyRing } from './tokens/key-ring.ts'
 import { openTokenVerifier } from './tokens/open-token-verifier.ts'
 import { createTokenRevoker } from './tokens/revoke-token.ts'
@@ -56,7 +57,7 @@ export interface Gateway {
   }
   /** What keeps it from being ready; empty when nothing does. */
   missing(): readonly Missing[]
-  /** What is not as it should be, though the gateway does its work: broken files of policy. */
+  /** What is not as it should be, though the gateway does its work: a file that could not be taken over. */
   degraded(): readonly Missing[]
   /** The rows of the status page. */
   status(): readonly StatusRow[]
@@ -143,19 +144,13 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     ttl: () => live.current().tokens,
   })
 
-  const reportIdentity = () =>
-    metrics.certificateNotAfter(identity.current().notAfter.getTime() / 1000)
-  reportIdentity()
-  metrics.reload('identity', true, identity.current().generation)
-  identity.onChange(reportIdentity)
-  identity.onReload(({ ok }) => metrics.reload('identity', ok, identity.current().generation))
-
+  reportIdentity(identity, metrics)
   let draining = false
   const auditFile = config.audit.file
   const missing = () =>
     whatIsMissing({ identity, policy, revocations, audit, auditFile, draining: () => draining })
 
-  const degraded = () => policyProblems(policy.problems())
+  const degraded = () => whatIsDegraded(policyProblems(policy.problems()), metrics)
   /** As configured until the listener stands: no port of ours is open to agents in between. */
   const own = new Map([
     ['delegation', config.delegation.listen],

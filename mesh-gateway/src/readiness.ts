@@ -1,6 +1,7 @@
 /** What keeps a gateway from being ready: for GET /ready, the status page and the terminal. */
 import type { IdentitySnapshot } from '@clawmesh/agent-sdk'
 import type { Missing } from './admin/admin-port.ts'
+import type { ReloadMetrics } from './telemetry/reload-metrics.ts'
 
 export interface ReadinessOptions {
   readonly identity: { current(): Pick<IdentitySnapshot, 'notAfter'> }
@@ -10,6 +11,14 @@ export interface ReadinessOptions {
   /** Of the audit log. */
   readonly auditFile: string
   readonly draining: () => boolean
+}
+
+/** Files that could not be taken over, each once: policy says file by file what is wrong with it. */
+export function whatIsDegraded(
+  policy: readonly Missing[],
+  metrics: Pick<ReloadMetrics, 'failedReloads'>,
+): readonly Missing[] {
+  return [...policy, ...metrics.failedReloads().filter(({ what }) => what !== 'policy')]
 }
 
 /** Empty when nothing does. */

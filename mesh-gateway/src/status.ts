@@ -5,8 +5,10 @@ import { formatListenAddress } from './config/listen-address.ts'
 import type { Config } from './config/schema.ts'
 import type { PolicySnapshot } from './policy/snapshot.ts'
 import type { ListenAddress } from './port.ts'
+import { timeInWords } from './time-span.ts'
 import type { KeyRing } from './tokens/key-ring.ts'
 import type { ServiceAccounts } from './tokens/service-accounts.ts'
+import { VERSION } from './version.ts'
 
 export interface StatusSources {
   readonly addresses: Readonly<Record<'egress' | 'delegation' | 'admin', ListenAddress>>
@@ -23,10 +25,10 @@ export function describeGateway(from: StatusSources): readonly StatusRow[] {
   const reload = from.identity.lastReload()
   const rows: readonly (readonly [string, string])[] = [
     ['identity', identity.identity.id],
-    ['certificate until', identity.notAfter.toISOString()],
+    ['certificate until', timeInWords(identity.notAfter)],
     [
       'certificate generation',
-      `${identity.generation}${reload.ok ? '' : ', the latest reload failed'}`,
+      `${identity.generation}, ${reload.ok ? 'read' : 'the latest reload failed'} ${timeInWords(reload.at)}`,
     ],
     ['mesh domain', config.meshDomain],
     ['egress port', formatListenAddress(addresses.egress)],
@@ -41,8 +43,8 @@ export function describeGateway(from: StatusSources): readonly StatusRow[] {
     ['revocation list', config.revocation.list ?? 'off'],
     ['lists of CAs', config.revocation.crl ?? 'off'],
     ['audit log', config.audit.file],
-    ['running since', new Date(Date.now() - process.uptime() * 1000).toISOString()],
-    ['node', process.version],
+    ['running since', timeInWords(new Date(Date.now() - process.uptime() * 1000))],
+    ['version', `${VERSION}, Node ${process.versions.node}`],
   ]
   return rows.map(([name, value]) => ({ name, value }))
 }

@@ -9,8 +9,14 @@ import { createConnectionGate, gateConnections } from '../limits/connection-gate
 import type { MaybePromise } from '../limits/limits.ts'
 import { listenOn } from '../listen.ts'
 import type { ListenAddress, Port } from '../port.ts'
+import {
+  METRICS_CONTENT_TYPES,
+  type MetricsFormat,
+  metricsFormatFor,
+} from '../telemetry/metrics-format.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { createRefusalLog } from '../telemetry/refusal-log.ts'
+import { VERSION } from '../version.ts'
 import { renderStatusPage, type StatusRow } from './status-page.ts'
 
 /** One thing that keeps the gateway from doing its work. */
@@ -24,7 +30,7 @@ export interface Missing {
 export interface AdminView {
   /** Names under which it may be asked, beside localhost and IP addresses; lower case. */
   readonly names: () => readonly string[]
-  readonly metrics: { readonly contentType: string; text(): Promise<string> }
+  readonly metrics: { text(format: MetricsFormat): Promise<string> }
   /** Empty when ready. */
   readonly missing: () => MaybePromise<readonly Missing[]>
   /** What is not as it should be, though the gateway does its work. Default: nothing. */
@@ -136,9 +142,12 @@ async function answer(
     response.setHeader('allow', 'GET, HEAD')
     return send(response, 405, 'text/plain', 'read only\n')
   }
-  if (path === '/metrics')
-    return send(response, 200, options.metrics.contentType, await options.metrics.text())
-  if (path === '/health') return sendJson(response, 200, { status: 'up' })
+  if (path === '/metrics') {
+    const format = metricsFormatFor(request.headers.accept)
+    response.setHeader('vary', 'accept')
+    return send(response, 200, METRICS_CONTENT_TYPES[format], await options.metrics.text(format))
+  }
+  if (path === '/health') return sendJson(response, 200, { status: 'up', version: VERSION })
   const missing = await options.missing()
   const degraded = (await options.degraded?.()) ?? []
   if (path === '/ready') {

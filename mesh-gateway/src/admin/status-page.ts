@@ -1,6 +1,8 @@
 /** The status page: what an operator looks at first. Plain HTML, nothing loaded from anywhere. */
 import type { Missing } from './admin-port.ts'
 
+const REFRESH_SECONDS = 10
+
 export interface StatusRow {
   readonly name: string
   readonly value: string
@@ -17,20 +19,24 @@ export function renderStatusPage(
       : `<ul class="bad">${list
           .map((one) => `<li>${escapeHtml(one.what)}: ${escapeHtml(one.reason)}</li>`)
           .join('')}</ul>`
-  const ready = missing.length === 0 ? '<p class="good">ready</p>' : listed(missing)
-  const state = `${ready}${listed(degraded)}`
+  const state = missing.length > 0 ? 'not ready' : degraded.length > 0 ? 'degraded' : 'ready'
+  const color = state === 'ready' ? 'good' : 'bad'
+  // a tab in the background shows by its title that something is wrong
+  const title = state === 'ready' ? '' : `${state}: `
   const table = rows
     .map((row) => `<tr><th>${escapeHtml(row.name)}</th><td>${escapeHtml(row.value)}</td></tr>`)
     .join('\n')
   return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>mesh-gateway</title><style>
+<html lang="en"><head><meta charset="utf-8"><title>${title}mesh-gateway</title>
+<meta http-equiv="refresh" content="${REFRESH_SECONDS}"><style>
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 50rem; padding: 0 1rem }
 th { text-align: left; padding-right: 1.5rem; font-weight: 500; vertical-align: top }
 td { font-family: ui-monospace, monospace; overflow-wrap: anywhere }
 .good { color: #176f2c } .bad { color: #a11 }
 </style></head><body>
 <h1>mesh-gateway</h1>
-${state}
+<p class="${color}">${state}</p>
+${listed(missing)}${listed(degraded)}
 <table>
 ${table}
 </table>

@@ -3,6 +3,7 @@ import { type ErrorCode, MeshError } from '@clawmesh/proto'
 import { Command, CommanderError } from 'commander'
 import { ConfigInvalid } from '../config/resolve-config.ts'
 import { SETTINGS } from '../config/settings.ts'
+import { VERSION } from '../version.ts'
 import type { CommandOutput } from './explanation.ts'
 import { formatHelpItem } from './help-item.ts'
 import { addStart } from './start.ts'
@@ -49,6 +50,7 @@ export async function runCommand(args: readonly string[], given: Terminal): Prom
   const program = new Command('mesh-gateway')
     .description('The gateway of a mesh of agents: an egress proxy and a delegation proxy.')
     .helpCommand(false)
+    .version(VERSION, '-V, --version', 'print the version')
     .addHelpText('after', EXAMPLES)
     .exitOverride()
     .configureHelp({ formatItem: formatHelpItem, helpWidth: HELP_COLUMNS })

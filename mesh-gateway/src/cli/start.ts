@@ -12,6 +12,7 @@ import { refuseWithoutTlsChecks } from '../process/tls-environment.ts'
 import { tuneHeap } from '../process/tune-heap.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import type { OperationalLog } from '../telemetry/operational-log.ts'
+import { VERSION } from '../version.ts'
 import { addConfigOptions, configPlace } from './config-options.ts'
 import { releaseStartupMemory } from './release-memory.ts'
 import { listenForSignals, type Signals } from './signals.ts'
@@ -60,6 +61,7 @@ export function addStart(program: Command, terminal: Terminal): void {
     try {
       const { createOperationalLog } = await import('../telemetry/operational-log.ts')
       const log = createOperationalLog(config.log.level)
+      log.info({ version: VERSION, node: process.versions.node }, 'mesh-gateway starts')
       const follow = async (metrics: Pick<Metrics, 'reload'>) => {
         const live = await followConfig(place, config, { log, metrics })
         live.onChange((next) => log.setLevel(next.log.level))

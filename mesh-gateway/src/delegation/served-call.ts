@@ -194,8 +194,9 @@ export class ServedCall implements Member {
     if (story.own !== null) ownServices.end(story.own)
     this.stay.end()
     metrics.active('delegation', -1)
-    metrics.duration('delegation', (performance.now() - this.#startedMs) / 1000)
+    const traceId = story.call?.trace.traceId ?? null
+    metrics.duration('delegation', (performance.now() - this.#startedMs) / 1000, traceId)
     const { reason } = this.#records.end(outcome)
-    metrics.decision('delegation', actionOf(story, outcome.code), reason ?? 'OK')
+    metrics.decision('delegation', actionOf(story, outcome.code), reason ?? 'OK', traceId)
   }
 }

@@ -1,7 +1,8 @@
 /** One identity directory: whether it holds what it should, and for how long still. */
 import { type IdentitySnapshot, loadIdentity } from '@clawmesh/agent-sdk'
 import { MeshError, type SpiffeTemplate } from '@clawmesh/proto'
-import { type CheckResult, type Finding, result, shellWord, span } from './finding.ts'
+import { span } from '../time-span.ts'
+import { type CheckResult, type Finding, result, shellWord } from './finding.ts'
 
 export interface CertificateFacts {
   readonly whose: 'gateway' | 'agent'

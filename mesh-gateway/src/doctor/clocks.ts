@@ -1,5 +1,7 @@
 /** Our clock against that of a peer. */
-import { type CheckResult, result, span } from './finding.ts'
+
+import { span } from '../time-span.ts'
+import { type CheckResult, result } from './finding.ts'
 
 export interface ClockFacts {
   /** Who tells the time. */

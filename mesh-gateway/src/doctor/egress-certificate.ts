@@ -2,7 +2,8 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import { describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
-import { type CheckResult, type Finding, result, shellWord, span } from './finding.ts'
+import { span } from '../time-span.ts'
+import { type CheckResult, type Finding, result, shellWord } from './finding.ts'
 
 export interface EgressCertificateFacts {
   readonly dir: string

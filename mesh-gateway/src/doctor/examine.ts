@@ -9,10 +9,12 @@ import { withPorts } from '../resolve/server-addresses.ts'
 import { checkAuditLog, readAuditLog } from './audit-log.ts'
 import { checkCertificate, readCertificate } from './certificate.ts'
 import { checkClocks } from './clocks.ts'
+import { checkDnsServers, readDnsServers } from './dns-servers.ts'
 import { checkEgressCertificate, readEgressCertificate } from './egress-certificate.ts'
 import { checkFileDescriptors, readFileDescriptorLimit } from './file-descriptors.ts'
 import { type CheckResult, result } from './finding.ts'
 import { checkKeyFiles, readKeyFiles } from './key-files.ts'
+import { checkLimitsStore, readLimitsStore } from './limits-store.ts'
 import { checkNode } from './node-version.ts'
 import { checkOwnList, readOwnList } from './own-list.ts'
 import { checkPeer } from './peer.ts'
@@ -106,7 +108,7 @@ async function examineGateway(config: Config, options: ExamineOptions): Promise<
     const certificate = await readEgressCertificate(config.egress.tls.dir)
     results.push(checkEgressCertificate({ ...certificate, nowMs }))
   }
-  if (config.tokens.issuers.length > 0) results.push(await examineIssuers(config))
+  results.push(...(await examineServices(config)))
   if (agent !== null && agentDir !== undefined) {
     results.push(checkCertificate({ whose: 'agent', dir: agentDir, loaded: agent, nowMs }))
     if (identity !== null && !(agent instanceof MeshError))
@@ -121,6 +123,24 @@ async function examineGateway(config: Config, options: ExamineOptions): Promise<
         : await examinePeer(peer, config, identity, now)),
     )
   return results
+}
+
+/** What the gateway asks while it runs. */
+async function examineServices(config: Config): Promise<CheckResult[]> {
+  const { dns, limits, meshDomain, timeouts, tokens } = config
+  const { url } = limits.redis
+  const checks = await Promise.all([
+    dns.servers === null
+      ? null
+      : readDnsServers(dns.servers, meshDomain, timeouts.dnsMs).then(checkDnsServers),
+    url === null
+      ? null
+      : readLimitsStore({ ...limits.redis, url }).then((facts) =>
+          checkLimitsStore(facts, limits.whenRedisIsAway),
+        ),
+    tokens.issuers.length === 0 ? null : examineIssuers(config),
+  ])
+  return checks.filter((check) => check !== null)
 }
 
 async function examineIssuers(config: Config): Promise<CheckResult> {

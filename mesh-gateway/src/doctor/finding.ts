@@ -1,6 +1,4 @@
 /** What the doctor finds, and what it says of a check that found nothing. */
-import { plural } from '../plural.ts'
-
 export interface Finding {
   /** What is wrong, with names and numbers. */
   readonly what: string
@@ -30,16 +28,4 @@ export function result(
 /** A word as a shell takes it. */
 export function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
-}
-
-/** `3 days`, `5 hours`, `2 minutes`. */
-export function span(ms: number): string {
-  const units: [string, number][] = [
-    ['day', 86_400_000],
-    ['hour', 3_600_000],
-    ['minute', 60_000],
-    ['second', 1000],
-  ]
-  const [name, size] = units.find(([, unit]) => Math.abs(ms) >= 2 * unit) ?? ['second', 1000]
-  return plural(Math.floor(Math.abs(ms) / size), name)
 }

@@ -122,9 +122,7 @@ function answersHealth({ host, port, path: socketPath }: ListenAddress): Promise
         if (body.length > MAX_ANSWER_BYTES) done(false)
       })
       response.on('error', () => done(false))
-      response.on('end', () =>
-        done(response.statusCode === 200 && /^\s*\{\s*"status"\s*:\s*"up"\s*\}\s*$/.test(body)),
-      )
+      response.on('end', () => done(response.statusCode === 200 && isHealth(body)))
     })
     asked.end()
   })
@@ -172,4 +170,9 @@ function answersAsGateway(
 /** Where a listener on every address can be asked. */
 function reachable(host: string): string {
   return host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
+}
+
+/** `{"status":"up"}` of the egress port and of older gateways, with `version` of the admin port. */
+function isHealth(body: string): boolean {
+  return /^\s*\{\s*"status"\s*:\s*"up"\s*(?:,\s*"version"\s*:\s*"[\w.+-]*"\s*)?\}\s*$/.test(body)
 }

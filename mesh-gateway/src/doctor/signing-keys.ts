@@ -1,7 +1,8 @@
 /** The keys that sign tokens. */
 import { MeshError } from '@clawmesh/proto'
+import { span } from '../time-span.ts'
 import { type RingContent, readRing, readRingContent } from '../tokens/ring-file.ts'
-import { type CheckResult, type Finding, result, shellWord, span } from './finding.ts'
+import { type CheckResult, type Finding, result, shellWord } from './finding.ts'
 
 /** A key that signs for longer than this was forgotten. */
 const OLD_MS = 90 * 86_400_000

@@ -95,8 +95,8 @@ export function tell(
   const code = record.reason ?? 'OK'
   const byAudit = admission?.decision?.action === 'audit'
   const action = !record.action_allowed ? 'deny' : byAudit ? 'audit' : 'allow'
-  context.metrics.decision('egress', action, code)
-  context.metrics.duration('egress', (performance.now() - story.startMs) / 1000)
+  context.metrics.decision('egress', action, code, story.traceId)
+  context.metrics.duration('egress', (performance.now() - story.startMs) / 1000, story.traceId)
   const error = outcome.refused?.error
   if (error?.code === 'MESH_GATEWAY_INTERNAL')
     context.log.error(

@@ -11,8 +11,9 @@ export interface GatewayFollowOptions<T> extends FollowOptions<T> {
 export async function follow<T>(options: GatewayFollowOptions<T>): Promise<Followed<T>> {
   const { what, metrics } = options
   const followed = await followFiles(options)
-  const report = (ok: boolean) => metrics.reload(what, ok, followed.generation())
-  followed.onReload(({ ok }) => report(ok))
-  report(true)
+  const report = (ok: boolean, error: unknown) =>
+    metrics.reload(what, ok, followed.generation(), error)
+  followed.onReload(({ ok, error }) => report(ok, error))
+  report(true, null)
   return followed
 }

@@ -4,19 +4,22 @@
  * where several processes share the ports; the default is their sum.
  */
 import { Counter, Gauge, Registry } from 'prom-client'
+import { VERSION } from '../version.ts'
+import { createDecisionMetrics } from './decision-metrics.ts'
 import { createFastHistogram, type Observe } from './fast-histogram.ts'
 import { createIssuerMetrics, type IssuerMetrics } from './issuer-metrics.ts'
 import { createLimitsMetrics, type LimitsMetrics } from './limits-metrics.ts'
+import { formatMetrics, type MetricsFormat, type SampledMetric } from './metrics-format.ts'
 import type { Metrics, Plane } from './metrics-port.ts'
 import { createPolicyMetrics } from './policy-metrics.ts'
 import { observeProcess } from './process-metrics.ts'
-import { createReloadMetrics } from './reload-metrics.ts'
+import { createReloadMetrics, type ReloadMetrics } from './reload-metrics.ts'
 
-export interface MetricsHandle extends Metrics, LimitsMetrics, IssuerMetrics {
+export interface MetricsHandle extends Metrics, LimitsMetrics, IssuerMetrics, ReloadMetrics {
   readonly registry: Registry
-  /** What `text` is: for the content-type header. */
-  readonly contentType: string
-  text(): Promise<string>
+  samples(): Promise<readonly SampledMetric[]>
+  /** @param format default that of Prometheus */
+  text(format?: MetricsFormat): Promise<string>
   /** Stops measuring the event loop. */
   close(): void
 }
@@ -24,14 +27,19 @@ export interface MetricsHandle extends Metrics, LimitsMetrics, IssuerMetrics {
 const PLANES: readonly Plane[] = ['egress', 'delegation']
 const LATENCY_BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60]
 const VALIDATION_BOUNDS = [0.00001, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.1]
-/** Labels must stay bounded even if a plane is wrong about what a reason is. */
-const MAX_SERIES = 1000
 
 export function createMetrics(): MetricsHandle {
   const registry = new Registry()
   const registers = [registry]
   const stopProcess = observeProcess(registry)
-  const decisions = createDecisions(registry)
+  new Gauge({
+    name: 'clawmesh_build_info',
+    help: 'Always 1: the versions of the gateway and of Node are its labels',
+    labelNames: ['version', 'node'],
+    aggregator: 'max',
+    registers,
+  }).set({ version: VERSION, node: process.versions.node }, 1)
+  const decisions = createDecisionMetrics(registry)
   const byPlane = (name: string, help: string) =>
     createFastHistogram({
       name,
@@ -128,12 +136,13 @@ export function createMetrics(): MetricsHandle {
   const observe = (map: ReadonlyMap<string, Observe>) => {
     const egress = map.get('egress')
     const delegation = map.get('delegation')
-    return (plane: Plane, seconds: number) => (plane === 'egress' ? egress : delegation)?.(seconds)
+    return (plane: Plane, seconds: number, traceId?: string | null) =>
+      (plane === 'egress' ? egress : delegation)?.(seconds, traceId)
   }
   return {
     registry,
-    contentType: registry.contentType,
-    text: () => registry.metrics(),
+    samples: () => registry.getMetricsAsJSON(),
+    text: async (format = 'prometheus') => formatMetrics(await registry.getMetricsAsJSON(), format),
     close: stopProcess,
     ...createLimitsMetrics(registry),
     ...createIssuerMetrics(registry),
@@ -146,7 +155,7 @@ export function createMetrics(): MetricsHandle {
     dial: observe(dials),
     dnsStale: (plane) => stale.inc({ plane }),
     tokenValidation: (seconds) => validation?.(seconds),
-    reload: reloads,
+    ...reloads,
     brokenPolicy: createPolicyMetrics(registry),
     certificateNotAfter: (epochSeconds) => notAfter.set(epochSeconds),
     revocations: (byOperators, byAgents) => {
@@ -162,42 +171,5 @@ export function createMetrics(): MetricsHandle {
     auditDropped: () => {
       dropped += 1
     },
-  }
-}
-
-function createDecisions(registry: Registry): Metrics['decision'] {
-  interface Series {
-    readonly plane: Plane
-    readonly action: string
-    readonly reason: string
-    count: number
-  }
-  const series = new Map<string, Series>()
-  new Counter({
-    name: 'clawmesh_decisions_total',
-    help: 'Requests and calls that ended, by what was decided and why',
-    labelNames: ['plane', 'action', 'reason'],
-    registers: [registry],
-    collect() {
-      this.reset()
-      for (const { plane, action, reason, count } of series.values())
-        this.inc({ plane, action, reason }, count)
-    },
-  })
-  return (plane, action, reason) => {
-    const key = `${plane}|${action}|${reason}`
-    const known = series.get(key)
-    if (known !== undefined) {
-      known.count += 1
-      return
-    }
-    if (series.size < MAX_SERIES) {
-      series.set(key, { plane, action, reason, count: 1 })
-      return
-    }
-    const rest = `${plane}|${action}|other`
-    const other = series.get(rest) ?? { plane, action, reason: 'other', count: 0 }
-    other.count += 1
-    series.set(rest, other)
   }
 }

@@ -3,6 +3,7 @@
  * several times per request). It is turned into prom-client's form when somebody scrapes.
  */
 import { Histogram, type Registry } from 'prom-client'
+import type { Exemplar } from './metrics-format.ts'
 
 export interface FastHistogramOptions {
   readonly name: string
@@ -14,8 +15,8 @@ export interface FastHistogramOptions {
   readonly registry: Registry
 }
 
-/** Takes seconds. */
-export type Observe = (seconds: number) => void
+/** Takes seconds. The latest trace id of each bucket is its exemplar. */
+export type Observe = (seconds: number, traceId?: string | null) => void
 
 /** Gives the function to call for each value of the label, or for '' when there is no label. */
 export function createFastHistogram(options: FastHistogramOptions): ReadonlyMap<string, Observe> {
@@ -24,6 +25,7 @@ export function createFastHistogram(options: FastHistogramOptions): ReadonlyMap<
     value,
     counts: new Float64Array(bounds.length + 1),
     sum: 0,
+    exemplars: new Array<Exemplar | null>(bounds.length + 1).fill(null),
   }))
 
   /** `get` of prom-client, which gathers what several processes have counted, expects labels in two parts. */
@@ -31,11 +33,13 @@ export function createFastHistogram(options: FastHistogramOptions): ReadonlyMap<
     part: string,
     labels: Readonly<Record<string, string | number>>,
     value: number,
+    exemplar: Exemplar | null = null,
   ) => ({
     metricName: `${options.name}_${part}`,
     sharedLabels: {},
     labels: { ...labels },
     value,
+    ...(exemplar === null ? {} : { exemplar }),
   })
   const snapshot = () =>
     series.flatMap((one) => {
@@ -43,7 +47,7 @@ export function createFastHistogram(options: FastHistogramOptions): ReadonlyMap<
       let total = 0
       const buckets = [...bounds, '+Inf'].map((le, i) => {
         total += one.counts[i] ?? 0
-        return bucket('bucket', { ...labels, le }, total)
+        return bucket('bucket', { ...labels, le }, total, one.exemplars[i])
       })
       return [...buckets, bucket('sum', labels, one.sum), bucket('count', labels, total)]
     })
@@ -66,11 +70,13 @@ export function createFastHistogram(options: FastHistogramOptions): ReadonlyMap<
   return new Map(
     series.map((one) => [
       one.value,
-      (seconds: number) => {
+      (seconds: number, traceId: string | null = null) => {
         let i = 0
         while (i < bounds.length && seconds > (bounds[i] ?? 0)) i += 1
         one.counts[i] = (one.counts[i] ?? 0) + 1
         one.sum += seconds
+        if (traceId !== null)
+          one.exemplars[i] = { traceId, value: seconds, atSeconds: Date.now() / 1000 }
       },
     ]),
   )

@@ -33,17 +33,24 @@ export type ConnectionRefusal =
   | 'no-answer'
 
 export interface Metrics {
-  decision(plane: Plane, action: 'allow' | 'audit' | 'deny', reason: string): void
+  /** @param traceId of the request or call: it becomes the exemplar of the series; default none */
+  decision(
+    plane: Plane,
+    action: 'allow' | 'audit' | 'deny',
+    reason: string,
+    traceId?: string | null,
+  ): void
   /** +1 when a tunnel or stream opens, -1 when it ends. */
   active(plane: Plane, change: 1 | -1): void
-  /** From the first byte of a request or call to its end. */
-  duration(plane: Plane, seconds: number): void
+  /** From the first byte of a request or call to its end. `traceId` as for `decision`. */
+  duration(plane: Plane, seconds: number, traceId?: string | null): void
   tokenValidation(seconds: number): void
   dns(plane: Plane, seconds: number): void
   dial(plane: Plane, seconds: number): void
   /** An answer was used beyond its TTL, since DNS did not answer. */
   dnsStale(plane: Plane): void
-  reload(what: Reloadable, ok: boolean, generation: number): void
+  /** @param error why the last good one was kept */
+  reload(what: Reloadable, ok: boolean, generation: number, error?: unknown): void
   /** Policy files that are not in force as they lie on disk. */
   brokenPolicy(files: readonly string[]): void
   certificateNotAfter(epochSeconds: number): void

@@ -1,30 +1,13 @@
 /** Memory, CPU time and event-loop lag of this process, read when somebody scrapes. */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { Counter, Gauge, type Registry } from 'prom-client'
+import { Counter, Gauge, type Registry, Summary } from 'prom-client'
 
 const RESOLUTION_MS = 20
 
 /** Returns what ends the measuring. */
 export function observeProcess(registry: Registry): () => void {
   const registers = [registry]
-  const lag = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
-  lag.enable()
-  new Gauge({
-    name: 'clawmesh_event_loop_lag_seconds',
-    help: 'How late the event loop was since the last scrape',
-    labelNames: ['quantile'],
-    aggregator: 'max',
-    registers,
-    collect() {
-      // the histogram holds whole intervals; what exceeds the interval is lag
-      const late = (ns: number) =>
-        lag.count === 0 ? 0 : Math.max(0, ns / 1e9 - RESOLUTION_MS / 1e3)
-      this.set({ quantile: '0.5' }, late(lag.percentile(50)))
-      this.set({ quantile: '0.99' }, late(lag.percentile(99)))
-      this.set({ quantile: '1' }, late(lag.max))
-      lag.reset()
-    },
-  })
+  const stopLag = observeLag(registry)
   new Gauge({
     name: 'process_resident_memory_bytes',
     help: 'Resident memory',
@@ -57,6 +40,37 @@ export function observeProcess(registry: Registry): () => void {
       this.inc((user + system) / 1e6)
     },
   })
+  return stopLag
+}
+
+/** A summary: prom-client's own keeps every observation, `monitorEventLoopDelay` has them already. */
+function observeLag(registry: Registry): () => void {
+  const name = 'clawmesh_event_loop_lag_seconds'
+  const help = 'How late the event loop was since the last scrape'
+  const lag = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
+  lag.enable()
+  // the histogram holds whole intervals; what exceeds the interval is lag
+  const late = (ns: number) => Math.max(0, ns / 1e9 - RESOLUTION_MS / 1e3)
+  let count = 0
+  let sum = 0
+  class EventLoopLag extends Summary {
+    override async get() {
+      const quantiles = [0.5, 0.99, 1].map((quantile) => ({
+        metricName: name,
+        labels: { quantile: String(quantile) },
+        value: lag.count === 0 ? 0 : late(lag.percentile(quantile * 100)),
+      }))
+      count += lag.count
+      if (lag.count > 0) sum += late(lag.mean) * lag.count
+      lag.reset()
+      const totals = [
+        { metricName: `${name}_sum`, labels: {}, value: sum },
+        { metricName: `${name}_count`, labels: {}, value: count },
+      ]
+      return { ...(await super.get()), values: [...quantiles, ...totals] }
+    }
+  }
+  new EventLoopLag({ name, help, aggregator: 'max', registers: [registry] })
   return () => {
     lag.disable()
   }

@@ -1,10 +1,24 @@
 /** What is told about everything that is read anew while the process runs. */
+import { MeshError } from '@clawmesh/proto'
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Metrics, Reloadable } from './metrics-port.ts'
 
-export function createReloadMetrics(registry: Registry): Metrics['reload'] {
+/** The latest reload of something failed; its last good version is in force. */
+export interface FailedReload {
+  readonly what: Reloadable
+  readonly reason: string
+}
+
+export interface ReloadMetrics extends Pick<Metrics, 'reload'> {
+  /** In the order in which they were first read. */
+  failedReloads(): readonly FailedReload[]
+}
+
+export function createReloadMetrics(registry: Registry): ReloadMetrics {
   const registers = [registry]
   const labelNames = ['what'] as const
+  /** Null: the latest one worked. */
+  const latest = new Map<Reloadable, FailedReload | null>()
   const success = new Gauge({
     name: 'clawmesh_reload_last_success',
     help: '1 when the latest reload worked, 0 when the last good one was kept',
@@ -25,9 +39,19 @@ export function createReloadMetrics(registry: Registry): Metrics['reload'] {
     labelNames: ['what', 'result'],
     registers,
   })
-  return (what: Reloadable, ok, newGeneration) => {
-    success.set({ what }, ok ? 1 : 0)
-    generation.set({ what }, newGeneration)
-    total.inc({ what, result: ok ? 'ok' : 'failed' })
+  return {
+    reload(what, ok, newGeneration, error) {
+      success.set({ what }, ok ? 1 : 0)
+      generation.set({ what }, newGeneration)
+      total.inc({ what, result: ok ? 'ok' : 'failed' })
+      latest.set(what, ok ? null : { what, reason: reasonOf(error) })
+    },
+    failedReloads: () => [...latest.values()].filter((one) => one !== null),
   }
+}
+
+/** Words of the system may hold anything; those of a MeshError are made to be shown. */
+function reasonOf(error: unknown): string {
+  const why = error instanceof MeshError ? `: ${error.message}` : ''
+  return `the latest reload failed, the last good one is in force${why}`
 }

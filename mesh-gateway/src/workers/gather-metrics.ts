@@ -2,32 +2,39 @@
  * The metrics of all workers as those of one gateway. Counters only grow: what a worker that has ended had counted when
  * it was last asked stays counted, and so does that of one that does not answer. Gauges are of those who answer.
  */
-import { AggregatorRegistry, type MetricObject } from 'prom-client'
+import { AggregatorRegistry } from 'prom-client'
+import {
+  type Exemplar,
+  formatMetrics,
+  type MetricsFormat,
+  type Sample,
+  type SampledMetric,
+} from '../telemetry/metrics-format.ts'
 
 export interface MetricsGathering {
   /**
    * @param own of the supervisor
    * @param answers by worker process; null of one that did not answer
+   * @param format default that of Prometheus
    */
   text(
-    own: readonly MetricObject[],
-    answers: ReadonlyMap<object, readonly MetricObject[] | null>,
+    own: readonly SampledMetric[],
+    answers: ReadonlyMap<object, readonly SampledMetric[] | null>,
+    format?: MetricsFormat,
   ): Promise<string>
   /** It has ended. */
   gone(worker: object): void
-  readonly contentType: string
 }
 
 export function createMetricsGathering(): MetricsGathering {
-  const lastCounts = new Map<object, readonly MetricObject[]>()
+  const lastCounts = new Map<object, readonly SampledMetric[]>()
   const ended = new WeakSet<object>()
   /** Of those that have ended. */
-  let past: readonly (readonly MetricObject[])[] = []
+  let past: readonly (readonly SampledMetric[])[] = []
 
   return {
-    contentType: AggregatorRegistry.PROMETHEUS_CONTENT_TYPE,
-    async text(own, answers) {
-      const now: (readonly MetricObject[])[] = [own]
+    async text(own, answers, format = 'prometheus') {
+      const now: (readonly SampledMetric[])[] = [own]
       for (const [worker, metrics] of answers) {
         // since it answered; what it had counted before is among the past
         if (ended.has(worker)) continue
@@ -35,7 +42,8 @@ export function createMetricsGathering(): MetricsGathering {
         now.push(metrics ?? lastCounts.get(worker) ?? [])
       }
       const before = past
-      const text = await sumOf([...now, ...before]).metrics()
+      const all: readonly SampledMetric[] = await sumOf([...now, ...before]).getMetricsAsJSON()
+      const text = formatMetrics(withExemplars(all, now), format)
       const sum = before.length < 2 ? before : [await sumOf(before).getMetricsAsJSON()]
       // unless somebody else has ended or been summed up meanwhile: then next time
       if (past === before) past = sum
@@ -50,11 +58,37 @@ export function createMetricsGathering(): MetricsGathering {
   }
 }
 
-function sumOf(all: readonly (readonly MetricObject[])[]) {
+function sumOf(all: readonly (readonly SampledMetric[])[]) {
   return AggregatorRegistry.aggregate(all.map((one) => [...one]))
 }
 
-function isCount({ type }: MetricObject): boolean {
+/** Sums have none: each bucket gets the latest one that a worker tells. */
+function withExemplars(
+  sums: readonly SampledMetric[],
+  workers: readonly (readonly SampledMetric[])[],
+): readonly SampledMetric[] {
+  const latest = new Map<string, Exemplar>()
+  for (const { name, values } of workers.flat())
+    for (const sample of values) {
+      const { exemplar } = sample
+      const key = keyOf(name, sample)
+      if (exemplar && exemplar.atSeconds > (latest.get(key)?.atSeconds ?? 0))
+        latest.set(key, exemplar)
+    }
+  return sums.map((metric) => ({
+    ...metric,
+    values: metric.values.map((sample) => ({
+      ...sample,
+      exemplar: latest.get(keyOf(metric.name, sample)) ?? null,
+    })),
+  }))
+}
+
+function keyOf(name: string, { metricName = name, labels }: Sample): string {
+  return JSON.stringify([metricName, Object.entries(labels).sort()])
+}
+
+function isCount({ type }: SampledMetric): boolean {
   const kind: string = String(type)
   return kind === 'counter' || kind === 'histogram'
 }

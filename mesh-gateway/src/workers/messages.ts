@@ -1,10 +1,10 @@
 /** What a supervisor and its workers tell each other. Both run the same program, and nobody else has the channel. */
-import type { MetricObject } from 'prom-client'
 import type { Missing } from '../admin/admin-port.ts'
 import type { StatusRow } from '../admin/status-page.ts'
 import type { Config } from '../config/schema.ts'
 import type { Answer, Question } from '../limits/questions.ts'
 import type { ListenAddress } from '../port.ts'
+import type { SampledMetric } from '../telemetry/metrics-format.ts'
 
 export type ToWorker =
   | Begin
@@ -62,7 +62,7 @@ export interface Report {
   readonly degraded: readonly Missing[]
   readonly status: readonly StatusRow[]
   readonly names: readonly string[]
-  readonly metrics: readonly MetricObject[]
+  readonly metrics: readonly SampledMetric[]
 }
 
 const TO_WORKER: readonly unknown[] = [

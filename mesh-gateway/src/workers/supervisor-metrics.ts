@@ -2,14 +2,13 @@
 import { Counter, Gauge, Registry } from 'prom-client'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { observeProcess } from '../telemetry/process-metrics.ts'
-import { createReloadMetrics } from '../telemetry/reload-metrics.ts'
+import { createReloadMetrics, type ReloadMetrics } from '../telemetry/reload-metrics.ts'
 
 /** `silent`: it runs, and did not answer. */
 export type WorkerState = 'ready' | 'starting' | 'waiting' | 'silent'
 
-export interface SupervisorMetrics {
+export interface SupervisorMetrics extends ReloadMetrics {
   readonly registry: Registry
-  readonly reload: Metrics['reload']
   /** How many there are in each state. */
   workers(counts: Readonly<Record<WorkerState, number>>): void
   restarted(): void
@@ -46,7 +45,7 @@ export function createSupervisorMetrics(): SupervisorMetrics {
   })
   return {
     registry,
-    reload: createReloadMetrics(registry),
+    ...createReloadMetrics(registry),
     workers(counts) {
       for (const [state, count] of Object.entries(counts)) workers.set({ state }, count)
     },

@@ -13,6 +13,7 @@ import { countHere } from '../limits/open-limits.ts'
 import { createAnswering } from '../limits/questions.ts'
 import { closeUmaskToOthers, removeAbandoned } from '../listen.ts'
 import type { ListenAddress } from '../port.ts'
+import type { MetricsFormat } from '../telemetry/metrics-format.ts'
 import type { OperationalLog } from '../telemetry/operational-log.ts'
 import { createMetricsGathering } from './gather-metrics.ts'
 import { type KeptWorkers, keepWorkers, type WorkerHooks } from './keep-workers.ts'
@@ -96,18 +97,18 @@ export async function startSupervisor(
     const others = found.filter(({ what }) => what !== 'draining')
     return [...others, { what: 'draining', reason: 'the gateway is shutting down' }]
   }
-  const degraded = async () => degradedOf(await ask())
+  const degraded = async () => [...metrics.failedReloads(), ...degradedOf(await ask())]
   const status = async (): Promise<readonly StatusRow[]> => describeWorkers(await ask())
-  const text = async () => {
+  const text = async (format: MetricsFormat) => {
     const answers = await ask()
     metrics.workers(answers.counts)
-    return await gathering.text(await metrics.registry.getMetricsAsJSON(), answers.metrics)
+    return await gathering.text(await metrics.registry.getMetricsAsJSON(), answers.metrics, format)
   }
   const admin = opened(
     await createAdminPort({
       listen: config.admin.listen,
       names: () => [...live.current().delegation.names, ...names],
-      metrics: { contentType: gathering.contentType, text },
+      metrics: { text },
       missing,
       degraded,
       status,

@@ -1,7 +1,8 @@
 /** What all workers answer when they are asked, put together: what is missing, the status page, the metrics. */
-import type { MetricObject } from 'prom-client'
 import type { Missing } from '../admin/admin-port.ts'
 import type { StatusRow } from '../admin/status-page.ts'
+import type { SampledMetric } from '../telemetry/metrics-format.ts'
+import { timeInWords } from '../time-span.ts'
 import type { KeptWorker } from './keep-workers.ts'
 import type { Report } from './messages.ts'
 import type { WorkerState } from './supervisor-metrics.ts'
@@ -10,7 +11,7 @@ export interface Survey {
   readonly workers: readonly Surveyed[]
   readonly counts: Readonly<Record<WorkerState, number>>
   /** By process; null of one that did not answer. */
-  readonly metrics: ReadonlyMap<object, readonly MetricObject[] | null>
+  readonly metrics: ReadonlyMap<object, readonly SampledMetric[] | null>
   /** Of the gateway; null when nobody answers. */
   readonly names: readonly string[] | null
 }
@@ -30,7 +31,7 @@ export async function askWorkers(
   withinMs = ANSWER_MS,
 ): Promise<Survey> {
   const counts = { ready: 0, starting: 0, waiting: 0, silent: 0 }
-  const metrics = new Map<object, readonly MetricObject[] | null>()
+  const metrics = new Map<object, readonly SampledMetric[] | null>()
   const workers = await Promise.all(
     kept.map(async ({ index, state, link }): Promise<Surveyed> => {
       const pid = link?.pid ?? null
@@ -62,7 +63,7 @@ function eachOnce(found: readonly Missing[]): Missing[] {
 
 export function describeWorkers({ workers, counts }: Survey): readonly StatusRow[] {
   const rows = workers.find(({ report }) => report !== null)?.report?.status ?? []
-  const since = new Date(Date.now() - process.uptime() * 1000).toISOString()
+  const since = timeInWords(new Date(Date.now() - process.uptime() * 1000))
   return [
     { name: 'workers', value: `${counts.ready} of ${workers.length} ready` },
     ...workers.map(({ index, pid, state }) => ({

@@ -1,6 +1,7 @@
 /** Builds the command line, runs it, and says in words what went wrong. */
 import { MeshError } from '@clawmesh/proto'
 import { Command, CommanderError } from 'commander'
+import { VERSION } from '../version.ts'
 import { addCrl } from './crl.ts'
 import { addInit } from './init.ts'
 import { addInspect } from './inspect.ts'
@@ -40,6 +41,7 @@ export async function runCommand(args: readonly string[], given: Terminal): Prom
   const program = new Command('mesh-pki')
     .description('A private certificate authority for a mesh of agents.')
     .helpCommand(false)
+    .version(VERSION, '-V, --version', 'print the version')
     .addHelpText('after', EXAMPLES)
     .exitOverride()
     .configureHelp({ helpWidth: HELP_COLUMNS })

@@ -7,14 +7,17 @@ import { silentLog } from '@clawmesh/agent-sdk'
 import { MeshError } from '@clawmesh/proto'
 import { createAdminPort, type Missing } from '../../../mesh-gateway/src/admin/admin-port.ts'
 import type { Port } from '../../../mesh-gateway/src/port.ts'
+import { VERSION } from '../../../mesh-gateway/src/version.ts'
 
 describe('the admin port', () => {
   let port: Port
   let missing: Missing[]
+  let degraded: Missing[]
   const options = () => ({
     listen: { host: '127.0.0.1', port: 0 },
     names: () => ['gw.mesh.internal'],
-    metrics: { contentType: 'text/plain; version=0.0.4', text: async () => 'up 1\n' },
+    metrics: { text: async (format: string) => `${format} 1\n` },
+    degraded: () => degraded,
     missing: () => missing,
     connectionRefused: () => {},
     log: silentLog,
@@ -22,16 +25,23 @@ describe('the admin port', () => {
   })
   beforeEach(async () => {
     missing = []
+    degraded = []
     port = await createAdminPort(options())
   })
   afterEach(() => port.close())
 
-  const ask = async (path: string, more: { method?: string; host?: string } = {}) => {
+  const ask = async (
+    path: string,
+    more: { method?: string; host?: string; accept?: string } = {},
+  ) => {
     const sent = request({
       port: port.address.port,
       path,
       method: more.method ?? 'GET',
-      headers: more.host === undefined ? {} : { host: more.host },
+      headers: {
+        ...(more.host === undefined ? {} : { host: more.host }),
+        ...(more.accept === undefined ? {} : { accept: more.accept }),
+      },
       agent: false,
     })
     sent.end()
@@ -60,18 +70,37 @@ describe('the admin port', () => {
   it('gives metrics in the form that Prometheus reads', async () => {
     const { status, headers, body } = await ask('/metrics')
     assert.equal(status, 200)
-    assert.equal(headers['content-type'], 'text/plain; version=0.0.4')
-    assert.equal(body, 'up 1\n')
+    assert.equal(headers['content-type'], 'text/plain; version=0.0.4; charset=utf-8')
+    assert.equal(body, 'prometheus 1\n')
+    const accept = 'application/openmetrics-text;version=1.0.0,text/plain;q=0.5'
+    const open = await ask('/metrics', { accept })
+    assert.match(String(open.headers['content-type']), /^application\/openmetrics-text; version=1/)
+    assert.equal(open.headers.vary, 'accept')
+    assert.equal(open.body, 'openmetrics 1\n')
   })
 
   it('is up as long as it answers, and ready when nothing is missing', async () => {
-    assert.deepEqual((await ask('/health')).body, '{"status":"up"}\n')
+    assert.deepEqual(JSON.parse((await ask('/health')).body), { status: 'up', version: VERSION })
     assert.deepEqual((await ask('/ready')).body, '{"status":"ready"}\n')
     missing = [{ what: 'policy', reason: 'there is none' }]
     const { status, body } = await ask('/ready')
     assert.equal(status, 503)
     assert.deepEqual(JSON.parse(body), { status: 'not ready', missing })
     assert.equal((await ask('/health')).status, 200)
+  })
+
+  it('shows at a glance, and in the title of a tab, whether all is well', async () => {
+    const good = await ask('/')
+    assert.match(good.body, /<p class="good">ready<\/p>/)
+    assert.match(good.body, /<title>mesh-gateway<\/title>/)
+    assert.match(good.body, /<meta http-equiv="refresh" content="10">/)
+    degraded = [{ what: 'keys', reason: 'the latest reload failed: <b>' }]
+    const worse = await ask('/')
+    assert.match(worse.body, /<p class="bad">degraded<\/p>/)
+    assert.match(worse.body, /<title>degraded: mesh-gateway<\/title>/)
+    assert.match(worse.body, /<li>keys: the latest reload failed: &#60;b&#62;<\/li>/)
+    missing = [{ what: 'policy', reason: 'there is none' }]
+    assert.match((await ask('/')).body, /<title>not ready: mesh-gateway<\/title>/)
   })
 
   it('shows a status page on which nothing can run', async () => {

@@ -83,6 +83,39 @@ describe('mesh-gateway start', function () {
     assert.match((await get(`${gateway.admin}/`)).body, /spiffe:/)
   })
 
+  it('says its version in the first line of its log, at /health, and when it is asked', async () => {
+    const { stdout } = await place.run('--version')
+    assert.match(stdout, /^\d+\.\d+\.\d+\n$/)
+    const gateway = await start()
+    const [first = ''] = gateway.stderr().split('\n')
+    const line = JSON.parse(first)
+    assert.equal(line.msg, 'mesh-gateway starts')
+    assert.equal(line.version, stdout.trim())
+    assert.equal(line.node, process.versions.node)
+    const health = await get(`${gateway.admin}/health`)
+    assert.deepEqual(JSON.parse(health.body), { status: 'up', version: stdout.trim() })
+  })
+
+  it('shows on its status page and at /ready that a file could not be taken over, until it can', async () => {
+    const gateway = await start()
+    const good = await readFile(join(place.dir, 'gateway.json'), 'utf8')
+    await place.write('gateway.json', '{ broken')
+    gateway.child.kill('SIGHUP')
+    const page = async () => (await get(`${gateway.admin}/`)).body
+    await waitFor('the red page', async () => /<p class="bad">degraded</.test(await page()))
+    assert.match(
+      await page(),
+      /<li>config: the latest reload failed, the last good one is in force/,
+    )
+    const ready = await get(`${gateway.admin}/ready`)
+    assert.equal(ready.status, 200)
+    assert.equal(JSON.parse(ready.body).degraded[0].what, 'config')
+    await place.write('gateway.json', good)
+    gateway.child.kill('SIGHUP')
+    await waitFor('the green page', async () => /<p class="good">ready</.test(await page()))
+    assert.match(await page(), /certificate until<\/th><td>\S+Z, in \d+ /)
+  })
+
   it('has threads enough that names which hang leave some for files', async () => {
     const threads = async (pid: number | undefined) => {
       const tasks = await readdir(`/proc/${pid}/task`)

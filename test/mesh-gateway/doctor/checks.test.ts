@@ -4,7 +4,7 @@ import { MeshError } from '@clawmesh/proto'
 import { checkAuditLog } from '../../../mesh-gateway/src/doctor/audit-log.ts'
 import { checkClocks } from '../../../mesh-gateway/src/doctor/clocks.ts'
 import { checkFileDescriptors } from '../../../mesh-gateway/src/doctor/file-descriptors.ts'
-import { type CheckResult, shellWord, span } from '../../../mesh-gateway/src/doctor/finding.ts'
+import { type CheckResult, shellWord } from '../../../mesh-gateway/src/doctor/finding.ts'
 import { checkKeyFiles } from '../../../mesh-gateway/src/doctor/key-files.ts'
 import { checkNode, LEAST_NODE } from '../../../mesh-gateway/src/doctor/node-version.ts'
 import { checkPeer } from '../../../mesh-gateway/src/doctor/peer.ts'
@@ -12,6 +12,7 @@ import { checkPeerNames } from '../../../mesh-gateway/src/doctor/peer-names.ts'
 import { checkPorts, type PortFacts } from '../../../mesh-gateway/src/doctor/ports.ts'
 import { checkProxyEnvironment } from '../../../mesh-gateway/src/doctor/proxy-environment.ts'
 import { checkSigningKeys } from '../../../mesh-gateway/src/doctor/signing-keys.ts'
+import { span } from '../../../mesh-gateway/src/time-span.ts'
 
 const whats = ({ findings }: CheckResult) => findings.map(({ what }) => what)
 

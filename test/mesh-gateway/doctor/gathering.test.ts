@@ -142,6 +142,8 @@ describeClosing('what the doctor gathers', () => {
       assert.match(finding?.todo ?? '', /`ss -lxp src \S+` shows the process$/)
       body = '{"status":"up"}'
       assert.deepEqual((await look()).findings, [], 'a gateway runs')
+      body = '{"status":"up","version":"0.1.0"}'
+      assert.deepEqual((await look()).findings, [], 'a newer gateway runs')
       body = `{"status":"up"${' '.repeat(100_000)}}`
       assert.equal((await look()).findings.length, 1, 'only so much is read')
     } finally {

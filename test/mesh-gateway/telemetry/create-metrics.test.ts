@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { MeshError } from '@clawmesh/proto'
 import {
   createMetrics,
   type MetricsHandle,
 } from '../../../mesh-gateway/src/telemetry/create-metrics.ts'
+import { metricsFormatFor } from '../../../mesh-gateway/src/telemetry/metrics-format.ts'
+import { needProgram } from '../../support/need-program.ts'
 
 describe('metrics', () => {
   let metrics: MetricsHandle
@@ -67,6 +72,103 @@ describe('metrics', () => {
       'process_cpu_seconds_total ',
     ])
       assert.ok(text.includes(expected), expected)
+  })
+
+  it('name the version of the gateway and of Node', async () => {
+    const { version } = JSON.parse(
+      await readFile(new URL('../../../mesh-gateway/package.json', import.meta.url), 'utf8'),
+    )
+    assert.equal(
+      await line('clawmesh_build_info'),
+      `clawmesh_build_info{version="${version}",node="${process.versions.node}"} 1`,
+    )
+  })
+
+  it('are as promtool wants metrics to be', async function () {
+    needProgram(this, 'promtool')
+    metrics.decision('egress', 'deny', 'MESH_POLICY_DENIED')
+    metrics.connectionRefused('egress', 'tls')
+    metrics.cut('egress', 'MESH_TOKEN_EXPIRED')
+    metrics.reload('policy', true, 1)
+    metrics.limitsStore(true)
+    metrics.issuerKeys('https://issuer.test', true)
+    metrics.brokenPolicy(['a "b".json'])
+    metrics.revocations(1, 2)
+    metrics.crlNextUpdate(1_800_000_000)
+    metrics.certificateNotAfter(1_800_000_000)
+    const found = spawnSync('promtool', ['check', 'metrics'], { input: await metrics.text() })
+    assert.equal(`${found.stdout}${found.stderr}`, '')
+    assert.equal(found.status, 0)
+  })
+
+  describe('as OpenMetrics', () => {
+    const openLine = async (start: string) =>
+      (await metrics.text('openmetrics')).split('\n').find((one) => one.startsWith(start))
+
+    it('carry the latest trace of each bucket and of each decision', async () => {
+      metrics.duration('egress', 0.02, 'a'.repeat(32))
+      metrics.duration('egress', 0.021, 'b'.repeat(32))
+      metrics.duration('egress', 0.9)
+      metrics.decision('egress', 'deny', 'MESH_POLICY_DENIED', 'c'.repeat(32))
+      const bucket = 'clawmesh_request_duration_seconds_bucket{plane="egress",le='
+      assert.match(
+        (await openLine(`${bucket}"0.025"`)) ?? '',
+        /\} 2 # \{trace_id="b{32}"\} 0\.021 \d+\.\d{3}$/,
+      )
+      assert.equal(await openLine(`${bucket}"1.0"`), `${bucket}"1.0"} 3`)
+      assert.match(
+        (await openLine('clawmesh_decisions_total{')) ?? '',
+        /\} 1 # \{trace_id="c{32}"\} 1 \d+\.\d{3}$/,
+      )
+    })
+
+    it('name a counter without its ending, end with EOF, and leave the other format as it is', async () => {
+      metrics.auditDropped()
+      const open = await metrics.text('openmetrics')
+      assert.ok(open.includes('# TYPE clawmesh_audit_dropped counter\n'))
+      assert.ok(open.includes('\nclawmesh_audit_dropped_total 1\n'))
+      assert.ok(open.endsWith('\n# EOF\n'))
+      const text = await metrics.text()
+      assert.ok(text.includes('# TYPE clawmesh_audit_dropped_total counter\n'))
+      assert.ok(!text.includes('# EOF'))
+    })
+  })
+
+  it('are in the format that a scraper prefers', () => {
+    const open = 'application/openmetrics-text; version=1.0.0'
+    for (const accept of [
+      open,
+      `${open},text/plain;version=0.0.4;q=0.5,*/*;q=0.1`,
+      'text/plain;q=0.5, application/openmetrics-text',
+    ])
+      assert.equal(metricsFormatFor(accept), 'openmetrics', accept)
+    for (const accept of [
+      undefined,
+      '',
+      '*/*',
+      'text/plain;version=0.0.4',
+      'application/openmetrics-text;q=0',
+      'application/openmetrics-text;version=2.0.0',
+      'application/openmetrics-text;q=0.3,text/plain;q=0.9',
+      'application/openmetrics-text;q=nonsense',
+    ])
+      assert.equal(metricsFormatFor(accept), 'prometheus', accept)
+  })
+
+  it('tell which reloads failed last, and why', () => {
+    metrics.reload('identity', true, 1)
+    metrics.reload('keys', false, 3, new MeshError('MESH_KEYS_UNUSABLE', 'k.json is torn'))
+    metrics.reload('crl', false, 3, new Error('secret words of the system'))
+    assert.deepEqual(metrics.failedReloads(), [
+      {
+        what: 'keys',
+        reason: 'the latest reload failed, the last good one is in force: k.json is torn',
+      },
+      { what: 'crl', reason: 'the latest reload failed, the last good one is in force' },
+    ])
+    metrics.reload('keys', true, 4)
+    metrics.reload('crl', true, 4)
+    assert.deepEqual(metrics.failedReloads(), [])
   })
 
   it('stay bounded when a reason is not', async () => {

@@ -26,6 +26,21 @@ describe('the metrics of several workers', () => {
     return line === undefined ? null : Number(line.slice(series.length + 1))
   }
 
+  it('keep the latest trace of each bucket', async () => {
+    one.duration('egress', 0.002, 'a'.repeat(32))
+    two.duration('egress', 0.002, 'b'.repeat(32))
+    const answers = new Map([
+      [one, await jsonOf(one)],
+      [two, await jsonOf(two)],
+    ])
+    const gathered = await createMetricsGathering().text([], answers, 'openmetrics')
+    assert.match(
+      gathered,
+      /_bucket\{plane="egress",le="0.0025"\} 2 # \{trace_id="[ab]{32}"\} 0\.002 /,
+    )
+    assert.ok(gathered.endsWith('# EOF\n'))
+  })
+
   it('are sums, or the worst of all where a sum says nothing', async () => {
     one.decision('egress', 'allow', 'none')
     two.decision('egress', 'allow', 'none')

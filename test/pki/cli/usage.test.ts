@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { runCommand } from '../../../pki/src/cli/run-command.ts'
 import { helpPages } from '../../support/help-pages.ts'
 
@@ -18,6 +19,12 @@ describe('the usage of mesh-pki', () => {
     })
     return { code, out: out.join('\n'), err }
   }
+
+  it('says the version of the package', async () => {
+    const file = new URL('../../../pki/package.json', import.meta.url)
+    const { version } = JSON.parse(await readFile(file, 'utf8'))
+    assert.deepEqual(await ask(['--version']), { code: 0, out: version, err: [] })
+  })
 
   it('names the option that is wrong, and where to read on', async () => {
     for (const [args, words, hint] of [

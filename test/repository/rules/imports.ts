@@ -56,6 +56,8 @@ function relativeFault(path: string, specifier: string): string | null {
   const target = join(dirname(path), specifier)
   const to = packageOf(target)
   const home = packageOf(path)
+  // its own manifest lies beside src in what is published, too
+  if (home !== null && target === `${home}/package.json`) return null
   if (home !== null) return to === home ? null : 'leaves its package'
   if (to === null) return null
   // a unit test mirrors the sources of one package; everybody else takes the public door

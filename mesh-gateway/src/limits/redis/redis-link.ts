@@ -3,17 +3,11 @@
  * After one that was not, Redis is away: nobody waits for it any more until it has answered a ping again.
  */
 import type { Log } from '@clawmesh/agent-sdk'
-import type { Secret } from '@clawmesh/proto'
 import { Redis } from 'ioredis'
+import { type RedisAccess, redisAccessOptions } from './redis-access.ts'
 import { refusesOneQuestion } from './reply-errors.ts'
 
-export interface RedisLinkOptions {
-  /** `redis://host:port/db`, or `rediss://` for TLS. Without credentials. */
-  readonly url: string
-  readonly username: string | null
-  readonly password: Secret | null
-  /** PEM of the CAs that a `rediss:` server must chain to. Null: the public ones. */
-  readonly ca: string | null
+export interface RedisLinkOptions extends RedisAccess {
   /** How long one question may take, in milliseconds. Default 250. */
   readonly timeoutMs?: number
   /** Called with each change, and once at the start. */
@@ -47,7 +41,7 @@ const SILENCE_MS = 60_000
 
 /** Does not wait for Redis any longer than a question: a gateway starts without it. */
 export async function openRedisLink(options: RedisLinkOptions): Promise<RedisLink> {
-  const { url, username, password, ca, timeoutMs = TIMEOUT_MS, onState, log } = options
+  const { timeoutMs = TIMEOUT_MS, onState, log } = options
   const backTasks: ((redis: Redis) => Promise<void>)[] = []
   const closeTasks: ((redis: Redis) => Promise<void>)[] = []
   let away = true
@@ -57,7 +51,7 @@ export async function openRedisLink(options: RedisLinkOptions): Promise<RedisLin
   let lastError: unknown = null
   let silentUntilMs = 0
 
-  const redis = new Redis(url, {
+  const redis = new Redis(options.url, {
     lazyConnect: true,
     // whoever asks while there is no connection is told so at once, and nothing is sent twice
     enableOfflineQueue: false,
@@ -66,9 +60,7 @@ export async function openRedisLink(options: RedisLinkOptions): Promise<RedisLin
     connectTimeout: 2_000,
     connectionName: 'clawmesh-gateway',
     retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 6), LONGEST_RETRY_MS),
-    ...(username === null ? {} : { username }),
-    ...(password === null ? {} : { password: password.reveal() }),
-    ...tlsOf(url, ca),
+    ...redisAccessOptions(options),
   })
   // without a listener it would end the process; what it means, the probes find out
   redis.on('error', (error) => {
@@ -162,12 +154,6 @@ export async function openRedisLink(options: RedisLinkOptions): Promise<RedisLin
       redis.disconnect()
     },
   }
-}
-
-/** Said in full, or NODE_TLS_REJECT_UNAUTHORIZED=0 in the environment would let an impostor have the password. */
-function tlsOf(url: string, ca: string | null) {
-  if (ca === null && new URL(url).protocol !== 'rediss:') return {}
-  return { tls: { rejectUnauthorized: true, ...(ca === null ? {} : { ca }) } }
 }
 
 function delay(ms: number): Promise<void> {

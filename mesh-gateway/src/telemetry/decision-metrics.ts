@@ -1,0 +1,49 @@
+/** How many requests and calls were decided, and how. The latest trace of each series is its exemplar. */
+import { Counter, type Registry } from 'prom-client'
+import type { Exemplar } from './metrics-format.ts'
+import type { Metrics, Plane } from './metrics-port.ts'
+
+/** Labels must stay bounded even if a plane is wrong about what a reason is. */
+const MAX_SERIES = 1000
+
+interface Series {
+  readonly labels: { readonly plane: Plane; readonly action: string; readonly reason: string }
+  value: number
+  exemplar: Exemplar | null
+}
+
+export function createDecisionMetrics(registry: Registry): Metrics['decision'] {
+  const all = new Map<string, Series>()
+  class Decisions extends Counter {
+    override async get() {
+      const values = [...all.values()].map(({ labels, value, exemplar }) => ({
+        labels: { ...labels },
+        value,
+        ...(exemplar === null ? {} : { exemplar }),
+      }))
+      return { ...(await super.get()), values }
+    }
+  }
+  new Decisions({
+    name: 'clawmesh_decisions_total',
+    help: 'Requests and calls that ended, by what was decided and why',
+    labelNames: ['plane', 'action', 'reason'],
+    registers: [registry],
+  })
+  const seriesOf = (plane: Plane, action: string, reason: string) => {
+    const key = `${plane}|${action}|${reason}`
+    let series = all.get(key)
+    if (series === undefined) {
+      series = { labels: { plane, action, reason }, value: 0, exemplar: null }
+      all.set(key, series)
+    }
+    return series
+  }
+  return (plane, action, reason, traceId = null) => {
+    const known = all.get(`${plane}|${action}|${reason}`)
+    const named = known !== undefined || all.size < MAX_SERIES ? reason : 'other'
+    const series = known ?? seriesOf(plane, action, named)
+    series.value += 1
+    if (traceId !== null) series.exemplar = { traceId, value: 1, atSeconds: Date.now() / 1000 }
+  }
+}
