@@ -15,7 +15,7 @@ describe('the guide on certificates', () => {
 
   it('holds commands that work, one after the other', async function () {
     if (!(await isInstalled('openssl', 'version'))) return this.skip()
-    this.timeout(60_000)
+    this.timeout(240_000)
     const bin = scratch.path('bin')
     await mkdir(bin)
     await writeFile(`${bin}/mesh-pki`, `#!/bin/sh\nexec '${process.execPath}' '${MESH_PKI}' "$@"\n`)

@@ -1,17 +1,25 @@
 /**
- * The directory of a CA. The manifest `ca.json` is written last and names the certificates by fingerprint:
- * a directory without it is half made and is never used.
+ * The directory of a CA. The manifest `ca.json` is written last and names the certificates by fingerprint: a directory
+ * without it is half made and is never used. A renewal puts what is new beside the old as NAME.next, then the manifest that
+ * names it, and moves it into place after that: killed at any point, the CA is the old one or the new one, and whole.
  */
 import { constants } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MeshError } from '@clawmesh/proto'
 import { fileFault, hasErrorCode } from '../disk/file-fault.ts'
+import { replaceFile } from '../disk/replace-file.ts'
 import { syncDirectory, writeSynced } from '../disk/synced-file.ts'
 import { REVOKED_FILE } from '../revocation/revoked-records.ts'
 
 export const CA_FILES = ['root.crt', 'root.key', 'intermediate.crt', 'intermediate.key'] as const
 export type CaFileName = (typeof CA_FILES)[number]
+/** The list of the root, made with its key and kept, since that key is elsewhere when lists are made. */
+export const ROOT_LIST_FILE = 'root.crl'
+/** Held by a command that changes more than one file, or numbers a list. Stays, empty. */
+export const LOCK_FILE = 'ca.lock'
+const FORMER = 'former'
+const STAGED = '.next'
 
 export interface CaManifest {
   readonly version: 1
@@ -27,13 +35,13 @@ const MANIFEST = 'ca.json'
 /** @throws MeshError MESH_PKI_EXISTS when anything is there already, MESH_DISK_WRITE. */
 export async function writeCaFiles(
   dir: string,
-  files: Readonly<Record<CaFileName, string>>,
+  files: Readonly<Record<CaFileName | typeof ROOT_LIST_FILE, string>>,
   manifest: CaManifest,
 ): Promise<void> {
   await claimDirectory(dir)
   const mine: string[] = []
   try {
-    for (const name of CA_FILES) {
+    for (const name of [...CA_FILES, ROOT_LIST_FILE] as const) {
       const path = join(dir, name)
       await writeSynced(path, files[name], 0o600)
       mine.push(path)
@@ -80,6 +88,97 @@ export async function readCaFile(dir: string, name: CaFileName): Promise<string>
   return readFile(join(dir, name), 'utf8').catch((error: unknown) => {
     throw fileFault('MESH_PKI_INVALID', join(dir, name), error)
   })
+}
+
+/** What a renewal has put beside a file, finished or not; null when there is nothing. @throws MeshError MESH_PKI_INVALID */
+export async function readStagedFile(dir: string, name: RenewedFile): Promise<string | null> {
+  return readFile(join(dir, name + STAGED), 'utf8').catch((error: unknown) => {
+    if (hasErrorCode(error, 'ENOENT')) return null
+    throw fileFault('MESH_PKI_INVALID', join(dir, name + STAGED), error)
+  })
+}
+
+export type RenewedFile = 'intermediate.key' | 'intermediate.crt'
+/** In the order in which they move into place: a key that is left staged belongs to a certificate that is. */
+const RENEWED: readonly RenewedFile[] = ['intermediate.key', 'intermediate.crt']
+
+/**
+ * Replaces files and manifest in one step, see above. Under the lock, after `finishRenewal`.
+ * @throws MeshError MESH_DISK_WRITE
+ */
+export async function renewCaFiles(
+  dir: string,
+  files: Partial<Readonly<Record<RenewedFile, string>>>,
+  manifest: CaManifest,
+): Promise<void> {
+  for (const name of RENEWED) {
+    const content = files[name]
+    if (content !== undefined) await replaceFile(join(dir, name + STAGED), content, 0o600)
+  }
+  await replaceFile(join(dir, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`, 0o600)
+  await finishRenewal(dir, true)
+}
+
+/**
+ * Moves into place what a renewal has staged, or clears it away when the manifest does not name it. Under the lock.
+ * @throws MeshError MESH_DISK_WRITE
+ */
+export async function finishRenewal(dir: string, isInUse: boolean): Promise<void> {
+  try {
+    for (const name of RENEWED) {
+      const staged = join(dir, name + STAGED)
+      if (!isInUse) await rm(staged, { force: true })
+      else
+        await rename(staged, join(dir, name)).catch((error: unknown) => {
+          // a renewal with the same key stages no key, and a killed one may have moved it
+          if (!hasErrorCode(error, 'ENOENT')) throw error
+        })
+    }
+    await syncDirectory(dir)
+  } catch (error) {
+    throw fileFault('MESH_DISK_WRITE', dir, error)
+  }
+}
+
+export interface FormerFile {
+  /** Below the directory of the CA. */
+  readonly name: string
+  readonly pem: string
+  /** Its encrypted key, below the directory of the CA. */
+  readonly keyFile: string
+}
+
+/** Keeps an intermediate whose key is being replaced: its lists are still to be signed. @throws MeshError MESH_DISK_WRITE */
+export async function keepFormer(
+  dir: string,
+  keyId: string,
+  files: { readonly certificate: string; readonly key: string },
+): Promise<void> {
+  const folder = join(dir, FORMER)
+  await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw fileFault('MESH_DISK_WRITE', folder, error)
+  })
+  // the certificate last: what has no key is never looked at
+  await replaceFile(join(folder, `${keyId}.key`), files.key, 0o600)
+  await replaceFile(join(folder, `${keyId}.crt`), files.certificate, 0o600)
+}
+
+/** @throws MeshError MESH_PKI_INVALID */
+export async function readFormer(dir: string): Promise<readonly FormerFile[]> {
+  const names = await readdir(join(dir, FORMER)).catch((error: unknown): string[] => {
+    if (hasErrorCode(error, 'ENOENT')) return []
+    throw fileFault('MESH_PKI_INVALID', join(dir, FORMER), error)
+  })
+  const certificates = names.filter((name) => /^[0-9a-f]+\.crt$/.test(name)).sort()
+  return Promise.all(
+    certificates.map(async (file) => {
+      const name = join(FORMER, file)
+      const pem = await readFile(join(dir, name), 'utf8').catch((error: unknown) => {
+        throw fileFault('MESH_PKI_INVALID', join(dir, name), error)
+      })
+      return { name, pem, keyFile: name.replace(/crt$/, 'key') }
+    }),
+  )
 }
 
 async function claimDirectory(dir: string): Promise<void> {

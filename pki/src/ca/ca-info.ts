@@ -27,8 +27,11 @@ export function caInfo(ca: {
 }): CaInfo {
   const facts = ({ pem, fingerprint, notBefore, notAfter }: ParsedCertificate) =>
     Object.freeze({ pem, fingerprint, notBefore, notAfter })
+  const { dir, trustDomain, meshDomain } = ca
   return Object.freeze({
-    ...ca,
+    dir,
+    trustDomain,
+    meshDomain,
     root: facts(ca.root),
     intermediate: facts(ca.intermediate),
   })

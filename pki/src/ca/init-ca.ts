@@ -3,14 +3,22 @@
  * (pathLen 0) and only for DNS names and addresses of the mesh (critical name constraints).
  */
 import { resolve } from 'node:path'
-import { isDnsName, MeshError, type Secret } from '@clawmesh/proto'
+import { MeshError, type Secret } from '@clawmesh/proto'
 import { toPem } from '../der/pem.ts'
+import { signList } from '../revocation/sign-list.ts'
 import { signCertificate } from '../x509/certificate.ts'
 import { caConstraints, caKeyUsage } from '../x509/extensions.ts'
-import { type IpRange, parseIpRange } from '../x509/ip-range.ts'
 import { parseCertificate } from '../x509/parse-certificate.ts'
 import { writeCaFiles } from './ca-files.ts'
 import { type CaInfo, caInfo } from './ca-info.ts'
+import {
+  BACKDATE_MS,
+  checkDomain,
+  DEFAULT_INTERMEDIATE_DAYS,
+  DEFAULT_ROOT_DAYS,
+  lifeMs,
+  toRange,
+} from './ca-terms.ts'
 import {
   encryptPrivateKey,
   KEY_ITERATIONS,
@@ -50,10 +58,6 @@ export interface InitCaOptions {
   readonly now?: () => number
 }
 
-const DAY_MS = 86_400_000
-/** So that a machine whose clock is a little behind accepts what was just made. */
-const BACKDATE_MS = 60_000
-
 /** @throws MeshError MESH_PKI_EXISTS, MESH_PKI_PASSPHRASE, MESH_DISK_WRITE; TypeError for unusable options. */
 export async function initCa(options: InitCaOptions): Promise<CaInfo> {
   const { trustDomain, meshDomain = trustDomain, permitDnsDomains = [] } = options
@@ -74,8 +78,9 @@ export async function initCa(options: InitCaOptions): Promise<CaInfo> {
     throw new TypeError(`keyIterations: must be a whole number from ${LEAST_KEY_ITERATIONS}`)
   const nowMs = (options.now ?? Date.now)()
   const notBefore = new Date(nowMs - BACKDATE_MS)
-  const rootEnds = nowMs + checkDays('rootDays', options.rootDays ?? 3650) * DAY_MS
-  const wanted = checkDays('intermediateDays', options.intermediateDays ?? 365) * DAY_MS
+  const rootEnds = nowMs + lifeMs('rootDays', options.rootDays ?? DEFAULT_ROOT_DAYS)
+  const { intermediateDays = DEFAULT_INTERMEDIATE_DAYS } = options
+  const wanted = lifeMs('intermediateDays', intermediateDays)
   const intermediateEnds = Math.min(nowMs + wanted, rootEnds)
 
   const rootKeys = generateCaKeys()
@@ -114,30 +119,23 @@ export async function initCa(options: InitCaOptions): Promise<CaInfo> {
     'intermediate.crt': toPem('CERTIFICATE', intermediateDer),
     'intermediate.key': await encryptPrivateKey(keys.privateKey, options.passphrase, keyIterations),
   }
-  await writeCaFiles(dir, files, {
-    version: 1,
-    trustDomain,
-    meshDomain,
-    root: root.fingerprint,
-    intermediate: intermediate.fingerprint,
+  const rootList = signList({
+    issuer: rootIssuer,
+    number: nowMs,
+    nowMs,
+    endsMs: intermediateEnds,
+    revoked: [],
   })
+  await writeCaFiles(
+    dir,
+    { ...files, 'root.crl': rootList.pem },
+    {
+      version: 1,
+      trustDomain,
+      meshDomain,
+      root: root.fingerprint,
+      intermediate: intermediate.fingerprint,
+    },
+  )
   return caInfo({ dir, trustDomain, meshDomain, root, intermediate })
-}
-
-function checkDomain(option: string, value: string): void {
-  if (typeof value !== 'string' || !isDnsName(value))
-    throw new TypeError(`${option}: not a lower-case DNS name: ${JSON.stringify(value)}`)
-}
-
-function checkDays(option: string, days: number): number {
-  if (!Number.isFinite(days) || days <= 0 || days > 36_500)
-    throw new TypeError(`${option}: must be a number of days above 0 and at most 36500`)
-  return days
-}
-
-function toRange(cidr: string): IpRange {
-  const range = parseIpRange(cidr)
-  if (range === null)
-    throw new TypeError(`permitIpRanges: not an IP range: ${JSON.stringify(cidr)}`)
-  return range
 }

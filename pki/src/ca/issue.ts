@@ -2,7 +2,8 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { MeshError, Secret } from '@clawmesh/proto'
 import type { IssuedRecord } from '../revocation/issued-records.ts'
-import { canonicalSerial } from '../revocation/revoke.ts'
+import { canonicalSerial } from '../revocation/serial.ts'
+import { issuerIdOf } from '../revocation/sign-list.ts'
 import { distinguishedName, type Issuer, signCertificate } from '../x509/certificate.ts'
 import {
   endEntityConstraints,
@@ -45,6 +46,8 @@ export interface IssuingCa extends NamingCa {
   readonly issuer: Issuer
   /** PEM. */
   readonly roots: string
+  /** Whether its certificate is revoked: then it issues nothing. */
+  readonly isRevoked: boolean
   /** Writes down what is about to be handed out. @throws MeshError MESH_DISK_WRITE; then it is not. */
   readonly record: (issued: IssuedRecord) => void
 }
@@ -73,6 +76,10 @@ export function issueCertificate(
   lifetime: Lifetime,
   nowMs: number,
 ): IssuedCertificate {
+  if (ca.isRevoked)
+    throw new MeshError('MESH_PKI_INVALID', 'the intermediate of the CA is revoked', {
+      hint: 'what it issues is refused: mesh-pki renew intermediate --new-key',
+    })
   const { notBefore, notAfter } = validity(ca, lifetime, nowMs)
   const der = signCertificate(
     {
@@ -92,6 +99,7 @@ export function issueCertificate(
   const leaf = parseCertificate(der)
   ca.record({
     serial: canonicalSerial(leaf.x509.serialNumber),
+    issuer: issuerIdOf(ca.certificate),
     fingerprint: leaf.fingerprint,
     spiffeId: names.spiffeId,
     notAfter: leaf.notAfter,
@@ -119,7 +127,7 @@ function validity(
     throw new MeshError(
       'MESH_PKI_INVALID',
       `the intermediate of the CA is good from ${ca.certificate.notBefore.toISOString()} to ${ca.certificate.notAfter.toISOString()} only`,
-      { hint: 'check the clock of this machine; if it is right, make a new CA' },
+      { hint: 'check the clock of this machine; if it is right: mesh-pki renew intermediate' },
     )
   const start = notBefore?.getTime() ?? Math.max(nowMs - BACKDATE_MS, ca0)
   const end = Math.min((notBefore?.getTime() ?? nowMs) + ttlMs, ca1)

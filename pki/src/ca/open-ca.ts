@@ -2,18 +2,20 @@
  * Opens a CA to issue. Everything is proven to fit before the first certificate: manifest, fingerprints, the
  * signature of the root, key and certificate. Only the intermediate's key is opened; the root's may be elsewhere.
  */
-import { resolve } from 'node:path'
-import { MeshError, type Secret } from '@clawmesh/proto'
+import { join } from 'node:path'
+import type { Secret } from '@clawmesh/proto'
 import { type SignOptions, signCsr } from '../csr/sign-csr.ts'
+import { withLock } from '../disk/with-lock.ts'
 import { recordIssued } from '../revocation/issued-records.ts'
 import { type CrlRequest, type IssuedCrl, makeCrl } from '../revocation/make-crl.ts'
 import type { RevocationReason } from '../revocation/reasons.ts'
 import { type Revocation, type RevocationTarget, revokeCertificates } from '../revocation/revoke.ts'
-import { keyIdOf } from '../x509/certificate.ts'
-import { type ParsedCertificate, parseCertificates } from '../x509/parse-certificate.ts'
-import { type CaFileName, readCaFile, readManifest } from './ca-files.ts'
+import { readRevoked } from '../revocation/revoked-records.ts'
+import { canonicalSerial } from '../revocation/serial.ts'
+import { listIssuer } from '../revocation/sign-list.ts'
+import { LOCK_FILE } from './ca-files.ts'
 import { type CaInfo, caInfo } from './ca-info.ts'
-import { decryptPrivateKey } from './encrypted-key.ts'
+import { openIntermediateKey, openKey, openRootKey } from './ca-keys.ts'
 import {
   type AgentRequest,
   type GatewayRequest,
@@ -22,8 +24,9 @@ import {
   type IssuingCa,
   issueIdentity,
 } from './issue.ts'
-import { isIntermediateFor } from './make-intermediate.ts'
+import { type LoadedCa, loadCa } from './load-ca.ts'
 import { agentNames, gatewayNames } from './names.ts'
+import { readTrust } from './trusted-roots.ts'
 
 export interface OpenCaOptions {
   readonly dir: string
@@ -61,33 +64,28 @@ export interface RevokeOptions {
  */
 export async function revoke(options: RevokeOptions): Promise<Revocation> {
   const { target, reason = 'unspecified', now = Date.now } = options
-  return revokeCertificates(await loadCertificates(options.dir), target, reason, now())
+  return revokeCertificates(await loadCa(options.dir), target, reason, now())
 }
 
 /** What of a CA can be read without its passphrase. @throws MeshError MESH_PKI_NOT_FOUND, MESH_PKI_INVALID. */
 export async function readCaInfo(dir: string): Promise<CaInfo> {
-  return caInfo(await loadCertificates(dir))
+  return caInfo(await loadCa(dir))
 }
 
 /** @throws MeshError MESH_PKI_NOT_FOUND, MESH_PKI_INVALID, MESH_PKI_PASSPHRASE. */
 export async function openCa(options: OpenCaOptions): Promise<Ca> {
   const { now = Date.now } = options
-  const loaded = await loadCertificates(options.dir)
-  const name = 'intermediate.key'
-  const pem = await readCaFile(loaded.dir, name)
-  const privateKey = decryptPrivateKey(pem, options.passphrase, name)
-  if (!loaded.intermediate.x509.checkPrivateKey(privateKey)) throw torn(loaded.dir, name)
+  const { passphrase } = options
+  const { loaded, privateKey } = await loadWithKey(options.dir, passphrase)
+  const { dir } = loaded
   const ca: IssuingCa = {
-    record: (issued) => recordIssued(loaded.dir, issued, now()),
+    record: (issued) => recordIssued(dir, issued, now()),
     trustDomain: loaded.trustDomain,
     meshDomain: loaded.meshDomain,
     certificate: loaded.intermediate,
-    roots: loaded.root.pem,
-    issuer: {
-      name: loaded.intermediate.subject,
-      keyId: loaded.intermediate.subjectKeyId ?? keyIdOf(loaded.intermediate.publicKey),
-      privateKey,
-    },
+    roots: (await readTrust(dir)).map(({ pem }) => pem).join(''),
+    isRevoked: await isRevoked(loaded),
+    issuer: listIssuer(loaded.intermediate, privateKey),
   }
   return Object.freeze({
     info: caInfo(loaded),
@@ -96,38 +94,33 @@ export async function openCa(options: OpenCaOptions): Promise<Ca> {
     issueGateway: (request: GatewayRequest) =>
       issueIdentity(ca, gatewayNames(ca, request), request, now()),
     sign: (request: SignOptions) => signCsr(ca, request, now()),
-    crl: (request: CrlRequest = {}) => makeCrl({ ...ca, dir: loaded.dir }, request, now()),
+    crl: (request: CrlRequest = {}) =>
+      withLock(join(dir, LOCK_FILE), async () => {
+        const openFormer = (file: string) => openKey(dir, file, passphrase)
+        const openRoot = (file: string | undefined) => openRootKey(loaded, file, passphrase)
+        return makeCrl({ loaded, privateKey, openFormer, openRoot }, request, now())
+      }),
   })
 }
 
-interface LoadedCa {
-  readonly dir: string
-  readonly trustDomain: string
-  readonly meshDomain: string
-  readonly root: ParsedCertificate
-  readonly intermediate: ParsedCertificate
-}
-
-async function loadCertificates(path: string): Promise<LoadedCa> {
-  const dir = resolve(path)
-  const { trustDomain, meshDomain, ...fingerprints } = await readManifest(dir)
-  const load = async (name: CaFileName, fingerprint: string) => {
-    const [certificate, ...more] = parseCertificates(await readCaFile(dir, name))
-    if (certificate?.fingerprint !== fingerprint || more.length > 0) throw torn(dir, name)
-    return certificate
+async function loadWithKey(path: string, passphrase: Secret) {
+  for (let loaded = await loadCa(path); ; ) {
+    try {
+      return { loaded, privateKey: await openIntermediateKey(loaded, passphrase) }
+    } catch (error) {
+      // a renewal may have come in between
+      const next = await loadCa(path)
+      if (next.intermediate.fingerprint === loaded.intermediate.fingerprint) throw error
+      loaded = next
+    }
   }
-  const root = await load('root.crt', fingerprints.root)
-  const intermediate = await load('intermediate.crt', fingerprints.intermediate)
-  const fits =
-    isIntermediateFor(intermediate, { trustDomain, meshDomain }) &&
-    intermediate.issuer.equals(root.subject) &&
-    intermediate.x509.verify(root.publicKey)
-  if (!fits) throw torn(dir, 'intermediate.crt')
-  return { dir, trustDomain, meshDomain, root, intermediate }
 }
 
-function torn(dir: string, name: CaFileName): MeshError {
-  return new MeshError('MESH_PKI_INVALID', `${name} in ${dir} does not belong to the CA there`, {
-    hint: 'restore the directory from its backup',
-  })
+async function isRevoked({ dir, intermediate }: LoadedCa): Promise<boolean> {
+  const serial = canonicalSerial(intermediate.x509.serialNumber)
+  return readRevoked(dir).then(
+    (records) => records.has(serial),
+    // a record that has gone is said where lists are made: nothing that is issued gets around it
+    () => false,
+  )
 }

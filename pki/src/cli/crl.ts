@@ -13,6 +13,7 @@ interface CrlOptions extends CaOptions {
   readonly out?: string
   readonly der?: string
   readonly ttl?: number
+  readonly rootKey?: string
   readonly json?: boolean
 }
 
@@ -20,23 +21,35 @@ const EXAMPLES = `
 Examples:
   $ mesh-pki crl --out crl.pem
   $ mesh-pki crl --out crl.pem --ttl 7d --der crl.der
+  $ mesh-pki crl --out crl.pem --root-key root.key   after that of a CA
   $ openssl crl -in crl.pem -noout -text       what it says
 
 Make it again before it ends, and after each revoke.`
 
 export function addCrl(program: Command, terminal: Terminal): void {
   const command: Command = withCaOptions(program.command('crl'))
-    .description('sign the list of revoked certificates, with the certificate that verifies it')
+    .description(
+      'sign the lists of revoked certificates, one for each CA, with the certificates that verify them',
+    )
     .option('--out <file>', 'PEM file to write or replace (default: it goes to stdout)')
-    .option('--der <file>', 'write the list alone in DER as well')
+    .option('--der <file>', 'write the list of the intermediate alone, in DER, as well')
     .option('--ttl <duration>', 'how long it is good for, e.g. 7d (default: 24h)', parseDuration)
+    .option(
+      '--root-key <file>',
+      'sign the list of the root anew (default: root.key of the CA, if there)',
+    )
     .option('--json', 'print the facts as JSON; needs --out')
     .addHelpText('after', EXAMPLES)
     .action(async (options: CrlOptions) => {
       if (options.json === true && options.out === undefined)
         return command.error('error: --json needs --out')
       const ca = await openCaOf(terminal, options)
-      const crl = await ca.crl(options.ttl === undefined ? {} : { ttlMs: options.ttl })
+      const crl = await ca.crl({
+        ...(options.ttl === undefined ? {} : { ttlMs: options.ttl }),
+        ...(options.rootKey === undefined ? {} : { rootKeyFile: options.rootKey }),
+      })
+      if (crl.rootListFault !== null)
+        terminal.say(`the list of the root ${crl.rootListFault}: once with --root-key FILE`)
       if (options.der !== undefined) await replaceFile(resolve(options.der), crl.der, 0o644)
       if (options.out === undefined) {
         terminal.print(crl.pem.trimEnd())

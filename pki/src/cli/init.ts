@@ -82,7 +82,9 @@ export function addInit(program: Command, terminal: Terminal): void {
               ],
             ]),
       )
-      terminal.say('root.key is needed to make a new intermediate only: keep it off this machine')
+      terminal.say(
+        'root.key is needed for `mesh-pki renew intermediate` only: keep it off this machine',
+      )
       terminal.say('next: mesh-pki issue agent --tenant acme --agent planner --out planner')
     })
 }

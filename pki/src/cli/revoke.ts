@@ -22,6 +22,7 @@ Examples:
   $ mesh-pki revoke planner --reason keyCompromise  of a directory or file
   $ mesh-pki revoke --serial 5a0c...                as \`mesh-pki inspect\` has it
   $ mesh-pki revoke --spiffe-id spiffe://mesh.internal/tenant/acme/agent/planner
+  $ mesh-pki revoke mesh-ca/intermediate.crt        and all that it issued
   $ mesh-pki crl --out crl.pem                      then: the list that says so`
 
 export function addRevoke(program: Command, terminal: Terminal): void {
@@ -40,7 +41,7 @@ export function addRevoke(program: Command, terminal: Terminal): void {
       if (target === null)
         return command.error('error: give one of: a path, --serial or --spiffe-id')
       const { reason = 'unspecified' } = options
-      const { revoked, already } = await revoke({
+      const { revoked, already, hasIntermediate } = await revoke({
         dir: caDirectory(terminal, options),
         target,
         reason,
@@ -51,7 +52,13 @@ export function addRevoke(program: Command, terminal: Terminal): void {
           : [...revoked, ...already].map(facts).join('\n\n'),
       )
       if (revoked.length === 0) terminal.say('revoked before; nothing has changed')
-      terminal.say('next: mesh-pki crl --out crl.pem, where gateways read it')
+      if (hasIntermediate)
+        terminal.say('an intermediate is among them: all that it issued is refused with it')
+      terminal.say(
+        hasIntermediate
+          ? 'next: mesh-pki renew intermediate --new-key --root-key FILE, issue again, then mesh-pki crl --out crl.pem'
+          : 'next: mesh-pki crl --out crl.pem, where gateways read it',
+      )
     })
 }
 

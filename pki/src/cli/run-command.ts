@@ -6,9 +6,11 @@ import { addCrl } from './crl.ts'
 import { addInit } from './init.ts'
 import { addInspect } from './inspect.ts'
 import { addIssue } from './issue.ts'
+import { addRenew } from './renew.ts'
 import { addRevoke } from './revoke.ts'
 import { addSign } from './sign.ts'
 import { plainTerminal, type Terminal } from './terminal.ts'
+import { addTrust } from './trust.ts'
 import { addVerify } from './verify.ts'
 
 /** 0 done, 1 refused or failed, 2 wrong usage. */
@@ -20,6 +22,8 @@ Examples:
   $ mesh-pki issue gateway --name gw --tenant acme --out gw
   $ mesh-pki issue agent --tenant acme --agent planner --out planner
   $ mesh-pki sign --csr planner.csr --tenant acme --agent planner --out tls.crt
+  $ mesh-pki renew intermediate --root-key root.key   before it ends
+  $ mesh-pki trust new-ca/root.crt                 two roots, to roll over
   $ mesh-pki revoke planner --reason keyCompromise
   $ mesh-pki crl --out crl.pem                     what gateways refuse
   $ mesh-pki inspect planner                       who, until when, by whom
@@ -53,6 +57,8 @@ export async function runCommand(args: readonly string[], given: Terminal): Prom
   addInit(program, terminal)
   addIssue(program, terminal)
   addSign(program, terminal)
+  addRenew(program, terminal)
+  addTrust(program, terminal)
   addRevoke(program, terminal)
   addCrl(program, terminal)
   addInspect(program, terminal)
@@ -93,4 +99,14 @@ function oneLine(text: string): string {
     .replace(/\.$/, '')
 }
 
-const COMMANDS: readonly string[] = ['init', 'issue', 'sign', 'revoke', 'crl', 'inspect', 'verify']
+const COMMANDS: readonly string[] = [
+  'init',
+  'issue',
+  'sign',
+  'renew',
+  'trust',
+  'revoke',
+  'crl',
+  'inspect',
+  'verify',
+]

@@ -1,7 +1,7 @@
 /** Reads what lies under a path: an identity directory, the directory of a CA, or one PEM file. */
 import { readdir, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { MeshError } from '@clawmesh/proto'
+import { type ErrorCode, MeshError } from '@clawmesh/proto'
 import { fileFault, hasErrorCode } from '../disk/file-fault.ts'
 import { readBounded } from '../disk/read-bounded.ts'
 
@@ -18,10 +18,13 @@ export interface PemFiles {
 /** Bundles of a few hundred certificates fit. */
 export const MAX_PEM_BYTES = 1_048_576
 
-/** @throws MeshError MESH_PKI_INVALID when it cannot be read. */
-export async function readPemFiles(path: string): Promise<PemFiles> {
+/** @throws MeshError with `code` when there is nothing that can be read. */
+export async function readPemFiles(
+  path: string,
+  code: ErrorCode = 'MESH_PKI_INVALID',
+): Promise<PemFiles> {
   const found = await stat(path).catch((error: unknown) => {
-    throw fileFault('MESH_PKI_INVALID', path, error)
+    throw fileFault(code, path, error)
   })
   if (!found.isDirectory())
     return { kind: 'file', certificates: await read(path), key: null, roots: null }

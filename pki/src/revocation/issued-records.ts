@@ -11,6 +11,8 @@ import { textField } from './fields.ts'
 export interface IssuedRecord {
   /** Lower-case hexadecimal. */
   readonly serial: string
+  /** The CA that issued it, by the identifier of its key, lower-case hexadecimal; null in records of versions that did not write it down. */
+  readonly issuer: string | null
   /** SHA-256 of the certificate, lower-case hexadecimal. */
   readonly fingerprint: string
   readonly spiffeId: string
@@ -42,7 +44,8 @@ export async function readIssued(caDir: string, nowMs: number): Promise<readonly
       const serial = textField(record, 'serial')
       const spiffeId = textField(record, 'spiffeId')
       const fingerprint = textField(record, 'fingerprint')
-      return serial === '' ? [] : [{ serial, fingerprint, spiffeId, notAfter }]
+      const issuer = textField(record, 'issuer') || null
+      return serial === '' ? [] : [{ serial, issuer, fingerprint, spiffeId, notAfter }]
     })
     .filter(({ notAfter }) => notAfter.getTime() > nowMs)
 }

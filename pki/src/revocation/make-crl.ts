@@ -1,88 +1,120 @@
 /**
- * Makes the list of what a CA has revoked: signed by the intermediate, numbered, good until its nextUpdate. Certificates
- * that have expired leave it one day later, so that each was in at least one list.
+ * Makes the lists of what a CA has revoked: one by each intermediate that has living certificates, and that of the root.
+ * Numbered, good until their nextUpdate. Certificates that have expired leave a list one day later.
  */
-import { join } from 'node:path'
+import type { KeyObject } from 'node:crypto'
 import { MeshError } from '@clawmesh/proto'
-import { toPem } from '../der/pem.ts'
-import { readBounded } from '../disk/read-bounded.ts'
-import { replaceFile } from '../disk/replace-file.ts'
-import type { Issuer } from '../x509/certificate.ts'
-import { signCrl } from '../x509/crl.ts'
+import type { LoadedCa } from '../ca/load-ca.ts'
 import type { ParsedCertificate } from '../x509/parse-certificate.ts'
 import { forgetExpired } from './issued-records.ts'
-import { REASON_CODES } from './reasons.ts'
-import { readRevoked } from './revoked-records.ts'
+import { type RevokedRecord, readRevoked } from './revoked-records.ts'
+import { readRootList, renewRootList, revokedByRoot } from './root-list.ts'
+import {
+  isListed,
+  issuerIdOf,
+  listIssuer,
+  nextListNumber,
+  type SignedList,
+  signList,
+} from './sign-list.ts'
 
 export interface CrlRequest {
-  /** How long it is good for, in milliseconds; it never outlives the CA. Default 24 hours. */
+  /** How long the lists of intermediates are good for, in milliseconds; never longer than they live. Default 24 hours. */
   readonly ttlMs?: number
+  /** File of the key of the root, with which its list is signed anew. Default: root.key of the CA, where it is there. */
+  readonly rootKeyFile?: string
 }
 
 export interface IssuedCrl {
-  /** PEM: the list, then the certificate of the CA that signed it, by which a gateway verifies it. */
+  /** PEM: a list for each CA, each followed by the certificate of the CA that signed it, by which a gateway verifies it. */
   readonly pem: string
+  /** The list of the intermediate, alone. */
   readonly der: Buffer
   readonly number: number
   readonly thisUpdate: Date
   readonly nextUpdate: Date
-  /** Serial numbers in it, lower-case hexadecimal. */
+  /** Serial numbers of revoked certificates in all lists, lower-case hexadecimal. */
   readonly serials: readonly string[]
+  /** Whether the list of the root is in `pem`; null when it is, the reason to be read after "the list of the root" when not, or when it lacks something. */
+  readonly rootListFault: string | null
 }
 
 export interface CrlCa {
-  readonly dir: string
-  readonly certificate: ParsedCertificate
-  readonly issuer: Issuer
+  readonly loaded: LoadedCa
+  /** Of the intermediate. */
+  readonly privateKey: KeyObject
+  readonly openFormer: (keyFile: string) => Promise<KeyObject>
+  /** Null where it is not at hand. @throws MeshError when it was named and cannot be opened */
+  readonly openRoot: (file: string | undefined) => Promise<KeyObject | null>
 }
 
 export const DEFAULT_CRL_TTL_MS = 24 * 3_600_000
-const KEEP_EXPIRED_MS = 24 * 3_600_000
-const NUMBER_FILE = 'crl.json'
 
-/** @throws MeshError MESH_PKI_INVALID, MESH_DISK_WRITE. */
+/** Under the lock. @throws MeshError MESH_PKI_INVALID, MESH_DISK_WRITE. */
 export async function makeCrl(ca: CrlCa, request: CrlRequest, nowMs: number): Promise<IssuedCrl> {
-  const { ttlMs = DEFAULT_CRL_TTL_MS } = request
+  const { ttlMs = DEFAULT_CRL_TTL_MS, rootKeyFile } = request
+  const { dir, intermediate, former, root } = ca.loaded
   if (!Number.isFinite(ttlMs) || ttlMs < 1000) throw new TypeError('ttlMs: must be 1000 or more')
-  const endsMs = ca.certificate.notAfter.getTime()
-  if (nowMs >= endsMs)
+  if (nowMs >= intermediate.notAfter.getTime())
     throw new MeshError('MESH_PKI_INVALID', 'the intermediate of the CA has expired', {
-      hint: 'what it issued has expired with it; make a new CA',
+      hint: 'what it issued has expired with it: mesh-pki renew intermediate',
     })
-  const revoked = [...(await readRevoked(ca.dir)).values()].filter(
-    ({ notAfter }) => notAfter.getTime() + KEEP_EXPIRED_MS > nowMs,
-  )
-  // whole seconds are all that a list can say
-  const thisUpdate = new Date(Math.floor(nowMs / 1000) * 1000)
-  const nextUpdate = new Date(Math.min(nowMs + ttlMs, endsMs))
-  const number = await nextNumber(ca.dir, nowMs)
-  const entries = revoked.map((one) => ({
-    serial: one.serial,
-    revoked: one.revoked,
-    reasonCode: REASON_CODES[one.reason],
-  }))
-  const der = signCrl({ number, thisUpdate, nextUpdate, entries }, ca.issuer)
-  await forgetExpired(ca.dir, nowMs)
+  const rootKey = await ca.openRoot(rootKeyFile)
+  if (rootKey !== null) await renewRootList(ca.loaded, rootKey, nowMs)
+  const records = await readRevoked(dir)
+  const number = await nextListNumber(dir, nowMs)
+  const list = (certificate: ParsedCertificate, privateKey: KeyObject): SignedList =>
+    signList({
+      issuer: listIssuer(certificate, privateKey),
+      number,
+      nowMs,
+      endsMs: Math.min(nowMs + ttlMs, certificate.notAfter.getTime()),
+      revoked: revokedBy(ca.loaded, certificate, records).filter((one) => isListed(one, nowMs)),
+    })
+  const own = list(intermediate, ca.privateKey)
+  const parts = [{ ...own, ca: intermediate }]
+  for (const { certificate, keyFile } of former)
+    if (nowMs < certificate.notAfter.getTime())
+      parts.push({ ...list(certificate, await ca.openFormer(keyFile)), ca: certificate })
+  const rootList = await readRootList(dir)
+  const rootPem = rootList === null ? '' : rootList.pem + root.pem
+  await forgetExpired(dir, nowMs)
   return Object.freeze({
-    pem: toPem('X509 CRL', der) + ca.certificate.pem,
-    der,
+    pem: parts.map((one) => one.pem + one.ca.pem).join('') + rootPem,
+    der: own.der,
     number,
-    thisUpdate,
-    nextUpdate,
-    serials: entries.map(({ serial }) => serial),
+    thisUpdate: own.thisUpdate,
+    nextUpdate: own.nextUpdate,
+    serials: [
+      ...new Set([...parts.flatMap(({ serials }) => serials), ...(rootList?.serials ?? [])]),
+    ],
+    rootListFault: rootListFault(ca.loaded, rootList?.serials ?? null, records, nowMs),
   })
 }
 
-/** Grows whatever the clock does; in milliseconds, so that it grows also when the file is lost. */
-async function nextNumber(dir: string, nowMs: number): Promise<number> {
-  const path = join(dir, NUMBER_FILE)
-  const last = await readBounded(path, 4096, 'MESH_PKI_INVALID').then(readNumber, () => 0)
-  const number = Math.max(last + 1, nowMs)
-  await replaceFile(path, `${JSON.stringify({ number })}\n`, 0o600)
-  return number
+/** Records of versions that did not write down the issuer stand in the list of each intermediate. */
+function revokedBy(
+  { root }: LoadedCa,
+  intermediate: ParsedCertificate,
+  records: ReadonlyMap<string, RevokedRecord>,
+): readonly RevokedRecord[] {
+  const id = issuerIdOf(intermediate)
+  return [...records.values()].filter(
+    ({ issuer }) => issuer === id || (issuer === null && id !== issuerIdOf(root)),
+  )
 }
 
-function readNumber(text: string): number {
-  const digits = /^\{"number":(\d{1,15})\}\s*$/.exec(text)?.[1]
-  return digits === undefined ? 0 : Number(digits)
+function rootListFault(
+  loaded: LoadedCa,
+  listed: readonly string[] | null,
+  records: ReadonlyMap<string, RevokedRecord>,
+  nowMs: number,
+): string | null {
+  if (listed === null) return 'has never been signed'
+  const missing = revokedByRoot(loaded, records)
+    .filter((one) => isListed(one, nowMs) && !listed.includes(one.serial))
+    .map(({ serial }) => serial)
+  return missing.length === 0
+    ? null
+    : `does not say yet that the intermediate ${missing.join(', ')} is revoked`
 }

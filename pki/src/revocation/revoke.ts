@@ -1,15 +1,17 @@
 /**
- * Revokes certificates of a CA: by the certificate itself, its serial number, or who it names. Needs no passphrase:
- * it writes down what the next list has to say.
+ * Revokes certificates of a CA, intermediates among them: by the certificate itself, its serial number, or who it names.
+ * Needs no passphrase: it writes down what the next list has to say.
  */
-import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MeshError } from '@clawmesh/proto'
-import { readBounded } from '../disk/read-bounded.ts'
+import type { LoadedCa } from '../ca/load-ca.ts'
+import { readPemFiles } from '../identity/read-identity.ts'
 import { type ParsedCertificate, parseCertificates } from '../x509/parse-certificate.ts'
 import { readIssued } from './issued-records.ts'
 import type { RevocationReason } from './reasons.ts'
 import { type RevokedRecord, readRevoked, recordRevoked } from './revoked-records.ts'
+import { canonicalSerial } from './serial.ts'
+import { issuerIdOf } from './sign-list.ts'
 
 export type RevocationTarget =
   /** A PEM file with the leaf first, or an identity directory. */
@@ -19,21 +21,18 @@ export type RevocationTarget =
   /** Every certificate of that name that has not expired. */
   | { readonly spiffeId: string }
 
-export interface RevokingCa {
-  readonly dir: string
-  readonly intermediate: ParsedCertificate
-}
+export type RevokingCa = Pick<LoadedCa, 'dir' | 'root' | 'intermediate' | 'former'>
 
 export interface Revocation {
   /** What was revoked now. */
   readonly revoked: readonly RevokedRecord[]
   /** What had been revoked before; it stays as it was. */
   readonly already: readonly RevokedRecord[]
+  /** Whether an intermediate is among them: all that it issued is refused with it. */
+  readonly hasIntermediate: boolean
 }
 
 type Found = Omit<RevokedRecord, 'reason' | 'revoked'>
-
-const MAX_PEM_BYTES = 262_144
 
 /** @throws MeshError MESH_PKI_NOT_FOUND when nothing fits, MESH_PKI_INVALID when it is of another CA, MESH_DISK_WRITE. */
 export async function revokeCertificates(
@@ -56,7 +55,9 @@ export async function revokeCertificates(
     recordRevoked(ca.dir, record)
     revoked.push(record)
   }
-  return { revoked, already }
+  const root = issuerIdOf(ca.root)
+  const hasIntermediate = [...revoked, ...already].some(({ issuer }) => issuer === root)
+  return { revoked, already, hasIntermediate }
 }
 
 async function find(
@@ -65,10 +66,16 @@ async function find(
   nowMs: number,
 ): Promise<readonly Found[]> {
   if ('path' in target) return [await fromFile(ca, target.path)]
-  const issued = await readIssued(ca.dir, nowMs)
+  const issued = [...(await readIssued(ca.dir, nowMs)), ...intermediatesOf(ca)]
   const wanted = 'serial' in target ? canonicalSerial(target.serial) : target.spiffeId
   const found = issued.filter((one) => wanted === ('serial' in target ? one.serial : one.spiffeId))
-  if (found.length > 0) return found.map(({ fingerprint: _, ...rest }) => rest)
+  if (found.length > 0)
+    return found.map(({ serial, issuer, spiffeId, notAfter }) => ({
+      serial,
+      issuer,
+      spiffeId,
+      notAfter,
+    }))
   throw new MeshError(
     'MESH_PKI_NOT_FOUND',
     `the CA has no record of a certificate ${JSON.stringify(wanted)} that has not expired`,
@@ -78,39 +85,41 @@ async function find(
   )
 }
 
-async function fromFile(ca: RevokingCa, path: string): Promise<Found> {
-  const isDirectory = await stat(path).then(
-    (found) => found.isDirectory(),
-    // the reading says what is wrong
-    () => false,
+function intermediatesOf({ root, intermediate, former }: RevokingCa): readonly Found[] {
+  return [intermediate, ...former.map(({ certificate }) => certificate)].map((one) =>
+    foundIn(one, root),
   )
-  const file = isDirectory ? join(path, 'tls.crt') : path
-  const [leaf] = parseCertificates(await readBounded(file, MAX_PEM_BYTES, 'MESH_PKI_NOT_FOUND'))
-  if (leaf === undefined)
-    throw new MeshError('MESH_PKI_INVALID', `there is no certificate in ${file}`)
-  const ours =
-    leaf.issuer.equals(ca.intermediate.subject) && leaf.x509.verify(ca.intermediate.publicKey)
-  if (!ours)
-    throw new MeshError('MESH_PKI_INVALID', `the certificate in ${file} is not of this CA`, {
-      hint: 'name the directory of the CA that issued it with --dir',
-    })
-  const [uri] = leaf.names.uris
+}
+
+function foundIn(certificate: ParsedCertificate, issuer: ParsedCertificate): Found {
   return {
-    serial: canonicalSerial(leaf.x509.serialNumber),
-    spiffeId: uri ?? null,
-    notAfter: leaf.notAfter,
+    serial: canonicalSerial(certificate.x509.serialNumber),
+    issuer: issuerIdOf(issuer),
+    spiffeId: certificate.names.uris[0] ?? null,
+    notAfter: certificate.notAfter,
   }
 }
 
-/** Lower case, two digits for each byte; colons, as openssl prints them, are left out. */
-export function canonicalSerial(text: string): string {
-  const hex = text
-    .replaceAll(':', '')
-    .toLowerCase()
-    .replace(/^(?:00)+(?=.)/, '')
-  if (!/^[0-9a-f]{1,40}$/.test(hex))
-    throw new MeshError('MESH_PKI_NOT_FOUND', `${JSON.stringify(text)} is not a serial number`, {
-      hint: '`mesh-pki inspect` shows the serial number of a certificate',
+async function fromFile(ca: RevokingCa, path: string): Promise<Found> {
+  const { kind, certificates } = await readPemFiles(path, 'MESH_PKI_NOT_FOUND')
+  if (kind === 'ca')
+    throw new MeshError('MESH_PKI_INVALID', `${path} is the directory of a CA`, {
+      hint: `to revoke its intermediate, and all that it issued, name the file: ${join(path, 'intermediate.crt')}`,
     })
-  return hex.length % 2 === 0 ? hex : `0${hex}`
+  const [leaf] = parseCertificates(certificates)
+  if (leaf === undefined)
+    throw new MeshError('MESH_PKI_INVALID', `there is no certificate in ${path}`)
+  if (leaf.der.equals(ca.root.der))
+    throw new MeshError('MESH_PKI_INVALID', 'it is the root: no list can revoke it', {
+      hint: 'take it out of every ca.crt: what it stands for is refused within a second',
+    })
+  const issuers = [ca.intermediate, ...ca.former.map(({ certificate }) => certificate), ca.root]
+  const issuer = issuers.find(
+    ({ subject, publicKey }) => leaf.issuer.equals(subject) && leaf.x509.verify(publicKey),
+  )
+  if (issuer === undefined)
+    throw new MeshError('MESH_PKI_INVALID', `the certificate in ${path} is not of this CA`, {
+      hint: 'name the directory of the CA that issued it with --dir',
+    })
+  return foundIn(leaf, issuer)
 }

@@ -10,6 +10,8 @@ import { isReason, type RevocationReason } from './reasons.ts'
 export interface RevokedRecord {
   /** Lower-case hexadecimal. */
   readonly serial: string
+  /** The CA that issued it, by the identifier of its key, lower-case hexadecimal; null in records of versions that did not write it down. */
+  readonly issuer: string | null
   readonly spiffeId: string | null
   readonly reason: RevocationReason
   readonly revoked: Date
@@ -39,6 +41,7 @@ export async function readRevoked(caDir: string): Promise<ReadonlyMap<string, Re
     if (!/^[0-9a-f]{2,40}$/.test(serial) || bySerial.has(serial)) continue
     bySerial.set(serial, {
       serial,
+      issuer: textField(record, 'issuer') || null,
       spiffeId: textField(record, 'spiffeId') || null,
       reason: isReason(reason) ? reason : 'unspecified',
       revoked: dateField(record, 'revoked'),

@@ -7,8 +7,17 @@ import {
   type Log,
   loadIdentity,
   type PeerCertificate,
+  parseCertificates,
 } from '@clawmesh/agent-sdk'
-import { type IssuedCrl, initCa, openCa, revoke } from '@clawmesh/pki'
+import {
+  type Issued,
+  type IssuedCrl,
+  initCa,
+  openCa,
+  renewIntermediate,
+  revoke,
+  writeIdentity,
+} from '@clawmesh/pki'
 import { Secret } from '@clawmesh/proto'
 import type { NewEntry } from '../../../mesh-gateway/src/revocation/entry.ts'
 import {
@@ -43,13 +52,6 @@ describe('revocations', () => {
     const leaf = new X509Certificate(issued.certificateChain)
     const intermediate = new X509Certificate(ca.ca.info.intermediate.pem)
     const root = new X509Certificate(ca.ca.info.root.pem)
-    const linkOf = (one: X509Certificate, issuer: X509Certificate) => ({
-      fingerprint: one.fingerprint256.replaceAll(':', '').toLowerCase(),
-      serial: one.serialNumber.toLowerCase(),
-      issuerKey: createHash('sha256')
-        .update(issuer.publicKey.export({ type: 'spki', format: 'der' }))
-        .digest('hex'),
-    })
     peer = {
       identity: ca.spiffe.agent('acme', 'planner'),
       dnsNames: [],
@@ -176,6 +178,41 @@ describe('revocations', () => {
     }
   })
 
+  it('take the lists that mesh-pki makes when an intermediate is revoked, and refuse what it issued', async () => {
+    const passphrase = new Secret('a passphrase for tests')
+    const dir = path('revoked-ca')
+    await initCa({ dir, trustDomain: 'mesh.internal', passphrase, keyIterations: 1_000 })
+    const before = await openCa({ dir, passphrase })
+    const planner = { tenant: 'acme', agent: 'planner' }
+    const [gateway, old] = [
+      before.issueGateway({ name: 'gw', tenants: [] }),
+      before.issueAgent(planner),
+    ]
+    await writeIdentity(path('revoked-gw'), gateway)
+    const gatewayIdentity = await loadIdentity(path('revoked-gw'), { spiffe: ca.spiffe })
+    const judged = (issued: Issued) => {
+      const root = new X509Certificate(issued.roots)
+      const [leaf, intermediate] = parseCertificates(issued.certificateChain, 'tls.crt', 2)
+      assert.ok(leaf && intermediate)
+      const links = [linkOf(leaf, intermediate), linkOf(intermediate, root)]
+      return { identity: ca.spiffe.agent('acme', 'planner'), links }
+    }
+    await writeFile(path('crl.pem'), (await before.crl()).pem)
+    const handle = await start({
+      crl: path('crl.pem'),
+      identity: { current: () => gatewayIdentity },
+    })
+    assert.equal(handle.certificate(judged(old)), null)
+    await revoke({ dir, target: { path: join(dir, 'intermediate.crt') }, reason: 'keyCompromise' })
+    await renewIntermediate({ dir, passphrase, newKey: true, keyIterations: 1_000 })
+    const after = await openCa({ dir, passphrase })
+    await writeFile(path('crl.pem'), (await after.crl()).pem)
+    await handle.reload()
+    assert.equal(handle.certificate(judged(old))?.code, 'MESH_IDENTITY_REVOKED')
+    assert.equal(handle.certificate(judged(after.issueAgent(planner))), null)
+    assert.deepEqual(warnings, [])
+  })
+
   it('keep the list in use when another is broken, older, or of a CA that nobody trusts', async () => {
     await writeFile(path('crl.pem'), fresh.pem)
     const handle = await start({ crl: path('crl.pem') })
@@ -289,3 +326,13 @@ describe('revocations', () => {
     for (let n = 0; n < 20; n += 1) assert.ok(handle.token(`token-${n}`), String(n))
   })
 })
+
+function linkOf(one: X509Certificate, issuer: X509Certificate) {
+  return {
+    fingerprint: one.fingerprint256.replaceAll(':', '').toLowerCase(),
+    serial: one.serialNumber.toLowerCase(),
+    issuerKey: createHash('sha256')
+      .update(issuer.publicKey.export({ type: 'spki', format: 'der' }))
+      .digest('hex'),
+  }
+}

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isInstalled, MESH_PKI, meshPki, run } from '../run.ts'
 import { makeScratch, PASSPHRASE, type Scratch } from '../scratch.ts'
@@ -76,7 +76,7 @@ describe('mesh-pki', function () {
       'out|               until <time>, <duration> left',
       'out| intermediate  sha256 <sha256>',
       'out|               until <time>, <duration> left',
-      'err| mesh-pki: root.key is needed to make a new intermediate only: keep it off this machine',
+      'err| mesh-pki: root.key is needed for `mesh-pki renew intermediate` only: keep it off this machine',
       'err| mesh-pki: next: mesh-pki issue agent --tenant acme --agent planner --out planner',
     ])
     assert.equal((await stat(scratch.path('mesh-ca'))).mode & 0o777, 0o700)
@@ -278,6 +278,82 @@ describe('mesh-pki', function () {
       'err| mesh-pki: give one of: a path, --serial or --spiffe-id',
       'err| mesh-pki: hint: mesh-pki revoke --help',
     ])
+  })
+
+  it('renews the intermediate, and says until when the one before is good and what comes next', async () => {
+    await rename(scratch.path('mesh-ca', 'root.key'), scratch.path('root.key'))
+    assert.deepEqual(await transcript(['renew', 'intermediate'], ENV), [
+      'exit 1',
+      'err| mesh-pki: the key of the root is not in <dir>/mesh-ca, or has another passphrase',
+      'err| mesh-pki: hint: name it: --root-key FILE; it has the passphrase of the CA',
+    ])
+    const renew = ['renew', 'intermediate', '--root-key', 'root.key']
+    assert.deepEqual(await transcript(renew, ENV), [
+      'exit 0',
+      'out| CA            <dir>/mesh-ca',
+      'out| intermediate  sha256 <sha256>',
+      'out|               until <time>, <duration> left',
+      'err| mesh-pki: what it issued before is good until <time> at the latest: issue it again before that',
+      'err| mesh-pki: next: mesh-pki crl --out crl.pem, where gateways read it',
+    ])
+    assert.equal((await transcript(['verify', 'planner', '--ca', 'mesh-ca/root.crt']))[0], 'exit 0')
+  })
+
+  it('says of a revoked intermediate what goes with it, and what to do', async () => {
+    assert.deepEqual(await transcript(['revoke', 'mesh-ca']), [
+      'exit 1',
+      'err| mesh-pki: mesh-ca is the directory of a CA',
+      'err| mesh-pki: hint: to revoke its intermediate, and all that it issued, name the file: mesh-ca/intermediate.crt',
+    ])
+    const target = ['mesh-ca/intermediate.crt', '--reason', 'keyCompromise']
+    assert.deepEqual(await transcript(['revoke', ...target]), [
+      'exit 0',
+      'out| serial   <serial>',
+      'out| revoked  <time>, keyCompromise',
+      'out| expires  <time>',
+      'err| mesh-pki: an intermediate is among them: all that it issued is refused with it',
+      'err| mesh-pki: next: mesh-pki renew intermediate --new-key --root-key FILE, issue again, then mesh-pki crl --out crl.pem',
+    ])
+    assert.deepEqual(await transcript([...PLANNER, '--out', 'planner'], ENV), [
+      'exit 1',
+      'err| mesh-pki: the intermediate of the CA is revoked',
+      'err| mesh-pki: hint: what it issues is refused: mesh-pki renew intermediate --new-key',
+    ])
+    const [exit, ...lines] = await transcript(['crl', '--out', 'crl.pem'], ENV)
+    assert.equal(exit, 'exit 0')
+    assert.equal(
+      lines.find((line) => line.startsWith('err| ')),
+      'err| mesh-pki: the list of the root does not say yet that the intermediate <serial> is revoked: once with --root-key FILE',
+    )
+    const renew = ['renew', 'intermediate', '--new-key', '--root-key', 'root.key']
+    assert.equal((await transcript(renew, ENV))[0], 'exit 0')
+    assert.equal((await transcript([...PLANNER, '--out', 'planner'], ENV))[0], 'exit 0')
+    assert.equal(
+      (await transcript(['crl', '--out', 'crl.pem'], ENV)).join().includes('root'),
+      false,
+    )
+  })
+
+  it('hands out a second root beside its own, until it is told not to', async () => {
+    const roots = async (...args: string[]) => (await transcript(['trust', ...args])).slice(0, 8)
+    const own = ['out| root     O=mesh.internal, CN=Clawmesh root CA <id>']
+    own.push('out| sha256   <sha256>', 'out| expires  <time>')
+    const next = 'err| mesh-pki: next: issue again; each certificate brings these roots as ca.crt'
+    assert.deepEqual(await roots(), ['exit 0', ...own])
+    assert.deepEqual(await roots('other/root.crt'), ['exit 0', ...own, 'out|', ...own])
+    assert.equal((await transcript([...PLANNER, '--out', 'planner'], ENV))[0], 'exit 0')
+    const bundle = await readFile(scratch.path('planner', 'ca.crt'), 'utf8')
+    assert.equal(bundle.match(/BEGIN/g)?.length, 2)
+    await command(['trust', '--out', 'bundle.crt'])
+    assert.equal(await readFile(scratch.path('bundle.crt'), 'utf8'), bundle)
+    assert.deepEqual(await roots('--remove', 'other/root.crt'), ['exit 0', ...own, next])
+    assert.deepEqual(await roots('mesh-ca/intermediate.crt'), [
+      'exit 1',
+      'err| mesh-pki: mesh-ca/intermediate.crt holds a certificate that is not a root',
+      'err| mesh-pki: hint: name the root.crt of a CA: intermediates belong into tls.crt',
+    ])
+    assert.equal((await roots('--remove', 'mesh-ca/root.crt'))[0], 'exit 1')
+    assert.equal((await roots('--remove', 'other/root.crt'))[0], 'exit 1')
   })
 
   it('ends with 2 after wrong usage, and says which', async () => {

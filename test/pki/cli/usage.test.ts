@@ -106,8 +106,11 @@ describe('the usage of mesh-pki', () => {
       'issue',
       'issue agent',
       'issue gateway',
+      'renew',
+      'renew intermediate',
       'revoke',
       'sign',
+      'trust',
       'verify',
     ])
   })

@@ -1,10 +1,19 @@
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
+import { rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Ca, type Issued, type IssuedCrl, revoke, writeIdentity } from '@clawmesh/pki'
+import {
+  type Ca,
+  type Issued,
+  type IssuedCrl,
+  openCa,
+  renewIntermediate,
+  revoke,
+  writeIdentity,
+} from '@clawmesh/pki'
 import { isInstalled, run } from '../run.ts'
-import { makeCa, makeScratch, type Scratch } from '../scratch.ts'
+import { makeCa, makeScratch, PASSPHRASE, type Scratch } from '../scratch.ts'
 
 const GO_PROGRAM = fileURLToPath(new URL('./go-crl.go', import.meta.url))
 
@@ -75,6 +84,51 @@ describe('revocation lists of the CA', () => {
     assert.match(refused.stderr, /certificate revoked/)
   })
 
+  it('make openssl verify -crl_check_all judge the whole path, and refuse what a revoked intermediate issued', async function () {
+    if (!(await isInstalled('openssl', 'version'))) return this.skip()
+    const verify = async (name: string) => {
+      const { code, stderr } = await run('openssl', [
+        ...['verify', '-x509_strict', '-crl_check_all', '-CAfile', scratch.path('root.pem')],
+        ...['-no-CApath', '-no-CAstore', '-CRLfile', scratch.path('crl.pem')],
+        ...['-untrusted', scratch.path(name), scratch.path(name)],
+      ])
+      return code === 0 ? 'accepted' : stderr
+    }
+    assert.equal(await verify('good.pem'), 'accepted')
+    assert.match(await verify('bad.pem'), /error 23 at 0 depth lookup: certificate revoked/)
+    const dir = scratch.path('ca')
+    const away = scratch.path('root.key')
+    await rename(join(dir, 'root.key'), away)
+    // without the key of the root, its list is the one that was kept
+    const kept = await ca.crl()
+    await writeFile(scratch.path('crl.pem'), kept.pem)
+    assert.equal(kept.rootListFault, null)
+    assert.equal(await verify('good.pem'), 'accepted')
+    await renewIntermediate({ dir, passphrase: PASSPHRASE, rootKeyFile: away, newKey: true })
+    const renewed = await openCa({ dir, passphrase: PASSPHRASE })
+    const next = renewed.issueAgent({ tenant: 'acme', agent: 'planner' })
+    await writeFile(scratch.path('next.pem'), next.certificateChain)
+    await writeFile(scratch.path('crl.pem'), (await renewed.crl()).pem)
+    for (const name of ['good.pem', 'next.pem']) assert.equal(await verify(name), 'accepted')
+    assert.match(await verify('bad.pem'), /certificate revoked/)
+    const { hasIntermediate } = await revoke({
+      dir,
+      target: { path: scratch.path('intermediate.pem') },
+      reason: 'keyCompromise',
+    })
+    assert.ok(hasIntermediate)
+    const behind = await renewed.crl()
+    assert.match(
+      String(behind.rootListFault),
+      /does not say yet that the intermediate .* is revoked/,
+    )
+    const full = await renewed.crl({ rootKeyFile: away })
+    assert.equal(full.rootListFault, null)
+    await writeFile(scratch.path('crl.pem'), full.pem)
+    assert.match(await verify('good.pem'), /error 23 at 1 depth lookup: certificate revoked/)
+    assert.equal(await verify('next.pem'), 'accepted')
+  })
+
   it('are read and verified by Go', async function () {
     if (!(await isInstalled('go', 'version'))) return this.skip()
     this.timeout(180_000)
@@ -89,6 +143,23 @@ describe('revocation lists of the CA', () => {
   it('are numbered ever higher, whatever the clock does', async () => {
     const next = await ca.crl({ ttlMs: 60_000 })
     assert.ok(next.number > crl.number)
-    assert.equal(next.serials.join(), serialOf(bad))
+    assert.ok(next.serials.includes(serialOf(bad)))
+    const numbers = [next.number]
+    const dir = scratch.path('ca')
+    for (const backMs of [3_600_000, 60_000, 1, 0]) {
+      const slow = await openCa({ dir, passphrase: PASSPHRASE, now: () => Date.now() - backMs })
+      numbers.push((await slow.crl()).number)
+    }
+    assert.deepEqual(
+      numbers,
+      numbers.toSorted((one, other) => one - other),
+    )
+    assert.equal(new Set(numbers).size, numbers.length)
+    // two at the same moment, and one whose file of the last number is lost
+    const pair = await Promise.all([ca.crl(), ca.crl()])
+    assert.equal(new Set(pair.map(({ number }) => number)).size, 2)
+    await rm(join(dir, 'crl.json'))
+    const last = Math.max(...pair.map(({ number }) => number))
+    assert.ok((await ca.crl()).number > last)
   })
 })

@@ -63,6 +63,42 @@ describe('revoking', () => {
     assert.deepEqual(await listed(), [])
   })
 
+  it('takes an intermediate by its file or serial number, never by the directory of the CA, and no root', async () => {
+    const { intermediate, root } = ca.info
+    await writeFile(scratch.path('root.crt'), root.pem)
+    const refused = (path: string, hint: RegExp) =>
+      assert.rejects(revoke({ dir, target: { path } }), { code: 'MESH_PKI_INVALID', hint })
+    await refused(dir, /name the file: .*intermediate\.crt$/)
+    await refused(scratch.path('root.crt'), /take it out of every ca\.crt/)
+    const issued = ca.issueAgent({ tenant: 'acme', agent: 'planner' })
+    const leaf = await revoke({ dir, target: { serial: serialOf(issued) } })
+    assert.equal(leaf.hasIntermediate, false)
+    const serial = new X509Certificate(intermediate.pem).serialNumber
+    const first = await revoke({ dir, target: { serial }, reason: 'keyCompromise' })
+    assert.equal(first.hasIntermediate, true)
+    const again = await revoke({ dir, target: { path: join(dir, 'intermediate.crt') } })
+    assert.deepEqual(again.already, first.revoked)
+    assert.deepEqual([...(await listed())].sort(), [serialOf(issued), serial.toLowerCase()].sort())
+  })
+
+  it('goes on with records of a version that did not write down the issuer', async () => {
+    const issued = ca.issueAgent({ tenant: 'acme', agent: 'planner' })
+    const { serial } = { serial: serialOf(issued) }
+    const record = { serial, spiffeId: issued.spiffeId, reason: 'superseded' }
+    await appendFile(join(dir, 'revoked.jsonl'), `\n${JSON.stringify(record)}\n`)
+    assert.deepEqual(await listed(), [serial])
+    const again = await revoke({ dir, target: { spiffeId: issued.spiffeId } })
+    assert.equal(again.already[0]?.reason, 'superseded')
+    // a CA of such a version has no list of its root before its key is at hand
+    await rename(join(dir, 'root.key'), scratch.path('root.key'))
+    await rm(join(dir, 'root.crl'))
+    const without = await ca.crl()
+    assert.equal(without.rootListFault, 'has never been signed')
+    assert.equal(without.pem.match(/BEGIN X509 CRL/g)?.length, 1)
+    const rootKeyFile = scratch.path('root.key')
+    assert.equal((await ca.crl({ rootKeyFile })).pem.match(/BEGIN X509 CRL/g)?.length, 2)
+  })
+
   it('is refused when the record of what was revoked has gone, and no list pardons for it', async () => {
     const [one, two] = [1, 2].map(() => ca.issueAgent({ tenant: 'acme', agent: 'planner' }))
     assert.ok(one && two)

@@ -1,0 +1,106 @@
+/**
+ * The certificates of a CA, proven to fit together: manifest, fingerprints, the signature of the root. A renewal replaces
+ * several files; the manifest is its one step, and what it names is found under either name (see ca-files.ts).
+ */
+import { resolve } from 'node:path'
+import { MeshError } from '@clawmesh/proto'
+import { type ParsedCertificate, parseCertificates } from '../x509/parse-certificate.ts'
+import {
+  type CaFileName,
+  type CaManifest,
+  readCaFile,
+  readFormer,
+  readManifest,
+  readStagedFile,
+} from './ca-files.ts'
+import { isIntermediateFor } from './make-intermediate.ts'
+
+export interface LoadedCa {
+  readonly dir: string
+  readonly trustDomain: string
+  readonly meshDomain: string
+  readonly root: ParsedCertificate
+  readonly intermediate: ParsedCertificate
+  /** Intermediates with other keys, whose certificates and lists live on after a renewal with a new key. */
+  readonly former: readonly FormerIntermediate[]
+}
+
+export interface FormerIntermediate {
+  readonly certificate: ParsedCertificate
+  /** Name of its encrypted key in the directory of the CA. */
+  readonly keyFile: string
+}
+
+/** A renewal may replace the files while they are read. */
+const ATTEMPTS = 3
+
+/** @throws MeshError MESH_PKI_NOT_FOUND, MESH_PKI_INVALID. */
+export async function loadCa(path: string): Promise<LoadedCa> {
+  const dir = resolve(path)
+  let manifest = await readManifest(dir)
+  for (let attempt = 1; ; attempt += 1)
+    try {
+      return await load(dir, manifest)
+    } catch (error) {
+      const next = await readManifest(dir)
+      if (attempt === ATTEMPTS || next.intermediate === manifest.intermediate) throw error
+      manifest = next
+    }
+}
+
+async function load(dir: string, manifest: CaManifest): Promise<LoadedCa> {
+  const { trustDomain, meshDomain } = manifest
+  const root = await certificateOf(dir, 'root.crt', manifest.root)
+  const intermediate =
+    (await stagedIntermediate(dir, manifest.intermediate)) ??
+    (await certificateOf(dir, 'intermediate.crt', manifest.intermediate))
+  const isOurs = (one: ParsedCertificate) =>
+    isIntermediateFor(one, { trustDomain, meshDomain }) &&
+    one.issuer.equals(root.subject) &&
+    one.x509.verify(root.publicKey)
+  if (!isOurs(intermediate)) throw torn(dir, 'intermediate.crt')
+  const former: FormerIntermediate[] = []
+  for (const { name, pem, keyFile } of await readFormer(dir)) {
+    const [certificate, ...more] = parseCertificates(pem)
+    if (certificate === undefined || more.length > 0 || !isOurs(certificate)) throw torn(dir, name)
+    // a renewal that was killed has kept back the intermediate that is still in use
+    if (!certificate.publicKey.equals(intermediate.publicKey)) former.push({ certificate, keyFile })
+  }
+  return { dir, trustDomain, meshDomain, root, intermediate, former }
+}
+
+async function certificateOf(
+  dir: string,
+  name: CaFileName,
+  fingerprint: string,
+): Promise<ParsedCertificate> {
+  const [certificate, ...more] = parseCertificates(await readCaFile(dir, name))
+  if (certificate?.fingerprint !== fingerprint || more.length > 0) throw torn(dir, name)
+  return certificate
+}
+
+/** What a renewal that was killed has staged, when it is what the manifest names; null otherwise. */
+export async function stagedIntermediate(
+  dir: string,
+  fingerprint: string,
+): Promise<ParsedCertificate | null> {
+  const staged = await readStagedFile(dir, 'intermediate.crt')
+  // half written, it is not in use: the manifest names what was whole
+  const [certificate] = staged === null ? [] : tryParse(staged)
+  return certificate?.fingerprint === fingerprint ? certificate : null
+}
+
+function tryParse(pem: string): readonly ParsedCertificate[] {
+  try {
+    return parseCertificates(pem)
+  } catch (error) {
+    if (error instanceof MeshError) return []
+    throw error
+  }
+}
+
+export function torn(dir: string, name: string): MeshError {
+  return new MeshError('MESH_PKI_INVALID', `${name} in ${dir} does not belong to the CA there`, {
+    hint: 'restore the directory from its backup',
+  })
+}

@@ -1,0 +1,163 @@
+/**
+ * Renews the intermediate of a CA, with its key or a new one. Certificates of the one before stay good for as long as they
+ * and it live, since they bring it with them. In one step, under the lock; needs the key of the root.
+ */
+import type { KeyObject } from 'node:crypto'
+import { join } from 'node:path'
+import { MeshError, type Secret } from '@clawmesh/proto'
+import { toPem } from '../der/pem.ts'
+import { withLock } from '../disk/with-lock.ts'
+import { readRevoked } from '../revocation/revoked-records.ts'
+import { renewRootList } from '../revocation/root-list.ts'
+import { canonicalSerial } from '../revocation/serial.ts'
+import { issuerIdOf, listIssuer } from '../revocation/sign-list.ts'
+import type { NamesPermitted } from '../x509/extensions.ts'
+import { type ParsedCertificate, parseCertificate } from '../x509/parse-certificate.ts'
+import {
+  finishRenewal,
+  keepFormer,
+  LOCK_FILE,
+  type RenewedFile,
+  readCaFile,
+  readManifest,
+  renewCaFiles,
+} from './ca-files.ts'
+import { type CaInfo, caInfo } from './ca-info.ts'
+import { openIntermediateKey, openRootKey } from './ca-keys.ts'
+import { BACKDATE_MS, checkDomain, DEFAULT_INTERMEDIATE_DAYS, lifeMs, toRange } from './ca-terms.ts'
+import { encryptPrivateKey } from './encrypted-key.ts'
+import { type LoadedCa, loadCa, stagedIntermediate } from './load-ca.ts'
+import { generateCaKeys, makeIntermediate, newIssuer } from './make-intermediate.ts'
+
+export interface RenewIntermediateOptions {
+  /** Of the CA. */
+  readonly dir: string
+  /** Of the keys of the CA. */
+  readonly passphrase: Secret
+  /** File of the key of the root. Default: root.key of the CA. */
+  readonly rootKeyFile?: string
+  /** Whether the intermediate gets a new key, and with it a new name. Default false. */
+  readonly newKey?: boolean
+  /** Life of the new intermediate, in days; never longer than the root. Default 365. */
+  readonly days?: number
+  /** DNS domains that certificates may name besides those of the intermediate before. Default: none. */
+  readonly permitDnsDomains?: readonly string[]
+  /** IP ranges that certificates may name besides those of the intermediate before, in CIDR notation. Default: none. */
+  readonly permitIpRanges?: readonly string[]
+  /** Whether the new intermediate has a URI name constraint, see `initCa`. Default: as the one before. */
+  readonly constrainUris?: boolean
+  /** Rounds of PBKDF2 for a new key, see `initCa`. Default 600,000. */
+  readonly keyIterations?: number
+  /** The clock, in milliseconds since the epoch. Default Date.now. */
+  readonly now?: () => number
+}
+
+/** @throws MeshError MESH_PKI_NOT_FOUND, MESH_PKI_INVALID, MESH_PKI_PASSPHRASE, MESH_DISK_WRITE; TypeError for unusable options. */
+export async function renewIntermediate(options: RenewIntermediateOptions): Promise<CaInfo> {
+  // a CA that is not there should be said before a lock is made beside it
+  const { dir } = await loadCa(options.dir)
+  return withLock(join(dir, LOCK_FILE), async () => renew(await loadCa(dir), options))
+}
+
+async function renew(before: LoadedCa, options: RenewIntermediateOptions): Promise<CaInfo> {
+  const { dir, trustDomain, root } = before
+  const { passphrase, newKey = false } = options
+  const nowMs = (options.now ?? Date.now)()
+  const { notBefore, notAfter } = validity(root, options, nowMs)
+  const permitted = permittedBy(before, options)
+  const rootKey = await openRootKey(before, options.rootKeyFile, passphrase)
+  if (rootKey === null)
+    throw new MeshError(
+      'MESH_PKI_INVALID',
+      `the key of the root is not in ${dir}, or has another passphrase`,
+      {
+        hint: 'name it: --root-key FILE; it has the passphrase of the CA',
+      },
+    )
+  const oldKey = await openIntermediateKey(before, passphrase)
+  if (!newKey) await mustNotBeRevoked(before)
+  await finishRenewal(
+    dir,
+    (await stagedIntermediate(dir, before.intermediate.fingerprint)) !== null,
+  )
+  const keys = newKey ? generateCaKeys() : null
+  const subject =
+    keys === null ? before.intermediate.subject : newIssuer('intermediate', trustDomain, keys).name
+  const publicKey = keys?.publicKey ?? before.intermediate.publicKey
+  const content = { subject, publicKey, notBefore, notAfter, permitted }
+  const der = makeIntermediate(content, listIssuer(root, rootKey))
+  const intermediate = parseCertificate(der)
+  const after = { ...before, intermediate }
+  await renewRootList(after, rootKey, nowMs)
+  if (keys !== null) await keepAsFormer(before)
+  const files: Partial<Record<RenewedFile, string>> = {
+    'intermediate.crt': toPem('CERTIFICATE', der),
+    ...(keys === null
+      ? {}
+      : {
+          'intermediate.key': await encryptPrivateKey(
+            keys.privateKey,
+            passphrase,
+            options.keyIterations,
+          ),
+        }),
+  }
+  provesToFit(intermediate, keys?.privateKey ?? oldKey)
+  const manifest = await readManifest(dir)
+  await renewCaFiles(dir, files, { ...manifest, intermediate: intermediate.fingerprint })
+  return caInfo(after)
+}
+
+function validity(root: ParsedCertificate, { days }: RenewIntermediateOptions, nowMs: number) {
+  const life = lifeMs('days', days ?? DEFAULT_INTERMEDIATE_DAYS)
+  const rootBegins = root.notBefore.getTime()
+  const rootEnds = root.notAfter.getTime()
+  if (nowMs < rootBegins || nowMs >= rootEnds)
+    throw new MeshError(
+      'MESH_PKI_INVALID',
+      `the root of the CA is good from ${root.notBefore.toISOString()} to ${root.notAfter.toISOString()} only`,
+      {
+        hint: 'check the clock of this machine; if it is right, make a new CA and roll over to its root',
+      },
+    )
+  return {
+    notBefore: new Date(Math.max(nowMs - BACKDATE_MS, rootBegins)),
+    notAfter: new Date(Math.min(nowMs + life, rootEnds)),
+  }
+}
+
+function permittedBy(
+  { intermediate, trustDomain }: LoadedCa,
+  options: RenewIntermediateOptions,
+): NamesPermitted {
+  const { permitDnsDomains = [], permitIpRanges = [], constrainUris } = options
+  for (const domain of permitDnsDomains) checkDomain('permitDnsDomains', domain)
+  const before = intermediate.nameConstraints?.permitted
+  const constrains = constrainUris ?? (before?.uris.length ?? 0) > 0
+  const ranges = [...(before?.ipAddresses ?? []), ...permitIpRanges.map(toRange)]
+  return {
+    dnsDomains: [...new Set([...(before?.dnsNames ?? []), ...permitDnsDomains])],
+    uriHost: constrains ? trustDomain : null,
+    ipRanges: ranges.filter((one, at) => ranges.findIndex((other) => other.equals(one)) === at),
+  }
+}
+
+/** Whoever has the key of a revoked intermediate would have that of the new one. */
+async function mustNotBeRevoked({ dir, intermediate }: LoadedCa): Promise<void> {
+  const serial = canonicalSerial(intermediate.x509.serialNumber)
+  if (!(await readRevoked(dir)).has(serial)) return
+  throw new MeshError('MESH_PKI_INVALID', 'the intermediate is revoked, and its key with it', {
+    hint: 'renew it with a new key: mesh-pki renew intermediate --new-key',
+  })
+}
+
+async function keepAsFormer({ dir, intermediate }: LoadedCa): Promise<void> {
+  const key = await readCaFile(dir, 'intermediate.key')
+  await keepFormer(dir, issuerIdOf(intermediate), { certificate: intermediate.pem, key })
+}
+
+/** Nothing is swapped in that does not open again. */
+function provesToFit(intermediate: ParsedCertificate, key: KeyObject): void {
+  if (intermediate.x509.checkPrivateKey(key)) return
+  throw new MeshError('MESH_PKI_INVALID', 'the new intermediate does not fit its key')
+}

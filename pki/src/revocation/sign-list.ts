@@ -1,0 +1,78 @@
+/** One revocation list: numbered, of whole seconds, as PEM and DER. */
+import { join } from 'node:path'
+import { toPem } from '../der/pem.ts'
+import { readBounded } from '../disk/read-bounded.ts'
+import { replaceFile } from '../disk/replace-file.ts'
+import { type Issuer, keyIdOf } from '../x509/certificate.ts'
+import { signCrl } from '../x509/crl.ts'
+import type { ParsedCertificate } from '../x509/parse-certificate.ts'
+import { REASON_CODES } from './reasons.ts'
+import type { RevokedRecord } from './revoked-records.ts'
+
+export interface ListContent {
+  readonly issuer: Issuer
+  readonly number: number
+  readonly nowMs: number
+  /** When the list ends, in milliseconds since the epoch. */
+  readonly endsMs: number
+  readonly revoked: readonly RevokedRecord[]
+}
+
+export interface SignedList {
+  /** The list alone. */
+  readonly pem: string
+  readonly der: Buffer
+  readonly thisUpdate: Date
+  readonly nextUpdate: Date
+  /** Serial numbers in it, lower-case hexadecimal. */
+  readonly serials: readonly string[]
+}
+
+const NUMBER_FILE = 'crl.json'
+const KEEP_EXPIRED_MS = 24 * 3_600_000
+
+export function signList({ issuer, number, nowMs, endsMs, revoked }: ListContent): SignedList {
+  // whole seconds are all that a list can say
+  const thisUpdate = new Date(Math.floor(nowMs / 1000) * 1000)
+  const nextUpdate = new Date(endsMs)
+  const entries = revoked.map((one) => ({
+    serial: one.serial,
+    revoked: one.revoked,
+    reasonCode: REASON_CODES[one.reason],
+  }))
+  const der = signCrl({ number, thisUpdate, nextUpdate, entries }, issuer)
+  const serials = entries.map(({ serial }) => serial)
+  return Object.freeze({ pem: toPem('X509 CRL', der), der, thisUpdate, nextUpdate, serials })
+}
+
+/** How a record names the CA whose certificate is revoked: the identifier of its key, lower-case hexadecimal. */
+export function issuerIdOf({ publicKey }: ParsedCertificate): string {
+  return keyIdOf(publicKey).toString('hex')
+}
+
+/** A CA as the issuer of lists, with its key. */
+export function listIssuer(
+  { subject, subjectKeyId, publicKey }: ParsedCertificate,
+  privateKey: Issuer['privateKey'],
+): Issuer {
+  return { name: subject, keyId: subjectKeyId ?? keyIdOf(publicKey), privateKey }
+}
+
+/** What has expired leaves the lists one day later, so that each record was in at least one. */
+export function isListed({ notAfter }: RevokedRecord, nowMs: number): boolean {
+  return notAfter.getTime() + KEEP_EXPIRED_MS > nowMs
+}
+
+/** Grows whatever the clock does; in milliseconds, so that it grows also when the file is lost. Under the lock. */
+export async function nextListNumber(dir: string, nowMs: number): Promise<number> {
+  const path = join(dir, NUMBER_FILE)
+  const last = await readBounded(path, 4096, 'MESH_PKI_INVALID').then(readNumber, () => 0)
+  const number = Math.max(last + 1, nowMs)
+  await replaceFile(path, `${JSON.stringify({ number })}\n`, 0o600)
+  return number
+}
+
+function readNumber(text: string): number {
+  const digits = /^\{"number":(\d{1,15})\}\s*$/.exec(text)?.[1]
+  return digits === undefined ? 0 : Number(digits)
+}
