@@ -54,7 +54,7 @@ describe('mesh-gateway on the command line', () => {
       ...['doctor', 'explain', 'issue-token', 'keys', 'keys list', 'keys retire', 'keys rotate'],
       ...['policy', 'policy check', 'policy explain', 'policy replay', 'policy suggest', 'revoke'],
       ...['service-account', 'service-account create', 'service-account list'],
-      ...['service-account revoke', 'start'],
+      ...['service-account revoke', 'start', 'trees'],
     ])
   })
 
