@@ -476,6 +476,36 @@ export const ERRORS = Object.freeze({
     'see what the peer really is: grpcurl against it shows',
   ),
 
+  MESH_PEER_METADATA_SIZE: row(
+    502,
+    'RESOURCE_EXHAUSTED',
+    'the headers or trailers of the peer’s answer are larger than the gateway passes on',
+    'the peer may send 64 KiB of headers and 64 KiB of trailers, 100 of each; what is larger belongs into messages',
+  ),
+  MESH_PEER_UNAUTHENTICATED: row(
+    502,
+    'UNAUTHENTICATED',
+    'the peer answered HTTP 401, not gRPC',
+    'ask who runs the peer: something in front of its service asks for a credential of its own',
+  ),
+  MESH_PEER_FORBIDDEN: row(
+    502,
+    'PERMISSION_DENIED',
+    'the peer answered HTTP 403, not gRPC',
+    'ask who runs the peer: something in front of its service refused the call; policy of the mesh allowed it',
+  ),
+  MESH_PEER_UNIMPLEMENTED: row(
+    502,
+    'UNIMPLEMENTED',
+    'the peer answered HTTP 404, not gRPC',
+    'check the names of service and method, and which server listens at the port of the peer',
+  ),
+  MESH_PEER_NOT_GRPC: row(
+    502,
+    'UNKNOWN',
+    'the peer answered with an HTTP status, not with gRPC',
+    'see what the peer really is: grpcurl against it shows',
+  ),
   MESH_PEER_REFUSED: row(
     502,
     'UNKNOWN',

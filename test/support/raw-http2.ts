@@ -148,6 +148,27 @@ export function headersFrame(
   return frame(FRAME.HEADERS, flags, stream, headerBlock(headers))
 }
 
+/** The largest frame that may be sent without asking (RFC 9113, section 4.2). */
+const MAX_FRAME_BYTES = 16_384
+
+/** A header block of any size, in as many frames as it takes. */
+export function headersFrames(
+  stream: number,
+  headers: readonly Header[],
+  flags: number = FLAG.END_HEADERS,
+): Buffer {
+  const block = headerBlock(headers)
+  const frames: Buffer[] = []
+  for (let at = 0; at === 0 || at < block.length; at += MAX_FRAME_BYTES) {
+    const last = at + MAX_FRAME_BYTES >= block.length
+    const type = at === 0 ? FRAME.HEADERS : FRAME.CONTINUATION
+    const kept = at === 0 ? flags & ~FLAG.END_HEADERS : 0
+    const piece = block.subarray(at, at + MAX_FRAME_BYTES)
+    frames.push(frame(type, kept | (last ? flags & FLAG.END_HEADERS : 0), stream, piece))
+  }
+  return Buffer.concat(frames)
+}
+
 export function settingsFrame(settings: readonly (readonly [number, number])[] = []): Buffer {
   const payload = Buffer.alloc(settings.length * 6)
   settings.forEach(([id, value], i) => {

@@ -1,4 +1,5 @@
 /** What a callee answered: whether it is an answer of gRPC at all, and what of it the caller gets. */
+import type { Settings } from 'node:http2'
 import { GRPC_STATUS, HEADER_REFUSAL, METADATA_REPLICA, MeshError } from '@clawmesh/proto'
 import { fieldOnce } from './field-values.ts'
 import { statusOfHttp } from './status-of.ts'
@@ -21,18 +22,60 @@ const ONCE: ReadonlySet<string> = new Set(
   x-content-type-options`.split(/\s+/),
 )
 
+/** Of headers, and of trailers: names, values and 32 bytes for each field (RFC 9113, section 6.5.2). Envoy passes 60 KiB. */
+export const MAX_METADATA_BYTES = 65_536
+
+/** Smaller ones are passed on without a look at what the caller takes: nothing of gRPC takes less. */
+const SURELY_TAKEN_BYTES = 8_192
+
+/** The stream of the caller, by what its connection announces. */
+export interface Caller {
+  readonly session?: { readonly remoteSettings: Settings } | undefined
+}
+
+const ANY_CALLER: Caller = Object.freeze({})
+
 /**
  * Why the head of an answer cannot be passed on; null when it can.
  * @param status `:status`
  * @param raw names and values in turn, trimmed
+ * @param alone nothing follows: then the head has to say how the call ended
  */
-export function faultOf(status: number, raw: readonly string[]): MeshError | null {
+export function faultOf(
+  status: number,
+  raw: readonly string[],
+  alone: boolean,
+  caller: Caller,
+): MeshError | null {
   if (status !== 200 || !carriesGrpc(raw))
     return new MeshError(statusOfHttp(status), `the peer answered HTTP ${status}, not gRPC`, {
       facts: { http_status: String(status) },
     })
   if (tooMany(raw)) return new MeshError('MESH_PEER_PROTOCOL', 'the answer has too many headers')
-  return givenTwice(raw)
+  if (alone && fieldOnce(raw, 'grpc-status') === null) return withoutStatus()
+  return tooLarge(raw, 'headers', caller) ?? givenTwice(raw)
+}
+
+export function withoutStatus(): MeshError {
+  return new MeshError('MESH_PEER_PROTOCOL', 'the peer ended without a grpc-status')
+}
+
+function tooLarge(
+  raw: readonly string[],
+  what: 'headers' | 'trailers',
+  { session }: Caller,
+): MeshError | null {
+  let bytes = raw.length * 16
+  for (const text of raw) bytes += text.length
+  if (bytes <= SURELY_TAKEN_BYTES) return null
+  const said = `the peer answered with ${bytes} bytes of ${what}`
+  if (bytes > MAX_METADATA_BYTES)
+    return new MeshError('MESH_PEER_METADATA_SIZE', `${said}; ${MAX_METADATA_BYTES} pass`)
+  const taken = session?.remoteSettings.maxHeaderListSize ?? bytes
+  if (bytes <= taken) return null
+  return new MeshError('MESH_PEER_METADATA_SIZE', `${said}; this client takes ${taken}`, {
+    hint: 'let the client take more, e.g. by grpc.max_metadata_size, or have the peer send less',
+  })
 }
 
 /** @param raw the head of an answer, names and values in turn, trimmed */
@@ -96,9 +139,10 @@ export function meshHeader(raw: readonly string[], name: `x-mesh-${string}`): st
 export function endTrailers(
   raw: readonly string[],
   session: Answering,
+  caller: Caller = ANY_CALLER,
 ): Record<string, string | string[]> | MeshError {
   if (tooMany(raw)) return new MeshError('MESH_PEER_PROTOCOL', 'the answer has too many trailers')
-  const fault = givenTwice(raw)
+  const fault = tooLarge(raw, 'trailers', caller) ?? givenTwice(raw)
   if (fault !== null) return fault
   const kept = new Map<string, string | string[]>()
   for (let i = 0; i + 1 < raw.length; i += 2) {

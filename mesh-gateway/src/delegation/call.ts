@@ -31,7 +31,7 @@ export interface Call {
   readonly path: string
   /** `package.Service/Method` */
   readonly method: string
-  /** The peer name asked for, as sent. */
+  /** The peer name asked for, as sent, but for the gateway's own port in `:authority`. */
   readonly target: string
   /** Milliseconds from the arrival of the call; null without a deadline. */
   readonly timeoutMs: number | null
@@ -80,13 +80,16 @@ const REQUEST_ID = /^[\w.:-]{1,128}$/
  */
 export function isGrpc(rawHeaders: readonly string[]): boolean {
   const contentType = fieldOnce(rawHeaders, 'content-type')
-  if (contentType === GIVEN_TWICE) throw malformed('content-type is given twice')
+  if (contentType === GIVEN_TWICE) throw givenTwice('content-type')
   if (contentType === null || fieldOnce(rawHeaders, ':method') !== 'POST') return false
   return /^application\/grpc(?:$|[+;])/.test(contentType)
 }
 
-/** @throws MeshError MESH_ROUTE_MALFORMED */
-export function readCall(rawHeaders: readonly string[]): Call {
+/**
+ * @param ownPort that the client has connected to, with its colon: clients put it into `:authority`, and mean the gateway by it
+ * @throws MeshError MESH_ROUTE_MALFORMED
+ */
+export function readCall(rawHeaders: readonly string[], ownPort = ''): Call {
   let path = ''
   let authority = ''
   let target: string | undefined
@@ -106,11 +109,11 @@ export function readCall(rawHeaders: readonly string[]): Call {
         authority = value
         break
       case METADATA_TARGET:
-        if (target !== undefined) throw malformed('x-mesh-target is given twice')
+        if (target !== undefined) throw givenTwice(METADATA_TARGET)
         target = value
         break
       case 'grpc-timeout':
-        if (timeout !== undefined) throw malformed('grpc-timeout is given twice')
+        if (timeout !== undefined) throw givenTwice('grpc-timeout')
         timeout = value
         break
       case METADATA_REQUEST_ID:
@@ -133,14 +136,15 @@ export function readCall(rawHeaders: readonly string[]): Call {
     }
   }
   if (!PATH.test(path) || path.length > 512)
-    throw malformed('the path is not /package.Service/Method')
+    throw malformed('the path is not /package.Service/Method', HINTS.path)
   const timeoutMs = timeout === undefined ? null : parseGrpcTimeout(timeout)
-  if (timeout !== undefined && timeoutMs === null) throw malformed('grpc-timeout is malformed')
+  if (timeout !== undefined && timeoutMs === null)
+    throw malformed('grpc-timeout is malformed', HINTS.timeout)
   const parent = parseTraceparent(traceparent)
   return {
     path,
     method: path.slice(1),
-    target: target ?? authority,
+    target: target ?? withoutPort(authority, ownPort),
     timeoutMs,
     requestId: requestId !== undefined && REQUEST_ID.test(requestId) ? requestId : uuidV7(),
     trace: parent === null ? startTrace() : childTrace(parent),
@@ -167,7 +171,7 @@ export function meshMetadata(call: Call, callerId: string, tenant: string): stri
 function readChainHeader(chain: ChainHeaders, name: string, value: string): ChainHeaders {
   switch (name) {
     case METADATA_DELEGATION:
-      if (chain.token !== null) throw malformed('x-mesh-delegation is given twice')
+      if (chain.token !== null) throw givenTwice(METADATA_DELEGATION)
       return { ...chain, token: value }
     case METADATA_DELEGATION_ID:
       return isUuidV7(value) ? { ...chain, delegationId: value } : chain
@@ -176,9 +180,10 @@ function readChainHeader(chain: ChainHeaders, name: string, value: string): Chai
     case METADATA_NARROW_DESTINATIONS:
       return { ...chain, destinations: [...(chain.destinations ?? []), ...words(value, ',')] }
     case METADATA_TASK_DEADLINE:
-      if (chain.deadlineMs !== null) throw malformed('x-mesh-task-deadline is given twice')
+      if (chain.deadlineMs !== null) throw givenTwice(METADATA_TASK_DEADLINE)
       // a deadline that cannot be read must not become none
-      if (!TIME_MS.test(value)) throw malformed('x-mesh-task-deadline is malformed')
+      if (!TIME_MS.test(value))
+        throw malformed(`${METADATA_TASK_DEADLINE} is malformed`, HINTS.taskDeadline)
       return { ...chain, deadlineMs: Number(value) }
     case METADATA_NARROW_SCOPE:
       return { ...chain, scope: [...(chain.scope ?? []), ...words(value, ' ')] }
@@ -194,6 +199,21 @@ function words(list: string, separator: string): string[] {
     .filter((word) => word !== '')
 }
 
-function malformed(message: string): MeshError {
-  return new MeshError('MESH_ROUTE_MALFORMED', message)
+function withoutPort(authority: string, port: string): string {
+  return port !== '' && authority.endsWith(port) ? authority.slice(0, -port.length) : authority
+}
+
+/** What to do about a header is said of that header: the hint of the code is about targets. */
+const HINTS = Object.freeze({
+  path: 'call /package.Service/Method, e.g. /clawmesh.delegation.v1.DelegationService/Delegate',
+  timeout: 'grpc-timeout is up to eight digits and a unit, H M S m u or n: 30S, or 500m for 500 ms',
+  taskDeadline: `${METADATA_TASK_DEADLINE} is a time in milliseconds since 1970, up to 13 digits`,
+})
+
+function givenTwice(name: string): MeshError {
+  return malformed(`${name} is given twice`, `send ${name} once`)
+}
+
+function malformed(message: string, hint: string): MeshError {
+  return new MeshError('MESH_ROUTE_MALFORMED', message, { hint })
 }

@@ -24,6 +24,7 @@ import type { Resolver } from '../resolve/resolver.ts'
 import { NO_REVOCATIONS, type Revocations } from '../revocation/revocations.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import type { VerifyingKeys } from '../tokens/verify-token.ts'
+import { MAX_METADATA_BYTES } from './answer.ts'
 import type { ChainGate } from './chain/chain-gate.ts'
 import { trimmedFields } from './field-values.ts'
 import { sayGoodbye } from './guard/goodbye.ts'
@@ -152,6 +153,8 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     allowHTTP1: false,
     handshakeTimeout: handshakeMs,
     maxHeaderListPairs: headerCount * WIDER,
+    // of answers, with what the gateway adds to them
+    maxSendHeaderBlockLength: MAX_METADATA_BYTES * 2,
     maxSessionInvalidFrames: 100,
     // delivered, and trimmed here: dropped in silence, a field that narrows rights would be missed by nobody
     strictFieldWhitespaceValidation: false,

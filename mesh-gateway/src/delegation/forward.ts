@@ -10,7 +10,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2'
 import { type ErrorCode, GRPC_STATUS, MeshError } from '@clawmesh/proto'
-import { answerHeaders, endTrailers, faultOf, readStatus } from './answer.ts'
+import { answerHeaders, endTrailers, faultOf, readStatus, withoutStatus } from './answer.ts'
 import { fieldOnce, trimmedFields } from './field-values.ts'
 import type { Backlog } from './guard/backlog.ts'
 import { AROUND_DATA_BYTES, type Meter } from './guard/meter.ts'
@@ -193,7 +193,7 @@ export function forward(options: ForwardOptions): Forwarding {
     from.on('trailers', (_headers, _flags, raw?: readonly string[]) => {
       // after a cut the last word is the gateway's
       if (ended) return
-      const kept = endTrailers(trimmedFields(raw ?? []), session)
+      const kept = endTrailers(trimmedFields(raw ?? []), session, down)
       if (kept instanceof MeshError) cut(kept)
       else trailers = kept
     })
@@ -222,12 +222,12 @@ export function forward(options: ForwardOptions): Forwarding {
     if (ended || down.headersSent) return
     sent = null
     const raw = trimmedFields(list ?? [])
-    const fault = faultOf(headers[':status'] ?? 0, raw) ?? options.onHead(raw)
+    const alone = (flags & HEADERS_END_STREAM) !== 0
+    const fault = faultOf(headers[':status'] ?? 0, raw, alone, down) ?? options.onHead(raw)
     if (fault !== null) {
       cut(fault)
       return
     }
-    const alone = (flags & HEADERS_END_STREAM) !== 0
     if (!passHead(down, answerHeaders(raw, requestId, session), alone, cut)) return
     if (alone) {
       end(readStatus(fieldOnce(raw, 'grpc-status')), null)
@@ -258,7 +258,7 @@ export function forward(options: ForwardOptions): Forwarding {
     // Node ends what it could not read to the end, too: a peer that was killed. `close` follows, and knows why
     if (status === undefined && up !== null && up.rstCode !== NGHTTP2_NO_ERROR) return
     if (status === undefined) {
-      cut(new MeshError('MESH_PEER_PROTOCOL', 'the peer ended without a grpc-status'))
+      cut(withoutStatus())
       return
     }
     end(readStatus(status), null)

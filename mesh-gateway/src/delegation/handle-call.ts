@@ -96,7 +96,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
     if (closed !== null) throw closed
     stay.hold(options.openCalls.enter(certificate.identity))
     checkHeaderSize(rawHeaders, guardLimits)
-    const call = readCall(rawHeaders)
+    const call = readCall(rawHeaders, inbound.ownPort)
     story.call = call
     const { route, callee } = inbound.flows.to(call.target, options.names(), spiffe)
     story.route = route

@@ -22,6 +22,8 @@ export type Inbound = (
 ) & {
   readonly flows: Flows
   readonly client: ClientAddress
+  /** The port that it has connected to, with its colon. */
+  readonly ownPort: string
   /** What its calls carry. */
   readonly meter: Meter
 }
@@ -33,7 +35,8 @@ export function readInbound(
   revocations: RevocationJudge,
 ): Inbound {
   const client = clientAddressOf(socket)
-  const shared = { flows: createFlows(), client, meter: { bytes: 0 } }
+  const ownPort = `:${socket.localPort}`
+  const shared = { flows: createFlows(), client, ownPort, meter: { bytes: 0 } }
   try {
     const peer = readPeer(socket, { spiffe, roots: snapshot.roots })
     const revoked = revocations.certificate(peer)

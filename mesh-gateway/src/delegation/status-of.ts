@@ -20,11 +20,26 @@ export function statusOfReset(stream: ClientHttp2Stream, sessionGone: boolean): 
   }
 }
 
-/** gRPC's "HTTP to gRPC Status Code Mapping", in our codes. */
+/** gRPC's "HTTP to gRPC Status Code Mapping", in our codes. Of an answer that is not gRPC. */
 export function statusOfHttp(status: number): ErrorCode {
-  if (status === 429) return 'MESH_LIMIT_CONCURRENCY'
-  if (status === 502 || status === 503 || status === 504) return 'MESH_PEER_LOST'
-  return 'MESH_PEER_PROTOCOL'
+  switch (status) {
+    case 200:
+    case 400:
+      return 'MESH_PEER_PROTOCOL'
+    case 401:
+      return 'MESH_PEER_UNAUTHENTICATED'
+    case 403:
+      return 'MESH_PEER_FORBIDDEN'
+    case 404:
+      return 'MESH_PEER_UNIMPLEMENTED'
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+      return 'MESH_PEER_LOST'
+    default:
+      return 'MESH_PEER_NOT_GRPC'
+  }
 }
 
 /** What is thrown inside and has no code is a fault of the gateway's own. */

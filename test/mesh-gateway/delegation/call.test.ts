@@ -73,6 +73,42 @@ describe('reading a call', () => {
       )
   })
 
+  it('says of each header that is malformed what to do about that header', () => {
+    const faults: Record<string, string[]> = {
+      'grpc-timeout is malformed': ['grpc-timeout', 'soon'],
+      'grpc-timeout is given twice': ['grpc-timeout', '1S', 'grpc-timeout', '2S'],
+      'x-mesh-target is given twice': ['x-mesh-target', 'a', 'x-mesh-target', 'b'],
+      'x-mesh-delegation is given twice': ['x-mesh-delegation', 'a', 'x-mesh-delegation', 'a'],
+      'x-mesh-task-deadline is malformed': ['x-mesh-task-deadline', '-1'],
+      'x-mesh-task-deadline is given twice': [
+        ...['x-mesh-task-deadline', '1', 'x-mesh-task-deadline', '1'],
+      ],
+    }
+    for (const [message, headers] of Object.entries(faults))
+      assert.throws(
+        () => readCall([...base, ...headers]),
+        (error) =>
+          error instanceof MeshError &&
+          error.code === 'MESH_ROUTE_MALFORMED' &&
+          error.message.includes(message) &&
+          error.hint.includes(message.split(' ')[0] ?? ''),
+        message,
+      )
+    const unit = (timeout: string) => readCall([...base, 'grpc-timeout', timeout]).timeoutMs
+    // what the hint says is taken
+    assert.deepEqual([unit('30S'), unit('500m')], [30_000, 500])
+  })
+
+  it('takes the gateway’s own port in :authority for what the client has connected to', () => {
+    const target = (name: string, value: string) =>
+      readCall([':path', '/a.B/C', name, value], ':8443').target
+    assert.equal(target(':authority', 'a.acme.mesh.internal:8443'), 'a.acme.mesh.internal')
+    assert.equal(target(':authority', 'a.acme.mesh.internal:7443'), 'a.acme.mesh.internal:7443')
+    assert.equal(target(':authority', 'a.acme.mesh.internal:18443'), 'a.acme.mesh.internal:18443')
+    // a header of the mesh is no matter of the client's transport
+    assert.equal(target('x-mesh-target', 'a.acme.mesh.internal:8443'), 'a.acme.mesh.internal:8443')
+  })
+
   it('tells gRPC from everything else', () => {
     const head = (method: string, ...types: string[]) => [
       ...[':method', method],

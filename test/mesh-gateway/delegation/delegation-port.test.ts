@@ -35,6 +35,18 @@ describe('the delegation port', () => {
     assert.equal(audited.bytes_down, body.length)
   })
 
+  it('does not dial itself for a client that names its port in :authority', async () => {
+    const peer = await mesh.peer('beside', echo)
+    const session = await mesh.connect(planner)
+    const { port } = mesh.port.address
+    // by DNS the port is one of the peer's, as where both are at one address
+    const found = mesh.names.get(peer.name) ?? []
+    mesh.names.set(peer.name, [...found, { ip: '127.0.0.1', port }])
+    const named = await call(session, { ':authority': `${peer.name}:${port}` })
+    assert.deepEqual([named.status, named.error?.code], [0, undefined])
+    assert.equal(mesh.records.at(-1)?.destination_port, peer.port)
+  })
+
   it('tells the callee who calls, and nothing that the caller claims to be', async () => {
     let seen: readonly string[] = []
     const peer = await mesh.peer('listener', (stream, headers) => {

@@ -5,6 +5,7 @@ import {
   connect,
   createSecureServer,
   type ServerHttp2Stream,
+  type Settings,
 } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -55,8 +56,8 @@ export interface Fixture {
   /** From now on every question to DNS fails so; null answers again. */
   failDns(kind: ResolveFailure['kind'] | null): void
   setPolicy(document: object | readonly object[]): void
-  /** A session of a caller. */
-  connect(identity: IdentityStore): Promise<ClientHttp2Session>
+  /** A session of a caller, with settings of HTTP/2 that it announces. */
+  connect(identity: IdentityStore, settings?: Settings): Promise<ClientHttp2Session>
   /** A peer that answers each stream with `handler`; known to the resolver by its name. */
   peer(
     agent: string,
@@ -187,7 +188,7 @@ export async function makeFixture(
     setPolicy(document) {
       policy = compile(document, policy.generation + 1)
     },
-    async connect(store) {
+    async connect(store, settings = {}) {
       const socket = tls.connect({
         ...clientTlsOptions(store.current(), ca.spiffe, checkIsGateway, { servername: GATEWAY }),
         ...port.address,
@@ -195,6 +196,7 @@ export async function makeFixture(
       const session = connect(`https://${GATEWAY}`, {
         createConnection: () => socket,
         maxSessionMemory: 64,
+        settings,
       })
       session.on('error', () => {})
       closers.push(async () => session.destroy())

@@ -13,6 +13,7 @@ import {
 } from '@clawmesh/agent-sdk'
 import { MeshError, type Peer, type SpiffeTemplate } from '@clawmesh/proto'
 import type { Attempt } from '../../net/happy-eyeballs.ts'
+import { MAX_METADATA_BYTES } from '../answer.ts'
 import { leanStreamTables } from '../node-http2/lean-stream-tables.ts'
 import type { Endpoint } from './locate.ts'
 
@@ -35,8 +36,9 @@ export interface Dialled {
   readonly certificate: PeerCertificate
 }
 
-/** Beyond it Node resets the stream as if the peer had; what is too many for us is said before. */
-const MAX_HEADER_PAIRS = 2_000
+/** Beyond these Node resets the stream as if the peer had; what is too much for us is said before. */
+const MAX_HEADER_PAIRS = 4_000
+const WIDER = 4
 const WINDOW_BYTES = 1 << 20
 /** Streams bound what they hold each by itself; Node's 10 would refuse headers in the middle of a stream. */
 const SESSION_MEMORY_MB = 64
@@ -89,7 +91,11 @@ export function dial(options: DialOptions): Promise<Dialled> {
         maxHeaderListPairs: MAX_HEADER_PAIRS,
         // what a peer answers is trimmed, not dropped in silence
         strictFieldWhitespaceValidation: false,
-        settings: { enablePush: false, initialWindowSize: WINDOW_BYTES, maxHeaderListSize: 16_384 },
+        settings: {
+          enablePush: false,
+          initialWindowSize: WINDOW_BYTES,
+          maxHeaderListSize: MAX_METADATA_BYTES * WIDER,
+        },
       })
       leanStreamTables(session)
       // what an error means, each stream tells; without a listener it would end the process
