@@ -1,5 +1,6 @@
 /** What `createAgent` takes. */
 import type { SpiffeTemplateOptions } from '@clawmesh/proto'
+import { checkOptions, optionNames } from '../check-options.ts'
 import type { Patience } from '../client/peer-client.ts'
 import type { IdentityStore } from '../identity/snapshot.ts'
 import type { Log } from '../log.ts'
@@ -38,4 +39,34 @@ export interface AgentOptions {
   readonly log?: Log
   /** Milliseconds since the epoch. Default Date.now. */
   readonly now?: () => number
+}
+
+const NAMES = optionNames<AgentOptions>({
+  gateway: true,
+  identity: true,
+  trustDomain: true,
+  meshDomain: true,
+  spiffe: true,
+  egress: true,
+  egressPortCa: true,
+  bindEgressTokens: true,
+  allowPlaintextEgress: true,
+  egressCa: true,
+  gatewayName: true,
+  maxResultBytes: true,
+  patience: true,
+  log: true,
+  now: true,
+})
+const PATIENCE = optionNames<Patience>({ idleMs: true, giveUpMs: true, startGiveUpMs: true })
+
+/** @throws TypeError for an option that there is not, and for a gateway that is no address */
+export function checkAgentOptions(options: AgentOptions): void {
+  checkOptions(options, NAMES, 'createAgent')
+  const { gateway, patience, identity } = options
+  if (patience !== undefined) checkOptions(patience, PATIENCE, 'createAgent', 'patience')
+  if (!/^(?:\[[0-9a-fA-F:]+\]|[^\s:/[\]]+):\d{1,5}$/.test(gateway))
+    throw new TypeError('gateway: must be host:port, e.g. 127.0.0.1:8443')
+  if (typeof identity !== 'string' && typeof identity?.current !== 'function')
+    throw new TypeError('identity: must be a directory, or a store of openIdentity')
 }

@@ -1,6 +1,7 @@
 /** The agent: one identity, one gateway, and what a skill author does with them. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type AgentIdentity, createSpiffeTemplate, fromTimestamp, MeshError } from '@clawmesh/proto'
+import { checkOptions, optionNames } from '../check-options.ts'
 import { type Connection, createConnection } from '../client/connection.ts'
 import type { DelegateOptions, Delegation } from '../client/delegation.ts'
 import type { HandedOn } from '../client/handed-on.ts'
@@ -10,11 +11,12 @@ import { createPeerClient } from '../client/peer-client.ts'
 import { checkTraceparent, spanOf } from '../client/trace.ts'
 import type { AgentFetch, EgressClient } from '../egress/agent-fetch.ts'
 import { stderrLog } from '../log.ts'
-import { type ServeOptions, type Serving, serve } from '../server/serve.ts'
+import { type Serving, serve } from '../server/serve.ts'
+import type { ServeOptions } from '../server/serve-options.ts'
 import type { TaskFilter, TaskInfo } from '../tasks/task-event.ts'
 import { checkIsGatewayFor } from '../tls/gateway-scope.ts'
 import { channelCredentials } from '../tls/grpc-credentials.ts'
-import type { AgentOptions } from './agent-options.ts'
+import { type AgentOptions, checkAgentOptions } from './agent-options.ts'
 import { createEgressAccess } from './egress-access.ts'
 import {
   type AllowedPeer,
@@ -65,10 +67,7 @@ export interface Agent {
    */
   onOwnBehalf<T>(work: () => T): T
   /** The peers that policy lets this agent delegate to. @throws MeshError */
-  peers(options?: {
-    /** The trace to continue, as in `DelegateOptions`. */
-    readonly traceparent?: string
-  }): Promise<readonly AllowedPeer[]>
+  peers(options?: PeersOptions): Promise<readonly AllowedPeer[]>
   /**
    * What policy says of a call of this agent's to a peer, and why, without making it. A refusal is an answer, not an error.
    * @param method `package.Service/Method`. Default: Delegate of the DelegationService
@@ -81,6 +80,12 @@ export interface Agent {
   close(): Promise<void>
 }
 
+export interface PeersOptions {
+  /** The trace to continue, as in `DelegateOptions`. */
+  readonly traceparent?: string
+}
+
+const PEERS_OPTIONS = optionNames<PeersOptions>({ traceparent: true })
 // how long close() takes to tell peers that their tasks are cancelled
 const GOODBYE_MS = 1_000
 // a call that fails this soon after a refused handshake fails because of it
@@ -88,9 +93,8 @@ const REFUSAL_MS = 5_000
 
 /** @throws MeshError MESH_IDENTITY_… when the identity cannot be used, MESH_EGRESS_PLAINTEXT; TypeError for options that make no sense */
 export async function createAgent(options: AgentOptions): Promise<Agent> {
+  checkAgentOptions(options)
   const { gateway, log = stderrLog, now = Date.now } = options
-  if (!/^(?:\[[0-9a-fA-F:]+\]|[^\s:/[\]]+):\d{1,5}$/.test(gateway))
-    throw new TypeError('gateway: must be host:port, e.g. 127.0.0.1:8443')
   const egressSettings = readEgress(options)
 
   const { store, owned } = await openStore(options, log)
@@ -211,7 +215,9 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     fetch: (async (input, init) =>
       (scopes.current()?.fetch ?? ownFetch)(input, init)) satisfies AgentFetch,
     onOwnBehalf: <T>(work: () => T): T => scopes.leave(work),
-    async peers({ traceparent }: { readonly traceparent?: string } = {}) {
+    async peers(asked: PeersOptions = {}) {
+      checkOptions(asked, PEERS_OPTIONS, 'peers')
+      const { traceparent } = asked
       const answer = await ask(methods.listPeers, {}, asking(traceparent))
       return answer.peers.map((peer) => Object.freeze({ ...peer }))
     },

@@ -1,5 +1,6 @@
 /** The handle of a task given to a peer: its events, its result, and the way to stop it. */
 import { MeshError } from '@clawmesh/proto'
+import { optionNames } from '../check-options.ts'
 import { type Content, type Part, toParts } from '../tasks/part.ts'
 import type { TaskEvent, TaskInfo } from '../tasks/task-event.ts'
 import { failureToError, type IncomingEvent } from '../wire/event-codec.ts'
@@ -38,6 +39,20 @@ export interface DelegateOptions {
   /** Hands on less than this agent has, for all of the chain from the peer on. Never more, whatever is written here. */
   readonly narrow?: Narrowing
 }
+
+export const DELEGATE_OPTIONS = optionNames<DelegateOptions>({
+  skill: true,
+  input: true,
+  idempotencyKey: true,
+  deadline: true,
+  deadlineMs: true,
+  signal: true,
+  detached: true,
+  labels: true,
+  traceparent: true,
+  artifacts: true,
+  narrow: true,
+})
 
 /**
  * A task at a peer. It was sent when this handle was made, and is followed over broken connections and restarts of the

@@ -9,6 +9,8 @@ import {
   type Secret,
 } from '@clawmesh/proto'
 
+import { checkOptions, optionNames } from '../check-options.ts'
+
 /** From the task that a call is made for. */
 export interface HandedOn {
   readonly traceparent: string | null
@@ -55,9 +57,12 @@ export function metadataOfTask(
   }
 }
 
+const NARROWING = optionNames<Narrowing>({ destinations: true, scope: true })
+
 /** @throws TypeError for what metadata cannot say */
 function metadataOfNarrowing(narrow: Narrowing | undefined): Readonly<Record<string, string>> {
   if (narrow === undefined) return {}
+  checkOptions(narrow, NARROWING, 'delegate', 'narrow')
   const { destinations, scope } = narrow
   return {
     ...(destinations === undefined

@@ -1,5 +1,6 @@
 /** Delegations to peers over the connection to the gateway. */
 import { isUuidV7, MeshError, uuidV7 } from '@clawmesh/proto'
+import { checkOptions, optionNames } from '../check-options.ts'
 import type { Log } from '../log.ts'
 import { startTimer } from '../tasks/long-timer.ts'
 import { toParts } from '../tasks/part.ts'
@@ -9,7 +10,12 @@ import { encodePart } from '../wire/part-codec.ts'
 import { decodeTask, encodeRequest, isSkillName, REQUEST_LIMITS } from '../wire/request-codec.ts'
 import { encodeState } from '../wire/state-codec.ts'
 import type { CallChoices, Connection } from './connection.ts'
-import { createDelegation, type DelegateOptions, type Delegation } from './delegation.ts'
+import {
+  createDelegation,
+  DELEGATE_OPTIONS,
+  type DelegateOptions,
+  type Delegation,
+} from './delegation.ts'
 import { follow } from './follow.ts'
 import {
   type HandedOn,
@@ -72,6 +78,7 @@ interface Following {
   readonly handedOn: HandedOn
 }
 
+const FILTER_OPTIONS = optionNames<TaskFilter>({ states: true, labels: true })
 // room for what surrounds the message in 4 MiB
 const REQUEST_BYTES = 3.5 * 1024 * 1024
 const UNARY_MS = 10_000
@@ -181,6 +188,7 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
 
   return {
     delegate(authority, asked, handedOn = NOTHING_HANDED_ON) {
+      checkOptions(asked, DELEGATE_OPTIONS, 'delegate')
       const id = uuidV7(now())
       const deadline = deadlineOf(asked, now())
       const metadata = metadataOfDelegate(handedOn, id, deadline, asked.narrow)
@@ -219,11 +227,9 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
         signal === undefined ? options.signal : AbortSignal.any([options.signal, signal])
       return get(authority, id, metadata, until)
     },
-    async *list(
-      authority,
-      { states = [], labels = {} },
-      { handedOn = NOTHING_HANDED_ON, signal } = {},
-    ) {
+    async *list(authority, filter, { handedOn = NOTHING_HANDED_ON, signal } = {}) {
+      checkOptions(filter, FILTER_OPTIONS, 'list')
+      const { states = [], labels = {} } = filter
       const until =
         signal === undefined ? options.signal : AbortSignal.any([options.signal, signal])
       const metadata = metadataOfTask(handedOn, '', now())

@@ -1,73 +1,18 @@
 /** The agent's own server: its skills, health and reflection, for callers that come through the gateway. */
 
-import {
-  DELEGATION_SERVICE,
-  HEALTH_SERVICE,
-  type loadProto,
-  MeshError,
-  type SpiffeTemplate,
-} from '@clawmesh/proto'
-import {
-  type ChannelOptions,
-  Server,
-  type ServerInterceptingCallInterface,
-  type ServiceDefinition,
-  type UntypedServiceImplementation,
-} from '@grpc/grpc-js'
+import { DELEGATION_SERVICE, HEALTH_SERVICE, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
+import { type ChannelOptions, Server, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
 import type { IdentityStore } from '../identity/snapshot.ts'
 import type { Log } from '../log.ts'
 import { createMemoryTaskStore } from '../tasks/memory-task-store.ts'
-import type { Skill, SkillWithOptions } from '../tasks/skill.ts'
 import { createTaskHost, type TaskHostOptions } from '../tasks/task-host.ts'
-import type { TaskStore } from '../tasks/task-store.ts'
 import { type CallListener, listenForCalls } from '../tls/call-listener.ts'
 import { definition } from '../wire/messages.ts'
-import { isSkillName } from '../wire/request-codec.ts'
-import { type AcceptFrom, createCallerGate } from './caller-gate.ts'
+import { createCallerGate } from './caller-gate.ts'
 import { createDelegationService } from './delegation-service.ts'
 import { createHealthService } from './health-service.ts'
 import { addReflection } from './reflection.ts'
-
-export interface AdditionalService {
-  /** As @grpc/proto-loader or a generator makes it. */
-  readonly service: ServiceDefinition
-  readonly implementation: UntypedServiceImplementation
-  /** The package that `loadSync` gave, so that reflection can describe it. Default: reflection does not know it. */
-  readonly definition?: ReturnType<typeof loadProto>
-}
-
-export interface ServeOptions {
-  /** By name: letters, digits and `._/-`, 128 characters at most. */
-  readonly skills: Readonly<Record<string, Skill | SkillWithOptions>>
-  /** host:port, port 0 takes a free one. Default 127.0.0.1:7443. */
-  readonly listen?: string
-  /** Who may call. Default `'gateway'`: only what the gateway has let through. */
-  readonly acceptFrom?: AcceptFrom
-  /** gRPC services of your own beside the skills. The caller is in metadata `x-mesh-caller`. */
-  readonly additionalServices?: readonly AdditionalService[]
-  /**
-   * Where tasks are kept. Default: `createMemoryTaskStore()`. With `createSqliteTaskStore` they survive the process. A store
-   * given is not closed with the server, and belongs to one server at a time.
-   */
-  readonly taskStore?: TaskStore
-  /** Tasks that may run at once. Default 100. */
-  readonly maxRunning?: number
-  /** Of the callers of one tenant. Default: three quarters of what other tenants leave, alone 75 of 100. */
-  readonly maxRunningPerTenant?: number
-  /** Of one caller. Default: two thirds of what other callers leave of its tenant's share, alone 50 of 100. */
-  readonly maxRunningPerCaller?: number
-  /**
-   * How long a task waits for the answer to a question, in milliseconds, restarts included. Then it fails with
-   * MESH_TASK_INPUT_EXPIRED. Default 3,600,000.
-   */
-  readonly inputTimeoutMs?: number
-  /** A sign of life on a quiet stream, in milliseconds. Default 15,000. */
-  readonly heartbeatMs?: number
-  /** How long a task that is not detached goes on without its caller, in milliseconds. Default 30,000. */
-  readonly orphanGraceMs?: number
-  /** How long close() lets running tasks go on, in milliseconds. Default 10,000. */
-  readonly drainMs?: number
-}
+import { checkServeOptions, type ServeOptions } from './serve-options.ts'
 
 export interface Serving {
   /** Where it really listens. */
@@ -104,16 +49,12 @@ const SERVER_OPTIONS: ChannelOptions = Object.freeze({
 
 /** @throws MeshError MESH_CONFIG_PORT when the address cannot be listened on, MESH_TASK_STORE_FAILED; TypeError for options that make no sense */
 export async function serve(options: ServeOptions, context: ServeContext): Promise<Serving> {
+  checkServeOptions(options)
   const { store: identity, spiffe, log, now, outward, followTree } = context
   const own = { tenant: context.tenant, meshDomain: context.meshDomain, spiffe }
   const { acceptFrom = 'gateway', heartbeatMs = 15_000, orphanGraceMs = 30_000 } = options
   const { additionalServices = [], drainMs = 10_000, inputTimeoutMs = 3_600_000, skills } = options
   const { host, port } = parseListen(options.listen ?? '127.0.0.1:7443')
-  for (const [name, skill] of Object.entries(skills)) {
-    const run = typeof skill === 'function' ? skill : skill.run
-    if (!isSkillName(name) || typeof run !== 'function')
-      throw new TypeError(`skills: ${JSON.stringify(name)} is not a name, or not a function`)
-  }
 
   const taskStore = options.taskStore ?? createMemoryTaskStore({ now })
   const tasks = createTaskHost({

@@ -1,4 +1,5 @@
 /** Tasks in memory: gone with the process. */
+import { checkOptions, optionNames } from '../check-options.ts'
 import { createMemoryShelf } from './store/memory-shelf.ts'
 import { createIndexedStore } from './store/task-index.ts'
 import type { TaskStore } from './task-store.ts'
@@ -20,7 +21,18 @@ export interface MemoryTaskStoreOptions {
   readonly now?: () => number
 }
 
+const NAMES = optionNames<MemoryTaskStoreOptions>({
+  maxTasks: true,
+  maxTasksPerCaller: true,
+  maxTaskBytes: true,
+  maxCallerBytes: true,
+  maxBytes: true,
+  retentionMs: true,
+  now: true,
+})
+
 export function createMemoryTaskStore(options: MemoryTaskStoreOptions = {}): TaskStore {
+  checkOptions(options, NAMES, 'createMemoryTaskStore')
   const {
     maxTasks = 10_000,
     maxTasksPerCaller = 1_000,

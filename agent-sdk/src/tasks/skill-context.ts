@@ -1,5 +1,6 @@
 /** The `task` and `ctx` that a skill is called with. */
 import { MeshError } from '@clawmesh/proto'
+import { checkOptions, optionNames } from '../check-options.ts'
 import type { Log } from '../log.ts'
 import { silentLog } from '../log.ts'
 import { cutText } from '../wire/pieces.ts'
@@ -18,6 +19,8 @@ export interface Outward {
   readonly log: Log
 }
 
+type ArtifactOptions = NonNullable<Parameters<TaskContext['artifact']>[2]>
+const ARTIFACT_OPTIONS = optionNames<ArtifactOptions>({ mediaType: true })
 // it is written whole each time
 const CHECKPOINT_BYTES = 1024 * 1024
 
@@ -51,11 +54,9 @@ export function createTaskContext(
     usage(amounts: Readonly<Record<string, number>>) {
       say({ kind: 'usage', amounts })
     },
-    async artifact(
-      name: string,
-      data: ArtifactData,
-      { mediaType = 'application/octet-stream' }: { readonly mediaType?: string } = {},
-    ) {
+    async artifact(name: string, data: ArtifactData, options: ArtifactOptions = {}) {
+      checkOptions(options, ARTIFACT_OPTIONS, 'artifact')
+      const { mediaType = 'application/octet-stream' } = options
       if (name === '' || name.length > 255)
         throw new TypeError('artifact: name is empty or too long')
       if (names.has(name)) throw new TypeError(`artifact: the name ${name} was used before`)

@@ -1,5 +1,6 @@
 /** What a skill author writes against. */
 import type { AgentIdentity } from '@clawmesh/proto'
+import { optionNames } from '../check-options.ts'
 import type { DelegateOptions, Delegation } from '../client/delegation.ts'
 import type { AgentFetch } from '../egress/agent-fetch.ts'
 import type { Log } from '../log.ts'
@@ -34,6 +35,8 @@ export interface SkillWithOptions {
    */
   readonly resume?: boolean
 }
+
+export const SKILL_OPTIONS = optionNames<SkillWithOptions>({ run: true, resume: true })
 
 /** What a caller sent. */
 export interface Answer {

@@ -1,4 +1,5 @@
 /** Tasks in a file: they survive the process, and `kill -9` of it. */
+import { checkOptions, optionNames } from '../check-options.ts'
 import type { Shelf } from './store/shelf.ts'
 import { openDatabase } from './store/sqlite/open-database.ts'
 import { createSqliteShelf } from './store/sqlite/sqlite-shelf.ts'
@@ -29,11 +30,24 @@ export interface SqliteTaskStoreOptions {
   readonly now?: () => number
 }
 
+const NAMES = optionNames<SqliteTaskStoreOptions>({
+  file: true,
+  durability: true,
+  maxTasks: true,
+  maxTasksPerCaller: true,
+  maxTaskBytes: true,
+  maxCallerBytes: true,
+  maxBytes: true,
+  retentionMs: true,
+  now: true,
+})
+
 /**
  * @throws MeshError MESH_TASK_STORE_LOCKED when another process has the file, MESH_TASK_STORE_CORRUPT when it is damaged or no
  * task store, MESH_TASK_STORE_VERSION when a newer version wrote it, MESH_TASK_STORE_FAILED when it cannot be made
  */
 export function createSqliteTaskStore(options: SqliteTaskStoreOptions): TaskStore {
+  checkOptions(options, NAMES, 'createSqliteTaskStore')
   const {
     file,
     durability = 'power-loss',
