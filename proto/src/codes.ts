@@ -628,6 +628,18 @@ export const ERRORS = Object.freeze({
     'the request or its destination is malformed or ambiguous',
     'use CONNECT host:port or GET http://host/path with one matching Host header',
   ),
+  MESH_EGRESS_HEAD_TOO_LARGE: row(
+    431,
+    'INVALID_ARGUMENT',
+    'the head of the request is larger than the port takes',
+    'send less than 16 KiB and at most 100 header fields; cookies are often the reason',
+  ),
+  MESH_EGRESS_LOOP: row(
+    508,
+    'FAILED_PRECONDITION',
+    'the request has passed a gateway of the mesh before',
+    'its destination, or a proxy before the gateway, leads back here; gateways are not chained',
+  ),
   MESH_EGRESS_PATH_TOO_LONG: row(
     414,
     'INVALID_ARGUMENT',

@@ -7,7 +7,7 @@ import type { GatedClient } from '../limits/connection-gate.ts'
 import type { MaybePromise } from '../limits/limits.ts'
 import type { Admitted } from '../live/grounds.ts'
 import { judgeAddresses } from '../net/judge-addresses.ts'
-import { METADATA_NAMES } from '../net/special-ranges.ts'
+import { isMetadataName } from '../net/special-ranges.ts'
 import type { EgressDecision, EgressQuestion } from '../policy/decision.ts'
 import { refusalOf, toldRule } from '../policy/told.ts'
 import { ResolveFailure } from '../resolve/resolver.ts'
@@ -33,8 +33,8 @@ export interface Admission {
   readonly generation: number
   /** See LiveTunnel. */
   readonly counted: boolean
-  /** A plan, or why there is none. */
-  readonly result: DialPlan | Refused
+  /** A plan, or why there is none. `answer-here`: it may go no further, and the gateway answers in place of the destination. */
+  readonly result: DialPlan | Refused | 'answer-here'
   /** To be called when the request has ended. */
   leave(): void
 }
@@ -70,6 +70,7 @@ export async function admit(
     countRefusal(refused, principal, context.refusals)
     return { ...known, result: refused, leave }
   }
+  if (head.maxForwards === 0) return { ...known, result: 'answer-here', leave }
   const entered = await judged(() => enterLimits(principal, decision, target, head, context.limits))
   if (entered instanceof Refused) return { ...known, result: entered, leave }
   try {
@@ -130,7 +131,7 @@ async function locate(
   policy: PolicyView,
   context: EgressContext,
 ): Promise<DialPlan | Refused> {
-  if (METADATA_NAMES.has(target.host))
+  if (isMetadataName(target.host))
     return addressRefusal('the name is one of a metadata service', 'metadata name')
   const ips = target.isIp ? [target.host] : await lookUp(target.host, principal, context)
   if (ips instanceof Refused) return ips

@@ -5,6 +5,7 @@ import type { Refused } from './refused.ts'
 
 export interface AnswerOptions {
   readonly status: number
+  /** Latin1: a character is a byte. */
   readonly body: string
   readonly contentType?: string
   readonly headers?: Readonly<Record<string, string | readonly string[]>>
@@ -20,7 +21,7 @@ const MAX_REASON_LENGTH = 240
 export function formatAnswer(options: AnswerOptions): string {
   const { status, body, contentType = 'application/json', keepAlive } = options
   const reason = safeText(options.reason ?? STATUS_CODES[status] ?? 'Unknown')
-  let head = `HTTP/1.1 ${status} ${reason}\r\ncontent-type: ${contentType}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n`
+  let head = `HTTP/1.1 ${status} ${reason}\r\ncontent-type: ${contentType}\r\ncontent-length: ${body.length}\r\n`
   for (const [name, value] of Object.entries(options.headers ?? {}))
     for (const each of typeof value === 'string' ? [value] : value)
       head += `${name}: ${safeText(each, 2048)}\r\n`

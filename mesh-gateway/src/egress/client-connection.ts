@@ -2,12 +2,14 @@
  * One client connection: requests one after another, each read strictly and answered once. Pipelined bytes wait their turn.
  * What is malformed ends the connection: nobody knows where the next request would begin.
  */
+import type { ErrorCode } from '@clawmesh/proto'
 import { unauditable } from '../audit/unauditable.ts'
 import type { GatedClient } from '../limits/connection-gate.ts'
 import { formatRefusal } from './answer.ts'
 import type { EgressContext } from './context.ts'
-import { findHeadEnd, MalformedMessage, REQUEST_LIMITS } from './http1/head.ts'
+import { findHeadEnd, HeadTooLarge, MalformedMessage, REQUEST_LIMITS } from './http1/head.ts'
 import { parseRequestHead, type RequestHead } from './http1/request-head.ts'
+import { isLoop } from './http1/via.ts'
 import type { ClientSocket } from './listen-for-clients.ts'
 import { beginStory, type Story, tell } from './outcome.ts'
 import { serveOwn } from './own/own-endpoints.ts'
@@ -104,7 +106,7 @@ class Connection implements ClientConnection {
       this.#takeOver()
       this.#refuse(
         beginStory('-', [], this.#client),
-        refuse('syntax', 'MESH_EGRESS_MALFORMED', { message: error.message }),
+        refuse('syntax', codeOfHead(error), { message: error.message }),
         null,
       )
     }
@@ -177,6 +179,9 @@ class Connection implements ClientConnection {
     if (typeof target === 'string') return this.#malformed(story, target, null)
     if (head.host !== null && !hostHeaderMatches(head.host, target))
       return this.#malformed(story, 'the Host header is not the host of the target', target)
+    // before the credential, which a loop has lost on its first way round
+    if (isLoop(head.fields))
+      return this.#refuse(story, refuse('syntax', 'MESH_EGRESS_LOOP'), target)
     if (context.draining())
       return this.#refuse(story, refuse('gateway', 'MESH_GATEWAY_DRAINING'), target)
     if (context.refuseWithoutAudit && !context.audit.healthy())
@@ -226,6 +231,10 @@ class Connection implements ClientConnection {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
   }
+}
+
+function codeOfHead(error: MalformedMessage): ErrorCode {
+  return error instanceof HeadTooLarge ? 'MESH_EGRESS_HEAD_TOO_LARGE' : 'MESH_EGRESS_MALFORMED'
 }
 
 function isOriginForm(head: RequestHead): boolean {

@@ -42,6 +42,7 @@ export interface Credential {
 const FRESH =
   'get a fresh one with POST /v1/token, `mesh-gateway issue-token` or MeshService.ExchangeToken; if it is fresh, check the clocks'
 const BEARER = /^bearer +([A-Za-z0-9._~+/-]+=*)$/i
+const JWT = /[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+/g
 const BASIC = /^basic +([A-Za-z0-9+/]+={0,2})$/i
 
 export interface AuthenticateBy {
@@ -88,10 +89,12 @@ export async function authenticate(
   }
 }
 
-/** True of an Authorization header that carries a token of the gateway's own: it is never handed on. */
+/** True of an Authorization header that carries a token of the gateway's own, in whatever scheme: it is never handed on. */
 export function isOwnAuthorization(value: string, issuer: string): boolean {
-  const token = BEARER.exec(value)?.[1]
-  return token !== undefined && unverifiedIssuer(token) === issuer
+  const encoded = BASIC.exec(value)?.[1]
+  const text = encoded === undefined ? value : Buffer.from(encoded, 'base64').toString('latin1')
+  for (const [token] of text.matchAll(JWT)) if (unverifiedIssuer(token) === issuer) return true
+  return false
 }
 
 export function findCredential(
@@ -104,10 +107,8 @@ export function findCredential(
     if (name === 'proxy-authorization') return parseProxyAuthorization(value)
     if (name === 'authorization') authorization = value
   }
-  if (form !== 'connect' && authorization !== null && isOwnAuthorization(authorization, issuer)) {
-    const token = BEARER.exec(authorization)?.[1]
-    if (token !== undefined) return { token, user: null }
-  }
+  const token = form === 'connect' ? undefined : BEARER.exec(authorization ?? '')?.[1]
+  if (token !== undefined && unverifiedIssuer(token) === issuer) return { token, user: null }
   return refuse('credential', 'MESH_TOKEN_MISSING')
 }
 

@@ -115,6 +115,7 @@ class Exchange implements ResponseDriver {
     try {
       const taken = decoder.push(chunk)
       if (this.#up.unsent) this.#client.keep()
+      if (!this.#over && this.#beyondLimit(this.#bytesUp + decoder.extraBytes)) return
       if (this.#over || !decoder.done) return
       this.#client.release()
       this.#client.unread(chunk.subarray(taken))
@@ -129,14 +130,18 @@ class Exchange implements ResponseDriver {
   #sendUp(data: Buffer): void {
     if (this.#over) return
     this.#bytesUp += data.length
-    const max = this.#options.maxBodyBytes
-    if (max !== null && this.#bytesUp > max) {
-      this.fail('limits', 'MESH_LIMIT_SIZE', `the body is larger than ${max} bytes`)
-      return
-    }
+    if (this.#beyondLimit(this.#bytesUp)) return
     const chunked = this.#options.head.body === 'chunked'
     const flowing = chunked ? writeChunk(this.#up, data) : this.#up.write(data)
     if (!flowing) this.#client.pause()
+  }
+
+  /** What clients can put beside the payload counts too. */
+  #beyondLimit(bytes: number): boolean {
+    const max = this.#options.maxBodyBytes
+    if (max === null || bytes <= max) return false
+    this.fail('limits', 'MESH_LIMIT_SIZE', `the body is larger than ${max} bytes`)
+    return true
   }
 
   #onResponseBytes(chunk: Buffer): void {

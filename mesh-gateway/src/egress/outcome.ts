@@ -13,7 +13,7 @@ import type { GatedClient } from '../limits/connection-gate.ts'
 import type { Admission } from './admit.ts'
 import type { EgressContext } from './context.ts'
 import type { Field } from './http1/head.ts'
-import type { Refused } from './refused.ts'
+import { Refused } from './refused.ts'
 import type { Target } from './target/target.ts'
 
 /** What a request is known by, from its first byte on. */
@@ -115,7 +115,7 @@ function recordOf(
 ): EgressAuditRecord {
   const { refused } = outcome
   const decision = admission?.decision ?? null
-  const passed = admission !== null && 'ips' in admission.result
+  const passed = admission !== null && !(admission.result instanceof Refused)
   const beyond = refused === null || !JUDGING_GATES.has(refused.gate)
   const allowed = (passed || story.ownPath !== null) && beyond
   const durationMs = performance.now() - story.startMs

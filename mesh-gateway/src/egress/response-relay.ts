@@ -3,9 +3,10 @@
  * One object for one answer; who drives it decides what a failure means.
  */
 import { type BodyDecoder, createBodyDecoder } from './http1/body-decoder.ts'
-import { findHeadEnd, listOf, MalformedMessage, RESPONSE_LIMITS } from './http1/head.ts'
+import { findHeadEnd, MalformedMessage, RESPONSE_LIMITS } from './http1/head.ts'
 import type { RequestHead } from './http1/request-head.ts'
 import { parseResponseHead, type ResponseHead } from './http1/response-head.ts'
+import { switchFault } from './http1/websocket.ts'
 import { writeChunk, writeLastChunk } from './http1/write-chunk.ts'
 import { type ResponseMarks, writeResponseHead } from './http1/write-head.ts'
 import type { Wire } from './wire.ts'
@@ -112,10 +113,11 @@ export class ResponseRelay {
   }
 
   #onSwitch(response: ResponseHead, rest: Buffer): ResponseProgress {
-    if (!this.#options.head.webSocket || !listOf(response.fields, 'upgrade').includes('websocket'))
-      throw new MalformedMessage('it switches to a protocol that was not asked for')
+    const { head, requestId } = this.#options
+    const fault = switchFault(head, response)
+    if (fault !== null) throw new MalformedMessage(fault)
     this.#response = response
-    this.#client.writeText(writeResponseHead(response, INTERIM))
+    this.#client.writeText(writeResponseHead(response, { ...INTERIM, requestId }))
     this.#up.release()
     this.#up.unread(rest)
     return 'upgraded'

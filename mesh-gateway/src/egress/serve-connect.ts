@@ -53,7 +53,8 @@ async function openTunnel(
   context: EgressContext,
 ): Promise<Outcome> {
   const nothing = { ip: null, bytesUp: 0, bytesDown: 0 }
-  if (plan instanceof Refused || principal === null || decision === null || admitted === null) {
+  const complete = principal !== null && decision !== null && admitted !== null
+  if (plan instanceof Refused || plan === 'answer-here' || !complete) {
     const refused = plan instanceof Refused ? plan : refuse('gateway', 'MESH_GATEWAY_INTERNAL')
     return { ...nothing, refused, status: answerRefusal(client, story, refused) }
   }

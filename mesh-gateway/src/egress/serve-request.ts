@@ -5,6 +5,7 @@
 import type { ErrorCode } from '@clawmesh/proto'
 import { type Admission, admit } from './admit.ts'
 import { formatRefusal } from './answer.ts'
+import { formatLastHop } from './answer-last-hop.ts'
 import type { EgressContext } from './context.ts'
 import { isOwnAuthorization, type Principal } from './credential.ts'
 import type { DialPlan, NotConnected } from './dial.ts'
@@ -60,6 +61,7 @@ async function serve(
     const refused = plan instanceof Refused ? plan : refuse('gateway', 'MESH_GATEWAY_INTERNAL')
     return { ...nothing, ...refuseRequest(head, client, story, refused, context) }
   }
+  if (plan === 'answer-here') return { ...nothing, ...answerHere(head, client, story, context) }
   const requestText = writeRequestHead(head, target, {
     requestId: story.requestId,
     traceparent: story.traceparent,
@@ -196,6 +198,19 @@ async function speakWebSocket(
     refused: end.code === null ? null : refuse('upstream', end.code),
     keepAlive: false,
   }
+}
+
+function answerHere(
+  head: RequestHead,
+  client: Wire,
+  story: Story,
+  context: EgressContext,
+): { status: number; refused: null; keepAlive: boolean } {
+  if (client.closed) return { status: 0, refused: null, keepAlive: false }
+  const keepAlive = head.body === 0 && head.keepAlive && !context.draining()
+  client.writeText(formatLastHop(head, story.requestId, keepAlive))
+  if (!keepAlive) client.closeGently()
+  return { status: 200, refused: null, keepAlive }
 }
 
 /** Answers, and closes unless the whole request has been read. */

@@ -46,6 +46,9 @@ export const SPECIAL_RANGES: readonly string[] = Object.freeze([
 export const METADATA_ADDRESSES: readonly string[] = Object.freeze([
   // AWS, Azure, GCP, OpenStack, DigitalOcean, Oracle
   '169.254.169.254/32',
+  // Tencent, Scaleway
+  '169.254.0.23/32',
+  '169.254.42.42/32',
   // AWS: tasks, pods, DNS and time of the link
   '169.254.170.2/32',
   '169.254.170.23/32',
@@ -53,22 +56,54 @@ export const METADATA_ADDRESSES: readonly string[] = Object.freeze([
   '169.254.169.123/32',
   'fd00:ec2::254/128',
   'fd00:ec2::23/128',
-  // GCP over IPv6, Alibaba, Oracle classic, Azure wire server
+  'fd00:ec2::253/128',
+  'fd00:ec2::123/128',
+  // over IPv6: GCP, Oracle, Scaleway, Akamai, Alibaba, OpenStack
   'fd20:ce::254/128',
+  'fd00:c1::a9fe:a9fe/128',
+  'fd00:42::42/128',
+  'fd00:a9fe:a9fe::1/128',
+  'fd00:100::100:200/128',
+  'fe80::a9fe:a9fe/128',
+  // Alibaba, Oracle classic, Azure wire server
   '100.100.100.200/32',
   '192.0.0.192/32',
   '168.63.129.16/32',
 ])
 
 /** Names under which clouds serve the same. */
-export const METADATA_NAMES: ReadonlySet<string> = Object.freeze(
+const METADATA_NAMES: ReadonlySet<string> = Object.freeze(
   new Set([
-    'metadata.google.internal',
-    'metadata.goog',
+    // of several, by search list
     'metadata',
+    'metadata.internal',
+    // GCP
+    'metadata.google.internal',
+    'metadata.google',
+    'metadata.goog',
+    // AWS and what speaks like it
     'instance-data',
     'instance-data.ec2.internal',
+    // Azure
     'metadata.azure.internal',
+    'metadata.azure.com',
+    // Oracle, Tencent, IBM, Exoscale, Equinix
+    'metadata.oraclecloud.com',
+    'metadata.tencentyun.com',
+    'api.metadata.cloud.ibm.com',
+    'metadata.exoscale.com',
     'metadata.platformequinix.com',
+    'metadata.packet.net',
+    // Rancher, CloudStack
+    'rancher-metadata',
+    'rancher-metadata.rancher.internal',
+    'data-server',
   ]),
 )
+/** AWS has one for each region. */
+const OF_A_REGION = /^instance-data\.[a-z0-9-]+\.compute\.internal$/
+
+/** @param host canonical */
+export function isMetadataName(host: string): boolean {
+  return METADATA_NAMES.has(host) || OF_A_REGION.test(host)
+}

@@ -6,7 +6,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { MeshError } from '@clawmesh/proto'
 import { fetch, ProxyAgent } from 'undici'
 import { rawClient, refusalOf, sendRaw } from './fixture.ts'
-import { basic, get, setUp } from './setup.ts'
+import { basic, get, SWITCH, setUp, UPGRADE } from './setup.ts'
 
 const CLOSE = 'Connection: close\r\n'
 
@@ -234,9 +234,7 @@ describe('the egress port, in absolute form', () => {
     const upstream = await setup.upstream((socket) => {
       socket.once('data', (head: Buffer) => {
         assert.match(head.toString(), /connection: upgrade\r\nupgrade: websocket/)
-        socket.write(
-          'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nfirst',
-        )
+        socket.write(`${SWITCH}first`)
         socket.on('data', (data: Buffer) => socket.write(data))
         socket.on('end', () => socket.end())
       })
@@ -244,7 +242,7 @@ describe('the egress port, in absolute form', () => {
     const egress = await setup.egress(upstream.port)
     const auth = basic(await egress.token({ destinations: [`api.test:${upstream.port}`] }))
     const client = await rawClient(egress.number)
-    client.send(get(upstream.port, `${auth}Connection: Upgrade\r\nUpgrade: websocket\r\n`))
+    client.send(get(upstream.port, auth + UPGRADE))
     await client.until((text) => text.includes('first'))
     client.send('frame')
     await client.until((text) => text.endsWith('firstframe'))

@@ -46,6 +46,21 @@ describe('an answer', () => {
     ['TE: identity', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\nok'],
     ['TE: \\x0bchunked', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n'],
     ['TE : chunked', 'HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n'],
+    ['TE\\t: chunked', 'HTTP/1.1 200 OK\r\nTransfer-Encoding\t: chunked\r\n\r\n0\r\n\r\n'],
+    ['CL : 2', 'HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nok'],
+    [
+      'CL and TE :',
+      'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding : chunked\r\n\r\nok',
+    ],
+    ['Connection : close', 'HTTP/1.1 200 OK\r\nConnection : close\r\nContent-Length: 2\r\n\r\nok'],
+    ['a blank before a name', 'HTTP/1.1 200 OK\r\n X: a\r\nContent-Length: 0\r\n\r\n'],
+    ['a blank within a name', 'HTTP/1.1 200 OK\r\nX Y : a\r\nContent-Length: 0\r\n\r\n'],
+    ['a name of blanks', 'HTTP/1.1 200 OK\r\nX: y\r\n  : a\r\nContent-Length: 0\r\n\r\n'],
+    ['a vertical tab before the colon', 'HTTP/1.1 200 OK\r\nX\x0b: a\r\nContent-Length: 0\r\n\r\n'],
+    [
+      'a no-break space before the colon',
+      'HTTP/1.1 200 OK\r\nX\xa0 : a\r\nContent-Length: 0\r\n\r\n',
+    ],
     ['a folded field', 'HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n'],
     [
       'a bare LF between fields',
@@ -60,7 +75,7 @@ describe('an answer', () => {
     ['a status of two digits', 'HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n'],
     ['a status of four digits', 'HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n'],
     ['status 000', 'HTTP/1.1 000 OK\r\nContent-Length: 0\r\n\r\n'],
-    ['status 600', 'HTTP/1.1 600 OK\r\nContent-Length: 0\r\n\r\n'],
+    ['status 099', 'HTTP/1.1 099 OK\r\nContent-Length: 0\r\n\r\n'],
     ['a status that is a word', 'HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n'],
     ['HTTP/2.0', 'HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n'],
     ['no version', '200 OK\r\nContent-Length: 0\r\n\r\n'],
@@ -149,6 +164,37 @@ describe('an answer', () => {
       assert.ok(text.endsWith('\r\n\r\nok'), text)
       assert.equal(connections(), 2)
     })
+
+  for (const status of [600, 700, 999])
+    it(`with status ${status} goes on, and the connection is used again`, async () => {
+      const { text, egress, connections } = await twoRequests(
+        `HTTP/1.1 ${status} Request denied\r\nContent-Length: 2\r\n\r\nno`,
+      )
+      assert.match(
+        text,
+        new RegExp(`^HTTP/1\\.1 ${status} Request denied\\r\\n[\\s\\S]*\\r\\n\\r\\nno`),
+      )
+      assert.deepEqual(
+        egress.records.map((record) => [record.status, record.reason]),
+        [
+          [status, null],
+          [200, null],
+        ],
+      )
+      assert.equal(connections(), 1)
+    })
+
+  it('with blanks before a colon goes on without them', async () => {
+    const { text } = await twoRequests(
+      'HTTP/1.1 103 Early\r\nLink : <a>\r\n\r\nHTTP/1.1 200 OK\r\nX-Odd : 1\r\nX-Tab\t : 2\r\nSet-Cookie : a=b\r\nX-Request-Id : theirs\r\nX-Mesh-Refusal : x\r\nContent-Length: 2\r\n\r\nok',
+    )
+    assert.match(text, /^HTTP\/1\.1 103 Early\r\nLink: <a>\r\n\r\n/)
+    assert.match(
+      text,
+      /\r\nX-Odd: 1\r\nX-Tab: 2\r\nSet-Cookie: a=b\r\nx-upstream-request-id: theirs\r\n/,
+    )
+    assert.doesNotMatch(text, /x-mesh-refusal/i)
+  })
 
   it('of 1xx with a length or chunks is passed on without them', async () => {
     const { text } = await twoRequests(

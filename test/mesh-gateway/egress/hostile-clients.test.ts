@@ -107,7 +107,6 @@ describe('a hostile client', () => {
       ['POST http://api.test:PORT/ HTTP/1.1', 'Host: api.test:PORT', 'Transfer-Encoding : chunked'],
     ],
     ['userinfo', ['GET http://api.test:PORT@evil.test/ HTTP/1.1', 'Host: evil.test']],
-    ['https in absolute form', ['GET https://api.test:PORT/ HTTP/1.1', 'Host: api.test:PORT']],
     ['CONNECT with a path', ['CONNECT api.test:PORT/x HTTP/1.1', 'Host: api.test:PORT']],
     ['CONNECT with userinfo', ['CONNECT u@api.test:PORT HTTP/1.1', 'Host: api.test:PORT']],
     [
@@ -143,10 +142,10 @@ describe('a hostile client', () => {
     ['more than 100 headers, the credential last', 'X: y\r\n'.repeat(101)],
     ['an endless header without an end of line', 'X'.repeat(17_000)],
   ] as const)
-    it(`gets 400 for ${what}, and nothing is silently left out`, async () => {
+    it(`gets 431 for ${what}, and nothing is silently left out`, async () => {
       const { egress, auth, port } = await open()
       const answer = await sendRaw(egress.number, get(port, text + auth))
-      assert.match(answer, /^HTTP\/1\.1 400 /)
+      assert.match(answer, /^HTTP\/1\.1 431 [\s\S]*MESH_EGRESS_HEAD_TOO_LARGE/)
     })
 
   it('cannot smuggle a second request behind a body: it is read as the next one, and judged', async () => {

@@ -94,7 +94,7 @@ describe('the head of an answer', () => {
   for (const [why, lines] of [
     ['garbage', ['hello']],
     ['a status of two digits', ['HTTP/1.1 20 OK']],
-    ['a status beyond 599', ['HTTP/1.1 600 No']],
+    ['a status below 100', ['HTTP/1.1 099 No']],
     ['both lengths', ['HTTP/1.1 200 OK', 'Content-Length: 3', 'Transfer-Encoding: chunked']],
     ['two lengths', ['HTTP/1.1 200 OK', 'Content-Length: 3', 'Content-Length: 4']],
     ['another coding', ['HTTP/1.1 200 OK', 'Transfer-Encoding: gzip, chunked']],

@@ -13,11 +13,9 @@ import { needProgram } from '../../support/need-program.ts'
 import { type RedisServer, startRedisServer } from '../../support/redis-server.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { type Fixture, type RawClient, rawClient, refusalOf, sendRaw } from './fixture.ts'
-import { basic, connectTo, get, setUp } from './setup.ts'
+import { basic, connectTo, get, SWITCH, setUp, UPGRADE } from './setup.ts'
 
 const CLOSE = 'Connection: close\r\n'
-const UPGRADE =
-  'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n'
 
 /** Streams for as long as it is asked to at /stream, becomes a WebSocket of sorts at /socket, else answers at once. */
 function serve(request: IncomingMessage, response: ServerResponse): void {
@@ -60,8 +58,7 @@ describe('the limits of the egress port', function () {
     const { port, server } = await setup.http(serve)
     server.on('upgrade', (_, socket) => {
       socket.on('error', () => {})
-      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n')
-      socket.write('Upgrade: websocket\r\n\r\n')
+      socket.write(SWITCH)
       socket.pipe(socket)
     })
     const egress = await setup.egress(port, { egress: policy, port: { limits } })

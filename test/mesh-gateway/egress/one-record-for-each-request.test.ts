@@ -12,7 +12,7 @@ import type { Limits } from '../../../mesh-gateway/src/limits/limits.ts'
 import { openResources } from '../../support/closes-everything.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { rawClient, startUpstream } from './fixture.ts'
-import { basic, connectTo, setUp } from './setup.ts'
+import { basic, connectTo, SWITCH, setUp, UPGRADE } from './setup.ts'
 
 const TUNNELS = 2
 const KINDS = [
@@ -86,7 +86,7 @@ function serve(socket: Socket): void {
     const path = /^[A-Z]+ (\S+)/.exec(head)?.[1]
     if (path === '/ws') {
       got = ''
-      socket.write('HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\nhi')
+      socket.write(`${SWITCH}hi`)
       return
     }
     if (path === '/early') {
@@ -177,7 +177,7 @@ describe('each request has one record', () => {
         case 'connect':
           return `${to(`CONNECT ${host}`)}GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`
         case 'websocket':
-          return `${to('GET /ws', 'Connection: Upgrade\r\nUpgrade: websocket\r\n')}frame`
+          return `${to('GET /ws', UPGRADE)}frame`
         case 'body':
           return `${to(`POST http://${host}${path}`, 'Content-Length: 5\r\n')}hello`
         case 'chunks':

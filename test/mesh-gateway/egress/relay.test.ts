@@ -8,7 +8,7 @@ import { openUpstreamTrust } from '../../../mesh-gateway/src/egress/upstream-tru
 import { makeTestCa, type TestCa } from '../../support/test-ca.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { type FixtureOptions, rawClient, refusalOf, sendRaw } from './fixture.ts'
-import { basic, setUp } from './setup.ts'
+import { basic, SWITCH, setUp, UPGRADE } from './setup.ts'
 
 const HOST = 'planner.acme.mesh.internal'
 const CLOSE = 'Connection: close\r\n'
@@ -177,16 +177,12 @@ describe('a request in relay form', () => {
   it('upgrades to WebSocket over TLS', async () => {
     const { port, server } = await secure((_, response) => response.end())
     server.on('upgrade', (_, socket) => {
-      socket.write(
-        'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
-      )
+      socket.write(SWITCH)
       socket.pipe(socket)
     })
     const { fixture, auth } = await open(port)
     const client = await rawClient(fixture.number)
-    client.send(
-      `GET /ws HTTP/1.1\r\nHost: ${HOST}:${port}\r\n${auth}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly`,
-    )
+    client.send(`GET /ws HTTP/1.1\r\nHost: ${HOST}:${port}\r\n${auth}${UPGRADE}\r\nearly`)
     await client.until((text) => /^HTTP\/1\.1 101 [\s\S]*early$/.test(text))
     client.socket.destroy()
   })

@@ -75,6 +75,12 @@ export function basic(token: string, user = 'bot-01'): string {
   return `Proxy-Authorization: Basic ${Buffer.from(`${user}:${token}`).toString('base64')}\r\n`
 }
 
+/** The fields by which a client asks for a WebSocket, and the head of the answer that opens one (the example of RFC 6455, section 1.3). */
+export const UPGRADE =
+  'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n'
+export const SWITCH =
+  'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n'
+
 /** A request in absolute form for api.test. */
 export function get(port: number, headers: string, path = '/', method = 'GET'): string {
   return `${method} http://api.test:${port}${path} HTTP/1.1\r\nHost: api.test:${port}\r\n${headers}\r\n`

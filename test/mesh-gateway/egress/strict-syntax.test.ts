@@ -1,5 +1,5 @@
 /**
- * What Node and others take for HTTP and this port does not, in each of the three entry forms: 400 before any lookup, one record,
+ * What Node and others take for HTTP and this port does not, in each of the three entry forms: 400, or 431 of what is too large, before any lookup, one record,
  * and the connection ends. The titles name what is tried.
  */
 import assert from 'node:assert/strict'
@@ -64,6 +64,10 @@ const FIELDS: readonly (readonly [what: string, lines: readonly string[]])[] = [
   ['two Authorization fields', ['Authorization: Bearer a', 'Authorization: Bearer b']],
   ['two Upgrade fields', ['Upgrade: websocket', 'Upgrade: h2c']],
   ['an Expect of something else', ['Expect: 200-ok']],
+]
+
+/** What is larger than any form takes: 431. */
+const TOO_LARGE: readonly (readonly [what: string, lines: readonly string[]])[] = [
   ['a flood of 2,503 fields', Array.from({ length: 2503 }, () => 'X:y')],
   ['100 fields too many', Array.from({ length: 200 }, (_, index) => `X-${index}: y`)],
   ['17 KiB of header', [`X: ${'y'.repeat(17_000)}`]],
@@ -197,14 +201,18 @@ describe('what is refused in every entry form', () => {
   after(setup.close)
 
   /** `HOST` and `AUTH` in the lines stand for the good ones. */
-  async function assertRefused(lines: readonly string[]): Promise<void> {
+  async function assertRefused(
+    lines: readonly string[],
+    status = 400,
+    code = 'MESH_EGRESS_MALFORMED',
+  ): Promise<void> {
     const records = egress.records.length
     egress.asked.length = 0
     reached.length = 0
     const text = [...lines, '', ''].join('\r\n').replaceAll('HOST', host).replaceAll('AUTH', auth)
     const body = '5\r\nhello\r\n0\r\n\r\nGET http://evil.test/ HTTP/1.1\r\nHost: evil.test\r\n\r\n'
     const answer = await sendRaw(egress.number, text + body)
-    assert.match(answer, /^HTTP\/1\.1 400 [\s\S]*\r\nconnection: close\r\n/)
+    assert.match(answer, new RegExp(`^HTTP/1\\.1 ${status} [\\s\\S]*\\r\\nconnection: close\\r\\n`))
     assert.equal(answer.match(/HTTP\/1\.1 /g)?.length, 1, answer)
     assert.deepEqual(reached, [])
     assert.deepEqual(egress.asked, [])
@@ -212,10 +220,10 @@ describe('what is refused in every entry form', () => {
     const record = egress.records.at(-1)
     assert.deepEqual(
       [record?.status, record?.reason, record?.action_allowed, record?.destination_ip],
-      [400, 'MESH_EGRESS_MALFORMED', false, null],
+      [status, code, false, null],
     )
     const refusal = refusalOf(answer)
-    assert.deepEqual([refusal.code, refusal.gate], ['MESH_EGRESS_MALFORMED', 'syntax'])
+    assert.deepEqual([refusal.code, refusal.gate], [code, 'syntax'])
     assert.equal(refusal.request_id, record?.request_id)
   }
 
@@ -233,11 +241,15 @@ describe('what is refused in every entry form', () => {
 
     for (const [what, lines] of FIELDS)
       it(`${what}, in ${form} form`, () =>
-        assertRefused([
-          startLine(form, host),
-          'Host: HOST',
-          ...(lines.length > 100 ? [...lines, 'AUTH'] : ['AUTH', ...lines]),
-        ]))
+        assertRefused([startLine(form, host), 'Host: HOST', 'AUTH', ...lines]))
+
+    for (const [what, lines] of TOO_LARGE)
+      it(`${what}, in ${form} form: 431`, () =>
+        assertRefused(
+          [startLine(form, host), 'Host: HOST', ...lines, 'AUTH'],
+          431,
+          'MESH_EGRESS_HEAD_TOO_LARGE',
+        ))
 
     for (const [what, authority] of AUTHORITIES)
       it(`${what} as destination, in ${form} form`, () =>

@@ -9,11 +9,17 @@ export interface BodyDecoder {
   /** Takes what belongs to the body and returns how many bytes that were. @throws MalformedMessage */
   push(chunk: Buffer): number
   readonly done: boolean
+  /** Bytes of chunk extensions and trailers so far, which clients can send without end beside any payload. */
+  readonly extraBytes: number
   /** Fields after a chunked body; empty until it is done. */
   readonly trailers: readonly Field[]
 }
 
 const MAX_LINE = 256
+/** What may stand around the payload beyond twice the payload itself: in chunks of one byte, five bytes are framing. */
+const MAX_EXCESS = 16_384
+/** Of the framing of each chunk, what counts for nothing: `1000000\r\n` and `\r\n`, and an extension of a word. */
+const FREE_FRAMING = 16
 /** Smaller ones of one read go on together: a write for each byte is how one body takes all the time there is. */
 const SMALL_PIECE = 1024
 const TRAILER_LIMITS = Object.freeze({ maxBytes: 8192, maxFields: 32 })
@@ -29,6 +35,7 @@ export function createBodyDecoder(framing: BodyFraming, sink: (data: Buffer) => 
 class CountedDecoder implements BodyDecoder {
   #left: number
   readonly #sink: (data: Buffer) => void
+  readonly extraBytes = 0
   readonly trailers: readonly Field[] = []
 
   constructor(length: number, sink: (data: Buffer) => void) {
@@ -56,6 +63,8 @@ class ChunkedDecoder implements BodyDecoder {
   #trailerLines: string[] = []
   #trailerBytes = 0
   #small: Buffer[] = []
+  #excess = 0
+  extraBytes = 0
   trailers: readonly Field[] = []
 
   constructor(sink: (data: Buffer) => void) {
@@ -122,6 +131,10 @@ class ChunkedDecoder implements BodyDecoder {
       const digits = CHUNK_LINE.exec(line)?.[1]
       if (digits === undefined) throw new MalformedMessage('the size of a chunk is malformed')
       this.#left = Number.parseInt(digits, 16)
+      this.extraBytes += line.length - digits.length
+      this.#excess = Math.max(0, this.#excess + line.length - FREE_FRAMING - 2 * this.#left)
+      if (this.#excess > MAX_EXCESS)
+        throw new MalformedMessage('the chunk extensions are larger than what they stand beside')
       this.#state = this.#left === 0 ? 'trailers' : 'data'
       return
     }
@@ -133,6 +146,7 @@ class ChunkedDecoder implements BodyDecoder {
       return
     }
     this.#trailerBytes += line.length + 2
+    this.extraBytes += line.length + 2
     if (this.#trailerBytes > TRAILER_LIMITS.maxBytes)
       throw new MalformedMessage('the trailers are too large')
     this.#trailerLines.push(line)

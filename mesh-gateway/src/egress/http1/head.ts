@@ -21,7 +21,10 @@ export class MalformedMessage extends Error {
   override readonly name = 'MalformedMessage'
 }
 
-/** What DESIGN allows a client. */
+/** It has more bytes or more fields than are taken. */
+export class HeadTooLarge extends MalformedMessage {}
+
+/** What a client may send. */
 export const REQUEST_LIMITS: HeadLimits = Object.freeze({ maxBytes: 16_384, maxFields: 100 })
 /** Servers set many cookies. */
 export const RESPONSE_LIMITS: HeadLimits = Object.freeze({ maxBytes: 65_536, maxFields: 256 })
@@ -30,12 +33,12 @@ const HEAD_END = Buffer.from('\r\n\r\n', 'latin1')
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 /**
  * Where the head ends: the number of bytes up to and with the empty line, or -1 while it has not come.
- * @throws MalformedMessage when it is larger than allowed.
+ * @throws HeadTooLarge when it is larger than allowed.
  */
 export function findHeadEnd(bytes: Buffer, limits: HeadLimits): number {
   const end = bytes.indexOf(HEAD_END)
   if (end === -1 ? bytes.length > limits.maxBytes : end + 4 > limits.maxBytes)
-    throw new MalformedMessage(`the head is larger than ${limits.maxBytes} bytes`)
+    throw new HeadTooLarge(`the head is larger than ${limits.maxBytes} bytes`)
   return end === -1 ? -1 : end + 4
 }
 
@@ -46,18 +49,38 @@ export function readLines(head: Buffer): string[] {
   return head.toString('latin1', 0, end).split('\r\n')
 }
 
-/** All lines but the start line. @throws MalformedMessage */
-export function readFields(lines: readonly string[], limits: HeadLimits, from = 1): Field[] {
+/** Of an answer a blank before a colon is taken off (RFC 9112, section 5.1), but not where servers and proxies have read two answers out of one. */
+const FRAMING: ReadonlySet<string> = Object.freeze(
+  new Set(['content-length', 'transfer-encoding', 'connection', 'upgrade', 'trailer']),
+)
+
+/**
+ * All lines but the start line.
+ * @param blanksBeforeColon what to do about them. Default `refuse`
+ * @throws MalformedMessage
+ */
+export function readFields(
+  lines: readonly string[],
+  limits: HeadLimits,
+  from = 1,
+  blanksBeforeColon: 'refuse' | 'drop' = 'refuse',
+): Field[] {
   if (lines.length - from > limits.maxFields)
-    throw new MalformedMessage(`there are more than ${limits.maxFields} header fields`)
+    throw new HeadTooLarge(`there are more than ${limits.maxFields} header fields`)
   const fields: Field[] = []
   for (let index = from; index < lines.length; index += 1) {
     const line = lines[index] ?? ''
     const colon = line.indexOf(':')
-    const rawName = line.slice(0, Math.max(0, colon))
-    // this refuses folded lines, and white space before the colon, too
+    let end = Math.max(0, colon)
+    if (blanksBeforeColon === 'drop') while (end > 0 && isBlank(line.charCodeAt(end - 1))) end -= 1
+    const blank = end < colon
+    const rawName = line.slice(0, end)
+    // this refuses folded lines too
     if (!NAME.test(rawName)) throw new MalformedMessage('the name of a header field is malformed')
-    fields.push({ name: rawName.toLowerCase(), rawName, value: trim(line, colon + 1) })
+    const name = rawName.toLowerCase()
+    if (blank && FRAMING.has(name))
+      throw new MalformedMessage('there is a blank before the colon of a field that frames it')
+    fields.push({ name, rawName, value: trim(line, colon + 1) })
   }
   return fields
 }

@@ -22,6 +22,8 @@ export interface RequestHead {
   readonly expectContinue: boolean
   /** True of a well-formed wish to speak WebSocket; every other upgrade is ignored, as a server may. */
   readonly webSocket: boolean
+  /** Of TRACE and OPTIONS, how many more hops it may go; null where it does not say, and of other methods. */
+  readonly maxForwards: number | null
   /** Lower-case members of Connection. */
   readonly nominated: readonly string[]
 }
@@ -64,8 +66,14 @@ export function parseRequestHead(head: Buffer): RequestHead {
     keepAlive: version === '1.1' && !close,
     expectContinue: expect !== null && version === '1.1',
     webSocket: version === '1.1' && wantsWebSocket(method, declared, fields, nominated),
+    maxForwards: method === 'TRACE' || method === 'OPTIONS' ? hopsLeft(fields) : null,
     nominated,
   }
+}
+
+function hopsLeft(fields: readonly Field[]): number | null {
+  const value = single(fields, 'max-forwards')
+  return value !== null && /^[0-9]{1,9}$/.test(value) ? Number(value) : null
 }
 
 function wantsWebSocket(

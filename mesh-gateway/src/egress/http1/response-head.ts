@@ -21,7 +21,8 @@ export interface ResponseHead {
   readonly nominated: readonly string[]
 }
 
-const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?$/
+/** Codes beyond 599 are taken as clients take them (RFC 9110, section 15): LinkedIn answers 999. */
+const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?$/
 
 /** @param head up to and with the empty line. @throws MalformedMessage */
 export function parseResponseHead(head: Buffer, method: string): ResponseHead {
@@ -29,7 +30,7 @@ export function parseResponseHead(head: Buffer, method: string): ResponseHead {
   const [, minor, digits, reason = ''] = STATUS_LINE.exec(lines[0] ?? '') ?? []
   if (digits === undefined) throw new MalformedMessage('the status line is malformed')
   const status = Number(digits)
-  const fields = readFields(lines, RESPONSE_LIMITS)
+  const fields = readFields(lines, RESPONSE_LIMITS, 1, 'drop')
   const declared = declaredLength(fields)
   const nominated = listOf(fields, 'connection')
   // left out as it asks, the answer would go on without its end, and the next one would be read as part of it

@@ -5,6 +5,7 @@ import { formatAuthority } from '../target/target.ts'
 import { isHopByHop } from './hop-by-hop.ts'
 import type { RequestHead } from './request-head.ts'
 import type { ResponseHead } from './response-head.ts'
+import { viaOf } from './via.ts'
 
 export interface RequestMarks {
   readonly requestId: string
@@ -17,8 +18,8 @@ export interface RequestMarks {
   readonly dropAuthorization: boolean
 }
 
-/** Who we are in Via, which RFC 9110 (section 7.6.3) wants of every proxy. */
-const VIA = 'clawmesh'
+/** A destination's own id of the request goes by this name: the other is the gateway's, which is in its log. */
+const UPSTREAM_REQUEST_ID = 'x-upstream-request-id'
 
 export function writeRequestHead(head: RequestHead, target: Target, marks: RequestMarks): string {
   const asterisk =
@@ -26,7 +27,6 @@ export function writeRequestHead(head: RequestHead, target: Target, marks: Reque
   const path = asterisk ? '*' : `${marks.path ?? target.path ?? '/'}${target.query}`
   const host = formatAuthority(target.host, target.port === marks.defaultPort ? null : target.port)
   let text = `${head.method} ${path} HTTP/1.1\r\nhost: ${host}\r\n`
-  let via = `${head.version} ${VIA}`
   for (const { name, rawName, value } of head.fields) {
     if (isHopByHop(name, head.nominated) || name.startsWith('x-mesh-')) continue
     switch (name) {
@@ -34,6 +34,7 @@ export function writeRequestHead(head: RequestHead, target: Target, marks: Reque
       case 'content-length':
       case 'x-request-id':
       case 'traceparent':
+      case 'via':
         continue
       case 'authorization':
         if (marks.dropAuthorization) continue
@@ -41,8 +42,9 @@ export function writeRequestHead(head: RequestHead, target: Target, marks: Reque
       case 'expect':
         if (!head.expectContinue) continue
         break
-      case 'via':
-        via = `${value}, ${via}`
+      case 'max-forwards':
+        if (head.maxForwards === null) break
+        text += `${rawName}: ${head.maxForwards - 1}\r\n`
         continue
     }
     text += `${rawName}: ${value}\r\n`
@@ -50,7 +52,7 @@ export function writeRequestHead(head: RequestHead, target: Target, marks: Reque
   if (head.body === 'chunked') text += 'transfer-encoding: chunked\r\n'
   else if (head.body > 0 || head.fields.some((field) => field.name === 'content-length'))
     text += `content-length: ${head.body}\r\n`
-  text += `via: ${via}\r\nx-request-id: ${marks.requestId}\r\ntraceparent: ${marks.traceparent}\r\n`
+  text += `via: ${viaOf(head.fields, head.version)}\r\nx-request-id: ${marks.requestId}\r\ntraceparent: ${marks.traceparent}\r\n`
   text += head.webSocket
     ? 'connection: upgrade\r\nupgrade: websocket\r\n\r\n'
     : 'connection: keep-alive\r\n\r\n'
@@ -66,19 +68,17 @@ export interface ResponseMarks {
 
 export function writeResponseHead(head: ResponseHead, marks: ResponseMarks): string {
   let text = `HTTP/1.1 ${head.status} ${head.reason}\r\n`
-  let hasRequestId = false
   const noLength = head.status === 204 || head.status < 200 || marks.framing !== 'as-declared'
   for (const { name, rawName, value } of head.fields) {
     // what the mesh says in its own name, no destination says
     if (isHopByHop(name, head.nominated) || name.startsWith(METADATA_PREFIX)) continue
     if (name === 'content-length' && noLength) continue
-    if (name === 'x-request-id') hasRequestId = true
-    text += `${rawName}: ${value}\r\n`
+    text += `${name === 'x-request-id' ? UPSTREAM_REQUEST_ID : rawName}: ${value}\r\n`
   }
+  if (head.status < 200 && head.status !== 101) return `${text}\r\n`
+  text += `x-request-id: ${marks.requestId}\r\n`
   if (head.status === 101) return `${text}connection: upgrade\r\nupgrade: websocket\r\n\r\n`
-  if (head.status < 200) return `${text}\r\n`
   if (marks.framing === 'chunked') text += 'transfer-encoding: chunked\r\n'
-  if (!hasRequestId) text += `x-request-id: ${marks.requestId}\r\n`
   return `${text}connection: ${marks.keepAlive ? 'keep-alive' : 'close'}\r\n\r\n`
 }
 

@@ -41,7 +41,7 @@ export function readBody(wire: Wire, options: ReadBodyOptions): Promise<Buffer |
         wire.keep()
         try {
           const taken = decoder.push(chunk)
-          if (size > maxBytes) end(tooLarge())
+          if (size + decoder.extraBytes > maxBytes) end(tooLarge())
           else if (decoder.done) {
             end(Buffer.concat(pieces))
             wire.unread(chunk.subarray(taken))

@@ -6,7 +6,7 @@
 import type { HostPattern } from '../../net/host-pattern.ts'
 import { parseIp } from '../../net/ip.ts'
 import { judgeAddresses } from '../../net/judge-addresses.ts'
-import { METADATA_NAMES } from '../../net/special-ranges.ts'
+import { isMetadataName } from '../../net/special-ranges.ts'
 import { findRule, type HostTable } from '../host-table.ts'
 import { firstDenying, type HostRule } from '../rules-of-host.ts'
 import type { GlobalPolicy, PolicySnapshot } from '../snapshot.ts'
@@ -52,7 +52,7 @@ function whyIdle(
     const named = rules.map(({ text, id }) => `${text} is denied by ${id}`).join(', ')
     return `${named}; deny rules always win`
   }
-  if (!pattern.wildcard && METADATA_NAMES.has(pattern.host))
+  if (!pattern.wildcard && isMetadataName(pattern.host))
     return 'no agent reaches the metadata service of a cloud'
   if (parseIp(pattern.host) === null) return null
   const judged = judgeAddresses([pattern.host], open[0] ?? 443, global.addresses, [])

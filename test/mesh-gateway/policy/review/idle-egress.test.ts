@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { judgeAddresses } from '../../../../mesh-gateway/src/net/judge-addresses.ts'
-import { METADATA_NAMES } from '../../../../mesh-gateway/src/net/special-ranges.ts'
+import { isMetadataName } from '../../../../mesh-gateway/src/net/special-ranges.ts'
 import { decideEgress, type PolicySnapshot } from '../../../../mesh-gateway/src/policy/index.ts'
 import { idleEgressRules } from '../../../../mesh-gateway/src/policy/review/idle-egress.ts'
 import { policyOf } from '../policies.ts'
@@ -142,7 +142,7 @@ function answers(policy: PolicySnapshot): string[] {
           )
           const literal = /^[\d.]+$|:/.test(host)
           const judged = literal ? judgeAddresses([host], port, addresses, []) : { ips: [] }
-          const open = action !== 'deny' && 'ips' in judged && !METADATA_NAMES.has(host)
+          const open = action !== 'deny' && 'ips' in judged && !isMetadataName(host)
           return `${agent} ${shown}:${port} ${request?.method} ${open ? action : 'deny'}`
         }),
       ),
