@@ -3,13 +3,15 @@
  * (`npm run docs` writes it; a test insists the two agree).
  *
  * `http` answers on the egress port, `grpc` on the delegation port and from the SDK. `retryable`: the same request may
- * succeed later without anybody changing anything. `safe`: the message may be shown to the other
+ * succeed later without anybody changing anything. `final`: neither that nor a renewed certificate helps. `safe`: the message may be shown to the other
  * party; otherwise the wire carries `meaning` alone.
  */
 export interface ErrorRow {
   readonly http: number
   readonly grpc: GrpcStatus
   readonly retryable: boolean
+  /** Asking again does not help, not even for work that ran before: somebody has to change something first. */
+  readonly final: boolean
   readonly safe: boolean
   readonly meaning: string
   readonly hint: string
@@ -38,7 +40,8 @@ export const GRPC_STATUS = {
 
 export type GrpcStatus = keyof typeof GRPC_STATUS
 
-type Trait = 'retry' | 'hidden'
+/** `renewal`: it passes when a certificate or a CA is renewed, as agents and gateways do by themselves. */
+type Trait = 'retry' | 'renewal' | 'hidden'
 
 function row(
   http: number,
@@ -51,6 +54,7 @@ function row(
     http,
     grpc,
     retryable: traits.includes('retry'),
+    final: !traits.includes('retry') && !traits.includes('renewal'),
     safe: !traits.includes('hidden'),
     meaning,
     hint,
@@ -70,12 +74,14 @@ export const ERRORS = Object.freeze({
     'UNAUTHENTICATED',
     'the certificate does not chain to a CA of the mesh',
     'use a certificate issued by the CA in ca.crt, and send its intermediates with it',
+    'renewal',
   ),
   MESH_IDENTITY_EXPIRED: row(
     401,
     'UNAUTHENTICATED',
     'the certificate has expired',
     'renew it, and check the clocks of both machines',
+    'renewal',
   ),
   MESH_IDENTITY_REVOKED: row(
     401,
@@ -442,12 +448,14 @@ export const ERRORS = Object.freeze({
     'UNAVAILABLE',
     'the certificate of the peer is not good',
     'the peer must present a current certificate of the mesh CA',
+    'renewal',
   ),
   MESH_PEER_REVOKED: row(
     502,
     'UNAVAILABLE',
     'the certificate of the peer, or the peer itself, has been revoked',
     'the peer needs a new certificate, if it still may have one',
+    'renewal',
   ),
   MESH_PEER_MISMATCH: row(
     502,

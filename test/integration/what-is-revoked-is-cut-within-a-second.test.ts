@@ -127,11 +127,12 @@ describe('what is revoked is cut within a second', function () {
     )
   })
 
-  it('by policy, and a delegation goes on where it was when policy allows it again', async () => {
+  it('by policy, and a delegation ends with what policy says; when that allows it again, Watch finds the task', async () => {
     const agent = await mesh.agent('acme', 'writer')
     const [delegation] = await begin(agent, 1)
     assert.ok(delegation)
     const result = delegation.result()
+    result.catch(() => {})
     await mesh.setPolicy(CLOSED)
     await mesh.auditLine('the cut', (line) => line.reason === 'MESH_POLICY_NOT_ALLOWED')
     await mesh.auditLine(
@@ -139,9 +140,17 @@ describe('what is revoked is cut within a second', function () {
       (line) =>
         line.reason === 'MESH_POLICY_NOT_ALLOWED' && String(line.grpc_method).endsWith('/Watch'),
     )
+    await assert.rejects(result, { code: 'MESH_POLICY_NOT_ALLOWED' })
+    const asked = (await mesh.audit()).filter(
+      (line) =>
+        String(line.grpc_method).endsWith('/Watch') && line.reason === 'MESH_POLICY_NOT_ALLOWED',
+    )
+    assert.equal(asked.length, 1, 'it asks once, and no more')
     await mesh.setPolicy(POLICY)
+    const { id, peer } = delegation
+    await waitFor('policy to allow it again', () => agent.get(peer, id).catch(() => undefined))
     release()
-    assert.equal((await result).text(), 'held 0')
+    assert.equal((await agent.watch(peer, id).result()).text(), 'held 0')
   })
 
   it('by the CA; an agent that has a new certificate by then goes on with it', async () => {

@@ -44,7 +44,7 @@ export async function* follow(options: FollowOptions): AsyncGenerator<IncomingEv
   let gaps = 0
   let over = false
   let downSince: number | null = null
-  /** The gateway ended a stream and said that Watch may go on: then a refusal may pass as well. */
+  /** The gateway ended a stream and said that Watch may go on: then a refusal that is not final may pass as well. */
   let cut = false
 
   for (;;) {

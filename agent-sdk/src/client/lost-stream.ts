@@ -24,12 +24,6 @@ const BROKEN: ReadonlySet<number> = new Set([
   status.DEADLINE_EXCEEDED,
 ])
 
-/**
- * What may pass while one waits: policy that is mended, a certificate that is renewed, a CA that is back. Who or what
- * was revoked is not waited for.
- */
-const MAY_PASS = /^MESH_(?:POLICY_|PEER_UNTRUSTED$|PEER_REVOKED$|IDENTITY_(?:EXPIRED|UNTRUSTED)$)/
-
 /** True of the end of a stream that the gateway had let through, when it says that Watch may go on after the last event. */
 export function isCut(error: MeshError): boolean {
   return error.facts.resume === 'watch'
@@ -46,8 +40,9 @@ export function judgeStreamError(thrown: unknown, started: boolean, cut = false)
   if (plain && raw === thrown) {
     return { error, lost: (started ? BROKEN : UNANSWERED).has(thrown.code) }
   }
-  const { retryable, grpc } = error.row
-  const passing = isCut(error) || (cut && MAY_PASS.test(error.code))
+  const { retryable, final, grpc } = error.row
+  // a certificate that is being renewed is worth waiting for; what policy says stands
+  const passing = isCut(error) || (cut && !final)
   return { error, lost: (retryable && (started || grpc === 'UNAVAILABLE')) || passing }
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { ERRORS, type ErrorCode, MeshError } from '@clawmesh/proto'
+import { ERRORS, type ErrorCode, isErrorCode, MeshError } from '@clawmesh/proto'
 import { Metadata, status } from '@grpc/grpc-js'
 import { judgeStreamError } from '../../../agent-sdk/src/client/lost-stream.ts'
 import { failureToError } from '../../../agent-sdk/src/wire/event-codec.ts'
@@ -94,5 +94,25 @@ describe('errors on the wire', () => {
     assert.equal(lost(status.DEADLINE_EXCEEDED, false), false)
     const refused = errorToStatus(new MeshError('MESH_PEER_MISMATCH'))
     assert.equal(judgeStreamError(arrived(refused.code, refused.metadata), true).lost, false)
+  })
+
+  it('after a cut, what a renewed certificate may mend is asked again, and what is final ends at once', () => {
+    const again = Object.keys(ERRORS).filter((code) => {
+      if (!isErrorCode(code)) return false
+      const { metadata } = errorToStatus(new MeshError(code))
+      return judgeStreamError(arrived(status.PERMISSION_DENIED, metadata), true, true).lost
+    })
+    const passing = Object.entries(ERRORS).filter(([, row]) => !row.final)
+    assert.deepEqual(
+      again,
+      passing.map(([code]) => code),
+    )
+    const renewed = passing.filter(([, row]) => !row.retryable).map(([code]) => code)
+    assert.deepEqual(renewed, [
+      'MESH_IDENTITY_UNTRUSTED',
+      'MESH_IDENTITY_EXPIRED',
+      'MESH_PEER_UNTRUSTED',
+      'MESH_PEER_REVOKED',
+    ])
   })
 })
