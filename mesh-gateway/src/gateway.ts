@@ -25,6 +25,7 @@ import { policyProblems } from './policy/policy-in-force.ts'
 import { openPolicyStore } from './policy/policy-store.ts'
 import type { ListenAddress, Port } from './port.ts'
 import { diskThreads } from './process/thread-pool.ts'
+import { watchClock } from './process/watch-clock.ts'
 import { whatIsDegraded, whatIsMissing } from './readiness.ts'
 import { createResolver } from './resolve/create-resolver.ts'
 import { withPorts } from './resolve/server-addresses.ts'
@@ -83,6 +84,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   const closing = (one: { close(): void | Promise<void> }) => one.close()
 
   const metrics = opened(createMetrics(), closing)
+  opened(watchClock({ log }), closing)
   const disk = createDisk({ width: diskThreads(process.env) })
   const following = { log, metrics, disk, pollMs: config.reload.pollMs }
   const spiffe = createSpiffeTemplate({ trustDomain: config.trustDomain, ...config.spiffe })
@@ -99,9 +101,9 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       ? null
       : opened(await openServiceAccounts({ file: accountsFile, ...following }), closing)
   const shared = together !== null
-  const { file, openAfterMs } = config.audit
+  const { file: auditFile, openAfterMs } = config.audit
   const passedOn = () => together?.passedOn() ?? true
-  const auditLog = openAuditLog({ file, openAfterMs, metrics, log, shared, passedOn })
+  const auditLog = openAuditLog({ file: auditFile, openAfterMs, metrics, log, shared, passedOn })
   const audit = opened(foldRepeats({ audit: auditLog, onFolded: metrics.auditFolded }), closing)
   const live = opened((await options.follow?.(metrics)) ?? fixedConfig(config), closing)
   const resolver = opened(
@@ -146,7 +148,6 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
 
   reportIdentity(identity, metrics)
   let draining = false
-  const auditFile = config.audit.file
   const missing = () =>
     whatIsMissing({ identity, policy, revocations, audit, auditFile, draining: () => draining })
 

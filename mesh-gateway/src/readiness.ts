@@ -4,13 +4,15 @@ import type { Missing } from './admin/admin-port.ts'
 import type { ReloadMetrics } from './telemetry/reload-metrics.ts'
 
 export interface ReadinessOptions {
-  readonly identity: { current(): Pick<IdentitySnapshot, 'notAfter'> }
+  readonly identity: { current(): Pick<IdentitySnapshot, 'notBefore' | 'notAfter'> }
   readonly policy: { readiness(): { readonly reason: string | null } }
   readonly revocations: { problem(): string | null }
   readonly audit: { healthy(): boolean }
   /** Of the audit log. */
   readonly auditFile: string
   readonly draining: () => boolean
+  /** Milliseconds since the epoch. Default Date.now. */
+  readonly now?: () => number
 }
 
 /** Files that could not be taken over, each once: policy says file by file what is wrong with it. */
@@ -23,12 +25,9 @@ export function whatIsDegraded(
 
 /** Empty when nothing does. */
 export function whatIsMissing(options: ReadinessOptions): readonly Missing[] {
-  const { notAfter } = options.identity.current()
+  const { now = Date.now } = options
   const reasons: readonly (readonly [string, string | null])[] = [
-    [
-      'identity',
-      notAfter.getTime() > Date.now() ? null : `the certificate expired ${notAfter.toISOString()}`,
-    ],
+    ['identity', untimely(options.identity.current(), now())],
     ['policy', options.policy.readiness().reason],
     ['revocation', options.revocations.problem()],
     [
@@ -38,4 +37,15 @@ export function whatIsMissing(options: ReadinessOptions): readonly Missing[] {
     ['draining', options.draining() ? 'the gateway is shutting down' : null],
   ]
   return reasons.flatMap(([what, reason]) => (reason === null ? [] : [{ what, reason }]))
+}
+
+function untimely(
+  { notBefore, notAfter }: Pick<IdentitySnapshot, 'notBefore' | 'notAfter'>,
+  nowMs: number,
+): string | null {
+  if (nowMs >= notAfter.getTime()) return `the certificate expired ${notAfter.toISOString()}`
+  // it was good when it was read: the clock has been set back since
+  if (nowMs < notBefore.getTime())
+    return `the clock was set back: it says ${new Date(nowMs).toISOString()}, and the certificate is good from ${notBefore.toISOString()}; set the clock right`
+  return null
 }

@@ -7,6 +7,7 @@ import {
   mkdir,
   mkdtemp,
   readdir,
+  readFile,
   readlink,
   realpath,
   rm,
@@ -20,7 +21,7 @@ export interface WorkCopy {
   readonly root: string
   /** For what the tests write: it goes with the copy. */
   readonly scratch: string
-  /** Writes a file of the copy for as long as `run` takes, and then puts the one of the checkout back. */
+  /** Writes a file of the copy for as long as `run` takes, and then puts the old one back: the checkout may have moved on. */
   withFile<T>(file: string, text: string, run: () => Promise<T>): Promise<T>
   close(): Promise<void>
 }
@@ -54,11 +55,12 @@ export async function createWorkCopy(options: WorkCopyOptions): Promise<WorkCopy
   return {
     ...{ root, scratch },
     async withFile(file, text, run) {
+      const before = await readFile(join(root, file))
       await writeFile(join(root, file), text)
       try {
         return await run()
       } finally {
-        await copy(file)
+        await writeFile(join(root, file), before)
       }
     },
     close: () => rm(home, { recursive: true, force: true, maxRetries: 3 }),

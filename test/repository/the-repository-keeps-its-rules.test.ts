@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { type Rule, repositoryFiles, type SourceFile } from './repository-files.ts'
+import { durationFaults } from './rules/clocks.ts'
 import { dependencyFaults, importFaults } from './rules/imports.ts'
 import { lockFileFaults } from './rules/lock-file.ts'
 import {
@@ -68,6 +69,23 @@ const promises: readonly RepositoryPromise[] = [
       ['test/pki/a.test.ts', "import { x } from '../../proto/src/codes.ts'"],
     ],
     good: [['test/support/a.ts', "import { x } from '@clawmesh/gateway'"]],
+  },
+  {
+    says: 'durations are counted by performance.now(), which nobody sets',
+    rule: durationFaults,
+    bad: [
+      [gateway, 'const until = Date.now() + waitMs'],
+      [gateway, 'if (Date.now() >= until) return'],
+      [gateway, 'const tookMs = Date.now() - startMs'],
+      [gateway, 'if (until <= Date.now()) return'],
+    ],
+    good: [
+      [gateway, 'const until = performance.now() + waitMs'],
+      [gateway, 'const { now = Date.now } = options\nreturn uuidV7(Date.now())'],
+      [gateway, 'const now = () => Date.now()'],
+      ['mesh-gateway/src/egress/port-certificate.ts', 'if (end <= Date.now()) return'],
+      ['test/a.ts', 'const until = Date.now() + 1'],
+    ],
   },
   {
     says: 'package.json files depend the same way',

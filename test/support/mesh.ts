@@ -39,6 +39,8 @@ export interface MeshOptions {
   readonly tenants?: readonly string[]
   /** Merged into the configuration of the gateway. */
   readonly config?: Readonly<Record<string, unknown>>
+  /** Added to the environment of the gateway. */
+  readonly env?: Readonly<Record<string, string>>
   /** Where the gateway listens. Default: free ports. */
   readonly ports?: GatewayPorts
   /** Called before the gateway starts, for files that its configuration names. */
@@ -118,7 +120,8 @@ export async function startMesh(options: MeshOptions = {}): Promise<Mesh> {
       ...options.config,
     }
     const ports = options.ports === undefined ? {} : { ports: options.ports }
-    const gateway = await startGatewayProcess({ dir, config, ...ports })
+    const env = options.env === undefined ? {} : { env: options.env }
+    const gateway = await startGatewayProcess({ dir, config, ...ports, ...env })
     undo.push(async () => {
       await gateway.stop()
     })

@@ -125,7 +125,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
           refused = null
         },
         onRefused: (error) => {
-          refused = { error, atMs: now() }
+          refused = { error, atMs: performance.now() }
           log.warn(
             { code: error.code },
             `the connection to the gateway is refused: ${error.message}`,
@@ -134,7 +134,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
       }),
   })
   const refusal = () =>
-    refused !== null && now() - refused.atMs < REFUSAL_MS ? refused.error : null
+    refused !== null && performance.now() - refused.atMs < REFUSAL_MS ? refused.error : null
   const peers = createPeerClient({
     connection,
     patience: { idleMs: 60_000, giveUpMs: 120_000, startGiveUpMs: 20_000, ...options.patience },

@@ -28,7 +28,6 @@ export interface FollowOptions {
   /** Why a connection was refused lately, where grpc-js passes on words only. */
   readonly refusal: () => MeshError | null
   readonly log: Log
-  readonly now: () => number
 }
 
 // a callee that repeats a gap is broken, not unlucky
@@ -36,7 +35,7 @@ const MAX_GAPS = 5
 
 /** @throws MeshError when the call was refused, the task is not known, or giving up */
 export async function* follow(options: FollowOptions): AsyncGenerator<IncomingEvent, void, void> {
-  const { delegate, watch, signal, giveUpMs, startGiveUpMs, log, now } = options
+  const { delegate, watch, signal, giveUpMs, startGiveUpMs, log } = options
   const backoff = createBackoff()
   let { id } = options
   let last = options.afterSeq
@@ -83,8 +82,9 @@ export async function* follow(options: FollowOptions): AsyncGenerator<IncomingEv
     const refusal = judged.error.code === 'MESH_GATEWAY_UNREACHABLE' ? options.refusal() : null
     if (refusal !== null && !started) throw refusal
     if (!judged.lost) throw judged.error
-    downSince ??= now()
-    if (now() - downSince >= (started ? giveUpMs : startGiveUpMs)) throw refusal ?? judged.error
+    downSince ??= performance.now()
+    if (performance.now() - downSince >= (started ? giveUpMs : startGiveUpMs))
+      throw refusal ?? judged.error
     const fields = { delegation_id: id, after_seq: last, code: judged.error.code }
     log.warn(
       fields,

@@ -138,7 +138,7 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
         { delegation_id: task, after_seq: seq },
         choices(metadataOf(task)),
       )
-    const common = { ...patience, refusal, log, now }
+    const common = { ...patience, refusal, log }
     const resume = (task: string, seq: number, signal: AbortSignal) =>
       follow({ ...common, id: task, afterSeq: seq, signal, watch, delegate: null })
     const handle = `${id} ${uuidV7()}`

@@ -15,7 +15,7 @@ export async function retryUnary<T>(
 ): Promise<T> {
   const { forMs, signal, refusal } = options
   const backoff = createBackoff({ maxMs: 1_000 })
-  const until = Date.now() + forMs
+  const until = performance.now() + forMs
   for (;;) {
     try {
       return await call()
@@ -23,7 +23,7 @@ export async function retryUnary<T>(
       const { error, lost } = judgeStreamError(thrown, false)
       const refused = error.code === 'MESH_GATEWAY_UNREACHABLE' ? refusal() : null
       if (refused !== null) throw refused
-      if (!lost || signal.aborted || Date.now() >= until) throw error
+      if (!lost || signal.aborted || performance.now() >= until) throw error
       try {
         await backoff.wait(signal)
       } catch {

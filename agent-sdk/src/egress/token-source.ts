@@ -20,7 +20,10 @@ export interface TokenSource {
 export interface TokenSourceOptions {
   readonly exchange: (traceparent: string) => Promise<EgressToken>
   readonly log: Log
+  /** The clock of `expiresMs`. */
   readonly now: () => number
+  /** Counts the life of a token as well, since the other clock may be set back. Milliseconds. Default performance.now. */
+  readonly monotonicNow?: () => number
   /** Of the certificate that bound tokens have to be bound to now, as `boundTo`. Default: that of the token. */
   readonly certificate?: () => string
 }
@@ -32,24 +35,36 @@ const MARGIN_SHARE = 0.1
 // the last fifth of its life is for getting the next one
 const REFRESH_SHARE = 0.2
 
+interface Held extends EgressToken {
+  /** By the monotonic clock, as `staleMs`. */
+  readonly refreshMs: number
+  readonly staleMs: number
+  /** Milliseconds since the epoch. */
+  readonly staleAtMs: number
+}
+
 export function createTokenSource({
   exchange,
   log,
   now,
+  monotonicNow = () => performance.now(),
   certificate,
 }: TokenSourceOptions): TokenSource {
-  let current: (EgressToken & { readonly refreshMs: number; readonly staleMs: number }) | null =
-    null
+  let current: Held | null = null
   let running: Promise<EgressToken> | null = null
+  const isStale = ({ staleMs, staleAtMs }: Held) => staleMs <= monotonicNow() || staleAtMs <= now()
 
   const renew = (traceparent: string): Promise<EgressToken> => {
     running ??= exchange(traceparent)
       .then((token) => {
         const life = Math.max(0, token.expiresMs - now())
+        const [begunMs, margin] = [monotonicNow(), Math.min(MARGIN_MS, life * MARGIN_SHARE)]
         current = {
           ...token,
-          refreshMs: token.expiresMs - life * REFRESH_SHARE,
-          staleMs: token.expiresMs - Math.min(MARGIN_MS, life * MARGIN_SHARE),
+          refreshMs: begunMs + life * (1 - REFRESH_SHARE),
+          staleMs: begunMs + life - margin,
+          // a machine that sleeps may not count the time
+          staleAtMs: token.expiresMs - margin,
         }
         return current
       })
@@ -60,7 +75,7 @@ export function createTokenSource({
   }
   return {
     async get(traceparent) {
-      if (current === null || current.staleMs <= now()) return renew(traceparent)
+      if (current === null || isStale(current)) return renew(traceparent)
       const known = current
       const kept = (error: unknown) => {
         const code = error instanceof MeshError ? error.code : undefined
@@ -70,7 +85,7 @@ export function createTokenSource({
       // of a certificate that was renewed: still good with the old one, as long as that is
       if (known.boundTo !== null && certificate !== undefined && known.boundTo !== certificate())
         return renew(traceparent).catch(kept)
-      if (known.refreshMs <= now()) void renew(traceparent).catch(kept)
+      if (known.refreshMs <= monotonicNow()) void renew(traceparent).catch(kept)
       return known
     },
     refuse(token) {

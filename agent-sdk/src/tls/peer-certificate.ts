@@ -88,16 +88,17 @@ export function readIdentity(
 }
 
 /**
- * Judges again a certificate read earlier: still in time, its root still in the bundle?
+ * Judges again a certificate read earlier: has it not ended, is its root still in the bundle?
+ * That it has begun was judged by `readCertificate`; a clock that is set back does not undo it.
  * Null when it is good. No crypto, no allocation: it runs for every stream.
  */
 export function judgePeer(
-  peer: Pick<PeerCertificate, 'notBefore' | 'notAfter' | 'rootFingerprint' | 'anchor'>,
+  peer: Pick<PeerCertificate, 'notAfter' | 'rootFingerprint' | 'anchor'>,
   snapshot: Pick<IdentitySnapshot, 'roots'>,
   nowMs: number,
 ): ErrorCode | null {
-  const untimely = judgeTime(peer, nowMs)
-  if (untimely !== null) return untimely
+  // written so that an invalid date (NaN) is refused
+  if (!(nowMs <= peer.notAfter.getTime())) return 'MESH_IDENTITY_EXPIRED'
   for (const root of snapshot.roots)
     if (root.fingerprint === peer.rootFingerprint && root.notAfter.getTime() >= nowMs) return null
   // a root may have been replaced by another certificate of the same CA

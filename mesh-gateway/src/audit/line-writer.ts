@@ -177,11 +177,11 @@ export function createLineWriter<T>(options: LineWriterOptions<T>): LineWriter<T
     },
     async close() {
       if (closed) return
-      const deadline = Date.now() + retryMs
+      const deadline = performance.now() + retryMs
       const isDone = () => fresh.length === 0 && gathered.length === 0 && inFlight === null
       while (!isDone()) {
         await flush()
-        if (isDone() || Date.now() > deadline) break
+        if (isDone() || performance.now() > deadline) break
         await new Promise((resolve) => setTimeout(resolve, 20))
       }
       closed = true

@@ -32,8 +32,10 @@ export interface TokenMemoryOptions<Claims extends TimedClaims> {
   readonly cacheSize?: number
   /** Told the seconds of each verification that was not remembered. */
   readonly onVerified?: (seconds: number) => void
-  /** The clock, milliseconds since the epoch. Default the system's. */
+  /** The clock of expiries, milliseconds since the epoch. Default the system's. */
   readonly now?: () => number
+  /** The clock of `cacheMs`, which nobody sets, in milliseconds. Default performance.now. */
+  readonly monotonicNow?: () => number
 }
 
 export interface SignedTokenVerifier<Claims> {
@@ -52,7 +54,10 @@ export interface TimedClaims {
 
 interface Remembered<Claims> {
   readonly claims: Claims
+  /** When the token ends, milliseconds since the epoch. */
   readonly untilMs: number
+  /** When it is forgotten, by the monotonic clock. */
+  readonly forgetMs: number
   readonly source: TokenSource<Claims>
 }
 
@@ -68,6 +73,7 @@ export function createTokenMemory<Claims extends TimedClaims>(
   options: TokenMemoryOptions<Claims>,
 ): SignedTokenVerifier<Claims> {
   const { choose, cacheMs = 60_000, cacheSize = 10_000, now = Date.now } = options
+  const { monotonicNow = () => performance.now() } = options
   const remembered = new Map<string, Remembered<Claims>>()
   const underWay = new Map<string, UnderWay<Claims>>()
   /** How often the keys of each have changed. */
@@ -80,18 +86,21 @@ export function createTokenMemory<Claims extends TimedClaims>(
   const sources = [...options.sources]
   const stops = sources.map((source) => source.onChange(() => forget(source)))
 
+  const holds = ({ untilMs, forgetMs }: Remembered<Claims>) =>
+    now() < untilMs && monotonicNow() < forgetMs
   const remember = (
     digest: string,
     { claims, untilMs }: Verified<Claims>,
     source: TokenSource<Claims>,
   ) => {
-    const until = Math.min(now() + cacheMs, claims.exp * 1000, untilMs)
-    if (until <= now() || cacheSize === 0) return
+    const until = Math.min(claims.exp * 1000, untilMs)
+    if (until <= now() || cacheMs === 0 || cacheSize === 0) return
     if (remembered.size >= cacheSize) {
       const oldest = remembered.keys().next()
       if (!oldest.done) remembered.delete(oldest.value)
     }
-    remembered.set(digest, { claims, untilMs: until, source })
+    const forgetMs = monotonicNow() + cacheMs
+    remembered.set(digest, { claims, untilMs: until, forgetMs, source })
   }
 
   const verifyAnew = async (
@@ -115,7 +124,7 @@ export function createTokenMemory<Claims extends TimedClaims>(
       const digest = hash('sha256', token, 'base64')
       const known = remembered.get(digest)
       if (known !== undefined) {
-        if (now() < known.untilMs) return known.claims
+        if (holds(known)) return known.claims
         remembered.delete(digest)
       }
       const joined = underWay.get(digest)
@@ -130,7 +139,7 @@ export function createTokenMemory<Claims extends TimedClaims>(
     remembers(token) {
       if (token.length > MAX_TOKEN_LENGTH) return false
       const known = remembered.get(hash('sha256', token, 'base64'))
-      return known !== undefined && now() < known.untilMs
+      return known !== undefined && holds(known)
     },
     close() {
       for (const stop of stops) stop()

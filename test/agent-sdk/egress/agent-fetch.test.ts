@@ -257,19 +257,20 @@ const TRACE = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 
 describe('egress tokens', () => {
   const source = () => {
-    const state = { now: 0, calls: 0, fail: false }
+    const state = { now: 0, setBackMs: 0, calls: 0, fail: false }
     const tokens = createTokenSource({
       exchange: async () => {
         state.calls += 1
         if (state.fail) throw new MeshError('MESH_GATEWAY_UNREACHABLE')
         return {
           token: new Secret(`t${state.calls}`),
-          expiresMs: state.now + 100_000,
+          expiresMs: state.now - state.setBackMs + 100_000,
           boundTo: null,
         }
       },
       log: silentLog,
-      now: () => state.now,
+      now: () => state.now - state.setBackMs,
+      monotonicNow: () => state.now,
     })
     return { state, tokens }
   }
@@ -291,6 +292,14 @@ describe('egress tokens', () => {
     assert.equal(await tokens.get(TRACE), first)
     await new Promise(setImmediate)
     assert.equal((await tokens.get(TRACE)).token.reveal(), 't3')
+  })
+
+  it('end in their time though the clock is set back', async () => {
+    const { state, tokens } = source()
+    await tokens.get(TRACE)
+    state.now = 99_000
+    state.setBackMs = 600_000
+    assert.equal((await tokens.get(TRACE)).token.reveal(), 't2')
   })
 
   it('that have ended are not used', async () => {

@@ -13,6 +13,7 @@ interface Claims {
 
 describe('the memory of verified tokens', () => {
   let nowMs: number
+  let setBackMs: number
   let chosen: number
   let memory: SignedTokenVerifier<Claims>
   let sources: Map<string, ReturnType<typeof makeSource>>
@@ -41,6 +42,7 @@ describe('the memory of verified tokens', () => {
 
   beforeEach(() => {
     nowMs = 1_000_000
+    setBackMs = 0
     chosen = 0
     sources = new Map(['a', 'b'].map((name) => [name, makeSource()]))
     memory = createTokenMemory<Claims>({
@@ -51,7 +53,8 @@ describe('the memory of verified tokens', () => {
         if (found === undefined) throw new MeshError('MESH_TOKEN_ISSUER')
         return found.source
       },
-      now: () => nowMs,
+      now: () => nowMs - setBackMs,
+      monotonicNow: () => nowMs,
     })
   })
   afterEach(() => memory.close())
@@ -105,6 +108,15 @@ describe('the memory of verified tokens', () => {
     nowMs += 1
     assert.ok(!remembers('a1'))
     nowMs += 49_999
+    assert.ok(remembers('b1'))
+    nowMs += 1
+    assert.ok(!remembers('b1'))
+  })
+
+  it('keeps none for longer when the clock is set back', async () => {
+    await memory.verify('b1')
+    setBackMs = 600_000
+    nowMs += 59_999
     assert.ok(remembers('b1'))
     nowMs += 1
     assert.ok(!remembers('b1'))

@@ -12,8 +12,10 @@ export interface KeepKeysOptions {
   readonly fetch: () => Promise<FetchedKeys>
   /** Told of each attempt; the error: why it failed. */
   readonly onAttempt?: (found: FetchedKeys | { readonly error: unknown }) => void
-  /** The clock, milliseconds since the epoch. Default the system's. */
+  /** The clock of `untilMs`, milliseconds since the epoch. Default the system's. */
   readonly now?: () => number
+  /** The clock that ages are counted by, which nobody sets, in milliseconds. Default performance.now. */
+  readonly monotonicNow?: () => number
 }
 
 export interface FetchedKeys extends ReadJwks {
@@ -44,6 +46,7 @@ export interface KeptKeys {
 
 interface Kept extends IssuerKeys {
   readonly kids: ReadonlySet<unknown>
+  /** By the monotonic clock. */
   readonly fetchedMs: number
   readonly freshMs: number
 }
@@ -58,7 +61,7 @@ const AHEAD = 0.8
 const MAX_WAITING = 1000
 
 export function keepKeys(options: KeepKeysOptions): KeptKeys {
-  const { onAttempt = () => {}, now = Date.now } = options
+  const { onAttempt = () => {}, now = Date.now, monotonicNow = () => performance.now() } = options
   const listeners = new Set<() => void>()
   let kept: Kept | null = null
   let attemptedMs: number | null = null
@@ -67,13 +70,12 @@ export function keepKeys(options: KeepKeysOptions): KeptKeys {
   let waiting = 0
   let closed = false
 
-  // a clock that is set back must not make anything younger
-  const since = (ms: number) => Math.abs(now() - ms)
+  const since = (ms: number) => monotonicNow() - ms
   const mayFetch = () =>
     !closed && (running !== null || attemptedMs === null || since(attemptedMs) >= COOL_DOWN_MS)
 
   const attempt = async () => {
-    const startedMs = now()
+    const startedMs = monotonicNow()
     attemptedMs = startedMs
     let found: FetchedKeys
     try {
@@ -139,7 +141,7 @@ export function keepKeys(options: KeepKeysOptions): KeptKeys {
     untilMs() {
       if (kept === null) return 0
       const again = Math.max(kept.fetchedMs + kept.freshMs, (attemptedMs ?? 0) + COOL_DOWN_MS)
-      return Math.min(again, kept.fetchedMs + LAST_GOOD_MS)
+      return now() + Math.min(again, kept.fetchedMs + LAST_GOOD_MS) - monotonicNow()
     },
     reload: fetch,
     onChange(listener) {

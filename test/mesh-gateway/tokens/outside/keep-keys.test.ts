@@ -13,6 +13,7 @@ const MINUTE_MS = 60_000
 
 describe('the keys of an issuer', () => {
   let nowMs: number
+  let setBackMs: number
   let asked: number
   let answer: () => Promise<FetchedKeys>
   let keys: KeptKeys
@@ -28,6 +29,7 @@ describe('the keys of an issuer', () => {
 
   beforeEach(() => {
     nowMs = 1_000_000_000
+    setBackMs = 0
     asked = 0
     changes = 0
     attempts = []
@@ -39,7 +41,8 @@ describe('the keys of an issuer', () => {
         return answer()
       },
       onAttempt: (result) => attempts.push(!('error' in result)),
-      now: () => nowMs,
+      now: () => nowMs - setBackMs,
+      monotonicNow: () => nowMs,
     })
     keys.onChange(() => {
       changes += 1
@@ -160,9 +163,19 @@ describe('the keys of an issuer', () => {
 
   it('do not grow younger when the clock is set back', async () => {
     await keys.current()
-    nowMs -= 60 * MINUTE_MS
+    const leftMs = keys.untilMs() - nowMs
+    setBackMs = 60 * MINUTE_MS
+    assert.equal(keys.untilMs() - (nowMs - setBackMs), leftMs)
+    nowMs += 60 * MINUTE_MS
     answer = fail
     await unavailable(keys.current())
+  })
+
+  it('do not grow older when the clock is set forward', async () => {
+    await keys.current()
+    setBackMs = -60 * MINUTE_MS
+    answer = fail
+    await keys.current()
   })
 
   it('that come after the end are not taken', async () => {
