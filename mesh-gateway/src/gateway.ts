@@ -231,6 +231,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
         headerMs: config.timeouts.headerMs,
         dialMs: config.timeouts.dialMs,
         idleMs: config.timeouts.idleTunnelMs,
+        answerMs: config.timeouts.answerMs,
       },
     }),
     closing,

@@ -2,6 +2,7 @@
 import { connect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
 import { MeshError } from '@clawmesh/proto'
 import type { IdentitySnapshot, IdentityStore } from '../identity/snapshot.ts'
+import { KEEP_ALIVE_MS } from '../tls/keep-alive.ts'
 import { type EgressPortTlsChoices, egressPortTlsOptions } from '../tls/tls-options.ts'
 import { handshakeFailure } from '../tls/verify-errors.ts'
 
@@ -21,9 +22,6 @@ export interface PortDialer {
   dial(boundTo: string | null): TLSSocket
   close(): void
 }
-
-/** After so much silence the kernel asks whether the other side is still there: an answer may take as long as a model thinks. */
-export const KEEP_ALIVE_MS = 60_000
 
 /** A token lives for minutes, a certificate for an hour or more: those before the last are nobody's. */
 const MAX_SNAPSHOTS = 3

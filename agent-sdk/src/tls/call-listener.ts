@@ -10,6 +10,7 @@ import type { IdentityStore } from '../identity/snapshot.ts'
 import { type Log, silentLog } from '../log.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { followIdentity } from './follow-identity.ts'
+import { KEEP_ALIVE_MS } from './keep-alive.ts'
 import { judgePeer, type PeerCertificate } from './peer-certificate.ts'
 import { readPeer } from './read-peer.ts'
 import { surviveLostStreams } from './streams-already-gone.ts'
@@ -62,7 +63,10 @@ export async function listenForCalls(options: CallListenerOptions): Promise<Call
   const peers = new Map<string, PeerCertificate>()
   const refusals = new Map<string, MeshError>()
 
-  const listener = createServer(serverTlsOptions(store.current()))
+  const listener = createServer({
+    ...serverTlsOptions(store.current()),
+    ...{ keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS },
+  })
   followIdentity(listener, store)
   listener.on('secureConnection', accept)
   listener.on('tlsClientError', (error, socket) => {

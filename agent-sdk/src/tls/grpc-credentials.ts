@@ -14,6 +14,7 @@ import {
   ServerCredentials,
 } from '@grpc/grpc-js'
 import type { IdentitySnapshot, IdentityStore } from '../identity/snapshot.ts'
+import { KEEP_ALIVE_MS } from './keep-alive.ts'
 import type { PeerCertificate } from './peer-certificate.ts'
 import type { PeerCheck } from './peer-checks.ts'
 import { clientTlsOptions, contextOptions, serverTlsOptions } from './tls-options.ts'
@@ -91,6 +92,8 @@ class FollowingChannelCredentials extends ChannelCredentials {
     })
     if (this.#made?.snapshot !== snapshot)
       this.#made = { snapshot, context: createSecureContext(options) }
+    // grpc-js asks by PING while a call is open; this finds out a dead connection without calls
+    socket.setKeepAlive(true, KEEP_ALIVE_MS)
     const tls = connect({ ...options, secureContext: this.#made.context, socket })
     return new Promise((resolve, reject) => {
       const fail = (cause: unknown) => {

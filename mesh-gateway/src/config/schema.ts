@@ -177,6 +177,7 @@ export const configSchema = z.strictObject({
     dialMs: duration(10_000, 100, 120_000),
     headerMs: duration(10_000, 100, 120_000),
     idleTunnelMs: duration(300_000, 1000, DAY_MS),
+    answerMs: duration(900_000, 1000, DAY_MS),
   }),
   workers: z
     .union([z.literal('auto'), z.number(), z.string().regex(/^\d{1,2}$/, WORKERS)], WORKERS)

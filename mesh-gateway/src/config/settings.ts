@@ -90,6 +90,11 @@ export const SETTINGS: readonly Setting[] = Object.freeze([
   setting('timeouts.headerMs', '<time>', 'time to send a request header; default 10s'),
   setting('timeouts.idleTunnelMs', '<time>', 'silence after which a tunnel ends; default 5m'),
   setting(
+    'timeouts.answerMs',
+    '<time>',
+    'silence after which a request without an answer ends; default 15m',
+  ),
+  setting(
     'workers',
     '<number|auto>',
     'processes that share the ports; default 1, auto: one per core',

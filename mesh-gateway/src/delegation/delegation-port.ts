@@ -18,6 +18,7 @@ import { unauditable } from '../audit/unauditable.ts'
 import type { Limits } from '../limits/limits.ts'
 import { createRefusalBudgets, type RefusalBudgets } from '../limits/refusal-budget.ts'
 import { listenOn } from '../listen.ts'
+import { TCP_KEEP_ALIVE } from '../net/keep-alive.ts'
 import { concurrentStreams, type PolicySnapshot } from '../policy/snapshot.ts'
 import type { ListenAddress, Port } from '../port.ts'
 import type { Resolver } from '../resolve/resolver.ts'
@@ -149,7 +150,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
   })
 
   const server = createSecureServer({
-    ...serverTlsOptions(identity.current()),
+    ...{ ...serverTlsOptions(identity.current()), ...TCP_KEEP_ALIVE },
     allowHTTP1: false,
     handshakeTimeout: handshakeMs,
     maxHeaderListPairs: headerCount * WIDER,

@@ -58,6 +58,8 @@ export interface EgressTimeouts {
   readonly helloMs: number
   /** Without a byte either way in a tunnel or a body. Default 300,000. */
   readonly idleMs: number
+  /** The same while an answer is waited for: the whole request has been sent, or the last bytes of a tunnel were the client's. Default 900,000. */
+  readonly answerMs: number
   /** An upstream connection that waits to be used again. Default 4,000. */
   readonly upstreamIdleMs: number
 }

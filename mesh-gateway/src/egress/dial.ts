@@ -14,6 +14,7 @@ import {
 } from '../net/happy-eyeballs.ts'
 import { formatIp, parseIp } from '../net/ip.ts'
 import type { JudgedAddresses } from '../net/judge-addresses.ts'
+import { TCP_KEEP_ALIVE } from '../net/keep-alive.ts'
 import type { EgressDecision } from '../policy/decision.ts'
 import type { ReadBuffers } from './read-buffers.ts'
 import { type Refused, refuse } from './refused.ts'
@@ -152,7 +153,7 @@ async function connectTlsTo(
   secureContext: SecureContext,
   onTcp: () => void,
 ): Promise<End> {
-  const tcp = connectTcp({ host: ip, port, allowHalfOpen: true, noDelay: true })
+  const tcp = connectTcp({ host: ip, port, allowHalfOpen: true, noDelay: true, ...TCP_KEEP_ALIVE })
   const failure = await connected(tcp, ip, port, signal)
   if (failure !== null) return { failure }
   progressed()

@@ -108,6 +108,7 @@ const TIMEOUTS: EgressTimeouts = Object.freeze({
   dialMs: 10_000,
   helloMs: 10_000,
   idleMs: 300_000,
+  answerMs: 900_000,
   upstreamIdleMs: 4_000,
 })
 

@@ -14,4 +14,6 @@ export interface ExchangeEnd {
   /** Both sides speak WebSocket from here on. */
   readonly upgraded: boolean
   readonly reusable: boolean
+  /** What the destination has announced by `Keep-Alive: timeout=`, in milliseconds; null when it has not. */
+  readonly keepAliveMs: number | null
 }

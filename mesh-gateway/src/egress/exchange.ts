@@ -10,6 +10,7 @@ import type { RequestHead } from './http1/request-head.ts'
 import { writeChunk, writeLastChunk } from './http1/write-chunk.ts'
 import { type Gate, refuse } from './refused.ts'
 import { type ResponseDriver, ResponseRelay } from './response-relay.ts'
+import { type SilenceLimits, SilenceTimer } from './silence.ts'
 import type { Upstream } from './upstream-pool.ts'
 import type { Wire } from './wire.ts'
 
@@ -22,8 +23,7 @@ export interface ExchangeOptions {
   readonly requestId: string
   /** Null: no limit. */
   readonly maxBodyBytes: number | null
-  /** Ends it when nothing has moved for so long, in milliseconds. */
-  readonly idleMs: number
+  readonly silence: SilenceLimits
   /** The client connection may carry another request afterwards. */
   readonly keepAlive: boolean
 }
@@ -31,6 +31,11 @@ export interface ExchangeOptions {
 const REPEATABLE: ReadonlySet<string> = Object.freeze(
   new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']),
 )
+
+/** True when the request may be sent again after a connection was lost with it: it changes nothing twice, and all of it is at hand. */
+export function isRepeatable({ method, body }: RequestHead): boolean {
+  return body === 0 && REPEATABLE.has(method)
+}
 
 export interface RunningExchange {
   readonly done: Promise<ExchangeEnd>
@@ -50,7 +55,7 @@ class Exchange implements ResponseDriver {
   readonly #client: Wire
   readonly #up: Wire
   readonly #resolve: (end: ExchangeEnd) => void
-  readonly #idle: NodeJS.Timeout
+  readonly #silence: SilenceTimer
   #over = false
   readonly #response: ResponseRelay
   #requestBody: BodyDecoder | null = null
@@ -63,7 +68,11 @@ class Exchange implements ResponseDriver {
     this.#up = options.upstream.wire
     this.#resolve = resolve
     this.#response = new ResponseRelay(options, this)
-    this.#idle = setTimeout(() => this.#onIdle(), options.idleMs)
+    this.#silence = new SilenceTimer(
+      options.silence,
+      () => this.#requestDone && this.#response.status === 0,
+      () => this.#onSilent(),
+    )
   }
 
   get requestDone(): boolean {
@@ -72,7 +81,7 @@ class Exchange implements ResponseDriver {
 
   /** The client has taken what had been written of the answer. */
   onDrain(): void {
-    this.#idle.refresh()
+    this.#silence.refresh()
     this.#up.resume()
   }
 
@@ -89,7 +98,7 @@ class Exchange implements ResponseDriver {
     } else {
       this.#client.onDrain(null)
       this.#up.onDrain(() => {
-        this.#idle.refresh()
+        this.#silence.refresh()
         this.#client.resume()
       })
       this.#requestBody = createBodyDecoder(head.body, (data) => this.#sendUp(data))
@@ -111,7 +120,7 @@ class Exchange implements ResponseDriver {
   #onRequestBytes(chunk: Buffer): void {
     const decoder = this.#requestBody
     if (decoder === null) return
-    this.#idle.refresh()
+    this.#silence.refresh()
     try {
       const taken = decoder.push(chunk)
       if (this.#up.unsent) this.#client.keep()
@@ -145,7 +154,7 @@ class Exchange implements ResponseDriver {
   }
 
   #onResponseBytes(chunk: Buffer): void {
-    this.#idle.refresh()
+    this.#silence.refresh()
     try {
       const progress = this.#response.push(chunk)
       if (progress === 'upgraded') this.#end({ upgraded: true })
@@ -164,19 +173,14 @@ class Exchange implements ResponseDriver {
 
   #onUpstreamGone(): void {
     const { head, upstream } = this.#options
-    if (
-      upstream.reused &&
-      this.#response.untouched &&
-      head.body === 0 &&
-      REPEATABLE.has(head.method)
-    ) {
+    if (upstream.reused && this.#response.untouched && isRepeatable(head)) {
       this.#end({ stale: true })
       return
     }
     this.fail('upstream', 'MESH_EGRESS_LOST')
   }
 
-  #onIdle(): void {
+  #onSilent(): void {
     const waitsForClient = !this.#requestDone && !this.#client.socket.isPaused()
     if (waitsForClient) this.fail('client', 'MESH_EGRESS_SLOW')
     else this.fail('upstream', 'MESH_EGRESS_TIMEOUT')
@@ -184,7 +188,9 @@ class Exchange implements ResponseDriver {
 
   #finish(clean: boolean): void {
     const { keepsClient, keepsUpstream } = this.#response
-    this.#end({ keepAlive: keepsClient, reusable: keepsUpstream && this.#requestDone && clean })
+    const reusable = keepsUpstream && this.#requestDone && clean
+    const keepAliveMs = reusable ? this.#response.keepAliveMs : null
+    this.#end({ keepAlive: keepsClient, reusable, keepAliveMs })
   }
 
   fail(gate: Gate, code: ErrorCode, message?: string): void {
@@ -195,7 +201,7 @@ class Exchange implements ResponseDriver {
   #end(result: Partial<ExchangeEnd>): void {
     if (this.#over) return
     this.#over = true
-    clearTimeout(this.#idle)
+    this.#silence.stop()
     for (const wire of [this.#client, this.#up]) {
       wire.release()
       wire.onClosed(null)
@@ -210,6 +216,7 @@ class Exchange implements ResponseDriver {
       stale: false,
       upgraded: false,
       reusable: false,
+      keepAliveMs: null,
       ...result,
     })
   }

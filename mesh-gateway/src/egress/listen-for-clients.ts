@@ -9,6 +9,7 @@ import { createServer as createTlsServer, type TLSSocket, type Server as TlsServ
 import type { Secret } from '@clawmesh/proto'
 import { codeOf } from '../error-code.ts'
 import type { ConnectionGate, GatedClient } from '../limits/connection-gate.ts'
+import { TCP_KEEP_ALIVE } from '../net/keep-alive.ts'
 import type { RefusalLog } from '../telemetry/refusal-log.ts'
 import { type CertifiedKey, type PortCertificate, portSecrets } from './port-certificate.ts'
 import type { ReadBuffers } from './read-buffers.ts'
@@ -62,7 +63,7 @@ export interface ClientListenerOptions {
 
 export function createClientListener(options: ClientListenerOptions): ClientListener {
   const { certificate, gate, onClient, refused, ticketKeys } = options
-  const server = createServer({ allowHalfOpen: true, noDelay: true })
+  const server = createServer({ allowHalfOpen: true, noDelay: true, ...TCP_KEEP_ALIVE })
   const tls = certificate === null ? null : createTls(certificate.current(), options)
   const unfollow = [
     certificate?.onChange((value) => tls?.setSecureContext(secrets(value, ticketKeys))),

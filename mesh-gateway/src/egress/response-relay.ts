@@ -79,6 +79,14 @@ export class ResponseRelay {
     return this.#response?.keepAlive === true
   }
 
+  /** What the destination has announced by `Keep-Alive: timeout=`, in milliseconds; null when it has not. */
+  get keepAliveMs(): number | null {
+    const found = this.#response?.fields.find(({ name }) => name === 'keep-alive')
+    const seconds =
+      found === undefined ? null : /(?:^|[,\s])timeout\s*=\s*"?(\d{1,9})/i.exec(found.value)
+    return seconds === null ? null : Number(seconds[1]) * 1_000
+  }
+
   /** @throws MalformedMessage when it is not HTTP as we accept it */
   push(chunk: Buffer): ResponseProgress {
     return this.#body === null ? this.#onHeadBytes(chunk) : this.#onBodyBytes(chunk, this.#body)

@@ -83,12 +83,12 @@ async function openTunnel(
   client.writeText(
     `HTTP/1.1 200 Connection established\r\nx-request-id: ${story.requestId}\r\n\r\n`,
   )
-  const { idleMs, helloMs } = context.timeouts
+  const { timeouts } = context
   const rules = context.policy().tunnelTls
   const tunnel = splice({
     client,
     upstream: dialled.wire,
-    idleMs,
+    silence: timeouts,
     inspect: {
       judge: (bytes) => judgeFirstBytes(bytes, target, rules, decision.withoutServerName),
       clearText: () => new ClearText(target, rules.clearText === 'other'),
@@ -97,7 +97,7 @@ async function openTunnel(
           ...{ requestId: story.requestId, method: '-', keepAlive: false },
         }),
       first: mustBeTls(target, rules),
-      timeoutMs: helloMs,
+      timeoutMs: timeouts.helloMs,
     },
   })
   const end = await follow(tunnel, context, facts)

@@ -10,7 +10,7 @@ import type { EgressContext } from './context.ts'
 import { isOwnAuthorization, type Principal } from './credential.ts'
 import type { DialPlan, NotConnected } from './dial.ts'
 import { type Bounds, bodyLimit, isTunnel } from './enter-limits.ts'
-import { type ExchangeOptions, exchange } from './exchange.ts'
+import { type ExchangeOptions, exchange, isRepeatable } from './exchange.ts'
 import type { ExchangeEnd } from './exchange-end.ts'
 import type { RequestHead } from './http1/request-head.ts'
 import { writeRequestHead } from './http1/write-head.ts'
@@ -83,14 +83,15 @@ async function serve(
         requestText,
         requestId: story.requestId,
         maxBodyBytes: bodyLimit(decision)?.maxBytes ?? null,
-        idleMs: context.timeouts.idleMs,
+        silence: context.timeouts,
         keepAlive: head.keepAlive && !context.draining(),
       },
       { ...facts, ip: upstream.ip },
       context,
     )
+  const repeatable = isRepeatable(head)
   for (const fresh of [false, true]) {
-    const upstream = await takeUpstream(principal, plan, client, fresh, context)
+    const upstream = await takeUpstream(principal, plan, client, { fresh, repeatable }, context)
     if ('refused' in upstream) {
       const { refused, ip } = upstream
       return { ...nothing, ip, ...refuseRequest(head, client, story, refused, context) }
@@ -111,7 +112,7 @@ async function serve(
     }
     if (end.upgraded)
       return await speakWebSocket(upstream, client, { ...facts, ip: upstream.ip }, context)
-    if (end.reusable) context.pool.give(upstream)
+    if (end.reusable) context.pool.give(upstream, end.keepAliveMs)
     else context.pool.drop(upstream)
     return settle(inWords(end, decision), upstream, head, client, story, context)
   }
@@ -151,11 +152,11 @@ function takeUpstream(
   principal: Principal,
   plan: DialPlan,
   client: Wire,
-  fresh: boolean,
+  { fresh, repeatable }: { readonly fresh: boolean; readonly repeatable: boolean },
   context: EgressContext,
 ): Promise<Upstream | NotConnected> {
   const { tenant, agent } = principal.agent
-  return context.pool.take(`${tenant}/${agent}`, plan, client, { fresh })
+  return context.pool.take(`${tenant}/${agent}`, plan, client, { fresh, repeatable })
 }
 
 function settle(
@@ -187,8 +188,9 @@ async function speakWebSocket(
   facts: Omit<LiveTunnel, 'end'>,
   context: EgressContext,
 ): Promise<Served> {
-  const { idleMs } = context.timeouts
-  const tunnel = splice({ client, upstream: upstream.wire, idleMs, inspect: null })
+  const tunnel = splice({
+    ...{ client, upstream: upstream.wire, silence: context.timeouts, inspect: null },
+  })
   const end = await follow(tunnel, context, facts)
   return {
     status: 101,

@@ -28,6 +28,15 @@ export interface Upstream {
 
 interface Counted extends Dialled, Pick<Upstream, 'leave' | 'trust'> {}
 
+export interface TakeOptions {
+  /** None that has waited. */
+  readonly fresh?: boolean
+  /**
+   * False for a request that cannot be sent again: it gets no connection that the destination may be closing at this moment. Default true.
+   */
+  readonly repeatable?: boolean
+}
+
 /** The connection of a client, as far as its end goes. */
 export type Client = Pick<Wire, 'closed' | 'onClosed'>
 
@@ -40,12 +49,15 @@ export interface UpstreamPool {
     owner: string,
     plan: DialPlan,
     client: Client,
-    options?: { readonly fresh?: boolean },
+    options?: TakeOptions,
   ): Promise<Upstream | NotConnected>
   /** One that is not given back, for a tunnel. It counts until it has closed. */
   open(owner: string, plan: DialPlan, client: Client): Promise<Dialled | NotConnected>
-  /** Gives back a connection whose last answer has been read to its end. */
-  give(upstream: Upstream): void
+  /**
+   * Gives back a connection whose last answer has been read to its end.
+   * @param keepAliveMs for how long the destination says that it keeps it; null when it does not say
+   */
+  give(upstream: Upstream, keepAliveMs: number | null): void
   /** Ends a connection that was taken, and counts it no more. */
   drop(upstream: Upstream): void
   close(): void
@@ -70,9 +82,17 @@ export interface UpstreamPoolOptions extends Omit<DialOptions, 'health'> {
 interface Idle {
   readonly upstream: Upstream
   readonly sinceMs: number
+  /** It carries no request from then on. */
+  readonly untilMs: number
+  /** Until then it carries requests that cannot be sent again, too. */
+  readonly safeUntilMs: number
 }
 
 const RETRY_MS = 1_000
+/** A connection that was used so lately is hardly being closed, whatever the destination's time is. */
+const MOMENT_MS = 1_000
+/** What a request takes to get there, before the time that a destination has announced is over. */
+const MARGIN_MS = 1_000
 
 export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
   const idle = new Map<string, Idle[]>()
@@ -103,26 +123,32 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
     end(entry.upstream)
   }
   const sweep = () => {
-    const before = performance.now() - options.idleMs
+    const nowMs = performance.now()
     for (const [key, list] of idle) {
-      for (const entry of [...list]) if (entry.sinceMs <= before) drop(entry)
+      for (const entry of [...list]) if (entry.untilMs <= nowMs) drop(entry)
       if (list.length === 0) idle.delete(key)
     }
     if (count > 0 || sweeper === null) return
     clearInterval(sweeper)
     sweeper = null
   }
-  const takeIdle = (key: string): Upstream | null => {
+  const takeIdle = (key: string, repeatable: boolean): Upstream | null => {
     // the youngest first: it is the least likely to have been closed
     const entry = idle.get(key)?.at(-1)
     if (entry === undefined) return null
+    const nowMs = performance.now()
+    if (nowMs >= entry.untilMs) {
+      drop(entry)
+      return takeIdle(key, repeatable)
+    }
+    if (!repeatable && nowMs >= entry.safeUntilMs) return null
     remove(entry)
     const { wire, trust } = entry.upstream
     wire.release()
     wire.onClosed(null)
     if (!wire.closed && !wire.ended && trust === options.trust()) return entry.upstream
     end(entry.upstream)
-    return takeIdle(key)
+    return takeIdle(key, repeatable)
   }
   /** Ends the one that has waited longest of those that stand in the way; false when there is none. */
   const makeRoom = (inTheWay: (upstream: Upstream) => boolean): boolean => {
@@ -178,12 +204,12 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
   }
 
   return {
-    async take(owner, plan, client, { fresh = false } = {}) {
+    async take(owner, plan, client, { fresh = false, repeatable = true } = {}) {
       const keyOf = (ip: string) =>
         `${owner} ${plan.tls ? 'tls ' : ''}${plan.host} ${ip} ${plan.port}`
       if (!fresh)
         for (const ip of plan.ips) {
-          const upstream = takeIdle(keyOf(ip))
+          const upstream = takeIdle(keyOf(ip), repeatable)
           if (upstream !== null) return upstream
         }
       const destination = destinationOf(plan)
@@ -192,16 +218,22 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
       return { ...dialled, key: keyOf(dialled.ip), owner, destination, reused: false }
     },
     open: (owner, plan, client) => open(owner, destinationOf(plan), plan, client),
-    give(upstream) {
+    give(upstream, keepAliveMs) {
       const { wire, key } = upstream
       const list = idle.get(key) ?? []
       const full = count >= options.maxIdle || list.length >= options.maxIdlePerKey
-      if (full || wire.closed || wire.ended || wire.heldBytes > 0) {
+      const forMs = Math.min(options.idleMs, (keepAliveMs ?? Number.POSITIVE_INFINITY) - MARGIN_MS)
+      if (full || forMs <= 0 || wire.closed || wire.ended || wire.heldBytes > 0) {
         end(upstream)
         return
       }
       const waiting = upstream.reused ? upstream : { ...upstream, reused: true }
-      const entry: Idle = { upstream: waiting, sinceMs: performance.now() }
+      const sinceMs = performance.now()
+      const safeMs = keepAliveMs === null ? Math.min(forMs, MOMENT_MS) : forMs
+      const entry: Idle = {
+        ...{ upstream: waiting, sinceMs },
+        ...{ untilMs: sinceMs + forMs, safeUntilMs: sinceMs + safeMs },
+      }
       list.push(entry)
       idle.set(key, list)
       count += 1

@@ -3,6 +3,7 @@
  * paused, so that none is lost between two stages of a request.
  */
 import { connect, type Socket } from 'node:net'
+import { TCP_KEEP_ALIVE } from '../net/keep-alive.ts'
 import type { ReadBuffers } from './read-buffers.ts'
 import { type ReadSink, reusedReads, reuseReadsOf } from './reused-reads.ts'
 
@@ -23,7 +24,14 @@ const SMALL_BYTES = 8192
 export function connectWire(host: string, port: number, buffers: ReadBuffers): Wire {
   let wire: Wire | null = null
   const onread = reusedReads(() => wire, buffers)
-  const socket = connect({ host, port, allowHalfOpen: true, noDelay: true, onread })
+  const socket = connect({
+    host,
+    port,
+    allowHalfOpen: true,
+    noDelay: true,
+    onread,
+    ...TCP_KEEP_ALIVE,
+  })
   socket.on('close', onread.release)
   wire = new Wire(socket)
   return wire

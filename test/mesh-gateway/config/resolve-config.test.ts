@@ -59,6 +59,7 @@ describe('the configuration', () => {
       dialMs: 10_000,
       headerMs: 10_000,
       idleTunnelMs: 300_000,
+      answerMs: 900_000,
     })
     assert.equal(config.audit.file, 'stdout')
   })

@@ -22,7 +22,9 @@ describe('the egress port', () => {
       request.resume()
       request.on('end', () => response.end('ok'))
     })
-    const egress = await setup.egress(port, { port: { timeouts: { headerMs: 600, idleMs: 600 } } })
+    const egress = await setup.egress(port, {
+      port: { timeouts: { headerMs: 600, idleMs: 600, answerMs: 600 } },
+    })
     const auth = basic(await egress.token({ destinations: [`api.test:${port}`] }))
     const headers = get(port, auth).slice(0, -4)
     const bodies = `${get(port, `${auth}Content-Length: 100\r\n`, '/', 'POST')}x`

@@ -237,7 +237,9 @@ const requests: FuzzTarget = {
       const host = `api.test:${port}`
       const egress = await setup.egress(port, {
         egress: { allow: [{ host, scheme: 'http' }] },
-        port: { timeouts: { headerMs: 15, keepAliveMs: 15, idleMs: 40, upstreamIdleMs: 5 } },
+        port: {
+          timeouts: { headerMs: 15, keepAliveMs: 15, idleMs: 40, answerMs: 40, upstreamIdleMs: 5 },
+        },
       })
       const token = await egress.token({ destinations: [host] })
       const auth = basic(token)
@@ -298,7 +300,7 @@ const responses: FuzzTarget = {
     })
     try {
       const { port } = upstream
-      const egress = await setup.egress(port, { port: { timeouts: { idleMs: 40 } } })
+      const egress = await setup.egress(port, { port: { timeouts: { idleMs: 40, answerMs: 40 } } })
       const auth = basic(await egress.token({ destinations: [`api.test:${port}`] }))
       const seeds = [
         'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: y\r\n\r\nhello',

@@ -225,7 +225,9 @@ describe('an answer', () => {
       const upstream = await setup.upstream((socket) => {
         socket.once('data', () => socket.write(bytes, 'latin1'))
       })
-      const egress = await setup.egress(upstream.port, { port: { timeouts: { idleMs: 1500 } } })
+      const egress = await setup.egress(upstream.port, {
+        port: { timeouts: { idleMs: 1500, answerMs: 1500 } },
+      })
       const auth = basic(await egress.token({ destinations: [`api.test:${upstream.port}`] }))
       const client = await rawClient(egress.number)
       let code: unknown = null

@@ -60,7 +60,7 @@ describe('a hostile client', () => {
 
   it('that asks and asks, and never reads, is closed in the end', async () => {
     const { port } = await setup.http((_, response) => response.end('x'.repeat(10_000)))
-    const egress = await setup.egress(port, { port: { timeouts: { idleMs: 60 } } })
+    const egress = await setup.egress(port, { port: { timeouts: { idleMs: 60, answerMs: 60 } } })
     const auth = basic(await egress.token({ destinations: [`api.test:${port}`] }))
     const client = await rawClient(egress.number)
     client.socket.pause()
@@ -169,7 +169,7 @@ describe('a hostile client', () => {
   })
 
   it('is cut off when it sends its body too slowly', async () => {
-    const { egress, auth, port } = await open({ port: { timeouts: { idleMs: 60 } } })
+    const { egress, auth, port } = await open({ port: { timeouts: { idleMs: 60, answerMs: 60 } } })
     const upstream = await setup.upstream((socket) => socket.resume())
     egress.setPolicy({ allow: [`api.test:${upstream.port}`] }, { ports: [upstream.port, port] })
     const own = basic(await egress.token({ destinations: [`api.test:${upstream.port}`] }))
@@ -324,7 +324,9 @@ describe('a hostile destination', () => {
 
   it('is given up when it does not answer in time', async () => {
     const upstream = await setup.upstream((socket) => socket.resume())
-    const egress = await setup.egress(upstream.port, { port: { timeouts: { idleMs: 60 } } })
+    const egress = await setup.egress(upstream.port, {
+      port: { timeouts: { idleMs: 60, answerMs: 60 } },
+    })
     const auth = basic(await egress.token({ destinations: [`api.test:${upstream.port}`] }))
     const answer = await sendRaw(egress.number, get(upstream.port, auth + CLOSE))
     assert.match(answer, /^HTTP\/1\.1 504 /)

@@ -154,6 +154,7 @@ describe('each request has one record', () => {
           keepAliveMs: 100,
           helloMs: 150,
           idleMs: 250,
+          answerMs: 250,
           upstreamIdleMs: 40,
         },
       },

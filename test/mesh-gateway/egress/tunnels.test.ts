@@ -266,7 +266,11 @@ describe('a tunnel', () => {
   })
 
   it('ends when nothing has moved for long, and the record says so', async () => {
-    const { egress, auth, client, number } = await open(echo, {}, { timeouts: { idleMs: 60 } })
+    const { egress, auth, client, number } = await open(
+      echo,
+      {},
+      { timeouts: { idleMs: 60, answerMs: 60 } },
+    )
     client.send(`${connectTo(number, auth)}x`)
     await client.rest()
     assert.equal((await egress.record(0)).reason, 'MESH_EGRESS_IDLE')

@@ -255,7 +255,12 @@ describe('what is open on the egress port', function () {
       options: FixtureOptions,
       cause: (world: World) => unknown,
     ][] = [
-      ['silence', 'MESH_EGRESS_IDLE', { port: { timeouts: { idleMs: 500 } } }, () => {}],
+      [
+        'silence',
+        'MESH_EGRESS_IDLE',
+        { port: { timeouts: { idleMs: 500, answerMs: 500 } } },
+        () => {},
+      ],
       [
         'a token that has expired',
         'MESH_TOKEN_EXPIRED',

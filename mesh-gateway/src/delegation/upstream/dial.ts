@@ -13,6 +13,7 @@ import {
 } from '@clawmesh/agent-sdk'
 import { MeshError, type Peer, type SpiffeTemplate } from '@clawmesh/proto'
 import type { Attempt } from '../../net/happy-eyeballs.ts'
+import { TCP_KEEP_ALIVE } from '../../net/keep-alive.ts'
 import { MAX_METADATA_BYTES } from '../answer.ts'
 import { leanStreamTables } from '../node-http2/lean-stream-tables.ts'
 import type { Endpoint } from './locate.ts'
@@ -80,6 +81,7 @@ export function dial(options: DialOptions): Promise<Dialled> {
     socket.once('error', fail)
     socket.once('close', lost)
     socket.once('connect', () => attempt?.progressed())
+    socket.setKeepAlive(TCP_KEEP_ALIVE.keepAlive, TCP_KEEP_ALIVE.keepAliveInitialDelay)
     socket.once('secureConnect', () => {
       attempt?.progressed()
       socket.setNoDelay(true)

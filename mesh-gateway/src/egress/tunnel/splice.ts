@@ -3,6 +3,7 @@
  * Until the first bytes of the client have been judged, none of them goes on.
  */
 import type { ErrorCode } from '@clawmesh/proto'
+import { type SilenceLimits, SilenceTimer } from '../silence.ts'
 import type { Wire } from '../wire.ts'
 import type { ClearText } from './clear-text.ts'
 import type { FirstBytesVerdict } from './judge-first-bytes.ts'
@@ -10,8 +11,8 @@ import type { FirstBytesVerdict } from './judge-first-bytes.ts'
 export interface SpliceOptions {
   readonly client: Wire
   readonly upstream: Wire
-  /** Ends it when neither side has sent anything for so long, in milliseconds. */
-  readonly idleMs: number
+  /** Ends it when neither side has sent anything for so long. An answer is waited for when the client has sent last. */
+  readonly silence: SilenceLimits
   /** Null when nothing is to be judged. */
   readonly inspect: {
     judge(bytes: Buffer): FirstBytesVerdict
@@ -43,7 +44,7 @@ export interface Splice {
 const TLS_ALERT = Buffer.from([0x15, 3, 3, 0, 2, 2, 49])
 
 export function splice(options: SpliceOptions): Splice {
-  const { client, upstream, idleMs, inspect } = options
+  const { client, upstream, inspect } = options
   const { promise, resolve } = Promise.withResolvers<SpliceEnd>()
   let bytesUp = 0
   let bytesDown = 0
@@ -55,7 +56,7 @@ export function splice(options: SpliceOptions): Splice {
   const finish = (code: ErrorCode | null) => {
     if (over) return
     over = true
-    clearTimeout(idle)
+    silence.stop()
     if (judging !== null) clearTimeout(judging)
     for (const wire of [client, upstream]) {
       wire.onDrain(null)
@@ -81,7 +82,12 @@ export function splice(options: SpliceOptions): Splice {
     client.writeText(inspect.explain(code))
     client.closeGently()
   }
-  const idle = setTimeout(() => end('MESH_EGRESS_IDLE'), idleMs)
+  let clientWasLast = false
+  const silence = new SilenceTimer(
+    options.silence,
+    () => clientWasLast,
+    () => end('MESH_EGRESS_IDLE'),
+  )
 
   const halfClosed = (to: Wire) => {
     open -= 1
@@ -89,7 +95,8 @@ export function splice(options: SpliceOptions): Splice {
     if (open > 0) return
     finish(null)
     // both FINs are in: what is still to be flushed gets a moment, and no more than silence would
-    for (const wire of [client, upstream]) wire.socket.setTimeout(idleMs, () => wire.destroy())
+    for (const wire of [client, upstream])
+      wire.socket.setTimeout(options.silence.idleMs, () => wire.destroy())
   }
   const closed = (wire: Wire, other: Wire, code: ErrorCode) => {
     if (over) return
@@ -106,7 +113,8 @@ export function splice(options: SpliceOptions): Splice {
 
   const forwardUp = (chunk: Buffer) => {
     bytesUp += chunk.length
-    idle.refresh()
+    clientWasLast = true
+    silence.refresh()
     if (!upstream.write(chunk)) client.pause()
     if (upstream.unsent) client.keep()
   }
@@ -137,7 +145,8 @@ export function splice(options: SpliceOptions): Splice {
     upstream.read({
       data(chunk) {
         bytesDown += chunk.length
-        idle.refresh()
+        clientWasLast = false
+        silence.refresh()
         if (!client.write(chunk)) upstream.pause()
         if (client.unsent) upstream.keep()
       },
