@@ -15,7 +15,7 @@ export default class SpecAndCount extends Mocha.reporters.Spec {
     const broken = new Set<string>()
     const passesIn = new Map<string, number>()
     const said = (runnable: Mocha.Runnable, error: unknown) =>
-      `${runnable.fullTitle()}: ${String(error)}`
+      `${runnable.fullTitle()}: ${inWords(error)}`
     runner.on(constants.EVENT_TEST_PASS, (test) => {
       const file = fileOf(test)
       passesIn.set(file, (passesIn.get(file) ?? 0) + 1)
@@ -36,6 +36,13 @@ export default class SpecAndCount extends Mocha.reporters.Spec {
       writeFileSync(output, JSON.stringify(count))
     })
   }
+}
+
+/** As `String` of an error, also of one that comes as plain data from another process of mocha. */
+function inWords(error: unknown): string {
+  if (error instanceof Error || typeof error !== 'object' || error === null) return String(error)
+  const name = 'name' in error ? String(error.name) : 'Error'
+  return 'message' in error ? `${name}: ${String(error.message)}` : JSON.stringify(error)
 }
 
 /** Empty for what stands in no file: a hook of the whole run. */

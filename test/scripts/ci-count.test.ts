@@ -8,7 +8,13 @@ import { run } from '../support/grpcurl.ts'
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const script = (name: string) => join(root, 'scripts/ci', name)
 
-describe('the last line of CI', () => {
+for (const [how, more] of [
+  ['of tests in one process', []],
+  ['of tests in two processes', ['--parallel', '--jobs=2']],
+] as const)
+  describe(`the last line of CI, ${how}`, () => countIsTrue(more))
+
+function countIsTrue(more: readonly string[]): void {
   let dir: string
   beforeEach(async () => {
     dir = await mkdtemp(join(tmpdir(), 'clawmesh-count-'))
@@ -23,7 +29,15 @@ describe('the last line of CI', () => {
     const mocha = join(root, 'node_modules/mocha/bin/mocha.js')
     const ran = await run(
       process.execPath,
-      [script('run-tests.ts'), output, process.execPath, mocha, '--no-config', '--extension=mjs'],
+      [
+        script('run-tests.ts'),
+        output,
+        process.execPath,
+        mocha,
+        '--no-config',
+        '--extension=mjs',
+        ...more,
+      ],
       { cwd: dir },
     )
     const printed = await run(process.execPath, [script('print-count.ts'), output])
@@ -107,4 +121,4 @@ describe('the last line of CI', () => {
       "if (existsSync('x')) process.exit(0)\ndescribe('d', () => { before(failsOnce('x')); it('b', passes) })"
     assert.equal((await count(later)).lines.at(-1), '0 passed, 1 failed')
   })
-})
+}
