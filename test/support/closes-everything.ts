@@ -7,6 +7,7 @@ const WATCHED: ReadonlySet<string> = new Set([
   'UDPWrap',
   'PipeWrap',
   'ProcessWrap',
+  'FSEventWrap',
 ])
 /** How long what was closed may take to be gone, in milliseconds. */
 const SETTLE_MS = 3_000

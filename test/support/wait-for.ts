@@ -25,6 +25,26 @@ export async function waitFor<T>(
   }
 }
 
+/** Resolves with a number that several looks in a row found the same: what fills up has filled up, or stands still. */
+export async function waitUntilStill(
+  what: string,
+  look: () => number,
+  { everyMs = 100, looks = 5 }: { readonly everyMs?: number; readonly looks?: number } = {},
+): Promise<number> {
+  let [last, same] = [Number.NaN, 0]
+  return waitFor(
+    what,
+    () => {
+      const now = look()
+      same = now === last ? same + 1 : 0
+      last = now
+      // 0 too is a number to be told
+      return same >= looks && { now }
+    },
+    { everyMs, withinMs: 60_000 },
+  ).then(({ now }) => now)
+}
+
 function isThere<T>(value: T): value is Exclude<T, undefined | null | false> {
   return value !== undefined && value !== null && value !== false
 }

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { loadIdentity, readTrustDomain } from '@clawmesh/agent-sdk'
 import { createSpiffeTemplate, type ErrorCode, MeshError } from '@clawmesh/proto'
+import { leftOpen, openResources } from '../../support/closes-everything.ts'
 import { withoutPrivileges } from '../../support/without-privileges.ts'
 import { issueBy, makeMesh, spiffe, type TestMesh } from '../tls/mesh.ts'
 import { altNames, mint } from '../tls/mint.ts'
@@ -280,11 +281,10 @@ describe('loading an identity', () => {
 
   it('leaves nothing open, however often it fails', async () => {
     const dir = await write({ ca: mint({ name: 'root', pathLength: null }).pem })
-    const sockets = () => process.getActiveResourcesInfo().filter((name) => /TCP|TLS/.test(name))
-    const before = sockets()
+    const before = openResources()
     for (let i = 0; i < 20; i += 1)
       await assert.rejects(loadIdentity(dir, { spiffe }), { code: 'MESH_IDENTITY_UNTRUSTED' })
-    assert.deepEqual(sockets(), before)
+    assert.deepEqual(await leftOpen(before, 10_000), [])
   })
 
   it('keeps two CAs apart', async () => {

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import type { IdentityStore } from '@clawmesh/agent-sdk'
 import { uuidV7 } from '@clawmesh/proto'
+import { waitUntilStill } from '../../support/wait-for.ts'
 import { call, echo, type Fixture, frame, makeFixture, OPEN_POLICY } from './fixture.ts'
 
 describe('the delegation port', () => {
@@ -435,12 +436,7 @@ describe('the delegation port', () => {
     stream.on('error', () => {})
     stream.end()
     await once(stream, 'response')
-    // stands still when two looks a while apart see the same
-    let before = -1
-    while (before !== sent) {
-      before = sent
-      await new Promise((resolve) => setTimeout(resolve, 100))
-    }
+    await waitUntilStill('what the callee sends', () => sent)
     assert.ok(sent < 8 << 20, `${sent} bytes were taken from the callee`)
     stream.close(constants.NGHTTP2_CANCEL)
   })

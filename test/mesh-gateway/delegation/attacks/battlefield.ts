@@ -166,7 +166,7 @@ async function startCanary(
   const singing = (async () => {
     while (!over) {
       try {
-        const answer = await call(session, { ':authority': name, 'grpc-timeout': '10S' })
+        const answer = await call(session, { ':authority': name, 'grpc-timeout': '60S' })
         canary.calls += 1
         if (answer.status !== 0) canary.errors.push(answer.error?.code ?? `status ${answer.status}`)
       } catch (error) {

