@@ -5,9 +5,10 @@ import tls from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { type Ca, type Issued, initCa, openCa, writeIdentity } from '@clawmesh/pki'
 import { octetString, oid, sequence } from '../../pki/src/der/write.ts'
+import { needProgram } from '../support/need-program.ts'
 import { type Judge, pythonJudge, rustJudge, writeChain } from './foreign-judges.ts'
 import { type HandMade, stolenCa } from './hand-made.ts'
-import { isInstalled, run } from './run.ts'
+import { run } from './run.ts'
 import { makeCa, makeScratch, PASSPHRASE, type Scratch } from './scratch.ts'
 
 const GO_PROGRAM = fileURLToPath(new URL('./go-verify.go', import.meta.url))
@@ -51,14 +52,14 @@ describe('certificates of the CA', () => {
   }
 
   it('pass openssl verify -x509_strict as server and as client', async function () {
-    if (!(await isInstalled('openssl', 'version'))) return this.skip()
+    needProgram(this, 'openssl', 'version')
     for (const identity of [agent, gateway])
       for (const purpose of ['sslserver', 'sslclient'])
         assert.equal(await opensslVerify(identity, purpose), '')
   })
 
   it('are refused by openssl for every name, depth and purpose that the intermediate does not permit', async function () {
-    if (!(await isInstalled('openssl', 'version'))) return this.skip()
+    needProgram(this, 'openssl', 'version')
     for (const [kind, words] of [
       ['dns', /permitted subtree violation/],
       ['uri', /permitted subtree violation/],
@@ -73,7 +74,7 @@ describe('certificates of the CA', () => {
   })
 
   it('pass Go, which refuses the same forgeries', async function () {
-    if (!(await isInstalled('go', 'version'))) return this.skip()
+    needProgram(this, 'go', 'version')
     this.timeout(180_000)
     const ask = (identity: HandMade | undefined, name: string, purpose = 'server') => ({
       chain: identity?.certificateChain ?? '',
@@ -192,7 +193,7 @@ describe('certificates of the CA', () => {
   })
 
   it('are read by openssl from the directory that writeIdentity makes', async function () {
-    if (!(await isInstalled('openssl', 'version'))) return this.skip()
+    needProgram(this, 'openssl', 'version')
     const dir = scratch.path('planner')
     await writeIdentity(dir, agent)
     const key = await run('openssl', ['pkey', '-in', `${dir}/tls.key`, '-pubout'])

@@ -6,7 +6,8 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { isInstalled, run } from './run.ts'
+import { isInstalled } from '../support/need-program.ts'
+import { run } from './run.ts'
 
 export interface Judge {
   readonly name: string
@@ -34,7 +35,7 @@ export async function writeChain(dir: string, chain: JudgedChain): Promise<strin
 
 /** rustls-webpki, built by cargo once for all runs (half a minute). Null where cargo is missing; in CI it must be there. */
 export async function rustJudge(): Promise<Judge | null> {
-  if (!(await isInstalled('cargo', '--version'))) return null
+  if (!isInstalled('cargo', '--version')) return null
   // not in the tree: nothing that is built there shall be linted, packed or committed
   const target = join(tmpdir(), `clawmesh-rust-verify-${userInfo().uid}`)
   const args = ['build', '--quiet', '--locked', '--manifest-path', CARGO_TOML]
@@ -48,7 +49,7 @@ export async function pythonJudge(): Promise<Judge | null> {
   const python = process.env.CLAWMESH_TEST_PYTHON ?? 'python3'
   const importing =
     'from cryptography.x509.verification import PolicyBuilder as P; P().build_client_verifier'
-  if (!(await isInstalled(python, '-c', importing))) return null
+  if (!isInstalled(python, '-c', importing)) return null
   return judgeBy('cryptography', python, [PYTHON_PROGRAM])
 }
 

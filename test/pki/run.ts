@@ -52,18 +52,3 @@ export const MESH_PKI = fileURLToPath(new URL('../../pki/src/cli/main.ts', impor
 export function meshPki(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
   return run(process.execPath, [MESH_PKI, ...args], options)
 }
-
-/** True when the program is there. Where it is not, the test is skipped with a reason; in CI it must be there. */
-export async function isInstalled(program: string, ...args: string[]): Promise<boolean> {
-  const found = await run(program, args).then(
-    ({ code }) => code === 0,
-    () => false,
-  )
-  return thereOrSkipped(program, found)
-}
-
-function thereOrSkipped(what: string, found: boolean): boolean {
-  if (!found && process.env.CI) throw new Error(`${what} must be installed in CI`)
-  if (!found) process.stderr.write(`      skipped: ${what} is not installed\n`)
-  return found
-}

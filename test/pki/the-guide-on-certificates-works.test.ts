@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { delimiter } from 'node:path'
-import { isInstalled, MESH_PKI, run } from './run.ts'
+import { needProgram } from '../support/need-program.ts'
+import { MESH_PKI, run } from './run.ts'
 import { makeScratch, PASSPHRASE, type Scratch } from './scratch.ts'
 
 const GUIDE = new URL('../../docs/guides/certificates.md', import.meta.url)
@@ -14,7 +15,7 @@ describe('the guide on certificates', () => {
   after(() => scratch.remove())
 
   it('holds commands that work, one after the other', async function () {
-    if (!(await isInstalled('openssl', 'version'))) return this.skip()
+    needProgram(this, 'openssl', 'version')
     this.timeout(240_000)
     const bin = scratch.path('bin')
     await mkdir(bin)

@@ -3,15 +3,25 @@ import { execFileSync } from 'node:child_process'
 
 /**
  * To be called in `before`, or at the top of a test.
- * @param version the argument with which the program says its version and ends
+ * @param args with which the program ends at once, and well
  * @throws Error in CI
  */
-export function needProgram(context: Mocha.Context, program: string, version = '--version'): void {
+export function needProgram(
+  context: Mocha.Context,
+  program: string,
+  ...args: readonly string[]
+): void {
+  if (!isInstalled(program, ...args)) context.skip()
+}
+
+/** Prints that it is missing. @throws Error in CI */
+export function isInstalled(program: string, ...args: readonly string[]): boolean {
   try {
-    execFileSync(program, [version], { stdio: 'ignore' })
+    execFileSync(program, args.length === 0 ? ['--version'] : args, { stdio: 'ignore' })
+    return true
   } catch (cause) {
     if (process.env.CI === 'true') throw new Error(`CI has to install ${program}`, { cause })
     process.stderr.write(`skipped: there is no ${program} on this machine\n`)
-    context.skip()
+    return false
   }
 }

@@ -3,7 +3,8 @@ import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promis
 import { join } from 'node:path'
 import { initCa, openCa, readCaInfo } from '@clawmesh/pki'
 import { Secret } from '@clawmesh/proto'
-import { isInstalled, run } from '../run.ts'
+import { needProgram } from '../../support/need-program.ts'
+import { run } from '../run.ts'
 import { makeScratch, PASSPHRASE, type Scratch } from '../scratch.ts'
 
 const YEAR_MS = 365 * 86_400_000
@@ -32,7 +33,7 @@ describe('initCa', () => {
   })
 
   it('encrypts both keys under 600,000 rounds of PBKDF2, as openssl reads them', async function () {
-    if (!(await isInstalled('openssl', 'version'))) return this.skip()
+    needProgram(this, 'openssl', 'version')
     for (const name of ['root.key', 'intermediate.key']) {
       const path = scratch.path('ca', name)
       const env = { PASS: PASSPHRASE.reveal() }

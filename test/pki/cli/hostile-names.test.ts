@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { isInstalled, meshPki, run } from '../run.ts'
+import { needProgram } from '../../support/need-program.ts'
+import { meshPki, run } from '../run.ts'
 
 const NAME = 'good\u202eevil\u001b[2J'
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
@@ -12,7 +13,7 @@ const MOVES = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202
 describe('mesh-pki, of a name that turns text about', () => {
   let dir: string
   before(async function () {
-    if (!(await isInstalled('openssl', 'version'))) this.skip()
+    needProgram(this, 'openssl', 'version')
     dir = await mkdtemp(join(tmpdir(), 'clawmesh-pki-'))
     const key = ['-newkey', 'rsa:2048', '-nodes', '-keyout', join(dir, 'tls.key')]
     const made = await run('openssl', [

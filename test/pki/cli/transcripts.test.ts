@@ -4,7 +4,8 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isInstalled, MESH_PKI, meshPki, run } from '../run.ts'
+import { needProgram } from '../../support/need-program.ts'
+import { MESH_PKI, meshPki, run } from '../run.ts'
 import { makeScratch, PASSPHRASE, type Scratch } from '../scratch.ts'
 
 const ENV = { MESH_PKI_PASSPHRASE: PASSPHRASE.reveal() }
@@ -179,7 +180,7 @@ describe('mesh-pki', function () {
   })
 
   it('signs a request to stdout, and to a file', async function () {
-    if (!(await isInstalled('openssl', 'version'))) return this.skip()
+    needProgram(this, 'openssl', 'version')
     await makeRequest('planner.csr')
     const args = [...SIGN, '--csr', 'planner.csr']
     const printed = await command(args, ENV)
@@ -198,7 +199,7 @@ describe('mesh-pki', function () {
   })
 
   it('refuses a request for the name of another agent', async function () {
-    if (!(await isInstalled('openssl', 'version'))) return this.skip()
+    needProgram(this, 'openssl', 'version')
     await makeRequest('evil.csr', '-addext', 'subjectAltName=DNS:researcher.acme.mesh.internal')
     assert.deepEqual(await transcript([...SIGN, '--csr', 'evil.csr', '--out', 'evil.crt'], ENV), [
       'exit 1',
@@ -402,7 +403,7 @@ describe('mesh-pki', function () {
 
   describe('at a terminal', () => {
     before(async function () {
-      if (!(await isInstalled('script', '--version'))) this.skip()
+      needProgram(this, 'script')
     })
 
     /** Runs the command under script(1), and answers each question with the next answer. */

@@ -16,7 +16,8 @@ import {
   utf8,
 } from '../../../pki/src/der/write.ts'
 import { parseCertificates } from '../../../pki/src/x509/parse-certificate.ts'
-import { isInstalled, run } from '../run.ts'
+import { needProgram } from '../../support/need-program.ts'
+import { run } from '../run.ts'
 import { makeCa, makeScratch, type Scratch } from '../scratch.ts'
 
 const OWN_URI = 'spiffe://mesh.internal/tenant/acme/agent/planner'
@@ -74,7 +75,7 @@ describe('signing a request', () => {
   }
 
   it('takes the key of a request by openssl, and gives the names of the policy', async function () {
-    if (!(await isInstalled('openssl', 'version'))) return this.skip()
+    needProgram(this, 'openssl', 'version')
     const kinds = {
       'EC P-256': ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'],
       'EC P-384': ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-384'],

@@ -12,7 +12,8 @@ import {
   revoke,
   writeIdentity,
 } from '@clawmesh/pki'
-import { isInstalled, run } from '../run.ts'
+import { needProgram } from '../../support/need-program.ts'
+import { run } from '../run.ts'
 import { makeCa, makeScratch, PASSPHRASE, type Scratch } from '../scratch.ts'
 
 const GO_PROGRAM = fileURLToPath(new URL('./go-crl.go', import.meta.url))
@@ -48,7 +49,7 @@ describe('revocation lists of the CA', () => {
   after(() => scratch.remove())
 
   it('are verified by openssl crl against the intermediate, in PEM and in DER', async function () {
-    if (!(await isInstalled('openssl', 'version'))) return this.skip()
+    needProgram(this, 'openssl', 'version')
     for (const [file, form] of [
       ['crl.pem', 'PEM'],
       ['crl.der', 'DER'],
@@ -67,7 +68,7 @@ describe('revocation lists of the CA', () => {
   })
 
   it('make openssl verify -crl_check refuse what is revoked and accept the rest', async function () {
-    if (!(await isInstalled('openssl', 'version'))) return this.skip()
+    needProgram(this, 'openssl', 'version')
     const verify = (name: string) =>
       run('openssl', [
         'verify',
@@ -85,7 +86,7 @@ describe('revocation lists of the CA', () => {
   })
 
   it('make openssl verify -crl_check_all judge the whole path, and refuse what a revoked intermediate issued', async function () {
-    if (!(await isInstalled('openssl', 'version'))) return this.skip()
+    needProgram(this, 'openssl', 'version')
     const verify = async (name: string) => {
       const { code, stderr } = await run('openssl', [
         ...['verify', '-x509_strict', '-crl_check_all', '-CAfile', scratch.path('root.pem')],
@@ -130,7 +131,7 @@ describe('revocation lists of the CA', () => {
   })
 
   it('are read and verified by Go', async function () {
-    if (!(await isInstalled('go', 'version'))) return this.skip()
+    needProgram(this, 'go', 'version')
     this.timeout(180_000)
     const { code, stdout, stderr } = await run('go', ['run', GO_PROGRAM], {
       input: JSON.stringify({ crl: crl.pem, issuer: ca.info.intermediate.pem }),

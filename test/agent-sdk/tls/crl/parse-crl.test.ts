@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { parseCrl, type TrustedRoot, verifyCrl } from '@clawmesh/agent-sdk'
 import { revoke } from '@clawmesh/pki'
 import { MeshError } from '@clawmesh/proto'
-import { isInstalled, run } from '../../../pki/run.ts'
+import { run } from '../../../pki/run.ts'
+import { needProgram } from '../../../support/need-program.ts'
 import { makeTestCa, type TestCa } from '../../../support/test-ca.ts'
 
 describe('a revocation list', () => {
@@ -96,7 +97,7 @@ describe('a revocation list', () => {
   })
 
   it('may be made by openssl', async function () {
-    if (!(await isInstalled('openssl', 'version'))) return this.skip()
+    needProgram(this, 'openssl', 'version')
     const at = (name: string) => join(ca.dir, name)
     const openssl = async (...args: string[]) => {
       const { code, stderr } = await run('openssl', args, { cwd: ca.dir })
