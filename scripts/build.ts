@@ -4,14 +4,14 @@
  */
 import { execFile } from 'node:child_process'
 import { chmod, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
 
 const PACKAGES = ['proto', 'agent-sdk', 'pki', 'mesh-gateway'] as const
 /** What of a package is not TypeScript and belongs to it all the same. */
 const EXTRAS: Readonly<Record<string, readonly string[]>> = {
-  proto: ['clawmesh', 'google', 'grpc'],
+  proto: ['clawmesh', 'google', 'grpc', 'need-node.cjs'],
 }
 
 interface Manifest {
@@ -54,18 +54,25 @@ async function publishable(name: string): Promise<void> {
   const { exports, bin, ...rest } = manifest
   const built = {
     ...rest,
-    files: ['src', ...(EXTRAS[name] ?? []), 'LICENSE'],
-    exports: mapValues(exports, (source) => ({
-      types: source.replace(/\.ts$/, '.d.ts'),
-      default: source.replace(/\.ts$/, '.js'),
-    })),
-    ...(bin === undefined
-      ? {}
-      : { bin: mapValues(bin, (source) => source.replace(/\.ts$/, '.js')) }),
+    files: ['src', ...(bin === undefined ? [] : ['bin']), ...(EXTRAS[name] ?? []), 'LICENSE'],
+    exports: mapValues(exports, (source) =>
+      source.endsWith('.ts')
+        ? { types: source.replace(/ts$/, 'd.ts'), default: source.replace(/ts$/, 'js') }
+        : source,
+    ),
+    ...(bin === undefined ? {} : { bin }),
   }
   await writeFile(join(to, 'package.json'), `${JSON.stringify(built, null, 2)}\n`)
-  for (const source of Object.values(bin ?? {}))
-    await chmod(join(to, source.replace(/\.ts$/, '.js')), 0o755)
+  for (const file of Object.values(bin ?? {}))
+    await publishCommand(join(root, name, file), join(to, file))
+}
+
+/** What it runs when Node is new enough is JavaScript there. */
+async function publishCommand(from: string, to: string): Promise<void> {
+  const text = await readFile(from, 'utf8')
+  await mkdir(dirname(to), { recursive: true })
+  await writeFile(to, text.replace("/main.ts'", "/main.js'"))
+  await chmod(to, 0o755)
 }
 
 function mapValues<A, B>(record: Readonly<Record<string, A>>, change: (value: A) => B) {

@@ -49,7 +49,7 @@ describe('what is published works without the checkout', () => {
       ['pki', 'mesh-pki'],
       ['gateway', 'mesh-gateway'],
     ] as const) {
-      const main = join('node_modules/@clawmesh', name, 'src/cli/main.js')
+      const main = join('node_modules/@clawmesh', name, 'bin', `${command}.cjs`)
       const { stdout } = await node(main, '--help')
       assert.match(stdout, new RegExp(`^usage: ${command}`, 'im'))
     }
