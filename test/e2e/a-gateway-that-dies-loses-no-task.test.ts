@@ -66,7 +66,7 @@ describe('a gateway that dies loses no task', () => {
       ...[0, 1, 2, 3, 4].map((i) => `after ${i}`),
     ])
     assert.equal(ran, 1)
-  }).timeout(60_000)
+  }).timeout(120_000)
 
   it('told to end, lets the call in flight end, refuses new ones, and exits with 0 in time', async () => {
     const planner = await mesh.agent('acme', 'planner')
@@ -84,5 +84,5 @@ describe('a gateway that dies loses no task', () => {
     assert.deepEqual({ code, signal }, { code: 0, signal: null })
     await mesh.gateway.start()
     assert.equal((await planner.whoAmI()).agent, 'planner')
-  }).timeout(60_000)
+  }).timeout(120_000)
 })

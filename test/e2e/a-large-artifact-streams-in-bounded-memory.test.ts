@@ -21,7 +21,7 @@ describe('a large artifact streams in bounded memory', () => {
   let mesh: Mesh
   const workers: RunningProcess[] = []
   before(async function () {
-    this.timeout(30_000)
+    this.timeout(60_000)
     mesh = await startMesh({
       policy: { acme: { delegation: { allow: [{ from: 'planner', to: 'worker' }] } } },
     })

@@ -13,7 +13,7 @@ import { type Mesh, type PolicyFiles, startMesh } from '../support/mesh.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 describe('a policy that was suggested from an audit log', function () {
-  this.timeout(120_000)
+  this.timeout(240_000)
   let mesh: Mesh
   let place: Workplace
   let planner: Agent

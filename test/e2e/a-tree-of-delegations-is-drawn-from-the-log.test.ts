@@ -6,7 +6,7 @@ import { type Mesh, startMesh } from '../support/mesh.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 describe('a tree of delegations', function () {
-  this.timeout(60_000)
+  this.timeout(120_000)
   let mesh: Mesh
   let place: Workplace
 

@@ -61,7 +61,7 @@ class Workers {
         const pids = await this.world.pids()
         return pids.length === 2 && pids
       },
-      { withinMs: 50_000 },
+      { withinMs: 60_000 },
     )
   }
 
@@ -72,7 +72,7 @@ class Workers {
 }
 
 describeClosing('a worker that dies is replaced', function () {
-  this.timeout(60_000)
+  this.timeout(120_000)
   const workers = new Workers()
   before(() => workers.start())
   afterEach(() => workers.killStopped())
@@ -174,7 +174,7 @@ describeClosing('a worker that dies is replaced', function () {
 })
 
 describeClosing('workers that die together or again and again', function () {
-  this.timeout(60_000)
+  this.timeout(120_000)
   const workers = new Workers()
   before(() => workers.start())
   afterEach(() => workers.killStopped())

@@ -17,7 +17,7 @@ import { waitFor } from '../support/wait-for.ts'
 const RENEWALS = 4
 
 describe('an agent whose egress port speaks TLS', function () {
-  this.timeout(60_000)
+  this.timeout(120_000)
   let mesh: Mesh
   let origin: Server
   let secure: SecureServer

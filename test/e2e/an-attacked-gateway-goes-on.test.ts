@@ -26,7 +26,7 @@ const RESETS = 10_000
 const SOCKETS = 1_000
 
 describe('an attacked gateway goes on', function () {
-  this.timeout(120_000)
+  this.timeout(240_000)
   const spiffe = createSpiffeTemplate({ trustDomain: 'mesh.internal' })
   let mesh: Mesh
   let attacker: IdentitySnapshot

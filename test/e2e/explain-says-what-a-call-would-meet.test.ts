@@ -16,7 +16,7 @@ describeClosing('explain says what a call would meet', () => {
   let planner: Agent
 
   before(async function () {
-    this.timeout(60_000)
+    this.timeout(120_000)
     needGrpcurl(this)
     mesh = await startMesh({
       policy: {

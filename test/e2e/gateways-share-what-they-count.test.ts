@@ -11,7 +11,7 @@ import { type RedisServer, startRedisServer } from '../support/redis-server.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 describe('gateways share what they count', function () {
-  this.timeout(40_000)
+  this.timeout(60_000)
   let redis: RedisServer
   let mesh: Mesh
   let second: GatewayProcess

@@ -18,7 +18,7 @@ describeClosing('grpcurl sees what an agent sees', () => {
   let researcher: string
 
   before(async function () {
-    this.timeout(60_000)
+    this.timeout(120_000)
     needGrpcurl(this)
     mesh = await startMesh({
       policy: { acme: { delegation: { allow: [{ from: 'planner', to: 'researcher' }] } } },

@@ -39,7 +39,7 @@ describe('kill -9 loses and repeats nothing', () => {
   let port = 0
 
   before(async function () {
-    this.timeout(30_000)
+    this.timeout(60_000)
     mesh = await startMesh({
       policy: {
         acme: {
@@ -76,7 +76,7 @@ describe('kill -9 loses and repeats nothing', () => {
     workers.add(worker)
     void worker.ended.then(() => workers.delete(worker))
     await Promise.race([
-      waitFor(`the ${role}`, () => said.has('ready'), { withinMs: 20_000 }),
+      waitFor(`the ${role}`, () => said.has('ready'), { withinMs: 60_000 }),
       worker.ended.then(() => assert.fail(`the ${role} ended:\n${worker.lastLines().join('\n')}`)),
     ])
     return { worker, done: () => said.has('done') }
@@ -99,7 +99,7 @@ describe('kill -9 loses and repeats nothing', () => {
   }
 
   it('what a killed agent had delegated is orphaned, and its own task reports that it was interrupted', async function () {
-    this.timeout(60_000)
+    this.timeout(120_000)
     const begun = Promise.withResolvers<void>()
     const ended = Promise.withResolvers<unknown>()
     await mesh.serve('acme', 'helper', {
@@ -126,7 +126,7 @@ describe('kill -9 loses and repeats nothing', () => {
   })
 
   it(`of caller, callee or gateway, at any moment (seed ${seed})`, async function () {
-    this.timeout(120_000)
+    this.timeout(240_000)
     const tasks = Array.from({ length: TASKS }, (_, i) => ({
       key: `key-${i}`,
       skill: i % 3 === 0 ? 'once' : 'resumes',
@@ -137,7 +137,7 @@ describe('kill -9 loses and repeats nothing', () => {
       // in the middle of what goes on
       const before = (await read('caller')).length
       const goesOn = async () => caller.done() || (await read('caller')).length > before
-      await waitFor('something to happen', goesOn, { withinMs: 30_000 })
+      await waitFor('something to happen', goesOn, { withinMs: 60_000 })
       await sleep(random() * 400)
       const victim = ['callee', 'callee', 'caller', 'gateway'][Math.floor(random() * 4)]
       if (victim === 'callee') {

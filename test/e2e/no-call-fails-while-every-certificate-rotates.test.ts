@@ -82,7 +82,7 @@ describe('no call fails while every certificate rotates', () => {
     const metrics = await (await fetch(`http://${mesh.gateway.admin}/metrics`)).text()
     const generation = /clawmesh_\w*generation\{[^}]*identity[^}]*\} (\d+)/.exec(metrics)?.[1]
     assert.ok(Number(generation) >= ROTATIONS / 2, `the gateway reloaded ${generation} times`)
-  }).timeout(120_000)
+  }).timeout(240_000)
 })
 
 function kindsImplementation(): UntypedServiceImplementation {

@@ -18,7 +18,7 @@ const CLIENTS = 8
 const EACH = 60
 
 describeClosing('no line of the audit log is torn by several workers', function () {
-  this.timeout(60_000)
+  this.timeout(120_000)
   let place: IssuedWorkplace
   let origin: Server
   let upstream: string

@@ -68,7 +68,7 @@ const allClosed = async (ports: readonly number[]) =>
   !(await Promise.all(ports.map(isOpen))).includes(true)
 
 describeClosing('one command brings up a mesh', function () {
-  this.timeout(60_000)
+  this.timeout(120_000)
   let dir: string
   const running: Started[] = []
   const begin = (args: readonly string[], env?: NodeJS.ProcessEnv) => {
@@ -95,7 +95,7 @@ describeClosing('one command brings up a mesh', function () {
       await waitFor(
         'the end of the story',
         () => mesh.child.exitCode !== null || mesh.transcript().includes('until Ctrl-C'),
-        { withinMs: 40_000 },
+        { withinMs: 60_000 },
       )
       assert.equal(mesh.child.exitCode, null, mesh.transcript() + mesh.errors())
     })
@@ -262,7 +262,7 @@ describeClosing('one command brings up a mesh', function () {
     it('leaves no process behind when it is killed', async () => {
       const mesh = begin([])
       await waitFor('the story', () => mesh.transcript().includes('until Ctrl-C'), {
-        withinMs: 40_000,
+        withinMs: 60_000,
       })
       const ports = portsOf(mesh.transcript())
       const pids: number[] = Object.values(
@@ -278,7 +278,7 @@ describeClosing('one command brings up a mesh', function () {
     it('tells which process died, with its last lines, and ends the others', async () => {
       const mesh = begin([])
       await waitFor('the story', () => mesh.transcript().includes('until Ctrl-C'), {
-        withinMs: 40_000,
+        withinMs: 60_000,
       })
       const pids: Record<string, number> = JSON.parse(
         await readFile(join(dir, 'mesh/processes.json'), 'utf8'),

@@ -11,7 +11,7 @@ const idOf = (traceparent: string) => parseTraceparent(traceparent)?.traceId
 const named = (digits: string) => `00-${digits.repeat(32)}-${'1'.repeat(16)}-01`
 
 describe('one piece of work is one trace', function () {
-  this.timeout(30_000)
+  this.timeout(60_000)
   let mesh: Mesh
   let origin: Server
   let planner: Agent

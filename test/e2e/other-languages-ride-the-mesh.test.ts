@@ -13,7 +13,7 @@ const FOREIGN = fileURLToPath(new URL('../support/foreign/', import.meta.url))
 const PYTHON_AGENT = join(FOREIGN, 'grpc_agent.py')
 
 describe('other languages ride the mesh', function () {
-  this.timeout(180_000)
+  this.timeout(240_000)
   let mesh: Mesh
   let python: string
   let server: ChildProcess | null = null

@@ -34,7 +34,7 @@ describeClosing('reflection shows what the caller may call', () => {
   let mesh: Mesh
 
   before(async function () {
-    this.timeout(60_000)
+    this.timeout(120_000)
     needGrpcurl(this)
     mesh = await startMesh({ policy: { acme: { delegation: { allow } } } })
     const file = join(mesh.dir, 'library.proto')

@@ -13,7 +13,7 @@ import {
 import { describeClosing } from '../support/closes-everything.ts'
 
 describeClosing('refusals fill neither time nor log', function () {
-  this.timeout(60_000)
+  this.timeout(120_000)
   let world: SeveralWorkers
   before(async () => {
     world = await startSeveralWorkers({

@@ -16,7 +16,7 @@ import { describeClosing } from '../support/closes-everything.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 describeClosing('several workers start and end as one', function () {
-  this.timeout(60_000)
+  this.timeout(120_000)
   let place: IssuedWorkplace
   before(async () => {
     place = await makeIssuedWorkplace()
@@ -182,7 +182,7 @@ describeClosing('several workers start and end as one', function () {
 })
 
 describeClosing('when the supervisor is gone', function () {
-  this.timeout(60_000)
+  this.timeout(120_000)
   let world: SeveralWorkers
   before(async () => {
     world = await startSeveralWorkers({ config: { drainMs: 60_000 } })

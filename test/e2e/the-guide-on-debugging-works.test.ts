@@ -13,7 +13,7 @@ describeClosing('the guide on debugging', () => {
   let mesh: Mesh
 
   before(async function () {
-    this.timeout(60_000)
+    this.timeout(120_000)
     needGrpcurl(this)
     mesh = await startMesh({
       policy: { acme: { delegation: { allow: [{ from: 'planner', to: 'researcher' }] } } },
@@ -61,5 +61,5 @@ describeClosing('the guide on debugging', () => {
       }
     }
     assert.ok(ran > 12, `${ran} commands`)
-  }).timeout(60_000)
+  }).timeout(120_000)
 })

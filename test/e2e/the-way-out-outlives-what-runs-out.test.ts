@@ -21,7 +21,7 @@ const COMMAND = fileURLToPath(new URL('../../node_modules/.bin/mesh-gateway', im
 const run = promisify(execFile)
 
 describe('the way out outlives what runs out', function () {
-  this.timeout(120_000)
+  this.timeout(240_000)
   const meshes: Mesh[] = []
   let upstream: Server
   let port: number
@@ -317,7 +317,7 @@ describe('the way out outlives what runs out', function () {
 
 /** As long as a machine that is busy with other tests may take. */
 function waitFor<T>(what: string, look: () => T | Promise<T>) {
-  return waitForIt(what, look, { withinMs: 30_000, everyMs: 50 })
+  return waitForIt(what, look, { withinMs: 60_000, everyMs: 50 })
 }
 
 function misbehave(socket: Socket, text: string): void {

@@ -15,7 +15,7 @@ const id = (agent: string) => `spiffe://mesh.internal/tenant/acme/agent/${agent}
 type Made = Delegation | null
 
 describe('what a skill does stays in its chain', function () {
-  this.timeout(30_000)
+  this.timeout(60_000)
   let mesh: Mesh
   let origin: Server
   let port = 0

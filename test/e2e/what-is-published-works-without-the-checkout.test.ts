@@ -18,7 +18,7 @@ describe('what is published works without the checkout', () => {
   let installed: string
 
   before(async function () {
-    this.timeout(120_000)
+    this.timeout(240_000)
     dir = await mkdtemp(join(tmpdir(), 'clawmesh-published-'))
     installed = await installPublished(dir)
   })
@@ -81,7 +81,7 @@ describe('what is published works without the checkout', () => {
     } finally {
       await place.close()
     }
-  }).timeout(60_000)
+  }).timeout(120_000)
 
   it('imports by name, and finds its .proto files', async () => {
     const program = `
@@ -116,5 +116,5 @@ describe('what is published works without the checkout', () => {
         error instanceof Error && 'stdout' in error ? String(error.stdout) : String(error),
       )
     })
-  }).timeout(60_000)
+  }).timeout(120_000)
 })

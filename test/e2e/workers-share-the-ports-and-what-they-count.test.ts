@@ -15,7 +15,7 @@ import { type Mesh, startMesh } from '../support/mesh.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 describeClosing('workers share the ports and what they count', function () {
-  this.timeout(60_000)
+  this.timeout(120_000)
   let world: SeveralWorkers
   const egress = {
     agents: {
@@ -185,7 +185,7 @@ describeClosing('workers share the ports and what they count', function () {
 })
 
 describeClosing('workers share what they count of delegations', function () {
-  this.timeout(60_000)
+  this.timeout(120_000)
   let mesh: Mesh
   let skill: Skill = () => undefined
   let researcher: Agent

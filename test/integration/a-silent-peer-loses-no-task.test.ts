@@ -8,7 +8,7 @@ import { waitFor } from '../support/wait-for.ts'
 const TASKS = 10
 
 describe('a task whose callee or gateway goes away for a while', function () {
-  this.timeout(90_000)
+  this.timeout(240_000)
   let mesh: Mesh
   let planner: Agent
   let relay: PausableRelay

@@ -7,7 +7,7 @@ const POLICY = { acme: { delegation: { allow: [{ from: '*', to: '*' }] } } }
 const DELEGATIONS = 200
 
 describe('a success is recorded as a success', function () {
-  this.timeout(60_000)
+  this.timeout(120_000)
   let mesh: Mesh
   before(async () => {
     mesh = await startMesh({ policy: POLICY })

@@ -26,7 +26,7 @@ interface Held {
 }
 
 describe('what begins in a tree of delegations ends with it', function () {
-  this.timeout(60_000)
+  this.timeout(120_000)
   let mesh: Mesh
   let planner: Agent
   /** The tasks that the researcher holds, by their input. */

@@ -17,7 +17,7 @@ const COMMAND = fileURLToPath(new URL('../../node_modules/.bin/mesh-gateway', im
 const CLOSED = { acme: { delegation: { allow: [] } } }
 
 describe('what is revoked is cut within a second', function () {
-  this.timeout(120_000)
+  this.timeout(240_000)
   let mesh: Mesh
   let release: () => void
   let held: Promise<void>

@@ -75,7 +75,7 @@ describe('certificates of the CA', () => {
 
   it('pass Go, which refuses the same forgeries', async function () {
     needProgram(this, 'go', 'version')
-    this.timeout(180_000)
+    this.timeout(240_000)
     const ask = (identity: HandMade | undefined, name: string, purpose = 'server') => ({
       chain: identity?.certificateChain ?? '',
       roots: identity?.roots ?? '',

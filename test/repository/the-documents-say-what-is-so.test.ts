@@ -86,7 +86,7 @@ describe('the documents say what is so', () => {
       blocks.flatMap((block) => commandFaults(block, real)),
       [],
     )
-  }).timeout(60_000)
+  }).timeout(120_000)
 
   it('every command: one that is not would be seen', () => {
     const helps: Record<string, string> = {
@@ -134,7 +134,7 @@ describe('the documents say what is so', () => {
     const inSources = sources.flatMap(docstringExamples)
     assert.ok(inSources.length >= 4, 'the docstrings were found')
     assert.deepEqual(await exampleFaults([...examples, ...inSources]), [])
-  }).timeout(60_000)
+  }).timeout(120_000)
 
   it('every TypeScript example: a wrong one would be seen', async () => {
     const text = "import { gone } from '@clawmesh/proto'\nconst x: number = 'one'\nvoid [gone, x]"
@@ -151,7 +151,7 @@ describe('the documents say what is so', () => {
     assert.match(first ?? '', /^a\.md:10: error/)
     assert.match(second ?? '', /^a\.md:11: error/)
     assert.deepEqual(more, [])
-  }).timeout(60_000)
+  }).timeout(120_000)
 
   it('every file that is named is there', () =>
     assert.deepEqual(

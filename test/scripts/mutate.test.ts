@@ -135,7 +135,7 @@ describe('npm run mutate', () => {
       )
       assert.ok(lines.some((line) => /^left out.*broken\.test\.ts: .*always$/.test(line)))
       assert.equal(await readFile(join(root, SOURCE), 'utf8'), FILES[SOURCE])
-    }).timeout(120_000)
+    }).timeout(240_000)
 
     it('goes on where it was, and tries again what survived once a test has changed', async () => {
       const sample = await judge({ sample: 1, seed: 5 })
@@ -159,7 +159,7 @@ describe('npm run mutate', () => {
         ['seen', 'seen', 'reached by no test', 'reached by no test'],
       )
       assert.equal(await kept(), 7)
-    }).timeout(120_000)
+    }).timeout(240_000)
 
     it('and ends a test that does not end, with all that it started', async () => {
       const server = createServer()
@@ -196,7 +196,7 @@ it('hangs', () => {
       } finally {
         server.close()
       }
-    }).timeout(120_000)
+    }).timeout(240_000)
   })
 
   it('names rooms that exist, and takes a path', () => {

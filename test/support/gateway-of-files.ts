@@ -121,5 +121,5 @@ export function waitForSuccess(
   wanted: 0 | 1,
 ): Promise<unknown> {
   const what = `${file.what}: ${wanted === 1 ? 'good' : 'not good'}`
-  return waitFor(what, async () => (await world.lastSuccess(file)) === wanted, { withinMs: 30_000 })
+  return waitFor(what, async () => (await world.lastSuccess(file)) === wanted, { withinMs: 60_000 })
 }

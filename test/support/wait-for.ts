@@ -1,7 +1,7 @@
 /** Waits for a condition that announces itself by no event. Where there is an event, `once` of node:events is better. */
 
 export interface WaitOptions {
-  /** Milliseconds. Default 10 000. */
+  /** Milliseconds; only what hangs takes so long. Default 30 000. */
   readonly withinMs?: number
   /** Milliseconds. Default 20. */
   readonly everyMs?: number
@@ -14,7 +14,7 @@ export interface WaitOptions {
 export async function waitFor<T>(
   what: string,
   look: () => T | Promise<T>,
-  { withinMs = 10_000, everyMs = 20 }: WaitOptions = {},
+  { withinMs = 30_000, everyMs = 20 }: WaitOptions = {},
 ): Promise<Exclude<T, undefined | null | false>> {
   const until = Date.now() + withinMs
   for (;;) {

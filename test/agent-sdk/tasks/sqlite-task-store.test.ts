@@ -101,7 +101,7 @@ describe('the file of a task store', () => {
     child.kill('SIGKILL')
     await ended
     assert.ok(open().get('holder', 'task'), 'killed, it has let go, and what it flushed is there')
-  }).timeout(15_000)
+  }).timeout(60_000)
 
   it('within one process too', () => {
     open()

@@ -27,7 +27,7 @@ describeClosing('mesh-gateway doctor finds', () => {
   let mesh: Mesh
 
   before(async function () {
-    this.timeout(60_000)
+    this.timeout(120_000)
     mesh = await startMesh({
       policy: { acme: { delegation: { allow: [{ from: 'planner', to: '*' }] } } },
     })

@@ -43,7 +43,7 @@ export interface StartedGateway {
 }
 
 /** Several processes on a busy machine. */
-const START = { withinMs: 50_000 }
+const START = { withinMs: 60_000 }
 
 /** @param main the command; default that of the checkout */
 export async function makeWorkplace(main: string = MAIN): Promise<Workplace> {

@@ -8,7 +8,7 @@ import { waitFor } from '../../support/wait-for.ts'
 import { type IssuedWorkplace, makeIssuedWorkplace } from './issued-workplace.ts'
 
 describe('mesh-gateway start', function () {
-  this.timeout(60_000)
+  this.timeout(120_000)
   let place: IssuedWorkplace
   let upstream: Server
   let upstreamPort: number

@@ -14,7 +14,7 @@ const MAIN = fileURLToPath(new URL('../../../mesh-gateway/src/cli/main.ts', impo
 const WITHOUT_IDS = /\s+[0-9a-f]{8}-[0-9a-f-]{27}$/gm
 
 describe('mesh-gateway trees', function () {
-  this.timeout(30_000)
+  this.timeout(60_000)
   let place: Workplace
   const tree = twiceTheSame()
   const DRAWN = [

@@ -14,7 +14,7 @@ import { withLock } from '../../../mesh-gateway/src/config/with-lock.ts'
 const HOLDER = fileURLToPath(new URL('./lock-holder.ts', import.meta.url))
 
 describe('a lock file', function () {
-  this.timeout(120_000)
+  this.timeout(240_000)
   let dir: string
   let lock: string
   const children = new Set<ChildProcess>()

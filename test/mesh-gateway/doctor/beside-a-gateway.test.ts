@@ -30,7 +30,7 @@ describeClosing('the doctor beside a gateway that runs', () => {
     ['its workers', () => ({ workers: 2 })],
   ] as const)
     it(`leaves no word in its log, however often it looks at ${what}`, async function () {
-      this.timeout(120_000)
+      this.timeout(240_000)
       const mesh = await startMesh({
         policy: { acme: { delegation: { allow: [{ from: 'planner', to: '*' }] } } },
         config: { ...more(), log: { level: 'warn' } },

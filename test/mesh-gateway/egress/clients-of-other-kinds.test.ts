@@ -109,7 +109,7 @@ describe('an unmodified client of another kind', () => {
   })
 
   it('Go net/http, with HTTPS_PROXY', async function () {
-    this.timeout(180_000)
+    this.timeout(240_000)
     const file = join(world.dir, 'main.go')
     await writeFile(file, GO)
     const cache = {
@@ -213,7 +213,7 @@ describe('an unmodified client of another kind', () => {
   })
 
   it('Chromium, with --proxy-server, through a relay on loopback that adds the token', async function () {
-    this.timeout(60_000)
+    this.timeout(120_000)
     // a browser takes no credential from its command line; this is what a sidecar does for it
     const adder = createServer((client) => {
       const upstream = connect(world.egress.number, '127.0.0.1')

@@ -270,7 +270,7 @@ describe('the egress port, in absolute form', () => {
   })
 
   it('gives a slow reader the whole of a last answer', async function () {
-    this.timeout(10_000)
+    this.timeout(60_000)
     const size = 12 << 20
     const upstream = await setup.upstream((socket) => {
       socket.once('data', () =>

@@ -141,7 +141,7 @@ describe('the egress port', () => {
     })
 
   it('outlives running out of file descriptors, and serves again when some are free', async function () {
-    this.timeout(30_000)
+    this.timeout(60_000)
     if (process.platform !== 'linux') this.skip()
     const script = fileURLToPath(new URL('./small-egress.ts', import.meta.url))
     const child = spawn('sh', ['-c', 'ulimit -n 64; exec "$0" "$1"', process.execPath, script], {
@@ -172,7 +172,7 @@ describe('the egress port', () => {
   })
 
   it('holds a thousand idle tunnels, and ends them all when policy goes', async function () {
-    this.timeout(30_000)
+    this.timeout(60_000)
     const target = createServer((socket) => socket.on('error', () => {}))
     target.listen(0, '127.0.0.1')
     await once(target, 'listening')

@@ -4,7 +4,7 @@ import { FUZZ_TARGETS } from './fuzz-targets.ts'
 describe('under random input', () => {
   for (const { name, runs, run } of FUZZ_TARGETS)
     it(name, async function () {
-      this.timeout(60_000)
+      this.timeout(120_000)
       await run({ numRuns: runs })
     })
 })

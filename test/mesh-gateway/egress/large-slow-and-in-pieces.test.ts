@@ -26,7 +26,7 @@ describe('what is large and read slowly', () => {
   for (const form of ['absolute', 'relay'] as const)
     for (const framing of ['length', 'chunks'] as const)
       it(`arrives whole both ways in ${form} form, 64 MiB in ${framing}, and waits for its reader`, async function () {
-        this.timeout(60_000)
+        this.timeout(120_000)
         const echo: RequestListener = (request, response) => {
           if (framing === 'length') response.setHeader('content-length', SIZE)
           request.pipe(response)
@@ -108,7 +108,7 @@ describe('who sends faster than the other side reads', () => {
   for (const form of ['connect', 'absolute', 'relay'] as const)
     for (const way of ['down', 'up'] as const)
       it(`is held back, ${way} in ${form} form: it does not gather in the gateway`, async function () {
-        this.timeout(60_000)
+        this.timeout(120_000)
         const arrived = Promise.withResolvers<Socket>()
         const upstream = await setup.upstream((socket) => {
           socket.once('data', () => {
@@ -167,7 +167,7 @@ describe('a tunnel to a port where only TLS passes', () => {
   }
 
   it('passes a ClientHello that comes byte by byte on, whole and unchanged', async function () {
-    this.timeout(20_000)
+    this.timeout(60_000)
     const { reached, client } = await open({}, 15_000)
     const hello = await captureHello({ servername: 'api.test' })
     for (const byte of hello) {

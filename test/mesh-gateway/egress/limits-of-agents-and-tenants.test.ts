@@ -24,7 +24,7 @@ function serve(request: IncomingMessage, response: ServerResponse): void {
 }
 
 describe('the limits of the egress port', function () {
-  this.timeout(20_000)
+  this.timeout(60_000)
   const setup = setUp()
   let redis: RedisServer
   let prefixes = 0

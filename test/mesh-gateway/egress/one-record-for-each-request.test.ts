@@ -113,7 +113,7 @@ describe('each request has one record', () => {
   afterEach(setup.close)
 
   it('whatever is sent, cut off, reset, pipelined, refused or upgraded, and no socket, limit or count is left', async function () {
-    this.timeout(120_000)
+    this.timeout(240_000)
     const before = openResources()
     const upstream = await setup.upstream(serve)
     const dead = await startUpstream(() => {})

@@ -52,7 +52,7 @@ function revocable() {
 }
 
 describe('what is open on the egress port', function () {
-  this.timeout(20_000)
+  this.timeout(60_000)
   const setup = setUp()
   afterEach(setup.close)
 

@@ -16,7 +16,7 @@ import { type RedisServer, startRedisServer } from '../../support/redis-server.t
 import { waitFor } from '../../support/wait-for.ts'
 
 describe('limits in Redis', function () {
-  this.timeout(20_000)
+  this.timeout(60_000)
   let redis: RedisServer
   const open: OpenLimits[] = []
   const links: { close(): Promise<void> }[] = []

@@ -13,7 +13,7 @@ import { waitFor } from '../../support/wait-for.ts'
 const UNAVAILABLE = { code: 'MESH_LIMIT_UNAVAILABLE' }
 
 describe('an error reply of Redis', function () {
-  this.timeout(20_000)
+  this.timeout(60_000)
   let server: RedisServer
   let link: RedisLink
   let limits: SharedLimits

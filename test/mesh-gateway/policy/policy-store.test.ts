@@ -413,7 +413,7 @@ describe('a policy store', () => {
   })
 
   it('loads a thousand tenants, and decides for each by its own rules', async function () {
-    this.timeout(30_000)
+    this.timeout(60_000)
     const dir = await directory()
     const tenants = Array.from({ length: 1000 }, (_, index) => `t${index}`)
     const hosts = Array.from({ length: 40 }, (_, index) => `h${index}.test`)

@@ -120,7 +120,7 @@ describe('a directory that a tenant writes', () => {
   })
 
   it('with ever so many files in it is read as far as it goes', async function () {
-    this.timeout(30_000)
+    this.timeout(60_000)
     await write('tenants/acme/acme.json', document('acme', 'a.test'))
     await Promise.all(
       Array.from({ length: 500 }, (_, at) => write(`tenants/acme/x${at}.json`, '{}')),

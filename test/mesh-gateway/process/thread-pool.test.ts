@@ -35,7 +35,7 @@ describe('the threads of the process', () => {
 
   for (const size of ['4', '7', '24'])
     it(`look up names of one tenant, and read files, while all that another may ask for hang: of ${size}`, async function () {
-      this.timeout(60_000)
+      this.timeout(120_000)
       const dir = await mkdtemp(join(tmpdir(), 'clawmesh-threads-'))
       // glibc reads the file that this names for each name without a dot: a pipe that nobody writes to holds it for ever
       const aliases = join(dir, 'aliases')

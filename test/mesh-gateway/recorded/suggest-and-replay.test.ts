@@ -136,7 +136,7 @@ const base = fc.record({
 })
 
 describe('a suggested policy', function () {
-  this.timeout(30_000)
+  this.timeout(60_000)
 
   it('refuses nothing and allows nothing that the recording does not, whatever the policy was that it was recorded under', () => {
     fc.assert(

@@ -13,7 +13,7 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null
 
 describe('names, where the search list of the system has a domain that answers any name', function () {
-  this.timeout(150_000)
+  this.timeout(240_000)
   let found: Record<string, unknown> = {}
   let asked: readonly unknown[] = []
 

@@ -42,7 +42,7 @@ function seeded(seed: number): () => number {
 }
 
 describe('the list of revocations on disk', function () {
-  this.timeout(60_000)
+  this.timeout(120_000)
   let dir: string
   let path: string
   beforeEach(async () => {

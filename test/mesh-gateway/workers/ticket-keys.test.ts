@@ -48,7 +48,7 @@ describe('ticket keys', () => {
 })
 
 describe('when ticket keys are new, in a supervisor that runs', function () {
-  this.timeout(60_000)
+  this.timeout(120_000)
   let place: Workplace
   let child: ChildProcess
   let port: number

@@ -84,7 +84,7 @@ describe('openCa', () => {
   })
 
   it('finds a whole CA or none after init was killed while it wrote', async function () {
-    this.timeout(60_000)
+    this.timeout(120_000)
     for (const [round, name] of ['root.crt', 'root.key', 'intermediate.crt', 'ca.json'].entries()) {
       const dir = scratch.path(`killed-${round}`)
       const args = [MESH_PKI, 'init', '--trust-domain', 'mesh.internal', '--dir', dir]

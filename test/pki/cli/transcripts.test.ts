@@ -17,7 +17,7 @@ const SIGN = ['sign', ...OF_PLANNER]
 
 describe('mesh-pki', function () {
   // each command is a process of its own
-  this.timeout(60_000)
+  this.timeout(120_000)
 
   let scratch: Scratch
   before(async () => {

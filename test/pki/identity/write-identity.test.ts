@@ -98,7 +98,7 @@ describe('writeIdentity', () => {
   })
 
   it('leaves the old or the new generation when it is killed, and goes on from there', async function () {
-    this.timeout(60_000)
+    this.timeout(120_000)
     const dir = scratch.path('killed')
     await writeIdentity(dir, issue())
     for (const ms of [0, 5, 15]) {

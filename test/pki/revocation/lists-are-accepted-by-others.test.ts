@@ -132,7 +132,7 @@ describe('revocation lists of the CA', () => {
 
   it('are read and verified by Go', async function () {
     needProgram(this, 'go', 'version')
-    this.timeout(180_000)
+    this.timeout(240_000)
     const { code, stdout, stderr } = await run('go', ['run', GO_PROGRAM], {
       input: JSON.stringify({ crl: crl.pem, issuer: ca.info.intermediate.pem }),
       env: { GOTOOLCHAIN: 'local', GOFLAGS: '' },

@@ -153,7 +153,7 @@ describe('revoking', () => {
   })
 
   it('knows every certificate that was handed out before kill -9', async function () {
-    this.timeout(30_000)
+    this.timeout(60_000)
     const child = spawn(process.execPath, [ENDLESS, dir], {
       env: { ...process.env, PASSPHRASE: PASSPHRASE.reveal() },
       stdio: ['ignore', 'pipe', 'inherit'],

@@ -36,7 +36,7 @@ function answer(side: RawSide, id: number, ...more: readonly Header[]) {
 }
 
 describe('a hostile peer', function () {
-  this.timeout(120_000)
+  this.timeout(240_000)
   let field: Battlefield
   let caller: ClientHttp2Session
   let agents = 0

@@ -36,7 +36,7 @@ interface Ended {
 }
 
 describe('a live stream', function () {
-  this.timeout(60_000)
+  this.timeout(120_000)
   let fixture: Fixture
   let revocations: RevocationsHandle
   let caller: IdentityStore
