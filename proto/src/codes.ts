@@ -556,7 +556,7 @@ export const ERRORS = Object.freeze({
     429,
     'RESOURCE_EXHAUSTED',
     'the agent holds as many tasks as it may',
-    'wait for some to end',
+    'read the results of earlier tasks to their end, or wait for some to end; the callee sets the bounds of its task store',
     'retry',
   ),
   MESH_TASK_STORE_LOCKED: row(

@@ -45,6 +45,8 @@ export async function runTask(run: TaskRun, options: RunOptions): Promise<void> 
       return
     }
     if (!(error instanceof MeshError)) log.error({ err: error }, 'the skill failed')
+    else if (error.code === 'MESH_TASK_STORE_FULL')
+      log.warn({ code: error.code }, `the task failed: ${error.message}`)
     const shown = error instanceof MeshError ? error : new MeshError('MESH_TASK_FAILED')
     live.fail(failureOf(shown, shown.code === 'MESH_TASK_REJECTED' ? 'rejected' : 'failed'))
   }

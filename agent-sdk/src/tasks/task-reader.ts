@@ -26,8 +26,10 @@ export function createTaskReader(
 ): TaskReader {
   if (live === null && endedMs === null) throw interrupted()
   const detach = live?.attach()
+  const release = store.hold(caller, id)
   const stops: (() => void)[] = []
   let seq = afterSeq
+  let whole = false
   return {
     id,
     next() {
@@ -43,7 +45,8 @@ export function createTaskReader(
     },
     done() {
       const latest = store.get(caller, id)
-      return latest === null || (latest.endedMs !== null && latest.lastSeq === seq)
+      whole = latest === null || (latest.endedMs !== null && latest.lastSeq === seq)
+      return whole
     },
     onChange(listener) {
       const stop = live?.onChange(listener)
@@ -51,6 +54,7 @@ export function createTaskReader(
     },
     close() {
       for (const stop of stops) stop()
+      release(whole)
       detach?.()
     },
   }

@@ -120,6 +120,12 @@ export interface TaskStore {
   append(caller: string, id: string, event: StoredEvent, change: TaskChange): TaskRecord
   /** The next event after a sequence number, or null when there is none yet. */
   eventAfter(caller: string, id: string, seq: number): StoredEvent | null
+  /**
+   * Somebody reads it: until the function that this returns is called, it is not forgotten to make room, and afterwards what was read
+   * to its end goes before what was not.
+   * @returns what ends the hold, once. @param whole all of it was read, its end too
+   */
+  hold(caller: string, id: string): (whole: boolean) => void
   /** Keeps where the skill stands, in place of what it saved before. Nothing when the task has ended. @throws MeshError as append */
   save(caller: string, id: string, saved: string): void
   /** Tasks that run and that nobody runs: those of an earlier process, and those let go of. Each comes out once. */

@@ -119,6 +119,36 @@ describe('the host of tasks', () => {
     assert.equal(begunAt, 0)
   })
 
+  it('a slow reader finds its task to the end, while others of the same caller are read and forgotten', async () => {
+    const store = createMemoryTaskStore({ maxCallerBytes: 20_000 })
+    stores.push(store)
+    const tasks = host(store, {
+      talks(_task, ctx) {
+        ctx.message('x'.repeat(2_000))
+      },
+    })
+    const origin = { traceparent: null, delegationToken: null }
+    const run = async () => {
+      const reader = tasks.delegate(caller, asked('talks'), origin)
+      while (store.get(caller.id, reader.id)?.endedMs === null) await new Promise(setImmediate)
+      return reader
+    }
+    const slow = await run()
+    for (let i = 0; i < 8; i += 1) {
+      const quick = await run()
+      while (quick.next() !== null);
+      assert.ok(quick.done())
+      quick.close()
+    }
+    let seen = 0
+    while (slow.next() !== null) seen += 1
+    assert.equal(seen, store.get(caller.id, slow.id)?.lastSeq)
+    assert.ok(slow.done())
+    slow.close()
+    for (let i = 0; i < 4; i += 1) (await run()).close()
+    assert.equal(store.get(caller.id, slow.id), null, 'what was read to its end goes first')
+  })
+
   it('a store that can be written no more ends the skill, and tells readers to come again', async () => {
     const { MeshError } = await import('@clawmesh/proto')
     const inner = memory()

@@ -132,6 +132,45 @@ for (const [title, make] of Object.entries(KINDS))
       assert.throws(() => create('c', '1'), { code: 'MESH_TASK_STORE_FULL' })
     })
 
+    it('keeps what is being read, says that it is full, and drops what was read to its end first', () => {
+      open({ maxCallerBytes: 20_000, retentionMs: 1_000 })
+      const fill = (id: string) => {
+        create('a', id)
+        add('a', id, 3_000)
+        add('a', id, 10, true)
+      }
+      fill('1')
+      fill('2')
+      fill('3')
+      const reading = store.hold('a', '1')
+      const again = store.hold('a', '1')
+      store.hold('a', '3')(true)
+      fill('4')
+      assert.equal(store.get('a', '3'), null, 'the one that was read to its end')
+      assert.ok(store.get('a', '2'), 'though it ended earlier')
+      fill('5')
+      assert.equal(store.get('a', '2'), null, 'then the oldest of those that nobody reads')
+      const others = ['4', '5'].map((id) => store.hold('a', id))
+      create('a', '6')
+      assert.throws(() => add('a', '6', 4_000), {
+        code: 'MESH_TASK_STORE_FULL',
+        message: 'the agent holds as much as it may of one caller: 1000 tasks, 20000 bytes',
+      })
+      create('b', '1')
+      add('b', '1', 4_000)
+      reading(true)
+      reading(true)
+      assert.throws(() => add('a', '6', 4_000), { code: 'MESH_TASK_STORE_FULL' })
+      now += 2_000
+      assert.ok(store.get('a', '1'), 'somebody else reads it still, retention or not')
+      assert.equal(store.eventAfter('a', '1', 1)?.seq, 2)
+      again(false)
+      assert.equal(store.get('a', '1'), null)
+      for (const release of others) release(false)
+      add('a', '6', 4_000)
+      assert.equal(store.hold('a', 'gone')(true), undefined)
+    })
+
     it('gives bytes back when tasks are forgotten', () => {
       open({ maxBytes: 100_000, retentionMs: 10 })
       for (let i = 0; i < 1_000; i += 1) {

@@ -1,4 +1,7 @@
-/** Who holds how much: the tasks of each caller, and what of them may go to make room for more. */
+/**
+ * Who holds how much: the tasks of each caller, and what of them may go to make room for more: of what has ended, what was read
+ * to its end first, and never what is being read.
+ */
 import type { TaskRecord } from '../task-store.ts'
 
 export interface ShareLimits {
@@ -15,17 +18,24 @@ export interface Entry {
   inputBytes: number
   /** The same. */
   savedBytes: number
+  readers: number
+  /** Somebody has read it to its end. */
+  wasRead: boolean
 }
+
+export type NewEntry = Pick<Entry, 'record' | 'inputBytes' | 'savedBytes'>
 
 export interface Shares {
   find(caller: string, id: string): Entry | undefined
   findByKey(caller: string, key: string): Entry | undefined
   newestFirst(caller: string): Iterable<Entry>
-  add(entry: Entry, bytes: number): void
+  add(entry: NewEntry, bytes: number): Entry
   grow(entry: Entry, bytes: number): void
   /** The entry's record says that it has ended. */
   end(entry: Entry): void
-  /** Drops what the caller itself has ended, the oldest first, where that makes room; what runs is never dropped. */
+  /** What is read is not dropped. Returns what ends that, once. */
+  hold(entry: Entry): (whole: boolean) => void
+  /** Drops what the caller itself has ended, where that makes room; what runs or is read is never dropped. */
   makeRoom(caller: string, bytes: number, tasks: number): 'yes' | 'caller' | 'all'
   dropEndedBefore(untilMs: number): void
   clear(): void
@@ -35,10 +45,12 @@ interface Share {
   /** In the order in which they were made. */
   readonly tasks: Map<string, Entry>
   readonly keys: Map<string, Entry>
-  /** In the order in which they ended. */
-  readonly ended: Set<Entry>
+  /** Ended and not read at present, in the order in which they may go. */
+  readonly unread: Set<Entry>
+  readonly read: Set<Entry>
   bytes: number
-  endedBytes: number
+  /** Of both. */
+  droppableBytes: number
 }
 
 /** @param onDrop called before an entry is forgotten */
@@ -57,12 +69,21 @@ export function createShares(limits: ShareLimits, onDrop: (entry: Entry) => void
     share.bytes += by
     bytes += by
   }
-  const end = (entry: Entry) => {
+  /** It may be dropped from now on, if it has ended and nobody reads it. */
+  const offer = (entry: Entry) => {
+    const share = shares.get(entry.record.caller)
+    if (share === undefined || entry.readers > 0 || !ended.has(entry)) return
+    ;(entry.wasRead ? share.read : share.unread).add(entry)
+    share.droppableBytes += entry.bytes
+  }
+  const withdraw = (entry: Entry) => {
     const share = shares.get(entry.record.caller)
     if (share === undefined) return
+    if (share.read.delete(entry) || share.unread.delete(entry)) share.droppableBytes -= entry.bytes
+  }
+  const end = (entry: Entry) => {
     ended.add(entry)
-    share.ended.add(entry)
-    share.endedBytes += entry.bytes
+    offer(entry)
   }
   const drop = (entry: Entry) => {
     const { caller, id, idempotencyKey } = entry.record
@@ -72,7 +93,7 @@ export function createShares(limits: ShareLimits, onDrop: (entry: Entry) => void
     ended.delete(entry)
     share.tasks.delete(id)
     if (idempotencyKey !== null) share.keys.delete(idempotencyKey)
-    if (share.ended.delete(entry)) share.endedBytes -= entry.bytes
+    withdraw(entry)
     share.bytes -= entry.bytes
     bytes -= entry.bytes
     count -= 1
@@ -83,43 +104,60 @@ export function createShares(limits: ShareLimits, onDrop: (entry: Entry) => void
     find: (caller, id) => shares.get(caller)?.tasks.get(id),
     findByKey: (caller, key) => shares.get(caller)?.keys.get(key),
     newestFirst: (caller) => [...(shares.get(caller)?.tasks.values() ?? [])].reverse(),
-    add(entry, cost) {
-      const { caller, id, idempotencyKey } = entry.record
+    add(made, cost) {
+      const { caller, id, idempotencyKey } = made.record
       const share = shares.get(caller) ?? {
-        ...{ tasks: new Map(), keys: new Map(), ended: new Set(), bytes: 0, endedBytes: 0 },
+        ...{ tasks: new Map(), keys: new Map(), unread: new Set(), read: new Set() },
+        ...{ bytes: 0, droppableBytes: 0 },
       }
+      const entry = { ...made, bytes: 0, readers: 0, wasRead: false }
       shares.set(caller, share)
       share.tasks.set(id, entry)
       if (idempotencyKey !== null) share.keys.set(idempotencyKey, entry)
       count += 1
       grow(entry, cost)
+      return entry
     },
     grow,
     end,
+    hold(entry) {
+      withdraw(entry)
+      entry.readers += 1
+      let over = false
+      return (whole) => {
+        if (over) return
+        over = true
+        entry.readers -= 1
+        entry.wasRead ||= whole
+        offer(entry)
+      }
+    },
     makeRoom(caller, cost, tasks) {
       const share = shares.get(caller)
       const size = share?.tasks.size ?? 0
-      const endedSize = share?.ended.size ?? 0
+      const dropped = (share?.read.size ?? 0) + (share?.unread.size ?? 0)
       const held = share?.bytes ?? 0
-      const endedBytes = share?.endedBytes ?? 0
-      if (size - endedSize + tasks > maxTasksPerCaller) return 'caller'
-      if (held - endedBytes + cost > maxCallerBytes) return 'caller'
-      if (count - endedSize + tasks > maxTasks || bytes - endedBytes + cost > maxBytes) return 'all'
+      const freed = share?.droppableBytes ?? 0
+      if (size - dropped + tasks > maxTasksPerCaller) return 'caller'
+      if (held - freed + cost > maxCallerBytes) return 'caller'
+      if (count - dropped + tasks > maxTasks || bytes - freed + cost > maxBytes) return 'all'
       const over = (of: Share) =>
         of.tasks.size + tasks > maxTasksPerCaller ||
         of.bytes + cost > maxCallerBytes ||
         count + tasks > maxTasks ||
         bytes + cost > maxBytes
-      for (const entry of share?.ended ?? []) {
-        if (share === undefined || !over(share)) break
-        drop(entry)
-      }
+      if (share !== undefined)
+        for (const entries of [share.read, share.unread])
+          for (const entry of entries) {
+            if (!over(share)) return 'yes'
+            drop(entry)
+          }
       return 'yes'
     },
     dropEndedBefore(untilMs) {
       for (const entry of ended) {
         if ((entry.record.endedMs ?? 0) > untilMs) return
-        drop(entry)
+        if (entry.readers === 0) drop(entry)
       }
     },
     clear() {

@@ -29,9 +29,8 @@ export function createIndexedStore(shelf: Shelf, options: IndexOptions): TaskSto
 
   const takeIn = ({ record, events, eventBytes, inputBytes, savedBytes }: FoundTask) => {
     const held = record.endedMs === null ? inputBytes : 0
-    const entry = { record, bytes: 0, inputBytes: held, savedBytes }
     const cost = recordBytes(record) + eventBytes + events * EVENT_BYTES + held + savedBytes
-    shares.add(entry, cost)
+    const entry = shares.add({ record, inputBytes: held, savedBytes }, cost)
     if (record.endedMs === null) left.add(entry)
     return entry
   }
@@ -39,8 +38,8 @@ export function createIndexedStore(shelf: Shelf, options: IndexOptions): TaskSto
   const change = (entry: Entry, cost: number, write: () => void) => {
     if (entry.bytes + cost > maxTaskBytes)
       throw new MeshError('MESH_LIMIT_SIZE', `the task made more than ${maxTaskBytes} bytes`)
-    if (shares.makeRoom(entry.record.caller, cost, 0) !== 'yes')
-      throw new MeshError('MESH_TASK_STORE_FULL')
+    const room = shares.makeRoom(entry.record.caller, cost, 0)
+    if (room !== 'yes') throw full(room, options)
     write()
     shares.grow(entry, cost)
   }
@@ -85,13 +84,10 @@ export function createIndexedStore(shelf: Shelf, options: IndexOptions): TaskSto
       })
       const cost = recordBytes(record) + inputBytes
       const room = shares.makeRoom(task.caller, cost, 1)
-      if (room !== 'yes') {
-        const whose = room === 'caller' ? 'of your tasks' : 'tasks'
-        throw new MeshError('MESH_TASK_STORE_FULL', `the agent holds as many ${whose} as it may`)
-      }
+      if (room !== 'yes') throw full(room, options)
       shelf.add(record, beginning)
       lastNumber += 1
-      shares.add({ record, bytes: 0, inputBytes, savedBytes: 0 }, cost)
+      shares.add({ record, inputBytes, savedBytes: 0 }, cost)
       return record
     },
     get(caller, id) {
@@ -142,6 +138,10 @@ export function createIndexedStore(shelf: Shelf, options: IndexOptions): TaskSto
       if (entry === undefined || seq >= entry.record.lastSeq) return null
       return shelf.eventAfter(entry.record.number, seq)
     },
+    hold(caller, id) {
+      const entry = shares.find(caller, id)
+      return entry === undefined ? () => {} : shares.hold(entry)
+    },
     save(caller, id, saved) {
       const entry = shares.find(caller, id)
       if (entry === undefined || entry.record.endedMs !== null) return
@@ -167,6 +167,18 @@ export function createIndexedStore(shelf: Shelf, options: IndexOptions): TaskSto
       shelf.close()
     },
   }
+}
+
+function full(room: 'caller' | 'all', options: IndexOptions): MeshError {
+  const { maxTasksPerCaller, maxCallerBytes, maxTasks, maxBytes } = options
+  const [whose, tasks, bytes] =
+    room === 'caller'
+      ? ['of one caller', maxTasksPerCaller, maxCallerBytes]
+      : ['in all', maxTasks, maxBytes]
+  return new MeshError(
+    'MESH_TASK_STORE_FULL',
+    `the agent holds as much as it may ${whose}: ${tasks} tasks, ${bytes} bytes`,
+  )
 }
 
 function carries({ labels }: TaskRecord, key: string, value: string): boolean {
