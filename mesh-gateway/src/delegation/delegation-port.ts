@@ -37,6 +37,7 @@ import { createCallHandler } from './handle-call.ts'
 import { type Inbound, readInbound } from './inbound.ts'
 import { createLiveStreams } from './live/live-streams.ts'
 import { leanStreamTables } from './node-http2/lean-stream-tables.ts'
+import { chooseProtocol } from './other-protocols/answer-http1.ts'
 import { createRouteNames } from './own-names.ts'
 import { addGatewayServices } from './own-services/gateway-services.ts'
 import type { MeshServiceOptions } from './own-services/mesh-service.ts'
@@ -149,9 +150,12 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     },
   })
 
+  // it is chosen for each client: see `chooseProtocol`
+  const { ALPNProtocols: _, ...tlsOptions } = serverTlsOptions(identity.current())
   const server = createSecureServer({
-    ...{ ...serverTlsOptions(identity.current()), ...TCP_KEEP_ALIVE },
+    ...{ ...tlsOptions, ...TCP_KEEP_ALIVE },
     allowHTTP1: false,
+    ALPNCallback: chooseProtocol,
     handshakeTimeout: handshakeMs,
     maxHeaderListPairs: headerCount * WIDER,
     // of answers, with what the gateway adds to them

@@ -25,6 +25,7 @@ import { checkHeaderSize } from './guard/check-header-size.ts'
 import type { GuardLimits } from './guard/guard-limits.ts'
 import type { OpenCalls } from './guard/open-calls.ts'
 import { type Inbound, judgeInbound } from './inbound.ts'
+import { headOf, notGrpc, protocolOf } from './other-protocols/protocol-of.ts'
 import type { OwnServices } from './own-services/own-services.ts'
 import { isReflection, type ReflectionFilter } from './reflection/reflection-filter.ts'
 import type { RouteNames } from './route.ts'
@@ -89,7 +90,10 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
 
   function begin(served: ServedCall, rawHeaders: readonly string[]): void {
     const { inbound, story, stay } = served
-    if (!isGrpc(rawHeaders)) throw new MeshError('MESH_ROUTE_NOT_GRPC')
+    if (!isGrpc(rawHeaders)) {
+      served.protocol = protocolOf(headOf(rawHeaders))
+      throw notGrpc(served.protocol)
+    }
     checkRefusals(refusals, inbound)
     const certificate = judgeInbound(inbound, identity.current(), Date.now(), revocations)
     const closed = options.closedFor()

@@ -4,7 +4,7 @@
  */
 import type { ServerHttp2Stream } from 'node:http2'
 import { MeshError } from '@clawmesh/proto'
-import { errorTrailers } from './refuse.ts'
+import { errorTrailers } from './error-trailers.ts'
 
 /** Informational answers (1xx) mean nothing in gRPC. */
 export const MAX_INFORMATIONAL = 10

@@ -19,8 +19,9 @@ import type { Inbound } from './inbound.ts'
 import { CallPlaces, joinTree } from './live/call-places.ts'
 import { admittedOf, hasCursor } from './live/grounds.ts'
 import type { LiveStreams } from './live/live-streams.ts'
+import type { OtherProtocol } from './other-protocols/protocol-of.ts'
 import type { OwnServices } from './own-services/own-services.ts'
-import { refuseRequest } from './refuse.ts'
+import { refuseCall, refuseOther } from './refuse.ts'
 import { asMeshError } from './status-of.ts'
 import { createStay, type Stay } from './stay.ts'
 import { actionOf, beginStory, type Story } from './story.ts'
@@ -60,6 +61,8 @@ export class ServedCall implements Member {
   readonly story: Story
   readonly stay: Stay = createStay()
   readonly inbound: Inbound
+  /** Null: gRPC. */
+  protocol: OtherProtocol | null = null
   readonly #stream: ServerHttp2Stream
   readonly #options: ServedCallOptions
   readonly #calls: ServedCalls
@@ -131,7 +134,9 @@ export class ServedCall implements Member {
     if (error.code === 'MESH_GATEWAY_INTERNAL')
       log.error({ request_id: requestId, err: error.cause }, 'a call failed inside the gateway')
     this.#end({ grpcStatus: GRPC_STATUS[error.row.grpc], code: error.code, ...NO_BYTES })
-    refuseRequest(this.#stream, error, requestId)
+    const { protocol } = this
+    if (protocol === null) refuseCall(this.#stream, error, requestId)
+    else refuseOther(this.#stream, error, requestId, protocol)
   }
 
   /**

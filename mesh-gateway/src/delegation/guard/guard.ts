@@ -10,6 +10,7 @@ import { NO_ADDRESS } from '../../net/client-address.ts'
 import type { Metrics } from '../../telemetry/metrics-port.ts'
 import { createRefusalLog } from '../../telemetry/refusal-log.ts'
 import type { Inbound } from '../inbound.ts'
+import { createHttp1Answers } from '../other-protocols/answer-http1.ts'
 import { type Backlog, createBacklog } from './backlog.ts'
 import type { GuardLimits } from './guard-limits.ts'
 import { createSessionGuard, type SessionGuard } from './session-guard.ts'
@@ -54,6 +55,7 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
     refused,
   })
   const agents = createLimits()
+  const answerHttp1 = createHttp1Answers()
   const backlog = createBacklog(limits.bufferedBytes, windowBytes)
   const guards = new Set<SessionGuard>()
   const tick = setInterval(() => {
@@ -71,10 +73,7 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
       })
       server.on('unknownProtocol', (socket: TLSSocket) => {
         refused('not-http2', { client: gate.addressOf(socket) })
-        // no HTTP/2 in ALPN: say so in the protocol that such a client reads
-        socket.end(
-          'HTTP/1.1 505 HTTP Version Not Supported\r\nconnection: close\r\ncontent-length: 0\r\n\r\n',
-        )
+        answerHttp1(socket)
       })
       // too many open files end one connection, never the process
       // before it listens, an error is about listening, and whoever starts it says so

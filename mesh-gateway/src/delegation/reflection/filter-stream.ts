@@ -6,10 +6,11 @@ import { type ClientHttp2Stream, constants, type ServerHttp2Stream } from 'node:
 import { MeshError } from '@clawmesh/proto'
 import type { Callable } from '../../policy/callable.ts'
 import { carriesGrpc, endTrailers } from '../answer.ts'
+import { errorTrailers } from '../error-trailers.ts'
 import { trimmedFields } from '../field-values.ts'
 import { MAX_INFORMATIONAL, passHead, passTrailers } from '../pass-answer.ts'
 import { pump } from '../pump.ts'
-import { errorTrailers, refuseCall } from '../refuse.ts'
+import { refuseCall } from '../refuse.ts'
 import { filterAnswer } from './filter-answer.ts'
 import { createMessageReader, frameMessage } from './read-messages.ts'
 

@@ -151,6 +151,6 @@ describe('a connection that has grown old', () => {
     assert.equal(side.socket.destroyed, false)
     await side.closed
     const [record] = field.mesh.records.filter((one) => one.tenant === 'acme')
-    assert.equal(record?.reason, 'MESH_CALL_CANCELED')
+    assert.equal(record?.reason, 'MESH_GATEWAY_DRAINING')
   })
 })

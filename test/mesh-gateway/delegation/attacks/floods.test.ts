@@ -178,14 +178,14 @@ describe('floods of frames', () => {
     assert.ok(rows.every((row) => /\{plane="delegation",reason="[a-z-]+"\} \d+$/.test(row)))
   })
 
-  it('is not there for HTTP/1.1, TLS 1.2 or another protocol', async () => {
+  it('tells HTTP/1.1 that it is not its version, and is not there for TLS 1.2 or another protocol', async () => {
     const plain = await field.dial({ alpn: [] })
     plain.write(
       'GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\n\r\n',
     )
     const answer = await new Promise((resolve) => plain.once('data', resolve))
     assert.match(String(answer), /^HTTP\/1\.1 505 /)
-    await assert.rejects(field.dial({ alpn: ['http/1.1'] }))
+    await assert.rejects(field.dial({ alpn: ['spdy/3'] }))
     const { host, port } = field.mesh.port.address
     const old = connectTls({ host, port, maxVersion: 'TLSv1.2', ca: '', ALPNProtocols: ['h2'] })
     const error = await new Promise<NodeJS.ErrnoException>((resolve) => old.once('error', resolve))
