@@ -797,6 +797,13 @@ export const ERRORS = Object.freeze({
     'the gateway does not serve this tenant',
     'use a gateway of this tenant, or have its certificate issued for the tenant too: `mesh-pki issue gateway --tenant TENANT ...`',
   ),
+  MESH_GATEWAY_NO_DESCRIPTORS: row(
+    503,
+    'UNAVAILABLE',
+    'the gateway has no file descriptor left',
+    'try again; for the operator: raise the limit of open files (`ulimit -n`, LimitNOFILE of systemd), which `mesh-gateway doctor` shows',
+    'retry',
+  ),
   MESH_GATEWAY_NOT_READY: row(
     503,
     'UNAVAILABLE',

@@ -178,6 +178,8 @@ function unresolved(cause: unknown): Refused {
         'too many names of this agent wait to be resolved',
         RETRY_MS,
       )
+    case 'no-descriptors':
+      return because('MESH_GATEWAY_NO_DESCRIPTORS')
     default:
       return because('MESH_EGRESS_UNRESOLVED')
   }

@@ -6,6 +6,7 @@
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls, type SecureContext } from 'node:tls'
 import type { AddressHealth } from '../net/address-health.ts'
+import { saysNoDescriptors } from '../net/descriptors.ts'
 import {
   type Attempt,
   type AttemptEnd,
@@ -209,7 +210,14 @@ function connected(
       }
       resolve(failure)
     }
-    const onError = (cause: Error) => end(refuse('dial', 'MESH_EGRESS_UNREACHABLE', { cause }))
+    const onError = (cause: Error) =>
+      end(
+        refuse(
+          'dial',
+          saysNoDescriptors(cause) ? 'MESH_GATEWAY_NO_DESCRIPTORS' : 'MESH_EGRESS_UNREACHABLE',
+          { cause },
+        ),
+      )
     const onConnect = () => {
       const reached = parseIp(socket.remoteAddress ?? '')
       end(

@@ -6,6 +6,7 @@
  */
 import { promises as dns } from 'node:dns'
 import { isIPv6 } from 'node:net'
+import { hasDescriptors } from '../net/descriptors.ts'
 import { lookupThreads } from '../process/thread-pool.ts'
 import { createAnswers } from './answers.ts'
 import { createHostsFile, type HostsFile } from './hosts-file.ts'
@@ -166,7 +167,10 @@ function remember<T extends { readonly ttlMs: number }>(
       answers.put(name, answer, now() + ttlMs, asker)
       return answer
     } catch (cause) {
-      const failure = failureOf(cause)
+      // neither the C library nor c-ares says it: a name is not there then, or a server refuses
+      const failure = hasDescriptors()
+        ? failureOf(cause)
+        : new ResolveFailure('no-descriptors', cause)
       // only "it is not there" is an answer; trouble is asked about again at once
       if (failure.kind === 'not-found') answers.put(name, failure, now() + NEGATIVE_TTL_MS, asker)
       throw failure

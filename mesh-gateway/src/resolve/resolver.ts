@@ -29,7 +29,13 @@ export interface Resolver {
 }
 
 /** `too-many`: of the asker's own names. `busy`: of all together. Of neither has DNS been asked. */
-export type ResolveFailureKind = 'not-found' | 'timeout' | 'failed' | 'too-many' | 'busy'
+export type ResolveFailureKind =
+  | 'not-found'
+  | 'timeout'
+  | 'failed'
+  | 'too-many'
+  | 'busy'
+  | 'no-descriptors'
 
 export class ResolveFailure extends Error {
   override readonly name = 'ResolveFailure'

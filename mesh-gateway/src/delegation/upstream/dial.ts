@@ -12,6 +12,7 @@ import {
   type PeerCertificate,
 } from '@clawmesh/agent-sdk'
 import { MeshError, type Peer, type SpiffeTemplate } from '@clawmesh/proto'
+import { saysNoDescriptors } from '../../net/descriptors.ts'
 import type { Attempt } from '../../net/happy-eyeballs.ts'
 import { TCP_KEEP_ALIVE } from '../../net/keep-alive.ts'
 import { MAX_METADATA_BYTES } from '../answer.ts'
@@ -44,7 +45,7 @@ const WINDOW_BYTES = 1 << 20
 /** Streams bound what they hold each by itself; Node's 10 would refuse headers in the middle of a stream. */
 const SESSION_MEMORY_MB = 64
 
-/** @throws MeshError MESH_PEER_UNREACHABLE, MESH_PEER_UNTRUSTED, MESH_PEER_MISMATCH, MESH_PEER_PROTOCOL */
+/** @throws MeshError MESH_PEER_UNREACHABLE, MESH_PEER_UNTRUSTED, MESH_PEER_MISMATCH, MESH_PEER_PROTOCOL, MESH_GATEWAY_NO_DESCRIPTORS */
 export function dial(options: DialOptions): Promise<Dialled> {
   const { endpoint, host, snapshot, spiffe, peer, timeoutMs, attempt } = options
   // without the address: callers read what is said here, and the network behind the gateway is not theirs to know
@@ -122,6 +123,8 @@ const NETWORK = /^E(?:CONN|HOST|NET|PIPE|TIMEDOUT|ADDR|INVAL|ACCES|PERM)/
 function dialError(where: string, cause: unknown): MeshError {
   if (cause instanceof MeshError && cause.code.startsWith('MESH_PEER_')) return cause
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+  if (saysNoDescriptors(cause))
+    return new MeshError('MESH_GATEWAY_NO_DESCRIPTORS', `${where} was not dialled`, { cause })
   if (NETWORK.test(code)) return unreachable(`${where} cannot be reached (${code})`, cause)
   if (code.startsWith('ERR_HTTP2_'))
     return new MeshError('MESH_PEER_PROTOCOL', `${where} does not speak HTTP/2`, { cause })

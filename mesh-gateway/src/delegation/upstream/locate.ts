@@ -24,7 +24,9 @@ export class Unresolved extends MeshError {
   readonly gone: boolean
 
   constructor(message: string, cause: ResolveFailure) {
-    super('MESH_PEER_UNRESOLVED', message, { cause })
+    // what is known of the peer from before serves on, either way
+    const left = cause.kind !== 'no-descriptors'
+    super(left ? 'MESH_PEER_UNRESOLVED' : 'MESH_GATEWAY_NO_DESCRIPTORS', message, { cause })
     this.gone = cause.kind === 'not-found'
   }
 }
@@ -93,11 +95,22 @@ async function byService(
       ),
   )
   const good = located.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
-  if (good.length === 0) throw new ResolveFailure('failed')
+  if (good.length === 0) throw worst(located)
   return {
     endpoints: good.flatMap((one) => one.endpoints),
     ttlMs: Math.min(...good.map((one) => one.ttlMs)),
   }
+}
+
+/** Of several failed lookups: what the gateway lacks, rather than what DNS said. */
+function worst(lookups: readonly PromiseSettledResult<unknown>[]): ResolveFailure {
+  const found = lookups.some(
+    (one) =>
+      one.status === 'rejected' &&
+      one.reason instanceof ResolveFailure &&
+      one.reason.kind === 'no-descriptors',
+  )
+  return new ResolveFailure(found ? 'no-descriptors' : 'failed')
 }
 
 /** The target of an SRV record is a whole name (RFC 2782), of one label too: no search list completes it. */
@@ -112,6 +125,7 @@ function describe(host: string, failure: ResolveFailure): string {
     failed: 'could not be looked up',
     'too-many': 'was not looked up: too many names wait already',
     busy: 'was not looked up: too many names wait already',
+    'no-descriptors': 'was not looked up: the gateway has no file descriptor left',
   }
   return `${host} ${words[failure.kind]}`
 }
