@@ -154,6 +154,7 @@ export async function makeFixture(
     chain: createChainGate({
       tokens: chainTokens,
       budgets: createMemoryBudgets({ keepMs: () => 60_000 }),
+      ...(more.revocations === undefined ? {} : { revocations: more.revocations }),
       ttlMs: () => 60_000,
     }),
     dialTimeoutMs: 2_000,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2'
+import type { ClientHttp2Session, ClientHttp2Stream, ServerHttp2Stream } from 'node:http2'
 import { join } from 'node:path'
 import tls from 'node:tls'
 import {
@@ -97,14 +97,14 @@ describe('a live stream', function () {
   })
 
   /** Answers with one message, and then no more. */
-  const hold = () =>
-    fixture.peer('holder', (stream) => {
-      stream.respond(
-        { ':status': 200, 'content-type': 'application/grpc' },
-        { waitForTrailers: true },
-      )
-      stream.write(frame(Buffer.from('first')))
-    })
+  const hold = () => fixture.peer('holder', keepOpen)
+  function keepOpen(stream: ServerHttp2Stream): void {
+    stream.respond(
+      { ':status': 200, 'content-type': 'application/grpc' },
+      { waitForTrailers: true },
+    )
+    stream.write(frame(Buffer.from('first')))
+  }
   async function opened(on: ClientHttp2Session, name: string, path = DELEGATE, more = {}) {
     const stream = on.request({
       ':method': 'POST',
@@ -287,6 +287,18 @@ describe('a live stream', function () {
     assert.ok(!mine.stream.closed)
     mine.stream.close()
     await mine.ended
+  })
+
+  it('ends when its callee’s certificate expires', async () => {
+    const brief = await fixture.ca.open(
+      await fixture.ca.agentDir({ tenant: 'acme', agent: 'brief', ttlMs: 2_500 }),
+    )
+    const { name } = await fixture.peer('brief', keepOpen, brief)
+    const { ended } = await opened(session, name)
+    const error = await isCut(ended, 'MESH_PEER_UNTRUSTED', true)
+    assert.match(error.publicMessage, /agent\/brief has expired/)
+    const lateMs = Date.now() - brief.current().notAfter.getTime()
+    assert.ok(lateMs > 0, `${lateMs} ms after the end`)
   })
 
   it('ends when policy no longer allows it, also from audit mode; what is allowed goes on', async () => {

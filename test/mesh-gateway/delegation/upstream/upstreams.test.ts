@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createSecureServer } from 'node:http2'
+import type { AddressInfo } from 'node:net'
 import type { IdentityStore } from '@clawmesh/agent-sdk'
-import { silentLog } from '@clawmesh/agent-sdk'
+import { serverTlsOptions, silentLog } from '@clawmesh/agent-sdk'
 import { createUpstreams } from '../../../../mesh-gateway/src/delegation/upstream/upstreams.ts'
 import { ResolveFailure } from '../../../../mesh-gateway/src/resolve/resolver.ts'
 import { createMetrics } from '../../../../mesh-gateway/src/telemetry/create-metrics.ts'
@@ -42,5 +45,55 @@ describe('the sessions to peers', () => {
     assert.ok(upstreams.known <= 1_024, `${upstreams.known} are remembered`)
     upstreams.close()
     metrics.close()
+  })
+
+  it('carry the calls that waited for them, and no more, when the gateway’s certificate has changed while dialling', async () => {
+    const own = await ca.open(await ca.agentDir({ tenant: 'acme', agent: 'researcher' }))
+    const server = createSecureServer(serverTlsOptions(own.current()))
+    let connections = 0
+    server.on('session', (session) => {
+      connections += 1
+      session.on('error', () => {})
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    let generation = 1
+    const changing: IdentityStore = {
+      ...identity,
+      current: () => ({ ...identity.current(), generation }),
+    }
+    const metrics = createMetrics()
+    const upstreams = createUpstreams({
+      ...{ identity: changing, spiffe: ca.spiffe, metrics, log: silentLog, peerPorts: [port] },
+      resolver: {
+        async addresses() {
+          return [{ ip: '127.0.0.1', ttlMs: 60_000 }]
+        },
+        services: () => Promise.reject(new ResolveFailure('not-found')),
+        close() {},
+      },
+    })
+    const host = 'researcher.acme.mesh.internal'
+    const peer = { tenant: 'acme', agent: 'researcher' }
+    const route = { kind: 'peer', peer, host, port, key: `${host}:${port}` } as const
+    const about = { delegationId: null, replica: null }
+    const acquire = async () => await upstreams.acquire('acme', route, about)
+    const [first, beside] = await Promise.all([
+      acquire(),
+      acquire(),
+      once(server, 'secureConnection').then(() => {
+        generation += 1
+      }),
+    ])
+    assert.equal(beside, first)
+    await new Promise((resolve) => setImmediate(resolve))
+    const later = await acquire()
+    assert.notEqual(later, first)
+    assert.equal(await acquire(), later)
+    assert.equal(connections, 2)
+    upstreams.close()
+    metrics.close()
+    server.close()
   })
 })
