@@ -40,15 +40,17 @@ if (options.role === 'callee') {
   const before = process.memoryUsage().rss
   const delegation = agent.delegate('worker', { skill: 'large', artifacts: 'stream' })
   const hash = createHash('sha256')
+  const began = performance.now()
   let read = 0
   for await (const event of delegation) {
     if (event.kind !== 'artifact') continue
     hash.update(event.data)
     read += event.data.length
   }
+  const seconds = (performance.now() - began) / 1000
   const callee = (await delegation.result()).json()
   const sha256 = hash.digest('hex')
-  process.send?.({ callee, caller: { sha256, read, grown: most - before } })
+  process.send?.({ callee, caller: { sha256, read, seconds, grown: most - before } })
   await agent.close()
   process.disconnect()
 }

@@ -14,6 +14,7 @@ import {
   Metadata,
 } from '@grpc/grpc-js'
 import type { IdentityStore } from '../identity/snapshot.ts'
+import { WINDOW_BYTES } from '../tls/windows.ts'
 import { statusToError } from '../wire/status-codec.ts'
 import { createReplicaMarks } from './replica-marks.ts'
 
@@ -80,6 +81,8 @@ const CHANNEL_OPTIONS: ChannelOptions = Object.freeze({
   'grpc.max_reconnect_backoff_ms': 2_000,
   'grpc.max_receive_message_length': MESSAGE_BYTES,
   'grpc.max_send_message_length': MESSAGE_BYTES,
+  // of each stream and of the connection: with the 64 KiB of Node a path of 100 ms carries 0.6 MB a second
+  'grpc-node.flow_control_window': WINDOW_BYTES,
 })
 
 interface Line {

@@ -15,6 +15,7 @@ import { judgePeer, type PeerCertificate } from './peer-certificate.ts'
 import { readPeer } from './read-peer.ts'
 import { surviveLostStreams } from './streams-already-gone.ts'
 import { serverTlsOptions } from './tls-options.ts'
+import { widenConnections, widenWindows } from './windows.ts'
 
 export interface CallListenerOptions {
   /** Has its services; is not bound to a port itself. */
@@ -58,7 +59,9 @@ export async function listenForCalls(options: CallListenerOptions): Promise<Call
   const { server, store, spiffe, host = '127.0.0.1', port = 0, refusedMs = 10_000 } = options
   const { log = silentLog, now = Date.now } = options
   surviveLostStreams(server)
+  widenWindows(server)
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
+  widenConnections(server)
   const connections = new Map<TLSSocket, PeerCertificate | MeshError>()
   const peers = new Map<string, PeerCertificate>()
   const refusals = new Map<string, MeshError>()

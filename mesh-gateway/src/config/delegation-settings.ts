@@ -91,7 +91,7 @@ export const DELEGATION_SETTINGS: readonly Setting[] = Object.freeze([
   setting(
     'delegation.limits.bufferedBytes',
     '<number>',
-    'what may wait for slow readers in all; default 268435456',
+    'what may wait for slow readers in all, half of it for one connection; default 268435456',
   ),
   setting(
     'delegation.limits.pingMs',

@@ -45,6 +45,7 @@ import { startOwnServices } from './own-services/own-services.ts'
 import { createReflectionFilter } from './reflection/reflection-filter.ts'
 import type { ReplicaMarks } from './upstream/replica.ts'
 import { createUpstreams } from './upstream/upstreams.ts'
+import { CONNECTION_WINDOW_BYTES, WINDOW_BYTES } from './windows.ts'
 
 export interface DelegationPortOptions {
   readonly listen: ListenAddress
@@ -90,7 +91,6 @@ const TOO_OLD = 'the connection is as old as it may be'
 const REFUSED_LINGER_MS = 2_000
 /** Streams bound what they hold each by itself; this is for a thousand of them. Node's 10 refuses headers in the middle of a stream. */
 const SESSION_MEMORY_MB = 64
-const WINDOW_BYTES = 1 << 20
 /** Wider than what is allowed, so that what is too large is refused with the reason and is in the audit log. */
 const WIDER = 4
 
@@ -188,7 +188,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     leanStreamTables(session)
     sessions.add(session)
     session.once('close', () => sessions.delete(session))
-    session.setLocalWindowSize(WINDOW_BYTES * 8)
+    session.setLocalWindowSize(CONNECTION_WINDOW_BYTES)
     const inbound = readInbound(
       session.socket as TLSSocket,
       identity.current(),

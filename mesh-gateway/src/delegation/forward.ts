@@ -166,7 +166,7 @@ export function forward(options: ForwardOptions): Forwarding {
       meter.bytes += bytes + AROUND_DATA_BYTES
     },
     onWrite: keep,
-    onStall: (to) => backlog.stalled({ from: down, to, cut: cutSlow }),
+    onStall: (to) => backlog.stalled({ from: down, to, connection: meter, cut: cutSlow }),
     end: (last) => {
       halfClosed = true
       if (last !== null) keep(last)
@@ -243,7 +243,7 @@ export function forward(options: ForwardOptions): Forwarding {
       count: (bytes) => {
         bytesDown += bytes
       },
-      onStall: (to) => backlog.stalled({ from: this, to, cut: cutSlow }),
+      onStall: (to) => backlog.stalled({ from: this, to, connection: meter, cut: cutSlow }),
       end: onAnswered,
     })
     down.on('wantTrailers', () => {

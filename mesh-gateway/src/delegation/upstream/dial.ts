@@ -17,6 +17,7 @@ import type { Attempt } from '../../net/happy-eyeballs.ts'
 import { TCP_KEEP_ALIVE } from '../../net/keep-alive.ts'
 import { MAX_METADATA_BYTES } from '../answer.ts'
 import { leanStreamTables } from '../node-http2/lean-stream-tables.ts'
+import { CONNECTION_WINDOW_BYTES, WINDOW_BYTES } from '../windows.ts'
 import type { Endpoint } from './locate.ts'
 
 export interface DialOptions {
@@ -41,7 +42,6 @@ export interface Dialled {
 /** Beyond these Node resets the stream as if the peer had; what is too much for us is said before. */
 const MAX_HEADER_PAIRS = 4_000
 const WIDER = 4
-const WINDOW_BYTES = 1 << 20
 /** Streams bound what they hold each by itself; Node's 10 would refuse headers in the middle of a stream. */
 const SESSION_MEMORY_MB = 64
 
@@ -107,7 +107,7 @@ export function dial(options: DialOptions): Promise<Dialled> {
         settled()
         socket.off('close', lost)
         if (certificate === null) return fail(new MeshError('MESH_PEER_UNTRUSTED'))
-        session.setLocalWindowSize(WINDOW_BYTES * 8)
+        session.setLocalWindowSize(CONNECTION_WINDOW_BYTES)
         resolve({ session, certificate })
       })
     })
