@@ -5,6 +5,7 @@
 import { dirname, resolve } from 'node:path'
 import { MeshError, nearest } from '@clawmesh/proto'
 import type { z } from 'zod'
+import { issueInWords, valueAt } from '../policy/issue-in-words.ts'
 import { positionAt, readStrictJson } from '../policy/strict-json.ts'
 import { formatListenAddress } from './listen-address.ts'
 import { type Config, completeConfig, configSchema } from './schema.ts'
@@ -168,7 +169,7 @@ function toFaults(
     {
       key,
       source: setting === undefined ? file : (origin.get(setting.key) ?? null),
-      message: said(issue),
+      message: issueInWords(issue, valueAt(raw, issue.path)),
     },
   ]
 }
@@ -185,10 +186,6 @@ function knownKeys(path: readonly string[]): string[] {
 /** A key that is right and stands in the wrong section. */
 function elsewhere(name: string): string | null {
   return [...SETTINGS, ...FILE_SETTINGS].find((one) => one.key.endsWith(`.${name}`))?.key ?? null
-}
-
-function said(issue: z.core.$ZodIssue): string {
-  return `${issue.message.charAt(0).toLowerCase()}${issue.message.slice(1)}`
 }
 
 function judgeTogether(

@@ -1,6 +1,7 @@
 /** What zod found, in words for whoever writes policy: one sentence per fault, with the key that was probably meant. */
 import { nearest } from '@clawmesh/proto'
 import { z } from 'zod'
+import { issueInWords, valueAt } from './issue-in-words.ts'
 import { pointerTo } from './strict-json.ts'
 
 export interface SchemaFault {
@@ -48,28 +49,11 @@ function describe(
       const branch = issue.errors[typeof input === 'string' ? 0 : 1] ?? []
       return branch.flatMap((inner) => describe(schema, inner, path, root, most))
     }
-    case 'invalid_key':
-      return one(issue.issues[0]?.message ?? 'is not a name')
-    case 'invalid_type':
-      return one(
-        valueAt(root, path) === undefined ? 'is missing' : `must be ${article(issue.expected)}`,
-      )
-    case 'invalid_value':
-      return one(`must be ${issue.values.map((allowed) => JSON.stringify(allowed)).join(' or ')}`)
     case 'too_small':
-      return one(
-        issue.origin === 'array'
-          ? 'must not be empty; leave it out for any'
-          : `must be ${issue.minimum} or more`,
-      )
-    case 'too_big':
-      return one(
-        issue.origin === 'array'
-          ? `must have ${issue.maximum} entries or fewer`
-          : `must be ${issue.maximum} or less`,
-      )
+      if (issue.origin === 'array') return one('must not be empty; leave it out for any')
+      return one(issueInWords(issue, valueAt(root, path)))
     default:
-      return one(issue.message)
+      return one(issueInWords(issue, valueAt(root, path)))
   }
 }
 
@@ -101,29 +85,10 @@ function unwrap(schema: unknown): unknown {
   return schema
 }
 
-function valueAt(root: unknown, path: Path): unknown {
-  let at = root
-  for (const key of path) {
-    if (Array.isArray(at)) at = at[Number(key)]
-    else if (isRecord(at) && Object.hasOwn(at, key)) at = at[String(key)]
-    else return undefined
-  }
-  return at
-}
-
 function pointerOf(path: Path): string {
   return path.reduce<string>((pointer, key) => pointerTo(pointer, String(key)), '')
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function article(expected: string): string {
-  if (expected === 'record') return 'an object'
-  if (expected === 'boolean') return 'true or false'
-  return `${/^[aeiou]/.test(expected) ? 'an' : 'a'} ${expected === 'int' ? 'whole number' : expected}`.replace(
-    'an whole',
-    'a whole',
-  )
 }

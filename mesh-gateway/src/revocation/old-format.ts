@@ -1,6 +1,7 @@
 /** The list as versions before journals wrote it: one JSON document. It is read, and becomes a journal with the next change. */
 import { hash } from 'node:crypto'
 import { z } from 'zod'
+import { parseJsonFile } from '../policy/json-file.ts'
 import { type RevocationEntry, readEntry } from './entry.ts'
 import { firstMark, type Position } from './journal-lines.ts'
 import { brokenList } from './list-faults.ts'
@@ -20,14 +21,9 @@ export function parseOldFormat(
   bytes: Buffer,
   path: string,
 ): { readonly entries: readonly RevocationEntry[]; readonly position: Position } {
-  let json: unknown
-  try {
-    json = JSON.parse(bytes.toString('utf8'))
-  } catch (cause) {
-    throw brokenList(path, bytes.length === 0 ? 'it is empty' : 'it is not JSON', cause)
-  }
-  const result = file.safeParse(json)
-  if (!result.success) throw brokenList(path, z.prettifyError(result.error))
+  if (bytes.length === 0) throw brokenList(path, 'it is empty')
+  const read = parseJsonFile(bytes.toString('utf8'), path, file)
+  if ('faults' in read) throw brokenList(path, read.faults)
   const mark = firstMark(hash('sha256', bytes, 'hex'))
-  return { entries: result.data.revoked, position: { list: null, begunMs: 0, seq: 0, mark } }
+  return { entries: read.value.revoked, position: { list: null, begunMs: 0, seq: 0, mark } }
 }

@@ -11,6 +11,7 @@ import { isDnsLabel, MeshError } from '@clawmesh/proto'
 import { z } from 'zod'
 import { codeOf } from '../error-code.ts'
 import { parseHostPattern } from '../net/host-pattern.ts'
+import { parseJsonFile } from '../policy/json-file.ts'
 
 const MAX_BYTES = 64 * 1024 * 1024
 
@@ -20,13 +21,13 @@ const destination = z.string().superRefine((text, context) => {
   if (typeof pattern === 'string') context.addIssue({ code: 'custom', message: pattern })
 })
 const account = z.strictObject({
-  id: z.string().regex(/^[0-9a-f]{16}$/),
+  id: z.string().regex(/^[0-9a-f]{16}$/, 'must be 16 hexadecimal digits'),
   tenant: label,
   agent: label,
   /** Null: all that policy allows the agent. */
   destinations: z.array(destination).min(1).max(200).nullable(),
   /** SHA-256 of the whole key, lower-case hexadecimal. */
-  hash: z.string().regex(/^[0-9a-f]{64}$/),
+  hash: z.string().regex(/^[0-9a-f]{64}$/, 'must be a SHA-256 of 64 hexadecimal digits'),
   created: z.iso.datetime(),
   revoked: z.iso.datetime().nullable(),
 })
@@ -54,17 +55,9 @@ export async function readAccounts(
 }
 
 function parseAccounts(text: string, path: string): readonly ServiceAccount[] {
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch {
-    // the cause would quote the file
-    throw new MeshError('MESH_ACCOUNTS_UNUSABLE', `${path} is not JSON`)
-  }
-  const result = file.safeParse(json)
-  if (!result.success)
-    throw new MeshError('MESH_ACCOUNTS_UNUSABLE', `${path}: ${z.prettifyError(result.error)}`)
-  const { accounts } = result.data
+  const read = parseJsonFile(text, path, file)
+  if ('faults' in read) throw new MeshError('MESH_ACCOUNTS_UNUSABLE', read.faults)
+  const { accounts } = read.value
   if (new Set(accounts.map((one) => one.id)).size !== accounts.length)
     throw new MeshError('MESH_ACCOUNTS_UNUSABLE', `${path}: an id is there twice`)
   return accounts

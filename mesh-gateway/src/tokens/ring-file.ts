@@ -14,6 +14,7 @@ import {
 import { MeshError } from '@clawmesh/proto'
 import { z } from 'zod'
 import { codeOf } from '../error-code.ts'
+import { parseJsonFile } from '../policy/json-file.ts'
 
 export const RING_FILE = 'ring.json'
 export const LOCK_FILE = 'ring.lock'
@@ -25,7 +26,7 @@ const MAX_FILE_BYTES = 256 * 1024
 
 /** Times are ISO 8601. A key is published before it signs, signs while it is the active one, and verifies until its end. */
 const ringEntry = z.strictObject({
-  kid: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+  kid: z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'must be the thumbprint of a key, 43 characters'),
   created: z.iso.datetime(),
   role: z.enum(['active', 'next', 'verifying']),
   /** Only of a verifying one: when it stops to verify. */
@@ -109,22 +110,16 @@ function unreadable(path: string, error: unknown): MeshError {
 }
 
 function parseRing(text: string, path: string): RingContent {
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch (error) {
-    throw unusable(`${path} is not JSON`, error)
-  }
-  const result = ringFile.safeParse(json)
-  if (!result.success) throw unusable(`${path}: ${z.prettifyError(result.error)}`)
-  const { keys } = result.data
+  const read = parseJsonFile(text, path, ringFile)
+  if ('faults' in read) throw unusable(read.faults)
+  const { keys } = read.value
   if (keys.filter((key) => key.role === 'active').length !== 1)
     throw unusable(`${path}: exactly one key must be active`)
   if (new Set(keys.map((key) => key.kid)).size !== keys.length)
     throw unusable(`${path}: a key is named twice`)
   if (keys.some((key) => (key.role === 'verifying') !== (key.until !== null)))
     throw unusable(`${path}: a verifying key has an end, and no other has`)
-  return result.data
+  return read.value
 }
 
 function readKey(dir: string, entry: RingEntry, pem: string): RingKey {

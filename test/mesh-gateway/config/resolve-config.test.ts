@@ -287,7 +287,7 @@ describe('the configuration', () => {
           `tokens.issuers.2.issuer ${file}is missing: the iss of its tokens`,
           `tokens.issuers.2.jwksUri ${file}must not carry credentials`,
           `tokens.issuers.2.tenants ${file}must name one tenant at least`,
-          `tokens.issuers.3 ${file}invalid input: expected object, received string`,
+          `tokens.issuers.3 ${file}must be an object, not a string`,
         ].toSorted(),
       )
       assert.deepEqual(faultsOf(withIssuers('https://login.example')), [

@@ -129,7 +129,7 @@ describe('a policy file', () => {
     ['"egress": { "allow": ["-a.test"] }', /neither a host name/],
     ['"egress": { "allow": [""] }', /is empty/],
     ['"egress": { "allow": [7] }', /a host, or an object with a host/],
-    ['"egress": { "allow": "a.test" }', /must be an array/],
+    ['"egress": { "allow": "a.test" }', /must be a list/],
     ['"egress": { "deny": [{ "host": "a.test" }] }', /must be a string/],
     ['"egress": { "allow": [{ "host": "a.test", "methods": [] }] }', /must not be empty/],
     ['"egress": { "allow": [{ "host": "a.test", "methods": ["get"] }] }', /write GET/],
