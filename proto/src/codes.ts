@@ -239,7 +239,7 @@ export const ERRORS = Object.freeze({
     500,
     'FAILED_PRECONDITION',
     'a list of what is revoked is not usable',
-    'see the message',
+    'put back the last good copy of the list that is named',
   ),
   MESH_REVOCATION_MISSING: row(
     500,
@@ -288,7 +288,7 @@ export const ERRORS = Object.freeze({
     413,
     'RESOURCE_EXHAUSTED',
     'it is larger than allowed',
-    'send less at once, or raise the limit in policy',
+    'send less at once, or in several pieces',
   ),
 
   // -- tokens
@@ -393,7 +393,7 @@ export const ERRORS = Object.freeze({
     400,
     'INVALID_ARGUMENT',
     'the token asked for cannot be issued',
-    'see the message',
+    'ask for an agent, destinations, scope and time to live that tokens may have: docs/guides/egress.md',
   ),
   MESH_ACCOUNT_KEY_INVALID: row(
     401,
@@ -526,7 +526,7 @@ export const ERRORS = Object.freeze({
     400,
     'INVALID_ARGUMENT',
     'the task asked for is malformed',
-    'see the message',
+    'name a skill and a UUIDv7 id, and keep parts, labels and deadline within their limits: docs/guides/skills.md',
   ),
   MESH_TASK_SKILL_UNKNOWN: row(
     404,
@@ -603,12 +603,17 @@ export const ERRORS = Object.freeze({
     'a skill that is resumed must make the same bytes again, or use another name',
   ),
   MESH_TASK_FAILED: row(500, 'UNKNOWN', 'the skill failed', 'the log of the callee has the cause'),
-  MESH_TASK_CANCELED: row(499, 'CANCELLED', 'the task was cancelled', 'see the reason'),
+  MESH_TASK_CANCELED: row(
+    499,
+    'CANCELLED',
+    'the task was cancelled',
+    'delegate it again, if it is still wanted',
+  ),
   MESH_TASK_REJECTED: row(
     409,
     'FAILED_PRECONDITION',
     'the skill refused the task',
-    'see the message',
+    'ask for something else, or another agent: the skill chose to refuse',
   ),
   MESH_TASK_EXPIRED: row(
     504,
@@ -824,14 +829,19 @@ export const ERRORS = Object.freeze({
     'the deadline of the call has passed',
     'give it longer',
   ),
-  MESH_CALL_CANCELED: row(499, 'CANCELLED', 'the call was cancelled', 'see the reason'),
+  MESH_CALL_CANCELED: row(
+    499,
+    'CANCELLED',
+    'the call was cancelled',
+    'call again, if it is still wanted',
+  ),
 
   // -- setting things up
   MESH_CONFIG_INVALID: row(
     500,
     'FAILED_PRECONDITION',
     'the configuration is not valid',
-    '`mesh-gateway start --print-config` shows what is read',
+    '`mesh-gateway start --help` lists every setting',
   ),
   MESH_CONFIG_PORT: row(
     500,
@@ -843,7 +853,7 @@ export const ERRORS = Object.freeze({
     500,
     'FAILED_PRECONDITION',
     'the directory of signing keys is not usable',
-    '`mesh-gateway keys list` shows what is there',
+    'put back ring.json and the PEM files from a backup; or move the directory away: the gateway makes new keys, and tokens of the old ones end',
   ),
   MESH_KEYS_TOO_SOON: row(
     500,
@@ -856,7 +866,7 @@ export const ERRORS = Object.freeze({
     500,
     'FAILED_PRECONDITION',
     'the file of service accounts is not usable',
-    '`mesh-gateway service-account list` shows what is there',
+    'put back the last good copy of the file; or move it away and create the accounts anew',
   ),
   MESH_AUDIT_UNREADABLE: row(
     500,
@@ -901,13 +911,13 @@ export const ERRORS = Object.freeze({
     400,
     'INVALID_ARGUMENT',
     'the certificate signing request is not acceptable',
-    'see the message',
+    'make a request with one SPIFFE ID, names within the trust domain, and a key that the CA takes',
   ),
   MESH_PKI_INVALID: row(
     400,
     'FAILED_PRECONDITION',
     'the certificate or key is not valid',
-    '`mesh-pki inspect FILE` shows what it holds',
+    'name the file that was meant, whole and in PEM, or put it back from a backup',
   ),
 })
 

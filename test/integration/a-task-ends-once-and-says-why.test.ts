@@ -181,6 +181,14 @@ describe('a task ends once and says why', () => {
     assert.match(line, /Error: the disk is full\n.*at /)
   })
 
+  it('a skill whose name is nearly right is named, and no other', async () => {
+    const nearly = mesh.a.delegate('b', { skill: 'stuborn' })
+    const { message } = await fails(nearly, 'MESH_TASK_SKILL_UNKNOWN')
+    assert.equal(message, 'the agent has no such skill; stubborn is one')
+    const unlike = await fails(mesh.a.delegate('b', { skill: 'x' }), 'MESH_TASK_SKILL_UNKNOWN')
+    assert.equal(unlike.message, 'the agent has no such skill')
+  })
+
   it('refusals are not tried again', async () => {
     const calls = mesh.gateway.calls.length
     await fails(mesh.a.delegate('b', { skill: 'unknown' }), 'MESH_TASK_SKILL_UNKNOWN')

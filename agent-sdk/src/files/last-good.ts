@@ -5,7 +5,8 @@ import { createListeners } from './listeners.ts'
 
 /** What the log says. */
 export interface FollowWords<T> {
-  reloaded(value: T): void
+  /** @param after what the last attempt failed with; null when none did */
+  reloaded(value: T, after: unknown): void
   /** Said once of each problem. */
   kept(error: unknown, value: T): void
   /** The files are good again, and what they were. */
@@ -80,7 +81,7 @@ export function createLastGood<T>(options: LastGoodOptions<T>): LastGood<T> {
       good = digest
       generation += 1
       problem = null
-      say.reloaded(value)
+      say.reloaded(value, outcome.error)
       changes.tell(value)
       report(null)
     },
@@ -109,7 +110,11 @@ export function createLastGood<T>(options: LastGoodOptions<T>): LastGood<T> {
 function words<T>(what: string, log: Log, generation: () => number): FollowWords<T> {
   const fields = () => ({ what, generation: generation() })
   return {
-    reloaded: () => log.info(fields(), `${what}: reloaded`),
+    reloaded: (_, after) =>
+      log.info(
+        fields(),
+        after === null ? `${what}: reloaded` : `${what}: good again, and reloaded`,
+      ),
     kept: (err) => log.warn({ ...fields(), err }, `${what}: not reloaded, the last good one stays`),
     recovered: () => log.info(fields(), `${what}: good again, and the same`),
   }

@@ -82,7 +82,10 @@ export async function openIdentity(options: OpenIdentityOptions): Promise<Identi
 
 function words(dir: string, log: Log): FollowWords<IdentitySnapshot> {
   return {
-    reloaded: (next) => log.info(describe(next), 'the identity was reloaded'),
+    reloaded: (next, after) => {
+      const again = after === null ? '' : 'is good again, and '
+      log.info(describe(next), `the identity ${again}was reloaded`)
+    },
     recovered: (current) =>
       log.info(describe(current), 'the identity files are good again, and the same'),
     kept(cause, current) {

@@ -2,7 +2,7 @@
  * Runs the skills of an agent: starts tasks or attaches to them, ends them, lets streams read their events, and goes
  * on with what an earlier process left. Knows callers by their identity and nothing of gRPC.
  */
-import { type AgentIdentity, MeshError } from '@clawmesh/proto'
+import { type AgentIdentity, MeshError, nearest } from '@clawmesh/proto'
 import type { Log } from '../log.ts'
 import type { SentInput } from '../wire/list-codec.ts'
 import { messages } from '../wire/messages.ts'
@@ -169,7 +169,7 @@ export function createTaskHost(options: TaskHostOptions): TaskHost {
     const skill = skills.get(request.skill)
     const deadlineMs = request.deadline?.getTime() ?? null
     if (draining) throw new MeshError('MESH_PEER_DRAINING', undefined, { retryAfterMs: 1_000 })
-    if (skill === undefined) throw new MeshError('MESH_TASK_SKILL_UNKNOWN')
+    if (skill === undefined) throw unknownSkill(request.skill, skills)
     if (deadlineMs !== null && deadlineMs <= now()) throw new MeshError('MESH_TASK_EXPIRED')
     shares.check(caller)
     const { id, labels, detached, idempotencyKey } = request
@@ -275,4 +275,13 @@ function whole(skill: Skill | SkillWithOptions): Required<SkillWithOptions> {
 // a NUL can be in neither a SPIFFE ID nor a UUID
 function keyOf(caller: string, id: string): string {
   return `${caller}\0${id}`
+}
+
+/** Names one skill at most, and only to a caller that nearly knew it. */
+function unknownSkill(asked: string, skills: ReadonlyMap<string, unknown>): MeshError {
+  const meant = nearest(asked, skills.keys(), Math.min(2, Math.floor(asked.length / 4)))
+  return new MeshError(
+    'MESH_TASK_SKILL_UNKNOWN',
+    meant === null ? undefined : `the agent has no such skill; ${meant} is one`,
+  )
 }

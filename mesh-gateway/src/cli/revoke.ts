@@ -4,11 +4,15 @@ import {
   createSpiffeTemplate,
   isDnsLabel,
   MeshError,
+  nearest,
   printableJson,
   type SpiffeTemplate,
 } from '@clawmesh/proto'
 import type { Command } from 'commander'
+import { UNUSED } from '../config/resolve-config.ts'
 import type { Config } from '../config/schema.ts'
+import { loadPolicy } from '../policy/load-policy.ts'
+import { meantPeer, namedAgents } from '../policy/named-agents.ts'
 import {
   isKind,
   isRevocationValue,
@@ -87,10 +91,28 @@ export function addRevoke(program: Command, terminal: Terminal): void {
         until: options.for === undefined ? null : new Date(nowMs + options.for).toISOString(),
       }
       await addToList(file, entry, nowMs)
+      await warnOfNearMiss(thing, config, terminal)
       if (options.json === true) terminal.print(printableJson(entry, 2))
       terminal.say(`revoked ${kind} ${thing.value}, in ${file}`)
     },
   )
+}
+
+/** What was named is revoked all the same: that is the safe side. But the agent that was meant may still be at work. */
+async function warnOfNearMiss(
+  { kind, value }: Pick<RevocationEntry, 'kind' | 'value'>,
+  config: Config,
+  terminal: Terminal,
+): Promise<void> {
+  const { trustDomain, spiffe, policy } = config
+  const agent = createSpiffeTemplate({ trustDomain, ...spiffe }).parse(value)
+  if (kind !== 'agent' || agent?.kind !== 'agent' || policy.dir === UNUSED) return
+  const loading = await loadPolicy(policy)
+  const file = loading.ok ? loading.snapshot.tenants.get(agent.tenant) : undefined
+  const meant = file === undefined ? null : meantPeer(agent, namedAgents(file))
+  if (file === undefined || meant === null) return
+  const said = `${file.file} names no ${agent.agent}, and ${meant.agent}`
+  terminal.say(`warning: ${said}: revoke ${meant.tenant}/${meant.agent} if that was meant`)
 }
 
 async function undo(
@@ -102,8 +124,14 @@ async function undo(
     terminal.say(`${thing.kind} ${thing.value} is no longer revoked by ${file}`)
     return
   }
+  const revoked = (await readList(file, Date.now())).filter(({ kind }) => kind === thing.kind)
+  const meant = nearest(
+    thing.value,
+    revoked.map(({ value }) => value),
+    2,
+  )
   throw new MeshError('MESH_REVOCATION_INVALID', `${thing.kind} ${thing.value} is not in ${file}`, {
-    hint: '`mesh-gateway revoke --list` shows what is',
+    hint: meant === null ? '`mesh-gateway revoke --list` shows what is' : `${meant} is`,
   })
 }
 

@@ -38,6 +38,9 @@ export interface ResolvedConfig {
   readonly warnings: readonly string[]
 }
 
+/** In place of a required setting that a command can do without. */
+export const UNUSED = 'unused'
+
 /** Other tools of the mesh, and what Kubernetes sets for a Service called mesh-something. */
 const FOREIGN =
   /^MESH_(?:PKI|DEV|TEST|BENCH|AGENT)_|_SERVICE_(?:HOST|PORT)|_PORT(?:_\d+_(?:TCP|UDP).*)?$/
@@ -77,7 +80,7 @@ export function resolveConfig(sources: ConfigSources): ResolvedConfig {
     origin.set(setting.key, source)
   }
   judgeEnvironment(sources, faults, warnings)
-  for (const key of sources.optional ?? []) if (at(raw, key) === undefined) put(raw, key, 'unused')
+  for (const key of sources.optional ?? []) if (at(raw, key) === undefined) put(raw, key, UNUSED)
 
   const result = configSchema.safeParse(raw)
   if (!result.success)

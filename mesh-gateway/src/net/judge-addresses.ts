@@ -9,7 +9,7 @@ import { embeddedIpv4 } from './embedded-ipv4.ts'
 import { formatIp, type IpBytes, parseIp } from './ip.ts'
 import { isOwnAddress } from './own-addresses.ts'
 import { rangeTable } from './range-table.ts'
-import { METADATA_ADDRESSES, SPECIAL_RANGES } from './special-ranges.ts'
+import { isMetadataName, METADATA_ADDRESSES, SPECIAL_RANGES } from './special-ranges.ts'
 
 /** Addresses that passed. Only `judgeAddresses` makes them. */
 export type { JudgedAddresses }
@@ -62,6 +62,14 @@ export function judgeAddresses(
   }
   if (judged.size === 0) return { address: null, rule: 'no address' }
   return new JudgedAddresses([...judged], port)
+}
+
+/** True of an address, or a name, under which a cloud hands out credentials. No hint leads there. */
+export function isMetadataService(host: string): boolean {
+  if (isMetadataName(host)) return true
+  const address = parseIp(host)
+  if (address === null) return false
+  return [address, ...embeddedIpv4(address)].some((each) => METADATA.find(each) !== null)
 }
 
 function refusingRule(address: IpBytes, rules: AddressRules): string | null {

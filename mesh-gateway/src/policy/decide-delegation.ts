@@ -15,13 +15,13 @@ import type {
   DelegationLimits,
   DelegationQuestion,
 } from './decision.ts'
-import { type DelegationRule, findDelegationRule, findPair, type RuleTable } from './rule-table.ts'
+import { acceptHint, allowHint, notAcceptedHint } from './delegation-hint.ts'
+import { type DelegationRule, findDelegationRule, type RuleTable } from './rule-table.ts'
 import {
   delegationOf,
   type Mode,
   mayOriginateRule,
   type PolicySnapshot,
-  type TenantPolicy,
   whyWithoutPolicy,
 } from './snapshot.ts'
 import { begunBy, seesTaskThrough } from './task-methods.ts'
@@ -114,31 +114,4 @@ function findAllowing(
     if (begins !== null && findDenying(denies, question, beginning) === null) return begins
   }
   return null
-}
-
-function allowHint({ caller, callee, method }: DelegationQuestion, tenant: TenantPolicy): string {
-  const pair = findPair(tenant.delegation.allow, caller, callee)
-  if (pair !== null) return methodHint(pair, method)
-  const to = caller.tenant === callee.tenant ? callee.agent : `${callee.tenant}/${callee.agent}`
-  return `add { "from": "${caller.agent}", "to": "${to}" } to delegation.allow of ${tenant.file}`
-}
-
-/** The same whatever the other tenant's policy is, and whether it has any. */
-function notAcceptedHint({ caller, callee }: DelegationQuestion): string {
-  return `add { "from": "${caller.tenant}/${caller.agent}", "to": "${callee.agent}" } to delegation.accept of ${callee.tenant}.json`
-}
-
-/** For the operator, who knows both. */
-function acceptHint(question: DelegationQuestion, other: TenantPolicy | undefined): string {
-  const { caller, callee, method } = question
-  if (other === undefined) return `tenant ${callee.tenant} has no policy, and so accepts nobody`
-  const pair = findPair(other.delegation.accept, caller, callee)
-  return pair === null ? notAcceptedHint(question) : methodHint(pair, method)
-}
-
-function methodHint(rule: DelegationRule, method: string): string {
-  const methods = rule.methods ?? []
-  const shown = methods.slice(0, 5).join(', ')
-  const more = methods.length > 5 ? ` and ${methods.length - 5} more` : ''
-  return `the rule ${rule.id} matches but names methods ${shown}${more} only, not ${method.slice(0, 200)}`
 }

@@ -107,7 +107,7 @@ function decideForOne(
   if (!withinChain && !delegationOf(tenant, peer).mayOriginate)
     return refuse('MESH_POLICY_MAY_NOT_ORIGINATE', mayOriginateRule(tenant, peer), ORIGINATE_HINT)
   if (!policy.global.ports.has(port))
-    return refuse('MESH_EGRESS_PORT_REFUSED', policy.global.portsRule, portHint(port, policy))
+    return refuse('MESH_EGRESS_PORT_REFUSED', policy.global.portsRule, portHint(host, port, policy))
 
   const rule =
     findRule(tenant.egress.allow, host, firstAllowing, asked) ??

@@ -2,6 +2,7 @@
 
 import { nearest } from '@clawmesh/proto'
 import { formatHostPattern, parseHostPattern, usualPort } from '../net/host-pattern.ts'
+import { isMetadataService } from '../net/judge-addresses.ts'
 import { type AskedRequest, MAX_PATH_LENGTH } from './asked-request.ts'
 import { PATH_FAULTS } from './canonical-path.ts'
 import type { EgressQuestion } from './decision.ts'
@@ -11,6 +12,8 @@ import { firstForPort, type HostRule, type RulesOfHost } from './rules-of-host.t
 import type { AgentEgress, PolicySnapshot, TenantPolicy } from './snapshot.ts'
 
 const SHOWN = 5
+/** Of a destination that nobody is to be led to. */
+const METADATA = 'the metadata service of a cloud hands out credentials: leave it out of reach'
 const LOOKED_AT = 20
 const TOO_LONG = `is longer than ${MAX_PATH_LENGTH} characters`
 
@@ -18,7 +21,8 @@ export function deniedHint(rule: HostRule): string {
   return `${rule.text} is denied by ${rule.id}; deny rules always win`
 }
 
-export function portHint(port: number, policy: PolicySnapshot): string {
+export function portHint(host: string, port: number, policy: PolicySnapshot): string {
+  if (isMetadataService(host)) return METADATA
   const ports = some(policy.global.ports)
   return `port ${port} is not listed: egress.ports of _global.json has ${ports || 'none'}; add it there, and to a rule for the host`
 }
@@ -34,6 +38,7 @@ export function notAllowedHint(
   agent: AgentEgress,
   asked: AskedRequest,
 ): string {
+  if (isMetadataService(host)) return METADATA
   const { allow, allowedAgent, children } = tenant.egress
   const tables = [allow, agent.allow]
   const wanted = formatHostPattern({ host, wildcard: false, port: usualPort(port) ? null : port })
@@ -63,6 +68,7 @@ function strangerHint(agent: string, { egress, tenant }: TenantPolicy): string {
 }
 
 export function tokenHint(destinations: readonly string[], host: string, port: number): string {
+  if (isMetadataService(host)) return METADATA
   if (destinations.length === 0)
     return 'allowed_destinations of the token is empty; ask for a token that names some'
   for (const text of destinations.slice(0, LOOKED_AT)) {

@@ -75,8 +75,10 @@ export class PolicyInForce {
       !sameFiles(this.#files, next.files) ||
       closed.symmetricDifference(tenantsOf(closedBy(next))).size > 0
     if (changed) {
+      const gone = [...this.#files.keys()].filter((name) => !next.files.has(name))
       this.#put(next, this.#current.generation + 1)
       this.#report()
+      this.#sayGone(gone)
       this.#listeners.tell(this.#current)
     }
     this.#tell(next.problems, ignored, changed)
@@ -97,11 +99,20 @@ export class PolicyInForce {
     else log.warn(fields, nothing)
   }
 
+  /** A file that is taken away takes all that its tenant may do with it. */
+  #sayGone(files: readonly string[]): void {
+    if (files.length === 0 || this.#files.size === 0) return
+    const { dir, log } = this.#options
+    const fields = { dir, files: files.slice(0, SHOWN), generation: this.#current.generation }
+    log.warn(fields, `policy: ${named(files)} has gone; nothing is allowed to its tenant any more`)
+  }
+
   /** One warning for each new state of what is broken, and one line for each file that is not read. */
   #tell(found: readonly PolicyProblem[], ignored: readonly PolicyFault[], swapped: boolean): void {
     const { dir, log, metrics } = this.#options
     const { generation } = this.#current
-    const recovered = this.#problems.length > 0 && found.length === 0
+    const broken = new Set(found.map(({ file }) => file))
+    const mended = this.#problems.filter(({ file }) => !broken.has(file))
     this.#problems = found
     metrics.brokenPolicy(found.map(({ file }) => file))
     const now = JSON.stringify([found.map(summaryOf), ignored])
@@ -110,7 +121,10 @@ export class PolicyInForce {
     if (swapped || news) metrics.reload('policy', found.length === 0, generation)
     if (!news) return
     for (const fault of ignored.slice(0, SHOWN)) log.warn({ dir }, `policy: ${formatFault(fault)}`)
-    if (recovered) log.info({ dir, generation }, 'every file of policy is good again')
+    if (mended.length > 0) {
+      const which = broken.size === 0 ? 'every file' : named(mended.map(({ file }) => file))
+      log.info({ dir, generation }, `policy: ${which} is good again`)
+    }
     if (found.length === 0) return
     const error = invalid(dir, found)
     const { code, hint } = error

@@ -164,7 +164,13 @@ export async function openRevocations(options: RevocationsOptions): Promise<Revo
     const { nextUpdateMs } = moment
     if (nextUpdateMs === null) return
     metrics.crlNextUpdate(nextUpdateMs / 1000)
-    if (nextUpdateMs > now() || complained === nextUpdateMs) return
+    if (nextUpdateMs > now()) {
+      if (complained !== null)
+        log.info({ file: options.crl }, 'the list of revoked certificates is in date again')
+      complained = null
+      return
+    }
+    if (complained === nextUpdateMs) return
     complained = nextUpdateMs
     const what = moment.stale ? 'its certificates are refused' : 'it is gone by all the same'
     log.warn(

@@ -117,6 +117,16 @@ describe('the follower of files', () => {
     ])
     assert.deepEqual(outcomes, [false, false, true])
     assert.deepEqual([watched.current(), watched.generation()], ['one', 1])
+    said.length = 0
+    for (const content of ['two', 'bad', 'three']) {
+      await writeFile(file, content)
+      await watched.reload()
+    }
+    assert.deepEqual(said, [
+      'info the text: reloaded',
+      'warn the text: not reloaded, the last good one stays',
+      'info the text: good again, and reloaded',
+    ])
   })
 
   it('sees by watching: a write, a rename, a file that is gone and comes again', async () => {

@@ -19,6 +19,7 @@ describe('a policy store', () => {
   const dirs: string[] = []
   const stores: PolicyStore[] = []
   const warnings: string[] = []
+  const said: string[] = []
   const reloads: [ok: boolean, generation: number][] = []
   let wake: (() => void)[] = []
   let broken: readonly string[] = []
@@ -30,7 +31,10 @@ describe('a policy store', () => {
   }
   const log: Log = {
     debug() {},
-    info: happened,
+    info(_fields, message) {
+      said.push(message)
+      happened()
+    },
     warn(_fields, message) {
       warnings.push(message)
       happened()
@@ -285,6 +289,29 @@ describe('a policy store', () => {
     assert.equal(problem?.file, 'acme.json')
     assert.match(problem?.faults[0]?.message ?? '', /was not parsed within/)
     assert.equal(store.readiness().ready, false)
+  })
+
+  it('warns of a tenant whose file has gone, and says which file is good again while others are broken', async () => {
+    const dir = await directory()
+    said.length = 0
+    const files = ['acme', 'globex', 'initech'].map((name) => path.join(dir, `${name}.json`))
+    const [acme = '', globex = '', initech = ''] = files
+    const good = (tenant: string) => JSON.stringify({ tenant })
+    await put(acme, allowing('a.test'))
+    await put(globex, good('globex'))
+    await put(initech, good('initech'))
+    const store = await open(dir)
+    await put(globex, '{')
+    await put(acme, '{')
+    await until(() => store.problems().length === 2)
+    await put(acme, allowing('a.test'))
+    await until(() => said.includes('policy: acme.json is good again'))
+    await put(globex, good('globex'))
+    await until(() => said.includes('policy: every file is good again'))
+    await unlink(initech)
+    const gone = 'policy: initech.json has gone; nothing is allowed to its tenant any more'
+    await until(() => warnings.includes(gone))
+    assert.equal(store.current().tenants.has('initech'), false)
   })
 
   it('is good again when the broken file is put back as it was', async () => {

@@ -59,9 +59,9 @@ function whyIdle(
   if ('ips' in judged) return null
   const { rule } = judged
   if (rule.startsWith('denyCidrs')) return `the address is refused by ${rule} of _global.json`
-  // a range around it is not enough
-  const how = rule.startsWith('metadata') ? 'has it by itself' : 'has it'
-  return `the address is refused (${rule}) unless allowCidrs of _global.json ${how}`
+  if (rule.startsWith('metadata'))
+    return `the address is refused (${rule}): the metadata service of a cloud hands out credentials`
+  return `the address is refused (${rule}) unless allowCidrs of _global.json has it`
 }
 
 /** One that denies all that the pattern stands for, at this port. */

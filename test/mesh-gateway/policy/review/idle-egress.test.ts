@@ -63,7 +63,7 @@ describe('allow rules of egress that can never take effect', () => {
       [
         'acme.json#/egress/allow/1 "203.0.113.9:443" has no effect: the address is refused by denyCidrs 203.0.113.0/24 of _global.json',
         'acme.json#/egress/allow/2 "[fd00::1]" has no effect: the address is refused (special fc00::/7) unless allowCidrs of _global.json has it',
-        'acme.json#/egress/allow/3 "169.254.169.254" has no effect: the address is refused (metadata 169.254.169.254/32) unless allowCidrs of _global.json has it by itself',
+        'acme.json#/egress/allow/3 "169.254.169.254" has no effect: the address is refused (metadata 169.254.169.254/32): the metadata service of a cloud hands out credentials',
         'acme.json#/egress/allow/5 "metadata.google.internal" has no effect: no agent reaches the metadata service of a cloud',
       ],
     )
