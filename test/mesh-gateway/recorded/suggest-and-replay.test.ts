@@ -244,6 +244,27 @@ describe('a suggested policy', function () {
     assert.equal(suggestion.leftOut, 2)
   })
 
+  it('has what was let through and then cut, unless a deny rule cut it', () => {
+    const policy = policyOf({ acme: { delegation: { allow: [{ from: '*', to: '*' }] } } })
+    const [caller, callee] = [
+      { tenant: 'acme', agent: 'bot' },
+      { tenant: 'acme', agent: 'planner' },
+    ]
+    const cut = (method: string, reason: string) => {
+      const line = callLine({ caller, callee, method, hop: 1, origin: caller }, policy)
+      return caseOf(JSON.stringify({ ...JSON.parse(line), reason, grpc_status: 14 }))
+    }
+    const drained = cut('pkg.Svc/A', 'MESH_GATEWAY_DRAINING')
+    const denied = cut('pkg.Svc/B', 'MESH_POLICY_DENIED')
+    const suggestion = suggest([drained, denied])
+    assert.deepEqual(suggestion.tenants[0]?.delegation?.allow, [
+      { from: 'bot', to: 'planner', methods: ['pkg.Svc/A'] },
+    ])
+    assert.deepEqual([suggestion.records, suggestion.leftOut], [2, 1])
+    const { newlyRefused, same } = replay(suggestion, [drained, denied])
+    assert.deepEqual([newlyRefused, same], [1, 1])
+  })
+
   it('has wildcards only when told how many hosts make one, and none over what was refused', () => {
     const policy = policyOf({ acme: { egress: { allow: ['*.a.test'], deny: ['b.a.test'] } } })
     const cases = record(

@@ -111,7 +111,9 @@ describe('who gets an egress token', () => {
     const act = { sub: 'spiffe://mesh.internal/tenant/acme/agent/planner' }
     const exp = Math.floor(Date.now() / 1000) + 30
     const chain = { act, txn: 'tree', exp, allowedDestinations: null }
-    assert.deepEqual((await service.issueEgressToken(bot, null, chain)).claims.act, act)
+    const { claims } = await service.issueEgressToken(bot, null, chain)
+    // a token ends with its chain
+    assert.deepEqual([claims.act, claims.txn, claims.exp], [act, 'tree', exp])
     await service.issueEgressToken({ ...bot, agent: 'bot-02' }, null)
   })
 
