@@ -581,7 +581,7 @@ export const ERRORS = Object.freeze({
     500,
     'UNAVAILABLE',
     'the task store can no longer be written',
-    'check the disk of the agent, and start it again',
+    'check the disk of the agent: it goes on by itself when its task store can be written',
     'retry',
   ),
   MESH_TASK_INTERRUPTED: row(

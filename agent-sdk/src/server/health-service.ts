@@ -20,7 +20,9 @@ interface Answer {
 type Watcher = ServerWritableStream<Ask, Answer>
 
 export interface HealthService extends Service {
-  /** Says NOT_SERVING from now on, and ends the streams that watch. */
+  /** Says SERVING or NOT_SERVING from now on, also to the streams that watch. */
+  setServing(serving: boolean): void
+  /** Says NOT_SERVING for good, and ends the streams that watch. */
   stop(): void
 }
 
@@ -29,6 +31,7 @@ export function createHealthService(services: readonly string[]): HealthService 
   const known = new Set(['', ...services])
   const watchers = new Set<Watcher>()
   let serving = true
+  let stopped = false
   const answer = (): Answer => ({ status: serving ? 'SERVING' : 'NOT_SERVING' })
   return {
     definition: serviceOf(definition, HEALTH_SERVICE),
@@ -41,15 +44,21 @@ export function createHealthService(services: readonly string[]): HealthService 
       Watch(call: Watcher) {
         if (!known.has(call.request.service)) call.write({ status: 'SERVICE_UNKNOWN' })
         else call.write(answer())
-        if (!serving) return call.end()
+        if (stopped) return call.end()
         watchers.add(call)
         for (const event of ['cancelled', 'close', 'error'])
           call.on(event, () => watchers.delete(call))
         return undefined
       },
     },
+    setServing(next) {
+      if (stopped || next === serving) return
+      serving = next
+      for (const call of watchers) if (known.has(call.request.service)) call.write(answer())
+    },
     stop() {
       serving = false
+      stopped = true
       for (const call of watchers) {
         if (known.has(call.request.service)) call.write(answer())
         call.end()

@@ -56,6 +56,10 @@ export async function serve(options: ServeOptions, context: ServeContext): Promi
   const { additionalServices = [], drainMs = 10_000, inputTimeoutMs = 3_600_000, skills } = options
   const { host, port } = parseListen(options.listen ?? '127.0.0.1:7443')
 
+  const extra = additionalServices.flatMap(({ definition: known = {} }) => servicesIn(known))
+  const listed = [DELEGATION_SERVICE, HEALTH_SERVICE, ...extra]
+  const health = createHealthService(listed)
+
   const taskStore = options.taskStore ?? createMemoryTaskStore({ now })
   const tasks = createTaskHost({
     ...{ skills, store: taskStore, log, orphanGraceMs, inputTimeoutMs, now, outward, followTree },
@@ -65,15 +69,12 @@ export async function serve(options: ServeOptions, context: ServeContext): Promi
       maxRunningPerCaller: options.maxRunningPerCaller ?? null,
     },
     storeStays: options.taskStore !== undefined,
+    onServing: health.setServing,
     identify(id) {
       const known = spiffe.parse(id)
       return known?.kind === 'agent' ? known : null
     },
   })
-  const extra = additionalServices.flatMap(({ definition: known = {} }) => servicesIn(known))
-  const listed = [DELEGATION_SERVICE, HEALTH_SERVICE, ...extra]
-  const health = createHealthService(listed)
-
   let listener: CallListener | null = null
   const identify = (call: ServerInterceptingCallInterface) => {
     if (listener === null) throw new MeshError('MESH_IDENTITY_NO_CERTIFICATE')
@@ -100,6 +101,7 @@ export async function serve(options: ServeOptions, context: ServeContext): Promi
   try {
     listener = await listenForCalls({ server, store: identity, spiffe, host, port, log, now })
   } catch (cause) {
+    await tasks.drain(0)
     if (options.taskStore === undefined) taskStore.close()
     throw new MeshError('MESH_CONFIG_PORT', `cannot listen on ${host}:${port}`, {
       cause,
@@ -109,6 +111,7 @@ export async function serve(options: ServeOptions, context: ServeContext): Promi
   try {
     tasks.recover()
   } catch (error) {
+    await tasks.drain(0)
     await listener.drain(0)
     server.forceShutdown()
     throw error

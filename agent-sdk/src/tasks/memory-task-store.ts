@@ -42,7 +42,7 @@ export function createMemoryTaskStore(options: MemoryTaskStoreOptions = {}): Tas
     retentionMs = 3_600_000,
     now = Date.now,
   } = options
-  return createIndexedStore(createMemoryShelf(), {
+  return createIndexedStore(createMemoryShelf, {
     ...{ maxTasks, maxTasksPerCaller, maxTaskBytes, maxCallerBytes, maxBytes, retentionMs, now },
   })
 }

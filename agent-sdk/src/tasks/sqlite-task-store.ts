@@ -1,7 +1,7 @@
 /** Tasks in a file: they survive the process, and `kill -9` of it. */
 import { checkOptions, optionNames } from '../check-options.ts'
 import type { Shelf } from './store/shelf.ts'
-import { openDatabase } from './store/sqlite/open-database.ts'
+import { openDatabase, proveRoom } from './store/sqlite/open-database.ts'
 import { createSqliteShelf } from './store/sqlite/sqlite-shelf.ts'
 import { createIndexedStore } from './store/task-index.ts'
 import type { TaskStore } from './task-store.ts'
@@ -60,15 +60,19 @@ export function createSqliteTaskStore(options: SqliteTaskStoreOptions): TaskStor
     now = Date.now,
   } = options
   if (file === '') throw new TypeError('file: is empty')
-  const database = openDatabase(file, durability)
-  let shelf: Shelf
-  try {
-    shelf = createSqliteShelf(database)
-  } catch (error) {
-    database.close()
-    throw error
+  let opened = false
+  const openShelf = (): Shelf => {
+    if (opened) proveRoom(file)
+    opened = true
+    const database = openDatabase(file, durability)
+    try {
+      return createSqliteShelf(database)
+    } catch (error) {
+      database.close()
+      throw error
+    }
   }
-  return createIndexedStore(shelf, {
+  return createIndexedStore(openShelf, {
     ...{ maxTasks, maxTasksPerCaller, maxTaskBytes, maxCallerBytes, maxBytes, retentionMs, now },
   })
 }

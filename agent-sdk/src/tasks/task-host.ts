@@ -8,6 +8,7 @@ import type { SentInput } from '../wire/list-codec.ts'
 import { messages } from '../wire/messages.ts'
 import { encodeRequest, type TaskRequest } from '../wire/request-codec.ts'
 import { createLiveTask, type LiveTask } from './live-task.ts'
+import { mendStore } from './mend-store.ts'
 import { checkAnswer, createQuestions, type Questions } from './questions.ts'
 import { type RunOptions, runTask } from './run-task.ts'
 import { createRunningShares, type RunningSharesOptions } from './running-shares.ts'
@@ -31,6 +32,8 @@ export interface TaskHostOptions {
   /** How long a task waits for the answer to a question, in milliseconds. */
   readonly inputTimeoutMs: number
   readonly now: () => number
+  /** Whether tasks are taken, when that changes: not while the store cannot be written. */
+  onServing(serving: boolean): void
   /** Null for what is no agent of this mesh. */
   identify(id: string): AgentIdentity | null
   /** Tells when the tree of a task is revoked, by its delegation token. Returns what ends following. */
@@ -202,14 +205,20 @@ export function createTaskHost(options: TaskHostOptions): TaskHost {
     } else run(held, skill.run, taskOf(request, caller), again.beginning, again.checkpoint)
   }
 
+  const recover = () => {
+    const left = store.takeLeft()
+    for (const task of left) resume(task)
+    store.flush()
+    if (left.length > 0)
+      log.info({ left: left.length, resumed: running.size }, 'tasks were left unfinished')
+  }
+  const letGo = () => {
+    for (const { live } of [...running.values()]) live.interrupt()
+  }
+  const stopMending = mendStore({ store, log, letGo, recover, onServing: options.onServing })
+
   return {
-    recover() {
-      const left = store.takeLeft()
-      for (const task of left) resume(task)
-      store.flush()
-      if (left.length > 0)
-        log.info({ left: left.length, resumed: running.size }, 'an earlier process left tasks')
-    },
+    recover,
     delegate: (caller, asked, origin) =>
       read(existing(caller, asked) ?? start(caller, asked, origin), 0),
     watch(caller, id, afterSeq) {
@@ -250,6 +259,7 @@ export function createTaskHost(options: TaskHostOptions): TaskHost {
     },
     async drain(graceMs) {
       draining = true
+      stopMending()
       const keeps = ({ resumable }: Running) => resumable && options.storeStays
       for (const held of [...running.values()])
         if (keeps(held) && held.live.record().state === 'input-required') held.live.interrupt()

@@ -134,5 +134,12 @@ export interface TaskStore {
   letGo(caller: string, id: string): void
   /** What was written so far survives the process from here on. @throws MeshError MESH_TASK_STORE_FAILED */
   flush(): void
+  /** A write has failed: nothing is read or written any more, and all else throws MESH_TASK_STORE_FAILED, until `reopen`. */
+  failed(): boolean
+  /**
+   * Goes on from what is durable: tasks that had not ended there come out of `takeLeft`. Nobody may run any of them at the time.
+   * @throws MeshError MESH_TASK_STORE_… when it still cannot be written
+   */
+  reopen(): void
   close(): void
 }

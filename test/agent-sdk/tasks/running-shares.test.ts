@@ -46,6 +46,7 @@ describe('the tasks that an agent runs', () => {
   ): TaskHost {
     if (!stores.includes(store)) stores.push(store)
     return createTaskHost({
+      onServing: () => {},
       ...{ store, skills, storeStays: true, log: silentLog, now: Date.now, orphanGraceMs: 60_000 },
       running: {
         maxRunning: 100,

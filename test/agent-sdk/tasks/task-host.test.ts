@@ -25,6 +25,7 @@ describe('the host of tasks', () => {
     origins: TaskOrigin[] = [],
   ) =>
     createTaskHost({
+      onServing: () => {},
       ...{ store, skills, storeStays: true, log: silentLog, now: Date.now },
       ...{ orphanGraceMs: 60_000, inputTimeoutMs: 60_000 },
       running: { maxRunning: 10, maxRunningPerTenant: null, maxRunningPerCaller: null },

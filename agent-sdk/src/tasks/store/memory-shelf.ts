@@ -38,6 +38,7 @@ export function createMemoryShelf(): Shelf {
     },
     remove: (number) => void entries.delete(number),
     flush() {},
+    failed: () => false,
     close: () => entries.clear(),
   }
 }

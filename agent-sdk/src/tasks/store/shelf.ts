@@ -15,6 +15,7 @@ export interface Shelf {
   again(number: number): { readonly beginning: Beginning; readonly checkpoint: Checkpoint } | null
   remove(number: number): void
   flush(): void
+  failed(): boolean
   close(): void
 }
 

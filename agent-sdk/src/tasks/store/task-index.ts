@@ -17,7 +17,8 @@ export interface IndexOptions extends ShareLimits {
 const RECORD_BYTES = 2048
 const EVENT_BYTES = 128
 
-export function createIndexedStore(shelf: Shelf, options: IndexOptions): TaskStore {
+/** @param openShelf called again after a failure. @throws what it throws */
+export function createIndexedStore(openShelf: () => Shelf, options: IndexOptions): TaskStore {
   const { maxTaskBytes, retentionMs, now } = options
   const shares = createShares(options, (entry) => {
     left.delete(entry)
@@ -25,7 +26,9 @@ export function createIndexedStore(shelf: Shelf, options: IndexOptions): TaskSto
   })
   // nobody runs these
   const left = new Set<Entry>()
-  let { lastNumber } = shelf
+  let shelf = openShelf()
+  let closed = false
+  let lastNumber = 0
 
   const takeIn = ({ record, events, eventBytes, inputBytes, savedBytes }: FoundTask) => {
     const held = record.endedMs === null ? inputBytes : 0
@@ -52,10 +55,14 @@ export function createIndexedStore(shelf: Shelf, options: IndexOptions): TaskSto
     return { record: entry.record, again: { ...again, checkpoint } }
   }
 
-  const found = shelf.found.map(takeIn).filter(({ record }) => record.endedMs !== null)
-  // in the order in which they ended
-  for (const entry of found.sort((a, b) => (a.record.endedMs ?? 0) - (b.record.endedMs ?? 0)))
-    shares.end(entry)
+  const takeAllIn = () => {
+    lastNumber = shelf.lastNumber
+    const found = shelf.found.map(takeIn).filter(({ record }) => record.endedMs !== null)
+    // in the order in which they ended
+    for (const entry of found.sort((a, b) => (a.record.endedMs ?? 0) - (b.record.endedMs ?? 0)))
+      shares.end(entry)
+  }
+  takeAllIn()
   // a timer, so that room comes back on an idle agent too
   const sweeper = setInterval(
     () => {
@@ -160,7 +167,17 @@ export function createIndexedStore(shelf: Shelf, options: IndexOptions): TaskSto
       if (entry !== undefined && entry.record.endedMs === null) left.add(entry)
     },
     flush: () => shelf.flush(),
+    failed: () => !closed && shelf.failed(),
+    reopen() {
+      if (closed || !shelf.failed()) return
+      shelf.close()
+      shelf = openShelf()
+      shares.clear()
+      left.clear()
+      takeAllIn()
+    },
     close() {
+      closed = true
       clearInterval(sweeper)
       shares.clear()
       left.clear()

@@ -2,7 +2,16 @@
  * Opens the file of a task store: ours alone, whole, of a version we know, readable by its owner only.
  * A file that is there is never replaced and never taken for empty.
  */
-import { chmodSync, closeSync, fsyncSync, linkSync, openSync, rmSync, statSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { MeshError } from '@clawmesh/proto'
@@ -68,6 +77,22 @@ function migrate(database: DatabaseSync, file: string): void {
     const next = version + index + 1
     database.exec(`BEGIN IMMEDIATE; ${step}; PRAGMA user_version = ${next}; COMMIT`)
   })
+}
+
+/** What a disk must have left for a store that has failed to go on: closing it frees a little, which the next task would use up. */
+const ROOM_BYTES = 1024 * 1024
+
+/** @throws MeshError MESH_TASK_STORE_FAILED */
+export function proveRoom(file: string): void {
+  const draft = `${file}.${process.pid}.room`
+  try {
+    rmSync(draft, { force: true })
+    writeFileSync(draft, Buffer.alloc(ROOM_BYTES), { flag: 'wx', mode: 0o600, flush: true })
+  } catch (cause) {
+    throw new MeshError('MESH_TASK_STORE_FAILED', `there is no room beside ${file}`, { cause })
+  } finally {
+    rmSync(draft, { force: true })
+  }
 }
 
 /** Made under another name and then linked: the file is whole as soon as it has its name. */

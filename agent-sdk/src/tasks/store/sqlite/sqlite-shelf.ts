@@ -1,7 +1,7 @@
 /**
  * Events and beginnings in a file. All that is written within one turn of the event loop is one transaction, so
  * that thousands of tasks share one wait for the disk; `flush` ends it sooner for whoever needs to know.
- * When the file cannot be written, nothing is any more: memory and file may no longer agree.
+ * When the file cannot be written, nothing is any more: memory and file may no longer agree. It has to be opened anew then.
  */
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import { MeshError } from '@clawmesh/proto'
@@ -137,11 +137,13 @@ export function createSqliteShelf(database: DatabaseSync): Shelf {
       clearSoon()
     },
     flush,
+    failed: () => failed !== null || closed,
     close() {
       if (closed) return
       quietly(flush)
       closed = true
       if (clearing !== null) clearImmediate(clearing)
+      // of a transaction that failed nothing stays
       database.close()
     },
   }
