@@ -3,6 +3,7 @@
  * links to those of the checkout; packages of this repository are those of the copy.
  */
 import {
+  chmod,
   copyFile,
   mkdir,
   mkdtemp,
@@ -45,7 +46,10 @@ export async function createWorkCopy(options: WorkCopyOptions): Promise<WorkCopy
     await copyFile(join(from, file), join(root, file))
   }
   try {
+    // as the system's own: some tests give up the privileges of root, and must still get there
+    await chmod(home, 0o755)
     await mkdir(scratch)
+    await chmod(scratch, 0o1777)
     for (const file of files) await copy(file)
     for (const folder of modules) await linkModules(join(from, folder), join(root, folder))
   } catch (error) {
