@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -95,6 +95,17 @@ describe('loading an identity', () => {
     const ca = `# the old one\n${root.pem}\n# the new one\n${second.pem}`.replaceAll('\n', '\r\n')
     const snapshot = await loadIdentity(await write({ ca }), { spiffe })
     assert.equal(snapshot.roots.length, 2)
+  })
+
+  it('puts the chain in order, the leaf first and what leads nowhere last, since Node as a client needs it so', async () => {
+    const stranger = mint({ name: 'stranger', pathLength: null })
+    const crt = leaf.pem + stranger.pem + intermediate.pem
+    const { certificateChain } = await loadIdentity(await write({ crt }), { spiffe })
+    const found = certificateChain.match(/-----BEGIN[^-]+-----[^-]+-----END[^-]+-----/g) ?? []
+    assert.deepEqual(
+      found.map((pem) => new X509Certificate(pem).fingerprint256),
+      [leaf, intermediate, stranger].map(({ pem }) => new X509Certificate(pem).fingerprint256),
+    )
   })
 
   it('takes the SVIDs of others by their path', async () => {

@@ -59,4 +59,34 @@ describe('a revocation list that is not about all certificates of its CA', () =>
     )
     parseCrl(listWith(extension('2.5.29.46', der(0x30))))
   })
+
+  it('is refused when an extension of it occurs twice; others may have numbers of their own', () => {
+    const number = () => extension('2.5.29.20', der(0x02, Buffer.from([1])))
+    refused(listWith(number()), /an extension occurs twice/)
+    parseCrl(listWith(extension('1.3.6.1.4.1.1', der(0x30)), extension('1.3.6.1.4.1.2', der(0x30))))
+  })
+
+  it('is refused when parts of it are missing, or an entry is of something else', () => {
+    const body = der(0x30, der(0x02, Buffer.from([1])))
+    refused(der(0x30, body), /names two algorithms/)
+    refused(der(0x30), /other than three parts/)
+    const entry = (...parts: readonly Buffer[]) => der(0x30, der(0x30, Buffer.concat(parts)))
+    const time = der(0x17, Buffer.from('261129120000Z'))
+    const list = (entries: Buffer) => {
+      const algorithm = der(0x30, Buffer.from('06082a8648ce3d040302', 'hex'))
+      const fields = [der(0x02, Buffer.from([1])), algorithm, der(0x30), time, entries]
+      return der(
+        0x30,
+        Buffer.concat([
+          der(0x30, Buffer.concat(fields)),
+          algorithm,
+          der(0x03, Buffer.from([0, 1])),
+        ]),
+      )
+    }
+    const serial = der(0x02, Buffer.from([7]))
+    assert.deepEqual([...parseCrl(list(entry(serial, time))).serials], ['07'])
+    refused(list(entry(der(0x04, Buffer.from([7])), time)), /not a serial number and a time/)
+    refused(list(entry(serial, der(0x04, Buffer.from('261129120000Z')))), /not a serial number/)
+  })
 })
