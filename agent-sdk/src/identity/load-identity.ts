@@ -54,7 +54,10 @@ export async function proveIdentity(
   checkPurposes(leaf)
   const { identity, dnsNames } = readIdentity(leaf, spiffe)
   const privateKey = new Secret(key.export({ type: 'pkcs8', format: 'pem' }).toString())
-  await proveChain(contextOptions({ certificateChain: toPem(chain), privateKey, roots }))
+  const context = contextOptions({ certificateChain: toPem(chain), privateKey, roots })
+  await proveChain(context).catch((error: unknown) => {
+    throw endedAbove(error, chain.slice(1), roots, now())
+  })
   // the other side judges so too, for each connection
   const { notAfter, links } = followChain(chain, roots, now())
   return Object.freeze({
@@ -142,6 +145,26 @@ function parseKey(pem: Secret<string>): KeyObject {
       'tls.key: is not an unencrypted private key in PEM',
     )
   }
+}
+
+/** TLS says that a certificate has expired, not which: the leaf is in time, so it is one above it. */
+function endedAbove(
+  error: unknown,
+  between: readonly X509Certificate[],
+  roots: readonly TrustedRoot[],
+  nowMs: number,
+): unknown {
+  if (!(error instanceof MeshError) || error.code !== 'MESH_IDENTITY_EXPIRED') return error
+  const above = [
+    ...between.map(({ validToDate }) => ['an intermediate in tls.crt', validToDate] as const),
+    ...roots.map(({ notAfter }) => ['a root in ca.crt', notAfter] as const),
+  ]
+  const [what, end] = above.find(([, notAfter]) => notAfter.getTime() < nowMs) ?? []
+  if (what === undefined || end === undefined) return error
+  return new MeshError(error.code, `${what} ended at ${end.toISOString()}`, {
+    cause: error,
+    hint: 'renew that CA, issue the certificate again, and put both into place; `mesh-pki verify` shows the chain',
+  })
 }
 
 function checkTime(leaf: X509Certificate, nowMs: number): void {

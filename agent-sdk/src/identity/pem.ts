@@ -7,6 +7,8 @@ import { MeshError } from '@clawmesh/proto'
 import { dangerousCurve } from '../tls/key-curve.ts'
 
 const BEGIN = /^-----BEGIN ([A-Z0-9 ]+)-----$/
+/** Dashes of two bytes each, in either order. */
+const UTF16 = /-\0-\0|\0-\0-/
 const BASE64_LINE = /^[A-Za-z0-9+/]+={0,2}$/
 
 /**
@@ -19,8 +21,11 @@ export function parseCertificates(text: string, file: string, max: number): X509
   const bad = (what: string, cause?: unknown) =>
     new MeshError('MESH_IDENTITY_INVALID', `${file}: ${what}`, { cause })
   let open: string[] | null = null
-  for (const raw of withoutByteOrderMark(text).split('\n')) {
-    const line = raw.trim()
+  if (UTF16.test(text))
+    throw bad('is UTF-16 text, as PowerShell writes it: save it as ASCII or UTF-8')
+  for (const raw of text.split('\n')) {
+    // of files that were put together each may have brought a mark
+    const line = withoutByteOrderMark(raw).trim()
     if (open === null) {
       if (!line.includes('-----BEGIN') && !line.includes('-----END')) continue
       const label = BEGIN.exec(line)?.[1]
@@ -42,7 +47,7 @@ export function parseCertificates(text: string, file: string, max: number): X509
 
 /** Without the mark that editors of Windows put before UTF-8, read as UTF-8 or as Latin-1. OpenSSL skips the block after it. */
 export function withoutByteOrderMark(text: string): string {
-  return text.replace(/^(?:\uFEFF|\u00EF\u00BB\u00BF)/, '')
+  return text.replace(/^(?:\uFEFF|\u00EF\u00BB\u00BF)+/, '')
 }
 
 function parseBlock(

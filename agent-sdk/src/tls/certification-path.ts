@@ -3,6 +3,7 @@
  * the connection. It says which CAs stand between, so that revocations of them and their ends are known.
  */
 import { createHash, type X509Certificate } from 'node:crypto'
+import { canonicalName } from '@clawmesh/proto'
 import { DER_TAG, DerError, expectDer, readDer, readDerList } from './der.ts'
 import { pathLengthOf } from './leaf-rules.ts'
 
@@ -26,6 +27,8 @@ export interface PathQuestion<Anchor> {
 export const MAX_CHAIN = 10
 /** A hostile chain can name its issuers so that each seems to have issued each other. */
 const MAX_SIGNATURES = 64
+const ISSUER = 2
+const SUBJECT = 4
 
 interface Step {
   readonly certificate: X509Certificate
@@ -35,7 +38,7 @@ interface Step {
 }
 
 /**
- * The shortest path, or null. Each certificate is visited once, so that the work is bounded by the signatures that fit
+ * The shortest path, and of several the one whose CAs last longest, or null. Each certificate is visited once, so that the work is bounded by the signatures that fit
  * by name. @throws DerError when a CA on the way is not properly encoded
  */
 export function findPath<Anchor extends { readonly certificate: X509Certificate }>(
@@ -49,15 +52,16 @@ export function findPath<Anchor extends { readonly certificate: X509Certificate 
     signatures += 1
     return signatures <= MAX_SIGNATURES && certificate.verify(issuer.publicKey)
   }
-  const left = new Set(between)
+  const left = new Set(lastsLongest(between, ({ validToDate }) => validToDate))
+  const lasting = lastsLongest(anchors, ({ certificate }) => certificate.validToDate)
   const steps: Step[] = [{ certificate: leaf, below: null, cas: leaf.ca ? 1 : 0 }]
   for (const step of steps) {
-    const anchor = anchors.find((one) => mayHaveIssued(one.certificate, step))
+    const anchor = lasting.find((one) => mayHaveIssued(one.certificate, step))
     if (anchor !== undefined) return { certificates: downFrom(step), anchor }
     for (const issuer of left) {
       if (!mayHaveIssued(issuer, step)) continue
       left.delete(issuer)
-      const cas = step.cas + (issuer.checkIssued(issuer) ? 0 : 1)
+      const cas = step.cas + (isSelfIssued(issuer) ? 0 : 1)
       steps.push({ certificate: issuer, below: step, cas })
     }
   }
@@ -70,17 +74,33 @@ export function findPath<Anchor extends { readonly certificate: X509Certificate 
  */
 export function anchorIdentity(certificate: X509Certificate): string {
   const spki = certificate.publicKey.export({ type: 'spki', format: 'der' })
-  return createHash('sha256').update(subjectOf(certificate)).update(spki).digest('hex')
+  const name = canonicalName(subjectOf(certificate))
+  return createHash('sha256').update(name).update(spki).digest('hex')
 }
 
 /** The encoded subject. @throws DerError */
 export function subjectOf(certificate: X509Certificate): Uint8Array {
+  return nameAt(certificate, SUBJECT)
+}
+
+/** By its place among serial number, algorithm, issuer, validity and subject, after the version, which is optional. */
+function nameAt(certificate: X509Certificate, place: number): Uint8Array {
   const [body] = readDerList(expectDer(readDer(certificate.raw), DER_TAG.SEQUENCE))
   const fields = readDerList(expectDer(body, DER_TAG.SEQUENCE))
-  // the version is optional; serial number, algorithm, issuer and validity come before the subject
-  const subject = fields[fields[0]?.tag === 0xa0 ? 5 : 4]
-  if (subject === undefined) throw new DerError('a certificate has no subject')
-  return subject.raw
+  const name = fields[fields[0]?.tag === 0xa0 ? place + 1 : place]
+  if (name === undefined) throw new DerError('a certificate is incomplete')
+  return name.raw
+}
+
+/** CAs that issued themselves count for no path length (RFC 5280, section 6.1): a name, whatever the key, as in OpenSSL. */
+function isSelfIssued(certificate: X509Certificate): boolean {
+  return canonicalName(subjectOf(certificate)) === canonicalName(nameAt(certificate, ISSUER))
+}
+
+/** So that the answer is the same whatever the order. */
+function lastsLongest<T>(among: readonly T[], endOf: (one: T) => Date): readonly T[] {
+  if (among.length < 2) return among
+  return among.toSorted((one, other) => endOf(other).getTime() - endOf(one).getTime())
 }
 
 function isInTime({ validFromDate, validToDate }: X509Certificate, nowMs: number | null): boolean {

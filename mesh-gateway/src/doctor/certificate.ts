@@ -1,6 +1,6 @@
 /** One identity directory: whether it holds what it should, and for how long still. */
-import { type IdentitySnapshot, loadIdentity } from '@clawmesh/agent-sdk'
-import { MeshError, type SpiffeTemplate } from '@clawmesh/proto'
+import { type IdentitySnapshot, loadIdentity, type TrustedRoot } from '@clawmesh/agent-sdk'
+import { ERRORS, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import { span } from '../time-span.ts'
 import { type CheckResult, type Finding, result, shellWord } from './finding.ts'
 
@@ -24,7 +24,7 @@ export function checkCertificate({ whose, dir, loaded, nowMs }: CertificateFacts
     about,
     otherKind(whose, loaded),
     endsSoon(whose, dir, loaded, nowMs),
-    ...loaded.roots.map(({ notAfter: end }) => rootEnds(dir, end, nowMs)),
+    ...lastOfEach(loaded.roots).map(({ notAfter: end }) => rootEnds(dir, end, nowMs)),
   )
 }
 
@@ -59,7 +59,10 @@ function unusable(whose: 'gateway' | 'agent', dir: string, error: MeshError): Fi
       }
     case 'MESH_IDENTITY_UNTRUSTED':
       return {
-        what: `${dir}: tls.crt does not chain to a root in ca.crt`,
+        what:
+          error.message === ERRORS.MESH_IDENTITY_UNTRUSTED.meaning
+            ? `${dir}: tls.crt does not chain to a root in ca.crt`
+            : what,
         why: STOPS,
         // never to add the root that it names: the certificate may be a stranger's
         todo: `${issueAnew(whose, dir)}; a chain that was copied by hand needs its intermediates in tls.crt`,
@@ -99,6 +102,17 @@ function endsSoon(
     why: `it should have been renewed at two thirds of its life; once it has ended, ${STOPS}`,
     todo: issueAnew(whose, dir),
   }
+}
+
+/** A root that was renewed with its name and key is the same one, and ends with the last of its certificates. */
+function lastOfEach(roots: readonly TrustedRoot[]): readonly TrustedRoot[] {
+  const last = new Map<string, TrustedRoot>()
+  for (const root of roots) {
+    const key = root.anchor ?? root.fingerprint
+    const known = last.get(key)
+    if (known === undefined || known.notAfter < root.notAfter) last.set(key, root)
+  }
+  return [...last.values()]
 }
 
 function rootEnds(dir: string, end: Date, nowMs: number): Finding | null {

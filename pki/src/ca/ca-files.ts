@@ -7,6 +7,7 @@ import { constants } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MeshError } from '@clawmesh/proto'
+import { withoutByteOrderMark } from '../der/pem.ts'
 import { fileFault, hasErrorCode } from '../disk/file-fault.ts'
 import { replaceFile } from '../disk/replace-file.ts'
 import { syncDirectory, writeSynced } from '../disk/synced-file.ts'
@@ -205,7 +206,7 @@ function exists(dir: string): MeshError {
 }
 
 function parseManifest(text: string): CaManifest | null {
-  const value = parseJson(text)
+  const value = parseJson(withoutByteOrderMark(text))
   if (typeof value !== 'object' || value === null) return null
   const field = (name: string): string => {
     const found: unknown = Reflect.get(value, name)

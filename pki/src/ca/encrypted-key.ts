@@ -46,7 +46,7 @@ export function decryptPrivateKey(pem: string, passphrase: Secret, name: string)
   if (block?.label !== LABEL || more.length > 0)
     throw new MeshError('MESH_PKI_INVALID', `${name} is not an encrypted private key`)
   try {
-    return createPrivateKey({ key: pem, passphrase: passphrase.reveal() })
+    return createPrivateKey({ key: toPem(LABEL, block.der), passphrase: passphrase.reveal() })
   } catch (cause) {
     throw new MeshError('MESH_PKI_PASSPHRASE', `the passphrase does not open ${name}`, { cause })
   }

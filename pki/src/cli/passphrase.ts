@@ -1,5 +1,6 @@
 /** Where a passphrase comes from: --passphrase-file, then MESH_PKI_PASSPHRASE, then a prompt where somebody can answer it. */
 import { MeshError, Secret } from '@clawmesh/proto'
+import { withoutByteOrderMark } from '../der/pem.ts'
 import { readBounded } from '../disk/read-bounded.ts'
 import { promptHidden } from './prompt.ts'
 import type { Terminal } from './terminal.ts'
@@ -15,7 +16,7 @@ export async function readPassphrase(
 ): Promise<Secret> {
   if (file !== undefined) {
     const text = await readBounded(file, MAX_BYTES, 'MESH_PKI_PASSPHRASE')
-    return notEmpty(text.replace(/\r?\n$/, ''), `${file} is empty`)
+    return notEmpty(withoutByteOrderMark(text).replace(/\r?\n$/, ''), `${file} is empty`)
   }
   const value = terminal.env[VARIABLE]
   if (value !== undefined) return notEmpty(value, `${VARIABLE} is empty`)

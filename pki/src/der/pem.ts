@@ -16,9 +16,12 @@ export function parsePem(text: string): readonly PemBlock[] {
   const blocks: PemBlock[] = []
   let label: string | null = null
   let body: string[] = []
-  // editors of Windows put a byte order mark before UTF-8; without this the first block would be a comment
-  const unmarked = text.replace(/^(?:\uFEFF|\u00EF\u00BB\u00BF)/, '')
-  for (const line of unmarked.split('\n').map((each) => each.trimEnd())) {
+  if (/-\0-\0|\0-\0-/.test(text))
+    throw new MeshError('MESH_PKI_INVALID', 'it is UTF-16 text, as PowerShell writes it', {
+      hint: 'save it as ASCII or UTF-8: Out-File -Encoding ascii',
+    })
+  // of files that were put together each may have brought a mark: the block after it would be a comment
+  for (const line of text.split('\n').map((each) => withoutByteOrderMark(each).trimEnd())) {
     const begin = /^-----BEGIN ([A-Z0-9 ]{1,64})-----$/.exec(line)?.[1]
     if (label === null) {
       if (begin === undefined) continue
@@ -33,6 +36,11 @@ export function parsePem(text: string): readonly PemBlock[] {
   }
   if (label !== null) throw new MeshError('MESH_PKI_INVALID', `a PEM block ${label} is cut short`)
   return blocks
+}
+
+/** Without the mark that editors of Windows put before UTF-8. */
+export function withoutByteOrderMark(text: string): string {
+  return text.replace(/^(?:\uFEFF|\u00EF\u00BB\u00BF)+/, '')
 }
 
 function decodeBase64(label: string, text: string): Buffer {

@@ -2,6 +2,7 @@
  * Judges a certificate against roots, by checks of its own that say in words what is wrong.
  * Pure but for node:crypto; the clock is an argument.
  */
+import { canonicalName } from '@clawmesh/proto'
 import { OID } from '../der/oids.ts'
 import { namesRefused } from '../x509/check-names.ts'
 import { KEY_USAGE, type ParsedCertificate } from '../x509/parse-certificate.ts'
@@ -27,12 +28,24 @@ export interface Check {
 const MAX_PATH = 8
 /** Gateways and agents read no more. */
 const MAX_CHAIN = 10
+const LEAST_RSA_BITS = 2048
+/** md5 and sha1 with RSA, ECDSA and DSA with SHA-1. */
+const WEAK_SIGNATURES: ReadonlySet<string> = new Set([
+  '1.2.840.113549.1.1.4',
+  '1.2.840.113549.1.1.5',
+  '1.2.840.10045.4.1',
+  '1.2.840.10040.4.3',
+])
 
-/** @param chain the leaf, then what may lie between. */
+/**
+ * @param chain the leaf, then what may lie between
+ * @param fileFaults what else is wrong with the files of the chain
+ */
 export function checkChain(
   chain: readonly ParsedCertificate[],
   roots: readonly ParsedCertificate[],
   nowMs: number,
+  fileFaults: readonly string[] = [],
 ): readonly Check[] {
   const [leaf, ...between] = chain
   if (leaf === undefined) throw new TypeError('chain: must hold a certificate')
@@ -40,13 +53,21 @@ export function checkChain(
     chain.length > MAX_CHAIN ? [`the file holds more than ${MAX_CHAIN} certificates`] : []
   const { path, fault } = buildPath(leaf, between, roots, nowMs)
   return [
-    judged('chain', [...long, ...(fault === null ? [] : [fault])], path.map(nameOf).join(' <- ')),
+    judged(
+      'chain',
+      [...fileFaults, ...long, ...roots.flatMap(rootFaults), ...(fault === null ? [] : [fault])],
+      path.map(nameOf).join(' <- '),
+    ),
     judged(
       'time',
       path.flatMap((each) => timeFaults(each, nowMs)),
       timeLeft(path, nowMs),
     ),
-    judged('constraints', constraintFaults(path), 'every CA above it may issue it, with its names'),
+    judged(
+      'constraints',
+      [...constraintFaults(path), ...path.flatMap(strengthFaults)],
+      'every CA above it may issue it, with its names',
+    ),
     judged('usage', usageFaults(path), 'good for TLS servers and clients'),
     judged('identity', identityFaults(leaf), leaf.names.uris[0] ?? ''),
   ]
@@ -74,7 +95,9 @@ function buildPath(
     if (roots.some((root) => root.der.equals(at.der))) return { path, fault: null }
     const root = issuerOf(at, roots)
     if (root !== undefined) return { path: [...path, root], fault: null }
-    const next = issuerOf(at, between)
+    // TLS looks among the roots first, and goes by name and key identifiers
+    const isClaimed = roots.some(({ x509 }) => at.x509.checkIssued(x509))
+    const next = isClaimed ? undefined : issuerOf(at, between)
     if (next === undefined) return { path, fault: missingIssuer(at, [...between, ...roots]) }
     path.push(next)
     at = next
@@ -82,13 +105,35 @@ function buildPath(
   return { path, fault: 'the chain is too long' }
 }
 
+/** Gateways and agents load no other ca.crt. */
+function rootFaults(root: ParsedCertificate): string[] {
+  if (!root.isCa) return [`${nameOf(root)} among the roots is not a CA`]
+  // by name and key identifiers, as OpenSSL tells what issued itself
+  if (root.x509.checkIssued(root.x509)) return []
+  return [`${nameOf(root)} among the roots is not a root: intermediates belong into tls.crt`]
+}
+
+/** What TLS refuses at its usual level of security: keys of less than 112 bits, and SHA-1. The signature of a root counts for nothing. */
+function strengthFaults(certificate: ParsedCertificate): string[] {
+  const { modulusLength = LEAST_RSA_BITS } = certificate.publicKey.asymmetricKeyDetails ?? {}
+  const name = nameOf(certificate)
+  return [
+    ...(modulusLength < LEAST_RSA_BITS
+      ? [`${name} has a key of ${modulusLength} bits, and TLS wants ${LEAST_RSA_BITS}`]
+      : []),
+    ...(WEAK_SIGNATURES.has(certificate.signatureAlgorithm) && !isSelfIssued(certificate)
+      ? [`${name} is signed with MD5 or SHA-1, which TLS refuses`]
+      : []),
+  ]
+}
+
 function issued(issuer: ParsedCertificate, subject: ParsedCertificate): boolean {
-  return issuer.subject.equals(subject.issuer) && subject.x509.verify(issuer.publicKey)
+  return isSameName(issuer.subject, subject.issuer) && subject.x509.verify(issuer.publicKey)
 }
 
 function missingIssuer(at: ParsedCertificate, known: readonly ParsedCertificate[]): string {
   const issuer = formatName(at.x509.issuer)
-  return known.some(({ subject }) => subject.equals(at.issuer))
+  return known.some(({ subject }) => isSameName(subject, at.issuer))
     ? `the signature of ${nameOf(at)} is not by the ${issuer} that is here`
     : `${nameOf(at)} was issued by ${issuer}, which is neither in the chain nor trusted`
 }
@@ -132,7 +177,12 @@ function constraintFaults(path: readonly ParsedCertificate[]): string[] {
 }
 
 function isSelfIssued({ subject, issuer }: ParsedCertificate): boolean {
-  return subject.equals(issuer)
+  return isSameName(subject, issuer)
+}
+
+/** Whatever the type of string, the case and the blanks, as in TLS. */
+function isSameName(one: Buffer, other: Buffer): boolean {
+  return one.equals(other) || canonicalName(one) === canonicalName(other)
 }
 
 function usageFaults(path: readonly ParsedCertificate[]): string[] {
@@ -146,7 +196,8 @@ function usageFaults(path: readonly ParsedCertificate[]): string[] {
     faults.push('its key may not sign, as TLS 1.3 needs')
   for (const certificate of path) {
     const purposes = certificate.extKeyUsage
-    if (purposes === null || purposes.includes(OID.anyExtendedKeyUsage)) continue
+    // anyExtendedKeyUsage alone does not count, as in OpenSSL
+    if (purposes === null) continue
     if (!purposes.includes(OID.serverAuth)) faults.push(`${nameOf(certificate)} is not for servers`)
     if (!purposes.includes(OID.clientAuth)) faults.push(`${nameOf(certificate)} is not for clients`)
   }

@@ -2,7 +2,7 @@
 import { createPrivateKey } from 'node:crypto'
 import { MeshError } from '@clawmesh/proto'
 import { readCsr } from '../csr/read-csr.ts'
-import { parsePem } from '../der/pem.ts'
+import { parsePem, withoutByteOrderMark } from '../der/pem.ts'
 import { readPemFiles } from '../identity/read-identity.ts'
 import { formatIp } from '../x509/ip-range.ts'
 import { type ParsedCertificate, parseCertificates } from '../x509/parse-certificate.ts'
@@ -123,7 +123,7 @@ function keyFacts(pem: string, certificate: ParsedCertificate | null): KeyFacts 
   if (parsePem(pem).some(({ label }) => label === 'ENCRYPTED PRIVATE KEY'))
     return { keyType: null, encrypted: true, matchesCertificate: null }
   try {
-    const key = createPrivateKey(pem)
+    const key = createPrivateKey(withoutByteOrderMark(pem))
     const matchesCertificate = certificate?.x509.checkPrivateKey(key) ?? null
     return { keyType: describeKey(key), encrypted: false, matchesCertificate }
   } catch {

@@ -1,7 +1,7 @@
 /** Whether an identity would be accepted, and every reason why not. */
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 import { MeshError } from '@clawmesh/proto'
-import { parsePem } from '../der/pem.ts'
+import { parsePem, withoutByteOrderMark } from '../der/pem.ts'
 import { readPemFiles } from '../identity/read-identity.ts'
 import { type ParsedCertificate, parseCertificates } from '../x509/parse-certificate.ts'
 import { type Check, checkChain, judged } from './check-chain.ts'
@@ -41,7 +41,8 @@ export async function verifyPath(options: VerifyOptions): Promise<Verification> 
   const roots = parseCertificates(trusted)
   const [leaf] = chain
   if (leaf === undefined) throw new MeshError('MESH_PKI_INVALID')
-  const checks = [...checkChain(chain, roots, (options.now ?? Date.now)())]
+  const strays = [files.certificates, trusted].flatMap(strayBlocks)
+  const checks = [...checkChain(chain, roots, (options.now ?? Date.now)(), strays)]
   if (files.kind === 'identity') {
     const key = readKey(files.key)
     checks.push(keyCheck(leaf, key))
@@ -56,6 +57,12 @@ export async function verifyPath(options: VerifyOptions): Promise<Verification> 
     notAfter: leaf.notAfter,
     checks,
   }
+}
+
+/** Gateways and agents load no file with anything but certificates in it. */
+function strayBlocks(pem: string): string[] {
+  const strays = parsePem(pem).filter(({ label }) => label !== 'CERTIFICATE')
+  return strays.map(({ label }) => `beside certificates there is a block ${label} in the file`)
 }
 
 function keyCheck(leaf: ParsedCertificate, key: KeyObject | string): Check {
@@ -87,7 +94,7 @@ function readKey(pem: string | null): KeyObject | string {
   try {
     if (parsePem(pem).some(({ label }) => label === 'ENCRYPTED PRIVATE KEY'))
       return 'tls.key is encrypted'
-    return createPrivateKey(pem)
+    return createPrivateKey(withoutByteOrderMark(pem))
   } catch {
     // the message of OpenSSL says less than this, and could quote the file
     return 'tls.key is not a private key'

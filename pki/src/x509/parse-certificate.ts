@@ -34,6 +34,8 @@ export interface ParsedCertificate {
   readonly issuer: Buffer
   readonly notBefore: Date
   readonly notAfter: Date
+  /** Object identifier. */
+  readonly signatureAlgorithm: string
   /** SHA-256 of the certificate, lower-case hexadecimal. */
   readonly fingerprint: string
   readonly names: GeneralNames
@@ -69,8 +71,8 @@ export function parseCertificate(der: Buffer): ParsedCertificate {
   const fields = itemsOf(body, TAG.sequence)
   const extensions = readExtensions(fields.find(({ tag }) => tag === 0xa3))
   // version is optional: the serial number, algorithm, issuer, validity and subject follow it
-  const [, , issuer, , subject] = fields[0]?.tag === 0xa0 ? fields.slice(1) : fields
-  if (issuer === undefined || subject === undefined)
+  const [, algorithm, issuer, , subject] = fields[0]?.tag === 0xa0 ? fields.slice(1) : fields
+  if (algorithm === undefined || issuer === undefined || subject === undefined)
     throw new MeshError('MESH_PKI_INVALID', 'the certificate is incomplete')
   const find = (id: string) => extensions.find((extension) => extension.id === id)?.value
   const san = find(OID.subjectAltName)
@@ -86,6 +88,7 @@ export function parseCertificate(der: Buffer): ParsedCertificate {
     publicKey,
     subject: subject.raw,
     issuer: issuer.raw,
+    signatureAlgorithm: readOid(itemsOf(algorithm, TAG.sequence)[0]),
     notBefore: x509.validFromDate,
     notAfter: x509.validToDate,
     fingerprint: x509.fingerprint256.replaceAll(':', '').toLowerCase(),
@@ -103,14 +106,21 @@ export function parseCertificate(der: Buffer): ParsedCertificate {
   }
 }
 
+/**
+ * What OpenSSL understands when it is critical (X509_supported_extension), since it judges in TLS: the key identifiers are not
+ * among them, and must not be critical (RFC 5280, sections 4.2.1.1 and 4.2.1.2).
+ */
 const UNDERSTOOD: readonly string[] = [
   OID.subjectAltName,
   OID.basicConstraints,
   OID.keyUsage,
   OID.extKeyUsage,
   OID.nameConstraints,
-  OID.subjectKeyIdentifier,
-  OID.authorityKeyIdentifier,
+  OID.certificatePolicies,
+  OID.crlDistributionPoints,
+  OID.policyMappings,
+  OID.policyConstraints,
+  OID.inhibitAnyPolicy,
 ]
 
 export interface Extension {

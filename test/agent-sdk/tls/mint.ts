@@ -3,6 +3,7 @@
  * Decent ones come from @clawmesh/pki.
  */
 import {
+  createHash,
   generateKeyPairSync,
   type KeyObject,
   randomBytes,
@@ -16,6 +17,9 @@ export interface MintOptions {
   readonly name?: string
   /** Given: a CA with this path length; null: a CA without one. Left out: no CA. */
   readonly pathLength?: number | null
+  /** Encoded names, where they are not the usual ones: as it names its issuer, and itself. */
+  readonly issuerName?: Buffer
+  readonly subjectName?: Buffer
   readonly uris?: readonly string[]
   readonly dnsNames?: readonly string[]
   /** Permitted URI hosts. */
@@ -29,6 +33,8 @@ export interface MintOptions {
   /** Whole extensions, DER, added to the others. */
   readonly extensions?: readonly Buffer[]
   readonly key?: KeyPair
+  /** With identifiers of its own key and of its issuer's, by which OpenSSL tells CAs of one name apart. Default false. */
+  readonly keyIds?: boolean
 }
 
 interface KeyPair {
@@ -38,6 +44,8 @@ interface KeyPair {
 
 export interface Minted extends KeyPair {
   readonly name: string
+  /** Encoded. */
+  readonly subjectName: Buffer
   readonly certificate: X509Certificate
   readonly pem: string
   readonly keyPem: string
@@ -58,20 +66,21 @@ export function mint(options: MintOptions = {}): Minted {
     der(0xa0, der(0x02, Buffer.from([2]))),
     der(0x02, Buffer.concat([Buffer.from([1]), randomBytes(8)])),
     algorithm,
-    subject(issuer?.name ?? name),
+    options.issuerName ?? options.issuer?.subjectName ?? subject(issuer?.name ?? name),
     sequence(
       time(options.notBefore ?? new Date(Date.now() - HOUR)),
       time(options.notAfter ?? new Date(Date.now() + HOUR)),
     ),
-    subject(name),
+    options.subjectName ?? subject(name),
     key.publicKey.export({ type: 'spki', format: 'der' }),
-    der(0xa3, sequence(...extensions(options, usages))),
+    der(0xa3, sequence(...extensions(options, usages), ...keyIds(options, key, issuer ?? key))),
   )
   const signature = sign('sha256', body, signer)
   const raw = sequence(body, algorithm, der(0x03, Buffer.from([0]), signature))
   const pem = `-----BEGIN CERTIFICATE-----\n${raw.toString('base64').replace(/.{64}(?=.)/g, '$&\n')}\n-----END CERTIFICATE-----\n`
   const keyPem = key.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
-  return { ...key, name, certificate: new X509Certificate(raw), pem, keyPem }
+  const subjectName = options.subjectName ?? subject(name)
+  return { ...key, name, subjectName, certificate: new X509Certificate(raw), pem, keyPem }
 }
 
 /** An extension: id, content, criticality. */
@@ -101,6 +110,18 @@ export function der(tag: number, ...parts: readonly Buffer[]): Buffer {
   return Buffer.concat([Buffer.from([tag, ...head]), content])
 }
 
+function keyIds({ keyIds: wanted = false }: MintOptions, own: KeyPair, issuer: KeyPair): Buffer[] {
+  if (!wanted) return []
+  const idOf = ({ publicKey }: KeyPair) =>
+    createHash('sha256')
+      .update(publicKey.export({ type: 'spki', format: 'der' }))
+      .digest()
+  return [
+    extension('2.5.29.14', der(0x04, idOf(own))),
+    extension('2.5.29.35', sequence(der(0x80, idOf(issuer)))),
+  ]
+}
+
 function extensions(options: MintOptions, usages: readonly string[] | null): Buffer[] {
   const { pathLength, caUsage = 0x06, uris = [], dnsNames = [], permittedUris = [] } = options
   const list: Buffer[] = []
@@ -128,9 +149,10 @@ function extensions(options: MintOptions, usages: readonly string[] | null): Buf
   return [...list, ...(options.extensions ?? [])]
 }
 
-function subject(name: string): Buffer {
+/** A common name; with another tag than UTF8String, e.g. 0x13, PrintableString. */
+export function subject(name: string, tag = 0x0c): Buffer {
   if (name === '') return sequence()
-  const attribute = sequence(oid('2.5.4.3'), der(0x0c, Buffer.from(name)))
+  const attribute = sequence(oid('2.5.4.3'), der(tag, Buffer.from(name)))
   return sequence(der(0x31, attribute))
 }
 
