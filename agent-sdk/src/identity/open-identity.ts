@@ -5,6 +5,7 @@ import type { Disk } from '../files/disk.ts'
 import { describeFileFault, isUnanswered } from '../files/file-fault.ts'
 import { type FollowOutcome, type FollowWords, followFiles } from '../files/follow.ts'
 import { type Log, silentLog } from '../log.ts'
+import { createExpiryWatch, describe } from './expiry-watch.ts'
 import { type LoadIdentityOptions, proveIdentity } from './load-identity.ts'
 import { IDENTITY_FILES, type IdentityFiles, readIdentityFiles } from './read-files.ts'
 import type { IdentitySnapshot, IdentityStore, ReloadOutcome } from './snapshot.ts'
@@ -59,13 +60,9 @@ export async function openIdentity(options: OpenIdentityOptions): Promise<Identi
   followed.onChange((next) => {
     current = next
   })
-  let overdue = 0
-  const clock = setInterval(() => {
-    const snapshot = followed.current()
-    if (overdue === snapshot.generation || now() <= snapshot.notAfter.getTime()) return
-    overdue = snapshot.generation
-    log.error(describe(snapshot), 'the certificate has expired and was not renewed')
-  }, pollMs).unref()
+  const watch = createExpiryWatch(log)
+  watch.look(followed.current(), now())
+  const clock = setInterval(() => watch.look(followed.current(), now()), pollMs).unref()
 
   return Object.freeze({
     current: () => followed.current(),
@@ -116,8 +113,4 @@ function checkSameIdentity(current: IdentitySnapshot, next: IdentitySnapshot): v
     `the new certificate is for ${next.identity.id}, this process runs as ${current.identity.id}`,
     { hint: 'to become someone else, restart' },
   )
-}
-
-function describe({ generation, identity, fingerprint, notAfter }: IdentitySnapshot): object {
-  return { identity: identity.id, generation, fingerprint, not_after: notAfter.toISOString() }
 }

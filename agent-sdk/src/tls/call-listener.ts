@@ -4,7 +4,7 @@
  * leads to nor why a certificate is not good. What has passed the handshake is injected into the grpc-js server.
  */
 import { createServer, type TLSSocket } from 'node:tls'
-import { MeshError, type SpiffeTemplate } from '@clawmesh/proto'
+import { type ErrorCode, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import { type Server, ServerCredentials } from '@grpc/grpc-js'
 import type { IdentityStore } from '../identity/snapshot.ts'
 import { type Log, silentLog } from '../log.ts'
@@ -151,7 +151,7 @@ export async function listenForCalls(options: CallListenerOptions): Promise<Call
       if (peer === undefined)
         throw refusals.get(call.getPeer()) ?? new MeshError('MESH_IDENTITY_NO_CERTIFICATE')
       const code = judgePeer(peer, store.current(), now())
-      if (code !== null) throw new MeshError(code)
+      if (code !== null) throw new MeshError(code, lapsed(peer, code))
       return peer
     },
     async drain(graceMs: number) {
@@ -171,4 +171,10 @@ export async function listenForCalls(options: CallListenerOptions): Promise<Call
       injector.destroy()
     },
   })
+}
+
+/** With whose it is: through a gateway this reaches a caller whose own certificate is good. */
+function lapsed({ identity, notAfter }: PeerCertificate, code: ErrorCode): string | undefined {
+  if (code !== 'MESH_IDENTITY_EXPIRED') return undefined
+  return `the certificate of ${identity.id} expired at ${notAfter.toISOString()}`
 }

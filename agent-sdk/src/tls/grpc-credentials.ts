@@ -17,6 +17,7 @@ import type { IdentitySnapshot, IdentityStore } from '../identity/snapshot.ts'
 import { KEEP_ALIVE_MS } from './keep-alive.ts'
 import type { PeerCertificate } from './peer-certificate.ts'
 import type { PeerCheck } from './peer-checks.ts'
+import { noteShownCertificate } from './shown-certificate.ts'
 import { clientTlsOptions, contextOptions, serverTlsOptions } from './tls-options.ts'
 import { handshakeFailure } from './verify-errors.ts'
 
@@ -95,9 +96,10 @@ class FollowingChannelCredentials extends ChannelCredentials {
     // grpc-js asks by PING while a call is open; this finds out a dead connection without calls
     socket.setKeepAlive(true, KEEP_ALIVE_MS)
     const tls = connect({ ...options, secureContext: this.#made.context, socket })
+    const shown = noteShownCertificate(tls, spiffe)
     return new Promise((resolve, reject) => {
       const fail = (cause: unknown) => {
-        const failure = handshakeFailure(cause)
+        const failure = handshakeFailure(cause, shown())
         if (failure !== null) onRefused?.(failure)
         reject(failure ?? cause)
       }

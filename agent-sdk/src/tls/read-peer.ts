@@ -10,6 +10,7 @@ import {
   readCertificate,
 } from './peer-certificate.ts'
 import { peerChain } from './peer-chain.ts'
+import { describeCertificate } from './shown-certificate.ts'
 import { verifyFailure } from './verify-errors.ts'
 
 /**
@@ -20,8 +21,10 @@ import { verifyFailure } from './verify-errors.ts'
  */
 export function readPeer(socket: TLSSocket, options: ReadCertificateOptions): PeerCertificate {
   const chain = peerChain(socket)
-  if (chain.length === 0) throw new MeshError('MESH_IDENTITY_NO_CERTIFICATE')
-  if (socket.authorized !== true) throw verifyFailure(socket.authorizationError)
+  const [leaf] = chain
+  if (leaf === undefined) throw new MeshError('MESH_IDENTITY_NO_CERTIFICATE')
+  if (socket.authorized !== true)
+    throw verifyFailure(socket.authorizationError, describeCertificate(leaf, options.spiffe))
   // a resumed session has skipped the validation of the certificate
   if (socket.isSessionReused())
     throw new MeshError('MESH_IDENTITY_UNTRUSTED', 'the connection resumes an earlier session')

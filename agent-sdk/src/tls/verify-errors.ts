@@ -3,6 +3,7 @@
  * The names are those of OpenSSL's x509_vfy.h, as Node's X509Pointer::ErrorCode passes them on.
  */
 import { type ErrorCode, MeshError } from '@clawmesh/proto'
+import type { ShownCertificate } from './shown-certificate.ts'
 
 const BY_NAME: ReadonlyMap<string, ErrorCode> = new Map<string, ErrorCode>([
   ['CERT_HAS_EXPIRED', 'MESH_IDENTITY_EXPIRED'],
@@ -70,12 +71,13 @@ export function codeOfVerifyError(verdict: unknown): ErrorCode {
 /**
  * The error for a certificate that OpenSSL did not accept.
  * @param verdict `authorizationError` of a TLS socket, or the error of a handshake
+ * @param shown whose certificate it is about, where that is known
  */
-export function verifyFailure(verdict: unknown): MeshError {
+export function verifyFailure(verdict: unknown, shown: ShownCertificate | null = null): MeshError {
   const name = nameOf(verdict)
   const known = BY_NAME.has(name)
   const code = codeOfVerifyError(verdict)
-  const [message, hint] = WORDS.get(name) ?? []
+  const [message, hint] = WORDS.get(name) ?? untimely(name, shown)
   // only names from the table are repeated: they are OpenSSL's own words, never the peer's
   return new MeshError(code, message, {
     cause: verdict,
@@ -88,9 +90,33 @@ export function verifyFailure(verdict: unknown): MeshError {
  * Why connecting to a server failed: its certificate, or what it thinks of ours. Null when TLS is not the reason.
  * An error made by a check of the mesh (`expect`) comes back as it is.
  */
-export function handshakeFailure(error: unknown): MeshError | null {
+export function handshakeFailure(
+  error: unknown,
+  shown: ShownCertificate | null = null,
+): MeshError | null {
   if (error instanceof MeshError) return error
-  return BY_NAME.has(nameOf(error)) ? verifyFailure(error) : null
+  return BY_NAME.has(nameOf(error)) ? verifyFailure(error, shown) : null
+}
+
+/** Whose certificate is out of time: that of the other side, or one's own in the eyes of the other side. */
+function untimely(
+  name: string,
+  shown: ShownCertificate | null,
+): readonly [message?: string, hint?: string] {
+  if (name.endsWith('ALERT_CERTIFICATE_EXPIRED'))
+    return ['the other side says that our certificate has expired']
+  const whose = shown === null ? 'of the other side' : `of ${shown.id}`
+  const hint = `renew it where it is used, and check the clocks of both machines`
+  const now = Date.now()
+  if (name === 'CERT_HAS_EXPIRED') {
+    if (shown !== null && shown.notAfter.getTime() > now)
+      return [`a CA above the certificate ${whose} has expired`, hint]
+    const at = shown === null ? '' : ` at ${shown.notAfter.toISOString()}`
+    return [`the certificate ${whose} expired${at}`, hint]
+  }
+  if (name === 'CERT_NOT_YET_VALID')
+    return [`the certificate ${whose}, or a CA above it, is not valid yet`, hint]
+  return []
 }
 
 function nameOf(verdict: unknown): string {

@@ -138,7 +138,8 @@ function connect(port: number, as: IdentitySnapshot, onPeer: (peer: PeerCertific
   return socket
 }
 
-function fixed(snapshot: IdentitySnapshot): IdentityStore {
+/** A store of one snapshot that never changes. */
+export function fixed(snapshot: IdentitySnapshot): IdentityStore {
   return {
     current: () => snapshot,
     onChange: () => () => {},
