@@ -38,7 +38,8 @@ export function statusOfHttp(status: number): ErrorCode {
     case 504:
       return 'MESH_PEER_LOST'
     default:
-      return 'MESH_PEER_NOT_GRPC'
+      // what HTTP has no such status for is no answer of HTTP either
+      return status >= 100 && status < 600 ? 'MESH_PEER_NOT_GRPC' : 'MESH_PEER_PROTOCOL'
   }
 }
 

@@ -67,7 +67,9 @@ describe('a hostile peer', function () {
     })
     field.mesh.records.length = 0
     const got = await call(caller, { ':authority': peer, 'grpc-timeout': '60S' })
-    const records = field.mesh.records.filter((one) => one.tenant === 'acme')
+    const ofCaller = field.mesh.records.filter((one) => one.tenant === 'acme')
+    // on a busy machine one that is open for long has a line for that
+    const records = ofCaller.filter(({ phase }) => phase !== 'open')
     assert.equal(records.length, 1, 'one audit line')
     assert.equal(records[0]?.grpc_status, got.status)
     return { code: got.error?.code ?? null, status: got.status, sides, answer: got }
