@@ -7,8 +7,12 @@ import { decode, encode, type Packet } from 'dns-packet'
 export type DnsAnswer = {
   readonly ips: readonly string[]
   readonly ttl: number
+  /** Of a question for AAAA. Default none. */
+  readonly ips6?: readonly string[]
   /** Of a question for SRV. Default none. */
   readonly services?: readonly { readonly target: string; readonly port: number }[]
+  /** Code of the response (RFC 1035, section 4.1.1), e.g. 2 for SERVFAIL. Default: 3, no such name, when there is nothing, else 0. */
+  readonly rcode?: number
 } | null
 
 export interface DnsDouble {
@@ -21,7 +25,7 @@ export interface DnsDouble {
 
 /** @param port of 127.0.0.1. Default any that is free. */
 export async function startDnsDouble(
-  answer: (name: string) => DnsAnswer,
+  answer: (name: string, type: string) => DnsAnswer,
   port = 0,
 ): Promise<DnsDouble> {
   const socket = createSocket('udp4')
@@ -32,21 +36,24 @@ export async function startDnsDouble(
     if (question === undefined) return
     const { name, type } = question
     if (type === 'A') asked.push(name)
-    const told = answer(name)
+    const told = answer(name, type)
     if (told === null) return
-    const { ips, ttl, services = [] } = told
+    const { ips, ttl, ips6 = [], services = [], rcode } = told
+    const nothing = ips.length + ips6.length + services.length === 0
     const packet: Packet = {
       type: 'response',
       id: query.id ?? 0,
       // 3: there is no such name
-      flags: 0x8000 | 0x0100 | (ips.length + services.length === 0 ? 3 : 0),
+      flags: 0x8000 | 0x0100 | (rcode ?? (nothing ? 3 : 0)),
       questions: [question],
       answers:
         type === 'A'
           ? ips.map((data) => ({ type, name, ttl, data }))
-          : type === 'SRV'
-            ? services.map((data) => ({ type, name, ttl, data }))
-            : [],
+          : type === 'AAAA'
+            ? ips6.map((data) => ({ type, name, ttl, data }))
+            : type === 'SRV'
+              ? services.map((data) => ({ type, name, ttl, data }))
+              : [],
     }
     socket.send(encode(packet), from.port, from.address)
   })

@@ -2,7 +2,7 @@
  * The gates between a target and a connection, in this order: credential, rate of the agent, policy, limits, one lookup, address rules.
  * Each takes what the one before made. Nothing is looked up for what policy refuses.
  */
-import { type ErrorCode, MeshError } from '@clawmesh/proto'
+import { MeshError } from '@clawmesh/proto'
 import type { GatedClient } from '../limits/connection-gate.ts'
 import type { MaybePromise } from '../limits/limits.ts'
 import type { Admitted } from '../live/grounds.ts'
@@ -10,7 +10,6 @@ import { judgeAddresses } from '../net/judge-addresses.ts'
 import { isMetadataName } from '../net/special-ranges.ts'
 import type { EgressDecision, EgressQuestion } from '../policy/decision.ts'
 import { refusalOf, toldRule } from '../policy/told.ts'
-import { ResolveFailure } from '../resolve/resolver.ts'
 import type { EgressContext, PolicyView } from './context.ts'
 import { checkAgent, countRefusal, notePrincipal, overBudget } from './count-refusals.ts'
 import { authenticate, type Principal } from './credential.ts'
@@ -21,6 +20,7 @@ import type { RequestHead } from './http1/request-head.ts'
 import { Refused, refuse } from './refused.ts'
 import type { Target } from './target/target.ts'
 import { leadsBehindEch } from './tunnel/judge-first-bytes.ts'
+import { unresolved } from './unresolved.ts'
 
 /** How far a request came. What it did not come to is null. */
 export interface Admission {
@@ -39,7 +39,6 @@ export interface Admission {
   leave(): void
 }
 
-const RETRY_MS = 1_000
 const NOT_KNOWN = Object.freeze({ principal: null, decision: null, admitted: null })
 
 export async function admit(
@@ -157,31 +156,6 @@ async function lookUp(
     return unresolved(cause)
   } finally {
     context.metrics.dns('egress', (performance.now() - start) / 1000)
-  }
-}
-
-function unresolved(cause: unknown): Refused {
-  const because = (code: ErrorCode, message?: string, retryAfterMs?: number) =>
-    refuse('resolve', code, {
-      cause,
-      ...(message === undefined ? {} : { message }),
-      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    })
-  switch (cause instanceof ResolveFailure ? cause.kind : 'failed') {
-    case 'timeout':
-      return because('MESH_EGRESS_TIMEOUT', 'the name was not resolved in time')
-    case 'busy':
-      return because('MESH_EGRESS_TIMEOUT', 'too many names wait to be resolved', RETRY_MS)
-    case 'too-many':
-      return because(
-        'MESH_LIMIT_CONCURRENCY',
-        'too many names of this agent wait to be resolved',
-        RETRY_MS,
-      )
-    case 'no-descriptors':
-      return because('MESH_GATEWAY_NO_DESCRIPTORS')
-    default:
-      return because('MESH_EGRESS_UNRESOLVED')
   }
 }
 

@@ -16,6 +16,7 @@ import {
   ResolveFailure,
   type Resolver,
 } from './resolver.ts'
+import { withPorts } from './server-addresses.ts'
 import { createTurns, type Turns } from './turns.ts'
 import { within } from './within.ts'
 
@@ -92,7 +93,8 @@ export function createResolver(options: ResolverOptions = {}): Resolver {
     }))
   }
 
-  const bounds = { timeoutMs, maxAnswers, now }
+  const asked = withPorts(direct.getServers())
+  const bounds = { timeoutMs, maxAnswers, now, asked }
   return Object.freeze({
     addresses: remember(askAddresses, { ...bounds, turns: lookups }),
     services: remember(askServices, { ...bounds, turns: queries }),
@@ -146,12 +148,14 @@ interface Remembering {
   readonly timeoutMs: number
   readonly maxAnswers: number
   readonly now: () => number
+  /** The servers, to be named where they do not answer. */
+  readonly asked: readonly string[]
 }
 
 /** Wraps a question with a memory, a turn, a time limit, and one answer for all who ask the same. */
 function remember<T extends { readonly ttlMs: number }>(
   ask: (name: string) => Promise<T[]>,
-  { turns, timeoutMs, maxAnswers, now }: Remembering,
+  { turns, timeoutMs, maxAnswers, now, asked: servers }: Remembering,
 ): (name: string, asker?: string) => Promise<readonly T[]> {
   const answers = createAnswers<T>(maxAnswers, now)
   /** What runs, by name: whoever asks the same gets its answer. */
@@ -177,6 +181,13 @@ function remember<T extends { readonly ttlMs: number }>(
     } finally {
       running.delete(name)
     }
+  }
+
+  /** With the servers, unless the name still waited for its turn. */
+  function named(failure: ResolveFailure, runs: boolean): ResolveFailure {
+    const { kind, cause } = failure
+    const told = kind === 'failed' || (kind === 'timeout' && (runs || failure.code !== null))
+    return told ? new ResolveFailure(kind, cause, servers) : failure
   }
 
   /** Who joins a question that runs needs no turn for it: nothing more is asked. */
@@ -206,7 +217,11 @@ function remember<T extends { readonly ttlMs: number }>(
     const key = `${asker} ${name}`
     const same = asked.get(key)
     if (same !== undefined) return same
-    const answered = answer(name, asker).finally(() => asked.delete(key))
+    const answered = answer(name, asker)
+      .catch((cause: unknown) => {
+        throw named(failureOf(cause), running.has(name))
+      })
+      .finally(() => asked.delete(key))
     asked.set(key, answered)
     return answered
   }
@@ -222,7 +237,7 @@ function failureOf(cause: unknown): ResolveFailure {
   if (cause instanceof ResolveFailure) return cause
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
   if (code === 'ENOTFOUND' || code === 'ENODATA') return new ResolveFailure('not-found', cause)
-  if (code === 'ETIMEOUT' || code === 'ECANCELLED' || code === 'EAI_AGAIN')
+  if (code === 'ETIMEOUT' || code === 'ECANCELLED' || code === 'ECONNREFUSED')
     return new ResolveFailure('timeout', cause)
   return new ResolveFailure('failed', cause)
 }

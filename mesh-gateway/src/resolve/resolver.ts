@@ -28,7 +28,10 @@ export interface Resolver {
   close(): void
 }
 
-/** `too-many`: of the asker's own names. `busy`: of all together. Of neither has DNS been asked. */
+/**
+ * `timeout`: no server has answered, or the name waited for its turn for too long. `failed`: a server has answered that it cannot tell.
+ * `too-many`: of the asker's own names. `busy`: of all together. `no-descriptors`: the gateway has none left. Of these three DNS has not been asked.
+ */
 export type ResolveFailureKind =
   | 'not-found'
   | 'timeout'
@@ -40,9 +43,15 @@ export type ResolveFailureKind =
 export class ResolveFailure extends Error {
   override readonly name = 'ResolveFailure'
   readonly kind: ResolveFailureKind
+  /** The servers that were asked, e.g. `10.0.0.2:53`; none when the name was not asked for. */
+  readonly servers: readonly string[]
+  /** What the resolver of Node said, e.g. `ESERVFAIL`; null when it said nothing. */
+  readonly code: string | null
 
-  constructor(kind: ResolveFailureKind, cause?: unknown) {
+  constructor(kind: ResolveFailureKind, cause?: unknown, servers: readonly string[] = []) {
     super(`dns: ${kind}`, { cause })
     this.kind = kind
+    this.servers = servers
+    this.code = cause instanceof Error && 'code' in cause ? String(cause.code) : null
   }
 }
