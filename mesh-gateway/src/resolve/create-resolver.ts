@@ -17,6 +17,7 @@ import {
   type Resolver,
 } from './resolver.ts'
 import { withPorts } from './server-addresses.ts'
+import { srvTtlMs } from './srv-ttl.ts'
 import { createTurns, type Turns } from './turns.ts'
 import { within } from './within.ts'
 
@@ -41,6 +42,8 @@ export interface ResolverOptions {
 const SYSTEM_TTL_MS = 5_000
 /** A name that is not there is asked for again after this long. */
 const NEGATIVE_TTL_MS = 2_000
+/** For the TTL of SRV records, beside the records themselves. */
+const TTL_WAIT_MS = 1_000
 const MAX_QUERIES = 256
 const WAITING = 4_096
 const WAITING_PER_TENANT = 1_024
@@ -82,14 +85,16 @@ export function createResolver(options: ResolverOptions = {}): Resolver {
   }
 
   async function askServices(name: string): Promise<(ResolvedService & { ttlMs: number })[]> {
+    const [server] = withPorts(direct.getServers())
+    const ttl = server === undefined ? null : srvTtlMs(name, server, TTL_WAIT_MS)
     const records = await direct.resolveSrv(name)
-    // c-ares gives no TTL with SRV records; the addresses behind them have theirs
+    const ttlMs = (await ttl) ?? SYSTEM_TTL_MS
     return records.map(({ name: host, port, priority, weight }) => ({
       host: host.toLowerCase().replace(/\.$/, ''),
       port,
       priority,
       weight,
-      ttlMs: SYSTEM_TTL_MS,
+      ttlMs,
     }))
   }
 

@@ -13,6 +13,8 @@ export interface ResolvedService {
   readonly port: number
   readonly priority: number
   readonly weight: number
+  /** Of the record, where it is known. */
+  readonly ttlMs?: number
 }
 
 export interface Resolver {

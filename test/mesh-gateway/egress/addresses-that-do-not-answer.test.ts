@@ -83,6 +83,28 @@ describe('a name of which some addresses do not answer', () => {
     )
   })
 
+  it('is avoided under that name alone, since its owner may have put the address of another there', async () => {
+    const { port } = await setup.upstream((socket) => {
+      socket.once('data', () => socket.end(ANSWER))
+    })
+    const ips = ['127.0.0.3', '127.0.0.1']
+    const destinations = [`own.test:${port}`, `api.test:${port}`]
+    const egress = await setup.egress(port, {
+      names: { 'own.test': ips, 'api.test': ips },
+      egress: { allow: destinations },
+    })
+    const headers = `${basic(await egress.token({ destinations }))}Connection: close\r\n`
+    const own = get(port, headers).replaceAll('api.test', 'own.test')
+    await sendRaw(egress.number, own)
+    await listen('127.0.0.3', port)
+    await sendRaw(egress.number, get(port, headers))
+    const records = [await egress.record(0), await egress.record(1)]
+    assert.deepEqual(
+      records.map(({ destination_ip }) => destination_ip),
+      ['127.0.0.1', '127.0.0.3'],
+    )
+  })
+
   it('is given up when its client leaves, and what it held is free again', async () => {
     await listen('127.0.0.1', dead.port)
     const ips = ['127.0.0.2']

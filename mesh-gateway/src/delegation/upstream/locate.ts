@@ -98,7 +98,10 @@ async function byService(
   if (good.length === 0) throw worst(located)
   return {
     endpoints: good.flatMap((one) => one.endpoints),
-    ttlMs: Math.min(...good.map((one) => one.ttlMs)),
+    ttlMs: Math.min(
+      ...good.map((one) => one.ttlMs),
+      ...services.map((service) => service.ttlMs ?? Number.POSITIVE_INFINITY),
+    ),
   }
 }
 
