@@ -34,7 +34,7 @@ export interface TokenMemoryOptions<Claims extends TimedClaims> {
   readonly onVerified?: (seconds: number) => void
   /** The clock of expiries, milliseconds since the epoch. Default the system's. */
   readonly now?: () => number
-  /** The clock of `cacheMs`, which nobody sets, in milliseconds. Default performance.now. */
+  /** The clock of `cacheMs`, which nobody sets, in milliseconds. Default performance.now, or `now` when that is given. */
   readonly monotonicNow?: () => number
 }
 
@@ -73,7 +73,7 @@ export function createTokenMemory<Claims extends TimedClaims>(
   options: TokenMemoryOptions<Claims>,
 ): SignedTokenVerifier<Claims> {
   const { choose, cacheMs = 60_000, cacheSize = 10_000, now = Date.now } = options
-  const { monotonicNow = () => performance.now() } = options
+  const { monotonicNow = options.now ?? (() => performance.now()) } = options
   const remembered = new Map<string, Remembered<Claims>>()
   const underWay = new Map<string, UnderWay<Claims>>()
   /** How often the keys of each have changed. */

@@ -14,7 +14,7 @@ export interface KeepKeysOptions {
   readonly onAttempt?: (found: FetchedKeys | { readonly error: unknown }) => void
   /** The clock of `untilMs`, milliseconds since the epoch. Default the system's. */
   readonly now?: () => number
-  /** The clock that ages are counted by, which nobody sets, in milliseconds. Default performance.now. */
+  /** The clock that ages are counted by, which nobody sets, in milliseconds. Default performance.now, or `now` when that is given. */
   readonly monotonicNow?: () => number
 }
 
@@ -61,7 +61,8 @@ const AHEAD = 0.8
 const MAX_WAITING = 1000
 
 export function keepKeys(options: KeepKeysOptions): KeptKeys {
-  const { onAttempt = () => {}, now = Date.now, monotonicNow = () => performance.now() } = options
+  const { onAttempt = () => {}, now = Date.now } = options
+  const { monotonicNow = options.now ?? (() => performance.now()) } = options
   const listeners = new Set<() => void>()
   let kept: Kept | null = null
   let attemptedMs: number | null = null

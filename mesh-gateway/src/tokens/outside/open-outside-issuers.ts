@@ -56,7 +56,7 @@ export function openOutsideIssuers(options: OutsideIssuersOptions): OutsideIssue
   const fetching = new Set<Promise<unknown>>()
   for (const issuer of options.issuers) {
     const keys = keepKeys({
-      now,
+      ...(options.now === undefined ? {} : { now }),
       fetch() {
         const running = fetchKeys(issuer, options, closing.signal).finally(() =>
           fetching.delete(running),
