@@ -63,7 +63,7 @@ export function createChainTokens(options: ChainTokensOptions): ChainTokens {
       return Object.freeze({ ...claims, kid, chain: chainGrounds(claims.txn, claims.act) })
     },
     ...(options.maxTtlMs === undefined ? {} : { maxTtlMs: options.maxTtlMs }),
-    now,
+    ...(options.now === undefined ? {} : { now }),
   })
 
   function presentedBy(presenter: string, claims: PresentedClaims): PresentedClaims {
