@@ -46,6 +46,8 @@ export interface IssuingCa extends NamingCa {
   readonly issuer: Issuer
   /** PEM. */
   readonly roots: string
+  /** Public keys of its CAs: root, intermediate and those of before. No leaf gets one of them. */
+  readonly ownKeys: readonly KeyObject[]
   /** Whether its certificate is revoked: then it issues nothing. */
   readonly isRevoked: boolean
   /** Writes down what is about to be handed out. @throws MeshError MESH_DISK_WRITE; then it is not. */

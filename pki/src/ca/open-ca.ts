@@ -84,6 +84,11 @@ export async function openCa(options: OpenCaOptions): Promise<Ca> {
     meshDomain: loaded.meshDomain,
     certificate: loaded.intermediate,
     roots: (await readTrust(dir)).map(({ pem }) => pem).join(''),
+    ownKeys: [
+      loaded.root,
+      loaded.intermediate,
+      ...loaded.former.map(({ certificate }) => certificate),
+    ].map(({ publicKey }) => publicKey),
     isRevoked: await isRevoked(loaded),
     issuer: listIssuer(loaded.intermediate, privateKey),
   }

@@ -22,7 +22,7 @@ export function signCsr(ca: IssuingCa, options: SignOptions, nowMs: number): Iss
   const names = 'agent' in options ? agentNames(ca, options) : gatewayNames(ca, options)
   const csr = readCsr(options.csrPem)
   checkNames(csr, names)
-  if (csr.publicKey.equals(ca.certificate.publicKey))
+  if (ca.ownKeys.some((key) => key.equals(csr.publicKey)))
     throw new MeshError('MESH_PKI_CSR_REFUSED', 'its key is the key of the CA')
   return issueCertificate(ca, names, csr.publicKey, options, nowMs)
 }

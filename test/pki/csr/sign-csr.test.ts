@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import type { Ca } from '@clawmesh/pki'
+import { decryptPrivateKey } from '../../../pki/src/ca/encrypted-key.ts'
 import { toPem } from '../../../pki/src/der/pem.ts'
 import {
   bitString,
@@ -18,7 +19,7 @@ import {
 import { parseCertificates } from '../../../pki/src/x509/parse-certificate.ts'
 import { needProgram } from '../../support/need-program.ts'
 import { run } from '../run.ts'
-import { makeCa, makeScratch, type Scratch } from '../scratch.ts'
+import { makeCa, makeScratch, PASSPHRASE, type Scratch } from '../scratch.ts'
 
 const OWN_URI = 'spiffe://mesh.internal/tenant/acme/agent/planner'
 const OWN_DNS = 'planner.acme.mesh.internal'
@@ -224,13 +225,16 @@ describe('signing a request', () => {
     })
   })
 
-  it('refuses the key of the CA itself', () => {
-    const [, intermediate] = parseCertificates(
-      ca.sign({ csrPem: request(), ...WHO }).certificateChain,
-    )
-    assert.ok(intermediate)
-    // nobody can make such a request without the key; that it is the signature which stops it is enough
-    const keys = { publicKey: intermediate.publicKey, privateKey: p256.privateKey }
-    refused(request({ keys }), /signature/)
+  it('refuses the key of the CA itself, of root and intermediate, though the request is signed with it', async () => {
+    for (const name of ['root', 'intermediate']) {
+      const [certificate] = parseCertificates(
+        await readFile(scratch.path('ca', `${name}.crt`), 'utf8'),
+      )
+      assert.ok(certificate)
+      const pem = await readFile(scratch.path('ca', `${name}.key`), 'utf8')
+      const privateKey = decryptPrivateKey(pem, PASSPHRASE, name)
+      const keys = { publicKey: certificate.publicKey, privateKey }
+      refused(request({ keys }), /its key is the key of the CA/)
+    }
   })
 })
