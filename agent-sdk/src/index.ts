@@ -36,6 +36,7 @@ export type { ArtifactPart, BytesPart, Content, JsonPart, Part, TextPart } from 
 export type { Answer, Skill, SkillWithOptions, Task, TaskContext } from './tasks/skill.ts'
 export type { SqliteTaskStoreOptions } from './tasks/sqlite-task-store.ts'
 export { createSqliteTaskStore } from './tasks/sqlite-task-store.ts'
+export type { TaskChain } from './tasks/task-chain.ts'
 export type {
   ArtifactPiece,
   FailedState,

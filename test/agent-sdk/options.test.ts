@@ -78,6 +78,17 @@ describe('an option with a name that there is not', () => {
     assert.equal(mesh.gateway.calls.length, calls)
   })
 
+  it('an address that nobody listens on is named, with the cause', async () => {
+    const agent = await mesh.agent('lost', {
+      gateway: '127.0.0.1:1',
+      patience: { startGiveUpMs: 0 },
+    })
+    await assert.rejects(agent.delegate('b', { skill: 's' }).result(), {
+      code: 'MESH_GATEWAY_UNREACHABLE',
+      message: /^the gateway cannot be reached: .*ECONNREFUSED.*127\.0\.0\.1:1/,
+    })
+  })
+
   it('of serve and its skills, and of the stores of tasks: is a TypeError before anything is open', async () => {
     const { b } = mesh
     const skills = { echo: () => 'x' }

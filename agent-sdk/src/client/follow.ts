@@ -85,7 +85,8 @@ export async function* follow(options: FollowOptions): AsyncGenerator<IncomingEv
     downSince ??= performance.now()
     if (performance.now() - downSince >= (started ? giveUpMs : startGiveUpMs))
       throw refusal ?? judged.error
-    const fields = { delegation_id: id, after_seq: last, code: judged.error.code }
+    const { code, message: reason } = judged.error
+    const fields = { delegation_id: id, after_seq: last, code, reason }
     log.warn(
       fields,
       started

@@ -5,6 +5,7 @@ import type { DelegateOptions, Delegation } from '../client/delegation.ts'
 import type { AgentFetch } from '../egress/agent-fetch.ts'
 import type { Log } from '../log.ts'
 import type { Content, Part } from './part.ts'
+import type { TaskChain } from './task-chain.ts'
 
 /**
  * Does one kind of work. What it returns is the result: a string, a Uint8Array, parts, or any JSON value.
@@ -55,6 +56,8 @@ export interface Task {
   /** Who asked, as the gateway knows it from its certificate. */
   readonly caller: AgentIdentity
   readonly labels: Readonly<Record<string, string>>
+  /** The chain of delegation that it is part of; null for a task that came past the gateway. */
+  readonly chain: TaskChain | null
   /** When the task must have ended; null means never. */
   readonly deadline: Date | null
   /** All text parts of the input joined; empty when there is none. */

@@ -186,7 +186,7 @@ export function createTaskHost(options: TaskHostOptions): TaskHost {
     const held = hold(record, skill.resume, origin.delegationToken)
     const { retentionMs } = store
     held.live.emit({ kind: 'accepted', skill: request.skill, retentionMs })
-    run(held, skill.run, taskOf(request, caller), origin, null)
+    run(held, skill.run, taskOf(request, caller, origin), origin, null)
     return record
   }
   const resume = ({ record, again }: LeftTask) => {
@@ -202,7 +202,10 @@ export function createTaskHost(options: TaskHostOptions): TaskHost {
     else if (again.checkpoint.runs > MAX_RUNS) {
       const message = `the agent died ${MAX_RUNS} times while it ran the task`
       held.live.fail(failureOf(new MeshError('MESH_TASK_INTERRUPTED', message), 'orphaned'))
-    } else run(held, skill.run, taskOf(request, caller), again.beginning, again.checkpoint)
+    } else {
+      const { beginning, checkpoint } = again
+      run(held, skill.run, taskOf(request, caller, beginning), beginning, checkpoint)
+    }
   }
 
   const recover = () => {

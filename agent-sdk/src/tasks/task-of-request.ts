@@ -4,11 +4,18 @@ import { messages } from '../wire/messages.ts'
 import { decodeRequest, type TaskRequest } from '../wire/request-codec.ts'
 import { jsonOf, textOf } from './part.ts'
 import type { Task } from './skill.ts'
+import { readTaskChain } from './task-chain.ts'
 
-export function taskOf(request: TaskRequest, caller: AgentIdentity): Task {
+/** @param origin the delegation token that it came with; null: none */
+export function taskOf(
+  request: TaskRequest,
+  caller: AgentIdentity,
+  origin: { readonly delegationToken: string | null },
+): Task {
   const { id, skill, input, labels, deadline } = request
   return Object.freeze({
     ...{ id, skill, input, caller, labels, deadline },
+    chain: readTaskChain(origin.delegationToken),
     text: () => textOf(input),
     json: () => jsonOf(input),
   })

@@ -11,7 +11,7 @@ import {
   statusMessage,
 } from '@clawmesh/proto'
 import { Metadata, type ServiceError, type StatusObject, status } from '@grpc/grpc-js'
-import { peerWords } from './peer-words.ts'
+import { peerWords, plainText } from './peer-words.ts'
 
 /** What a server ends a call with. Anything but a MeshError says nothing of what happened inside. */
 export function errorToStatus(error: unknown): StatusObject {
@@ -39,10 +39,20 @@ export function statusToError(error: unknown): MeshError {
   if (decoded !== null)
     return error.metadata.get(HEADER_REFUSAL).length > 0 ? decoded : peerWords(decoded)
   const code = BY_STATUS.get(error.code) ?? 'MESH_PEER_PROTOCOL'
-  return new MeshError(code, undefined, {
+  return new MeshError(code, unreachable(error), {
     cause: error,
     facts: { grpc_status: status[error.code] ?? 'UNKNOWN' },
   })
+}
+
+/** The words of grpc-js for a connection that was never made: they name the address and the cause. */
+function unreachable({ code, details }: ServiceError): string | undefined {
+  if (code !== status.UNAVAILABLE) return undefined
+  const why =
+    /^(?:No connection established\. Last error: |(?=Name resolution failed))(.*?)(?:\.? Resolution note: .*)?$/.exec(
+      details,
+    )?.[1]
+  return why === undefined ? undefined : `the gateway cannot be reached: ${plainText(why)}`
 }
 
 /** What a status without details of ours means: it comes from the connection, from grpc-js, or from a server that is not ours. */
