@@ -96,7 +96,7 @@ describe('a gateway', () => {
   })
 
   it('is not ready once its certificate has expired, nor while its audit log cannot be written', async () => {
-    const config = await configOf('short', { 'audit-file': '/dev/full' }, 2000)
+    const config = await configOf('short', { 'audit-file': '/dev/full' }, 6000)
     const gateway = await createGateway(config, { log: silentLog })
     const socket = connect(gateway.addresses.egress.port, '127.0.0.1')
     socket.write('CONNECT a.example:443 HTTP/1.1\r\nhost: a.example:443\r\n\r\n')

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -59,6 +59,32 @@ ${command}: hint: npm install node@24 brings one for a project, nodejs.org has i
           refuses(await run(older.path, [join(root, file), ...args]), command, older.version)
     })
 })
+
+describe('npm in a checkout', () => {
+  it('does not warn of the Node that it runs on: the right one comes along', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'clawmesh-npm-'))
+    try {
+      await writeFile(join(dir, 'package.json'), '{"name":"x","engines":{"node":">=999"}}')
+      const install = () =>
+        run('npm', ['install', '--offline', '--no-audit', '--no-fund'], {
+          cwd: dir,
+          env: ownEnvironment(),
+        })
+      assert.match((await install()).stderr, /EBADENGINE/)
+      await copyFile(join(root, '.npmrc'), join(dir, '.npmrc'))
+      const { code, stdout, stderr } = await install()
+      assert.deepEqual([code, stderr], [0, ''])
+      assert.match(stdout, /up to date/)
+    } finally {
+      await rm(dir, { recursive: true })
+    }
+  })
+})
+
+/** Without what an npm that runs these tests tells its children. */
+function ownEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)))
+}
 
 /** The machine's own, where that is too old for us; not the one that comes with `npm ci`. */
 function olderNode(): { readonly path: string; readonly version: string } | null {
