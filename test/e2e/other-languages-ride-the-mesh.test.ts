@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { type Mesh, startMesh } from '../support/mesh.ts'
+import { needProgram } from '../support/need-program.ts'
 
 const run = promisify(execFile)
 const FOREIGN = fileURLToPath(new URL('../support/foreign/', import.meta.url))
@@ -67,12 +68,7 @@ describe('other languages ride the mesh', function () {
 
   it('Go calls Python, all four kinds, with statuses', async function () {
     const go = ['/usr/local/go/bin/go', '/usr/bin/go'].find(existsSync) ?? 'go'
-    const built = await run(go, ['version']).catch(() => null)
-    if (built === null) {
-      if (process.env.CI === 'true') throw new Error('no go: CI must have it')
-      process.stdout.write('    skipped: no go\n')
-      this.skip()
-    }
+    needProgram(this, go, 'version')
     const binary = join(mesh.dir, 'go-client')
     await run(go, ['build', '-o', binary, '.'], { cwd: join(FOREIGN, 'go-client') })
     const lines = await callAs(binary, [await mesh.identity('acme', 'caller')])

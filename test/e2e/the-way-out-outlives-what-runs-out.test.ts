@@ -11,6 +11,7 @@ import { promisify } from 'node:util'
 import { createDnsServer } from '../../scripts/dev/dns-server.ts'
 import { freeGatewayPorts, type GatewayPorts } from '../support/gateway-process.ts'
 import { type Mesh, startMesh } from '../support/mesh.ts'
+import { needProgram } from '../support/need-program.ts'
 import { waitFor as waitForIt } from '../support/wait-for.ts'
 
 const TUNNELS = 5_000
@@ -199,7 +200,8 @@ describe('the way out outlives what runs out', function () {
     assert.match(await ask(), /^HTTP\/1\.1 200 /)
   })
 
-  it('no file descriptor is left: it waits, loses nobody for good, and serves when some are free', async () => {
+  it('no file descriptor is left: it waits, loses nobody for good, and serves when some are free', async function () {
+    needProgram(this, 'prlimit')
     const { mesh, ask, egress, host, auth, ready } = await open()
     const { pid } = mesh.gateway
     const fds = (await readdir(`/proc/${pid}/fd`)).length

@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { needProgram } from '../../support/need-program.ts'
 import { waitFor } from '../../support/wait-for.ts'
 
 const PROCESS = fileURLToPath(new URL('appending-process.ts', import.meta.url))
@@ -52,7 +53,8 @@ describe('processes that append to one audit log', () => {
     }
   }
 
-  it('glue nothing to a line that a full disk has cut off, and repeat it whole', async () => {
+  it('glue nothing to a line that a full disk has cut off, and repeat it whole', async function () {
+    needProgram(this, 'prlimit')
     const [cut, other] = [await start(), await start()]
     for (let i = 0; i < 20; i += 1) cut.write(line(`cut-${i}`))
     await waitFor('the disk to be full', () => cut.heard.includes('fails'))

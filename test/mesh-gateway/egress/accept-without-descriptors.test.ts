@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { connect } from 'node:net'
+import { needProgram } from '../../support/need-program.ts'
 
 /** It tells its port, and which of its events come; whoever is let in gets back what it sends. */
 const SERVER = `const server = require('node:net').createServer((socket) => socket.pipe(socket))
@@ -29,6 +30,7 @@ describe('a server of Node that has no file descriptor left', () => {
       )
       this.skip()
     }
+    needProgram(this, 'prlimit')
     const [port] = await once(child, 'message')
     const told: unknown[] = []
     child.on('message', (message) => told.push(message))

@@ -13,6 +13,7 @@ import { Secret } from '@clawmesh/proto'
 import { fetch, ProxyAgent } from 'undici'
 import { openPortCertificate } from '../../../mesh-gateway/src/egress/port-certificate.ts'
 import { makeTicketKeys } from '../../../mesh-gateway/src/workers/ticket-keys.ts'
+import { needProgram } from '../../support/need-program.ts'
 import { makeTestCa, type TestCa } from '../../support/test-ca.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { run } from './client-world.ts'
@@ -82,7 +83,8 @@ describe('the egress port over TLS', () => {
     )
   })
 
-  it('serves curl and undici as an https proxy', async () => {
+  it('serves curl and undici as an https proxy', async function () {
+    needProgram(this, 'curl')
     const { egress, port, destinations } = await open()
     const token = await egress.token({ destinations })
     const rootsFile = join(ca.dir, 'proxy-roots.pem')

@@ -1,6 +1,7 @@
 /** Clients that know nothing of us, as people use them. */
 import assert from 'node:assert/strict'
 import { EnvHttpProxyAgent, fetch, ProxyAgent } from 'undici'
+import { needProgram } from '../../support/need-program.ts'
 import {
   type ClientWorld,
   clientWorld,
@@ -23,7 +24,8 @@ describe('an unmodified client', () => {
   after(() => world.close())
   insistOnThePort(() => world)
 
-  it('curl, with the credential in the proxy URL, in both forms', async () => {
+  it('curl, with the credential in the proxy URL, in both forms', async function () {
+    needProgram(this, 'curl')
     const tunnel = await run('curl', [
       '-sS',
       '-x',
@@ -44,7 +46,8 @@ describe('an unmodified client', () => {
     assert.deepEqual([absolute.code, absolute.stdout], [0, '/x?y'], absolute.stderr)
   })
 
-  it('curl, with --proxy-header, and with -p for http', async () => {
+  it('curl, with --proxy-header, and with -p for http', async function () {
+    needProgram(this, 'curl')
     const header = `Proxy-Authorization: Bearer ${world.token}`
     const tunnel = await run('curl', [
       '-sS',
@@ -71,13 +74,15 @@ describe('an unmodified client', () => {
     assert.deepEqual([plainTunnel.code, plainTunnel.stdout], [0, '/p'], plainTunnel.stderr)
   })
 
-  it('curl shows the reason of a refused tunnel', async () => {
+  it('curl shows the reason of a refused tunnel', async function () {
+    needProgram(this, 'curl')
     const refused = await run('curl', ['-sS', '-v', '-x', world.withUser(), 'https://evil.test/'])
     assert.equal(refused.code, 56)
     assert.match(refused.stderr, /403 MESH_POLICY_NOT_ALLOWED no rule of policy allows it/)
   })
 
-  it('curl cannot front: another server name in the handshake is refused with an alert', async () => {
+  it('curl cannot front: another server name in the handshake is refused with an alert', async function () {
+    needProgram(this, 'curl')
     const fronted = await run('curl', [
       '-sS',
       '-v',
