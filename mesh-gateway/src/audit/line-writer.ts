@@ -10,9 +10,11 @@
  * failed write only when the next line comes: rotation must not lose a line, and a full disk must pass by itself.
  */
 import { close, mkdirSync, open, openSync, write, writeSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { MeshError } from '@clawmesh/proto'
+import { type Replaced, whyReplaced } from './replaced-file.ts'
 import { appendFlags, endsWithinLine, isFile, wholeLines } from './torn-line.ts'
 
 export interface LineWriterOptions<T> {
@@ -30,6 +32,10 @@ export interface LineWriterOptions<T> {
   readonly retryMs?: number
   /** Called for each line refused. */
   readonly onDropped: () => void
+  /** How often it is looked at whether the path still names the file, at most, in milliseconds. Default 1000. */
+  readonly checkMs?: number
+  /** Called when the path was found to name another file, or none, and has been opened anew. */
+  readonly onReplaced?: (how: Replaced) => void
   /** Called when writing begins to fail, and with null when it works again. */
   readonly onHealth: (error: Error | null) => void
 }
@@ -62,6 +68,7 @@ export function createLineWriter<T>(options: LineWriterOptions<T>): LineWriter<T
     maxBufferBytes = 16 * 1024 * 1024,
     gatherMs = 20,
     retryMs = 1000,
+    checkMs = 1000,
   } = options
   let fd = target === 1 ? 1 : openFile(target, shared)
   let fresh: T[] = []
@@ -73,6 +80,7 @@ export function createLineWriter<T>(options: LineWriterOptions<T>): LineWriter<T
   let timer: NodeJS.Timeout | null = null
   let running: Promise<void> | null = null
   let closed = false
+  let checkedMs = performance.now()
 
   const setFailure = (error: Error | null) => {
     if ((failure === null) === (error === null)) return
@@ -103,7 +111,33 @@ export function createLineWriter<T>(options: LineWriterOptions<T>): LineWriter<T
     return buffer
   }
 
+  const openAnew = async (path: string): Promise<number> => {
+    await mkdir(dirname(path), { recursive: true })
+    return await openFd(path, appendFlags(path, shared), 0o600)
+  }
+
+  /** Between two lines: a line that has begun goes on in its file. */
+  const followPath = async (): Promise<void> => {
+    if (target === 1 || inFlight !== null || performance.now() - checkedMs < checkMs) return
+    const how = await whyReplaced(fd, target)
+    if (how !== null) {
+      const next = await openAnew(target)
+      const old = fd
+      fd = next
+      await closeFd(old)
+      options.onReplaced?.(how)
+    }
+    checkedMs = performance.now()
+  }
+
   const drain = async (): Promise<void> => {
+    try {
+      await followPath()
+    } catch (error) {
+      setFailure(error instanceof Error ? error : new Error(String(error)))
+      schedule(retryMs)
+      return
+    }
     inFlight ??= takeGathered()
     while (inFlight !== null) {
       try {
@@ -164,8 +198,7 @@ export function createLineWriter<T>(options: LineWriterOptions<T>): LineWriter<T
     async reopen() {
       if (target === 1 || closed) return
       await flush()
-      const opening = async () => openFd(target, appendFlags(target, shared), 0o600)
-      const next = await opening().catch((error: Error) => {
+      const next = await openAnew(target).catch((error: Error) => {
         setFailure(error)
         return null
       })

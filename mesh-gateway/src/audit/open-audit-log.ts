@@ -13,7 +13,7 @@ export interface AuditLogOptions {
   readonly file: string
   readonly metrics: Pick<Metrics, 'auditDropped'>
   /** Told when writing begins to fail and when it works again. */
-  readonly log: Pick<Log, 'error' | 'info'>
+  readonly log: Pick<Log, 'error' | 'warn' | 'info'>
   /** How long one is open before a record says so, in milliseconds. Default 5,000. */
   readonly openAfterMs?: number
   /** Other processes write to the same file. Default false. */
@@ -23,6 +23,7 @@ export interface AuditLogOptions {
   /** See LineWriterOptions; for tests. */
   readonly maxBufferBytes?: number
   readonly retryMs?: number
+  readonly checkMs?: number
 }
 
 export interface AuditLogHandle extends AuditLog {
@@ -41,6 +42,14 @@ export function openAuditLog(options: AuditLogOptions): AuditLogHandle {
     shared,
     ...(options.maxBufferBytes === undefined ? {} : { maxBufferBytes: options.maxBufferBytes }),
     ...(options.retryMs === undefined ? {} : { retryMs: options.retryMs }),
+    ...(options.checkMs === undefined ? {} : { checkMs: options.checkMs }),
+    onReplaced: (how) =>
+      log.warn(
+        { file, how },
+        how === 'moved'
+          ? 'the audit log was moved away without a signal; it goes on in a new file. Send SIGHUP after moving it'
+          : 'the audit log was removed; it goes on in a new file, and what was written in the last second is gone with the old one',
+      ),
     onDropped: () => metrics.auditDropped(),
     onHealth: (error) => {
       if (error === null) log.info({ file }, 'the audit log is written again')

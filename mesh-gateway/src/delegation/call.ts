@@ -22,6 +22,7 @@ import {
   type TraceContext,
   uuidV7,
 } from '@clawmesh/proto'
+import { isRequestId, requestIdOf } from '../audit/request-facts.ts'
 import { startsTask } from '../policy/task-methods.ts'
 import { fieldOnce, GIVEN_TWICE } from './field-values.ts'
 import { parseGrpcTimeout } from './grpc-timeout.ts'
@@ -72,7 +73,6 @@ const PATH = /^\/[A-Za-z_][\w.]*\/[A-Za-z_]\w*$/
 const REPLICA = /^[\w-]{16}$/
 /** Up to the year 2286: what a `Date` and the seconds of a JWT can say. */
 const TIME_MS = /^\d{1,13}$/
-const REQUEST_ID = /^[\w.:-]{1,128}$/
 
 /**
  * True of a request that is gRPC at all; any other gets a plain HTTP answer.
@@ -117,7 +117,7 @@ export function readCall(rawHeaders: readonly string[], ownPort = ''): Call {
         timeout = value
         break
       case METADATA_REQUEST_ID:
-        requestId = value
+        if (requestId === undefined || !isRequestId(requestId)) requestId = value
         break
       case METADATA_TRACEPARENT:
         traceparent = value
@@ -146,7 +146,7 @@ export function readCall(rawHeaders: readonly string[], ownPort = ''): Call {
     method: path.slice(1),
     target: target ?? withoutPort(authority, ownPort),
     timeoutMs,
-    requestId: requestId !== undefined && REQUEST_ID.test(requestId) ? requestId : uuidV7(),
+    requestId: requestIdOf(requestId),
     trace: parent === null ? startTrace() : childTrace(parent),
     chain,
     delegationId: chain.delegationId ?? (startsTask(path.slice(1)) ? uuidV7() : null),

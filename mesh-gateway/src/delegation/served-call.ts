@@ -26,6 +26,7 @@ import { asMeshError } from './status-of.ts'
 import { createStay, type Stay } from './stay.ts'
 import { actionOf, beginStory, type Story } from './story.ts'
 import type { UpstreamSession } from './upstream/session.ts'
+import { UnreachedPeer } from './upstream/unreached-peer.ts'
 import { upstreamHeaders } from './upstream-headers.ts'
 
 export interface ServedCallOptions {
@@ -129,6 +130,7 @@ export class ServedCall implements Member {
     if (this.#ended) return
     const { refusals, log } = this.#options
     const error = asMeshError(cause)
+    if (error instanceof UnreachedPeer) this.story.tried = error.endpoint
     countRefusal(refusals, this.inbound, error)
     const requestId = this.story.call?.requestId ?? uuidV7()
     if (error.code === 'MESH_GATEWAY_INTERNAL')

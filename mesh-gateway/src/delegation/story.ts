@@ -3,6 +3,7 @@ import type { PeerCertificate } from '@clawmesh/agent-sdk'
 import { actorsOf, type DelegationClaims, ERRORS, type ErrorCode, uuidV7 } from '@clawmesh/proto'
 import type { DelegationAuditRecord } from '../audit/audit-record.ts'
 import type { Phase } from '../audit/open-record.ts'
+import { durationMs as roundMs } from '../audit/request-facts.ts'
 import type { ClientAddress } from '../net/client-address.ts'
 import type { DelegationDecision } from '../policy/decision.ts'
 import type { Call } from './call.ts'
@@ -10,6 +11,7 @@ import type { PresentedClaims } from './chain/chain-tokens.ts'
 import type { Outcome } from './forward.ts'
 import type { OwnCall } from './own-services/own-calls.ts'
 import type { Route } from './route.ts'
+import type { Endpoint } from './upstream/locate.ts'
 import type { UpstreamSession } from './upstream/session.ts'
 
 /** Each is null until the call has come so far. */
@@ -24,6 +26,8 @@ export interface Story {
   /** It was carried to the callee: whatever ends it then, it was allowed. */
   letThrough: boolean
   session: UpstreamSession | null
+  /** The address of the peer that did not connect, when none did. */
+  tried: Endpoint | null
   /** What the caller presented, and then what the callee is given. */
   link: DelegationClaims | null
   /** What the caller presented. */
@@ -42,6 +46,7 @@ export function beginStory(certificate: PeerCertificate | null, client: ClientAd
     decision: null,
     letThrough: false,
     session: null,
+    tried: null,
     link: null,
     presented: null,
     own: null,
@@ -71,7 +76,7 @@ export function actionOf(story: Story, code: ErrorCode | null): 'allow' | 'audit
 }
 
 export function recordOf(story: Story, ending: Ending): DelegationAuditRecord {
-  const { call, certificate, route, decision, session, link } = story
+  const { call, certificate, route, decision, session, tried, link } = story
   const { outcome, durationMs, phase } = ending
   const code = outcome?.code ?? null
   const caller = certificate?.identity ?? null
@@ -85,8 +90,8 @@ export function recordOf(story: Story, ending: Ending): DelegationAuditRecord {
     caller: caller?.id ?? null,
     callee: story.callee,
     destination_host: route?.kind === 'peer' ? route.host : null,
-    destination_port: session?.port ?? null,
-    destination_ip: session?.ip ?? null,
+    destination_port: (session ?? tried)?.port ?? null,
+    destination_ip: (session ?? tried)?.ip ?? null,
     grpc_method: call?.method ?? null,
     grpc_status: outcome?.grpcStatus ?? null,
     token_jti: story.own?.issuedJti ?? null,
@@ -101,7 +106,7 @@ export function recordOf(story: Story, ending: Ending): DelegationAuditRecord {
     reason: code ?? decision?.code ?? null,
     rule: decision?.rule ?? null,
     policy_generation: ending.policyGeneration,
-    duration_ms: Math.round(durationMs * 1000) / 1000,
+    duration_ms: roundMs(durationMs),
     bytes_up: outcome?.bytesUp ?? null,
     bytes_down: outcome?.bytesDown ?? null,
     client_ip: story.client.ip,

@@ -5,15 +5,15 @@ import {
   formatTraceparent,
   parseTraceparent,
   startTrace,
-  uuidV7,
 } from '@clawmesh/proto'
 import type { EgressAuditRecord } from '../audit/audit-record.ts'
 import { DEFAULT_OPEN_AFTER_MS, ONLY_RECORD, OpenRecord, type Phase } from '../audit/open-record.ts'
+import { durationMs, isRequestId, requestIdOf } from '../audit/request-facts.ts'
 import type { GatedClient } from '../limits/connection-gate.ts'
 import type { Admission } from './admit.ts'
 import type { EgressContext } from './context.ts'
 import type { Field } from './http1/head.ts'
-import { Refused } from './refused.ts'
+import type { Refused } from './refused.ts'
 import type { Target } from './target/target.ts'
 
 /** What a request is known by, from its first byte on. */
@@ -40,20 +40,19 @@ export interface Outcome {
   readonly bytesDown: number
 }
 
-const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/
-
 export function beginStory(method: string, fields: readonly Field[], client: GatedClient): Story {
-  let requestId: string | null = null
+  let requestId: string | undefined
   let traceparent: string | undefined
   for (const { name, value } of fields) {
-    if (name === 'x-request-id' && requestId === null && REQUEST_ID.test(value)) requestId = value
-    else if (name === 'traceparent') traceparent = value
+    if (name === 'x-request-id') {
+      if (requestId === undefined && isRequestId(value)) requestId = value
+    } else if (name === 'traceparent') traceparent = value
   }
   const parent = parseTraceparent(traceparent)
   const trace = parent === null ? startTrace() : childTrace(parent)
   return {
     client,
-    requestId: requestId ?? uuidV7(),
+    requestId: requestIdOf(requestId),
     traceId: trace.traceId,
     traceparent: formatTraceparent(trace),
     method,
@@ -115,10 +114,9 @@ function recordOf(
 ): EgressAuditRecord {
   const { refused } = outcome
   const decision = admission?.decision ?? null
-  const passed = admission !== null && !(admission.result instanceof Refused)
-  const beyond = refused === null || !JUDGING_GATES.has(refused.gate)
-  const allowed = (passed || story.ownPath !== null) && beyond
-  const durationMs = performance.now() - story.startMs
+  // what policy allowed and the network failed was allowed, and has an error
+  const asked = story.ownPath !== null || (decision !== null && decision.action !== 'deny')
+  const allowed = asked && (refused === null || !JUDGING_GATES.has(refused.gate))
   const code = refused?.error.code ?? decision?.code ?? null
   const claims = admission?.principal?.claims ?? story.claims
   return {
@@ -143,7 +141,7 @@ function recordOf(
     reason: code,
     rule: refused?.rule ?? decision?.rule ?? null,
     policy_generation: admission?.generation ?? context.policy().generation,
-    duration_ms: Math.round(durationMs * 100) / 100,
+    duration_ms: durationMs(performance.now() - story.startMs),
     bytes_up: outcome.bytesUp,
     bytes_down: outcome.bytesDown,
     client_ip: story.client.ip,
@@ -154,7 +152,7 @@ function recordOf(
   }
 }
 
-/** Gates at which a request is refused, and not merely goes wrong. */
+/** Gates at which the gateway refuses a request. At the others it goes wrong, or is cut after it was let through. */
 const JUDGING_GATES: ReadonlySet<string> = Object.freeze(
   new Set(['syntax', 'gateway', 'credential', 'policy', 'limits', 'address', 'tls']),
 )

@@ -173,13 +173,23 @@ function settle(
     if (!end.keepAlive) client.closeGently()
     return { ...facts, status: end.status, keepAlive: end.keepAlive }
   }
-  if (end.status === 0)
-    return { ...facts, ...refuseRequest(head, client, story, refused, context, false) }
+  if (end.status === 0) {
+    const answered = refuseRequest(head, client, story, refused, context, false)
+    return { ...facts, ...answered, refused: isOwnFault(refused) ? refused : cut(refused) }
+  }
   // the answer has begun: only a reset tells the client that it is not whole
   client.reset()
-  // it was let through, and only then cut off
-  const cut = new Refused('upstream', refused.error, refused.rule)
-  return { ...facts, refused: cut, status: end.status, keepAlive: false }
+  return { ...facts, refused: cut(refused), status: end.status, keepAlive: false }
+}
+
+/** Of the request: what it turned out to be while it came is refused. */
+function isOwnFault({ gate, error }: Refused): boolean {
+  return gate === 'syntax' || error.code === 'MESH_LIMIT_SIZE'
+}
+
+/** For the record: it was let through, and only then cut off. */
+function cut({ error, rule }: Refused): Refused {
+  return new Refused('upstream', error, rule)
 }
 
 async function speakWebSocket(

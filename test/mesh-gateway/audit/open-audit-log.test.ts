@@ -2,9 +2,10 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { createReadStream, existsSync } from 'node:fs'
-import { mkdtemp, readFile, rename, rm, stat, symlink, unlink } from 'node:fs/promises'
+import { mkdtemp, readFile, rename, rm, stat, symlink, unlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { silentLog } from '@clawmesh/agent-sdk'
 import { MeshError } from '@clawmesh/proto'
 import type {
@@ -163,6 +164,73 @@ describe('the audit log', () => {
     for (const line of [...before, ...after]) JSON.parse(line)
   })
 
+  for (const [what, how, take] of [
+    ['was moved', 'moved', (file: string) => rename(file, `${file}.1`)],
+    ['was removed', 'removed', (file: string) => unlink(file)],
+    [
+      'was removed with its directory',
+      'removed',
+      (file: string) => rm(dirname(file), { recursive: true }),
+    ],
+    [
+      'was moved and made anew',
+      'moved',
+      async (file: string) => {
+        await rename(file, `${file}.1`)
+        await writeFile(file, '')
+      },
+    ],
+  ] as const)
+    for (const shared of [false, true])
+      it(`goes on in a new file, with a warning, when the old one ${what} without a signal${shared ? ', among several processes' : ''}`, async () => {
+        const file = join(dir, 'logs', 'audit.log')
+        const warned = Promise.withResolvers<object>()
+        const audit = open(file, {
+          shared,
+          checkMs: 0,
+          log: {
+            error: assert.fail,
+            info: assert.fail,
+            warn: (facts) => warned.resolve(Object(facts)),
+          },
+        })
+        audit.write({ ...egress, request_id: 'before' })
+        while (!existsSync(file) || (await stat(file)).size === 0) await setImmediate()
+        await take(file)
+        audit.write({ ...egress, request_id: 'after' })
+        assert.deepEqual(await warned.promise, { file, how })
+        audit.write({ ...egress, request_id: 'later' })
+        await audit.close()
+        const ids = (await lines(file)).map((line) => JSON.parse(line).request_id)
+        assert.deepEqual(ids, ['after', 'later'])
+        assert.equal(audit.healthy(), true)
+      })
+
+  it('keeps its lines, and is not healthy, while the file that was removed cannot be made anew', async () => {
+    const file = join(dir, 'logs', 'audit.log')
+    const failed = Promise.withResolvers<void>()
+    const works = Promise.withResolvers<void>()
+    const audit = open(file, {
+      checkMs: 0,
+      retryMs: 20,
+      log: { error: () => failed.resolve(), info: () => works.resolve(), warn() {} },
+    })
+    audit.write(egress)
+    while ((await stat(file)).size === 0) await setImmediate()
+    await rm(dirname(file), { recursive: true })
+    await writeFile(dirname(file), 'a file where the directory was')
+    audit.write({ ...egress, request_id: 'kept' })
+    await failed.promise
+    assert.equal(audit.healthy(), false)
+    await unlink(dirname(file))
+    await works.promise
+    await audit.close()
+    assert.deepEqual(
+      (await lines(file)).map((line) => JSON.parse(line).request_id),
+      ['kept'],
+    )
+  })
+
   it('survives a full disk: says so, counts what it drops, and writes what it kept when there is room again', async () => {
     const file = join(dir, 'audit.log')
     await symlink('/dev/full', file)
@@ -171,7 +239,7 @@ describe('the audit log', () => {
     const audit = open(file, {
       maxBufferBytes: 2000,
       retryMs: 50,
-      log: { error: () => failed.resolve(), info: () => works.resolve() },
+      log: { error: () => failed.resolve(), info: () => works.resolve(), warn() {} },
     })
     audit.write(egress)
     await failed.promise
@@ -214,7 +282,7 @@ describe('the audit log', () => {
       text += chunk
     })
     const ended = once(reader, 'end')
-    await new Promise((resolve) => setImmediate(resolve))
+    await setImmediate()
     const audit = open(fifo)
     for (let i = 0; i < 2000; i += 1) audit.write(egress)
     await audit.close()

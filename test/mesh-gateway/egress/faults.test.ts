@@ -107,7 +107,7 @@ describe('the egress port', () => {
     it(`with a disk full under its audit log ${what}; /ready says so either way`, async function () {
       if (process.platform !== 'linux') this.skip()
       const metrics = createMetrics()
-      const silent = { error() {}, info() {} }
+      const silent = { error() {}, warn() {}, info() {} }
       const audit = openAuditLog({
         file: '/dev/full',
         metrics,

@@ -319,7 +319,7 @@ describe('the limits of the egress port', function () {
     const first = await Promise.any(answers)
     assert.match(first, /^HTTP\/1\.1 429 [\s\S]*retry-after: 1\r\n/)
     const { code, gate, reason } = refusalOf(first)
-    assert.deepEqual([code, gate], ['MESH_LIMIT_CONCURRENCY', 'resolve'])
+    assert.deepEqual([code, gate], ['MESH_LIMIT_CONCURRENCY', 'limits'])
     assert.equal(reason, 'too many names of this agent wait to be resolved')
     assert.match(await sendRaw(egress.number, get(port, good + CLOSE)), /^HTTP\/1\.1 200 /)
     const codes = (await Promise.all(answers)).map((answer) => refusalOf(answer).code)

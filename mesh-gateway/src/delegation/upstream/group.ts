@@ -17,6 +17,7 @@ import type { Endpoint } from './locate.ts'
 import { createLocating } from './locating.ts'
 import { createHolders } from './replica.ts'
 import { type UpstreamSession, wrapSession } from './session.ts'
+import { UnreachedPeer } from './unreached-peer.ts'
 import type { PeerRoute, UpstreamsOptions } from './upstreams.ts'
 
 export interface Group {
@@ -136,7 +137,10 @@ export function createGroup(route: PeerRoute, settings: Settings, dials: Dials):
       },
     )
     if ('connection' in end) return end.connection
-    throw end.failures.at(-1)?.failure ?? new MeshError('MESH_PEER_UNREACHABLE')
+    const { failure, address } = end.failures.at(-1) ?? {}
+    const unreached = failure instanceof MeshError && failure.code.startsWith('MESH_PEER_')
+    if (unreached && address !== undefined) throw new UnreachedPeer(failure, address)
+    throw failure ?? new MeshError('MESH_PEER_UNREACHABLE')
   }
 
   /** A place on a session to the address: one that is there, or a new one. */

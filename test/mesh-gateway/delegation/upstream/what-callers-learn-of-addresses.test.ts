@@ -54,10 +54,14 @@ describe('what a caller learns of addresses behind the gateway', () => {
     const session = await mesh.connect(planner)
     const record = mesh.nextRecord()
     await call(session, { ':authority': peer.name })
-    await record
+    const { destination_port: port } = await record
     await peer.close()
+    const refused = mesh.nextRecord()
     const answer = await call(session, { ':authority': peer.name })
     assert.match(String(answer.error?.code), /^MESH_PEER_/)
+    // the operator reads it in the record
+    const { destination_ip, destination_port, action_allowed } = await refused
+    assert.deepEqual([destination_ip, destination_port, action_allowed], ['127.0.0.1', port, true])
     assert.doesNotMatch(JSON.stringify([answer, answer.error?.message]), /127\.0\.0\.1/)
   })
 
