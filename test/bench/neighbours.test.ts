@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { besideOthers, calmest, parseBusy } from '../../bench/measure/neighbours.ts'
+import { needProgram } from '../support/need-program.ts'
 
 const STAT = `cpu  9 9 9 9 9 9 9 9 0 0
 cpu0 1 1 1 1000 1000 1 1 1 0 0
@@ -17,6 +18,7 @@ describe('what others do on the core of the process under test', () => {
 
   it('does not count what the process itself does', async function () {
     if (process.platform !== 'linux') this.skip()
+    needProgram(this, 'taskset')
     const spin = spawn('taskset', ['-c', '0', process.execPath, '-e', 'for (;;);'])
     try {
       const pids = [spin.pid ?? 0]
