@@ -140,7 +140,7 @@ describe('what a skill does stays in its chain', function () {
       assert.equal(line.root_id, (await lineOf(root.id)).root_id)
     })
 
-  it('an agent that may not originate delegates, watches, gets and cancels within a chain, and only there', async () => {
+  it('an agent that may not originate delegates within a chain only, and sees through what it began there', async () => {
     let own = ''
     research = async (task, ctx) => {
       if (task.text() === 'wait') await once(ctx.signal, 'abort')
@@ -167,7 +167,7 @@ describe('what a skill does stays in its chain', function () {
       seen.push(await codeOf(writer.onOwnBehalf(() => writer.get('researcher', made.id))))
     }
     await planner.delegate('writer', { skill: 'work' }).result()
-    assert.deepEqual(seen, ['working', 'canceled', 'MESH_POLICY_MAY_NOT_ORIGINATE'])
+    assert.deepEqual(seen, ['working', 'canceled', 'OK'])
   })
 
   it('two agents in one process do not mix: another agent’s calls in a skill are its own', async () => {

