@@ -4,6 +4,7 @@ import { type AgentIdentity, createSpiffeTemplate, fromTimestamp, MeshError } fr
 import { checkOptions, optionNames } from '../check-options.ts'
 import { type Connection, createConnection } from '../client/connection.ts'
 import type { DelegateOptions, Delegation } from '../client/delegation.ts'
+import { createFirstContact } from '../client/first-contact.ts'
 import type { HandedOn } from '../client/handed-on.ts'
 import { methods } from '../client/methods.ts'
 import { peerAddress } from '../client/peer-address.ts'
@@ -114,15 +115,17 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
 
   const expect = checkIsGatewayFor(tenant, meshDomain)
   let refused: { readonly error: MeshError; readonly atMs: number } | null = null
+  const contact = createFirstContact({ target: gateway, log })
   const connection: Connection = createConnection({
     target: gateway,
-    store,
+    ...{ store, contact },
     credentials: () =>
       channelCredentials(store, {
         spiffe,
         expect,
         onPeer: () => {
           refused = null
+          contact.made()
         },
         onRefused: (error) => {
           refused = { error, atMs: performance.now() }

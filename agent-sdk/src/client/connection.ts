@@ -16,6 +16,7 @@ import {
 import type { IdentityStore } from '../identity/snapshot.ts'
 import { WINDOW_BYTES } from '../tls/windows.ts'
 import { statusToError } from '../wire/status-codec.ts'
+import type { FirstContact } from './first-contact.ts'
 import { createReplicaMarks } from './replica-marks.ts'
 
 export interface Method<Request, Response> {
@@ -59,6 +60,7 @@ export interface ConnectionOptions {
   readonly target: string
   readonly store: IdentityStore
   readonly credentials: () => ChannelCredentials
+  readonly contact: FirstContact
 }
 
 /** A message as gRPC takes it by default, both ways. */
@@ -91,7 +93,8 @@ interface Line {
   retired: boolean
 }
 
-export function createConnection({ target, store, credentials }: ConnectionOptions): Connection {
+export function createConnection(options: ConnectionOptions): Connection {
+  const { target, store, credentials, contact } = options
   const open = (): Line => ({
     client: new Client(target, credentials(), CHANNEL_OPTIONS),
     calls: 0,
@@ -130,6 +133,7 @@ export function createConnection({ target, store, credentials }: ConnectionOptio
       settle(line)
     }
     replicas.show(metadata)
+    contact.begun()
     return { client: line.client, release, metadata, options }
   }
 
@@ -148,6 +152,7 @@ export function createConnection({ target, store, credentials }: ConnectionOptio
       call.on('metadata', (answered) => replicas.keep(metadata, answered))
       call.on('status', release)
       call.on('error', release)
+      call.on('error', contact.failed)
       return call
     },
     duplex({ path, serialize, deserialize }, choices) {
@@ -155,6 +160,7 @@ export function createConnection({ target, store, credentials }: ConnectionOptio
       const call = client.makeBidiStreamRequest(path, serialize, deserialize, metadata, options)
       call.on('status', release)
       call.on('error', release)
+      call.on('error', contact.failed)
       return call
     },
     unary(method, request, choices) {
@@ -173,6 +179,7 @@ export function createConnection({ target, store, credentials }: ConnectionOptio
         (error, response) => {
           release()
           letGo()
+          if (error !== null) contact.failed(error)
           if (response !== undefined && error === null) resolve(response)
           else reject(signal?.aborted ? new MeshError('MESH_CALL_CANCELED') : statusToError(error))
         },
@@ -182,6 +189,7 @@ export function createConnection({ target, store, credentials }: ConnectionOptio
     },
     close() {
       closed = true
+      contact.close()
       stopFollowing()
       for (const line of lines) {
         line.retired = true

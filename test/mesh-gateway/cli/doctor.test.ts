@@ -272,7 +272,7 @@ describeClosing('mesh-gateway doctor finds', () => {
   it('policy with faults, keys that are missing or broken, an audit log that cannot be written', async () => {
     const broken = join(mesh.dir, 'broken')
     await mkdir(join(broken, 'policy'), { recursive: true })
-    await mkdir(join(broken, 'keys'))
+    await mkdir(join(broken, 'keys'), { recursive: true })
     await writeFile(join(broken, 'policy', 'acme.json'), '{"tenant":"acme","egres":{}}')
     await writeFile(join(broken, 'keys', 'ring.json'), '{')
     const of = (check: Check | undefined) => check?.findings[0]?.what ?? ''
@@ -281,7 +281,7 @@ describeClosing('mesh-gateway doctor finds', () => {
       ...['--audit-file', join(broken, 'policy', 'acme.json', 'audit.log')],
     ])
     assert.match(of(found.policy), /acme\.json:1:\d+ .*did you mean egress/)
-    assert.match(of(found['signing keys']), /ring\.json is not JSON/)
+    assert.match(of(found['signing keys']), /ring\.json:1:2: is not JSON/)
     assert.match(of(found['audit log']), /cannot be written \(ENOTDIR\)/)
     await rm(join(broken, 'keys'), { recursive: true })
     const absent = await diagnose(['--keys-dir', join(broken, 'keys')])

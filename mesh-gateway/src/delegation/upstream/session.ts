@@ -194,8 +194,8 @@ export function wrapSession(session: ClientHttp2Session, options: SessionOptions
     },
     destroy() {
       retired = true
-      // with NO_ERROR each stream would look as if the peer had ended it
-      session.destroy(undefined, constants.NGHTTP2_CANCEL)
+      // with NO_ERROR each stream would look as if the peer had ended it; without an error Node forgets the code
+      session.destroy(new Error('the session is given up'), constants.NGHTTP2_CANCEL)
     },
   }
   return self
