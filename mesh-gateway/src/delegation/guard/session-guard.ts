@@ -53,7 +53,8 @@ export function createSessionGuard(options: SessionGuardOptions): SessionGuard {
   function cut(reason: ConnectionRefusal): void {
     if (session.destroyed) return
     onCut(reason)
-    session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM)
+    // without an error Node forgets the code
+    session.destroy(new Error('the connection is cut'), constants.NGHTTP2_ENHANCE_YOUR_CALM)
   }
 
   function onControl(): void {

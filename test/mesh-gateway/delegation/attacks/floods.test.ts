@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { constants } from 'node:http2'
 import { connect as connectTls } from 'node:tls'
 import * as h2 from '../../../support/raw-http2.ts'
 import { frame, type Header, headerBlock, type RawSide } from '../../../support/raw-http2.ts'
@@ -143,6 +144,9 @@ describe('floods of frames', () => {
       await Promise.race([waitFor('answers', () => answered >= sent, { everyMs: 1 }), side.closed])
     }
     await field.counted('control-frames')
+    const goodbye = side.frames.find(({ type }) => type === h2.FRAME.GOAWAY)
+    assert.ok(goodbye, 'it is told that it is cut')
+    assert.equal(h2.codeOf(goodbye), constants.NGHTTP2_ENHANCE_YOUR_CALM)
   })
 
   for (const padded of [false, true])
