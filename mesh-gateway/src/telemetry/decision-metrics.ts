@@ -30,19 +30,17 @@ export function createDecisionMetrics(registry: Registry): Metrics['decision'] {
     labelNames: ['plane', 'action', 'reason'],
     registers: [registry],
   })
-  const seriesOf = (plane: Plane, action: string, reason: string) => {
+  const seriesOf = (plane: Plane, action: string, reason: string): Series => {
     const key = `${plane}|${action}|${reason}`
-    let series = all.get(key)
-    if (series === undefined) {
-      series = { labels: { plane, action, reason }, value: 0, exemplar: null }
-      all.set(key, series)
-    }
+    const known = all.get(key)
+    if (known !== undefined) return known
+    if (all.size >= MAX_SERIES && reason !== 'other') return seriesOf(plane, action, 'other')
+    const series = { labels: { plane, action, reason }, value: 0, exemplar: null }
+    all.set(key, series)
     return series
   }
   return (plane, action, reason, traceId = null) => {
-    const known = all.get(`${plane}|${action}|${reason}`)
-    const named = known !== undefined || all.size < MAX_SERIES ? reason : 'other'
-    const series = known ?? seriesOf(plane, action, named)
+    const series = seriesOf(plane, action, reason)
     series.value += 1
     if (traceId !== null) series.exemplar = { traceId, value: 1, atSeconds: Date.now() / 1000 }
   }
