@@ -58,7 +58,7 @@ export function readStrictJson(bytes: Uint8Array, limits: JsonLimits = {}): Json
     return fault('is UTF-16; save it as UTF-8')
   let text: string
   try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {
     // the decoder says no more than this
     return fault('is not UTF-8')

@@ -65,6 +65,66 @@ describe('an egress decision within a chain of delegation', () => {
     assert.equal(ask('api.example.com', [agent('canary')]).action, 'allow')
   })
 
+  describe('is as strict as the rule of any link', () => {
+    const host = 'api.example.com'
+    const plain = { allow: [host] }
+    const nameless = { allow: [{ host, noServerName: 'allow' }] }
+    const paths = { allow: [{ host, paths: ['/v1/**'] }] }
+    const audit = { mode: 'audit' }
+    const linked = policyOf({ acme: { egress: { agents: { plain, nameless, paths, audit } } } })
+    const asks = (links: readonly string[], path: string | null = null) => {
+      const [who = '', ...actors] = links
+      const request = path === null ? null : { method: 'GET', path }
+      return decideEgress(
+        {
+          ...{ agent: agent(who), actors: actors.map((name) => agent(name)) },
+          ...{ host, port: 443, request, allowedDestinations: [host] },
+        },
+        linked,
+      )
+    }
+
+    // the agent that asks stands first, then those that delegated to it
+    const serverNames: [links: string[], without: boolean][] = [
+      [['nameless'], true],
+      [['plain'], false],
+      [['audit'], false],
+      [['nameless', 'nameless'], true],
+      [['nameless', 'plain'], false],
+      [['nameless', 'audit'], false],
+      [['plain', 'nameless'], false],
+      [['nameless', 'nameless', 'plain'], false],
+      [['nameless', 'plain', 'nameless'], false],
+      [['plain', 'plain'], false],
+    ]
+    for (const [links, without] of serverNames)
+      it(`about a ClientHello without a server name: ${links} ${without ? 'may' : 'may not'} send one`, () => {
+        const decision = asks(links)
+        assert.equal(decision.withoutServerName, without)
+        assert.equal(decision.action, links[0] === 'audit' ? 'audit' : 'allow')
+      })
+
+    // what a rule with paths has judged is what is sent on
+    const judged: [links: string[], path: string | null][] = [
+      [['plain'], null],
+      [['paths'], '/v1/a'],
+      [['plain', 'paths'], '/v1/a'],
+      [['paths', 'plain'], '/v1/a'],
+      [['plain', 'paths', 'plain'], '/v1/a'],
+      [['nameless', 'plain', 'nameless'], null],
+    ]
+    for (const [links, path] of judged)
+      it(`about the path of a request: that of ${links} is ${path ?? 'judged by nobody'}`, () => {
+        assert.equal(asks(links, '/%761/a').path, path)
+      })
+
+    it('about what is within the paths of one of them', () => {
+      const refused = asks(['plain', 'paths'], '/v2/a')
+      assert.equal(refused.code, 'MESH_CHAIN_ACTOR_REFUSED')
+      assert.deepEqual(refused.actor, agent('paths'))
+    })
+  })
+
   describe('of an agent that may not originate', () => {
     const bound = policyOf({
       acme: {
