@@ -88,7 +88,7 @@ export function editsOf(node: AnyNode, parents: readonly AnyNode[], text: TextOf
       return [replace('arithmetic', node, node.prefix ? by + argument : argument + by)]
     }
     case 'Literal':
-      return literalEdits(node, parent)
+      return isMark(parents) ? [] : literalEdits(node, parent)
     case 'CallExpression':
       return callEdits(node, text)
     case 'ArrowFunctionExpression':
@@ -212,6 +212,17 @@ function isUnseen(node: AnyNode): boolean {
   const { callee } = node
   if (callee.type !== 'MemberExpression' || callee.property.type !== 'Identifier') return false
   return UNSEEN_CALLS.has(callee.property.name)
+}
+
+/** The values of optionNames({ … }) are looked at by no one: its type asks for all names. */
+function isMark(parents: readonly AnyNode[]): boolean {
+  const [call, , property] = parents.slice(-3)
+  return (
+    property?.type === 'Property' &&
+    call?.type === 'CallExpression' &&
+    call.callee.type === 'Identifier' &&
+    call.callee.name === 'optionNames'
+  )
 }
 
 function isText(node: AnyNode): boolean {

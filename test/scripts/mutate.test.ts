@@ -84,6 +84,8 @@ describe('npm run mutate', () => {
       assert.deepEqual(changes('a.close()\nthrow b'), [';', ';'])
       assert.deepEqual(changes('timer.unref()'), [])
       assert.deepEqual(changes("'use strict'"), [])
+      assert.deepEqual(changes('const a = optionNames({ b: true })'), [])
+      assert.deepEqual(changes('const a = names({ b: true })'), ['const a = names({ b: false })'])
     })
   })
 

@@ -36,9 +36,9 @@ export async function* readStream(
   else signal.addEventListener('abort', cancel, { once: true })
   try {
     for await (const message of stream.iterator({ destroyOnReturn: false })) {
-      clearTimeout(timer)
-      // what comes after the end is not looked at
+      // what comes after the end is not looked at, and gives the trailers no more time
       if (whole) continue
+      clearTimeout(timer)
       const event = decodeEvent(message)
       whole = endsTask(event)
       // a caller that has its result may be closed at once: that cancels nothing any more

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict'
 import { Secret } from '@clawmesh/proto'
-import { metadataOfDelegate, metadataOfTask } from '../../../agent-sdk/src/client/handed-on.ts'
+import {
+  metadataOfDelegate,
+  metadataOfTask,
+  NOTHING_HANDED_ON,
+} from '../../../agent-sdk/src/client/handed-on.ts'
 
 const CHAIN = { token: new Secret('the token'), expiresMs: 1_000 }
 const HANDED_ON = { traceparent: 'a trace', chain: CHAIN }
@@ -12,6 +16,12 @@ describe('what calls hand on', () => {
       'x-mesh-delegation-id': 'id',
       traceparent: 'a trace',
       'x-mesh-delegation': 'the token',
+    })
+  })
+
+  it('a call outside of any chain or trace hands on neither', () => {
+    assert.deepEqual(metadataOfDelegate(NOTHING_HANDED_ON, 'id', null, undefined), {
+      'x-mesh-delegation-id': 'id',
     })
   })
 
@@ -47,5 +57,6 @@ describe('what calls hand on', () => {
     for (const word of ['a,b', 'a b', '', 'a\n', 'ä', 5, null])
       assert.throws(() => said({ scope: [word] }), TypeError, String(word))
     assert.throws(() => said({ scope: 'read' }), /narrow\.scope: must be a list/)
+    assert.throws(() => said({ scopes: ['read'] }), /narrow\.scopes: is no option/)
   })
 })

@@ -9,6 +9,8 @@ describe('how peers are named', () => {
     'globex/translator': 'translator.globex.mesh.internal',
     'a.b.mesh.internal': 'a.b.mesh.internal',
     'A.B.mesh.internal:7443': 'a.b.mesh.internal:7443',
+    'a.b:1': 'a.b:1',
+    'a.b:65535': 'a.b:65535',
   }
   for (const [peer, name] of Object.entries(good))
     it(`${peer} is ${name}`, () => assert.equal(peerAddress(peer, book), name))
@@ -16,6 +18,11 @@ describe('how peers are named', () => {
   for (const peer of [
     '',
     'a/b/c',
+    '/a',
+    'A_/a',
+    'a:a.b',
+    'a.b:123456',
+    ':1',
     '/',
     'a/',
     'a b',
