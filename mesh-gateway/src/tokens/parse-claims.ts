@@ -26,9 +26,6 @@ export function parseEgressClaims(
   if (identity?.kind !== 'agent') throw malformed('sub')
   if (identity.agent !== agent_id) throw malformed('agent_id')
   if (identity.tenant !== tenant) throw malformed('tenant')
-  const { act, txn } = payload
-  if (act !== undefined && !isText(txn)) throw malformed('txn')
-  if (act === undefined && txn !== undefined) throw malformed('act')
   const cnf = payload.cnf === undefined ? null : parseConfirmation(payload.cnf)
   return Object.freeze({
     iss,
@@ -43,8 +40,18 @@ export function parseEgressClaims(
     jti,
     ...(payload.crt === undefined ? {} : { crt: parseCrt(payload.crt) }),
     ...(cnf === null ? {} : { cnf }),
-    ...(act === undefined || !isText(txn) ? {} : { act: parseActor(act, spiffe), txn }),
+    ...parseChain(payload, spiffe),
   })
+}
+
+/** Both of them, or neither. @throws MeshError MESH_TOKEN_MALFORMED */
+function parseChain(
+  { act, txn }: Readonly<Record<string, unknown>>,
+  spiffe: SpiffeTemplate,
+): Pick<EgressClaims, 'act' | 'txn'> {
+  if (act === undefined && txn === undefined) return {}
+  if (!isText(txn)) throw malformed('txn')
+  return { act: parseActor(act, spiffe), txn }
 }
 
 const THUMBPRINT = /^[A-Za-z0-9_-]{43}$/

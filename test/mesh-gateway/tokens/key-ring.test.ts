@@ -115,9 +115,21 @@ describe('the key ring', () => {
     // whoever knows a key of a new ring knows both
     await rotateRing(options)
     const before = await ringFile()
-    for (const ms of [0, 329_999]) {
+    for (const [ms, retryAfterMs] of [
+      [0, 330_000],
+      [328_500, 1_500],
+      [1_499, 1],
+    ] as const) {
       nowMs += ms
-      await assert.rejects(rotateRing(options), tooSoon)
+      await assert.rejects(rotateRing(options), (error) => {
+        assert.ok(tooSoon(error) && error instanceof MeshError)
+        assert.equal(error.retryAfterMs, retryAfterMs)
+        assert.match(
+          error.hint,
+          new RegExp(`in ${Math.ceil(retryAfterMs / 1000)} seconds; with --force`),
+        )
+        return true
+      })
     }
     assert.equal(await ringFile(), before)
     nowMs += 1
@@ -182,6 +194,103 @@ describe('the key ring', () => {
     assert.ok(!JSON.stringify(warnings).includes('PRIVATE KEY'))
     assert.equal(outcomes.at(-1), true)
     assert.equal(ring.generation(), 1)
+  })
+
+  it('says why it is not usable, and what to do', async () => {
+    await ensureRing({ dir })
+    const path = join(dir, 'ring.json')
+    const good = await readFile(path, 'utf8')
+    const { keys } = JSON.parse(good)
+    const [active, next] = keys
+    const until = '2030-01-01T00:00:00.000Z'
+    const old = { ...next, kid: 'A'.repeat(43), role: 'verifying', until }
+    const kidOf = (kid: string) => ({ keys: [active, { ...next, kid }] })
+    for (const [content, why] of [
+      [{ keys: [next] }, /exactly one key must be active$/],
+      [{ keys: [active, { ...next, role: 'active' }] }, /exactly one key must be active$/],
+      [{ keys: [active, active] }, /exactly one key must be active$/],
+      [{ keys: [active, next, next] }, /a key is named twice$/],
+      [{ keys: [active, { ...next, until }] }, /a verifying key has an end, and no other has$/],
+      [{ keys: [active, { ...old, until: null }] }, /a verifying key has an end, and no other/],
+      [{ keys: [active, next, old] }, /cannot read .*A{43}\.pem \(.*ENOENT/],
+      [kidOf('A'.repeat(42)), /must be the thumbprint of a key/],
+      [kidOf('A'.repeat(44)), /must be the thumbprint of a key/],
+      [kidOf(`${'A'.repeat(42)}/`), /must be the thumbprint of a key/],
+      [{ keys: [] }, /#\/keys/],
+      [{ keys: Array.from({ length: 101 }, () => active) }, /#\/keys/],
+    ] as const) {
+      await writeFile(path, JSON.stringify(content))
+      await assert.rejects(openKeyRing({ dir }), (error) => {
+        assert.ok(unusable(error) && error instanceof Error)
+        assert.match(error.message, why)
+        return true
+      })
+    }
+    await writeFile(path, good.padEnd(256 * 1024))
+    await (await openKeyRing({ dir })).close()
+    await writeFile(path, good.padEnd(256 * 1024 + 1))
+    await assert.rejects(openKeyRing({ dir }), unusable)
+    await assert.rejects(rotateRing({ dir }), unusable)
+    await rm(path)
+    await assert.rejects(openKeyRing({ dir }), { hint: /^restore ring\.json, or move/ })
+    for (const name of [active.kid, next.kid]) await rm(join(dir, `${name}.pem`))
+    for (const work of [rotateRing({ dir }), retireKey({ dir, kid: next.kid })])
+      await assert.rejects(work, (error) => {
+        assert.ok(unusable(error) && error instanceof MeshError)
+        assert.match(error.hint, /^the first `mesh-gateway start` or `issue-token` makes them/)
+        return true
+      })
+  })
+
+  it('tells nobody of a change that is none, and makes its first keys once', async () => {
+    assert.equal(await ensureRing({ dir }), true)
+    assert.equal(await ensureRing({ dir }), false)
+    ring = await openKeyRing({ dir })
+    let told = 0
+    ring.onChange(() => {
+      told += 1
+    })
+    assert.equal(await ring.reload(), true)
+    assert.equal(told, 0)
+    await rotateRing({ dir })
+    await ring.reload()
+    assert.equal(told, 1)
+  })
+
+  it('has a new next key when the next one is retired, and knows when each was made and ends', async () => {
+    const nowMs = 1_800_000_000_000
+    await ensureRing({ dir, now: () => nowMs })
+    const read = async () => JSON.parse(await readFile(join(dir, 'ring.json'), 'utf8')).keys
+    const [first, second] = await read()
+    const created = '2027-01-15T08:00:00.000Z'
+    assert.deepEqual(
+      [first, second],
+      [
+        { kid: first.kid, created, role: 'active', until: null },
+        { kid: second.kid, created, role: 'next', until: null },
+      ],
+    )
+    const { keys: rotated } = await rotateRing({ dir, now: () => nowMs + 1000, overlapMs: 5000 })
+    assert.deepEqual(rotated, await read())
+    const third = rotated[1] ?? assert.fail()
+    assert.deepEqual(rotated, [
+      { kid: second.kid, created, role: 'active', until: null },
+      { kid: third.kid, created: '2027-01-15T08:00:01.000Z', role: 'next', until: null },
+      { kid: first.kid, created, role: 'verifying', until: '2027-01-15T08:00:06.000Z' },
+    ])
+    const { keys } = await retireKey({ dir, kid: third.kid, now: () => nowMs + 2000 })
+    assert.deepEqual(
+      keys.map(({ role }) => role),
+      ['active', 'verifying', 'next'],
+    )
+    assert.notEqual(keys[2]?.kid, third.kid)
+    assert.equal(keys[2]?.created, '2027-01-15T08:00:02.000Z')
+    await assert.rejects(retireKey({ dir, kid: second.kid }), /is the one that signs/)
+    // at the very moment that its time is over
+    const later = await rotateRing({ dir, now: () => nowMs + 6000 })
+    assert.ok(later.keys.every(({ kid }) => kid !== first.kid))
+    const names = (await readdir(dir)).filter((name) => name.endsWith('.pem'))
+    assert.deepEqual(names.toSorted(), later.keys.map(({ kid }) => `${kid}.pem`).toSorted())
   })
 
   it('does not start on a broken ring, nor makes new keys beside ones it does not know', async () => {

@@ -55,8 +55,8 @@ describe('the claims of an egress token', () => {
       ],
       ['agent_id', [undefined, 'bot-02', 'BOT-01'].map((agent_id) => ({ agent_id }))],
       ['tenant', [undefined, 'globex'].map((tenant) => ({ tenant }))],
-      ['txn', noText.map((txn) => ({ ...chain, txn }))],
-      ['act', [{ txn: 'tree' }, { txn: null }, { ...chain, act: null }, { ...chain, act: {} }]],
+      ['txn', [...noText.map((txn) => ({ ...chain, txn })), { txn: null }]],
+      ['act', [{ txn: 'tree' }, { ...chain, act: null }, { ...chain, act: {} }]],
       ['crt', [null, 'x', {}, [5], ['']].map((crt) => ({ crt }))],
       ['cnf', [null, 'x', {}].map((cnf) => ({ cnf }))],
     ]
