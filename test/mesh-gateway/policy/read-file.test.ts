@@ -97,16 +97,25 @@ describe('a policy file', () => {
       )
     })
 
-  const names: [file: string, fault: RegExp][] = [
+  const names: [file: string, fault: RegExp | null][] = [
     ['_globl.json', /did you mean _global\.json/],
     ['_global.jsn', /did you mean _global\.json/],
     ['Acme.json', /named after no tenant/],
     ['acme.JSON', /named after no tenant/],
     ['a.b.json', /named after no tenant/],
+    ['acme', /named after no tenant/],
+    ['.json', /named after no tenant/],
+    ['_nothing_like_it.json', /named after no tenant/],
+    ['global.json', null],
+    ['lobal.jsn', /named after no tenant/],
   ]
   for (const [file, fault] of names)
-    it(`called ${file} is refused`, () => {
-      assert.match(faultsOf(file, '{}').join(), fault)
+    it(`called ${file} is ${fault === null ? 'that of a tenant' : 'refused'}`, () => {
+      const found = faultsOf(file, '{}')
+      if (fault === null) assert.deepEqual(found, [`${file}:1:1 #/tenant: is missing`])
+      else assert.match(found.join(), fault)
+      // no place in a file that is not read
+      if (fault !== null) assert.doesNotMatch(found.join(), /:\d+:\d+ /)
     })
 
   const rules: [inner: string, fault: RegExp | null][] = [
@@ -221,6 +230,58 @@ describe('a policy file', () => {
     assert.match(found[100] ?? '', /more than 100 faults; these are the first/)
     assert.match(found[1] ?? '', /unknown key; did you mean host$/)
     assert.ok(performance.now() - started < 5000)
+  })
+
+  it('is good with its document, and broken by one fault of any kind', () => {
+    const kindOf = (file: string, text: string) => readPolicyFile(file, Buffer.from(text)).kind
+    const reading = readPolicyFile('acme.json', Buffer.from('{"tenant":"acme","mode":"audit"}'))
+    assert.deepEqual(reading, {
+      ...{ kind: 'tenant', file: 'acme.json' },
+      document: { tenant: 'acme', mode: 'audit' },
+    })
+    assert.equal(kindOf('_global.json', '{}'), 'global')
+    // of the text alone, of the schema alone, between the parts alone
+    assert.equal(kindOf('acme.json', '{"tenant":"acme","tenant":"acme"}'), 'broken')
+    assert.equal(kindOf('acme.json', '{"tenant":"acme","mode":"x"}'), 'broken')
+    assert.equal(kindOf('acme.json', '{"tenant":"globex"}'), 'broken')
+    assert.equal(kindOf('acme.json', '{"tenant":"acme"'), 'broken')
+  })
+
+  it('tells a fault at the place of the key, of a missing one at that of its object', () => {
+    assert.deepEqual(faults('\n {}'), ['acme.json:2:2 #/tenant: is missing'])
+    assert.deepEqual(faults(' []'), ['acme.json:1:2: must be an object, not a list'])
+    assert.deepEqual(within('"egress": {\n"allow": [\n{}] }'), [
+      'acme.json:3:1 #/egress/allow/0/host: is missing',
+    ])
+    // in the order of the text, whoever finds them
+    assert.deepEqual(
+      faults('{ "mode": "x", "mode": "audit", "tenant": "globex", "mod": 1 }').map(
+        (fault) => fault.split(': ')[0],
+      ),
+      ['acme.json:1:16 #/mode', 'acme.json:1:33 #/tenant', 'acme.json:1:53 #/mod'],
+    )
+  })
+
+  it('with a hundred faults has them all said, and with more that there are more', () => {
+    const keys = (count: number) =>
+      Array.from({ length: count }, (_, n) => `"zzzz${n}":1`).join(',\n')
+    const unknown = (count: number) => faults(`{"tenant":"acme",${keys(count)}}`)
+    assert.equal(unknown(100).length, 100)
+    assert.doesNotMatch(unknown(100).join('\n'), /more than/)
+    assert.equal(unknown(101).length, 101)
+    assert.equal(unknown(101)[100], 'acme.json:101:1: more than 100 faults; these are the first')
+    const foreign = (count: number) =>
+      within(
+        `"delegation":{"allow":[${Array.from({ length: count }, () => '{"from":"b/c","to":"d"}').join(',\n')}]}`,
+      )
+    assert.equal(foreign(100).length, 100)
+    assert.doesNotMatch(foreign(100).join('\n'), /more than/)
+    assert.match(foreign(101)[100] ?? '', /:101:2: more than 100 faults/)
+    const twice = (count: number) =>
+      faults(`{"tenant":"acme"${',\n"mode":"audit"'.repeat(count + 1)}}`)
+    assert.equal(twice(100).length, 100)
+    assert.doesNotMatch(twice(100).join('\n'), /more than/)
+    assert.match(twice(101)[100] ?? '', /: more than 100 faults/)
   })
 
   it('shows nothing that moves the cursor, turns the direction of text or cannot be seen', () => {
