@@ -7,8 +7,8 @@ export { createAgent } from './agent/agent.ts'
 export type { AgentOptions } from './agent/agent-options.ts'
 export type { AllowedPeer, Explanation, WhoAmI } from './agent/gateway-answers.ts'
 export type { DelegateOptions, Delegation } from './client/delegation.ts'
-export type { Narrowing } from './client/handed-on.ts'
 export type { Patience } from './client/peer-client.ts'
+export type { Narrowing } from './client/propagation.ts'
 export type { Artifact, TaskResult } from './client/task-result.ts'
 export type { AgentFetch } from './egress/agent-fetch.ts'
 export type { LoadIdentityOptions } from './identity/load-identity.ts'
@@ -16,27 +16,9 @@ export { loadIdentity, readTrustDomain } from './identity/load-identity.ts'
 export type { OpenIdentityOptions } from './identity/open-identity.ts'
 export { openIdentity } from './identity/open-identity.ts'
 export { parseCertificates } from './identity/pem.ts'
-export type {
-  IdentitySnapshot,
-  IdentityStore,
-  ReloadOutcome,
-  TrustedRoot,
-} from './identity/snapshot.ts'
 export type { Log } from './log.ts'
 export { silentLog, stderrLog } from './log.ts'
-export type { AcceptFrom } from './server/caller-gate.ts'
-export type { HealthService } from './server/health-service.ts'
-export { createHealthService } from './server/health-service.ts'
-export { addReflection } from './server/reflection.ts'
-export type { Serving } from './server/serve.ts'
-export type { AdditionalService, ServeOptions } from './server/serve-options.ts'
-export type { MemoryTaskStoreOptions } from './tasks/memory-task-store.ts'
-export { createMemoryTaskStore } from './tasks/memory-task-store.ts'
-export type { ArtifactPart, BytesPart, Content, JsonPart, Part, TextPart } from './tasks/part.ts'
-export type { Answer, Skill, SkillWithOptions, Task, TaskContext } from './tasks/skill.ts'
-export type { SqliteTaskStoreOptions } from './tasks/sqlite-task-store.ts'
-export { createSqliteTaskStore } from './tasks/sqlite-task-store.ts'
-export type { TaskChain } from './tasks/task-chain.ts'
+export type { ArtifactPart, BytesPart, Content, JsonPart, Part, TextPart } from './model/part.ts'
 export type {
   ArtifactPiece,
   FailedState,
@@ -45,7 +27,7 @@ export type {
   TaskFilter,
   TaskInfo,
   TaskState,
-} from './tasks/task-event.ts'
+} from './model/task-event.ts'
 export type {
   Beginning,
   Checkpoint,
@@ -57,7 +39,19 @@ export type {
   TaskQuery,
   TaskRecord,
   TaskStore,
-} from './tasks/task-store.ts'
+} from './model/task-store.ts'
+export type { AcceptFrom } from './server/caller-gate.ts'
+export type { HealthService } from './server/health-service.ts'
+export { createHealthService } from './server/health-service.ts'
+export { addReflection } from './server/reflection.ts'
+export type { Serving } from './server/serve.ts'
+export type { AdditionalService, ServeOptions } from './server/serve-options.ts'
+export type { MemoryTaskStoreOptions } from './tasks/memory-task-store.ts'
+export { createMemoryTaskStore } from './tasks/memory-task-store.ts'
+export type { Answer, Skill, SkillWithOptions, Task, TaskContext } from './tasks/skill.ts'
+export type { SqliteTaskStoreOptions } from './tasks/sqlite-task-store.ts'
+export { createSqliteTaskStore } from './tasks/sqlite-task-store.ts'
+export type { TaskChain } from './tasks/task-chain.ts'
 export type { CallConnection, CallListener, CallListenerOptions } from './tls/call-listener.ts'
 export { listenForCalls } from './tls/call-listener.ts'
 export type { Crl } from './tls/crl/parse-crl.ts'
@@ -69,6 +63,12 @@ export type { FollowingServer } from './tls/follow-identity.ts'
 export { followIdentity } from './tls/follow-identity.ts'
 export type { ChannelCredentialsOptions } from './tls/grpc-credentials.ts'
 export { channelCredentials, serverCredentials } from './tls/grpc-credentials.ts'
+export type {
+  IdentitySnapshot,
+  IdentityStore,
+  ReloadOutcome,
+  TrustedRoot,
+} from './tls/identity-snapshot.ts'
 export type {
   CertificateLink,
   PeerCertificate,

@@ -83,7 +83,7 @@ const promises: readonly RepositoryPromise[] = [
       [gateway, 'const until = performance.now() + waitMs'],
       [gateway, 'const { now = Date.now } = options\nreturn uuidV7(Date.now())'],
       [gateway, 'const now = () => Date.now()'],
-      ['mesh-gateway/src/egress/port-certificate.ts', 'if (end <= Date.now()) return'],
+      ['mesh-gateway/src/egress/client/port-certificate.ts', 'if (end <= Date.now()) return'],
       ['test/a.ts', 'const until = Date.now() + 1'],
     ],
   },

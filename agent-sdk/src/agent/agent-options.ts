@@ -2,8 +2,8 @@
 import type { SpiffeTemplateOptions } from '@clawmesh/proto'
 import { checkOptions, optionNames } from '../check-options.ts'
 import type { Patience } from '../client/peer-client.ts'
-import type { IdentityStore } from '../identity/snapshot.ts'
 import type { Log } from '../log.ts'
+import type { IdentityStore } from '../tls/identity-snapshot.ts'
 
 export interface AgentOptions {
   /** host:port of the gateway's delegation port, e.g. 127.0.0.1:8443. Who it is decides its certificate, not the address. */

@@ -7,8 +7,8 @@ import {
   Secret,
 } from '@clawmesh/proto'
 import type { Connection, Method } from '../client/connection.ts'
-import type { HandedOn } from '../client/handed-on.ts'
 import { methods } from '../client/methods.ts'
+import type { HandedOn } from '../client/propagation.ts'
 import { retryUnary } from '../client/retry-unary.ts'
 import type { EgressToken } from '../egress/token-source.ts'
 import { both } from './task-scope.ts'

@@ -7,8 +7,8 @@ import {
 } from '@clawmesh/proto'
 import { readTrustDomain } from '../identity/load-identity.ts'
 import { openIdentity } from '../identity/open-identity.ts'
-import type { IdentityStore } from '../identity/snapshot.ts'
 import type { Log } from '../log.ts'
+import type { IdentityStore } from '../tls/identity-snapshot.ts'
 import type { AgentOptions } from './agent-options.ts'
 
 /** `owned`: to be closed with the agent. @throws MeshError MESH_IDENTITY_…; TypeError for templates that make no sense */

@@ -5,9 +5,9 @@
  * Each agent has its own scopes, so that two agents in one process never act for each other's tasks.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { spanOf } from '../client/trace.ts'
 import type { AgentFetch, EgressClient } from '../egress/agent-fetch.ts'
 import type { TaskOrigin } from '../tasks/task-host.ts'
+import { spanOf } from '../wire/trace.ts'
 import { type DelegationToken, readDelegationToken } from './delegation-token.ts'
 
 export interface TaskScope {

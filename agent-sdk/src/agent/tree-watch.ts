@@ -7,8 +7,8 @@ import { type ClientDuplexStream, status } from '@grpc/grpc-js'
 import { createBackoff } from '../client/backoff.ts'
 import type { Connection } from '../client/connection.ts'
 import { methods } from '../client/methods.ts'
-import type { IdentityStore } from '../identity/snapshot.ts'
 import type { Log } from '../log.ts'
+import type { IdentityStore } from '../tls/identity-snapshot.ts'
 import type { WireFollowTrees, WireTreeRevoked } from '../wire/messages.ts'
 
 export interface TreeWatch {

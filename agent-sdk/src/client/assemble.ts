@@ -4,7 +4,7 @@
  */
 import { createHash, type Hash } from 'node:crypto'
 import { MeshError } from '@clawmesh/proto'
-import type { ArtifactPiece, TaskEvent } from '../tasks/task-event.ts'
+import type { ArtifactPiece, TaskEvent } from '../model/task-event.ts'
 import type { IncomingEvent } from '../wire/event-codec.ts'
 import { decodePart } from '../wire/part-codec.ts'
 import { createResultJoiner } from '../wire/pieces.ts'

@@ -13,7 +13,7 @@ import {
   type ClientReadableStream,
   Metadata,
 } from '@grpc/grpc-js'
-import type { IdentityStore } from '../identity/snapshot.ts'
+import type { IdentityStore } from '../tls/identity-snapshot.ts'
 import { WINDOW_BYTES } from '../tls/windows.ts'
 import { statusToError } from '../wire/status-codec.ts'
 import type { FirstContact } from './first-contact.ts'

@@ -1,12 +1,12 @@
 /** The handle of a task given to a peer: its events, its result, and the way to stop it. */
 import { MeshError } from '@clawmesh/proto'
 import { optionNames } from '../check-options.ts'
-import { type Content, type Part, toParts } from '../tasks/part.ts'
-import type { TaskEvent, TaskInfo } from '../tasks/task-event.ts'
+import { type Content, type Part, toParts } from '../model/part.ts'
+import type { TaskEvent, TaskInfo } from '../model/task-event.ts'
 import { failureToError, type IncomingEvent } from '../wire/event-codec.ts'
 import { createAssembler } from './assemble.ts'
 import { createEventQueue } from './event-queue.ts'
-import type { Narrowing } from './handed-on.ts'
+import type { Narrowing } from './propagation.ts'
 import { createTaskResult, type TaskResult } from './task-result.ts'
 
 export interface DelegateOptions {

@@ -2,7 +2,7 @@
  * Events between the stream and the one who iterates: bounded. When it is full the stream waits,
  * or, when it may not wait, the queue is given up and the iteration goes on by Watch from where it stands.
  */
-import type { TaskEvent } from '../tasks/task-event.ts'
+import type { TaskEvent } from '../model/task-event.ts'
 
 export interface EventQueue {
   /** Resolves when there is room for more, or nobody needs it any more. */

@@ -2,9 +2,9 @@
 import { isUuidV7, MeshError, uuidV7 } from '@clawmesh/proto'
 import { checkOptions, optionNames } from '../check-options.ts'
 import type { Log } from '../log.ts'
-import { startTimer } from '../tasks/long-timer.ts'
-import { toParts } from '../tasks/part.ts'
-import type { TaskFilter, TaskInfo } from '../tasks/task-event.ts'
+import { startTimer } from '../model/long-timer.ts'
+import { toParts } from '../model/part.ts'
+import type { TaskFilter, TaskInfo } from '../model/task-event.ts'
 import { messages } from '../wire/messages.ts'
 import { encodePart } from '../wire/part-codec.ts'
 import { decodeTask, encodeRequest, isSkillName, REQUEST_LIMITS } from '../wire/request-codec.ts'
@@ -17,13 +17,13 @@ import {
   type Delegation,
 } from './delegation.ts'
 import { follow } from './follow.ts'
+import { methods } from './methods.ts'
 import {
   type HandedOn,
   metadataOfDelegate,
   metadataOfTask,
   NOTHING_HANDED_ON,
-} from './handed-on.ts'
-import { methods } from './methods.ts'
+} from './propagation.ts'
 import { refuseInsideResult } from './refuse-inside-result.ts'
 import { retryUnary } from './retry-unary.ts'
 

@@ -1,5 +1,5 @@
 /** What a completed task brought: its output, and the artifacts that it sent on the way. */
-import { jsonOf, type Part, textOf } from '../tasks/part.ts'
+import { jsonOf, type Part, textOf } from '../model/part.ts'
 
 export interface Artifact {
   readonly name: string

@@ -2,7 +2,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { HEADER_REFUSAL, METADATA_TRACEPARENT, MeshError } from '@clawmesh/proto'
 import type { Response as UndiciResponse } from 'undici'
-import { spanOf } from '../client/trace.ts'
+import { spanOf } from '../wire/trace.ts'
 import type { EgressDispatcher } from './egress-dispatcher.ts'
 import type { FetchInit, FetchInput } from './fetch-options.ts'
 import type { FetchRequest } from './fetch-request.ts'

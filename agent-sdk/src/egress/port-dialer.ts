@@ -1,7 +1,7 @@
 /** Connects to an egress port that speaks TLS, with the certificate that a token is bound to: the current one, or one from before. */
 import { connect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
 import { MeshError } from '@clawmesh/proto'
-import type { IdentitySnapshot, IdentityStore } from '../identity/snapshot.ts'
+import type { IdentitySnapshot, IdentityStore } from '../tls/identity-snapshot.ts'
 import { KEEP_ALIVE_MS } from '../tls/keep-alive.ts'
 import { type EgressPortTlsChoices, egressPortTlsOptions } from '../tls/tls-options.ts'
 import { handshakeFailure } from '../tls/verify-errors.ts'

@@ -1,6 +1,6 @@
 /** Says in the log that the certificate of this process ends: in good time before, again shortly before, and when it has. */
 import type { Log } from '../log.ts'
-import type { IdentitySnapshot } from './snapshot.ts'
+import type { IdentitySnapshot } from '../tls/identity-snapshot.ts'
 
 export interface ExpiryWatch {
   /** Says what there is to say once for each certificate. @param nowMs milliseconds since the epoch */

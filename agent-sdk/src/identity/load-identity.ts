@@ -7,6 +7,7 @@ import { MeshError, Secret, type SpiffeTemplate } from '@clawmesh/proto'
 import { anchorIdentity, MAX_CHAIN } from '../tls/certification-path.ts'
 import { DerError } from '../tls/der.ts'
 import { fingerprintOf } from '../tls/fingerprint.ts'
+import type { IdentitySnapshot, TrustedRoot } from '../tls/identity-snapshot.ts'
 import { checkLeaf, checkPurposes } from '../tls/leaf-rules.ts'
 import { type CertificateLink, followChain, readIdentity } from '../tls/peer-certificate.ts'
 import { readSubjectAltNames } from '../tls/subject-alt-names.ts'
@@ -14,7 +15,6 @@ import { contextOptions } from '../tls/tls-options.ts'
 import { parseCertificates, withoutByteOrderMark } from './pem.ts'
 import { proveChain } from './prove-chain.ts'
 import { type IdentityFiles, readIdentityFiles } from './read-files.ts'
-import type { IdentitySnapshot, TrustedRoot } from './snapshot.ts'
 
 export interface LoadIdentityOptions {
   /** Which SPIFFE IDs name an agent or a gateway. */

@@ -5,10 +5,10 @@ import type { Disk } from '../files/disk.ts'
 import { describeFileFault, isUnanswered } from '../files/file-fault.ts'
 import { type FollowOutcome, type FollowWords, followFiles } from '../files/follow.ts'
 import { type Log, silentLog } from '../log.ts'
+import type { IdentitySnapshot, IdentityStore, ReloadOutcome } from '../tls/identity-snapshot.ts'
 import { createExpiryWatch, describe } from './expiry-watch.ts'
 import { type LoadIdentityOptions, proveIdentity } from './load-identity.ts'
 import { IDENTITY_FILES, type IdentityFiles, readIdentityFiles } from './read-files.ts'
-import type { IdentitySnapshot, IdentityStore, ReloadOutcome } from './snapshot.ts'
 
 export interface OpenIdentityOptions extends LoadIdentityOptions {
   /** Holds `tls.crt`, `tls.key` and `ca.crt`. */

@@ -2,8 +2,8 @@
 import type { loadProto } from '@clawmesh/proto'
 import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js'
 import { checkOptions, optionNames } from '../check-options.ts'
+import type { TaskStore } from '../model/task-store.ts'
 import { SKILL_OPTIONS, type Skill, type SkillWithOptions } from '../tasks/skill.ts'
-import type { TaskStore } from '../tasks/task-store.ts'
 import { isSkillName } from '../wire/request-codec.ts'
 import type { AcceptFrom } from './caller-gate.ts'
 

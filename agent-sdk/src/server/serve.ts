@@ -2,11 +2,11 @@
 
 import { DELEGATION_SERVICE, HEALTH_SERVICE, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import { type ChannelOptions, Server, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
-import type { IdentityStore } from '../identity/snapshot.ts'
 import type { Log } from '../log.ts'
 import { createMemoryTaskStore } from '../tasks/memory-task-store.ts'
 import { createTaskHost, type TaskHostOptions } from '../tasks/task-host.ts'
 import { type CallListener, listenForCalls } from '../tls/call-listener.ts'
+import type { IdentityStore } from '../tls/identity-snapshot.ts'
 import { definition } from '../wire/messages.ts'
 import { createCallerGate } from './caller-gate.ts'
 import { createDelegationService } from './delegation-service.ts'

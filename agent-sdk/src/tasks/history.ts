@@ -1,9 +1,9 @@
 /** What a task had told before its agent was restarted: what it was answered, and how far its artifacts had come. */
 import { createHash, type Hash } from 'node:crypto'
+import type { Part } from '../model/part.ts'
+import type { TaskRecord, TaskStore } from '../model/task-store.ts'
 import { decodeEvent } from '../wire/event-codec.ts'
 import { messages } from '../wire/messages.ts'
-import type { Part } from './part.ts'
-import type { TaskRecord, TaskStore } from './task-store.ts'
 
 export interface History {
   /** By the id of the question. */

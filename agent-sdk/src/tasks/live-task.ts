@@ -3,14 +3,14 @@
  * Whatever the skill does after the end is dropped.
  */
 import { MeshError } from '@clawmesh/proto'
+import { startTimer } from '../model/long-timer.ts'
+import type { Part } from '../model/part.ts'
+import type { Failure } from '../model/task-event.ts'
+import type { TaskChange, TaskRecord, TaskStore } from '../model/task-store.ts'
 import { encodeEvent, type OutgoingBody } from '../wire/event-codec.ts'
 import { encodePart } from '../wire/part-codec.ts'
 import { cutResult } from '../wire/pieces.ts'
-import { startTimer } from './long-timer.ts'
-import type { Part } from './part.ts'
-import type { Failure } from './task-event.ts'
 import { failureOf } from './task-info.ts'
-import type { TaskChange, TaskRecord, TaskStore } from './task-store.ts'
 
 export interface LiveTask {
   readonly caller: string

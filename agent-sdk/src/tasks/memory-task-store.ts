@@ -1,8 +1,8 @@
 /** Tasks in memory: gone with the process. */
 import { checkOptions, optionNames } from '../check-options.ts'
-import { createMemoryShelf } from './store/memory-shelf.ts'
+import type { TaskStore } from '../model/task-store.ts'
+import { createMemoryShelf } from './store/memory-backend.ts'
 import { createIndexedStore } from './store/task-index.ts'
-import type { TaskStore } from './task-store.ts'
 
 export interface MemoryTaskStoreOptions {
   /** Tasks kept, running and ended. Default 10,000. */

@@ -1,7 +1,7 @@
 /** Looks after a task store that fails, such as one on a disk that is full, until it can be written again. */
 import { MeshError } from '@clawmesh/proto'
 import type { Log } from '../log.ts'
-import type { TaskStore } from './task-store.ts'
+import type { TaskStore } from '../model/task-store.ts'
 
 export interface MendOptions {
   readonly store: TaskStore

@@ -3,11 +3,11 @@
  * again finds the answers that it had already, and does not ask twice.
  */
 import { MeshError } from '@clawmesh/proto'
+import { startTimer } from '../model/long-timer.ts'
+import type { Part } from '../model/part.ts'
+import type { TaskInput, TaskRecord } from '../model/task-store.ts'
 import type { LiveTask } from './live-task.ts'
-import { startTimer } from './long-timer.ts'
-import type { Part } from './part.ts'
 import { failureOf } from './task-info.ts'
-import type { TaskInput, TaskRecord } from './task-store.ts'
 
 export interface Questions {
   /** Resolves with the answer. @throws the reason of the end when the task ends without one */

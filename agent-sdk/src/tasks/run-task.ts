@@ -1,14 +1,14 @@
 /** Runs the skill of one task, for the first time or again, and turns how it ends into how the task ends. */
 import { MeshError } from '@clawmesh/proto'
 import type { Log } from '../log.ts'
+import { toParts } from '../model/part.ts'
+import type { Checkpoint, TaskStore } from '../model/task-store.ts'
 import { NO_HISTORY, readHistory } from './history.ts'
 import type { LiveTask } from './live-task.ts'
-import { toParts } from './part.ts'
 import type { Questions } from './questions.ts'
 import type { Skill, Task } from './skill.ts'
 import { createTaskContext, type EarlierRun, type Outward, withFields } from './skill-context.ts'
 import { failureOf } from './task-info.ts'
-import type { Checkpoint, TaskStore } from './task-store.ts'
 
 export interface TaskRun {
   readonly skill: Skill

@@ -4,7 +4,7 @@ import { optionNames } from '../check-options.ts'
 import type { DelegateOptions, Delegation } from '../client/delegation.ts'
 import type { AgentFetch } from '../egress/agent-fetch.ts'
 import type { Log } from '../log.ts'
-import type { Content, Part } from './part.ts'
+import type { Content, Part } from '../model/part.ts'
 import type { TaskChain } from './task-chain.ts'
 
 /**

@@ -1,10 +1,10 @@
 /** Tasks in a file: they survive the process, and `kill -9` of it. */
 import { checkOptions, optionNames } from '../check-options.ts'
-import type { Shelf } from './store/shelf.ts'
+import type { TaskStore } from '../model/task-store.ts'
+import type { Shelf } from './store/backend.ts'
 import { openDatabase, proveRoom } from './store/sqlite/open-database.ts'
-import { createSqliteShelf } from './store/sqlite/sqlite-shelf.ts'
+import { createSqliteShelf } from './store/sqlite/sqlite-backend.ts'
 import { createIndexedStore } from './store/task-index.ts'
-import type { TaskStore } from './task-store.ts'
 
 export interface SqliteTaskStoreOptions {
   /** Made when it is not there; its directory has to be. One process at a time. */

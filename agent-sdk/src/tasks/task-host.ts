@@ -4,6 +4,8 @@
  */
 import { type AgentIdentity, MeshError, nearest } from '@clawmesh/proto'
 import type { Log } from '../log.ts'
+import type { TaskInfo } from '../model/task-event.ts'
+import type { Checkpoint, LeftTask, TaskQuery, TaskRecord, TaskStore } from '../model/task-store.ts'
 import type { SentInput } from '../wire/list-codec.ts'
 import { messages } from '../wire/messages.ts'
 import { encodeRequest, type TaskRequest } from '../wire/request-codec.ts'
@@ -13,11 +15,9 @@ import { checkAnswer, createQuestions, type Questions } from './questions.ts'
 import { type RunOptions, runTask } from './run-task.ts'
 import { createRunningShares, type RunningSharesOptions } from './running-shares.ts'
 import type { Skill, SkillWithOptions, Task } from './skill.ts'
-import type { TaskInfo } from './task-event.ts'
 import { failureOf, infoOf, sizeOf } from './task-info.ts'
 import { requestOf, taskOf } from './task-of-request.ts'
 import { createTaskReader, type TaskReader } from './task-reader.ts'
-import type { Checkpoint, LeftTask, TaskQuery, TaskRecord, TaskStore } from './task-store.ts'
 
 export interface TaskHostOptions {
   readonly skills: Readonly<Record<string, Skill | SkillWithOptions>>

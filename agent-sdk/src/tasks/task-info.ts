@@ -1,7 +1,7 @@
 /** What is told of a task, out of its record. */
 import { isErrorCode, type MeshError } from '@clawmesh/proto'
-import type { Failure, TaskInfo } from './task-event.ts'
-import type { TaskRecord } from './task-store.ts'
+import type { Failure, TaskInfo } from '../model/task-event.ts'
+import type { TaskRecord } from '../model/task-store.ts'
 
 export function failureOf(error: MeshError, state: Failure['state']): Failure {
   const { publicMessage: message, hint, row } = error

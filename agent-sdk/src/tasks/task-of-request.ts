@@ -1,8 +1,8 @@
 /** The task that a skill sees, out of the request that began it. */
 import type { AgentIdentity } from '@clawmesh/proto'
+import { jsonOf, textOf } from '../model/part.ts'
 import { messages } from '../wire/messages.ts'
 import { decodeRequest, type TaskRequest } from '../wire/request-codec.ts'
-import { jsonOf, textOf } from './part.ts'
 import type { Task } from './skill.ts'
 import { readTaskChain } from './task-chain.ts'
 

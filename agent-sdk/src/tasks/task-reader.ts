@@ -1,7 +1,7 @@
 /** One stream's place in the events of a task. Nothing is read that is not on disk. */
 import { MeshError } from '@clawmesh/proto'
+import type { StoredEvent, TaskRecord, TaskStore } from '../model/task-store.ts'
 import type { LiveTask } from './live-task.ts'
-import type { StoredEvent, TaskRecord, TaskStore } from './task-store.ts'
 
 export interface TaskReader {
   /** Of the task read: not the id asked for, when a key led to it. */

@@ -1,5 +1,5 @@
 /** Keeps a TLS server on the current identity: new connections use the new certificate, those open go on. */
-import type { IdentityStore } from '../identity/snapshot.ts'
+import type { IdentityStore } from './identity-snapshot.ts'
 import { type ChainServer, keepPeerChains } from './peer-chain.ts'
 import { type ServerTlsChoices, type ServerTlsOptions, serverTlsOptions } from './tls-options.ts'
 

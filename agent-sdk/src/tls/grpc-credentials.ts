@@ -13,7 +13,7 @@ import {
   type experimental,
   ServerCredentials,
 } from '@grpc/grpc-js'
-import type { IdentitySnapshot, IdentityStore } from '../identity/snapshot.ts'
+import type { IdentitySnapshot, IdentityStore } from './identity-snapshot.ts'
 import { KEEP_ALIVE_MS } from './keep-alive.ts'
 import type { PeerCertificate } from './peer-certificate.ts'
 import type { PeerCheck } from './peer-checks.ts'

@@ -4,10 +4,10 @@
  */
 import { createHash, X509Certificate } from 'node:crypto'
 import { type ErrorCode, type Identity, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
-import type { IdentitySnapshot, TrustedRoot } from '../identity/snapshot.ts'
 import { anchorIdentity, findPath, MAX_CHAIN } from './certification-path.ts'
 import { DerError } from './der.ts'
 import { fingerprintOf } from './fingerprint.ts'
+import type { IdentitySnapshot, TrustedRoot } from './identity-snapshot.ts'
 import { checkLeaf } from './leaf-rules.ts'
 import { readSubjectAltNames } from './subject-alt-names.ts'
 

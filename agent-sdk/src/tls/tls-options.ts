@@ -11,7 +11,7 @@ import {
   type SecureContextOptions,
 } from 'node:tls'
 import { MeshError, type SpiffeTemplate } from '@clawmesh/proto'
-import type { IdentitySnapshot } from '../identity/snapshot.ts'
+import type { IdentitySnapshot } from './identity-snapshot.ts'
 import { type PeerCertificate, readCertificate } from './peer-certificate.ts'
 import type { PeerCheck } from './peer-checks.ts'
 

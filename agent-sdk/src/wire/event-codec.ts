@@ -1,6 +1,6 @@
 /** Events to the wire and back. What a peer sends is judged here, once. */
 import { fromTimestamp, isErrorCode, MeshError, toTimestamp } from '@clawmesh/proto'
-import type { EventBody, EventHead, Failure } from '../tasks/task-event.ts'
+import type { EventBody, EventHead, Failure } from '../model/task-event.ts'
 import { messages, type WireEvent, type WireFailed, type WireResult } from './messages.ts'
 import { decodePart, encodePart } from './part-codec.ts'
 import { plainText } from './peer-words.ts'

@@ -1,8 +1,8 @@
 /** Questions about many tasks, and answers to questions, from the wire; judged here. */
 import { createHash } from 'node:crypto'
 import { MeshError } from '@clawmesh/proto'
-import type { Part } from '../tasks/part.ts'
-import type { TaskQuery } from '../tasks/task-store.ts'
+import type { Part } from '../model/part.ts'
+import type { TaskQuery } from '../model/task-store.ts'
 import { messages, type WireListRequest, type WireSendInputRequest } from './messages.ts'
 import { decodePart } from './part-codec.ts'
 import { check, checkLabels } from './request-codec.ts'

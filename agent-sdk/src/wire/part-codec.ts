@@ -1,6 +1,6 @@
 /** Parts to the wire and back. JSON is text on the wire; it is parsed when the part is whole. */
 import { MeshError } from '@clawmesh/proto'
-import type { Part } from '../tasks/part.ts'
+import type { Part } from '../model/part.ts'
 import type { WirePart } from './messages.ts'
 
 /** @throws TypeError when a JSON part cannot be written as JSON. */

@@ -1,8 +1,8 @@
 /** Requests and tasks to the wire and back; requests of callers are judged here, before anything is kept. */
 import { createHash } from 'node:crypto'
 import { fromTimestamp, isUuidV7, MeshError, toTimestamp } from '@clawmesh/proto'
-import type { Part } from '../tasks/part.ts'
-import type { TaskInfo } from '../tasks/task-event.ts'
+import type { Part } from '../model/part.ts'
+import type { TaskInfo } from '../model/task-event.ts'
 import { decodeFailure, encodeFailure } from './event-codec.ts'
 import { messages, type WireDelegateRequest, type WireTask } from './messages.ts'
 import { decodePart, encodePart } from './part-codec.ts'

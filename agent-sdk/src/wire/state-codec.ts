@@ -1,5 +1,5 @@
 /** Task states to the wire and back: `input-required` is TASK_STATE_INPUT_REQUIRED there. */
-import type { FailedState, TaskState } from '../tasks/task-event.ts'
+import type { FailedState, TaskState } from '../model/task-event.ts'
 
 const NAMES: Readonly<Record<TaskState, string>> = Object.freeze({
   submitted: 'TASK_STATE_SUBMITTED',

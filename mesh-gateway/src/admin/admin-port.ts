@@ -7,8 +7,8 @@ import { isIP } from 'node:net'
 import type { Log } from '@clawmesh/agent-sdk'
 import { createConnectionGate, gateConnections } from '../limits/connection-gate.ts'
 import type { MaybePromise } from '../limits/limits.ts'
-import { listenOn } from '../listen.ts'
-import type { ListenAddress, Port } from '../port.ts'
+import { listenOn } from '../net/listen.ts'
+import type { ListenAddress, Port } from '../net/port.ts'
 import {
   METRICS_CONTENT_TYPES,
   type MetricsFormat,
@@ -17,14 +17,7 @@ import {
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { createRefusalLog } from '../telemetry/refusal-log.ts'
 import { VERSION } from '../version.ts'
-import { renderStatusPage, type StatusRow } from './status-page.ts'
-
-/** One thing that keeps the gateway from doing its work. */
-export interface Missing {
-  /** What: `identity`, `policy`, `keys`, `audit`, `draining`. */
-  readonly what: string
-  readonly reason: string
-}
+import { type Missing, renderStatusPage, type StatusRow } from './status-page.ts'
 
 /** What an admin port shows, of this process or of others. */
 export interface AdminView {

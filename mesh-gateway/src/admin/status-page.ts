@@ -1,7 +1,13 @@
 /** The status page: what an operator looks at first. Plain HTML, nothing loaded from anywhere. */
-import type { Missing } from './admin-port.ts'
 
 const REFRESH_SECONDS = 10
+
+/** One thing that keeps the gateway from doing its work. */
+export interface Missing {
+  /** What: `identity`, `policy`, `keys`, `audit`, `draining`. */
+  readonly what: string
+  readonly reason: string
+}
 
 export interface StatusRow {
   readonly name: string

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { type ConfigPlace, readConfig } from '../config/live-config.ts'
 import type { Config } from '../config/schema.ts'
 import { REQUIRED, SETTINGS } from '../config/settings.ts'
-import type { Terminal } from './terminal.ts'
+import type { Terminal } from '../process/terminal.ts'
 
 /** @param keys settings that the command uses, e.g. `keys.dir`; null for all */
 export function addConfigOptions(command: Command, keys: readonly string[] | null): Command {

@@ -8,9 +8,9 @@ import { routeOf } from '../delegation/route.ts'
 import { examine } from '../doctor/examine.ts'
 import type { CheckResult } from '../doctor/finding.ts'
 import type { PeerTarget } from '../doctor/read-peer-facts.ts'
+import type { Terminal } from '../process/terminal.ts'
 import { addConfigOptions, configPlace } from './config-options.ts'
 import type { CommandOutput } from './explanation.ts'
-import type { Terminal } from './terminal.ts'
 
 interface Options {
   readonly agent?: string

@@ -1,7 +1,8 @@
-/** `mesh-gateway explain`: may an agent call another, and why. What it says is policy/explain.ts's to say. */
+/** `mesh-gateway explain`: may an agent call another, and why. What it says is policy/decide/explain.ts's to say. */
 import type { Peer } from '@clawmesh/proto'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { DEFAULT_METHOD, explainDelegation, parseMethodName } from '../policy/index.ts'
+import type { Terminal } from '../process/terminal.ts'
 import {
   addPolicyPlace,
   type CommandOutput,
@@ -10,7 +11,6 @@ import {
   parsePeer,
   printExplanation,
 } from './explanation.ts'
-import type { Terminal } from './terminal.ts'
 
 interface Options extends PolicyPlace {
   readonly from: Peer

@@ -4,10 +4,10 @@ import { isDnsLabel, type Peer, printable, printableJson } from '@clawmesh/proto
 import { type Command, InvalidArgumentError } from 'commander'
 import { readConfig } from '../config/live-config.ts'
 import { REQUIRED } from '../config/settings.ts'
-import type { Explanation } from '../policy/explain.ts'
+import type { Explanation } from '../policy/decide/explain.ts'
 import { loadPolicy, type PolicySnapshot, policyFor, policyOfEach } from '../policy/index.ts'
-import type { PolicyPlaces } from '../policy/read-directory.ts'
-import type { Terminal } from './terminal.ts'
+import type { PolicyPlaces } from '../policy/read/read-directory.ts'
+import type { Terminal } from '../process/terminal.ts'
 
 /** Where a command speaks. */
 export interface CommandOutput {

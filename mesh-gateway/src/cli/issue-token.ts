@@ -1,15 +1,15 @@
 /** mesh-gateway issue-token */
 import { createSpiffeTemplate, printableJson } from '@clawmesh/proto'
 import type { Command } from 'commander'
-import { loadPolicy, policyFor } from '../policy/load-policy.ts'
+import { loadPolicy, policyFor } from '../policy/read/load-policy.ts'
 import type { PolicySnapshot } from '../policy/snapshot.ts'
+import type { Terminal } from '../process/terminal.ts'
 import { judgeRevocations, type RevocationJudge } from '../revocation/judge.ts'
 import { readIndex } from '../revocation/list-file.ts'
 import { RevokedIndex } from '../revocation/revoked-index.ts'
 import { openKeyRing } from '../tokens/key-ring.ts'
 import { createTokenService } from '../tokens/token-service.ts'
 import { addConfigOptions, readCommandConfig } from './config-options.ts'
-import type { Terminal } from './terminal.ts'
 import { collectHosts, durationValue, labelValue } from './values.ts'
 
 interface IssueOptions {

@@ -1,16 +1,16 @@
 /** mesh-gateway keys: the keys that sign egress tokens. A running gateway sees every change by itself. */
 import { printableJson } from '@clawmesh/proto'
 import type { Command } from 'commander'
-import { retireKey, rotateRing } from '../tokens/change-ring.ts'
+import { type Terminal, table } from '../process/terminal.ts'
 import {
   JWKS_MAX_AGE_MS,
   mustReadRingContent,
   type RingContent,
   type RingEntry,
   readRing,
-} from '../tokens/ring-file.ts'
+} from '../tokens/key-ring-file.ts'
+import { retireKey, rotateRing } from '../tokens/rotate-keys.ts'
 import { addConfigOptions, readCommandConfig } from './config-options.ts'
-import { type Terminal, table } from './terminal.ts'
 import { durationValue } from './values.ts'
 
 interface KeysOptions {

@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 /** The command mesh-gateway. Nothing else in this package ends the process or sets its exit code. */
+
+import { endProcess, openTerminal } from '../process/terminal.ts'
 import { widenThreadPool } from '../process/thread-pool.ts'
 import { runCommand } from './run-command.ts'
-import { endProcess, openTerminal } from './terminal.ts'
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // the reader of a pipe has gone, as `| head` does: what it wanted it has

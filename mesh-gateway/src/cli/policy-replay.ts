@@ -1,10 +1,11 @@
 /** `mesh-gateway policy replay`: what would change if a candidate policy had judged what was recorded. */
 import { printable, printableJson } from '@clawmesh/proto'
 import { Command } from 'commander'
-import { plural } from '../plural.ts'
+import type { Terminal } from '../process/terminal.ts'
 import { readRecording } from '../recorded/read-recording.ts'
 import { agentNames, tenantsOfCase } from '../recorded/recorded-case.ts'
 import { type Changed, createReplay } from '../recorded/replay.ts'
+import { plural } from '../text/plural.ts'
 import {
   addPolicyPlace,
   type CommandOutput,
@@ -18,7 +19,6 @@ import {
   parseCount,
   type RecordingOptions,
 } from './recording.ts'
-import type { Terminal } from './terminal.ts'
 
 interface ReplayOptions extends RecordingOptions, PolicyPlace {
   readonly examples: number

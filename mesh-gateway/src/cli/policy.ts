@@ -3,9 +3,10 @@ import { type Peer, printable, printableJson } from '@clawmesh/proto'
 import { Command, InvalidArgumentError } from 'commander'
 import { canonicalName } from '../net/host.ts'
 import { formatHostPattern } from '../net/host-pattern.ts'
-import { plural } from '../plural.ts'
 import { countFaults, explainEgress, formatFault } from '../policy/index.ts'
 import { reviewPolicy } from '../policy/review/review-policy.ts'
+import type { Terminal } from '../process/terminal.ts'
+import { plural } from '../text/plural.ts'
 import {
   addPolicyPlace,
   type CommandOutput,
@@ -16,7 +17,6 @@ import {
 } from './explanation.ts'
 import { replayCommand } from './policy-replay.ts'
 import { suggestCommand } from './policy-suggest.ts'
-import type { Terminal } from './terminal.ts'
 
 const EXAMPLES = `
 Examples:

@@ -1,8 +1,8 @@
 /** What `policy suggest` and `policy replay` have in common: the audit log they read, and what they say about it. */
 import { isDnsLabel } from '@clawmesh/proto'
 import { type Command, InvalidArgumentError } from 'commander'
-import { plural } from '../plural.ts'
 import type { RecordingCounts } from '../recorded/read-recording.ts'
+import { plural } from '../text/plural.ts'
 import type { CommandOutput } from './explanation.ts'
 
 export interface RecordingOptions {

@@ -11,8 +11,9 @@ import {
 import type { Command } from 'commander'
 import { UNUSED } from '../config/resolve-config.ts'
 import type { Config } from '../config/schema.ts'
-import { loadPolicy } from '../policy/load-policy.ts'
-import { meantPeer, namedAgents } from '../policy/named-agents.ts'
+import { meantPeer, namedAgents } from '../policy/compile/named-agents.ts'
+import { loadPolicy } from '../policy/read/load-policy.ts'
+import { type Terminal, table } from '../process/terminal.ts'
 import {
   isKind,
   isRevocationValue,
@@ -23,7 +24,6 @@ import {
 import { fingerprintOfPem } from '../revocation/fingerprint-of-pem.ts'
 import { addToList, beginList, readList, removeFromList } from '../revocation/list-file.ts'
 import { addConfigOptions, readCommandConfig } from './config-options.ts'
-import { type Terminal, table } from './terminal.ts'
 import { durationValue } from './values.ts'
 
 const MAX_PEM_BYTES = 1024 * 1024

@@ -3,11 +3,11 @@ import { type ErrorCode, MeshError } from '@clawmesh/proto'
 import { Command, CommanderError } from 'commander'
 import { ConfigInvalid } from '../config/resolve-config.ts'
 import { SETTINGS } from '../config/settings.ts'
+import { plainTerminal, type Terminal } from '../process/terminal.ts'
 import { VERSION } from '../version.ts'
 import type { CommandOutput } from './explanation.ts'
 import { formatHelpItem } from './help-item.ts'
 import { addStart } from './start.ts'
-import { plainTerminal, type Terminal } from './terminal.ts'
 
 /** 0 done, 1 refused or failed, 2 wrong usage. */
 export type ExitCode = 0 | 1 | 2

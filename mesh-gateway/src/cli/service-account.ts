@@ -2,10 +2,10 @@
 import { MeshError, printableJson } from '@clawmesh/proto'
 import type { Command } from 'commander'
 import { parseHostPattern } from '../net/host-pattern.ts'
+import { type Terminal, table } from '../process/terminal.ts'
 import { readAccounts, type ServiceAccount } from '../tokens/account-file.ts'
 import { createServiceAccount, revokeServiceAccount } from '../tokens/service-accounts.ts'
 import { addConfigOptions, readCommandConfig } from './config-options.ts'
-import { type Terminal, table } from './terminal.ts'
 import { collectHosts, labelValue } from './values.ts'
 
 interface AccountOptions {

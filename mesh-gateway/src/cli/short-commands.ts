@@ -1,5 +1,6 @@
 /** The commands that do one thing and end. */
 import type { Command } from 'commander'
+import type { Terminal } from '../process/terminal.ts'
 import { addDoctor } from './doctor.ts'
 import { explainCommand } from './explain.ts'
 import type { CommandOutput } from './explanation.ts'
@@ -8,7 +9,6 @@ import { addKeys } from './keys.ts'
 import { policyCommand } from './policy.ts'
 import { addRevoke } from './revoke.ts'
 import { addServiceAccount } from './service-account.ts'
-import type { Terminal } from './terminal.ts'
 import { treesCommand } from './trees.ts'
 
 export function addShortCommands(

@@ -3,15 +3,15 @@ import { isUuidV7, MeshError, printableJson } from '@clawmesh/proto'
 import { Command, InvalidArgumentError } from 'commander'
 import { readConfig } from '../config/live-config.ts'
 import { REQUIRED } from '../config/settings.ts'
-import { plural } from '../plural.ts'
+import { type Terminal, table } from '../process/terminal.ts'
 import { auditLines, STDIN, withRotated } from '../recorded/audit-lines.ts'
 import { type AgentOf, agentNames } from '../recorded/recorded-case.ts'
+import { plural } from '../text/plural.ts'
 import { countsOf, drawTree, factsOfDelegations, factsOfTree, seconds } from '../trees/draw-tree.ts'
 import { type GatheredTree, gatherTrees, type TreeGathering } from '../trees/gather-trees.ts'
 import { mayTellOf, readTreeRecord } from '../trees/tree-record.ts'
 import type { CommandOutput } from './explanation.ts'
 import { parseCount } from './recording.ts'
-import { type Terminal, table } from './terminal.ts'
 
 interface Options {
   readonly audit?: readonly string[]

@@ -1,5 +1,5 @@
 /** The configuration as a file would have it: what `start --print-config` shows. Secrets appear as paths only. */
-import { formatListenAddress } from './listen-address.ts'
+import { formatListenAddress } from '../net/listen-address.ts'
 import type { Config } from './schema.ts'
 
 export function formatConfig(config: Config): string {

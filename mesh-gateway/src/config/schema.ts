@@ -4,9 +4,9 @@ import { availableParallelism } from 'node:os'
 import { isDnsName, spiffeTemplateFaults } from '@clawmesh/proto'
 import { z } from 'zod'
 import { DEFAULT_OPEN_AFTER_MS } from '../audit/open-record.ts'
-import { DEFAULT_GUARD_LIMITS, type GuardLimits } from '../delegation/guard/guard-limits.ts'
-import { parseListenAddress, parseListenAddressOrSocket } from './listen-address.ts'
-import { type OutsideIssuerConfig, outsideIssuers } from './outside-issuers.ts'
+import { parseListenAddress, parseListenAddressOrSocket } from '../net/listen-address.ts'
+import { type OutsideIssuerConfig, outsideIssuers } from './external-issuers.ts'
+import { DEFAULT_GUARD_LIMITS, type GuardLimits } from './guard-limits.ts'
 import { duration } from './time-value.ts'
 
 const DAY_MS = 86_400_000

@@ -1,7 +1,7 @@
 /** Every setting: its key in the file, its environment variable, its flag, and whether it can change while running. */
 import { DELEGATION_SETTINGS } from './delegation-settings.ts'
 import { EGRESS_SETTINGS } from './egress-settings.ts'
-import { OUTSIDE_ISSUER_KEYS } from './outside-issuers.ts'
+import { OUTSIDE_ISSUER_KEYS } from './external-issuers.ts'
 import { type Setting, setting } from './setting.ts'
 
 /** A list of objects: no variable and no flag can hold it. */

@@ -2,10 +2,10 @@
 import { type AgentIdentity, MeshError, type Peer } from '@clawmesh/proto'
 import type { Leave, Limits, MaybePromise } from '../limits/limits.ts'
 import type { WaitingRoom } from '../limits/waiting-room.ts'
-import type { DelegationDecision, DelegationLimits } from '../policy/decision.ts'
+import type { DelegationDecision, DelegationLimits } from '../policy/decide/decision.ts'
+import { refusalOf } from '../policy/read/told.ts'
 import { type PolicySnapshot, peerLimits, tenantLimits } from '../policy/snapshot.ts'
-import { refusalOf } from '../policy/told.ts'
-import type { Stay } from './stay.ts'
+import type { Stay } from './permits.ts'
 
 /**
  * Of the agent, and of its tenant as a whole. At once unless limits are shared between gateways. Answers the caller.

@@ -1,8 +1,8 @@
 /** The audit records of one call: one while it is open, if that lasts, and one of its end. */
 import type { AuditLog, DelegationAuditRecord } from '../audit/audit-record.ts'
 import { DEFAULT_OPEN_AFTER_MS, OpenRecord, type Phase } from '../audit/open-record.ts'
-import type { Outcome } from './forward.ts'
-import { recordOf, type Story } from './story.ts'
+import type { Outcome } from './carry/forward.ts'
+import { recordOf, type Story } from './record.ts'
 
 export class CallRecords {
   readonly #story: Story

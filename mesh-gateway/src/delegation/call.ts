@@ -23,9 +23,9 @@ import {
   uuidV7,
 } from '@clawmesh/proto'
 import { isRequestId, requestIdOf } from '../audit/request-facts.ts'
-import { startsTask } from '../policy/task-methods.ts'
+import { startsTask } from '../policy/decide/task-methods.ts'
+import { parseGrpcTimeout } from './carry/grpc-timeout.ts'
 import { fieldOnce, GIVEN_TWICE } from './field-values.ts'
-import { parseGrpcTimeout } from './grpc-timeout.ts'
 
 export interface Call {
   /** `/package.Service/Method` */

@@ -2,7 +2,7 @@
 import type { Identity, MeshError } from '@clawmesh/proto'
 import type { RefusalBudgets } from '../limits/refusal-budget.ts'
 import { sourceOf } from '../net/client-address.ts'
-import type { Inbound } from './inbound.ts'
+import type { Inbound } from './client/authenticate.ts'
 
 export type { RefusalBudgets }
 

@@ -17,6 +17,8 @@ export type Route =
       readonly key: string
     }
 
+export type PeerRoute = Extract<Route, { kind: 'peer' }>
+
 export interface RouteNames {
   readonly meshDomain: string
   /** The gateway's own names, lower case. */

@@ -2,7 +2,7 @@
 import { constants } from 'node:fs'
 import { access, stat, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { codeOf } from '../error-code.ts'
+import { codeOf } from '../process/error-code.ts'
 import { type CheckResult, result, shellWord } from './finding.ts'
 
 export interface AuditLogFacts {

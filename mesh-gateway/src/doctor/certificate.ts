@@ -1,7 +1,7 @@
 /** One identity directory: whether it holds what it should, and for how long still. */
 import { type IdentitySnapshot, loadIdentity, type TrustedRoot } from '@clawmesh/agent-sdk'
 import { ERRORS, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
-import { span } from '../time-span.ts'
+import { span } from '../text/time-span.ts'
 import { type CheckResult, type Finding, result, shellWord } from './finding.ts'
 
 export interface CertificateFacts {

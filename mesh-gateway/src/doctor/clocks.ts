@@ -1,6 +1,6 @@
 /** Our clock against that of a peer. */
 
-import { span } from '../time-span.ts'
+import { span } from '../text/time-span.ts'
 import { type CheckResult, result } from './finding.ts'
 
 export interface ClockFacts {

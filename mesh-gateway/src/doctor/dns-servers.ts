@@ -1,6 +1,6 @@
 /** DNS servers that the configuration names: whether each of them answers. Those of the system are not asked. */
 import { Resolver } from 'node:dns/promises'
-import { codeOf } from '../error-code.ts'
+import { codeOf } from '../process/error-code.ts'
 import { withPorts } from '../resolve/server-addresses.ts'
 import { type CheckResult, type Finding, result } from './finding.ts'
 

@@ -2,7 +2,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import { describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
-import { span } from '../time-span.ts'
+import { span } from '../text/time-span.ts'
 import { type CheckResult, type Finding, result, shellWord } from './finding.ts'
 
 export interface EgressCertificateFacts {

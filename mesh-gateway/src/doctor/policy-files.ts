@@ -1,6 +1,6 @@
 /** The policy directory. */
 import { formatFault, type PolicyLoading } from '../policy/index.ts'
-import { concernsAll } from '../policy/load-policy.ts'
+import { concernsAll } from '../policy/read/load-policy.ts'
 import { type CheckResult, result, shellWord } from './finding.ts'
 
 const SHOWN = 5

@@ -1,6 +1,6 @@
 /** Whether the gateway can listen where it is configured to, and who does already. */
-import { formatListenAddress } from '../config/listen-address.ts'
-import type { ListenAddress } from '../port.ts'
+import { formatListenAddress } from '../net/listen-address.ts'
+import type { ListenAddress } from '../net/port.ts'
 import { type CheckResult, type Finding, result, shellWord } from './finding.ts'
 import type { ListeningProcess } from './listening-process.ts'
 

@@ -3,7 +3,7 @@ import type { IdentitySnapshot } from '@clawmesh/agent-sdk'
 import { describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 import { MAX_CRL_FILE_BYTES, readCrls } from '../revocation/crl-file.ts'
-import { span } from '../time-span.ts'
+import { span } from '../text/time-span.ts'
 import { type CheckResult, result, shellWord } from './finding.ts'
 
 export interface RevocationListFacts {

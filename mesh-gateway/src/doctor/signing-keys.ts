@@ -1,7 +1,7 @@
 /** The keys that sign tokens. */
 import { MeshError } from '@clawmesh/proto'
-import { span } from '../time-span.ts'
-import { type RingContent, readRing, readRingContent } from '../tokens/ring-file.ts'
+import { span } from '../text/time-span.ts'
+import { type RingContent, readRing, readRingContent } from '../tokens/key-ring-file.ts'
 import { type CheckResult, type Finding, result, shellWord } from './finding.ts'
 
 /** A key that signs for longer than this was forgotten. */

@@ -1,9 +1,9 @@
 /** Outside issuers of tokens: whether their keys can be had, as the gateway fetches them, and are of use. */
 import { MeshError } from '@clawmesh/proto'
 import type { Config } from '../config/schema.ts'
-import { openUpstreamTrust } from '../egress/upstream-trust.ts'
+import { openUpstreamTrust } from '../egress/upstream/upstream-trust.ts'
 import type { Resolver } from '../resolve/resolver.ts'
-import type { ReadJwks } from '../tokens/outside/read-jwks.ts'
+import type { ReadJwks } from '../tokens/external/read-jwks.ts'
 import { type CheckResult, type Finding, result, shellWord } from './finding.ts'
 
 export interface TokenIssuerFacts {
@@ -24,8 +24,8 @@ export async function readTokenIssuers(
 ): Promise<TokenIssuerFacts[]> {
   // only now: a gateway without such issuers does without undici, and so does its doctor
   const [{ fetchJwks }, { readJwks }] = await Promise.all([
-    import('../tokens/outside/fetch-jwks.ts'),
-    import('../tokens/outside/read-jwks.ts'),
+    import('../tokens/external/fetch-jwks.ts'),
+    import('../tokens/external/read-jwks.ts'),
   ])
   const upstreamTrust = await openUpstreamTrust({ file: egress.ca })
   try {

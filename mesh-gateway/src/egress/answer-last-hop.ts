@@ -1,6 +1,7 @@
 /** Answers TRACE and OPTIONS that may go no further (`Max-Forwards: 0`: RFC 9110, sections 7.6.2 and 9.3.8) in place of the destination. */
-import { formatAnswer } from './answer.ts'
+
 import type { RequestHead } from './http1/request-head.ts'
+import { formatAnswer } from './respond.ts'
 
 /** What a trace must not show to whatever reads its answer. */
 const SECRET: ReadonlySet<string> = Object.freeze(

@@ -5,11 +5,11 @@
  */
 import type { GatedClient } from '../limits/connection-gate.ts'
 import type { RefusalBudgets } from '../limits/refusal-budget.ts'
+import { findCredential, type Principal } from './authenticate.ts'
 import type { EgressContext } from './context.ts'
-import { findCredential, type Principal } from './credential.ts'
 import type { Field } from './http1/head.ts'
 import { type Gate, Refused } from './refused.ts'
-import type { EntryForm } from './target/target.ts'
+import type { EntryForm } from './request.ts'
 
 /** What nothing had to be verified for. Many clients ask without a token first, to learn that they need one. */
 const CHEAP = 0.1

@@ -1,8 +1,8 @@
 /** Asks policy about a target, and finds out which port it means where the client named none. Pure. */
-import type { EgressDecision, EgressQuestion } from '../policy/decision.ts'
+import type { EgressDecision, EgressQuestion } from '../policy/decide/decision.ts'
+import type { Principal } from './authenticate.ts'
 import type { PolicyView } from './context.ts'
-import type { Principal } from './credential.ts'
-import { DEFAULT_PORTS, type Target } from './target/target.ts'
+import { DEFAULT_PORTS, type Target } from './request.ts'
 
 export interface DecidedTarget {
   /** With the port that it means. */

@@ -3,11 +3,11 @@
  * what it had entered. Where nothing is limited this costs nothing.
  */
 import type { Leave, Limits } from '../limits/limits.ts'
-import type { EgressDecision, EgressLimits } from '../policy/decision.ts'
-import type { Principal } from './credential.ts'
+import type { EgressDecision, EgressLimits } from '../policy/decide/decision.ts'
+import type { Principal } from './authenticate.ts'
 import type { RequestHead } from './http1/request-head.ts'
 import { type Refused, refuse } from './refused.ts'
-import type { Target } from './target/target.ts'
+import type { Target } from './request.ts'
 
 /** The limits of one, and what is counted by. */
 export interface LimitScope {

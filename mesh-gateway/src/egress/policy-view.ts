@@ -1,10 +1,10 @@
 /** Policy as the egress port asks it: compiled once for each generation, and asked again of what is open. */
 import type { PolicyFault } from '../live/judge.ts'
 import { judgeAddresses } from '../net/judge-addresses.ts'
-import { decideEgress } from '../policy/decide-egress.ts'
-import type { EgressQuestion } from '../policy/decision.ts'
+import type { ListenAddress } from '../net/port.ts'
+import { decideEgress } from '../policy/decide/decide-egress.ts'
+import type { EgressQuestion } from '../policy/decide/decision.ts'
 import { addressRules, egressLimits, type PolicySnapshot, tunnelTls } from '../policy/snapshot.ts'
-import type { ListenAddress } from '../port.ts'
 import type { PolicyView } from './context.ts'
 
 /** The compiled view is made once for each generation. */

@@ -1,17 +1,17 @@
 /** CONNECT: a tunnel to where policy looked, for as long as it is allowed. */
 import type { ErrorCode } from '@clawmesh/proto'
 import { type Admission, admit } from './admit.ts'
-import { formatRefusal } from './answer.ts'
+import type { Wire } from './carry/buffered-socket.ts'
+import { ClearText } from './carry/clear-text.ts'
+import { judgeFirstBytes, mustBeTls } from './carry/judge-first-bytes.ts'
+import { type Splice, type SpliceEnd, splice } from './carry/splice.ts'
 import type { EgressContext } from './context.ts'
 import type { RequestHead } from './http1/request-head.ts'
-import { Opening, type Outcome, type Story, tell } from './outcome.ts'
+import type { LivePlace, LiveTunnel } from './live/live-tunnel.ts'
+import { Opening, type Outcome, type Story, tell } from './record.ts'
 import { type Gate, Refused, refuse } from './refused.ts'
-import type { Target } from './target/target.ts'
-import { ClearText } from './tunnel/clear-text.ts'
-import { judgeFirstBytes, mustBeTls } from './tunnel/judge-first-bytes.ts'
-import { type Splice, type SpliceEnd, splice } from './tunnel/splice.ts'
-import type { LivePlace, LiveTunnel } from './tunnel/tunnels.ts'
-import type { Wire } from './wire.ts'
+import type { Target } from './request.ts'
+import { formatRefusal } from './respond.ts'
 
 /** What judge-first-bytes.ts and clear-text.ts refuse, and at which gate. */
 const OF_WHAT_IS_INSIDE: ReadonlyMap<ErrorCode, Gate> = Object.freeze(

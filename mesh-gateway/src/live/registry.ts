@@ -4,8 +4,8 @@
  * thousand hold nobody up; one that is open costs a place in a list, and no timer. docs/discoveries/maps-keep-what-has-died.md
  */
 import type { OpenRecord } from '../audit/open-record.ts'
-import { createRoll, type Member } from '../process/roll.ts'
 import { createSlices } from '../process/slices.ts'
+import { createRoll, type Member } from './dense-set.ts'
 
 /** Of one that is open. Belongs to the registry. */
 export interface Place extends Member {

@@ -1,7 +1,7 @@
 /** Tells a machine that has no file descriptor left from a network, a name or a peer that is at fault. */
 import { closeSync, openSync } from 'node:fs'
 import { devNull } from 'node:os'
-import { codeOf } from '../error-code.ts'
+import { codeOf } from '../process/error-code.ts'
 
 /** True of an error that says that this process, or this machine, can open nothing more. */
 export function saysNoDescriptors(error: unknown): boolean {

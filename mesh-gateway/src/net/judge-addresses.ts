@@ -2,12 +2,13 @@
  * Judges every address that a name resolved to. One that is not allowed refuses the whole answer: an answer that mixes
  * public and private addresses is an attack or a mistake, and either way not ours to choose from.
  */
-import type { ListenAddress } from '../port.ts'
+
 import type { AddressRules } from './address-rules.ts'
 import { cidr } from './cidr.ts'
 import { embeddedIpv4 } from './embedded-ipv4.ts'
 import { formatIp, type IpBytes, parseIp } from './ip.ts'
 import { isOwnAddress } from './own-addresses.ts'
+import type { ListenAddress } from './port.ts'
 import { rangeTable } from './range-table.ts'
 import { isMetadataName, METADATA_ADDRESSES, SPECIAL_RANGES } from './special-ranges.ts'
 

@@ -1,7 +1,7 @@
 /** The gateway's own listeners, which no rule can open: through them an agent would talk to the gateway as the gateway. */
 import { networkInterfaces } from 'node:os'
-import type { ListenAddress } from '../port.ts'
 import { formatIp, type IpBytes, parseIp } from './ip.ts'
+import type { ListenAddress } from './port.ts'
 
 /** True when the address and port lead back to one of the listeners. */
 export function isOwnAddress(

@@ -2,11 +2,11 @@
 import type { Log } from '@clawmesh/agent-sdk'
 import { createListeners, type Listeners } from '@clawmesh/agent-sdk/mesh'
 import { type MeshError, printable } from '@clawmesh/proto'
-import { plural } from '../plural.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
-import { assemblePolicy, type CompiledFile, tenantsOf } from './compile.ts'
-import { formatFault, type PolicyFault, policyInvalid } from './fault.ts'
-import type { FilesInForce, PolicyProblem } from './files-in-force.ts'
+import { plural } from '../text/plural.ts'
+import { assemblePolicy, type CompiledFile, tenantsOf } from './compile/compile.ts'
+import { formatFault, type PolicyFault, policyInvalid } from './read/fault.ts'
+import type { FilesInForce, PolicyProblem } from './read/files-in-force.ts'
 import type { PolicySnapshot } from './snapshot.ts'
 
 export interface PolicyInForceOptions {

@@ -6,21 +6,21 @@ import type { Log } from '@clawmesh/agent-sdk'
 import { type Disk, singleFlight } from '@clawmesh/agent-sdk/mesh'
 import type { MeshError } from '@clawmesh/proto'
 import type { Metrics } from '../telemetry/metrics-port.ts'
-import { createDocumentParser, type DocumentParserOptions } from './document-parser.ts'
-import { policyInvalid } from './fault.ts'
-import { createFileJudge, type FileJudge, type JudgedFile } from './file-judge.ts'
-import { filesInForce, type PolicyProblem } from './files-in-force.ts'
-import { concernsAll } from './load-policy.ts'
 import { PolicyInForce } from './policy-in-force.ts'
+import { createDocumentParser, type DocumentParserOptions } from './read/document-parser.ts'
+import { policyInvalid } from './read/fault.ts'
+import { createFileJudge, type FileJudge, type JudgedFile } from './read/file-judge.ts'
+import { filesInForce, type PolicyProblem } from './read/files-in-force.ts'
+import { concernsAll } from './read/load-policy.ts'
 import {
   createPolicyDisks,
   type PolicyPlaces,
   type RawDirectory,
   readPolicyDirectory,
-} from './read-directory.ts'
-import { createSettled, type Settled } from './settled.ts'
+} from './read/read-directory.ts'
+import { createSettled, type Settled } from './read/settled.ts'
+import { watchDirectory } from './read/watch-directory.ts'
 import type { PolicySnapshot } from './snapshot.ts'
-import { watchDirectory } from './watch-directory.ts'
 
 export interface PolicyStoreOptions extends PolicyPlaces {
   readonly log: Log

@@ -3,10 +3,10 @@
  */
 import type { Peer } from '@clawmesh/proto'
 import type { AddressRules } from '../net/address-rules.ts'
-import type { DelegationLimits, EgressLimits, TunnelTls } from './decision.ts'
-import type { HostTable } from './host-table.ts'
-import type { RuleTable } from './rule-table.ts'
-import type { HostRule } from './rules-of-host.ts'
+import type { HostTable } from './compile/host-table.ts'
+import type { RuleTable } from './compile/rule-table.ts'
+import type { HostRule } from './compile/rules-of-host.ts'
+import type { DelegationLimits, EgressLimits, TunnelTls } from './decide/decision.ts'
 
 export type Mode = 'enforce' | 'audit'
 

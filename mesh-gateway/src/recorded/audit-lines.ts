@@ -9,7 +9,7 @@ import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { MeshError } from '@clawmesh/proto'
-import { codeOf } from '../error-code.ts'
+import { codeOf } from '../process/error-code.ts'
 import { type Line, readLines } from './read-lines.ts'
 
 /** In place of a file: the standard input. */

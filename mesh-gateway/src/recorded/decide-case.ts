@@ -1,7 +1,7 @@
 /** What a policy makes of something recorded: names, addresses and hops. Pure. */
 import { judgeAddresses } from '../net/judge-addresses.ts'
-import { decideDelegation } from '../policy/decide-delegation.ts'
-import { decideEgress } from '../policy/decide-egress.ts'
+import { decideDelegation } from '../policy/decide/decide-delegation.ts'
+import { decideEgress } from '../policy/decide/decide-egress.ts'
 import {
   addressRules,
   chainLimits,

@@ -1,8 +1,8 @@
 /** Who called whom, by which methods; and the narrowest rules that allow just that, and to see through what may be begun. */
 import type { Peer } from '@clawmesh/proto'
-import type { DelegationRuleDocument } from '../policy/schema.ts'
-import { methodFault } from '../policy/selector.ts'
-import { begunBy } from '../policy/task-methods.ts'
+import { methodFault } from '../policy/compile/selector.ts'
+import { begunBy } from '../policy/decide/task-methods.ts'
+import type { DelegationRuleDocument } from '../policy/read/schema.ts'
 import type { DelegationCase } from './recorded-case.ts'
 
 export interface DelegationUse {

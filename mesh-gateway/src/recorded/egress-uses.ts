@@ -1,9 +1,9 @@
 /** Which destinations were used, by whom and how, and the narrowest rules that allow just that. */
 import type { Peer } from '@clawmesh/proto'
 import { formatHostPattern } from '../net/host-pattern.ts'
-import { canonicalPath } from '../policy/canonical-path.ts'
-import { parsePathGlob } from '../policy/path-glob.ts'
-import type { EgressRuleDocument } from '../policy/schema.ts'
+import { parsePathGlob } from '../policy/compile/path-glob.ts'
+import { canonicalPath } from '../policy/decide/canonical-path.ts'
+import type { EgressRuleDocument } from '../policy/read/schema.ts'
 import type { EgressCase } from './recorded-case.ts'
 
 export interface EgressUse {

@@ -3,8 +3,8 @@ import { isIP } from 'node:net'
 import { createSpiffeTemplate, isDnsLabel, isDnsName, type Peer } from '@clawmesh/proto'
 import { canonicalName } from '../net/host.ts'
 import { formatHostPattern } from '../net/host-pattern.ts'
-import type { DelegationQuestion, EgressQuestion } from '../policy/decision.ts'
-import { startsTask } from '../policy/task-methods.ts'
+import type { DelegationQuestion, EgressQuestion } from '../policy/decide/decision.ts'
+import { startsTask } from '../policy/decide/task-methods.ts'
 
 interface Outcome {
   readonly time: string | null

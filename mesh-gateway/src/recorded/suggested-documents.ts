@@ -1,5 +1,5 @@
 /** From what was gathered to the files of a policy, in an order that does not change from run to run. */
-import type { TenantDocument } from '../policy/schema.ts'
+import type { TenantDocument } from '../policy/read/schema.ts'
 import { type DelegationUse, delegationRulesOf } from './delegation-uses.ts'
 import { type EgressRule, type EgressUse, rulesOf } from './egress-uses.ts'
 

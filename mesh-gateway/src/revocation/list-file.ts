@@ -1,8 +1,8 @@
 /** The gateway's own list, as commands use it: begun, read and changed once. A gateway that runs follows it, in revocations.ts. */
 import { lstat } from 'node:fs/promises'
 import { MeshError, uuidV7 } from '@clawmesh/proto'
-import { withLock } from '../config/with-lock.ts'
-import { diskError } from '../config/write-atomic.ts'
+import { withLock } from '../files/with-lock.ts'
+import { diskError } from '../files/write-atomic.ts'
 import { hasEnded, type NewEntry, type RevocationEntry, readEntry } from './entry.ts'
 import { firstMark } from './journal-lines.ts'
 import { createListReader } from './list-reader.ts'

@@ -7,7 +7,7 @@ import { constants, type Stats } from 'node:fs'
 import { type FileHandle, open, stat } from 'node:fs/promises'
 import { createDisk, type Disk, FileFault } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
-import { codeOf } from '../error-code.ts'
+import { codeOf } from '../process/error-code.ts'
 import type { Position } from './journal-lines.ts'
 import { missingList, olderList, unreadableList } from './list-faults.ts'
 import {

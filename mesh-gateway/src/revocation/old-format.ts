@@ -1,7 +1,7 @@
 /** The list as versions before journals wrote it: one JSON document. It is read, and becomes a journal with the next change. */
 import { hash } from 'node:crypto'
 import { z } from 'zod'
-import { parseJsonFile } from '../policy/json-file.ts'
+import { parseJsonFile } from '../policy/read/json-file.ts'
 import { type RevocationEntry, readEntry } from './entry.ts'
 import { firstMark, type Position } from './journal-lines.ts'
 import { brokenList } from './list-faults.ts'

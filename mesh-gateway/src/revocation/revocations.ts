@@ -11,12 +11,12 @@ import {
   type Found,
 } from '@clawmesh/agent-sdk/mesh'
 import { follow } from '../files/follow.ts'
+import { createReader, type FileReading } from '../files/read-changed.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { type CrlSet, EarlyCrlError, MAX_CRL_FILE_BYTES, readCrls } from './crl-file.ts'
 import { type JudgedMoment, judgeRevocations, type RevocationJudge } from './judge.ts'
 import { createListReader, type ListReader } from './list-reader.ts'
 import { createListWriter, type Edit, type ListWriter } from './list-writer.ts'
-import { createReader, type FileReading } from './read-changed.ts'
 import { RevokedIndex } from './revoked-index.ts'
 
 export type { RevocationJudge, Revoked } from './judge.ts'

@@ -9,9 +9,9 @@ import {
 } from '@clawmesh/agent-sdk/mesh'
 import { isDnsLabel, MeshError } from '@clawmesh/proto'
 import { z } from 'zod'
-import { codeOf } from '../error-code.ts'
 import { parseHostPattern } from '../net/host-pattern.ts'
-import { parseJsonFile } from '../policy/json-file.ts'
+import { parseJsonFile } from '../policy/read/json-file.ts'
+import { codeOf } from '../process/error-code.ts'
 
 const MAX_BYTES = 64 * 1024 * 1024
 

@@ -8,8 +8,8 @@ import { type Log, silentLog } from '@clawmesh/agent-sdk'
 import type { Disk } from '@clawmesh/agent-sdk/mesh'
 import { follow } from '../files/follow.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
-import { ensureRing } from './change-ring.ts'
-import { RING_FILE, type RingKey, readRing } from './ring-file.ts'
+import { RING_FILE, type RingKey, readRing } from './key-ring-file.ts'
+import { ensureRing } from './rotate-keys.ts'
 
 export interface KeyRingOptions {
   /** Holds ring.json and one PEM file per key. Made, with its first keys, when it is empty or missing. */

@@ -1,5 +1,5 @@
 /** The verifier of egress tokens as the configuration wants it: with outside issuers where some are named. */
-import type { OutsideIssuersOptions } from './outside/open-outside-issuers.ts'
+import type { OutsideIssuersOptions } from './external/open-external-issuers.ts'
 import {
   createTokenVerifier,
   type TokenVerifier,
@@ -30,7 +30,7 @@ export async function openTokenVerifier(
     }
   }
   // only now: most gateways take no tokens but their own, and undici takes megabytes
-  const { openOutsideIssuers } = await import('./outside/open-outside-issuers.ts')
+  const { openOutsideIssuers } = await import('./external/open-external-issuers.ts')
   const outside = openOutsideIssuers(options)
   const verifier = createTokenVerifier({ ...options, outside: outside.sources })
   return {

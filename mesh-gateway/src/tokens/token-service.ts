@@ -1,7 +1,7 @@
 /** Who gets an egress token: agents in exchange for their certificate, machines in exchange for a service-account key. */
 import { MeshError, type Peer, type Secret, type SpiffeTemplate } from '@clawmesh/proto'
 import type { Limits } from '../limits/limits.ts'
-import { rememberDestinations } from '../policy/allowed.ts'
+import { rememberDestinations } from '../policy/decide/allowed.ts'
 import { mayOriginate, type PolicySnapshot } from '../policy/snapshot.ts'
 import {
   checkCount,

@@ -1,5 +1,5 @@
 /** Verifies tokens of one kind that this gateway signed, and remembers them for a minute. */
-import { createRingSource, type RingSourceOptions } from './ring-source.ts'
+import { createRingSource, type RingSourceOptions } from './own-tokens.ts'
 import {
   createTokenMemory,
   type SignedTokenVerifier,

@@ -1,8 +1,8 @@
 /** Verifies egress tokens: the gateway's own, and those of outside issuers. One memory serves all of them. */
 import { EGRESS_AUDIENCE, EGRESS_TOKEN_TYPE, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import type { SigningKeys } from '../live/judge.ts'
+import { createRingSource, type RingSourceOptions } from './own-tokens.ts'
 import { parseEgressClaims } from './parse-claims.ts'
-import { createRingSource, type RingSourceOptions } from './ring-source.ts'
 import { type VerifiedEgressClaims, withGrounds } from './token-grounds.ts'
 import {
   createTokenMemory,

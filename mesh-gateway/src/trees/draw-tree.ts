@@ -1,7 +1,7 @@
 /** A tree of delegations as people read it: under each delegation those that were made for it, with states and times. */
 import { printable } from '@clawmesh/proto'
-import { plural } from '../plural.ts'
 import type { AgentOf } from '../recorded/recorded-case.ts'
+import { plural } from '../text/plural.ts'
 import { arrangeTree, type Placed } from './arrange-tree.ts'
 import type { Standing, State } from './delegation-node.ts'
 import type { GatheredTree } from './gather-trees.ts'

@@ -1,6 +1,6 @@
 /** What a record of the audit log says of a tree of delegations: a call that begins a task, or sees one through. */
 import { isUuidV7 } from '@clawmesh/proto'
-import { seesTaskThrough, startsTask } from '../policy/task-methods.ts'
+import { seesTaskThrough, startsTask } from '../policy/decide/task-methods.ts'
 import { type Fields, readFields } from '../recorded/recorded-case.ts'
 
 export interface TreeRecord {

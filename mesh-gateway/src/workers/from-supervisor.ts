@@ -4,7 +4,7 @@ import { createListeners } from '@clawmesh/agent-sdk/mesh'
 import { Secret } from '@clawmesh/proto'
 import type { LiveConfig } from '../config/live-config.ts'
 import type { Config } from '../config/schema.ts'
-import type { TicketKeys } from '../egress/listen-for-clients.ts'
+import type { TicketKeys } from '../egress/client/listen-for-clients.ts'
 
 export function liveFromSupervisor(
   first: Config,

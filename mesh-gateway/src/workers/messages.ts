@@ -1,9 +1,8 @@
 /** What a supervisor and its workers tell each other. Both run the same program, and nobody else has the channel. */
-import type { Missing } from '../admin/admin-port.ts'
-import type { StatusRow } from '../admin/status-page.ts'
+import type { Missing, StatusRow } from '../admin/status-page.ts'
 import type { Config } from '../config/schema.ts'
-import type { Answer, Question } from '../limits/questions.ts'
-import type { ListenAddress } from '../port.ts'
+import type { Answer, Question } from '../limits/limits-server.ts'
+import type { ListenAddress } from '../net/port.ts'
 import type { SampledMetric } from '../telemetry/metrics-format.ts'
 
 export type ToWorker =

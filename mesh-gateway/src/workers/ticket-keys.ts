@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { Secret } from '@clawmesh/proto'
-import type { TicketKeys } from '../egress/listen-for-clients.ts'
+import type { TicketKeys } from '../egress/client/listen-for-clients.ts'
 
 export interface MadeTicketKeys extends TicketKeys {
   close(): void

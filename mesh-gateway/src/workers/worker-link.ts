@@ -1,7 +1,7 @@
 /** One worker process, as its supervisor sees it. */
 import cluster, { type Worker } from 'node:cluster'
 import type { Readable } from 'node:stream'
-import { watchHandOver } from './hand-over.ts'
+import { watchHandOver } from '../process/node-internals/rescue-connections.ts'
 import { type FromWorker, isFromWorker, type Report, type ToWorker } from './messages.ts'
 
 export interface WorkerLink {

@@ -1,5 +1,5 @@
 /** The process of a worker. A supervisor runs it; nobody else has a use for it. */
-import { openTerminal } from '../cli/terminal.ts'
+import { openTerminal } from '../process/terminal.ts'
 import { runWorker } from './run-worker.ts'
 
 process.stdout.on('error', () => {

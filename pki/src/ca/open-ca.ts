@@ -4,12 +4,9 @@
  */
 import { join } from 'node:path'
 import type { Secret } from '@clawmesh/proto'
-import { type SignOptions, signCsr } from '../csr/sign-csr.ts'
 import { withLock } from '../disk/with-lock.ts'
 import { recordIssued } from '../revocation/issued-records.ts'
-import { type CrlRequest, type IssuedCrl, makeCrl } from '../revocation/make-crl.ts'
 import type { RevocationReason } from '../revocation/reasons.ts'
-import { type Revocation, type RevocationTarget, revokeCertificates } from '../revocation/revoke.ts'
 import { readRevoked } from '../revocation/revoked-records.ts'
 import { canonicalSerial } from '../revocation/serial.ts'
 import { listIssuer } from '../revocation/sign-list.ts'
@@ -25,7 +22,10 @@ import {
   issueIdentity,
 } from './issue.ts'
 import { type LoadedCa, loadCa } from './load-ca.ts'
+import { type CrlRequest, type IssuedCrl, makeCrl } from './make-crl.ts'
 import { agentNames, gatewayNames } from './names.ts'
+import { type Revocation, type RevocationTarget, revokeCertificates } from './revoke.ts'
+import { type SignOptions, signCsr } from './sign-csr.ts'
 import { readTrust } from './trusted-roots.ts'
 
 export interface OpenCaOptions {

@@ -8,7 +8,6 @@ import { MeshError, type Secret } from '@clawmesh/proto'
 import { toPem } from '../der/pem.ts'
 import { withLock } from '../disk/with-lock.ts'
 import { readRevoked } from '../revocation/revoked-records.ts'
-import { renewRootList } from '../revocation/root-list.ts'
 import { canonicalSerial } from '../revocation/serial.ts'
 import { issuerIdOf, listIssuer } from '../revocation/sign-list.ts'
 import type { NamesPermitted } from '../x509/extensions.ts'
@@ -28,6 +27,7 @@ import { BACKDATE_MS, checkDomain, DEFAULT_INTERMEDIATE_DAYS, lifeMs, toRange } 
 import { encryptPrivateKey } from './encrypted-key.ts'
 import { type LoadedCa, loadCa, stagedIntermediate } from './load-ca.ts'
 import { generateCaKeys, makeIntermediate, newIssuer } from './make-intermediate.ts'
+import { renewRootList } from './root-list.ts'
 
 export interface RenewIntermediateOptions {
   /** Of the CA. */

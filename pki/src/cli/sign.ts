@@ -1,9 +1,9 @@
 /** mesh-pki sign */
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { MAX_CSR_BYTES } from '../csr/read-csr.ts'
 import { readBounded } from '../disk/read-bounded.ts'
 import { replaceFile } from '../disk/replace-file.ts'
+import { MAX_CSR_BYTES } from '../x509/read-csr.ts'
 import { type CaOptions, openCaOf, withCaOptions } from './ca-options.ts'
 import { printIssued } from './print-issued.ts'
 import type { Terminal } from './terminal.ts'

@@ -1,12 +1,12 @@
 /** What a file or directory holds, as facts. Judges nothing: see verify-path. */
 import { createPrivateKey } from 'node:crypto'
 import { MeshError } from '@clawmesh/proto'
-import { readCsr } from '../csr/read-csr.ts'
 import { parsePem, withoutByteOrderMark } from '../der/pem.ts'
 import { readPemFiles } from '../identity/read-identity.ts'
 import { formatIp } from '../x509/ip-range.ts'
 import { type ParsedCertificate, parseCertificates } from '../x509/parse-certificate.ts'
 import { describeKey } from '../x509/public-key.ts'
+import { readCsr } from '../x509/read-csr.ts'
 import { formatName } from './words.ts'
 
 export interface CertificateFacts {

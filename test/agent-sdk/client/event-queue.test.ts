@@ -1,7 +1,7 @@
 /** The queue between a stream and its reader: bounded by number and by bytes, whatever the events are. */
 import assert from 'node:assert/strict'
 import { createEventQueue } from '../../../agent-sdk/src/client/event-queue.ts'
-import type { EventBody, TaskEvent } from '../../../agent-sdk/src/tasks/task-event.ts'
+import type { EventBody, TaskEvent } from '../../../agent-sdk/src/model/task-event.ts'
 
 const event = (seq: number, body: EventBody = { kind: 'usage', amounts: {} }): TaskEvent => ({
   ...{ id: 'x', seq, time: new Date(0) },

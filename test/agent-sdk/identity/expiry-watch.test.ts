@@ -5,7 +5,7 @@ import {
   createExpiryWatch,
   describe as fieldsOf,
 } from '../../../agent-sdk/src/identity/expiry-watch.ts'
-import type { IdentitySnapshot } from '../../../agent-sdk/src/identity/snapshot.ts'
+import type { IdentitySnapshot } from '../../../agent-sdk/src/tls/identity-snapshot.ts'
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE

@@ -5,8 +5,9 @@ import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { silentLog } from '@clawmesh/agent-sdk'
 import { MeshError } from '@clawmesh/proto'
-import { createAdminPort, type Missing } from '../../../mesh-gateway/src/admin/admin-port.ts'
-import type { Port } from '../../../mesh-gateway/src/port.ts'
+import { createAdminPort } from '../../../mesh-gateway/src/admin/admin-port.ts'
+import type { Missing } from '../../../mesh-gateway/src/admin/status-page.ts'
+import type { Port } from '../../../mesh-gateway/src/net/port.ts'
 import { VERSION } from '../../../mesh-gateway/src/version.ts'
 
 describe('the admin port', () => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { durationMs, requestIdOf } from '../../../mesh-gateway/src/audit/request-facts.ts'
 import { readCall } from '../../../mesh-gateway/src/delegation/call.ts'
-import { beginStory } from '../../../mesh-gateway/src/egress/outcome.ts'
+import { beginStory } from '../../../mesh-gateway/src/egress/record.ts'
 
 const CALL = [':path', '/a.B/C', ':authority', 'researcher.acme.mesh.internal']
 const CLIENT = { ip: null, port: null, source: '', authenticated: true, setAuthenticated() {} }

@@ -8,7 +8,7 @@ import { ConfigInvalid, resolveConfig } from '../../../mesh-gateway/src/config/r
 import { FILE_SETTINGS, SETTINGS } from '../../../mesh-gateway/src/config/settings.ts'
 import { parseOldFormat } from '../../../mesh-gateway/src/revocation/old-format.ts'
 import { readAccounts } from '../../../mesh-gateway/src/tokens/account-file.ts'
-import { readRing } from '../../../mesh-gateway/src/tokens/ring-file.ts'
+import { readRing } from '../../../mesh-gateway/src/tokens/key-ring-file.ts'
 import { faultsOf } from '../policy/policies.ts'
 
 const SECRET = 'hunter2-hunter2'

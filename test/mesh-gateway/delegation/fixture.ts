@@ -27,13 +27,13 @@ import { createChainTokens } from '../../../mesh-gateway/src/delegation/chain/ch
 import {
   createDelegationPort,
   type DelegationPortOptions,
-} from '../../../mesh-gateway/src/delegation/delegation-port.ts'
+} from '../../../mesh-gateway/src/delegation/port.ts'
 import { createMemoryBudgets } from '../../../mesh-gateway/src/limits/budgets.ts'
 import { createLimits } from '../../../mesh-gateway/src/limits/create-limits.ts'
 import { createRefusalBudgets } from '../../../mesh-gateway/src/limits/refusal-budget.ts'
-import { compilePolicy } from '../../../mesh-gateway/src/policy/compile.ts'
-import { readPolicyFile } from '../../../mesh-gateway/src/policy/read-file.ts'
-import type { Port } from '../../../mesh-gateway/src/port.ts'
+import type { Port } from '../../../mesh-gateway/src/net/port.ts'
+import { compilePolicy } from '../../../mesh-gateway/src/policy/compile/compile.ts'
+import { readPolicyFile } from '../../../mesh-gateway/src/policy/read/read-file.ts'
 import { ResolveFailure, type Resolver } from '../../../mesh-gateway/src/resolve/resolver.ts'
 import {
   createMetrics,

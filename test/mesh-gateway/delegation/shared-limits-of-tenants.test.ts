@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { createSpiffeTemplate, MeshError } from '@clawmesh/proto'
 import { admit } from '../../../mesh-gateway/src/delegation/admit.ts'
-import { createStay } from '../../../mesh-gateway/src/delegation/stay.ts'
+import { createStay } from '../../../mesh-gateway/src/delegation/permits.ts'
 import { createLimits } from '../../../mesh-gateway/src/limits/create-limits.ts'
 import type { Limits } from '../../../mesh-gateway/src/limits/limits.ts'
 import { decideDelegation } from '../../../mesh-gateway/src/policy/index.ts'

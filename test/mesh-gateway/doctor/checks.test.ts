@@ -12,7 +12,7 @@ import { checkPeerNames } from '../../../mesh-gateway/src/doctor/peer-names.ts'
 import { checkPorts, type PortFacts } from '../../../mesh-gateway/src/doctor/ports.ts'
 import { checkProxyEnvironment } from '../../../mesh-gateway/src/doctor/proxy-environment.ts'
 import { checkSigningKeys } from '../../../mesh-gateway/src/doctor/signing-keys.ts'
-import { span } from '../../../mesh-gateway/src/time-span.ts'
+import { span } from '../../../mesh-gateway/src/text/time-span.ts'
 
 const whats = ({ findings }: CheckResult) => findings.map(({ what }) => what)
 

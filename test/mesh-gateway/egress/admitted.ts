@@ -1,6 +1,6 @@
 /** What a tunnel was let in for, by a token of acme/bot-01 that nothing but its life bounds. */
 import type { Admitted } from '../../../mesh-gateway/src/live/grounds.ts'
-import type { EgressQuestion } from '../../../mesh-gateway/src/policy/decision.ts'
+import type { EgressQuestion } from '../../../mesh-gateway/src/policy/decide/decision.ts'
 
 /** @param endMs of the token, milliseconds since the epoch */
 export function admittedUntil(endMs: number): Admitted<EgressQuestion> {

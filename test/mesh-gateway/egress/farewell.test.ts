@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
-import { createReadBuffers } from '../../../mesh-gateway/src/egress/read-buffers.ts'
-import { acceptWire, type Wire } from '../../../mesh-gateway/src/egress/wire.ts'
+import { acceptWire, type Wire } from '../../../mesh-gateway/src/egress/carry/buffered-socket.ts'
+import { createReadBuffers } from '../../../mesh-gateway/src/process/node-internals/read-buffers.ts'
 
 describe('a connection that is closed gently', () => {
   it('ends, though its client reads nothing of what was said and sends a byte now and then', async () => {

@@ -15,7 +15,7 @@ import {
   createEgressPort,
   type EgressPort,
   type EgressPortOptions,
-} from '../../../mesh-gateway/src/egress/egress-port.ts'
+} from '../../../mesh-gateway/src/egress/port.ts'
 import { createLimits } from '../../../mesh-gateway/src/limits/create-limits.ts'
 import { createRefusalBudgets } from '../../../mesh-gateway/src/limits/refusal-budget.ts'
 import type { PolicySnapshot } from '../../../mesh-gateway/src/policy/snapshot.ts'

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import fc from 'fast-check'
+import { judgeFirstBytes } from '../../../mesh-gateway/src/egress/carry/judge-first-bytes.ts'
 import { createBodyDecoder } from '../../../mesh-gateway/src/egress/http1/body-decoder.ts'
 import { findHeadEnd, RESPONSE_LIMITS } from '../../../mesh-gateway/src/egress/http1/head.ts'
 import { parseResponseHead } from '../../../mesh-gateway/src/egress/http1/response-head.ts'
@@ -15,8 +16,7 @@ import {
   parseAbsoluteTarget,
   parseConnectTarget,
   parseRelayTarget,
-} from '../../../mesh-gateway/src/egress/target/target.ts'
-import { judgeFirstBytes } from '../../../mesh-gateway/src/egress/tunnel/judge-first-bytes.ts'
+} from '../../../mesh-gateway/src/egress/request.ts'
 import { canonicalHost } from '../../../mesh-gateway/src/net/host.ts'
 import { listenOnFreePort } from '../../support/http-origin.ts'
 import { waitFor } from '../../support/wait-for.ts'

@@ -1,10 +1,10 @@
 /** Budgets of trees are kept as long as the tokens of the trees, and no tenant's trees fill the memory for others. */
 import assert from 'node:assert/strict'
 import { MeshError } from '@clawmesh/proto'
-import { createAskedLimits } from '../../../mesh-gateway/src/limits/asked-limits.ts'
 import { type Budgets, createMemoryBudgets } from '../../../mesh-gateway/src/limits/budgets.ts'
+import { createAskedLimits } from '../../../mesh-gateway/src/limits/limits-client.ts'
+import { createAnswering } from '../../../mesh-gateway/src/limits/limits-server.ts'
 import { countHere } from '../../../mesh-gateway/src/limits/open-limits.ts'
-import { createAnswering } from '../../../mesh-gateway/src/limits/questions.ts'
 
 describe('budgets of trees', () => {
   let nowMs = 0

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import fc from 'fast-check'
-import { parseConnectTarget } from '../../../mesh-gateway/src/egress/target/target.ts'
+import { parseConnectTarget } from '../../../mesh-gateway/src/egress/request.ts'
 import { canonicalHost } from '../../../mesh-gateway/src/net/host.ts'
 import { run } from '../../support/grpcurl.ts'
 

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { destinationSet } from '../../../mesh-gateway/src/net/destination-set.ts'
-import { compileInSteps } from '../../../mesh-gateway/src/policy/compile.ts'
+import { compileInSteps } from '../../../mesh-gateway/src/policy/compile/compile.ts'
+import { parsePathGlob } from '../../../mesh-gateway/src/policy/compile/path-glob.ts'
+import { StepBudget } from '../../../mesh-gateway/src/policy/compile/step-budget.ts'
 import { decideEgress, type EgressQuestion } from '../../../mesh-gateway/src/policy/index.ts'
-import { parsePathGlob } from '../../../mesh-gateway/src/policy/path-glob.ts'
-import { readPolicyFile } from '../../../mesh-gateway/src/policy/read-file.ts'
-import { StepBudget } from '../../../mesh-gateway/src/policy/step-budget.ts'
+import { readPolicyFile } from '../../../mesh-gateway/src/policy/read/read-file.ts'
 import { policyOf } from './policies.ts'
 
 const agent = { tenant: 'acme', agent: 'bot-01' }

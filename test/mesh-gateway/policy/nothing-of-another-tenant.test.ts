@@ -6,14 +6,14 @@ import assert from 'node:assert/strict'
 import { createSpiffeTemplate, type MeshError } from '@clawmesh/proto'
 import fc from 'fast-check'
 import { explainTo } from '../../../mesh-gateway/src/delegation/own-services/explain.ts'
-import { decideDelegation } from '../../../mesh-gateway/src/policy/decide-delegation.ts'
-import { decideEgress } from '../../../mesh-gateway/src/policy/decide-egress.ts'
+import { decideDelegation } from '../../../mesh-gateway/src/policy/decide/decide-delegation.ts'
+import { decideEgress } from '../../../mesh-gateway/src/policy/decide/decide-egress.ts'
 import {
   explainDelegation,
   explainEgress,
   type PolicySnapshot,
 } from '../../../mesh-gateway/src/policy/index.ts'
-import { refusalOf, toldRule } from '../../../mesh-gateway/src/policy/told.ts'
+import { refusalOf, toldRule } from '../../../mesh-gateway/src/policy/read/told.ts'
 import { policyOf } from './policies.ts'
 
 const spiffe = createSpiffeTemplate({ trustDomain: 'mesh.internal' })

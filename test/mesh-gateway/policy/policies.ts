@@ -1,9 +1,9 @@
 /** Policies for the tests of this folder, made as files would make them. */
 import assert from 'node:assert/strict'
-import { compilePolicy } from '../../../mesh-gateway/src/policy/compile.ts'
-import { formatFault } from '../../../mesh-gateway/src/policy/fault.ts'
+import { compilePolicy } from '../../../mesh-gateway/src/policy/compile/compile.ts'
 import type { PolicySnapshot } from '../../../mesh-gateway/src/policy/index.ts'
-import { type PolicyFile, readPolicyFile } from '../../../mesh-gateway/src/policy/read-file.ts'
+import { formatFault } from '../../../mesh-gateway/src/policy/read/fault.ts'
+import { type PolicyFile, readPolicyFile } from '../../../mesh-gateway/src/policy/read/read-file.ts'
 
 /** @param documents by file name without `.json`; `tenant` is added. */
 export function policyOf(documents: Record<string, object>, generation = 1): PolicySnapshot {

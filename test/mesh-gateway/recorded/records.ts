@@ -1,7 +1,7 @@
 /** Audit records for the tests of this folder, as the ports would write them under a policy. */
 import type { Peer } from '@clawmesh/proto'
+import { startsTask } from '../../../mesh-gateway/src/policy/decide/task-methods.ts'
 import type { PolicySnapshot } from '../../../mesh-gateway/src/policy/index.ts'
-import { startsTask } from '../../../mesh-gateway/src/policy/task-methods.ts'
 import { caseJudge } from '../../../mesh-gateway/src/recorded/decide-case.ts'
 import {
   agentNames,

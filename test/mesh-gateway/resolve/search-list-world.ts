@@ -8,7 +8,7 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import { createSecureContext } from 'node:tls'
 import { locate } from '../../../mesh-gateway/src/delegation/upstream/locate.ts'
 import { createResolver } from '../../../mesh-gateway/src/resolve/create-resolver.ts'
-import { fetchJwks } from '../../../mesh-gateway/src/tokens/outside/fetch-jwks.ts'
+import { fetchJwks } from '../../../mesh-gateway/src/tokens/external/fetch-jwks.ts'
 import { type DnsAnswer, startDnsDouble } from '../../support/dns-double.ts'
 import { closeServer } from '../../support/http-origin.ts'
 import { makeTestCa } from '../../support/test-ca.ts'

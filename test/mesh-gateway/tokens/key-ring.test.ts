@@ -6,13 +6,13 @@ import { join } from 'node:path'
 import { silentLog } from '@clawmesh/agent-sdk'
 import { MeshError } from '@clawmesh/proto'
 import { calculateJwkThumbprint } from 'jose'
+import { type KeyRing, openKeyRing } from '../../../mesh-gateway/src/tokens/key-ring.ts'
 import {
   ensureRing,
   generateKey,
   retireKey,
   rotateRing,
-} from '../../../mesh-gateway/src/tokens/change-ring.ts'
-import { type KeyRing, openKeyRing } from '../../../mesh-gateway/src/tokens/key-ring.ts'
+} from '../../../mesh-gateway/src/tokens/rotate-keys.ts'
 
 const HOUR = 3_600_000
 

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createSpiffeTemplate, MeshError, Secret } from '@clawmesh/proto'
-import { loadPolicy } from '../../../mesh-gateway/src/policy/load-policy.ts'
+import { loadPolicy } from '../../../mesh-gateway/src/policy/read/load-policy.ts'
 import type { PolicySnapshot } from '../../../mesh-gateway/src/policy/snapshot.ts'
 import { type KeyRing, openKeyRing } from '../../../mesh-gateway/src/tokens/key-ring.ts'
 import {

@@ -11,12 +11,12 @@ import {
   MeshError,
 } from '@clawmesh/proto'
 import { SignJWT } from 'jose'
-import { retireKey, rotateRing } from '../../../mesh-gateway/src/tokens/change-ring.ts'
 import {
   createTokenIssuer,
   type TokenIssuer,
 } from '../../../mesh-gateway/src/tokens/issue-token.ts'
 import { type KeyRing, openKeyRing } from '../../../mesh-gateway/src/tokens/key-ring.ts'
+import { retireKey, rotateRing } from '../../../mesh-gateway/src/tokens/rotate-keys.ts'
 import {
   createTokenVerifier,
   type TokenVerifier,

@@ -1,8 +1,8 @@
 /** A supervisor and two workers with room for two clients each; tells the port to who started it. */
 import cluster from 'node:cluster'
-import { createClientListener } from '../../../mesh-gateway/src/egress/listen-for-clients.ts'
-import { createReadBuffers } from '../../../mesh-gateway/src/egress/read-buffers.ts'
+import { createClientListener } from '../../../mesh-gateway/src/egress/client/listen-for-clients.ts'
 import { createConnectionGate } from '../../../mesh-gateway/src/limits/connection-gate.ts'
+import { createReadBuffers } from '../../../mesh-gateway/src/process/node-internals/read-buffers.ts'
 
 if (cluster.isPrimary) {
   cluster.schedulingPolicy = cluster.SCHED_RR

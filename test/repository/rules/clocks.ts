@@ -6,10 +6,10 @@ import { stripCommentsAndStrings } from '../strip-source.ts'
 const TIMES_FROM_OUTSIDE: readonly string[] = [
   'mesh-gateway/src/cli/keys.ts',
   'mesh-gateway/src/delegation/upstream/session.ts',
-  'mesh-gateway/src/egress/own/own-endpoints.ts',
-  'mesh-gateway/src/egress/port-certificate.ts',
+  'mesh-gateway/src/egress/own-endpoints/own-endpoints.ts',
+  'mesh-gateway/src/egress/client/port-certificate.ts',
   'mesh-gateway/src/revocation/list-reader.ts',
-  'mesh-gateway/src/revocation/read-changed.ts',
+  'mesh-gateway/src/files/read-changed.ts',
   // says how long what it made is good for
   'pki/src/cli/',
   'pki/src/identity/write-identity.ts',
@@ -18,9 +18,9 @@ const TIMES_FROM_OUTSIDE: readonly string[] = [
   'agent-sdk/src/client/connection.ts',
   'agent-sdk/src/client/peer-client.ts',
   // when the process began, which uptime says by the monotonic clock
-  'mesh-gateway/src/status.ts',
+  'mesh-gateway/src/admin/describe-gateway.ts',
   'mesh-gateway/src/telemetry/process-metrics.ts',
-  'mesh-gateway/src/workers/survey.ts',
+  'mesh-gateway/src/workers/collect-reports.ts',
 ]
 
 export function durationFaults(file: SourceFile): string[] {

@@ -18,7 +18,7 @@ export function exitFaults(file: SourceFile): string[] {
     return faultyLines(file, file.text, /--exit\b|"exit"\s*:\s*true/, 'runs mocha with --exit')
   const ours = packageOf(path) !== null || /^test\/(?!repository\/)/.test(path)
   const exits = isTypeScript(path) && ours
-  if (!exits || /\/cli\/(?:main|terminal)\.ts$/.test(path)) return []
+  if (!exits || /\/(?:cli\/main|(?:cli|process)\/terminal)\.ts$/.test(path)) return []
   return faultyLines(
     file,
     stripCommentsAndStrings(file.text),
@@ -35,9 +35,9 @@ const OWN_GATE: readonly string[] = [
   'agent-sdk/src/tls/tls-options.ts',
   'agent-sdk/src/identity/prove-chain.ts',
   // a client certificate there proves nothing but possession, to which a token is bound (RFC 8705, section 3)
-  'mesh-gateway/src/egress/listen-for-clients.ts',
+  'mesh-gateway/src/egress/client/listen-for-clients.ts',
   // proves a pair before it is used, by a handshake in memory
-  'mesh-gateway/src/egress/prove-pair.ts',
+  'mesh-gateway/src/egress/client/prove-pair.ts',
 ]
 
 export function tlsFaults(file: SourceFile): string[] {
@@ -88,10 +88,10 @@ export function shellFaults(file: SourceFile): string[] {
 
 /** Where the bytes are those of the kernel, or of a log that a command reads line by line. */
 const OWN_READERS: readonly string[] = [
-  'mesh-gateway/src/config/with-lock.ts',
+  'mesh-gateway/src/files/with-lock.ts',
   'mesh-gateway/src/doctor/file-descriptors.ts',
   'mesh-gateway/src/doctor/listening-process.ts',
-  'mesh-gateway/src/policy/read-directory.ts',
+  'mesh-gateway/src/policy/read/read-directory.ts',
   'mesh-gateway/src/recorded/audit-lines.ts',
   // by the disk too, piece by piece: it is a journal
   'mesh-gateway/src/revocation/list-reader.ts',

@@ -2,7 +2,7 @@
  * Who holds how much: the tasks of each caller, and what of them may go to make room for more: of what has ended, what was read
  * to its end first, and never what is being read.
  */
-import type { TaskRecord } from '../task-store.ts'
+import type { TaskRecord } from '../../model/task-store.ts'
 
 export interface ShareLimits {
   readonly maxTasks: number

@@ -3,9 +3,15 @@
  * each caller and for each task, so that no caller can use up the room of the callee or the share of another caller.
  */
 import { MeshError } from '@clawmesh/proto'
-import type { LeftTask, NewTask, TaskChange, TaskRecord, TaskStore } from '../task-store.ts'
+import type {
+  LeftTask,
+  NewTask,
+  TaskChange,
+  TaskRecord,
+  TaskStore,
+} from '../../model/task-store.ts'
+import type { FoundTask, Shelf } from './backend.ts'
 import { createShares, type Entry, type ShareLimits } from './shares.ts'
-import type { FoundTask, Shelf } from './shelf.ts'
 
 export interface IndexOptions extends ShareLimits {
   readonly maxTaskBytes: number

@@ -1,9 +1,9 @@
 /** Whether a revocation list is by a CA of the mesh, and which certificates it is about. */
 import { X509Certificate } from 'node:crypto'
 import { MeshError } from '@clawmesh/proto'
-import type { TrustedRoot } from '../../identity/snapshot.ts'
 import { anchorIdentity, findPath, subjectOf } from '../certification-path.ts'
 import { DER_TAG, DerError, expectDer, readDer } from '../der.ts'
+import type { TrustedRoot } from '../identity-snapshot.ts'
 import { keyIdentity } from '../peer-certificate.ts'
 import { findExtension } from '../subject-alt-names.ts'
 import type { Crl } from './parse-crl.ts'

@@ -5,13 +5,13 @@
 import { actorsOf, METADATA_DELEGATION, MeshError } from '@clawmesh/proto'
 import type { OpenRecord } from '../../audit/open-record.ts'
 import { chainGrounds } from '../../tokens/token-grounds.ts'
-import { meshHeader } from '../answer.ts'
+import { meshHeader } from '../carry/peer-response.ts'
+import { asMeshError } from '../carry/status-of.ts'
 import type { ChainGate } from '../chain/chain-gate.ts'
 import type { TaskTree } from '../chain/tree-of-token.ts'
-import { asMeshError } from '../status-of.ts'
-import type { Story } from '../story.ts'
-import type { AdmittedCall } from './grounds.ts'
-import type { LiveStream, LiveStreams, Place } from './live-streams.ts'
+import type { Story } from '../record.ts'
+import type { AdmittedCall } from './admitted.ts'
+import type { LiveStream, LiveStreams, Place } from './live-calls.ts'
 
 export class CallPlaces {
   readonly #live: Pick<LiveStreams, 'add' | 'remove' | 'judge'>

@@ -3,8 +3,8 @@ import type { PeerCertificate } from '@clawmesh/agent-sdk'
 import { ERRORS, type ErrorCode, MeshError } from '@clawmesh/proto'
 import { chainFaultInWords } from '../../live/chain-fault.ts'
 import type { Fault, RevokedGround } from '../../live/judge.ts'
-import { toldRule } from '../../policy/told.ts'
-import type { AdmittedCall } from './grounds.ts'
+import { toldRule } from '../../policy/read/told.ts'
+import type { AdmittedCall } from './admitted.ts'
 
 /** A call that was let in is told whether it may go on by Watch. */
 export function faultInWords(fault: Fault, call: AdmittedCall): MeshError {

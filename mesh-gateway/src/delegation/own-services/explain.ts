@@ -8,7 +8,7 @@ import {
   explainDelegation,
   explainToCaller,
   parseMethodName,
-} from '../../policy/explain.ts'
+} from '../../policy/decide/explain.ts'
 import type { PolicySnapshot } from '../../policy/snapshot.ts'
 
 export interface ExplainRequest {

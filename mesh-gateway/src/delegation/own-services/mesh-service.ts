@@ -19,9 +19,9 @@ import {
   toTimestamp,
 } from '@clawmesh/proto'
 import type { Metadata, Server, ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js'
-import { allowedPeers } from '../../policy/allowed.ts'
+import { allowedPeers } from '../../policy/decide/allowed.ts'
+import { toldRule } from '../../policy/read/told.ts'
 import type { PolicySnapshot } from '../../policy/snapshot.ts'
-import { toldRule } from '../../policy/told.ts'
 import { NO_REVOCATIONS } from '../../revocation/revocations.ts'
 import type { ExchangedCertificate, TokenChain } from '../../tokens/issue-token.ts'
 import type { ChainGate } from '../chain/chain-gate.ts'
@@ -31,8 +31,14 @@ import {
   type FollowTreesCall,
   type TreeFollowersOptions,
 } from './follow-trees.ts'
-import { type Asked, asked, type OwnCalls } from './own-calls.ts'
-import { METADATA_FINGERPRINT, METADATA_NOT_AFTER, METADATA_OWN_CALL } from './own-services.ts'
+import {
+  type Asked,
+  asked,
+  METADATA_FINGERPRINT,
+  METADATA_NOT_AFTER,
+  METADATA_OWN_CALL,
+  type OwnCalls,
+} from './own-calls.ts'
 
 export interface MeshServiceOptions {
   readonly spiffe: SpiffeTemplate

@@ -5,6 +5,10 @@
 import type { PeerCertificate } from '@clawmesh/agent-sdk'
 import { uuidV7 } from '@clawmesh/proto'
 
+export const METADATA_FINGERPRINT = 'x-mesh-caller-fingerprint'
+export const METADATA_OWN_CALL = 'x-mesh-own-call'
+export const METADATA_NOT_AFTER = 'x-mesh-caller-not-after'
+
 export interface OwnCall {
   readonly id: string
   /** Of the caller. */

@@ -15,7 +15,14 @@ import { createLimits } from '../../limits/create-limits.ts'
 import { type Call, meshMetadata } from '../call.ts'
 import { type UpstreamSession, wrapSession } from '../upstream/session.ts'
 import type { LastingServices } from './gateway-services.ts'
-import { createOwnCalls, type OwnCall, type OwnCalls } from './own-calls.ts'
+import {
+  createOwnCalls,
+  METADATA_FINGERPRINT,
+  METADATA_NOT_AFTER,
+  METADATA_OWN_CALL,
+  type OwnCall,
+  type OwnCalls,
+} from './own-calls.ts'
 
 export interface OwnServices extends Pick<OwnCalls, 'begin' | 'end'> {
   /** A session to the services, with a place kept for one stream. @throws MeshError MESH_RATE_LIMITED, MESH_LIMIT_CONCURRENCY */
@@ -26,10 +33,6 @@ export interface OwnServices extends Pick<OwnCalls, 'begin' | 'end'> {
   drain(): void
   close(): void
 }
-
-export const METADATA_FINGERPRINT = 'x-mesh-caller-fingerprint'
-export const METADATA_OWN_CALL = 'x-mesh-own-call'
-export const METADATA_NOT_AFTER = 'x-mesh-caller-not-after'
 
 /** The connections of one tenant. */
 interface Pool {

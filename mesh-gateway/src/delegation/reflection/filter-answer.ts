@@ -2,8 +2,9 @@
  * One ServerReflectionResponse (v1 and v1alpha are the same on the wire), less what the caller may not call: services
  * of lists, services and methods of descriptors. Pure. What nothing is taken from stays as it came, byte for byte.
  */
-import type { Callable } from '../../policy/callable.ts'
-import { StepBudget } from '../../policy/step-budget.ts'
+
+import { StepBudget } from '../../policy/compile/step-budget.ts'
+import type { Callable } from '../../policy/decide/callable.ts'
 import {
   FieldReader,
   lengthField,

@@ -4,13 +4,13 @@
  */
 import { type ClientHttp2Stream, constants, type ServerHttp2Stream } from 'node:http2'
 import { MeshError } from '@clawmesh/proto'
-import type { Callable } from '../../policy/callable.ts'
-import { carriesGrpc, endTrailers } from '../answer.ts'
+import type { Callable } from '../../policy/decide/callable.ts'
+import { MAX_INFORMATIONAL, passHead, passTrailers } from '../carry/pass-response.ts'
+import { carriesGrpc, endTrailers } from '../carry/peer-response.ts'
+import { pump } from '../carry/pump.ts'
 import { errorTrailers } from '../error-trailers.ts'
 import { trimmedFields } from '../field-values.ts'
-import { MAX_INFORMATIONAL, passHead, passTrailers } from '../pass-answer.ts'
-import { pump } from '../pump.ts'
-import { refuseCall } from '../refuse.ts'
+import { refuseCall } from '../respond.ts'
 import { filterAnswer } from './filter-answer.ts'
 import { createMessageReader, frameMessage } from './read-messages.ts'
 

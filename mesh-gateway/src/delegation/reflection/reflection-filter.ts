@@ -5,7 +5,7 @@
  */
 import type { ClientHttp2Stream, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import { MeshError } from '@clawmesh/proto'
-import { type Callable, callableOf, type Pair } from '../../policy/callable.ts'
+import { type Callable, callableOf, type Pair } from '../../policy/decide/callable.ts'
 import type { PolicySnapshot } from '../../policy/snapshot.ts'
 import type { UpstreamSession } from '../upstream/session.ts'
 import { filterStream } from './filter-stream.ts'

@@ -15,9 +15,9 @@ import { MeshError, type Peer, type SpiffeTemplate } from '@clawmesh/proto'
 import { saysNoDescriptors } from '../../net/descriptors.ts'
 import type { Attempt } from '../../net/happy-eyeballs.ts'
 import { TCP_KEEP_ALIVE } from '../../net/keep-alive.ts'
-import { MAX_METADATA_BYTES } from '../answer.ts'
-import { leanStreamTables } from '../node-http2/lean-stream-tables.ts'
-import { CONNECTION_WINDOW_BYTES, WINDOW_BYTES } from '../windows.ts'
+import { leanStreamTables } from '../../process/node-internals/lean-stream-tables.ts'
+import { MAX_METADATA_BYTES } from '../carry/peer-response.ts'
+import { CONNECTION_WINDOW_BYTES, WINDOW_BYTES } from '../carry/windows.ts'
 import type { Endpoint } from './locate.ts'
 
 export interface DialOptions {

@@ -9,6 +9,7 @@ import {
 } from '../../net/happy-eyeballs.ts'
 import type { ChainHeaders } from '../call.ts'
 import { calleeRefusal } from '../live/fault-in-words.ts'
+import type { PeerRoute } from '../route.ts'
 import { dial } from './dial.ts'
 import { createDialling } from './dialling.ts'
 import type { Dials } from './dials.ts'
@@ -18,7 +19,7 @@ import { createLocating } from './locating.ts'
 import { createHolders } from './replica.ts'
 import { type UpstreamSession, wrapSession } from './session.ts'
 import { UnreachedPeer } from './unreached-peer.ts'
-import type { PeerRoute, UpstreamsOptions } from './upstreams.ts'
+import type { UpstreamsOptions } from './upstreams-options.ts'
 
 export interface Group {
   /**

@@ -1,7 +1,7 @@
 /** Where DNS says that one peer listens, kept for as long as it says so; its last answer while DNS is in trouble. */
 
 import { type Located, locate, Unresolved } from './locate.ts'
-import type { UpstreamsOptions } from './upstreams.ts'
+import type { UpstreamsOptions } from './upstreams-options.ts'
 
 export interface Locating {
   /** The last answer, while it is good. */

@@ -3,42 +3,14 @@
  * never ends another's streams. Picks the least loaded address, avoids those that failed, asks DNS again
  * when the answer has outlived its TTL, and opens another session when one is full.
  */
-import type { IdentityStore, Log } from '@clawmesh/agent-sdk'
-import type { SpiffeTemplate } from '@clawmesh/proto'
-import type { Resolver } from '../../resolve/resolver.ts'
-import type { RevocationJudge } from '../../revocation/judge.ts'
-import type { Metrics } from '../../telemetry/metrics-port.ts'
 import type { ChainHeaders } from '../call.ts'
-import type { Route } from '../route.ts'
+import type { PeerRoute } from '../route.ts'
 import { createDials, type Dials } from './dials.ts'
 import { createGroup, type Group } from './group.ts'
 import { AGENT_PORT } from './locate.ts'
-import { createOwnReplicaMarks, type ReplicaMarks } from './replica.ts'
+import { createOwnReplicaMarks } from './replica.ts'
 import type { UpstreamSession } from './session.ts'
-
-export type PeerRoute = Extract<Route, { kind: 'peer' }>
-
-export interface UpstreamsOptions {
-  readonly identity: IdentityStore
-  readonly spiffe: SpiffeTemplate
-  readonly resolver: Resolver
-  readonly metrics: Metrics
-  readonly log: Log
-  /** Default: nothing is revoked. */
-  readonly revocations?: Pick<RevocationJudge, 'certificate'>
-  /** For TCP, TLS and HTTP/2 together, in milliseconds. Default 10 000. */
-  readonly dialTimeoutMs?: number
-  /** An unused session is closed after this, in milliseconds. Default 5 minutes. */
-  readonly idleMs?: number
-  /** In milliseconds. Default 30 000. */
-  readonly pingMs?: number
-  /** After this a session takes no more streams, in milliseconds; 0 for never, the default. */
-  readonly ageMs?: number
-  /** Ports that callers may name beside those of SRV. Default 7443 alone. */
-  readonly peerPorts?: readonly number[]
-  /** Default: of this gateway alone. */
-  readonly marks?: ReplicaMarks
-}
+import type { UpstreamsOptions } from './upstreams-options.ts'
 
 export interface Upstreams {
   /**

@@ -1,5 +1,5 @@
 /** Puts chunked framing on a piece of payload (RFC 9112, section 7.1). */
-import type { Wire } from '../wire.ts'
+import type { Wire } from '../carry/buffered-socket.ts'
 import type { Field } from './head.ts'
 import { trailerLines } from './hop-by-hop.ts'
 

@@ -1,7 +1,7 @@
 /** Writes the heads that go on: what ends at this hop is left out, and what frames the message is written anew. */
 import { METADATA_PREFIX } from '@clawmesh/proto'
-import type { Target } from '../target/target.ts'
-import { formatAuthority } from '../target/target.ts'
+import type { Target } from '../request.ts'
+import { formatAuthority } from '../request.ts'
 import { isHopByHop } from './hop-by-hop.ts'
 import type { RequestHead } from './request-head.ts'
 import type { ResponseHead } from './response-head.ts'

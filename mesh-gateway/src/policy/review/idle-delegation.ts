@@ -2,11 +2,11 @@
  * Rules of delegation that let no call through whatever is asked: denied whole, or without the other half that a call
  * across tenants needs. Says so only where deciding could not come to another end, in audit mode neither. Pure.
  */
-import type { DelegationRule, RulesOfPair, RuleTable } from '../rule-table.ts'
-import { intersectMethods, methodMatches } from '../selector.ts'
+import type { DelegationRule, RulesOfPair, RuleTable } from '../compile/rule-table.ts'
+import { intersectMethods, methodMatches } from '../compile/selector.ts'
+import { StepBudget } from '../compile/step-budget.ts'
+import { withSeeingThrough } from '../decide/task-methods.ts'
 import type { DelegationPolicy, PolicySnapshot, TenantPolicy } from '../snapshot.ts'
-import { StepBudget } from '../step-budget.ts'
-import { withSeeingThrough } from '../task-methods.ts'
 import type { IdleRule } from './idle-rule.ts'
 
 interface Named {

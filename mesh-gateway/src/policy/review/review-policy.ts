@@ -1,9 +1,9 @@
 /** A policy directory for whoever wrote it: every fault, and of policy that has none the rules that can never take effect. */
-import type { PolicyFault } from '../fault.ts'
-import { concernsAll, judgeDirectory, type PolicyLoading } from '../load-policy.ts'
-import { type PolicyPlaces, type RawFile, readPolicyDirectory } from '../read-directory.ts'
+import type { PolicyFault } from '../read/fault.ts'
+import { concernsAll, judgeDirectory, type PolicyLoading } from '../read/load-policy.ts'
+import { type PolicyPlaces, type RawFile, readPolicyDirectory } from '../read/read-directory.ts'
+import { positionsIn, readStrictJson } from '../read/strict-json.ts'
 import type { PolicySnapshot } from '../snapshot.ts'
-import { positionsIn, readStrictJson } from '../strict-json.ts'
 import { idleDelegationRules } from './idle-delegation.ts'
 import { idleEgressRules } from './idle-egress.ts'
 import type { IdleRule } from './idle-rule.ts'

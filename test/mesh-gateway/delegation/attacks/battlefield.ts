@@ -11,7 +11,7 @@ import {
   type IdentityStore,
   serverTlsOptions,
 } from '@clawmesh/agent-sdk'
-import type { DelegationPortOptions } from '../../../../mesh-gateway/src/delegation/delegation-port.ts'
+import type { DelegationPortOptions } from '../../../../mesh-gateway/src/delegation/port.ts'
 import {
   type Header,
   headersFrame,

@@ -12,7 +12,7 @@ import {
 } from '@clawmesh/agent-sdk'
 import { revoke, writeIdentity } from '@clawmesh/pki'
 import { decodeStatusDetails, type ErrorCode, type MeshError } from '@clawmesh/proto'
-import { writeAtomic } from '../../../../mesh-gateway/src/config/write-atomic.ts'
+import { writeAtomic } from '../../../../mesh-gateway/src/files/write-atomic.ts'
 import type { RevocationKind } from '../../../../mesh-gateway/src/revocation/entry.ts'
 import { addToList, beginList } from '../../../../mesh-gateway/src/revocation/list-file.ts'
 import {

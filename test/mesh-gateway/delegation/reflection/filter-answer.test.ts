@@ -3,8 +3,8 @@ import { fileURLToPath } from 'node:url'
 import { MeshError, messageOf } from '@clawmesh/proto'
 import { loadSync } from '@grpc/proto-loader'
 import { filterAnswer } from '../../../../mesh-gateway/src/delegation/reflection/filter-answer.ts'
-import { type Callable, callableOf } from '../../../../mesh-gateway/src/policy/callable.ts'
-import { StepBudget } from '../../../../mesh-gateway/src/policy/step-budget.ts'
+import { StepBudget } from '../../../../mesh-gateway/src/policy/compile/step-budget.ts'
+import { type Callable, callableOf } from '../../../../mesh-gateway/src/policy/decide/callable.ts'
 import { policyOf } from '../../policy/policies.ts'
 
 interface Answer {

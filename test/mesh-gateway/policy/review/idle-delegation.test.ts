@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
+import { StepBudget } from '../../../../mesh-gateway/src/policy/compile/step-budget.ts'
 import { decideDelegation, type PolicySnapshot } from '../../../../mesh-gateway/src/policy/index.ts'
 import { idleDelegationRules } from '../../../../mesh-gateway/src/policy/review/idle-delegation.ts'
-import { StepBudget } from '../../../../mesh-gateway/src/policy/step-budget.ts'
 import { policyOf } from '../policies.ts'
 
 const idle = (documents: Record<string, object>) =>

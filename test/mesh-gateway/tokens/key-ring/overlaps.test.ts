@@ -4,8 +4,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { mock } from 'node:test'
-import { retireKey, rotateRing } from '../../../../mesh-gateway/src/tokens/change-ring.ts'
 import { type KeyRing, openKeyRing } from '../../../../mesh-gateway/src/tokens/key-ring.ts'
+import { retireKey, rotateRing } from '../../../../mesh-gateway/src/tokens/rotate-keys.ts'
 
 const YEAR_MS = 365 * 86_400_000
 

@@ -1,7 +1,7 @@
 /** Rows as node:sqlite gives them, judged: a file is data from outside. */
 import { MeshError } from '@clawmesh/proto'
-import type { FailedState, Failure, TaskState } from '../../task-event.ts'
-import type { Beginning, Checkpoint, TaskInput, TaskRecord } from '../../task-store.ts'
+import type { FailedState, Failure, TaskState } from '../../../model/task-event.ts'
+import type { Beginning, Checkpoint, TaskInput, TaskRecord } from '../../../model/task-store.ts'
 
 export type Row = Readonly<Record<string, unknown>> | undefined
 

@@ -1,0 +1,51 @@
+/** What keeps a gateway from being ready: for GET /ready, the status page and the terminal. */
+import type { IdentitySnapshot } from '@clawmesh/agent-sdk'
+import type { ReloadMetrics } from '../telemetry/reload-metrics.ts'
+import type { Missing } from './status-page.ts'
+
+export interface ReadinessOptions {
+  readonly identity: { current(): Pick<IdentitySnapshot, 'notBefore' | 'notAfter'> }
+  readonly policy: { readiness(): { readonly reason: string | null } }
+  readonly revocations: { problem(): string | null }
+  readonly audit: { healthy(): boolean }
+  /** Of the audit log. */
+  readonly auditFile: string
+  readonly draining: () => boolean
+  /** Milliseconds since the epoch. Default Date.now. */
+  readonly now?: () => number
+}
+
+/** Files that could not be taken over, each once: policy says file by file what is wrong with it. */
+export function whatIsDegraded(
+  policy: readonly Missing[],
+  metrics: Pick<ReloadMetrics, 'failedReloads'>,
+): readonly Missing[] {
+  return [...policy, ...metrics.failedReloads().filter(({ what }) => what !== 'policy')]
+}
+
+/** Empty when nothing does. */
+export function whatIsMissing(options: ReadinessOptions): readonly Missing[] {
+  const { now = Date.now } = options
+  const reasons: readonly (readonly [string, string | null])[] = [
+    ['identity', untimely(options.identity.current(), now())],
+    ['policy', options.policy.readiness().reason],
+    ['revocation', options.revocations.problem()],
+    [
+      'audit',
+      options.audit.healthy() ? null : `the audit log ${options.auditFile} cannot be written`,
+    ],
+    ['draining', options.draining() ? 'the gateway is shutting down' : null],
+  ]
+  return reasons.flatMap(([what, reason]) => (reason === null ? [] : [{ what, reason }]))
+}
+
+function untimely(
+  { notBefore, notAfter }: Pick<IdentitySnapshot, 'notBefore' | 'notAfter'>,
+  nowMs: number,
+): string | null {
+  if (nowMs >= notAfter.getTime()) return `the certificate expired ${notAfter.toISOString()}`
+  // it was good when it was read: the clock has been set back since
+  if (nowMs < notBefore.getTime())
+    return `the clock was set back: it says ${new Date(nowMs).toISOString()}, and the certificate is good from ${notBefore.toISOString()}; set the clock right`
+  return null
+}

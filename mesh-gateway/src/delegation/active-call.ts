@@ -1,0 +1,209 @@
+/**
+ * One call while the gateway holds it: what is known of it, what it occupies, how it is carried to the callee. It ends once,
+ * with one audit record, however it ends.
+ */
+import type { ServerHttp2Stream } from 'node:http2'
+import type { Log } from '@clawmesh/agent-sdk'
+import { GRPC_STATUS, MeshError, uuidV7 } from '@clawmesh/proto'
+import type { AuditLog } from '../audit/audit-record.ts'
+import type { Member, Roll } from '../live/dense-set.ts'
+import type { Metrics } from '../telemetry/metrics-port.ts'
+import type { Call } from './call.ts'
+import { CallRecords } from './call-records.ts'
+import type { Backlog } from './carry/backlog.ts'
+import { type Forwarding, forward, type Outcome } from './carry/forward.ts'
+import { startDeadline } from './carry/grpc-timeout.ts'
+import { asMeshError } from './carry/status-of.ts'
+import { upstreamHeaders } from './carry/upstream-headers.ts'
+import type { ChainGate } from './chain/chain-gate.ts'
+import type { Inbound } from './client/authenticate.ts'
+import { countRefusal, type RefusalBudgets } from './count-refusals.ts'
+import { admittedOf, hasCursor } from './live/admitted.ts'
+import { CallPlaces, joinTree } from './live/call-places.ts'
+import type { LiveStreams } from './live/live-calls.ts'
+import type { OtherProtocol } from './other-protocols/protocol-of.ts'
+import type { OwnServices } from './own-services/own-services.ts'
+import { createStay, type Stay } from './permits.ts'
+import { actionOf, beginStory, type Story } from './record.ts'
+import { refuseCall, refuseOther } from './respond.ts'
+import type { UpstreamSession } from './upstream/session.ts'
+import { UnreachedPeer } from './upstream/unreached-peer.ts'
+
+export interface ServedCallOptions {
+  readonly live: LiveStreams
+  readonly refusals: RefusalBudgets
+  readonly audit: AuditLog
+  readonly metrics: Metrics
+  readonly log: Log
+  readonly ownServices: Pick<OwnServices, 'end'>
+  readonly chain: Pick<ChainGate, 'tree'>
+  readonly backlog: Backlog
+}
+
+/** The calls that have not ended. */
+export type ServedCalls = Roll<ServedCall>
+
+/** How a call is carried. */
+export interface Carriage {
+  readonly call: Call
+  /** What the gateway says to the callee in its own name, names and values in turn. */
+  readonly mesh: readonly string[]
+  /** See ForwardOptions. */
+  readonly elsewhere: ((failed: UpstreamSession) => Promise<UpstreamSession>) | null
+}
+
+const RESUME = Object.freeze({ resume: 'watch' })
+const NO_FACTS = Object.freeze({})
+const NO_BYTES = Object.freeze({ bytesUp: 0, bytesDown: 0 })
+
+export class ServedCall implements Member {
+  /** Of the list of those that have not ended. */
+  index = -1
+  readonly story: Story
+  readonly stay: Stay = createStay()
+  readonly inbound: Inbound
+  /** Null: gRPC. */
+  protocol: OtherProtocol | null = null
+  readonly #stream: ServerHttp2Stream
+  readonly #options: ServedCallOptions
+  readonly #calls: ServedCalls
+  readonly #startedMs = performance.now()
+  readonly #records: CallRecords
+  readonly #places: CallPlaces
+  /** What changes from here on is seen by comparing the epoch again. */
+  readonly #epoch: number
+  #deadline: NodeJS.Timeout | undefined
+  #forwarding: Forwarding | null = null
+  #ended = false
+  readonly #onClose = () =>
+    this.#end({ grpcStatus: GRPC_STATUS.CANCELLED, code: 'MESH_CALL_CANCELED', ...NO_BYTES })
+
+  /** @param policyGeneration that the call is recorded with */
+  constructor(
+    stream: ServerHttp2Stream,
+    inbound: Inbound,
+    policyGeneration: number,
+    options: ServedCallOptions,
+    calls: ServedCalls,
+  ) {
+    const { live, audit, metrics } = options
+    this.inbound = inbound
+    this.#stream = stream
+    this.#options = options
+    this.story = beginStory(inbound.peer, inbound.client)
+    this.#records = new CallRecords(this.story, audit, this.#startedMs, policyGeneration)
+    this.#places = new CallPlaces(live, this.#records.opening)
+    this.#epoch = live.epoch
+    this.#calls = calls
+    calls.add(this)
+    metrics.active('delegation', 1)
+    // what an error means, `close` tells; without a listener it would end the process
+    stream.on('error', () => {})
+    stream.once('close', this.#onClose)
+  }
+
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** From now on the call ends when its time is up, counted from its arrival. */
+  startDeadline(timeoutMs: number): void {
+    this.#deadline = startDeadline(timeoutMs, () => this.cut(new MeshError('MESH_CALL_DEADLINE')))
+  }
+
+  /** Ends the call with an error of the gateway's own, however far it has come. */
+  cut(error: MeshError): void {
+    if (this.#forwarding === null) this.refuse(error)
+    else this.#forwarding.cut(error)
+  }
+
+  /** Ends the call since its connection ends. A caller that follows a task is told that Watch goes on with it. */
+  drain(message?: string): void {
+    const method = this.story.call?.method
+    const resumable = this.#forwarding !== null && method !== undefined && hasCursor(method)
+    const facts = resumable ? RESUME : NO_FACTS
+    this.cut(new MeshError('MESH_GATEWAY_DRAINING', message, { facts }))
+  }
+
+  /** Ends a call that has not been carried. @param cause without a code it is a fault of the gateway's own */
+  refuse(cause: unknown): void {
+    if (this.#ended) return
+    const { refusals, log } = this.#options
+    const error = asMeshError(cause)
+    if (error instanceof UnreachedPeer) this.story.tried = error.endpoint
+    countRefusal(refusals, this.inbound, error)
+    const requestId = this.story.call?.requestId ?? uuidV7()
+    if (error.code === 'MESH_GATEWAY_INTERNAL')
+      log.error({ request_id: requestId, err: error.cause }, 'a call failed inside the gateway')
+    this.#end({ grpcStatus: GRPC_STATUS[error.row.grpc], code: error.code, ...NO_BYTES })
+    const { protocol } = this
+    if (protocol === null) refuseCall(this.#stream, error, requestId)
+    else refuseOther(this.#stream, error, requestId, protocol)
+  }
+
+  /**
+   * Carries the call by a session that has a place kept for it.
+   * @throws MeshError when what has changed while the call waited forbids it
+   */
+  carry(ready: UpstreamSession, { call, mesh, elsewhere }: Carriage): void {
+    if (this.#ended) {
+      ready.release()
+      return
+    }
+    const { story, inbound } = this
+    const { live, chain, backlog } = this.#options
+    if (live.epoch !== this.#epoch) this.#judgeAgain(ready)
+    story.letThrough = true
+    const authority = story.route?.kind === 'peer' ? story.route.host : 'self'
+    const open = (session: UpstreamSession) => {
+      story.session = session
+      if (this.#forwarding !== null) this.#enlist(this.#forwarding, session)
+      const { timeoutMs } = call
+      const remainingMs =
+        timeoutMs === null ? null : timeoutMs - (performance.now() - this.#startedMs)
+      return session.open(upstreamHeaders(call, authority, mesh, remainingMs))
+    }
+    this.#stream.off('close', this.#onClose)
+    this.#forwarding = forward({
+      down: this.#stream,
+      session: ready,
+      open,
+      elsewhere,
+      requestId: call.requestId,
+      meter: inbound.meter,
+      backlog,
+      onHead: (raw) => joinTree(raw, story, this.#places, chain),
+      onEnd: (outcome) => this.#end(outcome),
+    })
+    this.#enlist(this.#forwarding, ready)
+  }
+
+  /** What has changed while this call waited. @throws MeshError as the checks before do */
+  #judgeAgain(session: UpstreamSession): void {
+    const error = this.#options.live.judge(admittedOf(this.story, session, false))
+    if (error === null) return
+    session.release()
+    throw error
+  }
+
+  #enlist(carried: Forwarding, session: UpstreamSession): void {
+    if (!this.#ended) this.#places.enlist(carried, admittedOf(this.story, session, true))
+  }
+
+  #end(outcome: Outcome): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#calls.remove(this)
+    const { story } = this
+    const { ownServices, metrics } = this.#options
+    clearTimeout(this.#deadline)
+    this.#places.leave()
+    if (story.own !== null) ownServices.end(story.own)
+    this.stay.end()
+    metrics.active('delegation', -1)
+    const traceId = story.call?.trace.traceId ?? null
+    metrics.duration('delegation', (performance.now() - this.#startedMs) / 1000, traceId)
+    const { reason } = this.#records.end(outcome)
+    metrics.decision('delegation', actionOf(story, outcome.code), reason ?? 'OK', traceId)
+  }
+}

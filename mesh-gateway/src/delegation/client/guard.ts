@@ -1,0 +1,124 @@
+/** Stands between the delegation port and its clients: who may connect, and what a connection may do. */
+import type { EventEmitter } from 'node:events'
+import type { ServerHttp2Session } from 'node:http2'
+import type { TLSSocket } from 'node:tls'
+import type { Log } from '@clawmesh/agent-sdk'
+import type { GuardLimits } from '../../config/guard-limits.ts'
+import { createConnectionGate, gateConnections } from '../../limits/connection-gate.ts'
+import { createLimits } from '../../limits/create-limits.ts'
+import { NO_ADDRESS } from '../../net/client-address.ts'
+import { codeOf } from '../../process/error-code.ts'
+import type { Metrics } from '../../telemetry/metrics-port.ts'
+import { createRefusalLog } from '../../telemetry/refusal-log.ts'
+import { type Backlog, createBacklog } from '../carry/backlog.ts'
+import { createHttp1Answers } from '../other-protocols/answer-http1.ts'
+import type { Inbound } from './authenticate.ts'
+import { createSessionGuard, type SessionGuard } from './session-guard.ts'
+
+export interface Guard {
+  /** Watches the server's connections. Call it before the server listens. */
+  stand(server: EventEmitter): void
+  /**
+   * Null when the connection has been cut: the agent has too many.
+   * @param endCalls ends the calls of a connection that has reached its age
+   */
+  watch(session: ServerHttp2Session, inbound: Inbound, endCalls: () => void): SessionGuard | null
+  /** Closes the connections of all who have not said who they are. */
+  dismissStrangers(): void
+  /** Closes all connections, whatever they still have to send. */
+  endAll(): void
+  readonly backlog: Backlog
+  close(): void
+}
+
+export interface GuardOptions {
+  readonly limits: GuardLimits
+  readonly windowBytes: number
+  readonly metrics: Pick<Metrics, 'connectionRefused'>
+  readonly log: Log
+}
+
+const TICK_MS = 1_000
+/** What the handshake of an honest client may take when many come at once, in milliseconds. */
+const HANDSHAKE_MS = 1_000
+
+export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions): Guard {
+  const refused = createRefusalLog({ port: 'delegation', metrics, log })
+  const gate = createConnectionGate({
+    limits: {
+      ...limits,
+      maxUnauthenticated: limits.maxHandshakes,
+      maxUnauthenticatedPerAddress: limits.maxHandshakesPerAddress,
+      authenticateMs: limits.handshakeMs,
+      minEvictionAgeMs: HANDSHAKE_MS,
+    },
+    refused,
+  })
+  const agents = createLimits()
+  const answerHttp1 = createHttp1Answers()
+  const backlog = createBacklog(limits.bufferedBytes, windowBytes)
+  const guards = new Set<SessionGuard>()
+  const tick = setInterval(() => {
+    const nowMs = performance.now()
+    for (const one of guards) one.tick(nowMs)
+    backlog.sweep()
+  }, TICK_MS)
+  tick.unref()
+
+  return {
+    stand(server) {
+      gateConnections(server, gate)
+      server.on('tlsClientError', (err, socket: TLSSocket) => {
+        refused('tls', { client: gate.addressOf(socket), detail: codeOf(err) })
+      })
+      server.on('unknownProtocol', (socket: TLSSocket) => {
+        refused('not-http2', { client: gate.addressOf(socket) })
+        answerHttp1(socket)
+      })
+      // too many open files end one connection, never the process
+      // before it listens, an error is about listening, and whoever starts it says so
+      server.once('listening', () => {
+        server.on('error', (err) => refused('accept', { client: NO_ADDRESS, detail: codeOf(err) }))
+      })
+    },
+    watch(session, inbound, endCalls) {
+      const agent = inbound.peer?.identity.id ?? null
+      const { client } = inbound
+      const { socket } = session
+      const leave = agent === null ? () => {} : agents.enter(agent, limits.maxConnectionsPerAgent)
+      if (leave === null) {
+        refused('connections-per-agent', { client, agent })
+        session.destroy()
+        return null
+      }
+      const guard = createSessionGuard({
+        session,
+        limits,
+        windowBytes,
+        meter: inbound.meter,
+        onCut: (reason) => refused(reason, { client, agent }),
+        endCalls,
+        nowMs: performance.now(),
+      })
+      guards.add(guard)
+      session.once('close', () => {
+        leave()
+        guards.delete(guard)
+      })
+      session.on('error', (err) => {
+        // what Node's own limits end; a connection that was just lost is nobody's fault
+        if (codeOf(err).startsWith('ERR_HTTP2_'))
+          refused('protocol', { client, agent, detail: codeOf(err) })
+        else log.debug({ err }, 'a connection ended with an error')
+      })
+      // a stranger stays one, and goes when its time is up
+      if (agent !== null)
+        session.once('remoteSettings', () => gate.of(socket)?.setAuthenticated(true))
+      return guard
+    },
+    backlog,
+    endAll: () => gate.closeAll(),
+    dismissStrangers: () => gate.closeUnauthenticated(),
+    close: () => clearInterval(tick),
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * How many calls are open at once at this process, in all, of one tenant and of one agent: each takes memory for as long as it
+ * lasts, whatever it asks for. Policy may give an agent more than the default; nothing that a tenant's policy says gives more
+ * than the bounds of the tenant and of all.
+ */
+import { type Identity, MeshError, type Peer } from '@clawmesh/proto'
+import type { GuardLimits } from '../../config/guard-limits.ts'
+import type { Leave } from '../../limits/limits.ts'
+
+export interface OpenCallsOptions {
+  readonly limits: Pick<GuardLimits, 'maxCalls' | 'maxCallsPerTenant' | 'maxCallsPerAgent'>
+  /** `concurrentStreams` of an agent; null where policy says nothing. */
+  policyLimit(agent: Peer): number | null
+}
+
+export interface OpenCalls {
+  /** Returns what ends the call, to be called once. @throws MeshError MESH_LIMIT_CONCURRENCY */
+  enter(caller: Identity): Leave
+}
+
+interface Count {
+  open: number
+}
+
+const SWEEP_AT = 10_000
+
+export function createOpenCalls({ limits, policyLimit }: OpenCallsOptions): OpenCalls {
+  const { maxCalls, maxCallsPerTenant, maxCallsPerAgent } = limits
+  // a count stays when it is zero: a map that gains and loses an entry with each call costs more than the call
+  const tenants = new Map<string, Count>()
+  const agents = new Map<string, Count>()
+  let open = 0
+
+  return {
+    enter(caller) {
+      const tenant = caller.kind === 'agent' ? caller.tenant : ''
+      const ofAgent = countOf(agents, caller.id)
+      const ofTenant = countOf(tenants, tenant)
+      if (ofAgent.open >= maxCallsPerAgent) {
+        const own = caller.kind === 'agent' ? policyLimit(caller) : null
+        const most = Math.max(maxCallsPerAgent, own ?? 0)
+        if (ofAgent.open >= most) throw full(`${most} calls at once are allowed to this agent`)
+      }
+      if (ofTenant.open >= maxCallsPerTenant)
+        throw full(`${maxCallsPerTenant} calls at once are allowed to the tenant`)
+      if (open >= maxCalls) throw full('the gateway has as many open calls as it may')
+      open += 1
+      ofTenant.open += 1
+      ofAgent.open += 1
+      return () => {
+        open -= 1
+        ofTenant.open -= 1
+        ofAgent.open -= 1
+      }
+    },
+  }
+}
+
+function countOf(counts: Map<string, Count>, key: string): Count {
+  const known = counts.get(key)
+  if (known !== undefined) return known
+  if (counts.size >= SWEEP_AT)
+    for (const [other, { open }] of counts) if (open === 0) counts.delete(other)
+  const fresh = { open: 0 }
+  counts.set(key, fresh)
+  return fresh
+}
+
+function full(message: string): MeshError {
+  return new MeshError('MESH_LIMIT_CONCURRENCY', message, { retryAfterMs: 1_000 })
+}

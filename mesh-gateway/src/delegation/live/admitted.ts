@@ -1,0 +1,63 @@
+/** What a call was let in for, out of its story. */
+import { actorsOf } from '@clawmesh/proto'
+import type { Admitted, ChainGrounds, NamedCertificate, TokenGrounds } from '../../live/grounds.ts'
+import type { DelegationQuestion } from '../../policy/decide/decision.ts'
+import { startsTask } from '../../policy/decide/task-methods.ts'
+import type { Story } from '../record.ts'
+import type { UpstreamSession } from '../upstream/session.ts'
+
+const NO_CERTIFICATES: readonly NamedCertificate[] = Object.freeze([])
+/** Streams of events with sequence numbers: Watch goes on after the last one seen. */
+const WITH_CURSOR: ReadonlySet<string> = new Set([
+  'clawmesh.delegation.v1.DelegationService/Delegate',
+  'clawmesh.delegation.v1.DelegationService/Watch',
+])
+
+/** A call that was let in. */
+export interface AdmittedCall extends Admitted<DelegationQuestion> {
+  /** True when Watch can go on where the call was cut. */
+  readonly resumable: boolean
+}
+
+/** @param begun a call that has not begun is refused, and there is nothing to resume */
+export function admittedOf(story: Story, session: UpstreamSession, begun: boolean): AdmittedCall {
+  const { certificate, route, link, call } = story
+  if (certificate === null || call === null) throw new TypeError('story: the call is not known yet')
+  const { identity } = certificate
+  const { method } = call
+  // a chain that begins with this call is not one that the caller acts within
+  const withinChain = link !== null && (link.hop > 1 || !startsTask(method))
+  return {
+    grounds: {
+      agent: identity.id,
+      caller: certificate,
+      callee: session.certificate,
+      token: tokenOf(story),
+      chain: chainOf(story),
+    },
+    question:
+      route?.kind === 'peer' && identity.kind === 'agent'
+        ? { caller: identity, callee: route.peer, method, withinChain }
+        : null,
+    resumable: begun && hasCursor(method),
+  }
+}
+
+/** True of a stream that Watch can go on with. @param method `package.Service/Method` */
+export function hasCursor(method: string): boolean {
+  return WITH_CURSOR.has(method)
+}
+
+/** The token bounds when a call may begin; what ends it is its deadline. */
+function tokenOf({ presented }: Story): TokenGrounds | null {
+  if (presented === null) return null
+  const { jti, iss: issuer, kid } = presented
+  return { jti, issuer, kid, endMs: Infinity, graceEndMs: Infinity, boundTo: null }
+}
+
+/** With the caller itself, when the call extends the chain. */
+function chainOf({ link, presented }: Story): ChainGrounds | null {
+  if (link === null) return null
+  const certificates = presented?.chain.certificates ?? NO_CERTIFICATES
+  return { txn: link.txn, actors: actorsOf(link.act), certificates }
+}

@@ -1,0 +1,172 @@
+/**
+ * The calls that are open now, each with all that it was let in for, so that what changes afterwards ends it. They are kept in
+ * live/registry.ts and judged by live/judge.ts; here is how one is ended: cut with a reason, and reset when nobody reads it.
+ */
+import type { IdentitySnapshot } from '@clawmesh/agent-sdk'
+import type { MeshError } from '@clawmesh/proto'
+import type { OpenRecord } from '../../audit/open-record.ts'
+import type { Voucher } from '../../live/grounds.ts'
+import {
+  judgeAdmitted,
+  type PolicyFault,
+  type SigningKeys,
+  type Standing,
+} from '../../live/judge.ts'
+import { createRegistry, type Place as RegistryPlace } from '../../live/registry.ts'
+import { createTrust } from '../../live/trust.ts'
+import { decideDelegation } from '../../policy/decide/decide-delegation.ts'
+import type { DelegationQuestion } from '../../policy/decide/decision.ts'
+import type { PolicySnapshot } from '../../policy/snapshot.ts'
+import type { RevocationJudge } from '../../revocation/judge.ts'
+import type { Metrics } from '../../telemetry/metrics-port.ts'
+import type { AdmittedCall } from './admitted.ts'
+import { faultInWords } from './fault-in-words.ts'
+
+export interface LiveStream {
+  /** Ends it with an error of the gateway's own, in trailers. */
+  cut(error: MeshError): void
+  /** Ends it at once, for a reader that does not come to its trailers. One that has ended stays as it is. */
+  reset(): void
+}
+
+/** A place in the registry. Belongs to the registry. */
+export interface Place extends RegistryPlace {
+  readonly stream: LiveStream
+  readonly call: AdmittedCall
+  /** The generation of policy that it was last found to be allowed by. */
+  judgedBy: number
+}
+
+export interface LiveStreams {
+  readonly size: number
+  /** Grows with each change that may end calls: one that was judged before it is judged again. */
+  readonly epoch: number
+  /** Why a call may not go on, or not begin; null when it may. */
+  judge(call: AdmittedCall): MeshError | null
+  /** @param opening its record, where it is to have one once it has lived for long */
+  add(stream: LiveStream, call: AdmittedCall, opening?: OpenRecord): Place
+  /** Once for each place. */
+  remove(place: Place): void
+  close(): void
+}
+
+export interface LiveStreamsOptions {
+  readonly identity: {
+    current(): Pick<IdentitySnapshot, 'roots' | 'certificateChain'>
+    onChange(listener: () => void): () => void
+  }
+  readonly policy: {
+    current(): PolicySnapshot
+    onChange?(listener: () => void): () => void
+  }
+  readonly revocations: RevocationJudge & { onChange(listener: () => void): () => void }
+  /** By which keys tokens verify now. Default: by any. */
+  readonly keys?: SigningKeys & { onChange(listener: () => void): () => void }
+  readonly metrics: Pick<Metrics, 'cut'>
+  /** How often the clock is looked at, in milliseconds. Default 250. */
+  readonly sweepMs?: number
+  /** How long the reader of a stream that was cut has to come to its trailers, in milliseconds. Default 300. */
+  readonly graceMs?: number
+  /** Milliseconds since the epoch. Default the system's clock. */
+  readonly now?: () => number
+}
+
+const ALL_KEYS: SigningKeys = Object.freeze({ verifies: () => true })
+
+export function createLiveStreams(options: LiveStreamsOptions): LiveStreams {
+  const { identity, policy, revocations, metrics, now = Date.now } = options
+  const { sweepMs = 250, graceMs = 300 } = options
+  /** Cut, and given time to be read; in order of time. */
+  let lingering: { readonly stream: LiveStream; readonly untilMs: number }[] = []
+  let generation = policy.current().generation
+  const standing: Standing = {
+    ...{ trust: createTrust(identity), revocations, keys: options.keys ?? ALL_KEYS },
+    get nowMs() {
+      return now()
+    },
+  }
+  const places = createRegistry<Place>({ look, now, sweepMs })
+
+  function decide(question: DelegationQuestion): PolicyFault | null {
+    const { action, code, rule, hint } = decideDelegation(question, policy.current())
+    return action === 'deny' ? { code: code ?? 'MESH_POLICY_NOT_ALLOWED', rule, hint } : null
+  }
+
+  /** @param judgedBy the policy that has allowed it before; null: none has */
+  function judge(call: AdmittedCall, judgedBy: number | null): MeshError | null {
+    const again = policy.current().generation !== judgedBy
+    const fault = judgeAdmitted(call, standing, again ? decide : null)
+    return fault === null ? null : faultInWords(fault, call)
+  }
+
+  function look(place: Place): void {
+    const { generation: by } = policy.current()
+    const error = judge(place.call, place.judgedBy)
+    if (error === null) {
+      place.judgedBy = by
+      return
+    }
+    metrics.cut('delegation', error.code)
+    // before the cut, which takes the place away
+    lingering.push({ stream: place.stream, untilMs: performance.now() + graceMs })
+    place.stream.cut(error)
+  }
+
+  function changed(): void {
+    generation = policy.current().generation
+    places.changed()
+  }
+
+  function tick(): void {
+    // a policy that is not followed by listening is seen here
+    if (policy.current().generation !== generation) changed()
+    const nowMs = performance.now()
+    let kept = 0
+    while (kept < lingering.length && (lingering[kept]?.untilMs ?? 0) <= nowMs) {
+      lingering[kept]?.stream.reset()
+      kept += 1
+    }
+    if (kept > 0) lingering = lingering.slice(kept)
+  }
+
+  const unfollow = [
+    identity.onChange(changed),
+    revocations.onChange(changed),
+    options.keys?.onChange(changed),
+    policy.onChange?.(changed),
+  ]
+  const timer = setInterval(tick, sweepMs)
+  timer.unref()
+
+  return {
+    get size() {
+      return places.size
+    },
+    get epoch() {
+      return places.epoch
+    },
+    judge: (call) => judge(call, null),
+    add(stream, call, opening) {
+      const { caller, callee } = call.grounds
+      const endMs = Math.min(endOf(caller), endOf(callee))
+      const { epoch } = places
+      const judgedBy = generation
+      const place: Place = { stream, call, endMs, epoch, judgedBy, opening, index: -1 }
+      places.add(place)
+      return place
+    },
+    remove: (place) => void places.remove(place),
+    close() {
+      clearInterval(timer)
+      for (const end of unfollow) end?.()
+      places.close()
+      lingering = []
+    },
+  }
+}
+
+/** Past it the certificate is judged, and found to have ended. */
+function endOf(certificate: Voucher | null): number {
+  if (certificate === null || certificate.rootFingerprint === null) return Number.POSITIVE_INFINITY
+  return certificate.notAfter.getTime() + 1
+}

@@ -1,0 +1,126 @@
+/** What is known of a call by its end, and the audit record that is made of it. */
+import type { PeerCertificate } from '@clawmesh/agent-sdk'
+import { actorsOf, type DelegationClaims, ERRORS, type ErrorCode, uuidV7 } from '@clawmesh/proto'
+import type { DelegationAuditRecord } from '../audit/audit-record.ts'
+import type { Phase } from '../audit/open-record.ts'
+import { durationMs as roundMs } from '../audit/request-facts.ts'
+import type { ClientAddress } from '../net/client-address.ts'
+import type { DelegationDecision } from '../policy/decide/decision.ts'
+import type { Call } from './call.ts'
+import type { Outcome } from './carry/forward.ts'
+import type { PresentedClaims } from './chain/chain-tokens.ts'
+import type { OwnCall } from './own-services/own-calls.ts'
+import type { Route } from './route.ts'
+import type { Endpoint } from './upstream/locate.ts'
+import type { UpstreamSession } from './upstream/session.ts'
+
+/** Each is null until the call has come so far. */
+export interface Story {
+  call: Call | null
+  certificate: PeerCertificate | null
+  readonly client: ClientAddress
+  route: Route | null
+  /** SPIFFE ID. */
+  callee: string | null
+  decision: DelegationDecision | null
+  /** It was carried to the callee: whatever ends it then, it was allowed. */
+  letThrough: boolean
+  session: UpstreamSession | null
+  /** The address of the peer that did not connect, when none did. */
+  tried: Endpoint | null
+  /** What the caller presented, and then what the callee is given. */
+  link: DelegationClaims | null
+  /** What the caller presented. */
+  presented: PresentedClaims | null
+  /** Of a call of the gateway's own services: what they say of it. */
+  own: OwnCall | null
+}
+
+export function beginStory(certificate: PeerCertificate | null, client: ClientAddress): Story {
+  return {
+    call: null,
+    certificate,
+    client,
+    route: null,
+    callee: null,
+    decision: null,
+    letThrough: false,
+    session: null,
+    tried: null,
+    link: null,
+    presented: null,
+    own: null,
+  }
+}
+
+export interface Ending {
+  /** Null while the call is open. */
+  readonly outcome: Outcome | null
+  readonly phase: Phase
+  readonly durationMs: number
+  readonly policyGeneration: number
+}
+
+/** How an admitted call may end before it is carried: no refusal, though it has a code. */
+const NO_REFUSAL: ReadonlySet<string> = new Set(
+  Object.keys(ERRORS).filter((code) => /^MESH_(?:PEER_(?!PORT_REFUSED$)|CALL_)/.test(code)),
+)
+
+/** What was let through and then cut was allowed, and has an error. */
+export function actionOf(story: Story, code: ErrorCode | null): 'allow' | 'audit' | 'deny' {
+  const { decision, route, letThrough } = story
+  if (!letThrough && code !== null && !NO_REFUSAL.has(code)) return 'deny'
+  if (decision !== null) return decision.action
+  // policy has no say in calls to the gateway itself; of others it has not been asked
+  return letThrough || route?.kind === 'self' ? 'allow' : 'deny'
+}
+
+export function recordOf(story: Story, ending: Ending): DelegationAuditRecord {
+  const { call, certificate, route, decision, session, tried, link } = story
+  const { outcome, durationMs, phase } = ending
+  const code = outcome?.code ?? null
+  const caller = certificate?.identity ?? null
+  const agent = caller?.kind === 'agent' ? caller : null
+  return {
+    event: 'delegation',
+    request_id: call?.requestId ?? uuidV7(),
+    trace_id: call?.trace.traceId ?? null,
+    tenant: agent?.tenant ?? null,
+    agent_id: agent?.agent ?? null,
+    caller: caller?.id ?? null,
+    callee: story.callee,
+    destination_host: route?.kind === 'peer' ? route.host : null,
+    destination_port: (session ?? tried)?.port ?? null,
+    destination_ip: (session ?? tried)?.ip ?? null,
+    grpc_method: call?.method ?? null,
+    grpc_status: outcome?.grpcStatus ?? null,
+    token_jti: story.own?.issuedJti ?? null,
+    certificate: certificate?.fingerprint ?? null,
+    delegation_id: call?.delegationId ?? null,
+    parent_id: parentOf(story),
+    root_id: link?.txn ?? null,
+    hop: link?.hop ?? null,
+    chain: link === null ? null : actorsOf(link.act),
+    action_allowed: actionOf(story, code) !== 'deny',
+    mode: decision?.mode ?? 'enforce',
+    reason: code ?? decision?.code ?? null,
+    rule: decision?.rule ?? null,
+    policy_generation: ending.policyGeneration,
+    duration_ms: roundMs(durationMs),
+    bytes_up: outcome?.bytesUp ?? null,
+    bytes_down: outcome?.bytesDown ?? null,
+    client_ip: story.client.ip,
+    client_port: story.client.port,
+    asked_from: story.own?.asked?.from ?? null,
+    asked_to: story.own?.asked?.to ?? null,
+    asked_method: story.own?.asked?.method ?? null,
+    phase: phase.phase,
+    open_id: phase.open_id,
+  }
+}
+
+/** What the caller worked on when it made the delegation: until the link is known, what it presented. */
+function parentOf({ link, presented }: Story): string | null {
+  if (link !== null && link === presented) return presented.delegation_id ?? null
+  return link?.parent_id ?? null
+}

@@ -1,0 +1,84 @@
+/**
+ * What is the same for all calls that one connection makes to one target: where it leads, and what policy says of each
+ * method there. Remembered as long as the gateway's names and the policy are the very same objects, so that a reload
+ * counts at once; the certificate is judged for every call all the same.
+ * Bounded: who asks for ever new names or methods only makes the gateway forget.
+ */
+import type { AgentIdentity, SpiffeTemplate } from '@clawmesh/proto'
+import { decideDelegation } from '../policy/decide/decide-delegation.ts'
+import type { DelegationDecision } from '../policy/decide/decision.ts'
+import type { PolicySnapshot } from '../policy/snapshot.ts'
+import { type Route, type RouteNames, routeOf } from './route.ts'
+
+export interface Flow {
+  readonly route: Route
+  /** SPIFFE ID; null for the gateway itself. */
+  readonly callee: string | null
+}
+
+/** Of one connection, and so of one caller. */
+export interface Flows {
+  /** @throws MeshError MESH_ROUTE_MALFORMED, MESH_ROUTE_UNKNOWN */
+  to(target: string, names: RouteNames, spiffe: SpiffeTemplate): Flow
+  decide(question: FlowQuestion, policy: PolicySnapshot): DelegationDecision
+}
+
+export interface FlowQuestion {
+  readonly caller: AgentIdentity
+  readonly route: Extract<Route, { kind: 'peer' }>
+  readonly method: string
+  readonly withinChain: boolean
+}
+
+/** Targets, and methods of all of them: an agent may have hundreds of connections, each with a memory of its own. */
+const MOST = 200
+const MOST_DECISIONS = 500
+
+export function createFlows(): Flows {
+  let namesSeen: RouteNames | null = null
+  let policySeen: PolicySnapshot | null = null
+  const flows = new Map<string, Flow>()
+  const decisions = new Map<Route, Map<string, DelegationDecision>>()
+  let decided = 0
+
+  function forgetDecisions(): void {
+    decisions.clear()
+    decided = 0
+  }
+
+  function remember(route: Route, method: string, decision: DelegationDecision): void {
+    if (decided >= MOST_DECISIONS) forgetDecisions()
+    decided += 1
+    const known = decisions.get(route)
+    if (known === undefined) decisions.set(route, new Map([[method, decision]]))
+    else known.set(method, decision)
+  }
+
+  return {
+    to(target, names, spiffe) {
+      if (names !== namesSeen) flows.clear()
+      namesSeen = names
+      const known = flows.get(target)
+      if (known !== undefined) return known
+      const route = routeOf(target, names)
+      const callee =
+        route.kind === 'self' ? null : spiffe.agent(route.peer.tenant, route.peer.agent).id
+      const flow = { route, callee }
+      if (flows.size >= MOST) flows.clear()
+      flows.set(target, flow)
+      return flow
+    },
+    decide({ caller, route, method, withinChain }, policy) {
+      if (policy !== policySeen) forgetDecisions()
+      policySeen = policy
+      const callee = route.peer
+      // rare, and a signature was checked for it: not worth remembering
+      if (withinChain) return decideDelegation({ caller, callee, method, withinChain }, policy)
+      const known = decisions.get(route)?.get(method)
+      if (known !== undefined) return known
+      const decision = decideDelegation({ caller, callee, method, withinChain }, policy)
+      remember(route, method, decision)
+      return decision
+    },
+  }
+}

@@ -1,0 +1,29 @@
+/** What the sessions to peers need, and their bounds. */
+import type { IdentityStore, Log } from '@clawmesh/agent-sdk'
+import type { SpiffeTemplate } from '@clawmesh/proto'
+import type { Resolver } from '../../resolve/resolver.ts'
+import type { RevocationJudge } from '../../revocation/judge.ts'
+import type { Metrics } from '../../telemetry/metrics-port.ts'
+import type { ReplicaMarks } from './replica.ts'
+
+export interface UpstreamsOptions {
+  readonly identity: IdentityStore
+  readonly spiffe: SpiffeTemplate
+  readonly resolver: Resolver
+  readonly metrics: Metrics
+  readonly log: Log
+  /** Default: nothing is revoked. */
+  readonly revocations?: Pick<RevocationJudge, 'certificate'>
+  /** For TCP, TLS and HTTP/2 together, in milliseconds. Default 10 000. */
+  readonly dialTimeoutMs?: number
+  /** An unused session is closed after this, in milliseconds. Default 5 minutes. */
+  readonly idleMs?: number
+  /** In milliseconds. Default 30 000. */
+  readonly pingMs?: number
+  /** After this a session takes no more streams, in milliseconds; 0 for never, the default. */
+  readonly ageMs?: number
+  /** Ports that callers may name beside those of SRV. Default 7443 alone. */
+  readonly peerPorts?: readonly number[]
+  /** Default: of this gateway alone. */
+  readonly marks?: ReplicaMarks
+}

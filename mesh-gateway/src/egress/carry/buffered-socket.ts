@@ -1,0 +1,254 @@
+/**
+ * A socket that has one reader at a time. Bytes that come while nobody reads are kept, up to a bound at which the socket is
+ * paused, so that none is lost between two stages of a request.
+ */
+import { connect, type Socket } from 'node:net'
+import { TCP_KEEP_ALIVE } from '../../net/keep-alive.ts'
+import type { ReadBuffers } from '../../process/node-internals/read-buffers.ts'
+import {
+  type ReadSink,
+  reusedReads,
+  reuseReadsOf,
+} from '../../process/node-internals/reused-reads.ts'
+
+export interface Reader {
+  /** The chunk is good until this returns; who keeps it, or has written it without its having gone out, calls `keep`. */
+  data(chunk: Buffer): void
+  /** The other side will send no more; comes again for each new reader. */
+  end(): void
+}
+
+const MAX_HELD_BYTES = 65_536
+const LINGER_MS = 2_000
+const STALLED_MS = 60_000
+const FAREWELL_MS = 300_000
+const SMALL_BYTES = 8192
+
+/** Connects to an IP address. */
+export function connectWire(host: string, port: number, buffers: ReadBuffers): Wire {
+  let wire: Wire | null = null
+  const onread = reusedReads(() => wire, buffers)
+  const socket = connect({
+    host,
+    port,
+    allowHalfOpen: true,
+    noDelay: true,
+    onread,
+    ...TCP_KEEP_ALIVE,
+  })
+  socket.on('close', onread.release)
+  wire = new Wire(socket)
+  return wire
+}
+
+/** A client that a server has accepted just now. */
+export function acceptWire(socket: Socket, buffers: ReadBuffers): Wire {
+  // what is no TCP cannot be reset
+  const wire = new Wire(socket, socket.remoteAddress === undefined ? null : socket)
+  const reads = reusedReads(() => wire, buffers)
+  if (reuseReadsOf(socket, reads)) socket.on('close', reads.release)
+  return wire
+}
+
+export class Wire implements ReadSink {
+  readonly socket: Socket
+  /** What can be reset; null of a Unix socket, or of TLS above what is not in our hands. */
+  readonly #tcp: Socket | null
+  #reader: Reader | null = null
+  #held: Buffer[] = []
+  #heldBytes = 0
+  #ended = false
+  /** Who has been told so. */
+  #told: Reader | null = null
+  #closed = false
+  #error: Error | null = null
+  #kept = false
+  #onClosed: (() => void) | null = null
+  #onDrain: (() => void) | null = null
+
+  /** @param tcp the TCP socket below; null when there is none. Default the socket itself. */
+  constructor(socket: Socket, tcp: Socket | null = socket) {
+    this.socket = socket
+    this.#tcp = tcp
+    socket.on('data', (chunk: Buffer) => this.accept(chunk))
+    socket.on('end', () => this.#onEnd())
+    socket.on('drain', () => this.#onDrain?.())
+    socket.on('error', (error) => {
+      this.#error ??= error
+    })
+    socket.on('close', () => {
+      this.#closed = true
+      this.#onClosed?.()
+    })
+  }
+
+  get closed(): boolean {
+    return this.#closed || this.socket.destroyed
+  }
+
+  /** The other side has ended its half. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  get error(): Error | null {
+    return this.#error
+  }
+
+  get heldBytes(): number {
+    return this.#heldBytes
+  }
+
+  /** Takes over reading; what was kept comes first, at once. */
+  read(reader: Reader): void {
+    this.#reader = reader
+    this.#flush()
+  }
+
+  /** Nobody reads from now on. */
+  release(): void {
+    this.#reader = null
+  }
+
+  /** Gives back what did not belong to this reader. */
+  unread(chunk: Buffer): void {
+    if (chunk.length === 0) return
+    this.keep()
+    this.#held.unshift(chunk)
+    this.#heldBytes += chunk.length
+  }
+
+  /** Called once the socket has closed; one listener at a time. */
+  onClosed(listener: (() => void) | null): void {
+    this.#onClosed = listener
+  }
+
+  /** Called when what was written has gone out after `write` had returned false; one listener at a time. */
+  onDrain(listener: (() => void) | null): void {
+    this.#onDrain = listener
+  }
+
+  /** True while something written has not gone out. */
+  get unsent(): boolean {
+    return this.socket.writableLength > 0
+  }
+
+  /** So much has not gone out that a write had returned false: `onDrain` comes. */
+  get full(): boolean {
+    return this.socket.writableNeedDrain
+  }
+
+  /** False when the other side is slower: stop until `onDrain`. */
+  write(data: Buffer): boolean {
+    return this.socket.write(data)
+  }
+
+  writeText(text: string): boolean {
+    return this.socket.write(text, 'latin1')
+  }
+
+  /** Both as one piece, if they are small: a second system call, or a list of pieces, costs more than copying them. */
+  writeTextWith(text: string, data: Buffer): boolean {
+    if (data.length > SMALL_BYTES) {
+      this.socket.cork()
+      this.writeText(text)
+      const flowing = this.write(data)
+      this.socket.uncork()
+      return flowing
+    }
+    const whole = Buffer.allocUnsafe(text.length + data.length)
+    whole.write(text, 'latin1')
+    data.copy(whole, text.length)
+    return this.write(whole)
+  }
+
+  pause(): void {
+    this.socket.pause()
+  }
+
+  resume(): void {
+    if (this.socket.isPaused()) this.socket.resume()
+  }
+
+  destroy(): void {
+    this.socket.destroy()
+  }
+
+  /** Ends it so that the other side cannot take what it has got for the whole. */
+  reset(): void {
+    this.#reader = null
+    this.#tcp?.resetAndDestroy()
+    this.socket.destroy()
+  }
+
+  /**
+   * Says no more, and lets the other side read what was said: a reset could overtake it while it still sends.
+   * @param mostMs how long that may take in all, in milliseconds. Default 300,000
+   */
+  closeGently(mostMs: number = FAREWELL_MS): void {
+    const { socket } = this
+    if (this.closed) return
+    this.read({ data() {}, end: () => socket.destroySoon() })
+    let timer: NodeJS.Timeout | undefined
+    // the moment begins when all has gone out: a slow reader gets what was said, whole
+    socket.end(() => {
+      timer = setTimeout(() => socket.destroy(), LINGER_MS)
+    })
+    socket.setTimeout(STALLED_MS, () => socket.destroy())
+    // who sends a byte now and then is not silent, and may read nothing for ever
+    const most = setTimeout(() => socket.destroy(), mostMs)
+    this.onClosed(() => {
+      clearTimeout(timer)
+      clearTimeout(most)
+    })
+  }
+
+  /** The chunk that is being read stays in use: the next read goes elsewhere. */
+  keep(): void {
+    this.#kept = true
+  }
+
+  /** Whether the chunk was kept; asked once per read by the source. */
+  takeKept(): boolean {
+    const kept = this.#kept
+    this.#kept = false
+    return kept
+  }
+
+  /** Bytes that have come; called by the source. */
+  accept(chunk: Buffer): void {
+    if (this.#reader !== null && this.#held.length === 0) {
+      this.#reader.data(chunk)
+      return
+    }
+    this.keep()
+    this.#held.push(chunk)
+    this.#heldBytes += chunk.length
+    if (this.#heldBytes >= MAX_HELD_BYTES) this.socket.pause()
+  }
+
+  #onEnd(): void {
+    this.#ended = true
+    this.#tellEnd()
+  }
+
+  /** Once each: a reader that hands over while it is given what was kept comes back here after the next one. */
+  #tellEnd(): void {
+    const reader = this.#reader
+    if (reader === null || reader === this.#told || this.#held.length > 0) return
+    this.#told = reader
+    reader.end()
+  }
+
+  #flush(): void {
+    while (this.#reader !== null) {
+      const chunk = this.#held.shift()
+      if (chunk === undefined) break
+      this.#heldBytes -= chunk.length
+      this.#reader.data(chunk)
+    }
+    if (this.#reader === null) return
+    this.resume()
+    if (this.#ended) this.#tellEnd()
+  }
+}

@@ -1,0 +1,233 @@
+/**
+ * Judges what a client sends in a tunnel without TLS. What a server could read as HTTP/1 must be well-formed HTTP/1 for the host of
+ * CONNECT, request for request: the head of a request goes on when it has been judged, and not before. Bytes are passed on unchanged.
+ */
+import type { ErrorCode } from '@clawmesh/proto'
+import { type BodyDecoder, createBodyDecoder } from '../http1/body-decoder.ts'
+import { findHeadEnd, listOf, MalformedMessage, REQUEST_LIMITS } from '../http1/head.ts'
+import { parseRequestHead, type RequestHead } from '../http1/request-head.ts'
+import { hostHeaderMatches, parseAuthority, parseConnectTarget, type Target } from '../request.ts'
+
+const EMPTY = Buffer.alloc(0)
+const CR = 13
+const LF = 10
+const MAX_LEAD_BYTES = 1024
+/** A server reads this as HTTP, of whatever version and however sloppily written. Python takes some control characters for blanks. */
+const HTTP_LINE = /HTTP\/|^[A-Za-z]+[\s\p{Cc}]+(?:\/|https?:)/iu
+/** The beginning of a line that may yet become one. */
+const HTTP_BEGINNING = /^\S+\s+(?:\/|\*|https?:)/i
+/** The same before a NUL, which is a character of the path to some servers. git:// has one too, behind a word with digits. */
+const HTTP_BEFORE_NUL = /^[A-Za-z]+[\s\p{Cc}]/u
+const HTTP2_PREFACE = Buffer.from('PRI * HTTP/2', 'latin1')
+const ABSOLUTE = /^(https?):\/\/([^/?#]*)/i
+
+/** `line`: whether it is HTTP is not known yet. `frame`: a WebSocket was asked for. `opaque`: nothing more is judged. */
+type State = 'line' | 'head' | 'body' | 'frame' | 'opaque'
+
+export class ClearText {
+  readonly #target: Target
+  /** False: what is not HTTP/1 is refused. */
+  readonly #othersPass: boolean
+  #state: State = 'line'
+  /** Blanks before the first line. */
+  #lead = ''
+  #line = ''
+  /** What is not judged yet; the first `#passed` bytes have gone on. */
+  #held: Buffer = EMPTY
+  #passed = 0
+  #body: BodyDecoder | null = null
+
+  constructor(target: Target, othersPass: boolean) {
+    this.#target = target
+    this.#othersPass = othersPass
+  }
+
+  /** Nothing more is judged. */
+  get opaque(): boolean {
+    return this.#state === 'opaque'
+  }
+
+  /** Something waits for more bytes of the client. */
+  get holding(): boolean {
+    return this.#held.length > this.#passed
+  }
+
+  /**
+   * @param pass is given what may go on, in order: views of the chunk, or of what was held
+   * @returns why the tunnel has to end; null when it goes on
+   */
+  push(chunk: Buffer, pass: (bytes: Buffer) => void): ErrorCode | null {
+    try {
+      let rest = chunk
+      while (rest.length > 0) {
+        const next = this.#take(rest, pass)
+        if (typeof next === 'string') return next
+        rest = next
+      }
+      return null
+    } catch (error) {
+      if (error instanceof MalformedMessage) return 'MESH_EGRESS_MALFORMED'
+      throw error
+    }
+  }
+
+  /** What is left to judge of the bytes. @throws MalformedMessage */
+  #take(bytes: Buffer, pass: (bytes: Buffer) => void): Buffer | ErrorCode {
+    switch (this.#state) {
+      case 'line':
+        return this.#takeLine(bytes, pass)
+      case 'head':
+        return this.#takeHead(bytes, pass)
+      case 'body':
+        return this.#takeBody(bytes, pass)
+      case 'frame':
+        return this.#takeFrame(bytes)
+      case 'opaque':
+        pass(this.#unheld(bytes))
+        return EMPTY
+    }
+  }
+
+  /** The first line. No server acts on it before its end, so that it goes on as it comes where other protocols may pass. */
+  #takeLine(bytes: Buffer, pass: (bytes: Buffer) => void): Buffer | ErrorCode {
+    let at = 0
+    if (this.#line === '') {
+      while (at < bytes.length && isBlank(bytes[at])) at += 1
+      this.#lead += bytes.toString('latin1', 0, at)
+      if (this.#lead.length > MAX_LEAD_BYTES) throw new MalformedMessage('it begins with blanks')
+      if (at < bytes.length && !isPrintable(bytes[at])) return this.#notHttp(bytes)
+    }
+    const from = at
+    while (at < bytes.length && bytes[at] !== CR && bytes[at] !== LF && bytes[at] !== 0) at += 1
+    this.#line += bytes.toString('latin1', from, at)
+    const whole = at < bytes.length
+    const long = this.#line.length > REQUEST_LIMITS.maxBytes
+    if (!whole && !long) {
+      if (this.#othersPass) pass(bytes)
+      else this.#held = Buffer.concat([this.#held, bytes])
+      return EMPTY
+    }
+    const cut = whole && bytes[at] === 0
+    const http = cut ? HTTP_BEFORE_NUL : whole ? HTTP_LINE : HTTP_BEGINNING
+    if (!http.test(this.#line)) return this.#notHttp(bytes)
+    if (long || cut || !/^(?:\r\n)*$/.test(this.#lead))
+      throw new MalformedMessage('the request line is malformed')
+    pass(Buffer.concat([this.#held, bytes.subarray(0, at)]))
+    this.#held = Buffer.from(this.#line, 'latin1')
+    this.#passed = this.#held.length
+    this.#state = 'head'
+    return bytes.subarray(at)
+  }
+
+  #notHttp(bytes: Buffer): Buffer | ErrorCode {
+    if (!this.#othersPass) return 'MESH_EGRESS_CLEARTEXT'
+    this.#state = 'opaque'
+    return bytes
+  }
+
+  #takeHead(bytes: Buffer, pass: (bytes: Buffer) => void): Buffer | ErrorCode {
+    let all = Buffer.concat([this.#held, bytes])
+    let looked = this.#held.length
+    while (this.#passed === 0 && all[0] === CR && all[1] === LF) {
+      // RFC 9112, section 2.2: an empty line before a request is forgiven
+      pass(all.subarray(0, 2))
+      all = all.subarray(2)
+      looked = 0
+    }
+    this.#held = all
+    if (all.length === 0 || (all.length === 1 && all[0] === CR)) return EMPTY
+    if (!isPrintable(all[0])) throw new MalformedMessage('the request line is malformed')
+    if (all.subarray(0, HTTP2_PREFACE.length).equals(HTTP2_PREFACE)) return 'MESH_EGRESS_CLEARTEXT'
+    const end = findHeadEnd(all, REQUEST_LIMITS)
+    if (end === -1) {
+      // said at once, or the client would wait for an end that does not count
+      if (holdsBareBreak(all, looked)) throw new MalformedMessage('a line ends without CR LF')
+      return EMPTY
+    }
+    const head = parseRequestHead(all.subarray(0, end))
+    const fault = this.#judge(head)
+    if (fault !== null) return fault
+    pass(all.subarray(this.#passed, end))
+    this.#held = EMPTY
+    this.#passed = 0
+    this.#body = head.body === 0 ? null : createBodyDecoder(head.body, () => {})
+    this.#state = this.#body !== null ? 'body' : head.webSocket ? 'frame' : 'head'
+    return all.subarray(end)
+  }
+
+  #judge(head: RequestHead): ErrorCode | null {
+    if (head.host !== null && !hostHeaderMatches(head.host, this.#target))
+      return 'MESH_EGRESS_HOST_MISMATCH'
+    if (!namesHost(head, this.#target)) return 'MESH_EGRESS_HOST_MISMATCH'
+    return listOf(head.fields, 'upgrade').includes('h2c') ? 'MESH_EGRESS_CLEARTEXT' : null
+  }
+
+  #takeBody(bytes: Buffer, pass: (bytes: Buffer) => void): Buffer {
+    const body = this.#body
+    const taken = body?.push(bytes) ?? 0
+    if (taken > 0) pass(bytes.subarray(0, taken))
+    if (body === null || body.done) {
+      this.#body = null
+      this.#state = 'head'
+    }
+    return bytes.subarray(taken)
+  }
+
+  /** A frame of a client is masked (RFC 6455, section 5.2), which no request is. Without one the server has not taken the upgrade. */
+  #takeFrame(bytes: Buffer): Buffer {
+    const all = this.#unheld(bytes)
+    if (all.length < 2) {
+      this.#held = Buffer.from(all)
+      return EMPTY
+    }
+    const [first = 0, second = 0] = all
+    const opcode = first & 0x0f
+    const isFrame = (first & 0x30) === 0 && (opcode & 0x07) <= 2 && (second & 0x80) !== 0
+    this.#state = isFrame ? 'opaque' : 'head'
+    return all
+  }
+
+  #unheld(bytes: Buffer): Buffer {
+    if (this.#held.length === 0) return bytes
+    const all = Buffer.concat([this.#held, bytes])
+    this.#held = EMPTY
+    return all
+  }
+}
+
+/** A request target in origin form names no host. */
+function namesHost({ method, target: text }: RequestHead, target: Target): boolean {
+  if (method === 'CONNECT') {
+    const named = parseConnectTarget(text)
+    return typeof named !== 'string' && named.host === target.host && named.port === target.port
+  }
+  if (text.startsWith('/') || text === '*') return true
+  const [, scheme, authority] = ABSOLUTE.exec(text) ?? []
+  const named = parseAuthority(authority ?? '')
+  if (typeof named === 'string' || scheme === undefined) return false
+  const port = named.port ?? (scheme.toLowerCase() === 'http' ? 80 : 443)
+  return named.host === target.host && port === target.port
+}
+
+/** What servers pass over, or take for the space between two words; Python the last ones too. */
+function isBlank(byte: number | undefined): boolean {
+  if (byte === undefined) return false
+  if (byte === 32 || (byte >= 9 && byte <= 13)) return true
+  return (byte >= 0x1c && byte <= 0x1f) || byte === 0x85 || byte === 0xa0
+}
+
+function isPrintable(byte: number | undefined): boolean {
+  return byte !== undefined && byte > 0x20 && byte < 0x7f
+}
+
+/** A CR at the very end may still get its LF. @param looked so many bytes were looked at before: a head may come byte by byte */
+function holdsBareBreak(bytes: Buffer, looked: number): boolean {
+  const from = bytes[looked - 1] === CR ? looked - 1 : looked
+  for (let at = from; at < bytes.length; at += 1) {
+    if (bytes[at] === LF) return true
+    if (bytes[at] !== CR || at + 1 === bytes.length) continue
+    if (bytes[at + 1] !== LF) return true
+    at += 1
+  }
+  return false
+}

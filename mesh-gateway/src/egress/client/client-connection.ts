@@ -1,0 +1,258 @@
+/**
+ * One client connection: requests one after another, each read strictly and answered once. Pipelined bytes wait their turn.
+ * What is malformed ends the connection: nobody knows where the next request would begin.
+ */
+import type { ErrorCode } from '@clawmesh/proto'
+import { unauditable } from '../../audit/unauditable.ts'
+import type { GatedClient } from '../../limits/connection-gate.ts'
+import type { Wire } from '../carry/buffered-socket.ts'
+import type { EgressContext } from '../context.ts'
+import { findHeadEnd, HeadTooLarge, MalformedMessage, REQUEST_LIMITS } from '../http1/head.ts'
+import { parseRequestHead, type RequestHead } from '../http1/request-head.ts'
+import { isLoop } from '../http1/via.ts'
+import { serveOwn } from '../own-endpoints/own-endpoints.ts'
+import { isOwnHost } from '../own-endpoints/own-host.ts'
+import { beginStory, type Story, tell } from '../record.ts'
+import { Refused, refuse } from '../refused.ts'
+import {
+  hostHeaderMatches,
+  parseAbsoluteTarget,
+  parseConnectTarget,
+  parseRelayTarget,
+  type Target,
+} from '../request.ts'
+import { formatRefusal } from '../respond.ts'
+import { serveConnect } from '../serve-connect.ts'
+import { serveRequest } from '../serve-request.ts'
+import type { ClientSocket } from './listen-for-clients.ts'
+
+export interface ClientConnection {
+  /** True between two requests. */
+  readonly idle: boolean
+  /** Ends one that is idle, when what was answered has gone out. */
+  closeIdle(): void
+  destroy(): void
+}
+
+export function serveConnection(client: ClientSocket, context: EgressContext): ClientConnection {
+  const connection = new Connection(client, context)
+  connection.awaitRequest(context.timeouts.headerMs)
+  return connection
+}
+
+class Connection implements ClientConnection {
+  readonly #wire: Wire
+  readonly #client: GatedClient
+  readonly #context: EgressContext
+  #timer: NodeJS.Timeout | null = null
+  #head: Buffer | null = null
+  #blankSeen = false
+  idle = true
+
+  constructor({ wire, certificate, client }: ClientSocket, context: EgressContext) {
+    this.#wire = wire
+    this.#client = client
+    this.#context = certificate === null ? context : { ...context, certificate }
+  }
+
+  /** @param waitMs for its first byte. */
+  awaitRequest(waitMs: number): void {
+    this.idle = true
+    this.#blankSeen = false
+    this.#timer = setTimeout(() => this.#onSlow(), waitMs)
+    this.#wire.onClosed(() => this.#stopTimer())
+    this.#wire.read({ data: (chunk) => this.#onBytes(chunk), end: () => this.#onEnd() })
+  }
+
+  closeIdle(): void {
+    this.#stopTimer()
+    this.idle = false
+    if (this.#wire.unsent) this.#wire.closeGently()
+    else this.#wire.destroy()
+  }
+
+  destroy(): void {
+    this.#stopTimer()
+    this.#wire.destroy()
+  }
+
+  #onBytes(chunk: Buffer): void {
+    if (this.idle) {
+      this.idle = false
+      this.#stopTimer()
+      this.#timer = setTimeout(() => this.#onSlow(), this.#context.timeouts.headerMs)
+    }
+    let bytes = this.#head === null ? chunk : Buffer.concat([this.#head, chunk])
+    if (!this.#blankSeen && bytes.length > 1 && bytes[0] === 13 && bytes[1] === 10) {
+      // RFC 9112, section 2.2: one empty line before a request is forgiven
+      this.#blankSeen = true
+      bytes = bytes.subarray(2)
+    }
+    this.#head = bytes
+    if (bytes.length === 0) return
+    try {
+      refuseOtherProtocols(bytes)
+      const end = findHeadEnd(bytes, REQUEST_LIMITS)
+      if (end === -1) {
+        this.#wire.keep()
+        return
+      }
+      this.#takeOver()
+      const head = parseRequestHead(bytes.subarray(0, end))
+      this.#wire.unread(bytes.subarray(end))
+      void this.#serve(head)
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error
+      this.#takeOver()
+      this.#refuse(
+        beginStory('-', [], this.#client),
+        refuse('syntax', codeOfHead(error), { message: error.message }),
+        null,
+      )
+    }
+  }
+
+  #takeOver(): void {
+    this.#stopTimer()
+    this.#head = null
+    this.#wire.release()
+    this.#wire.onClosed(null)
+  }
+
+  #onSlow(): void {
+    if (this.idle) {
+      this.closeIdle()
+      return
+    }
+    this.#takeOver()
+    this.#refuse(beginStory('-', [], this.#client), refuse('client', 'MESH_EGRESS_SLOW'), null)
+  }
+
+  #onEnd(): void {
+    this.#stopTimer()
+    this.#wire.release()
+    if (this.#head === null || this.#head.length === 0) this.#wire.destroy()
+    else
+      this.#refuse(
+        beginStory('-', [], this.#client),
+        refuse('syntax', 'MESH_EGRESS_MALFORMED', { message: 'the header is cut short' }),
+        null,
+      )
+  }
+
+  async #serve(head: RequestHead): Promise<void> {
+    const story = beginStory(head.method, head.fields, this.#client)
+    try {
+      const goesOn = await this.#dispatch(head, story)
+      if (goesOn && this.#wire.full) await this.#drained()
+      if (!goesOn || this.#wire.closed) return
+      const over = this.#wire.ended && this.#wire.heldBytes === 0
+      if (over || this.#context.draining()) this.#wire.closeGently()
+      else this.awaitRequest(this.#keepAliveMs)
+    } catch (error) {
+      // nothing of a request may end the process; the record and the log say what happened
+      const refused = refuse('gateway', 'MESH_GATEWAY_INTERNAL', { cause: error })
+      this.#refuse(story, refused, null)
+    }
+  }
+
+  /** Who asks and reads no answers would fill the memory with them: there are no more until those that wait have gone out. */
+  #drained(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#timer = setTimeout(() => this.#wire.destroy(), this.#context.timeouts.idleMs)
+    this.#wire.onDrain(resolve)
+    this.#wire.onClosed(resolve)
+    return promise.finally(() => {
+      this.#stopTimer()
+      this.#wire.onDrain(null)
+      this.#wire.onClosed(null)
+    })
+  }
+
+  /** True when the connection can carry another request. */
+  async #dispatch(head: RequestHead, story: Story): Promise<boolean> {
+    const context = this.#context
+    const own = this.#ownRequest(head)
+    if (own === true) return await serveOwn(head, this.#wire, story, context)
+    if (typeof own === 'string') return this.#malformed(story, own, null)
+    const target = targetOf(head)
+    if (typeof target === 'string') return this.#malformed(story, target, null)
+    if (head.host !== null && !hostHeaderMatches(head.host, target))
+      return this.#malformed(story, 'the Host header is not the host of the target', target)
+    // before the credential, which a loop has lost on its first way round
+    if (isLoop(head.fields))
+      return this.#refuse(story, refuse('syntax', 'MESH_EGRESS_LOOP'), target)
+    if (context.draining())
+      return this.#refuse(story, refuse('gateway', 'MESH_GATEWAY_DRAINING'), target)
+    if (context.refuseWithoutAudit && !context.audit.healthy())
+      return this.#refuse(story, new Refused('gateway', unauditable()), target)
+    if (target.form !== 'connect')
+      return await serveRequest(head, target, this.#wire, story, context)
+    await serveConnect(head, target, this.#wire, story, context)
+    return false
+  }
+
+  /** False when it is for elsewhere; a string says why it is malformed. */
+  #ownRequest(head: RequestHead): boolean | string {
+    if (!isOriginForm(head)) return false
+    if (head.host === null) return 'there is no Host header'
+    return isOwnHost(head.host, this.#context.ownNames)
+  }
+
+  #malformed(story: Story, message: string, target: Target | null): false {
+    return this.#refuse(story, refuse('syntax', 'MESH_EGRESS_MALFORMED', { message }), target)
+  }
+
+  #refuse(story: Story, refused: Refused, target: Target | null): false {
+    const gone = this.#wire.closed
+    const status = gone ? 0 : refused.error.row.http
+    tell(
+      story,
+      target,
+      null,
+      { status, refused, ip: null, bytesUp: 0, bytesDown: 0 },
+      this.#context,
+    )
+    if (gone) return false
+    const { requestId, method } = story
+    this.#wire.writeText(formatRefusal(refused, { requestId, method, keepAlive: false }))
+    this.#wire.closeGently()
+    return false
+  }
+
+  get #keepAliveMs(): number {
+    const { keepAliveMs, unauthenticatedKeepAliveMs } = this.#context.timeouts
+    return this.#client.authenticated
+      ? keepAliveMs
+      : Math.min(keepAliveMs, unauthenticatedKeepAliveMs)
+  }
+
+  #stopTimer(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+  }
+}
+
+function codeOfHead(error: MalformedMessage): ErrorCode {
+  return error instanceof HeadTooLarge ? 'MESH_EGRESS_HEAD_TOO_LARGE' : 'MESH_EGRESS_MALFORMED'
+}
+
+function isOriginForm(head: RequestHead): boolean {
+  return head.method !== 'CONNECT' && /^[/*]/.test(head.target)
+}
+
+/** By the form in which it is asked for; a string says why it is malformed. */
+function targetOf(head: RequestHead): Target | string {
+  if (head.method === 'CONNECT') return parseConnectTarget(head.target)
+  if (isOriginForm(head)) return parseRelayTarget(head.target, head.host ?? '')
+  return parseAbsoluteTarget(head.target)
+}
+
+/** Says at once what would otherwise wait for an end that never comes. */
+function refuseOtherProtocols(bytes: Buffer): void {
+  const first = bytes[0] ?? 0
+  if (first === 0x16)
+    throw new MalformedMessage('this port speaks plain HTTP, and a TLS handshake came')
+  if ((first < 0x21 || first > 0x7e) && first !== 13)
+    throw new MalformedMessage('the request line is malformed')
+}

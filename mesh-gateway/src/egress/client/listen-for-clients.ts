@@ -1,0 +1,132 @@
+/**
+ * Takes connections of clients: over TCP, over a Unix socket, and over TLS above either. A certificate of the client is asked for
+ * and not judged: it says nothing about who asks, which is the token's to say; a token may be bound to it (RFC 8705), and
+ * is good on a connection with a full handshake then.
+ */
+import { createHash, type X509Certificate } from 'node:crypto'
+import { createServer, type Server } from 'node:net'
+import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
+import type { Secret } from '@clawmesh/proto'
+import type { ConnectionGate, GatedClient } from '../../limits/connection-gate.ts'
+import { TCP_KEEP_ALIVE } from '../../net/keep-alive.ts'
+import { codeOf } from '../../process/error-code.ts'
+import type { ReadBuffers } from '../../process/node-internals/read-buffers.ts'
+import type { RefusalLog } from '../../telemetry/refusal-log.ts'
+import { acceptWire, Wire } from '../carry/buffered-socket.ts'
+import { type CertifiedKey, type PortCertificate, portSecrets } from './port-certificate.ts'
+
+export interface ClientSocket {
+  readonly wire: Wire
+  readonly client: GatedClient
+  readonly certificate: ShownCertificate
+}
+
+/**
+ * The certificate whose key the client has proved to hold on this very connection; null without one. A resumed TLS session
+ * proves nothing about the certificate that it began with: whoever has its ticket and its secret can resume it.
+ */
+export type ShownCertificate =
+  | {
+      /** SHA-256, base64url, as `x5t#S256` has it. */
+      readonly thumbprint: string
+      readonly leaf: X509Certificate
+    }
+  | 'resumed'
+  | null
+
+export interface ClientListener {
+  /** To listen and to be closed. */
+  readonly server: Server
+  /** Connections that have not come to a request yet, and those that have. */
+  destroyAll(): void
+  /** No longer follows the certificate. */
+  release(): void
+}
+
+/** What seals the tickets of TLS sessions, where several processes must be able to open them. */
+export interface TicketKeys {
+  current(): Secret<Buffer>
+  onChange(listener: () => void): () => void
+}
+
+export interface ClientListenerOptions {
+  /** Null: no TLS. */
+  readonly certificate: Pick<PortCertificate, 'current' | 'onChange'> | null
+  readonly buffers: ReadBuffers
+  /** Null: those of OpenSSL, which end with the process. */
+  readonly ticketKeys: TicketKeys | null
+  readonly handshakeMs: number
+  readonly gate: ConnectionGate
+  readonly refused: RefusalLog
+  onClient(client: ClientSocket): void
+}
+
+export function createClientListener(options: ClientListenerOptions): ClientListener {
+  const { certificate, gate, onClient, refused, ticketKeys } = options
+  const server = createServer({ allowHalfOpen: true, noDelay: true, ...TCP_KEEP_ALIVE })
+  const tls = certificate === null ? null : createTls(certificate.current(), options)
+  const unfollow = [
+    certificate?.onChange((value) => tls?.setSecureContext(secrets(value, ticketKeys))),
+    ticketKeys?.onChange(() => tls?.setTicketKeys(ticketKeys.current().reveal())),
+  ]
+  server.on('connection', (socket) => {
+    const client = gate.admit(socket)
+    if (client === null) return
+    if (tls !== null) {
+      socket.on('error', () => {})
+      tls.emit('connection', socket)
+    } else {
+      onClient({ wire: acceptWire(socket, options.buffers), client, certificate: null })
+    }
+  })
+  tls?.on('secureConnection', (socket) => {
+    const client = gate.of(socket)
+    if (client === null) socket.destroy()
+    else onClient({ wire: new Wire(socket, null), client, certificate: shownBy(socket) })
+  })
+  // who does not come to the end of a handshake has said nothing that could be answered
+  tls?.on('tlsClientError', (err, socket) => {
+    const late = codeOf(err) === 'ERR_TLS_HANDSHAKE_TIMEOUT'
+    refused(late ? 'handshake-timeout' : 'tls', {
+      client: gate.addressOf(socket),
+      detail: codeOf(err),
+    })
+    socket.destroy()
+  })
+  return {
+    server,
+    destroyAll: () => gate.closeAll(),
+    release() {
+      for (const end of unfollow) end?.()
+    },
+  }
+}
+
+function createTls(
+  current: CertifiedKey,
+  { handshakeMs, ticketKeys }: ClientListenerOptions,
+): TlsServer {
+  return createTlsServer({
+    ...secrets(current, ticketKeys),
+    requestCert: true,
+    rejectUnauthorized: false,
+    handshakeTimeout: handshakeMs,
+    ALPNProtocols: ['http/1.1'],
+    allowHalfOpen: true,
+  })
+}
+
+/** In one place: a reload without tickets would end sessions. */
+function secrets(pair: CertifiedKey, ticketKeys: TicketKeys | null) {
+  return {
+    ...portSecrets(pair),
+    ...(ticketKeys === null ? {} : { ticketKeys: ticketKeys.current().reveal() }),
+  }
+}
+
+function shownBy(socket: TLSSocket): ShownCertificate {
+  if (socket.isSessionReused()) return 'resumed'
+  const leaf = socket.getPeerX509Certificate()
+  if (leaf === undefined) return null
+  return { leaf, thumbprint: createHash('sha256').update(leaf.raw).digest('base64url') }
+}

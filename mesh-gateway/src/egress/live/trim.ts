@@ -1,0 +1,121 @@
+/**
+ * When policy allows less at once than is open: which of what is open is beyond it, the youngest first, and which was let through
+ * while nothing was counted, and must be from now on, or as many again would be let in beside it.
+ */
+import type { Peer } from '@clawmesh/proto'
+import type { Leave, Limits } from '../../limits/limits.ts'
+import { type Bounds, limitScopes, roomKey, roomOf } from '../enter-limits.ts'
+import type { LivePlace, LiveTunnel } from './live-tunnel.ts'
+
+/** Who is inside, as one looks at them the oldest first. Who leaves meanwhile makes room. */
+export interface Census {
+  /** By what it has not been counted yet and is to be from now on; null when it is beyond what may be open. */
+  enter(place: LivePlace): readonly string[] | null
+  leave(place: LivePlace): void
+}
+
+/** @param boundsOf as policy stands at that moment: it may change on the way. */
+export function createCensus(boundsOf: (agent: Peer) => Bounds | null): Census {
+  const counts = new Map<string, number>()
+  const inside = new Map<LivePlace, readonly string[]>()
+  return {
+    enter(place) {
+      const one = place.tunnel
+      const bounds = boundsOf(one.agent)
+      if (bounds === null) return NOTHING
+      const rooms = roomsOf(one, bounds)
+      if (rooms.some(({ key, most }) => (counts.get(key) ?? 0) >= most)) return null
+      if (rooms.length === 0) return NOTHING
+      const keys = rooms.map(({ key }) => key)
+      for (const key of keys) counts.set(key, (counts.get(key) ?? 0) + 1)
+      inside.set(place, keys)
+      const counted = new Set(roomsOf(one, one.bounds).map(({ key }) => key))
+      return keys.filter((key) => !counted.has(key))
+    },
+    leave(place) {
+      const keys = inside.get(place)
+      if (keys === undefined) return
+      inside.delete(place)
+      for (const key of keys) counts.set(key, (counts.get(key) ?? 0) - 1)
+    },
+  }
+}
+
+export interface LateCount {
+  /** Enters it by each key that it has not been counted by yet, whether there is room or not: it is in. */
+  count(place: LivePlace, keys: readonly string[]): void
+  forget(place: LivePlace): void
+}
+
+const nothing: Leave = () => {}
+const NOTHING: readonly string[] = Object.freeze([])
+
+interface Late {
+  readonly place: LivePlace
+  readonly key: string
+}
+
+/** One after another: thousands at once are more than a Redis answers in time, and one that is late is away for everybody. */
+export function createLateCount(limits: Pick<Limits, 'enter'>): LateCount {
+  const held = new Map<LivePlace, Map<string, Leave>>()
+  let queue: Late[] = []
+  let entering = false
+
+  /** At once where nobody else has to be asked. */
+  const enterAll = async () => {
+    if (entering) return
+    entering = true
+    while (queue.length > 0) {
+      const batch = queue
+      queue = []
+      for (const late of batch) {
+        const entered = enterOne(late)
+        if (entered !== undefined) await entered
+      }
+    }
+    entering = false
+  }
+  const enterOne = ({ place, key }: Late): Promise<void> | undefined => {
+    const mine = held.get(place)
+    if (mine === undefined) return undefined
+    const keep = (leave: Leave | null) => {
+      // it may have ended while Redis was asked
+      if (held.get(place) !== mine) leave?.()
+      else if (leave !== null) mine.set(key, leave)
+    }
+    const entered = limits.enter(key, Number.MAX_SAFE_INTEGER)
+    if (!(entered instanceof Promise)) {
+      keep(entered)
+      return undefined
+    }
+    return entered.then(keep, () => {
+      // limits cannot be judged at present: the next change of policy counts it
+      mine.delete(key)
+    })
+  }
+  return {
+    count(place, keys) {
+      const mine = held.get(place) ?? new Map<string, Leave>()
+      held.set(place, mine)
+      for (const key of keys) {
+        if (mine.has(key)) continue
+        mine.set(key, nothing)
+        queue.push({ place, key })
+      }
+      void enterAll()
+    },
+    forget(place) {
+      if (held.size === 0) return
+      const mine = held.get(place)
+      held.delete(place)
+      for (const leave of mine?.values() ?? []) leave()
+    },
+  }
+}
+
+function roomsOf(one: LiveTunnel, bounds: Bounds): { key: string; most: number }[] {
+  return limitScopes(one.agent, bounds).flatMap((scope) => {
+    const most = roomOf(scope, one.tunnel)
+    return most === null ? [] : [{ key: roomKey(scope, one.tunnel), most }]
+  })
+}

@@ -1,0 +1,59 @@
+/** Reads a small body whole, within a bound and a time. */
+
+import type { Wire } from '../carry/buffered-socket.ts'
+import { createBodyDecoder } from '../http1/body-decoder.ts'
+import { MalformedMessage } from '../http1/head.ts'
+import { type Refused, refuse } from '../refused.ts'
+
+export interface ReadBodyOptions {
+  readonly length: number | 'chunked'
+  readonly maxBytes: number
+  readonly timeoutMs: number
+  /** The client sends it only when it is told to. */
+  readonly expectContinue: boolean
+}
+
+const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n'
+
+export function readBody(wire: Wire, options: ReadBodyOptions): Promise<Buffer | Refused> {
+  const { length, maxBytes, timeoutMs } = options
+  const tooLarge = () =>
+    refuse('limits', 'MESH_LIMIT_SIZE', { message: `the body is larger than ${maxBytes} bytes` })
+  if (typeof length === 'number' && length > maxBytes) return Promise.resolve(tooLarge())
+  if (length === 0) return Promise.resolve(Buffer.alloc(0))
+  if (options.expectContinue && wire.heldBytes === 0) wire.writeText(CONTINUE)
+  return new Promise((resolve) => {
+    const pieces: Buffer[] = []
+    let size = 0
+    const end = (result: Buffer | Refused) => {
+      clearTimeout(timer)
+      wire.release()
+      wire.onClosed(null)
+      resolve(result)
+    }
+    const timer = setTimeout(() => end(refuse('client', 'MESH_EGRESS_SLOW')), timeoutMs)
+    const decoder = createBodyDecoder(length, (data) => {
+      size += data.length
+      if (size <= maxBytes) pieces.push(data)
+    })
+    wire.onClosed(() => end(refuse('client', 'MESH_CALL_CANCELED')))
+    wire.read({
+      data(chunk) {
+        wire.keep()
+        try {
+          const taken = decoder.push(chunk)
+          if (size + decoder.extraBytes > maxBytes) end(tooLarge())
+          else if (decoder.done) {
+            end(Buffer.concat(pieces))
+            wire.unread(chunk.subarray(taken))
+          }
+        } catch (error) {
+          if (!(error instanceof MalformedMessage)) throw error
+          end(refuse('syntax', 'MESH_EGRESS_MALFORMED', { message: error.message }))
+        }
+      },
+      end: () =>
+        end(refuse('client', 'MESH_EGRESS_MALFORMED', { message: 'the body is cut short' })),
+    })
+  })
+}

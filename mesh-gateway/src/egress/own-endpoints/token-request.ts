@@ -1,0 +1,73 @@
+/** What POST /v1/token asks for: the key of a service account, and what the token shall be good for. */
+import { Secret } from '@clawmesh/proto'
+import { z } from 'zod'
+import { readStrictJson } from '../../policy/read/strict-json.ts'
+import type { AccountTokenRequest } from '../context.ts'
+import { type Refused, refuse } from '../refused.ts'
+
+export interface ParsedTokenRequest {
+  readonly key: Secret<string>
+  readonly request: AccountTokenRequest
+}
+
+const BODY = z.strictObject({
+  key: z.string().min(1).max(512).optional(),
+  agent_id: z.string().min(1).max(63).optional(),
+  destinations: z.array(z.string().min(1).max(300)).max(1000).optional(),
+  ttl_seconds: z.number().int().positive().max(31_536_000).optional(),
+})
+
+const BEARER = /^bearer +([A-Za-z0-9._~+/-]{1,512}=*)$/i
+
+/** @param authorization the Authorization header, which wins nothing over the body: a key may stand in one place only. */
+export function parseTokenRequest(
+  authorization: string | null,
+  body: Buffer,
+): ParsedTokenRequest | Refused {
+  let fields: z.infer<typeof BODY> = {}
+  if (body.length > 0) {
+    const document = readStrictJson(body)
+    const fault = document.faults[0]
+    if (fault !== undefined) return invalid(`the body is not JSON as it must be: ${fault.message}`)
+    const parsed = BODY.safeParse(document.value)
+    if (!parsed.success) return invalid(`the body is not as it must be: ${explain(parsed.error)}`)
+    fields = parsed.data
+  }
+  const bearer = authorization === null ? undefined : BEARER.exec(authorization)?.[1]
+  if (authorization !== null && bearer === undefined) return missingKey()
+  if (bearer !== undefined && fields.key !== undefined)
+    return invalid('the key stands both in Authorization and in the body')
+  const key = bearer ?? fields.key
+  if (key === undefined) return missingKey()
+  return {
+    key: new Secret(key),
+    request: {
+      agentId: fields.agent_id ?? null,
+      destinations: fields.destinations ?? null,
+      ttlMs: fields.ttl_seconds === undefined ? null : fields.ttl_seconds * 1000,
+    },
+  }
+}
+
+function missingKey(): Refused {
+  return refuse('credential', 'MESH_ACCOUNT_KEY_INVALID', {
+    message: 'no service-account key was presented',
+    hint: 'send Authorization: Bearer <key>, or {"key": "…"} as JSON',
+  })
+}
+
+function invalid(message: string): Refused {
+  return refuse('syntax', 'MESH_TOKEN_REQUEST_INVALID', {
+    message,
+    hint: 'a JSON object with key, agent_id, destinations and ttl_seconds, all optional',
+  })
+}
+
+/** Paths and kinds only: values may be secrets. */
+function explain(error: z.ZodError): string {
+  const [issue] = error.issues
+  if (issue === undefined) return 'it is invalid'
+  if (issue.code === 'unrecognized_keys') return 'it has a key that is not known'
+  const path = issue.path.join('.')
+  return path === '' ? 'it must be an object' : `${path} is not valid`
+}

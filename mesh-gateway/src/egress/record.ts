@@ -1,0 +1,158 @@
+/** How a request ended, told once: one audit record, one decision counted. */
+import {
+  childTrace,
+  type EgressClaims,
+  formatTraceparent,
+  parseTraceparent,
+  startTrace,
+} from '@clawmesh/proto'
+import type { EgressAuditRecord } from '../audit/audit-record.ts'
+import { DEFAULT_OPEN_AFTER_MS, ONLY_RECORD, OpenRecord, type Phase } from '../audit/open-record.ts'
+import { durationMs, isRequestId, requestIdOf } from '../audit/request-facts.ts'
+import type { GatedClient } from '../limits/connection-gate.ts'
+import type { Admission } from './admit.ts'
+import type { EgressContext } from './context.ts'
+import type { Field } from './http1/head.ts'
+import type { Refused } from './refused.ts'
+import type { Target } from './request.ts'
+
+/** What a request is known by, from its first byte on. */
+export interface Story {
+  readonly client: GatedClient
+  readonly requestId: string
+  readonly traceId: string
+  readonly traceparent: string
+  readonly method: string
+  /** Of an own endpoint; null where the target has the path. */
+  readonly ownPath: string | null
+  /** Of the token that an own endpoint was asked about. */
+  readonly claims?: EgressClaims | null
+  readonly startMs: number
+}
+
+export interface Outcome {
+  /** Status sent; 0 when the client had gone. */
+  readonly status: number
+  /** Why it was refused, failed or was cut short; null when all went well. */
+  readonly refused: Refused | null
+  readonly ip: string | null
+  readonly bytesUp: number
+  readonly bytesDown: number
+}
+
+export function beginStory(method: string, fields: readonly Field[], client: GatedClient): Story {
+  let requestId: string | undefined
+  let traceparent: string | undefined
+  for (const { name, value } of fields) {
+    if (name === 'x-request-id') {
+      if (requestId === undefined && isRequestId(value)) requestId = value
+    } else if (name === 'traceparent') traceparent = value
+  }
+  const parent = parseTraceparent(traceparent)
+  const trace = parent === null ? startTrace() : childTrace(parent)
+  return {
+    client,
+    requestId: requestIdOf(requestId),
+    traceId: trace.traceId,
+    traceparent: formatTraceparent(trace),
+    method,
+    ownPath: null,
+    startMs: performance.now(),
+  }
+}
+
+/** Of a request that has been let through: its record while it is open, and what it is connected to. */
+export class Opening extends OpenRecord {
+  ip: string | null = null
+
+  constructor(story: Story, target: Target, admission: Admission, context: EgressContext) {
+    const dueMs = story.startMs + (context.audit.openAfterMs ?? DEFAULT_OPEN_AFTER_MS)
+    super(dueMs, (phase) => {
+      const open = { ...OPEN, ip: this.ip }
+      context.audit.write(recordOf(story, target, admission, open, phase, context))
+    })
+  }
+}
+
+const OPEN = Object.freeze({ status: null, refused: null, bytesUp: null, bytesDown: null })
+
+/** What is known of a request: an outcome, or as much of it as there is while it is open. */
+type Known = Outcome | (typeof OPEN & Pick<Outcome, 'ip'>)
+
+/** @param opening of a request that was let through */
+export function tell(
+  story: Story,
+  target: Target | null,
+  admission: Admission | null,
+  outcome: Outcome,
+  context: EgressContext,
+  opening: Opening | null = null,
+): void {
+  const phase = opening?.end() ?? ONLY_RECORD
+  const record = recordOf(story, target, admission, outcome, phase, context)
+  context.audit.write(record)
+  const code = record.reason ?? 'OK'
+  const byAudit = admission?.decision?.action === 'audit'
+  const action = !record.action_allowed ? 'deny' : byAudit ? 'audit' : 'allow'
+  context.metrics.decision('egress', action, code, story.traceId)
+  context.metrics.duration('egress', (performance.now() - story.startMs) / 1000, story.traceId)
+  const error = outcome.refused?.error
+  if (error?.code === 'MESH_GATEWAY_INTERNAL')
+    context.log.error(
+      { request_id: story.requestId, err: error.cause },
+      'egress request failed inside',
+    )
+}
+
+function recordOf(
+  story: Story,
+  target: Target | null,
+  admission: Admission | null,
+  outcome: Known,
+  { phase, open_id }: Phase,
+  context: EgressContext,
+): EgressAuditRecord {
+  const { refused } = outcome
+  const decision = admission?.decision ?? null
+  // what policy allowed and the network failed was allowed, and has an error
+  const asked = story.ownPath !== null || (decision !== null && decision.action !== 'deny')
+  const allowed = asked && (refused === null || !JUDGING_GATES.has(refused.gate))
+  const code = refused?.error.code ?? decision?.code ?? null
+  const claims = admission?.principal?.claims ?? story.claims
+  return {
+    event: 'egress',
+    request_id: story.requestId,
+    trace_id: story.traceId,
+    tenant: admission?.principal?.agent.tenant ?? claims?.tenant ?? null,
+    agent_id: admission?.principal?.agent.agent ?? claims?.agent_id ?? null,
+    token_jti: claims?.jti ?? null,
+    certificate: admission?.principal?.grounds.caller?.links[0]?.fingerprint ?? null,
+    root_id: claims?.txn ?? null,
+    chain: admission?.principal?.actors?.map((actor) => actor.id) ?? null,
+    refused_actor:
+      decision?.actor == null ? null : `${decision.actor.tenant}/${decision.actor.agent}`,
+    destination_host: target?.host ?? null,
+    destination_port: target?.port ?? null,
+    destination_ip: outcome.ip,
+    method: story.method,
+    path: target?.path ?? story.ownPath,
+    action_allowed: allowed,
+    mode: decision?.mode ?? 'enforce',
+    reason: code,
+    rule: refused?.rule ?? decision?.rule ?? null,
+    policy_generation: admission?.generation ?? context.policy().generation,
+    duration_ms: durationMs(performance.now() - story.startMs),
+    bytes_up: outcome.bytesUp,
+    bytes_down: outcome.bytesDown,
+    client_ip: story.client.ip,
+    client_port: story.client.port,
+    status: outcome.status,
+    phase,
+    open_id,
+  }
+}
+
+/** Gates at which the gateway refuses a request. At the others it goes wrong, or is cut after it was let through. */
+const JUDGING_GATES: ReadonlySet<string> = Object.freeze(
+  new Set(['syntax', 'gateway', 'credential', 'policy', 'limits', 'address', 'tls']),
+)

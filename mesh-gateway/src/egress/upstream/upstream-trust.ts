@@ -1,0 +1,110 @@
+/**
+ * Whom the gateway believes when it makes the TLS connection itself (relay form): the roots of the system, and those of one
+ * configured file, followed while it changes. A file that is empty, damaged or gone leaves the last good one in force.
+ */
+import { createHash, X509Certificate } from 'node:crypto'
+import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
+import { type Log, parseCertificates, silentLog } from '@clawmesh/agent-sdk'
+import { type Disk, dangerousCurve, describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
+import { MeshError } from '@clawmesh/proto'
+import { follow } from '../../files/follow.ts'
+import type { Metrics } from '../../telemetry/metrics-port.ts'
+
+export interface UpstreamTrustOptions {
+  /** PEM, one certificate or more, believed beside the system's. Null: none. */
+  readonly file: string | null
+  readonly log?: Log
+  readonly metrics?: Pick<Metrics, 'reload'>
+  /** Default 10,000 milliseconds. */
+  readonly pollMs?: number
+  /** Shared by all that follow files in this process. Default: its own. */
+  readonly disk?: Disk | undefined
+}
+
+export interface UpstreamTrust {
+  /** For connections that are made now. */
+  context(): SecureContext
+  /** True when what is on disk is what is in use. */
+  reload(): Promise<boolean>
+  close(): Promise<void>
+}
+
+const MAX_CERTIFICATES = 1000
+const MAX_BYTES = 8 * 1024 * 1024
+
+/** @throws MeshError MESH_CONFIG_INVALID when the file is not good at the start. */
+export async function openUpstreamTrust(options: UpstreamTrustOptions): Promise<UpstreamTrust> {
+  const { file, log = silentLog, metrics = { reload() {} }, pollMs } = options
+  const usual = usualRoots()
+  if (file === null) {
+    const context = contextOf(usual, [])
+    return { context: () => context, reload: async () => true, close: async () => {} }
+  }
+  const followed = await follow({
+    what: 'egress-ca',
+    files: [file],
+    // a bundle that ends between two certificates is one too
+    settle: 'twice',
+    async read(disk) {
+      const text = await readRoots(file, disk)
+      const digest = createHash('sha256').update(text).digest('base64')
+      return { digest, parse: () => contextOf(usual, parseRoots(text, file)) }
+    },
+    log,
+    metrics,
+    pollMs,
+    disk: options.disk,
+  })
+  return {
+    context: () => followed.current(),
+    reload: () => followed.reload(),
+    close: () => followed.close(),
+  }
+}
+
+async function readRoots(file: string, disk: Disk): Promise<string> {
+  try {
+    return (await readWhole(file, { maxBytes: MAX_BYTES, disk })).toString('utf8')
+  } catch (cause) {
+    throw new MeshError(
+      'MESH_CONFIG_INVALID',
+      `${file} cannot be read (${describeFileFault(cause)})`,
+      {
+        cause,
+        hint: HINT,
+      },
+    )
+  }
+}
+
+function parseRoots(text: string, file: string): string[] {
+  try {
+    return parseCertificates(text, file, MAX_CERTIFICATES).map((one) => one.toString())
+  } catch (cause) {
+    const why = cause instanceof MeshError ? cause.message : `${file} is not PEM`
+    throw new MeshError('MESH_CONFIG_INVALID', why, { cause, hint: HINT })
+  }
+}
+
+const HINT = 'egress.ca names a PEM file with one CA certificate or more'
+
+/** Never empty: Node would take that for its own roots, and a mistake for a wish. */
+function usualRoots(): string[] {
+  const system = getCACertificates('system')
+  // containers often come without any
+  const roots = system.length > 0 ? system : getCACertificates('bundled')
+  return [...roots, ...getCACertificates('extra')].filter(isHarmless)
+}
+
+function isHarmless(pem: string): boolean {
+  try {
+    return dangerousCurve(new X509Certificate(pem)) === null
+  } catch {
+    // nothing that leads to a root which cannot be read could be verified
+    return false
+  }
+}
+
+function contextOf(usual: readonly string[], configured: readonly string[]): SecureContext {
+  return createSecureContext({ ca: [...new Set([...usual, ...configured])], minVersion: 'TLSv1.2' })
+}

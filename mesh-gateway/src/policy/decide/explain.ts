@@ -1,0 +1,84 @@
+/**
+ * A decision as people are told it: in words, with the file to look into and what to do next. The command `explain`
+ * and MeshService.Explain say the same, since both say this. Pure, as deciding is.
+ */
+import { DELEGATION_SERVICE, ERRORS, type ErrorCode } from '@clawmesh/proto'
+import { toldFile, toldRule } from '../read/told.ts'
+import type { PolicySnapshot } from '../snapshot.ts'
+import { decideDelegation } from './decide-delegation.ts'
+import { decideEgress } from './decide-egress.ts'
+import type { Action, DelegationQuestion, EgressQuestion } from './decision.ts'
+
+export interface Explanation {
+  readonly action: Action
+  readonly code: ErrorCode | null
+  /** The code in words; null when a rule allows it. */
+  readonly reason: string | null
+  readonly rule: string | null
+  /** Name of the file of the rule, or else of the one in which a rule is missing; null when there is none. */
+  readonly file: string | null
+  readonly hint: string | null
+  readonly mode: 'enforce' | 'audit'
+  readonly limits: Readonly<Record<string, number | null>>
+  /** Of the policy that was asked. */
+  readonly generation: number
+}
+
+/** What is asked about when no method is named. */
+export const DEFAULT_METHOD = `${DELEGATION_SERVICE}/Delegate`
+
+const METHOD = /^\/?([A-Za-z_][\w.]*\/[A-Za-z_]\w*)$/
+
+/** As the operator is told it. */
+export function explainDelegation(
+  question: DelegationQuestion,
+  policy: PolicySnapshot,
+): Explanation {
+  const decision = decideDelegation(question, policy)
+  const hint = decision.operatorHint ?? decision.hint
+  return inWords({ ...decision, hint }, missingIn(question, decision), policy)
+}
+
+/** As an agent of the caller's tenant is told it: nothing of another tenant's policy. */
+export function explainToCaller(question: DelegationQuestion, policy: PolicySnapshot): Explanation {
+  const { tenant } = question.caller
+  const decision = decideDelegation(question, policy)
+  const whole = inWords(decision, missingIn(question, decision), policy)
+  return { ...whole, rule: toldRule(whole.rule, tenant), file: toldFile(whole.file, tenant) }
+}
+
+/** The tenant whose policy would have to change, where no rule decided. */
+function missingIn({ caller, callee }: DelegationQuestion, { code }: Pick<Decision, 'code'>) {
+  return code === 'MESH_POLICY_NOT_ACCEPTED' ? callee.tenant : caller.tenant
+}
+
+export function explainEgress(question: EgressQuestion, policy: PolicySnapshot): Explanation {
+  const decision = decideEgress(question, policy)
+  const hint = decision.operatorHint ?? decision.hint
+  return inWords({ ...decision, hint }, question.agent.tenant, policy)
+}
+
+/** `package.Service/Method`, with or without the slash that it has on the wire; null for anything else. */
+export function parseMethodName(text: string): string | null {
+  return text.length > 512 ? null : (METHOD.exec(text)?.[1] ?? null)
+}
+
+type Decision = Pick<Explanation, 'action' | 'code' | 'rule' | 'hint' | 'mode'> & {
+  readonly limits: object
+}
+
+function inWords(decision: Decision, missing: string, policy: PolicySnapshot): Explanation {
+  const { action, code, rule, mode, limits } = decision
+  const file = rule?.split('#')[0] ?? `${missing}.json`
+  return {
+    action,
+    code,
+    reason: code === null ? null : ERRORS[code].meaning,
+    rule,
+    file: policy.files.includes(file) ? file : null,
+    hint: decision.hint ?? (code === null ? null : ERRORS[code].hint),
+    mode,
+    limits: { ...limits },
+    generation: policy.generation,
+  }
+}

@@ -1,0 +1,43 @@
+/** One thing that is wrong with a policy directory, and where. */
+import { MeshError, printable } from '@clawmesh/proto'
+import { plural } from '../../text/plural.ts'
+
+export interface PolicyFault {
+  /** Name within the directory; the directory itself when it cannot be read. */
+  readonly file: string
+  /** JSON pointer (RFC 6901); empty for the whole file. */
+  readonly pointer: string
+  /** From 1; null where the file cannot be read. */
+  readonly line: number | null
+  readonly column: number | null
+  readonly message: string
+}
+
+const SHOWN = 50
+
+/** `acme.json:3:12 #/egress/alow: unknown key; did you mean allow` */
+export function formatFault(fault: PolicyFault): string {
+  const position = fault.line === null ? '' : `:${fault.line}:${fault.column}`
+  const pointer = fault.pointer === '' ? '' : ` #${fault.pointer}`
+  // keys and texts of the file are in it, and a tenant may have written it
+  return printable(`${fault.file}${position}${pointer}: ${fault.message}`)
+}
+
+/** `3 faults in 2 files` */
+export function countFaults(faults: readonly PolicyFault[]): string {
+  const files = new Set(faults.map((fault) => fault.file)).size
+  return `${plural(faults.length, 'fault')} in ${plural(files, 'file')}`
+}
+
+/** MESH_POLICY_INVALID, saying all of them; beyond fifty, how many more. */
+export function policyInvalid(dir: string, faults: readonly PolicyFault[]): MeshError {
+  const lines = faults.slice(0, SHOWN).map((fault) => `\n  ${formatFault(fault)}`)
+  const more = faults.length > SHOWN ? `\n  and ${faults.length - SHOWN} more` : ''
+  return new MeshError(
+    'MESH_POLICY_INVALID',
+    `policy: ${countFaults(faults)} of ${dir}${lines.join('')}${more}`,
+    {
+      hint: `\`mesh-gateway policy check ${dir}\` lists every fault`,
+    },
+  )
+}

@@ -1,0 +1,64 @@
+/**
+ * Which version of each policy file is in force. A file that is broken keeps its last good version, and changes nothing for
+ * other files. Pure.
+ */
+import type { CompiledFile } from '../compile/compile.ts'
+import type { PolicyFault } from './fault.ts'
+import type { JudgedFile } from './file-judge.ts'
+import type { RawDirectory } from './read-directory.ts'
+import { GLOBAL_FILE } from './read-file.ts'
+
+/** A file that is not in force as it lies on disk. */
+export interface PolicyProblem {
+  /** Its name, or the directory that cannot be read. */
+  readonly file: string
+  readonly faults: readonly PolicyFault[]
+  /** True: the last good version is in force. False: there never was one, and nothing is allowed to its tenant. */
+  readonly kept: boolean
+}
+
+export interface FilesInForce {
+  /** By name. */
+  readonly files: ReadonlyMap<string, CompiledFile>
+  readonly problems: readonly PolicyProblem[]
+}
+
+/** @param judged by name; a file that is not in it yet stays as it was before */
+export function filesInForce(
+  before: ReadonlyMap<string, CompiledFile>,
+  raw: Pick<RawDirectory, 'files' | 'problem'>,
+  judged: ReadonlyMap<string, JudgedFile>,
+): FilesInForce {
+  const files = new Map<string, CompiledFile>()
+  const problems: PolicyProblem[] = []
+  const keep = (name: string) => {
+    const last = before.get(name)
+    if (last !== undefined) files.set(name, last)
+    return last !== undefined
+  }
+  if (raw.problem !== null)
+    problems.push({ file: raw.problem.file, faults: [raw.problem], kept: true })
+  for (const { name } of raw.files) {
+    const verdict = judged.get(name)
+    if (verdict === undefined) keep(name)
+    else if (verdict.kind !== 'broken') files.set(name, verdict)
+    else problems.push({ file: name, faults: verdict.faults, kept: keep(name) })
+  }
+  for (const name of before.keys()) {
+    if (raw.files.some((file) => file.name === name)) continue
+    // a directory that cannot be read says nothing of the files in it
+    if (raw.problem !== null) keep(name)
+    // deny rules do not go with the file that they stand in; an empty directory allows nothing anyway
+    else if (name === GLOBAL_FILE && raw.files.length > 0)
+      problems.push({ file: name, faults: [GLOBAL_GONE], kept: keep(name) })
+  }
+  return { files, problems }
+}
+
+const GLOBAL_GONE: PolicyFault = Object.freeze({
+  file: GLOBAL_FILE,
+  pointer: '',
+  line: null,
+  column: null,
+  message: 'has gone; put it back, or make it {} to lift what it denies',
+})

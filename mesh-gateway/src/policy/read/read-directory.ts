@@ -1,0 +1,259 @@
+/**
+ * Reads policy from disk: `_global.json` and files of tenants from the operator's directory, and one file of each tenant from
+ * a directory that the tenant may write. Every file of a directory comes from one and the same place, even while a Kubernetes
+ * `..data` link or a `current` link is being moved. Reads bytes only; what they say is judged by load-policy.ts.
+ */
+import { createHash } from 'node:crypto'
+import { opendir, readdir, realpath } from 'node:fs/promises'
+import path from 'node:path'
+import { createDisk, type Disk, describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
+import { isDnsLabel } from '@clawmesh/proto'
+import { codeOf } from '../../process/error-code.ts'
+import type { PolicyFault } from './fault.ts'
+import { GLOBAL_FILE } from './read-file.ts'
+
+/** Of one file, and of the whole directory. */
+export const MAX_FILE_BYTES = 1024 * 1024
+export const MAX_DIRECTORY_BYTES = 64 * 1024 * 1024
+export const MAX_FILES = 20_000
+/** Entries of a tenant's directory that are looked at for what does not belong there. */
+const MAX_ENTRIES = 200
+/** Of those, reported for each tenant. */
+const MAX_IGNORED = 5
+
+export interface RawFile {
+  /** `acme.json`, `_global.json`. */
+  readonly name: string
+  /** Null when it could not be read. */
+  readonly bytes: Uint8Array | null
+  /** Why it could not be read. */
+  readonly problem: string | null
+  /** The same for the same content; null when it could not be read. */
+  readonly digest: string | null
+}
+
+export interface PolicyPlaces {
+  /** The operator's directory: `_global.json`, and TENANT.json. */
+  readonly dir: string
+  /** Holds one directory for each tenant, named like it, of which TENANT.json is read and nothing else. Default none. */
+  readonly tenantDirs?: string | null
+}
+
+export interface RawDirectory {
+  /** True when one of the two directories does not exist; the other one may have been read. */
+  readonly absent: boolean
+  /** `_global.json` first, then in the order of their names; each name once. */
+  readonly files: readonly RawFile[]
+  /** Of the operator's directory, or of `tenantDirs`, as a whole; null when both can be read. */
+  readonly problem: PolicyFault | null
+  /** Files that are not read: `_global.json` and files of other tenants in a tenant's directory. */
+  readonly ignored: readonly PolicyFault[]
+  /** The same for the same content, names included; lower-case hexadecimal. */
+  readonly digest: string
+}
+
+/** Two, so that a tenant's volume that hangs does not keep the operator's directory from being read. */
+export interface PolicyDisks {
+  readonly own: Disk
+  readonly tenants: Disk
+}
+
+/** @param own default: one of its own */
+export function createPolicyDisks(own: Disk = createDisk()): PolicyDisks {
+  return { own, tenants: createDisk({ width: 1 }) }
+}
+
+interface Read {
+  readonly files: RawFile[]
+  readonly ignored: PolicyFault[]
+}
+
+/** Never throws for what the disk does. @param disks for whoever reads again and again */
+export async function readPolicyDirectory(
+  places: PolicyPlaces,
+  disks: PolicyDisks = createPolicyDisks(),
+): Promise<RawDirectory> {
+  const { dir, tenantDirs = null } = places
+  const own = await attempt(() => readOwn(dir, disks.own))
+  // without the operator's files it is not known which of the tenants' give way to them, nor what `_global.json` denies
+  const theirs =
+    tenantDirs === null || typeof own === 'string'
+      ? { files: [], ignored: [] }
+      : await attempt(() => readTenants(tenantDirs, disks.tenants))
+  const absent = own === ABSENT || theirs === ABSENT
+  const read = (found: Read | string): Read =>
+    typeof found === 'string' ? { files: [], ignored: [] } : found
+  const named = new Set(read(own).files.map(({ name }) => name))
+  const twice = read(theirs).files.filter(({ name }) => named.has(name))
+  const files = [
+    ...read(own).files,
+    ...read(theirs).files.filter(({ name }) => !named.has(name)),
+  ].sort(byName)
+  const ignored = [
+    ...read(theirs).ignored,
+    ...twice.map(({ name }) =>
+      ignoredFile(tenantDirs ?? '', name, `is not read: ${dir} has a ${name} too, the operator's`),
+    ),
+  ]
+  const wrong = (where: string | null, found: Read | string) =>
+    typeof found === 'string' ? faultOf(where ?? '', found) : null
+  const problem = wrong(dir, own) ?? wrong(tenantDirs, theirs)
+  return { absent, files, problem, ignored, digest: digestOf(files, ignored, problem) }
+}
+
+const ABSENT = 'does not exist'
+
+async function attempt(read: () => Promise<Read>): Promise<Read | string> {
+  try {
+    return await read()
+  } catch (error) {
+    if (error instanceof Unusable) return error.message
+    if (codeOf(error) === 'ENOENT') return ABSENT
+    return `cannot be read: ${describeFileFault(error)}`
+  }
+}
+
+class Unusable extends Error {}
+
+/** The operator's directory. */
+async function readOwn(dir: string, disk: Disk): Promise<Read> {
+  const real = await disk.run(path.join(dir, '.'), () => realDirectory(dir))
+  const entries = await disk.run(path.join(real, '.'), () => readdir(real))
+  const names = entries.filter(isPolicyName).sort()
+  if (names.length > MAX_FILES) throw new Unusable(`holds more than ${MAX_FILES} files`)
+  const files: RawFile[] = []
+  let total = 0
+  for (const name of [...names.filter(isGlobal), ...names.filter((name) => !isGlobal(name))]) {
+    const file = await readOne(path.join(real, name), name, disk)
+    total += file.bytes?.length ?? 0
+    files.push(total > MAX_DIRECTORY_BYTES ? unread(name, 'is beyond 64 MiB of policy') : file)
+  }
+  return { files, ignored: [] }
+}
+
+/** `tenantDirs/acme/acme.json`, for each directory. What else a tenant puts there is not read. */
+async function readTenants(dir: string, disk: Disk): Promise<Read> {
+  const real = await disk.run(path.join(dir, '.'), () => realpath(dir))
+  const entries = await disk.run(path.join(real, '.'), () => readdir(real))
+  const tenants = entries.filter(isDnsLabel).sort()
+  if (tenants.length > MAX_FILES) throw new Unusable(`holds more than ${MAX_FILES} directories`)
+  const files: RawFile[] = []
+  const ignored: PolicyFault[] = []
+  for (const tenant of tenants) {
+    const found = await readTenant(path.join(real, tenant), tenant, disk)
+    files.push(...found.files)
+    ignored.push(...found.ignored)
+  }
+  return { files, ignored }
+}
+
+async function readTenant(dir: string, tenant: string, disk: Disk): Promise<Read> {
+  const name = `${tenant}.json`
+  try {
+    const real = await disk.run(path.join(dir, '.'), () => realDirectory(dir))
+    const names = await disk.run(path.join(real, '.'), () => firstEntries(real))
+    const ignored = names
+      .filter((entry) => isPolicyName(entry) && entry !== name)
+      .slice(0, MAX_IGNORED)
+      .map((entry) =>
+        ignoredFile(tenant, entry, `is not read: in the directory of a tenant only ${name} is`),
+      )
+    const file = await readWithin(real, dir, name, disk)
+    return { files: file === null ? [] : [file], ignored }
+  } catch (error) {
+    // a file beside the directories, or a directory that has just gone
+    if (codeOf(error) === 'ENOTDIR' || codeOf(error) === 'ENOENT') return { files: [], ignored: [] }
+    return { files: [unread(name, `cannot be read: ${describeFileFault(error)}`)], ignored: [] }
+  }
+}
+
+/** A link of a tenant's must not lead out of the tenant's directory. Null when there is no such file. */
+async function readWithin(
+  real: string,
+  dir: string,
+  name: string,
+  disk: Disk,
+): Promise<RawFile | null> {
+  try {
+    const file = await disk.run(path.join(real, name), () => realpath(path.join(real, name)))
+    const root = await disk.run(path.join(dir, '.'), () => realpath(dir))
+    if (!file.startsWith(`${root}${path.sep}`))
+      return unread(name, "is a link that leads out of the tenant's directory")
+    return await readOne(file, name, disk)
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return null
+    return unread(name, `cannot be read: ${describeFileFault(error)}`)
+  }
+}
+
+/** However many a tenant puts there. */
+async function firstEntries(dir: string): Promise<string[]> {
+  const names: string[] = []
+  await using opened = await opendir(dir)
+  for await (const { name } of opened) {
+    names.push(name)
+    if (names.length >= MAX_ENTRIES) break
+  }
+  return names.sort()
+}
+
+/** Hidden files, editors' copies and notes are none of ours; everything else that claims to be policy is. */
+function isPolicyName(name: string): boolean {
+  return !name.startsWith('.') && (name.startsWith('_') || /\.json$/i.test(name))
+}
+
+function isGlobal(name: string): boolean {
+  return name === GLOBAL_FILE
+}
+
+async function realDirectory(dir: string): Promise<string> {
+  const real = await realpath(dir)
+  try {
+    return await realpath(path.join(real, '..data'))
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return real
+    throw error
+  }
+}
+
+async function readOne(file: string, name: string, disk: Disk): Promise<RawFile> {
+  try {
+    const bytes = await readWhole(file, { maxBytes: MAX_FILE_BYTES, disk })
+    const digest = createHash('sha256').update(bytes).digest('hex')
+    return { name, bytes, problem: null, digest }
+  } catch (error) {
+    if (codeOf(error) === 'TOO_LARGE') return unread(name, 'is larger than 1 MiB')
+    if (codeOf(error) === 'NOT_A_FILE') return unread(name, 'is not a file')
+    return unread(name, `cannot be read: ${describeFileFault(error)}`)
+  }
+}
+
+function unread(name: string, problem: string): RawFile {
+  return { name, bytes: null, problem, digest: null }
+}
+
+function ignoredFile(dir: string, name: string, message: string): PolicyFault {
+  return faultOf(`${dir}/${name}`, message)
+}
+
+function faultOf(file: string, message: string): PolicyFault {
+  return { file, pointer: '', line: null, column: null, message }
+}
+
+/** `_global.json` sorts before what begins with a letter, and a digit before it. */
+function byName(a: RawFile, b: RawFile): number {
+  if (isGlobal(a.name) !== isGlobal(b.name)) return isGlobal(a.name) ? -1 : 1
+  return a.name < b.name ? -1 : 1
+}
+
+function digestOf(
+  files: readonly RawFile[],
+  ignored: readonly PolicyFault[],
+  problem: PolicyFault | null,
+): string {
+  const notes = [problem?.message ?? null, ...ignored.map(({ file }) => file)]
+  const hash = createHash('sha256').update(JSON.stringify(notes))
+  for (const { name, problem, digest } of files)
+    hash.update(JSON.stringify([name, digest, problem]))
+  return hash.digest('hex')
+}

@@ -1,0 +1,145 @@
+/**
+ * The directory of signing keys as it lies on disk: one PKCS #8 PEM file per key, named by its kid, and `ring.json`
+ * that says which signs. Reading proves every key; nothing here holds or prints a private key longer than it must.
+ */
+import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
+import { join } from 'node:path'
+import {
+  createDisk,
+  type Disk,
+  describeFileFault,
+  type FoundNow,
+  readWhole,
+} from '@clawmesh/agent-sdk/mesh'
+import { MeshError } from '@clawmesh/proto'
+import { z } from 'zod'
+import { parseJsonFile } from '../policy/read/json-file.ts'
+import { codeOf } from '../process/error-code.ts'
+
+export const RING_FILE = 'ring.json'
+export const LOCK_FILE = 'ring.lock'
+/** How long verifiers may keep the published keys. A key that is younger than that, some of them do not know. */
+export const JWKS_MAX_AGE_MS = 300_000
+
+/** Of the ring, and of each key. */
+const MAX_FILE_BYTES = 256 * 1024
+
+/** Times are ISO 8601. A key is published before it signs, signs while it is the active one, and verifies until its end. */
+const ringEntry = z.strictObject({
+  kid: z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'must be the thumbprint of a key, 43 characters'),
+  created: z.iso.datetime(),
+  role: z.enum(['active', 'next', 'verifying']),
+  /** Only of a verifying one: when it stops to verify. */
+  until: z.iso.datetime().nullable(),
+})
+const ringFile = z.strictObject({ keys: z.array(ringEntry).min(1).max(100) })
+
+export type RingEntry = z.infer<typeof ringEntry>
+export type RingContent = z.infer<typeof ringFile>
+
+export interface RingKey extends RingEntry {
+  readonly privateKey: KeyObject
+  readonly publicKey: KeyObject
+  /** Milliseconds since the epoch; null: as long as it is in the ring. */
+  readonly untilMs: number | null
+}
+
+/** @throws MeshError MESH_KEYS_UNUSABLE */
+export async function readRing(
+  dir: string,
+  disk: Disk = createDisk(),
+): Promise<FoundNow<readonly RingKey[]>> {
+  const text = await readIn(dir, RING_FILE, disk)
+  const { keys } = parseRing(text, join(dir, RING_FILE))
+  const pems = await Promise.all(keys.map((entry) => readIn(dir, `${entry.kid}.pem`, disk)))
+  const hash = createHash('sha256').update(text)
+  for (const pem of pems) hash.update('\0').update(pem)
+  return {
+    digest: hash.digest('base64'),
+    parse: () => keys.map((entry, i) => readKey(dir, entry, pems[i] ?? '')),
+  }
+}
+
+/** Null when there is no ring yet. @throws MeshError MESH_KEYS_UNUSABLE */
+export async function readRingContent(dir: string): Promise<RingContent | null> {
+  const path = join(dir, RING_FILE)
+  try {
+    const bytes = await readWhole(path, { maxBytes: MAX_FILE_BYTES })
+    return parseRing(bytes.toString('utf8'), path)
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return null
+    throw error instanceof MeshError ? error : unreadable(path, error)
+  }
+}
+
+/** @throws MeshError MESH_KEYS_UNUSABLE, also when there is no ring yet */
+export async function mustReadRingContent(dir: string): Promise<RingContent> {
+  const content = await readRingContent(dir)
+  if (content !== null) return content
+  throw unusable(
+    `there are no signing keys in ${dir}`,
+    undefined,
+    'the first `mesh-gateway start` or `issue-token` makes them',
+  )
+}
+
+/** RFC 7638: SHA-256 of the required members of the JWK in order. */
+export function thumbprint(publicKey: KeyObject): string {
+  const { crv, kty, x, y } = publicKey.export({ format: 'jwk' })
+  return createHash('sha256').update(JSON.stringify({ crv, kty, x, y })).digest('base64url')
+}
+
+export function unusable(message: string, cause?: unknown, hint?: string): MeshError {
+  return new MeshError('MESH_KEYS_UNUSABLE', message, {
+    ...(cause === undefined ? {} : { cause }),
+    ...(hint === undefined ? {} : { hint }),
+  })
+}
+
+async function readIn(dir: string, name: string, disk: Disk): Promise<string> {
+  const path = join(dir, name)
+  try {
+    return (await readWhole(path, { maxBytes: MAX_FILE_BYTES, disk })).toString('utf8')
+  } catch (error) {
+    throw unreadable(path, error)
+  }
+}
+
+function unreadable(path: string, error: unknown): MeshError {
+  return unusable(`cannot read ${path} (${describeFileFault(error)})`, error)
+}
+
+function parseRing(text: string, path: string): RingContent {
+  const read = parseJsonFile(text, path, ringFile)
+  if ('faults' in read) throw unusable(read.faults)
+  const { keys } = read.value
+  if (keys.filter((key) => key.role === 'active').length !== 1)
+    throw unusable(`${path}: exactly one key must be active`)
+  if (new Set(keys.map((key) => key.kid)).size !== keys.length)
+    throw unusable(`${path}: a key is named twice`)
+  if (keys.some((key) => (key.role === 'verifying') !== (key.until !== null)))
+    throw unusable(`${path}: a verifying key has an end, and no other has`)
+  return read.value
+}
+
+function readKey(dir: string, entry: RingEntry, pem: string): RingKey {
+  const path = join(dir, `${entry.kid}.pem`)
+  let privateKey: KeyObject
+  try {
+    privateKey = createPrivateKey(pem)
+  } catch {
+    // the cause may quote the file
+    throw unusable(`${path} is not a private key in PEM`)
+  }
+  if (privateKey.asymmetricKeyDetails?.namedCurve !== 'prime256v1')
+    throw unusable(`${path} is not a P-256 key`)
+  const publicKey = createPublicKey(privateKey)
+  if (thumbprint(publicKey) !== entry.kid)
+    throw unusable(`${path} holds another key than its name says`)
+  return {
+    ...entry,
+    privateKey,
+    publicKey,
+    untilMs: entry.until === null ? null : Date.parse(entry.until),
+  }
+}

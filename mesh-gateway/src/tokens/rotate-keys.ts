@@ -1,0 +1,154 @@
+/**
+ * Makes, rotates and retires signing keys. Works from any process: a running gateway sees the change in the directory.
+ * The next key is published long before it signs, and the old one verifies for the overlap, so nobody notices a rotation.
+ */
+import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { mkdir, readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { MeshError } from '@clawmesh/proto'
+import { withLock } from '../files/with-lock.ts'
+import { diskError, writeAtomic } from '../files/write-atomic.ts'
+import {
+  LOCK_FILE,
+  mustReadRingContent,
+  RING_FILE,
+  type RingContent,
+  type RingEntry,
+  readRingContent,
+  thumbprint,
+  unusable,
+} from './key-ring-file.ts'
+
+export interface RingChangeOptions {
+  readonly dir: string
+  /** The clock, milliseconds since the epoch. Default the system's. */
+  readonly now?: () => number
+}
+
+export interface RotateOptions extends RingChangeOptions {
+  /** How long the old key verifies, in milliseconds. Default 24 hours. */
+  readonly overlapMs?: number
+  /** How long the next key must have been published, in milliseconds; less is refused. Default 0. */
+  readonly leastPublishedMs?: number
+}
+
+export const DEFAULT_OVERLAP_MS = 24 * 60 * 60 * 1000
+
+/** Makes the directory and its first keys when there is none; otherwise does nothing. True when it made them. */
+export async function ensureRing(options: RingChangeOptions): Promise<boolean> {
+  const { dir, now = Date.now } = options
+  if ((await readRingContent(dir)) !== null) return false
+  await mkdir(dir, { recursive: true, mode: 0o700 }).catch((error) => {
+    throw diskError(dir, error)
+  })
+  return await withLock(join(dir, LOCK_FILE), async () => {
+    if ((await readRingContent(dir)) !== null) return false
+    const foreign = (await readdir(dir)).filter((name) => name.endsWith('.pem'))
+    if (foreign.length > 0)
+      throw unusable(
+        `${dir} holds keys but no ${RING_FILE}`,
+        undefined,
+        `restore ${RING_FILE}, or move the .pem files away to begin with new keys`,
+      )
+    await save(dir, {
+      keys: [await addKey(dir, 'active', now()), await addKey(dir, 'next', now())],
+    })
+    return true
+  })
+}
+
+/**
+ * The next key signs from now on; the one that did verifies for the overlap; those whose time is over are deleted.
+ * @throws MeshError MESH_KEYS_TOO_SOON when verifiers may not know the next key yet
+ */
+export async function rotateRing(options: RotateOptions): Promise<RingContent> {
+  const { dir, overlapMs = DEFAULT_OVERLAP_MS, leastPublishedMs = 0, now = Date.now } = options
+  return await change(dir, async ({ keys }) => {
+    const waitMs = leastPublishedMs - publishedMs(keys, now())
+    // whoever asks for no time means it, whatever the clock says
+    if (waitMs > 0 && leastPublishedMs > 0) throw tooSoon(waitMs)
+    const until = new Date(now() + overlapMs).toISOString()
+    const alive = keys.filter((key) => key.until === null || Date.parse(key.until) > now())
+    const next = alive.find((key) => key.role === 'next') ?? (await addKey(dir, 'next', now()))
+    const rest = alive
+      .filter((key) => key.kid !== next.kid)
+      .map((key): RingEntry => (key.role === 'active' ? { ...key, role: 'verifying', until } : key))
+    return [{ ...next, role: 'active' }, await addKey(dir, 'next', now()), ...rest]
+  })
+}
+
+/** For how long the next key has been published; infinite when there was no time without it. */
+function publishedMs(keys: readonly RingEntry[], nowMs: number): number {
+  const created = (role: RingEntry['role']) =>
+    Date.parse(keys.find((key) => key.role === role)?.created ?? '')
+  const next = created('next')
+  if (Number.isNaN(next)) return 0
+  // made with the ring: whoever has seen its keys has seen this one
+  if (keys.length === 2 && Math.abs(next - created('active')) < 1000) return Infinity
+  return nowMs - next
+}
+
+function tooSoon(waitMs: number): MeshError {
+  return new MeshError('MESH_KEYS_TOO_SOON', undefined, {
+    retryAfterMs: waitMs,
+    hint: `rotate again in ${Math.ceil(waitMs / 1000)} seconds; with --force at once, if a key has leaked`,
+  })
+}
+
+/** Takes a key out at once: what it signed is refused from now on. @throws MeshError MESH_KEYS_UNUSABLE */
+export async function retireKey(
+  options: RingChangeOptions & { kid: string },
+): Promise<RingContent> {
+  const { dir, kid, now = Date.now } = options
+  return await change(dir, async ({ keys }) => {
+    const key = keys.find((one) => one.kid === kid)
+    if (key === undefined) throw unusable(`there is no key ${JSON.stringify(kid)} in ${dir}`)
+    if (key.role === 'active')
+      throw unusable(
+        `key ${kid} is the one that signs`,
+        undefined,
+        'run `mesh-gateway keys rotate` first, then retire it',
+      )
+    const rest = keys.filter((one) => one.kid !== kid)
+    return key.role === 'next' ? [...rest, await addKey(dir, 'next', now())] : rest
+  })
+}
+
+async function change(
+  dir: string,
+  edit: (content: RingContent) => Promise<RingEntry[]>,
+): Promise<RingContent> {
+  const before = await mustReadRingContent(dir)
+  return await withLock(join(dir, LOCK_FILE), async () => {
+    const content = (await readRingContent(dir)) ?? before
+    const after = { keys: await edit(content) }
+    await save(dir, after)
+    const kept = new Set(after.keys.map((key) => key.kid))
+    // only after the ring no longer names them: a reader in between finds every key it looks for
+    for (const key of content.keys)
+      if (!kept.has(key.kid)) await rm(join(dir, `${key.kid}.pem`), { force: true })
+    return after
+  })
+}
+
+async function addKey(dir: string, role: 'active' | 'next', nowMs: number): Promise<RingEntry> {
+  const { kid, privateKey } = generateKey()
+  await writeAtomic(
+    join(dir, `${kid}.pem`),
+    privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+  )
+  return { kid, created: new Date(nowMs).toISOString(), role, until: null }
+}
+
+/** One thumbprint in 64 begins with a hyphen, and is taken for an option wherever it is typed: such a key is thrown away. */
+export function generateKey(): { readonly kid: string; readonly privateKey: KeyObject } {
+  for (;;) {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
+    const kid = thumbprint(createPublicKey(privateKey))
+    if (!kid.startsWith('-')) return { kid, privateKey }
+  }
+}
+
+async function save(dir: string, content: RingContent): Promise<void> {
+  await writeAtomic(join(dir, RING_FILE), `${JSON.stringify(content, null, 2)}\n`)
+}

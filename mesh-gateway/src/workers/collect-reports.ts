@@ -1,0 +1,81 @@
+/** What all workers answer when they are asked, put together: what is missing, the status page, the metrics. */
+import type { Missing, StatusRow } from '../admin/status-page.ts'
+import type { SampledMetric } from '../telemetry/metrics-format.ts'
+import { timeInWords } from '../text/time-span.ts'
+import type { KeptWorker } from './keep-workers.ts'
+import type { Report } from './messages.ts'
+import type { WorkerState } from './supervisor-metrics.ts'
+
+export interface Survey {
+  readonly workers: readonly Surveyed[]
+  readonly counts: Readonly<Record<WorkerState, number>>
+  /** By process; null of one that did not answer. */
+  readonly metrics: ReadonlyMap<object, readonly SampledMetric[] | null>
+  /** Of the gateway; null when nobody answers. */
+  readonly names: readonly string[] | null
+}
+
+interface Surveyed {
+  readonly index: number
+  readonly pid: number | null
+  readonly state: WorkerState
+  readonly report: Report | null
+}
+
+/** How long a worker may take to answer, in milliseconds. */
+const ANSWER_MS = 1_000
+
+export async function askWorkers(
+  kept: readonly KeptWorker[],
+  withinMs = ANSWER_MS,
+): Promise<Survey> {
+  const counts = { ready: 0, starting: 0, waiting: 0, silent: 0 }
+  const metrics = new Map<object, readonly SampledMetric[] | null>()
+  const workers = await Promise.all(
+    kept.map(async ({ index, state, link }): Promise<Surveyed> => {
+      const pid = link?.pid ?? null
+      if (link === null || state !== 'ready') return { index, pid, state, report: null }
+      const report = await link.report(withinMs)
+      metrics.set(link, report?.metrics ?? null)
+      return { index, pid, state: report === null ? 'silent' : 'ready', report }
+    }),
+  )
+  for (const { state } of workers) counts[state] += 1
+  const names = workers.find(({ report }) => report !== null)?.report?.names ?? null
+  return { workers, counts, metrics, names }
+}
+
+/** Less capacity is no fault of what there is; each fault once, however many workers have it. */
+export function missingOf({ workers }: Survey): Missing[] {
+  if (!workers.some(({ state }) => state === 'ready'))
+    return [{ what: 'workers', reason: 'no worker is ready' }]
+  return eachOnce(workers.flatMap(({ report }) => report?.missing ?? []))
+}
+
+export function degradedOf({ workers }: Survey): Missing[] {
+  return eachOnce(workers.flatMap(({ report }) => report?.degraded ?? []))
+}
+
+function eachOnce(found: readonly Missing[]): Missing[] {
+  return [...new Map(found.map((one) => [`${one.what}: ${one.reason}`, one])).values()]
+}
+
+export function describeWorkers({ workers, counts }: Survey): readonly StatusRow[] {
+  const rows = workers.find(({ report }) => report !== null)?.report?.status ?? []
+  const since = timeInWords(new Date(Date.now() - process.uptime() * 1000))
+  return [
+    { name: 'workers', value: `${counts.ready} of ${workers.length} ready` },
+    ...workers.map(({ index, pid, state }) => ({
+      name: `worker ${index}`,
+      value: `${STATES[state]}${pid === null ? '' : `, process ${pid}`}`,
+    })),
+    ...rows.map((row) => (row.name === 'running since' ? { ...row, value: since } : row)),
+  ]
+}
+
+const STATES: Readonly<Record<WorkerState, string>> = {
+  ready: 'ready',
+  starting: 'starting',
+  waiting: 'ended, waits to be started again',
+  silent: 'does not answer',
+}

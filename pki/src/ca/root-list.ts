@@ -1,0 +1,79 @@
+/**
+ * The revocation list of the root: which intermediates are revoked. Verifiers that judge the whole path want a list for each
+ * CA in it (`openssl verify -crl_check_all`, Envoy, nginx, HAProxy). It is signed with root.key, which is elsewhere when
+ * lists are made, so it is kept as a file and good for as long as the intermediate: when that is renewed, the key is there.
+ */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parsePem, toPem } from '../der/pem.ts'
+import { itemsOf, readDer, TAG } from '../der/read.ts'
+import { fileFault, hasErrorCode } from '../disk/file-fault.ts'
+import { replaceFile } from '../disk/replace-file.ts'
+import { type RevokedRecord, readRevoked } from '../revocation/revoked-records.ts'
+import { canonicalSerial } from '../revocation/serial.ts'
+import {
+  isListed,
+  issuerIdOf,
+  listIssuer,
+  nextListNumber,
+  signList,
+} from '../revocation/sign-list.ts'
+import type { Issuer } from '../x509/certificate.ts'
+import { ROOT_LIST_FILE } from './ca-files.ts'
+import type { LoadedCa } from './load-ca.ts'
+
+export interface RootList {
+  /** PEM, the list alone. */
+  readonly pem: string
+  /** Lower-case hexadecimal. */
+  readonly serials: readonly string[]
+}
+
+/** Signs the list anew and keeps it. Under the lock. @throws MeshError MESH_PKI_INVALID, MESH_DISK_WRITE */
+export async function renewRootList(
+  ca: Pick<LoadedCa, 'dir' | 'root' | 'intermediate'>,
+  rootKey: Issuer['privateKey'],
+  nowMs: number,
+): Promise<void> {
+  const ends = [ca.root, ca.intermediate].map(({ notAfter }) => notAfter.getTime())
+  const { pem } = signList({
+    issuer: listIssuer(ca.root, rootKey),
+    number: await nextListNumber(ca.dir, nowMs),
+    nowMs,
+    endsMs: Math.min(...ends),
+    revoked: revokedByRoot(ca, await readRevoked(ca.dir)).filter((one) => isListed(one, nowMs)),
+  })
+  await replaceFile(join(ca.dir, ROOT_LIST_FILE), pem, 0o600)
+}
+
+/** The list as it was kept; null where there is none, as in a CA of an earlier version. @throws MeshError MESH_PKI_INVALID */
+export async function readRootList(dir: string): Promise<RootList | null> {
+  const path = join(dir, ROOT_LIST_FILE)
+  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+    if (hasErrorCode(error, 'ENOENT')) return null
+    throw fileFault('MESH_PKI_INVALID', path, error)
+  })
+  if (text === null) return null
+  const [der] = parsePem(text).flatMap((block) => (block.label === 'X509 CRL' ? [block.der] : []))
+  return der === undefined ? null : { pem: toPem('X509 CRL', der), serials: serialsOf(der) }
+}
+
+export function revokedByRoot(
+  { root }: Pick<LoadedCa, 'root'>,
+  records: ReadonlyMap<string, RevokedRecord>,
+): readonly RevokedRecord[] {
+  const id = issuerIdOf(root)
+  return [...records.values()].filter(({ issuer }) => issuer === id)
+}
+
+/** The serial numbers in a list that this CA has signed. */
+function serialsOf(der: Buffer): readonly string[] {
+  const [body] = itemsOf(readDer(der), TAG.sequence)
+  // version, algorithm, issuer, two times; then the entries, if there are any
+  const entries = itemsOf(body, TAG.sequence)[5]
+  if (entries?.tag !== TAG.sequence) return []
+  return itemsOf(entries, TAG.sequence).map((entry) => {
+    const [serial] = itemsOf(entry, TAG.sequence)
+    return canonicalSerial((serial?.content ?? Buffer.alloc(1)).toString('hex'))
+  })
+}
