@@ -1,4 +1,4 @@
-/** The properties of the egress port under random input, as `node scripts/fuzz-egress.ts` runs them: one gateway part at a time. */
+/** The properties of the egress port under random input: one part of the gateway at a time, in this process. */
 import { FUZZ_TARGETS } from '../../test/mesh-gateway/egress/fuzz-targets.ts'
 import type { Campaign } from './campaign.ts'
 

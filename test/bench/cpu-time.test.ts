@@ -31,7 +31,8 @@ describe('CPU time of a process', () => {
 
   it('counts children, and nothing for those that have gone', async function () {
     if (process.platform !== 'linux') this.skip()
-    const child = spawn('cat', { stdio: ['pipe', 'ignore', 'ignore'] })
+    const script = 'process.stdin.resume()'
+    const child = spawn(process.execPath, ['-e', script], { stdio: ['pipe', 'ignore', 'ignore'] })
     await once(child, 'spawn')
     const pid = child.pid ?? 0
     assert.ok(withDescendants(process.pid).includes(pid))

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import type { Agent } from '@clawmesh/agent-sdk'
 import { MeshError } from '@clawmesh/proto'
 import { describeClosing } from '../support/closes-everything.ts'
-import { grpcurl, needGrpcurl, run } from '../support/grpcurl.ts'
+import { grpcurl, run } from '../support/grpcurl.ts'
 import { type Mesh, startMesh } from '../support/mesh.ts'
 import { waitFor } from '../support/wait-for.ts'
 
@@ -17,7 +17,6 @@ describeClosing('explain says what a call would meet', () => {
 
   before(async function () {
     this.timeout(120_000)
-    needGrpcurl(this)
     mesh = await startMesh({
       policy: {
         acme: {

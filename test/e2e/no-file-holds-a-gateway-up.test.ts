@@ -9,6 +9,7 @@ import {
   startGatewayOfFiles,
   waitForSuccess,
 } from '../support/gateway-of-files.ts'
+import { needNamedPipes } from '../support/named-pipe.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 const MIB = 1024 * 1024
@@ -36,7 +37,8 @@ describe('no file holds a gateway up:', function () {
     assert.equal(answer.status, 200)
   }
 
-  it('a named pipe in its place is warned of once, and the good file that is put back is read', async () => {
+  it('a named pipe in its place is warned of once, and the good file that is put back is read', async function () {
+    needNamedPipes(this)
     const world = await start()
     for (const file of world.files) {
       await world.replaceByPipe(file)
@@ -56,7 +58,8 @@ describe('no file holds a gateway up:', function () {
     assert.equal((await world.gateway.stop()).code, 0)
   })
 
-  it('with pipes in all places it ends at SIGTERM as ever', async () => {
+  it('with pipes in all places it ends at SIGTERM as ever', async function () {
+    needNamedPipes(this)
     const world = await start()
     for (const file of world.files) await world.replaceByPipe(file)
     for (const file of world.files) await waitForSuccess(world, file, 0)
@@ -84,7 +87,8 @@ describe('no file holds a gateway up:', function () {
     }
   })
 
-  it('a disk that does not answer is waited for no longer than five seconds, by SIGTERM neither', async () => {
+  it('a disk that does not answer is waited for no longer than five seconds, by SIGTERM neither', async function () {
+    needNamedPipes(this)
     // opens without O_NONBLOCK: a pipe then keeps the thread that opens it, as a mount does that hangs
     const hook = join(import.meta.dirname, '..', 'support', 'blocking-open.ts')
     const world = await start({ env: { NODE_OPTIONS: `--import ${hook}` } })

@@ -7,7 +7,7 @@ import { createSpiffeTemplate } from '@clawmesh/proto'
 import { Client, type sendUnaryData } from '@grpc/grpc-js'
 import { loadSync, type ServiceDefinition } from '@grpc/proto-loader'
 import { describeClosing } from '../support/closes-everything.ts'
-import { grpcurl, needGrpcurl } from '../support/grpcurl.ts'
+import { grpcurl } from '../support/grpcurl.ts'
 import { type Mesh, startMesh } from '../support/mesh.ts'
 import { waitFor } from '../support/wait-for.ts'
 
@@ -35,7 +35,6 @@ describeClosing('reflection shows what the caller may call', () => {
 
   before(async function () {
     this.timeout(120_000)
-    needGrpcurl(this)
     mesh = await startMesh({ policy: { acme: { delegation: { allow } } } })
     const file = join(mesh.dir, 'library.proto')
     await writeFile(file, PROTO)

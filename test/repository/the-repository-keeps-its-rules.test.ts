@@ -9,6 +9,7 @@ import {
   pastedSecretFaults,
   privateKeyFaults,
   readingFaults,
+  seedFaults,
   shellFaults,
   tlsFaults,
 } from './rules/safety.ts'
@@ -85,6 +86,20 @@ const promises: readonly RepositoryPromise[] = [
       [gateway, 'const now = () => Date.now()'],
       ['mesh-gateway/src/egress/client/port-certificate.ts', 'if (end <= Date.now()) return'],
       ['test/a.ts', 'const until = Date.now() + 1'],
+    ],
+  },
+  {
+    says: 'random tests draw fresh seeds',
+    rule: seedFaults,
+    bad: [
+      [
+        'test/a.test.ts',
+        "import fc from 'fast-check'\nfc.assert(p, { numRuns: 10, seed: 20_261_126 })",
+      ],
+    ],
+    good: [
+      ['test/a.test.ts', "import fc from 'fast-check'\nfc.assert(p, { seed, numRuns: 10 })"],
+      ['test/a.test.ts', 'judge({ sample: 1, seed: 5 })'],
     ],
   },
   {

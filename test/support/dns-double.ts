@@ -10,7 +10,11 @@ export type DnsAnswer = {
   /** Of a question for AAAA. Default none. */
   readonly ips6?: readonly string[]
   /** Of a question for SRV. Default none. */
-  readonly services?: readonly { readonly target: string; readonly port: number }[]
+  readonly services?: readonly {
+    readonly target: string
+    readonly port: number
+    readonly priority?: number
+  }[]
   /** Code of the response (RFC 1035, section 4.1.1), e.g. 2 for SERVFAIL. Default: 3, no such name, when there is nothing, else 0. */
   readonly rcode?: number
 } | null

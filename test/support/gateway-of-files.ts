@@ -1,8 +1,8 @@
 /** A gateway as a process with a file of every kind that it follows, and what it says of each. */
-import { execFileSync } from 'node:child_process'
 import { copyFile, link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type GatewayProcess, startGatewayProcess } from './gateway-process.ts'
+import { makeNamedPipe } from './named-pipe.ts'
 import { makeTestCa, type TestCa } from './test-ca.ts'
 import { waitFor } from './wait-for.ts'
 
@@ -90,7 +90,7 @@ export async function startGatewayOfFiles(
     gateway,
     files,
     async replaceByPipe({ path }) {
-      execFileSync('mkfifo', [`${path}.pipe`])
+      makeNamedPipe(`${path}.pipe`)
       await link(path, `${path}.kept`)
       await rename(`${path}.pipe`, path)
     },

@@ -1,7 +1,8 @@
-/** The real grpcurl, run as a debugger runs it. */
+/** grpcurl, run as a debugger runs it. Where the machine lacks it, a client of Node takes its place. */
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
-import { needProgram } from './need-program.ts'
+import { runGrpcClient } from './grpc-client.ts'
+import { isOnPath, needProgram } from './need-program.ts'
 
 export interface Ran {
   /** -1 when it was ended. */
@@ -19,17 +20,32 @@ export interface GrpcurlOptions {
 }
 
 /**
- * To be called in `before`: skips the suite where there is no grpcurl, and says so. In CI it fails instead.
+ * For what pastes grpcurl into a shell: skips where there is no grpcurl, and says so. In CI it fails instead.
  * @throws Error in CI
  */
 export function needGrpcurl(context: Mocha.Context): void {
   needProgram(context, 'grpcurl', '-version')
 }
 
-export function grpcurl({ identity, trust = identity ?? '', args }: GrpcurlOptions): Promise<Ran> {
+/** @throws Error in CI, when there is no grpcurl */
+export function grpcurl(options: GrpcurlOptions): Promise<Ran> {
+  const args = argumentsOf(options)
+  return hasGrpcurl() ? run('grpcurl', args) : runGrpcClient(args)
+}
+
+/** False: a client of Node takes its place. @throws Error in CI */
+export function hasGrpcurl(): boolean {
+  return isOnPath('grpcurl')
+}
+
+export function argumentsOf({
+  identity,
+  trust = identity ?? '',
+  args,
+}: GrpcurlOptions): readonly string[] {
   const own =
     identity === null ? [] : ['-cert', join(identity, 'tls.crt'), '-key', join(identity, 'tls.key')]
-  return run('grpcurl', ['-cacert', join(trust, 'ca.crt'), '-max-time', '10', ...own, ...args])
+  return ['-cacert', join(trust, 'ca.crt'), '-max-time', '10', ...own, ...args]
 }
 
 /** Runs a program to its end. Never rejects. */

@@ -1,5 +1,7 @@
 /** Programs that a test needs and a machine may lack: a printed skip there, a failure in CI, which installs all of them. */
 import { execFileSync } from 'node:child_process'
+import { accessSync, constants } from 'node:fs'
+import { delimiter, join } from 'node:path'
 
 /**
  * To be called in `before`, or at the top of a test.
@@ -24,4 +26,19 @@ export function isInstalled(program: string, ...args: readonly string[]): boolea
     process.stderr.write(`skipped: there is no ${program} on this machine\n`)
     return false
   }
+}
+
+/** For a program that something of Node takes the place of: nothing is skipped. @throws Error in CI, when it is missing */
+export function isOnPath(program: string): boolean {
+  const found = (process.env.PATH ?? '').split(delimiter).some((dir) => {
+    try {
+      accessSync(join(dir, program), constants.X_OK)
+      return true
+    } catch {
+      // not in this directory
+      return false
+    }
+  })
+  if (!found && process.env.CI === 'true') throw new Error(`CI has to install ${program}`)
+  return found
 }

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readWhole } from '../../../agent-sdk/src/files/read-whole.ts'
+import { hasNamedPipes, makeNamedPipe } from '../../support/named-pipe.ts'
 
 describe('reading a file whole', () => {
   let dir: string
@@ -45,9 +45,10 @@ describe('reading a file whole', () => {
   })
 
   it('refuses whatever is not a regular file, and waits for none of it', async () => {
-    const pipe = join(dir, 'pipe')
-    execFileSync('mkfifo', [pipe])
-    await fails(pipe, 'NOT_A_FILE')
+    if (hasNamedPipes()) {
+      makeNamedPipe(join(dir, 'pipe'))
+      await fails(join(dir, 'pipe'), 'NOT_A_FILE')
+    }
     await fails(dir, 'NOT_A_FILE')
     await fails('/dev/zero', 'NOT_A_FILE')
     const server = createServer().listen(join(dir, 'socket'))

@@ -1,7 +1,5 @@
 /** Nobody bypasses the gateway: an agent's server refuses other agents, unless its author said otherwise. */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
 import {
   channelCredentials,
   type IdentityStore,
@@ -12,9 +10,9 @@ import { loadProto, type MeshError, uuidV7 } from '@clawmesh/proto'
 import { Client, credentials, type Client as GrpcClient, Metadata } from '@grpc/grpc-js'
 import { methods } from '../../../agent-sdk/src/client/methods.ts'
 import { statusToError } from '../../../agent-sdk/src/wire/status-codec.ts'
+import { runGrpcClient } from '../../support/grpc-client.ts'
+import { argumentsOf, needGrpcurl, run } from '../../support/grpcurl.ts'
 import { type StandInMesh, startStandInMesh } from '../stand-in/mesh.ts'
-
-const run = promisify(execFile)
 
 describe('an agent serves gateways only', () => {
   let mesh: StandInMesh
@@ -125,34 +123,39 @@ describe('an agent serves gateways only', () => {
     await assert.rejects(delegate(client))
   })
 
-  it('health and reflection answer too, so that grpcurl can list, describe and call', async function () {
-    const found = await run('grpcurl', ['-version']).catch(() => null)
-    if (found === null) return this.skip()
-    const { address } = await serve()
-    const dir = `${mesh.ca.dir}/gateway-gw`
-    const flags = ['-cacert', `${dir}/ca.crt`, '-cert', `${dir}/tls.crt`, '-key', `${dir}/tls.key`]
-    const at = ['-authority', 'b.acme.mesh.internal', `127.0.0.1:${address.port}`]
-    const grpcurl = async (...args: string[]) => (await run('grpcurl', [...flags, ...args])).stdout
-    assert.deepEqual((await grpcurl(...at, 'list')).trim().split('\n'), [
-      'clawmesh.delegation.v1.DelegationService',
-      'grpc.health.v1.Health',
-    ])
-    const described = await grpcurl(...at, 'describe', 'clawmesh.delegation.v1.DelegateRequest')
-    assert.match(described, /string idempotency_key = 4;/)
-    assert.match(await grpcurl(...at, 'grpc.health.v1.Health/Check'), /SERVING/)
-    const request = JSON.stringify({ delegation_id: uuidV7(), skill: 'who' })
-    const caller = ['-H', `x-mesh-caller: ${a}`, '-d', request]
-    const answer = await grpcurl(
-      ...caller,
-      ...at,
-      'clawmesh.delegation.v1.DelegationService/Delegate',
-    )
-    assert.match(answer, /"text": "spiffe:/)
-    const refused = await grpcurl(...at, 'clawmesh.delegation.v1.DelegationService/Get').catch(
-      (error: { stderr: string }) => error.stderr,
-    )
-    assert.match(refused, /MESH_IDENTITY_NOT_AGENT/)
-  })
+  // grpcurl is the client that people use; the client of Node takes its place in other tests, where a machine lacks it
+  for (const kind of ['grpcurl', 'a client of Node'] as const)
+    it(`health and reflection answer too, so that ${kind} can list, describe and call`, async function () {
+      if (kind === 'grpcurl') needGrpcurl(this)
+      const { address } = await serve()
+      const dir = `${mesh.ca.dir}/gateway-gw`
+      const at = ['-authority', 'b.acme.mesh.internal', `127.0.0.1:${address.port}`]
+      const ask = (...args: string[]) => {
+        const all = argumentsOf({ identity: dir, args })
+        return kind === 'grpcurl' ? run('grpcurl', all) : runGrpcClient(all)
+      }
+      const listed = await ask(...at, 'list')
+      assert.deepEqual(listed.stdout.trim().split('\n'), [
+        'clawmesh.delegation.v1.DelegationService',
+        'grpc.health.v1.Health',
+      ])
+      const described = await ask(...at, 'describe', 'clawmesh.delegation.v1.DelegateRequest')
+      assert.match(described.stdout, /string idempotency_key = 4;/)
+      const health = await ask(...at, 'grpc.health.v1.Health/Check')
+      assert.match(health.stdout, /"status": "SERVING"/)
+      const request = JSON.stringify({ delegation_id: uuidV7(), skill: 'who' })
+      const caller = ['-H', `x-mesh-caller: ${a}`, '-d', request]
+      const service = 'clawmesh.delegation.v1.DelegationService'
+      const answer = await ask(...caller, ...at, `${service}/Delegate`)
+      assert.match(answer.stdout, /"text": "spiffe:/)
+      const refused = await ask(...at, `${service}/Get`)
+      assert.notEqual(refused.code, 0)
+      assert.match(refused.stderr, /Code: PermissionDenied/)
+      assert.match(refused.stderr, /MESH_IDENTITY_NOT_AGENT/)
+      const missing = await ask(...at, 'describe', 'clawmesh.delegation.v1.Nothing')
+      assert.notEqual(missing.code, 0)
+      assert.match(missing.stderr, /not found/)
+    })
 
   it('serves gRPC services of the author beside the skills', async () => {
     const definition = loadProto('clawmesh/mesh/v1/mesh.proto')

@@ -1,6 +1,6 @@
 /**
- * What fuzzing throws at the egress port, and what must hold whatever comes. CI does a bounded number of cases
- * (fuzz.test.ts), `node scripts/fuzz-egress.ts` as many as there is time for.
+ * What fuzzing throws at the egress port, and what must hold whatever comes. The tests do a bounded number of cases
+ * (fuzz.test.ts), the campaign `egress input` of `npm run test:security` as many as there is time for.
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

@@ -1,4 +1,4 @@
-/** A bounded part of what scripts/fuzz-egress.ts does for as long as one likes. */
+/** A bounded part of the campaign `egress input` of `npm run test:security`. Seeds are fresh; what breaks is printed with its seed. */
 import { FUZZ_TARGETS } from './fuzz-targets.ts'
 
 describe('under random input', () => {

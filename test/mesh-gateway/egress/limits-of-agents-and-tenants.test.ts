@@ -26,16 +26,14 @@ function serve(request: IncomingMessage, response: ServerResponse): void {
 describe('the limits of the egress port', function () {
   this.timeout(60_000)
   const setup = setUp()
-  let redis: RedisServer
+  let redis: RedisServer | undefined
   let prefixes = 0
-  before(async function () {
-    needProgram(this, 'redis-server')
-    redis = await startRedisServer()
-  })
   after(() => redis?.close())
   afterEach(setup.close)
 
-  async function shared(prefix: string): Promise<Limits> {
+  async function shared(context: Mocha.Context, prefix: string): Promise<Limits> {
+    needProgram(context, 'redis-server')
+    redis ??= await startRedisServer()
     const credentials = { username: null, passwordFile: null, caFile: null }
     const { limits, close } = await openLimits(
       {
@@ -92,9 +90,9 @@ describe('the limits of the egress port', function () {
   for (const kind of ['memory', 'Redis'] as const)
     describe(`in ${kind}`, () => {
       let limits: Limits
-      beforeEach(async () => {
+      beforeEach(async function () {
         prefixes += 1
-        limits = kind === 'memory' ? createLimits() : await shared(`test-${prefixes}:`)
+        limits = kind === 'memory' ? createLimits() : await shared(this, `test-${prefixes}:`)
       })
 
       it('hold an agent to so many requests at once, a streaming answer while it flows, and no other agent', async () => {
@@ -235,12 +233,12 @@ describe('the limits of the egress port', function () {
       })
     })
 
-  it('are shared between two gateways that count in Redis', async () => {
+  it('are shared between two gateways that count in Redis', async function () {
     prefixes += 1
     const prefix = `test-${prefixes}:`
     const policy = { tenantLimits: { concurrentRequests: 2 } }
-    const a = await open(policy, await shared(prefix))
-    const b = await open(policy, await shared(prefix))
+    const a = await open(policy, await shared(this, prefix))
+    const b = await open(policy, await shared(this, prefix))
     await stream(a.egress, a.port, a.one)
     const second = await stream(b.egress, b.port, b.two)
     tooMany(await sendRaw(a.egress.number, get(a.port, a.two + CLOSE)), /to its tenant$/)

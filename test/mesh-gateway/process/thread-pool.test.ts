@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { lookupThreads, widenThreadPool } from '../../../mesh-gateway/src/process/thread-pool.ts'
+import { makeNamedPipe, needNamedPipes } from '../../support/named-pipe.ts'
 
 const PROGRAM = fileURLToPath(new URL('./hanging-lookups.ts', import.meta.url))
 
@@ -35,11 +36,12 @@ describe('the threads of the process', () => {
 
   for (const size of ['4', '7', '24'])
     it(`look up names of one tenant, and read files, while all that another may ask for hang: of ${size}`, async function () {
+      needNamedPipes(this)
       this.timeout(120_000)
       const dir = await mkdtemp(join(tmpdir(), 'clawmesh-threads-'))
       // glibc reads the file that this names for each name without a dot: a pipe that nobody writes to holds it for ever
       const aliases = join(dir, 'aliases')
-      spawnSync('mkfifo', [aliases])
+      makeNamedPipe(aliases)
       const child = spawn(process.execPath, [PROGRAM], {
         env: { ...process.env, UV_THREADPOOL_SIZE: size, HOSTALIASES: aliases },
         stdio: ['ignore', 'pipe', 'inherit'],

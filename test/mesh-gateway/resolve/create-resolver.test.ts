@@ -3,76 +3,113 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createResolver } from '../../../mesh-gateway/src/resolve/create-resolver.ts'
 import { ResolveFailure } from '../../../mesh-gateway/src/resolve/resolver.ts'
-import { type Dnsmasq, startDnsmasq } from '../../support/dnsmasq.ts'
+import { type DnsDouble, startDnsDouble } from '../../support/dns-double.ts'
+import { startDnsmasq } from '../../support/dnsmasq.ts'
 import { needProgram } from '../../support/need-program.ts'
 
 const failsAs = (kind: string) => (error: unknown) =>
   error instanceof ResolveFailure && error.kind === kind
 
-describe('the resolver', () => {
-  let dns: Dnsmasq
+const HOSTS: Readonly<Record<string, readonly string[]>> = {
+  'one.acme.mesh.internal': ['127.0.0.1'],
+  'two.acme.mesh.internal': ['127.0.0.1', '127.0.0.2', '::1'],
+  'moving.acme.mesh.internal': ['127.0.0.1'],
+}
+const MOVED = { 'moving.acme.mesh.internal': ['127.0.0.9'] }
+const SERVICE = '_grpc._tcp.one.acme.mesh.internal'
+const SERVICES = [
+  { target: 'one.acme.mesh.internal', port: 7001, priority: 1 },
+  { target: 'two.acme.mesh.internal', port: 7002, priority: 2 },
+]
 
-  before(async function () {
-    needProgram(this, 'dnsmasq')
-    dns = await startDnsmasq({
-      ttl: 30,
-      hosts: {
-        'one.acme.mesh.internal': ['127.0.0.1'],
-        'two.acme.mesh.internal': ['127.0.0.1', '127.0.0.2', '::1'],
-        'moving.acme.mesh.internal': ['127.0.0.1'],
-      },
-      services: {
-        '_grpc._tcp.one.acme.mesh.internal': [
-          'one.acme.mesh.internal,7001,1,10',
-          'two.acme.mesh.internal,7002,2,10',
-        ],
-      },
+describe('the resolver', () => {
+  let dns: DnsDouble
+  let hosts = HOSTS
+
+  before(async () => {
+    dns = await startDnsDouble((name) => {
+      const ips = hosts[name] ?? []
+      return {
+        ttl: 30,
+        ips: ips.filter((ip) => !ip.includes(':')),
+        ips6: ips.filter((ip) => ip.includes(':')),
+        services: name === SERVICE ? SERVICES : [],
+      }
     })
   })
-  after(() => dns?.close())
+  after(() => dns.close())
+  beforeEach(() => {
+    hosts = HOSTS
+  })
 
-  it('answers every A and AAAA record with its TTL', async () => {
-    const resolver = createResolver({ servers: [dns.server] })
+  async function answersAddresses(server: string): Promise<void> {
+    const resolver = createResolver({ servers: [server] })
     const found = await resolver.addresses('two.acme.mesh.internal')
     assert.deepEqual(found.map(({ ip }) => ip).sort(), ['127.0.0.1', '127.0.0.2', '::1'])
     assert.ok(found.every(({ ttlMs }) => ttlMs === 30_000))
     resolver.close()
-  })
+  }
 
-  it('answers SRV records', async () => {
-    const resolver = createResolver({ servers: [dns.server] })
-    const found = await resolver.services('_grpc._tcp.one.acme.mesh.internal')
+  async function answersServices(server: string): Promise<void> {
+    const resolver = createResolver({ servers: [server] })
+    const found = await resolver.services(SERVICE)
     assert.deepEqual(
       found
-        .map(({ host, port, priority }) => ({ host, port, priority }))
+        .map(({ host, port, priority }) => ({ target: host, port, priority }))
         .sort((a, b) => a.priority - b.priority),
-      [
-        { host: 'one.acme.mesh.internal', port: 7001, priority: 1 },
-        { host: 'two.acme.mesh.internal', port: 7002, priority: 2 },
-      ],
+      SERVICES,
     )
     resolver.close()
-  })
+  }
 
-  it('keeps an answer as long as its TTL, and no longer', async () => {
+  async function keepsAnswers(server: string, move: () => unknown): Promise<void> {
     let now = 0
-    const resolver = createResolver({ servers: [dns.server], now: () => now })
+    const resolver = createResolver({ servers: [server], now: () => now })
     const ips = async () =>
       (await resolver.addresses('moving.acme.mesh.internal')).map(({ ip }) => ip)
     assert.deepEqual(await ips(), ['127.0.0.1'])
-    await dns.setHosts({ 'moving.acme.mesh.internal': ['127.0.0.9'] })
+    await move()
     now = 29_999
     assert.deepEqual(await ips(), ['127.0.0.1'])
     now = 30_000
     assert.deepEqual(await ips(), ['127.0.0.9'])
     resolver.close()
-  })
+  }
 
-  it('tells a name that is not there from a server that does not answer', async () => {
-    const resolver = createResolver({ servers: [dns.server] })
+  async function tellsWhatIsMissing(server: string): Promise<void> {
+    const resolver = createResolver({ servers: [server] })
     await assert.rejects(resolver.addresses('no.acme.mesh.internal'), failsAs('not-found'))
     await assert.rejects(resolver.services('_grpc._tcp.no.internal'), failsAs('not-found'))
     resolver.close()
+  }
+
+  it('answers every A and AAAA record with its TTL', () => answersAddresses(dns.server))
+
+  it('answers SRV records', () => answersServices(dns.server))
+
+  it('keeps an answer as long as its TTL, and no longer', () =>
+    keepsAnswers(dns.server, () => {
+      hosts = MOVED
+    }))
+
+  it('does all of this with dnsmasq too', async function () {
+    needProgram(this, 'dnsmasq')
+    const services = SERVICES.map(
+      ({ target, port, priority }) => `${target},${port},${priority},10`,
+    )
+    const real = await startDnsmasq({ ttl: 30, hosts: HOSTS, services: { [SERVICE]: services } })
+    try {
+      await answersAddresses(real.server)
+      await answersServices(real.server)
+      await keepsAnswers(real.server, () => real.setHosts(MOVED))
+      await tellsWhatIsMissing(real.server)
+    } finally {
+      await real.close()
+    }
+  })
+
+  it('tells a name that is not there from a server that does not answer', async () => {
+    await tellsWhatIsMissing(dns.server)
     const mute = createSocket('udp4')
     mute.bind(0, '127.0.0.1')
     await once(mute, 'listening')

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createResolver } from '../../../mesh-gateway/src/resolve/create-resolver.ts'
 import { createHostsFile, parseHosts } from '../../../mesh-gateway/src/resolve/hosts-file.ts'
+import { makeNamedPipe, needNamedPipes } from '../../support/named-pipe.ts'
 
 describe('the hosts file', () => {
   let dir: string
@@ -39,8 +39,9 @@ describe('the hosts file', () => {
     assert.deepEqual(await hosts.addresses('a.test'), [])
   })
 
-  it('holds nothing up when it is a pipe that nobody writes to', async () => {
-    execFileSync('mkfifo', [path])
+  it('holds nothing up when it is a pipe that nobody writes to', async function () {
+    needNamedPipes(this)
+    makeNamedPipe(path)
     assert.deepEqual(await createHostsFile(path).addresses('a.test'), [])
   })
 

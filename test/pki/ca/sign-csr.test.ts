@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
+import { generateKeyPairSync } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import type { Ca } from '@clawmesh/pki'
 import { decryptPrivateKey } from '../../../pki/src/ca/encrypted-key.ts'
@@ -7,17 +7,16 @@ import { toPem } from '../../../pki/src/der/pem.ts'
 import {
   bitString,
   boolean,
-  integer,
   octetString,
   oid,
   sequence,
-  setOf,
   tagged,
   taggedBytes,
   utf8,
 } from '../../../pki/src/der/write.ts'
 import { parseCertificates } from '../../../pki/src/x509/parse-certificate.ts'
 import { needProgram } from '../../support/need-program.ts'
+import { dnsName, makeRequest, type RequestOptions, uriName } from '../make-request.ts'
 import { run } from '../run.ts'
 import { makeCa, makeScratch, PASSPHRASE, type Scratch } from '../scratch.ts'
 
@@ -34,33 +33,9 @@ describe('signing a request', () => {
   })
   after(() => scratch.remove())
 
+  // one pair for all that do not care
   const p256 = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-
-  /** A request as a stranger could make it by hand. */
-  function request({
-    names = [] as readonly Buffer[],
-    commonNames = [] as readonly string[],
-    extensions = [] as readonly Buffer[],
-    keys = p256 as { publicKey: KeyObject; privateKey: KeyObject },
-    spoil = (der: Buffer) => der,
-    algorithm = '1.2.840.10045.4.3.2',
-  } = {}): string {
-    const san = sequence(oid('2.5.29.17'), octetString(sequence(...names)))
-    const wanted = [...(names.length > 0 ? [san] : []), ...extensions]
-    const attribute = sequence(oid('1.2.840.113549.1.9.14'), setOf(sequence(...wanted)))
-    const info = sequence(
-      integer(0),
-      sequence(...commonNames.map((name) => setOf(sequence(oid('2.5.4.3'), utf8(name))))),
-      keys.publicKey.export({ type: 'spki', format: 'der' }),
-      tagged(0, ...(wanted.length > 0 ? [attribute] : [])),
-    )
-    const hash = keys.publicKey.asymmetricKeyType?.startsWith('ed') ? null : 'sha256'
-    const signature = sign(hash, info, keys.privateKey)
-    const der = sequence(spoil(info), sequence(oid(algorithm)), bitString(signature))
-    return toPem('CERTIFICATE REQUEST', der)
-  }
-  const dns = (name: string) => taggedBytes(2, Buffer.from(name, 'latin1'))
-  const uri = (name: string) => taggedBytes(6, Buffer.from(name, 'latin1'))
+  const request = (options: RequestOptions = {}) => makeRequest({ keys: p256, ...options })
 
   function refused(csrPem: string, words: RegExp): void {
     assert.throws(
@@ -122,7 +97,7 @@ describe('signing a request', () => {
   })
 
   it('signs for a gateway as well', () => {
-    const names = [dns('*.acme.mesh.internal')]
+    const names = [dnsName('*.acme.mesh.internal')]
     const issued = ca.sign({ csrPem: request({ names }), name: 'gw', tenants: ['acme'] })
     assert.equal(issued.spiffeId, 'spiffe://mesh.internal/gateway/gw')
     refused(request({ names }), /\*\.acme\.mesh\.internal/)
@@ -130,14 +105,14 @@ describe('signing a request', () => {
 
   it('refuses a request for any name that is not its own', () => {
     refused(
-      request({ names: [dns(OWN_DNS), dns('researcher.acme.mesh.internal')] }),
+      request({ names: [dnsName(OWN_DNS), dnsName('researcher.acme.mesh.internal')] }),
       /DNS "researcher/,
     )
-    refused(request({ names: [dns('*.acme.mesh.internal')] }), /DNS/)
-    refused(request({ names: [dns(`${OWN_DNS}\0.example.com`)] }), /DNS/)
-    refused(request({ names: [dns(OWN_DNS.toUpperCase())] }), /DNS/)
-    refused(request({ names: [uri('spiffe://mesh.internal/gateway/gw')] }), /URI/)
-    refused(request({ names: [uri(OWN_URI), uri(`${OWN_URI}/`)] }), /URI/)
+    refused(request({ names: [dnsName('*.acme.mesh.internal')] }), /DNS/)
+    refused(request({ names: [dnsName(`${OWN_DNS}\0.example.com`)] }), /DNS/)
+    refused(request({ names: [dnsName(OWN_DNS.toUpperCase())] }), /DNS/)
+    refused(request({ names: [uriName('spiffe://mesh.internal/gateway/gw')] }), /URI/)
+    refused(request({ names: [uriName(OWN_URI), uriName(`${OWN_URI}/`)] }), /URI/)
     refused(request({ names: [taggedBytes(7, Buffer.from([127, 0, 0, 1]))] }), /IP 127\.0\.0\.1/)
     refused(request({ names: [taggedBytes(1, Buffer.from('a@b.c'))] }), /email/)
     refused(request({ names: [tagged(0, oid('1.2.3'), tagged(0, utf8('x')))] }), /other name/)
@@ -158,7 +133,7 @@ describe('signing a request', () => {
   })
 
   it('finds names in every extension request, not the first alone', () => {
-    const san = (name: string) => sequence(oid('2.5.29.17'), octetString(sequence(dns(name))))
+    const san = (name: string) => sequence(oid('2.5.29.17'), octetString(sequence(dnsName(name))))
     refused(request({ extensions: [san(OWN_DNS), san('gw.mesh.internal')] }), /twice/)
   })
 
@@ -208,7 +183,7 @@ describe('signing a request', () => {
   })
 
   it('refuses one with any bit flipped, and never crashes on it', () => {
-    const good = request({ names: [dns(OWN_DNS)], commonNames: ['planner'] })
+    const good = request({ names: [dnsName(OWN_DNS)], commonNames: ['planner'] })
     const der = Buffer.from(good.replaceAll(/-----.*-----|\n/g, ''), 'base64')
     for (let at = 0; at < der.length; at++) {
       const spoilt = Buffer.from(der)

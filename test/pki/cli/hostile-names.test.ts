@@ -1,10 +1,10 @@
 /** What stands in a certificate, or in a path, does not paint the terminal of whoever looks at it. */
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { needProgram } from '../../support/need-program.ts'
-import { meshPki, run } from '../run.ts'
+import { mint } from '../../agent-sdk/tls/mint.ts'
+import { meshPki } from '../run.ts'
 
 const NAME = 'good\u202eevil\u001b[2J'
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
@@ -12,19 +12,13 @@ const MOVES = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202
 
 describe('mesh-pki, of a name that turns text about', () => {
   let dir: string
-  before(async function () {
-    needProgram(this, 'openssl', 'version')
+  before(async () => {
     dir = await mkdtemp(join(tmpdir(), 'clawmesh-pki-'))
-    const key = ['-newkey', 'rsa:2048', '-nodes', '-keyout', join(dir, 'tls.key')]
-    const made = await run('openssl', [
-      ...['req', '-x509', '-utf8', '-subj', `/CN=${NAME}`, ...key],
-      ...['-out', join(dir, 'tls.crt'), '-days', '2'],
-    ])
-    assert.equal(made.code, 0, made.stderr)
+    const { pem, keyPem } = mint({ name: NAME, pathLength: null })
+    await writeFile(join(dir, 'tls.crt'), pem)
+    await writeFile(join(dir, 'tls.key'), keyPem)
   })
-  after(async () => {
-    if (dir !== undefined) await rm(dir, { recursive: true })
-  })
+  after(() => rm(dir, { recursive: true }))
 
   for (const command of ['inspect', 'verify'])
     for (const json of [false, true])

@@ -1,10 +1,10 @@
 /** A byte order mark, as editors of Windows write it, stands before no file that a command reads in vain. */
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { runCommand } from '../../../pki/src/cli/run-command.ts'
-import { needProgram } from '../../support/need-program.ts'
-import { run } from '../run.ts'
+import { makeRequest } from '../make-request.ts'
 import { makeScratch, type Scratch } from '../scratch.ts'
 
 const MARK = '\uFEFF'
@@ -32,7 +32,6 @@ describe('a byte order mark', () => {
   const mark = async (path: string) => writeFile(path, MARK + (await readFile(path, 'utf8')))
 
   it('is passed over in every file of every command', async function () {
-    needProgram(this, 'openssl', 'version')
     this.timeout(60_000)
     const at = (name: string) => scratch.path(name)
     const pass = ['--passphrase-file', at('pass.txt')]
@@ -44,8 +43,9 @@ describe('a byte order mark', () => {
     const ca = ['--dir', dir, ...pass]
     const planner = ['--tenant', 'acme', '--agent', 'planner']
     await command('issue', 'agent', ...planner, '--out', at('planner'), ...ca)
-    const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout']
-    await run('openssl', ['req', '-new', ...key, at('key'), '-subj', '/', '-out', at('csr')])
+    const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    await writeFile(at('key'), keys.privateKey.export({ type: 'pkcs8', format: 'pem' }))
+    await writeFile(at('csr'), makeRequest({ keys }))
     for (const name of ['csr', 'key']) await mark(at(name))
     await command('sign', '--csr', at('csr'), ...planner, '--out', at('signed.crt'), ...ca)
     for (const name of ['planner/tls.crt', 'planner/tls.key', 'planner/ca.crt', 'signed.crt'])

@@ -5,7 +5,8 @@ import { existsSync } from 'node:fs'
 import { readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { needProgram } from '../../support/need-program.ts'
-import { MESH_PKI, meshPki, run } from '../run.ts'
+import { dnsName, makeRequest } from '../make-request.ts'
+import { MESH_PKI, meshPki } from '../run.ts'
 import { makeScratch, PASSPHRASE, type Scratch } from '../scratch.ts'
 
 const ENV = { MESH_PKI_PASSPHRASE: PASSPHRASE.reveal() }
@@ -44,20 +45,6 @@ describe('mesh-pki', function () {
         .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z/g, '<time>')
         .replaceAll(/\b\d+ days \d+ h\b|\b\d+ h \d+ min\b/g, '<duration>')
     return [`exit ${code}`, ...lines('out', steady(stdout)), ...lines('err', steady(stderr))]
-  }
-  /** By somebody who has openssl and nothing of ours. */
-  const makeRequest = (csr: string, ...more: readonly string[]) => {
-    const key = [
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:P-256',
-      '-nodes',
-      '-keyout',
-      'k.pem',
-    ]
-    const args = ['req', '-new', ...key, '-subj', '/', ...more, '-out', csr]
-    return run('openssl', args, { cwd: scratch.dir })
   }
   const lines = (name: string, text: string) =>
     text === ''
@@ -179,9 +166,8 @@ describe('mesh-pki', function () {
     ])
   })
 
-  it('signs a request to stdout, and to a file', async function () {
-    needProgram(this, 'openssl', 'version')
-    await makeRequest('planner.csr')
+  it('signs a request to stdout, and to a file', async () => {
+    await writeFile(scratch.path('planner.csr'), makeRequest())
     const args = [...SIGN, '--csr', 'planner.csr']
     const printed = await command(args, ENV)
     assert.equal(printed.code, 0, printed.stderr)
@@ -198,9 +184,9 @@ describe('mesh-pki', function () {
     assert.equal((await transcript(['inspect', 'planner.csr']))[0], 'exit 0')
   })
 
-  it('refuses a request for the name of another agent', async function () {
-    needProgram(this, 'openssl', 'version')
-    await makeRequest('evil.csr', '-addext', 'subjectAltName=DNS:researcher.acme.mesh.internal')
+  it('refuses a request for the name of another agent', async () => {
+    const names = [dnsName('researcher.acme.mesh.internal')]
+    await writeFile(scratch.path('evil.csr'), makeRequest({ names }))
     assert.deepEqual(await transcript([...SIGN, '--csr', 'evil.csr', '--out', 'evil.crt'], ENV), [
       'exit 1',
       'err| mesh-pki: it asks for what is not its own: DNS "researcher.acme.mesh.internal"',

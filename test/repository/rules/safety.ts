@@ -128,3 +128,15 @@ export function pastedSecretFaults(file: SourceFile): string[] {
   const what = 'puts a token into a command line; pipe it into curl -K -'
   return [argument, url, header].flatMap((pattern) => faultyLines(file, text, pattern, what))
 }
+
+/** A random test that draws the same numbers each time is one case, tried for ever. What breaks is printed with its seed. */
+export function seedFaults(file: SourceFile): string[] {
+  if (!/^test\/(?!repository\/).*\.ts$/.test(file.path) || !/'fast-check'/.test(file.text))
+    return []
+  return faultyLines(
+    file,
+    stripCommentsAndStrings(file.text),
+    /\bseed:\s*\d/,
+    'draws the same random numbers each time',
+  )
+}
