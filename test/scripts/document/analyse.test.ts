@@ -143,6 +143,8 @@ describe('the analysis of a hostile document', () => {
 
   const pieces: Record<string, string> = {
     'deep nesting': '<div>',
+    'deep nesting, and closing tags that fit nothing': '<b></p>',
+    'quotes in quotes': '> ',
     'open comments': '<!--',
     'open tags with open quotes': '<a href="',
     'tags with apostrophes': "<p '",
