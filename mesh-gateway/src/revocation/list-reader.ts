@@ -56,6 +56,8 @@ export function createListReader(path: string, disk: Disk = createDisk()): ListR
   /** How the file looked when all of it had been read, and what was wrong with it. Empty: it may have changed since. */
   let seen = ''
   let fault: MeshError | null = null
+  /** The fault of an older copy: it may be written on, and nothing else that is wrong may. */
+  let outdated: MeshError | null = null
   let last: Promise<unknown> = Promise.resolve()
 
   async function read(): Promise<void> {
@@ -81,7 +83,10 @@ export function createListReader(path: string, disk: Disk = createDisk()): ListR
         // it would wait for a reading that the disk has not answered
         void opened.close().catch(() => {})
       }
-      if (older) throw olderList(path)
+      if (older) {
+        outdated = olderList(path)
+        throw outdated
+      }
       known = list.position
     } catch (error) {
       fault = faultOf(path, error)
@@ -123,7 +128,7 @@ export function createListReader(path: string, disk: Disk = createDisk()): ListR
     catchUpToAppend: () =>
       inTurn(async () => {
         await read().catch((error: unknown) => {
-          if (!older || error !== fault) throw error
+          if (error !== outdated) throw error
         })
         if (list === null) throw missingList(path)
         return list

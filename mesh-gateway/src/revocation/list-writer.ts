@@ -11,7 +11,7 @@ import { diskError } from '../files/write-atomic.ts'
 import { type Change, formatChange, type Position } from './journal-lines.ts'
 import { brokenList } from './list-faults.ts'
 import { fileOf, type ListReader, MAX_LIST_BYTES } from './list-reader.ts'
-import { applyChange, type LoadedList, passLine } from './load-list.ts'
+import { applyChange, type LoadedList, passChange } from './load-list.ts'
 import type { RevokedIndex } from './revoked-index.ts'
 import { writeWhole } from './write-whole.ts'
 
@@ -103,8 +103,7 @@ export function createListWriter(options: ListWriterOptions): ListWriter {
     const full = dead > Math.max(DEAD_LINES, list.index.size) && !reader.isOlder()
     if (after.list !== null && !full) {
       await append(path, list, lines.join(''))
-      for (const line of lines) passLine(list, line.slice(0, -1))
-      list.position = after
+      for (const line of lines) passChange(list, line.slice(0, -1), after)
       return
     }
     // of a list that becomes a journal nobody knows when it was begun: it is older than any other

@@ -23,6 +23,8 @@ export interface LoadedList {
   offset: number
   /** The last line, without its line feed: it is still there as long as the file was only appended to. */
   tail: string
+  /** The first line, where the last one is no change, whose mark would tell two lists apart; empty otherwise. */
+  head: string
   /** The file it was read from, by device and inode; empty: all of it is read the next time. */
   file: string
   /** Lines of the file, to know when it is worth being written anew. */
@@ -60,7 +62,8 @@ export async function loadList(
         const position = parseHeader(line)
         if (typeof position === 'string') throw brokenList(path, position)
         if (position === null) return await loadOldFormat(file, options)
-        list = { index: new RevokedIndex(), position, offset: 0, tail: '', lines: 0, file: from }
+        const index = new RevokedIndex()
+        list = { index, position, offset: 0, tail: '', head: line, lines: 0, file: from }
         goesOn = isAfter(position, known) || isSame(position, known)
         passLine(list, line)
       } else if (sealed) {
@@ -107,12 +110,17 @@ export async function loadAppended(
 export async function isSameBeginning(
   file: Pieces,
   sizeBytes: number,
-  { offset, tail }: LoadedList,
+  { offset, tail, head }: LoadedList,
 ): Promise<boolean> {
-  const expected = Buffer.from(`${tail}\n`)
   if (sizeBytes < offset) return false
+  const last = Buffer.from(`${tail}\n`)
+  if (!(await holds(file, last, offset - last.length))) return false
+  return head === '' || (await holds(file, Buffer.from(`${head}\n`), 0))
+}
+
+async function holds(file: Pieces, expected: Buffer, at: number): Promise<boolean> {
   const found = Buffer.alloc(expected.length)
-  const { bytesRead } = await file.read(found, 0, found.length, offset - found.length)
+  const { bytesRead } = await file.read(found, 0, found.length, at)
   return bytesRead === found.length && found.equals(expected)
 }
 
@@ -121,8 +129,14 @@ export function applyChange(index: RevokedIndex, change: Change): void {
   else index.remove(change.undo.kind, change.undo.value)
 }
 
-/** @param line without its line feed; has been read, or written */
-export function passLine(list: LoadedList, line: string): void {
+/** @param line of a change, without its line feed; has been read, or written */
+export function passChange(list: LoadedList, line: string, after: Position): void {
+  list.position = after
+  list.head = ''
+  passLine(list, line)
+}
+
+function passLine(list: LoadedList, line: string): void {
   list.tail = line
   list.offset += Buffer.byteLength(line) + 1
   list.lines += 1
@@ -132,8 +146,7 @@ function takeLine(list: LoadedList, line: string, path: string): void {
   const read = parseChange(line, list.position)
   if (typeof read === 'string') throw brokenList(path, `line ${list.lines + 1} ${read}`)
   applyChange(list.index, read.change)
-  list.position = read.after
-  passLine(list, line)
+  passChange(list, line, read.after)
 }
 
 async function* linesFrom(file: Pieces, from: number, { path, sizeBytes: to }: PieceOptions) {
@@ -151,7 +164,7 @@ async function loadOldFormat(file: Pieces, options: LoadOptions) {
   const { entries, position } = parseOldFormat(buffer.subarray(0, bytesRead), path)
   const index = indexOf(entries)
   const lines = index.size
-  const list: LoadedList = { index, position, offset: sizeBytes, tail: '', lines, file: from }
+  const list = { index, position, offset: sizeBytes, tail: '', head: '', lines, file: from }
   return { list, goesOn: known === null || known.list === null }
 }
 

@@ -144,6 +144,7 @@ describe('a token that is issued', () => {
       [[], 'it allows none at all'],
       [['elsewhere.test'], 'it allows elsewhere.test'],
       [hosts(10), `it allows ${hosts(10).join(', ')}`],
+      [hosts(11), `it allows ${hosts(10).join(', ')} and 1 more`],
       [hosts(12), `it allows ${hosts(10).join(', ')} and 2 more`],
     ] as const) {
       const error = await refusal(of(limits))
@@ -156,6 +157,11 @@ describe('a token that is issued', () => {
     const odd = await refusal({ destinations: ['api.test', '*', 'a b'] })
     assert.equal(odd.code, 'MESH_TOKEN_REQUEST_INVALID')
     assert.match(odd.message, /^not a destination: "\*" .*; "a b" /)
+    assert.equal((await refusal({ destinations: ['*'] })).code, 'MESH_TOKEN_REQUEST_INVALID')
+    const dropped = await refusal({ destinations: hosts(2), outside: 'drop' })
+    assert.equal(dropped.code, 'MESH_POLICY_NOT_ALLOWED')
+    const one = await refusal({ destinations: ['api.test', 'h0.test'] })
+    assert.match(one.message, /^policy does not allow acme\/bot-01: h0\.test$/)
     const outside = await refusal({ destinations: ['api.test', ...hosts(11)] })
     assert.equal(outside.code, 'MESH_POLICY_NOT_ALLOWED')
     assert.ok(outside.message.endsWith(`allow acme/bot-01: ${hosts(10).join(', ')}`))
@@ -164,6 +170,8 @@ describe('a token that is issued', () => {
     assert.equal((await issue({}, many(200))).claims.allowed_destinations.length, 200)
     assert.equal((await refusal({}, many(201))).code, 'MESH_TOKEN_REQUEST_INVALID')
     assert.equal((await issue({ destinations: ['h5.test'] }, many(201))).claims.exp, SECONDS + 900)
+    const asked = await refusal({ destinations: hosts(201), outside: 'drop' })
+    assert.equal(asked.code, 'MESH_TOKEN_REQUEST_INVALID')
     // wide patterns that become many
     const wide = await refusal({ destinations: ['*.test'], outside: 'drop' }, many(201))
     assert.match(wide.message, /200 destinations at most/)
@@ -198,5 +206,22 @@ describe('a token that is issued', () => {
     assert.equal(error.code, 'MESH_TOKEN_REQUEST_INVALID')
     assert.match(error.message, /too long for a header/)
     assert.equal(error.hint, 'name fewer destinations')
+    // up to its last character: one more of a destination, or of the name of the key, is one or two more of it
+    const lengths = new Set<number>()
+    for (const kid of ['k', 'key', 'key-1'])
+      for (let more = 30; more < 60; more += 1) {
+        const list = [...long.slice(0, 80), `${'b'.repeat(more)}.${'c'.repeat(20)}`]
+        const options = {
+          keyRing: { active: () => ({ kid, privateKey }) },
+          allowedDestinations: () => list,
+        }
+        const length = await issue({}, options).then(
+          ({ token }) => token.reveal().length,
+          () => 0,
+        )
+        lengths.add(length)
+      }
+    assert.ok(lengths.has(0), 'some are too long')
+    assert.equal(Math.max(...lengths), 8192)
   })
 })

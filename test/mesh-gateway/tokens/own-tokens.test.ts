@@ -93,6 +93,16 @@ describe('tokens that the gateway signed', () => {
       assert.equal(await judged({}, {}, { kid }), 'MESH_TOKEN_KEY_UNKNOWN')
   })
 
+  it('demand no extensions, not even one that jose knows', async () => {
+    const [, body, signature] = (await sign({})).split('.')
+    const header = { alg: 'ES256', kid: 'key', typ: 'x+jwt', crit: ['b64'], b64: true }
+    const head = Buffer.from(JSON.stringify(header)).toString('base64url')
+    await assert.rejects(sourceOf().verify(`${head}.${body}.${signature}`), {
+      code: 'MESH_TOKEN_MALFORMED',
+      message: 'the token demands extensions (crit)',
+    })
+  })
+
   it('may differ from the clock by 30 seconds, or as it is configured', async () => {
     for (const [claims, code] of [
       [{ iat: SECONDS - 900, exp: SECONDS - 29 }, 'OK'],
