@@ -20,7 +20,11 @@ export interface IdentityFiles {
   readonly digest: string
 }
 
-const MAX_BYTES: Readonly<Record<string, number>> = {
+type FileName = (typeof IDENTITY_FILES)[number]
+/** In the order of IDENTITY_FILES. */
+type OfEach<T> = readonly [certificate: T, privateKey: T, roots: T]
+
+const MAX_BYTES: Readonly<Record<FileName, number>> = {
   'tls.crt': 256 * 1024,
   'tls.key': 64 * 1024,
   'ca.crt': 1024 * 1024,
@@ -59,27 +63,27 @@ export async function readIdentityFiles(
   throw unreadable(dir, failure)
 }
 
-function resolveAll(dir: string, disk: Disk): Promise<string[]> {
-  return Promise.all(
-    IDENTITY_FILES.map((name) => {
-      const path = join(dir, name)
-      return disk.run(path, () => realpath(path))
-    }),
-  )
+function resolveAll(dir: string, disk: Disk): Promise<OfEach<string>> {
+  const resolve = (name: FileName) => {
+    const path = join(dir, name)
+    return disk.run(path, () => realpath(path))
+  }
+  const [certificate, privateKey, roots] = IDENTITY_FILES
+  return Promise.all([resolve(certificate), resolve(privateKey), resolve(roots)])
 }
 
-async function readAll(paths: readonly string[], disk: Disk): Promise<[Buffer, Buffer, Buffer]> {
-  const [certificate, privateKey, roots] = await Promise.all(
-    IDENTITY_FILES.map((name, index) => readOne(paths[index] ?? '', name, disk)),
-  )
-  if (certificate === undefined || privateKey === undefined || roots === undefined)
-    throw new TypeError('three files were expected')
-  return [certificate, privateKey, roots]
+function readAll(paths: OfEach<string>, disk: Disk): Promise<OfEach<Buffer>> {
+  const [certificate, privateKey, roots] = paths
+  return Promise.all([
+    readOne(certificate, 'tls.crt', disk),
+    readOne(privateKey, 'tls.key', disk),
+    readOne(roots, 'ca.crt', disk),
+  ])
 }
 
-async function readOne(path: string, name: string, disk: Disk): Promise<Buffer> {
+async function readOne(path: string, name: FileName, disk: Disk): Promise<Buffer> {
   try {
-    return await readWhole(path, { maxBytes: MAX_BYTES[name] ?? 0, disk })
+    return await readWhole(path, { maxBytes: MAX_BYTES[name], disk })
   } catch (cause) {
     // of a disk that does not answer, every file says the same
     if (!(cause instanceof FileFault) || cause.code === 'NO_ANSWER') throw cause

@@ -106,11 +106,12 @@ export function readCase(fields: Fields, agentOf: AgentOf): Reading {
 
 /** Whose policy has a say. */
 export function tenantsOfCase(recorded: RecordedCase): string[] {
-  const { question } = recorded
-  if ('agent' in question)
-    return [question.agent, ...(question.actors ?? [])].map(({ tenant }) => tenant)
-  const ofChain = recorded.plane === 'delegation' ? recorded.chainTenants : []
-  return [question.callee.tenant, ...new Set([question.caller.tenant, ...ofChain])]
+  if (recorded.plane === 'egress') {
+    const { agent, actors = [] } = recorded.question
+    return [agent, ...actors].map(({ tenant }) => tenant)
+  }
+  const { callee, caller } = recorded.question
+  return [callee.tenant, ...new Set([caller.tenant, ...recorded.chainTenants])]
 }
 
 type TextOf = (name: string) => string | null

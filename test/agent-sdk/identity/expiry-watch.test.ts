@@ -61,8 +61,22 @@ describe('the end of the own certificate', () => {
 
   it('is said once for each part of its life, and again for another certificate', () => {
     const { watch, said, fields } = watcher()
-    for (const left of [20, 9, 8, 2, 1, -1, -2])
+    // by hours left, how many lines there are then
+    const looks: [left: number, lines: number][] = [
+      [20, 0],
+      [9, 1],
+      [8, 1],
+      [5, 1],
+      [2.9, 2],
+      [1, 2],
+      [0, 2],
+      [-1, 3],
+      [-2, 3],
+    ]
+    for (const [left, lines] of looks) {
       watch.look(snapshot(life), BEGAN + life - left * HOUR)
+      assert.equal(said.length, lines, `${left} hours left`)
+    }
     assert.deepEqual(said, [ends('9 hours'), ends('2 hours'), ended])
     // the clock is set back: what was said is not said again
     watch.look(snapshot(life), BEGAN + life - 9 * HOUR)

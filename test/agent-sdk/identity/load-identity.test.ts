@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -6,10 +7,9 @@ import { join } from 'node:path'
 import { loadIdentity, readTrustDomain } from '@clawmesh/agent-sdk'
 import { createSpiffeTemplate, type ErrorCode, MeshError } from '@clawmesh/proto'
 import { leftOpen, openResources } from '../../support/closes-everything.ts'
-import { hasNamedPipes, makeNamedPipe } from '../../support/named-pipe.ts'
 import { withoutPrivileges } from '../../support/without-privileges.ts'
 import { issueBy, makeMesh, spiffe, type TestMesh } from '../tls/mesh.ts'
-import { altNames, mint } from '../tls/mint.ts'
+import { altNames, type Minted, mint, subject } from '../tls/mint.ts'
 
 const ID = 'spiffe://mesh.internal/tenant/acme/agent/planner'
 const HOUR = 3_600_000
@@ -108,6 +108,64 @@ describe('loading an identity', () => {
     )
   })
 
+  it('takes a certificate from its first millisecond to its last, by the clock that it is given', async () => {
+    const second = (fromNowMs: number) =>
+      new Date(Math.floor((Date.now() + fromNowMs) / 1000) * 1000)
+    const life = { notBefore: second(-HOUR / 2), notAfter: second(HOUR / 2) }
+    const other = mint({ issuer: intermediate, uris: [ID], ...life })
+    const dir = await write({ crt: other.pem + intermediate.pem, key: other.keyPem })
+    const [begins, ends] = [life.notBefore.getTime(), life.notAfter.getTime()]
+    for (const at of [begins, ends]) {
+      const snapshot = await loadIdentity(dir, { spiffe, now: () => at })
+      assert.deepEqual([snapshot.notBefore, snapshot.notAfter], [life.notBefore, life.notAfter])
+    }
+    await assert.rejects(loadIdentity(dir, { spiffe, now: () => begins - 1 }), {
+      code: 'MESH_IDENTITY_NOT_YET_VALID',
+      message: `the certificate is valid from ${life.notBefore.toISOString()}`,
+    })
+    await assert.rejects(loadIdentity(dir, { spiffe, now: () => ends + 1 }), {
+      code: 'MESH_IDENTITY_EXPIRED',
+      message: `the certificate expired at ${life.notAfter.toISOString()}`,
+    })
+  })
+
+  it('counts a root once that stands in ca.crt twice', async () => {
+    const { roots } = await loadIdentity(await write({ ca: root.pem + root.pem }), { spiffe })
+    assert.deepEqual(
+      roots.map(({ pem, notAfter }) => [pem, notAfter]),
+      [[root.certificate.toString(), root.certificate.validToDate]],
+    )
+    assert.match(roots[0]?.anchor ?? '', /^[0-9a-f]{64}$/)
+  })
+
+  describe('reads the trust domain alone', () => {
+    const domain = async (uris: readonly string[], more: object = {}) => {
+      const other = mint({ issuer: intermediate, uris, ...more })
+      return readTrustDomain(await write({ crt: other.pem, key: other.keyPem }))
+    }
+
+    it('of any certificate that names one, good or not', async () => {
+      assert.equal(await domain([ID]), 'mesh.internal')
+      assert.equal(await domain(['spiffe://other-1.example/x']), 'other-1.example')
+      const past = { notBefore: new Date(0), notAfter: new Date(1000) }
+      assert.equal(await domain([ID], past), 'mesh.internal')
+    })
+
+    it('and refuses one that names none, two, or something else', async () => {
+      for (const uris of [[], [ID, ID]])
+        await assert.rejects(domain(uris), { code: 'MESH_IDENTITY_AMBIGUOUS' })
+      for (const uri of [
+        'https://mesh.internal/x',
+        `x${ID}`,
+        'spiffe://mesh.internal',
+        'spiffe:///x',
+        'spiffe://Mesh/x',
+        'spiffe://me_sh/x',
+      ])
+        await assert.rejects(domain([uri]), { code: 'MESH_IDENTITY_MALFORMED' })
+    })
+  })
+
   it('takes the SVIDs of others by their path', async () => {
     const other = mint({
       issuer: intermediate,
@@ -202,6 +260,49 @@ describe('loading an identity', () => {
       await refused('MESH_IDENTITY_EXPIRED', { crt: below.pem + old.pem, key: below.keyPem })
     })
 
+    it('a CA that has ended by the file that it stands in, and the one of several that has', async () => {
+      const ended = (name: string, issuer?: Minted) =>
+        mint({
+          ...{ name, pathLength: null, notBefore: new Date(Date.now() - 2 * HOUR) },
+          ...{ notAfter: new Date(Date.now() - HOUR), ...(issuer === undefined ? {} : { issuer }) },
+        })
+      const old = ended('old', root)
+      const below = mint({ issuer: old, uris: [ID], notBefore: new Date(Date.now() - 2 * HOUR) })
+      const end = (one: Minted) => one.certificate.validToDate.toISOString()
+      const files = { crt: below.pem + intermediate.pem + old.pem, key: below.keyPem }
+      const expired = (message: string) => ({ code: 'MESH_IDENTITY_EXPIRED', message })
+      const hint = /renew that CA, issue the certificate again/
+      await assert.rejects(loadIdentity(await write(files), { spiffe }), {
+        ...expired(`an intermediate in tls.crt ended at ${end(old)}`),
+        hint,
+      })
+      const oldRoot = ended('old root')
+      const direct = mint({ issuer: oldRoot, uris: [ID] })
+      const own = { crt: direct.pem, key: direct.keyPem, ca: root.pem + oldRoot.pem }
+      await assert.rejects(
+        loadIdentity(await write(own), { spiffe }),
+        expired(`a root in ca.crt ended at ${end(oldRoot)}`),
+      )
+      // by a clock that is behind that of TLS nothing has ended: then TLS is quoted
+      const now = () => Date.now() - 1.5 * HOUR
+      await assert.rejects(
+        loadIdentity(await write(files), { spiffe, now }),
+        expired('the certificate of the other side expired'),
+      )
+    })
+
+    it('a root whose name is not encoded as DER has it', async () => {
+      // its length in the long form, which TLS takes
+      const name = subject('root')
+      const loose = Buffer.concat([Buffer.from([0x30, 0x81, name.length - 2]), name.subarray(2)])
+      const other = mint({ pathLength: null, subjectName: loose, issuerName: loose })
+      await refused(
+        'MESH_IDENTITY_INVALID',
+        { ca: root.pem + other.pem },
+        /ca\.crt: holds a damaged certificate/,
+      )
+    })
+
     it('a chain longer than its CA allows', async () => {
       const extra = mint({ name: 'extra', issuer: intermediate, pathLength: 0 })
       const other = mint({ issuer: extra, uris: [ID] })
@@ -252,10 +353,8 @@ describe('loading an identity', () => {
       await mkdir(join(dir, 'tls.key'))
       await assert.rejects(loadIdentity(dir, { spiffe }), { code: 'MESH_IDENTITY_UNREADABLE' })
       await rm(join(dir, 'tls.key'), { recursive: true })
-      if (hasNamedPipes()) {
-        makeNamedPipe(join(dir, 'tls.key'))
-        await assert.rejects(loadIdentity(dir, { spiffe }), { code: 'MESH_IDENTITY_UNREADABLE' })
-      }
+      execFileSync('mkfifo', [join(dir, 'tls.key')])
+      await assert.rejects(loadIdentity(dir, { spiffe }), { code: 'MESH_IDENTITY_UNREADABLE' })
       await refused(
         'MESH_IDENTITY_UNREADABLE',
         { crt: Buffer.alloc(256 * 1024 + 1, '#') },

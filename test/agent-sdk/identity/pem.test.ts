@@ -1,5 +1,6 @@
 /** PEM is read block by block: each is one whole certificate, and nothing that is almost one is passed over. */
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import { MeshError } from '@clawmesh/proto'
 import { parseCertificates, withoutByteOrderMark } from '../../../agent-sdk/src/identity/pem.ts'
 import { mint } from '../tls/mint.ts'
@@ -15,6 +16,9 @@ const read = (text: string, max = 9) =>
   parseCertificates(text, 'ca.crt', max).map(({ fingerprint256 }) => fingerprint256)
 const expected = (...certificates: readonly (typeof one)[]) =>
   certificates.map(({ certificate }) => certificate.fingerprint256)
+
+/** On a curve that ends Node's TLS. */
+const curved = mint({ key: generateKeyPairSync('ec', { namedCurve: 'secp256k1' }) })
 
 describe('certificates in PEM', () => {
   const good: [what: string, text: string, certificates: (typeof one)[]][] = [
@@ -41,6 +45,11 @@ describe('certificates in PEM', () => {
   const key = noName.indexOf(Buffer.from('2a8648ce3d0201', 'hex'))
   noName.writeUInt8(0x7f, key + 6)
   const bad: [what: string, text: string, why: string][] = [
+    [
+      'a key on a curve that Node does not survive',
+      curved.pem,
+      'holds a certificate with a key on the curve secp256k1; take P-256, P-384 or P-521',
+    ],
     ['nothing', '', 'holds no certificate'],
     ['a comment alone', '# nothing yet\n', 'holds no certificate'],
     [
@@ -126,6 +135,6 @@ describe('certificates in PEM', () => {
 
   it('lose a byte order mark at the beginning of a text alone', () => {
     assert.equal(withoutByteOrderMark('\uFEFFa\uFEFFb'), 'a\uFEFFb')
-    assert.equal(withoutByteOrderMark('a'), 'a')
+    assert.equal(withoutByteOrderMark('a\uFEFFb'), 'a\uFEFFb')
   })
 })

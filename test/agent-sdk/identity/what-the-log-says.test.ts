@@ -1,6 +1,6 @@
 /** What the log and the outcomes of an identity say of a reload, a refusal, a recovery, and of the end that comes near. */
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type IdentityStore, openIdentity, type ReloadOutcome } from '@clawmesh/agent-sdk'
@@ -85,6 +85,16 @@ describe('a watched identity says in the log', () => {
       not_after: leaf.notAfter.toISOString(),
     })
 
+    // one file, swapped at once: nothing half is seen between
+    const sameKey = mint({ issuer: root, uris: [ID], key: first })
+    await writeFile(join(dir, 'new'), sameKey.pem)
+    await rename(join(dir, 'new'), join(dir, 'tls.crt'))
+    assert.deepEqual(await line(/reloaded/), {
+      level: 'info',
+      message: 'the identity was reloaded',
+      fields: of(store.current(), 2),
+    })
+
     await writeFile(join(dir, 'ca.crt'), '')
     const kept = await line(/was not reloaded/)
     assert.equal(kept.level, 'warn')
@@ -93,7 +103,7 @@ describe('a watched identity says in the log', () => {
       'the identity was not reloaded, the last good one stays: ca.crt: holds no certificate',
     )
     const { hint, ...more } = kept.fields
-    assert.deepEqual(more, { dir, code: 'MESH_IDENTITY_INVALID', ...of(store.current(), 1) })
+    assert.deepEqual(more, { dir, code: 'MESH_IDENTITY_INVALID', ...of(store.current(), 2) })
     assert.equal(hint, new MeshError('MESH_IDENTITY_INVALID').hint)
 
     await writeFile(join(dir, 'ca.crt'), root.pem)
@@ -101,7 +111,7 @@ describe('a watched identity says in the log', () => {
     assert.deepEqual(recovered, {
       level: 'info',
       message: 'the identity files are good again, and the same',
-      fields: of(store.current(), 1),
+      fields: of(store.current(), 2),
     })
     assert.equal(outcomes.at(-1)?.error, null)
 
@@ -111,7 +121,7 @@ describe('a watched identity says in the log', () => {
     const again = await line(/again, and was reloaded/)
     assert.equal(again.level, 'info')
     assert.equal(again.message, 'the identity is good again, and was reloaded')
-    assert.deepEqual(again.fields, of(store.current(), 2))
+    assert.deepEqual(again.fields, of(store.current(), 3))
     assert.deepEqual([outcomes.at(-1)?.ok, outcomes.at(-1)?.error], [true, null])
     assert.deepEqual([store.lastReload().ok, store.lastReload().error], [true, null])
     assert.ok(outcomes.some(({ error }) => error instanceof MeshError))

@@ -4,6 +4,7 @@
  */
 
 import { parseSelector, type Selector } from '../compile/selector.ts'
+import { valueAt } from './issue-in-words.ts'
 import type { SchemaFault } from './schema-faults.ts'
 
 type Check = (selector: Selector) => string | null
@@ -104,6 +105,5 @@ function burstFaults(value: unknown): SchemaFault[] {
 }
 
 function at(value: unknown, key: string): unknown {
-  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined
-  return Object.entries(value).find(([name]) => name === key)?.[1]
+  return valueAt(value, [key])
 }

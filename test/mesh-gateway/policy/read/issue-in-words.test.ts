@@ -14,6 +14,12 @@ const SECRET = 'hunter2'
 
 describe('a fault that a schema found', () => {
   const table: [what: string, schema: z.ZodType, value: unknown, words: string][] = [
+    [
+      'our own message, with capitals in it',
+      z.string().refine(() => false, 'is not GET'),
+      SECRET,
+      'is not GET',
+    ],
     ['a key is missing', z.object({ a: z.string() }), {}, 'is missing'],
     ['a text for a number', z.number(), SECRET, 'must be a number, not a string'],
     ['a text for a whole number', z.int(), SECRET, 'must be a number, not a string'],

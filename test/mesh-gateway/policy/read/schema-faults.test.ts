@@ -53,6 +53,11 @@ describe('a fault of a policy file', () => {
     ['null for a host', { egress: { allow: [null] } }, [`/egress/allow/0: ${HOST}`]],
     ['a list for a host', { egress: { allow: [['a.test']] } }, [`/egress/allow/0: ${HOST}`]],
     ['a number for a host', { egress: { allow: [7] } }, [`/egress/allow/0: ${HOST}`]],
+    [
+      'a text that is no host',
+      { egress: { allow: ['a.test', 'a.test:0'] } },
+      ['/egress/allow/1: "a.test:0" has no valid port after the colon'],
+    ],
     ['an object without a host', { egress: { allow: [{}] } }, ['/egress/allow/0/host: is missing']],
     [
       'an empty list of methods',
@@ -74,6 +79,49 @@ describe('a fault of a policy file', () => {
     it(`is said with its place: ${what}`, () => {
       assert.deepEqual(acme(more), faults)
     })
+
+  it('is none in a file whose values are at their bounds', () => {
+    const hops = (maxHops: number) => acme({ delegation: { maxHops } })
+    assert.deepEqual([hops(0), hops(64)], [[], []])
+    assert.deepEqual(hops(-1), ['/delegation/maxHops: must be 0 or more'])
+    assert.deepEqual(hops(65), ['/delegation/maxHops: must be 64 or less'])
+    const limit = (burst: number) =>
+      acme({ egress: { limits: { requestsPerMinute: burst, maxBodyBytes: 0 } } })
+    assert.deepEqual([limit(1), limit(1_000_000_000)], [[], []])
+    assert.deepEqual(limit(1_000_000_001), [
+      '/egress/limits/requestsPerMinute: must be 1000000000 or less',
+    ])
+    const ports = (...list: number[]) => faultsOf({ egress: { ports: list } }, globalSchema)
+    assert.deepEqual(ports(1, 65_535), [])
+    assert.deepEqual(ports(0, 65_536), [
+      '/egress/ports/0: must be 1 or more',
+      '/egress/ports/1: must be 65535 or less',
+    ])
+    assert.deepEqual(acme({ $schema: 'x'.repeat(2048) }), [])
+    assert.deepEqual(acme({ $schema: 'x'.repeat(2049) }), [
+      '/$schema: must have 2048 characters or fewer',
+    ])
+  })
+
+  it('is what each kind of text says is wrong with it', () => {
+    const allow = (rule: object) => acme({ egress: { allow: [{ host: 'a.test', ...rule }] } })
+    assert.deepEqual(allow({ paths: ['/v1/**'] }), [])
+    assert.deepEqual(allow({ paths: ['v1'] }), [
+      '/egress/allow/0/paths/0: "v1" does not begin with /',
+    ])
+    const call = (rule: object) =>
+      acme({ delegation: { allow: [{ from: 'a', to: 'b', ...rule }] } })
+    assert.deepEqual(call({ methods: ['p.S/M'] }), [])
+    assert.deepEqual(call({ methods: ['M'] }), [
+      '/delegation/allow/0/methods/0: "M" names no service; write package.Service/Method, package.Service/* or *',
+    ])
+    assert.deepEqual(call({ to: 'a/b/c' }), [
+      '/delegation/allow/0/to: "a/b/c" has more than one slash; write tenant/agent',
+    ])
+    const cidrs = (text: string) => faultsOf({ egress: { denyCidrs: [text] } }, globalSchema)
+    assert.deepEqual(cidrs('10.0.0.0/8'), [])
+    assert.deepEqual(cidrs('10.0.0.1/8').length, 1)
+  })
 
   const methods: [method: string, fault: string | null][] = [
     ['GET', null],
