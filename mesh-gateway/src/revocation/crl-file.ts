@@ -55,6 +55,8 @@ export function readCrls(
   const { crls, certificates } = isDer(bytes)
     ? { crls: [parseCrl(bytes)], certificates: [] }
     : readPem(bytes.toString('latin1'))
+  // the certificates of CAs alone would revoke nothing, which nobody names a file for
+  if (crls.length === 0) throw invalid('it holds no list')
   // the CA that issued the gateway's own certificate is known anyway
   const own = readPem(identity.certificateChain).certificates
   const verify = createCrlVerifier([...certificates, ...own], identity.roots)
@@ -142,8 +144,6 @@ function readPem(text: string): { crls: Crl[]; certificates: X509Certificate[] }
   // a block that is cut short must not pass for a comment
   if (blocks !== text.split('-----BEGIN ').length - 1)
     throw invalid('it holds a PEM block that is damaged or neither a list nor a certificate')
-  if (blocks === 0 || (crls.length === 0 && certificates.length === 0))
-    throw invalid('it holds no list')
   return { crls, certificates }
 }
 

@@ -51,7 +51,8 @@ describe('the file of revocation lists', () => {
 
     it('is taken when the clock of its CA is some minutes ahead', () => {
       assert.equal(read(list({ thisUpdate: at(5) })).size, 1)
-      assert.ok(refusal(list({ thisUpdate: at(6) })) instanceof EarlyCrlError)
+      const second = 1 / 60
+      assert.ok(refusal(list({ thisUpdate: at(5 + second) })) instanceof EarlyCrlError)
     })
 
     it('that was let in by a wrong clock does not stand in the way of those of today', () => {
@@ -117,6 +118,8 @@ describe('the file of revocation lists', () => {
 
     it('may leave out a CA that has ended or leads to no root any more', () => {
       const held = read(both)
+      const ended = at(1e6).getTime()
+      assert.match(refusal(list({ number: 2 }), held, ended).message, /is missing that is in use/)
       const later = at(1e6 + 1).getTime()
       assert.equal(read(list({ number: 2 }), held, later).size, 1)
       const other = mint({ name: 'other', pathLength: null, ...life })
@@ -128,6 +131,40 @@ describe('the file of revocation lists', () => {
     it('has one list of each: parts of one are not put together', () => {
       assert.match(refusal(list() + list({ number: 2 })).message, /two lists are of the same CA/)
     })
+  })
+
+  it('says what of it is no list, no certificate, or damaged', () => {
+    const block = (label: string, body: string) =>
+      `-----BEGIN ${label}-----\n${body}\n-----END ${label}-----\n`
+    const damaged = /a PEM block that is damaged or neither a list nor a certificate/
+    for (const [text, says] of [
+      ['', /it holds no list$/],
+      ['text', /it holds no list$/],
+      [one.pem + two.pem, /it holds no list$/],
+      [block('CERTIFICATE', 'AAAA'), /it holds a certificate that is damaged$/],
+      [list() + block('CERTIFICATE', 'AAAA'), /it holds a certificate that is damaged$/],
+      [list() + block('PRIVATE KEY', 'AAAA'), damaged],
+      [list() + block('X509 CRL', 'AA?A'), damaged],
+      [`${list()}-----BEGIN CERTIFICATE-----\n`, damaged],
+      [list().replace('END X509', 'END X508'), damaged],
+    ] as const)
+      assert.match(refusal(text).message, says, text.slice(0, 100))
+    // text between the blocks is a comment
+    assert.equal(read(`of today:\n${list()}\n# end\n`).size, 1)
+  })
+
+  it('may be one list in DER', () => {
+    const bytes = mintCrl({
+      issuer: one,
+      thisUpdate: at(-10),
+      nextUpdate: at(600),
+      serials: ['2a'],
+    })
+    assert.deepEqual(serials(readCrls(bytes, identity, new Map(), NOW)), ['2a'])
+    for (const broken of [bytes.subarray(0, -1), Buffer.concat([bytes, bytes])])
+      assert.throws(() => readCrls(broken, identity, new Map(), NOW), {
+        code: 'MESH_REVOCATION_INVALID',
+      })
   })
 
   it('trusts no CA below one that may have none below it', () => {

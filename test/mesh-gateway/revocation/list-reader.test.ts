@@ -119,7 +119,9 @@ describe('the reader of the list of revocations', () => {
     const now = new Date()
     await utimes(path, now, now)
     await reader.catchUp()
+    const index = reader.index()
     assert.ok((await questions(reader.catchUp)) > 1)
+    assert.equal(reader.index(), index, 'the same list is not read anew')
   })
 
   it('says of a broken one what is wrong each time, and reads it once', async () => {

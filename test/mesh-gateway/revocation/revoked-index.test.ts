@@ -84,6 +84,7 @@ describe('the index of what is revoked', () => {
         for (let i = 0; i < count; i += 1) index.add(entry(`t${n++}`, null, by))
       return index.full(agent, shares)
     }
+    assert.equal(new RevokedIndex().full('a/x', { agent: 1, tenant: 1, all: 1, reserved: 1 }), null)
     assert.equal(full({ 'a/x': 2 }, 'a/y'), null)
     assert.equal(full({ 'a/x': 3 }, 'a/y'), 'tenant')
     // a tenant whose name begins like another's is another
