@@ -17,7 +17,7 @@ import {
   clientTlsOptions,
   openIdentity,
   serverTlsOptions,
-} from '@clawmesh/agent-sdk'
+} from '@clawmesh/agent-sdk/mesh'
 import { createSpiffeTemplate, loadProto, messageOf } from '@clawmesh/proto'
 import { call, frame } from '../test/mesh-gateway/delegation/fixture.ts'
 import { type Mesh, type PolicyFiles, startMesh } from '../test/support/mesh.ts'

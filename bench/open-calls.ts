@@ -11,7 +11,7 @@ import {
   clientTlsOptions,
   openIdentity,
   serverTlsOptions,
-} from '@clawmesh/agent-sdk'
+} from '@clawmesh/agent-sdk/mesh'
 import { createSpiffeTemplate } from '@clawmesh/proto'
 import { startMesh } from '../test/support/mesh.ts'
 

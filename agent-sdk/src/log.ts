@@ -2,6 +2,7 @@
 import { inspect } from 'node:util'
 import { printable, printableLines } from '@clawmesh/proto'
 
+/** The log of an agent. A pino logger fits as it is. */
 export interface Log {
   debug(fields: object, message: string): void
   info(fields: object, message: string): void

@@ -1,4 +1,7 @@
-/** The second door of @clawmesh/agent-sdk: what the parts of a mesh share, and a skill has no use for. */
+/**
+ * The second door of @clawmesh/agent-sdk: identities, TLS, peer checks and files, which the gateway shares with the SDK.
+ * A skill needs none of it. `Log` and `silentLog` leave by both doors, so that the gateway enters by this one alone.
+ */
 
 export type { Disk, DiskOptions } from './files/disk.ts'
 export { createDisk } from './files/disk.ts'
@@ -20,9 +23,52 @@ export type { ReadWholeOptions } from './files/read-whole.ts'
 export { readWhole } from './files/read-whole.ts'
 export type { SingleFlight } from './files/single-flight.ts'
 export { singleFlight } from './files/single-flight.ts'
-export { createCrlVerifier } from './tls/crl/verify-crl.ts'
+export type { LoadIdentityOptions } from './identity/load-identity.ts'
+export { loadIdentity, readTrustDomain } from './identity/load-identity.ts'
+export type { OpenIdentityOptions } from './identity/open-identity.ts'
+export { openIdentity } from './identity/open-identity.ts'
+export { parseCertificates } from './identity/pem.ts'
+export type { Log } from './log.ts'
+export { silentLog } from './log.ts'
+export type { HealthService } from './server/health-service.ts'
+export { createHealthService } from './server/health-service.ts'
+export { addReflection } from './server/reflection.ts'
+export type { CallConnection, CallListener, CallListenerOptions } from './tls/call-listener.ts'
+export { listenForCalls } from './tls/call-listener.ts'
+export type { Crl } from './tls/crl/parse-crl.ts'
+export { MAX_CRL_BYTES, parseCrl } from './tls/crl/parse-crl.ts'
+export type { VerifiedCrl } from './tls/crl/verify-crl.ts'
+export { createCrlVerifier, verifyCrl } from './tls/crl/verify-crl.ts'
+export { fingerprintOf } from './tls/fingerprint.ts'
+export type { FollowingServer } from './tls/follow-identity.ts'
+export { followIdentity } from './tls/follow-identity.ts'
+export type { ChannelCredentialsOptions } from './tls/grpc-credentials.ts'
+export { channelCredentials, serverCredentials } from './tls/grpc-credentials.ts'
 export type { BothEnds } from './tls/handshake-in-memory.ts'
 export { handshakeInMemory } from './tls/handshake-in-memory.ts'
+export type {
+  IdentitySnapshot,
+  IdentityStore,
+  ReloadOutcome,
+  TrustedRoot,
+} from './tls/identity-snapshot.ts'
 export { dangerousCurve } from './tls/key-curve.ts'
-export { anchorOf } from './tls/peer-certificate.ts'
+export type {
+  CertificateLink,
+  PeerCertificate,
+  ReadCertificateOptions,
+} from './tls/peer-certificate.ts'
+export { anchorOf, canonicalSerial, judgePeer, keyIdentity } from './tls/peer-certificate.ts'
+export type { PeerCheck } from './tls/peer-checks.ts'
+export { checkAgent, checkFromGateway, checkIsAgent, checkIsGateway } from './tls/peer-checks.ts'
+export { readPeer } from './tls/read-peer.ts'
 export { surviveLostStreams } from './tls/streams-already-gone.ts'
+export type {
+  ClientTlsChoices,
+  ClientTlsOptions,
+  ServerTlsChoices,
+  ServerTlsOptions,
+} from './tls/tls-options.ts'
+export { clientTlsOptions, serverTlsOptions } from './tls/tls-options.ts'
+export { handshakeFailure } from './tls/verify-errors.ts'
+export { errorToStatus } from './wire/status-codec.ts'

@@ -2,8 +2,7 @@
  * One gateway: opens what it needs, in order, and closes it again in the opposite order, also when the start fails
  * half-way. Everything a room needs comes in by its options; nothing here decides anything about traffic.
  */
-import type { Log } from '@clawmesh/agent-sdk'
-import { createDisk } from '@clawmesh/agent-sdk/mesh'
+import { createDisk, type Log } from '@clawmesh/agent-sdk/mesh'
 import { createSpiffeTemplate, type Identity } from '@clawmesh/proto'
 import { createAdminPort } from './admin/admin-port.ts'
 import { describeGateway } from './admin/describe-gateway.ts'

@@ -921,8 +921,10 @@ export const ERRORS = Object.freeze({
   ),
 })
 
+/** A code of the table of errors, such as `MESH_POLICY_DENIED`. */
 export type ErrorCode = keyof typeof ERRORS
 
+/** True for a code of the table of errors. Never throws. */
 export function isErrorCode(value: string): value is ErrorCode {
   return Object.hasOwn(ERRORS, value)
 }

@@ -5,6 +5,7 @@
 import { ERRORS, type ErrorCode, type ErrorRow, isErrorCode } from './codes.ts'
 import { nearest } from './nearest.ts'
 
+/** What a `MeshError` carries besides its code and its message. */
 export interface MeshErrorOptions {
   /** What went wrong underneath. For the log; never sent to anybody. */
   readonly cause?: unknown
@@ -26,6 +27,18 @@ export type OwnCode =
   | `ME${Exclude<Letter, 'S'>}${string}`
   | `MES${Exclude<Letter, 'H'>}${string}`
 
+/**
+ * An error that the world causes: a refusal, a failure of a peer, a broken connection. Match on `code`, never on words.
+ *
+ * @throws TypeError for a code that begins with MESH_ and is not in the table
+ *
+ * @example
+ * import { MeshError } from '@clawmesh/proto'
+ *
+ * const cause: unknown = await Promise.reject(new Error('the quota service is gone')).catch((error) => error)
+ * const error = new MeshError('QUOTA_EXHAUSTED', 'no more today', { cause, retryAfterMs: 60_000 })
+ * console.log(error.code, error.facts.code, error.hint)
+ */
 export class MeshError extends Error {
   override readonly name = 'MeshError'
   readonly code: ErrorCode

@@ -4,6 +4,7 @@
  */
 import { isDnsLabel, isDnsName } from './dns-name.ts'
 
+/** An agent, as its certificate names it. `id` is the SPIFFE ID; tenant and agent are DNS labels. */
 export interface AgentIdentity {
   readonly kind: 'agent'
   readonly id: string

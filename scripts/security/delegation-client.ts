@@ -9,7 +9,7 @@ import {
   type IdentitySnapshot,
   loadIdentity,
   serverTlsOptions,
-} from '@clawmesh/agent-sdk'
+} from '@clawmesh/agent-sdk/mesh'
 import { createSpiffeTemplate } from '@clawmesh/proto'
 import type { Mesh } from '../../test/support/mesh.ts'
 

@@ -9,7 +9,7 @@ import {
   clientTlsOptions,
   type IdentitySnapshot,
   loadIdentity,
-} from '@clawmesh/agent-sdk'
+} from '@clawmesh/agent-sdk/mesh'
 import { createSpiffeTemplate } from '@clawmesh/proto'
 import { type Mesh, startMesh } from '../support/mesh.ts'
 import {

@@ -3,13 +3,13 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import tls from 'node:tls'
+import type { Agent } from '@clawmesh/agent-sdk'
 import {
-  type Agent,
   checkIsGateway,
   clientTlsOptions,
   type IdentityStore,
   openIdentity,
-} from '@clawmesh/agent-sdk'
+} from '@clawmesh/agent-sdk/mesh'
 import { type Ca, changeTrust, type Issued, initCa, openCa, writeIdentity } from '@clawmesh/pki'
 import { createSpiffeTemplate, Secret } from '@clawmesh/proto'
 import { type Mesh, startMesh } from '../support/mesh.ts'

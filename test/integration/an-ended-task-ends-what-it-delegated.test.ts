@@ -3,12 +3,11 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import {
   type Agent,
-  channelCredentials,
-  checkIsGateway,
   createMemoryTaskStore,
   type ServeOptions,
   type TaskInfo,
 } from '@clawmesh/agent-sdk'
+import { channelCredentials, checkIsGateway } from '@clawmesh/agent-sdk/mesh'
 import { DELEGATION_SERVICE, loadProto, serviceOf, uuidV7 } from '@clawmesh/proto'
 import { Client, Metadata, status } from '@grpc/grpc-js'
 import { type StandInMesh, startStandInMesh } from '../agent-sdk/stand-in/mesh.ts'

@@ -1,6 +1,7 @@
 /** Agents and gateway are renewed again and again under load: no call fails, and what runs for long runs on. */
 import assert from 'node:assert/strict'
-import { createAgent, type IdentityStore, openIdentity } from '@clawmesh/agent-sdk'
+import { createAgent } from '@clawmesh/agent-sdk'
+import { type IdentityStore, openIdentity } from '@clawmesh/agent-sdk/mesh'
 import { writeIdentity } from '@clawmesh/pki'
 import { startStandInGateway } from '../agent-sdk/stand-in/gateway.ts'
 import { QUICK } from '../agent-sdk/stand-in/mesh.ts'

@@ -50,9 +50,10 @@ const promises: readonly RepositoryPromise[] = [
       [gateway, "export * from '@clawmesh/pki'"],
       [gateway, "import '@clawmesh/pki'"],
       ['pki/src/a.ts', "import { x } from '@clawmesh/agent-sdk/mesh'"],
+      [gateway, "import { x } from '@clawmesh/agent-sdk'"],
     ],
     good: [
-      [gateway, "import { x } from '@clawmesh/agent-sdk'\nimport y from '../src/y.ts'"],
+      [gateway, "import { x } from '@clawmesh/proto'\nimport y from '../src/y.ts'"],
       [gateway, "// import { initCa } from '@clawmesh/pki'"],
       [gateway, "import { x } from '@clawmesh/agent-sdk/mesh'"],
       ['scripts/a.ts', "import { initCa } from '@clawmesh/pki'"],

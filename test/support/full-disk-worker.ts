@@ -4,7 +4,8 @@
  */
 import { appendFileSync, rmSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
-import { channelCredentials, createSqliteTaskStore, openIdentity } from '@clawmesh/agent-sdk'
+import { createSqliteTaskStore } from '@clawmesh/agent-sdk'
+import { channelCredentials, openIdentity } from '@clawmesh/agent-sdk/mesh'
 import { HEALTH_SERVICE, loadProto, MeshError, serviceOf } from '@clawmesh/proto'
 import { Client } from '@grpc/grpc-js'
 import { startStandInMesh } from '../agent-sdk/stand-in/mesh.ts'

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type IdentityStore, openIdentity } from '@clawmesh/agent-sdk'
+import { type IdentityStore, openIdentity } from '@clawmesh/agent-sdk/mesh'
 import {
   type AgentRequest,
   type Ca,

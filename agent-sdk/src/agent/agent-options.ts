@@ -5,6 +5,7 @@ import type { Patience } from '../client/peer-client.ts'
 import type { Log } from '../log.ts'
 import type { IdentityStore } from '../tls/identity-snapshot.ts'
 
+/** Options of `createAgent`. `gateway` and `identity` are required. */
 export interface AgentOptions {
   /** host:port of the gateway's delegation port, e.g. 127.0.0.1:8443. Who it is decides its certificate, not the address. */
   readonly gateway: string

@@ -31,6 +31,8 @@ import { both, createTaskScopes, type TaskScope } from './task-scope.ts'
 import { createTreeWatch } from './tree-watch.ts'
 
 /**
+ * An agent of the mesh: one identity and one gateway. It delegates to peers, serves skills and fetches.
+ *
  * @example
  * import { createAgent } from '@clawmesh/agent-sdk'
  *
@@ -51,7 +53,10 @@ export interface Agent {
    * @throws TypeError for options that make no sense, MeshError MESH_LIMIT_SIZE for too large an input; everything else is in the handle
    */
   delegate(peer: string, options: DelegateOptions): Delegation
-  /** Follows a task given away earlier, after the event with sequence number `afterSeq` (default 0: from the first one). */
+  /**
+   * Follows a task that was delegated earlier, after the event with sequence number `afterSeq` (default 0: from the first one).
+   * @throws TypeError for a peer name, an id or a number that makes no sense; everything else is in the handle
+   */
   watch(peer: string, id: string, afterSeq?: number): Delegation
   /** The task as it stands. @throws MeshError MESH_TASK_NOT_FOUND … */
   get(peer: string, id: string): Promise<TaskInfo>
@@ -81,6 +86,7 @@ export interface Agent {
   close(): Promise<void>
 }
 
+/** Options of `agent.peers`. */
 export interface PeersOptions {
   /** The trace to continue, as in `DelegateOptions`. */
   readonly traceparent?: string
@@ -92,7 +98,18 @@ const GOODBYE_MS = 1_000
 // a call that fails this soon after a refused handshake fails because of it
 const REFUSAL_MS = 5_000
 
-/** @throws MeshError MESH_IDENTITY_… when the identity cannot be used, MESH_EGRESS_PLAINTEXT; TypeError for options that make no sense */
+/**
+ * Makes an agent from an identity directory and the address of a gateway. It connects with the first call.
+ *
+ * @throws MeshError MESH_IDENTITY_… when the identity cannot be used, MESH_EGRESS_PLAINTEXT; TypeError for options that make no sense
+ *
+ * @example
+ * import { createAgent } from '@clawmesh/agent-sdk'
+ *
+ * const planner = await createAgent({ gateway: '127.0.0.1:8443', identity: '/etc/mesh' })
+ * console.log(planner.identity.id, await planner.peers())
+ * await planner.close()
+ */
 export async function createAgent(options: AgentOptions): Promise<Agent> {
   checkAgentOptions(options)
   const { gateway, log = stderrLog, now = Date.now } = options

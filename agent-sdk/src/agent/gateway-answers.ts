@@ -1,5 +1,6 @@
 /** What the gateway tells an agent about itself and its peers. */
 
+/** The identity that the gateway reads from this agent's certificate. */
 export interface WhoAmI {
   /** SPIFFE ID. */
   readonly id: string
@@ -12,6 +13,7 @@ export interface WhoAmI {
   readonly gateway: string
 }
 
+/** A peer that policy lets this agent delegate to, as `agent.peers` answers it. */
 export interface AllowedPeer {
   /** What `delegate` takes. Empty where policy names a pattern and not a peer. */
   readonly name: string

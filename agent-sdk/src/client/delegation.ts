@@ -9,6 +9,19 @@ import { createEventQueue } from './event-queue.ts'
 import type { Narrowing } from './propagation.ts'
 import { createTaskResult, type TaskResult } from './task-result.ts'
 
+/**
+ * Options of `agent.delegate`. `skill` is required.
+ *
+ * @example
+ * const delegation = agent.delegate('researcher', {
+ *   skill: 'summarize',
+ *   input: { url: 'https://example.com/', words: 100 },
+ *   deadlineMs: 60_000,
+ *   idempotencyKey: 'order-4711',
+ *   narrow: { destinations: ['example.com'] },
+ * })
+ * console.log((await delegation.result()).text())
+ */
 export interface DelegateOptions {
   /** Which of the peer's skills. */
   readonly skill: string

@@ -27,6 +27,7 @@ import {
 import { refuseInsideResult } from './refuse-inside-result.ts'
 import { retryUnary } from './retry-unary.ts'
 
+/** How long an agent waits and retries (retry limits) when a connection breaks. Milliseconds. */
 export interface Patience {
   /** A stream that is silent for so long, in milliseconds, is taken for lost. Default 60,000: four heartbeats. */
   readonly idleMs?: number

@@ -1,6 +1,7 @@
 /** What a completed task brought: its output, and the artifacts that it sent on the way. */
 import { jsonOf, type Part, textOf } from '../model/part.ts'
 
+/** A file that a task sent, whole and verified by its SHA-256. */
 export interface Artifact {
   readonly name: string
   readonly mediaType: string
@@ -9,6 +10,15 @@ export interface Artifact {
   readonly sha256: string
 }
 
+/**
+ * The result of a completed task.
+ *
+ * @example
+ * const result = await agent.delegate('researcher', { skill: 'report' }).result()
+ * const report: unknown = result.json()
+ * const chart = result.artifacts.get('chart.png')
+ * console.log(report, chart?.bytes.length, chart?.sha256)
+ */
 export interface TaskResult {
   /** Id of the delegation. */
   readonly id: string

@@ -15,6 +15,11 @@ import type { EgressToken, TokenSource } from './token-source.ts'
  * that lead past the gateway (`dispatcher`, `agent`, `proxy` …) are refused, and so are misspelt ones. It waits for an answer as long
  * as the gateway does: only the signal ends it sooner.
  * A header `traceparent` names the trace to continue, also for the gateway. Default: the trace of the task, or else a new one.
+ *
+ * @example
+ * const response = await agent.fetch('https://api.example.com/items', { method: 'POST', body: '{}' })
+ * console.log(response.status, await response.text())
+ *
  * @throws MeshError when the gateway refuses: MESH_POLICY_NOT_ALLOWED, MESH_EGRESS_ADDRESS_REFUSED, MESH_TOKEN_DESTINATION …
  * @throws TypeError when there is no egress port, for such options, or as `fetch` does when the destination fails
  */

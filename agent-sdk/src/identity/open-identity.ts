@@ -27,7 +27,7 @@ export interface OpenIdentityOptions extends LoadIdentityOptions {
  * Loads the identity in a directory and keeps it current.
  * @throws MeshError as `loadIdentity` does, if the first load fails
  * @example
- * import { openIdentity } from '@clawmesh/agent-sdk'
+ * import { openIdentity } from '@clawmesh/agent-sdk/mesh'
  * import { createSpiffeTemplate } from '@clawmesh/proto'
  *
  * const store = await openIdentity({ dir: '/etc/mesh', spiffe: createSpiffeTemplate({ trustDomain: 'mesh.internal' }) })

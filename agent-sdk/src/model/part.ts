@@ -1,7 +1,9 @@
 /** What goes into a task and what comes out: parts, each text, JSON, bytes or a reference to an artifact. */
 
+/** One piece of the input, the output, a question or an answer of a task. */
 export type Part = TextPart | JsonPart | BytesPart | ArtifactPart
 
+/** Text of a task. */
 export interface TextPart {
   readonly kind: 'text'
   readonly text: string
@@ -9,12 +11,14 @@ export interface TextPart {
   readonly mediaType?: string
 }
 
+/** A JSON value of a task. */
 export interface JsonPart {
   readonly kind: 'json'
   /** Anything that JSON.stringify can write. */
   readonly json: unknown
 }
 
+/** Binary data of a task. */
 export interface BytesPart {
   readonly kind: 'bytes'
   readonly bytes: Uint8Array

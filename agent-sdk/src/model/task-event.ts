@@ -17,6 +17,7 @@ export type TaskState =
 /** The states in which a task has ended without a result. */
 export type FailedState = 'failed' | 'canceled' | 'rejected' | 'expired' | 'orphaned'
 
+/** Why a task ended without a result. */
 export interface Failure {
   readonly state: FailedState
   /** One of MESH_…, or a code of the peer's own. */
@@ -58,6 +59,7 @@ export type EventBody =
   | { readonly kind: 'result'; readonly output: readonly Part[] }
   | ({ readonly kind: 'failed' } & Failure)
 
+/** A chunk of an artifact, in the order of `index`. */
 export interface ArtifactPiece {
   readonly name: string
   readonly mediaType: string
@@ -72,6 +74,7 @@ export interface ArtifactPiece {
 /** `switch (event.kind)` tells them apart. The last one is `result` or `failed`. */
 export type TaskEvent = EventHead & EventBody
 
+/** A task at one moment, as the peer describes it. */
 export interface TaskInfo {
   readonly id: string
   readonly skill: string

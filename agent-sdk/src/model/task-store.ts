@@ -7,6 +7,7 @@
  */
 import type { Failure, TaskState } from './task-event.ts'
 
+/** A task, as the store keeps it. */
 export interface TaskRecord {
   /** The task is known by caller and id together: ids never cross callers. */
   readonly caller: string
@@ -36,6 +37,7 @@ export interface TaskRecord {
   readonly inputs: readonly TaskInput[]
 }
 
+/** A question that a task has asked. */
 export interface TaskInput {
   readonly id: string
   /** SHA-256 of the answer; null while nobody has answered. */
@@ -44,6 +46,7 @@ export interface TaskInput {
   readonly askedMs?: number
 }
 
+/** A task before the store has numbered it. */
 export type NewTask = Omit<
   TaskRecord,
   'number' | 'updatedMs' | 'endedMs' | 'state' | 'lastSeq' | 'failure' | 'inputs'
@@ -63,6 +66,7 @@ export interface Beginning {
   readonly delegationToken: string | null
 }
 
+/** What a skill saved last, and what the store knows of its runs. */
 export interface Checkpoint {
   /** JSON, as the skill saved it; null when it saved nothing yet. */
   readonly saved: string | null
@@ -79,6 +83,7 @@ export interface LeftTask {
   readonly again: { readonly beginning: Beginning; readonly checkpoint: Checkpoint } | null
 }
 
+/** What an event changes in the record of its task. What is left out stays. */
 export interface TaskChange {
   readonly updatedMs: number
   readonly state?: TaskState
@@ -87,12 +92,14 @@ export interface TaskChange {
   readonly inputs?: readonly TaskInput[]
 }
 
+/** One event of a task, as the store keeps it. */
 export interface StoredEvent {
   readonly seq: number
   /** clawmesh.delegation.v1.Event, encoded. */
   readonly bytes: Buffer
 }
 
+/** Which tasks of a caller to list. */
 export interface TaskQuery {
   /** Empty: all. */
   readonly states: readonly TaskState[]
@@ -103,6 +110,10 @@ export interface TaskQuery {
   readonly limit: number
 }
 
+/**
+ * Keeps the tasks of one server: `createMemoryTaskStore`, `createSqliteTaskStore`, or one of your own. All methods are
+ * synchronous.
+ */
 export interface TaskStore {
   /** How long a task is kept after its end, in milliseconds. */
   readonly retentionMs: number

@@ -7,6 +7,7 @@ import { SKILL_OPTIONS, type Skill, type SkillWithOptions } from '../tasks/skill
 import { isSkillName } from '../wire/request-codec.ts'
 import type { AcceptFrom } from './caller-gate.ts'
 
+/** A gRPC service that an agent serves beside its skills. */
 export interface AdditionalService {
   /** As @grpc/proto-loader or a generator makes it. */
   readonly service: ServiceDefinition
@@ -15,6 +16,20 @@ export interface AdditionalService {
   readonly definition?: ReturnType<typeof loadProto>
 }
 
+/**
+ * Options of `agent.serve`. `skills` is required.
+ *
+ * @example
+ * import { createSqliteTaskStore } from '@clawmesh/agent-sdk'
+ *
+ * const serving = await agent.serve({
+ *   listen: '0.0.0.0:7443',
+ *   skills: { echo: (task) => task.text(), count: { run: (task) => task.text().length, resume: true } },
+ *   taskStore: createSqliteTaskStore({ file: '/var/lib/agent/tasks.db' }),
+ * })
+ * console.log(serving.address.port)
+ * await serving.close()
+ */
 export interface ServeOptions {
   /** By name: letters, digits and `._/-`, 128 characters at most. */
   readonly skills: Readonly<Record<string, Skill | SkillWithOptions>>

@@ -14,6 +14,7 @@ import { createHealthService } from './health-service.ts'
 import { addReflection } from './reflection.ts'
 import { checkServeOptions, type ServeOptions } from './serve-options.ts'
 
+/** A server of skills, as `agent.serve` returns it. */
 export interface Serving {
   /** Where it really listens. */
   readonly address: { readonly host: string; readonly port: number }

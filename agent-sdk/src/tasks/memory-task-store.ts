@@ -4,6 +4,7 @@ import type { TaskStore } from '../model/task-store.ts'
 import { createMemoryShelf } from './store/memory-backend.ts'
 import { createIndexedStore } from './store/task-index.ts'
 
+/** Options of `createMemoryTaskStore`. */
 export interface MemoryTaskStoreOptions {
   /** Tasks kept, running and ended. Default 10,000. */
   readonly maxTasks?: number
@@ -31,6 +32,10 @@ const NAMES = optionNames<MemoryTaskStoreOptions>({
   now: true,
 })
 
+/**
+ * Makes a store that keeps tasks in memory: they end with the process.
+ * @throws TypeError for an option that does not exist
+ */
 export function createMemoryTaskStore(options: MemoryTaskStoreOptions = {}): TaskStore {
   checkOptions(options, NAMES, 'createMemoryTaskStore')
   const {

@@ -48,6 +48,7 @@ export interface Answer {
   json(): unknown
 }
 
+/** The task that a skill works on: what the caller sent, and the identity of the caller. */
 export interface Task {
   /** Id of the delegation: a UUIDv7. */
   readonly id: string
@@ -66,6 +67,19 @@ export interface Task {
   json(): unknown
 }
 
+/**
+ * What a skill does for its task: tells of progress, sends files, asks the caller, delegates, fetches.
+ *
+ * @example
+ * import type { Skill } from '@clawmesh/agent-sdk'
+ *
+ * const report: Skill = async (task, ctx) => {
+ *   const answer = await ctx.ask('which year?')
+ *   const data = await ctx.delegate('researcher', { skill: 'collect', input: answer.text() }).result()
+ *   await ctx.artifact('data.json', JSON.stringify(data.json()), { mediaType: 'application/json' })
+ *   return `the report of ${answer.text()} is done`
+ * }
+ */
 export interface TaskContext {
   /** Aborts when the task is cancelled, expired or orphaned; its reason is a MeshError. The task has ended then, whatever the skill does. */
   readonly signal: AbortSignal

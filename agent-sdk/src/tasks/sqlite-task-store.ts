@@ -6,6 +6,7 @@ import { openDatabase, proveRoom } from './store/sqlite/open-database.ts'
 import { createSqliteShelf } from './store/sqlite/sqlite-backend.ts'
 import { createIndexedStore } from './store/task-index.ts'
 
+/** Options of `createSqliteTaskStore`. `file` is required. */
 export interface SqliteTaskStoreOptions {
   /** Made when it is not there; its directory has to be. One process at a time. */
   readonly file: string
@@ -43,6 +44,14 @@ const NAMES = optionNames<SqliteTaskStoreOptions>({
 })
 
 /**
+ * Opens or makes a store that keeps tasks in a file of SQLite: they survive the process.
+ *
+ * @example
+ * import { createSqliteTaskStore } from '@clawmesh/agent-sdk'
+ *
+ * const taskStore = createSqliteTaskStore({ file: '/var/lib/agent/tasks.db', retentionMs: 86_400_000 })
+ *
+ * @throws TypeError for an option that does not exist
  * @throws MeshError MESH_TASK_STORE_LOCKED when another process has the file, MESH_TASK_STORE_CORRUPT when it is damaged or no
  * task store, MESH_TASK_STORE_VERSION when a newer version wrote it, MESH_TASK_STORE_FAILED when it cannot be made
  */

@@ -4,7 +4,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { isIP } from 'node:net'
-import type { Log } from '@clawmesh/agent-sdk'
+import type { Log } from '@clawmesh/agent-sdk/mesh'
 import { createConnectionGate, gateConnections } from '../limits/connection-gate.ts'
 import type { MaybePromise } from '../limits/limits.ts'
 import { listenOn } from '../net/listen.ts'

@@ -1,5 +1,5 @@
 /** The facts on the status page. Public ones only: names, addresses, times, key ids. */
-import type { IdentityStore } from '@clawmesh/agent-sdk'
+import type { IdentityStore } from '@clawmesh/agent-sdk/mesh'
 import type { Config } from '../config/schema.ts'
 import { formatListenAddress } from '../net/listen-address.ts'
 import type { ListenAddress } from '../net/port.ts'

@@ -1,5 +1,5 @@
 /** What keeps a gateway from being ready: for GET /ready, the status page and the terminal. */
-import type { IdentitySnapshot } from '@clawmesh/agent-sdk'
+import type { IdentitySnapshot } from '@clawmesh/agent-sdk/mesh'
 import type { ReloadMetrics } from '../telemetry/reload-metrics.ts'
 import type { Missing } from './status-page.ts'
 

@@ -2,7 +2,7 @@
  * The audit log: one JSON line for each egress request or delegated call, written when it ends, and one before that for those that last.
  * Names and order of the fields are fixed (docs/reference/audit.md); what a peer sent is escaped, so a line stays a line.
  */
-import type { Log } from '@clawmesh/agent-sdk'
+import type { Log } from '@clawmesh/agent-sdk/mesh'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import type { AuditLog, AuditRecord } from './audit-record.ts'
 import { createLineWriter } from './line-writer.ts'

@@ -5,12 +5,12 @@
 import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import type { Log } from '@clawmesh/agent-sdk'
 import {
   createDisk,
   createListeners,
   type Disk,
   describeFileFault,
+  type Log,
   readWhole,
 } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'

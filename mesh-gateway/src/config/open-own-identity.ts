@@ -1,5 +1,9 @@
 /** A gateway runs with the certificate of a gateway: with an agent's it would be ready, and refused by every agent. */
-import { type IdentityStore, type OpenIdentityOptions, openIdentity } from '@clawmesh/agent-sdk'
+import {
+  type IdentityStore,
+  type OpenIdentityOptions,
+  openIdentity,
+} from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 import type { Config } from './schema.ts'
 

@@ -3,7 +3,7 @@
  * with one audit record, however it ends.
  */
 import type { ServerHttp2Stream } from 'node:http2'
-import type { Log } from '@clawmesh/agent-sdk'
+import type { Log } from '@clawmesh/agent-sdk/mesh'
 import { GRPC_STATUS, MeshError, uuidV7 } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
 import type { Member, Roll } from '../live/dense-set.ts'

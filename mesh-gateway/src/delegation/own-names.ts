@@ -1,5 +1,5 @@
 /** Which names mean the gateway itself: those of its certificate, those configured, and localhost. */
-import type { IdentityStore } from '@clawmesh/agent-sdk'
+import type { IdentityStore } from '@clawmesh/agent-sdk/mesh'
 import { parsePeerName } from '@clawmesh/proto'
 import type { RouteNames } from './route.ts'
 

@@ -11,7 +11,12 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
-import { followIdentity, type IdentityStore, type Log, serverTlsOptions } from '@clawmesh/agent-sdk'
+import {
+  followIdentity,
+  type IdentityStore,
+  type Log,
+  serverTlsOptions,
+} from '@clawmesh/agent-sdk/mesh'
 import { MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
 import { unauditable } from '../audit/unauditable.ts'

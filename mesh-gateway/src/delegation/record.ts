@@ -1,5 +1,5 @@
 /** What is known of a call by its end, and the audit record that is made of it. */
-import type { PeerCertificate } from '@clawmesh/agent-sdk'
+import type { PeerCertificate } from '@clawmesh/agent-sdk/mesh'
 import { actorsOf, type DelegationClaims, ERRORS, type ErrorCode, uuidV7 } from '@clawmesh/proto'
 import type { DelegationAuditRecord } from '../audit/audit-record.ts'
 import type { Phase } from '../audit/open-record.ts'

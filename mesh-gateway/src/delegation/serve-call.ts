@@ -3,7 +3,7 @@
  * then policy and limits, then the peer.
  */
 import type { ServerHttp2Stream } from 'node:http2'
-import type { IdentityStore, PeerCertificate } from '@clawmesh/agent-sdk'
+import type { IdentityStore, PeerCertificate } from '@clawmesh/agent-sdk/mesh'
 import {
   type AgentIdentity,
   METADATA_DELEGATION,

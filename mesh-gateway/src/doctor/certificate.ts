@@ -1,5 +1,5 @@
 /** One identity directory: whether it holds what it should, and for how long still. */
-import { type IdentitySnapshot, loadIdentity, type TrustedRoot } from '@clawmesh/agent-sdk'
+import { type IdentitySnapshot, loadIdentity, type TrustedRoot } from '@clawmesh/agent-sdk/mesh'
 import { ERRORS, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import { span } from '../text/time-span.ts'
 import { type CheckResult, type Finding, result, shellWord } from './finding.ts'

@@ -1,5 +1,5 @@
 /** Runs every check on what a configuration names. Looks and dials; changes nothing. */
-import type { IdentitySnapshot } from '@clawmesh/agent-sdk'
+import type { IdentitySnapshot } from '@clawmesh/agent-sdk/mesh'
 import { createSpiffeTemplate, MeshError } from '@clawmesh/proto'
 import type { Config } from '../config/schema.ts'
 import { loadPolicy } from '../policy/index.ts'

@@ -1,5 +1,5 @@
 /** A peer, seen as the gateway sees it: its name, its addresses, its certificate, its clock. */
-import { handshakeFailure } from '@clawmesh/agent-sdk'
+import { handshakeFailure } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 import { type CheckResult, type Finding, result, shellWord } from './finding.ts'
 

@@ -1,7 +1,7 @@
 /** Finds a peer and dials each of its addresses, as the gateway would for a call; asks the ones that answer for the time. */
 import { once } from 'node:events'
 import type { ClientHttp2Session } from 'node:http2'
-import type { IdentitySnapshot } from '@clawmesh/agent-sdk'
+import type { IdentitySnapshot } from '@clawmesh/agent-sdk/mesh'
 import { MeshError, type Peer, type SpiffeTemplate } from '@clawmesh/proto'
 import { frameMessage } from '../delegation/reflection/read-messages.ts'
 import { dial } from '../delegation/upstream/dial.ts'

@@ -1,6 +1,5 @@
 /** Revocation lists of CAs: one that is out of date refuses everybody that its CA has issued to. */
-import type { IdentitySnapshot } from '@clawmesh/agent-sdk'
-import { describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
+import { describeFileFault, type IdentitySnapshot, readWhole } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 import { MAX_CRL_FILE_BYTES, readCrls } from '../revocation/crl-file.ts'
 import { span } from '../text/time-span.ts'

@@ -1,6 +1,6 @@
 /** Whether gateway and agent trust each other: the root that issued the one has to be in ca.crt of the other. */
 import { X509Certificate } from 'node:crypto'
-import type { IdentitySnapshot, TrustedRoot } from '@clawmesh/agent-sdk'
+import type { IdentitySnapshot, TrustedRoot } from '@clawmesh/agent-sdk/mesh'
 import { issueAnew } from './certificate.ts'
 import { type CheckResult, type Finding, result, shellWord } from './finding.ts'
 

@@ -1,7 +1,7 @@
 /** What every request of one egress port has at hand. */
 
 import type { SecureContext } from 'node:tls'
-import type { Log } from '@clawmesh/agent-sdk'
+import type { Log } from '@clawmesh/agent-sdk/mesh'
 import type { AgentIdentity, EgressClaims, ErrorCode, Secret } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
 import type { Limits } from '../limits/limits.ts'

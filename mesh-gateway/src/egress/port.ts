@@ -3,7 +3,7 @@
  * Everything is refused that is not allowed by the gates in admit.ts.
  */
 import type { SecureContext } from 'node:tls'
-import { type IdentityStore, type Log, silentLog } from '@clawmesh/agent-sdk'
+import { type IdentityStore, type Log, silentLog } from '@clawmesh/agent-sdk/mesh'
 import { type ErrorCode, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
 import { createConnectionGate } from '../limits/connection-gate.ts'

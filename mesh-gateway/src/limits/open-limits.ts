@@ -1,5 +1,5 @@
 /** What a gateway counts with: its own memory, or a Redis that it shares with others. */
-import type { Log } from '@clawmesh/agent-sdk'
+import type { Log } from '@clawmesh/agent-sdk/mesh'
 import type { LimitsMetrics } from '../telemetry/limits-metrics.ts'
 import { type Budgets, createMemoryBudgets } from './budgets.ts'
 import { createLimits } from './create-limits.ts'

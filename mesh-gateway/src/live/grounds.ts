@@ -2,7 +2,7 @@
  * What lets a call, a request or a tunnel in: one value for both planes. It is kept as long as what was let in is open, and
  * judged by `judge.ts` at admission and at every change. Knows no plane.
  */
-import type { CertificateLink, PeerCertificate } from '@clawmesh/agent-sdk'
+import type { CertificateLink, PeerCertificate } from '@clawmesh/agent-sdk/mesh'
 
 /** The certificate of a connection, as the handshake proved it. */
 type ProvenCertificate = Pick<

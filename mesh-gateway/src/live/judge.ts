@@ -2,7 +2,7 @@
  * Judges grounds as things stand: at admission, and again at every change of policy, revocations, lists of CAs, trust bundle
  * or signing keys. Pure; nothing is allocated for what holds. Each plane says a fault in its own words.
  */
-import { type CertificateLink, type IdentitySnapshot, judgePeer } from '@clawmesh/agent-sdk'
+import { type CertificateLink, type IdentitySnapshot, judgePeer } from '@clawmesh/agent-sdk/mesh'
 import type { ErrorCode } from '@clawmesh/proto'
 import type { Admitted, ChainGrounds, Grounds, TokenGrounds, Voucher } from './grounds.ts'
 

@@ -7,7 +7,7 @@ import {
   type IdentitySnapshot,
   keyIdentity,
   parseCertificates,
-} from '@clawmesh/agent-sdk'
+} from '@clawmesh/agent-sdk/mesh'
 import type { Trust } from './judge.ts'
 
 type Bundle = Pick<IdentitySnapshot, 'roots' | 'certificateChain'>

@@ -1,6 +1,5 @@
 /** The policy that is in force: swaps snapshots, tells listeners, and says once what is wrong with which file. */
-import type { Log } from '@clawmesh/agent-sdk'
-import { createListeners, type Listeners } from '@clawmesh/agent-sdk/mesh'
+import { createListeners, type Listeners, type Log } from '@clawmesh/agent-sdk/mesh'
 import { type MeshError, printable } from '@clawmesh/proto'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { plural } from '../text/plural.ts'

@@ -2,8 +2,7 @@
  * Policy, watched. Each file is proven by itself, and comes into force by itself: of a file that is broken the last good version
  * stays, and all others go on. Files are parsed by a thread and compiled in slices, so that none of them holds up traffic.
  */
-import type { Log } from '@clawmesh/agent-sdk'
-import { type Disk, singleFlight } from '@clawmesh/agent-sdk/mesh'
+import { type Disk, type Log, singleFlight } from '@clawmesh/agent-sdk/mesh'
 import type { MeshError } from '@clawmesh/proto'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { PolicyInForce } from './policy-in-force.ts'

@@ -2,7 +2,7 @@
  * Notices that the system's clock was set. Certificates, tokens and lists of revocations are judged by it; an operator who finds calls
  * refused at that moment should find the reason in the log.
  */
-import type { Log } from '@clawmesh/agent-sdk'
+import type { Log } from '@clawmesh/agent-sdk/mesh'
 
 export interface ClockWatchOptions {
   readonly log: Pick<Log, 'info' | 'warn'>

@@ -4,13 +4,14 @@
  */
 import { X509Certificate } from 'node:crypto'
 import {
+  anchorOf,
   type Crl,
+  createCrlVerifier,
   type IdentitySnapshot,
   MAX_CRL_BYTES,
   parseCrl,
   type VerifiedCrl,
-} from '@clawmesh/agent-sdk'
-import { anchorOf, createCrlVerifier } from '@clawmesh/agent-sdk/mesh'
+} from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 
 /** By the key that signed them. */

@@ -1,7 +1,7 @@
 /**
  * Answers whether a certificate, an agent, a chain or a token is revoked. Asked at every call: nothing is allocated for an answer.
  */
-import type { CertificateLink } from '@clawmesh/agent-sdk'
+import type { CertificateLink } from '@clawmesh/agent-sdk/mesh'
 import type { ErrorCode } from '@clawmesh/proto'
 import type { CrlSet } from './crl-file.ts'
 import { hasEnded, type RevocationKind } from './entry.ts'

@@ -2,13 +2,14 @@
  * What is revoked, followed on disk: the lists of CAs and the gateway's own. Both are looked at twice a second whatever
  * the watching of files says; what is broken is said once, and the last good one stays.
  */
-import type { IdentityStore, Log } from '@clawmesh/agent-sdk'
 import {
   createDisk,
   createListeners,
   type Disk,
   type Followed,
   type Found,
+  type IdentityStore,
+  type Log,
 } from '@clawmesh/agent-sdk/mesh'
 import { follow } from '../files/follow.ts'
 import { createReader, type FileReading } from '../files/read-changed.ts'

@@ -1,5 +1,5 @@
 /** What the gateway says about itself: JSON lines on stderr. Secrets are redacted, whatever field they come in. */
-import type { Log } from '@clawmesh/agent-sdk'
+import type { Log } from '@clawmesh/agent-sdk/mesh'
 import {
   type DestinationStream,
   destination,

@@ -2,7 +2,7 @@
  * Counts connections that a port refused or cut, and logs them: for each reason one line for each client address within
  * ten seconds, and no more than a few addresses, so that a flood does not fill the log.
  */
-import type { Log } from '@clawmesh/agent-sdk'
+import type { Log } from '@clawmesh/agent-sdk/mesh'
 import { type ClientAddress, sourceOf } from '../net/client-address.ts'
 import type { ConnectionRefusal, Metrics, Plane } from './metrics-port.ts'
 

@@ -1,5 +1,5 @@
 /** Keeps the metrics of the gateway's own certificate true while it is renewed. */
-import type { IdentityStore } from '@clawmesh/agent-sdk'
+import type { IdentityStore } from '@clawmesh/agent-sdk/mesh'
 import type { Metrics } from './metrics-port.ts'
 
 export function reportIdentity(

@@ -1,5 +1,5 @@
 /** The claim `crt`: a certificate and those above it, so that a revocation of any of them is known to concern the token. */
-import { type CertificateLink, canonicalSerial } from '@clawmesh/agent-sdk'
+import { type CertificateLink, canonicalSerial } from '@clawmesh/agent-sdk/mesh'
 import type { CertificateClaim } from '@clawmesh/proto'
 import { malformed } from './claim-shapes.ts'
 

@@ -2,7 +2,7 @@
  * Issues egress tokens. Every token names the agent, ends soon, and carries destinations that policy allows that agent
  * at that moment; one without an end, a signature or a destination cannot be made.
  */
-import type { PeerCertificate } from '@clawmesh/agent-sdk'
+import type { PeerCertificate } from '@clawmesh/agent-sdk/mesh'
 import {
   type Actor,
   EGRESS_AUDIENCE,

@@ -4,8 +4,7 @@
  */
 import { hkdfSync, type KeyObject } from 'node:crypto'
 import { join } from 'node:path'
-import { type Log, silentLog } from '@clawmesh/agent-sdk'
-import type { Disk } from '@clawmesh/agent-sdk/mesh'
+import { type Disk, type Log, silentLog } from '@clawmesh/agent-sdk/mesh'
 import { follow } from '../files/follow.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { RING_FILE, type RingKey, readRing } from './key-ring-file.ts'

@@ -1,6 +1,5 @@
 /** What a worker is told while it runs, in the form in which a gateway takes it. */
-import type { Log } from '@clawmesh/agent-sdk'
-import { createListeners } from '@clawmesh/agent-sdk/mesh'
+import { createListeners, type Log } from '@clawmesh/agent-sdk/mesh'
 import { Secret } from '@clawmesh/proto'
 import type { LiveConfig } from '../config/live-config.ts'
 import type { Config } from '../config/schema.ts'

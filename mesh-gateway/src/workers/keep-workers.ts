@@ -2,7 +2,7 @@
  * Keeps so many workers running. One that ends is started again, soon at first and ever later while it keeps ending;
  * each end is one line in the log. What keeps the first start from working is thrown, once, and nothing is left running.
  */
-import type { Log } from '@clawmesh/agent-sdk'
+import type { Log } from '@clawmesh/agent-sdk/mesh'
 import { isErrorCode, MeshError } from '@clawmesh/proto'
 import type { Failed, FromWorker, Ready } from './messages.ts'
 import type { Ended, WorkerLink } from './worker-link.ts'

@@ -9,7 +9,7 @@ import {
   type OpenIdentityOptions,
   openIdentity,
   type ReloadOutcome,
-} from '@clawmesh/agent-sdk'
+} from '@clawmesh/agent-sdk/mesh'
 import { withoutPrivileges } from '../../support/without-privileges.ts'
 import { spiffe } from '../tls/mesh.ts'
 import { type Minted, mint } from '../tls/mint.ts'
@@ -370,7 +370,7 @@ describe('a watched identity', () => {
   it('keeps no process alive: neither open nor closed', async () => {
     await fill(dir, renewed())
     const script = `
-      import { openIdentity } from '@clawmesh/agent-sdk'
+      import { openIdentity } from '@clawmesh/agent-sdk/mesh'
       import { createSpiffeTemplate } from '@clawmesh/proto'
       const store = await openIdentity({ dir: process.argv[1], spiffe: createSpiffeTemplate({ trustDomain: 'mesh.internal' }) })
       if (process.argv[2] === 'close') await store.close()

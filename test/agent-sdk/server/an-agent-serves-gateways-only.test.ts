@@ -1,11 +1,7 @@
 /** Nobody bypasses the gateway: an agent's server refuses other agents, unless its author said otherwise. */
 import assert from 'node:assert/strict'
-import {
-  channelCredentials,
-  type IdentityStore,
-  type ServeOptions,
-  type Serving,
-} from '@clawmesh/agent-sdk'
+import type { ServeOptions, Serving } from '@clawmesh/agent-sdk'
+import { channelCredentials, type IdentityStore } from '@clawmesh/agent-sdk/mesh'
 import { loadProto, type MeshError, uuidV7 } from '@clawmesh/proto'
 import { Client, credentials, type Client as GrpcClient, Metadata } from '@grpc/grpc-js'
 import { methods } from '../../../agent-sdk/src/client/methods.ts'

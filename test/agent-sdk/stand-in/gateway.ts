@@ -11,7 +11,7 @@ import {
   type IdentityStore,
   readPeer,
   serverTlsOptions,
-} from '@clawmesh/agent-sdk'
+} from '@clawmesh/agent-sdk/mesh'
 import {
   encodeStatusDetails,
   GRPC_STATUS,

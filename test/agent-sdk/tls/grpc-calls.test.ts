@@ -13,7 +13,7 @@ import {
   type PeerCertificate,
   type PeerCheck,
   serverCredentials,
-} from '@clawmesh/agent-sdk'
+} from '@clawmesh/agent-sdk/mesh'
 import { writeIdentity } from '@clawmesh/pki'
 import { MeshError } from '@clawmesh/proto'
 import * as grpc from '@grpc/grpc-js'

@@ -20,7 +20,7 @@ import {
   type PeerCheck,
   readPeer,
   serverTlsOptions,
-} from '@clawmesh/agent-sdk'
+} from '@clawmesh/agent-sdk/mesh'
 import { writeIdentity } from '@clawmesh/pki'
 import { type ErrorCode, MeshError, Secret } from '@clawmesh/proto'
 import { fingerprintOf } from '../../../agent-sdk/src/tls/fingerprint.ts'

@@ -7,7 +7,7 @@ import {
   type IdentityStore,
   loadIdentity,
   openIdentity,
-} from '@clawmesh/agent-sdk'
+} from '@clawmesh/agent-sdk/mesh'
 import { type Ca, initCa, openCa, writeIdentity } from '@clawmesh/pki'
 import { createSpiffeTemplate, Secret } from '@clawmesh/proto'
 

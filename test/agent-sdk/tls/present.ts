@@ -12,7 +12,7 @@ import {
   readPeer,
   serverTlsOptions,
   type TrustedRoot,
-} from '@clawmesh/agent-sdk'
+} from '@clawmesh/agent-sdk/mesh'
 import { Secret } from '@clawmesh/proto'
 import { fingerprintOf } from '../../../agent-sdk/src/tls/fingerprint.ts'
 import { spiffe } from './mesh.ts'

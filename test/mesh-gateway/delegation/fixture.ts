@@ -10,13 +10,13 @@ import {
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import tls from 'node:tls'
+import { silentLog } from '@clawmesh/agent-sdk'
 import {
   checkIsGateway,
   clientTlsOptions,
   type IdentityStore,
   serverTlsOptions,
-  silentLog,
-} from '@clawmesh/agent-sdk'
+} from '@clawmesh/agent-sdk/mesh'
 import { decodeStatusDetails, type MeshError, Secret, uuidV7 } from '@clawmesh/proto'
 import type {
   AuditLog,

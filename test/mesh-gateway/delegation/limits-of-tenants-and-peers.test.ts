@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { ServerHttp2Stream } from 'node:http2'
-import type { IdentityStore } from '@clawmesh/agent-sdk'
+import type { IdentityStore } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 import type { Limits } from '../../../mesh-gateway/src/limits/limits.ts'
 import { waitFor } from '../../support/wait-for.ts'

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { IdentityStore } from '@clawmesh/agent-sdk'
+import type { IdentityStore } from '@clawmesh/agent-sdk/mesh'
 import { loadProto, messageOf } from '@clawmesh/proto'
 import { call, type Fixture, frame, GATEWAY, makeFixture } from './fixture.ts'
 

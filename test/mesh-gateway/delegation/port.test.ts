@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { constants, type ServerHttp2Stream } from 'node:http2'
-import type { IdentityStore } from '@clawmesh/agent-sdk'
+import type { IdentityStore } from '@clawmesh/agent-sdk/mesh'
 import { uuidV7 } from '@clawmesh/proto'
 import { waitUntilStill } from '../../support/wait-for.ts'
 import { call, echo, type Fixture, frame, makeFixture, OPEN_POLICY } from './fixture.ts'

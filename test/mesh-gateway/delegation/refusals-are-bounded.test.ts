@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import type { ClientHttp2Session } from 'node:http2'
 import { connect } from 'node:http2'
 import tls from 'node:tls'
-import { checkIsGateway, clientTlsOptions } from '@clawmesh/agent-sdk'
+import { checkIsGateway, clientTlsOptions } from '@clawmesh/agent-sdk/mesh'
 import { createRefusalBudgets } from '../../../mesh-gateway/src/limits/refusal-budget.ts'
 import { call, echo, type Fixture, GATEWAY, makeFixture } from './fixture.ts'
 

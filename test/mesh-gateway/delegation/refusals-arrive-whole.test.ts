@@ -8,7 +8,7 @@ import {
   checkIsGateway,
   clientTlsOptions,
   type IdentityStore,
-} from '@clawmesh/agent-sdk'
+} from '@clawmesh/agent-sdk/mesh'
 import { decodeStatusDetails, MeshError } from '@clawmesh/proto'
 import { Client, type ServiceError } from '@grpc/grpc-js'
 import { createLimits } from '../../../mesh-gateway/src/limits/create-limits.ts'

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { IdentityStore } from '@clawmesh/agent-sdk'
+import type { IdentityStore } from '@clawmesh/agent-sdk/mesh'
 import { call, echo, type Fixture, frame, makeFixture, OPEN_POLICY } from './fixture.ts'
 
 describe('a delegation port whose audit log cannot be written', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type IdentitySnapshot, loadIdentity } from '@clawmesh/agent-sdk'
+import { type IdentitySnapshot, loadIdentity } from '@clawmesh/agent-sdk/mesh'
 import { writeIdentity } from '@clawmesh/pki'
 import { MeshError } from '@clawmesh/proto'
 import { checkCertificate, readCertificate } from '../../../mesh-gateway/src/doctor/certificate.ts'

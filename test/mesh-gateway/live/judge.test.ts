@@ -1,7 +1,7 @@
 /** What grounds are judged by, beside what the planes' own tests show. */
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
-import { keyIdentity } from '@clawmesh/agent-sdk'
+import { keyIdentity } from '@clawmesh/agent-sdk/mesh'
 import { judgeChain } from '../../../mesh-gateway/src/live/judge.ts'
 import { createTrust } from '../../../mesh-gateway/src/live/trust.ts'
 import { NO_REVOCATIONS } from '../../../mesh-gateway/src/revocation/revocations.ts'

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { createHash, X509Certificate } from 'node:crypto'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Log } from '@clawmesh/agent-sdk'
 import {
   type IdentitySnapshot,
-  type Log,
   loadIdentity,
   type PeerCertificate,
   parseCertificates,
-} from '@clawmesh/agent-sdk'
+} from '@clawmesh/agent-sdk/mesh'
 import {
   type Issued,
   type IssuedCrl,

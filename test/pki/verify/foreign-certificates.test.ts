@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { mkdtemp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { loadIdentity } from '@clawmesh/agent-sdk'
+import { loadIdentity } from '@clawmesh/agent-sdk/mesh'
 import { inspectPath, verifyPath } from '@clawmesh/pki'
 import { spiffe } from '../../agent-sdk/tls/mesh.ts'
 import { der, extension, type MintOptions, mint } from '../../agent-sdk/tls/mint.ts'

@@ -7,16 +7,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   proto: [],
   'agent-sdk': ['@clawmesh/proto'],
   pki: ['@clawmesh/proto'],
-  'mesh-gateway': ['@clawmesh/proto', '@clawmesh/agent-sdk'],
+  // by the second door of the SDK: the first one is for authors of skills
+  'mesh-gateway': ['@clawmesh/proto', '@clawmesh/agent-sdk/mesh'],
 }
 
 const SPECIFIER =
   /(?:^|[\s;}])(?:import|export)\b[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]|\bimport\s*\(?\s*['"]([^'"]+)['"]/g
 
-/** The second door of the SDK: what the gateway shares with it, and skills have no use for. */
-const SECOND_DOORS: Readonly<Record<string, string>> = {
-  '@clawmesh/agent-sdk/mesh': '@clawmesh/agent-sdk',
-}
+const SECOND_DOORS: ReadonlySet<string> = new Set(['@clawmesh/agent-sdk/mesh'])
 
 /** Where each import of a file leads. */
 export function importsOf(text: string): string[] {
@@ -39,16 +37,18 @@ export function dependencyFaults(file: SourceFile): string[] {
   const allowed = MAY_IMPORT[name]
   if (allowed === undefined) return []
   return [...file.text.matchAll(/"(@clawmesh\/[a-z-]+)"\s*:/g)].flatMap(([, dependency = '']) =>
-    allowed.includes(dependency) ? [] : [`${file.path}: depends on ${dependency}`],
+    allowed.some((each) => each === dependency || each.startsWith(`${dependency}/`))
+      ? []
+      : [`${file.path}: depends on ${dependency}`],
   )
 }
 
 function namedFault(path: string, specifier: string): string | null {
   if (!specifier.startsWith('@clawmesh/')) return null
-  const door = SECOND_DOORS[specifier] ?? specifier
-  if (door.split('/').length > 2) return 'a package is entered by its exports only'
+  if (specifier.split('/').length > 2 && !SECOND_DOORS.has(specifier))
+    return 'a package is entered by its exports only'
   const home = packageOf(path)
-  if (home === null || MAY_IMPORT[home]?.includes(door)) return null
+  if (home === null || MAY_IMPORT[home]?.includes(specifier)) return null
   return `${home} may not import it`
 }
 

@@ -2,7 +2,7 @@
  * Where a call stands in its chain of delegation: what the caller presented, whether the chain may grow by this
  * callee, and the token that the callee gets.
  */
-import type { CertificateLink } from '@clawmesh/agent-sdk'
+import type { CertificateLink } from '@clawmesh/agent-sdk/mesh'
 import { type DelegationClaims, MeshError, uuidV7 } from '@clawmesh/proto'
 import type { Budgets } from '../../limits/budgets.ts'
 import { chainFaultInWords } from '../../live/chain-fault.ts'

@@ -8,7 +8,7 @@ import {
   judgePeer,
   type PeerCertificate,
   readPeer,
-} from '@clawmesh/agent-sdk'
+} from '@clawmesh/agent-sdk/mesh'
 import { MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import { type ClientAddress, clientAddressOf } from '../../net/client-address.ts'
 import type { RevocationJudge } from '../../revocation/judge.ts'

@@ -2,7 +2,7 @@
 import type { EventEmitter } from 'node:events'
 import type { ServerHttp2Session } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
-import type { Log } from '@clawmesh/agent-sdk'
+import type { Log } from '@clawmesh/agent-sdk/mesh'
 import type { GuardLimits } from '../../config/guard-limits.ts'
 import { createConnectionGate, gateConnections } from '../../limits/connection-gate.ts'
 import { createLimits } from '../../limits/create-limits.ts'

@@ -1,5 +1,5 @@
 /** Says to the caller why a call may not begin, or may not go on. */
-import type { PeerCertificate } from '@clawmesh/agent-sdk'
+import type { PeerCertificate } from '@clawmesh/agent-sdk/mesh'
 import { ERRORS, type ErrorCode, MeshError } from '@clawmesh/proto'
 import { chainFaultInWords } from '../../live/chain-fault.ts'
 import type { Fault, RevokedGround } from '../../live/judge.ts'

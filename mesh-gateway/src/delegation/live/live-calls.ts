@@ -2,7 +2,7 @@
  * The calls that are open now, each with all that it was let in for, so that what changes afterwards ends it. They are kept in
  * live/registry.ts and judged by live/judge.ts; here is how one is ended: cut with a reason, and reset when nobody reads it.
  */
-import type { IdentitySnapshot } from '@clawmesh/agent-sdk'
+import type { IdentitySnapshot } from '@clawmesh/agent-sdk/mesh'
 import type { MeshError } from '@clawmesh/proto'
 import type { OpenRecord } from '../../audit/open-record.ts'
 import type { Voucher } from '../../live/grounds.ts'

@@ -2,7 +2,7 @@
  * MeshService.FollowTrees: tells callees which trees of delegations, of those that they hold tasks of, are revoked. A callee
  * shows the token that came with each task, so it learns of no tree but its own. Nothing is remembered beyond the stream.
  */
-import { errorToStatus } from '@clawmesh/agent-sdk'
+import { errorToStatus } from '@clawmesh/agent-sdk/mesh'
 import { actorsOf, MeshError } from '@clawmesh/proto'
 import type { ServerDuplexStream } from '@grpc/grpc-js'
 import { createLimits } from '../../limits/create-limits.ts'

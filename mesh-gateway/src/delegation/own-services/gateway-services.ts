@@ -1,5 +1,5 @@
 /** What the gateway serves under its own name: health, MeshService, and reflection of both. */
-import { addReflection, createHealthService } from '@clawmesh/agent-sdk'
+import { addReflection, createHealthService } from '@clawmesh/agent-sdk/mesh'
 import { HEALTH_SERVICE, loadProto, MESH_SERVICE } from '@clawmesh/proto'
 import type { Server } from '@grpc/grpc-js'
 import { addMeshService, type MeshServiceOptions } from './mesh-service.ts'

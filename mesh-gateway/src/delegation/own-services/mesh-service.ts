@@ -1,6 +1,6 @@
 /** clawmesh.mesh.v1.MeshService: who the caller is, whom it may call and why not, and its egress token. */
 
-import { errorToStatus } from '@clawmesh/agent-sdk'
+import { errorToStatus } from '@clawmesh/agent-sdk/mesh'
 import {
   type AgentIdentity,
   type EgressClaims,

@@ -2,7 +2,7 @@
  * Calls of the gateway's own services while they run: what the services are to know of them that is not in metadata, and what
  * the audit record is to know of the services. Known by an id of the gateway's own, since request ids are the caller's.
  */
-import type { PeerCertificate } from '@clawmesh/agent-sdk'
+import type { PeerCertificate } from '@clawmesh/agent-sdk/mesh'
 import { uuidV7 } from '@clawmesh/proto'
 
 export const METADATA_FINGERPRINT = 'x-mesh-caller-fingerprint'

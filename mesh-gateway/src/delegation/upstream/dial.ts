@@ -10,7 +10,7 @@ import {
   handshakeFailure,
   type IdentitySnapshot,
   type PeerCertificate,
-} from '@clawmesh/agent-sdk'
+} from '@clawmesh/agent-sdk/mesh'
 import { MeshError, type Peer, type SpiffeTemplate } from '@clawmesh/proto'
 import { saysNoDescriptors } from '../../net/descriptors.ts'
 import type { Attempt } from '../../net/happy-eyeballs.ts'

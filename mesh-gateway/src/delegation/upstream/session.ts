@@ -3,7 +3,7 @@
  * and when it goes. Knows nothing of policy.
  */
 import { type ClientHttp2Session, type ClientHttp2Stream, constants } from 'node:http2'
-import type { PeerCertificate } from '@clawmesh/agent-sdk'
+import type { PeerCertificate } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 import type { ReplicaMarks } from './replica.ts'
 

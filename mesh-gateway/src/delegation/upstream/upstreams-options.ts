@@ -1,5 +1,5 @@
 /** What the sessions to peers need, and their bounds. */
-import type { IdentityStore, Log } from '@clawmesh/agent-sdk'
+import type { IdentityStore, Log } from '@clawmesh/agent-sdk/mesh'
 import type { SpiffeTemplate } from '@clawmesh/proto'
 import type { Resolver } from '../../resolve/resolver.ts'
 import type { RevocationJudge } from '../../revocation/judge.ts'

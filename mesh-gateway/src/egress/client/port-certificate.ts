@@ -6,8 +6,14 @@
 import { createHash, createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
 import { realpath } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Log, parseCertificates, silentLog } from '@clawmesh/agent-sdk'
-import { type Disk, describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
+import {
+  type Disk,
+  describeFileFault,
+  type Log,
+  parseCertificates,
+  readWhole,
+  silentLog,
+} from '@clawmesh/agent-sdk/mesh'
 import { MeshError, Secret } from '@clawmesh/proto'
 import { follow } from '../../files/follow.ts'
 import { codeOf } from '../../process/error-code.ts'

@@ -4,8 +4,15 @@
  */
 import { createHash, X509Certificate } from 'node:crypto'
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
-import { type Log, parseCertificates, silentLog } from '@clawmesh/agent-sdk'
-import { type Disk, dangerousCurve, describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
+import {
+  type Disk,
+  dangerousCurve,
+  describeFileFault,
+  type Log,
+  parseCertificates,
+  readWhole,
+  silentLog,
+} from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 import { follow } from '../../files/follow.ts'
 import type { Metrics } from '../../telemetry/metrics-port.ts'

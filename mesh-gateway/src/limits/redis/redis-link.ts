@@ -2,7 +2,7 @@
  * The connection to Redis or Valkey, for questions that a call waits for: each is answered soon or not at all.
  * After one that was not, Redis is away: nobody waits for it any more until it has answered a ping again.
  */
-import type { Log } from '@clawmesh/agent-sdk'
+import type { Log } from '@clawmesh/agent-sdk/mesh'
 import { Redis } from 'ioredis'
 import { type RedisAccess, redisAccessOptions } from './redis-access.ts'
 import { refusesOneQuestion } from './reply-errors.ts'

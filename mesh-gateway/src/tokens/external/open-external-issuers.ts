@@ -3,7 +3,7 @@
  * Opening waits for none of them.
  */
 import type { SecureContext } from 'node:tls'
-import { type Log, silentLog } from '@clawmesh/agent-sdk'
+import { type Log, silentLog } from '@clawmesh/agent-sdk/mesh'
 import { MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import type { OutsideIssuerConfig } from '../../config/external-issuers.ts'
 import { rememberDestinations } from '../../policy/decide/allowed.ts'

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { parseCrl } from '@clawmesh/agent-sdk'
+import { parseCrl } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 import { der, extension, mint } from '../mint.ts'
 import { distributionPoint, mintCrl } from './mint-crl.ts'

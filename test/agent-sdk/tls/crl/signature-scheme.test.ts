@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
-import { parseCrl, verifyCrl } from '@clawmesh/agent-sdk'
+import { parseCrl, verifyCrl } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 import { mint } from '../mint.ts'
 import { rootsOf } from '../present.ts'

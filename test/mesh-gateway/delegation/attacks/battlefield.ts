@@ -10,7 +10,7 @@ import {
   clientTlsOptions,
   type IdentityStore,
   serverTlsOptions,
-} from '@clawmesh/agent-sdk'
+} from '@clawmesh/agent-sdk/mesh'
 import type { DelegationPortOptions } from '../../../../mesh-gateway/src/delegation/port.ts'
 import {
   type Header,

@@ -9,15 +9,14 @@ import {
 } from 'node:http2'
 import { Duplex } from 'node:stream'
 import tls from 'node:tls'
+import { createAgent, silentLog } from '@clawmesh/agent-sdk'
 import {
   checkAgent,
   clientTlsOptions,
-  createAgent,
   type IdentityStore,
   listenForCalls,
   serverTlsOptions,
-  silentLog,
-} from '@clawmesh/agent-sdk'
+} from '@clawmesh/agent-sdk/mesh'
 import { Server as GrpcServer } from '@grpc/grpc-js'
 import { createBacklog } from '../../../../mesh-gateway/src/delegation/carry/backlog.ts'
 import { listenOnFreePort } from '../../../support/http-origin.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { ServerHttp2Stream } from 'node:http2'
-import type { IdentityStore } from '@clawmesh/agent-sdk'
+import type { IdentityStore } from '@clawmesh/agent-sdk/mesh'
 import { type DelegationClaims, isUuidV7, uuidV7 } from '@clawmesh/proto'
 import { decodeJwt } from 'jose'
 import { type Answer, call, echo, type Fixture, frame, GATEWAY, makeFixture } from '../fixture.ts'

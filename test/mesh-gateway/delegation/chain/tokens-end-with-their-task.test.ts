@@ -1,12 +1,8 @@
 /** The authority that comes with a task ends with the task. */
 import assert from 'node:assert/strict'
 import type { ServerHttp2Stream } from 'node:http2'
-import {
-  type Agent,
-  createAgent,
-  type DelegateOptions,
-  type IdentityStore,
-} from '@clawmesh/agent-sdk'
+import { type Agent, createAgent, type DelegateOptions } from '@clawmesh/agent-sdk'
+import type { IdentityStore } from '@clawmesh/agent-sdk/mesh'
 import type { DelegationClaims } from '@clawmesh/proto'
 import { decodeJwt } from 'jose'
 import { call, type Fixture, makeFixture } from '../fixture.ts'

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import type { ServerHttp2Stream } from 'node:http2'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { IdentityStore } from '@clawmesh/agent-sdk'
+import type { IdentityStore } from '@clawmesh/agent-sdk/mesh'
 import { createSpiffeTemplate, type ErrorCode, MeshError, uuidV7 } from '@clawmesh/proto'
 import { SignJWT } from 'jose'
 import {

@@ -4,12 +4,8 @@ import { once } from 'node:events'
 import { type ClientHttp2Session, connect } from 'node:http2'
 import { connect as connectTcp, type Socket } from 'node:net'
 import tls from 'node:tls'
-import {
-  checkIsGateway,
-  clientTlsOptions,
-  type IdentityStore,
-  silentLog,
-} from '@clawmesh/agent-sdk'
+import { silentLog } from '@clawmesh/agent-sdk'
+import { checkIsGateway, clientTlsOptions, type IdentityStore } from '@clawmesh/agent-sdk/mesh'
 import { waitFor } from '../../../support/wait-for.ts'
 import { call, echo, type Fixture, GATEWAY, makeFixture, OPEN_POLICY } from '../fixture.ts'
 

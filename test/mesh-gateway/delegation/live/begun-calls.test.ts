@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type ClientHttp2Session, createSecureServer } from 'node:http2'
 import type { AddressInfo } from 'node:net'
-import { type IdentityStore, serverTlsOptions } from '@clawmesh/agent-sdk'
+import { type IdentityStore, serverTlsOptions } from '@clawmesh/agent-sdk/mesh'
 import {
   NO_REVOCATIONS,
   type Revocations,

@@ -3,13 +3,13 @@ import { once } from 'node:events'
 import type { ClientHttp2Session, ClientHttp2Stream, ServerHttp2Stream } from 'node:http2'
 import { join } from 'node:path'
 import tls from 'node:tls'
+import { silentLog } from '@clawmesh/agent-sdk'
 import {
   checkIsGateway,
   clientTlsOptions,
   type IdentityStore,
   loadIdentity,
-  silentLog,
-} from '@clawmesh/agent-sdk'
+} from '@clawmesh/agent-sdk/mesh'
 import { revoke, writeIdentity } from '@clawmesh/pki'
 import { decodeStatusDetails, type ErrorCode, type MeshError } from '@clawmesh/proto'
 import { writeAtomic } from '../../../../mesh-gateway/src/files/write-atomic.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { setImmediate as turn } from 'node:timers/promises'
-import type { IdentitySnapshot, PeerCertificate } from '@clawmesh/agent-sdk'
+import type { IdentitySnapshot, PeerCertificate } from '@clawmesh/agent-sdk/mesh'
 import { createSpiffeTemplate, type ErrorCode, type MeshError, Secret } from '@clawmesh/proto'
 import type { AdmittedCall } from '../../../../mesh-gateway/src/delegation/live/admitted.ts'
 import {

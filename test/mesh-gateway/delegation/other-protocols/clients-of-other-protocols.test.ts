@@ -14,7 +14,7 @@ import {
   type DescMethodUnary,
 } from '@bufbuild/protobuf'
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt'
-import { checkIsGateway, clientTlsOptions, type IdentityStore } from '@clawmesh/agent-sdk'
+import { checkIsGateway, clientTlsOptions, type IdentityStore } from '@clawmesh/agent-sdk/mesh'
 import { ConnectError, type Transport } from '@connectrpc/connect'
 import { createAsyncIterable } from '@connectrpc/connect/protocol'
 import {

@@ -7,6 +7,7 @@ import { connect as connectHttp2 } from 'node:http2'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import tls from 'node:tls'
+import { silentLog } from '@clawmesh/agent-sdk'
 import {
   canonicalSerial,
   checkIsGateway,
@@ -14,8 +15,7 @@ import {
   type IdentityStore,
   keyIdentity,
   parseCertificates,
-  silentLog,
-} from '@clawmesh/agent-sdk'
+} from '@clawmesh/agent-sdk/mesh'
 import { createGateway, type Gateway, readConfig } from '@clawmesh/gateway'
 import { revoke, writeIdentity } from '@clawmesh/pki'
 import { loadProto, messageOf } from '@clawmesh/proto'
