@@ -2,18 +2,17 @@
  * Connections to a destination of whose two addresses the first takes no packet: `node bench/dead-address.ts`. Prints how long CONNECT takes
  * on the first connection, on the second, and on one to a destination without a dead address.
  */
-import { rawClient, startEgress, startUpstream } from '../test/mesh-gateway/egress/fixture.ts'
-import { basic, connectTo } from '../test/mesh-gateway/egress/setup.ts'
+import { rawClient } from '../test/mesh-gateway/egress/fixture.ts'
+import { basic, connectTo, setUp } from '../test/mesh-gateway/egress/setup.ts'
 import { startDeadAddress } from '../test/support/dead-address.ts'
 
-const upstream = await startUpstream(() => {})
-const { port } = upstream
+const setup = setUp()
+const { port } = await setup.upstream(() => {})
 const dead = await startDeadAddress('127.0.0.2', port)
 const hosts = ['one-dead.test', 'sound.test']
-const egress = await startEgress({
+const egress = await setup.egress(port, {
   names: { 'one-dead.test': [dead.host, '127.0.0.1'], 'sound.test': ['127.0.0.1'] },
   egress: { allow: hosts.map((host) => `${host}:${port}`) },
-  global: { ports: [port] },
 })
 const auth = basic(await egress.token({ destinations: hosts.map((host) => `${host}:${port}`) }))
 
@@ -35,6 +34,5 @@ for (const [what, host] of [
   ['one address of two dead, second connection', 'one-dead.test'],
 ] as const)
   process.stdout.write(`${what}: ${(await connectMs(host)).toFixed(0)} ms\n`)
-await egress.close()
-await upstream.close()
+await setup.close()
 await dead.close()

@@ -9,8 +9,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { startEgress } from '../test/mesh-gateway/egress/fixture.ts'
-import { basic, connectTo } from '../test/mesh-gateway/egress/setup.ts'
+import { basic, connectTo, setUp } from '../test/mesh-gateway/egress/setup.ts'
 
 const [role = 'gateway', ...rest] = process.argv.slice(2)
 const AT_ONCE = 200
@@ -74,8 +73,8 @@ async function measure(count: number): Promise<void> {
   ]
   for (const [what, policy, ends] of changes) {
     const bounds = { maxConnections: count * 2, maxConnectionsPerDestination: count * 2 }
-    const egress = await startEgress({
-      names: { 'api.test': ['127.0.0.1'] },
+    const setup = setUp()
+    const egress = await setup.egress(port, {
       egress: { allow },
       global,
       port: { ...bounds, maxConnectionsPerAgent: count * 2 },
@@ -101,7 +100,7 @@ async function measure(count: number): Promise<void> {
     )
     clients.started.stdin.end()
     await once(clients.started, 'close')
-    await egress.close()
+    await setup.close()
   }
   upstream.started.stdin.end()
 }

@@ -1,6 +1,4 @@
 /** Something that stands between load and backend, and what it costs. */
-import type { Stage } from '../suites/stage.ts'
-import type { World } from '../world/world.ts'
 
 export interface Contestant {
   readonly name: string
@@ -17,15 +15,6 @@ export interface Contestant {
 export interface Absent {
   readonly name: string
   readonly skipped: string
-}
-
-export interface BenchContext {
-  readonly world: World
-  readonly quick: boolean
-  /** For delegated calls; the same for all suites. */
-  stage(): Promise<Stage>
-  /** Tells the person at the terminal what is going on. */
-  note(text: string): void
 }
 
 export const GATEWAY = 'mesh-gateway'

@@ -1,5 +1,5 @@
 /** What stands between load and peer, side by side, and calls through each of them in turn. */
-import { type BenchContext, type Contestant, DIRECT, GATEWAY } from '../contestants/contestant.ts'
+import { type Contestant, DIRECT, GATEWAY } from '../contestants/contestant.ts'
 import { type RunningGateway, startGateway } from '../contestants/gateway.ts'
 import { startGrpcJsProxy } from '../contestants/grpc-js.ts'
 import { startNginxProxy } from '../contestants/nginx.ts'
@@ -11,6 +11,7 @@ import type { Started } from '../process/processes.ts'
 import type { World } from '../world/world.ts'
 import { type CalmWindow, inCalmRounds } from './calm-windows.ts'
 import { windowAnswer } from './load-answers.ts'
+import type { BenchContext } from './run-suite.ts'
 import type { Stage } from './stage.ts'
 
 export const CONNECTIONS = 4

@@ -1,11 +1,12 @@
 /** What chains of delegation cost: the same call as one that starts a task, so that a token is signed, and verified. */
-import { type BenchContext, GATEWAY } from '../contestants/contestant.ts'
+import { GATEWAY } from '../contestants/contestant.ts'
 import type { CallKind, GrpcLoadQuestion } from '../load/grpc-load.ts'
 import type { BenchOptions } from '../options.ts'
 import { ask } from '../process/commands.ts'
 import { agentId, CALLER, TRUST_DOMAIN } from '../world/world.ts'
 import { asContestant, CONCURRENCY, CONNECTIONS, runOnce, startOurs, windowOf } from './arena.ts'
 import { cpuMicrosecondsPer, failures, mintedAnswer } from './load-answers.ts'
+import type { BenchContext } from './run-suite.ts'
 import { beyond, inRounds, metric, type SuiteResult } from './suite.ts'
 
 /** Calls of each kind, and how the report names them. */

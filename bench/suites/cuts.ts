@@ -1,7 +1,7 @@
 /** How long after a revocation the last of many streams is cut. */
 import { readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type BenchContext, GATEWAY } from '../contestants/contestant.ts'
+import { GATEWAY } from '../contestants/contestant.ts'
 import type { RunningGateway } from '../contestants/gateway.ts'
 import type { GrpcLoadQuestion } from '../load/grpc-load.ts'
 import { type CutTimes, cutsInAudit, cutTimes } from '../measure/cut-times.ts'
@@ -12,6 +12,7 @@ import { show } from '../report/rows.ts'
 import { agentId, CALLER } from '../world/world.ts'
 import { asContestant, CONNECTIONS, runOnce, startOurs } from './arena.ts'
 import { endingsAnswer, heldAnswer } from './load-answers.ts'
+import type { BenchContext } from './run-suite.ts'
 import type { Stage } from './stage.ts'
 import { type Metric, metric, type SuiteResult } from './suite.ts'
 

@@ -1,9 +1,10 @@
 /** Delegated calls: our gateway against a plain grpc-js proxy and nginx grpc_pass, mTLS on both hops of each. */
-import { type BenchContext, GRPC_JS, NGINX } from '../contestants/contestant.ts'
+import { GRPC_JS, NGINX } from '../contestants/contestant.ts'
 import { CALL_SHAPES } from '../load/grpc-load.ts'
 import type { BenchOptions } from '../options.ts'
 import { CONCURRENCY, CONNECTIONS, openArena, windowOf } from './arena.ts'
 import { cpuMicrosecondsPer, failures, perSecond, type Windows } from './load-answers.ts'
+import type { BenchContext } from './run-suite.ts'
 import { type Metric, metric, type SuiteResult } from './suite.ts'
 
 const STREAMS = 8

@@ -2,13 +2,7 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import {
-  type Absent,
-  type BenchContext,
-  type Contestant,
-  DIRECT_REQUEST,
-  GATEWAY,
-} from '../contestants/contestant.ts'
+import { type Absent, type Contestant, DIRECT_REQUEST, GATEWAY } from '../contestants/contestant.ts'
 import { GATEWAY_COMMAND, type RunningGateway, startGateway } from '../contestants/gateway.ts'
 import { startSmokescreen } from '../contestants/smokescreen.ts'
 import { type Destination, startSquid } from '../contestants/squid.ts'
@@ -18,6 +12,7 @@ import type { Started } from '../process/processes.ts'
 import { CALLER } from '../world/world.ts'
 import { type CalmWindow, inCalmRounds, remarkOnOthers } from './calm-windows.ts'
 import { connectedAnswer, portAnswer, windowAnswer } from './load-answers.ts'
+import type { BenchContext } from './run-suite.ts'
 
 export const ORIGIN_HOST = 'origin.bench.test'
 

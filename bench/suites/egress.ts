@@ -1,9 +1,10 @@
 /** The egress port against squid and smokescreen: what a request in absolute form costs, and how much later it is answered. */
-import { type BenchContext, DIRECT_REQUEST, SQUID } from '../contestants/contestant.ts'
+import { DIRECT_REQUEST, SQUID } from '../contestants/contestant.ts'
 import { quantile } from '../measure/statistics.ts'
 import type { BenchOptions } from '../options.ts'
 import { openEgressArena } from './egress-arena.ts'
 import { coreMetrics, cpuMicrosecondsPer, failures, perSecond } from './load-answers.ts'
+import type { BenchContext } from './run-suite.ts'
 import { beyond, mapFigures, metric, type SuiteResult, without } from './suite.ts'
 
 const CONNECTIONS = 32

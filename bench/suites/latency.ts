@@ -1,10 +1,11 @@
 /** What a unary call waits longer through each of those in between than without any, at half load. */
-import { type BenchContext, DIRECT } from '../contestants/contestant.ts'
+import { DIRECT } from '../contestants/contestant.ts'
 import { CALL_SHAPES } from '../load/grpc-load.ts'
 import { quantile } from '../measure/statistics.ts'
 import type { BenchOptions } from '../options.ts'
 import { CONCURRENCY, CONNECTIONS, openArena, windowOf } from './arena.ts'
 import { cpuMicrosecondsPer, failures, perSecond } from './load-answers.ts'
+import type { BenchContext } from './run-suite.ts'
 import { beyond, mapFigures, metric, type SuiteResult, without } from './suite.ts'
 
 /** One window has few calls beyond the 99th of 100. */

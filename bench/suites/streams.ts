@@ -1,6 +1,6 @@
 /** What a stream costs in memory that is open and has nothing to say. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type BenchContext, GATEWAY } from '../contestants/contestant.ts'
+import { GATEWAY } from '../contestants/contestant.ts'
 import type { GrpcLoadQuestion } from '../load/grpc-load.ts'
 import { residentBytes } from '../measure/cpu-time.ts'
 import type { BenchOptions } from '../options.ts'
@@ -8,6 +8,7 @@ import { ask } from '../process/commands.ts'
 import { asContestant, startOurs } from './arena.ts'
 import { COLLECTED_MS, MOST_ROUNDS, settledMemory } from './idle-memory.ts'
 import { heldAnswer } from './load-answers.ts'
+import type { BenchContext } from './run-suite.ts'
 import type { Stage } from './stage.ts'
 import { metric, type SuiteResult } from './suite.ts'
 

@@ -1,8 +1,5 @@
 /** What a suite hands to the report: raw figures of each round, by metric and contestant. */
 
-import type { BenchContext } from '../contestants/contestant.ts'
-import type { BenchOptions } from '../options.ts'
-
 export interface Target {
   readonly against: string
   readonly atMost: number
@@ -38,8 +35,6 @@ export function metric(
 ): Metric {
   return { name, unit, figures, targets: [], limit: null, ...more }
 }
-
-export type RunSuite = (context: BenchContext, options: BenchOptions) => Promise<SuiteResult>
 
 /**
  * Runs every contestant once per round, so that what else the machine does hits all of them; every other round backwards,

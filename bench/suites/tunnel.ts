@@ -1,9 +1,10 @@
 /** The egress port against squid and smokescreen: what a megabyte through a tunnel costs. */
-import { type BenchContext, SQUID } from '../contestants/contestant.ts'
+import { SQUID } from '../contestants/contestant.ts'
 import { TUNNEL_BYTES } from '../load/egress-wire.ts'
 import type { BenchOptions } from '../options.ts'
 import { openEgressArena } from './egress-arena.ts'
 import { coreMetrics, cpuMicrosecondsPer, failures, perSecond } from './load-answers.ts'
+import type { BenchContext } from './run-suite.ts'
 import { mapFigures, metric, type SuiteResult } from './suite.ts'
 
 const TUNNELS = 4

@@ -1,6 +1,6 @@
 /** What a tunnel costs in memory that is open and has nothing to say. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { BenchContext, Contestant } from '../contestants/contestant.ts'
+import type { Contestant } from '../contestants/contestant.ts'
 import type { EgressLoadQuestion } from '../load/egress-load.ts'
 import { residentBytes } from '../measure/cpu-time.ts'
 import { mostOpenFiles } from '../measure/open-files.ts'
@@ -9,6 +9,7 @@ import { ask } from '../process/commands.ts'
 import { type EgressArena, openEgressArena } from './egress-arena.ts'
 import { COLLECTED_MS, MOST_ROUNDS, settledMemory } from './idle-memory.ts'
 import { heldAnswer } from './load-answers.ts'
+import type { BenchContext } from './run-suite.ts'
 import { mapFigures, metric, type SuiteResult } from './suite.ts'
 
 const TUNNELS = 5000

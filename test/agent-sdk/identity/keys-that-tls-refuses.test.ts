@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { loadIdentity, openIdentity } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
-import { spiffe } from '../tls/mesh.ts'
+import { spiffe } from '../../support/test-ca.ts'
 import { type Minted, type MintOptions, mint } from '../tls/mint.ts'
 
 const ID = 'spiffe://mesh.internal/tenant/acme/agent/planner'

@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import { loadIdentity, readTrustDomain } from '@clawmesh/agent-sdk/mesh'
 import { createSpiffeTemplate, type ErrorCode, MeshError } from '@clawmesh/proto'
 import { leftOpen, openResources } from '../../support/closes-everything.ts'
+import { issueBy, makeTestCa, spiffe, type TestCa } from '../../support/test-ca.ts'
 import { withoutPrivileges } from '../../support/without-privileges.ts'
-import { issueBy, makeMesh, spiffe, type TestMesh } from '../tls/mesh.ts'
 import { altNames, type Minted, mint, subject } from '../tls/mint.ts'
 
 const ID = 'spiffe://mesh.internal/tenant/acme/agent/planner'
@@ -26,14 +26,14 @@ interface Files {
 
 describe('loading an identity', () => {
   let base: string
-  let mesh: TestMesh
+  let ca: TestCa
   before(async () => {
     base = await mkdtemp(join(tmpdir(), 'clawmesh-load-'))
-    mesh = await makeMesh()
+    ca = await makeTestCa()
   })
   after(async () => {
     await rm(base, { recursive: true, force: true })
-    await mesh.close()
+    await ca.close()
   })
 
   async function write(files: Files = {}): Promise<string> {
@@ -56,17 +56,17 @@ describe('loading an identity', () => {
   }
 
   it('gives what the files of mesh-pki say, for agents and gateways', async () => {
-    await mesh.issue('planner', 'planner')
-    await mesh.issue('gw', 'gateway')
-    const agent = await mesh.load('planner')
+    await ca.issue('planner', 'planner')
+    await ca.issue('gw', 'gateway')
+    const agent = await ca.load('planner')
     assert.equal(agent.identity.id, ID)
     assert.equal(agent.generation, 1)
     assert.deepEqual(agent.dnsNames, ['planner.acme.mesh.internal'])
     assert.equal(agent.roots.length, 1)
     assert.match(agent.fingerprint, /^[0-9a-f]{64}$/)
     assert.equal(agent.certificateChain.match(/BEGIN CERTIFICATE/g)?.length, 2)
-    assert.equal((await mesh.load('gw')).identity.kind, 'gateway')
-    assert.equal(await readTrustDomain(join(mesh.base, 'planner')), 'mesh.internal')
+    assert.equal((await ca.load('gw')).identity.kind, 'gateway')
+    assert.equal(await readTrustDomain(join(ca.dir, 'planner')), 'mesh.internal')
   })
 
   it('never shows the private key', async () => {
@@ -400,9 +400,9 @@ describe('loading an identity', () => {
   })
 
   it('keeps two CAs apart', async () => {
-    const other = issueBy(await mesh.otherCa(), 'planner')
-    await mesh.issue('mine', 'planner')
-    const mine = await mesh.load('mine')
+    const other = issueBy(await ca.otherCa(), 'planner')
+    await ca.issue('mine', 'planner')
+    const mine = await ca.load('mine')
     await refused('MESH_IDENTITY_UNTRUSTED', {
       crt: other.certificateChain,
       key: other.privateKey.reveal(),

@@ -10,8 +10,8 @@ import {
   openIdentity,
   type ReloadOutcome,
 } from '@clawmesh/agent-sdk/mesh'
+import { spiffe } from '../../support/test-ca.ts'
 import { withoutPrivileges } from '../../support/without-privileges.ts'
-import { spiffe } from '../tls/mesh.ts'
 import { type Minted, mint } from '../tls/mint.ts'
 
 const ID = 'spiffe://mesh.internal/tenant/acme/agent/planner'

@@ -7,7 +7,7 @@ import { type IdentityStore, openIdentity, type ReloadOutcome } from '@clawmesh/
 import { MeshError } from '@clawmesh/proto'
 import { createDisk, type Disk } from '../../../agent-sdk/src/files/disk.ts'
 import { FileFault } from '../../../agent-sdk/src/files/file-fault.ts'
-import { spiffe } from '../tls/mesh.ts'
+import { spiffe } from '../../support/test-ca.ts'
 import { type Minted, mint } from '../tls/mint.ts'
 
 const ID = 'spiffe://mesh.internal/tenant/acme/agent/planner'

@@ -6,7 +6,7 @@ import { judgePeer, loadIdentity, type PeerCertificate } from '@clawmesh/agent-s
 import { MeshError } from '@clawmesh/proto'
 import { findPath } from '../../../agent-sdk/src/tls/certification-path.ts'
 import { fingerprintOf } from '../../../agent-sdk/src/tls/fingerprint.ts'
-import { spiffe } from './mesh.ts'
+import { spiffe } from '../../support/test-ca.ts'
 import { der, extension, type Minted, mint } from './mint.ts'
 import { asCallee, PLANNER, present, rootsOf, type Verdict } from './present.ts'
 

@@ -17,7 +17,7 @@ import {
 import { writeIdentity } from '@clawmesh/pki'
 import { MeshError } from '@clawmesh/proto'
 import * as grpc from '@grpc/grpc-js'
-import { issueBy, makeMesh, spiffe, type TestMesh } from './mesh.ts'
+import { issueBy, makeTestCa, spiffe, type TestCa } from '../../support/test-ca.ts'
 
 const bytes = (value: Buffer) => value
 const codec = {
@@ -34,7 +34,7 @@ const service = {
 }
 
 describe('grpc calls with the identity of a store', () => {
-  let mesh: TestMesh
+  let ca: TestCa
   let agents: IdentityStore
   let gateways: IdentityStore
   let server: grpc.Server
@@ -43,14 +43,14 @@ describe('grpc calls with the identity of a store', () => {
   const clients: grpc.Client[] = []
 
   before(async () => {
-    mesh = await makeMesh()
+    ca = await makeTestCa()
   })
-  after(() => mesh.close())
+  after(() => ca.close())
   beforeEach(async () => {
-    await mesh.issue('agent', 'planner')
-    await mesh.issue('gateway', 'gateway')
-    agents = await mesh.open('agent')
-    gateways = await mesh.open('gateway')
+    await ca.issue('agent', 'planner')
+    await ca.issue('gateway', 'gateway')
+    agents = await ca.open('agent')
+    gateways = await ca.open('gateway')
     server = new grpc.Server()
     server.addService(service, {
       who(call: grpc.ServerUnaryCall<Buffer, Buffer>, done: grpc.sendUnaryData<Buffer>) {
@@ -110,7 +110,7 @@ describe('grpc calls with the identity of a store', () => {
         resolve(snapshot)
       })
     })
-    await mesh.issue(dir, name)
+    await ca.issue(dir, name)
     return changed
   }
 
@@ -177,11 +177,11 @@ describe('grpc calls with the identity of a store', () => {
   })
 
   it('are not made to a server that is no gateway, and the reason is told', async () => {
-    await mesh.issue('impostor', 'impostor')
+    await ca.issue('impostor', 'impostor')
     const impostor = new grpc.Server()
     const other = await listenForCalls({
       server: impostor,
-      store: await mesh.open('impostor'),
+      store: await ca.open('impostor'),
       spiffe,
     })
     const reasons: string[] = []
@@ -214,8 +214,8 @@ describe('grpc calls with the identity of a store', () => {
 
   it('without a certificate, or with one of another CA, are refused with the reason', async () => {
     await assert.rejects(who(plain()), refusal('MESH_IDENTITY_NO_CERTIFICATE'))
-    await writeIdentity(join(mesh.base, 'foreign'), issueBy(await mesh.otherCa(), 'planner'))
-    const foreign = await loadIdentity(join(mesh.base, 'foreign'), { spiffe })
+    await writeIdentity(join(ca.dir, 'foreign'), issueBy(await ca.otherCa(), 'planner'))
+    const foreign = await loadIdentity(join(ca.dir, 'foreign'), { spiffe })
     await assert.rejects(who(plain(foreign)), refusal('MESH_IDENTITY_UNTRUSTED'))
   })
 
@@ -246,7 +246,7 @@ describe('grpc calls with the identity of a store', () => {
     stream.write(Buffer.from('x'))
     await once(stream, 'data')
     const broken = once(stream, 'error')
-    await writeIdentity(join(mesh.base, 'gateway'), issueBy(await mesh.otherCa(), 'gateway'))
+    await writeIdentity(join(ca.dir, 'gateway'), issueBy(await ca.otherCa(), 'gateway'))
     const [error] = await broken
     assert.ok(error instanceof Error)
   })

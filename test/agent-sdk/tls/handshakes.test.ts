@@ -24,7 +24,7 @@ import {
 import { writeIdentity } from '@clawmesh/pki'
 import { type ErrorCode, MeshError, Secret } from '@clawmesh/proto'
 import { fingerprintOf } from '../../../agent-sdk/src/tls/fingerprint.ts'
-import { issueBy, makeMesh, spiffe, type TestMesh } from './mesh.ts'
+import { issueBy, makeTestCa, spiffe, type TestCa } from '../../support/test-ca.ts'
 import { type Minted, mint } from './mint.ts'
 
 const ID = 'spiffe://mesh.internal/tenant/acme/agent/planner'
@@ -47,18 +47,18 @@ function trusting(base: IdentitySnapshot, ...roots: Minted[]): IdentitySnapshot 
 }
 
 describe('handshakes of the mesh', () => {
-  let mesh: TestMesh
+  let ca: TestCa
   let agent: IdentitySnapshot
   let gateway: IdentitySnapshot
   const servers: tls.Server[] = []
   before(async () => {
-    mesh = await makeMesh()
-    await mesh.issue('agent', 'planner')
-    await mesh.issue('gateway', 'gateway')
-    agent = await mesh.load('agent')
-    gateway = await mesh.load('gateway')
+    ca = await makeTestCa()
+    await ca.issue('agent', 'planner')
+    await ca.issue('gateway', 'gateway')
+    agent = await ca.load('agent')
+    gateway = await ca.load('gateway')
   })
-  after(() => mesh.close())
+  after(() => ca.close())
   afterEach(async () => {
     for (const server of servers.splice(0)) {
       server.close()
@@ -172,9 +172,9 @@ describe('handshakes of the mesh', () => {
       refusesClient('MESH_IDENTITY_NO_CERTIFICATE', null))
 
     it('refuses a certificate of another CA, though it has the same names', async () => {
-      const other = issueBy(await mesh.otherCa(), 'planner')
-      await writeIdentity(join(mesh.base, 'foreign'), other)
-      await refusesClient('MESH_IDENTITY_UNTRUSTED', await mesh.load('foreign'))
+      const other = issueBy(await ca.otherCa(), 'planner')
+      await writeIdentity(join(ca.dir, 'foreign'), other)
+      await refusesClient('MESH_IDENTITY_UNTRUSTED', await ca.load('foreign'))
     })
 
     it('refuses a certificate that names itself', () =>
@@ -431,8 +431,8 @@ describe('handshakes of the mesh', () => {
 
   describe('a server that follows', () => {
     it('shows the new certificate to new connections, trusts the new roots, and keeps the old ones open', async () => {
-      await mesh.issue('following', 'gateway')
-      const store = await mesh.open('following')
+      await ca.issue('following', 'gateway')
+      const store = await ca.open('following')
       const following = tls.createServer(serverTlsOptions(store.current()))
       const end = followIdentity(following, store)
       following.on('secureConnection', (socket: TLSSocket) => socket.pipe(socket))
@@ -452,7 +452,7 @@ describe('handshakes of the mesh', () => {
       const old = await connect()
       assert.equal(old.shown, store.current().fingerprint)
       const changed = new Promise((resolve) => store.onChange(resolve))
-      await mesh.issue('following', 'gateway')
+      await ca.issue('following', 'gateway')
       await changed
       const fresh = await connect()
       assert.equal(fresh.shown, store.current().fingerprint)

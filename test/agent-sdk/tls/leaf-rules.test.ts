@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { loadIdentity } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
-import { spiffe } from './mesh.ts'
+import { spiffe } from '../../support/test-ca.ts'
 import { der, extension, type Minted, mint, sequence } from './mint.ts'
 import { PLANNER, present, type Verdict } from './present.ts'
 

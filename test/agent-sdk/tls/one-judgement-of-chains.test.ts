@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { loadIdentity } from '@clawmesh/agent-sdk/mesh'
 import { verifyPath } from '@clawmesh/pki'
-import { spiffe } from './mesh.ts'
+import { spiffe } from '../../support/test-ca.ts'
 import { der, extension, type Minted, type MintOptions, mint, sequence, subject } from './mint.ts'
 import { asCallee, PLANNER, present, rootsOf } from './present.ts'
 

@@ -12,7 +12,7 @@ import {
   readCertificate,
   readIdentity,
 } from '../../../agent-sdk/src/tls/peer-certificate.ts'
-import { spiffe } from './mesh.ts'
+import { spiffe } from '../../support/test-ca.ts'
 import { altNames, type Minted, type MintOptions, mint } from './mint.ts'
 import { PLANNER, rootsOf } from './present.ts'
 

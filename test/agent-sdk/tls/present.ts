@@ -15,7 +15,7 @@ import {
 } from '@clawmesh/agent-sdk/mesh'
 import { Secret } from '@clawmesh/proto'
 import { fingerprintOf } from '../../../agent-sdk/src/tls/fingerprint.ts'
-import { spiffe } from './mesh.ts'
+import { spiffe } from '../../support/test-ca.ts'
 import { type Minted, mint } from './mint.ts'
 
 export const PLANNER = 'spiffe://mesh.internal/tenant/acme/agent/planner'

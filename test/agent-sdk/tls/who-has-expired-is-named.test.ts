@@ -4,7 +4,7 @@ import { channelCredentials, checkIsGateway, listenForCalls } from '@clawmesh/ag
 import type { MeshError } from '@clawmesh/proto'
 import * as grpc from '@grpc/grpc-js'
 import { createExpiryWatch } from '../../../agent-sdk/src/identity/expiry-watch.ts'
-import { spiffe } from './mesh.ts'
+import { spiffe } from '../../support/test-ca.ts'
 import { type Minted, mint } from './mint.ts'
 import { fixed, PLANNER, present, rootsOf, snapshotOf } from './present.ts'
 

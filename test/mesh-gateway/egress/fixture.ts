@@ -1,4 +1,7 @@
-/** An egress port with real tokens, a real policy and real sockets, in this process. */
+/**
+ * An egress port with real tokens, a real policy and real sockets, in this process, and clients and destinations of raw bytes.
+ * Tests begin it by `setUp().egress(…)` of setup.ts, which also closes it.
+ */
 import assert from 'node:assert/strict'
 import { EventEmitter, once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'

@@ -12,8 +12,8 @@ import { fetchJwks } from '../../../mesh-gateway/src/tokens/external/fetch-jwks.
 import { type DnsAnswer, startDnsDouble } from '../../support/dns-double.ts'
 import { closeServer } from '../../support/http-origin.ts'
 import { makeTestCa } from '../../support/test-ca.ts'
-import { rawClient, startEgress } from '../egress/fixture.ts'
-import { basic } from '../egress/setup.ts'
+import { rawClient } from '../egress/fixture.ts'
+import { basic, setUp } from '../egress/setup.ts'
 
 const MEANT = '127.0.0.2'
 const OTHER = '127.0.0.66'
@@ -57,9 +57,9 @@ const secure = await onBoth(() =>
 )
 const resolver = createResolver()
 const names = ['api.vendor.com', 'listed.vendor.com', 'vendor']
-const egress = await startEgress({
+const setup = setUp()
+const egress = await setup.egress(plain, {
   egress: { allow: names.map((name) => ({ host: `${name}:${plain}`, scheme: 'http' })) },
-  global: { ports: [plain] },
   port: { resolver },
 })
 const auth = basic(await egress.token({ destinations: names.map((name) => `${name}:${plain}`) }))
@@ -113,7 +113,7 @@ const found = {
   ).text.slice(3),
 }
 process.stdout.write(JSON.stringify({ found, asked: dns.asked }))
-await egress.close()
+await setup.close()
 resolver.close()
 direct.close()
 await dns.close()

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { VerifiedCrl } from '@clawmesh/agent-sdk'
+import type { VerifiedCrl } from '@clawmesh/agent-sdk/mesh'
 import type { RevocationKind } from '../../../mesh-gateway/src/revocation/entry.ts'
 import { judgeRevocations } from '../../../mesh-gateway/src/revocation/judge.ts'
 import { indexOf } from '../../../mesh-gateway/src/revocation/revoked-index.ts'

@@ -4,8 +4,8 @@ import { mkdtemp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { loadIdentity } from '@clawmesh/agent-sdk/mesh'
 import { inspectPath, verifyPath } from '@clawmesh/pki'
-import { spiffe } from '../../agent-sdk/tls/mesh.ts'
 import { der, extension, type MintOptions, mint } from '../../agent-sdk/tls/mint.ts'
+import { spiffe } from '../../support/test-ca.ts'
 import { makeScratch, type Scratch } from '../scratch.ts'
 
 describe('certificates by other issuers', () => {

@@ -1,6 +1,6 @@
 /** The fields of a revocation list, each as RFC 5280, section 5.1, has it; and of a list without it, or with another in its place. */
 import assert from 'node:assert/strict'
-import { parseCrl } from '@clawmesh/agent-sdk'
+import { parseCrl } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 import { der, extension, sequence, subject } from '../mint.ts'
 
