@@ -10,7 +10,7 @@ export interface ErrorRow {
   readonly http: number
   readonly grpc: GrpcStatus
   readonly retryable: boolean
-  /** Asking again does not help, not even for work that ran before: somebody has to change something first. */
+  /** A retry does not help, not even for work that ran before: an operator or an author has to change something first. */
   readonly final: boolean
   readonly safe: boolean
   readonly meaning: string

@@ -12,7 +12,7 @@ export const DELEGATION_TOKEN_TYPE = 'clawmesh-delegation+jwt'
  */
 export type CertificateClaim = readonly string[]
 
-/** RFC 8693, section 4.1: who acted, and on whose delegation in turn. */
+/** The claim `act` (RFC 8693, section 4.1): the agent that delegated, and within it the agent that delegated to that one. */
 export interface Actor {
   /** SPIFFE ID. */
   readonly sub: string
@@ -27,7 +27,7 @@ export interface DelegationClaims {
   readonly sub: string
   /** SPIFFE ID of the callee: it alone may present the token. */
   readonly aud: string
-  /** Who delegated to the holder; within it, who delegated to that one. The innermost is `sub`. */
+  /** The agent that delegated to the holder; within it, the agent that delegated to that one. The innermost is `sub`. */
   readonly act: Actor
   /** Id of the root of the tree that this delegation is part of. */
   readonly txn: string

@@ -30,6 +30,6 @@ export interface EgressClaims {
   readonly txn?: string
   /** The certificate that the token was exchanged for, see `CertificateClaim`. Absent: none. */
   readonly crt?: CertificateClaim
-  /** The token is good only from who shows this very certificate (RFC 8705). */
+  /** The token is accepted only from a client that presents this certificate (RFC 8705, section 3.1). */
   readonly cnf?: Confirmation
 }

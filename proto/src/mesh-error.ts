@@ -7,7 +7,7 @@ import { nearest } from './nearest.ts'
 
 /** What a `MeshError` carries besides its code and its message. */
 export interface MeshErrorOptions {
-  /** What went wrong underneath. For the log; never sent to anybody. */
+  /** The underlying error. For the log; never sent to a peer. */
   readonly cause?: unknown
   /** What to do about it. Default: the hint of the error table. */
   readonly hint?: string

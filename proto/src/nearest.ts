@@ -1,4 +1,4 @@
-/** The name somebody probably meant. Costs what the lengths are, not their product: names may come from an attacker. */
+/** Finds the known name that is nearest to a misspelt one. Takes time linear in the lengths: names may come from an attacker. */
 
 /**
  * The candidate that is fewest edits away, or that it begins; null when none is near enough to be meant.

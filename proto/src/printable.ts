@@ -1,4 +1,4 @@
-/** Text that somebody else wrote (a file of a tenant, a name in a certificate, a peer), made safe for a terminal and a log. */
+/** Makes untrusted text (of a tenant's file, a certificate, a peer) safe for a terminal and a log. */
 
 /** Controls, marks that turn the direction of text (bidirectional controls), and what cannot be seen. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu

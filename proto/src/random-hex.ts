@@ -4,7 +4,7 @@
  */
 import { randomFillSync } from 'node:crypto'
 
-/** A digit that somebody keeps may keep all of its batch in memory: small enough for that. */
+/** A kept digit may keep its whole batch in memory, so a batch is small. */
 const BATCH_BYTES = 1024
 
 /** @returns gives as many digits as it is asked for, 64 at most */

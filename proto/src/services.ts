@@ -1,4 +1,4 @@
-/** Loads the .proto files: service definitions for servers and clients, message codecs for everybody. */
+/** Loads the .proto files: service definitions for servers and clients, message codecs for both. */
 import { fileURLToPath } from 'node:url'
 import {
   loadSync,

@@ -1,5 +1,5 @@
 /**
- * SPIFFE IDs and who they name (SPIFFE-ID specification, section 2).
+ * SPIFFE IDs and the agents and gateways that they name (SPIFFE-ID specification, section 2).
  * The path templates can be changed so that SVIDs of SPIRE, Istio or cert-manager work as they are.
  */
 import { isDnsLabel, isDnsName } from './dns-name.ts'

@@ -1,6 +1,6 @@
 /**
  * Learns which trees of delegations are revoked, of those that this agent holds tasks of: by one stream to the gateway, also
- * when nobody follows the task. The stream is open while there is something to learn, and is opened again when it breaks.
+ * when no stream follows the task. The stream is open while there is something to learn, and is opened again when it breaks.
  */
 import { type ErrorCode, isErrorCode, MeshError } from '@clawmesh/proto'
 import { type ClientDuplexStream, status } from '@grpc/grpc-js'

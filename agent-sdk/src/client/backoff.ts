@@ -1,4 +1,4 @@
-/** How long to wait before trying again: twice as long each time, with jitter, so that a gateway that comes back is not met by everybody at once. */
+/** Exponential backoff with jitter between retries: agents do not all reconnect at the same moment to a gateway that comes back. */
 import { setTimeout as sleep } from 'node:timers/promises'
 
 export interface Backoff {

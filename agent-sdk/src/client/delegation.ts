@@ -69,7 +69,7 @@ export const DELEGATE_OPTIONS = optionNames<DelegateOptions>({
 
 /**
  * A task at a peer. It was sent when this handle was made, and is followed over broken connections and restarts of the
- * gateway, whether or not anybody looks.
+ * gateway, even if no code iterates over it.
  *
  * @example
  * const delegation = agent.delegate('researcher', { skill: 'summarize', input: 'https://example.com/' })

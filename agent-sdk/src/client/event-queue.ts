@@ -1,19 +1,19 @@
 /**
- * Events between the stream and the one who iterates: bounded. When it is full the stream waits,
+ * A bounded queue of events between the stream and the code that iterates over them. When it is full the stream waits,
  * or, when it may not wait, the queue is given up and the iteration goes on by Watch from where it stands.
  */
 import type { TaskEvent } from '../model/task-event.ts'
 
 export interface EventQueue {
-  /** Resolves when there is room for more, or nobody needs it any more. */
+  /** Resolves when there is room for more, or when events are dropped from now on. */
   push(event: TaskEvent): Promise<void> | undefined
   /** The next event; 'end' after the last one; 'gone' when the queue was given up. @throws what the stream ended with */
   take(): Promise<TaskEvent | 'end' | 'gone'>
   /** No more events. */
   finish(error: Error | null): void
-  /** From now on events are dropped and nobody waits. */
+  /** From now on events are dropped, and the stream does not wait. */
   giveUp(): void
-  /** Full: whoever pushes waits for whoever takes. */
+  /** True when the queue is full: the stream waits until an event is taken. */
   isFull(): boolean
 }
 

@@ -1,4 +1,4 @@
-/** `agent.fetch`: fetch as everybody knows it, through the gateway's egress port, under a token of its own or of a chain's. */
+/** `agent.fetch`: the standard fetch through the gateway's egress port, with a token of the agent or of a chain of delegation. */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { HEADER_REFUSAL, METADATA_TRACEPARENT, MeshError } from '@clawmesh/proto'
 import type { Response as UndiciResponse } from 'undici'

@@ -23,7 +23,7 @@ export interface PortDialer {
   close(): void
 }
 
-/** A token lives for minutes, a certificate for an hour or more: those before the last are nobody's. */
+/** A token lives for minutes and a certificate for an hour or more: no token is bound to a certificate older than the previous one. */
 const MAX_SNAPSHOTS = 3
 
 export function createPortDialer({ url, store, ...choices }: PortDialerOptions): PortDialer {

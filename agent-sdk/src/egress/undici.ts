@@ -1,4 +1,4 @@
-/** All that is loaded with undici, and only when somebody fetches. */
+/** Loads undici with the first fetch, and not before. */
 export { fetch, Headers } from 'undici'
 export { EgressDispatcher } from './egress-dispatcher.ts'
 export { readFetchRequest } from './fetch-request.ts'

@@ -21,7 +21,7 @@ export interface Disk {
    * @throws FileFault NO_ANSWER when the time is over, or at once while the directory, or every turn, is overdue
    */
   run<T>(path: string, work: () => Promise<T>): Promise<T>
-  /** Paths whose answer is overdue. */
+  /** Paths that the disk has not answered within the time limit. */
   hanging(): readonly string[]
 }
 

@@ -1,4 +1,4 @@
-/** The last good value of something that is followed, how the latest attempt to replace it went, and who is told of both. */
+/** The last good value of a followed file, the outcome of the latest reload, and the listeners for both. */
 import type { Log } from '../log.ts'
 import { isUnanswered } from './file-fault.ts'
 import { createListeners } from './listeners.ts'
@@ -46,7 +46,7 @@ export interface LastGood<T> {
   confirm(): void
   /** What is on disk cannot be used. */
   keep(error: unknown, digest: string): void
-  /** From now on nothing changes, and nobody is told anything. */
+  /** From now on the value does not change and no listener is called. */
   close(): void
 }
 

@@ -1,5 +1,5 @@
 /**
- * One validated identity from a directory: everything is read, parsed and proven to fit together before anybody sees it.
+ * One validated identity from a directory: all files are read, parsed and proven to fit together before the identity is returned.
  * Reads and nothing else; watching is open-identity.ts.
  */
 import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
@@ -91,7 +91,7 @@ function toPem(chain: readonly X509Certificate[]): string {
 }
 
 /**
- * The trust domain of the certificate in a directory, for those who are not told it. Proves nothing.
+ * The trust domain of the certificate in a directory, where no configuration names it. Proves nothing.
  * @throws MeshError MESH_IDENTITY_UNREADABLE, INVALID, AMBIGUOUS or MALFORMED
  */
 export async function readTrustDomain(dir: string): Promise<string> {

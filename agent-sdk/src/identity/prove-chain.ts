@@ -1,5 +1,5 @@
 /**
- * Proves that a certificate is accepted by those who trust the roots: by a real handshake, with itself, in memory.
+ * Proves that a peer which trusts the roots accepts a certificate: by a real handshake of the identity with itself, in memory.
  * Node has no call for verifying a chain, and `verify` of X509Certificate knows nothing of name constraints,
  * path lengths and purposes. Both sides present the certificate, so that it is proven as a server's and as a client's.
  */

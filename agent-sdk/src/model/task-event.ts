@@ -87,7 +87,7 @@ export interface TaskInfo {
   readonly labels: Readonly<Record<string, string>>
   /** Null unless it ended without a result. */
   readonly failure: Failure | null
-  /** Ids of the questions that nobody has answered yet. */
+  /** Ids of the questions without an answer. */
   readonly pendingInputs: readonly string[]
 }
 

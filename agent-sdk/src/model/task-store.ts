@@ -3,7 +3,7 @@
  * Synchronous on purpose: what one call does to a task is done before the next call looks (memory, or node:sqlite).
  * Events are kept once, encoded, however many streams read them.
  *
- * What was written is durable after `flush`, and not before: whoever tells anybody of it calls `flush` first.
+ * A write is durable after `flush`, and not before: call `flush` before a message tells the caller of it.
  */
 import type { Failure, TaskState } from './task-event.ts'
 
@@ -40,7 +40,7 @@ export interface TaskRecord {
 /** A question that a task has asked. */
 export interface TaskInput {
   readonly id: string
-  /** SHA-256 of the answer; null while nobody has answered. */
+  /** SHA-256 of the answer; null while there is none. */
   readonly answerHash: string | null
   /** Absent of what an older version wrote. */
   readonly askedMs?: number
@@ -76,7 +76,7 @@ export interface Checkpoint {
   readonly runs: number
 }
 
-/** A task that somebody has to run on, or to end. */
+/** A task without a runner: the server must run it again or end it. */
 export interface LeftTask {
   readonly record: TaskRecord
   /** Null: it cannot be run again. */
@@ -139,9 +139,9 @@ export interface TaskStore {
   hold(caller: string, id: string): (whole: boolean) => void
   /** Keeps where the skill stands, in place of what it saved before. Nothing when the task has ended. @throws MeshError as append */
   save(caller: string, id: string, saved: string): void
-  /** Tasks that run and that nobody runs: those of an earlier process, and those let go of. Each comes out once. */
+  /** Tasks that have not ended and have no runner: those of an earlier process, and those given to `letGo`. Each is returned once. */
   takeLeft(): readonly LeftTask[]
-  /** Nobody runs this task any more, and it has not ended: it comes out of `takeLeft` again. */
+  /** The task has no runner any more and has not ended: `takeLeft` returns it again. */
   letGo(caller: string, id: string): void
   /** What was written so far survives the process from here on. @throws MeshError MESH_TASK_STORE_FAILED */
   flush(): void

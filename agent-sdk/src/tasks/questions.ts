@@ -25,7 +25,7 @@ export interface QuestionsOptions {
   /** How long the task waits for an answer before it fails, in milliseconds; counted from the question, over restarts too. */
   readonly timeoutMs: number
   readonly now: () => number
-  /** Called before anybody acts on an answer. */
+  /** Called before the skill gets an answer. */
   flush(): void
 }
 

@@ -14,7 +14,7 @@ export interface RunningSharesOptions {
 }
 
 export interface RunningShares {
-  /** @throws MeshError MESH_LIMIT_CONCURRENCY, with whose share is full */
+  /** @throws MeshError MESH_LIMIT_CONCURRENCY, which names the full share: the agent's, the tenant's or the caller's */
   check(caller: AgentIdentity): void
   /** Counts a task, also one that is over a share: an earlier process may have begun it. Returns what ends it, once. */
   add(caller: Pick<AgentIdentity, 'id' | 'tenant'>): () => void
@@ -59,7 +59,7 @@ export function createRunningShares(options: RunningSharesOptions): RunningShare
   }
 }
 
-/** One at least: rounding closes the agent to nobody. */
+/** At least one: rounding must not leave a caller without a share. */
 function shareOf(all: number, part: number): number {
   return Math.max(1, Math.floor(all * part))
 }

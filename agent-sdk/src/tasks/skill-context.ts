@@ -84,7 +84,7 @@ export function createTaskContext(
   })
 }
 
-/** A log whose lines carry some fields. */
+/** A log that adds the given fields to each line. */
 export function withFields(log: Log, fields: object): Log {
   if (log === silentLog) return log
   return Object.freeze({

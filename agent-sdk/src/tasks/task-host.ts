@@ -25,9 +25,9 @@ export interface TaskHostOptions {
   /** The store outlives this host: what can be run again is let go of at the end rather than cancelled. */
   readonly storeStays: boolean
   readonly log: Log
-  /** How long a task that is not detached goes on without anybody following it, in milliseconds. */
+  /** How long a task that is not detached goes on without an open stream to its caller, in milliseconds. */
   readonly orphanGraceMs: number
-  /** How many tasks may run at once, in all and of whom. */
+  /** How many tasks may run at once: in all, per tenant and per caller. */
   readonly running: RunningSharesOptions
   /** How long a task waits for the answer to a question, in milliseconds. */
   readonly inputTimeoutMs: number

@@ -17,7 +17,7 @@ export interface TaskReader {
   close(): void
 }
 
-/** @param live null when nobody runs the task. @throws MeshError MESH_PEER_DRAINING when it should run all the same */
+/** @param live null when the task has no runner. @throws MeshError MESH_PEER_DRAINING when it has not ended all the same */
 export function createTaskReader(
   store: TaskStore,
   { caller, id, endedMs }: TaskRecord,

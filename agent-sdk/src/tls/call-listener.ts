@@ -48,7 +48,7 @@ export interface CallListener {
    * @throws MeshError MESH_IDENTITY_NO_CERTIFICATE, UNTRUSTED, EXPIRED, NOT_YET_VALID, AMBIGUOUS or MALFORMED
    */
   peerOf(call: CallConnection): PeerCertificate
-  /** Accepts nobody new, tells clients to go elsewhere, lets running calls end, and closes after `graceMs` milliseconds at the latest. */
+  /** Accepts no new connections, sends GOAWAY to clients, lets running calls end, and closes after `graceMs` milliseconds at the latest. */
   drain(graceMs: number): Promise<void>
   /** Ends everything at once. */
   close(): Promise<void>
@@ -173,7 +173,7 @@ export async function listenForCalls(options: CallListenerOptions): Promise<Call
   })
 }
 
-/** With whose it is: through a gateway this reaches a caller whose own certificate is good. */
+/** Names the owner of the certificate: through a gateway the error reaches a caller with a good certificate of its own. */
 function lapsed({ identity, notAfter }: PeerCertificate, code: ErrorCode): string | undefined {
   if (code !== 'MESH_IDENTITY_EXPIRED') return undefined
   return `the certificate of ${identity.id} expired at ${notAfter.toISOString()}`

@@ -1,6 +1,6 @@
 /**
  * A strict reader of DER (X.690): definite, minimal lengths, one-byte tags, everything within bounds.
- * It reads what decides who somebody is, so what it does not understand it refuses.
+ * Certificates decide the identity of a peer, so the reader refuses any encoding that it does not know.
  */
 export interface DerValue {
   readonly tag: number

@@ -22,7 +22,7 @@ export function checkFromGateway(peer: PeerCertificate): void {
   )
 }
 
-/** A gateway's view: only agents may call. Returns who it is. @throws MeshError MESH_IDENTITY_NOT_AGENT */
+/** The check of a gateway: only agents may call. Returns the agent. @throws MeshError MESH_IDENTITY_NOT_AGENT */
 export function checkIsAgent(peer: PeerCertificate): Peer {
   const { identity } = peer
   if (identity.kind === 'agent') return { tenant: identity.tenant, agent: identity.agent }

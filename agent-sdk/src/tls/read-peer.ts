@@ -1,5 +1,5 @@
 /**
- * Our own gate after the handshake: who is at the other end of a TLS socket.
+ * Judges the certificate of a TLS peer after the handshake, and returns its identity.
  * Fails closed: whatever is unknown, unverified or resumed is refused, with the reason.
  */
 import type { TLSSocket } from 'node:tls'

@@ -27,7 +27,7 @@ export function noteShownCertificate(
   return () => shown
 }
 
-/** Null when it names nobody of the mesh. */
+/** Null when it names no identity of the mesh. */
 export function describeCertificate(
   certificate: X509Certificate,
   spiffe: SpiffeTemplate,

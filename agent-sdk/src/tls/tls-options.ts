@@ -26,7 +26,7 @@ export interface ContextOptions extends SecureContextOptions {
 
 export interface ServerTlsOptions extends ContextOptions {
   readonly requestCert: true
-  /** The handshake lets everybody in, so that our own gate (`readPeer`) can say why somebody is refused. */
+  /** The handshake accepts any certificate; `readPeer` judges it afterwards and tells the client why it is refused. */
   readonly rejectUnauthorized: false
   readonly ALPNProtocols: string[]
   readonly handshakeTimeout: number
@@ -46,7 +46,7 @@ export interface ServerTlsChoices {
 }
 
 export interface ClientTlsChoices {
-  /** The server name sent (SNI). Default: none. It takes no part in deciding who the server is. */
+  /** The server name sent (SNI). Default: none. It does not decide the identity of the server. */
   readonly servername?: string
   /** Default `['h2']`. */
   readonly alpn?: readonly string[]
@@ -76,7 +76,7 @@ export function serverTlsOptions(
 /**
  * Options for `tls.connect`. The server is verified by chain to the trust bundle and by `check`, never by address:
  * a refusal arrives as the `error` event, with the MeshError of the check or OpenSSL's verdict (see `handshakeFailure`).
- * @param check who the server has to be: `checkIsGateway`, `checkAgent(…)`. It has no default: a server that may be anybody is nobody.
+ * @param check the identity that the server must have: `checkIsGateway`, `checkAgent(…)`. There is no default.
  */
 export function clientTlsOptions(
   snapshot: IdentitySnapshot,

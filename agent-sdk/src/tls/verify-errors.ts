@@ -38,7 +38,7 @@ const BY_NAME: ReadonlyMap<string, ErrorCode> = new Map<string, ErrorCode>([
   ].map((name): [string, ErrorCode] => [name, 'MESH_IDENTITY_UNTRUSTED']),
 ])
 
-/** What the code alone does not say, in words for the side whose certificate it is. */
+/** Explains an error of verification to the side that presented the certificate. */
 const WORDS: ReadonlyMap<string, readonly [message: string, hint: string]> = new Map([
   [
     'INVALID_PURPOSE',

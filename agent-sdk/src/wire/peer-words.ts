@@ -1,6 +1,6 @@
 /**
  * An error in a callee's own words. Its code counts where a callee may judge; whatever it says beyond that is told as said by
- * the peer, and what to do comes from our table of errors alone: a hint may be typed by somebody tired, or by a model.
+ * the peer, and what to do comes from our table of errors alone: a tired operator, or a model, may run the commands of a hint.
  */
 import { ERRORS, MeshError, printable } from '@clawmesh/proto'
 

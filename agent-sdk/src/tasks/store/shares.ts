@@ -69,7 +69,7 @@ export function createShares(limits: ShareLimits, onDrop: (entry: Entry) => void
     share.bytes += by
     bytes += by
   }
-  /** It may be dropped from now on, if it has ended and nobody reads it. */
+  /** The task may be dropped from now on, once it has ended and has no reader. */
   const offer = (entry: Entry) => {
     const share = shares.get(entry.record.caller)
     if (share === undefined || entry.readers > 0 || !ended.has(entry)) return

@@ -1,5 +1,5 @@
 /**
- * Reads a certificate revocation list, version 2 (RFC 5280, section 5). It decides who is let in, so a list that is not
+ * Reads a certificate revocation list, version 2 (RFC 5280, section 5). The list decides which peers are refused, so a list that is not
  * about all certificates of its CA is refused by name: delta, indirect and partial lists, whether their mark is critical
  * or not. So is whatever is critical and not understood.
  */
@@ -18,7 +18,7 @@ import { canonicalSerial } from '../peer-certificate.ts'
 import { scopeFault } from './crl-scope.ts'
 
 export interface Crl {
-  /** The encoded name of who signed it. */
+  /** The encoded name of the CA that signed the list. */
   readonly issuer: Uint8Array
   /** Lower-case hexadecimal; null when the list has none. */
   readonly number: string | null

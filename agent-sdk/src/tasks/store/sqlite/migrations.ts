@@ -1,6 +1,6 @@
 /** The tables, step by step: the number of steps taken is the user_version of the file. A step that was released never changes. */
 
-/** So that a file of somebody else is not taken for ours: `CLAW`. */
+/** The application id of the file, `CLAW`: a database of another program is not opened. */
 export const APPLICATION_ID = 0x434c4157
 
 export const MIGRATIONS: readonly string[] = Object.freeze([

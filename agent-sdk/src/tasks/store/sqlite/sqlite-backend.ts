@@ -1,6 +1,6 @@
 /**
  * Events and beginnings in a file. All that is written within one turn of the event loop is one transaction, so
- * that thousands of tasks share one wait for the disk; `flush` ends it sooner for whoever needs to know.
+ * that thousands of tasks share one wait for the disk; `flush` ends the wait at once.
  * When the file cannot be written, nothing is any more: memory and file may no longer agree. It has to be opened anew then.
  */
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
