@@ -31,7 +31,6 @@ export function createEventQueue(mayWait: () => boolean): EventQueue {
   const giveUp = () => {
     gone = true
     events = []
-    bytes = 0
     wakeReader()
     wakeWriter()
   }

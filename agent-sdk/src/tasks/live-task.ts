@@ -68,7 +68,6 @@ export function createLiveTask(options: LiveTaskOptions): LiveTask {
     setImmediate(() => {
       noticed = false
       for (const listener of [...listeners]) listener()
-      if (over !== null) listeners.clear()
     })
   }
   const append = (body: OutgoingBody, change: Omit<TaskChange, 'updatedMs'> = {}) => {
@@ -151,7 +150,6 @@ export function createLiveTask(options: LiveTaskOptions): LiveTask {
       const last = pieces.pop()
       if (last === undefined) return
       for (const piece of pieces) live.emit({ kind: 'result', piece })
-      if (over !== null) return
       const reason = new MeshError('MESH_CALL_CANCELED', 'the task has ended')
       end({ kind: 'result', piece: last }, { state: 'completed' }, reason)
     },

@@ -1,11 +1,18 @@
 /** Following a task at a peer that is broken or hostile. */
 import assert from 'node:assert/strict'
+import { syncBuiltinESMExports } from 'node:module'
 import { Readable } from 'node:stream'
+import { mock } from 'node:test'
+import timers from 'node:timers/promises'
 import { MeshError } from '@clawmesh/proto'
 import { type ClientReadableStream, Metadata } from '@grpc/grpc-js'
 import { type FollowOptions, follow } from '../../../agent-sdk/src/client/follow.ts'
 import { silentLog } from '../../../agent-sdk/src/log.ts'
-import { encodeEvent, type OutgoingBody } from '../../../agent-sdk/src/wire/event-codec.ts'
+import {
+  encodeEvent,
+  encodeHeartbeat,
+  type OutgoingBody,
+} from '../../../agent-sdk/src/wire/event-codec.ts'
 import { messages, type WireEvent } from '../../../agent-sdk/src/wire/messages.ts'
 import { errorToStatus } from '../../../agent-sdk/src/wire/status-codec.ts'
 
@@ -43,6 +50,31 @@ function streamOf(events: Stream): ClientReadableStream<WireEvent> {
 }
 
 describe('following a task at a broken peer', () => {
+  // waiting takes no time: it moves the clock
+  let clockMs: number
+  let waited: number[]
+  beforeEach(() => {
+    clockMs = 0
+    waited = []
+    mock.method(performance, 'now', () => clockMs)
+    mock.method(
+      timers,
+      'setTimeout',
+      async (ms: number, _value: undefined, options: { signal: AbortSignal }) => {
+        options.signal.throwIfAborted()
+        clockMs += ms
+        waited.push(ms)
+        await new Promise(setImmediate)
+        options.signal.throwIfAborted()
+      },
+    )
+    syncBuiltinESMExports()
+  })
+  afterEach(() => {
+    mock.restoreAll()
+    syncBuiltinESMExports()
+  })
+
   const run = async (streams: readonly Stream[], more: Partial<FollowOptions> = {}) => {
     const asked: string[] = []
     const seen: number[] = []
@@ -66,7 +98,7 @@ describe('following a task at a broken peer', () => {
       () => null,
       (thrown: unknown) => (thrown instanceof MeshError ? thrown : assert.fail(String(thrown))),
     )
-    return { asked, seen, error }
+    return { asked, seen, error, waited: waited.splice(0) }
   }
 
   it('an event of another task ends it, and is not shown', async () => {
@@ -100,6 +132,25 @@ describe('following a task at a broken peer', () => {
     assert.equal(broken.error?.code, 'MESH_PEER_PROTOCOL')
     assert.deepEqual(broken.seen, [1])
     assert.equal(broken.asked.length, 6)
+    // a gap that was mended counts no more
+    const often = Array.from({ length: 8 }, (_, i) => [told(i + 1), told(i + 3)])
+    const lucky = await run([...often, [told(9, 'mine', DONE)]])
+    assert.equal(lucky.error, null)
+    assert.equal(lucky.seen.length, 9)
+    const none = await run([[told(2)]])
+    assert.equal(none.asked.length, 6)
+    assert.deepEqual(none.seen, [])
+  })
+
+  it('heartbeats are no events, and the id of one counts', async () => {
+    const heartbeat = (id: string) => messages.event.deserialize(encodeHeartbeat(id, new Date(0)))
+    const beats = [heartbeat('mine'), told(1), heartbeat('mine'), told(2, 'mine', DONE)]
+    assert.deepEqual((await run([beats])).seen, [1, 2])
+    const other = await run([[told(1), heartbeat('other')]])
+    assert.equal(other.error?.code, 'MESH_PEER_PROTOCOL')
+    // from a cursor in the middle of it too
+    const watch = { delegate: null, afterSeq: 5 }
+    assert.deepEqual((await run([[heartbeat('mine'), told(6, 'mine', DONE)]], watch)).seen, [6])
   })
 
   it('nothing is shown after the end, and a stream that ends before the task is taken up again', async () => {
@@ -144,5 +195,86 @@ describe('following a task at a broken peer', () => {
     const expired = error('MESH_IDENTITY_EXPIRED', false)
     const renewed = await run([cut, [expired], [expired], [told(2, 'mine', DONE)]])
     assert.deepEqual(renewed.seen, [1, 2])
+    // without a cut, and once an event has come since, it stands
+    const uncut = await run([[told(1), expired], [told(2, 'mine', DONE)]])
+    assert.equal(uncut.error?.code, 'MESH_IDENTITY_EXPIRED')
+    const passed = await run([cut, [told(2), expired], [told(3, 'mine', DONE)]])
+    assert.equal(passed.error?.code, 'MESH_IDENTITY_EXPIRED')
+  })
+
+  it('patience and waits begin anew with each event', async () => {
+    const breaks = Array.from({ length: 10 }, (_, i) => [told(i + 1), unavailable()])
+    const { error, waited } = await run([...breaks, [told(11, 'mine', DONE)]], { giveUpMs: 300 })
+    assert.equal(error, null)
+    assert.equal(waited.length, 10)
+    assert.ok(
+      waited.every((ms) => ms <= 100),
+      String(waited),
+    )
+    const down = await run([[told(1), unavailable()], [unavailable()]], { giveUpMs: 300 })
+    assert.equal(down.error?.code, 'MESH_GATEWAY_UNREACHABLE')
+    const sum = down.waited.reduce((total, ms) => total + ms, 0)
+    const last = down.waited.at(-1) ?? 0
+    assert.ok(sum >= 300 && sum - last < 300, String(down.waited))
+  })
+
+  it('waits as long as the peer asks it to, but no longer than its patience', async () => {
+    const draining = (retryAfterMs: number) =>
+      Object.assign(
+        new Error('refused'),
+        errorToStatus(new MeshError('MESH_PEER_DRAINING', undefined, { retryAfterMs })),
+      )
+    const asked = (ms: number) => [[told(1), draining(ms)], [told(2, 'mine', DONE)]]
+    assert.deepEqual((await run(asked(7_000))).waited, [7_000])
+    assert.deepEqual((await run(asked(50_000), { giveUpMs: 9_000 })).waited, [9_000])
+  })
+
+  it('a refused handshake is what is told when patience ends', async () => {
+    const refusal = () => new MeshError('MESH_GATEWAY_UNTRUSTED')
+    const gone = await run([[told(1), unavailable()], [unavailable()]], { refusal, giveUpMs: 500 })
+    assert.equal(gone.error?.code, 'MESH_GATEWAY_UNTRUSTED')
+    // what the peer itself has said is told as it is
+    const said = Object.assign(new Error('x'), errorToStatus(new MeshError('MESH_TASK_CONFLICT')))
+    assert.equal((await run([[said]], { refusal })).error?.code, 'MESH_TASK_CONFLICT')
+  })
+
+  it('let go of, it ends with the reason: before it asks, when its stream breaks and while it waits', async () => {
+    const reason = new MeshError('MESH_CALL_CANCELED')
+    const before = await run([[told(1)]], { signal: AbortSignal.abort(reason) })
+    assert.equal(before.error, reason)
+    assert.deepEqual(before.asked, [])
+    for (const when of ['when it breaks', 'while it waits']) {
+      const controller = new AbortController()
+      const stream: Stream = [told(1), unavailable()]
+      const abort = () => controller.abort(reason)
+      const log = { ...silentLog, warn: when === 'while it waits' ? abort : () => {} }
+      const refusal = () => {
+        if (when === 'when it breaks') abort()
+        return null
+      }
+      const { error, asked } = await run([stream], { signal: controller.signal, log, refusal })
+      assert.equal(error, reason, when)
+      assert.deepEqual(asked, ['delegate'], when)
+    }
+  })
+
+  it('says what broke, and that it is resumed or tried again', async () => {
+    const lines: [object, string][] = []
+    const log = {
+      ...silentLog,
+      warn: (fields: object, message: string) => void lines.push([fields, message]),
+    }
+    await run([[unavailable()], [told(1), unavailable()], [told(2, 'mine', DONE)]], { log })
+    const about = { delegation_id: 'mine', code: 'MESH_GATEWAY_UNREACHABLE' }
+    assert.deepEqual(
+      lines.map(([fields, message]) => [{ ...fields, reason: undefined }, message]),
+      [
+        [
+          { ...about, after_seq: 0, reason: undefined },
+          'the call did not get through; trying again',
+        ],
+        [{ ...about, after_seq: 1, reason: undefined }, 'the stream of a task broke; resuming'],
+      ],
+    )
   })
 })
