@@ -76,11 +76,23 @@ class FollowingChannelCredentials extends ChannelCredentials {
     _options: unknown,
     callCredentials: CallCredentials = CallCredentials.createEmpty(),
   ): experimental.SecureConnector {
+    const begin = (socket: Socket) => this.#connect(socket)
+    // grpc-js waits for a handshake without end, also when its channel is closed meanwhile
+    const handshaking = new Set<Socket>()
     return {
-      connect: (socket) => this.#connect(socket),
+      async connect(socket) {
+        handshaking.add(socket)
+        try {
+          return await begin(socket)
+        } finally {
+          handshaking.delete(socket)
+        }
+      },
       waitForReady: () => Promise.resolve(),
       getCallCredentials: () => callCredentials,
-      destroy: () => {},
+      destroy() {
+        for (const socket of handshaking) socket.destroy()
+      },
     }
   }
 

@@ -56,5 +56,10 @@ describe('an agent that has not reached its gateway', () => {
     assert.match((await told()).message, /has not been reached so far: it does not answer$/)
     await agent.close()
     await call
+    const open = () =>
+      new Promise<boolean>((resolve) =>
+        silent.getConnections((_error, count) => resolve(count === 0)),
+      )
+    await waitFor('the end of the connection', open)
   })
 })

@@ -20,7 +20,11 @@ export interface AdmittedCall extends Admitted<DelegationQuestion> {
 }
 
 /** @param begun a call that has not begun is refused, and there is nothing to resume */
-export function admittedOf(story: Story, session: UpstreamSession, begun: boolean): AdmittedCall {
+export function admittedOf(
+  story: Story,
+  session: Pick<UpstreamSession, 'certificate'>,
+  begun: boolean,
+): AdmittedCall {
   const { certificate, route, link, call } = story
   if (certificate === null || call === null) throw new TypeError('story: the call is not known yet')
   const { identity } = certificate
