@@ -92,7 +92,16 @@ describe('artifacts that arrive', () => {
     assert.throws(() => take(chunk(0, 'ab', sha('other'), 'g')), { code: 'MESH_PEER_PROTOCOL' })
   })
 
-  it('that no longer fit are passed on as they are', () => {
+  it('that no longer fit are passed on as they are, and none of their bytes is held', async () => {
+    const large = chunk(0, 'x'.repeat(8_192))
+    const data = new WeakRef(large.body.data)
+    const bounded = createAssembler(4_096, true)
+    const pass = (event: typeof large) => assert.equal(bounded.take(event)?.kind, 'artifact')
+    pass(large)
+    large.body.data = Buffer.alloc(0)
+    await new Promise(setImmediate)
+    collect()
+    assert.equal(data.deref(), undefined)
     const { take, artifacts } = createAssembler(1024, true)
     take(chunk(0, ''))
     assert.equal(take(chunk(0, 'ab', sha('other'), 'g'))?.kind, 'artifact')

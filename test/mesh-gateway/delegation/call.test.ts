@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { isUuidV7, MeshError } from '@clawmesh/proto'
-import { isGrpc, readCall } from '../../../mesh-gateway/src/delegation/call.ts'
+import { formatTraceparent, isUuidV7, MeshError, uuidV7 } from '@clawmesh/proto'
+import { isGrpc, meshMetadata, readCall } from '../../../mesh-gateway/src/delegation/call.ts'
 
 const base = [':method', 'POST', ':path', '/pkg.v1.Service/Do', ':authority', 'a.b.mesh.internal']
 
@@ -97,6 +97,79 @@ describe('reading a call', () => {
     const unit = (timeout: string) => readCall([...base, 'grpc-timeout', timeout]).timeoutMs
     // what the hint says is taken
     assert.deepEqual([unit('30S'), unit('500m')], [30_000, 500])
+  })
+
+  it('reads what narrows the chain, in one header or in several, and each word of it', () => {
+    const read = (...headers: string[]) => readCall([...base, ...headers]).chain
+    const none = read()
+    assert.deepEqual(none, {
+      ...{ token: null, delegationId: null, replica: null, destinations: null, scope: null },
+      deadlineMs: null,
+    })
+    const of = read(
+      ...[
+        'x-mesh-narrow-destinations',
+        ' a.test , b.test,',
+        'x-mesh-narrow-destinations',
+        'c.test',
+      ],
+      ...['x-mesh-narrow-scope', 'read  write', 'x-mesh-narrow-scope', 'list'],
+      ...['x-mesh-delegation', 'token', 'x-mesh-task-deadline', '9999999999999'],
+    )
+    assert.deepEqual(of.destinations, ['a.test', 'b.test', 'c.test'])
+    assert.deepEqual(of.scope, ['read', 'write', 'list'])
+    assert.deepEqual([of.token, of.deadlineMs], ['token', 9_999_999_999_999])
+    assert.deepEqual(read('x-mesh-narrow-destinations', '').destinations, [])
+    assert.deepEqual(read('x-mesh-narrow-scope', '').scope, [])
+    for (const late of ['10000000000000', '1.5', '', ' 1', '1e3'])
+      assert.throws(() => read('x-mesh-task-deadline', late), { code: 'MESH_ROUTE_MALFORMED' })
+  })
+
+  it('reads the id of a delegation and the mark of a replica where they are ones, and ignores all else', () => {
+    const id = uuidV7()
+    const read = (...headers: string[]) => readCall([...base, ...headers]).chain
+    assert.equal(read('x-mesh-delegation-id', id).delegationId, id)
+    assert.equal(read('x-mesh-delegation-id', 'mine').delegationId, null)
+    assert.equal(read('x-mesh-replica', 'abcdefgh-1234567').replica, 'abcdefgh-1234567')
+    for (const mark of ['abcdefgh-123456', 'abcdefgh-12345678', 'abcdefgh.1234567'])
+      assert.equal(read('x-mesh-replica', mark).replica, null)
+  })
+
+  it('has an id of a delegation of the caller, or of its own where it begins a task; no other call has one', () => {
+    const of = (method: string, ...headers: string[]) =>
+      readCall([':path', `/clawmesh.delegation.v1.DelegationService/${method}`, ...headers])
+        .delegationId
+    const id = uuidV7()
+    assert.ok(isUuidV7(of('Delegate') ?? ''))
+    assert.notEqual(of('Delegate'), of('Delegate'))
+    assert.equal(of('Delegate', 'x-mesh-delegation-id', id), id)
+    assert.equal(of('Watch', 'x-mesh-delegation-id', id), id)
+    assert.equal(of('Watch'), null)
+  })
+
+  it('leaves out what is of the connection to the gateway, and what it may not say', () => {
+    const dropped = ['te', 'content-length', 'host', ':scheme', ':unknown', 'x-request-id']
+    const call = readCall([...base, ...dropped.flatMap((name) => [name, 'v']), 'kept', 'v', 'odd'])
+    assert.deepEqual(call.metadata, ['kept', 'v'])
+    const long = (length: number) =>
+      readCall([':path', `/a.B/${'c'.repeat(length - 5)}`]).path.length
+    assert.equal(long(512), 512)
+    assert.throws(() => long(513), { code: 'MESH_ROUTE_MALFORMED' })
+  })
+
+  it('takes the first request id that is a good one', () => {
+    const of = (...ids: string[]) =>
+      readCall([...base, ...ids.flatMap((id) => ['x-request-id', id])]).requestId
+    assert.equal(of('good', 'other'), 'good')
+    assert.equal(of('a b', 'good'), 'good')
+  })
+
+  it('is told to the callee in the words of the gateway', () => {
+    const call = readCall([...base, 'x-request-id', 'request'])
+    assert.deepEqual(meshMetadata(call, 'me', 'acme'), [
+      ...['x-mesh-caller', 'me', 'x-mesh-tenant', 'acme', 'x-request-id', 'request'],
+      ...['traceparent', formatTraceparent(call.trace)],
+    ])
   })
 
   it('takes the gateway’s own port in :authority for what the client has connected to', () => {
