@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { getEventListeners, once } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
-import { channelCredentials, checkIsGateway } from '@clawmesh/agent-sdk'
+import { channelCredentials, checkIsGateway } from '@clawmesh/agent-sdk/mesh'
 import { uuidV7 } from '@clawmesh/proto'
 import { createConnection } from '../../../agent-sdk/src/client/connection.ts'
 import { methods } from '../../../agent-sdk/src/client/methods.ts'

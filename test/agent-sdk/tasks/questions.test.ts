@@ -69,7 +69,8 @@ describe('the questions of a task', () => {
   it('are a thousand at most', async () => {
     const { questions } = start()
     questions.recall(999, new Map())
-    void questions.ask(text('the last one?')).catch(() => {})
+    void questions.ask(text('the last one?')).catch((error: unknown) => assert.fail(String(error)))
+    await new Promise(setImmediate)
     await assert.rejects(questions.ask(text('one more?')), { code: 'MESH_LIMIT_SIZE' })
   })
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { IdentitySnapshot, IdentityStore } from '@clawmesh/agent-sdk'
+import type { IdentitySnapshot, IdentityStore } from '@clawmesh/agent-sdk/mesh'
 import { createSpiffeTemplate, Secret } from '@clawmesh/proto'
 import { createRouteNames } from '../../../mesh-gateway/src/delegation/own-names.ts'
 

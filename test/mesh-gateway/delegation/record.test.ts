@@ -1,6 +1,6 @@
 /** The audit record of a call, out of what is known of it by its end. */
 import assert from 'node:assert/strict'
-import type { PeerCertificate } from '@clawmesh/agent-sdk'
+import type { PeerCertificate } from '@clawmesh/agent-sdk/mesh'
 import {
   createSpiffeTemplate,
   type DelegationClaims,

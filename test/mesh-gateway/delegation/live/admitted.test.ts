@@ -1,6 +1,6 @@
 /** What a call was let in for, out of its story, and its places in the registry of live calls. */
 import assert from 'node:assert/strict'
-import type { PeerCertificate } from '@clawmesh/agent-sdk'
+import type { PeerCertificate } from '@clawmesh/agent-sdk/mesh'
 import { createSpiffeTemplate, type DelegationClaims, MeshError } from '@clawmesh/proto'
 import { OpenRecord } from '../../../../mesh-gateway/src/audit/open-record.ts'
 import { type Call, readCall } from '../../../../mesh-gateway/src/delegation/call.ts'

@@ -1,7 +1,7 @@
 /** Where a peer listens, kept for as long as DNS says so, and longer while DNS is in trouble. */
 import assert from 'node:assert/strict'
 import { mock } from 'node:test'
-import { silentLog } from '@clawmesh/agent-sdk'
+import { silentLog } from '@clawmesh/agent-sdk/mesh'
 import { createLocating } from '../../../../mesh-gateway/src/delegation/upstream/locating.ts'
 import { ResolveFailure, type Resolver } from '../../../../mesh-gateway/src/resolve/resolver.ts'
 
