@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import { describeClosing, leftOpen, openResources } from './closes-everything.ts'
+import { watchFile } from './nothing-left-open.ts'
 
 describeClosing('the watch over what tests leave open', () => {
   it('sees servers and sockets, and that they are closed', async () => {
@@ -19,5 +20,16 @@ describeClosing('the watch over what tests leave open', () => {
     accepted.destroy()
     server.close()
     assert.deepEqual(await leftOpen(before, 1_000), [])
+  })
+
+  it('at the end of a file fails it, until all is closed', async () => {
+    const file = watchFile(500)
+    file.beforeAll()
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    await assert.rejects(file.afterAll(), /left open at the end of the file: 1 TCPServerWrap/)
+    server.close()
+    await once(server, 'close')
+    await file.afterAll()
   })
 })

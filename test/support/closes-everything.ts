@@ -29,10 +29,10 @@ export function describeClosing(title: string, suite: (this: Mocha.Suite) => voi
 }
 
 /** What is open of each kind. */
-export function openResources(): Map<string, number> {
+export function openResources(watched: ReadonlySet<string> = WATCHED): Map<string, number> {
   const counts = new Map<string, number>()
   for (const kind of process.getActiveResourcesInfo())
-    if (WATCHED.has(kind)) counts.set(kind, (counts.get(kind) ?? 0) + 1)
+    if (watched.has(kind)) counts.set(kind, (counts.get(kind) ?? 0) + 1)
   return counts
 }
 
@@ -40,10 +40,11 @@ export function openResources(): Map<string, number> {
 export async function leftOpen(
   before: ReadonlyMap<string, number>,
   withinMs: number,
+  watched: ReadonlySet<string> = WATCHED,
 ): Promise<string[]> {
   const until = Date.now() + withinMs
   for (;;) {
-    const left = [...openResources()]
+    const left = [...openResources(watched)]
       .filter(([kind, count]) => count > (before.get(kind) ?? 0))
       .map(([kind, count]) => `${count - (before.get(kind) ?? 0)} ${kind}`)
     if (left.length === 0 || Date.now() >= until) return left

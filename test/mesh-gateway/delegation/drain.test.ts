@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import type { ServerHttp2Stream } from 'node:http2'
-import { type AddressInfo, connect as connectTcp, createServer } from 'node:net'
+import { type AddressInfo, connect as connectTcp, createServer, type Socket } from 'node:net'
 import { waitFor } from '../../support/wait-for.ts'
 import { call, echo, type Fixture, frame, makeFixture } from './fixture.ts'
 
@@ -51,7 +51,7 @@ describe('draining the delegation port', () => {
     const stuck = call(session, { ':authority': peer.name, ':path': delegate })
     const unary = call(session, { ':authority': peer.name })
     const waiting = call(session, { ':authority': 'mute.acme.mesh.internal' })
-    await once(mute, 'connection')
+    const [unanswered]: Socket[] = await once(mute, 'connection')
     await waitFor('three open calls', async () =>
       (await mesh.metrics.text()).includes('clawmesh_active{plane="delegation"} 3'),
     )
@@ -71,7 +71,9 @@ describe('draining the delegation port', () => {
       ['stuck', 14, 'MESH_GATEWAY_DRAINING', true],
       ['stuck', 14, 'MESH_GATEWAY_DRAINING', true],
     ])
+    unanswered?.destroy()
     mute.close()
+    await once(mute, 'close')
   })
 })
 

@@ -239,7 +239,7 @@ describe('the limits of the egress port', function () {
     const policy = { tenantLimits: { concurrentRequests: 2 } }
     const a = await open(policy, await shared(this, prefix))
     const b = await open(policy, await shared(this, prefix))
-    await stream(a.egress, a.port, a.one)
+    const first = await stream(a.egress, a.port, a.one)
     const second = await stream(b.egress, b.port, b.two)
     tooMany(await sendRaw(a.egress.number, get(a.port, a.two + CLOSE)), /to its tenant$/)
     tooMany(await sendRaw(b.egress.number, get(b.port, b.one + CLOSE)), /to its tenant$/)
@@ -247,6 +247,7 @@ describe('the limits of the egress port', function () {
     await waitFor('room', async () =>
       (await sendRaw(a.egress.number, get(a.port, a.two + CLOSE))).startsWith('HTTP/1.1 200 '),
     )
+    first.socket.destroy()
   })
 
   it('that cannot be judged for the tenant leave nothing of the agent behind', async () => {

@@ -200,13 +200,13 @@ describe('a tunnel to a port where only TLS passes', () => {
   })
 
   it('passes what comes with CONNECT in one packet', async () => {
-    const { reached, egress, auth, port } = await open()
+    const { reached, egress, auth, port, client: other } = await open()
     const hello = await captureHello({ servername: 'api.test' })
     const client = await rawClient(egress.number)
     client.send(Buffer.concat([Buffer.from(connectTo(port, auth)), hello, Buffer.from('more')]))
     await client.until((text) => text.endsWith('answer'))
     assert.deepEqual(Buffer.concat(reached), Buffer.concat([hello, Buffer.from('more')]))
-    client.socket.destroy()
+    for (const { socket } of [client, other]) socket.destroy()
   })
 
   it('lets no server speak before the client has named it', async () => {

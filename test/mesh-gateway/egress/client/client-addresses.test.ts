@@ -114,7 +114,7 @@ describe('the egress port tells from where clients come', () => {
     await once(silent, 'end')
     await waitFor('three lines', () => lines.length >= 3)
     const told = new Map(lines.map((line) => [line.client_ip, line]))
-    silent.destroy()
+    for (const socket of [silent, noTls]) socket.destroy()
     assert.equal(told.get('127.23.5.2')?.reason, 'tls')
     assert.equal(told.get('127.23.5.3')?.reason, 'tls')
     assert.deepEqual(told.get('127.23.5.4'), {

@@ -217,7 +217,8 @@ describe('an unmodified client of another kind', () => {
     // a browser takes no credential from its command line; this is what a sidecar does for it
     const adder = createServer((client) => {
       const upstream = connect(world.egress.number, '127.0.0.1')
-      client.on('error', () => upstream.destroy())
+      // a browser that is ended leaves its connections as they are
+      client.on('error', () => upstream.destroy()).on('close', () => upstream.destroy())
       upstream.on('error', () => client.destroy())
       client.once('data', (first: Buffer) => {
         const line = first.indexOf('\r\n') + 2

@@ -27,6 +27,7 @@ describe('a tunnel', () => {
     const egress = await setup.egress(upstream.port, { egress: { limits: egressLimits }, port })
     const auth = basic(await egress.token({ destinations: [`api.test:${upstream.port}`] }))
     const client = await rawClient(egress.number)
+    setup.closing.push(async () => void client.socket.destroy())
     return { upstream, egress, auth, client, number: upstream.port }
   }
 

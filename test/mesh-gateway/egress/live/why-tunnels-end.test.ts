@@ -76,6 +76,7 @@ describe('what is open on the egress port', function () {
       basic(await egress.token({ agent, destinations: [`api.test:${port}`] }), agent)
     const start = async (text: string, done: string) => {
       const client = await rawClient(egress.number)
+      setup.closing.push(async () => void client.socket.destroy())
       client.send(text)
       await client.until((got) => got.endsWith(done))
       return client
@@ -134,6 +135,7 @@ describe('what is open on the egress port', function () {
       const answer = await third.rest()
       assert.match(answer, /^HTTP\/1\.1 429 [\s\S]*retry-after: 1\r\n/)
       assert.match(answer, /"gate":"limits"/)
+      third.socket.destroy()
       await second.rest()
       await speaks(tunnel)
       assert.equal(first.socket.destroyed, false)

@@ -105,6 +105,7 @@ describe('the own endpoints of the egress port', () => {
     await client.until((text) => text === 'HTTP/1.1 100 Continue\r\n\r\n')
     client.send('{}')
     assert.match(await client.rest(), /Continue\r\n\r\nHTTP\/1\.1 200 OK[\s\S]*"a\.b\.c"/)
+    client.socket.destroy()
     assert.match(await sendRaw(egress.number, head(16_385)), /^HTTP\/1\.1 413 /)
   })
 
