@@ -1,17 +1,14 @@
 /** The gateway's own list goes away, is emptied, or an older copy is put back, beside a gateway that runs, and before it starts. */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { runHere } from '../mesh-gateway/cli/run-here.ts'
 import {
   type SeveralWorkers,
   startSeveralWorkers,
 } from '../mesh-gateway/workers/several-workers.ts'
 import { describeClosing } from '../support/closes-everything.ts'
 import { waitFor } from '../support/wait-for.ts'
-
-const COMMAND = fileURLToPath(new URL('../../node_modules/.bin/mesh-gateway', import.meta.url))
 
 describeClosing('a list of revocations that vanishes pardons nobody', function () {
   this.timeout(300_000)
@@ -24,14 +21,7 @@ describeClosing('a list of revocations that vanishes pardons nobody', function (
   after(() => world.close())
 
   const command = (...args: string[]) =>
-    new Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }>(
-      (resolve) => {
-        const all = [COMMAND, ...args, '--config', world.gateway.configFile]
-        execFile(process.execPath, all, (error, stdout, stderr) =>
-          resolve({ code: Number(error?.code ?? 0), stdout, stderr }),
-        )
-      },
-    )
+    runHere(world.dir, [...args, '--config', world.gateway.configFile])
   const revoke = async (agent: string) => {
     const { code, stderr } = await command('revoke', 'agent', `acme/${agent}`)
     assert.equal(code, 0, stderr)

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
-import { fileURLToPath } from 'node:url'
 import type { Agent } from '@clawmesh/agent-sdk'
 import { MeshError } from '@clawmesh/proto'
+import { runHere } from '../mesh-gateway/cli/run-here.ts'
 import { describeClosing } from '../support/closes-everything.ts'
-import { grpcurl, run } from '../support/grpcurl.ts'
+import { grpcurl } from '../support/grpcurl.ts'
 import { type Mesh, startMesh } from '../support/mesh.ts'
 import { waitFor } from '../support/wait-for.ts'
 
-const COMMAND = fileURLToPath(new URL('../../node_modules/.bin/mesh-gateway', import.meta.url))
 const EXPLAIN = 'clawmesh.mesh.v1.MeshService/Explain'
 const GATEWAY = 'gateway.mesh.internal'
 
@@ -38,7 +37,7 @@ describeClosing('explain says what a call would meet', () => {
 
   const command = async (to: string, ...more: string[]) => {
     const args = ['explain', '--config', mesh.gateway.configFile, '--from', 'acme/planner']
-    return run(COMMAND, [...args, '--to', to, ...more])
+    return runHere(mesh.dir, [...args, '--to', to, ...more])
   }
 
   interface Case {

@@ -7,7 +7,8 @@ import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type IssuedWorkplace, makeIssuedWorkplace } from '../mesh-gateway/cli/issued-workplace.ts'
-import { childrenOf, issueToken } from '../mesh-gateway/workers/several-workers.ts'
+import { issueToken } from '../mesh-gateway/cli/run-here.ts'
+import { childrenOf } from '../mesh-gateway/workers/several-workers.ts'
 import { describeClosing } from '../support/closes-everything.ts'
 import { closeServer, listenOnFreePort } from '../support/http-origin.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -22,7 +23,8 @@ describeClosing('no line of the audit log is torn by several workers', function 
   let place: IssuedWorkplace
   let origin: Server
   let upstream: string
-  beforeEach(async () => {
+  let token: string
+  before(async () => {
     place = await makeIssuedWorkplace()
     origin = createServer((_request, response) => response.end('ok'))
     const port = await listenOnFreePort(origin)
@@ -32,8 +34,9 @@ describeClosing('no line of the audit log is torn by several workers', function 
       writeFile(join(place.dir, 'policy', name), JSON.stringify(value))
     await write('_global.json', { egress: { allowCidrs: ['127.0.0.0/8'], ports: [port] } })
     await write('acme.json', { tenant: 'acme', egress: { allow: [upstream] } })
+    token = await issueToken(place.dir, 'bot')
   })
-  afterEach(async () => {
+  after(async () => {
     await closeServer(origin)
     await place.close()
   })
@@ -87,7 +90,7 @@ describeClosing('no line of the audit log is torn by several workers', function 
         await delay(1)
       }
     })()
-    const answered = await load(egress, await issueToken(place.dir, 'bot'))
+    const answered = await load(egress, token)
     assert.equal(answered, CLIENTS * EACH)
     child.kill('SIGTERM')
     await Promise.all([ended, reading])
@@ -102,7 +105,7 @@ describeClosing('no line of the audit log is torn by several workers', function 
       if (stdout.length > 1_000_000 && workers.length > 1)
         process.kill(workers.pop() ?? 0, 'SIGKILL')
     })
-    const answered = await load(egress, await issueToken(place.dir, 'bot'))
+    const answered = await load(egress, token)
     assert.ok(answered < CLIENTS * EACH, 'a worker was killed')
     child.kill('SIGTERM')
     await ended
@@ -112,7 +115,7 @@ describeClosing('no line of the audit log is torn by several workers', function 
   it('in a file', async () => {
     const file = join(place.dir, 'audit.log')
     const { child, egress, ended } = await start(file)
-    const answered = await load(egress, await issueToken(place.dir, 'bot'))
+    const answered = await load(egress, token)
     assert.equal(answered, CLIENTS * EACH)
     child.kill('SIGTERM')
     await ended
@@ -122,7 +125,6 @@ describeClosing('no line of the audit log is torn by several workers', function 
   it('a reader of stdout that has gone is said once, /ready tells it, and the gateway goes on', async () => {
     const { child, egress, ended } = await start('stdout')
     child.stdout?.destroy()
-    const token = await issueToken(place.dir, 'bot')
     const [host = '', port = ''] = egress.split(':')
     await waitFor('the gateway to notice', async () => {
       await load(egress, token)

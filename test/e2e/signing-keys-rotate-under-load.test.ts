@@ -3,15 +3,13 @@ import assert from 'node:assert/strict'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { Agent, createServer, request, type Server } from 'node:http'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { compactVerify, createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet } from 'jose'
+import { runHere } from '../mesh-gateway/cli/run-here.ts'
 import { type GatewayProcess, startGatewayProcess } from '../support/gateway-process.ts'
-import { run } from '../support/grpcurl.ts'
 import { closeServer, listenOnFreePort } from '../support/http-origin.ts'
 import { makeTestCa, type TestCa } from '../support/test-ca.ts'
 import { waitFor } from '../support/wait-for.ts'
 
-const COMMAND = fileURLToPath(new URL('../../node_modules/.bin/mesh-gateway', import.meta.url))
 const ROTATIONS = 4
 const EVERY_MS = 10
 /** Requests that must have passed after each rotation before the next. */
@@ -53,9 +51,9 @@ describe('signing keys rotate under load', function () {
     await ca.close()
   })
 
-  /** The real command; what it prints. */
+  /** What the command prints. */
   async function command(...args: string[]): Promise<string> {
-    const ran = await run(COMMAND, [...args, '--config', gateway.configFile])
+    const ran = await runHere(ca.dir, [...args, '--config', gateway.configFile])
     assert.equal(ran.code, 0, `${args.join(' ')}: ${ran.stderr}`)
     return ran.stdout
   }
@@ -119,7 +117,10 @@ describe('signing keys rotate under load', function () {
         await new Promise((resolve) => setTimeout(resolve, 100))
         return await askForToken()
       }),
-      issue(async () => (await command('issue-token', '--agent-id', 'bot-02')).trim()),
+      issue(async () => {
+        await new Promise((resolve) => setTimeout(resolve, 100))
+        return (await command('issue-token', '--agent-id', 'bot-02')).trim()
+      }),
     ]
     let due = 0
     const timer = setInterval(() => {

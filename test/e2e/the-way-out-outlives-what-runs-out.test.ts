@@ -6,9 +6,9 @@ import { readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { createDnsServer } from '../../scripts/dev/dns-server.ts'
+import { issueToken } from '../mesh-gateway/cli/run-here.ts'
 import { freeGatewayPorts, type GatewayPorts } from '../support/gateway-process.ts'
 import { type Mesh, startMesh } from '../support/mesh.ts'
 import { needProgram } from '../support/need-program.ts'
@@ -18,7 +18,6 @@ const TUNNELS = 5_000
 const SLOW = 2_000
 /** Far more than it takes (about 150 MB), and far less than what a leak for each tunnel would come to. */
 const MAX_RSS_MB = 600
-const COMMAND = fileURLToPath(new URL('../../node_modules/.bin/mesh-gateway', import.meta.url))
 const run = promisify(execFile)
 
 describe('the way out outlives what runs out', function () {
@@ -86,9 +85,8 @@ describe('the way out outlives what runs out', function () {
     mesh.addHost('api.test', ['127.0.0.1'])
     const [, egress = ''] = mesh.gateway.egress.split(':')
     const [, admin = ''] = mesh.gateway.admin.split(':')
-    const issued = ['issue-token', '--config', mesh.gateway.configFile, '--agent-id', 'bot-01']
-    const { stdout: token } = await run(COMMAND, issued)
-    const auth = `Proxy-Authorization: Bearer ${token.trim()}\r\nConnection: close\r\n`
+    const token = await issueToken(mesh.dir, 'bot-01')
+    const auth = `Proxy-Authorization: Bearer ${token}\r\nConnection: close\r\n`
     const metrics = async () => await exchange(Number(admin), request('/metrics', 'localhost', ''))
     return {
       mesh,

@@ -3,20 +3,17 @@
  * revoked, streams end and the task itself ends at its callee, also when nobody follows it.
  */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import type { Agent } from '@clawmesh/agent-sdk'
 import { MeshError } from '@clawmesh/proto'
+import { runHere } from '../mesh-gateway/cli/run-here.ts'
 import { type Mesh, startMesh } from '../support/mesh.ts'
 import { startPausableRelay } from '../support/pausable-relay.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 const OPEN = { acme: { delegation: { allow: [{ from: '*', to: '*' }] } } }
-const COMMAND = fileURLToPath(new URL('../../node_modules/.bin/mesh-gateway', import.meta.url))
 const id = (agent: string) => `spiffe://mesh.internal/tenant/acme/agent/${agent}`
 
 interface Held {
@@ -90,7 +87,8 @@ describe('what begins in a tree of delegations ends with it', function () {
   }
   async function revoke(...what: readonly string[]): Promise<void> {
     const args = ['revoke', ...what, '--config', join(mesh.dir, 'gateway.json')]
-    await promisify(execFile)(process.execPath, [COMMAND, ...args])
+    const { code, stderr } = await runHere(mesh.dir, args)
+    assert.equal(code, 0, stderr)
   }
   const codeOf = (work: Promise<unknown>) =>
     work.then(

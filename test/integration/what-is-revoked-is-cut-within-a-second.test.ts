@@ -1,20 +1,17 @@
 /** A thousand delegations run through a real gateway; half of them are revoked, and end at once, and the others do not notice. */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import type { Agent, Delegation } from '@clawmesh/agent-sdk'
 import { openIdentity } from '@clawmesh/agent-sdk/mesh'
 import { revoke } from '@clawmesh/pki'
 import { createSpiffeTemplate } from '@clawmesh/proto'
+import { runHere } from '../mesh-gateway/cli/run-here.ts'
 import { type Mesh, startMesh } from '../support/mesh.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 const STREAMS = 1_000
 const POLICY = { acme: { delegation: { allow: [{ from: '*', to: '*' }] } } }
-const COMMAND = fileURLToPath(new URL('../../node_modules/.bin/mesh-gateway', import.meta.url))
 const CLOSED = { acme: { delegation: { allow: [] } } }
 
 describe('what is revoked is cut within a second', function () {
@@ -53,7 +50,8 @@ describe('what is revoked is cut within a second', function () {
   /** When the list was written, milliseconds since the epoch. */
   async function revokeAgent(name: string): Promise<number> {
     const args = ['revoke', 'agent', `acme/${name}`, '--config', mesh.gateway.configFile]
-    await promisify(execFile)(process.execPath, [COMMAND, ...args])
+    const { code, stderr } = await runHere(mesh.dir, args)
+    assert.equal(code, 0, stderr)
     return (await stat(join(mesh.dir, 'revoked.json'))).mtimeMs
   }
   /** Delegations whose first message has come. */

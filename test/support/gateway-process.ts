@@ -1,9 +1,6 @@
 /** The gateway as operators run it: the command mesh-gateway in a process of its own. */
-import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
+import { dirname, join } from 'node:path'
 import { type Ended, type RunningProcess, startProcess } from '../../scripts/dev/child-process.ts'
 import { freePorts } from '../../scripts/dev/free-ports.ts'
 import { waitUntilReady } from '../../scripts/dev/wait-until-ready.ts'
@@ -128,8 +125,12 @@ function namesList({ revocation }: Readonly<Record<string, unknown>>): boolean {
 
 /** As an operator does once, before the first start. */
 async function beginList(configFile: string): Promise<void> {
-  const args = [fileURLToPath(COMMAND), 'revoke', '--new', '--config', configFile]
-  await promisify(execFile)(process.execPath, args)
+  // loads the gateway, which most tests do without
+  const { runHere } = await import('../mesh-gateway/cli/run-here.ts')
+  const { code, stderr } = await runHere(dirname(configFile), [
+    ...['revoke', '--new', '--config', configFile],
+  ])
+  if (code !== 0) throw new Error(stderr)
 }
 
 export async function freeGatewayPorts(): Promise<GatewayPorts> {

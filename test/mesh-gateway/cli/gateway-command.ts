@@ -2,14 +2,14 @@
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
-import { EventEmitter, once } from 'node:events'
+import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import { runCommand } from '../../../mesh-gateway/src/cli/run-command.ts'
 import { waitFor } from '../../support/wait-for.ts'
+import { runHere } from './run-here.ts'
 
 export interface Transcript {
   readonly code: number | null
@@ -60,22 +60,7 @@ export async function makeWorkplace(main: string = MAIN): Promise<Workplace> {
     })
   const here = (said: string) => said.replaceAll(dir, 'DIR')
   const run = async (env: Readonly<Record<string, string>>, args: readonly string[]) => {
-    const said = { stdout: '', stderr: '' }
-    const code = await runCommand(args, {
-      env,
-      cwd: dir,
-      print: (line) => {
-        said.stdout += `${line}\n`
-      },
-      say: (line) => {
-        said.stderr += `mesh-gateway: ${line}\n`
-      },
-      writeError: (text) => {
-        said.stderr += text
-      },
-      process: new EventEmitter(),
-      exit: () => assert.fail('only the process may end'),
-    })
+    const { code, ...said } = await runHere(dir, args, env)
     return { code, stdout: here(said.stdout), stderr: here(said.stderr) }
   }
   const runProcess = async (env: Readonly<Record<string, string>>, args: readonly string[]) => {

@@ -5,17 +5,15 @@ import type { AddressInfo, Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createServer, type TLSSocket } from 'node:tls'
-import { fileURLToPath } from 'node:url'
 import { loadIdentity, serverTlsOptions } from '@clawmesh/agent-sdk/mesh'
 import { readPorts } from '../../../mesh-gateway/src/doctor/read-ports.ts'
 import { describeClosing } from '../../support/closes-everything.ts'
-import { run } from '../../support/grpcurl.ts'
 import { startMesh } from '../../support/mesh.ts'
 import { makeTestCa, type TestCa } from '../../support/test-ca.ts'
+import { runHere } from '../cli/run-here.ts'
 import { listeningAt } from './listening-at.ts'
 
-const COMMAND = fileURLToPath(new URL('../../../node_modules/.bin/mesh-gateway', import.meta.url))
-const TIMES = 5
+const TIMES = 3
 
 describeClosing('the doctor beside a gateway that runs', () => {
   let dir = ''
@@ -40,7 +38,7 @@ describeClosing('the doctor beside a gateway that runs', () => {
         const { gateway } = mesh
         for (let time = 0; time < TIMES; time += 1) {
           const args = ['doctor', '--config', gateway.configFile, '--peer', 'acme/researcher']
-          const { code, stdout, stderr } = await run(COMMAND, args)
+          const { code, stdout, stderr } = await runHere(dir, args)
           assert.equal(code, 0, stdout + stderr)
           assert.match(stdout, /^fine +ports .*a mesh-gateway runs, process \d+$/m)
         }

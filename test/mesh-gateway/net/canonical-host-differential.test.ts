@@ -97,7 +97,7 @@ describe('the canonical form of a host', () => {
         assert.ok(url, `the URL parser refuses what is ${name} here`)
         assert.equal(url.hostname.replace(/\.$/, ''), name)
       }),
-      { numRuns: 5000 },
+      { numRuns: 1500 },
     )
   })
 
@@ -109,7 +109,7 @@ describe('the canonical form of a host', () => {
         if (url === null || typeof host === 'string') return
         assert.equal(host.isIp, isIP(url.hostname.replace(/^\[|\]$/g, '')) !== 0, text)
       }),
-      { numRuns: 5000 },
+      { numRuns: 1500 },
     )
   })
 
@@ -137,7 +137,7 @@ describe('the canonical form of a host', () => {
     this.timeout(60_000)
     const seed = Date.now() % 2 ** 31
     const samples = [
-      ...fc.sample(numeric, { numRuns: 3000, seed }),
+      ...fc.sample(numeric, { numRuns: 1000, seed }),
       ...[
         '127.1',
         '127.0.1',
@@ -170,7 +170,7 @@ describe('the canonical form of a host', () => {
       both += 1
       assert.deepEqual(host, { name: answer, isIp: true }, `${text}, seed ${seed}`)
     }
-    assert.ok(both > 200, `${both} were read by both`)
+    assert.ok(both > 60, `${both} were read by both`)
   })
 
   it("is the address that Node's lookup would have reached, though net.isIP knows nothing of it", async () => {

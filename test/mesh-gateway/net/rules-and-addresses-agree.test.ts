@@ -76,7 +76,7 @@ describe('a range of policy', () => {
           assert.equal(denies(spellRule(first, prefix), host.name), holds)
         },
       ),
-      { numRuns: 3000 },
+      { numRuns: 1000 },
     )
   })
 
@@ -128,7 +128,7 @@ describe('a range of policy', () => {
           assert.ok('rule' in verdict && verdict.rule.startsWith('denyCidrs'), formatIp(form(v4)))
         },
       ),
-      { numRuns: 2000 },
+      { numRuns: 700 },
     )
   })
 
@@ -186,7 +186,7 @@ describe('a range of policy', () => {
             )
         },
       ),
-      { numRuns: 2000 },
+      { numRuns: 700 },
     )
   })
 })

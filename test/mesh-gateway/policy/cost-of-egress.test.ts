@@ -134,7 +134,7 @@ describe('the cost of an egress decision', () => {
           assert.equal(decision.rule, place === -1 ? null : `acme.json#/egress/allow/${place}`)
         },
       ),
-      { numRuns: 1500, seed },
+      { numRuns: 400, seed },
     )
   })
 
@@ -181,7 +181,7 @@ describe('the destinations of a token', () => {
           assert.deepEqual(of(destinationSet(list)), of(list))
         },
       ),
-      { numRuns: 2000, seed },
+      { numRuns: 500, seed },
     )
   })
 })

@@ -196,7 +196,7 @@ describe('an agent', () => {
         if (before === undefined) seen.set(key, told)
         else assert.deepEqual(told, before, key)
       }),
-      { numRuns: 1500, seed },
+      { numRuns: 400, seed },
     )
     assert.ok(seen.size >= 6, `${seen.size} kinds of answers were seen`)
   })

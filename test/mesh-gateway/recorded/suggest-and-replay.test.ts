@@ -151,7 +151,7 @@ describe('a suggested policy', function () {
           assert.equal(newlyAllowed, 0, JSON.stringify(examples.newlyAllowed))
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 100 },
     )
   })
 
@@ -171,7 +171,7 @@ describe('a suggested policy', function () {
           }
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 100 },
     )
     assert.ok(removed > 500, `only ${removed} things were left out`)
   })
@@ -194,7 +194,7 @@ describe('a suggested policy', function () {
           assert.equal(newlyAllowed, 0, JSON.stringify(examples.newlyAllowed))
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 100 },
     )
     assert.ok(widened > 50, `only ${widened} had a wildcard`)
   })

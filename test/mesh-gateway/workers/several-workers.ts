@@ -1,6 +1,5 @@
 /** A gateway of several workers as a process, with an upstream that echoes, and agents that open tunnels to it. */
-import assert from 'node:assert/strict'
-import { EventEmitter, once } from 'node:events'
+import { once } from 'node:events'
 import {
   mkdir,
   mkdtemp,
@@ -15,13 +14,13 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { writeIdentity } from '@clawmesh/pki'
-import { runCommand } from '../../../mesh-gateway/src/cli/run-command.ts'
 import {
   freeGatewayPorts,
   type GatewayProcess,
   startGatewayProcess,
 } from '../../support/gateway-process.ts'
 import { makeTestCa } from '../../support/test-ca.ts'
+import { issueToken } from '../cli/run-here.ts'
 
 export interface SeveralWorkers {
   readonly dir: string
@@ -165,27 +164,6 @@ export async function openTunnel(socket: Socket, target: string, token: string):
       return String(answer) === 'hello'
     },
   }
-}
-
-/** By the command, in this process. */
-export async function issueToken(dir: string, agent: string): Promise<string> {
-  let token = ''
-  const code = await runCommand(
-    ['issue-token', '--config', 'gateway.json', '--tenant', 'acme', '--agent-id', agent],
-    {
-      env: {},
-      cwd: dir,
-      print: (line) => {
-        token += line
-      },
-      say() {},
-      writeError() {},
-      process: new EventEmitter(),
-      exit: () => assert.fail('only the process may end'),
-    },
-  )
-  assert.equal(code, 0)
-  return token.trim()
 }
 
 /** Sockets that a process has open. */
