@@ -4,6 +4,7 @@ import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { unpack } from './unpack.ts'
 
 /** Package directories to what they are installed as. */
 export const PUBLISHED = {
@@ -40,7 +41,7 @@ export async function installPublished(dir: string): Promise<string> {
     const to = join(modules, '@clawmesh', name)
     await mkdir(to)
     const tarball = join(dir, `clawmesh-${name}-0.1.0.tgz`)
-    await run('tar', ['-xzf', tarball, '-C', to, '--strip-components=1'], dir)
+    await unpack(tarball, to)
   }
   await writeFile(join(installed, 'package.json'), '{"type":"module"}')
   return installed
