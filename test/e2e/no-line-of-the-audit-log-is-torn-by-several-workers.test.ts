@@ -23,8 +23,7 @@ describeClosing('no line of the audit log is torn by several workers', function 
   let place: IssuedWorkplace
   let origin: Server
   let upstream: string
-  let token: string
-  before(async () => {
+  beforeEach(async () => {
     place = await makeIssuedWorkplace()
     origin = createServer((_request, response) => response.end('ok'))
     const port = await listenOnFreePort(origin)
@@ -34,9 +33,8 @@ describeClosing('no line of the audit log is torn by several workers', function 
       writeFile(join(place.dir, 'policy', name), JSON.stringify(value))
     await write('_global.json', { egress: { allowCidrs: ['127.0.0.0/8'], ports: [port] } })
     await write('acme.json', { tenant: 'acme', egress: { allow: [upstream] } })
-    token = await issueToken(place.dir, 'bot')
   })
-  after(async () => {
+  afterEach(async () => {
     await closeServer(origin)
     await place.close()
   })
@@ -90,7 +88,7 @@ describeClosing('no line of the audit log is torn by several workers', function 
         await delay(1)
       }
     })()
-    const answered = await load(egress, token)
+    const answered = await load(egress, await issueToken(place.dir, 'bot'))
     assert.equal(answered, CLIENTS * EACH)
     child.kill('SIGTERM')
     await Promise.all([ended, reading])
@@ -105,7 +103,7 @@ describeClosing('no line of the audit log is torn by several workers', function 
       if (stdout.length > 1_000_000 && workers.length > 1)
         process.kill(workers.pop() ?? 0, 'SIGKILL')
     })
-    const answered = await load(egress, token)
+    const answered = await load(egress, await issueToken(place.dir, 'bot'))
     assert.ok(answered < CLIENTS * EACH, 'a worker was killed')
     child.kill('SIGTERM')
     await ended
@@ -115,7 +113,7 @@ describeClosing('no line of the audit log is torn by several workers', function 
   it('in a file', async () => {
     const file = join(place.dir, 'audit.log')
     const { child, egress, ended } = await start(file)
-    const answered = await load(egress, token)
+    const answered = await load(egress, await issueToken(place.dir, 'bot'))
     assert.equal(answered, CLIENTS * EACH)
     child.kill('SIGTERM')
     await ended
@@ -125,6 +123,7 @@ describeClosing('no line of the audit log is torn by several workers', function 
   it('a reader of stdout that has gone is said once, /ready tells it, and the gateway goes on', async () => {
     const { child, egress, ended } = await start('stdout')
     child.stdout?.destroy()
+    const token = await issueToken(place.dir, 'bot')
     const [host = '', port = ''] = egress.split(':')
     await waitFor('the gateway to notice', async () => {
       await load(egress, token)
