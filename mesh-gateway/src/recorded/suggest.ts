@@ -5,6 +5,7 @@
 import { MeshError, type Peer } from '@clawmesh/proto'
 import { compileAddressRules } from '../net/address-rules.ts'
 import { judgeAddresses } from '../net/judge-addresses.ts'
+import { methodFault } from '../policy/compile/selector.ts'
 import { seesTaskThrough, withSeeingThrough } from '../policy/decide/task-methods.ts'
 import type { GlobalDocument, TenantDocument } from '../policy/read/schema.ts'
 import { addCall, type DelegationUse, delegationKey, newDelegationUse } from './delegation-uses.ts'
@@ -122,8 +123,16 @@ export function createSuggestion({ tenant, wildcards }: SuggestOptions): Suggest
       })
       const keptCalls = [...calls].flatMap(([key, one]) => {
         const isDenied = (method: string) => deniedCalls.has(`${key} ${method}`)
-        const methods = [...(one.methods ?? [])].filter((name) => !isDenied(name))
-        if (methods.length !== one.methods?.size) leftOut += 1
+        if (one.methods === null) {
+          // a rule for any method, and deny rules beside it, where they can say what was refused
+          const refusals = [...deniedCalls].filter((call) => call.startsWith(`${key} `))
+          const denied = refusals.map((call) => call.slice(key.length + 1))
+          if (denied.every((method) => methodFault(method) === null)) return [{ ...one, denied }]
+          leftOut += 1
+          return []
+        }
+        const methods = [...one.methods].filter((name) => !isDenied(name))
+        if (methods.length !== one.methods.size) leftOut += 1
         if (methods.length === 0) return []
         const denied = withSeeingThrough(methods)?.filter(isDenied) ?? []
         return [{ ...one, methods: new Set(methods), denied }]

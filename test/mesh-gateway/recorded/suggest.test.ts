@@ -171,10 +171,12 @@ describe('a suggestion', () => {
     )
     const inside = (host: string, ip: string) => fetched(host, { destination_ip: ip })
     assert.deepEqual(
-      of(inside('b.test', '10.0.0.7'), inside('b.test', '10.0.0.3'), inside('c.test', '10.0.0.7')),
+      of(inside('b.test', '10.0.0.7'), inside('b.test', '10.0.0.3'), inside('c.test', '10.0.0.3')),
       { egress: { allowCidrs: ['10.0.0.3/32', '10.0.0.7/32'] } },
     )
     assert.deepEqual(of(inside('a.test', 'fd00::1')), { egress: { allowCidrs: ['fd00::1/128'] } })
+    // where it is not known which address it was, none is needed
+    assert.equal(of(fetched('a.test', { destination_ip: null })), null)
     // of what is left out it needs none
     assert.equal(
       of(inside('a.test', '10.0.0.7'), fetched('a.test', refused('MESH_POLICY_DENIED'))),
@@ -237,6 +239,7 @@ describe('a suggestion of calls', () => {
     assert.deepEqual(delegationOf(cases), [acme, globex])
     assert.deepEqual(delegationOf(cases.toReversed()), [acme, globex])
     assert.deepEqual(delegationOf(cases, 'globex'), [globex])
+    assert.deepEqual(delegationOf(cases, 'acme'), [acme])
     assert.equal(suggest(cases).records, 3)
     assert.equal(suggest(cases, { tenant: 'globex' }).records, 0)
     assert.deepEqual(delegationOf(cases, 'initech'), [])
@@ -257,6 +260,47 @@ describe('a suggestion of calls', () => {
     ])
     assert.deepEqual(hops([hop(64, 'acme')]), [['acme', 64]])
     assert.deepEqual(hops([hop(65, 'acme')]), [['acme', undefined]])
+  })
+
+  it('of one tenant has nothing of what others ask for', () => {
+    const star = { method: 'GET', path: '/x*', destination_port: 8443 }
+    const cases = [
+      fetched('a.test'),
+      fetched('b.test', star, 'globex/bot'),
+      called('globex/bot', 'globex/writer', 'p.S/M'),
+    ]
+    const { tenants, remarks } = suggest(cases, { tenant: 'acme' })
+    assert.deepEqual(tenants, [egressOf({ bot: { allow: ['a.test:443'] } })])
+    assert.deepEqual(remarks, [])
+  })
+
+  it('has a rule for any method where one has a name that no rule can say, and deny rules beside it', () => {
+    const odd = called('acme/bot', 'acme/writer', 'p.S/M/x')
+    const denied = (method: string) =>
+      called('acme/bot', 'acme/writer', method, refused('MESH_POLICY_DENIED'))
+    const other = called('acme/bot', 'acme/writer2', 'p.S/N', refused('MESH_POLICY_DENIED'))
+    const whole = { allow: [{ from: 'bot', to: 'writer' }], maxHops: 1 }
+    assert.deepEqual(delegationOf([odd, other]), [whole])
+    assert.deepEqual(delegationOf([odd, called('acme/bot', 'acme/writer', 'p.S/M')]), [whole])
+    assert.deepEqual(delegationOf([odd, denied('p.S/N')]), [
+      { ...whole, deny: [{ from: 'bot', to: 'writer', methods: ['p.S/N'] }] },
+    ])
+    // what no deny rule can say keeps all of it out
+    const none = suggest([odd, denied('p.S/M/y')])
+    assert.deepEqual([none.tenants, none.leftOut], [[], 1])
+  })
+
+  it('is of two hundred thousand destinations at most', () => {
+    const suggesting = createSuggestion({ tenant: null, wildcards: null })
+    const one = fetched('a.test', refused('MESH_EGRESS_ADDRESS_REFUSED'))
+    assert.ok(one.plane === 'egress')
+    const add = (n: number) =>
+      suggesting.add({ ...one, question: { ...one.question, host: `h${n}.test` } })
+    for (let n = 0; n < 200_000; n += 1) add(n)
+    assert.throws(() => add(200_000), {
+      code: 'MESH_POLICY_INVALID',
+      message: /more than 200000 destinations/,
+    })
   })
 
   it('asks for one hop where calls are made that lengthen no chain, and for none where none are', () => {

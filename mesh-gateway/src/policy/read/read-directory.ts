@@ -251,7 +251,8 @@ function digestOf(
   ignored: readonly PolicyFault[],
   problem: PolicyFault | null,
 ): string {
-  const notes = [problem?.message ?? null, ...ignored.map(({ file }) => file)]
+  const wrong = problem === null ? null : `${problem.file}: ${problem.message}`
+  const notes = [wrong, ...ignored.map(({ file }) => file)]
   const hash = createHash('sha256').update(JSON.stringify(notes))
   for (const { name, problem, digest } of files)
     hash.update(JSON.stringify([name, digest, problem]))

@@ -49,7 +49,6 @@ export function createSettled(): Settled {
   return {
     begin(raw) {
       lastDigest = raw.digest
-      last = contents(raw)
     },
     believed(raw) {
       const vanished = [...last.keys()]

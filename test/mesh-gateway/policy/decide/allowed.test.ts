@@ -109,6 +109,24 @@ describe('the list of allowed destinations of a large policy', () => {
     assert.deepEqual(await texts({ tenant: 'globex', agent: 'own' }), [])
   })
 
+  it('is forgotten when half a million destinations are remembered, and found out anew', async () => {
+    // of each agent the ten thousand rules of its tenant, and itself; rules for a port that nobody has are quick to judge
+    const agents = Object.fromEntries(Array.from({ length: 51 }, (_, n) => [`own-${n}`, {}]))
+    const allow = Array.from({ length: 10_000 }, (_, n) => `h${n}.test:9`)
+    const policy = policyOf({ acme: { egress: { allow, agents } } })
+    const remembered = rememberDestinations({ current: () => policy })
+    const of = (n: number) => remembered({ tenant: 'acme', agent: `own-${n}` })
+    const first = of(0)
+    for (let n = 1; n < 49; n += 1) of(n)
+    assert.equal(of(0), first)
+    of(49)
+    // fifty agents are more than there is room for
+    const again = of(0)
+    assert.notEqual(again, first)
+    await Promise.all([first, again])
+    assert.equal(of(0), again)
+  })
+
   it('lets the event loop go on, for many agents of a tenant at once too', async () => {
     const far = `${'a.'.repeat(110)}test`
     const own = Object.fromEntries(

@@ -51,6 +51,10 @@ describe('an egress decision within a chain of delegation', () => {
     const decision = ask('planner.example.com', [agent('planner')])
     assert.equal(decision.code, 'MESH_POLICY_NOT_ALLOWED')
     assert.equal(decision.actor, undefined)
+    // and when nobody may, it is its own refusal as well
+    const nobody = ask('nowhere.example.com', [agent('planner')])
+    assert.equal(nobody.code, 'MESH_POLICY_NOT_ALLOWED')
+    assert.equal(nobody.actor, undefined)
   })
 
   it('holds for every link, denies and tenants without policy included', () => {

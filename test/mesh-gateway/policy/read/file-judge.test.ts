@@ -37,7 +37,9 @@ describe('the judge of policy files', () => {
     assert.equal(verdict.kind, 'tenant')
     assert.equal(judge.known(good), verdict)
     assert.equal(await judge.judge(good, signal), verdict)
-    assert.equal((await judge.judge(bad, signal)).kind, 'broken')
+    const refused = await judge.judge(bad, signal)
+    assert.ok(refused.kind === 'broken')
+    assert.match(refused.faults[0]?.message ?? '', /^expected a key/)
     assert.equal(judge.known(bad)?.kind, 'broken')
     // put back as it was
     assert.equal(judge.known(good), verdict)
@@ -78,8 +80,10 @@ describe('the judge of policy files', () => {
 
   it('tries a file again that the parser did not come to an end with, and not before a minute', async () => {
     const late = { ...broken('a.json', 'was not parsed within 1 s'), late: true } as const
-    const { judge, asked } = parserOf(() => late)
-    await judge.judge(file('a.json'), signal)
+    const { judge, asked } = parserOf((name, bytes) =>
+      name === 'a.json' ? late : readPolicyFile(name, bytes),
+    )
+    for (const name of ['a.json', 'b.json']) await judge.judge(file(name), signal)
     assert.equal(judge.known(file('a.json'))?.kind, 'broken')
     const { now } = performance
     const at = now.call(performance)
@@ -88,10 +92,11 @@ describe('the judge of policy files', () => {
       assert.notEqual(judge.known(file('a.json')), null)
       performance.now = () => at + 70_000
       assert.equal(judge.known(file('a.json')), null)
+      assert.notEqual(judge.known(file('b.json')), null)
     } finally {
       performance.now = now
     }
-    assert.equal(asked.length, 1)
+    assert.equal(asked.length, 2)
   })
 
   it('forgets files that are no more', async () => {

@@ -72,6 +72,7 @@ describe('the files in force', () => {
       [[G, true]],
     )
     assert.match(kept.problems[0]?.faults[0]?.message ?? '', gone)
+    assert.deepEqual(force({ [G]: oldG }, [A, G], { [A]: oldA, [G]: oldG }).problems, [])
     // an empty directory allows nothing
     assert.deepEqual(force({ [A]: oldA, [G]: oldG }, [], {}), { files: {}, problems: [] })
   })
@@ -80,9 +81,9 @@ describe('the files in force', () => {
     const all = { [A]: oldA, [B]: oldB, [G]: oldG }
     const told = { file: '/dir', faults: [problem], kept: true }
     assert.deepEqual(force(all, [], {}, problem), { files: all, problems: [told] })
-    assert.deepEqual(force(all, [A], { [A]: newA }, problem), {
-      files: { ...all, [A]: newA },
-      problems: [told],
-    })
+    const found = force(all, [A], { [A]: newA }, problem)
+    assert.deepEqual(found, { files: { ...all, [A]: newA }, problems: [told] })
+    // not an equal one of before
+    assert.equal(found.files[A], newA)
   })
 })

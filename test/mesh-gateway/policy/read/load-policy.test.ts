@@ -79,7 +79,11 @@ describe('a directory of policy', () => {
     assert.equal(policyOfEach(DIR, one), one.snapshot)
     const whole = loading({ 'b.json': good('b') })
     assert.equal(policyOfEach(DIR, whole), whole.snapshot)
-    for (const files of [{ 'b.json': good('b'), '_global.json': '{' }, {}])
+    for (const files of [
+      { 'b.json': good('b'), '_global.json': '{' },
+      { 'a.json': '{', '_global.json': '{' },
+      {},
+    ])
       assert.throws(() => policyOfEach(DIR, loading(files)), invalid)
   })
 
@@ -89,6 +93,8 @@ describe('a directory of policy', () => {
     assert.equal(policyFor(DIR, one, []), one.snapshot)
     assert.throws(() => policyFor(DIR, one, ['a']), invalid)
     assert.throws(() => policyFor(DIR, one, ['b', 'a']), invalid)
+    const both = loading({ 'a.json': '{', 'b.json': '{' })
+    assert.throws(() => policyFor(DIR, both, ['b']), invalid)
     const global = loading({ 'b.json': good('b'), '_global.json': '{' })
     assert.throws(() => policyFor(DIR, global, ['b']), invalid)
     const whole = loading({ 'b.json': good('b') })

@@ -85,6 +85,17 @@ describe('a reading of policy', () => {
     assert.deepEqual(names(settled.believed(raw({ a: '4' }))?.raw.files), ['a'])
   })
 
+  it('says of a file that comes and goes that it has gone, when it is gone in the tenth reading', () => {
+    const settled = createSettled()
+    settled.begin(raw({ a: '0' }))
+    for (let turn = 1; turn <= 12; turn += 1) {
+      const files = { a: `${turn}`, ...(turn % 2 === 0 ? {} : { b: '0' }) }
+      const believed = settled.believed(raw(files))
+      if (turn < 3 || turn % 2 === 1) continue
+      assert.deepEqual(names(believed?.raw.files), turn < 10 ? ['a', 'b'] : ['a'], `${turn}`)
+    }
+  })
+
   it('has what cannot be read as content of its own, and passes a problem of the directory on', () => {
     const settled = createSettled()
     settled.begin(raw({ a: '0' }))

@@ -103,6 +103,21 @@ describe('a decision in words', () => {
     assert.equal(explainDelegation(call('acme/other'), policy).file, 'acme.json')
   })
 
+  it('names _global.json where its rule decided', () => {
+    const global = policyOf({ acme: {}, _global: { egress: { deny: ['d.test'], ports: [443] } } })
+    const question = { agent: bot, host: 'd.test', port: 443, request: null }
+    const denied = explainEgress({ ...question, allowedDestinations: [] }, global)
+    assert.deepEqual([denied.rule, denied.file], ['_global.json#/egress/deny/0', '_global.json'])
+    const port = explainEgress(
+      { ...question, port: 80, allowedDestinations: [] },
+      policyOf({
+        acme: {},
+        _global: { egress: { ports: [443] } },
+      }),
+    )
+    assert.equal(port.file, '_global.json')
+  })
+
   it('has the hint of the code where there is none of its own', () => {
     const denied = policyOf({
       acme: { delegation: { allow: [{ from: '*', to: '*' }], deny: [{ from: 'bot', to: '*' }] } },
