@@ -34,7 +34,7 @@ export class RedisAway extends Error {}
 
 const TIMEOUT_MS = 250
 const PROBE_MS = 250
-/** A connection that answers no ping for so many probes is made anew: the other end may be gone without a word. */
+/** A connection that answers no ping, or not even its greeting, for so many probes is made anew: the other end may be gone without a word. */
 const PROBES_OF_CONNECTION = 8
 const LONGEST_RETRY_MS = 1_000
 const SILENCE_MS = 60_000
@@ -48,7 +48,8 @@ export async function openRedisLink(options: RedisLinkOptions): Promise<RedisLin
   let closed = false
   let probes = 0
   let timer: NodeJS.Timeout | undefined
-  let lastError: unknown = null
+  /** Why there was no connection at the start. */
+  let firstError: unknown = null
   let silentUntilMs = 0
 
   const redis = new Redis(options.url, {
@@ -64,7 +65,7 @@ export async function openRedisLink(options: RedisLinkOptions): Promise<RedisLin
   })
   // without a listener it would end the process; what it means, the probes find out
   redis.on('error', (error) => {
-    lastError = error
+    firstError ??= error
   })
 
   function within<T>(answer: Promise<T>, ms: number): Promise<T> {
@@ -78,7 +79,6 @@ export async function openRedisLink(options: RedisLinkOptions): Promise<RedisLin
   }
 
   function lose(cause: unknown): void {
-    lastError = cause
     if (away || closed) return
     away = true
     onState(false)
@@ -105,9 +105,9 @@ export async function openRedisLink(options: RedisLinkOptions): Promise<RedisLin
       await within(redis.ping(), timeoutMs)
       for (const task of backTasks) await within(task(redis), timeoutMs * 4)
     } catch (cause) {
-      lastError = cause
+      firstError ??= cause
       probes += 1
-      if (probes % PROBES_OF_CONNECTION === 0 && redis.status === 'ready') redis.disconnect(true)
+      if (probes % PROBES_OF_CONNECTION === 0) redis.disconnect(true)
       schedule()
       return
     }
@@ -117,14 +117,14 @@ export async function openRedisLink(options: RedisLinkOptions): Promise<RedisLin
     log.info({}, 'Redis answers: limits are shared between gateways')
   }
 
-  const connected = redis.connect().catch((cause: unknown) => {
-    lastError = cause
+  const connected = redis.connect().catch(() => {
+    // the listener above was told why
   })
   await Promise.race([connected, delay(timeoutMs * 2)])
   await probe()
   if (away) {
     onState(false)
-    log.warn({ err: lastError }, 'Redis is away: limits are kept as limits.whenRedisIsAway says')
+    log.warn({ err: firstError }, 'Redis is away: limits are kept as limits.whenRedisIsAway says')
   }
 
   return {
