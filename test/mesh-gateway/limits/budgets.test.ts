@@ -51,6 +51,38 @@ describe('budgets of trees', () => {
     assert.equal(await budgets.spend('t', 1, 'acme'), false)
   })
 
+  it('hold from the first delegation of each tree on, also of one that began soon after another', async () => {
+    const budgets = open()
+    assert.equal(await budgets.spend('t', 1, 'acme'), true)
+    nowMs = 100
+    assert.equal(await budgets.spend('u', 1, 'acme'), true)
+    nowMs = 1_099
+    assert.equal(await budgets.spend('u', 1, 'acme'), false)
+    nowMs = 1_100
+    assert.equal(await budgets.spend('u', 1, 'acme'), true)
+  })
+
+  it('give a tree what its tenant allows it at the time, and count what was refused', async () => {
+    const budgets = open()
+    const spend = (max: number) => budgets.spend('t', max, 'acme')
+    assert.deepEqual([await spend(3), await spend(3), await spend(3)], [true, true, true])
+    assert.equal(await spend(3), false)
+    // four were asked for so far
+    assert.equal(await spend(5), true)
+    assert.equal(await spend(5), false)
+    assert.equal(await budgets.spend('none', 0, 'acme'), false)
+  })
+
+  it('leave a tenant one tree as long as there is any room, and none beyond what can be counted', async () => {
+    const budgets = open(2)
+    assert.equal(await fill(budgets, 'acme'), 1)
+    assert.equal(await fill(budgets, 'globex'), 1)
+    await assert.rejects(budgets.spend('t', 5, 'initech'), {
+      code: 'MESH_LIMIT_TREES',
+      message: /\b0 trees of delegations of tenant initech\b/,
+    })
+  })
+
   it('refuse new trees of a tenant that has half of what others leave, forget none, and take those of others', async () => {
     const budgets = open(1_000)
     assert.equal(await fill(budgets, 'acme'), 500)

@@ -48,6 +48,54 @@ describe('limits', () => {
     assert.equal(limits.enter('a', 2), null)
   })
 
+  it('fill a bucket at the rate and to the burst that it was last asked for', () => {
+    let now = 0
+    const limits = createLimits(() => now)
+    for (let i = 0; i < 10; i += 1) limits.take('a', 60, 10)
+    assert.equal(limits.take('a', 6, 20), 10_000)
+    // the first three seconds count at the new rate
+    now = 3_000
+    assert.equal(limits.take('a', 60, 20), 700)
+    now = 100_000
+    for (let i = 0; i < 20; i += 1) assert.equal(limits.take('a', 60, 20), null)
+    assert.equal(limits.take('a', 60, 20), 1_000)
+  })
+
+  it('forget of ten thousand keys those alone whose bucket is full, and those alone that nobody is inside of', () => {
+    let now = 0
+    const limits = createLimits(() => now)
+    const [used, full] = ['used up', 'nearly full']
+    for (let i = 0; i < 3; i += 1) limits.take(used, 1, 3)
+    const leaves = [limits.enter('inside', 1), limits.enter('left', 1)]
+    leaves[1]?.()
+    now = 9_999
+    limits.take(full, 6_000, 1)
+    for (let round = 0; round < 2; round += 1) {
+      now = 10_000
+      for (let i = 0; i < 25_000; i += 1) {
+        limits.take(`key ${round} ${i}`, 6_000, 1)
+        limits.enter(`key ${round} ${i}`, 1)?.()
+        // what is asked for all the time is never full
+        if (i % 1_000 === 0) limits.take('busy', 1e-9, 30)
+      }
+      assert.notEqual(limits.take(used, 1, 3), null)
+      assert.notEqual(limits.take(full, 6_000, 1), null)
+      assert.equal(limits.enter('inside', 1), null)
+    }
+    for (let i = 0; i < 30; i += 1) limits.take('busy', 1e-9, 30)
+    assert.notEqual(limits.take('busy', 1e-9, 30), null)
+    assert.ok(limits.enter('left', 1))
+    leaves[0]?.()
+    assert.ok(limits.enter('inside', 1))
+  })
+
+  it('go by the clock of the process where none is given', () => {
+    const limits = createLimits()
+    assert.equal(limits.take('a', 60, 1), null)
+    const waitMs = limits.take('a', 60, 1)
+    assert.ok(waitMs !== null && waitMs > 0 && waitMs <= 1_000, `${waitMs}`)
+  })
+
   it('do not remember keys for ever', () => {
     setFlagsFromString('--expose-gc')
     const collectGarbage: () => void = runInNewContext('gc')
@@ -58,6 +106,7 @@ describe('limits', () => {
     for (let i = 0; i < 300_000; i += 1) {
       now += 10
       limits.take(`key-${i}`, 6_000, 1)
+      if (i < 100_000) limits.enter(`key-${i}`, 1)?.()
     }
     collectGarbage()
     const grown = process.memoryUsage().heapUsed - before

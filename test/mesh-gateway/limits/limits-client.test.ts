@@ -73,6 +73,8 @@ describe('limits that another process counts', () => {
     ])
     assert.equal(messages.length, 1)
     assert.equal(messages[0]?.length, 52)
+    await turn()
+    assert.equal(messages.length, 1)
   })
 
   it('let nothing through without an answer in time, and give back what was granted too late', async () => {
@@ -99,9 +101,19 @@ describe('limits that another process counts', () => {
   })
 
   it('refuse at once when nobody is there to ask, and when too many wait', async () => {
-    const gone = createAskedLimits({ send: () => false })
+    let sent = 0
+    const gone = createAskedLimits({
+      // at once, and not when the time is over
+      timeoutMs: 600_000,
+      send() {
+        sent += 1
+        return false
+      },
+    })
     await assert.rejects(async () => gone.limits.take('gone', 1, 1), isUnavailable)
     await assert.rejects(async () => gone.limits.take('gone', 1, 1), isUnavailable)
+    await turn()
+    assert.equal(sent, 1)
     const full = pair({ maxWaiting: 1, hold: true, timeoutMs: 20 })
     const first = full.asked.limits.take('full', 1, 1)
     await assert.rejects(async () => full.asked.limits.take('full', 1, 1), isUnavailable)
@@ -144,5 +156,90 @@ describe('limits that another process counts', () => {
     assert.equal(await asked.limits.enter('left', 3), null)
     for (let i = 0; i < 3; i += 1) assert.notEqual(await other.limits.enter('left', 3), null)
     assert.equal(await other.limits.enter('left', 3), null)
+  })
+  it('take an answer for the question that it answers, also when that waits no more', async () => {
+    const ids: number[] = []
+    const asked = createAskedLimits({
+      timeoutMs: 20,
+      send(questions) {
+        messages.push(questions)
+        for (const [, id] of questions) ids.push(id)
+        return true
+      },
+    })
+    await assert.rejects(async () => asked.limits.take('first', 1, 1), isUnavailable)
+    const second = assert.rejects(async () => asked.limits.take('second', 1, 1), isUnavailable)
+    await turn()
+    // in the place where the second one waits now
+    asked.answered([[ids[0] ?? 0, null]])
+    asked.answered([[ids[0] ?? 0, 5]])
+    await second
+    await turn()
+    assert.deepEqual(
+      messages.flat().map(([kind]) => kind),
+      ['take', 'take'],
+      'nothing is given back that was not granted',
+    )
+  })
+
+  it('have room again for each question that was answered', async () => {
+    const { asked } = pair({ maxWaiting: 2, timeoutMs: 60_000 })
+    for (let times = 0; times < 5; times += 1)
+      assert.deepEqual(
+        await Promise.all([
+          asked.limits.take(`again ${times}`, 1, 1),
+          asked.limits.take(`once more ${times}`, 1, 1),
+        ]),
+        [null, null],
+      )
+    asked.close()
+  })
+
+  it('give each question its own time, and none a clock when all are answered', async () => {
+    const warned: string[] = []
+    const onWarning = ({ name }: Error) => void warned.push(name)
+    process.on('warning', onWarning)
+    const { asked, release } = pair({ timeoutMs: 100, hold: true })
+    const first = assert.rejects(async () => asked.limits.take('time', 9, 9), isUnavailable)
+    const between = performance.now() + 20
+    while (performance.now() < between) await turn()
+    const second = assert.rejects(async () => asked.limits.take('time', 9, 9), isUnavailable)
+    await Promise.all([first, second])
+    await release()
+    // the clock of a question that was answered runs out while another waits elsewhere
+    const answered = asked.limits.take('time', 9, 9)
+    await turn()
+    await release()
+    assert.equal(await answered, null)
+    const other = pair({ timeoutMs: 150, hold: true })
+    await assert.rejects(async () => other.asked.limits.take('time', 9, 9), isUnavailable)
+    await turn()
+    process.off('warning', onWarning)
+    assert.deepEqual(warned, [])
+    // each of two that ask now has a place of its own
+    const two = [asked.limits.take('time', 9, 9), asked.limits.take('time', 9, 9)]
+    await turn()
+    await release()
+    assert.deepEqual(await Promise.all(two), [null, null])
+  })
+
+  it('send nothing when they have closed, and leave no clock behind', async () => {
+    const clocks = () => process.getActiveResourcesInfo().filter((one) => one === 'Timeout').length
+    const { asked, release } = pair({ timeoutMs: 60_000, hold: true })
+    const answered = asked.limits.take('closed', 9, 9)
+    const waits = asked.limits.take('closed', 9, 9)
+    await turn()
+    // of the two the first has its answer, and its place is empty
+    const [question] = messages.splice(0).flat()
+    asked.answered([[question?.[1] ?? 0, null]])
+    assert.equal(await answered, null)
+    const late = asked.limits.take('closed', 9, 9)
+    const before = clocks()
+    asked.close()
+    assert.equal(clocks(), before - 1)
+    for (const one of [waits, late]) await assert.rejects(async () => one, isUnavailable)
+    await turn()
+    assert.deepEqual(messages, [])
+    await release()
   })
 })
