@@ -1,6 +1,6 @@
 /** Address ranges: one canonical form, or a sentence that says what to write. */
 import assert from 'node:assert/strict'
-import { contains, parseCidr } from '../../../mesh-gateway/src/net/cidr.ts'
+import { cidr, contains, parseCidr } from '../../../mesh-gateway/src/net/cidr.ts'
 import { parseIp } from '../../../mesh-gateway/src/net/ip.ts'
 
 const canonical = (text: string) => {
@@ -82,5 +82,12 @@ describe('an address range', () => {
           assert.equal(contains(range, address), expected, `${ip} in ${text}`)
         }
     }
+  })
+  it('that the program names is one, or the program does not start', () => {
+    assert.equal(cidr('10.0.0.0/8').text, '10.0.0.0/8')
+    assert.throws(() => cidr('10.0.0.1/8'), {
+      name: 'TypeError',
+      message: '"10.0.0.1/8" has bits beyond its prefix; write 10.0.0.0/8',
+    })
   })
 })

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { domainToASCII } from 'node:url'
 import fc from 'fast-check'
-import { canonicalHost } from '../../../mesh-gateway/src/net/host.ts'
+import { canonicalHost, canonicalName } from '../../../mesh-gateway/src/net/host.ts'
 import { formatIp, parseIp, parseIpv6 } from '../../../mesh-gateway/src/net/ip.ts'
 
 const canonical = (text: string) => {
@@ -83,6 +83,45 @@ describe('a destination in canonical form', () => {
   ])
     it(`refuses ${JSON.stringify(spelling).slice(0, 40)}`, () =>
       assert.equal(canonical(spelling), null))
+
+  for (const [spelling, why] of [
+    ['', 'the host is empty'],
+    ['a'.repeat(1025), 'the host is too long'],
+    [`${'a.'.repeat(512)}`, 'the host is empty or too long'],
+    ['.', 'the host is empty or too long'],
+    ['[::1', 'the brackets of the host do not match'],
+    ['::1]', 'the brackets of the host do not match'],
+    ['a]', 'the brackets of the host do not match'],
+    ['a[', 'the host is not a DNS name'],
+    ['[a]', 'what stands in brackets is not an IPv6 address'],
+    ['a:1', 'an IPv6 address needs brackets'],
+    ['\u2100.com', 'the host holds characters that can be read in more than one way'],
+    ['xn--a.test', 'the host holds punycode that is not canonical'],
+    ['xn--BCHER-KVA.test', 'xn--bcher-kva.test'],
+    ['xn--a-ecp.test', 'the host holds punycode that is not canonical'],
+    [
+      'b\u00fccher.xn--bcher-kva.test',
+      'the host holds characters that can be read in more than one way',
+    ],
+    ['1.2.3.256', 'the host looks like an IPv4 address and is none'],
+  ] as const)
+    it(`says of ${JSON.stringify(spelling).slice(0, 40)} what it is, or why it is none`, () => {
+      const host = canonicalHost(spelling)
+      assert.equal(typeof host === 'string' ? host : host.name, why)
+    })
+
+  it('may have 253 characters, and be an address', () => {
+    const longest = `${'a.'.repeat(126)}b`
+    assert.deepEqual(canonicalHost(`${longest}.`), { name: longest, isIp: false })
+    assert.equal(canonicalHost(`b${longest}`), 'the host is empty or too long')
+    assert.deepEqual(canonicalHost('127.1'), { name: '127.0.0.1', isIp: true })
+    assert.deepEqual(canonicalHost('[::1]'), { name: '::1', isIp: true })
+    // as rules, tokens and audit records have it
+    assert.deepEqual(canonicalName('::1'), { name: '::1', isIp: true })
+    assert.deepEqual(canonicalName('[::1]'), { name: '::1', isIp: true })
+    assert.deepEqual(canonicalName('A.test'), { name: 'a.test', isIp: false })
+    assert.equal(canonicalName('::1['), 'what stands in brackets is not an IPv6 address')
+  })
 
   it('is a fixed point: what is canonical stays as it is', () => {
     fc.assert(
