@@ -16,12 +16,18 @@ interface Tried {
   readonly address: string
   readonly attempt: Attempt
   end(end: AttemptEnd<string, string>): void
+  reject(cause: unknown): void
 }
 
 /** A race whose attempts end as the test says, on a clock that the test moves. */
 function raceOf(
   addresses: readonly string[],
-  more: { signal?: AbortSignal; timeoutMs?: number; health?: AddressHealth } = {},
+  more: {
+    signal?: AbortSignal
+    timeoutMs?: number
+    health?: AddressHealth
+    delayMs?: (address: string, next: string) => number
+  } = {},
 ) {
   const tried: Tried[] = []
   const discarded: string[] = []
@@ -30,8 +36,8 @@ function raceOf(
     health,
     keyOf: (address) => address,
     connect(address, attempt) {
-      const { promise, resolve } = Promise.withResolvers<AttemptEnd<string, string>>()
-      tried.push({ address, attempt, end: resolve })
+      const { promise, resolve, reject } = Promise.withResolvers<AttemptEnd<string, string>>()
+      tried.push({ address, attempt, end: resolve, reject })
       return promise
     },
     discard: (connection) => discarded.push(connection),
@@ -134,6 +140,115 @@ describe('a race between the addresses of a name', () => {
     assert.ok('aborted' in end && end.aborted)
     assert.ok(race.of('slow').attempt.signal.aborted)
     assert.equal(race.health.size, 0)
+  })
+
+  it('tries nothing for somebody that has gone before it begins', async () => {
+    const race = raceOf(['first'], { signal: AbortSignal.abort() })
+    assert.deepEqual(await race.done, { failures: [], unanswered: [], aborted: true })
+    assert.deepEqual(race.names(), [])
+  })
+
+  it('ends when all have failed, in whatever order, and not before', async () => {
+    const race = raceOf(['first', 'second', 'third'])
+    const ended = { yet: false }
+    race.done.then(
+      () => {
+        ended.yet = true
+      },
+      () => {},
+    )
+    clock.advance(CONNECTION_ATTEMPT_DELAY_MS)
+    clock.advance(CONNECTION_ATTEMPT_DELAY_MS)
+    assert.deepEqual(race.names(), ['first', 'second', 'third'])
+    for (const address of ['third', 'first']) {
+      race.of(address).end({ failure: `no ${address}` })
+      await settle()
+      assert.equal(ended.yet, false)
+    }
+    race.of('second').end({ failure: 'no second' })
+    assert.deepEqual(await race.done, {
+      failures: ['third', 'first', 'second'].map((address) => ({
+        address,
+        failure: `no ${address}`,
+      })),
+      unanswered: [],
+      aborted: false,
+    })
+    assert.equal(race.health.size, 3, 'each is avoided from now on')
+  })
+
+  it('avoids what was silent when the time was over, and what made room for another', async () => {
+    const late = raceOf(['silent'], { timeoutMs: 1_000 })
+    clock.advance(1_000)
+    await late.done
+    assert.equal(late.health.mayTry('silent'), false)
+    const many = raceOf(Array.from({ length: 7 }, (_, at) => `${at}`))
+    for (let step = 0; step < 6; step += 1) clock.advance(CONNECTION_ATTEMPT_DELAY_MS)
+    assert.equal(many.health.mayTry('0'), false)
+    assert.equal(many.health.mayTry('1'), true)
+    assert.equal(many.of('0').attempt.signal.aborted, true)
+    many.of('0').end({ connection: 'too late' })
+    await settle()
+    assert.deepEqual(many.discarded, ['too late'])
+  })
+
+  it('knows the one that connected for good, and nothing of those that began later', async () => {
+    const race = raceOf(['first', 'second', 'third'])
+    race.health.bad('second')
+    clock.advance(CONNECTION_ATTEMPT_DELAY_MS)
+    clock.advance(CONNECTION_ATTEMPT_DELAY_MS)
+    race.of('second').end({ connection: 'to second' })
+    await race.done
+    assert.deepEqual(
+      ['first', 'second', 'third'].map((address) => race.health.mayTry(address)),
+      [false, true, true],
+    )
+  })
+
+  it('is over when one has connected: no clock, no step and no failure changes anything', async () => {
+    const gone = new AbortController()
+    const race = raceOf(['first', 'second', 'third'], { timeoutMs: 1_000, signal: gone.signal })
+    clock.advance(CONNECTION_ATTEMPT_DELAY_MS)
+    race.of('first').end({ connection: 'to first' })
+    await race.done
+    race.of('second').attempt.progressed()
+    race.of('second').end({ failure: 'given up' })
+    await settle()
+    clock.advance(10_000)
+    gone.abort()
+    assert.deepEqual(race.names(), ['first', 'second'])
+    assert.equal(race.health.size, 0)
+    assert.deepEqual(race.discarded, [])
+  })
+
+  it('gives the delay again to the last address alone, and as long as it is told to', async () => {
+    const delays: string[] = []
+    const race = raceOf(['first', 'second', 'third'], {
+      delayMs(address, next) {
+        delays.push(`${address} ${next}`)
+        return next === 'third' ? Number.POSITIVE_INFINITY : 10
+      },
+    })
+    clock.advance(10)
+    assert.deepEqual(race.names(), ['first', 'second'])
+    race.of('first').attempt.progressed()
+    clock.advance(100_000)
+    assert.deepEqual(race.names(), ['first', 'second'], 'the third one waits for a failure')
+    assert.deepEqual(delays, ['first second', 'second third'])
+    race.of('second').end({ failure: 'refused' })
+    await settle()
+    race.of('third').attempt.progressed()
+    assert.deepEqual(race.names(), ['first', 'second', 'third'])
+    race.of('third').end({ connection: 'to third' })
+    assert.deepEqual(await race.done, { address: 'third', connection: 'to third' })
+  })
+
+  it('is rejected when an attempt is, and the others are given up', async () => {
+    const race = raceOf(['first', 'second'])
+    clock.advance(CONNECTION_ATTEMPT_DELAY_MS)
+    race.of('second').reject(new TypeError('ours'))
+    await assert.rejects(race.done, { message: 'ours' })
+    assert.equal(race.of('first').attempt.signal.aborted, true)
   })
 
   it('has six attempts under way at most, however many addresses there are', async () => {
