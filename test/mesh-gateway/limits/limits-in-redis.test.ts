@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Log } from '@clawmesh/agent-sdk'
 import { MeshError } from '@clawmesh/proto'
+import { Redis } from 'ioredis'
 import {
   type LimitsConfig,
   type OpenLimits,
@@ -169,6 +170,16 @@ describe('limits in Redis', function () {
     }
     assert.deepEqual(spent, [true, true, true, true, false, false])
     assert.equal(await b.budgets.spend('other', 4, 'acme'), true)
+  })
+
+  it('keeps the budget of a tree in Redis for as long as its tokens are taken, and no longer', async () => {
+    const a = await gateway()
+    assert.equal(await a.budgets.spend('txn', 4, 'acme'), true)
+    const other = new Redis(redis.url)
+    const leftMs = await other.pttl(`${prefix}tree:txn`)
+    other.disconnect()
+    // a token lives for a minute here, and is taken for one more
+    assert.ok(leftMs > 60_000 && leftMs <= 120_000, `${leftMs}`)
   })
 
   it('killed in the middle of load it refuses as configured, and recovers by itself', async () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createResolver } from '../../../mesh-gateway/src/resolve/create-resolver.ts'
@@ -37,6 +37,22 @@ describe('the hosts file', () => {
     assert.deepEqual(await hosts.addresses('a.test'), ['10.0.0.20'])
     await rm(path)
     assert.deepEqual(await hosts.addresses('a.test'), [])
+  })
+
+  it('stays as it was while it cannot be read, and is read again when it is back', async () => {
+    const hosts = createHostsFile(path)
+    const away = join(dir, 'away')
+    await writeFile(path, '10.0.0.1 a.test\n')
+    assert.deepEqual(await hosts.addresses('a.test'), ['10.0.0.1'])
+    // what stands there for the moment is no file
+    await rename(path, away)
+    await mkdir(path)
+    assert.deepEqual(await hosts.addresses('a.test'), ['10.0.0.1'])
+    await rm(path, { recursive: true })
+    assert.deepEqual(await hosts.addresses('a.test'), [])
+    // the very same file comes back
+    await rename(away, path)
+    assert.deepEqual(await hosts.addresses('a.test'), ['10.0.0.1'])
   })
 
   it('holds nothing up when it is a pipe that nobody writes to', async function () {
