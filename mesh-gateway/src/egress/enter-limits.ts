@@ -50,14 +50,14 @@ export function roomOf({ limits }: LimitScope, tunnel: boolean): number | null {
 
 /** What leaves again, or why it may not enter. @throws MeshError MESH_LIMIT_UNAVAILABLE */
 export function enterLimits(
-  principal: Principal,
-  decision: EgressDecision,
+  { agent }: Pick<Principal, 'agent'>,
+  bounds: Bounds,
   target: Target,
   head: RequestHead,
   limits: Limits,
 ): Leave | Promise<Leave | Refused> {
-  if (decision.tenantLimits === null && isUnlimited(decision.limits)) return nothing
-  return enterAll(limitScopes(principal.agent, decision), isTunnel(target, head), head, limits)
+  if (bounds.tenantLimits === null && isUnlimited(bounds.limits)) return nothing
+  return enterAll(limitScopes(agent, bounds), isTunnel(target, head), head, limits)
 }
 
 /** One request of the agent's rate, whatever policy will say of it. @throws MeshError MESH_LIMIT_UNAVAILABLE */
