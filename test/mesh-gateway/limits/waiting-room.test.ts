@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { getEventListeners } from 'node:events'
 import { createLimits } from '../../../mesh-gateway/src/limits/create-limits.ts'
 import type { Leave, Limits } from '../../../mesh-gateway/src/limits/limits.ts'
 import { createWaitingRoom, type Room } from '../../../mesh-gateway/src/limits/waiting-room.ts'
@@ -196,5 +197,95 @@ describe('a waiting room', () => {
     first()
     ;(await second)()
     other()
+  })
+  it('says of whom as many wait as may: of all, of a tenant or of a caller', async () => {
+    const wide = { ...room, most: 1, queueLength: 4 }
+    for (const [asker, others, whose] of [
+      // a caller may have two of four places, a tenant three
+      ['acme/a', ['acme/a', 'acme/a'], ' of this caller'],
+      ['acme/c', ['acme/a', 'acme/a', 'acme/b'], ' of this tenant'],
+      ['initech/d', ['acme/a', 'acme/a', 'acme/b', 'globex/c'], ''],
+    ] as const) {
+      const waiting = createWaitingRoom(createLimits())
+      const gone = new AbortController()
+      assert.equal(typeof waiting.enter('k', wide, 'umbrella/x', here), 'function')
+      const waits = others.map((other) =>
+        assert.rejects(async () => waiting.enter('k', wide, other, gone.signal), {
+          code: 'MESH_CALL_CANCELED',
+        }),
+      )
+      await assert.rejects(async () => waiting.enter('k', wide, asker, here), {
+        message: `no more tasks of acme/b may be open now, and as many as may${whose} wait already`,
+      })
+      gone.abort()
+      await Promise.all(waits)
+    }
+  })
+
+  for (const kind of ['at once', 'later'] as const)
+    it(`holds no place for one whose limits could not be judged ${kind}`, async () => {
+      let broken = true
+      const local = createLimits()
+      const waiting = createWaitingRoom({
+        take: local.take,
+        enter(key, max) {
+          if (!broken) return local.enter(key, max)
+          if (kind === 'at once') throw new Error('away')
+          return Promise.reject(new Error('away'))
+        },
+      })
+      // of four at once a caller may have two
+      const wide = { ...room, most: 4, queueLength: 0 }
+      for (let times = 0; times < 3; times += 1)
+        await assert.rejects(async () => waiting.enter('k', wide, 'acme/a', here), {
+          message: 'away',
+        })
+      broken = false
+      const entered = [1, 2].map(() => waiting.enter('k', wide, 'acme/a', here))
+      assert.ok(entered.every((leave) => typeof leave === 'function'))
+    })
+
+  it('lets the next in where one that waited has gone while limits were asked, and gives back what nobody wants', async () => {
+    const local = createLimits()
+    const asked: ((leave: Leave | null) => void)[] = []
+    const waiting = createWaitingRoom({
+      take: local.take,
+      enter: () => new Promise<Leave | null>((resolve) => void asked.push(resolve)),
+    })
+    const gone = new AbortController()
+    const first = waiting.enter('k', room, 'acme/a', here)
+    const left: string[] = []
+    asked.shift()?.(() => void left.push('first'))
+    const leave = await first
+    const second = assert.rejects(async () => waiting.enter('k', room, 'acme/b', gone.signal), {
+      code: 'MESH_CALL_CANCELED',
+    })
+    await turn()
+    leave()
+    await turn()
+    assert.equal(asked.length, 1, 'asked once, whoever looks')
+    gone.abort()
+    await second
+    asked.shift()?.(() => void left.push('nobody'))
+    await turn()
+    assert.deepEqual(left, ['first', 'nobody'])
+    assert.equal(asked.length, 0)
+  })
+
+  it('listens no more to one that has been let in', async () => {
+    const waiting = createWaitingRoom(createLimits())
+    const long = { ...room, queueMs: 600_000 }
+    const first = waiting.enter('k', long, 'acme/a', here)
+    assert.ok(typeof first === 'function')
+    const gone = new AbortController()
+    const second = waiting.enter('k', long, 'acme/b', gone.signal)
+    const third = assert.rejects(async () => waiting.enter('k', long, 'acme/c', gone.signal))
+    first()
+    const leave = await second
+    assert.equal(getEventListeners(gone.signal, 'abort').length, 1, 'of the one that waits')
+    gone.abort()
+    await third
+    leave()
+    await turn()
   })
 })
