@@ -5,13 +5,14 @@ import {
   type ParsedCertificate,
   parseCertificates,
 } from '../../../pki/src/x509/parse-certificate.ts'
-import { type Minted, type MintOptions, mint } from '../../agent-sdk/tls/mint.ts'
+import { der, type Minted, type MintOptions, mint, sequence } from '../../agent-sdk/tls/mint.ts'
 
 const NOW_MS = 1_800_000_000_000
 const at = (seconds: number) => new Date(NOW_MS + seconds * 1000)
 const LIFE = { notBefore: at(-3_600), notAfter: at(3_600) }
 const URI = 'spiffe://mesh.internal/tenant/acme/agent/planner'
 const SERVER = '1.3.6.1.5.5.7.3.1'
+const COMMON_NAME = Buffer.from('550403', 'hex')
 const CLIENT = '1.3.6.1.5.5.7.3.2'
 
 const minted = (options: MintOptions = {}) => mint({ ...LIFE, ...options })
@@ -102,6 +103,20 @@ describe('checking a chain', () => {
     assert.deepEqual(chain([leaf, between], [named, root]), [
       'chain: the signature of CN=leaf is not by the CN=between that is here',
     ])
+    // names are the same whatever the case and the blanks, as in TLS
+    const name = sequence(
+      der(0x31, sequence(der(0x06, COMMON_NAME), der(0x0c, Buffer.from('Between ')))),
+    )
+    const shouted = minted({ name: 'leaf', issuer: betweenMade, issuerName: name, uris: [URI] })
+    assert.deepEqual(chain([parsed(shouted), between], [root]), [])
+    // a CA of the same key under another name is another one
+    const renamed = minted({ name: 'x', issuer: rootMade, pathLength: 0, key: betweenMade })
+    assert.deepEqual(chain([leaf, parsed(renamed)], [root]), [
+      'chain: CN=leaf was issued by CN=between, which is neither in the chain nor trusted',
+    ])
+    // one that issued itself leads nowhere, and not in a circle
+    assert.match(chain([leaf, between, root], [other]).join(), /^chain: the signature of CN=root/)
+    assert.doesNotMatch(chain([root], [other, root]).join(), /chain:/)
     assert.match(chain([root], [root]).join(), /^usage: it is the certificate of a CA/)
     assert.doesNotMatch(chain([root], [root]).join(), /chain:/)
   })
@@ -169,6 +184,11 @@ describe('checking a chain', () => {
       [{ root: permitted('other.internal') }, 'root does not permit spiffe:'],
       [{ between: permitted('other.internal') }, 'between does not permit spiffe:'],
       [{ between: permitted('mesh.internal') }, null],
+      // nor a leaf that bears the name of its CA
+      [
+        { leaf: { subject: leaf.issuer }, between: permitted('other.internal') },
+        'between does not permit spiffe:',
+      ],
       // of the leaf they say nothing
       [{ leaf: { pathLength: 0, ...permitted('other.internal') } }, null],
     ] as const) {
