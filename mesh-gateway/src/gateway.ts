@@ -30,7 +30,7 @@ import { watchClock } from './process/watch-clock.ts'
 import { createResolver } from './resolve/create-resolver.ts'
 import { withPorts } from './resolve/server-addresses.ts'
 import { openRevocations } from './revocation/revocations.ts'
-import type { Together } from './shared-by-workers.ts'
+import type { WorkerShare } from './shared-by-workers.ts'
 import { createMetrics, type MetricsHandle } from './telemetry/create-metrics.ts'
 import { reportIdentity } from './telemetry/report-identity.ts'
 import { openKeyRing } from './tokens/key-ring.ts'
@@ -44,7 +44,7 @@ export interface GatewayOptions {
   /** Follows the configuration while the gateway runs. Default: it stays as it is. */
   readonly follow?: (metrics: MetricsHandle) => Promise<LiveConfig>
   /** It is one of several processes that share the ports. Default: it is alone. */
-  readonly together?: Together
+  readonly together?: WorkerShare
 }
 
 export interface Gateway {

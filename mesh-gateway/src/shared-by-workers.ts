@@ -3,7 +3,7 @@ import type { TicketKeys } from './egress/client/listen-for-clients.ts'
 import type { Counting } from './limits/open-limits.ts'
 import type { ListenAddress } from './net/port.ts'
 
-export interface Together {
+export interface WorkerShare {
   /** Where the admin port is, which another process has. */
   readonly admin: ListenAddress
   /** Counts for all of them, unless Redis does. */

@@ -8,7 +8,7 @@ import { createFirstContact } from '../client/first-contact.ts'
 import { methods } from '../client/methods.ts'
 import { peerAddress } from '../client/peer-address.ts'
 import { createPeerClient } from '../client/peer-client.ts'
-import type { HandedOn } from '../client/propagation.ts'
+import type { Propagated } from '../client/propagation.ts'
 import type { AgentFetch, EgressClient } from '../egress/agent-fetch.ts'
 import { stderrLog } from '../log.ts'
 import type { TaskFilter, TaskInfo } from '../model/task-event.ts'
@@ -181,16 +181,16 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
   const address = (peer: string) => peerAddress(peer, { tenant, meshDomain })
   const delegateIn = (scope: TaskScope | null, peer: string, asked: DelegateOptions) => {
     const limited = scope === null ? asked : { ...asked, signal: both(scope.signal, asked.signal) }
-    return peers.delegate(address(peer), limited, handedOn(scope, asked.traceparent))
+    return peers.delegate(address(peer), limited, propagated(scope, asked.traceparent))
   }
   const looking = () => {
     const scope = scopes.current()
-    return { handedOn: handedOn(scope), ...(scope === null ? {} : { signal: scope.signal }) }
+    return { propagated: propagated(scope), ...(scope === null ? {} : { signal: scope.signal }) }
   }
 
   /** The gateway itself, which needs no chain to answer. */
   const asking = (traceparent?: string) => ({
-    ...handedOn(scopes.current(), traceparent),
+    ...propagated(scopes.current(), traceparent),
     chain: null,
   })
 
@@ -266,7 +266,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
 }
 
 /** What a call carries of the task that it is made for. */
-function handedOn(scope: TaskScope | null, traceparent?: string): HandedOn {
+function propagated(scope: TaskScope | null, traceparent?: string): Propagated {
   const chosen = checkTraceparent(traceparent)
   if (scope === null) return { traceparent: spanOf(chosen), chain: null }
   return { traceparent: chosen === null ? scope.traceparent() : spanOf(chosen), chain: scope.token }

@@ -8,7 +8,7 @@ import {
 } from '@clawmesh/proto'
 import type { Connection, Method } from '../client/connection.ts'
 import { methods } from '../client/methods.ts'
-import type { HandedOn } from '../client/propagation.ts'
+import type { Propagated } from '../client/propagation.ts'
 import { retryUnary } from '../client/retry-unary.ts'
 import type { EgressToken } from '../egress/token-source.ts'
 import { both } from './task-scope.ts'
@@ -27,7 +27,7 @@ export interface GatewayCalls {
   ask<Request, Response>(
     method: Method<Request, Response>,
     request: Request,
-    handedOn: HandedOn,
+    propagated: Propagated,
     signal?: AbortSignal,
   ): Promise<Response>
   /**
@@ -35,7 +35,7 @@ export interface GatewayCalls {
    * @param bound to the certificate of the connection that it is asked for on
    * @throws MeshError
    */
-  exchange(handedOn: HandedOn, bound: boolean, signal?: AbortSignal): Promise<EgressToken>
+  exchange(propagated: Propagated, bound: boolean, signal?: AbortSignal): Promise<EgressToken>
 }
 
 const UNARY_MS = 10_000
@@ -59,9 +59,9 @@ export function createGatewayCalls(options: GatewayCallsOptions): GatewayCalls {
         })
       return retryUnary(call, { forMs: UNARY_MS, signal, refusal })
     },
-    async exchange(handedOn, bound, signal) {
+    async exchange(propagated, bound, signal) {
       const request = { allowed_destinations: [], bind_to_certificate: bound }
-      const { token, expires } = await calls.ask(methods.exchangeToken, request, handedOn, signal)
+      const { token, expires } = await calls.ask(methods.exchangeToken, request, propagated, signal)
       const expiresMs = fromTimestamp(expires)?.getTime() ?? Number.NaN
       if (token === '' || Number.isNaN(expiresMs))
         throw new MeshError('MESH_PEER_PROTOCOL', 'the gateway answered without a token')

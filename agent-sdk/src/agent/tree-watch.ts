@@ -45,7 +45,7 @@ const UNKNOWN_MS = 300_000
 /** A stream that lived for so long, in milliseconds, did not fail when it was opened. */
 const STEADY_MS = 1_000
 /** What a gateway takes by one stream. */
-const MOST_TREES = 2_000
+const MAX_TREES = 2_000
 
 export function createTreeWatch(options: TreeWatchOptions): TreeWatch {
   const { connection, gatewayName, log } = options
@@ -62,7 +62,7 @@ export function createTreeWatch(options: TreeWatchOptions): TreeWatch {
 
   const tell = (to: Stream) => {
     for (const [key, { token }] of followed) {
-      if (told.has(key) || told.size >= MOST_TREES) continue
+      if (told.has(key) || told.size >= MAX_TREES) continue
       told.add(key)
       to.write({ key, delegation_token: token })
     }

@@ -19,10 +19,10 @@ import {
 import { follow } from './follow.ts'
 import { methods } from './methods.ts'
 import {
-  type HandedOn,
   metadataOfDelegate,
   metadataOfTask,
-  NOTHING_HANDED_ON,
+  NOTHING_PROPAGATED,
+  type Propagated,
 } from './propagation.ts'
 import { refuseInsideResult } from './refuse-inside-result.ts'
 import { retryUnary } from './retry-unary.ts'
@@ -52,7 +52,7 @@ export interface PeerClientOptions {
 
 export interface PeerClient {
   /** @param authority full name of the peer. @throws TypeError, MeshError MESH_LIMIT_SIZE */
-  delegate(authority: string, options: DelegateOptions, handedOn?: HandedOn): Delegation
+  delegate(authority: string, options: DelegateOptions, propagated?: Propagated): Delegation
   watch(authority: string, id: string, afterSeq: number, options?: LookOptions): Delegation
   get(authority: string, id: string, options?: LookOptions): Promise<TaskInfo>
   /** The newest first. */
@@ -62,7 +62,7 @@ export interface PeerClient {
 }
 
 export interface LookOptions {
-  readonly handedOn?: HandedOn
+  readonly propagated?: Propagated
   /** Stops looking. */
   readonly signal?: AbortSignal
   readonly artifacts?: 'gather' | 'stream'
@@ -76,7 +76,7 @@ interface Following {
   readonly detached: boolean
   /** Bytes of artifacts are kept for the result. */
   readonly gather: boolean
-  readonly handedOn: HandedOn
+  readonly propagated: Propagated
 }
 
 const FILTER_OPTIONS = optionNames<TaskFilter>({ states: true, labels: true })
@@ -114,7 +114,7 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
     authority: string,
     id: string,
     afterSeq: number,
-    { signal: letGoOf, deadline, detached, gather, handedOn }: Following,
+    { signal: letGoOf, deadline, detached, gather, propagated }: Following,
     start: {
       readonly request: ReturnType<typeof encodeRequest>
       readonly metadata: Readonly<Record<string, string>>
@@ -132,7 +132,7 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
       metadata,
       ...(lastMs === undefined ? {} : { deadline: lastMs }),
     })
-    const metadataOf = (task: string) => metadataOfTask(handedOn, task, now())
+    const metadataOf = (task: string) => metadataOfTask(propagated, task, now())
     const watch = (task: string, seq: number) =>
       connection.stream(
         methods.watch,
@@ -188,11 +188,11 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
   }
 
   return {
-    delegate(authority, asked, handedOn = NOTHING_HANDED_ON) {
+    delegate(authority, asked, propagated = NOTHING_PROPAGATED) {
       checkOptions(asked, DELEGATE_OPTIONS, 'delegate')
       const id = uuidV7(now())
       const deadline = deadlineOf(asked, now())
-      const metadata = metadataOfDelegate(handedOn, id, deadline, asked.narrow)
+      const metadata = metadataOfDelegate(propagated, id, deadline, asked.narrow)
       if (!isSkillName(asked.skill)) throw new TypeError('skill: is not a name')
       const request = encodeRequest({
         id,
@@ -206,10 +206,10 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
       checkSize(messages.delegateRequest.serialize(request).length)
       const { signal, detached = false } = asked
       const gather = asked.artifacts !== 'stream'
-      const following = { signal, deadline, detached, gather, handedOn }
+      const following = { signal, deadline, detached, gather, propagated }
       return make(authority, id, 0, following, { request, metadata })
     },
-    watch(authority, id, afterSeq, { handedOn = NOTHING_HANDED_ON, signal, artifacts } = {}) {
+    watch(authority, id, afterSeq, { propagated = NOTHING_PROPAGATED, signal, artifacts } = {}) {
       checkId(id)
       if (!Number.isSafeInteger(afterSeq) || afterSeq < 0)
         throw new TypeError('afterSeq: must be the seq of an event, or 0')
@@ -217,23 +217,23 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
         authority,
         id,
         afterSeq,
-        { signal, deadline: null, detached: true, gather: artifacts !== 'stream', handedOn },
+        { signal, deadline: null, detached: true, gather: artifacts !== 'stream', propagated },
         null,
       )
     },
-    async get(authority, id, { handedOn = NOTHING_HANDED_ON, signal } = {}) {
+    async get(authority, id, { propagated = NOTHING_PROPAGATED, signal } = {}) {
       checkId(id)
-      const metadata = metadataOfTask(handedOn, id, now())
+      const metadata = metadataOfTask(propagated, id, now())
       const until =
         signal === undefined ? options.signal : AbortSignal.any([options.signal, signal])
       return get(authority, id, metadata, until)
     },
-    async *list(authority, filter, { handedOn = NOTHING_HANDED_ON, signal } = {}) {
+    async *list(authority, filter, { propagated = NOTHING_PROPAGATED, signal } = {}) {
       checkOptions(filter, FILTER_OPTIONS, 'list')
       const { states = [], labels = {} } = filter
       const until =
         signal === undefined ? options.signal : AbortSignal.any([options.signal, signal])
-      const metadata = metadataOfTask(handedOn, '', now())
+      const metadata = metadataOfTask(propagated, '', now())
       const wanted = { states: states.map(encodeState), labels: { ...labels }, page_size: 0 }
       let page_token = ''
       do {

@@ -12,7 +12,7 @@ import {
 import { checkOptions, optionNames } from '../check-options.ts'
 
 /** From the task that a call is made for. */
-export interface HandedOn {
+export interface Propagated {
   readonly traceparent: string | null
   /** Null outside of any chain. */
   readonly chain: { readonly token: Secret<string>; readonly expiresMs: number } | null
@@ -26,11 +26,11 @@ export interface Narrowing {
   readonly scope?: readonly string[]
 }
 
-export const NOTHING_HANDED_ON: HandedOn = Object.freeze({ traceparent: null, chain: null })
+export const NOTHING_PROPAGATED: Propagated = Object.freeze({ traceparent: null, chain: null })
 
 /** Of a call that starts a task. @param deadline of the task; null: none. @throws TypeError */
 export function metadataOfDelegate(
-  { traceparent, chain }: HandedOn,
+  { traceparent, chain }: Propagated,
   id: string,
   deadline: Date | null,
   narrow: Narrowing | undefined,
@@ -45,7 +45,7 @@ export function metadataOfDelegate(
 
 /** Of a call about a task that was started before, or about many: then the id is empty. */
 export function metadataOfTask(
-  { traceparent, chain }: HandedOn,
+  { traceparent, chain }: Propagated,
   id: string,
   nowMs: number,
 ): Readonly<Record<string, string>> {

@@ -1,7 +1,7 @@
 /** Tasks in memory: gone with the process. */
 import { checkOptions, optionNames } from '../check-options.ts'
 import type { TaskStore } from '../model/task-store.ts'
-import { createMemoryShelf } from './store/memory-backend.ts'
+import { createMemoryBackend } from './store/memory-backend.ts'
 import { createIndexedStore } from './store/task-index.ts'
 
 /** Options of `createMemoryTaskStore`. */
@@ -47,7 +47,7 @@ export function createMemoryTaskStore(options: MemoryTaskStoreOptions = {}): Tas
     retentionMs = 3_600_000,
     now = Date.now,
   } = options
-  return createIndexedStore(createMemoryShelf, {
+  return createIndexedStore(createMemoryBackend, {
     ...{ maxTasks, maxTasksPerCaller, maxTaskBytes, maxCallerBytes, maxBytes, retentionMs, now },
   })
 }

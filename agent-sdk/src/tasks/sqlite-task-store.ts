@@ -1,9 +1,9 @@
 /** Tasks in a file: they survive the process, and `kill -9` of it. */
 import { checkOptions, optionNames } from '../check-options.ts'
 import type { TaskStore } from '../model/task-store.ts'
-import type { Shelf } from './store/backend.ts'
+import type { Backend } from './store/backend.ts'
 import { openDatabase, proveRoom } from './store/sqlite/open-database.ts'
-import { createSqliteShelf } from './store/sqlite/sqlite-backend.ts'
+import { createSqliteBackend } from './store/sqlite/sqlite-backend.ts'
 import { createIndexedStore } from './store/task-index.ts'
 
 /** Options of `createSqliteTaskStore`. `file` is required. */
@@ -70,18 +70,18 @@ export function createSqliteTaskStore(options: SqliteTaskStoreOptions): TaskStor
   } = options
   if (file === '') throw new TypeError('file: is empty')
   let opened = false
-  const openShelf = (): Shelf => {
+  const openBackend = (): Backend => {
     if (opened) proveRoom(file)
     opened = true
     const database = openDatabase(file, durability)
     try {
-      return createSqliteShelf(database)
+      return createSqliteBackend(database)
     } catch (error) {
       database.close()
       throw error
     }
   }
-  return createIndexedStore(openShelf, {
+  return createIndexedStore(openBackend, {
     ...{ maxTasks, maxTasksPerCaller, maxTaskBytes, maxCallerBytes, maxBytes, retentionMs, now },
   })
 }

@@ -53,7 +53,7 @@ export interface LineWriter<T> {
 
 const GATHER_BYTES = 64 * 1024
 /** Items that wait to become text, at most: memory is bounded by text. */
-const MOST_FRESH = 128
+const MAX_FRESH = 128
 const LINE_FEED = Buffer.from('\n')
 const writeFd = promisify(write)
 const openFd = promisify(open)
@@ -189,7 +189,7 @@ export function createLineWriter<T>(options: LineWriterOptions<T>): LineWriter<T
       fresh.push(item)
       // while nothing can be written text piles up, and is what the bound counts
       const waiting = running !== null || failure !== null
-      if (waiting || fresh.length >= MOST_FRESH) formatFresh()
+      if (waiting || fresh.length >= MAX_FRESH) formatFresh()
       if (waiting) return
       if (gatheredBytes >= GATHER_BYTES) void flush()
       else schedule(gatherMs)

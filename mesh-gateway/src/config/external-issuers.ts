@@ -9,7 +9,7 @@ import { claimPathFault } from './claim-path.ts'
 import { time } from './time-value.ts'
 
 /** Asymmetric ones only: with HS256 a public key would be the secret. */
-export const OUTSIDE_ALGORITHMS = Object.freeze([
+export const EXTERNAL_ALGORITHMS = Object.freeze([
   ...(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'] as const),
   ...(['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'] as const),
 ])
@@ -34,9 +34,9 @@ const shape = {
   jwksUri: text('the URL of its public keys').superRefine(refuse(uriFault)),
   audience: text('the aud that its tokens carry for this gateway').default(EGRESS_AUDIENCE),
   algorithms: z
-    .array(z.enum(OUTSIDE_ALGORITHMS, `must be one of ${OUTSIDE_ALGORITHMS.join(', ')}`))
+    .array(z.enum(EXTERNAL_ALGORITHMS, `must be one of ${EXTERNAL_ALGORITHMS.join(', ')}`))
     .min(1, 'must name one at least')
-    .default([...OUTSIDE_ALGORITHMS]),
+    .default([...EXTERNAL_ALGORITHMS]),
   /** Whom it may speak for, and nobody else. */
   tenants: z
     .array(label, required('the tenants that it may speak for'))
@@ -65,7 +65,7 @@ export const OUTSIDE_ISSUER_KEYS: readonly string[] = Object.freeze(
   ),
 )
 
-const outsideIssuer = z
+const externalIssuer = z
   .strictObject(shape)
   .superRefine(({ tenants, fixedTenant, claims, destinations }, context) => {
     const fault = (key: string[], message: string) =>
@@ -87,10 +87,10 @@ const outsideIssuer = z
     },
   }))
 
-export type OutsideIssuerConfig = Readonly<z.output<typeof outsideIssuer>>
+export type ExternalIssuerConfig = Readonly<z.output<typeof externalIssuer>>
 
-export const outsideIssuers = z
-  .array(outsideIssuer, 'must be a list of issuers')
+export const externalIssuers = z
+  .array(externalIssuer, 'must be a list of issuers')
   .max(MAX_ISSUERS, `must name ${MAX_ISSUERS} at most`)
   .default([])
 

@@ -5,7 +5,7 @@ import { isDnsName, spiffeTemplateFaults } from '@clawmesh/proto'
 import { z } from 'zod'
 import { DEFAULT_OPEN_AFTER_MS } from '../audit/open-record.ts'
 import { parseListenAddress, parseListenAddressOrSocket } from '../net/listen-address.ts'
-import { type OutsideIssuerConfig, outsideIssuers } from './external-issuers.ts'
+import { type ExternalIssuerConfig, externalIssuers } from './external-issuers.ts'
 import { DEFAULT_GUARD_LIMITS, type GuardLimits } from './guard-limits.ts'
 import { duration } from './time-value.ts'
 
@@ -170,7 +170,7 @@ export const configSchema = z.strictObject({
     ttlMs: duration(900_000, 1000, DAY_MS),
     maxTtlMs: duration(3_600_000, 1000, DAY_MS),
     delegationTtlMs: duration(3_600_000, 1000, DAY_MS),
-    issuers: outsideIssuers,
+    issuers: externalIssuers,
   }),
   timeouts: section({
     dnsMs: duration(5000, 100, 60_000),
@@ -228,7 +228,7 @@ export interface Config extends Omit<Parsed, 'meshDomain' | 'tokens'> {
     readonly maxTtlMs: number
     readonly delegationTtlMs: number
     /** Others whose egress tokens are taken. */
-    readonly issuers: readonly OutsideIssuerConfig[]
+    readonly issuers: readonly ExternalIssuerConfig[]
   }
 }
 

@@ -6,31 +6,31 @@ import type { ServerHttp2Stream } from 'node:http2'
 import type { Log } from '@clawmesh/agent-sdk/mesh'
 import { GRPC_STATUS, MeshError, uuidV7 } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
-import type { Member, Roll } from '../live/dense-set.ts'
+import type { DenseSet, Member } from '../live/dense-set.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import type { Call } from './call.ts'
-import { CallRecords } from './call-records.ts'
+
 import type { Backlog } from './carry/backlog.ts'
 import { type Forwarding, forward, type Outcome } from './carry/forward.ts'
 import { startDeadline } from './carry/grpc-timeout.ts'
 import { asMeshError } from './carry/status-of.ts'
 import { upstreamHeaders } from './carry/upstream-headers.ts'
 import type { ChainGate } from './chain/chain-gate.ts'
-import type { Inbound } from './client/authenticate.ts'
+import type { Client } from './client/authenticate.ts'
 import { countRefusal, type RefusalBudgets } from './count-refusals.ts'
 import { admittedOf, hasCursor } from './live/admitted.ts'
 import { CallPlaces, joinTree } from './live/call-places.ts'
-import type { LiveStreams } from './live/live-calls.ts'
+import type { LiveCalls } from './live/live-calls.ts'
 import type { OtherProtocol } from './other-protocols/protocol-of.ts'
 import type { OwnServices } from './own-services/own-services.ts'
-import { createStay, type Stay } from './permits.ts'
-import { actionOf, beginStory, type Story } from './record.ts'
+import { createPermits, type Permits } from './permits.ts'
+import { actionOf, type CallRecord, RecordWriter, startRecord } from './record.ts'
 import { refuseCall, refuseOther } from './respond.ts'
 import type { UpstreamSession } from './upstream/session.ts'
 import { UnreachedPeer } from './upstream/unreached-peer.ts'
 
-export interface ServedCallOptions {
-  readonly live: LiveStreams
+export interface ActiveCallOptions {
+  readonly live: LiveCalls
   readonly refusals: RefusalBudgets
   readonly audit: AuditLog
   readonly metrics: Metrics
@@ -41,7 +41,7 @@ export interface ServedCallOptions {
 }
 
 /** The calls that have not ended. */
-export type ServedCalls = Roll<ServedCall>
+export type ActiveCalls = DenseSet<ActiveCall>
 
 /** How a call is carried. */
 export interface Carriage {
@@ -56,19 +56,19 @@ const RESUME = Object.freeze({ resume: 'watch' })
 const NO_FACTS = Object.freeze({})
 const NO_BYTES = Object.freeze({ bytesUp: 0, bytesDown: 0 })
 
-export class ServedCall implements Member {
+export class ActiveCall implements Member {
   /** Of the list of those that have not ended. */
   index = -1
-  readonly story: Story
-  readonly stay: Stay = createStay()
-  readonly inbound: Inbound
+  readonly record: CallRecord
+  readonly permits: Permits = createPermits()
+  readonly client: Client
   /** Null: gRPC. */
   protocol: OtherProtocol | null = null
   readonly #stream: ServerHttp2Stream
-  readonly #options: ServedCallOptions
-  readonly #calls: ServedCalls
+  readonly #options: ActiveCallOptions
+  readonly #calls: ActiveCalls
   readonly #startedMs = performance.now()
-  readonly #records: CallRecords
+  readonly #records: RecordWriter
   readonly #places: CallPlaces
   /** What changes from here on is seen by comparing the epoch again. */
   readonly #epoch: number
@@ -81,17 +81,17 @@ export class ServedCall implements Member {
   /** @param policyGeneration that the call is recorded with */
   constructor(
     stream: ServerHttp2Stream,
-    inbound: Inbound,
+    client: Client,
     policyGeneration: number,
-    options: ServedCallOptions,
-    calls: ServedCalls,
+    options: ActiveCallOptions,
+    calls: ActiveCalls,
   ) {
     const { live, audit, metrics } = options
-    this.inbound = inbound
+    this.client = client
     this.#stream = stream
     this.#options = options
-    this.story = beginStory(inbound.peer, inbound.client)
-    this.#records = new CallRecords(this.story, audit, this.#startedMs, policyGeneration)
+    this.record = startRecord(client.peer, client.address)
+    this.#records = new RecordWriter(this.record, audit, this.#startedMs, policyGeneration)
     this.#places = new CallPlaces(live, this.#records.opening)
     this.#epoch = live.epoch
     this.#calls = calls
@@ -119,7 +119,7 @@ export class ServedCall implements Member {
 
   /** Ends the call since its connection ends. A caller that follows a task is told that Watch goes on with it. */
   drain(message?: string): void {
-    const method = this.story.call?.method
+    const method = this.record.call?.method
     const resumable = this.#forwarding !== null && method !== undefined && hasCursor(method)
     const facts = resumable ? RESUME : NO_FACTS
     this.cut(new MeshError('MESH_GATEWAY_DRAINING', message, { facts }))
@@ -130,9 +130,9 @@ export class ServedCall implements Member {
     if (this.#ended) return
     const { refusals, log } = this.#options
     const error = asMeshError(cause)
-    if (error instanceof UnreachedPeer) this.story.tried = error.endpoint
-    countRefusal(refusals, this.inbound, error)
-    const requestId = this.story.call?.requestId ?? uuidV7()
+    if (error instanceof UnreachedPeer) this.record.tried = error.endpoint
+    countRefusal(refusals, this.client, error)
+    const requestId = this.record.call?.requestId ?? uuidV7()
     if (error.code === 'MESH_GATEWAY_INTERNAL')
       log.error({ request_id: requestId, err: error.cause }, 'a call failed inside the gateway')
     this.#end({ grpcStatus: GRPC_STATUS[error.row.grpc], code: error.code, ...NO_BYTES })
@@ -150,13 +150,13 @@ export class ServedCall implements Member {
       ready.release()
       return
     }
-    const { story, inbound } = this
+    const { record, client } = this
     const { live, chain, backlog } = this.#options
     if (live.epoch !== this.#epoch) this.#judgeAgain(ready)
-    story.letThrough = true
-    const authority = story.route?.kind === 'peer' ? story.route.host : 'self'
+    record.letThrough = true
+    const authority = record.route?.kind === 'peer' ? record.route.host : 'self'
     const open = (session: UpstreamSession) => {
-      story.session = session
+      record.session = session
       if (this.#forwarding !== null) this.#enlist(this.#forwarding, session)
       const { timeoutMs } = call
       const remainingMs =
@@ -170,9 +170,9 @@ export class ServedCall implements Member {
       open,
       elsewhere,
       requestId: call.requestId,
-      meter: inbound.meter,
+      meter: client.meter,
       backlog,
-      onHead: (raw) => joinTree(raw, story, this.#places, chain),
+      onHead: (raw) => joinTree(raw, record, this.#places, chain),
       onEnd: (outcome) => this.#end(outcome),
     })
     this.#enlist(this.#forwarding, ready)
@@ -180,30 +180,30 @@ export class ServedCall implements Member {
 
   /** What has changed while this call waited. @throws MeshError as the checks before do */
   #judgeAgain(session: UpstreamSession): void {
-    const error = this.#options.live.judge(admittedOf(this.story, session, false))
+    const error = this.#options.live.judge(admittedOf(this.record, session, false))
     if (error === null) return
     session.release()
     throw error
   }
 
   #enlist(carried: Forwarding, session: UpstreamSession): void {
-    if (!this.#ended) this.#places.enlist(carried, admittedOf(this.story, session, true))
+    if (!this.#ended) this.#places.enlist(carried, admittedOf(this.record, session, true))
   }
 
   #end(outcome: Outcome): void {
     if (this.#ended) return
     this.#ended = true
     this.#calls.remove(this)
-    const { story } = this
+    const { record } = this
     const { ownServices, metrics } = this.#options
     clearTimeout(this.#deadline)
     this.#places.leave()
-    if (story.own !== null) ownServices.end(story.own)
-    this.stay.end()
+    if (record.own !== null) ownServices.end(record.own)
+    this.permits.end()
     metrics.active('delegation', -1)
-    const traceId = story.call?.trace.traceId ?? null
+    const traceId = record.call?.trace.traceId ?? null
     metrics.duration('delegation', (performance.now() - this.#startedMs) / 1000, traceId)
     const { reason } = this.#records.end(outcome)
-    metrics.decision('delegation', actionOf(story, outcome.code), reason ?? 'OK', traceId)
+    metrics.decision('delegation', actionOf(record, outcome.code), reason ?? 'OK', traceId)
   }
 }

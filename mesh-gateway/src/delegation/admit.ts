@@ -1,11 +1,11 @@
 /** Lets a call in, or refuses it, as policy decided and as limits allow. Nothing has been dialled yet. */
 import { type AgentIdentity, MeshError, type Peer } from '@clawmesh/proto'
-import type { Leave, Limits, MaybePromise } from '../limits/limits.ts'
+import type { Limits, MaybePromise, Release } from '../limits/limits.ts'
 import type { WaitingRoom } from '../limits/waiting-room.ts'
 import type { DelegationDecision, DelegationLimits } from '../policy/decide/decision.ts'
 import { refusalOf } from '../policy/read/told.ts'
 import { type PolicySnapshot, peerLimits, tenantLimits } from '../policy/snapshot.ts'
-import type { Stay } from './permits.ts'
+import type { Permits } from './permits.ts'
 
 /**
  * Of the agent, and of its tenant as a whole. At once unless limits are shared between gateways. Answers the caller.
@@ -16,15 +16,15 @@ export function admit(
   decision: DelegationDecision,
   policy: PolicySnapshot,
   limits: Limits,
-  stay: Stay,
+  permits: Permits,
 ): MaybePromise<AgentIdentity> {
   const { tenant, agent } = caller
   const key = `delegation:${tenant}/${agent}`
   if (decision.action === 'deny') return deny(decision, tenant, limits, key)
-  const own = enter(limits, key, decision.limits, 'this agent', stay)
+  const own = enter(limits, key, decision.limits, 'this agent', permits)
   const ofTenant = tenantLimits(policy, tenant)
   if (ofTenant === null) return own === null ? caller : own.then(() => caller)
-  const all = () => enter(limits, `delegation:${tenant}`, ofTenant, 'the tenant', stay)
+  const all = () => enter(limits, `delegation:${tenant}`, ofTenant, 'the tenant', permits)
   const both = own === null ? all() : own.then(all)
   return both === null ? caller : both.then(() => caller)
 }
@@ -39,7 +39,7 @@ export async function takeTurn(
   callee: Peer,
   policy: PolicySnapshot,
   waitingRoom: WaitingRoom,
-  stay: Stay,
+  permits: Permits,
   mayGo: () => void,
 ): Promise<void> {
   const limit = peerLimits(policy, callee)
@@ -49,7 +49,7 @@ export async function takeTurn(
   const name = `${callee.tenant}/${callee.agent}`
   const room = { what: `tasks of ${name}`, most, queueLength, queueMs }
   const asker = `${caller.tenant}/${caller.agent}`
-  stay.hold(await waitingRoom.enter(`peer:${name}`, room, asker, stay.gone()))
+  permits.hold(await waitingRoom.enter(`peer:${name}`, room, asker, permits.gone()))
 }
 
 /** A call that policy refuses counts against the rate of the agent as any other. */
@@ -86,9 +86,9 @@ function enter(
   key: string,
   { callsPerMinute, concurrentStreams }: DelegationLimits,
   whose: string,
-  stay: Stay,
+  permits: Permits,
 ): Promise<void> | null {
-  const occupied = () => occupy(limits, key, concurrentStreams, whose, stay)
+  const occupied = () => occupy(limits, key, concurrentStreams, whose, permits)
   if (callsPerMinute === null) return occupied()
   const granted = (waitMs: number | null) => {
     if (waitMs === null) return occupied()
@@ -103,21 +103,21 @@ function occupy(
   key: string,
   most: number | null,
   whose: string,
-  stay: Stay,
+  permits: Permits,
 ): Promise<void> | null {
   if (most === null) return null
-  const granted = (leave: Leave | null): null => {
-    if (leave === null)
+  const granted = (release: Release | null): null => {
+    if (release === null)
       throw new MeshError(
         'MESH_LIMIT_CONCURRENCY',
         `${most} calls at once are allowed to ${whose}`,
         { retryAfterMs: 1_000 },
       )
-    stay.hold(leave)
+    permits.hold(release)
     return null
   }
   const entered = limits.enter(key, most)
   return entered instanceof Promise
-    ? entered.then((leave) => void granted(leave))
+    ? entered.then((release) => void granted(release))
     : granted(entered)
 }

@@ -2,7 +2,7 @@
 import type { Identity, MeshError } from '@clawmesh/proto'
 import type { RefusalBudgets } from '../limits/refusal-budget.ts'
 import { sourceOf } from '../net/client-address.ts'
-import type { Inbound } from './client/authenticate.ts'
+import type { Client } from './client/authenticate.ts'
 
 export type { RefusalBudgets }
 
@@ -10,10 +10,10 @@ export type { RefusalBudgets }
 const NOT_THE_CALLERS = /^MESH_(?:CALL|PEER|GATEWAY)_(?!PORT_REFUSED$)/
 
 /** @throws MeshError MESH_RATE_LIMITED when too many calls of the caller were refused */
-export function checkRefusals({ agents, sources }: RefusalBudgets, inbound: Inbound): void {
-  const { peer, client } = inbound
+export function checkRefusals({ agents, sources }: RefusalBudgets, client: Client): void {
+  const { peer, address } = client
   const waitMs =
-    peer === null ? sources.exhausted(sourceOf(client.ip)) : agents.exhausted(callerKey(peer))
+    peer === null ? sources.exhausted(sourceOf(address.ip)) : agents.exhausted(callerKey(peer))
   if (waitMs === null) return
   throw peer === null
     ? sources.refusal(waitMs, 'this address')
@@ -23,11 +23,11 @@ export function checkRefusals({ agents, sources }: RefusalBudgets, inbound: Inbo
 /** What may go well at the next try is no fault of the caller's, and costs nothing. */
 export function countRefusal(
   { agents, sources }: RefusalBudgets,
-  { peer, client }: Inbound,
+  { peer, address }: Client,
   error: MeshError,
 ): void {
   if (error.row.retryable || NOT_THE_CALLERS.test(error.code)) return
-  if (peer === null) sources.spend(sourceOf(client.ip))
+  if (peer === null) sources.spend(sourceOf(address.ip))
   else agents.spend(callerKey(peer))
 }
 

@@ -1,37 +1,37 @@
 /** What one call occupies: it is given back once, when the call ends, also what is granted only then. */
 import { MeshError } from '@clawmesh/proto'
-import type { Leave } from '../limits/limits.ts'
+import type { Release } from '../limits/limits.ts'
 
-export interface Stay {
+export interface Permits {
   /** @throws MeshError MESH_CALL_CANCELED when the call has ended; then it is given back at once */
-  hold(leave: Leave): void
+  hold(release: Release): void
   /** Aborts with the end. */
   gone(): AbortSignal
   end(): void
 }
 
-export function createStay(): Stay {
-  let leaves: Leave[] | null = []
+export function createPermits(): Permits {
+  let releases: Release[] | null = []
   // most calls never wait
   let going: AbortController | null = null
   return {
-    hold(leave) {
-      if (leaves !== null) {
-        leaves.push(leave)
+    hold(release) {
+      if (releases !== null) {
+        releases.push(release)
         return
       }
-      leave()
+      release()
       throw new MeshError('MESH_CALL_CANCELED')
     },
     gone() {
       going ??= new AbortController()
-      if (leaves === null) going.abort()
+      if (releases === null) going.abort()
       return going.signal
     },
     end() {
-      const held = leaves ?? []
-      leaves = null
-      for (const leave of held) leave()
+      const held = releases ?? []
+      releases = null
+      for (const release of held) release()
       going?.abort()
     },
   }

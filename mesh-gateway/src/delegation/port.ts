@@ -35,13 +35,13 @@ import type { VerifyingKeys } from '../tokens/verify-token.ts'
 import { MAX_METADATA_BYTES } from './carry/peer-response.ts'
 import { CONNECTION_WINDOW_BYTES, WINDOW_BYTES } from './carry/windows.ts'
 import type { ChainGate } from './chain/chain-gate.ts'
-import { type Inbound, readInbound } from './client/authenticate.ts'
-import { sayGoodbye } from './client/graceful-goaway.ts'
+import { authenticateClient, type Client } from './client/authenticate.ts'
+import { gracefulGoaway } from './client/graceful-goaway.ts'
 import { createGuard } from './client/guard.ts'
 import { createOpenCalls } from './client/open-calls.ts'
 import type { SessionGuard } from './client/session-guard.ts'
 import { trimmedFields } from './field-values.ts'
-import { createLiveStreams } from './live/live-calls.ts'
+import { createLiveCalls } from './live/live-calls.ts'
 import { chooseProtocol } from './other-protocols/answer-http1.ts'
 import { createRouteNames } from './own-names.ts'
 import { addGatewayServices } from './own-services/gateway-services.ts'
@@ -97,7 +97,7 @@ const REFUSED_LINGER_MS = 2_000
 /** Streams bound what they hold each by itself; this is for a thousand of them. Node's 10 refuses headers in the middle of a stream. */
 const SESSION_MEMORY_MB = 64
 /** Wider than what is allowed, so that what is too large is refused with the reason and is in the audit log. */
-const WIDER = 4
+const HEADER_SLACK = 4
 
 /** @throws MeshError MESH_CONFIG_PORT */
 export async function createDelegationPort(options: DelegationPortOptions): Promise<Port> {
@@ -108,12 +108,12 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     revocations = NO_REVOCATIONS,
     refuseWithoutAudit = false,
   } = options
-  const guarded = new WeakMap<Http2Session, { inbound: Inbound; watch: SessionGuard }>()
+  const guarded = new WeakMap<Http2Session, { client: Client; watch: SessionGuard }>()
   const sessions = new Set<ServerHttp2Session>()
   let draining = false
 
   const guardLimits = { ...DEFAULT_GUARD_LIMITS, ...options.guard }
-  const live = createLiveStreams({ ...options, revocations })
+  const live = createLiveCalls({ ...options, revocations })
   const upstreams = createUpstreams({
     ...options,
     revocations,
@@ -162,7 +162,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     allowHTTP1: false,
     ALPNCallback: chooseProtocol,
     handshakeTimeout: handshakeMs,
-    maxHeaderListPairs: headerCount * WIDER,
+    maxHeaderListPairs: headerCount * HEADER_SLACK,
     // of answers, with what the gateway adds to them
     maxSendHeaderBlockLength: MAX_METADATA_BYTES * 2,
     maxSessionInvalidFrames: 100,
@@ -174,7 +174,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     settings: {
       maxConcurrentStreams,
       initialWindowSize: WINDOW_BYTES,
-      maxHeaderListSize: headerBytes * WIDER,
+      maxHeaderListSize: headerBytes * HEADER_SLACK,
       enablePush: false,
     },
   })
@@ -194,16 +194,16 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     sessions.add(session)
     session.once('close', () => sessions.delete(session))
     session.setLocalWindowSize(CONNECTION_WINDOW_BYTES)
-    const inbound = readInbound(
+    const client = authenticateClient(
       session.socket as TLSSocket,
       identity.current(),
       spiffe,
       revocations,
     )
-    const watch = guard.watch(session, inbound, () => calls.drain(inbound, TOO_OLD))
+    const watch = guard.watch(session, client, () => calls.drain(client, TOO_OLD))
     if (watch === null) return
-    guarded.set(session, { inbound, watch })
-    if (inbound.refusal !== null) dismiss(session)
+    guarded.set(session, { client, watch })
+    if (client.refusal !== null) dismiss(session)
   })
   server.on('stream', onStream)
   function onStream(
@@ -217,7 +217,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     if (known === undefined || !known.watch.opened(stream)) {
       stream.on('error', () => {})
       stream.close(constants.NGHTTP2_REFUSED_STREAM)
-    } else calls.handle(stream, trimmedFields(rawHeaders), known.inbound)
+    } else calls.handle(stream, trimmedFields(rawHeaders), known.client)
   }
   server.on('sessionError', (err) => log.debug({ err }, 'a connection ended with an error'))
 
@@ -255,7 +255,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
       server.close()
       guard.dismissStrangers()
       // GOAWAY: no new calls, those that run go on to their end
-      for (const session of sessions) sayGoodbye(session)
+      for (const session of sessions) gracefulGoaway(session)
       const timer = setTimeout(endAll, graceMs)
       await closed
       clearTimeout(timer)

@@ -1,8 +1,8 @@
 /** What is known of a call by its end, and the audit record that is made of it. */
 import type { PeerCertificate } from '@clawmesh/agent-sdk/mesh'
 import { actorsOf, type DelegationClaims, ERRORS, type ErrorCode, uuidV7 } from '@clawmesh/proto'
-import type { DelegationAuditRecord } from '../audit/audit-record.ts'
-import type { Phase } from '../audit/open-record.ts'
+import type { AuditLog, DelegationAuditRecord } from '../audit/audit-record.ts'
+import { DEFAULT_OPEN_AFTER_MS, OpenRecord, type Phase } from '../audit/open-record.ts'
 import { durationMs as roundMs } from '../audit/request-facts.ts'
 import type { ClientAddress } from '../net/client-address.ts'
 import type { DelegationDecision } from '../policy/decide/decision.ts'
@@ -15,7 +15,7 @@ import type { Endpoint } from './upstream/locate.ts'
 import type { UpstreamSession } from './upstream/session.ts'
 
 /** Each is null until the call has come so far. */
-export interface Story {
+export interface CallRecord {
   call: Call | null
   certificate: PeerCertificate | null
   readonly client: ClientAddress
@@ -36,7 +36,10 @@ export interface Story {
   own: OwnCall | null
 }
 
-export function beginStory(certificate: PeerCertificate | null, client: ClientAddress): Story {
+export function startRecord(
+  certificate: PeerCertificate | null,
+  client: ClientAddress,
+): CallRecord {
   return {
     call: null,
     certificate,
@@ -61,22 +64,55 @@ export interface Ending {
   readonly policyGeneration: number
 }
 
+/** Writes the audit records of one call: one while it is open, if that lasts, and one of its end. */
+export class RecordWriter {
+  readonly #call: CallRecord
+  readonly #audit: AuditLog
+  readonly #startedMs: number
+  readonly #policyGeneration: number
+  /** Written by the registry of live streams. */
+  readonly opening: OpenRecord
+
+  /** @param startedMs by `performance.now()` */
+  constructor(record: CallRecord, audit: AuditLog, startedMs: number, policyGeneration: number) {
+    this.#call = record
+    this.#audit = audit
+    this.#startedMs = startedMs
+    this.#policyGeneration = policyGeneration
+    const dueMs = startedMs + (audit.openAfterMs ?? DEFAULT_OPEN_AFTER_MS)
+    this.opening = new OpenRecord(dueMs, (phase) => audit.write(this.#compose(null, phase)))
+  }
+
+  /** Once. Answers the record that it has written. */
+  end(outcome: Outcome): DelegationAuditRecord {
+    const record = this.#compose(outcome, this.opening.end())
+    this.#audit.write(record)
+    return record
+  }
+
+  #compose(outcome: Outcome | null, phase: Phase): DelegationAuditRecord {
+    const durationMs = performance.now() - this.#startedMs
+    const policyGeneration = this.#policyGeneration
+    return auditRecordOf(this.#call, { outcome, durationMs, policyGeneration, phase })
+  }
+}
+
 /** How an admitted call may end before it is carried: no refusal, though it has a code. */
 const NO_REFUSAL: ReadonlySet<string> = new Set(
   Object.keys(ERRORS).filter((code) => /^MESH_(?:PEER_(?!PORT_REFUSED$)|CALL_)/.test(code)),
 )
 
 /** What was let through and then cut was allowed, and has an error. */
-export function actionOf(story: Story, code: ErrorCode | null): 'allow' | 'audit' | 'deny' {
-  const { decision, route, letThrough } = story
+export function actionOf(record: CallRecord, code: ErrorCode | null): 'allow' | 'audit' | 'deny' {
+  const { decision, route, letThrough } = record
   if (!letThrough && code !== null && !NO_REFUSAL.has(code)) return 'deny'
   if (decision !== null) return decision.action
   // policy has no say in calls to the gateway itself; of others it has not been asked
   return letThrough || route?.kind === 'self' ? 'allow' : 'deny'
 }
 
-export function recordOf(story: Story, ending: Ending): DelegationAuditRecord {
-  const { call, certificate, route, decision, session, tried, link } = story
+export function auditRecordOf(record: CallRecord, ending: Ending): DelegationAuditRecord {
+  const { call, certificate, route, decision, session, tried, link } = record
   const { outcome, durationMs, phase } = ending
   const code = outcome?.code ?? null
   const caller = certificate?.identity ?? null
@@ -88,20 +124,20 @@ export function recordOf(story: Story, ending: Ending): DelegationAuditRecord {
     tenant: agent?.tenant ?? null,
     agent_id: agent?.agent ?? null,
     caller: caller?.id ?? null,
-    callee: story.callee,
+    callee: record.callee,
     destination_host: route?.kind === 'peer' ? route.host : null,
     destination_port: (session ?? tried)?.port ?? null,
     destination_ip: (session ?? tried)?.ip ?? null,
     grpc_method: call?.method ?? null,
     grpc_status: outcome?.grpcStatus ?? null,
-    token_jti: story.own?.issuedJti ?? null,
+    token_jti: record.own?.issuedJti ?? null,
     certificate: certificate?.fingerprint ?? null,
     delegation_id: call?.delegationId ?? null,
-    parent_id: parentOf(story),
+    parent_id: parentOf(record),
     root_id: link?.txn ?? null,
     hop: link?.hop ?? null,
     chain: link === null ? null : actorsOf(link.act),
-    action_allowed: actionOf(story, code) !== 'deny',
+    action_allowed: actionOf(record, code) !== 'deny',
     mode: decision?.mode ?? 'enforce',
     reason: code ?? decision?.code ?? null,
     rule: decision?.rule ?? null,
@@ -109,18 +145,18 @@ export function recordOf(story: Story, ending: Ending): DelegationAuditRecord {
     duration_ms: roundMs(durationMs),
     bytes_up: outcome?.bytesUp ?? null,
     bytes_down: outcome?.bytesDown ?? null,
-    client_ip: story.client.ip,
-    client_port: story.client.port,
-    asked_from: story.own?.asked?.from ?? null,
-    asked_to: story.own?.asked?.to ?? null,
-    asked_method: story.own?.asked?.method ?? null,
+    client_ip: record.client.ip,
+    client_port: record.client.port,
+    asked_from: record.own?.asked?.from ?? null,
+    asked_to: record.own?.asked?.to ?? null,
+    asked_method: record.own?.asked?.method ?? null,
     phase: phase.phase,
     open_id: phase.open_id,
   }
 }
 
 /** What the caller worked on when it made the delegation: until the link is known, what it presented. */
-function parentOf({ link, presented }: Story): string | null {
+function parentOf({ link, presented }: CallRecord): string | null {
   if (link !== null && link === presented) return presented.delegation_id ?? null
   return link?.parent_id ?? null
 }

@@ -10,20 +10,20 @@ import type { DelegationDecision } from '../policy/decide/decision.ts'
 import type { PolicySnapshot } from '../policy/snapshot.ts'
 import { type Route, type RouteNames, routeOf } from './route.ts'
 
-export interface Flow {
+export interface CachedRoute {
   readonly route: Route
   /** SPIFFE ID; null for the gateway itself. */
   readonly callee: string | null
 }
 
 /** Of one connection, and so of one caller. */
-export interface Flows {
+export interface RouteCache {
   /** @throws MeshError MESH_ROUTE_MALFORMED, MESH_ROUTE_UNKNOWN */
-  to(target: string, names: RouteNames, spiffe: SpiffeTemplate): Flow
-  decide(question: FlowQuestion, policy: PolicySnapshot): DelegationDecision
+  to(target: string, names: RouteNames, spiffe: SpiffeTemplate): CachedRoute
+  decide(question: RouteQuestion, policy: PolicySnapshot): DelegationDecision
 }
 
-export interface FlowQuestion {
+export interface RouteQuestion {
   readonly caller: AgentIdentity
   readonly route: Extract<Route, { kind: 'peer' }>
   readonly method: string
@@ -31,13 +31,13 @@ export interface FlowQuestion {
 }
 
 /** Targets, and methods of all of them: an agent may have hundreds of connections, each with a memory of its own. */
-const MOST = 200
-const MOST_DECISIONS = 500
+const MAX_TARGETS = 200
+const MAX_DECISIONS = 500
 
-export function createFlows(): Flows {
+export function createRouteCache(): RouteCache {
   let namesSeen: RouteNames | null = null
   let policySeen: PolicySnapshot | null = null
-  const flows = new Map<string, Flow>()
+  const routes = new Map<string, CachedRoute>()
   const decisions = new Map<Route, Map<string, DelegationDecision>>()
   let decided = 0
 
@@ -47,7 +47,7 @@ export function createFlows(): Flows {
   }
 
   function remember(route: Route, method: string, decision: DelegationDecision): void {
-    if (decided >= MOST_DECISIONS) forgetDecisions()
+    if (decided >= MAX_DECISIONS) forgetDecisions()
     decided += 1
     const known = decisions.get(route)
     if (known === undefined) decisions.set(route, new Map([[method, decision]]))
@@ -56,17 +56,17 @@ export function createFlows(): Flows {
 
   return {
     to(target, names, spiffe) {
-      if (names !== namesSeen) flows.clear()
+      if (names !== namesSeen) routes.clear()
       namesSeen = names
-      const known = flows.get(target)
+      const known = routes.get(target)
       if (known !== undefined) return known
       const route = routeOf(target, names)
       const callee =
         route.kind === 'self' ? null : spiffe.agent(route.peer.tenant, route.peer.agent).id
-      const flow = { route, callee }
-      if (flows.size >= MOST) flows.clear()
-      flows.set(target, flow)
-      return flow
+      const found = { route, callee }
+      if (routes.size >= MAX_TARGETS) routes.clear()
+      routes.set(target, found)
+      return found
     },
     decide({ caller, route, method, withinChain }, policy) {
       if (policy !== policySeen) forgetDecisions()

@@ -13,21 +13,21 @@ import {
 import type { GuardLimits } from '../config/guard-limits.ts'
 import type { Limits, MaybePromise } from '../limits/limits.ts'
 import { createWaitingRoom } from '../limits/waiting-room.ts'
-import { createRoll } from '../live/dense-set.ts'
+import { createDenseSet } from '../live/dense-set.ts'
 import { startsTask } from '../policy/decide/task-methods.ts'
 import type { PolicySnapshot } from '../policy/snapshot.ts'
 import type { RevocationJudge } from '../revocation/judge.ts'
 import {
+  ActiveCall,
+  type ActiveCallOptions,
+  type ActiveCalls,
   type Carriage,
-  ServedCall,
-  type ServedCallOptions,
-  type ServedCalls,
 } from './active-call.ts'
 import { admit, takeTurn } from './admit.ts'
 import { type Call, isGrpc, meshMetadata, readCall } from './call.ts'
 import type { ChainGate } from './chain/chain-gate.ts'
 import { limitsOfChain } from './chain/limits-of-chain.ts'
-import { type Inbound, judgeInbound } from './client/authenticate.ts'
+import { type Client, judgeClient } from './client/authenticate.ts'
 import { checkHeaderSize } from './client/check-header-size.ts'
 import type { OpenCalls } from './client/open-calls.ts'
 import { checkRefusals } from './count-refusals.ts'
@@ -38,7 +38,7 @@ import type { PeerRoute, RouteNames } from './route.ts'
 import type { UpstreamSession } from './upstream/session.ts'
 import type { Upstreams } from './upstream/upstreams.ts'
 
-export interface CallHandlerOptions extends ServedCallOptions {
+export interface CallHandlerOptions extends ActiveCallOptions {
   readonly identity: IdentityStore
   readonly spiffe: SpiffeTemplate
   readonly policy: { current(): PolicySnapshot }
@@ -60,51 +60,51 @@ export interface CallHandler {
     stream: ServerHttp2Stream,
     /** Names and values in turn, without whitespace around values. */
     rawHeaders: readonly string[],
-    inbound: Inbound,
+    client: Client,
   ): void
   /** Ends all calls that are open, or those of one connection, with MESH_GATEWAY_DRAINING. */
-  drain(inbound?: Inbound, message?: string): void
+  drain(client?: Client, message?: string): void
 }
 
 export function createCallHandler(options: CallHandlerOptions): CallHandler {
   const { identity, spiffe, policy, limits, guardLimits, chain, revocations, refusals } = options
   const waitingRoom = createWaitingRoom(limits)
-  const calls: ServedCalls = createRoll()
+  const calls: ActiveCalls = createDenseSet()
 
   return {
-    handle(stream, rawHeaders, inbound) {
+    handle(stream, rawHeaders, client) {
       const { generation } = policy.current()
-      const served = new ServedCall(stream, inbound, generation, options, calls)
+      const served = new ActiveCall(stream, client, generation, options, calls)
       try {
         begin(served, rawHeaders)
       } catch (cause) {
         served.refuse(cause)
       }
     },
-    drain(inbound, message) {
+    drain(client, message) {
       calls.visit((served) => {
-        if (inbound === undefined || served.inbound === inbound) served.drain(message)
+        if (client === undefined || served.client === client) served.drain(message)
       })
     },
   }
 
-  function begin(served: ServedCall, rawHeaders: readonly string[]): void {
-    const { inbound, story, stay } = served
+  function begin(served: ActiveCall, rawHeaders: readonly string[]): void {
+    const { client, record, permits } = served
     if (!isGrpc(rawHeaders)) {
       served.protocol = protocolOf(headOf(rawHeaders))
       throw notGrpc(served.protocol)
     }
-    checkRefusals(refusals, inbound)
-    const certificate = judgeInbound(inbound, identity.current(), Date.now(), revocations)
+    checkRefusals(refusals, client)
+    const certificate = judgeClient(client, identity.current(), Date.now(), revocations)
     const closed = options.closedFor()
     if (closed !== null) throw closed
-    stay.hold(options.openCalls.enter(certificate.identity))
+    permits.hold(options.openCalls.enter(certificate.identity))
     checkHeaderSize(rawHeaders, guardLimits)
-    const call = readCall(rawHeaders, inbound.ownPort)
-    story.call = call
-    const { route, callee } = inbound.flows.to(call.target, options.names(), spiffe)
-    story.route = route
-    story.callee = callee ?? identity.current().identity.id
+    const call = readCall(rawHeaders, client.ownPort)
+    record.call = call
+    const { route, callee } = client.routes.to(call.target, options.names(), spiffe)
+    record.route = route
+    record.callee = callee ?? identity.current().identity.id
     if (call.timeoutMs !== null) served.startDeadline(call.timeoutMs)
     if (route.kind === 'self') {
       if (call.chain.token === null) callSelf(served, certificate, call)
@@ -113,7 +113,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
           .then(() => callSelf(served, certificate, call))
           .catch((cause: unknown) => served.refuse(cause))
     } else if (call.chain.token !== null || startsTask(call.method))
-      callInChain(served, certificate, call, route, story.callee).catch((cause: unknown) =>
+      callInChain(served, certificate, call, route, record.callee).catch((cause: unknown) =>
         served.refuse(cause),
       )
     else {
@@ -128,26 +128,26 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
 
   /** The chain that the caller acts in, by the token it presents. */
   async function present(
-    { story }: ServedCall,
+    { record }: ActiveCall,
     { identity: caller }: PeerCertificate,
     token: string,
   ): Promise<void> {
-    story.presented = await chain.present(token, caller.id)
-    story.link = story.presented
+    record.presented = await chain.present(token, caller.id)
+    record.link = record.presented
   }
 
-  function callSelf(served: ServedCall, certificate: PeerCertificate, call: Call): void {
+  function callSelf(served: ActiveCall, certificate: PeerCertificate, call: Call): void {
     if (served.ended) return
-    const { story } = served
+    const { record } = served
     const session = options.ownServices.acquire(certificate, call.method)
-    story.own = options.ownServices.begin(certificate)
-    const mesh = options.ownServices.metadata(story.own, call)
+    record.own = options.ownServices.begin(certificate)
+    const mesh = options.ownServices.metadata(record.own, call)
     carry(served, session, { call, mesh, elsewhere: null })
   }
 
   /** Policy and limits. Answers who is calling. */
   function enter(
-    { inbound, story, stay }: ServedCall,
+    { client, record, permits }: ActiveCall,
     { identity: caller }: PeerCertificate,
     call: Call,
     route: PeerRoute,
@@ -155,23 +155,23 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
   ): MaybePromise<AgentIdentity> {
     if (caller.kind !== 'agent') throw new MeshError('MESH_IDENTITY_NOT_AGENT')
     const question = { caller, route, method: call.method, withinChain }
-    const decision = inbound.flows.decide(question, policy.current())
-    story.decision = decision
-    return admit(caller, decision, policy.current(), limits, stay)
+    const decision = client.routes.decide(question, policy.current())
+    record.decision = decision
+    return admit(caller, decision, policy.current(), limits, permits)
   }
 
   /** A call by somebody who acts within a chain of delegation, or who begins or extends one. */
   async function callInChain(
-    served: ServedCall,
+    served: ActiveCall,
     certificate: PeerCertificate,
     call: Call,
     route: PeerRoute,
     callee: string,
   ): Promise<void> {
-    const { story, stay } = served
+    const { record, permits } = served
     if (call.chain.token !== null) await present(served, certificate, call.chain.token)
     if (served.ended) return
-    const parent = story.link
+    const parent = record.link
     const caller = await enter(served, certificate, call, route, parent !== null)
     if (served.ended) return
     if (!startsTask(call.method)) {
@@ -184,16 +184,16 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       ...limitsOfChain(policy.current(), caller, parent, spiffe),
     })
     const mayGo = () => chain.judge(question())
-    await takeTurn(caller, route.peer, policy.current(), waitingRoom, stay, mayGo)
+    await takeTurn(caller, route.peer, policy.current(), waitingRoom, permits, mayGo)
     if (served.ended) return
     const link = await chain.extend(question())
     if (served.ended) return
-    story.link = link.claims
+    record.link = link.claims
     callPeer(served, caller, call, route, METADATA_DELEGATION, link.token)
   }
 
   function callPeer(
-    served: ServedCall,
+    served: ActiveCall,
     caller: AgentIdentity,
     call: Call,
     route: PeerRoute,
@@ -209,7 +209,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       return
     }
     // reflection shows a caller only what it may call
-    const pair = { caller, callee: route.peer, withinChain: served.story.link !== null }
+    const pair = { caller, callee: route.peer, withinChain: served.record.link !== null }
     const shown = (ready: UpstreamSession) => options.reflection.through(ready, pair)
     const elsewhere = async (failed: UpstreamSession) => shown(await acquire(failed))
     const session = acquire()
@@ -220,7 +220,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
 
 /** At once when a session is at hand. */
 function carry(
-  served: ServedCall,
+  served: ActiveCall,
   session: MaybePromise<UpstreamSession>,
   carriage: Carriage,
 ): void {

@@ -36,7 +36,7 @@ export interface Admission {
   /** A plan, or why there is none. `answer-here`: it may go no further, and the gateway answers in place of the destination. */
   readonly result: DialPlan | Refused | 'answer-here'
   /** To be called when the request has ended. */
-  leave(): void
+  release(): void
 }
 
 const NOT_KNOWN = Object.freeze({ principal: null, decision: null, admitted: null })
@@ -50,16 +50,16 @@ export async function admit(
   const policy = context.policy()
   const { generation } = policy
   const unknown = { ...NOT_KNOWN, target: asked, generation, counted: true }
-  const leave = () => {}
+  const release = () => {}
   const principal =
     overBudget(head.fields, asked.form, client, context) ??
     (await authenticate(head.fields, asked.form, context))
   notePrincipal(principal, client, context.refusals)
-  if (principal instanceof Refused) return { ...unknown, result: principal, leave }
+  if (principal instanceof Refused) return { ...unknown, result: principal, release }
   // before policy is asked: a request that it refuses counts as any other
   const entering = enterRate(principal, policy, context)
   const rated = entering instanceof Promise ? await entering : entering
-  if (rated !== null) return { ...unknown, principal, result: rated, leave }
+  if (rated !== null) return { ...unknown, principal, result: rated, release }
   const { target, question, decision } = decideTarget(principal, asked, head.method, policy)
   const admitted = { grounds: principal.grounds, question }
   const { settled: counted } = context.tunnels
@@ -67,15 +67,15 @@ export async function admit(
   const refused = refusalFor(principal, decision) ?? hiddenBehindEch(target, policy)
   if (refused !== null) {
     countRefusal(refused, principal, context.refusals)
-    return { ...known, result: refused, leave }
+    return { ...known, result: refused, release }
   }
-  if (head.maxForwards === 0) return { ...known, result: 'answer-here', leave }
+  if (head.maxForwards === 0) return { ...known, result: 'answer-here', release }
   const entered = await judged(() => enterLimits(principal, decision, target, head, context.limits))
-  if (entered instanceof Refused) return { ...known, result: entered, leave }
+  if (entered instanceof Refused) return { ...known, result: entered, release }
   try {
     const result = await locate(target, principal, decision, policy, context)
     if (result instanceof Refused) countRefusal(result, principal, context.refusals)
-    return { ...known, result, leave: entered }
+    return { ...known, result, release: entered }
   } catch (error) {
     // nobody else will: what was entered would stay occupied for ever
     entered()

@@ -39,7 +39,7 @@ export interface Credential {
   readonly user: string | null
 }
 
-const FRESH =
+const EXPIRED_TOKEN_HINT =
   'get a fresh one with POST /v1/token, `mesh-gateway issue-token` or MeshService.ExchangeToken; if it is fresh, check the clocks'
 const BEARER = /^bearer +([A-Za-z0-9._~+/-]+=*)$/i
 const JWT = /[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+/g
@@ -84,7 +84,11 @@ export async function authenticate(
     // who issues the others says where to get one
     const own = unverifiedIssuer(credential.token) === by.issuer
     return error.code === 'MESH_TOKEN_EXPIRED' && own
-      ? refuse('credential', error.code, { message: error.message, hint: FRESH, cause: error })
+      ? refuse('credential', error.code, {
+          message: error.message,
+          hint: EXPIRED_TOKEN_HINT,
+          cause: error,
+        })
       : new Refused('credential', error)
   }
 }

@@ -2,7 +2,7 @@
  * What policy lets an agent, and then its tenant as a whole, ask for and have open. Whoever is refused on the way has left again
  * what it had entered. Where nothing is limited this costs nothing.
  */
-import type { Leave, Limits } from '../limits/limits.ts'
+import type { Limits, Release } from '../limits/limits.ts'
 import type { EgressDecision, EgressLimits } from '../policy/decide/decision.ts'
 import type { Principal } from './authenticate.ts'
 import type { RequestHead } from './http1/request-head.ts'
@@ -21,7 +21,7 @@ export interface LimitScope {
 export type Bounds = Pick<EgressDecision, 'limits' | 'tenantLimits'>
 
 const RETRY_MS = 1_000
-const nothing: Leave = () => {}
+const nothing: Release = () => {}
 
 /** Agent first, then tenant. */
 export function limitScopes(
@@ -55,7 +55,7 @@ export function enterLimits(
   target: Target,
   head: RequestHead,
   limits: Limits,
-): Leave | Promise<Leave | Refused> {
+): Release | Promise<Release | Refused> {
   if (bounds.tenantLimits === null && isUnlimited(bounds.limits)) return nothing
   return enterAll(limitScopes(agent, bounds), isTunnel(target, head), head, limits)
 }
@@ -93,9 +93,9 @@ async function enterAll(
   tunnel: boolean,
   head: RequestHead,
   limits: Limits,
-): Promise<Leave | Refused> {
-  const held: Leave[] = []
-  const leave = () => {
+): Promise<Release | Refused> {
+  const held: Release[] = []
+  const release = () => {
     for (const one of held.splice(0)) one()
   }
   try {
@@ -106,12 +106,12 @@ async function enterAll(
         tooLarge(scope, head) ??
         (await takeRoom(scope, tunnel, limits, held))
       if (refused === null) continue
-      leave()
+      release()
       return refused
     }
-    return leave
+    return release
   } catch (error) {
-    leave()
+    release()
     throw error
   }
 }
@@ -142,13 +142,13 @@ async function takeRoom(
   scope: LimitScope,
   tunnel: boolean,
   by: Limits,
-  held: Leave[],
+  held: Release[],
 ): Promise<Refused | null> {
   const most = roomOf(scope, tunnel)
   if (most === null) return null
-  const leave = await by.enter(roomKey(scope, tunnel), most)
-  if (leave !== null) {
-    held.push(leave)
+  const release = await by.enter(roomKey(scope, tunnel), most)
+  if (release !== null) {
+    held.push(release)
     return null
   }
   return refuse('limits', 'MESH_LIMIT_CONCURRENCY', {

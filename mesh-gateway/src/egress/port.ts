@@ -9,7 +9,7 @@ import type { AuditLog } from '../audit/audit-record.ts'
 import { createConnectionGate } from '../limits/connection-gate.ts'
 import type { Limits } from '../limits/limits.ts'
 import { createRefusalBudgets, type RefusalBudgets } from '../limits/refusal-budget.ts'
-import { createRoll, type Member } from '../live/dense-set.ts'
+import { createDenseSet, type Member } from '../live/dense-set.ts'
 import { judgeAdmitted, type SigningKeys, type Standing } from '../live/judge.ts'
 import { createTrust } from '../live/trust.ts'
 import { NO_ADDRESS } from '../net/client-address.ts'
@@ -140,7 +140,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     onDial: (seconds) => options.metrics.dial('egress', seconds),
     onRefused: (reason) => options.metrics.connectionRefused('egress', reason),
   })
-  const connections = createRoll<Member & { readonly connection: ClientConnection }>()
+  const connections = createDenseSet<Member & { readonly connection: ClientConnection }>()
   const { revocations = NO_REVOCATIONS } = options
   let draining = false
   let address = options.listen

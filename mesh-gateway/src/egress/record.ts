@@ -17,7 +17,7 @@ import type { Refused } from './refused.ts'
 import type { Target } from './request.ts'
 
 /** What a request is known by, from its first byte on. */
-export interface Story {
+export interface RequestRecord {
   readonly client: GatedClient
   readonly requestId: string
   readonly traceId: string
@@ -40,7 +40,11 @@ export interface Outcome {
   readonly bytesDown: number
 }
 
-export function beginStory(method: string, fields: readonly Field[], client: GatedClient): Story {
+export function startRecord(
+  method: string,
+  fields: readonly Field[],
+  client: GatedClient,
+): RequestRecord {
   let requestId: string | undefined
   let traceparent: string | undefined
   for (const { name, value } of fields) {
@@ -62,14 +66,14 @@ export function beginStory(method: string, fields: readonly Field[], client: Gat
 }
 
 /** Of a request that has been let through: its record while it is open, and what it is connected to. */
-export class Opening extends OpenRecord {
+export class OpenRequestRecord extends OpenRecord {
   ip: string | null = null
 
-  constructor(story: Story, target: Target, admission: Admission, context: EgressContext) {
-    const dueMs = story.startMs + (context.audit.openAfterMs ?? DEFAULT_OPEN_AFTER_MS)
+  constructor(record: RequestRecord, target: Target, admission: Admission, context: EgressContext) {
+    const dueMs = record.startMs + (context.audit.openAfterMs ?? DEFAULT_OPEN_AFTER_MS)
     super(dueMs, (phase) => {
       const open = { ...OPEN, ip: this.ip }
-      context.audit.write(recordOf(story, target, admission, open, phase, context))
+      context.audit.write(recordOf(record, target, admission, open, phase, context))
     })
   }
 }
@@ -80,32 +84,32 @@ const OPEN = Object.freeze({ status: null, refused: null, bytesUp: null, bytesDo
 type Known = Outcome | (typeof OPEN & Pick<Outcome, 'ip'>)
 
 /** @param opening of a request that was let through */
-export function tell(
-  story: Story,
+export function writeRecord(
+  record: RequestRecord,
   target: Target | null,
   admission: Admission | null,
   outcome: Outcome,
   context: EgressContext,
-  opening: Opening | null = null,
+  opening: OpenRequestRecord | null = null,
 ): void {
   const phase = opening?.end() ?? ONLY_RECORD
-  const record = recordOf(story, target, admission, outcome, phase, context)
-  context.audit.write(record)
-  const code = record.reason ?? 'OK'
+  const written = recordOf(record, target, admission, outcome, phase, context)
+  context.audit.write(written)
+  const code = written.reason ?? 'OK'
   const byAudit = admission?.decision?.action === 'audit'
-  const action = !record.action_allowed ? 'deny' : byAudit ? 'audit' : 'allow'
-  context.metrics.decision('egress', action, code, story.traceId)
-  context.metrics.duration('egress', (performance.now() - story.startMs) / 1000, story.traceId)
+  const action = !written.action_allowed ? 'deny' : byAudit ? 'audit' : 'allow'
+  context.metrics.decision('egress', action, code, record.traceId)
+  context.metrics.duration('egress', (performance.now() - record.startMs) / 1000, record.traceId)
   const error = outcome.refused?.error
   if (error?.code === 'MESH_GATEWAY_INTERNAL')
     context.log.error(
-      { request_id: story.requestId, err: error.cause },
+      { request_id: record.requestId, err: error.cause },
       'egress request failed inside',
     )
 }
 
 function recordOf(
-  story: Story,
+  record: RequestRecord,
   target: Target | null,
   admission: Admission | null,
   outcome: Known,
@@ -115,14 +119,14 @@ function recordOf(
   const { refused } = outcome
   const decision = admission?.decision ?? null
   // what policy allowed and the network failed was allowed, and has an error
-  const asked = story.ownPath !== null || (decision !== null && decision.action !== 'deny')
+  const asked = record.ownPath !== null || (decision !== null && decision.action !== 'deny')
   const allowed = asked && (refused === null || !JUDGING_GATES.has(refused.gate))
   const code = refused?.error.code ?? decision?.code ?? null
-  const claims = admission?.principal?.claims ?? story.claims
+  const claims = admission?.principal?.claims ?? record.claims
   return {
     event: 'egress',
-    request_id: story.requestId,
-    trace_id: story.traceId,
+    request_id: record.requestId,
+    trace_id: record.traceId,
     tenant: admission?.principal?.agent.tenant ?? claims?.tenant ?? null,
     agent_id: admission?.principal?.agent.agent ?? claims?.agent_id ?? null,
     token_jti: claims?.jti ?? null,
@@ -134,18 +138,18 @@ function recordOf(
     destination_host: target?.host ?? null,
     destination_port: target?.port ?? null,
     destination_ip: outcome.ip,
-    method: story.method,
-    path: target?.path ?? story.ownPath,
+    method: record.method,
+    path: target?.path ?? record.ownPath,
     action_allowed: allowed,
     mode: decision?.mode ?? 'enforce',
     reason: code,
     rule: refused?.rule ?? decision?.rule ?? null,
     policy_generation: admission?.generation ?? context.policy().generation,
-    duration_ms: durationMs(performance.now() - story.startMs),
+    duration_ms: durationMs(performance.now() - record.startMs),
     bytes_up: outcome.bytesUp,
     bytes_down: outcome.bytesDown,
-    client_ip: story.client.ip,
-    client_port: story.client.port,
+    client_ip: record.client.ip,
+    client_port: record.client.port,
     status: outcome.status,
     phase,
     open_id,

@@ -1,14 +1,14 @@
 /** CONNECT: a tunnel to where policy looked, for as long as it is allowed. */
 import type { ErrorCode } from '@clawmesh/proto'
 import { type Admission, admit } from './admit.ts'
-import type { Wire } from './carry/buffered-socket.ts'
+import type { BufferedSocket } from './carry/buffered-socket.ts'
 import { ClearText } from './carry/clear-text.ts'
 import { judgeFirstBytes, mustBeTls } from './carry/judge-first-bytes.ts'
 import { type Splice, type SpliceEnd, splice } from './carry/splice.ts'
 import type { EgressContext } from './context.ts'
 import type { RequestHead } from './http1/request-head.ts'
 import type { LivePlace, LiveTunnel } from './live/live-tunnel.ts'
-import { Opening, type Outcome, type Story, tell } from './record.ts'
+import { OpenRequestRecord, type Outcome, type RequestRecord, writeRecord } from './record.ts'
 import { type Gate, Refused, refuse } from './refused.ts'
 import type { Target } from './request.ts'
 import { formatRefusal } from './respond.ts'
@@ -30,39 +30,39 @@ const OF_WHAT_IS_INSIDE: ReadonlyMap<ErrorCode, Gate> = Object.freeze(
 export async function serveConnect(
   head: RequestHead,
   target: Target,
-  client: Wire,
-  story: Story,
+  client: BufferedSocket,
+  record: RequestRecord,
   context: EgressContext,
 ): Promise<void> {
-  const admission = await admit(head, target, story.client, context)
+  const admission = await admit(head, target, record.client, context)
   try {
-    const opening = new Opening(story, target, admission, context)
-    const outcome = await openTunnel(target, client, story, admission, opening, context)
-    tell(story, target, admission, outcome, context, opening)
+    const opening = new OpenRequestRecord(record, target, admission, context)
+    const outcome = await openTunnel(target, client, record, admission, opening, context)
+    writeRecord(record, target, admission, outcome, context, opening)
   } finally {
-    admission.leave()
+    admission.release()
   }
 }
 
 async function openTunnel(
   target: Target,
-  client: Wire,
-  story: Story,
+  client: BufferedSocket,
+  record: RequestRecord,
   { principal, decision, admitted, result: plan, generation, counted }: Admission,
-  opening: Opening,
+  opening: OpenRequestRecord,
   context: EgressContext,
 ): Promise<Outcome> {
   const nothing = { ip: null, bytesUp: 0, bytesDown: 0 }
   const complete = principal !== null && decision !== null && admitted !== null
   if (plan instanceof Refused || plan === 'answer-here' || !complete) {
     const refused = plan instanceof Refused ? plan : refuse('gateway', 'MESH_GATEWAY_INTERNAL')
-    return { ...nothing, refused, status: answerRefusal(client, story, refused) }
+    return { ...nothing, refused, status: answerRefusal(client, record, refused) }
   }
   const { tenant, agent } = principal.agent
   const dialled = await context.pool.open(`${tenant}/${agent}`, plan, client)
   if ('refused' in dialled) {
     const { ip, refused } = dialled
-    return { ...nothing, ip, refused, status: answerRefusal(client, story, refused) }
+    return { ...nothing, ip, refused, status: answerRefusal(client, record, refused) }
   }
   const { ip } = dialled
   if (client.closed) {
@@ -78,10 +78,10 @@ async function openTunnel(
   if (changed !== null) {
     dialled.wire.destroy()
     const refused = refuse(gateOf(changed), changed)
-    return { ...nothing, ip, refused, status: answerRefusal(client, story, refused) }
+    return { ...nothing, ip, refused, status: answerRefusal(client, record, refused) }
   }
   client.writeText(
-    `HTTP/1.1 200 Connection established\r\nx-request-id: ${story.requestId}\r\n\r\n`,
+    `HTTP/1.1 200 Connection established\r\nx-request-id: ${record.requestId}\r\n\r\n`,
   )
   const { timeouts } = context
   const rules = context.policy().tunnelTls
@@ -94,7 +94,7 @@ async function openTunnel(
       clearText: () => new ClearText(target, rules.clearText === 'other'),
       explain: (code) =>
         formatRefusal(refuse(gateInside(code), code), {
-          ...{ requestId: story.requestId, method: '-', keepAlive: false },
+          ...{ requestId: record.requestId, method: '-', keepAlive: false },
         }),
       first: mustBeTls(target, rules),
       timeoutMs: timeouts.helloMs,
@@ -150,10 +150,10 @@ export function gateOf(code: ErrorCode): Gate {
 }
 
 /** Returns the status sent, 0 when there was nobody to send it to. */
-function answerRefusal(client: Wire, story: Story, refused: Refused): number {
+function answerRefusal(client: BufferedSocket, record: RequestRecord, refused: Refused): number {
   if (client.closed) return 0
   client.writeText(
-    formatRefusal(refused, { requestId: story.requestId, method: 'CONNECT', keepAlive: false }),
+    formatRefusal(refused, { requestId: record.requestId, method: 'CONNECT', keepAlive: false }),
   )
   client.closeGently()
   return refused.error.row.http

@@ -6,7 +6,7 @@ import type { ErrorCode } from '@clawmesh/proto'
 import { type Admission, admit } from './admit.ts'
 import { formatLastHop } from './answer-last-hop.ts'
 import { isOwnAuthorization, type Principal } from './authenticate.ts'
-import type { Wire } from './carry/buffered-socket.ts'
+import type { BufferedSocket } from './carry/buffered-socket.ts'
 import { type ExchangeOptions, exchange, isRepeatable } from './carry/exchange.ts'
 import type { ExchangeEnd } from './carry/exchange-end.ts'
 import { splice } from './carry/splice.ts'
@@ -15,7 +15,7 @@ import { type Bounds, bodyLimit, isTunnel } from './enter-limits.ts'
 import type { RequestHead } from './http1/request-head.ts'
 import { writeRequestHead } from './http1/write-head.ts'
 import type { LiveTunnel } from './live/live-tunnel.ts'
-import { Opening, type Outcome, type Story, tell } from './record.ts'
+import { OpenRequestRecord, type Outcome, type RequestRecord, writeRecord } from './record.ts'
 import { Refused, refuse } from './refused.ts'
 import type { Target } from './request.ts'
 import { formatRefusal } from './respond.ts'
@@ -31,40 +31,40 @@ interface Served extends Outcome {
 export async function serveRequest(
   head: RequestHead,
   asked: Target,
-  client: Wire,
-  story: Story,
+  client: BufferedSocket,
+  record: RequestRecord,
   context: EgressContext,
 ): Promise<boolean> {
-  const admission = await admit(head, asked, story.client, context)
+  const admission = await admit(head, asked, record.client, context)
   const { target } = admission
   try {
-    const opening = new Opening(story, target, admission, context)
-    const served = await serve(head, client, story, admission, opening, context)
-    tell(story, target, admission, served, context, opening)
+    const opening = new OpenRequestRecord(record, target, admission, context)
+    const served = await serve(head, client, record, admission, opening, context)
+    writeRecord(record, target, admission, served, context, opening)
     return served.keepAlive
   } finally {
-    admission.leave()
+    admission.release()
   }
 }
 
 async function serve(
   head: RequestHead,
-  client: Wire,
-  story: Story,
+  client: BufferedSocket,
+  record: RequestRecord,
   admission: Admission,
-  opening: Opening,
+  opening: OpenRequestRecord,
   context: EgressContext,
 ): Promise<Served> {
   const { principal, target, decision, admitted, result: plan, generation, counted } = admission
   const nothing = { ip: null, bytesUp: 0, bytesDown: 0 }
   if (plan instanceof Refused || principal === null || decision === null || admitted === null) {
     const refused = plan instanceof Refused ? plan : refuse('gateway', 'MESH_GATEWAY_INTERNAL')
-    return { ...nothing, ...refuseRequest(head, client, story, refused, context) }
+    return { ...nothing, ...refuseRequest(head, client, record, refused, context) }
   }
-  if (plan === 'answer-here') return { ...nothing, ...answerHere(head, client, story, context) }
+  if (plan === 'answer-here') return { ...nothing, ...answerHere(head, client, record, context) }
   const requestText = writeRequestHead(head, target, {
-    requestId: story.requestId,
-    traceparent: story.traceparent,
+    requestId: record.requestId,
+    traceparent: record.traceparent,
     path: decision.path,
     defaultPort: plan.tls ? 443 : 80,
     dropAuthorization: head.fields.some(
@@ -81,7 +81,7 @@ async function serve(
         upstream,
         head,
         requestText,
-        requestId: story.requestId,
+        requestId: record.requestId,
         maxBodyBytes: bodyLimit(decision)?.maxBytes ?? null,
         silence: context.timeouts,
         keepAlive: head.keepAlive && !context.draining(),
@@ -94,14 +94,14 @@ async function serve(
     const upstream = await takeUpstream(principal, plan, client, { fresh, repeatable }, context)
     if ('refused' in upstream) {
       const { refused, ip } = upstream
-      return { ...nothing, ip, ...refuseRequest(head, client, story, refused, context) }
+      return { ...nothing, ip, ...refuseRequest(head, client, record, refused, context) }
     }
     // what has changed while it was found and dialled: nothing of the request has left yet
     const changed = context.judgeAgain({ ...facts, ip: upstream.ip })
     if (changed !== null) {
       context.pool.drop(upstream)
       const refused = refuse(gateOf(changed), changed)
-      const answered = refuseRequest(head, client, story, refused, context)
+      const answered = refuseRequest(head, client, record, refused, context)
       return { ...nothing, ip: upstream.ip, ...answered }
     }
     opening.ip = upstream.ip
@@ -114,10 +114,10 @@ async function serve(
       return await speakWebSocket(upstream, client, { ...facts, ip: upstream.ip }, context)
     if (end.reusable) context.pool.give(upstream, end.keepAliveMs)
     else context.pool.drop(upstream)
-    return settle(inWords(end, decision), upstream, head, client, story, context)
+    return settle(inWords(end, decision), upstream, head, client, record, context)
   }
   const lost = refuse('upstream', 'MESH_EGRESS_LOST')
-  return { ...nothing, ...refuseRequest(head, client, story, lost, context) }
+  return { ...nothing, ...refuseRequest(head, client, record, lost, context) }
 }
 
 /** An exchange that revocation, expiry and a change of policy end, as they end a tunnel. */
@@ -151,7 +151,7 @@ function inWords(end: ExchangeEnd, bounds: Bounds): ExchangeEnd {
 function takeUpstream(
   principal: Principal,
   plan: DialPlan,
-  client: Wire,
+  client: BufferedSocket,
   { fresh, repeatable }: { readonly fresh: boolean; readonly repeatable: boolean },
   context: EgressContext,
 ): Promise<Upstream | NotConnected> {
@@ -163,8 +163,8 @@ function settle(
   end: ExchangeEnd,
   upstream: Upstream,
   head: RequestHead,
-  client: Wire,
-  story: Story,
+  client: BufferedSocket,
+  record: RequestRecord,
   context: EgressContext,
 ): Served {
   const { bytesUp, bytesDown, refused } = end
@@ -174,7 +174,7 @@ function settle(
     return { ...facts, status: end.status, keepAlive: end.keepAlive }
   }
   if (end.status === 0) {
-    const answered = refuseRequest(head, client, story, refused, context, false)
+    const answered = refuseRequest(head, client, record, refused, context, false)
     return { ...facts, ...answered, refused: isOwnFault(refused) ? refused : cut(refused) }
   }
   // the answer has begun: only a reset tells the client that it is not whole
@@ -194,7 +194,7 @@ function cut({ error, rule }: Refused): Refused {
 
 async function speakWebSocket(
   upstream: Upstream,
-  client: Wire,
+  client: BufferedSocket,
   facts: Omit<LiveTunnel, 'end'>,
   context: EgressContext,
 ): Promise<Served> {
@@ -214,13 +214,13 @@ async function speakWebSocket(
 
 function answerHere(
   head: RequestHead,
-  client: Wire,
-  story: Story,
+  client: BufferedSocket,
+  record: RequestRecord,
   context: EgressContext,
 ): { status: number; refused: null; keepAlive: boolean } {
   if (client.closed) return { status: 0, refused: null, keepAlive: false }
   const keepAlive = head.body === 0 && head.keepAlive && !context.draining()
-  client.writeText(formatLastHop(head, story.requestId, keepAlive))
+  client.writeText(formatLastHop(head, record.requestId, keepAlive))
   if (!keepAlive) client.closeGently()
   return { status: 200, refused: null, keepAlive }
 }
@@ -228,8 +228,8 @@ function answerHere(
 /** Answers, and closes unless the whole request has been read. */
 function refuseRequest(
   head: RequestHead,
-  client: Wire,
-  story: Story,
+  client: BufferedSocket,
+  record: RequestRecord,
   refused: Refused,
   context: EgressContext,
   wholeRequestRead: boolean = head.body === 0,
@@ -237,7 +237,7 @@ function refuseRequest(
   if (client.closed) return { status: 0, refused, keepAlive: false }
   const keepAlive = wholeRequestRead && head.keepAlive && !context.draining()
   client.writeText(
-    formatRefusal(refused, { requestId: story.requestId, method: head.method, keepAlive }),
+    formatRefusal(refused, { requestId: record.requestId, method: head.method, keepAlive }),
   )
   if (!keepAlive) client.closeGently()
   return { status: refused.error.row.http, refused, keepAlive }

@@ -2,7 +2,7 @@
  * Token buckets and counters in this process. A bucket that is full again says nothing that a new one
  * would not, so full ones are forgotten: memory follows the keys in use, not the keys ever seen.
  */
-import { type LocalLimits, leaveOnce } from './limits.ts'
+import { type LocalLimits, releaseOnce } from './limits.ts'
 
 interface Bucket {
   tokens: number
@@ -59,7 +59,7 @@ export function createLimits(now: () => number = () => performance.now()): Local
       const entered = room
       if (entered.count >= max) return null
       entered.count += 1
-      return leaveOnce(() => {
+      return releaseOnce(() => {
         entered.count -= 1
       })
     },

@@ -5,11 +5,11 @@
  */
 import { MeshError } from '@clawmesh/proto'
 import { treesFull } from './budgets.ts'
-import { type Leave, leaveOnce } from './limits.ts'
+import { type Release, releaseOnce } from './limits.ts'
 import type { Answer, Question } from './limits-server.ts'
 import type { Counting } from './open-limits.ts'
 
-export interface AskedLimitsOptions {
+export interface LimitsClientOptions {
   /** False when nobody is there to ask any more. */
   readonly send: (questions: readonly Question[]) => boolean
   /** How long a question waits for its answer, in milliseconds. Default 1000. */
@@ -18,7 +18,7 @@ export interface AskedLimitsOptions {
   readonly maxWaiting?: number
 }
 
-export interface AskedLimits extends Counting {
+export interface LimitsClient extends Counting {
   answered(answers: readonly Answer[]): void
   /** Nobody answers any more. */
   close(): void
@@ -31,7 +31,7 @@ interface Waiting {
   readonly fail: (error: unknown) => void
 }
 
-export function createAskedLimits(options: AskedLimitsOptions): AskedLimits {
+export function createLimitsClient(options: LimitsClientOptions): LimitsClient {
   const { send, timeoutMs = 1000, maxWaiting = 20_000 } = options
   // places and no Map: docs/discoveries/maps-keep-what-has-died.md
   const waiting: (Waiting | null)[] = []
@@ -96,8 +96,8 @@ export function createAskedLimits(options: AskedLimitsOptions): AskedLimits {
     for (const one of waiting) if (one !== null) take(one.id)?.fail(unavailable())
   }
 
-  function leaving(place: number): Leave {
-    return leaveOnce(() => post(['leave', place]))
+  function leaving(place: number): Release {
+    return releaseOnce(() => post(['leave', place]))
   }
 
   return {

@@ -1,6 +1,6 @@
 /** What one process asks another that counts for it, and how questions are answered. */
 import { MeshError } from '@clawmesh/proto'
-import type { Leave } from './limits.ts'
+import type { Release } from './limits.ts'
 import type { Counting } from './open-limits.ts'
 
 /** Each with a number of its own; a `leave` has the number of the place that its `enter` was given. */
@@ -15,7 +15,7 @@ export type Answer =
   | readonly [id: number, value: number | boolean | null]
   | readonly [id: number, value: 'in', place: number]
 
-export interface Answering {
+export interface LimitsServer {
   /** In one go; a `leave` has no answer. */
   answer(questions: readonly Question[]): Promise<readonly Answer[]>
   /** Who asked has gone: what it held is given back, and it is granted nothing more. */
@@ -23,9 +23,9 @@ export interface Answering {
 }
 
 /** For one who asks. */
-export function createAnswering({ limits, budgets }: Counting): Answering {
+export function createLimitsServer({ limits, budgets }: Counting): LimitsServer {
   // places and no Map: docs/discoveries/maps-keep-what-has-died.md
-  const inside: (Leave | null)[] = []
+  const inside: (Release | null)[] = []
   const free: number[] = []
   let gone = false
 

@@ -4,7 +4,7 @@
  */
 import { MeshError } from '@clawmesh/proto'
 import { FairQueue, type Place } from './fair-queue.ts'
-import type { Leave, Limits, MaybePromise } from './limits.ts'
+import type { Limits, MaybePromise, Release } from './limits.ts'
 
 export interface Room {
   /** What is counted, for the message: `tasks of acme/researcher`. */
@@ -23,11 +23,11 @@ export interface WaitingRoom {
    * @param gone aborts when whoever waits has gone
    * @throws MeshError MESH_LIMIT_CONCURRENCY
    */
-  enter(key: string, room: Room, asker: string, gone: AbortSignal): MaybePromise<Leave>
+  enter(key: string, room: Room, asker: string, gone: AbortSignal): MaybePromise<Release>
 }
 
 interface Waiter {
-  admit(leave: Leave): void
+  admit(leave: Release): void
   refuse(error: unknown): void
 }
 
@@ -54,11 +54,11 @@ export function callerPart(all: number): number {
 export function createWaitingRoom(limits: Limits): WaitingRoom {
   const queues = new Map<string, Queue>()
 
-  function enter(key: string, room: Room, asker: string, gone: AbortSignal): MaybePromise<Leave> {
+  function enter(key: string, room: Room, asker: string, gone: AbortSignal): MaybePromise<Release> {
     const queue = queueOf(key, room)
     const place = queue.fair.hasNext() ? null : queue.fair.enter(asker)
     if (place === null) return wait(queue, asker, gone)
-    const entered = (leave: Leave | null) => {
+    const entered = (leave: Release | null) => {
       if (leave !== null) return waking(queue, place, leave)
       place.leave()
       return wait(queue, asker, gone)
@@ -100,7 +100,7 @@ export function createWaitingRoom(limits: Limits): WaitingRoom {
     return fresh
   }
 
-  function waking(queue: Queue, place: Place, leave: Leave): Leave {
+  function waking(queue: Queue, place: Place, leave: Release): Release {
     return () => {
       leave()
       place.leave()
@@ -108,9 +108,9 @@ export function createWaitingRoom(limits: Limits): WaitingRoom {
     }
   }
 
-  function wait(queue: Queue, asker: string, gone: AbortSignal): Promise<Leave> {
+  function wait(queue: Queue, asker: string, gone: AbortSignal): Promise<Release> {
     const { what, queueMs } = queue.room
-    const { promise, resolve, reject } = Promise.withResolvers<Leave>()
+    const { promise, resolve, reject } = Promise.withResolvers<Release>()
     const full = queue.fair.fullFor(asker)
     const queued = queue.fair.push(asker, { admit: resolve, refuse: reject })
     if (queued === null) {

@@ -8,7 +8,7 @@ export interface Member {
   index: number
 }
 
-export interface Roll<T extends Member> {
+export interface DenseSet<T extends Member> {
   readonly size: number
   add(member: T): void
   /** False when it was not there. */
@@ -30,7 +30,7 @@ export interface Roll<T extends Member> {
 
 const PASSED_AT_ONCE = 64
 
-export function createRoll<T extends Member>(): Roll<T> {
+export function createDenseSet<T extends Member>(): DenseSet<T> {
   const members: T[] = []
   return {
     get size() {

@@ -5,7 +5,7 @@
  */
 import type { OpenRecord } from '../audit/open-record.ts'
 import { createSlices } from '../process/slices.ts'
-import { createRoll, type Member } from './dense-set.ts'
+import { createDenseSet, type Member } from './dense-set.ts'
 
 /** Of one that is open. Belongs to the registry. */
 export interface Place extends Member {
@@ -56,7 +56,7 @@ export interface RegistryOptions<T extends Place> {
 
 export function createRegistry<T extends Place>(options: RegistryOptions<T>): Registry<T> {
   const { now, more, onSweep, sweepMs = 250, monotonic } = options
-  const places = createRoll<T>()
+  const places = createDenseSet<T>()
   let epoch = 0
   let due = false
   let sweeper: NodeJS.Timeout | null = null

@@ -5,8 +5,8 @@
  */
 const THREADS = 24
 // libuv: UV_THREADPOOL_SIZE, https://docs.libuv.org/en/v1.x/threadpool.html
-const USUAL = 4
-const MOST = 1024
+const LIBUV_DEFAULT_THREADS = 4
+const LIBUV_MAX_THREADS = 1024
 
 /** For commands, before anything else: what the environment says already stands, and workers inherit it. */
 export function widenThreadPool(env: NodeJS.ProcessEnv): void {
@@ -31,6 +31,6 @@ export function diskThreads(env: NodeJS.ProcessEnv): number {
 
 /** As libuv reads it. */
 function poolSize(value: string | undefined): number {
-  if (value === undefined) return USUAL
-  return Math.min(MOST, Math.max(1, Number.parseInt(value, 10) || 1))
+  if (value === undefined) return LIBUV_DEFAULT_THREADS
+  return Math.min(LIBUV_MAX_THREADS, Math.max(1, Number.parseInt(value, 10) || 1))
 }

@@ -10,6 +10,7 @@ import { hasDescriptors } from '../net/descriptors.ts'
 import { lookupThreads } from '../process/thread-pool.ts'
 import { createAnswers } from './answers.ts'
 import { createHostsFile, type HostsFile } from './hosts-file.ts'
+import { createLookupQueue, type LookupQueue } from './lookup-queue.ts'
 import {
   type ResolvedAddress,
   type ResolvedService,
@@ -18,7 +19,6 @@ import {
 } from './resolver.ts'
 import { withPorts } from './server-addresses.ts'
 import { srvTtlMs } from './srv-ttl.ts'
-import { createTurns, type Turns } from './turns.ts'
 import { within } from './within.ts'
 
 export interface ResolverOptions {
@@ -112,10 +112,10 @@ export function createResolver(options: ResolverOptions = {}): Resolver {
 }
 
 /** One tenant alone never takes all, and none of its agents all that it may have. */
-function fairTurns(atOnce: number): Turns {
+function fairTurns(atOnce: number): LookupQueue {
   const ofTenant = atOnce > 4 ? Math.ceil(atOnce / 2) : Math.max(1, atOnce - 1)
   const ofAgent = atOnce > 4 ? Math.ceil(atOnce / 4) : Math.max(1, atOnce - 2)
-  return createTurns({
+  return createLookupQueue({
     running: atOnce,
     runningPerTenant: () => ofTenant,
     // the mesh is one tenant, who asks for everybody's peers
@@ -149,7 +149,7 @@ async function lookUp(name: string): Promise<string[]> {
 }
 
 interface Remembering {
-  readonly turns: Turns
+  readonly turns: LookupQueue
   readonly timeoutMs: number
   readonly maxAnswers: number
   readonly now: () => number

@@ -42,7 +42,7 @@ interface Waiting {
 /** A file is written anew when so many lines of it say nothing any more, and they are more than the others. */
 const DEAD_LINES = 1_000
 /** Changes that are written at once, at most: the lock is given back in between. */
-const MOST_AT_ONCE = 256
+const MAX_AT_ONCE = 256
 
 export function createListWriter(options: ListWriterOptions): ListWriter {
   const { path, reader, now = Date.now } = options
@@ -52,7 +52,7 @@ export function createListWriter(options: ListWriterOptions): ListWriter {
   async function run(): Promise<void> {
     running = true
     while (waiting.length > 0) {
-      const batch = waiting.splice(0, MOST_AT_ONCE)
+      const batch = waiting.splice(0, MAX_AT_ONCE)
       await locked(batch).catch((error: unknown) => {
         for (const one of batch) one.reject(error)
       })

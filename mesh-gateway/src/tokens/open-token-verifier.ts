@@ -1,5 +1,5 @@
 /** The verifier of egress tokens as the configuration wants it: with outside issuers where some are named. */
-import type { OutsideIssuersOptions } from './external/open-external-issuers.ts'
+import type { ExternalIssuersOptions } from './external/open-external-issuers.ts'
 import {
   createTokenVerifier,
   type TokenVerifier,
@@ -8,7 +8,7 @@ import {
 
 export interface OpenTokenVerifierOptions
   extends Omit<TokenVerifierOptions, 'outside' | 'maxTtlMs'>,
-    OutsideIssuersOptions {}
+    ExternalIssuersOptions {}
 
 export interface OpenTokenVerifier extends Pick<TokenVerifier, 'verify' | 'keys' | 'remembers'> {
   /** Fetches the keys of outside issuers now. */
@@ -30,8 +30,8 @@ export async function openTokenVerifier(
     }
   }
   // only now: most gateways take no tokens but their own, and undici takes megabytes
-  const { openOutsideIssuers } = await import('./external/open-external-issuers.ts')
-  const outside = openOutsideIssuers(options)
+  const { openExternalIssuers } = await import('./external/open-external-issuers.ts')
+  const outside = openExternalIssuers(options)
   const verifier = createTokenVerifier({ ...options, outside: outside.sources })
   return {
     verify: verifier.verify,

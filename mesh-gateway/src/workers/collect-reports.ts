@@ -6,8 +6,8 @@ import type { KeptWorker } from './keep-workers.ts'
 import type { Report } from './messages.ts'
 import type { WorkerState } from './supervisor-metrics.ts'
 
-export interface Survey {
-  readonly workers: readonly Surveyed[]
+export interface WorkerReports {
+  readonly workers: readonly WorkerReport[]
   readonly counts: Readonly<Record<WorkerState, number>>
   /** By process; null of one that did not answer. */
   readonly metrics: ReadonlyMap<object, readonly SampledMetric[] | null>
@@ -15,7 +15,7 @@ export interface Survey {
   readonly names: readonly string[] | null
 }
 
-interface Surveyed {
+interface WorkerReport {
   readonly index: number
   readonly pid: number | null
   readonly state: WorkerState
@@ -25,14 +25,14 @@ interface Surveyed {
 /** How long a worker may take to answer, in milliseconds. */
 const ANSWER_MS = 1_000
 
-export async function askWorkers(
+export async function collectReports(
   kept: readonly KeptWorker[],
   withinMs = ANSWER_MS,
-): Promise<Survey> {
+): Promise<WorkerReports> {
   const counts = { ready: 0, starting: 0, waiting: 0, silent: 0 }
   const metrics = new Map<object, readonly SampledMetric[] | null>()
   const workers = await Promise.all(
-    kept.map(async ({ index, state, link }): Promise<Surveyed> => {
+    kept.map(async ({ index, state, link }): Promise<WorkerReport> => {
       const pid = link?.pid ?? null
       if (link === null || state !== 'ready') return { index, pid, state, report: null }
       const report = await link.report(withinMs)
@@ -46,13 +46,13 @@ export async function askWorkers(
 }
 
 /** Less capacity is no fault of what there is; each fault once, however many workers have it. */
-export function missingOf({ workers }: Survey): Missing[] {
+export function missingOf({ workers }: WorkerReports): Missing[] {
   if (!workers.some(({ state }) => state === 'ready'))
     return [{ what: 'workers', reason: 'no worker is ready' }]
   return eachOnce(workers.flatMap(({ report }) => report?.missing ?? []))
 }
 
-export function degradedOf({ workers }: Survey): Missing[] {
+export function degradedOf({ workers }: WorkerReports): Missing[] {
   return eachOnce(workers.flatMap(({ report }) => report?.degraded ?? []))
 }
 
@@ -60,7 +60,7 @@ function eachOnce(found: readonly Missing[]): Missing[] {
   return [...new Map(found.map((one) => [`${one.what}: ${one.reason}`, one])).values()]
 }
 
-export function describeWorkers({ workers, counts }: Survey): readonly StatusRow[] {
+export function describeWorkers({ workers, counts }: WorkerReports): readonly StatusRow[] {
   const rows = workers.find(({ report }) => report !== null)?.report?.status ?? []
   const since = timeInWords(new Date(Date.now() - process.uptime() * 1000))
   return [

@@ -5,7 +5,7 @@
 import cluster from 'node:cluster'
 import { MeshError } from '@clawmesh/proto'
 import type { Gateway } from '../gateway.ts'
-import { createAskedLimits } from '../limits/limits-client.ts'
+import { createLimitsClient } from '../limits/limits-client.ts'
 import { leanAsyncResource } from '../process/node-internals/lean-async-resource.ts'
 import { releaseStartupMemory } from '../process/release-memory.ts'
 import type { Terminal } from '../process/terminal.ts'
@@ -60,7 +60,7 @@ export async function runWorker(terminal: Terminal): Promise<void> {
   if (begin === null) return terminal.exit(1)
   const log = createOperationalLog(begin.live.log.level, undefined, { worker: begin.worker })
 
-  const asked = createAskedLimits({ send: (questions) => post({ kind: 'questions', questions }) })
+  const asked = createLimitsClient({ send: (questions) => post({ kind: 'questions', questions }) })
   const live = liveFromSupervisor(begin.live, log)
   live.onChange((next) => log.setLevel(next.log.level))
   const tickets = ticketsFromSupervisor(begin.tickets, log)

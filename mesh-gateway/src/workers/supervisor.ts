@@ -9,13 +9,13 @@ import { createAdminPort } from '../admin/admin-port.ts'
 import type { Missing, StatusRow } from '../admin/status-page.ts'
 import type { LiveConfig } from '../config/live-config.ts'
 import type { Config } from '../config/schema.ts'
-import { createAnswering } from '../limits/limits-server.ts'
+import { createLimitsServer } from '../limits/limits-server.ts'
 import { countHere } from '../limits/open-limits.ts'
 import { closeUmaskToOthers, removeAbandoned } from '../net/listen.ts'
 import type { ListenAddress } from '../net/port.ts'
 import type { MetricsFormat } from '../telemetry/metrics-format.ts'
 import type { OperationalLog } from '../telemetry/operational-log.ts'
-import { askWorkers, degradedOf, describeWorkers, missingOf } from './collect-reports.ts'
+import { collectReports, degradedOf, describeWorkers, missingOf } from './collect-reports.ts'
 import { createMetricsGathering } from './gather-metrics.ts'
 import { type KeptWorkers, keepWorkers, type WorkerHooks } from './keep-workers.ts'
 import type { ToWorker } from './messages.ts'
@@ -86,7 +86,7 @@ export async function startSupervisor(
     }),
   )
   const ask = async () => {
-    const survey = await askWorkers(running())
+    const survey = await collectReports(running())
     names = survey.names ?? names
     return survey
   }
@@ -118,7 +118,7 @@ export async function startSupervisor(
   )
 
   const fork = (index: number, hooks: WorkerHooks) => {
-    const answering = createAnswering(counting)
+    const answering = createLimitsServer(counting)
     const link = forkWorker((message) => {
       if (message.kind === 'hello')
         link.send({

@@ -1,7 +1,7 @@
 /** One worker process, as its supervisor sees it. */
 import cluster, { type Worker } from 'node:cluster'
 import type { Readable } from 'node:stream'
-import { watchHandOver } from '../process/node-internals/rescue-connections.ts'
+import { rescueConnections } from '../process/node-internals/rescue-connections.ts'
 import { type FromWorker, isFromWorker, type Report, type ToWorker } from './messages.ts'
 
 export interface WorkerLink {
@@ -36,7 +36,7 @@ export function forkWorker(
   const worker = cluster.fork()
   const { process } = worker
   const waiting = new Set<(report: Report | null) => void>()
-  watchHandOver(worker, others)
+  rescueConnections(worker, others)
   let asked = false
 
   function reported(report: Report | null): void {

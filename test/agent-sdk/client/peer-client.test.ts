@@ -186,10 +186,10 @@ describe('a client of peers', () => {
   it('hands on the chain and the trace of the task that it works on', async () => {
     const { client, asked } = open()
     const chain = { token: new Secret('token'), expiresMs: NOW + 1 }
-    const handedOn = { traceparent: 'trace', chain }
-    await client.delegate(PEER, { skill: 's' }, handedOn).result()
-    await client.get(PEER, ID, { handedOn })
-    await client.get(PEER, ID, { handedOn: { ...handedOn, chain: { ...chain, expiresMs: NOW } } })
+    const propagated = { traceparent: 'trace', chain }
+    await client.delegate(PEER, { skill: 's' }, propagated).result()
+    await client.get(PEER, ID, { propagated })
+    await client.get(PEER, ID, { propagated: { ...propagated, chain: { ...chain, expiresMs: NOW } } })
     const [begun, about, late] = asked.map(({ choices }) => choices.metadata ?? {})
     assert.deepEqual([begun?.['x-mesh-delegation'], begun?.traceparent], ['token', 'trace'])
     assert.deepEqual(about, {

@@ -3,7 +3,7 @@ import { Secret } from '@clawmesh/proto'
 import {
   metadataOfDelegate,
   metadataOfTask,
-  NOTHING_HANDED_ON,
+  NOTHING_PROPAGATED,
 } from '../../../agent-sdk/src/client/propagation.ts'
 
 const CHAIN = { token: new Secret('the token'), expiresMs: 1_000 }
@@ -20,7 +20,7 @@ describe('what calls hand on', () => {
   })
 
   it('a call outside of any chain or trace hands on neither', () => {
-    assert.deepEqual(metadataOfDelegate(NOTHING_HANDED_ON, 'id', null, undefined), {
+    assert.deepEqual(metadataOfDelegate(NOTHING_PROPAGATED, 'id', null, undefined), {
       'x-mesh-delegation-id': 'id',
     })
   })

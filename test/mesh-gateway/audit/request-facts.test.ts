@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { durationMs, requestIdOf } from '../../../mesh-gateway/src/audit/request-facts.ts'
 import { readCall } from '../../../mesh-gateway/src/delegation/call.ts'
-import { beginStory } from '../../../mesh-gateway/src/egress/record.ts'
+import { startRecord } from '../../../mesh-gateway/src/egress/record.ts'
 
 const CALL = [':path', '/a.B/C', ':authority', 'researcher.acme.mesh.internal']
 const CLIENT = { ip: null, port: null, source: '', authenticated: true, setAuthenticated() {} }
@@ -14,7 +14,7 @@ function ofDelegation(ids: readonly string[]): string {
 
 function ofEgress(ids: readonly string[]): string {
   const fields = ids.map((value) => ({ name: 'x-request-id', rawName: 'X-Request-Id', value }))
-  return beginStory('GET', fields, CLIENT).requestId
+  return startRecord('GET', fields, CLIENT).requestId
 }
 
 describe('the id of a request', () => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { createSpiffeTemplate, MeshError } from '@clawmesh/proto'
 import { admit, takeTurn } from '../../../mesh-gateway/src/delegation/admit.ts'
-import { createStay } from '../../../mesh-gateway/src/delegation/permits.ts'
+import { createPermits } from '../../../mesh-gateway/src/delegation/permits.ts'
 import type { Limits } from '../../../mesh-gateway/src/limits/limits.ts'
 import { decideDelegation } from '../../../mesh-gateway/src/policy/decide/decide-delegation.ts'
 import type { PolicySnapshot } from '../../../mesh-gateway/src/policy/snapshot.ts'
@@ -40,10 +40,10 @@ for (const [kind, later] of [
           })
         },
       }
-      const stay = createStay()
+      const permits = createPermits()
       let admitted: unknown
       try {
-        const answer = admit(caller, decisionOf(policy), policy, limits, stay)
+        const answer = admit(caller, decisionOf(policy), policy, limits, permits)
         assert.equal(answer instanceof Promise, later && asked.length > 0)
         admitted = await answer
       } catch (error) {
@@ -53,7 +53,7 @@ for (const [kind, later] of [
             : error
       }
       const held = inside
-      stay.end()
+      permits.end()
       assert.equal(inside, 0, 'what it occupied is given back')
       return { admitted, asked, held }
     }
@@ -126,11 +126,11 @@ describe('a turn at a callee', () => {
   it('is neither waited for nor judged for where the callee sets no limit', async () => {
     const waiting = { enter: () => assert.fail('nothing is waited for') }
     const judged = () => assert.fail('not judged')
-    await takeTurn(caller, callee, policyWith({}), waiting, createStay(), judged)
+    await takeTurn(caller, callee, policyWith({}), waiting, createPermits(), judged)
   })
 
   it('is waited for by the name of the callee and in the name of the caller, and given back with the call', async () => {
-    const stay = createStay()
+    const permits = createPermits()
     let inside = 0
     const asked: unknown[] = []
     const enter = async (...args: unknown[]) => {
@@ -141,23 +141,23 @@ describe('a turn at a callee', () => {
       }
     }
     let judged = 0
-    await takeTurn(caller, callee, limited, { enter }, stay, () => {
+    await takeTurn(caller, callee, limited, { enter }, permits, () => {
       judged += 1
       assert.equal(inside, 0, 'before it waits')
     })
     const room = {
       ...{ what: 'tasks of acme/researcher', most: 2, queueLength: 5, queueMs: 700 },
     }
-    assert.deepEqual(asked, [['peer:acme/researcher', room, 'acme/planner', stay.gone()]])
+    assert.deepEqual(asked, [['peer:acme/researcher', room, 'acme/planner', permits.gone()]])
     assert.deepEqual([judged, inside], [1, 1])
-    stay.end()
+    permits.end()
     assert.equal(inside, 0)
   })
 
   it('is not waited for by a call that is refused anyway', async () => {
     const waiting = { enter: () => assert.fail('nothing is waited for') }
     const refused = new MeshError('MESH_CHAIN_LOOP_DETECTED')
-    const turn = takeTurn(caller, callee, limited, waiting, createStay(), () => {
+    const turn = takeTurn(caller, callee, limited, waiting, createPermits(), () => {
       throw refused
     })
     await assert.rejects(turn, refused)

@@ -6,19 +6,19 @@ import { createRefusalBudgets } from '../../../mesh-gateway/src/limits/refusal-b
 const spiffe = createSpiffeTemplate({ trustDomain: 'mesh.internal' })
 
 describe('refused calls', () => {
-  type Inbound = Parameters<typeof countRefusal>[1]
-  type Peer = NonNullable<Inbound['peer']>
+  type Client = Parameters<typeof countRefusal>[1]
+  type Peer = NonNullable<Client['peer']>
   const certificate = (identity: Peer['identity']): Peer => ({
     ...{ identity, dnsNames: [], notBefore: new Date(0), notAfter: new Date(1e13) },
     ...{ fingerprint: 'f', serial: '01', rootFingerprint: 'r', anchor: 'r', links: [] },
   })
-  const inbound = (peer: Peer['identity'] | null, ip = '192.0.2.1'): Inbound =>
+  const inbound = (peer: Peer['identity'] | null, ip = '192.0.2.1'): Client =>
     Object.assign(Object.create(null), {
       ...{ peer: peer === null ? null : certificate(peer), client: { ip, port: 1 } },
     })
   const budgets = () =>
     createRefusalBudgets({ refusedPerAgent: 6, refusedPerAddress: 6, now: () => 0 })
-  const spent = (of: ReturnType<typeof budgets>, who: Inbound) => {
+  const spent = (of: ReturnType<typeof budgets>, who: Client) => {
     try {
       checkRefusals(of, who)
       return null

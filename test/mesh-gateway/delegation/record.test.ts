@@ -12,9 +12,9 @@ import { readCall } from '../../../mesh-gateway/src/delegation/call.ts'
 import type { PresentedClaims } from '../../../mesh-gateway/src/delegation/chain/chain-tokens.ts'
 import {
   actionOf,
-  beginStory,
+  startRecord,
   recordOf,
-  type Story,
+  type CallRecord,
 } from '../../../mesh-gateway/src/delegation/record.ts'
 import { routeOf } from '../../../mesh-gateway/src/delegation/route.ts'
 import { decideDelegation } from '../../../mesh-gateway/src/policy/decide/decide-delegation.ts'
@@ -44,11 +44,11 @@ const claims = (more: Partial<DelegationClaims> = {}): DelegationClaims => ({
   ...{ hop: 2, max_hops: 5, iat: 0, exp: 1, jti: 'jti' },
   ...more,
 })
-const story = (more: Partial<Story> = {}): Story => ({
-  ...beginStory(certificate(caller), { ip: '192.0.2.1', port: 5 }),
+const story = (more: Partial<CallRecord> = {}): CallRecord => ({
+  ...startRecord(certificate(caller), { ip: '192.0.2.1', port: 5 }),
   ...more,
 })
-const record = (of: Story, outcome: Parameters<typeof recordOf>[1]['outcome'] = null) =>
+const record = (of: CallRecord, outcome: Parameters<typeof recordOf>[1]['outcome'] = null) =>
   recordOf(of, {
     ...{ outcome, durationMs: 1.23456, policyGeneration: 7 },
     phase: { phase: 'open', open_id: 'open' },
@@ -57,7 +57,7 @@ const outcome = (code: ErrorCode | null) => ({ code, grpcStatus: 5, bytesUp: 1, 
 
 describe('what became of a call', () => {
   it('was it refused, allowed or audited', () => {
-    const of = (more: Partial<Story>, code: ErrorCode | null) => actionOf(story(more), code)
+    const of = (more: Partial<CallRecord>, code: ErrorCode | null) => actionOf(story(more), code)
     assert.equal(of({ decision: ALLOWED }, null), 'allow')
     assert.equal(of({ decision: DENIED }, null), 'deny')
     assert.equal(of({ decision: AUDITED }, null), 'audit')

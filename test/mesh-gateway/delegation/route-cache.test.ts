@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { createSpiffeTemplate, MeshError } from '@clawmesh/proto'
 import type { RouteNames } from '../../../mesh-gateway/src/delegation/route.ts'
-import { createFlows, type Flow } from '../../../mesh-gateway/src/delegation/route-cache.ts'
+import {
+  type CachedRoute,
+  createRouteCache,
+} from '../../../mesh-gateway/src/delegation/route-cache.ts'
 import { policyOf } from '../policy/policies.ts'
 
 const spiffe = createSpiffeTemplate({ trustDomain: 'mesh.internal' })
@@ -14,14 +17,14 @@ const namesWith = (...own: string[]): RouteNames => ({
 })
 const allowing = () =>
   policyOf({ acme: { delegation: { allow: [{ from: 'planner', to: 'researcher' }] } } })
-const peerOf = ({ route }: Flow) => {
+const peerOf = ({ route }: CachedRoute) => {
   assert.ok(route.kind === 'peer')
   return route
 }
 
 describe('what a connection remembers of its calls', () => {
   it('is where a target leads, and whose identity is there', () => {
-    const flows = createFlows()
+    const flows = createRouteCache()
     const names = namesWith('gateway.mesh.internal')
     const flow = flows.to(host, names, spiffe)
     assert.equal(flow.callee, 'spiffe://mesh.internal/tenant/acme/agent/researcher')
@@ -33,7 +36,7 @@ describe('what a connection remembers of its calls', () => {
   })
 
   it('is forgotten when the names of the gateway change', () => {
-    const flows = createFlows()
+    const flows = createRouteCache()
     assert.equal(flows.to('edge.example', namesWith('edge.example'), spiffe).route.kind, 'self')
     assert.throws(() => flows.to('edge.example', namesWith(), spiffe), {
       code: 'MESH_ROUTE_UNKNOWN',
@@ -41,13 +44,13 @@ describe('what a connection remembers of its calls', () => {
   })
 
   it('is never a refused target', () => {
-    const flows = createFlows()
+    const flows = createRouteCache()
     for (let i = 0; i < 3; i++)
       assert.throws(() => flows.to('127.0.0.1', namesWith(), spiffe), MeshError)
   })
 
   it('is what policy decided, until policy changes, whichever way', () => {
-    const flows = createFlows()
+    const flows = createRouteCache()
     const route = peerOf(flows.to(host, namesWith(), spiffe))
     const question = { caller, route, method, withinChain: false }
     const first = allowing()
@@ -59,7 +62,7 @@ describe('what a connection remembers of its calls', () => {
   })
 
   it('is kept apart by method and by chain', () => {
-    const flows = createFlows()
+    const flows = createRouteCache()
     const route = peerOf(flows.to(host, namesWith(), spiffe))
     const policy = policyOf({
       acme: {
@@ -79,7 +82,7 @@ describe('what a connection remembers of its calls', () => {
   })
 
   it('stays small and right whatever is asked for', () => {
-    const flows = createFlows()
+    const flows = createRouteCache()
     const names = namesWith()
     const policy = allowing()
     for (let i = 0; i < 1000; i++) {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { createSpiffeTemplate, MeshError } from '@clawmesh/proto'
 import { admit } from '../../../mesh-gateway/src/delegation/admit.ts'
-import { createStay } from '../../../mesh-gateway/src/delegation/permits.ts'
+import { createPermits } from '../../../mesh-gateway/src/delegation/permits.ts'
 import { createLimits } from '../../../mesh-gateway/src/limits/create-limits.ts'
 import type { Limits } from '../../../mesh-gateway/src/limits/limits.ts'
 import { decideDelegation } from '../../../mesh-gateway/src/policy/index.ts'
@@ -36,10 +36,10 @@ describe('limits of a tenant', () => {
             const caller = spiffe.agent('acme', name)
             const question = { caller, callee: { tenant: 'acme', agent: 'x' } }
             const asked = { ...question, method: 'pkg.Svc/M', withinChain: false }
-            const stay = createStay()
-            stays.push(stay)
+            const permits = createPermits()
+            stays.push(permits)
             try {
-              await admit(caller, decideDelegation(asked, policy), policy, limits, stay)
+              await admit(caller, decideDelegation(asked, policy), policy, limits, permits)
               said.push('in')
             } catch (error) {
               said.push(
@@ -47,7 +47,7 @@ describe('limits of a tenant', () => {
               )
             }
           }
-          for (const stay of stays) stay.end()
+          for (const permits of stays) permits.end()
           return said
         }
         assert.deepEqual(await outcomes({ concurrentStreams: 2 }), [

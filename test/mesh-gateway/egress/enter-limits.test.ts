@@ -15,7 +15,7 @@ import {
   parseAbsoluteTarget,
   parseConnectTarget,
 } from '../../../mesh-gateway/src/egress/request.ts'
-import type { Leave, Limits } from '../../../mesh-gateway/src/limits/limits.ts'
+import type { Release, Limits } from '../../../mesh-gateway/src/limits/limits.ts'
 
 const UNLIMITED = {
   ...{ requestsPerMinute: null, burst: null, concurrentTunnels: null },
@@ -44,7 +44,7 @@ describe('the limits of a request', () => {
       const answer = judge(`take ${key} ${perMinute} ${burst}`)
       return typeof answer === 'number' ? answer : null
     },
-    enter(key, max): Leave | null {
+    enter(key, max): Release | null {
       const answer = judge(`enter ${key} ${max}`)
       return answer === 'full' ? null : () => void left.push(key)
     },

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
-import { acceptWire, type Wire } from '../../../mesh-gateway/src/egress/carry/buffered-socket.ts'
+import {
+  acceptSocket,
+  type BufferedSocket,
+} from '../../../mesh-gateway/src/egress/carry/buffered-socket.ts'
 import { createReadBuffers } from '../../../mesh-gateway/src/process/node-internals/read-buffers.ts'
 
 describe('a connection that is closed gently', () => {
@@ -12,9 +15,9 @@ describe('a connection that is closed gently', () => {
     assert.ok(address !== null && typeof address === 'object')
     const client = connect(address.port, '127.0.0.1')
     client.on('error', () => {})
-    const accepted = Promise.withResolvers<Wire>()
+    const accepted = Promise.withResolvers<BufferedSocket>()
     server.once('connection', (socket: Socket) =>
-      accepted.resolve(acceptWire(socket, createReadBuffers())),
+      accepted.resolve(acceptSocket(socket, createReadBuffers())),
     )
     const wire = await accepted.promise
     client.pause()

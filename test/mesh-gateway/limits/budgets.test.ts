@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { MeshError } from '@clawmesh/proto'
 import { type Budgets, createMemoryBudgets } from '../../../mesh-gateway/src/limits/budgets.ts'
-import { createAskedLimits } from '../../../mesh-gateway/src/limits/limits-client.ts'
-import { createAnswering } from '../../../mesh-gateway/src/limits/limits-server.ts'
+import { createLimitsClient } from '../../../mesh-gateway/src/limits/limits-client.ts'
+import { createLimitsServer } from '../../../mesh-gateway/src/limits/limits-server.ts'
 import { countHere } from '../../../mesh-gateway/src/limits/open-limits.ts'
 
 describe('budgets of trees', () => {
@@ -100,8 +100,8 @@ describe('budgets of trees', () => {
   })
 
   it('are refused with the same code by a worker that asks', async () => {
-    const answering = createAnswering(countHere({ maxTrees: 4, delegationTtlMs: () => 60_000 }))
-    const asked = createAskedLimits({
+    const answering = createLimitsServer(countHere({ maxTrees: 4, delegationTtlMs: () => 60_000 }))
+    const asked = createLimitsClient({
       send(questions) {
         void answering.answer(questions).then((answers) => asked.answered(answers))
         return true

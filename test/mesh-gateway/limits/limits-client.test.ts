@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { setImmediate as turn } from 'node:timers/promises'
 import { MeshError } from '@clawmesh/proto'
 import {
-  type AskedLimits,
-  createAskedLimits,
+  createLimitsClient,
+  type LimitsClient,
 } from '../../../mesh-gateway/src/limits/limits-client.ts'
 import {
-  type Answering,
-  createAnswering,
+  createLimitsServer,
+  type LimitsServer,
   type Question,
 } from '../../../mesh-gateway/src/limits/limits-server.ts'
 import { countHere } from '../../../mesh-gateway/src/limits/open-limits.ts'
@@ -21,9 +21,9 @@ describe('limits that another process counts', () => {
 
   /** One who asks, and one who answers him; `hold` keeps the answers back. */
   function pair(options: { timeoutMs?: number; maxWaiting?: number; hold?: boolean } = {}) {
-    const answering: Answering = createAnswering(counting)
+    const answering: LimitsServer = createLimitsServer(counting)
     const held: (() => Promise<void>)[] = []
-    const asked: AskedLimits = createAskedLimits({
+    const asked: LimitsClient = createLimitsClient({
       ...options,
       send(questions) {
         messages.push(questions)
@@ -102,7 +102,7 @@ describe('limits that another process counts', () => {
 
   it('refuse at once when nobody is there to ask, and when too many wait', async () => {
     let sent = 0
-    const gone = createAskedLimits({
+    const gone = createLimitsClient({
       // at once, and not when the time is over
       timeoutMs: 600_000,
       send() {
@@ -124,7 +124,7 @@ describe('limits that another process counts', () => {
 
   it('take no answer for a grant that is none', async () => {
     for (const wrong of [true, false]) {
-      const asked: AskedLimits = createAskedLimits({
+      const asked: LimitsClient = createLimitsClient({
         send(questions) {
           setImmediate(() => asked.answered(questions.map(([, id]) => [id, wrong])))
           return true
@@ -132,7 +132,7 @@ describe('limits that another process counts', () => {
       })
       await assert.rejects(async () => asked.limits.take('wrong', 1, 1), isUnavailable)
     }
-    const asked: AskedLimits = createAskedLimits({
+    const asked: LimitsClient = createLimitsClient({
       send(questions) {
         setImmediate(() => asked.answered(questions.map(([, id]) => [id, 1])))
         return true
@@ -159,7 +159,7 @@ describe('limits that another process counts', () => {
   })
   it('take an answer for the question that it answers, also when that waits no more', async () => {
     const ids: number[] = []
-    const asked = createAskedLimits({
+    const asked = createLimitsClient({
       timeoutMs: 20,
       send(questions) {
         messages.push(questions)

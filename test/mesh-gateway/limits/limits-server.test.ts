@@ -1,14 +1,14 @@
 /** One process counts for another: each question has its answer, and each place is given back once. */
 import assert from 'node:assert/strict'
 import { MeshError } from '@clawmesh/proto'
-import { createAnswering } from '../../../mesh-gateway/src/limits/limits-server.ts'
+import { createLimitsServer } from '../../../mesh-gateway/src/limits/limits-server.ts'
 
 describe('answers to the questions of another process', () => {
   function open() {
     const left: string[] = []
     const taken: unknown[][] = []
     let entered = 0
-    const answering = createAnswering({
+    const answering = createLimitsServer({
       limits: {
         take(...question) {
           taken.push(question)

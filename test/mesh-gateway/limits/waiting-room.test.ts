@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { getEventListeners } from 'node:events'
 import { createLimits } from '../../../mesh-gateway/src/limits/create-limits.ts'
-import type { Leave, Limits } from '../../../mesh-gateway/src/limits/limits.ts'
+import type { Limits, Release } from '../../../mesh-gateway/src/limits/limits.ts'
 import { createWaitingRoom, type Room } from '../../../mesh-gateway/src/limits/waiting-room.ts'
 
 const room: Room = { what: 'tasks of acme/b', most: 1, queueLength: 6, queueMs: 5_000 }
@@ -110,7 +110,7 @@ describe('a waiting room', () => {
     let broken = false
     const shared: Limits = {
       take: local.take,
-      async enter(key, max): Promise<Leave | null> {
+      async enter(key, max): Promise<Release | null> {
         if (broken) throw new Error('away')
         return local.enter(key, max)
       },
@@ -247,10 +247,10 @@ describe('a waiting room', () => {
 
   it('lets the next in where one that waited has gone while limits were asked, and gives back what nobody wants', async () => {
     const local = createLimits()
-    const asked: ((leave: Leave | null) => void)[] = []
+    const asked: ((leave: Release | null) => void)[] = []
     const waiting = createWaitingRoom({
       take: local.take,
-      enter: () => new Promise<Leave | null>((resolve) => void asked.push(resolve)),
+      enter: () => new Promise<Release | null>((resolve) => void asked.push(resolve)),
     })
     const gone = new AbortController()
     const first = waiting.enter('k', room, 'acme/a', here)

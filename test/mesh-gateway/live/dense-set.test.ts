@@ -1,46 +1,50 @@
 import assert from 'node:assert/strict'
 import { GCProfiler } from 'node:v8'
 import fc from 'fast-check'
-import { createRoll, type Member, type Roll } from '../../../mesh-gateway/src/live/dense-set.ts'
+import {
+  createDenseSet,
+  type DenseSet,
+  type Member,
+} from '../../../mesh-gateway/src/live/dense-set.ts'
 
 interface Somebody extends Member {
   readonly id: number
 }
 
 const somebody = (id: number): Somebody => ({ id, index: -1 })
-const idsOf = (roll: Roll<Somebody>) => {
+const idsOf = (members: DenseSet<Somebody>) => {
   const found: number[] = []
-  roll.visit(({ id }) => found.push(id))
+  members.visit(({ id }) => found.push(id))
   return found.toSorted((a, b) => a - b)
 }
 
-describe('a roll of who is there', () => {
+describe('a members of who is there', () => {
   it('holds whoever came and has not gone, whatever the order, and however often one goes', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(1000), { maxLength: 200 }), (steps) => {
-        const roll = createRoll<Somebody>()
+        const members = createDenseSet<Somebody>()
         const there = new Map<number, Somebody>()
         const gone: Somebody[] = []
         for (const [id, step] of steps.entries()) {
           if (step % 3 !== 0 || there.size === 0) {
             const comes = somebody(id)
-            roll.add(comes)
+            members.add(comes)
             there.set(id, comes)
             continue
           }
           const [who, goes] = [...there][step % there.size] ?? assert.fail()
-          assert.equal(roll.remove(goes), true)
+          assert.equal(members.remove(goes), true)
           there.delete(who)
           gone.push(goes)
           const before = gone[step % gone.length] ?? assert.fail()
-          assert.equal(roll.remove(before), false)
+          assert.equal(members.remove(before), false)
         }
-        assert.equal(roll.size, there.size)
+        assert.equal(members.size, there.size)
         assert.deepEqual(
-          idsOf(roll),
+          idsOf(members),
           [...there.keys()].toSorted((a, b) => a - b),
         )
-        assert.deepEqual(new Set(roll.all()), new Set(there.values()))
+        assert.deepEqual(new Set(members.all()), new Set(there.values()))
       }),
     )
   })
@@ -49,26 +53,26 @@ describe('a roll of who is there', () => {
     const step = fc.record({ comes: fc.nat(3), goes: fc.array(fc.nat(1000), { maxLength: 3 }) })
     fc.assert(
       fc.property(fc.nat(40), fc.array(step, { maxLength: 60 }), (count, steps) => {
-        const roll = createRoll<Somebody>()
+        const members = createDenseSet<Somebody>()
         const staying = new Set(Array.from({ length: count }, (_, id) => somebody(id)))
-        for (const one of staying) roll.add(one)
+        for (const one of staying) members.add(one)
         const called = new Set<Somebody>()
         let made = count
-        const walk = roll.walk((one) => {
+        const walk = members.walk((one) => {
           assert.ok(one.index >= 0, 'it is there')
           called.add(one)
         })
         for (const { comes, goes } of steps) {
           if (walk.next().done === true) break
           for (const which of goes) {
-            const all = roll.all()
+            const all = members.all()
             const one = all[which % Math.max(1, all.length)]
             if (one === undefined) continue
-            roll.remove(one)
+            members.remove(one)
             staying.delete(one)
           }
           for (let i = 0; i < comes; i += 1) {
-            roll.add(somebody(made))
+            members.add(somebody(made))
             made += 1
           }
         }
@@ -79,25 +83,25 @@ describe('a roll of who is there', () => {
   })
 
   it('visits each once, passes over who goes meanwhile, and leaves out who comes', () => {
-    const roll = createRoll<Somebody>()
+    const members = createDenseSet<Somebody>()
     const all = [0, 1, 2, 3].map(somebody)
-    for (const one of all) roll.add(one)
+    for (const one of all) members.add(one)
     const seen: number[] = []
-    roll.visit((one) => {
+    members.visit((one) => {
       seen.push(one.id)
-      roll.remove(one)
-      roll.remove(all[3] ?? assert.fail())
-      if (one.id === 0) roll.add(somebody(9))
+      members.remove(one)
+      members.remove(all[3] ?? assert.fail())
+      if (one.id === 0) members.add(somebody(9))
     })
     assert.deepEqual(seen, [0, 1, 2])
-    assert.deepEqual(idsOf(roll), [9])
+    assert.deepEqual(idsOf(members), [9])
   })
 
   it('lets those who have gone die young, as a Map of V8 does not', () => {
-    const roll = createRoll<Guest>()
+    const members = createDenseSet<Guest>()
     const ofRoll = promotedMegabytes((guest) => {
-      roll.add(guest)
-      return () => roll.remove(guest)
+      members.add(guest)
+      return () => members.remove(guest)
     })
     const map = new Map<Guest, true>()
     const ofMap = promotedMegabytes((guest) => {
@@ -107,7 +111,7 @@ describe('a roll of who is there', () => {
     assert.ok(ofRoll < 2, `${ofRoll} MB of a roll`)
     assert.ok(
       ofMap > 4 * ofRoll + 2,
-      `a Map keeps ${ofMap} MB only: a roll may not be needed any more`,
+      `a Map keeps ${ofMap} MB only: a members may not be needed any more`,
     )
   })
 })

@@ -6,8 +6,8 @@ import {
   createResolver,
   type ResolverOptions,
 } from '../../../mesh-gateway/src/resolve/create-resolver.ts'
+import { createLookupQueue } from '../../../mesh-gateway/src/resolve/lookup-queue.ts'
 import { ResolveFailure } from '../../../mesh-gateway/src/resolve/resolver.ts'
-import { createTurns } from '../../../mesh-gateway/src/resolve/turns.ts'
 import { type DnsAnswer, type DnsDouble, startDnsDouble } from '../../support/dns-double.ts'
 import { waitFor } from '../../support/wait-for.ts'
 
@@ -236,7 +236,7 @@ describe('turns', () => {
           { maxLength: 60 },
         ),
         async (questions) => {
-          const turns = createTurns({
+          const turns = createLookupQueue({
             ...{ running: 4, runningPerTenant: () => 3, runningPerAsker: () => 2, waiting: 20 },
             ...{ waitingPerTenant: () => 15, waitingPerAsker: () => 10 },
           })
@@ -272,7 +272,7 @@ describe('turns', () => {
   })
 
   it('are not taken by who has given up waiting', async () => {
-    const turns = createTurns({
+    const turns = createLookupQueue({
       ...{ running: 1, runningPerTenant: () => 1, runningPerAsker: () => 1 },
       ...{ waiting: 2, waitingPerTenant: () => 2, waitingPerAsker: () => 2 },
     })
@@ -298,7 +298,7 @@ describe('turns', () => {
   })
 
   it('go round: who asks for one name waits for one turn of who asks for many', async () => {
-    const turns = createTurns({
+    const turns = createLookupQueue({
       ...{ running: 1, runningPerTenant: () => 1, runningPerAsker: () => 1 },
       ...{ waiting: 100, waitingPerTenant: () => 100, waitingPerAsker: () => 100 },
     })
@@ -317,7 +317,7 @@ describe('turns', () => {
   })
 
   it('go to the tenant that has the least running, and then to the agent of it that has', async () => {
-    const turns = createTurns({
+    const turns = createLookupQueue({
       ...{ running: 4, runningPerTenant: () => 4, runningPerAsker: () => 4 },
       ...{ waiting: 100, waitingPerTenant: () => 100, waitingPerAsker: () => 100 },
     })

@@ -1,7 +1,7 @@
 /** Where the index of a task store puts what it does not hold itself: memory, or a file. */
 import type { Beginning, Checkpoint, StoredEvent, TaskRecord } from '../../model/task-store.ts'
 
-export interface Shelf {
+export interface Backend {
   /** What lies there already, in the order of the numbers. */
   readonly found: readonly FoundTask[]
   /** The highest number that was ever used. */

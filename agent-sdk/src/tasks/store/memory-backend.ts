@@ -1,6 +1,6 @@
 /** Events and beginnings in memory. */
 import type { Beginning, Checkpoint, StoredEvent } from '../../model/task-store.ts'
-import type { Shelf } from './backend.ts'
+import type { Backend } from './backend.ts'
 
 interface Entry {
   readonly events: StoredEvent[]
@@ -10,7 +10,7 @@ interface Entry {
 
 const NOTHING_SAVED: Checkpoint = Object.freeze({ saved: null, asked: 0, runs: 0 })
 
-export function createMemoryShelf(): Shelf {
+export function createMemoryBackend(): Backend {
   const entries = new Map<number, Entry>()
   return {
     found: [],

@@ -10,7 +10,7 @@ import type {
   TaskRecord,
   TaskStore,
 } from '../../model/task-store.ts'
-import type { FoundTask, Shelf } from './backend.ts'
+import type { Backend, FoundTask } from './backend.ts'
 import { createShares, type Entry, type ShareLimits } from './shares.ts'
 
 export interface IndexOptions extends ShareLimits {
@@ -23,8 +23,8 @@ export interface IndexOptions extends ShareLimits {
 const RECORD_BYTES = 2048
 const EVENT_BYTES = 128
 
-/** @param openShelf called again after a failure. @throws what it throws */
-export function createIndexedStore(openShelf: () => Shelf, options: IndexOptions): TaskStore {
+/** @param openBackend called again after a failure. @throws what it throws */
+export function createIndexedStore(openBackend: () => Backend, options: IndexOptions): TaskStore {
   const { maxTaskBytes, retentionMs, now } = options
   const shares = createShares(options, (entry) => {
     left.delete(entry)
@@ -32,7 +32,7 @@ export function createIndexedStore(openShelf: () => Shelf, options: IndexOptions
   })
   // nobody runs these
   const left = new Set<Entry>()
-  let shelf = openShelf()
+  let shelf = openBackend()
   let closed = false
   let lastNumber = 0
 
@@ -177,7 +177,7 @@ export function createIndexedStore(openShelf: () => Shelf, options: IndexOptions
     reopen() {
       if (closed || !shelf.failed()) return
       shelf.close()
-      shelf = openShelf()
+      shelf = openBackend()
       shares.clear()
       left.clear()
       takeAllIn()

@@ -96,7 +96,7 @@ function givenTwice(raw: readonly string[]): MeshError | null {
 }
 
 /** Said by the gateway, or by nobody: a length that the peer gets wrong would be an error of the gateway's own. */
-const OURS: ReadonlySet<string> = new Set(['x-request-id', 'content-length'])
+const OWN_HEADERS: ReadonlySet<string> = new Set(['x-request-id', 'content-length'])
 
 /** Where an answer comes from. The gateway's own services have no certificate, and are heard as the gateway. */
 interface Answering {
@@ -118,7 +118,7 @@ export function answerHeaders(
   const headers: string[] = []
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i] ?? ''
-    if (passes(name, session) && !OURS.has(name)) headers.push(name, raw[i + 1] ?? '')
+    if (passes(name, session) && !OWN_HEADERS.has(name)) headers.push(name, raw[i + 1] ?? '')
   }
   headers.push('x-request-id', requestId)
   if (replica !== null) headers.push(METADATA_REPLICA, replica)

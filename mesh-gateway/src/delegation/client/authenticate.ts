@@ -13,30 +13,30 @@ import { MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import { type ClientAddress, clientAddressOf } from '../../net/client-address.ts'
 import type { RevocationJudge } from '../../revocation/judge.ts'
 import { callerRefusal } from '../live/fault-in-words.ts'
-import { createFlows, type Flows } from '../route-cache.ts'
+import { createRouteCache, type RouteCache } from '../route-cache.ts'
 import type { Meter } from './meter.ts'
 
-export type Inbound = (
+export type Client = (
   | { readonly peer: PeerCertificate; readonly refusal: null }
   | { readonly peer: null; readonly refusal: MeshError }
 ) & {
-  readonly flows: Flows
-  readonly client: ClientAddress
+  readonly routes: RouteCache
+  readonly address: ClientAddress
   /** The port that it has connected to, with its colon. */
   readonly ownPort: string
   /** What its calls carry. */
   readonly meter: Meter
 }
 
-export function readInbound(
+export function authenticateClient(
   socket: TLSSocket,
   snapshot: IdentitySnapshot,
   spiffe: SpiffeTemplate,
   revocations: RevocationJudge,
-): Inbound {
-  const client = clientAddressOf(socket)
+): Client {
+  const address = clientAddressOf(socket)
   const ownPort = `:${socket.localPort}`
-  const shared = { flows: createFlows(), client, ownPort, meter: { bytes: 0 } }
+  const shared = { routes: createRouteCache(), address, ownPort, meter: { bytes: 0 } }
   try {
     const peer = readPeer(socket, { spiffe, roots: snapshot.roots })
     const revoked = revocations.certificate(peer)
@@ -52,16 +52,16 @@ export function readInbound(
 }
 
 /** @throws MeshError MESH_IDENTITY_*, MESH_REVOCATION_STALE */
-export function judgeInbound(
-  inbound: Inbound,
+export function judgeClient(
+  client: Client,
   snapshot: IdentitySnapshot,
   nowMs: number,
   revocations: RevocationJudge,
 ): PeerCertificate {
-  if (inbound.peer === null) throw inbound.refusal
-  const code = judgePeer(inbound.peer, snapshot, nowMs)
+  if (client.peer === null) throw client.refusal
+  const code = judgePeer(client.peer, snapshot, nowMs)
   if (code !== null) throw new MeshError(code)
-  const revoked = revocations.certificate(inbound.peer)
+  const revoked = revocations.certificate(client.peer)
   if (revoked !== null) throw callerRefusal(revoked)
-  return inbound.peer
+  return client.peer
 }

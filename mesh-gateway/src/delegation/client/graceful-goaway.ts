@@ -8,7 +8,7 @@ const ALL_STREAMS = 2 ** 31 - 1
 /** For a client that does not answer, in milliseconds. */
 const WARNED_MS = 1_000
 
-export function sayGoodbye(session: ServerHttp2Session): void {
+export function gracefulGoaway(session: ServerHttp2Session): void {
   if (session.closed || session.destroyed) return
   const close = () => {
     clearTimeout(timer)

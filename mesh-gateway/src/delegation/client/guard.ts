@@ -12,7 +12,7 @@ import type { Metrics } from '../../telemetry/metrics-port.ts'
 import { createRefusalLog } from '../../telemetry/refusal-log.ts'
 import { type Backlog, createBacklog } from '../carry/backlog.ts'
 import { createHttp1Answers } from '../other-protocols/answer-http1.ts'
-import type { Inbound } from './authenticate.ts'
+import type { Client } from './authenticate.ts'
 import { createSessionGuard, type SessionGuard } from './session-guard.ts'
 
 export interface Guard {
@@ -22,7 +22,7 @@ export interface Guard {
    * Null when the connection has been cut: the agent has too many.
    * @param endCalls ends the calls of a connection that has reached its age
    */
-  watch(session: ServerHttp2Session, inbound: Inbound, endCalls: () => void): SessionGuard | null
+  watch(session: ServerHttp2Session, client: Client, endCalls: () => void): SessionGuard | null
   /** Closes the connections of all who have not said who they are. */
   dismissStrangers(): void
   /** Closes all connections, whatever they still have to send. */
@@ -81,13 +81,13 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
         server.on('error', (err) => refused('accept', { client: NO_ADDRESS, detail: codeOf(err) }))
       })
     },
-    watch(session, inbound, endCalls) {
-      const agent = inbound.peer?.identity.id ?? null
-      const { client } = inbound
+    watch(session, client, endCalls) {
+      const agent = client.peer?.identity.id ?? null
+      const { address } = client
       const { socket } = session
       const leave = agent === null ? () => {} : agents.enter(agent, limits.maxConnectionsPerAgent)
       if (leave === null) {
-        refused('connections-per-agent', { client, agent })
+        refused('connections-per-agent', { client: address, agent })
         session.destroy()
         return null
       }
@@ -95,8 +95,8 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
         session,
         limits,
         windowBytes,
-        meter: inbound.meter,
-        onCut: (reason) => refused(reason, { client, agent }),
+        meter: client.meter,
+        onCut: (reason) => refused(reason, { client: address, agent }),
         endCalls,
         nowMs: performance.now(),
       })
@@ -108,7 +108,7 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
       session.on('error', (err) => {
         // what Node's own limits end; a connection that was just lost is nobody's fault
         if (codeOf(err).startsWith('ERR_HTTP2_'))
-          refused('protocol', { client, agent, detail: codeOf(err) })
+          refused('protocol', { client: address, agent, detail: codeOf(err) })
         else log.debug({ err }, 'a connection ended with an error')
       })
       // a stranger stays one, and goes when its time is up

@@ -5,7 +5,7 @@
  */
 import { type Identity, MeshError, type Peer } from '@clawmesh/proto'
 import type { GuardLimits } from '../../config/guard-limits.ts'
-import type { Leave } from '../../limits/limits.ts'
+import type { Release } from '../../limits/limits.ts'
 
 export interface OpenCallsOptions {
   readonly limits: Pick<GuardLimits, 'maxCalls' | 'maxCallsPerTenant' | 'maxCallsPerAgent'>
@@ -15,7 +15,7 @@ export interface OpenCallsOptions {
 
 export interface OpenCalls {
   /** Returns what ends the call, to be called once. @throws MeshError MESH_LIMIT_CONCURRENCY */
-  enter(caller: Identity): Leave
+  enter(caller: Identity): Release
 }
 
 interface Count {

@@ -6,7 +6,7 @@
 import { constants, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import type { GuardLimits } from '../../config/guard-limits.ts'
 import type { ConnectionRefusal } from '../../telemetry/metrics-port.ts'
-import { sayGoodbye } from './graceful-goaway.ts'
+import { gracefulGoaway } from './graceful-goaway.ts'
 import type { Meter } from './meter.ts'
 
 export interface SessionGuard {
@@ -110,7 +110,7 @@ export function createSessionGuard(options: SessionGuardOptions): SessionGuard {
       if (agedMs === null) {
         if (limits.connectionAgeMs === 0 || nowMs - bornMs < ageMs) return
         agedMs = nowMs
-        sayGoodbye(session)
+        gracefulGoaway(session)
         return
       }
       const { connectionAgeGraceMs: graceMs } = limits

@@ -1,9 +1,9 @@
-/** What a call was let in for, out of its story. */
+/** What a call was let in for, out of its record. */
 import { actorsOf } from '@clawmesh/proto'
 import type { Admitted, ChainGrounds, NamedCertificate, TokenGrounds } from '../../live/grounds.ts'
 import type { DelegationQuestion } from '../../policy/decide/decision.ts'
 import { startsTask } from '../../policy/decide/task-methods.ts'
-import type { Story } from '../record.ts'
+import type { CallRecord } from '../record.ts'
 import type { UpstreamSession } from '../upstream/session.ts'
 
 const NO_CERTIFICATES: readonly NamedCertificate[] = Object.freeze([])
@@ -21,12 +21,13 @@ export interface AdmittedCall extends Admitted<DelegationQuestion> {
 
 /** @param begun a call that has not begun is refused, and there is nothing to resume */
 export function admittedOf(
-  story: Story,
+  record: CallRecord,
   session: Pick<UpstreamSession, 'certificate'>,
   begun: boolean,
 ): AdmittedCall {
-  const { certificate, route, link, call } = story
-  if (certificate === null || call === null) throw new TypeError('story: the call is not known yet')
+  const { certificate, route, link, call } = record
+  if (certificate === null || call === null)
+    throw new TypeError('record: the call is not known yet')
   const { identity } = certificate
   const { method } = call
   // a chain that begins with this call is not one that the caller acts within
@@ -36,8 +37,8 @@ export function admittedOf(
       agent: identity.id,
       caller: certificate,
       callee: session.certificate,
-      token: tokenOf(story),
-      chain: chainOf(story),
+      token: tokenOf(record),
+      chain: chainOf(record),
     },
     question:
       route?.kind === 'peer' && identity.kind === 'agent'
@@ -53,14 +54,14 @@ export function hasCursor(method: string): boolean {
 }
 
 /** The token bounds when a call may begin; what ends it is its deadline. */
-function tokenOf({ presented }: Story): TokenGrounds | null {
+function tokenOf({ presented }: CallRecord): TokenGrounds | null {
   if (presented === null) return null
   const { jti, iss: issuer, kid } = presented
   return { jti, issuer, kid, endMs: Infinity, graceEndMs: Infinity, boundTo: null }
 }
 
 /** With the caller itself, when the call extends the chain. */
-function chainOf({ link, presented }: Story): ChainGrounds | null {
+function chainOf({ link, presented }: CallRecord): ChainGrounds | null {
   if (link === null) return null
   const certificates = presented?.chain.certificates ?? NO_CERTIFICATES
   return { txn: link.txn, actors: actorsOf(link.act), certificates }

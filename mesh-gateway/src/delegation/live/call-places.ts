@@ -9,23 +9,23 @@ import { meshHeader } from '../carry/peer-response.ts'
 import { asMeshError } from '../carry/status-of.ts'
 import type { ChainGate } from '../chain/chain-gate.ts'
 import type { TaskTree } from '../chain/tree-of-token.ts'
-import type { Story } from '../record.ts'
+import type { CallRecord } from '../record.ts'
 import type { AdmittedCall } from './admitted.ts'
-import type { LiveStream, LiveStreams, Place } from './live-calls.ts'
+import type { LiveCall, LiveCalls, Place } from './live-calls.ts'
 
 export class CallPlaces {
-  readonly #live: Pick<LiveStreams, 'add' | 'remove' | 'judge'>
+  readonly #live: Pick<LiveCalls, 'add' | 'remove' | 'judge'>
   readonly #opening: OpenRecord
   #own: Place | null = null
   #tree: Place | null = null
 
-  constructor(live: Pick<LiveStreams, 'add' | 'remove' | 'judge'>, opening: OpenRecord) {
+  constructor(live: Pick<LiveCalls, 'add' | 'remove' | 'judge'>, opening: OpenRecord) {
     this.#live = live
     this.#opening = opening
   }
 
   /** From now on what changes can end the call. Again when it was tried elsewhere. */
-  enlist(stream: LiveStream, call: AdmittedCall): void {
+  enlist(stream: LiveCall, call: AdmittedCall): void {
     if (this.#own !== null) this.#live.remove(this.#own)
     this.#own = this.#live.add(stream, call, this.#opening)
   }
@@ -66,18 +66,18 @@ export class CallPlaces {
  */
 export function joinTree(
   raw: readonly string[],
-  story: Story,
+  record: CallRecord,
   places: CallPlaces,
   chain: Pick<ChainGate, 'tree'>,
 ): MeshError | null {
   const token = meshHeader(raw, METADATA_DELEGATION)
-  const caller = story.certificate?.identity.id
-  if (token === null || caller === undefined || story.callee === null) return null
+  const caller = record.certificate?.identity.id
+  if (token === null || caller === undefined || record.callee === null) return null
   try {
-    const tree = readTree(token, story.callee, chain)
+    const tree = readTree(token, record.callee, chain)
     if (tree.claims.act.sub !== caller)
       return new MeshError('MESH_PEER_PROTOCOL', 'the peer names the tree of another caller’s task')
-    if (tree.signed) story.link = tree.claims
+    if (tree.signed) record.link = tree.claims
     return places.join(tree)
   } catch (cause) {
     return asMeshError(cause)

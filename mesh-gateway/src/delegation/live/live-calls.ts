@@ -22,7 +22,7 @@ import type { Metrics } from '../../telemetry/metrics-port.ts'
 import type { AdmittedCall } from './admitted.ts'
 import { faultInWords } from './fault-in-words.ts'
 
-export interface LiveStream {
+export interface LiveCall {
   /** Ends it with an error of the gateway's own, in trailers. */
   cut(error: MeshError): void
   /** Ends it at once, for a reader that does not come to its trailers. One that has ended stays as it is. */
@@ -31,26 +31,26 @@ export interface LiveStream {
 
 /** A place in the registry. Belongs to the registry. */
 export interface Place extends RegistryPlace {
-  readonly stream: LiveStream
+  readonly stream: LiveCall
   readonly call: AdmittedCall
   /** The generation of policy that it was last found to be allowed by. */
   judgedBy: number
 }
 
-export interface LiveStreams {
+export interface LiveCalls {
   readonly size: number
   /** Grows with each change that may end calls: one that was judged before it is judged again. */
   readonly epoch: number
   /** Why a call may not go on, or not begin; null when it may. */
   judge(call: AdmittedCall): MeshError | null
   /** @param opening its record, where it is to have one once it has lived for long */
-  add(stream: LiveStream, call: AdmittedCall, opening?: OpenRecord): Place
+  add(stream: LiveCall, call: AdmittedCall, opening?: OpenRecord): Place
   /** Once for each place. */
   remove(place: Place): void
   close(): void
 }
 
-export interface LiveStreamsOptions {
+export interface LiveCallsOptions {
   readonly identity: {
     current(): Pick<IdentitySnapshot, 'roots' | 'certificateChain'>
     onChange(listener: () => void): () => void
@@ -73,11 +73,11 @@ export interface LiveStreamsOptions {
 
 const ALL_KEYS: SigningKeys = Object.freeze({ verifies: () => true })
 
-export function createLiveStreams(options: LiveStreamsOptions): LiveStreams {
+export function createLiveCalls(options: LiveCallsOptions): LiveCalls {
   const { identity, policy, revocations, metrics, now = Date.now } = options
   const { sweepMs = 250, graceMs = 300 } = options
   /** Cut, and given time to be read; in order of time. */
-  let lingering: { readonly stream: LiveStream; readonly untilMs: number }[] = []
+  let lingering: { readonly stream: LiveCall; readonly untilMs: number }[] = []
   let generation = policy.current().generation
   const standing: Standing = {
     ...{ trust: createTrust(identity), revocations, keys: options.keys ?? ALL_KEYS },

@@ -49,12 +49,12 @@ interface Follower {
 }
 
 /** Tasks that one stream follows. An agent runs 100 by default. */
-const MOST_TREES = 2_000
+const MAX_TREES = 2_000
 /** Streams of one agent: each of its processes has one. */
-const MOST_STREAMS = 64
+const MAX_STREAMS = 64
 /** Requests of one agent that are heard in a minute, over all its streams, and at once: each costs a signature. Those beyond wait. */
 const HEARD_PER_MINUTE = 12_000
-const HEARD_AT_ONCE = 2 * MOST_TREES
+const HEARD_AT_ONCE = 2 * MAX_TREES
 
 export function createTreeFollowers({ chain, revocations }: TreeFollowersOptions): TreeFollowers {
   const followers = new Map<string, Set<Follower>>()
@@ -103,13 +103,13 @@ export function createTreeFollowers({ chain, revocations }: TreeFollowersOptions
 
   function take(follower: Follower, holder: string, request: FollowTreesRequest): void {
     const { call, trees } = follower
-    if (call.writableLength > MOST_TREES)
-      throw new MeshError('MESH_LIMIT_CONCURRENCY', `${MOST_TREES} answers wait to be read`)
+    if (call.writableLength > MAX_TREES)
+      throw new MeshError('MESH_LIMIT_CONCURRENCY', `${MAX_TREES} answers wait to be read`)
     const { key, delegation_token: token } = request
     trees.delete(key)
     if (token === '') return
-    if (trees.size >= MOST_TREES)
-      throw new MeshError('MESH_LIMIT_CONCURRENCY', `one stream follows ${MOST_TREES} tasks`)
+    if (trees.size >= MAX_TREES)
+      throw new MeshError('MESH_LIMIT_CONCURRENCY', `one stream follows ${MAX_TREES} tasks`)
     const followed = treeOf(token, holder)
     if (followed === null) return
     trees.set(key, followed)
@@ -121,9 +121,9 @@ export function createTreeFollowers({ chain, revocations }: TreeFollowersOptions
       const streams = followers.get(holder) ?? new Set()
       const refuse = (error: unknown) => call.emit('error', errorToStatus(error))
       if (stopped) return refuse(new MeshError('MESH_GATEWAY_DRAINING'))
-      if (streams.size >= MOST_STREAMS)
+      if (streams.size >= MAX_STREAMS)
         return refuse(
-          new MeshError('MESH_LIMIT_CONCURRENCY', `an agent has ${MOST_STREAMS} such streams`),
+          new MeshError('MESH_LIMIT_CONCURRENCY', `an agent has ${MAX_STREAMS} such streams`),
         )
       let left = false
       let waiting: NodeJS.Timeout | undefined

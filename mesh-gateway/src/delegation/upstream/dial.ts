@@ -41,7 +41,7 @@ export interface Dialled {
 
 /** Beyond these Node resets the stream as if the peer had; what is too much for us is said before. */
 const MAX_HEADER_PAIRS = 4_000
-const WIDER = 4
+const HEADER_SLACK = 4
 /** Streams bound what they hold each by itself; Node's 10 would refuse headers in the middle of a stream. */
 const SESSION_MEMORY_MB = 64
 
@@ -97,7 +97,7 @@ export function dial(options: DialOptions): Promise<Dialled> {
         settings: {
           enablePush: false,
           initialWindowSize: WINDOW_BYTES,
-          maxHeaderListSize: MAX_METADATA_BYTES * WIDER,
+          maxHeaderListSize: MAX_METADATA_BYTES * HEADER_SLACK,
         },
       })
       leanStreamTables(session)

@@ -10,9 +10,9 @@ export interface Dials {
 }
 
 /** More than a tenant has busy peers, all of which are dialled anew when the gateway's certificate has changed. */
-const MOST = 2_048
+const MAX_PER_TENANT = 2_048
 
-export function createDials(most: number = MOST): Dials {
+export function createDials(most: number = MAX_PER_TENANT): Dials {
   let underWay = 0
   return {
     async run(dial) {

@@ -25,8 +25,8 @@ const FAREWELL_MS = 300_000
 const SMALL_BYTES = 8192
 
 /** Connects to an IP address. */
-export function connectWire(host: string, port: number, buffers: ReadBuffers): Wire {
-  let wire: Wire | null = null
+export function connectSocket(host: string, port: number, buffers: ReadBuffers): BufferedSocket {
+  let wire: BufferedSocket | null = null
   const onread = reusedReads(() => wire, buffers)
   const socket = connect({
     host,
@@ -37,20 +37,20 @@ export function connectWire(host: string, port: number, buffers: ReadBuffers): W
     ...TCP_KEEP_ALIVE,
   })
   socket.on('close', onread.release)
-  wire = new Wire(socket)
+  wire = new BufferedSocket(socket)
   return wire
 }
 
 /** A client that a server has accepted just now. */
-export function acceptWire(socket: Socket, buffers: ReadBuffers): Wire {
+export function acceptSocket(socket: Socket, buffers: ReadBuffers): BufferedSocket {
   // what is no TCP cannot be reset
-  const wire = new Wire(socket, socket.remoteAddress === undefined ? null : socket)
+  const wire = new BufferedSocket(socket, socket.remoteAddress === undefined ? null : socket)
   const reads = reusedReads(() => wire, buffers)
   if (reuseReadsOf(socket, reads)) socket.on('close', reads.release)
   return wire
 }
 
-export class Wire implements ReadSink {
+export class BufferedSocket implements ReadSink {
   readonly socket: Socket
   /** What can be reset; null of a Unix socket, or of TLS above what is not in our hands. */
   readonly #tcp: Socket | null

@@ -9,13 +9,13 @@ import type { RequestHead } from '../http1/request-head.ts'
 import { writeChunk, writeLastChunk } from '../http1/write-chunk.ts'
 import { type Gate, refuse } from '../refused.ts'
 import type { Upstream } from '../upstream/upstream-pool.ts'
-import type { Wire } from './buffered-socket.ts'
+import type { BufferedSocket } from './buffered-socket.ts'
 import type { ExchangeEnd } from './exchange-end.ts'
 import { type ResponseDriver, ResponseRelay } from './response-relay.ts'
 import { type SilenceLimits, SilenceTimer } from './silence.ts'
 
 export interface ExchangeOptions {
-  readonly client: Wire
+  readonly client: BufferedSocket
   readonly upstream: Upstream
   readonly head: RequestHead
   /** What is sent upstream. */
@@ -52,8 +52,8 @@ export function exchange(options: ExchangeOptions): RunningExchange {
 
 class Exchange implements ResponseDriver {
   readonly #options: ExchangeOptions
-  readonly #client: Wire
-  readonly #up: Wire
+  readonly #client: BufferedSocket
+  readonly #up: BufferedSocket
   readonly #resolve: (end: ExchangeEnd) => void
   readonly #silence: SilenceTimer
   #over = false

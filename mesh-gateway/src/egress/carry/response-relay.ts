@@ -9,11 +9,11 @@ import { parseResponseHead, type ResponseHead } from '../http1/response-head.ts'
 import { switchFault } from '../http1/websocket.ts'
 import { writeChunk, writeLastChunk } from '../http1/write-chunk.ts'
 import { type ResponseMarks, writeResponseHead } from '../http1/write-head.ts'
-import type { Wire } from './buffered-socket.ts'
+import type { BufferedSocket } from './buffered-socket.ts'
 
 export interface ResponseRelayOptions {
-  readonly client: Wire
-  readonly upstream: { readonly wire: Wire }
+  readonly client: BufferedSocket
+  readonly upstream: { readonly wire: BufferedSocket }
   readonly head: RequestHead
   readonly requestId: string
   /** The client connection may carry another request, for all that is known before the answer. */
@@ -37,8 +37,8 @@ const INTERIM: ResponseMarks = { requestId: '', keepAlive: true, framing: 'as-de
 export class ResponseRelay {
   readonly #options: ResponseRelayOptions
   readonly #driver: ResponseDriver
-  readonly #client: Wire
-  readonly #up: Wire
+  readonly #client: BufferedSocket
+  readonly #up: BufferedSocket
   #pending: Buffer | null = null
   #interim = 0
   #response: ResponseHead | null = null

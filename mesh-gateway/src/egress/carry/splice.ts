@@ -3,14 +3,14 @@
  * Until the first bytes of the client have been judged, none of them goes on.
  */
 import type { ErrorCode } from '@clawmesh/proto'
-import type { Wire } from './buffered-socket.ts'
+import type { BufferedSocket } from './buffered-socket.ts'
 import type { ClearText } from './clear-text.ts'
 import type { FirstBytesVerdict } from './judge-first-bytes.ts'
 import { type SilenceLimits, SilenceTimer } from './silence.ts'
 
 export interface SpliceOptions {
-  readonly client: Wire
-  readonly upstream: Wire
+  readonly client: BufferedSocket
+  readonly upstream: BufferedSocket
   /** Ends it when neither side has sent anything for so long. An answer is waited for when the client has sent last. */
   readonly silence: SilenceLimits
   /** Null when nothing is to be judged. */
@@ -89,7 +89,7 @@ export function splice(options: SpliceOptions): Splice {
     () => end('MESH_EGRESS_IDLE'),
   )
 
-  const halfClosed = (to: Wire) => {
+  const halfClosed = (to: BufferedSocket) => {
     open -= 1
     to.socket.end()
     if (open > 0) return
@@ -98,7 +98,7 @@ export function splice(options: SpliceOptions): Splice {
     for (const wire of [client, upstream])
       wire.socket.setTimeout(options.silence.idleMs, () => wire.destroy())
   }
-  const closed = (wire: Wire, other: Wire, code: ErrorCode) => {
+  const closed = (wire: BufferedSocket, other: BufferedSocket, code: ErrorCode) => {
     if (over) return
     const broken = wire.error !== null || !wire.ended
     finish(broken ? code : null)
@@ -204,7 +204,7 @@ export function splice(options: SpliceOptions): Splice {
   return { done: promise, end }
 }
 
-function refuseTls(client: Wire): void {
+function refuseTls(client: BufferedSocket): void {
   client.write(TLS_ALERT)
   client.closeGently()
 }

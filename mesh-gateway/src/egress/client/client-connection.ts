@@ -5,14 +5,14 @@
 import type { ErrorCode } from '@clawmesh/proto'
 import { unauditable } from '../../audit/unauditable.ts'
 import type { GatedClient } from '../../limits/connection-gate.ts'
-import type { Wire } from '../carry/buffered-socket.ts'
+import type { BufferedSocket } from '../carry/buffered-socket.ts'
 import type { EgressContext } from '../context.ts'
 import { findHeadEnd, HeadTooLarge, MalformedMessage, REQUEST_LIMITS } from '../http1/head.ts'
 import { parseRequestHead, type RequestHead } from '../http1/request-head.ts'
 import { isLoop } from '../http1/via.ts'
 import { serveOwn } from '../own-endpoints/own-endpoints.ts'
 import { isOwnHost } from '../own-endpoints/own-host.ts'
-import { beginStory, type Story, tell } from '../record.ts'
+import { type RequestRecord, startRecord, writeRecord } from '../record.ts'
 import { Refused, refuse } from '../refused.ts'
 import {
   hostHeaderMatches,
@@ -41,7 +41,7 @@ export function serveConnection(client: ClientSocket, context: EgressContext): C
 }
 
 class Connection implements ClientConnection {
-  readonly #wire: Wire
+  readonly #wire: BufferedSocket
   readonly #client: GatedClient
   readonly #context: EgressContext
   #timer: NodeJS.Timeout | null = null
@@ -105,7 +105,7 @@ class Connection implements ClientConnection {
       if (!(error instanceof MalformedMessage)) throw error
       this.#takeOver()
       this.#refuse(
-        beginStory('-', [], this.#client),
+        startRecord('-', [], this.#client),
         refuse('syntax', codeOfHead(error), { message: error.message }),
         null,
       )
@@ -125,7 +125,7 @@ class Connection implements ClientConnection {
       return
     }
     this.#takeOver()
-    this.#refuse(beginStory('-', [], this.#client), refuse('client', 'MESH_EGRESS_SLOW'), null)
+    this.#refuse(startRecord('-', [], this.#client), refuse('client', 'MESH_EGRESS_SLOW'), null)
   }
 
   #onEnd(): void {
@@ -134,16 +134,16 @@ class Connection implements ClientConnection {
     if (this.#head === null || this.#head.length === 0) this.#wire.destroy()
     else
       this.#refuse(
-        beginStory('-', [], this.#client),
+        startRecord('-', [], this.#client),
         refuse('syntax', 'MESH_EGRESS_MALFORMED', { message: 'the header is cut short' }),
         null,
       )
   }
 
   async #serve(head: RequestHead): Promise<void> {
-    const story = beginStory(head.method, head.fields, this.#client)
+    const record = startRecord(head.method, head.fields, this.#client)
     try {
-      const goesOn = await this.#dispatch(head, story)
+      const goesOn = await this.#dispatch(head, record)
       if (goesOn && this.#wire.full) await this.#drained()
       if (!goesOn || this.#wire.closed) return
       const over = this.#wire.ended && this.#wire.heldBytes === 0
@@ -152,7 +152,7 @@ class Connection implements ClientConnection {
     } catch (error) {
       // nothing of a request may end the process; the record and the log say what happened
       const refused = refuse('gateway', 'MESH_GATEWAY_INTERNAL', { cause: error })
-      this.#refuse(story, refused, null)
+      this.#refuse(record, refused, null)
     }
   }
 
@@ -170,25 +170,25 @@ class Connection implements ClientConnection {
   }
 
   /** True when the connection can carry another request. */
-  async #dispatch(head: RequestHead, story: Story): Promise<boolean> {
+  async #dispatch(head: RequestHead, record: RequestRecord): Promise<boolean> {
     const context = this.#context
     const own = this.#ownRequest(head)
-    if (own === true) return await serveOwn(head, this.#wire, story, context)
-    if (typeof own === 'string') return this.#malformed(story, own, null)
+    if (own === true) return await serveOwn(head, this.#wire, record, context)
+    if (typeof own === 'string') return this.#malformed(record, own, null)
     const target = targetOf(head)
-    if (typeof target === 'string') return this.#malformed(story, target, null)
+    if (typeof target === 'string') return this.#malformed(record, target, null)
     if (head.host !== null && !hostHeaderMatches(head.host, target))
-      return this.#malformed(story, 'the Host header is not the host of the target', target)
+      return this.#malformed(record, 'the Host header is not the host of the target', target)
     // before the credential, which a loop has lost on its first way round
     if (isLoop(head.fields))
-      return this.#refuse(story, refuse('syntax', 'MESH_EGRESS_LOOP'), target)
+      return this.#refuse(record, refuse('syntax', 'MESH_EGRESS_LOOP'), target)
     if (context.draining())
-      return this.#refuse(story, refuse('gateway', 'MESH_GATEWAY_DRAINING'), target)
+      return this.#refuse(record, refuse('gateway', 'MESH_GATEWAY_DRAINING'), target)
     if (context.refuseWithoutAudit && !context.audit.healthy())
-      return this.#refuse(story, new Refused('gateway', unauditable()), target)
+      return this.#refuse(record, new Refused('gateway', unauditable()), target)
     if (target.form !== 'connect')
-      return await serveRequest(head, target, this.#wire, story, context)
-    await serveConnect(head, target, this.#wire, story, context)
+      return await serveRequest(head, target, this.#wire, record, context)
+    await serveConnect(head, target, this.#wire, record, context)
     return false
   }
 
@@ -199,22 +199,22 @@ class Connection implements ClientConnection {
     return isOwnHost(head.host, this.#context.ownNames)
   }
 
-  #malformed(story: Story, message: string, target: Target | null): false {
-    return this.#refuse(story, refuse('syntax', 'MESH_EGRESS_MALFORMED', { message }), target)
+  #malformed(record: RequestRecord, message: string, target: Target | null): false {
+    return this.#refuse(record, refuse('syntax', 'MESH_EGRESS_MALFORMED', { message }), target)
   }
 
-  #refuse(story: Story, refused: Refused, target: Target | null): false {
+  #refuse(record: RequestRecord, refused: Refused, target: Target | null): false {
     const gone = this.#wire.closed
     const status = gone ? 0 : refused.error.row.http
-    tell(
-      story,
+    writeRecord(
+      record,
       target,
       null,
       { status, refused, ip: null, bytesUp: 0, bytesDown: 0 },
       this.#context,
     )
     if (gone) return false
-    const { requestId, method } = story
+    const { requestId, method } = record
     this.#wire.writeText(formatRefusal(refused, { requestId, method, keepAlive: false }))
     this.#wire.closeGently()
     return false

@@ -12,11 +12,11 @@ import { TCP_KEEP_ALIVE } from '../../net/keep-alive.ts'
 import { codeOf } from '../../process/error-code.ts'
 import type { ReadBuffers } from '../../process/node-internals/read-buffers.ts'
 import type { RefusalLog } from '../../telemetry/refusal-log.ts'
-import { acceptWire, Wire } from '../carry/buffered-socket.ts'
+import { acceptSocket, BufferedSocket } from '../carry/buffered-socket.ts'
 import { type CertifiedKey, type PortCertificate, portSecrets } from './port-certificate.ts'
 
 export interface ClientSocket {
-  readonly wire: Wire
+  readonly wire: BufferedSocket
   readonly client: GatedClient
   readonly certificate: ShownCertificate
 }
@@ -76,13 +76,13 @@ export function createClientListener(options: ClientListenerOptions): ClientList
       socket.on('error', () => {})
       tls.emit('connection', socket)
     } else {
-      onClient({ wire: acceptWire(socket, options.buffers), client, certificate: null })
+      onClient({ wire: acceptSocket(socket, options.buffers), client, certificate: null })
     }
   })
   tls?.on('secureConnection', (socket) => {
     const client = gate.of(socket)
     if (client === null) socket.destroy()
-    else onClient({ wire: new Wire(socket, null), client, certificate: shownBy(socket) })
+    else onClient({ wire: new BufferedSocket(socket, null), client, certificate: shownBy(socket) })
   })
   // who does not come to the end of a handshake has said nothing that could be answered
   tls?.on('tlsClientError', (err, socket) => {

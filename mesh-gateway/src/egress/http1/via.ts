@@ -3,7 +3,7 @@ import type { Field } from './head.ts'
 
 /** The name of every gateway of ours: one behind another is taken for a loop. */
 const PSEUDONYM = 'clawmesh'
-const OURS = new RegExp(`^(?:[^\\s/]+/)?[^\\s/]+[\\t ]+${PSEUDONYM}(?::[0-9]*)?$`, 'i')
+const OWN_MEMBER = new RegExp(`^(?:[^\\s/]+/)?[^\\s/]+[\\t ]+${PSEUDONYM}(?::[0-9]*)?$`, 'i')
 const COMMENT = /\([^()]*\)/g
 
 /** True of a request that has passed a gateway of ours before. */
@@ -25,5 +25,5 @@ function namesUs(value: string): boolean {
   return value
     .replace(COMMENT, '')
     .split(',')
-    .some((member) => OURS.test(member.trim()))
+    .some((member) => OWN_MEMBER.test(member.trim()))
 }

@@ -1,5 +1,5 @@
 /** Puts chunked framing on a piece of payload (RFC 9112, section 7.1). */
-import type { Wire } from '../carry/buffered-socket.ts'
+import type { BufferedSocket } from '../carry/buffered-socket.ts'
 import type { Field } from './head.ts'
 import { trailerLines } from './hop-by-hop.ts'
 
@@ -7,7 +7,7 @@ const SMALL_BYTES = 8192
 const CRLF = Buffer.from('\r\n', 'latin1')
 
 /** False when the other side is slower. */
-export function writeChunk(wire: Wire, data: Buffer): boolean {
+export function writeChunk(wire: BufferedSocket, data: Buffer): boolean {
   const size = `${data.length.toString(16)}\r\n`
   if (data.length <= SMALL_BYTES) {
     const chunk = Buffer.allocUnsafe(size.length + data.length + 2)
@@ -24,6 +24,6 @@ export function writeChunk(wire: Wire, data: Buffer): boolean {
   return flowing
 }
 
-export function writeLastChunk(wire: Wire, trailers: readonly Field[]): void {
+export function writeLastChunk(wire: BufferedSocket, trailers: readonly Field[]): void {
   wire.writeText(`0\r\n${trailerLines(trailers)}\r\n`)
 }

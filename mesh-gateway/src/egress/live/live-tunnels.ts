@@ -7,7 +7,7 @@ import type { Limits } from '../../limits/limits.ts'
 import { createRegistry, type Registry } from '../../live/registry.ts'
 import type { Bounds } from '../enter-limits.ts'
 import type { LivePlace, LiveTunnel } from './live-tunnel.ts'
-import { type Census, createCensus, createLateCount } from './trim.ts'
+import { createLateEntries, createTally, type Tally } from './trim.ts'
 
 export interface Tunnels {
   /** Ends it when its token expires. */
@@ -52,7 +52,7 @@ export interface TunnelsOptions {
 
 export function createTunnels(options: TunnelsOptions): Tunnels {
   const { now, boundsOf, limits, onCut, sweepMs, monotonic } = options
-  const late = createLateCount(limits)
+  const late = createLateEntries(limits)
   let ages = 0
   let trimming = false
   let trimmingSoon = false
@@ -60,7 +60,7 @@ export function createTunnels(options: TunnelsOptions): Tunnels {
   let changes = 0
   let settledAt = 0
   /** Of the trim that runs. */
-  let census: Census | null = null
+  let tally: Tally | null = null
   const places: Registry<LivePlace> = createRegistry({
     ...{ look, now, more: { due: () => trimming, run: trimAll } },
     onSweep() {
@@ -74,7 +74,7 @@ export function createTunnels(options: TunnelsOptions): Tunnels {
   function end(place: LivePlace, code: ErrorCode): void {
     // taken out first: no other change ends it again, or counts it
     if (!places.remove(place)) return
-    census?.leave(place)
+    tally?.leave(place)
     onCut(code)
     place.tunnel.end(code)
   }
@@ -91,18 +91,18 @@ export function createTunnels(options: TunnelsOptions): Tunnels {
   function* trimAll(): Generator<void, void> {
     const before = changes
     trimming = false
-    census = createCensus(boundsOf)
+    tally = createTally(boundsOf)
     for (const place of places.all().sort((a, b) => a.age - b.age)) {
       // nobody is ended beside those who may not go on, and nobody waits for a trim to end first
       if (places.due) yield* places.look()
       if (place.index >= 0) {
-        const keys = census.enter(place)
+        const keys = tally.enter(place)
         if (keys === null) end(place, 'MESH_LIMIT_CONCURRENCY')
         else if (keys.length > 0) late.count(place, keys)
       }
       yield
     }
-    census = null
+    tally = null
     settledAt = before
   }
   return {
@@ -120,7 +120,7 @@ export function createTunnels(options: TunnelsOptions): Tunnels {
     },
     remove(place) {
       places.remove(place)
-      census?.leave(place)
+      tally?.leave(place)
       late.forget(place)
     },
     get size() {

@@ -3,19 +3,19 @@
  * while nothing was counted, and must be from now on, or as many again would be let in beside it.
  */
 import type { Peer } from '@clawmesh/proto'
-import type { Leave, Limits } from '../../limits/limits.ts'
+import type { Limits, Release } from '../../limits/limits.ts'
 import { type Bounds, limitScopes, roomKey, roomOf } from '../enter-limits.ts'
 import type { LivePlace, LiveTunnel } from './live-tunnel.ts'
 
 /** Who is inside, as one looks at them the oldest first. Who leaves meanwhile makes room. */
-export interface Census {
+export interface Tally {
   /** By what it has not been counted yet and is to be from now on; null when it is beyond what may be open. */
   enter(place: LivePlace): readonly string[] | null
   leave(place: LivePlace): void
 }
 
 /** @param boundsOf as policy stands at that moment: it may change on the way. */
-export function createCensus(boundsOf: (agent: Peer) => Bounds | null): Census {
+export function createTally(boundsOf: (agent: Peer) => Bounds | null): Tally {
   const counts = new Map<string, number>()
   const inside = new Map<LivePlace, readonly string[]>()
   return {
@@ -41,13 +41,13 @@ export function createCensus(boundsOf: (agent: Peer) => Bounds | null): Census {
   }
 }
 
-export interface LateCount {
+export interface LateEntries {
   /** Enters it by each key that it has not been counted by yet, whether there is room or not: it is in. */
   count(place: LivePlace, keys: readonly string[]): void
   forget(place: LivePlace): void
 }
 
-const nothing: Leave = () => {}
+const nothing: Release = () => {}
 const NOTHING: readonly string[] = Object.freeze([])
 
 interface Late {
@@ -56,8 +56,8 @@ interface Late {
 }
 
 /** One after another: thousands at once are more than a Redis answers in time, and one that is late is away for everybody. */
-export function createLateCount(limits: Pick<Limits, 'enter'>): LateCount {
-  const held = new Map<LivePlace, Map<string, Leave>>()
+export function createLateEntries(limits: Pick<Limits, 'enter'>): LateEntries {
+  const held = new Map<LivePlace, Map<string, Release>>()
   let queue: Late[] = []
   let entering = false
 
@@ -78,7 +78,7 @@ export function createLateCount(limits: Pick<Limits, 'enter'>): LateCount {
   const enterOne = ({ place, key }: Late): Promise<void> | undefined => {
     const mine = held.get(place)
     if (mine === undefined) return undefined
-    const keep = (leave: Leave | null) => {
+    const keep = (leave: Release | null) => {
       // it may have ended while Redis was asked
       if (held.get(place) !== mine) leave?.()
       else if (leave !== null) mine.set(key, leave)
@@ -95,7 +95,7 @@ export function createLateCount(limits: Pick<Limits, 'enter'>): LateCount {
   }
   return {
     count(place, keys) {
-      const mine = held.get(place) ?? new Map<string, Leave>()
+      const mine = held.get(place) ?? new Map<string, Release>()
       held.set(place, mine)
       for (const key of keys) {
         if (mine.has(key)) continue

@@ -1,12 +1,12 @@
 /** What the egress port answers itself: health, readiness, the keys that verify its tokens, and tokens for service accounts. */
 import { type EgressClaims, MeshError } from '@clawmesh/proto'
 import { JWKS_MAX_AGE_MS } from '../../tokens/key-ring-file.ts'
-import type { Wire } from '../carry/buffered-socket.ts'
+import type { BufferedSocket } from '../carry/buffered-socket.ts'
 import type { EgressContext } from '../context.ts'
 import { checkAddress, countUnknown } from '../count-refusals.ts'
 import { single } from '../http1/head.ts'
 import type { RequestHead } from '../http1/request-head.ts'
-import { type Story, tell } from '../record.ts'
+import { type RequestRecord, writeRecord } from '../record.ts'
 import { Refused, refuse } from '../refused.ts'
 import { asciiJson, formatAnswer, formatRefusal } from '../respond.ts'
 import { readBody } from './read-body.ts'
@@ -39,12 +39,12 @@ const JWKS_CACHE = Object.freeze({
 /** True when the connection can carry another request. */
 export async function serveOwn(
   head: RequestHead,
-  client: Wire,
-  story: Story,
+  client: BufferedSocket,
+  record: RequestRecord,
   context: EgressContext,
 ): Promise<boolean> {
   const path = head.target.split('?', 1)[0] ?? ''
-  const served = await route(path, head, client, story, context)
+  const served = await route(path, head, client, record, context)
   const { answer, claims } = 'answer' in served ? served : { answer: served, claims: null }
   const ofTokens = TOKEN_PATHS.has(path)
   const consumed = head.body === 0 || (ofTokens && !(answer instanceof Refused))
@@ -53,10 +53,10 @@ export async function serveOwn(
   if (ofTokens) {
     const refused = answer instanceof Refused ? answer : null
     const outcome = { status, refused, ip: null, bytesUp: 0, bytesDown: 0 }
-    tell({ ...story, ownPath: path, claims }, null, null, outcome, context)
+    writeRecord({ ...record, ownPath: path, claims }, null, null, outcome, context)
   }
   if (client.closed) return false
-  client.writeText(format(answer, head, story, keepAlive))
+  client.writeText(format(answer, head, record, keepAlive))
   if (!keepAlive) client.closeGently()
   return keepAlive
 }
@@ -64,8 +64,8 @@ export async function serveOwn(
 async function route(
   path: string,
   head: RequestHead,
-  client: Wire,
-  story: Story,
+  client: BufferedSocket,
+  record: RequestRecord,
   context: EgressContext,
 ): Promise<Answer | Refused | AboutToken> {
   const reading = head.method === 'GET' || head.method === 'HEAD'
@@ -89,11 +89,11 @@ async function route(
     case '/v1/token':
       if (head.method !== 'POST')
         return refuse('gateway', 'MESH_EGRESS_METHOD', { facts: { allow: 'POST' } })
-      return await bounded(() => issueToken(head, client, context), story, context)
+      return await bounded(() => issueToken(head, client, context), record, context)
     case '/v1/token/revoke':
       if (head.method !== 'POST')
         return refuse('gateway', 'MESH_EGRESS_METHOD', { facts: { allow: 'POST' } })
-      return await bounded(() => revokeToken(head, client, context), story, context)
+      return await bounded(() => revokeToken(head, client, context), record, context)
     default:
       return refuse('gateway', 'MESH_EGRESS_NOT_FOUND')
   }
@@ -102,7 +102,7 @@ async function route(
 /** Bad keys and tokens cost the address that they come from. */
 async function bounded<T extends Answer | AboutToken>(
   serve: () => Promise<T | Refused>,
-  { client }: Story,
+  { client }: RequestRecord,
   { refusals }: EgressContext,
 ): Promise<T | Refused> {
   const limited = checkAddress(client, refusals)
@@ -120,7 +120,7 @@ async function bounded<T extends Answer | AboutToken>(
 
 async function issueToken(
   head: RequestHead,
-  client: Wire,
+  client: BufferedSocket,
   context: EgressContext,
 ): Promise<Answer | Refused> {
   if (context.issueForAccountKey === null) return refuse('gateway', 'MESH_EGRESS_NOT_FOUND')
@@ -155,7 +155,7 @@ async function issueToken(
 
 async function revokeToken(
   head: RequestHead,
-  client: Wire,
+  client: BufferedSocket,
   context: EgressContext,
 ): Promise<Answer | Refused | AboutToken> {
   if (context.revokeToken === null)
@@ -184,10 +184,10 @@ async function revokeToken(
 function format(
   answer: Answer | Refused,
   head: RequestHead,
-  story: Story,
+  record: RequestRecord,
   keepAlive: boolean,
 ): string {
-  const { requestId } = story
+  const { requestId } = record
   if (answer instanceof Refused)
     return formatRefusal(answer, { requestId, method: head.method, keepAlive })
   const { status, body, headers, contentType = 'application/json' } = answer

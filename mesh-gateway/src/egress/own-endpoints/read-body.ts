@@ -1,6 +1,6 @@
 /** Reads a small body whole, within a bound and a time. */
 
-import type { Wire } from '../carry/buffered-socket.ts'
+import type { BufferedSocket } from '../carry/buffered-socket.ts'
 import { createBodyDecoder } from '../http1/body-decoder.ts'
 import { MalformedMessage } from '../http1/head.ts'
 import { type Refused, refuse } from '../refused.ts'
@@ -15,7 +15,10 @@ export interface ReadBodyOptions {
 
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n'
 
-export function readBody(wire: Wire, options: ReadBodyOptions): Promise<Buffer | Refused> {
+export function readBody(
+  wire: BufferedSocket,
+  options: ReadBodyOptions,
+): Promise<Buffer | Refused> {
   const { length, maxBytes, timeoutMs } = options
   const tooLarge = () =>
     refuse('limits', 'MESH_LIMIT_SIZE', { message: `the body is larger than ${maxBytes} bytes` })

@@ -1,10 +1,10 @@
 /** How many connections to destinations are open: to each by all agents, and by each agent. No queue: beyond it, somebody else decides. */
 import { createLimits } from '../../limits/create-limits.ts'
-import type { Leave } from '../../limits/limits.ts'
+import type { Release } from '../../limits/limits.ts'
 
 export interface ConnectionBounds {
   /** What is called once when the connection has gone, or of which there are too many. */
-  enter(owner: string, destination: string): Leave | BoundReached
+  enter(owner: string, destination: string): Release | BoundReached
 }
 
 export type BoundReached = 'connections-per-destination' | 'connections-per-agent'

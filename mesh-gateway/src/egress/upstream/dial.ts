@@ -18,14 +18,14 @@ import type { JudgedAddresses } from '../../net/judge-addresses.ts'
 import { TCP_KEEP_ALIVE } from '../../net/keep-alive.ts'
 import type { EgressDecision } from '../../policy/decide/decision.ts'
 import type { ReadBuffers } from '../../process/node-internals/read-buffers.ts'
-import { connectWire, Wire } from '../carry/buffered-socket.ts'
+import { BufferedSocket, connectSocket } from '../carry/buffered-socket.ts'
 import { type Refused, refuse } from '../refused.ts'
 import type { Target } from '../request.ts'
 
 export type { DialPlan }
 
 export interface Dialled {
-  readonly wire: Wire
+  readonly wire: BufferedSocket
   readonly ip: string
 }
 
@@ -85,7 +85,7 @@ export interface NotConnected {
   readonly ip: string | null
 }
 
-type End = AttemptEnd<Wire, Refused>
+type End = AttemptEnd<BufferedSocket, Refused>
 
 /**
  * Tries the addresses, the next one 250 ms after the one before, and takes the first that connects (RFC 8305).
@@ -103,7 +103,7 @@ export async function dial(
     keyOf,
   )
   const handshaking = new Set<string>()
-  const end = await raceConnections<string, Wire, Refused>(ips, {
+  const end = await raceConnections<string, BufferedSocket, Refused>(ips, {
     health,
     keyOf,
     timeoutMs: dialMs,
@@ -142,7 +142,7 @@ async function connectTcpTo(
   { signal }: Attempt,
   buffers: ReadBuffers,
 ): Promise<End> {
-  const wire = connectWire(ip, port, buffers)
+  const wire = connectSocket(ip, port, buffers)
   const failure = await connected(wire.socket, ip, port, signal)
   return failure === null ? { connection: wire } : { failure }
 }
@@ -182,7 +182,7 @@ async function connectTlsTo(
     }
     const onError = (cause: Error) => end({ failure: tlsFailure(cause) })
     const onSecure = () => {
-      if (socket.authorized) end({ connection: new Wire(socket, tcp) })
+      if (socket.authorized) end({ connection: new BufferedSocket(socket, tcp) })
       else end({ failure: tlsFailure(socket.authorizationError) })
     }
     const onAbort = () => end({ failure: givenUp() })

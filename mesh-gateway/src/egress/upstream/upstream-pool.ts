@@ -4,15 +4,15 @@
  * that reuses it.
  */
 import type { SecureContext } from 'node:tls'
-import type { Leave } from '../../limits/limits.ts'
+import type { Release } from '../../limits/limits.ts'
 import { createAddressHealth } from '../../net/address-health.ts'
-import type { Wire } from '../carry/buffered-socket.ts'
+import type { BufferedSocket } from '../carry/buffered-socket.ts'
 import { Refused, refuse } from '../refused.ts'
 import { type BoundReached, createConnectionBounds } from './connection-bounds.ts'
 import { type Dialled, type DialOptions, type DialPlan, dial, type NotConnected } from './dial.ts'
 
 export interface Upstream {
-  readonly wire: Wire
+  readonly wire: BufferedSocket
   readonly ip: string
   readonly key: string
   readonly owner: string
@@ -23,10 +23,10 @@ export interface Upstream {
   /** Who was believed when it was made: it carries no request once others are. */
   readonly trust: SecureContext
   /** The pool's own: it counts no more. */
-  readonly leave: Leave
+  readonly release: Release
 }
 
-interface Counted extends Dialled, Pick<Upstream, 'leave' | 'trust'> {}
+interface Counted extends Dialled, Pick<Upstream, 'release' | 'trust'> {}
 
 export interface TakeOptions {
   /** None that has waited. */
@@ -38,7 +38,7 @@ export interface TakeOptions {
 }
 
 /** The connection of a client, as far as its end goes. */
-export type Client = Pick<Wire, 'closed' | 'onClosed'>
+export type Client = Pick<BufferedSocket, 'closed' | 'onClosed'>
 
 export interface UpstreamPool {
   /**
@@ -113,9 +113,9 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
     count -= 1
     // an empty list stays for the next one, until it is swept away: docs/discoveries/maps-keep-what-has-died.md
   }
-  const end = ({ wire, leave }: Upstream) => {
+  const end = ({ wire, release }: Upstream) => {
     // at once: that it has closed is told later, and who takes its place must not be refused for it
-    leave()
+    release()
     wire.destroy()
   }
   const drop = (entry: Idle) => {
@@ -161,7 +161,7 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
     drop(oldest)
     return true
   }
-  const enter = (owner: string, destination: string): Leave | Refused => {
+  const enter = (owner: string, destination: string): Release | Refused => {
     for (;;) {
       const entered = bounds.enter(owner, destination)
       if (typeof entered !== 'string') return entered
@@ -183,22 +183,22 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
     plan: DialPlan,
     client: Client,
   ): Promise<Counted | NotConnected> => {
-    const leave = enter(owner, destination)
-    if (leave instanceof Refused) return { refused: leave, ip: null }
+    const release = enter(owner, destination)
+    if (release instanceof Refused) return { refused: release, ip: null }
     const start = performance.now()
     const trust = options.trust()
     try {
       const dialled = await untilGone(client, (signal) => dial(plan, dialOptions, signal))
       options.onDial((performance.now() - start) / 1000)
       if ('refused' in dialled) {
-        leave()
+        release()
         return dialled
       }
-      if (dialled.wire.closed) leave()
-      else dialled.wire.socket.once('close', leave)
-      return { ...dialled, leave, trust }
+      if (dialled.wire.closed) release()
+      else dialled.wire.socket.once('close', release)
+      return { ...dialled, release, trust }
     } catch (error) {
-      leave()
+      release()
       throw error
     }
   }

@@ -6,7 +6,7 @@
 import { MeshError, uuidV7 } from '@clawmesh/proto'
 import type { Redis } from 'ioredis'
 import { createLimits } from '../create-limits.ts'
-import { type Leave, type Limits, leaveOnce } from '../limits.ts'
+import { type Limits, type Release, releaseOnce } from '../limits.ts'
 import { RedisAway, type RedisLink } from './redis-link.ts'
 import { refusesOneQuestion } from './reply-errors.ts'
 import { ENTER, LEAVE, RENEW, TAKE } from './scripts.ts'
@@ -63,9 +63,9 @@ export function createSharedLimits(options: SharedLimitsOptions): SharedLimits {
       throw new MeshError('MESH_LIMIT_UNAVAILABLE', undefined, { cause, retryAfterMs: 1_000 })
   }
 
-  function insideOf(key: string, entry: Entry): Leave {
+  function insideOf(key: string, entry: Entry): Release {
     entry.held += 1
-    return leaveOnce(() => {
+    return releaseOnce(() => {
       entry.held -= 1
       if (link.away()) entry.doubtful = true
       else

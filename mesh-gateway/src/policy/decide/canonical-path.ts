@@ -7,7 +7,7 @@ const UNRESERVED = /[A-Za-z0-9._~-]/
 /** Two ways for servers to read it: encoded separators, empty segments, dot segments, backslashes, controls. */
 const AMBIGUOUS = /\\|\/\/|\/\.{1,2}(?:[/;]|%3B|$)|%(?:2F|5C|00)|[\p{Cc}\s]/u
 /** What paths usually are: segments of harmless characters that do not begin with a dot. Canonical as it is. */
-const USUAL = /^(?:\/[\w~!$&'()*+,:=@-][\w.~!$&'()*+,:=@-]*)*\/?$/
+const PLAIN_PATH = /^(?:\/[\w~!$&'()*+,:=@-][\w.~!$&'()*+,:=@-]*)*\/?$/
 const BEYOND_ASCII = /[\u0080-\uffff]/
 /** What RFC 3986 does not allow in a path as it is, and clients send all the same. */
 const UNSAFE = /["<>[\]^`{|}]/g
@@ -46,7 +46,7 @@ export type CanonicalPath =
  * @param text of a request, one character for each byte; of a rule, what `escapeBeyondAscii` made of it
  */
 export function canonicalPath(text: string): CanonicalPath {
-  if (USUAL.test(text) && text !== '') return { path: text, fault: null }
+  if (PLAIN_PATH.test(text) && text !== '') return { path: text, fault: null }
   const bare = withoutQuery(text)
   if (!bare.startsWith('/')) return no('relative')
   if (BEYOND_ASCII.test(bare)) return no('beyond-ascii')

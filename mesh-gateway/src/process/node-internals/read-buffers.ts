@@ -16,8 +16,8 @@ const SMALL_BYTES = 16_384
 /** With 65,536 a megabyte through a tunnel costs a fifth more; larger ones gain little. */
 const LARGE_BYTES = 131_072
 /** 4 MiB of each in all; those beyond are collected. */
-const MOST_SPARE = 256
-const MOST_SPARE_LARGE = 32
+const MAX_SPARE = 256
+const MAX_SPARE_LARGE = 32
 
 export function createReadBuffers(): ReadBuffers {
   const small: Buffer[] = []
@@ -27,8 +27,8 @@ export function createReadBuffers(): ReadBuffers {
     large: () => large.pop() ?? Buffer.allocUnsafeSlow(LARGE_BYTES),
     isSmall: (buffer) => buffer.length === SMALL_BYTES,
     give(buffer) {
-      if (buffer.length === SMALL_BYTES && small.length < MOST_SPARE) small.push(buffer)
-      if (buffer.length === LARGE_BYTES && large.length < MOST_SPARE_LARGE) large.push(buffer)
+      if (buffer.length === SMALL_BYTES && small.length < MAX_SPARE) small.push(buffer)
+      if (buffer.length === LARGE_BYTES && large.length < MAX_SPARE_LARGE) large.push(buffer)
     },
   }
 }

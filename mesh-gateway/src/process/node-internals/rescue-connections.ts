@@ -11,7 +11,7 @@ import type { Worker } from 'node:cluster'
  * For a worker that was forked just now.
  * @param others whether another one is there to take what it had; otherwise the client is told by the end of its connection
  */
-export function watchHandOver(worker: Worker, others: () => boolean): void {
+export function rescueConnections(worker: Worker, others: () => boolean): void {
   /** One for each port at most: a worker is given the next one when it has the last. */
   const given: number[] = []
   const { process: child } = worker

@@ -1,15 +1,15 @@
 /** Verifies the tokens of one outside issuer: a key of its own, an algorithm that is asymmetric, issuer, audience, times, then its claims. */
 import { type ErrorCode, MeshError } from '@clawmesh/proto'
 import { errors, type JWTPayload, jwtVerify } from 'jose'
-import type { OutsideIssuerConfig } from '../../config/external-issuers.ts'
+import type { ExternalIssuerConfig } from '../../config/external-issuers.ts'
 import { toMeshError } from '../jose-error.ts'
 import { type VerifiedEgressClaims, withGrounds } from '../token-grounds.ts'
 import type { TokenSource } from '../token-memory.ts'
 import type { IssuerKeys, KeptKeys } from './keep-keys.ts'
 import type { MapClaims } from './map-claims.ts'
 
-export interface OutsideSourceOptions {
-  readonly issuer: OutsideIssuerConfig
+export interface ExternalSourceOptions {
+  readonly issuer: ExternalIssuerConfig
   readonly keys: Pick<KeptKeys, 'current' | 'otherThan' | 'untilMs' | 'holds' | 'onChange'>
   readonly mapClaims: MapClaims
   /** How far clocks may differ, in milliseconds. */
@@ -23,8 +23,8 @@ interface Signed {
   readonly kid: string | null
 }
 
-export function createOutsideSource(
-  options: OutsideSourceOptions,
+export function createExternalSource(
+  options: ExternalSourceOptions,
 ): TokenSource<VerifiedEgressClaims> {
   const { issuer, keys, mapClaims, skewMs, now } = options
 
@@ -73,7 +73,7 @@ export function createOutsideSource(
 /** In words that fit a token which is not one of the gateway's own. */
 function explain(
   cause: unknown,
-  { algorithms, audience }: OutsideIssuerConfig,
+  { algorithms, audience }: ExternalIssuerConfig,
   nowMs: number,
 ): MeshError {
   const of = (code: ErrorCode, message: string | undefined, hint: string) =>

@@ -12,7 +12,7 @@ import {
   type SpiffeTemplate,
 } from '@clawmesh/proto'
 import { claimAt, parseClaimPath } from '../../config/claim-path.ts'
-import type { OutsideIssuerConfig } from '../../config/external-issuers.ts'
+import type { ExternalIssuerConfig } from '../../config/external-issuers.ts'
 import type { DestinationSet } from '../../net/destination-set.ts'
 import { formatHostPattern, parseHostPattern } from '../../net/host-pattern.ts'
 import { isRevocationValue } from '../../revocation/entry.ts'
@@ -21,7 +21,7 @@ import { earlyToken } from '../describe-times.ts'
 import { parseConfirmation } from '../parse-claims.ts'
 
 export interface MapClaimsOptions {
-  readonly issuer: OutsideIssuerConfig
+  readonly issuer: ExternalIssuerConfig
   readonly spiffe: SpiffeTemplate
   /** What policy allows an agent now, as host patterns. */
   readonly allowedDestinations: (agent: Peer) => Promise<DestinationSet>

@@ -5,22 +5,22 @@
 import type { SecureContext } from 'node:tls'
 import { type Log, silentLog } from '@clawmesh/agent-sdk/mesh'
 import { MeshError, type SpiffeTemplate } from '@clawmesh/proto'
-import type { OutsideIssuerConfig } from '../../config/external-issuers.ts'
+import type { ExternalIssuerConfig } from '../../config/external-issuers.ts'
 import { rememberDestinations } from '../../policy/decide/allowed.ts'
 import type { PolicySnapshot } from '../../policy/snapshot.ts'
 import type { Resolver } from '../../resolve/resolver.ts'
 import type { IssuerMetrics } from '../../telemetry/issuer-metrics.ts'
 import type { VerifiedEgressClaims } from '../token-grounds.ts'
 import type { TokenSource } from '../token-memory.ts'
-import { createOutsideSource } from './external-source.ts'
+import { createExternalSource } from './external-source.ts'
 import { fetchJwks } from './fetch-jwks.ts'
 import { freshMs } from './fresh-ms.ts'
 import { type KeptKeys, keepKeys } from './keep-keys.ts'
 import { createClaimMapping } from './map-claims.ts'
 import { readJwks } from './read-jwks.ts'
 
-export interface OutsideIssuersOptions {
-  readonly issuers: readonly OutsideIssuerConfig[]
+export interface ExternalIssuersOptions {
+  readonly issuers: readonly ExternalIssuerConfig[]
   readonly spiffe: SpiffeTemplate
   readonly policy: { current(): PolicySnapshot }
   /** The longest life of tokens of an issuer that has none of its own, in milliseconds. */
@@ -36,7 +36,7 @@ export interface OutsideIssuersOptions {
   readonly now?: () => number
 }
 
-export interface OutsideIssuers {
+export interface ExternalIssuers {
   /** By `iss`. */
   readonly sources: ReadonlyMap<string, TokenSource<VerifiedEgressClaims>>
   /** Fetches the keys of all now. */
@@ -47,7 +47,7 @@ export interface OutsideIssuers {
 
 const SKEW_MS = 30_000
 
-export function openOutsideIssuers(options: OutsideIssuersOptions): OutsideIssuers {
+export function openExternalIssuers(options: ExternalIssuersOptions): ExternalIssuers {
   const { spiffe, policy, now = Date.now } = options
   const closing = new AbortController()
   const allowed = rememberDestinations(policy)
@@ -77,7 +77,7 @@ export function openOutsideIssuers(options: OutsideIssuersOptions): OutsideIssue
     kept.set(issuer.issuer, keys)
     sources.set(
       issuer.issuer,
-      createOutsideSource({ issuer, keys, mapClaims, skewMs: SKEW_MS, now }),
+      createExternalSource({ issuer, keys, mapClaims, skewMs: SKEW_MS, now }),
     )
   }
   const reload = async () => {
@@ -97,8 +97,8 @@ export function openOutsideIssuers(options: OutsideIssuersOptions): OutsideIssue
 }
 
 async function fetchKeys(
-  issuer: OutsideIssuerConfig,
-  { trust, resolver, fetchMs }: OutsideIssuersOptions,
+  issuer: ExternalIssuerConfig,
+  { trust, resolver, fetchMs }: ExternalIssuersOptions,
   signal: AbortSignal,
 ) {
   const { text, cacheControl } = await fetchJwks({
@@ -114,7 +114,7 @@ async function fetchKeys(
 /** One line when it changes, not one for each attempt. */
 function tell(
   issuer: string,
-  { metrics, log = silentLog }: OutsideIssuersOptions,
+  { metrics, log = silentLog }: ExternalIssuersOptions,
 ): NonNullable<Parameters<typeof keepKeys>[0]['onAttempt']> {
   let said: string | null = null
   return (result) => {

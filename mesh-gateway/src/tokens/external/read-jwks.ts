@@ -34,8 +34,8 @@ const MAX_KEYS = 100
 const MAX_KID = 256
 const LEAST_RSA_BITS = 2048
 /** A larger one is no safer in practice, and slow for everybody. */
-const MOST_RSA_BITS = 8192
-const MOST_RSA_EXPONENT = 2n ** 32n
+const MAX_RSA_BITS = 8192
+const MAX_RSA_EXPONENT = 2n ** 32n
 
 /** @throws MeshError MESH_TOKEN_ISSUER_UNAVAILABLE when there is no key in it that can be used */
 export function readJwks(text: string, algorithms: readonly string[]): ReadJwks {
@@ -124,9 +124,9 @@ function weaknessOf({ asymmetricKeyDetails }: KeyObject): string | null {
   const { modulusLength: bits, publicExponent: exponent } = asymmetricKeyDetails ?? {}
   if (bits === undefined) return null
   if (bits < LEAST_RSA_BITS) return `one is an RSA key of less than ${LEAST_RSA_BITS} bits`
-  if (bits > MOST_RSA_BITS) return `one is an RSA key of more than ${MOST_RSA_BITS} bits`
+  if (bits > MAX_RSA_BITS) return `one is an RSA key of more than ${MAX_RSA_BITS} bits`
   const sound = exponent !== undefined && exponent >= 3n && exponent % 2n === 1n
-  return sound && exponent < MOST_RSA_EXPONENT
+  return sound && exponent < MAX_RSA_EXPONENT
     ? null
     : 'one is an RSA key with an exponent that nobody uses'
 }

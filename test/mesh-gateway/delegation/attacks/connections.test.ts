@@ -92,7 +92,7 @@ describe('connections of strangers and of too many', () => {
     for (const side of sides) side.socket.destroy()
   })
 
-  it('end for who no longer answers, and stay for who does', async () => {
+  it('end for who no longer answers, and permits for who does', async () => {
     // one client may have five
     await waitFor('room', async () => {
       const side = await field.attack().catch(() => null)

@@ -12,8 +12,8 @@ import {
   hasCursor,
 } from '../../../../mesh-gateway/src/delegation/live/admitted.ts'
 import { CallPlaces, joinTree } from '../../../../mesh-gateway/src/delegation/live/call-places.ts'
-import type { LiveStreams, Place } from '../../../../mesh-gateway/src/delegation/live/live-calls.ts'
-import { beginStory, type Story } from '../../../../mesh-gateway/src/delegation/record.ts'
+import type { LiveCalls, Place } from '../../../../mesh-gateway/src/delegation/live/live-calls.ts'
+import { startRecord, type CallRecord } from '../../../../mesh-gateway/src/delegation/record.ts'
 import { routeOf } from '../../../../mesh-gateway/src/delegation/route.ts'
 
 const spiffe = createSpiffeTemplate({ trustDomain: 'mesh.internal' })
@@ -41,13 +41,13 @@ const presented = (of: DelegationClaims): PresentedClaims => ({
     certificates: [{ identity: { id: of.sub }, links: [], rootFingerprint: null }],
   },
 })
-const story = (more: Partial<Story> = {}): Story => ({
-  ...beginStory(certificate(spiffe.agent('acme', 'a')), { ip: '127.0.0.1', port: 1 }),
+const story = (more: Partial<CallRecord> = {}): CallRecord => ({
+  ...startRecord(certificate(spiffe.agent('acme', 'a')), { ip: '127.0.0.1', port: 1 }),
   ...{ call: callOf(DELEGATE), route: routeOf('b.acme.mesh.internal', NAMES), callee: id('b') },
   ...more,
 })
 const callee = certificate(spiffe.agent('acme', 'b'))
-const admitted = (of: Story, begun = true) => admittedOf(of, { certificate: callee }, begun)
+const admitted = (of: CallRecord, begun = true) => admittedOf(of, { certificate: callee }, begun)
 
 describe('what a call was let in for', () => {
   it('is its caller, its callee and its question to policy', () => {
@@ -105,7 +105,7 @@ describe('the places of a call', () => {
   const registry = (verdict: () => MeshError | null = () => null) => {
     const places = new Set<Place>()
     const judged: AdmittedCall[] = []
-    const live: Pick<LiveStreams, 'add' | 'remove' | 'judge'> = {
+    const live: Pick<LiveCalls, 'add' | 'remove' | 'judge'> = {
       judge(call) {
         judged.push(call)
         return verdict()

@@ -4,8 +4,8 @@ import type { IdentitySnapshot, PeerCertificate } from '@clawmesh/agent-sdk/mesh
 import { createSpiffeTemplate, type ErrorCode, type MeshError, Secret } from '@clawmesh/proto'
 import type { AdmittedCall } from '../../../../mesh-gateway/src/delegation/live/admitted.ts'
 import {
-  createLiveStreams,
-  type LiveStreams,
+  createLiveCalls,
+  type LiveCalls,
   type Place,
 } from '../../../../mesh-gateway/src/delegation/live/live-calls.ts'
 import { compilePolicy } from '../../../../mesh-gateway/src/policy/compile/compile.ts'
@@ -21,7 +21,7 @@ describe('the registry of live streams', () => {
   let nowMs = 1_000_000
   let revoked: string[] = []
   let retired: string[] = []
-  let live: LiveStreams
+  let live: LiveCalls
   let cuts: ErrorCode[] = []
   const listeners = new Set<() => void>()
   const change = () => {
@@ -73,7 +73,7 @@ describe('the registry of live streams', () => {
     current = judge()
     cuts = []
     policy = policyOf({ acme: { allow: [{ from: '*', to: '*' }] } })
-    live = createLiveStreams({
+    live = createLiveCalls({
       identity: { current: () => identity, onChange },
       policy: { current: () => policy, onChange },
       revocations: {

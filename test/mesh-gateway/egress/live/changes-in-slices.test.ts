@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import type { LivePlace, LiveTunnel } from '../../../../mesh-gateway/src/egress/live/live-tunnel.ts'
 import { createTunnels } from '../../../../mesh-gateway/src/egress/live/live-tunnels.ts'
 import { createLimits } from '../../../../mesh-gateway/src/limits/create-limits.ts'
-import type { Leave } from '../../../../mesh-gateway/src/limits/limits.ts'
+import type { Release } from '../../../../mesh-gateway/src/limits/limits.ts'
 import { waitFor } from '../../../support/wait-for.ts'
 
 interface Policy {
@@ -19,7 +19,7 @@ interface Live {
   readonly id: number
   readonly agent: string
   readonly place: LivePlace
-  readonly leave: Leave[]
+  readonly leave: Release[]
 }
 
 const FREE: Policy = { forbids: 'none', perAgent: null, perTenant: null }
@@ -91,7 +91,7 @@ function createWorld() {
     const counted = tunnels.settled
     const by = { generation, policy }
     if (forbidden(id, agent)) return null
-    const leave: Leave[] = []
+    const leave: Release[] = []
     for (const [key, most] of rooms(agent)) {
       const entered = limits.enter(key, most)
       if (entered === null || entered instanceof Promise) {

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Bounds } from '../../../../mesh-gateway/src/egress/enter-limits.ts'
 import type { LivePlace } from '../../../../mesh-gateway/src/egress/live/live-tunnel.ts'
-import { createCensus, createLateCount } from '../../../../mesh-gateway/src/egress/live/trim.ts'
-import type { Leave } from '../../../../mesh-gateway/src/limits/limits.ts'
+import { createTally, createLateEntries } from '../../../../mesh-gateway/src/egress/live/trim.ts'
+import type { Release } from '../../../../mesh-gateway/src/limits/limits.ts'
 import { admittedUntil } from '../admitted.ts'
 
 const UNLIMITED = {
@@ -29,12 +29,12 @@ function place(agent: string, tunnel = true, was = NONE): LivePlace {
 }
 const TUNNELS = ['egress-tunnels:acme/a', 'egress-tunnels:acme']
 
-describe('a census of what is open', () => {
+describe('a tally of what is open', () => {
   it('lets as many in as policy allows, of an agent and of its tenant, and another when one leaves', () => {
     let now: Bounds | null = bounds({ concurrentTunnels: 2 }, { concurrentTunnels: 3 })
-    const census = createCensus(() => now)
+    const tally = createTally(() => now)
     const all = ['a', 'a', 'a', 'b', 'b'].map((agent) => place(agent))
-    const entered = all.map((one) => census.enter(one))
+    const entered = all.map((one) => tally.enter(one))
     assert.deepEqual(
       entered.map((keys) => keys !== null),
       [true, true, false, true, false],
@@ -43,28 +43,28 @@ describe('a census of what is open', () => {
     const [first, , third] = all
     assert.ok(first && third)
     // one that is not inside makes no room
-    census.leave(third)
-    assert.equal(census.enter(third), null)
-    census.leave(first)
-    census.leave(first)
-    assert.deepEqual(census.enter(third), TUNNELS)
-    assert.equal(census.enter(place('b')), null)
+    tally.leave(third)
+    assert.equal(tally.enter(third), null)
+    tally.leave(first)
+    tally.leave(first)
+    assert.deepEqual(tally.enter(third), TUNNELS)
+    assert.equal(tally.enter(place('b')), null)
     now = null
-    assert.deepEqual(census.enter(place('a')), [], 'policy says nothing of it')
+    assert.deepEqual(tally.enter(place('a')), [], 'policy says nothing of it')
   })
 
   it('counts tunnels and requests apart, and nothing that policy does not bound', () => {
-    const census = createCensus(() => bounds({ concurrentTunnels: 1, concurrentRequests: 1 }))
-    assert.ok(census.enter(place('a')))
-    assert.deepEqual(census.enter(place('a', false)), ['egress-requests:acme/a'])
-    assert.equal(census.enter(place('a')), null)
-    assert.equal(census.enter(place('a', false)), null)
-    const free = createCensus(() => bounds({ concurrentRequests: 1 }))
+    const tally = createTally(() => bounds({ concurrentTunnels: 1, concurrentRequests: 1 }))
+    assert.ok(tally.enter(place('a')))
+    assert.deepEqual(tally.enter(place('a', false)), ['egress-requests:acme/a'])
+    assert.equal(tally.enter(place('a')), null)
+    assert.equal(tally.enter(place('a', false)), null)
+    const free = createTally(() => bounds({ concurrentRequests: 1 }))
     for (let times = 0; times < 3; times += 1) assert.deepEqual(free.enter(place('a')), [])
   })
 
   it('names by what one has not been counted yet', () => {
-    const census = createCensus(() => bounds({ concurrentTunnels: 9 }, { concurrentTunnels: 9 }))
+    const tally = createTally(() => bounds({ concurrentTunnels: 9 }, { concurrentTunnels: 9 }))
     for (const [was, keys] of [
       [NONE, TUNNELS],
       [bounds({ concurrentTunnels: 5 }), ['egress-tunnels:acme']],
@@ -72,19 +72,19 @@ describe('a census of what is open', () => {
       [bounds({ concurrentTunnels: 5 }, { concurrentTunnels: 5 }), []],
       [bounds({ concurrentRequests: 5 }), TUNNELS],
     ] as const)
-      assert.deepEqual(census.enter(place('a', true, was)), keys)
+      assert.deepEqual(tally.enter(place('a', true, was)), keys)
   })
 })
 
 describe('a late count', () => {
   let entered: string[]
   let left: string[]
-  let answers: ((leave: Leave | null | Error) => void)[]
+  let answers: ((leave: Release | null | Error) => void)[]
   const open = (later: boolean) => {
     entered = []
     left = []
     answers = []
-    return createLateCount({
+    return createLateEntries({
       enter(key, max) {
         assert.equal(max, Number.MAX_SAFE_INTEGER)
         entered.push(key)
@@ -99,7 +99,7 @@ describe('a late count', () => {
       },
     })
   }
-  const said = async (answer: Leave | null | Error = () => {}) => {
+  const said = async (answer: Release | null | Error = () => {}) => {
     answers.shift()?.(answer)
     await turn()
   }

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
-import { acceptWire, type Wire } from '../../../../mesh-gateway/src/egress/carry/buffered-socket.ts'
+import {
+  acceptSocket,
+  type BufferedSocket,
+} from '../../../../mesh-gateway/src/egress/carry/buffered-socket.ts'
 import { createReadBuffers } from '../../../../mesh-gateway/src/process/node-internals/read-buffers.ts'
 import {
   reusedReads,
@@ -86,14 +89,14 @@ describe('reads into one buffer', () => {
   })
 
   it('never overwrite what was kept, whatever comes after it', async () => {
-    let wire: Wire | null = null
+    let wire: BufferedSocket | null = null
     onAccepted = (socket) => {
-      wire = acceptWire(socket, createReadBuffers())
+      wire = acceptSocket(socket, createReadBuffers())
     }
     const { client } = await pair()
     const kept: Buffer[] = []
     const { promise: ended, resolve } = Promise.withResolvers<void>()
-    const reader: Wire = wire ?? assert.fail('nothing was accepted')
+    const reader: BufferedSocket = wire ?? assert.fail('nothing was accepted')
     reader.read({
       data(chunk) {
         kept.push(chunk)
@@ -114,14 +117,14 @@ describe('reads into one buffer', () => {
 
   it('hold no more memory for what was kept than it has bytes, if it comes byte by byte', async () => {
     const buffers = createReadBuffers()
-    let wire: Wire | null = null
+    let wire: BufferedSocket | null = null
     onAccepted = (socket) => {
-      wire = acceptWire(socket, buffers)
+      wire = acceptSocket(socket, buffers)
     }
     const { client, accepted } = await pair()
     client.setNoDelay(true)
     const kept: Buffer[] = []
-    const reader: Wire = wire ?? assert.fail('nothing was accepted')
+    const reader: BufferedSocket = wire ?? assert.fail('nothing was accepted')
     reader.read({
       data(chunk) {
         kept.push(chunk)

@@ -40,7 +40,7 @@ const policy = policyOf({
   },
 })
 
-export interface OutsideWorld {
+export interface ExternalWorld {
   /** With the key `one`. */
   readonly issuer: TokenIssuer
   /** Milliseconds since the epoch, by the clock of the verifier. */
@@ -68,7 +68,7 @@ export interface OutsideWorld {
 }
 
 /** A suite of the tokens of other issuers, and the world of its tests: made anew for each, but for keys and CA of the gateway. */
-export function describeOutsideTokens(title: string, suite: (world: OutsideWorld) => void): void {
+export function describeOutsideTokens(title: string, suite: (world: ExternalWorld) => void): void {
   describeClosing('tokens of other issuers', () => {
     let dir: string
     let ring: KeyRing
@@ -108,7 +108,7 @@ export function describeOutsideTokens(title: string, suite: (world: OutsideWorld
       await rm(dir, { recursive: true })
     })
 
-    const world: OutsideWorld = {
+    const world: ExternalWorld = {
       nowMs: 0,
       roots: '',
       closing,

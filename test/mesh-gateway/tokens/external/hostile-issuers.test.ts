@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { MeshError } from '@clawmesh/proto'
 import { createLocalJWKSet, exportJWK } from 'jose'
-import { createOutsideSource } from '../../../../mesh-gateway/src/tokens/external/external-source.ts'
+import { createExternalSource } from '../../../../mesh-gateway/src/tokens/external/external-source.ts'
 import { startTokenIssuer, type TokenIssuer } from '../../../support/token-issuer.ts'
 import { waitFor } from '../../../support/wait-for.ts'
 import { describeOutsideTokens } from './external-world.ts'
@@ -100,7 +100,7 @@ describeOutsideTokens('whose issuer', (world) => {
     neighbour.keys.set('one', firstKey())
     await open([entry(world.issuer), { ...entry(neighbour), tenants: ['globex'] }])
     assert.equal(await codeOf(await neighbour.token()), 'MESH_TOKEN_TENANT')
-    const source = createOutsideSource({
+    const source = createExternalSource({
       issuer: { ...(world.config?.tokens.issuers[0] ?? assert.fail()) },
       keys: {
         current: async () => ({

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { createSecureContext } from 'node:tls'
 import { silentLog } from '@clawmesh/agent-sdk'
 import { createSpiffeTemplate } from '@clawmesh/proto'
-import { openOutsideIssuers } from '../../../../mesh-gateway/src/tokens/external/open-external-issuers.ts'
+import { openExternalIssuers } from '../../../../mesh-gateway/src/tokens/external/open-external-issuers.ts'
 import { startTokenIssuer, type TokenIssuer } from '../../../support/token-issuer.ts'
 import { policyOf } from '../../policy/policies.ts'
 
@@ -24,7 +24,7 @@ describe('the issuers whose tokens are taken', () => {
   const open = () => {
     const note = (level: string) => (fields: object, message?: string) =>
       void said.push({ level, message: message ?? '', fields })
-    const opened = openOutsideIssuers({
+    const opened = openExternalIssuers({
       issuers: [
         {
           ...{ issuer: issuer.iss, jwksUri: issuer.jwksUri, audience: 'clawmesh-egress' },

@@ -7,16 +7,16 @@ import {
   claimPathFault,
   parseClaimPath,
 } from '../../../../mesh-gateway/src/config/claim-path.ts'
-import { OUTSIDE_ALGORITHMS } from '../../../../mesh-gateway/src/config/external-issuers.ts'
+import { EXTERNAL_ALGORITHMS } from '../../../../mesh-gateway/src/config/external-issuers.ts'
 import { readJwks } from '../../../../mesh-gateway/src/tokens/external/read-jwks.ts'
 
 describe('a JWKS', () => {
   const jwk = (key: KeyObject, more: object = {}) => ({ ...key.export({ format: 'jwk' }), ...more })
   const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 })
-  const read = (...keys: unknown[]) => readJwks(JSON.stringify({ keys }), OUTSIDE_ALGORITHMS)
+  const read = (...keys: unknown[]) => readJwks(JSON.stringify({ keys }), EXTERNAL_ALGORITHMS)
   const good = jwk(ec.publicKey, { kid: 'good' })
-  const leftOut = (key: unknown, algorithms: readonly string[] = OUTSIDE_ALGORITHMS) => {
+  const leftOut = (key: unknown, algorithms: readonly string[] = EXTERNAL_ALGORITHMS) => {
     const text = JSON.stringify({ keys: [good, key] })
     const { keys, leftOut: why } = readJwks(text, algorithms)
     assert.deepEqual(
@@ -91,7 +91,7 @@ describe('a JWKS', () => {
   it('without a key of use is refused, as is one with too many, and nothing but that is thrown', () => {
     const refuses = (text: string) =>
       assert.throws(
-        () => readJwks(text, OUTSIDE_ALGORITHMS),
+        () => readJwks(text, EXTERNAL_ALGORITHMS),
         (error) => error instanceof MeshError && error.code === 'MESH_TOKEN_ISSUER_UNAVAILABLE',
         text.slice(0, 80),
       )

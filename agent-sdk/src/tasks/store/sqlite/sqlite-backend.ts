@@ -5,13 +5,13 @@
  */
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import { MeshError } from '@clawmesh/proto'
-import type { Shelf } from '../backend.ts'
+import type { Backend } from '../backend.ts'
 import { againOf, bytesOf, integerOf, recordOf } from './rows.ts'
 
 // what is forgotten is taken out bit by bit, so that a gigabyte holds nobody up
 const ROWS_AT_ONCE = 16
 
-export function createSqliteShelf(database: DatabaseSync): Shelf {
+export function createSqliteBackend(database: DatabaseSync): Backend {
   const statement = createStatements(database)
   let open = false
   let closed = false

@@ -3,7 +3,7 @@ import { type FairBounds, FairQueue, type Place } from '../limits/fair-queue.ts'
 import { ResolveFailure } from './resolver.ts'
 import { within } from './within.ts'
 
-export interface Turns {
+export interface LookupQueue {
   /**
    * Runs `work` when its turn comes. Work whose time is over before its turn never runs.
    * @param asker `<tenant>/<agent>`; one without a slash is a tenant of its own
@@ -19,7 +19,7 @@ interface Waiter {
   refuse(): void
 }
 
-export function createTurns(bounds: FairBounds): Turns {
+export function createLookupQueue(bounds: FairBounds): LookupQueue {
   const queue = new FairQueue<Waiter>(bounds)
 
   async function run<T>(place: Place, work: () => Promise<T>): Promise<T> {
