@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { type Rule, repositoryFiles, type SourceFile } from './repository-files.ts'
 import { durationFaults } from './rules/clocks.ts'
+import { circlesOf, floorFaults } from './rules/floors.ts'
+import { functionFaults } from './rules/functions.ts'
 import { dependencyFaults, importFaults } from './rules/imports.ts'
 import { lockFileFaults } from './rules/lock-file.ts'
 import {
@@ -71,6 +73,38 @@ const promises: readonly RepositoryPromise[] = [
       ['test/pki/a.test.ts', "import { x } from '../../proto/src/codes.ts'"],
     ],
     good: [['test/support/a.ts', "import { x } from '@clawmesh/gateway'"]],
+  },
+  {
+    says: 'a room imports only rooms of lower floors, and the planes never each other',
+    rule: floorFaults,
+    bad: [
+      ['mesh-gateway/src/net/a.ts', "import type { x } from '../policy/snapshot.ts'"],
+      ['mesh-gateway/src/egress/a.ts', "import { x } from '../delegation/call.ts'"],
+      ['mesh-gateway/src/delegation/live/a.ts', "import { x } from '../../egress/admit.ts'"],
+      ['mesh-gateway/src/policy/read/a.ts', "const x = await import('../../gateway.ts')"],
+      ['mesh-gateway/src/a-new-room/a.ts', ''],
+      ['agent-sdk/src/wire/a.ts', "import { x } from '../tasks/skill.ts'"],
+      ['pki/src/x509/a.ts', "import { x } from '../ca/names.ts'"],
+    ],
+    good: [
+      ['mesh-gateway/src/egress/live/a.ts', "import { x } from '../admit.ts'"],
+      ['mesh-gateway/src/gateway.ts', "import { x } from './egress/port.ts'"],
+      ['mesh-gateway/src/egress/a.ts', "import { x } from '../live/registry.ts'"],
+      ['test/mesh-gateway/net/a.ts', "import { x } from '../../../mesh-gateway/src/gateway.ts'"],
+    ],
+  },
+  {
+    says: 'no function is longer than 80 lines',
+    rule: functionFaults,
+    bad: [
+      [gateway, `function f() {\n${'f()\n'.repeat(80)}}`],
+      [gateway, `const o = { m() {\n${'o.m()\n'.repeat(80)}} }`],
+      [gateway, `export const f = () => {\n${'f()\n'.repeat(80)}}`],
+    ],
+    good: [
+      [gateway, `function f() {\n${'f()\n'.repeat(78)}}`],
+      ['test/a.ts', `function f() {\n${'f()\n'.repeat(80)}}`],
+    ],
   },
   {
     says: 'durations are counted by performance.now(), which nobody sets',
@@ -303,6 +337,17 @@ describe('the repository keeps its rules', () => {
   before(async () => {
     files = await repositoryFiles()
     assert.ok(files.some(({ path }) => path === 'package.json'))
+  })
+
+  it('no files import each other in a circle, not for types either', () => {
+    assert.deepEqual(circlesOf(files), [])
+    const circle = circlesOf([
+      { path: 'bench/a.ts', text: "import { b } from './b.ts'" },
+      { path: 'bench/b.ts', text: "import type { c } from './c/c.ts'\nimport './d.ts'" },
+      { path: 'bench/c/c.ts', text: "import { a } from '../a.ts'" },
+      { path: 'bench/d.ts', text: '' },
+    ])
+    assert.deepEqual(circle, [['bench/a.ts', 'bench/b.ts', 'bench/c/c.ts']])
   })
 
   for (const { says, rule, bad, good } of promises) {

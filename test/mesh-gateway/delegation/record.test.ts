@@ -13,7 +13,7 @@ import type { PresentedClaims } from '../../../mesh-gateway/src/delegation/chain
 import {
   actionOf,
   startRecord,
-  recordOf,
+  auditRecordOf,
   type CallRecord,
 } from '../../../mesh-gateway/src/delegation/record.ts'
 import { routeOf } from '../../../mesh-gateway/src/delegation/route.ts'
@@ -48,8 +48,8 @@ const story = (more: Partial<CallRecord> = {}): CallRecord => ({
   ...startRecord(certificate(caller), { ip: '192.0.2.1', port: 5 }),
   ...more,
 })
-const record = (of: CallRecord, outcome: Parameters<typeof recordOf>[1]['outcome'] = null) =>
-  recordOf(of, {
+const record = (of: CallRecord, outcome: Parameters<typeof auditRecordOf>[1]['outcome'] = null) =>
+  auditRecordOf(of, {
     ...{ outcome, durationMs: 1.23456, policyGeneration: 7 },
     phase: { phase: 'open', open_id: 'open' },
   })

@@ -7,7 +7,7 @@ import fc from 'fast-check'
 import { ClearText } from '../../../mesh-gateway/src/egress/carry/clear-text.ts'
 import { parseConnectTarget } from '../../../mesh-gateway/src/egress/request.ts'
 import { closeServer, listenOnFreePort } from '../../support/http-origin.ts'
-import type { FuzzTarget } from './fuzz-targets.ts'
+import type { FuzzTarget } from './fuzz-target.ts'
 
 const PIECES = [
   'GET / HTTP/1.1\r\nHost: api.test\r\n\r\n',

@@ -23,15 +23,8 @@ import { waitFor } from '../../support/wait-for.ts'
 import { captureHello } from './capture-hello.ts'
 import { sendRaw, startUpstream } from './fixture.ts'
 import { clearText } from './fuzz-clear-text.ts'
+import type { FuzzTarget } from './fuzz-target.ts'
 import { basic, connectTo, get, setUp } from './setup.ts'
-
-export interface FuzzTarget {
-  readonly name: string
-  /** Cases in CI. */
-  readonly runs: number
-  /** @throws with the seed and the smallest case that breaks a promise. */
-  run(parameters: fc.Parameters<unknown>): Promise<void>
-}
 
 const PIECES = [
   ...[
