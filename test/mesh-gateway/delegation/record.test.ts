@@ -12,9 +12,9 @@ import { readCall } from '../../../mesh-gateway/src/delegation/call.ts'
 import type { PresentedClaims } from '../../../mesh-gateway/src/delegation/chain/chain-tokens.ts'
 import {
   actionOf,
-  startRecord,
   auditRecordOf,
   type CallRecord,
+  startRecord,
 } from '../../../mesh-gateway/src/delegation/record.ts'
 import { routeOf } from '../../../mesh-gateway/src/delegation/route.ts'
 import { decideDelegation } from '../../../mesh-gateway/src/policy/decide/decide-delegation.ts'

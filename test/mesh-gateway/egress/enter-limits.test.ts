@@ -15,7 +15,7 @@ import {
   parseAbsoluteTarget,
   parseConnectTarget,
 } from '../../../mesh-gateway/src/egress/request.ts'
-import type { Release, Limits } from '../../../mesh-gateway/src/limits/limits.ts'
+import type { Limits, Release } from '../../../mesh-gateway/src/limits/limits.ts'
 
 const UNLIMITED = {
   ...{ requestsPerMinute: null, burst: null, concurrentTunnels: null },

@@ -13,7 +13,7 @@ import {
 } from '../../../../mesh-gateway/src/delegation/live/admitted.ts'
 import { CallPlaces, joinTree } from '../../../../mesh-gateway/src/delegation/live/call-places.ts'
 import type { LiveCalls, Place } from '../../../../mesh-gateway/src/delegation/live/live-calls.ts'
-import { startRecord, type CallRecord } from '../../../../mesh-gateway/src/delegation/record.ts'
+import { type CallRecord, startRecord } from '../../../../mesh-gateway/src/delegation/record.ts'
 import { routeOf } from '../../../../mesh-gateway/src/delegation/route.ts'
 
 const spiffe = createSpiffeTemplate({ trustDomain: 'mesh.internal' })

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Bounds } from '../../../../mesh-gateway/src/egress/enter-limits.ts'
 import type { LivePlace } from '../../../../mesh-gateway/src/egress/live/live-tunnel.ts'
-import { createTally, createLateEntries } from '../../../../mesh-gateway/src/egress/live/trim.ts'
+import { createLateEntries, createTally } from '../../../../mesh-gateway/src/egress/live/trim.ts'
 import type { Release } from '../../../../mesh-gateway/src/limits/limits.ts'
 import { admittedUntil } from '../admitted.ts'
 
