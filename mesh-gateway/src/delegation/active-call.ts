@@ -70,7 +70,7 @@ export class ActiveCall implements Member {
   readonly #startedMs = performance.now()
   readonly #records: RecordWriter
   readonly #places: CallPlaces
-  /** What changes from here on is seen by comparing the epoch again. */
+  /** Taken before the checks: if it has moved when the call is connected, the checks run again. */
   readonly #epoch: number
   #deadline: NodeJS.Timeout | undefined
   #forwarding: Forwarding | null = null

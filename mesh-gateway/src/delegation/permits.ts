@@ -1,4 +1,4 @@
-/** What one call occupies: it is given back once, when the call ends, also what is granted only then. */
+/** The permits that one call holds (places under limits). Each is given back once, when the call ends, also one that is granted only then. */
 import { MeshError } from '@clawmesh/proto'
 import type { Release } from '../limits/limits.ts'
 

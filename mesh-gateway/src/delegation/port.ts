@@ -96,7 +96,7 @@ const TOO_OLD = 'the connection is as old as it may be'
 const REFUSED_LINGER_MS = 2_000
 /** Streams bound what they hold each by itself; this is for a thousand of them. Node's 10 refuses headers in the middle of a stream. */
 const SESSION_MEMORY_MB = 64
-/** Wider than what is allowed, so that what is too large is refused with the reason and is in the audit log. */
+/** Node's own limit on headers is this much wider than ours, so that our code refuses large ones, with the reason and an audit record. */
 const HEADER_SLACK = 4
 
 /** @throws MeshError MESH_CONFIG_PORT */

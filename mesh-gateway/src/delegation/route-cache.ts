@@ -1,8 +1,7 @@
 /**
- * What is the same for all calls that one connection makes to one target: where it leads, and what policy says of each
- * method there. Remembered as long as the gateway's names and the policy are the very same objects, so that a reload
- * counts at once; the certificate is judged for every call all the same.
- * Bounded: who asks for ever new names or methods only makes the gateway forget.
+ * Caches the route and the policy decision of each target and method, for one connection. An entry is valid while the gateway's names
+ * and the policy are the same objects, so that a reload counts at once; the certificate is judged for every call all the same.
+ * Bounded: a client that asks for ever new names or methods makes the cache forget.
  */
 import type { AgentIdentity, SpiffeTemplate } from '@clawmesh/proto'
 import { decideDelegation } from '../policy/decide/decide-delegation.ts'

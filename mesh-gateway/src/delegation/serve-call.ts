@@ -1,6 +1,6 @@
 /**
- * One call from its first header to its callee, in the order of checks of the contract: certificate, then what is asked for,
- * then policy and limits, then the peer.
+ * Serves one delegated call, from its first header to its callee. The checks come in this order: certificate, request headers and
+ * route, policy and limits, peer.
  */
 import type { ServerHttp2Stream } from 'node:http2'
 import type { IdentityStore, PeerCertificate } from '@clawmesh/agent-sdk/mesh'

@@ -1,4 +1,4 @@
-/** How a request ended, told once: one audit record, one decision counted. */
+/** The record of a request: one line of the audit log (the access log of this port) and one counted decision, when it ends. */
 import {
   childTrace,
   type EgressClaims,

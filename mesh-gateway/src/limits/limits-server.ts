@@ -1,28 +1,28 @@
-/** What one process asks another that counts for it, and how questions are answered. */
+/** Limits over IPC, the server: the messages of a process that asks for limits, and the answers of the one that counts them. */
 import { MeshError } from '@clawmesh/proto'
 import type { Release } from './limits.ts'
 import type { Counting } from './open-limits.ts'
 
-/** Each with a number of its own; a `leave` has the number of the place that its `enter` was given. */
+/** Each has an id of its own; a `leave` names the place that its `enter` got. */
 export type Question =
   | readonly [kind: 'take', id: number, key: string, perMinute: number, burst: number]
   | readonly [kind: 'enter', id: number, key: string, max: number]
   | readonly [kind: 'spend', id: number, txn: string, max: number, tenant: string]
   | readonly [kind: 'leave', place: number]
 
-/** Of a `take` how long to wait in milliseconds, or null; of an `enter` the place or false; of a `spend` whether it was, or null when no more trees are counted. */
+/** To `take`: milliseconds to wait, or null. To `enter`: the place, or false. To `spend`: whether it was granted; null when no more trees are counted. */
 export type Answer =
   | readonly [id: number, value: number | boolean | null]
   | readonly [id: number, value: 'in', place: number]
 
 export interface LimitsServer {
-  /** In one go; a `leave` has no answer. */
+  /** Answers all in one message; a `leave` has no answer. */
   answer(questions: readonly Question[]): Promise<readonly Answer[]>
-  /** Who asked has gone: what it held is given back, and it is granted nothing more. */
+  /** After the asking process has ended: gives back what it held, and grants nothing more. */
   release(): void
 }
 
-/** For one who asks. */
+/** One server for each process that asks. */
 export function createLimitsServer({ limits, budgets }: Counting): LimitsServer {
   // places and no Map: docs/discoveries/maps-keep-what-has-died.md
   const inside: (Release | null)[] = []

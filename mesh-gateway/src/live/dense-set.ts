@@ -1,10 +1,10 @@
 /**
- * Who is there now, where members come and go all the time. For that a Set or Map of V8 is dear: it is made anew whenever it is full of holes,
- * the old one stays linked to the new one, and once a dead one is in the old generation it keeps what was in all that followed from
- * dying young. Here nobody is linked to who was there before. docs/discoveries/maps-keep-what-has-died.md
+ * A dense set: an array whose members know their place, so that removal swaps in the last one. V8 rebuilds a Map or Set as entries
+ * come and go, and links each old table to its successor; one old table that was promoted keeps all later ones alive. An array with
+ * swap-remove has no such chain. docs/discoveries/maps-keep-what-has-died.md
  */
 export interface Member {
-  /** The roll's own: on one roll at a time. Negative while it is on none. */
+  /** Written by the set. A member is in one set at a time; negative while it is in none. */
   index: number
 }
 
@@ -14,17 +14,16 @@ export interface DenseSet<T extends Member> {
   /** False when it was not there. */
   remove(member: T): boolean
   /**
-   * Once for each member that is there now. Members may go meanwhile, and are passed over if they have; who comes meanwhile
-   * is not called.
+   * Calls `look` once for each present member. A member that is removed meanwhile is passed over; one that is added meanwhile is
+   * not visited.
    */
   visit(look: (member: T) => void): void
   /**
-   * The same, to be paused at each `yield`. Whoever was there from before and still is, is called, whoever comes and goes during a pause;
-   * some may be called twice, and some who come are called too. Those for which `look` answers false cost next to nothing, and
-   * many of them come to one pause.
+   * The same, with a pause at each `yield`. Visits every member that is present throughout; a member may be visited twice, and one
+   * that is added meanwhile may or may not be. Members for which `look` answers false cost little: many of them share one pause.
    */
   walk(look: (member: T) => boolean | undefined): Generator<void, void>
-  /** A list of its own, in no order. */
+  /** A copy, in no order. */
   all(): T[]
 }
 

@@ -1,21 +1,21 @@
 /**
- * Long work in slices of a few milliseconds, with the event loop in between, so that it holds up nobody else. When it has gone on for long
- * because others take their time, slices grow with what those take: it is to be done in time as well.
+ * Runs long work in slices of a few milliseconds, with the event loop in between, so that it delays nothing else. When the work is
+ * overdue because other work takes the time, its slices grow with what the other work takes.
  */
 export interface Slices {
-  /** Begins the work, with a first slice at once, unless it runs: then it is to see for itself that there is more. */
+  /** Begins the work, with a first slice at once. Does nothing while it runs: the work itself must notice that there is more. */
   start(): void
 }
 
 export interface SlicesOptions {
-  /** Each `yield` is a place where it may pause. Made anew for each run; it ends when nothing is left to be done. */
+  /** Each `yield` is a place where it may pause. Called once for each run; it returns when nothing is left to do. */
   work(): Generator<void, void>
   /** Milliseconds of a monotonic clock. */
   readonly now?: () => number
 }
 
 const SLICE_MS = 4
-/** Work that has gone on for so long, in milliseconds, is given a fifth of the time, and no more than so much at a time: more, and its own consequences would feed it. */
+/** Work older than this, in milliseconds, gets 20 % of the loop, at most 20 ms a slice; more would let the load it causes grow the slices. */
 const HURRY_AFTER_MS = 400
 const LONGEST_SLICE_MS = 20
 /** The clock is asked once for so many steps. */

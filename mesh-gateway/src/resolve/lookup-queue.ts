@@ -1,4 +1,4 @@
-/** Runs questions in a fair order, bounded: an asker with thousands of names waits for its own, not in front of everybody. */
+/** A bounded fair queue of DNS lookups: an agent with thousands of names waits for its own lookups, and delays no other agent. */
 import { type FairBounds, FairQueue, type Place } from '../limits/fair-queue.ts'
 import { ResolveFailure } from './resolver.ts'
 import { within } from './within.ts'

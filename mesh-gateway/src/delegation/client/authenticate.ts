@@ -1,6 +1,6 @@
 /**
- * Who is at the other end of a connection. Read once, when the handshake is done; judged again for each
- * stream, since certificates expire and bundles change while connections live.
+ * Authenticates the client of a connection by its certificate. The certificate is read once, after the handshake, and judged again
+ * for each stream, since certificates expire and bundles change while connections live.
  */
 import type { TLSSocket } from 'node:tls'
 import {

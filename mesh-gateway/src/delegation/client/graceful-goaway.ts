@@ -1,5 +1,5 @@
 /**
- * Ends a connection so that no call is lost (RFC 9113, section 6.8): a GOAWAY that warns, time for the calls that were under
+ * The graceful end of a connection: no call is lost (RFC 9113, section 6.8): a GOAWAY that warns, time for the calls that were under
  * way to arrive, and then the GOAWAY that counts. Streams that run go on to their end.
  */
 import { constants, type ServerHttp2Session } from 'node:http2'

@@ -1,4 +1,7 @@
-/** The sessions of one tenant's callers to one peer name, over all addresses that DNS gives for it. */
+/**
+ * The sessions of one tenant's callers to one peer name, over all addresses that DNS gives for it. Load balancing: the least loaded
+ * address first, unhealthy ones (outliers) last.
+ */
 import { MeshError } from '@clawmesh/proto'
 import { createAddressHealth } from '../../net/address-health.ts'
 import {
@@ -44,7 +47,7 @@ type About = Pick<ChainHeaders, 'delegationId' | 'replica'>
 
 const MAX_KNOWN = 256
 const MAX_SESSIONS_PER_ENDPOINT = 16
-/** An address that failed is avoided this long, doubling with each failure. */
+/** Circuit breaker: a failing (unhealthy) address is ejected this long, in milliseconds, twice as long with each further failure. */
 const EJECT_MS = 1_000
 const EJECT_MAX_MS = 30_000
 /** Before an address of a later SRV priority is tried: the earlier one is to be used where it can be reached (RFC 2782). */

@@ -15,20 +15,20 @@ export interface LiveTunnel {
   readonly tunnel: boolean
   /** Of the policy that let it through. */
   readonly generation: number
-  /** What that policy allowed at once: by it, it was counted or not. */
+  /** Limits of that policy, by which it was counted. */
   readonly bounds: Bounds
-  /** False when it was let through while `settled` was false: by a count that not all were part of. */
+  /** False if it was admitted while open tunnels were still being recounted. */
   readonly counted: boolean
   /** Written when it has lived for long. Default: nothing is. */
   readonly opening?: OpenRecord
   end(code: ErrorCode): void
 }
 
-/** Belongs to the registry. */
+/** The entry of one tunnel in the registry. */
 export interface LivePlace extends Place {
   readonly tunnel: LiveTunnel
-  /** Grows with each that comes. */
+  /** Ascending: a younger tunnel has a higher one. */
   readonly age: number
-  /** The generation of policy that it was last found to be allowed by. */
+  /** The last generation of policy that allowed it. */
   judgedBy: number
 }

@@ -1,6 +1,6 @@
 /**
- * The tunnels and answers that flow now, so that what changes after they were let through can still end them, each for its reason: in slices,
- * so that thousands of them do not hold up everybody else. Where they are kept is live/registry.ts; here is what is counted.
+ * The open tunnels and answers of the egress port. A change of policy, revocations or keys judges them again and ends what may not go
+ * on, in slices, so that thousands delay nothing else. `live/registry.ts` keeps them; this file counts them against limits.
  */
 import type { ErrorCode, Peer } from '@clawmesh/proto'
 import type { Limits } from '../../limits/limits.ts'
@@ -12,21 +12,21 @@ import { createLateEntries, createTally, type Tally } from './trim.ts'
 export interface Tunnels {
   /** Ends it when its token expires. */
   add(tunnel: LiveTunnel): LivePlace
-  /** Once it has ended, for whatever reason. */
+  /** To be called once when the tunnel has ended. */
   remove(place: LivePlace): void
   readonly size: number
   /** Ends it, unless it has been ended here before. */
   end(place: LivePlace, code: ErrorCode): void
   /** Ends each for which `judge` gives a code; returns how many. */
   endWhere(judge: (tunnel: LiveTunnel) => ErrorCode | null): number
-  /** Has all that are live judged again, in slices, the first one at once. For what was revoked. */
+  /** Judges all tunnels again, in slices, the first slice at once. After a revocation. */
   judge(): void
   /**
-   * The same, and then ends the youngest beyond what may be open at once; what was let through uncounted is counted from now on.
-   * For a change of policy. What changes again on the way is judged again, and is not waited for.
+   * The same, and then ends the youngest tunnels over a limit; those admitted without a limit are counted from now on. After a change
+   * of policy. A further change on the way starts the judging again, without waiting for its end.
    */
   judgeAndTrim(): void
-  /** Trims within a moment, for one that comes late: many may at once. */
+  /** Trims soon, for a tunnel that was admitted late; many of them share one trim. */
   trimSoon(): void
   /** False from a change of policy until all that were live then are counted by it. */
   readonly settled: boolean

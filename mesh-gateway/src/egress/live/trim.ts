@@ -1,15 +1,15 @@
 /**
- * When policy allows less at once than is open: which of what is open is beyond it, the youngest first, and which was let through
- * while nothing was counted, and must be from now on, or as many again would be let in beside it.
+ * After policy lowers a limit: finds the youngest tunnels over it, and counts those admitted while there was no limit. Without that
+ * count, as many again would be admitted beside them.
  */
 import type { Peer } from '@clawmesh/proto'
 import type { Limits, Release } from '../../limits/limits.ts'
 import { type Bounds, limitScopes, roomKey, roomOf } from '../enter-limits.ts'
 import type { LivePlace, LiveTunnel } from './live-tunnel.ts'
 
-/** Who is inside, as one looks at them the oldest first. Who leaves meanwhile makes room. */
+/** Tunnels counted one by one, the oldest first. A tunnel that ends meanwhile makes room. */
 export interface Tally {
-  /** By what it has not been counted yet and is to be from now on; null when it is beyond what may be open. */
+  /** The keys by which the tunnel has not been counted yet and must be from now on; null when it is over a limit. */
   enter(place: LivePlace): readonly string[] | null
   leave(place: LivePlace): void
 }
@@ -55,7 +55,7 @@ interface Late {
   readonly key: string
 }
 
-/** One after another: thousands at once are more than a Redis answers in time, and one that is late is away for everybody. */
+/** Enters one after another: Redis does not answer thousands at once in time, and a late answer makes it unavailable for all. */
 export function createLateEntries(limits: Pick<Limits, 'enter'>): LateEntries {
   const held = new Map<LivePlace, Map<string, Release>>()
   let queue: Late[] = []

@@ -1,9 +1,9 @@
-/** How many connections to destinations are open: to each by all agents, and by each agent. No queue: beyond it, somebody else decides. */
+/** Counts open upstream connections per destination and per agent. Over a bound the caller refuses; nothing queues. */
 import { createLimits } from '../../limits/create-limits.ts'
 import type { Release } from '../../limits/limits.ts'
 
 export interface ConnectionBounds {
-  /** What is called once when the connection has gone, or of which there are too many. */
+  /** The release, to be called once when the connection has closed, or the bound that is reached. */
   enter(owner: string, destination: string): Release | BoundReached
 }
 

@@ -1,7 +1,6 @@
 /**
- * Connections to destinations: each within its bounds, and those that wait for the next request. One that waits belongs to one agent, one host
- * and one judged address: an answer that is out of step can then reach nobody else, and what is reused was judged anew by the request
- * that reuses it.
+ * A pool of upstream connections, with bounds. Idle connections are keyed by agent, host and judged address: a desynchronised response
+ * cannot reach another agent, and the request that reuses a connection has had its address judged anew.
  */
 import type { SecureContext } from 'node:tls'
 import type { Release } from '../../limits/limits.ts'
