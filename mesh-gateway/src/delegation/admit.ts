@@ -1,6 +1,7 @@
 /** Lets a call in, or refuses it, as policy decided and as limits allow. Nothing has been dialled yet. */
-import { type AgentIdentity, MeshError, type Peer } from '@clawmesh/proto'
-import type { Limits, MaybePromise, Release } from '../limits/limits.ts'
+import type { AgentIdentity, MeshError, Peer } from '@clawmesh/proto'
+import { enterScopes, type LimitScope, takeRate } from '../limits/enter-scopes.ts'
+import type { Limits, MaybePromise } from '../limits/limits.ts'
 import type { WaitingRoom } from '../limits/waiting-room.ts'
 import type { DelegationDecision, DelegationLimits } from '../policy/decide/decision.ts'
 import { refusalOf } from '../policy/read/told.ts'
@@ -8,7 +9,8 @@ import { type PolicySnapshot, peerLimits, tenantLimits } from '../policy/snapsho
 import type { Permits } from './permits.ts'
 
 /**
- * Of the agent, and of its tenant as a whole. At once unless limits are shared between gateways. Answers the caller.
+ * Enters the limits of the agent, and of its tenant as a whole. Synchronous unless limits are shared between gateways.
+ * @returns the caller
  * @throws MeshError of the decision, MESH_RATE_LIMITED, MESH_LIMIT_CONCURRENCY, MESH_LIMIT_UNAVAILABLE
  */
 export function admit(
@@ -19,14 +21,18 @@ export function admit(
   permits: Permits,
 ): MaybePromise<AgentIdentity> {
   const { tenant, agent } = caller
-  const key = `delegation:${tenant}/${agent}`
-  if (decision.action === 'deny') return deny(decision, tenant, limits, key)
-  const own = enter(limits, key, decision.limits, 'this agent', permits)
+  const own = scopeOf(`delegation:${tenant}/${agent}`, decision.limits, 'this agent')
+  if (decision.action === 'deny') return deny(decision, tenant, limits, own)
   const ofTenant = tenantLimits(policy, tenant)
-  if (ofTenant === null) return own === null ? caller : own.then(() => caller)
-  const all = () => enter(limits, `delegation:${tenant}`, ofTenant, 'the tenant', permits)
-  const both = own === null ? all() : own.then(all)
-  return both === null ? caller : both.then(() => caller)
+  const scopes =
+    ofTenant === null ? [own] : [own, scopeOf(`delegation:${tenant}`, ofTenant, 'its tenant')]
+  const settle = (refused: MeshError | null) => {
+    // permits that were granted before a refusal are released with the end of the call
+    if (refused !== null) throw refused
+    return caller
+  }
+  const refused = enterScopes(limits, scopes, (release) => permits.hold(release))
+  return refused instanceof Promise ? refused.then(settle) : settle(refused)
 }
 
 /**
@@ -57,67 +63,32 @@ function deny(
   decision: DelegationDecision,
   tenant: string,
   limits: Limits,
-  key: string,
+  { rate, whose }: LimitScope,
 ): Promise<never> {
-  const { callsPerMinute: most } = decision.limits
-  if (most === null) throw refusalOf(decision, tenant)
-  const refuse = (waitMs: number | null): never => {
-    throw waitMs === null ? refusalOf(decision, tenant) : tooMany(most, 'this agent', waitMs)
+  const refuse = (refused: MeshError | null): never => {
+    throw refused ?? refusalOf(decision, tenant)
   }
-  const wait = take(limits, key, most)
-  return wait instanceof Promise ? wait.then(refuse) : refuse(wait)
+  if (rate === null) return refuse(null)
+  const refused = takeRate(limits, rate, whose)
+  return refused instanceof Promise ? refused.then(refuse) : refuse(refused)
 }
 
-function take(limits: Limits, key: string, callsPerMinute: number): MaybePromise<number | null> {
-  return limits.take(key, callsPerMinute, Math.max(1, Math.ceil(callsPerMinute / 10)))
-}
-
-function tooMany(callsPerMinute: number, whose: string, retryAfterMs: number): MeshError {
-  return new MeshError(
-    'MESH_RATE_LIMITED',
-    `${callsPerMinute} calls per minute are allowed to ${whose}`,
-    { retryAfterMs },
-  )
-}
-
-/** Null when it was at once. What was entered before a refusal is left with the end of the call. */
-function enter(
-  limits: Limits,
+/** A tenth of the calls of a minute may come at once. */
+function scopeOf(
   key: string,
   { callsPerMinute, concurrentStreams }: DelegationLimits,
-  whose: string,
-  permits: Permits,
-): Promise<void> | null {
-  const occupied = () => occupy(limits, key, concurrentStreams, whose, permits)
-  if (callsPerMinute === null) return occupied()
-  const granted = (waitMs: number | null) => {
-    if (waitMs === null) return occupied()
-    throw tooMany(callsPerMinute, whose, waitMs)
-  }
-  const wait = take(limits, key, callsPerMinute)
-  return wait instanceof Promise ? wait.then(async (ms) => void (await granted(ms))) : granted(wait)
-}
-
-function occupy(
-  limits: Limits,
-  key: string,
-  most: number | null,
-  whose: string,
-  permits: Permits,
-): Promise<void> | null {
-  if (most === null) return null
-  const granted = (release: Release | null): null => {
-    if (release === null)
-      throw new MeshError(
-        'MESH_LIMIT_CONCURRENCY',
-        `${most} calls at once are allowed to ${whose}`,
-        { retryAfterMs: 1_000 },
-      )
-    permits.hold(release)
-    return null
-  }
-  const entered = limits.enter(key, most)
-  return entered instanceof Promise
-    ? entered.then((release) => void granted(release))
-    : granted(entered)
+  whose: LimitScope['whose'],
+): LimitScope {
+  const noun = 'calls' as const
+  const rate =
+    callsPerMinute === null
+      ? null
+      : {
+          key,
+          perMinute: callsPerMinute,
+          burst: Math.max(1, Math.ceil(callsPerMinute / 10)),
+          noun,
+        }
+  const room = concurrentStreams === null ? null : { key, most: concurrentStreams, noun }
+  return { whose, rate, room }
 }

@@ -15,7 +15,7 @@ import { leadsBehindEch } from './carry/judge-first-bytes.ts'
 import type { EgressContext, PolicyView } from './context.ts'
 import { checkAgent, countRefusal, notePrincipal, overBudget } from './count-refusals.ts'
 import { decideTarget } from './decide-target.ts'
-import { enterLimits, takeRate } from './enter-limits.ts'
+import { enterLimits, takeOwnRate } from './enter-limits.ts'
 import type { RequestHead } from './http1/request-head.ts'
 import { Refused, refuse } from './refused.ts'
 import type { Target } from './request.ts'
@@ -94,7 +94,7 @@ function enterRate(
   if (refused !== null) return refused
   const bounds = policy.bounds(agent)
   if (bounds === null || bounds.limits.requestsPerMinute === null) return null
-  return judged(() => takeRate(agent, bounds, limits))
+  return judged(() => takeOwnRate(agent, bounds, limits))
 }
 
 /** Null when it is let through. */

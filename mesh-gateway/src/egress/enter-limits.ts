@@ -1,37 +1,32 @@
 /**
- * What policy lets an agent, and then its tenant as a whole, ask for and have open. Whoever is refused on the way has left again
- * what it had entered. Where nothing is limited this costs nothing.
+ * The limits that policy sets for an agent and for its tenant as a whole: rate, requests and tunnels at once, size of a body. A request
+ * that is refused on the way gives back what it had entered. Without limits this costs nothing.
  */
-import type { Limits, Release } from '../limits/limits.ts'
+import { enterScopes, type LimitScope, type RateLimit, takeRate } from '../limits/enter-scopes.ts'
+import type { Limits, MaybePromise, Release } from '../limits/limits.ts'
 import type { EgressDecision, EgressLimits } from '../policy/decide/decision.ts'
 import type { Principal } from './authenticate.ts'
 import type { RequestHead } from './http1/request-head.ts'
-import { type Refused, refuse } from './refused.ts'
+import { Refused, refuse } from './refused.ts'
 import type { Target } from './request.ts'
-
-/** The limits of one, and what is counted by. */
-export interface LimitScope {
-  /** `acme/bot-01`, or `acme`: no name of an agent stands alone. */
-  readonly name: string
-  /** In messages. */
-  readonly whose: 'this agent' | 'its tenant'
-  readonly limits: EgressLimits
-}
 
 export type Bounds = Pick<EgressDecision, 'limits' | 'tenantLimits'>
 
-const RETRY_MS = 1_000
 const nothing: Release = () => {}
 
-/** Agent first, then tenant. */
+/**
+ * What is still to be entered once policy has decided: agent first, then tenant. The rate of the agent was taken before, by `takeOwnRate`.
+ * @param tunnel counts among tunnels, not among requests
+ */
 export function limitScopes(
   { tenant, agent }: Principal['agent'],
   { limits, tenantLimits }: Bounds,
+  tunnel: boolean,
 ): LimitScope[] {
-  const own: LimitScope = { name: `${tenant}/${agent}`, whose: 'this agent', limits }
-  return tenantLimits === null
-    ? [own]
-    : [own, { name: tenant, whose: 'its tenant', limits: tenantLimits }]
+  const own = scopeOf(`${tenant}/${agent}`, 'this agent', null, limits, tunnel)
+  if (tenantLimits === null) return [own]
+  const rate = rateOf(tenant, tenantLimits)
+  return [own, scopeOf(tenant, 'its tenant', rate, tenantLimits, tunnel)]
 }
 
 /** A tunnel, or a WebSocket, which becomes one; anything else is a request. */
@@ -39,34 +34,30 @@ export function isTunnel(target: Target, head: RequestHead): boolean {
   return target.form === 'connect' || head.webSocket
 }
 
-export function roomKey(scope: LimitScope, tunnel: boolean): string {
-  return `${tunnel ? 'egress-tunnels' : 'egress-requests'}:${scope.name}`
-}
-
-/** How many may be open at once; null when policy does not say. */
-export function roomOf({ limits }: LimitScope, tunnel: boolean): number | null {
-  return tunnel ? limits.concurrentTunnels : limits.concurrentRequests
-}
-
-/** What leaves again, or why it may not enter. @throws MeshError MESH_LIMIT_UNAVAILABLE */
+/** @returns the release of all that was entered, or the refusal. @throws MeshError MESH_LIMIT_UNAVAILABLE */
 export function enterLimits(
   { agent }: Pick<Principal, 'agent'>,
   bounds: Bounds,
   target: Target,
   head: RequestHead,
   limits: Limits,
-): Release | Promise<Release | Refused> {
+): MaybePromise<Release | Refused> {
   if (bounds.tenantLimits === null && isUnlimited(bounds.limits)) return nothing
-  return enterAll(limitScopes(agent, bounds), isTunnel(target, head), head, limits)
+  const size = bodyLimit(bounds)
+  if (size !== null && typeof head.body === 'number' && head.body > size.maxBytes)
+    return refuse('limits', 'MESH_LIMIT_SIZE', { message: size.message })
+  return enterAll(limitScopes(agent, bounds, isTunnel(target, head)), limits)
 }
 
 /** One request of the agent's rate, whatever policy will say of it. @throws MeshError MESH_LIMIT_UNAVAILABLE */
-export async function takeRate(
+export async function takeOwnRate(
   { tenant, agent }: Principal['agent'],
   { limits }: Bounds,
   by: Limits,
 ): Promise<Refused | null> {
-  return await takeOne({ name: `${tenant}/${agent}`, whose: 'this agent', limits }, by)
+  const rate = rateOf(`${tenant}/${agent}`, limits)
+  const error = rate === null ? null : await takeRate(by, rate, 'this agent')
+  return error === null ? null : new Refused('limits', error)
 }
 
 /** How large one body may be, and what is said of one that is larger; null when it may be any. */
@@ -78,83 +69,47 @@ export function bodyLimit({
   const ofTenant = tenantLimits?.maxBodyBytes ?? Infinity
   const maxBytes = Math.min(own, ofTenant)
   if (maxBytes === Infinity) return null
-  return {
-    maxBytes,
-    message: tooManyBytes(maxBytes, own <= ofTenant ? 'this agent' : 'its tenant'),
-  }
+  const whose: LimitScope['whose'] = own <= ofTenant ? 'this agent' : 'its tenant'
+  return { maxBytes, message: `the body is larger than the ${maxBytes} bytes allowed to ${whose}` }
 }
 
-function tooManyBytes(maxBytes: number, whose: LimitScope['whose']): string {
-  return `the body is larger than the ${maxBytes} bytes allowed to ${whose}`
-}
-
-async function enterAll(
-  scopes: readonly LimitScope[],
-  tunnel: boolean,
-  head: RequestHead,
-  limits: Limits,
-): Promise<Release | Refused> {
+async function enterAll(scopes: readonly LimitScope[], limits: Limits): Promise<Release | Refused> {
   const held: Release[] = []
   const release = () => {
     for (const one of held.splice(0)) one()
   }
   try {
-    for (const scope of scopes) {
-      // the rate of the agent was taken before policy was asked
-      const refused =
-        (scope.whose === 'this agent' ? null : await takeOne(scope, limits)) ??
-        tooLarge(scope, head) ??
-        (await takeRoom(scope, tunnel, limits, held))
-      if (refused === null) continue
-      release()
-      return refused
-    }
-    return release
+    const error = await enterScopes(limits, scopes, (one) => held.push(one))
+    if (error === null) return release
+    release()
+    return new Refused('limits', error)
   } catch (error) {
     release()
     throw error
   }
 }
 
-async function takeOne({ name, whose, limits }: LimitScope, by: Limits): Promise<Refused | null> {
-  const { requestsPerMinute, burst } = limits
+/** @param name `acme/bot-01`, or `acme`: no name of an agent stands alone */
+function rateOf(name: string, { requestsPerMinute, burst }: EgressLimits): RateLimit | null {
   if (requestsPerMinute === null) return null
-  const waitMs = await by.take(
-    `egress:${name}`,
-    requestsPerMinute,
-    burst ?? Math.max(1, requestsPerMinute),
-  )
-  return waitMs === null
-    ? null
-    : refuse('limits', 'MESH_RATE_LIMITED', {
-        message: `${requestsPerMinute} requests per minute are allowed to ${whose}`,
-        retryAfterMs: waitMs,
-      })
-}
-
-function tooLarge({ limits, whose }: LimitScope, { body }: RequestHead): Refused | null {
-  const most = limits.maxBodyBytes
-  if (most === null || typeof body !== 'number' || body <= most) return null
-  return refuse('limits', 'MESH_LIMIT_SIZE', { message: tooManyBytes(most, whose) })
-}
-
-async function takeRoom(
-  scope: LimitScope,
-  tunnel: boolean,
-  by: Limits,
-  held: Release[],
-): Promise<Refused | null> {
-  const most = roomOf(scope, tunnel)
-  if (most === null) return null
-  const release = await by.enter(roomKey(scope, tunnel), most)
-  if (release !== null) {
-    held.push(release)
-    return null
+  return {
+    key: `egress:${name}`,
+    perMinute: requestsPerMinute,
+    burst: burst ?? Math.max(1, requestsPerMinute),
+    noun: 'requests',
   }
-  return refuse('limits', 'MESH_LIMIT_CONCURRENCY', {
-    message: `${most} ${tunnel ? 'tunnels' : 'requests'} at once are allowed to ${scope.whose}`,
-    retryAfterMs: RETRY_MS,
-  })
+}
+
+function scopeOf(
+  name: string,
+  whose: LimitScope['whose'],
+  rate: RateLimit | null,
+  { concurrentTunnels, concurrentRequests }: EgressLimits,
+  tunnel: boolean,
+): LimitScope {
+  const noun = tunnel ? 'tunnels' : 'requests'
+  const most = tunnel ? concurrentTunnels : concurrentRequests
+  return { whose, rate, room: most === null ? null : { key: `egress-${noun}:${name}`, most, noun } }
 }
 
 function isUnlimited(limits: EgressLimits): boolean {

@@ -89,11 +89,11 @@ for (const [kind, later] of [
       const all = [...own, `take ${TENANT} 600 60`, `enter ${TENANT} 20`]
       assert.deepEqual(await run(policy, null, null), { admitted: caller, asked: all, held: 2 })
       assert.deepEqual(await run(policy, TENANT, null), {
-        admitted: 'MESH_LIMIT_CONCURRENCY 1000: 20 calls at once are allowed to the tenant',
+        admitted: 'MESH_LIMIT_CONCURRENCY 1000: 20 calls at once are allowed to its tenant',
         ...{ asked: all, held: 1 },
       })
       assert.deepEqual(await run(policy, null, TENANT), {
-        admitted: 'MESH_RATE_LIMITED 5000: 600 calls per minute are allowed to the tenant',
+        admitted: 'MESH_RATE_LIMITED 5000: 600 calls per minute are allowed to its tenant',
         ...{ asked: all.slice(0, 3), held: 1 },
       })
       assert.deepEqual(await run(policy, AGENT, null), {

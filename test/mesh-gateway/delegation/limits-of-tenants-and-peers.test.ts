@@ -51,7 +51,7 @@ describe('limits of tenants and of peers', () => {
     const refused = await ask('a', 'b')
     assert.equal(refused.error?.code, 'MESH_RATE_LIMITED')
     assert.ok((refused.error?.retryAfterMs ?? 0) > 1_000)
-    assert.match(refused.message, /the tenant/)
+    assert.match(refused.message, /its tenant/)
   })
 
   it('open calls of the tenant count whoever calls, and those of one agent as well', async () => {
@@ -66,7 +66,7 @@ describe('limits of tenants and of peers', () => {
     assert.match(own.message, /this agent/)
     const second = ask('b', 'c')
     await someHeld(2)
-    assert.match((await ask('b', 'a')).message, /the tenant/)
+    assert.match((await ask('b', 'a')).message, /its tenant/)
     letGo()
     await Promise.all([first, second])
     assert.equal((await ask('a', 'b')).status, 0)

@@ -52,13 +52,13 @@ describe('limits of a tenant', () => {
         }
         assert.deepEqual(await outcomes({ concurrentStreams: 2 }), [
           ...['in', 'in'],
-          'MESH_LIMIT_CONCURRENCY 2 calls at once are allowed to the tenant',
+          'MESH_LIMIT_CONCURRENCY 2 calls at once are allowed to its tenant',
         ])
         // what was in has left
         assert.deepEqual((await outcomes({ concurrentStreams: 2 })).slice(0, 2), ['in', 'in'])
         assert.deepEqual(await outcomes({ callsPerMinute: 20 }), [
           ...['in', 'in'],
-          'MESH_RATE_LIMITED 20 calls per minute are allowed to the tenant',
+          'MESH_RATE_LIMITED 20 calls per minute are allowed to its tenant',
         ])
       })
 })

@@ -42,7 +42,7 @@ export function createOpenCalls({ limits, policyLimit }: OpenCallsOptions): Open
         if (ofAgent.open >= most) throw full(`${most} calls at once are allowed to this agent`)
       }
       if (ofTenant.open >= maxCallsPerTenant)
-        throw full(`${maxCallsPerTenant} calls at once are allowed to the tenant`)
+        throw full(`${maxCallsPerTenant} calls at once are allowed to its tenant`)
       if (open >= maxCalls) throw full('the gateway has as many open calls as it may')
       open += 1
       ofTenant.open += 1

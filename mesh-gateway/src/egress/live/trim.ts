@@ -3,8 +3,9 @@
  * count, as many again would be admitted beside them.
  */
 import type { Peer } from '@clawmesh/proto'
+import type { RoomLimit } from '../../limits/enter-scopes.ts'
 import type { Limits, Release } from '../../limits/limits.ts'
-import { type Bounds, limitScopes, roomKey, roomOf } from '../enter-limits.ts'
+import { type Bounds, limitScopes } from '../enter-limits.ts'
 import type { LivePlace, LiveTunnel } from './live-tunnel.ts'
 
 /** Tunnels counted one by one, the oldest first. A tunnel that ends meanwhile makes room. */
@@ -78,10 +79,10 @@ export function createLateEntries(limits: Pick<Limits, 'enter'>): LateEntries {
   const enterOne = ({ place, key }: Late): Promise<void> | undefined => {
     const mine = held.get(place)
     if (mine === undefined) return undefined
-    const keep = (leave: Release | null) => {
+    const keep = (release: Release | null) => {
       // it may have ended while Redis was asked
-      if (held.get(place) !== mine) leave?.()
-      else if (leave !== null) mine.set(key, leave)
+      if (held.get(place) !== mine) release?.()
+      else if (release !== null) mine.set(key, release)
     }
     const entered = limits.enter(key, Number.MAX_SAFE_INTEGER)
     if (!(entered instanceof Promise)) {
@@ -108,14 +109,11 @@ export function createLateEntries(limits: Pick<Limits, 'enter'>): LateEntries {
       if (held.size === 0) return
       const mine = held.get(place)
       held.delete(place)
-      for (const leave of mine?.values() ?? []) leave()
+      for (const release of mine?.values() ?? []) release()
     },
   }
 }
 
-function roomsOf(one: LiveTunnel, bounds: Bounds): { key: string; most: number }[] {
-  return limitScopes(one.agent, bounds).flatMap((scope) => {
-    const most = roomOf(scope, one.tunnel)
-    return most === null ? [] : [{ key: roomKey(scope, one.tunnel), most }]
-  })
+function roomsOf(one: LiveTunnel, bounds: Bounds): RoomLimit[] {
+  return limitScopes(one.agent, bounds, one.tunnel).flatMap(({ room }) => room ?? [])
 }
