@@ -59,7 +59,12 @@ const NAMES = optionNames<AgentOptions>({
   log: true,
   now: true,
 })
-const PATIENCE = optionNames<Patience>({ idleMs: true, giveUpMs: true, startGiveUpMs: true })
+const PATIENCE = optionNames<Patience>({
+  idleMs: true,
+  giveUpMs: true,
+  startGiveUpMs: true,
+  connectGiveUpMs: true,
+})
 
 /** @throws TypeError for an option that there is not, and for a gateway that is no address */
 export function checkAgentOptions(options: AgentOptions): void {

@@ -4,7 +4,7 @@ import { type AgentIdentity, createSpiffeTemplate, fromTimestamp, MeshError } fr
 import { checkOptions, optionNames } from '../check-options.ts'
 import { type Connection, createConnection } from '../client/connection.ts'
 import type { DelegateOptions, Delegation } from '../client/delegation.ts'
-import { createFirstContact } from '../client/first-contact.ts'
+import { createFirstContact, FIRST_CONTACT_MS } from '../client/first-contact.ts'
 import { methods } from '../client/methods.ts'
 import { peerAddress } from '../client/peer-address.ts'
 import { createPeerClient } from '../client/peer-client.ts'
@@ -132,7 +132,11 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
 
   const expect = checkIsGatewayFor(tenant, meshDomain)
   let refused: { readonly error: MeshError; readonly atMs: number } | null = null
-  const contact = createFirstContact({ target: gateway, log })
+  const refusal = () =>
+    refused !== null && performance.now() - refused.atMs < REFUSAL_MS ? refused.error : null
+  const patience = { idleMs: 60_000, giveUpMs: 120_000, startGiveUpMs: 20_000, ...options.patience }
+  const { connectGiveUpMs: giveUpMs = FIRST_CONTACT_MS } = patience
+  const contact = createFirstContact({ target: gateway, log, giveUpMs, refusal })
   const connection: Connection = createConnection({
     target: gateway,
     ...{ store, contact },
@@ -153,11 +157,8 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
         },
       }),
   })
-  const refusal = () =>
-    refused !== null && performance.now() - refused.atMs < REFUSAL_MS ? refused.error : null
   const peers = createPeerClient({
-    connection,
-    patience: { idleMs: 60_000, giveUpMs: 120_000, startGiveUpMs: 20_000, ...options.patience },
+    ...{ connection, contact, patience },
     maxResultBytes: options.maxResultBytes ?? 64 * 1024 * 1024,
     letGo: letGo.signal,
     signal: lifetime.signal,
@@ -167,7 +168,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
   })
   const trees = createTreeWatch({ connection, gatewayName, store, log })
   const { ask, exchange } = createGatewayCalls({
-    ...{ connection, gatewayName, signal: lifetime.signal, refusal },
+    ...{ connection, contact, gatewayName, signal: lifetime.signal, refusal },
   })
   const access = createEgressAccess(egressSettings, {
     ...{ options, store, spiffe, check: expect, exchange, log, now },

@@ -6,20 +6,18 @@ import {
   MeshError,
   Secret,
 } from '@clawmesh/proto'
-import type { Connection, Method } from '../client/connection.ts'
+import type { Method } from '../client/connection.ts'
 import { methods } from '../client/methods.ts'
 import type { Propagated } from '../client/propagation.ts'
-import { retryUnary } from '../client/retry-unary.ts'
+import { type RetryUnaryOptions, retryUnary } from '../client/retry-unary.ts'
 import type { EgressToken } from '../egress/token-source.ts'
 import { both } from './task-scope.ts'
 
-export interface GatewayCallsOptions {
-  readonly connection: Connection
+export interface GatewayCallsOptions extends RetryUnaryOptions {
   /** The gateway's own name. */
   readonly gatewayName: string
   /** Aborts when the agent is closed. */
   readonly signal: AbortSignal
-  readonly refusal: () => MeshError | null
 }
 
 export interface GatewayCalls {
@@ -38,10 +36,9 @@ export interface GatewayCalls {
   exchange(propagated: Propagated, bound: boolean, signal?: AbortSignal): Promise<EgressToken>
 }
 
-const UNARY_MS = 10_000
-
 export function createGatewayCalls(options: GatewayCallsOptions): GatewayCalls {
-  const { connection, gatewayName, refusal } = options
+  const { gatewayName } = options
+  const unary = retryUnary(options)
 
   const calls: GatewayCalls = {
     async ask(method, request, { traceparent, chain }, taskSignal) {
@@ -50,14 +47,7 @@ export function createGatewayCalls(options: GatewayCallsOptions): GatewayCalls {
         ...(traceparent === null ? {} : { [METADATA_TRACEPARENT]: traceparent }),
         ...(chain === null ? {} : { [METADATA_DELEGATION]: chain.token.reveal() }),
       }
-      const call = () =>
-        connection.unary(method, request, {
-          authority: gatewayName,
-          metadata,
-          deadline: Date.now() + UNARY_MS,
-          signal,
-        })
-      return retryUnary(call, { forMs: UNARY_MS, signal, refusal })
+      return unary(method, request, { authority: gatewayName, metadata }, signal)
     },
     async exchange(propagated, bound, signal) {
       const request = { allowed_destinations: [], bind_to_certificate: bound }

@@ -41,7 +41,7 @@ export interface Connection {
     request: Request,
     choices: Omit<CallChoices, 'signal'>,
   ): ClientReadableStream<Response>
-  /** The caller ends it. */
+  /** The caller ends it, and opens another for as long as there is no gateway. */
   duplex<Request, Response>(
     method: Method<Request, Response>,
     choices: Omit<CallChoices, 'signal'>,
@@ -133,7 +133,6 @@ export function createConnection(options: ConnectionOptions): Connection {
       settle(line)
     }
     replicas.show(metadata)
-    contact.begun()
     return { client: line.client, release, metadata, options }
   }
 
@@ -157,6 +156,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     },
     duplex({ path, serialize, deserialize }, choices) {
       const { client, release, metadata, options } = begin(choices)
+      contact.beginEndless()
       const call = client.makeBidiStreamRequest(path, serialize, deserialize, metadata, options)
       call.on('status', release)
       call.on('error', release)

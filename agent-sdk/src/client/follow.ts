@@ -9,6 +9,7 @@ import type { Log } from '../log.ts'
 import type { IncomingEvent } from '../wire/event-codec.ts'
 import type { WireEvent } from '../wire/messages.ts'
 import { createBackoff } from './backoff.ts'
+import type { FirstContact } from './first-contact.ts'
 import { isCut, judgeStreamError } from './lost-stream.ts'
 import { endsTask, readStream } from './read-stream.ts'
 
@@ -25,6 +26,9 @@ export interface FollowOptions {
   readonly giveUpMs: number
   /** The same before anything was received. */
   readonly startGiveUpMs: number
+  /** The same of a gateway that was never reached; undefined: `startGiveUpMs`, and what the first contact allows. */
+  readonly connectGiveUpMs?: number | undefined
+  readonly contact: Pick<FirstContact, 'begin'>
   /** Why a connection was refused lately, where grpc-js passes on words only. */
   readonly refusal: () => MeshError | null
   readonly log: Log
@@ -35,7 +39,8 @@ const MAX_GAPS = 5
 
 /** @throws MeshError when the call was refused, the task is not known, or giving up */
 export async function* follow(options: FollowOptions): AsyncGenerator<IncomingEvent, void, void> {
-  const { delegate, watch, signal, giveUpMs, startGiveUpMs, log } = options
+  const { delegate, watch, giveUpMs, startGiveUpMs, connectGiveUpMs = startGiveUpMs, log } = options
+  const { signal, unreached, end } = options.contact.begin(options.signal)
   const backoff = createBackoff()
   let { id } = options
   let last = options.afterSeq
@@ -46,54 +51,59 @@ export async function* follow(options: FollowOptions): AsyncGenerator<IncomingEv
   /** The gateway ended a stream and said that Watch may go on: then a refusal that is not final may pass as well. */
   let cut = false
 
-  for (;;) {
-    signal.throwIfAborted()
-    const stream = started || delegate === null ? watch(id, last) : delegate()
-    let failure: unknown = new MeshError('MESH_PEER_LOST', 'the stream ended before the task')
-    try {
-      for await (const event of readStream(stream, options)) {
-        downSince = null
-        cut = false
-        backoff.reset()
-        // a key that was used before attaches to the task that it began
-        if (!started) id = event.id
-        started = true
-        if (event.id !== id) throw new MeshError('MESH_PEER_PROTOCOL', 'an event of another task')
-        if (event.seq === 0 || event.seq <= last) continue
-        if (event.seq > last + 1) {
-          gaps += 1
-          if (gaps > MAX_GAPS)
-            throw new MeshError('MESH_PEER_PROTOCOL', 'events are missing from the stream')
-          failure = new MeshError('MESH_PEER_LOST', 'an event is missing')
-          break
-        }
-        last = event.seq
-        gaps = 0
-        over = endsTask(event)
-        yield event
-      }
-    } catch (thrown) {
+  try {
+    for (;;) {
       signal.throwIfAborted()
-      failure = thrown
+      const stream = started || delegate === null ? watch(id, last) : delegate()
+      let failure: unknown = new MeshError('MESH_PEER_LOST', 'the stream ended before the task')
+      try {
+        for await (const event of readStream(stream, { idleMs: options.idleMs, signal })) {
+          downSince = null
+          cut = false
+          backoff.reset()
+          // a key that was used before attaches to the task that it began
+          if (!started) id = event.id
+          started = true
+          if (event.id !== id) throw new MeshError('MESH_PEER_PROTOCOL', 'an event of another task')
+          if (event.seq === 0 || event.seq <= last) continue
+          if (event.seq > last + 1) {
+            gaps += 1
+            if (gaps > MAX_GAPS)
+              throw new MeshError('MESH_PEER_PROTOCOL', 'events are missing from the stream')
+            failure = new MeshError('MESH_PEER_LOST', 'an event is missing')
+            break
+          }
+          last = event.seq
+          gaps = 0
+          over = endsTask(event)
+          yield event
+        }
+      } catch (thrown) {
+        signal.throwIfAborted()
+        failure = thrown
+      }
+      if (over) return
+      const judged = judgeStreamError(failure, started, cut)
+      cut ||= isCut(judged.error)
+      const refusal = judged.error.code === 'MESH_GATEWAY_UNREACHABLE' ? options.refusal() : null
+      if (refusal !== null && !started) throw refusal
+      if (!judged.lost) throw judged.error
+      downSince ??= performance.now()
+      const begunMs = unreached() ? connectGiveUpMs : startGiveUpMs
+      if (performance.now() - downSince >= (started ? giveUpMs : begunMs))
+        throw refusal ?? judged.error
+      const { code, message: reason } = judged.error
+      const fields = { delegation_id: id, after_seq: last, code, reason }
+      log.warn(
+        fields,
+        started
+          ? 'the stream of a task broke; resuming'
+          : 'the call did not get through; trying again',
+      )
+      await pause(judged.error.retryAfterMs)
     }
-    if (over) return
-    const judged = judgeStreamError(failure, started, cut)
-    cut ||= isCut(judged.error)
-    const refusal = judged.error.code === 'MESH_GATEWAY_UNREACHABLE' ? options.refusal() : null
-    if (refusal !== null && !started) throw refusal
-    if (!judged.lost) throw judged.error
-    downSince ??= performance.now()
-    if (performance.now() - downSince >= (started ? giveUpMs : startGiveUpMs))
-      throw refusal ?? judged.error
-    const { code, message: reason } = judged.error
-    const fields = { delegation_id: id, after_seq: last, code, reason }
-    log.warn(
-      fields,
-      started
-        ? 'the stream of a task broke; resuming'
-        : 'the call did not get through; trying again',
-    )
-    await pause(judged.error.retryAfterMs)
+  } finally {
+    end()
   }
 
   async function pause(atLeastMs: number | undefined): Promise<void> {

@@ -16,6 +16,7 @@ import {
   type DelegateOptions,
   type Delegation,
 } from './delegation.ts'
+import type { FirstContact } from './first-contact.ts'
 import { follow } from './follow.ts'
 import { methods } from './methods.ts'
 import {
@@ -35,11 +36,17 @@ export interface Patience {
   readonly giveUpMs?: number
   /** How long a call that does not get through is tried again, in milliseconds. Default 20,000. */
   readonly startGiveUpMs?: number
+  /**
+   * How long calls of any kind wait for a gateway that was never reached, in milliseconds. Default 2,500. Raise it where an agent
+   * calls before its gateway has started. `serve` waits for ever.
+   */
+  readonly connectGiveUpMs?: number
 }
 
 export interface PeerClientOptions {
   readonly connection: Connection
-  readonly patience: Required<Patience>
+  readonly contact: FirstContact
+  readonly patience: Required<Omit<Patience, 'connectGiveUpMs'>> & Pick<Patience, 'connectGiveUpMs'>
   readonly maxResultBytes: number
   /** Aborts when the agent lets go of what it delegated; tasks are still cancelled then. */
   readonly letGo: AbortSignal
@@ -82,27 +89,15 @@ interface Following {
 const FILTER_OPTIONS = optionNames<TaskFilter>({ states: true, labels: true })
 // room for what surrounds the message in 4 MiB
 const REQUEST_BYTES = 3.5 * 1024 * 1024
-const UNARY_MS = 10_000
 // the peer's clock ends a task at its deadline; ours gives its word so long to arrive
 const DEADLINE_SLACK_MS = 5_000
 
 export function createPeerClient(options: PeerClientOptions): PeerClient {
-  const { connection, patience, maxResultBytes, refusal, log, now } = options
+  const { connection, contact, patience, maxResultBytes, refusal, log, now } = options
   const active = new Set<string>()
   let settle = () => {}
 
-  const unary = <Request, Response>(
-    method: Parameters<typeof connection.unary<Request, Response>>[0],
-    request: Request,
-    choices: { readonly authority: string; readonly metadata: Readonly<Record<string, string>> },
-    signal: AbortSignal,
-  ) =>
-    retryUnary(
-      () =>
-        connection.unary(method, request, { ...choices, deadline: Date.now() + UNARY_MS, signal }),
-      { forMs: UNARY_MS, signal, refusal },
-    )
-
+  const unary = retryUnary({ connection, contact, refusal })
   const get = async (
     authority: string,
     id: string,
@@ -139,7 +134,7 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
         { delegation_id: task, after_seq: seq },
         choices(metadataOf(task)),
       )
-    const common = { ...patience, refusal, log }
+    const common = { ...patience, contact, refusal, log }
     const resume = (task: string, seq: number, signal: AbortSignal) =>
       follow({ ...common, id: task, afterSeq: seq, signal, watch, delegate: null })
     const handle = `${id} ${uuidV7()}`

@@ -1,35 +1,62 @@
 /** Calls that may be repeated, repeated while the connection is at fault. */
 import type { MeshError } from '@clawmesh/proto'
 import { createBackoff } from './backoff.ts'
+import type { CallChoices, Connection, Method } from './connection.ts'
+import type { FirstContact } from './first-contact.ts'
 import { judgeStreamError } from './lost-stream.ts'
 
-/** @throws MeshError the last one, once `forMs` milliseconds have passed or the answer stands */
-export async function retryUnary<T>(
-  call: () => Promise<T>,
-  options: {
-    readonly forMs: number
-    readonly signal: AbortSignal
-    /** Why a connection was refused lately: then trying again does not help. */
-    readonly refusal: () => MeshError | null
-  },
-): Promise<T> {
-  const { forMs, signal, refusal } = options
-  const backoff = createBackoff({ maxMs: 1_000 })
-  const until = performance.now() + forMs
-  for (;;) {
+/** @throws MeshError the last one, once 10 s have passed or the answer stands; sooner of a gateway that was never reached */
+export type UnaryCall = <Request, Response>(
+  method: Method<Request, Response>,
+  request: Request,
+  choices: Omit<CallChoices, 'deadline' | 'signal'>,
+  signal: AbortSignal,
+) => Promise<Response>
+
+export interface RetryUnaryOptions {
+  readonly connection: Pick<Connection, 'unary'>
+  readonly contact: Pick<FirstContact, 'begin'>
+  /** Why a connection was refused lately: then trying again does not help. */
+  readonly refusal: () => MeshError | null
+  /** How long they are repeated, in milliseconds. Default 10,000. */
+  readonly forMs?: number
+}
+
+/** Of one try, and of all of them together. */
+const UNARY_MS = 10_000
+
+export function retryUnary(options: RetryUnaryOptions): UnaryCall {
+  const { connection, contact, refusal, forMs = UNARY_MS } = options
+  return async (method, request, choices, callersSignal) => {
+    const { signal, unreached, failure, end } = contact.begin(callersSignal)
+    const backoff = createBackoff({ maxMs: 1_000 })
+    let untilMs = performance.now() + forMs
     try {
-      return await call()
-    } catch (thrown) {
-      const { error, lost } = judgeStreamError(thrown, false)
-      const refused = error.code === 'MESH_GATEWAY_UNREACHABLE' ? refusal() : null
-      if (refused !== null) throw refused
-      if (!lost || signal.aborted || performance.now() >= until) throw error
-      try {
-        await backoff.wait(signal)
-      } catch {
-        // let go of while waiting: what went wrong before says more than that
-        throw error
+      for (;;) {
+        try {
+          const bounded = { ...choices, deadline: Date.now() + UNARY_MS, signal }
+          return await connection.unary(method, request, bounded)
+        } catch (thrown) {
+          const late = failure()
+          if (late !== null) throw late
+          const { error, lost } = judgeStreamError(thrown, false)
+          const refused = error.code === 'MESH_GATEWAY_UNREACHABLE' ? refusal() : null
+          if (refused !== null) throw refused
+          // a gateway that was never reached has its own clock, and no answer has come from it
+          const waiting = unreached() && (lost || error.code === 'MESH_CALL_DEADLINE')
+          if (waiting) untilMs = performance.now() + forMs
+          else if (!lost || performance.now() >= untilMs) throw error
+          if (signal.aborted) throw error
+          try {
+            await backoff.wait(signal)
+          } catch {
+            // let go of while waiting: what went wrong before says more than that
+            throw failure() ?? error
+          }
+        }
       }
+    } finally {
+      end()
     }
   }
 }

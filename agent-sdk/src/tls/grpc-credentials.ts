@@ -34,7 +34,11 @@ export interface ChannelCredentialsOptions {
    * a call that fails with UNAVAILABLE has its reason here.
    */
   readonly onRefused?: (error: MeshError) => void
+  /** How long a handshake may take, in milliseconds. Default 20,000, as gRPC gives a connection. */
+  readonly handshakeTimeoutMs?: number
 }
+
+const HANDSHAKE_MS = 20_000
 
 /** For a grpc-js client. New connections use the current identity; those open go on with theirs. */
 export function channelCredentials(
@@ -76,22 +80,24 @@ class FollowingChannelCredentials extends ChannelCredentials {
     _options: unknown,
     callCredentials: CallCredentials = CallCredentials.createEmpty(),
   ): experimental.SecureConnector {
-    const begin = (socket: Socket) => this.#connect(socket)
-    // grpc-js waits for a handshake without end, also when its channel is closed meanwhile
-    const handshaking = new Set<Socket>()
+    // grpc-js lets go of a connection only when it stands: a handshake that is never answered would outlive the client
+    const handshakes = new Set<Socket>()
+    let destroyed = false
     return {
-      async connect(socket) {
-        handshaking.add(socket)
+      connect: async (socket) => {
+        if (destroyed) throw new Error('the client is closed')
+        handshakes.add(socket)
         try {
-          return await begin(socket)
+          return await this.#connect(socket)
         } finally {
-          handshaking.delete(socket)
+          handshakes.delete(socket)
         }
       },
       waitForReady: () => Promise.resolve(),
       getCallCredentials: () => callCredentials,
       destroy() {
-        for (const socket of handshaking) socket.destroy()
+        destroyed = true
+        for (const socket of handshakes) socket.destroy()
       },
     }
   }
@@ -99,6 +105,7 @@ class FollowingChannelCredentials extends ChannelCredentials {
   async #connect(socket: Socket): Promise<experimental.SecureConnectResult> {
     const snapshot = this.#store.current()
     const { spiffe, expect, servername, onPeer, onRefused } = this.#options
+    const { handshakeTimeoutMs = HANDSHAKE_MS } = this.#options
     const options = clientTlsOptions(snapshot, spiffe, expect, {
       ...(servername === undefined ? {} : { servername }),
       ...(onPeer === undefined ? {} : { onPeer }),
@@ -115,10 +122,18 @@ class FollowingChannelCredentials extends ChannelCredentials {
         if (failure !== null) onRefused?.(failure)
         reject(failure ?? cause)
       }
+      const timer = setTimeout(
+        () => tls.destroy(new Error('the handshake was not answered in time')),
+        handshakeTimeoutMs,
+      )
       // with TLS 1.3 the server refuses our certificate after our side is done: the listener stays
       tls.on('error', fail)
-      tls.once('close', () => fail(new Error('the connection was closed')))
+      tls.once('close', () => {
+        clearTimeout(timer)
+        fail(new Error('the connection was closed'))
+      })
       tls.once('secureConnect', () => {
+        clearTimeout(timer)
         if (tls.authorized) resolve({ socket: tls, secure: true })
         else fail(tls.authorizationError)
       })

@@ -39,20 +39,27 @@ export function statusToError(error: unknown): MeshError {
   if (decoded !== null)
     return error.metadata.get(HEADER_REFUSAL).length > 0 ? decoded : peerWords(decoded)
   const code = BY_STATUS.get(error.code) ?? 'MESH_PEER_PROTOCOL'
-  return new MeshError(code, unreachable(error), {
+  const why = unconnected(error)
+  return new MeshError(code, why === null ? undefined : `the gateway cannot be reached: ${why}`, {
     cause: error,
     facts: { grpc_status: status[error.code] ?? 'UNKNOWN' },
   })
 }
 
+/** Why there was no connection for a call, as grpc-js says it. Null for a call that failed otherwise. */
+export function connectionFailure(error: unknown): string | null {
+  if (!isServiceError(error) || error.code !== status.UNAVAILABLE) return null
+  return unconnected(error) ?? plainText(error.details)
+}
+
 /** The words of grpc-js for a connection that was never made: they name the address and the cause. */
-function unreachable({ code, details }: ServiceError): string | undefined {
-  if (code !== status.UNAVAILABLE) return undefined
+function unconnected({ code, details }: ServiceError): string | null {
+  if (code !== status.UNAVAILABLE) return null
   const why =
-    /^(?:No connection established\. Last error: |(?=Name resolution failed))(.*?)(?:\.? Resolution note: .*)?$/.exec(
+    /^(?:No connection established\. Last error: (?:Error: )?|(?=Name resolution failed))(.*?)(?:\.? Resolution note: .*)?$/.exec(
       details,
     )?.[1]
-  return why === undefined ? undefined : `the gateway cannot be reached: ${plainText(why)}`
+  return why === undefined ? null : plainText(why)
 }
 
 /** What a status without details of ours means: it comes from the connection, from grpc-js, or from a server that is not ours. */

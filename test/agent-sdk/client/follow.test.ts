@@ -6,6 +6,7 @@ import { mock } from 'node:test'
 import timers from 'node:timers/promises'
 import { MeshError } from '@clawmesh/proto'
 import { type ClientReadableStream, Metadata } from '@grpc/grpc-js'
+import { createFirstContact } from '../../../agent-sdk/src/client/first-contact.ts'
 import { type FollowOptions, follow } from '../../../agent-sdk/src/client/follow.ts'
 import { silentLog } from '../../../agent-sdk/src/log.ts'
 import {
@@ -88,6 +89,7 @@ describe('following a task at a broken peer', () => {
     const events = follow({
       ...{ id: 'mine', afterSeq: 0, signal: new AbortController().signal, log: silentLog },
       ...{ idleMs: 5_000, giveUpMs: 60_000, startGiveUpMs: 20_000, refusal: () => null },
+      contact: createFirstContact({ target: 'gw:1', log: silentLog, refusal: () => null }),
       delegate: () => take('delegate'),
       watch: (id, after) => take(`watch ${id} ${after}`),
       ...more,

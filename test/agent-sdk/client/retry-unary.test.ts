@@ -2,26 +2,40 @@
 import assert from 'node:assert/strict'
 import { MeshError } from '@clawmesh/proto'
 import { Metadata, status } from '@grpc/grpc-js'
-import { retryUnary } from '../../../agent-sdk/src/client/retry-unary.ts'
+import { createFirstContact } from '../../../agent-sdk/src/client/first-contact.ts'
+import { type RetryUnaryOptions, retryUnary } from '../../../agent-sdk/src/client/retry-unary.ts'
+import { silentLog } from '../../../agent-sdk/src/log.ts'
 
 const failing = (code: number) =>
   Object.assign(new Error(String(code)), { code, details: '', metadata: new Metadata() })
 
 describe('a call that may be repeated', () => {
+  const bytes = (given: Buffer) => given
+  const method = { path: '/a.B/C', serialize: bytes, deserialize: bytes }
   const run = async (
     outcomes: readonly (Error | string)[],
-    more: Partial<Parameters<typeof retryUnary>[1]> = {},
+    more: Partial<RetryUnaryOptions> & { signal?: AbortSignal; unreached?: boolean } = {},
   ) => {
+    const { signal = new AbortController().signal, unreached = false, ...options } = more
     let calls = 0
-    const answer = await retryUnary<string>(
-      async () => {
-        const outcome = outcomes[Math.min(calls, outcomes.length - 1)]
-        calls += 1
-        if (typeof outcome !== 'string') throw outcome
-        return outcome
+    const refusal = () => null
+    const contact = createFirstContact({ target: 'gw:1', log: silentLog, refusal })
+    if (!unreached) contact.made()
+    const call = retryUnary({
+      ...{ contact, refusal, forMs: 60_000, ...options },
+      connection: {
+        async unary({ deserialize }) {
+          const outcome = outcomes[Math.min(calls, outcomes.length - 1)]
+          calls += 1
+          if (typeof outcome !== 'string') throw outcome
+          return deserialize(Buffer.from(outcome))
+        },
       },
-      { forMs: 60_000, signal: new AbortController().signal, refusal: () => null, ...more },
-    ).catch((error: unknown) => (error instanceof MeshError ? error.code : assert.fail()))
+    })
+    const answer = await call(method, Buffer.alloc(0), { authority: 'b' }, signal).then(
+      String,
+      (error: unknown) => (error instanceof MeshError ? error.code : assert.fail()),
+    )
     return { answer, calls }
   }
 
@@ -39,6 +53,15 @@ describe('a call that may be repeated', () => {
     // it may have been done: what an unanswered call meets in the middle of an answer is not lost
     const unknown = failing(status.DEADLINE_EXCEEDED)
     assert.deepEqual(await run([unknown, 'late']), { answer: 'MESH_CALL_DEADLINE', calls: 1 })
+  })
+
+  it('is repeated whatever its time, and when our own clock ended it, while the gateway was never reached', async () => {
+    const outcomes = [failing(status.DEADLINE_EXCEEDED), failing(status.UNAVAILABLE), 'the answer']
+    const said = { answer: 'the answer', calls: 3 }
+    assert.deepEqual(await run(outcomes, { unreached: true, forMs: 0.001 }), said)
+    const stands = [failing(status.NOT_FOUND), 'late']
+    const not = { answer: 'MESH_TASK_NOT_FOUND', calls: 1 }
+    assert.deepEqual(await run(stands, { unreached: true }), not)
   })
 
   it('is not repeated when its time is over', async () => {

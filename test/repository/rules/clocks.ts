@@ -14,9 +14,8 @@ const TIMES_FROM_OUTSIDE: readonly string[] = [
   'pki/src/cli/',
   'pki/src/identity/write-identity.ts',
   // a deadline of grpc-js is a date
-  'agent-sdk/src/agent/gateway-calls.ts',
   'agent-sdk/src/client/connection.ts',
-  'agent-sdk/src/client/peer-client.ts',
+  'agent-sdk/src/client/retry-unary.ts',
   // when the process began, which uptime says by the monotonic clock
   'mesh-gateway/src/admin/describe-gateway.ts',
   'mesh-gateway/src/telemetry/process-metrics.ts',
