@@ -104,6 +104,8 @@ export interface DelegationPort {
   readonly complete: boolean
   readonly maxResultBytes: number
   readonly detached: boolean
+  /** The peer has the task already. */
+  readonly held: boolean
   /** Bytes of artifacts are kept for the result. */
   readonly gather: boolean
   /** Aborts when the caller or the agent lets go of it; its reason is a MeshError. */
@@ -127,9 +129,13 @@ export function createDelegation(port: DelegationPort): Delegation {
   const signal = AbortSignal.any([port.signal, own.signal])
   const outcome = Promise.withResolvers<TaskResult>()
   const accepted = Promise.withResolvers<void>()
+  if (port.held) accepted.resolve()
   // a handle that nobody asks for its result must not end the process
   outcome.promise.catch(() => {})
   let { id } = port
+  let { held } = port
+  /** What ended it before the peer had the task. */
+  let refused: MeshError | null = null
   let resultWanted = false
   let iterated = false
   const queue = createEventQueue(() => !resultWanted)
@@ -138,6 +144,7 @@ export function createDelegation(port: DelegationPort): Delegation {
     const assembler = createAssembler(maxResultBytes, complete, port.gather)
     for await (const incoming of port.follow(signal)) {
       id = incoming.id
+      held = true
       accepted.resolve()
       const event = assembler.take(incoming)
       if (event === null) continue
@@ -162,6 +169,7 @@ export function createDelegation(port: DelegationPort): Delegation {
       await pump()
     } catch (thrown) {
       const error = reasonOf(thrown, signal)
+      if (!held) refused = error
       outcome.reject(error)
       queue.finish(error)
       // as far as the peer can be reached; if not, it notices that its caller has gone
@@ -174,6 +182,9 @@ export function createDelegation(port: DelegationPort): Delegation {
     }
   }
   const replay = async function* (after: number): AsyncGenerator<TaskEvent, void, void> {
+    // before that the peer would not know it
+    await accepted.promise
+    if (refused !== null) throw refused
     const assembler = createAssembler(maxResultBytes, after === 0, false)
     try {
       for await (const incoming of port.replay(id, after, signal)) {

@@ -145,6 +145,7 @@ export function createPeerClient(options: PeerClientOptions): PeerClient {
       complete: afterSeq === 0,
       maxResultBytes,
       detached,
+      held: start === null,
       gather,
       signal: AbortSignal.any([options.letGo, timeout.signal, callers.signal]),
       follow: (signal) =>
