@@ -4,11 +4,19 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
+  channelCredentials,
+  checkIsGateway,
+  clientTlsOptions,
   createAgent,
   createMemoryTaskStore,
   createSqliteTaskStore,
   type DelegateOptions,
+  listenForCalls,
+  loadIdentity,
+  openIdentity,
+  serverTlsOptions,
 } from '@clawmesh/agent-sdk'
+import { Server } from '@grpc/grpc-js'
 import { type StandInMesh, startStandInMesh } from './stand-in/mesh.ts'
 
 describe('an option with a name that there is not', () => {
@@ -109,6 +117,37 @@ describe('an option with a name that there is not', () => {
       said('durabilty: is no option of createSqliteTaskStore; did you mean durability'),
     )
     assert.deepEqual(await readdir(dir), [])
+  })
+
+  it('of identities, listeners, credentials and TLS: is a TypeError before anything is read', async () => {
+    const { spiffe } = mesh.ca
+    const opening = { dir: join(dir, 'none'), spiffe }
+    await assert.rejects(
+      openIdentity(with_(opening, { pollms: 5 })),
+      said('pollms: is no option of openIdentity; did you mean pollMs'),
+    )
+    await assert.rejects(
+      loadIdentity(join(dir, 'none'), with_({ spiffe }, { nows: Date.now })),
+      said('nows: is no option of loadIdentity; did you mean now'),
+    )
+    const store = await mesh.ca.open(await mesh.ca.agentDir({ tenant: 'acme', agent: 'c' }))
+    assert.throws(
+      () => channelCredentials(store, with_({ spiffe, expect: checkIsGateway }, { onpeer: 1 })),
+      said('onpeer: is no option of channelCredentials; did you mean onPeer'),
+    )
+    await assert.rejects(
+      listenForCalls(with_({ server: new Server(), store, spiffe }, { hots: '::' })),
+      said('hots: is no option of listenForCalls; did you mean host'),
+    )
+    const now = store.current()
+    assert.throws(
+      () => serverTlsOptions(now, with_({}, { alpns: [] })),
+      said('alpns: is no option of serverTlsOptions; did you mean alpn'),
+    )
+    assert.throws(
+      () => clientTlsOptions(now, spiffe, checkIsGateway, with_({}, { serverName: 'x' })),
+      said('serverName: is no option of clientTlsOptions; did you mean servername'),
+    )
   })
 
   it('of ctx.artifact and ctx.delegate: fails the skill', async () => {

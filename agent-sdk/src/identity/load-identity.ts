@@ -4,6 +4,7 @@
  */
 import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
 import { MeshError, Secret, type SpiffeTemplate } from '@clawmesh/proto'
+import { checkOptions, optionNames } from '../check-options.ts'
 import { anchorIdentity, MAX_CHAIN } from '../tls/certification-path.ts'
 import { DerError } from '../tls/der.ts'
 import { fingerprintOf } from '../tls/fingerprint.ts'
@@ -23,16 +24,18 @@ export interface LoadIdentityOptions {
   readonly now?: () => number
 }
 
+const NAMES = optionNames<LoadIdentityOptions>({ spiffe: true, now: true })
 const MAX_ROOTS = 200
 
 /**
  * Reads `tls.crt`, `tls.key` and `ca.crt` of a directory and proves them.
- * @throws MeshError MESH_IDENTITY_UNREADABLE, INVALID, EXPIRED, NOT_YET_VALID, NOT_LEAF, UNTRUSTED, AMBIGUOUS or MALFORMED
+ * @throws MeshError MESH_IDENTITY_UNREADABLE, INVALID, EXPIRED, NOT_YET_VALID, NOT_LEAF, UNTRUSTED, AMBIGUOUS or MALFORMED; TypeError for an option that there is not
  */
 export async function loadIdentity(
   dir: string,
   options: LoadIdentityOptions,
 ): Promise<IdentitySnapshot> {
+  checkOptions(options, NAMES, 'loadIdentity')
   return proveIdentity(await readIdentityFiles(dir), { ...options, generation: 1 })
 }
 

@@ -1,6 +1,7 @@
 /** A watched identity, by the follower of files. Never publishes half of an identity, and never another one than it began with. */
 import { join } from 'node:path'
 import { MeshError } from '@clawmesh/proto'
+import { checkOptions, optionNames } from '../check-options.ts'
 import type { Disk } from '../files/disk.ts'
 import { describeFileFault, isUnanswered } from '../files/file-fault.ts'
 import { type FollowOutcome, type FollowWords, followFiles } from '../files/follow.ts'
@@ -23,9 +24,19 @@ export interface OpenIdentityOptions extends LoadIdentityOptions {
   readonly log?: Log
 }
 
+const NAMES = optionNames<OpenIdentityOptions>({
+  dir: true,
+  spiffe: true,
+  now: true,
+  pollMs: true,
+  debounceMs: true,
+  disk: true,
+  log: true,
+})
+
 /**
  * Loads the identity in a directory and keeps it current.
- * @throws MeshError as `loadIdentity` does, if the first load fails
+ * @throws MeshError as `loadIdentity` does, if the first load fails; TypeError for an option that there is not
  * @example
  * import { openIdentity } from '@clawmesh/agent-sdk/mesh'
  * import { createSpiffeTemplate } from '@clawmesh/proto'
@@ -34,6 +45,7 @@ export interface OpenIdentityOptions extends LoadIdentityOptions {
  * console.log(store.current().identity.id) // spiffe://mesh.internal/tenant/acme/agent/planner
  */
 export async function openIdentity(options: OpenIdentityOptions): Promise<IdentityStore> {
+  checkOptions(options, NAMES, 'openIdentity')
   const { dir, spiffe, now = Date.now, log = silentLog, pollMs = 10_000 } = options
   let current: IdentitySnapshot | null = null
   const prove = async (files: IdentityFiles) => {

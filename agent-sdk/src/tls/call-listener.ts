@@ -3,9 +3,11 @@
  * The TLS server is our own, since that of grpc-js keeps its sockets to itself: it shows a leaf, but neither the root it
  * leads to nor why a certificate is not good. What has passed the handshake is injected into the grpc-js server.
  */
+
 import { createServer, type TLSSocket } from 'node:tls'
 import { type ErrorCode, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import { type Server, ServerCredentials } from '@grpc/grpc-js'
+import { checkOptions, optionNames } from '../check-options.ts'
 import { type Log, silentLog } from '../log.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { followIdentity } from './follow-identity.ts'
@@ -54,8 +56,20 @@ export interface CallListener {
   close(): Promise<void>
 }
 
-/** @throws the error of `listen`, e.g. EADDRINUSE */
+const NAMES = optionNames<CallListenerOptions>({
+  server: true,
+  store: true,
+  spiffe: true,
+  host: true,
+  port: true,
+  refusedMs: true,
+  log: true,
+  now: true,
+})
+
+/** @throws the error of `listen`, e.g. EADDRINUSE; TypeError for an option that there is not */
 export async function listenForCalls(options: CallListenerOptions): Promise<CallListener> {
+  checkOptions(options, NAMES, 'listenForCalls')
   const { server, store, spiffe, host = '127.0.0.1', port = 0, refusedMs = 10_000 } = options
   const { log = silentLog, now = Date.now } = options
   surviveLostStreams(server)

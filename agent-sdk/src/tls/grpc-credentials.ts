@@ -13,6 +13,7 @@ import {
   type experimental,
   ServerCredentials,
 } from '@grpc/grpc-js'
+import { checkOptions, optionNames } from '../check-options.ts'
 import type { IdentitySnapshot, IdentityStore } from './identity-snapshot.ts'
 import { KEEP_ALIVE_MS } from './keep-alive.ts'
 import type { PeerCertificate } from './peer-certificate.ts'
@@ -39,12 +40,24 @@ export interface ChannelCredentialsOptions {
 }
 
 const HANDSHAKE_MS = 20_000
+const NAMES = optionNames<ChannelCredentialsOptions>({
+  spiffe: true,
+  expect: true,
+  servername: true,
+  onPeer: true,
+  onRefused: true,
+  handshakeTimeoutMs: true,
+})
 
-/** For a grpc-js client. New connections use the current identity; those open go on with theirs. */
+/**
+ * For a grpc-js client. New connections use the current identity; those open go on with theirs.
+ * @throws TypeError for an option that there is not
+ */
 export function channelCredentials(
   store: IdentityStore,
   options: ChannelCredentialsOptions,
 ): ChannelCredentials {
+  checkOptions(options, NAMES, 'channelCredentials')
   return new FollowingChannelCredentials(store, options)
 }
 

@@ -2,6 +2,7 @@
  * The one place that builds TLS options. A second one would forget `minVersion` after a reload, and TLS 1.2 would be back.
  * TLS 1.3 only; client certificates always; no tickets, since a resumed session skips the validation of the certificate.
  */
+
 import { constants, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import {
@@ -11,6 +12,7 @@ import {
   type SecureContextOptions,
 } from 'node:tls'
 import { MeshError, type SpiffeTemplate } from '@clawmesh/proto'
+import { checkOptions, optionNames } from '../check-options.ts'
 import type { IdentitySnapshot } from './identity-snapshot.ts'
 import { type PeerCertificate, readCertificate } from './peer-certificate.ts'
 import type { PeerCheck } from './peer-checks.ts'
@@ -56,14 +58,23 @@ export interface ClientTlsChoices {
   readonly now?: () => number
 }
 
+const SERVER_CHOICES = optionNames<ServerTlsChoices>({ alpn: true, handshakeTimeoutMs: true })
+const CLIENT_CHOICES = optionNames<ClientTlsChoices>({
+  servername: true,
+  alpn: true,
+  onPeer: true,
+  now: true,
+})
 /** Longer chains are cut off, and then lead to no root. */
 const MAX_WALK = 12
 
 /** Options for `tls.createServer`, `http2.createSecureServer` and, at each change, `setSecureContext`. */
 export function serverTlsOptions(
   snapshot: IdentitySnapshot,
-  { alpn = ['h2'], handshakeTimeoutMs = 10_000 }: ServerTlsChoices = {},
+  choices: ServerTlsChoices = {},
 ): ServerTlsOptions {
+  checkOptions(choices, SERVER_CHOICES, 'serverTlsOptions')
+  const { alpn = ['h2'], handshakeTimeoutMs = 10_000 } = choices
   return {
     ...contextOptions(snapshot),
     requestCert: true,
@@ -84,6 +95,7 @@ export function clientTlsOptions(
   check: PeerCheck,
   choices: ClientTlsChoices = {},
 ): ClientTlsOptions {
+  checkOptions(choices, CLIENT_CHOICES, 'clientTlsOptions')
   const { servername, alpn = ['h2'], onPeer, now = Date.now } = choices
   return {
     ...contextOptions(snapshot),
