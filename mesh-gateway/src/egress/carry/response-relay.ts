@@ -142,7 +142,7 @@ export class ResponseRelay {
     const keepAlive =
       this.#options.keepAlive && this.#driver.requestDone && framing !== 'until-close'
     this.#marks = { requestId, keepAlive, framing }
-    const body = createBodyDecoder(response.body, (data) => this.#sendDown(data))
+    const body = createBodyDecoder(response.body, (data) => this.#sendDown(data), 'drop')
     this.#body = body
     const progress = this.#writeHead(writeResponseHead(response, this.#marks), rest, body)
     if (progress === 'more') this.#client.onDrain(() => this.#driver.onDrain())

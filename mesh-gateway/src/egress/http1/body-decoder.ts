@@ -2,7 +2,13 @@
  * Finds the end of a body in a stream of bytes and hands on its payload as it comes. Chunked framing is taken off here and put on
  * again by the writer, so that no two hops can disagree about it.
  */
-import { type Field, MalformedMessage, readFields, readLines } from './head.ts'
+import {
+  type BlanksBeforeColon,
+  type Field,
+  MalformedMessage,
+  readFields,
+  readLines,
+} from './head.ts'
 import type { BodyFraming } from './response-head.ts'
 
 export interface BodyDecoder {
@@ -26,9 +32,16 @@ const TRAILER_LIMITS = Object.freeze({ maxBytes: 8192, maxFields: 32 })
 /** A size, then extensions, which are dropped: nobody uses them but smugglers. */
 const CHUNK_LINE = /^([0-9A-Fa-f]{1,12})[\t ]*(?:;[\t\x20-\x7e\x80-\xff]*)?$/
 
-/** @param sink gets each piece of payload; the pieces are views and may be kept. */
-export function createBodyDecoder(framing: BodyFraming, sink: (data: Buffer) => void): BodyDecoder {
-  if (framing === 'chunked') return new ChunkedDecoder(sink)
+/**
+ * @param sink gets each piece of payload; the pieces are views and may be kept.
+ * @param blanksBeforeColon of trailers, as in the head that they belong to. Default `refuse`
+ */
+export function createBodyDecoder(
+  framing: BodyFraming,
+  sink: (data: Buffer) => void,
+  blanksBeforeColon: BlanksBeforeColon = 'refuse',
+): BodyDecoder {
+  if (framing === 'chunked') return new ChunkedDecoder(sink, blanksBeforeColon)
   return new CountedDecoder(framing === 'until-close' ? Number.POSITIVE_INFINITY : framing, sink)
 }
 
@@ -57,6 +70,7 @@ class CountedDecoder implements BodyDecoder {
 
 class ChunkedDecoder implements BodyDecoder {
   readonly #sink: (data: Buffer) => void
+  readonly #blanksBeforeColon: BlanksBeforeColon
   #state: 'size' | 'data' | 'data-end' | 'trailers' | 'done' = 'size'
   #left = 0
   #line = ''
@@ -67,8 +81,9 @@ class ChunkedDecoder implements BodyDecoder {
   extraBytes = 0
   trailers: readonly Field[] = []
 
-  constructor(sink: (data: Buffer) => void) {
+  constructor(sink: (data: Buffer) => void, blanksBeforeColon: BlanksBeforeColon) {
     this.#sink = sink
+    this.#blanksBeforeColon = blanksBeforeColon
   }
 
   get done(): boolean {
@@ -141,7 +156,7 @@ class ChunkedDecoder implements BodyDecoder {
     if (line === '') {
       const text = `\r\n${this.#trailerLines.join('\r\n')}\r\n\r\n`
       const lines = this.#trailerLines.length === 0 ? [] : readLines(Buffer.from(text, 'latin1'))
-      this.trailers = readFields(lines, TRAILER_LIMITS)
+      this.trailers = readFields(lines, TRAILER_LIMITS, 1, this.#blanksBeforeColon)
       this.#state = 'done'
       return
     }

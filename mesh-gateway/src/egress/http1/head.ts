@@ -54,6 +54,8 @@ const FRAMING: ReadonlySet<string> = Object.freeze(
   new Set(['content-length', 'transfer-encoding', 'connection', 'upgrade', 'trailer']),
 )
 
+export type BlanksBeforeColon = 'refuse' | 'drop'
+
 /**
  * All lines but the start line.
  * @param blanksBeforeColon what to do about them. Default `refuse`
@@ -63,7 +65,7 @@ export function readFields(
   lines: readonly string[],
   limits: HeadLimits,
   from = 1,
-  blanksBeforeColon: 'refuse' | 'drop' = 'refuse',
+  blanksBeforeColon: BlanksBeforeColon = 'refuse',
 ): Field[] {
   if (lines.length - from > limits.maxFields)
     throw new HeadTooLarge(`there are more than ${limits.maxFields} header fields`)

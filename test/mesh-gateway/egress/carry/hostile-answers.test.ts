@@ -196,6 +196,16 @@ describe('an answer', () => {
     assert.doesNotMatch(text, /x-mesh-refusal/i)
   })
 
+  it('with blanks before a colon of a trailer goes on without them, unless it frames', async () => {
+    const chunked = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n'
+    const { text } = await twoRequests(
+      `${chunked}X-Odd : 1\r\nX-Tab\t : 2\r\nX-Mesh-Refusal : x\r\n\r\n`,
+    )
+    assert.match(text, /\r\n0\r\nX-Odd: 1\r\nX-Tab: 2\r\n\r\n/)
+    const framed = await twoRequests(`${chunked}Content-Length : 5\r\n\r\n`)
+    assert.doesNotMatch(framed.text, /\r\n0\r\n/)
+  })
+
   it('of 1xx with a length or chunks is passed on without them', async () => {
     const { text } = await twoRequests(
       `HTTP/1.1 103 Early\r\nContent-Length: 5\r\nLink: <a>\r\n\r\nHTTP/1.1 102 Processing\r\nTransfer-Encoding: chunked\r\n\r\n${OK}`,
