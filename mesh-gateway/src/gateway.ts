@@ -191,6 +191,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
         keys: () => keyRing.derive('replica marks'),
         generation: () => keyRing.generation(),
       }),
+      ownAddresses: () => [...own.values()],
       guard: config.delegation.limits,
       refuseWithoutAudit: config.delegation.withoutAudit === 'refuse',
     }),

@@ -81,6 +81,8 @@ export interface DelegationPortOptions {
   /** See UpstreamsOptions. */
   readonly peerPorts?: readonly number[]
   readonly marks?: ReplicaMarks
+  /** Of the other ports of the gateway. Default: none. */
+  readonly ownAddresses?: () => readonly ListenAddress[]
   /** TCP, TLS and HTTP/2 to a peer together, in milliseconds. Default 10 000. */
   readonly dialTimeoutMs?: number
   /** What one client may take. Default `DEFAULT_GUARD_LIMITS`. */
@@ -111,12 +113,17 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
   const guarded = new WeakMap<Http2Session, { client: Client; watch: SessionGuard }>()
   const sessions = new Set<ServerHttp2Session>()
   let draining = false
+  let address: ListenAddress | null = null
 
   const guardLimits = { ...DEFAULT_GUARD_LIMITS, ...options.guard }
   const live = createLiveCalls({ ...options, revocations })
   const upstreams = createUpstreams({
     ...options,
     revocations,
+    ownAddresses: () => [
+      ...(options.ownAddresses?.() ?? []),
+      ...(address === null ? [] : [address]),
+    ],
     pingMs: guardLimits.pingMs,
     ageMs: guardLimits.connectionAgeMs,
   })
@@ -221,7 +228,6 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
   }
   server.on('sessionError', (err) => log.debug({ err }, 'a connection ended with an error'))
 
-  let address: ListenAddress
   try {
     address = await listenOn(server, options.listen, 'delegation.listen')
   } catch (cause) {

@@ -48,6 +48,28 @@ describe('the delegation port', () => {
     assert.equal(mesh.records.at(-1)?.destination_port, peer.port)
   })
 
+  for (const ip of ['127.0.0.1', '127.8.8.8', '::ffff:127.0.0.1', '0.0.0.0'])
+    it(`does not dial itself where DNS names it as a peer, by ${ip}`, async () => {
+      const { port } = mesh.port.address
+      const name = `mirror${ip.replace(/\W/g, '')}.acme.mesh.internal`
+      mesh.names.set(name, [{ ip, port }])
+      const session = await mesh.connect(planner)
+      const refused = await call(session, { ':authority': name })
+      assert.equal(refused.error?.code, 'MESH_PEER_MISMATCH')
+      assert.equal(refused.error.message, `DNS names the gateway itself as ${name}`)
+      assert.match(refused.error.hint, /in DNS/)
+    })
+
+  it('goes to the other address of a peer of which one is its own', async () => {
+    const peer = await mesh.peer('half', echo)
+    const { port } = mesh.port.address
+    const found = mesh.names.get(peer.name) ?? []
+    mesh.names.set(peer.name, [{ ip: '127.0.0.1', port }, ...found])
+    const session = await mesh.connect(planner)
+    for (let turn = 0; turn < 3; turn += 1)
+      assert.equal((await call(session, { ':authority': peer.name })).status, 0)
+  })
+
   it('tells the callee who calls, and nothing that the caller claims to be', async () => {
     let seen: readonly string[] = []
     const peer = await mesh.peer('listener', (stream, headers) => {

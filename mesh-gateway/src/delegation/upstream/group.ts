@@ -10,6 +10,9 @@ import {
   CONNECTION_ATTEMPT_DELAY_MS,
   raceConnections,
 } from '../../net/happy-eyeballs.ts'
+import { parseIp } from '../../net/ip.ts'
+import { isOwnAddress } from '../../net/own-addresses.ts'
+import type { ListenAddress } from '../../net/port.ts'
 import type { ChainHeaders } from '../call.ts'
 import { calleeRefusal } from '../live/fault-in-words.ts'
 import type { PeerRoute } from '../route.ts'
@@ -203,6 +206,10 @@ export function createGroup(route: PeerRoute, settings: Settings, dials: Dials):
     const started = performance.now()
     const snapshot = identity.current()
     try {
+      if (isOwn(endpoint, settings.ownAddresses?.() ?? []))
+        throw new MeshError('MESH_PEER_MISMATCH', `DNS names the gateway itself as ${route.host}`, {
+          hint: 'correct the address and the port of the peer in DNS',
+        })
       const dialled = await dial({
         endpoint,
         host: route.host,
@@ -275,6 +282,12 @@ function othersFirst(
   if (failed === undefined) return endpoints
   const isFailed = ({ ip, port }: Endpoint) => ip === failed.ip && port === failed.port
   return [...endpoints.filter((one) => !isFailed(one)), ...endpoints.filter(isFailed)]
+}
+
+/** Whatever the name: the gateway would dial itself, and call after call. */
+function isOwn({ ip, port }: Endpoint, own: readonly ListenAddress[]): boolean {
+  const address = parseIp(ip)
+  return address !== null && isOwnAddress(address, port, own)
 }
 
 function keyOf(endpoint: Endpoint): string {

@@ -1,6 +1,7 @@
 /** What the sessions to peers need, and their bounds. */
 import type { IdentityStore, Log } from '@clawmesh/agent-sdk/mesh'
 import type { SpiffeTemplate } from '@clawmesh/proto'
+import type { ListenAddress } from '../../net/port.ts'
 import type { Resolver } from '../../resolve/resolver.ts'
 import type { RevocationJudge } from '../../revocation/judge.ts'
 import type { Metrics } from '../../telemetry/metrics-port.ts'
@@ -24,6 +25,8 @@ export interface UpstreamsOptions {
   readonly ageMs?: number
   /** Ports that callers may name beside those of SRV. Default 7443 alone. */
   readonly peerPorts?: readonly number[]
+  /** Where this gateway listens: no peer is dialled there. Default: nowhere. */
+  readonly ownAddresses?: () => readonly ListenAddress[]
   /** Default: of this gateway alone. */
   readonly marks?: ReplicaMarks
 }
