@@ -1,27 +1,24 @@
 /** What is wrong with the times of a token whose signature is good, in numbers: people see at once whether it is old, or a clock is wrong. */
 import { type ErrorCode, MeshError } from '@clawmesh/proto'
+import { span } from '../text/time-span.ts'
 
 /** @param exp seconds since the epoch; null when it is not known. */
 export function expiredToken(exp: number | null, nowMs: number, cause: unknown): MeshError {
-  const message = exp === null ? undefined : `the token expired ${span(nowMs / 1000 - exp)} ago`
+  const message = exp === null ? undefined : `the token expired ${inWords(nowMs / 1000 - exp)} ago`
   return of('MESH_TOKEN_EXPIRED', message, cause)
 }
 
 /** @param nbf seconds since the epoch; null when it is not known. */
 export function earlyToken(nbf: number | null, nowMs: number, cause: unknown): MeshError {
   if (nbf === null) return of('MESH_TOKEN_NOT_YET_VALID', undefined, cause)
-  const ahead = span(nbf - nowMs / 1000)
+  const ahead = inWords(nbf - nowMs / 1000)
   const message = `the token is valid in ${ahead} only: the clock that it was made by is ${ahead} ahead of this gateway's`
   return of('MESH_TOKEN_NOT_YET_VALID', message, cause)
 }
 
-/** Two digits are enough to see what has happened. */
-export function span(seconds: number): string {
-  const whole = Math.max(0, Math.round(seconds))
-  if (whole < 120) return `${whole} s`
-  if (whole < 120 * 60) return `${Math.round(whole / 60)} min`
-  if (whole < 48 * 3_600) return `${Math.round(whole / 3_600)} h`
-  return `${Math.round(whole / 86_400)} days`
+/** Of seconds, rounded: the time that the verifying took is no part of it. */
+function inWords(seconds: number): string {
+  return span(Math.max(0, Math.round(seconds)) * 1000)
 }
 
 function of(code: ErrorCode, message: string | undefined, cause: unknown): MeshError {

@@ -47,7 +47,7 @@ const MISTAKES: readonly Mistake[] = [
     what: 'an expired token',
     issuedMs: -20 * MINUTE,
     code: 'MESH_TOKEN_EXPIRED',
-    reason: /^the token expired 5 min ago$/,
+    reason: /^the token expired 5 minutes ago$/,
     hint: /^get a fresh one with POST \/v1\/token, `mesh-gateway issue-token` or MeshService\.ExchangeToken; if it is fresh, check the clocks$/,
   },
   {
@@ -55,7 +55,7 @@ const MISTAKES: readonly Mistake[] = [
     issuedMs: 10 * MINUTE,
     code: 'MESH_TOKEN_NOT_YET_VALID',
     reason:
-      /^the token is valid in 10 min only: the clock that it was made by is 10 min ahead of this gateway's$/,
+      /^the token is valid in (?:9|10) minutes only: the clock that it was made by is (?:9|10) minutes ahead of this gateway's$/,
     hint: /^set the clocks of both machines, e\.g\. by NTP; they may differ by 30 seconds$/,
   },
   {
