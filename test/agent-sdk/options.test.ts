@@ -4,18 +4,20 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
-  channelCredentials,
-  checkIsGateway,
-  clientTlsOptions,
   createAgent,
   createMemoryTaskStore,
   createSqliteTaskStore,
   type DelegateOptions,
+} from '@clawmesh/agent-sdk'
+import {
+  channelCredentials,
+  checkIsGateway,
+  clientTlsOptions,
   listenForCalls,
   loadIdentity,
   openIdentity,
   serverTlsOptions,
-} from '@clawmesh/agent-sdk'
+} from '@clawmesh/agent-sdk/mesh'
 import { Server } from '@grpc/grpc-js'
 import { type StandInMesh, startStandInMesh } from './stand-in/mesh.ts'
 

@@ -60,7 +60,7 @@ export interface ConnectionOptions {
   readonly target: string
   readonly store: IdentityStore
   readonly credentials: () => ChannelCredentials
-  readonly contact: FirstContact
+  readonly contact: Pick<FirstContact, 'beginEndless' | 'failed' | 'close'>
 }
 
 /** A message as gRPC takes it by default, both ways. */

@@ -45,7 +45,7 @@ export interface Patience {
 
 export interface PeerClientOptions {
   readonly connection: Connection
-  readonly contact: FirstContact
+  readonly contact: Pick<FirstContact, 'begin'>
   readonly patience: Required<Omit<Patience, 'connectGiveUpMs'>> & Pick<Patience, 'connectGiveUpMs'>
   readonly maxResultBytes: number
   /** Aborts when the agent lets go of what it delegated; tasks are still cancelled then. */

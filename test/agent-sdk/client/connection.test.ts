@@ -35,7 +35,7 @@ describe('the connection of an agent', () => {
     const connection = createConnection({
       ...{ target: gateway.address, store },
       credentials: () => channelCredentials(store, { spiffe: ca.spiffe, expect: checkIsGateway }),
-      contact: { begun() {}, failed() {}, made() {}, close() {} },
+      contact: { beginEndless() {}, failed() {}, close() {} },
     })
     const controller = new AbortController()
     const { signal } = controller
@@ -76,7 +76,7 @@ describe('the connection of an agent', () => {
         },
       },
       credentials: () => channelCredentials(store, { spiffe: ca.spiffe, expect: checkIsGateway }),
-      contact: { begun() {}, failed() {}, made() {}, close() {} },
+      contact: { beginEndless() {}, failed() {}, close() {} },
     })
     const call = (signal: AbortSignal) => {
       const request = { delegation_id: uuidV7() }

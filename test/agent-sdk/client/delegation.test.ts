@@ -50,7 +50,7 @@ describe('a delegation', () => {
       })
     const delegation = createDelegation({
       ...{ id: 'mine', peer: 'b.acme', complete: true, maxResultBytes: 1e6 },
-      ...{ detached: false, gather: true, signal: letGo.signal },
+      ...{ detached: false, held: false, gather: true, signal: letGo.signal },
       async *follow(signal) {
         if (stream instanceof Error) throw stream
         yield* stream

@@ -7,6 +7,7 @@ import { silentLog } from '@clawmesh/agent-sdk'
 import { isUuidV7, MeshError, Secret, uuidV7 } from '@clawmesh/proto'
 import type { ClientReadableStream } from '@grpc/grpc-js'
 import type { CallChoices, Connection } from '../../../agent-sdk/src/client/connection.ts'
+import { createFirstContact } from '../../../agent-sdk/src/client/first-contact.ts'
 import { createPeerClient } from '../../../agent-sdk/src/client/peer-client.ts'
 import type { TaskInfo } from '../../../agent-sdk/src/model/task-event.ts'
 import { encodeEvent, type OutgoingBody } from '../../../agent-sdk/src/wire/event-codec.ts'
@@ -86,9 +87,12 @@ describe('a client of peers', () => {
       duplex: () => assert.fail('not asked'),
       close() {},
     }
+    const contact = createFirstContact({ target: 'gw:1', log: silentLog, refusal: () => null })
+    contact.made()
     const client = createPeerClient({
       ...{ connection, maxResultBytes: 1e6, letGo: letGo.signal, signal: closed.signal },
       patience: { idleMs: 60_000, giveUpMs: 120_000, startGiveUpMs: 20_000 },
+      contact,
       ...{ refusal: () => null, log: silentLog, now: () => NOW },
     })
     const methods = () => asked.map(({ path }) => path.split('/').at(-1))
@@ -189,7 +193,9 @@ describe('a client of peers', () => {
     const propagated = { traceparent: 'trace', chain }
     await client.delegate(PEER, { skill: 's' }, propagated).result()
     await client.get(PEER, ID, { propagated })
-    await client.get(PEER, ID, { propagated: { ...propagated, chain: { ...chain, expiresMs: NOW } } })
+    await client.get(PEER, ID, {
+      propagated: { ...propagated, chain: { ...chain, expiresMs: NOW } },
+    })
     const [begun, about, late] = asked.map(({ choices }) => choices.metadata ?? {})
     assert.deepEqual([begun?.['x-mesh-delegation'], begun?.traceparent], ['token', 'trace'])
     assert.deepEqual(about, {

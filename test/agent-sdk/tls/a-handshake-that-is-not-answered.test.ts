@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
-import { channelCredentials, checkIsGateway } from '@clawmesh/agent-sdk'
+import { channelCredentials, checkIsGateway } from '@clawmesh/agent-sdk/mesh'
 import { Client } from '@grpc/grpc-js'
 import { makeTestCa, type TestCa } from '../../support/test-ca.ts'
 
