@@ -189,6 +189,23 @@ describe('the list of allowed peers', () => {
     ])
   })
 
+  it('leaves out a peer of another tenant with which no method is in common', () => {
+    const peersOf = (accepted: readonly string[]) =>
+      allowedPeers(
+        policyOf({
+          acme: {
+            delegation: { allow: [{ from: '*', to: 'globex/translator', methods: ['p.S/*'] }] },
+          },
+          globex: {
+            delegation: { accept: [{ from: 'acme/*', to: 'translator', methods: accepted }] },
+          },
+        }),
+        bot,
+      ).map(({ agent, methods }) => ({ agent, methods }))
+    assert.deepEqual(peersOf(['p.T/*']), [])
+    assert.deepEqual(peersOf(['p.T/*', 'p.S/M']), [{ agent: 'translator', methods: ['p.S/M'] }])
+  })
+
   it('leaves out who is denied altogether', () => {
     const policy = policyOf({
       acme: {

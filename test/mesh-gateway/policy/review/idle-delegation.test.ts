@@ -149,7 +149,7 @@ describe('rules of delegation that can never take effect', () => {
       },
     )
     fc.assert(property, { numRuns: 200 })
-    assert.ok(seen > 600, `of ${seen} rules it was tried`)
+    assert.ok(seen > 200, `of ${seen} rules it was tried`)
   })
 
   it('are found among ten thousand of each list', () => {
