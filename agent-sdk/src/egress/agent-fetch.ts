@@ -49,52 +49,69 @@ export interface EgressClientOptions {
 
 const CONNECT_TIMEOUT_MS = 30_000
 
-export function createEgressClient({
-  proxy,
-  tokens,
-  ca,
-  dialer = null,
-}: EgressClientOptions): EgressClient {
-  // connections carry the token that opened them: a new token gets new ones
-  let current: { readonly token: EgressToken; readonly dispatcher: EgressDispatcher } | null = null
-  const retired = new Set<EgressDispatcher>()
-  // undici hands nothing from fetch to the connection but headers, which for https the gateway does not see
-  const traces = new AsyncLocalStorage<string>()
-  let closed = false
+export function createEgressClient(options: EgressClientOptions): EgressClient {
+  return new FetchThroughPort(options)
+}
 
-  const dispatcherFor = (
-    token: EgressToken,
-    Dispatcher: typeof EgressDispatcher,
-  ): EgressDispatcher => {
-    if (current?.token.token === token.token) return current.dispatcher
-    const old = current?.dispatcher
-    if (old !== undefined) {
-      retired.add(old)
-      const forget = () => retired.delete(old)
-      old.finish().then(forget, forget)
-    }
-    const dispatcher = new Dispatcher({
-      proxy,
-      token: token.token,
-      timeoutMs: CONNECT_TIMEOUT_MS,
-      dial: dialer === null ? null : () => dialer.dial(token.boundTo),
-      traceparent: () => spanOf(traces.getStore()),
-      ...(ca === undefined ? {} : { ca }),
-    })
-    current = { token, dispatcher }
-    return dispatcher
+interface Current {
+  readonly token: EgressToken
+  readonly dispatcher: EgressDispatcher
+}
+
+class FetchThroughPort implements EgressClient {
+  readonly #options: EgressClientOptions
+  /** Connections carry the token that opened them: a new token gets new ones. */
+  #current: Current | null = null
+  readonly #retired = new Set<EgressDispatcher>()
+  /** undici hands nothing from fetch to the connection but headers, which for https the gateway does not see. */
+  readonly #traces = new AsyncLocalStorage<string>()
+  #closed = false
+
+  constructor(options: EgressClientOptions) {
+    this.#options = options
   }
-  const attempt = async (
+
+  async fetch(input: FetchInput, given?: FetchInit, within: FetchWithin = {}): Promise<Response> {
+    if (this.#closed) throw new MeshError('MESH_CALL_CANCELED', 'the agent was closed')
+    within.signal?.throwIfAborted()
+    const { tokens } = this.#options
+    const { Headers, readFetchRequest } = await loaded()
+    const request = await readFetchRequest(input, given)
+    const signal = either(request.signal, within.signal)
+    const trace = spanOf(
+      new Headers(request.init.headers).get(METADATA_TRACEPARENT) ?? within.trace,
+    )
+    const token = await tokens.get(trace)
+    try {
+      return await this.#attempt(request, signal, trace, token)
+    } catch (error) {
+      if (!(error instanceof MeshError) || !blamesToken(error)) throw error
+      tokens.refuse(token)
+      // refused before anything was sent on; a stream can be read only once all the same
+      if (!request.repeatable) throw error
+      signal?.throwIfAborted()
+      return this.#attempt(request, signal, trace, await tokens.get(trace))
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    const current = this.#current
+    const all = [...this.#retired, ...(current === null ? [] : [current.dispatcher])]
+    await Promise.all(all.map((dispatcher) => dispatcher.abort()))
+  }
+
+  async #attempt(
     { url, init }: FetchRequest,
     signal: AbortSignal | null,
     trace: string,
     token: EgressToken,
-  ): Promise<Response> => {
+  ): Promise<Response> {
     const undici = await loaded()
-    if (closed) throw new MeshError('MESH_CALL_CANCELED', 'the agent was closed')
+    if (this.#closed) throw new MeshError('MESH_CALL_CANCELED', 'the agent was closed')
     try {
-      const dispatcher = dispatcherFor(token, undici.EgressDispatcher)
-      const response = await traces.run(trace, () =>
+      const dispatcher = this.#dispatcherFor(token, undici.EgressDispatcher)
+      const response = await this.#traces.run(trace, () =>
         undici.fetch(url, { ...init, signal, dispatcher }),
       )
       const refusal = await refusalOf(response)
@@ -106,33 +123,28 @@ export function createEgressClient({
     }
   }
 
-  return {
-    async fetch(input, given, within = {}) {
-      if (closed) throw new MeshError('MESH_CALL_CANCELED', 'the agent was closed')
-      within.signal?.throwIfAborted()
-      const { Headers, readFetchRequest } = await loaded()
-      const request = await readFetchRequest(input, given)
-      const signal = either(request.signal, within.signal)
-      const trace = spanOf(
-        new Headers(request.init.headers).get(METADATA_TRACEPARENT) ?? within.trace,
-      )
-      const token = await tokens.get(trace)
-      try {
-        return await attempt(request, signal, trace, token)
-      } catch (error) {
-        if (!(error instanceof MeshError) || !blamesToken(error)) throw error
-        tokens.refuse(token)
-        // refused before anything was sent on; a stream can be read only once all the same
-        if (!request.repeatable) throw error
-        signal?.throwIfAborted()
-        return attempt(request, signal, trace, await tokens.get(trace))
-      }
-    },
-    async close() {
-      closed = true
-      const all = [...retired, ...(current === null ? [] : [current.dispatcher])]
-      await Promise.all(all.map((dispatcher) => dispatcher.abort()))
-    },
+  #dispatcherFor(token: EgressToken, Dispatcher: typeof EgressDispatcher): EgressDispatcher {
+    const current = this.#current
+    if (current?.token.token === token.token) return current.dispatcher
+    if (current !== null) this.#retire(current.dispatcher)
+    const { proxy, ca, dialer = null } = this.#options
+    const dispatcher = new Dispatcher({
+      proxy,
+      token: token.token,
+      timeoutMs: CONNECT_TIMEOUT_MS,
+      dial: dialer === null ? null : () => dialer.dial(token.boundTo),
+      traceparent: () => spanOf(this.#traces.getStore()),
+      ...(ca === undefined ? {} : { ca }),
+    })
+    this.#current = { token, dispatcher }
+    return dispatcher
+  }
+
+  /** Its requests end on their connections, which then close. */
+  #retire(dispatcher: EgressDispatcher): void {
+    this.#retired.add(dispatcher)
+    const forget = () => this.#retired.delete(dispatcher)
+    dispatcher.finish().then(forget, forget)
   }
 }
 

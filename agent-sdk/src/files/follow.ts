@@ -84,18 +84,8 @@ export async function followFiles<T>(options: FollowOptions<T>): Promise<Followe
   const last = createLastGood<T>({ value: await prove(first), digest, what, log, say, now })
   let closed = false
 
-  /** What two readings agree on, where one alone proves nothing. */
-  async function settled(): Promise<Found<T>> {
-    let found = await read()
-    if (options.settle !== 'twice') return found
-    for (let readings = 1; readings < MAX_UNSETTLED && !last.is(found.digest); readings += 1) {
-      await patience.pause(debounceMs)
-      const again = await read()
-      if (again.digest === found.digest) return again
-      found = again
-    }
-    return found
-  }
+  const settled = () =>
+    options.settle === 'twice' ? readTwice(read, last.is, () => patience.pause(debounceMs)) : read()
 
   async function attempt(): Promise<boolean> {
     let digest = ''
@@ -154,6 +144,22 @@ export async function followFiles<T>(options: FollowOptions<T>): Promise<Followe
       await reload.idle()
     },
   })
+}
+
+/** What two readings agree on, where one alone proves nothing; what is in use already needs one. */
+async function readTwice<T>(
+  read: () => Promise<Found<T>>,
+  isInUse: (digest: string) => boolean,
+  pause: () => Promise<void>,
+): Promise<Found<T>> {
+  let found = await read()
+  for (let readings = 1; readings < MAX_UNSETTLED && !isInUse(found.digest); readings += 1) {
+    await pause()
+    const again = await read()
+    if (again.digest === found.digest) return again
+    found = again
+  }
+  return found
 }
 
 function positive(option: string, value: number): number {

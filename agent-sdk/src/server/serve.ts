@@ -9,10 +9,10 @@ import { type CallListener, listenForCalls } from '../tls/call-listener.ts'
 import type { IdentityStore } from '../tls/identity-snapshot.ts'
 import { definition } from '../wire/messages.ts'
 import { createCallerGate } from './caller-gate.ts'
-import { createDelegationService } from './delegation-service.ts'
+import { createDelegationService, type Service } from './delegation-service.ts'
 import { createHealthService } from './health-service.ts'
 import { addReflection } from './reflection.ts'
-import { checkServeOptions, type ServeOptions } from './serve-options.ts'
+import { type AdditionalService, checkServeOptions, type ServeOptions } from './serve-options.ts'
 
 /** A server of skills, as `agent.serve` returns it. */
 export interface Serving {
@@ -57,8 +57,7 @@ export async function serve(options: ServeOptions, context: ServeContext): Promi
   const { additionalServices = [], drainMs = 10_000, inputTimeoutMs = 3_600_000, skills } = options
   const { host, port } = parseListen(options.listen ?? '127.0.0.1:7443')
 
-  const extra = additionalServices.flatMap(({ definition: known = {} }) => servicesIn(known))
-  const listed = [DELEGATION_SERVICE, HEALTH_SERVICE, ...extra]
+  const listed = namesOf(additionalServices)
   const health = createHealthService(listed)
 
   const taskStore = options.taskStore ?? createMemoryTaskStore({ now })
@@ -85,19 +84,8 @@ export async function serve(options: ServeOptions, context: ServeContext): Promi
     ...SERVER_OPTIONS,
     interceptors: [createCallerGate(acceptFrom, own, identify)],
   })
-  const services = [
-    createDelegationService({ host: tasks, spiffe, heartbeatMs, log, now }),
-    health,
-    ...additionalServices.map(({ service, implementation }) => ({
-      definition: service,
-      implementation,
-    })),
-  ]
-  for (const { definition: methods, implementation } of services)
-    server.addService(methods, implementation)
-  const described = additionalServices.map((service) => service.definition ?? {})
-  const whole = Object.assign({}, definition, ...described)
-  addReflection(server, whole, listed)
+  const delegations = createDelegationService({ host: tasks, spiffe, heartbeatMs, log, now })
+  addServices(server, [delegations, health], additionalServices)
 
   try {
     listener = await listenForCalls({ server, store: identity, spiffe, host, port, log, now })
@@ -135,6 +123,25 @@ export async function serve(options: ServeOptions, context: ServeContext): Promi
       return closing
     },
   })
+}
+
+/** Its own services, those of the skill author, and reflection, which describes them all. */
+function addServices(
+  server: Server,
+  own: readonly Service[],
+  additional: readonly AdditionalService[],
+): void {
+  for (const { definition: methods, implementation } of own)
+    server.addService(methods, implementation)
+  for (const { service, implementation } of additional) server.addService(service, implementation)
+  const described = additional.map((service) => service.definition ?? {})
+  addReflection(server, Object.assign({}, definition, ...described), namesOf(additional))
+}
+
+/** Names of the services that health and reflection list. */
+function namesOf(additional: readonly AdditionalService[]): string[] {
+  const extra = additional.flatMap(({ definition: known = {} }) => servicesIn(known))
+  return [DELEGATION_SERVICE, HEALTH_SERVICE, ...extra]
 }
 
 function servicesIn(known: object): string[] {
