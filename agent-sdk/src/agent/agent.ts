@@ -219,7 +219,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     async serve(serveOptions: ServeOptions) {
       const serving = await serve(serveOptions, {
         ...{ store, spiffe, tenant, meshDomain, log, now },
-        followTree: trees.follow,
+        followTree: (token, onRevoked) => trees.follow(token, onRevoked),
         outward(origin, { signal }) {
           const scope = scopes.open(origin, signal)
           return {

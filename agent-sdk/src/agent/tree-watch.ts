@@ -48,105 +48,126 @@ const STEADY_MS = 1_000
 const MAX_TREES = 2_000
 
 export function createTreeWatch(options: TreeWatchOptions): TreeWatch {
-  const { connection, gatewayName, log } = options
-  const followed = new Map<number, Followed>()
-  /** What the gateway knows by the stream that is open. */
-  const told = new Set<number>()
-  const closing = new AbortController()
-  const backoff = createBackoff({ firstMs: 50, maxMs: 1_000 })
-  let lastKey = 0
-  let stream: Stream | null = null
-  let waiting = false
-  let telling: NodeJS.Timeout | null = null
-  let lingering: NodeJS.Timeout | undefined
+  return new OneStreamWatch(options)
+}
 
-  const tell = (to: Stream) => {
-    for (const [key, { token }] of followed) {
-      if (told.has(key) || told.size >= MAX_TREES) continue
-      told.add(key)
+class OneStreamWatch implements TreeWatch {
+  readonly #connection: TreeWatchOptions['connection']
+  readonly #gatewayName: string
+  readonly #log: Log
+  readonly #followed = new Map<number, Followed>()
+  /** What the gateway knows by the stream that is open. */
+  readonly #told = new Set<number>()
+  readonly #closing = new AbortController()
+  readonly #backoff = createBackoff({ firstMs: 50, maxMs: 1_000 })
+  readonly #unfollow: () => void
+  #lastKey = 0
+  #stream: Stream | null = null
+  #waiting = false
+  #telling: NodeJS.Timeout | null = null
+  #lingering: NodeJS.Timeout | undefined
+
+  constructor({ connection, gatewayName, store, log }: TreeWatchOptions) {
+    this.#connection = connection
+    this.#gatewayName = gatewayName
+    this.#log = log
+    // what follows by a certificate that has been renewed would end with the old one
+    this.#unfollow = store.onChange(() => {
+      if (this.#stream === null) return
+      this.#end()
+      if (this.#followed.size > 0) this.#open()
+    })
+  }
+
+  follow(token: string, onRevoked: (error: MeshError) => void): () => void {
+    this.#lastKey += 1
+    const key = this.#lastKey
+    this.#followed.set(key, { token, onRevoked })
+    clearTimeout(this.#lingering)
+    this.#tellSoon()
+    return () => this.#leave(key)
+  }
+
+  close(): void {
+    this.#closing.abort()
+    clearTimeout(this.#lingering)
+    if (this.#telling !== null) clearTimeout(this.#telling)
+    this.#unfollow()
+    this.#end()
+    this.#followed.clear()
+  }
+
+  #leave(key: number): void {
+    if (!this.#followed.delete(key)) return
+    if (this.#told.delete(key)) this.#stream?.write({ key, delegation_token: '' })
+    if (this.#followed.size > this.#told.size) this.#tellSoon()
+    if (this.#followed.size > 0 || this.#stream === null) return
+    clearTimeout(this.#lingering)
+    this.#lingering = setTimeout(() => this.#end(), LINGER_MS).unref()
+  }
+
+  #tellSoon(): void {
+    this.#telling ??= setTimeout(() => {
+      this.#telling = null
+      if (this.#closing.signal.aborted || this.#followed.size === 0 || this.#waiting) return
+      if (this.#stream === null) this.#open()
+      else this.#tell(this.#stream)
+    }, TOLD_AFTER_MS).unref()
+  }
+
+  #tell(to: Stream): void {
+    for (const [key, { token }] of this.#followed) {
+      if (this.#told.has(key) || this.#told.size >= MAX_TREES) continue
+      this.#told.add(key)
       to.write({ key, delegation_token: token })
     }
   }
-  const tellSoon = () => {
-    telling ??= setTimeout(() => {
-      telling = null
-      if (closing.signal.aborted || followed.size === 0 || waiting) return
-      if (stream === null) open()
-      else tell(stream)
-    }, TOLD_AFTER_MS).unref()
-  }
-  const open = () => {
-    const opened = connection.duplex(methods.followTrees, { authority: gatewayName })
+
+  #open(): void {
+    const opened = this.#connection.duplex(methods.followTrees, { authority: this.#gatewayName })
     const openedMs = performance.now()
-    stream = opened
-    told.clear()
-    tell(opened)
-    opened.on('data', ({ key, code, message }: WireTreeRevoked) => {
-      const one = followed.get(key)
-      followed.delete(key)
-      told.delete(key)
-      one?.onRevoked(new MeshError(isErrorCode(code) ? code : REVOKED, message))
-    })
+    this.#stream = opened
+    this.#told.clear()
+    this.#tell(opened)
+    opened.on('data', (said: WireTreeRevoked) => this.#revoked(said))
     opened.on('error', () => {})
     opened.on('status', ({ code }) => {
-      if (stream !== opened) return
-      stream = null
-      if (performance.now() - openedMs > STEADY_MS) backoff.reset()
-      if (!closing.signal.aborted && followed.size > 0) void openAgain(code)
+      if (this.#stream !== opened) return
+      this.#stream = null
+      if (performance.now() - openedMs > STEADY_MS) this.#backoff.reset()
+      if (!this.#closing.signal.aborted && this.#followed.size > 0) void this.#openAgain(code)
     })
   }
+
+  #revoked({ key, code, message }: WireTreeRevoked): void {
+    const one = this.#followed.get(key)
+    this.#followed.delete(key)
+    this.#told.delete(key)
+    one?.onRevoked(new MeshError(isErrorCode(code) ? code : REVOKED, message))
+  }
+
   /** The gateway has gone, or drains: whatever was revoked meanwhile is told by the next one at once. */
-  const openAgain = async (code: number) => {
-    waiting = true
+  async #openAgain(code: number): Promise<void> {
+    this.#waiting = true
     const atLeastMs = code === status.UNIMPLEMENTED ? UNKNOWN_MS : 0
-    log.debug({ status: code }, 'the stream that tells of revoked trees has ended; opening another')
+    const event = 'the stream that tells of revoked trees has ended; opening another'
+    this.#log.debug({ status: code }, event)
     try {
-      await backoff.wait(closing.signal, atLeastMs)
+      await this.#backoff.wait(this.#closing.signal, atLeastMs)
     } catch {
       // the agent is closed
       return
     } finally {
-      waiting = false
+      this.#waiting = false
     }
-    if (stream === null && followed.size > 0) open()
+    if (this.#stream === null && this.#followed.size > 0) this.#open()
   }
-  /** Ends well: nothing is cancelled. */
-  const end = () => {
-    const old = stream
-    stream = null
-    old?.end()
-  }
-  // what follows by a certificate that has been renewed would end with the old one
-  const unfollow = options.store.onChange(() => {
-    if (stream === null) return
-    end()
-    if (followed.size > 0) open()
-  })
 
-  return {
-    follow(token, onRevoked) {
-      lastKey += 1
-      const key = lastKey
-      followed.set(key, { token, onRevoked })
-      clearTimeout(lingering)
-      tellSoon()
-      return () => {
-        if (!followed.delete(key)) return
-        if (told.delete(key)) stream?.write({ key, delegation_token: '' })
-        if (followed.size > told.size) tellSoon()
-        if (followed.size > 0 || stream === null) return
-        clearTimeout(lingering)
-        lingering = setTimeout(end, LINGER_MS).unref()
-      }
-    },
-    close() {
-      closing.abort()
-      clearTimeout(lingering)
-      if (telling !== null) clearTimeout(telling)
-      unfollow()
-      end()
-      followed.clear()
-    },
+  /** Ends the stream well: nothing is cancelled. */
+  #end(): void {
+    const old = this.#stream
+    this.#stream = null
+    old?.end()
   }
 }
 

@@ -11,13 +11,15 @@ import { checkOptions, optionNames } from '../check-options.ts'
 import { type Log, silentLog } from '../log.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { followIdentity } from './follow-identity.ts'
-import type { IdentityStore } from './identity-snapshot.ts'
+import type { IdentitySnapshot, IdentityStore } from './identity-snapshot.ts'
 import { KEEP_ALIVE_MS } from './keep-alive.ts'
 import { judgePeer, type PeerCertificate } from './peer-certificate.ts'
 import { readPeer } from './read-peer.ts'
 import { surviveLostStreams } from './streams-already-gone.ts'
 import { serverTlsOptions } from './tls-options.ts'
 import { widenConnections, widenWindows } from './windows.ts'
+
+type ConnectionInjector = ReturnType<Server['createConnectionInjector']>
 
 export interface CallListenerOptions {
   /** Has its services; is not bound to a port itself. */
@@ -70,76 +72,23 @@ const NAMES = optionNames<CallListenerOptions>({
 /** @throws the error of `listen`, e.g. EADDRINUSE; TypeError for an option that there is not */
 export async function listenForCalls(options: CallListenerOptions): Promise<CallListener> {
   checkOptions(options, NAMES, 'listenForCalls')
-  const { server, store, spiffe, host = '127.0.0.1', port = 0, refusedMs = 10_000 } = options
-  const { log = silentLog, now = Date.now } = options
+  const { server, store, host = '127.0.0.1', port = 0, log = silentLog } = options
   surviveLostStreams(server)
   widenWindows(server)
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
   widenConnections(server)
-  const connections = new Map<TLSSocket, PeerCertificate | MeshError>()
-  const peers = new Map<string, PeerCertificate>()
-  const refusals = new Map<string, MeshError>()
+  const connections = new CallConnections(injector, options)
 
   const listener = createServer({
     ...serverTlsOptions(store.current()),
     ...{ keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS },
   })
   followIdentity(listener, store)
-  listener.on('secureConnection', accept)
+  listener.on('secureConnection', (socket) => connections.accept(socket))
   listener.on('tlsClientError', (error, socket) => {
     log.debug({ err: error, remote: socket.remoteAddress }, 'a handshake failed')
   })
-
-  function accept(socket: TLSSocket): void {
-    socket.on('error', (error) => log.debug({ err: error }, 'a connection broke'))
-    if (socket.alpnProtocol !== 'h2') {
-      socket.destroy()
-      return
-    }
-    const remote = `${socket.remoteAddress}:${socket.remotePort}`
-    const found = read(socket)
-    connections.set(socket, found)
-    if (found instanceof MeshError) {
-      log.warn({ code: found.code, remote }, `a connection is refused: ${found.message}`)
-      refusals.set(remote, found)
-      const timer = setTimeout(() => socket.destroy(), refusedMs).unref()
-      socket.once('close', () => clearTimeout(timer))
-    } else {
-      peers.set(found.fingerprint, found)
-    }
-    socket.once('close', () => forget(socket, remote))
-    injector.injectConnection(socket)
-  }
-
-  function read(socket: TLSSocket): PeerCertificate | MeshError {
-    try {
-      return readPeer(socket, { spiffe, roots: store.current().roots, nowMs: now() })
-    } catch (error) {
-      if (error instanceof MeshError) return error
-      return new MeshError('MESH_IDENTITY_UNTRUSTED', undefined, { cause: error })
-    }
-  }
-
-  function forget(socket: TLSSocket, remote: string): void {
-    const gone = connections.get(socket)
-    connections.delete(socket)
-    refusals.delete(remote)
-    if (gone === undefined || gone instanceof MeshError) return
-    const { fingerprint } = gone
-    // the same certificate may be behind several connections
-    for (const left of connections.values())
-      if (!(left instanceof MeshError) && left.fingerprint === fingerprint) return
-    peers.delete(fingerprint)
-  }
-
-  // a CA that is no longer trusted: its connections end now, calls and all
-  const unsubscribe = store.onChange((snapshot) => {
-    for (const [socket, peer] of connections) {
-      if (peer instanceof MeshError) continue
-      const code = judgePeer(peer, snapshot, now())
-      if (code === 'MESH_IDENTITY_UNTRUSTED') socket.destroy()
-    }
-  })
+  const unsubscribe = store.onChange((snapshot) => connections.judgeAll(snapshot))
 
   await new Promise<void>((resolve, reject) => {
     listener.once('error', reject)
@@ -159,32 +108,113 @@ export async function listenForCalls(options: CallListenerOptions): Promise<Call
   }
   return Object.freeze({
     address: Object.freeze({ host: bound.address, port: bound.port }),
-    peerOf(call: CallConnection): PeerCertificate {
-      const leaf = call.getAuthContext().sslPeerCertificate
-      const peer = leaf === undefined ? undefined : peers.get(fingerprintOf(leaf))
-      if (peer === undefined)
-        throw refusals.get(call.getPeer()) ?? new MeshError('MESH_IDENTITY_NO_CERTIFICATE')
-      const code = judgePeer(peer, store.current(), now())
-      if (code !== null) throw new MeshError(code, lapsed(peer, code))
-      return peer
-    },
+    peerOf: (call: CallConnection) => connections.peerOf(call),
     async drain(graceMs: number) {
       stop()
       injector.drain(graceMs)
-      const timer = setTimeout(() => {
-        for (const socket of connections.keys()) socket.destroy()
-      }, graceMs)
+      const timer = setTimeout(() => connections.destroyAll(), graceMs)
       await closed
       clearTimeout(timer)
       injector.destroy()
     },
     async close() {
       stop()
-      for (const socket of connections.keys()) socket.destroy()
+      connections.destroyAll()
       await closed
       injector.destroy()
     },
   })
+}
+
+/** The connections that are open, and the certificate behind each. */
+class CallConnections {
+  readonly #injector: ConnectionInjector
+  readonly #store: IdentityStore
+  readonly #spiffe: SpiffeTemplate
+  readonly #refusedMs: number
+  readonly #log: Log
+  readonly #now: () => number
+  readonly #open = new Map<TLSSocket, PeerCertificate | MeshError>()
+  readonly #peers = new Map<string, PeerCertificate>()
+  readonly #refusals = new Map<string, MeshError>()
+
+  constructor(
+    injector: ConnectionInjector,
+    { store, spiffe, refusedMs = 10_000, log = silentLog, now = Date.now }: CallListenerOptions,
+  ) {
+    this.#injector = injector
+    this.#store = store
+    this.#spiffe = spiffe
+    this.#refusedMs = refusedMs
+    this.#log = log
+    this.#now = now
+  }
+
+  accept(socket: TLSSocket): void {
+    socket.on('error', (error) => this.#log.debug({ err: error }, 'a connection broke'))
+    if (socket.alpnProtocol !== 'h2') {
+      socket.destroy()
+      return
+    }
+    const remote = `${socket.remoteAddress}:${socket.remotePort}`
+    const found = this.#read(socket)
+    this.#open.set(socket, found)
+    if (found instanceof MeshError) {
+      this.#log.warn({ code: found.code, remote }, `a connection is refused: ${found.message}`)
+      this.#refusals.set(remote, found)
+      const timer = setTimeout(() => socket.destroy(), this.#refusedMs).unref()
+      socket.once('close', () => clearTimeout(timer))
+    } else {
+      this.#peers.set(found.fingerprint, found)
+    }
+    socket.once('close', () => this.#forget(socket, remote))
+    this.#injector.injectConnection(socket)
+  }
+
+  peerOf(call: CallConnection): PeerCertificate {
+    const leaf = call.getAuthContext().sslPeerCertificate
+    const peer = leaf === undefined ? undefined : this.#peers.get(fingerprintOf(leaf))
+    if (peer === undefined)
+      throw this.#refusals.get(call.getPeer()) ?? new MeshError('MESH_IDENTITY_NO_CERTIFICATE')
+    const code = judgePeer(peer, this.#store.current(), this.#now())
+    if (code !== null) throw new MeshError(code, lapsed(peer, code))
+    return peer
+  }
+
+  /** A CA that is no longer trusted: its connections end now, with their calls. */
+  judgeAll(snapshot: IdentitySnapshot): void {
+    for (const [socket, peer] of this.#open) {
+      if (peer instanceof MeshError) continue
+      const code = judgePeer(peer, snapshot, this.#now())
+      if (code === 'MESH_IDENTITY_UNTRUSTED') socket.destroy()
+    }
+  }
+
+  destroyAll(): void {
+    for (const socket of this.#open.keys()) socket.destroy()
+  }
+
+  #read(socket: TLSSocket): PeerCertificate | MeshError {
+    try {
+      const { roots } = this.#store.current()
+      return readPeer(socket, { spiffe: this.#spiffe, roots, nowMs: this.#now() })
+    } catch (error) {
+      if (error instanceof MeshError) return error
+      return new MeshError('MESH_IDENTITY_UNTRUSTED', undefined, { cause: error })
+    }
+  }
+
+  #forget(socket: TLSSocket, remote: string): void {
+    const gone = this.#open.get(socket)
+    this.#open.delete(socket)
+    this.#refusals.delete(remote)
+    if (gone === undefined || gone instanceof MeshError) return
+    const { fingerprint } = gone
+    // the same certificate may be behind several connections
+    for (const left of this.#open.values())
+      if (!(left instanceof MeshError) && left.fingerprint === fingerprint) return
+    this.#peers.delete(fingerprint)
+  }
 }
 
 /** Names the owner of the certificate: through a gateway the error reaches a caller with a good certificate of its own. */

@@ -11,16 +11,11 @@ const MAX_LINES = 80
  */
 const LONGER: readonly string[] = [
   'agent-sdk/src/agent/agent.ts: createAgent',
-  'agent-sdk/src/agent/tree-watch.ts: createTreeWatch',
   'agent-sdk/src/client/connection.ts: createConnection',
   'agent-sdk/src/client/delegation.ts: createDelegation',
   'agent-sdk/src/client/peer-client.ts: createPeerClient',
   'agent-sdk/src/tasks/live-task.ts: createLiveTask',
-  'agent-sdk/src/tasks/store/shares.ts: createShares',
-  'agent-sdk/src/tasks/store/sqlite/sqlite-backend.ts: createSqliteBackend',
-  'agent-sdk/src/tasks/store/task-index.ts: createIndexedStore',
   'agent-sdk/src/tasks/task-host.ts: createTaskHost',
-  'agent-sdk/src/tls/call-listener.ts: listenForCalls',
   'mesh-gateway/src/audit/line-writer.ts: createLineWriter',
   'mesh-gateway/src/delegation/carry/forward.ts: forward',
   'mesh-gateway/src/delegation/client/session-guard.ts: createSessionGuard',

@@ -6,12 +6,14 @@ import { MeshError } from '@clawmesh/proto'
 import type {
   LeftTask,
   NewTask,
+  StoredEvent,
   TaskChange,
+  TaskQuery,
   TaskRecord,
   TaskStore,
 } from '../../model/task-store.ts'
 import type { Backend, FoundTask } from './backend.ts'
-import { createShares, type Entry, type ShareLimits } from './shares.ts'
+import { createShares, type Entry, type ShareLimits, type Shares } from './shares.ts'
 
 export interface IndexOptions extends ShareLimits {
   readonly maxTaskBytes: number
@@ -25,170 +27,224 @@ const EVENT_BYTES = 128
 
 /** @param openBackend called again after a failure. @throws what it throws */
 export function createIndexedStore(openBackend: () => Backend, options: IndexOptions): TaskStore {
-  const { maxTaskBytes, retentionMs, now } = options
-  const shares = createShares(options, (entry) => {
-    left.delete(entry)
-    shelf.remove(entry.record.number)
-  })
-  // nobody runs these
-  const left = new Set<Entry>()
-  let shelf = openBackend()
-  let closed = false
-  let lastNumber = 0
-
-  const takeIn = ({ record, events, eventBytes, inputBytes, savedBytes }: FoundTask) => {
-    const held = record.endedMs === null ? inputBytes : 0
-    const cost = recordBytes(record) + eventBytes + events * EVENT_BYTES + held + savedBytes
-    const entry = shares.add({ record, inputBytes: held, savedBytes }, cost)
-    if (record.endedMs === null) left.add(entry)
-    return entry
+  const index = new TaskIndex(openBackend, options)
+  // a plain object: a store may be spread into another one
+  return {
+    retentionMs: options.retentionMs,
+    create: (task) => index.create(task),
+    get: (caller, id) => index.get(caller, id),
+    findByKey: (caller, idempotencyKey) => index.findByKey(caller, idempotencyKey),
+    list: (caller, query) => index.list(caller, query),
+    append: (caller, id, event, change) => index.append(caller, id, event, change),
+    eventAfter: (caller, id, seq) => index.eventAfter(caller, id, seq),
+    hold: (caller, id) => index.hold(caller, id),
+    save: (caller, id, saved) => index.save(caller, id, saved),
+    takeLeft: () => index.takeLeft(),
+    letGo: (caller, id) => index.letGo(caller, id),
+    flush: () => index.flush(),
+    failed: () => index.failed(),
+    reopen: () => index.reopen(),
+    close: () => index.close(),
   }
-  const sweep = () => shares.dropEndedBefore(now() - retentionMs)
-  const change = (entry: Entry, cost: number, write: () => void) => {
+}
+
+class TaskIndex implements Omit<TaskStore, 'retentionMs'> {
+  readonly #openBackend: () => Backend
+  readonly #options: IndexOptions
+  readonly #shares: Shares
+  /** No process runs these. */
+  readonly #left = new Set<Entry>()
+  readonly #sweeper: NodeJS.Timeout
+  #backend: Backend
+  #closed = false
+  #lastNumber = 0
+
+  constructor(openBackend: () => Backend, options: IndexOptions) {
+    this.#openBackend = openBackend
+    this.#options = options
+    this.#shares = createShares(options, (entry) => {
+      this.#left.delete(entry)
+      this.#backend.remove(entry.record.number)
+    })
+    this.#backend = openBackend()
+    this.#takeAllIn()
+    // a timer, so that room comes back on an idle agent too
+    this.#sweeper = setInterval(
+      () => {
+        try {
+          this.#sweep()
+        } catch {
+          // the store has failed; the next use of it throws the error
+        }
+      },
+      Math.min(Math.max(options.retentionMs / 10, 1_000), 60_000),
+    ).unref()
+  }
+
+  create({ inputBytes, beginning, ...task }: NewTask): TaskRecord {
+    this.#sweep()
+    const record: TaskRecord = Object.freeze({
+      ...task,
+      number: this.#lastNumber + 1,
+      updatedMs: task.createdMs,
+      endedMs: null,
+      state: 'submitted' as const,
+      lastSeq: 0,
+      failure: null,
+      inputs: Object.freeze([]),
+    })
+    const cost = recordBytes(record) + inputBytes
+    const room = this.#shares.makeRoom(task.caller, cost, 1)
+    if (room !== 'yes') throw full(room, this.#options)
+    this.#backend.add(record, beginning)
+    this.#lastNumber += 1
+    this.#shares.add({ record, inputBytes, savedBytes: 0 }, cost)
+    return record
+  }
+
+  get(caller: string, id: string): TaskRecord | null {
+    this.#sweep()
+    return this.#shares.find(caller, id)?.record ?? null
+  }
+
+  findByKey(caller: string, idempotencyKey: string): TaskRecord | null {
+    this.#sweep()
+    return this.#shares.findByKey(caller, idempotencyKey)?.record ?? null
+  }
+
+  list(caller: string, { states, labels, before, limit }: TaskQuery): readonly TaskRecord[] {
+    this.#sweep()
+    const wanted = Object.entries(labels)
+    const found: TaskRecord[] = []
+    for (const { record } of this.#shares.newestFirst(caller)) {
+      if (found.length >= limit) break
+      if (before !== null && record.number >= before) continue
+      if (states.length > 0 && !states.includes(record.state)) continue
+      if (!wanted.every(([key, value]) => carries(record, key, value))) continue
+      found.push(record)
+    }
+    return found
+  }
+
+  append(caller: string, id: string, event: StoredEvent, { ...next }: TaskChange): TaskRecord {
+    const entry = this.#shares.find(caller, id)
+    if (entry === undefined) throw new MeshError('MESH_TASK_NOT_FOUND')
+    if (entry.record.endedMs !== null) throw new TypeError('the task has ended')
+    if (event.seq !== entry.record.lastSeq + 1)
+      throw new TypeError(`event ${event.seq} does not follow ${entry.record.lastSeq}`)
+    const record = Object.freeze({ ...entry.record, ...next, lastSeq: event.seq })
+    const cost = event.bytes.length + EVENT_BYTES
+    if (record.endedMs === null)
+      this.#change(entry, cost, () => this.#backend.append(record, event))
+    else {
+      this.#backend.append(record, event)
+      this.#shares.grow(entry, cost - entry.inputBytes - entry.savedBytes)
+      entry.inputBytes = 0
+      entry.savedBytes = 0
+    }
+    entry.record = record
+    if (record.endedMs !== null) {
+      this.#left.delete(entry)
+      this.#shares.end(entry)
+    }
+    return record
+  }
+
+  eventAfter(caller: string, id: string, seq: number): StoredEvent | null {
+    const entry = this.#shares.find(caller, id)
+    if (entry === undefined || seq >= entry.record.lastSeq) return null
+    return this.#backend.eventAfter(entry.record.number, seq)
+  }
+
+  hold(caller: string, id: string): (whole: boolean) => void {
+    const entry = this.#shares.find(caller, id)
+    return entry === undefined ? () => {} : this.#shares.hold(entry)
+  }
+
+  save(caller: string, id: string, saved: string): void {
+    const entry = this.#shares.find(caller, id)
+    if (entry === undefined || entry.record.endedMs !== null) return
+    const { number, inputs } = entry.record
+    const checkpoint = { saved, asked: inputs.length, runs: 0 }
+    const bytes = Buffer.byteLength(saved)
+    this.#change(entry, bytes - entry.savedBytes, () => this.#backend.save(number, checkpoint))
+    entry.savedBytes = bytes
+  }
+
+  takeLeft(): readonly LeftTask[] {
+    const taken = [...this.#left].map((entry) => this.#take(entry))
+    this.#left.clear()
+    return taken
+  }
+
+  letGo(caller: string, id: string): void {
+    const entry = this.#shares.find(caller, id)
+    if (entry !== undefined && entry.record.endedMs === null) this.#left.add(entry)
+  }
+
+  flush(): void {
+    this.#backend.flush()
+  }
+
+  failed(): boolean {
+    return !this.#closed && this.#backend.failed()
+  }
+
+  reopen(): void {
+    if (this.#closed || !this.#backend.failed()) return
+    this.#backend.close()
+    this.#backend = this.#openBackend()
+    this.#shares.clear()
+    this.#left.clear()
+    this.#takeAllIn()
+  }
+
+  close(): void {
+    this.#closed = true
+    clearInterval(this.#sweeper)
+    this.#shares.clear()
+    this.#left.clear()
+    this.#backend.close()
+  }
+
+  #sweep(): void {
+    this.#shares.dropEndedBefore(this.#options.now() - this.#options.retentionMs)
+  }
+
+  #change(entry: Entry, cost: number, write: () => void): void {
+    const { maxTaskBytes } = this.#options
     if (entry.bytes + cost > maxTaskBytes)
       throw new MeshError('MESH_LIMIT_SIZE', `the task made more than ${maxTaskBytes} bytes`)
-    const room = shares.makeRoom(entry.record.caller, cost, 0)
-    if (room !== 'yes') throw full(room, options)
+    const room = this.#shares.makeRoom(entry.record.caller, cost, 0)
+    if (room !== 'yes') throw full(room, this.#options)
     write()
-    shares.grow(entry, cost)
+    this.#shares.grow(entry, cost)
   }
-  const take = (entry: Entry): LeftTask => {
+
+  #take(entry: Entry): LeftTask {
     const { number } = entry.record
-    const again = shelf.again(number)
+    const again = this.#backend.again(number)
     if (again === null) return { record: entry.record, again }
     const checkpoint = { ...again.checkpoint, runs: again.checkpoint.runs + 1 }
-    shelf.save(number, checkpoint)
+    this.#backend.save(number, checkpoint)
     return { record: entry.record, again: { ...again, checkpoint } }
   }
 
-  const takeAllIn = () => {
-    lastNumber = shelf.lastNumber
-    const found = shelf.found.map(takeIn).filter(({ record }) => record.endedMs !== null)
+  #takeAllIn(): void {
+    this.#lastNumber = this.#backend.lastNumber
+    const entries = this.#backend.found.map((found) => this.#takeIn(found))
+    const ended = entries.filter(({ record }) => record.endedMs !== null)
     // in the order in which they ended
-    for (const entry of found.sort((a, b) => (a.record.endedMs ?? 0) - (b.record.endedMs ?? 0)))
-      shares.end(entry)
+    for (const entry of ended.sort((a, b) => (a.record.endedMs ?? 0) - (b.record.endedMs ?? 0)))
+      this.#shares.end(entry)
   }
-  takeAllIn()
-  // a timer, so that room comes back on an idle agent too
-  const sweeper = setInterval(
-    () => {
-      try {
-        sweep()
-      } catch {
-        // the store has failed; whoever uses it next is told
-      }
-    },
-    Math.min(Math.max(retentionMs / 10, 1_000), 60_000),
-  ).unref()
 
-  return {
-    retentionMs,
-    create({ inputBytes, beginning, ...task }: NewTask): TaskRecord {
-      sweep()
-      const record: TaskRecord = Object.freeze({
-        ...task,
-        number: lastNumber + 1,
-        updatedMs: task.createdMs,
-        endedMs: null,
-        state: 'submitted' as const,
-        lastSeq: 0,
-        failure: null,
-        inputs: Object.freeze([]),
-      })
-      const cost = recordBytes(record) + inputBytes
-      const room = shares.makeRoom(task.caller, cost, 1)
-      if (room !== 'yes') throw full(room, options)
-      shelf.add(record, beginning)
-      lastNumber += 1
-      shares.add({ record, inputBytes, savedBytes: 0 }, cost)
-      return record
-    },
-    get(caller, id) {
-      sweep()
-      return shares.find(caller, id)?.record ?? null
-    },
-    findByKey(caller, idempotencyKey) {
-      sweep()
-      return shares.findByKey(caller, idempotencyKey)?.record ?? null
-    },
-    list(caller, { states, labels, before, limit }) {
-      sweep()
-      const wanted = Object.entries(labels)
-      const found: TaskRecord[] = []
-      for (const { record } of shares.newestFirst(caller)) {
-        if (found.length >= limit) break
-        if (before !== null && record.number >= before) continue
-        if (states.length > 0 && !states.includes(record.state)) continue
-        if (!wanted.every(([key, value]) => carries(record, key, value))) continue
-        found.push(record)
-      }
-      return found
-    },
-    append(caller, id, event, { ...next }: TaskChange): TaskRecord {
-      const entry = shares.find(caller, id)
-      if (entry === undefined) throw new MeshError('MESH_TASK_NOT_FOUND')
-      if (entry.record.endedMs !== null) throw new TypeError('the task has ended')
-      if (event.seq !== entry.record.lastSeq + 1)
-        throw new TypeError(`event ${event.seq} does not follow ${entry.record.lastSeq}`)
-      const record = Object.freeze({ ...entry.record, ...next, lastSeq: event.seq })
-      const cost = event.bytes.length + EVENT_BYTES
-      if (record.endedMs === null) change(entry, cost, () => shelf.append(record, event))
-      else {
-        shelf.append(record, event)
-        shares.grow(entry, cost - entry.inputBytes - entry.savedBytes)
-        entry.inputBytes = 0
-        entry.savedBytes = 0
-      }
-      entry.record = record
-      if (record.endedMs !== null) {
-        left.delete(entry)
-        shares.end(entry)
-      }
-      return record
-    },
-    eventAfter(caller, id, seq) {
-      const entry = shares.find(caller, id)
-      if (entry === undefined || seq >= entry.record.lastSeq) return null
-      return shelf.eventAfter(entry.record.number, seq)
-    },
-    hold(caller, id) {
-      const entry = shares.find(caller, id)
-      return entry === undefined ? () => {} : shares.hold(entry)
-    },
-    save(caller, id, saved) {
-      const entry = shares.find(caller, id)
-      if (entry === undefined || entry.record.endedMs !== null) return
-      const checkpoint = { saved, asked: entry.record.inputs.length, runs: 0 }
-      const bytes = Buffer.byteLength(saved)
-      change(entry, bytes - entry.savedBytes, () => shelf.save(entry.record.number, checkpoint))
-      entry.savedBytes = bytes
-    },
-    takeLeft() {
-      const taken = [...left].map(take)
-      left.clear()
-      return taken
-    },
-    letGo(caller, id) {
-      const entry = shares.find(caller, id)
-      if (entry !== undefined && entry.record.endedMs === null) left.add(entry)
-    },
-    flush: () => shelf.flush(),
-    failed: () => !closed && shelf.failed(),
-    reopen() {
-      if (closed || !shelf.failed()) return
-      shelf.close()
-      shelf = openBackend()
-      shares.clear()
-      left.clear()
-      takeAllIn()
-    },
-    close() {
-      closed = true
-      clearInterval(sweeper)
-      shares.clear()
-      left.clear()
-      shelf.close()
-    },
+  #takeIn({ record, events, eventBytes, inputBytes, savedBytes }: FoundTask): Entry {
+    const held = record.endedMs === null ? inputBytes : 0
+    const cost = recordBytes(record) + eventBytes + events * EVENT_BYTES + held + savedBytes
+    const entry = this.#shares.add({ record, inputBytes: held, savedBytes }, cost)
+    if (record.endedMs === null) this.#left.add(entry)
+    return entry
   }
 }
 

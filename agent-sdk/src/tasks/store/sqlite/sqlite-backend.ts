@@ -5,148 +5,189 @@
  */
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import { MeshError } from '@clawmesh/proto'
-import type { Backend } from '../backend.ts'
-import { againOf, bytesOf, integerOf, recordOf } from './rows.ts'
+import type { Beginning, Checkpoint, StoredEvent, TaskRecord } from '../../../model/task-store.ts'
+import type { Backend, FoundTask } from '../backend.ts'
+import { againOf, bytesOf, integerOf, type Row, recordOf } from './rows.ts'
 
 // what is forgotten is taken out bit by bit, so that a gigabyte holds nobody up
 const ROWS_AT_ONCE = 16
 
 export function createSqliteBackend(database: DatabaseSync): Backend {
-  const statement = createStatements(database)
-  let open = false
-  let closed = false
-  let failed: MeshError | null = null
-  const forgotten: number[] = []
-  let clearing: NodeJS.Immediate | null = null
+  return new SqliteBackend(database)
+}
 
-  const guarded = <T>(work: () => T): T => {
-    if (failed !== null) throw failed
-    if (closed) throw new MeshError('MESH_TASK_STORE_FAILED', 'the task store is closed')
+class SqliteBackend implements Backend {
+  readonly found: readonly FoundTask[]
+  readonly lastNumber: number
+  readonly #database: DatabaseSync
+  readonly #statement: ReturnType<typeof createStatements>
+  /** A transaction is open. */
+  #open = false
+  #closed = false
+  #failed: MeshError | null = null
+  /** Numbers of the tasks whose events are still to be deleted. */
+  readonly #forgotten: number[] = []
+  #clearing: NodeJS.Immediate | null = null
+
+  constructor(database: DatabaseSync) {
+    this.#database = database
+    const statement = createStatements(database)
+    this.#statement = statement
+    this.found = this.#guarded(() => statement.all.all().map(foundTask))
+    if (this.found.some(({ record, events }) => events !== record.lastSeq))
+      throw new MeshError('MESH_TASK_STORE_CORRUPT', 'events of a task are missing in the store')
+    const last = statement.lastNumber.get()
+    this.lastNumber = last === undefined ? 0 : integerOf(last, 'seq')
+    for (const row of statement.strays.all()) this.#forgotten.push(integerOf(row, 'task'))
+    this.#clearSoon()
+  }
+
+  add(record: TaskRecord, beginning: Beginning | null): void {
+    this.#write(() => {
+      this.#statement.addTask.run(rowOf(record))
+      if (beginning === null) return
+      const { request, traceparent, delegationToken } = beginning
+      this.#statement.addBeginning.run(record.number, request, traceparent, delegationToken)
+    })
+  }
+
+  append(record: TaskRecord, { seq, bytes }: StoredEvent): void {
+    const { number, updatedMs, endedMs, state, failure, inputs } = record
+    const statement = this.#statement
+    this.#write(() => {
+      statement.addEvent.run(number, seq, bytes)
+      const why = failure === null ? null : JSON.stringify(failure)
+      statement.change.run(updatedMs, endedMs, state, why, JSON.stringify(inputs), number)
+      if (endedMs !== null) statement.endBeginning.run(number)
+    })
+  }
+
+  eventAfter(number: number, seq: number): StoredEvent | null {
+    return this.#guarded(() => {
+      const row = this.#statement.event.get(number, seq + 1)
+      return row === undefined ? null : { seq: seq + 1, bytes: bytesOf(row, 'body') }
+    })
+  }
+
+  save(number: number, { saved, asked, runs }: Checkpoint): void {
+    this.#write(() => void this.#statement.save.run(saved, asked, runs, number))
+  }
+
+  again(number: number): ReturnType<Backend['again']> {
+    return this.#guarded(() => {
+      const row = this.#statement.again.get(number)
+      return row === undefined ? null : againOf(row)
+    })
+  }
+
+  remove(number: number): void {
+    this.#write(() => {
+      this.#statement.removeTask.run(number)
+      this.#statement.endBeginning.run(number)
+    })
+    this.#forgotten.push(number)
+    this.#clearSoon()
+  }
+
+  flush(): void {
+    if (!this.#open && this.#failed === null) return
+    this.#guarded(() => {
+      this.#database.exec('COMMIT')
+      this.#open = false
+    })
+  }
+
+  failed(): boolean {
+    return this.#failed !== null || this.#closed
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#quietly(this.#flush)
+    this.#closed = true
+    if (this.#clearing !== null) clearImmediate(this.#clearing)
+    // of a transaction that failed nothing stays
+    this.#database.close()
+  }
+
+  #guarded<T>(work: () => T): T {
+    if (this.#failed !== null) throw this.#failed
+    if (this.#closed) throw new MeshError('MESH_TASK_STORE_FAILED', 'the task store is closed')
     try {
       return work()
     } catch (cause) {
       if (cause instanceof MeshError) throw cause
-      failed = new MeshError('MESH_TASK_STORE_FAILED', undefined, { cause })
-      throw failed
+      this.#failed = new MeshError('MESH_TASK_STORE_FAILED', undefined, { cause })
+      throw this.#failed
     }
   }
-  const flush = () => {
-    if (!open && failed === null) return
-    guarded(() => {
-      database.exec('COMMIT')
-      open = false
-    })
-  }
-  const write = (work: () => void) =>
-    guarded(() => {
-      if (!open) {
-        database.exec('BEGIN IMMEDIATE')
-        open = true
-        setImmediate(quietly, flush)
+
+  #write(work: () => void): void {
+    this.#guarded(() => {
+      if (!this.#open) {
+        this.#database.exec('BEGIN IMMEDIATE')
+        this.#open = true
+        setImmediate(this.#quietly, this.#flush)
       }
       work()
     })
-  const clear = () => {
-    clearing = null
-    const number = forgotten.at(-1)
-    if (number === undefined || closed) return
-    write(() => {
-      if (statement.clearEvents.run(number, ROWS_AT_ONCE).changes === 0) forgotten.pop()
+  }
+
+  #clearSoon(): void {
+    if (this.#forgotten.length > 0)
+      this.#clearing ??= setImmediate(this.#quietly, this.#clear).unref()
+  }
+
+  // what setImmediate takes, made once
+
+  readonly #flush = () => this.flush()
+
+  readonly #clear = () => {
+    this.#clearing = null
+    const number = this.#forgotten.at(-1)
+    if (number === undefined || this.#closed) return
+    this.#write(() => {
+      const { changes } = this.#statement.clearEvents.run(number, ROWS_AT_ONCE)
+      if (changes === 0) this.#forgotten.pop()
     })
-    clearSoon()
+    this.#clearSoon()
   }
-  const clearSoon = () => {
-    if (forgotten.length > 0) clearing ??= setImmediate(quietly, clear).unref()
-  }
-  const quietly = (work: () => void) => {
+
+  readonly #quietly = (work: () => void) => {
     try {
-      if (!closed) work()
+      if (!this.#closed) work()
     } catch {
-      // kept in `failed`: whoever uses the store next is told
+      // kept in `#failed`: the next use of the store throws it
     }
   }
+}
 
-  const found = guarded(() =>
-    statement.all.all().map((row) => ({
-      record: recordOf(row),
-      events: integerOf(row, 'events'),
-      eventBytes: integerOf(row, 'event_bytes'),
-      inputBytes: integerOf(row, 'input_bytes'),
-      savedBytes: integerOf(row, 'saved_bytes'),
-    })),
-  )
-  if (found.some(({ record, events }) => events !== record.lastSeq))
-    throw new MeshError('MESH_TASK_STORE_CORRUPT', 'events of a task are missing in the store')
-  const last = statement.lastNumber.get()
-  for (const row of statement.strays.all()) forgotten.push(integerOf(row, 'task'))
-  clearSoon()
-
+function foundTask(row: Row): FoundTask {
   return {
-    found,
-    lastNumber: last === undefined ? 0 : integerOf(last, 'seq'),
-    add(record, beginning) {
-      write(() => {
-        statement.addTask.run({
-          number: record.number,
-          caller: record.caller,
-          id: record.id,
-          idempotency_key: record.idempotencyKey,
-          content_hash: record.contentHash,
-          skill: record.skill,
-          labels: JSON.stringify(record.labels),
-          detached: record.detached ? 1 : 0,
-          tree: record.tree === null ? null : unsigned(record.tree),
-          deadline_ms: record.deadlineMs,
-          created_ms: record.createdMs,
-          updated_ms: record.updatedMs,
-          state: record.state,
-        } satisfies Record<string, SQLInputValue>)
-        if (beginning === null) return
-        const { request, traceparent, delegationToken } = beginning
-        statement.addBeginning.run(record.number, request, traceparent, delegationToken)
-      })
-    },
-    append(record, { seq, bytes }) {
-      const { number, updatedMs, endedMs, state, failure, inputs } = record
-      write(() => {
-        statement.addEvent.run(number, seq, bytes)
-        const why = failure === null ? null : JSON.stringify(failure)
-        statement.change.run(updatedMs, endedMs, state, why, JSON.stringify(inputs), number)
-        if (endedMs !== null) statement.endBeginning.run(number)
-      })
-    },
-    eventAfter: (number, seq) =>
-      guarded(() => {
-        const row = statement.event.get(number, seq + 1)
-        return row === undefined ? null : { seq: seq + 1, bytes: bytesOf(row, 'body') }
-      }),
-    save(number, { saved, asked, runs }) {
-      write(() => void statement.save.run(saved, asked, runs, number))
-    },
-    again: (number) =>
-      guarded(() => {
-        const row = statement.again.get(number)
-        return row === undefined ? null : againOf(row)
-      }),
-    remove(number) {
-      write(() => {
-        statement.removeTask.run(number)
-        statement.endBeginning.run(number)
-      })
-      forgotten.push(number)
-      clearSoon()
-    },
-    flush,
-    failed: () => failed !== null || closed,
-    close() {
-      if (closed) return
-      quietly(flush)
-      closed = true
-      if (clearing !== null) clearImmediate(clearing)
-      // of a transaction that failed nothing stays
-      database.close()
-    },
+    record: recordOf(row),
+    events: integerOf(row, 'events'),
+    eventBytes: integerOf(row, 'event_bytes'),
+    inputBytes: integerOf(row, 'input_bytes'),
+    savedBytes: integerOf(row, 'saved_bytes'),
   }
+}
+
+function rowOf(record: TaskRecord) {
+  return {
+    number: record.number,
+    caller: record.caller,
+    id: record.id,
+    idempotency_key: record.idempotencyKey,
+    content_hash: record.contentHash,
+    skill: record.skill,
+    labels: JSON.stringify(record.labels),
+    detached: record.detached ? 1 : 0,
+    tree: record.tree === null ? null : unsigned(record.tree),
+    deadline_ms: record.deadlineMs,
+    created_ms: record.createdMs,
+    updated_ms: record.updatedMs,
+    state: record.state,
+  } satisfies Record<string, SQLInputValue>
 }
 
 /** A JWS in compact form without what makes it a token: it still tells which tree it is of (RFC 7515, section 3.1). */
