@@ -7,6 +7,7 @@ import type { EgressDispatcher } from './egress-dispatcher.ts'
 import type { FetchInit, FetchInput } from './fetch-options.ts'
 import type { FetchRequest } from './fetch-request.ts'
 import type { PortDialer } from './port-dialer.ts'
+import { unreachedPort } from './reach-port.ts'
 import { blamesToken, REFUSAL_BYTES, refusalInBody } from './refusal.ts'
 import type { EgressToken, TokenSource } from './token-source.ts'
 
@@ -171,8 +172,7 @@ function unwrap(error: unknown): unknown {
   if (cause instanceof MeshError) return cause
   if (!(cause instanceof Error)) return error
   // all connections lead to the egress port
-  if ('syscall' in cause && cause.syscall === 'connect')
-    return new MeshError('MESH_GATEWAY_UNREACHABLE', 'the egress port cannot be reached', { cause })
+  if ('syscall' in cause && cause.syscall === 'connect') return unreachedPort(cause)
   if (cause.message === 'Proxy Authentication Required (407)')
     return new MeshError('MESH_TOKEN_MISSING', undefined, { cause })
   return error

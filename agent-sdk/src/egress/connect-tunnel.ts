@@ -3,12 +3,12 @@
  * neither the status line nor the body of a CONNECT that was refused, and they say why.
  */
 import { type IncomingMessage, request } from 'node:http'
-import { connect as connectTcp, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { MeshError, Secret } from '@clawmesh/proto'
 import { buildConnector } from 'undici'
-import { KEEP_ALIVE_MS } from '../tls/keep-alive.ts'
 import { dialFailure } from './port-dialer.ts'
+import { reachPort } from './reach-port.ts'
 import { REFUSAL_BYTES, refusalInBody, refusalInStatusLine } from './refusal.ts'
 
 export interface TunnelOptions {
@@ -60,7 +60,7 @@ function openTunnel(options: TunnelOptions, target: buildConnector.Options): Pro
       },
       timeout: timeoutMs,
       // an agent of node:http, which `false` makes too, would not ask createConnection
-      createConnection: dial ?? (() => connectInTheClear(proxy)),
+      createConnection: () => reachPort(proxy, dial).socket,
     })
     connect.once('connect', (response, socket: Socket, head) => {
       socket.setTimeout(0)
@@ -79,14 +79,6 @@ function openTunnel(options: TunnelOptions, target: buildConnector.Options): Pro
     connect.once('timeout', () => connect.destroy(new Error('the egress port does not answer')))
     connect.once('error', (cause) => reject(dialFailure(cause)))
     connect.end()
-  })
-}
-
-function connectInTheClear(proxy: URL): Socket {
-  return connectTcp({
-    host: proxy.hostname.replace(/^\[|\]$/g, ''),
-    port: Number(proxy.port) || 80,
-    ...{ noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS },
   })
 }
 

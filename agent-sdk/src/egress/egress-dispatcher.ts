@@ -1,8 +1,8 @@
 /** Sends every request of fetch through the egress port: https by CONNECT, http in absolute form. Never direct. */
-import type { TLSSocket } from 'node:tls'
 import { Agent, type buildConnector, Dispatcher, Pool, ProxyAgent } from 'undici'
 import { connectByTunnel, type TunnelOptions } from './connect-tunnel.ts'
 import { dialFailure } from './port-dialer.ts'
+import { type PortConnection, reachPort } from './reach-port.ts'
 
 /** undici ends what is silent for five minutes, and a model may think for longer: how long it waits the gateway says, and the caller. */
 const PATIENT = Object.freeze({ headersTimeout: 0, bodyTimeout: 0 })
@@ -16,18 +16,14 @@ export class EgressDispatcher extends Dispatcher {
     super()
     this.#traceparent = options.traceparent
     this.#tunnels = new Agent({ connect: connectByTunnel(options) })
-    const { dial, timeoutMs } = options
+    const { dial, proxy } = options
     this.#plain = new ProxyAgent({
-      uri: options.proxy.href,
+      uri: proxy.href,
       token: `Bearer ${options.token.reveal()}`,
       // with a tunnel the gateway would see neither method nor path
       proxyTunnel: false,
-      ...(dial === null
-        ? {}
-        : {
-            factory: (origin: URL, given: object) =>
-              new Pool(origin, { ...given, connect: connectBy(dial, timeoutMs) }),
-          }),
+      factory: (origin: URL, given: object) =>
+        new Pool(origin, { ...given, connect: connectBy(() => reachPort(proxy, dial)) }),
     })
   }
 
@@ -62,29 +58,24 @@ export class EgressDispatcher extends Dispatcher {
   }
 }
 
-/** undici's own connector would keep TLS sessions, and send an address as a server name. */
-function connectBy(dial: () => TLSSocket, timeoutMs: number): buildConnector.connector {
+/** undici's own connector would keep TLS sessions, send an address as a server name, and wait for 10 s. */
+function connectBy(reach: () => PortConnection): buildConnector.connector {
   return (_, callback) => {
-    let socket: TLSSocket
+    let connection: PortConnection
     try {
-      socket = dial()
+      connection = reach()
     } catch (error) {
       callback(error instanceof Error ? error : new Error('dial'), null)
       return
     }
-    const timer = setTimeout(
-      () => socket.destroy(new Error('the egress port does not answer')),
-      timeoutMs,
-    )
+    const { socket, ready } = connection
     let told = false
     // stays: undici listens a moment after it was told
     socket.on('error', (error) => {
-      clearTimeout(timer)
       if (!told) callback(dialFailure(error), null)
       told = true
     })
-    socket.once('secureConnect', () => {
-      clearTimeout(timer)
+    socket.once(ready, () => {
       told = true
       callback(null, socket)
     })

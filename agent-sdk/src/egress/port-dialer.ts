@@ -5,6 +5,7 @@ import type { IdentitySnapshot, IdentityStore } from '../tls/identity-snapshot.t
 import { KEEP_ALIVE_MS } from '../tls/keep-alive.ts'
 import { type EgressPortTlsChoices, egressPortTlsOptions } from '../tls/tls-options.ts'
 import { handshakeFailure } from '../tls/verify-errors.ts'
+import { unreachedPort } from './reach-port.ts'
 
 export interface PortDialerOptions extends Omit<EgressPortTlsChoices, 'host'> {
   readonly url: URL
@@ -57,8 +58,7 @@ export function dialFailure(cause: Error): MeshError {
   if (cause instanceof MeshError) return cause
   const misnamed = 'code' in cause && cause.code === 'ERR_TLS_CERT_ALTNAME_INVALID'
   const untrusted = handshakeFailure(cause)
-  if (!misnamed && untrusted === null)
-    return new MeshError('MESH_GATEWAY_UNREACHABLE', 'the egress port cannot be reached', { cause })
+  if (!misnamed && untrusted === null) return unreachedPort(cause)
   const why = misnamed ? 'it is not for the host of the URL' : untrusted?.message
   return new MeshError(
     'MESH_GATEWAY_UNTRUSTED',
