@@ -36,89 +36,123 @@ const CONTROL_BURST = 2
 const BYTES_BURST = 8
 
 export function createSessionGuard(options: SessionGuardOptions): SessionGuard {
-  const { session, limits, windowBytes, meter, onCut } = options
-  const bornMs = options.nowMs
-  const ageMs = limits.connectionAgeMs * (0.9 + Math.random() * 0.2)
-  let streams = 0
-  let resets = 0
-  let control = 0
-  let controlBytes = 0
-  let allowedBytes = 0
-  let readBytes = 0
-  let heardMs = bornMs
-  let pingedMs: number | null = null
-  let agedMs: number | null = null
-  let callsEnded = false
+  return new Guard(options)
+}
 
-  function cut(reason: ConnectionRefusal): void {
+class Guard implements SessionGuard {
+  readonly #options: SessionGuardOptions
+  readonly #ageMs: number
+  readonly #onStreamClose: (this: ServerHttp2Stream) => void
+  #streams = 0
+  #resets = 0
+  #control = 0
+  #controlBytes = 0
+  #allowedBytes = 0
+  #readBytes = 0
+  #heardMs: number
+  #pingedMs: number | null = null
+  #agedMs: number | null = null
+  #callsEnded = false
+
+  constructor(options: SessionGuardOptions) {
+    this.#options = options
+    this.#heardMs = options.nowMs
+    this.#ageMs = options.limits.connectionAgeMs * (0.9 + Math.random() * 0.2)
+    this.#onStreamClose = countsReset(() => this.#onReset())
+    const onControl = () => this.#onControl()
+    options.session.on('ping', onControl)
+    options.session.on('remoteSettings', onControl)
+  }
+
+  opened(stream: ServerHttp2Stream): boolean {
+    this.#streams += 1
+    this.#allowedBytes += this.#options.windowBytes
+    if (this.#streams > this.#options.limits.streamsPerSecond * STREAM_BURST) {
+      this.#cut('streams')
+      return false
+    }
+    stream.on('close', this.#onStreamClose)
+    return true
+  }
+
+  tick(nowMs: number): void {
+    const { session, limits } = this.#options
+    if (session.destroyed) return
+    this.#streams = Math.max(0, this.#streams - limits.streamsPerSecond)
+    this.#resets = Math.max(0, this.#resets - limits.resetsPerSecond)
+    this.#control = Math.max(0, this.#control - limits.controlFramesPerSecond)
+
+    const read = session.socket.bytesRead
+    const newBytes = read - this.#readBytes
+    this.#readBytes = read
+    if (this.#isTooMuchControl(newBytes)) this.#cut('control-bytes')
+    else if (this.#isSilent(newBytes, nowMs)) this.#cut('no-answer')
+    else this.#endAged(nowMs)
+  }
+
+  #cut(reason: ConnectionRefusal): void {
+    const { session, onCut } = this.#options
     if (session.destroyed) return
     onCut(reason)
     // without an error Node forgets the code
     session.destroy(new Error('the connection is cut'), constants.NGHTTP2_ENHANCE_YOUR_CALM)
   }
 
-  function onControl(): void {
-    control += 1
-    if (control > limits.controlFramesPerSecond * CONTROL_BURST) cut('control-frames')
+  #onControl(): void {
+    this.#control += 1
+    if (this.#control > this.#options.limits.controlFramesPerSecond * CONTROL_BURST)
+      this.#cut('control-frames')
   }
 
-  function onStreamClose(this: ServerHttp2Stream): void {
-    if (this.rstCode === constants.NGHTTP2_NO_ERROR) return
-    resets += 1
-    if (resets > limits.resetsPerSecond * RESET_BURST) cut('resets')
+  #onReset(): void {
+    this.#resets += 1
+    if (this.#resets > this.#options.limits.resetsPerSecond * RESET_BURST) this.#cut('resets')
   }
 
-  session.on('ping', onControl)
-  session.on('remoteSettings', onControl)
+  #isTooMuchControl(newBytes: number): boolean {
+    const { limits, meter } = this.#options
+    const carried = this.#allowedBytes + meter.bytes
+    this.#allowedBytes = 0
+    meter.bytes = 0
+    const control = this.#controlBytes + newBytes - carried - limits.controlBytesPerSecond
+    this.#controlBytes = Math.max(0, control)
+    return this.#controlBytes > limits.controlBytesPerSecond * BYTES_BURST
+  }
 
-  return {
-    opened(stream) {
-      streams += 1
-      allowedBytes += windowBytes
-      if (streams > limits.streamsPerSecond * STREAM_BURST) {
-        cut('streams')
-        return false
-      }
-      stream.on('close', onStreamClose)
-      return true
-    },
-    tick(nowMs) {
-      if (session.destroyed) return
-      streams = Math.max(0, streams - limits.streamsPerSecond)
-      resets = Math.max(0, resets - limits.resetsPerSecond)
-      control = Math.max(0, control - limits.controlFramesPerSecond)
+  /** True when a PING has waited too long for its answer. */
+  #isSilent(newBytes: number, nowMs: number): boolean {
+    const { session, limits } = this.#options
+    if (newBytes > 0) {
+      this.#heardMs = nowMs
+      this.#pingedMs = null
+    } else if (this.#pingedMs !== null) return nowMs - this.#pingedMs >= limits.pingMs
+    else if (nowMs - this.#heardMs >= limits.pingMs) {
+      this.#pingedMs = nowMs
+      session.ping(() => {})
+    }
+    return false
+  }
 
-      const read = session.socket.bytesRead
-      const news = read - readBytes
-      readBytes = read
-      const carried = allowedBytes + meter.bytes
-      allowedBytes = 0
-      meter.bytes = 0
-      controlBytes = Math.max(0, controlBytes + news - carried - limits.controlBytesPerSecond)
-      if (controlBytes > limits.controlBytesPerSecond * BYTES_BURST) return cut('control-bytes')
+  #endAged(nowMs: number): void {
+    const { session, limits, nowMs: bornMs, endCalls } = this.#options
+    if (this.#agedMs === null) {
+      if (limits.connectionAgeMs === 0 || nowMs - bornMs < this.#ageMs) return
+      this.#agedMs = nowMs
+      gracefulGoaway(session)
+      return
+    }
+    const { connectionAgeGraceMs: graceMs } = limits
+    if (graceMs === 0 || nowMs - this.#agedMs < graceMs) return
+    // the last frames have until the next tick
+    if (this.#callsEnded) session.destroy()
+    else endCalls()
+    this.#callsEnded = true
+  }
+}
 
-      if (news > 0) {
-        heardMs = nowMs
-        pingedMs = null
-      } else if (pingedMs !== null) {
-        if (nowMs - pingedMs >= limits.pingMs) return cut('no-answer')
-      } else if (nowMs - heardMs >= limits.pingMs) {
-        pingedMs = nowMs
-        session.ping(() => {})
-      }
-
-      if (agedMs === null) {
-        if (limits.connectionAgeMs === 0 || nowMs - bornMs < ageMs) return
-        agedMs = nowMs
-        gracefulGoaway(session)
-        return
-      }
-      const { connectionAgeGraceMs: graceMs } = limits
-      if (graceMs === 0 || nowMs - agedMs < graceMs) return
-      // the last frames have until the next tick
-      if (callsEnded) session.destroy()
-      else options.endCalls()
-      callsEnded = true
-    },
+/** A listener to the end of streams: one for all streams of a connection. */
+function countsReset(onReset: () => void): (this: ServerHttp2Stream) => void {
+  return function () {
+    if (this.rstCode !== constants.NGHTTP2_NO_ERROR) onReset()
   }
 }

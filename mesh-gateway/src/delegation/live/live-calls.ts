@@ -76,8 +76,8 @@ const ALL_KEYS: SigningKeys = Object.freeze({ verifies: () => true })
 export function createLiveCalls(options: LiveCallsOptions): LiveCalls {
   const { identity, policy, revocations, metrics, now = Date.now } = options
   const { sweepMs = 250, graceMs = 300 } = options
-  /** Cut, and given time to be read; in order of time. */
-  let lingering: { readonly stream: LiveCall; readonly untilMs: number }[] = []
+  const decide = decideBy(policy)
+  const lingering = new Lingering(graceMs)
   let generation = policy.current().generation
   const standing: Standing = {
     ...{ trust: createTrust(identity), revocations, keys: options.keys ?? ALL_KEYS },
@@ -86,11 +86,6 @@ export function createLiveCalls(options: LiveCallsOptions): LiveCalls {
     },
   }
   const places = createRegistry<Place>({ look, now, sweepMs })
-
-  function decide(question: DelegationQuestion): PolicyFault | null {
-    const { action, code, rule, hint } = decideDelegation(question, policy.current())
-    return action === 'deny' ? { code: code ?? 'MESH_POLICY_NOT_ALLOWED', rule, hint } : null
-  }
 
   /** @param judgedBy the policy that has allowed it before; null: none has */
   function judge(call: AdmittedCall, judgedBy: number | null): MeshError | null {
@@ -108,7 +103,7 @@ export function createLiveCalls(options: LiveCallsOptions): LiveCalls {
     }
     metrics.cut('delegation', error.code)
     // before the cut, which takes the place away
-    lingering.push({ stream: place.stream, untilMs: performance.now() + graceMs })
+    lingering.add(place.stream)
     place.stream.cut(error)
   }
 
@@ -120,21 +115,10 @@ export function createLiveCalls(options: LiveCallsOptions): LiveCalls {
   function tick(): void {
     // a policy that is not followed by listening is seen here
     if (policy.current().generation !== generation) changed()
-    const nowMs = performance.now()
-    let kept = 0
-    while (kept < lingering.length && (lingering[kept]?.untilMs ?? 0) <= nowMs) {
-      lingering[kept]?.stream.reset()
-      kept += 1
-    }
-    if (kept > 0) lingering = lingering.slice(kept)
+    lingering.resetOverdue()
   }
 
-  const unfollow = [
-    identity.onChange(changed),
-    revocations.onChange(changed),
-    options.keys?.onChange(changed),
-    policy.onChange?.(changed),
-  ]
+  const unfollow = onAnyChange(options, changed)
   const timer = setInterval(tick, sweepMs)
   timer.unref()
 
@@ -158,10 +142,61 @@ export function createLiveCalls(options: LiveCallsOptions): LiveCalls {
     remove: (place) => void places.remove(place),
     close() {
       clearInterval(timer)
-      for (const end of unfollow) end?.()
+      unfollow()
       places.close()
-      lingering = []
+      lingering.clear()
     },
+  }
+}
+
+/** Streams that were cut, and have time to be read; in order of time. */
+class Lingering {
+  readonly #graceMs: number
+  #streams: { readonly stream: LiveCall; readonly untilMs: number }[] = []
+
+  constructor(graceMs: number) {
+    this.#graceMs = graceMs
+  }
+
+  add(stream: LiveCall): void {
+    this.#streams.push({ stream, untilMs: performance.now() + this.#graceMs })
+  }
+
+  resetOverdue(): void {
+    const nowMs = performance.now()
+    const streams = this.#streams
+    let overdue = 0
+    while (overdue < streams.length && (streams[overdue]?.untilMs ?? 0) <= nowMs) {
+      streams[overdue]?.stream.reset()
+      overdue += 1
+    }
+    if (overdue > 0) this.#streams = this.#streams.slice(overdue)
+  }
+
+  clear(): void {
+    this.#streams = []
+  }
+}
+
+function decideBy(
+  policy: LiveCallsOptions['policy'],
+): (question: DelegationQuestion) => PolicyFault | null {
+  return (question) => {
+    const { action, code, rule, hint } = decideDelegation(question, policy.current())
+    return action === 'deny' ? { code: code ?? 'MESH_POLICY_NOT_ALLOWED', rule, hint } : null
+  }
+}
+
+/** Listens to all that can end a call. Returns what ends that. */
+function onAnyChange(options: LiveCallsOptions, changed: () => void): () => void {
+  const ends = [
+    options.identity.onChange(changed),
+    options.revocations.onChange(changed),
+    options.keys?.onChange(changed),
+    options.policy.onChange?.(changed),
+  ]
+  return () => {
+    for (const end of ends) end?.()
   }
 }
 

@@ -4,15 +4,12 @@
  * a thousand cancelled calls end the connection that they came on.
  * The caller reaches them as metadata that only the gateway can set.
  */
-import { once } from 'node:events'
-import { connect } from 'node:http2'
-import { duplexPair } from 'node:stream'
 import { type PeerCertificate, surviveLostStreams } from '@clawmesh/agent-sdk/mesh'
 import { MESH_SERVICE, METADATA_DELEGATION, MeshError } from '@clawmesh/proto'
 import { Server, ServerCredentials } from '@grpc/grpc-js'
 import { createLimits } from '../../limits/create-limits.ts'
 import { type Call, meshMetadata } from '../call.ts'
-import { type UpstreamSession, wrapSession } from '../upstream/session.ts'
+import type { UpstreamSession } from '../upstream/session.ts'
 import type { LastingServices } from './gateway-services.ts'
 import {
   createOwnCalls,
@@ -22,6 +19,7 @@ import {
   type OwnCall,
   type OwnCalls,
 } from './own-calls.ts'
+import { createSessionPools } from './session-pools.ts'
 
 export interface OwnServices extends Pick<OwnCalls, 'begin' | 'end'> {
   /** A session to the services, with a place kept for one stream. @throws MeshError MESH_RATE_LIMITED, MESH_LIMIT_CONCURRENCY */
@@ -33,20 +31,11 @@ export interface OwnServices extends Pick<OwnCalls, 'begin' | 'end'> {
   close(): void
 }
 
-/** The connections of one tenant. */
-interface Pool {
-  readonly sessions: Set<UpstreamSession>
-  opening: number
-}
-
 /** Of one tenant, with as many streams each as the server takes. */
 const MAX_SESSIONS = 16
 const MAX_STREAMS = 100
 /** Each agent that holds tasks has one such stream open. */
 const FOLLOW_TREES = `${MESH_SERVICE}/FollowTrees`
-/** A connection without calls is closed after this, in milliseconds. */
-const IDLE_MS = 60_000
-
 /**
  * @param addServices puts the services on the server
  * @param ownId the gateway's SPIFFE ID
@@ -66,38 +55,9 @@ export async function startOwnServices(
   const calls = createOwnCalls()
   const lasting = addServices(server, calls)
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
-  const tenants = new Map<string, Pool>()
+  const sessions = createSessionPools((far) => injector.injectConnection(far), ownId)
   // in this process alone: the gateway tells of its health also while a shared counter is away
   const rates = createLimits()
-
-  async function open(tenant: string, pool: Pool): Promise<UpstreamSession> {
-    const [near, far] = duplexPair()
-    injector.injectConnection(far)
-    const session = connect('http://self', { createConnection: () => near })
-    session.on('error', () => {})
-    pool.opening += 1
-    await once(session, 'remoteSettings').finally(() => {
-      pool.opening -= 1
-    })
-    session.unref()
-    const wrapped = wrapSession(session, {
-      peerId: ownId,
-      ip: null,
-      port: null,
-      certificate: null,
-      notAfterMs: Number.POSITIVE_INFINITY,
-      idleMs: IDLE_MS,
-      pingMs: IDLE_MS,
-      ageMs: 0,
-      onClose: () => {
-        pool.sessions.delete(wrapped)
-        if (pool.sessions.size + pool.opening === 0) tenants.delete(tenant)
-      },
-    })
-    pool.sessions.add(wrapped)
-    if (!wrapped.reserve()) throw tooMany()
-    return wrapped
-  }
 
   return {
     acquire({ identity }, method) {
@@ -112,12 +72,7 @@ export async function startOwnServices(
       // streams that stay open have connections of their own, so that they leave room for questions
       const stays = method === FOLLOW_TREES
       const tenant = `${identity.kind === 'agent' ? identity.tenant : ''}${stays ? ' follows' : ''}`
-      const pool = tenants.get(tenant) ?? { sessions: new Set(), opening: 0 }
-      tenants.set(tenant, pool)
-      for (const session of pool.sessions) if (session.reserve()) return session
-      const most = stays ? MAX_SESSIONS * 4 : MAX_SESSIONS
-      if (pool.sessions.size + pool.opening >= most) throw tooMany()
-      return open(tenant, pool)
+      return sessions.acquire(tenant, stays ? MAX_SESSIONS * 4 : MAX_SESSIONS)
     },
     begin: calls.begin,
     end: calls.end,
@@ -137,19 +92,9 @@ export async function startOwnServices(
     },
     drain: () => lasting.stop(),
     close() {
-      for (const { sessions } of tenants.values()) for (const one of [...sessions]) one.destroy()
+      sessions.close()
       injector.destroy()
       server.forceShutdown()
     },
   }
-}
-
-function tooMany(): MeshError {
-  return new MeshError(
-    'MESH_LIMIT_CONCURRENCY',
-    'the tenant has too many calls to the gateway itself',
-    {
-      retryAfterMs: 1_000,
-    },
-  )
 }

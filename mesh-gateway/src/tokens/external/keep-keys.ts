@@ -3,6 +3,7 @@
  * old or a token names one that is not among them; never twice within the cool-down, however many tokens ask. When the
  * issuer is away or answers rubbish, the last good ones stay for an hour.
  */
+import type { MeshError } from '@clawmesh/proto'
 import { createLocalJWKSet, type JWTVerifyGetKey } from 'jose'
 import { issuerUnavailable } from './issuer-unavailable.ts'
 import type { ReadJwks } from './read-jwks.ts'
@@ -61,97 +62,133 @@ const AHEAD = 0.8
 const MAX_WAITING = 1000
 
 export function keepKeys(options: KeepKeysOptions): KeptKeys {
-  const { onAttempt = () => {}, now = Date.now } = options
-  const { monotonicNow = options.now ?? (() => performance.now()) } = options
-  const listeners = new Set<() => void>()
-  let kept: Kept | null = null
-  let attemptedMs: number | null = null
-  let failing = false
-  let running: Promise<void> | null = null
-  let waiting = 0
-  let closed = false
+  return new Keeper(options)
+}
 
-  const since = (ms: number) => monotonicNow() - ms
-  const mayFetch = () =>
-    !closed && (running !== null || attemptedMs === null || since(attemptedMs) >= COOL_DOWN_MS)
+class Keeper implements KeptKeys {
+  readonly #options: KeepKeysOptions
+  readonly #now: () => number
+  readonly #monotonicNow: () => number
+  readonly #listeners = new Set<() => void>()
+  #kept: Kept | null = null
+  #attemptedMs: number | null = null
+  #failing = false
+  #running: Promise<void> | null = null
+  #waiting = 0
+  #closed = false
 
-  const attempt = async () => {
-    const startedMs = monotonicNow()
-    attemptedMs = startedMs
+  constructor(options: KeepKeysOptions) {
+    this.#options = options
+    this.#now = options.now ?? Date.now
+    this.#monotonicNow = options.monotonicNow ?? options.now ?? (() => performance.now())
+  }
+
+  async current(): Promise<IssuerKeys> {
+    const age = this.#kept === null ? Infinity : this.#since(this.#kept.fetchedMs)
+    const freshFor = this.#kept?.freshMs ?? 0
+    if (age >= freshFor * AHEAD && this.#mayFetch()) {
+      const fetching = this.reload()
+      // who is known to be away is not waited for while there are good keys
+      if (this.#usable() === null || (age >= freshFor && !this.#failing))
+        await this.#waitFor(fetching)
+    }
+    const keys = this.#usable()
+    if (keys === null) throw this.#unavailable()
+    return keys
+  }
+
+  async otherThan({ digest }: IssuerKeys): Promise<IssuerKeys | null> {
+    if (this.#kept?.digest === digest && this.#mayFetch()) await this.#waitFor(this.reload())
+    const keys = this.#usable()
+    return keys === null || keys.digest === digest ? null : keys
+  }
+
+  holds(kid: string): boolean {
+    return this.#kept?.kids.has(kid) ?? true
+  }
+
+  untilMs(): number {
+    if (this.#kept === null) return 0
+    const { fetchedMs, freshMs } = this.#kept
+    const again = Math.max(fetchedMs + freshMs, (this.#attemptedMs ?? 0) + COOL_DOWN_MS)
+    return this.#now() + Math.min(again, fetchedMs + LAST_GOOD_MS) - this.#monotonicNow()
+  }
+
+  /** Never rejects. */
+  reload(): Promise<void> {
+    this.#running ??= this.#attempt().finally(() => {
+      this.#running = null
+    })
+    return this.#running
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#listeners.clear()
+  }
+
+  async #attempt(): Promise<void> {
+    const { onAttempt } = this.#options
+    const startedMs = this.#monotonicNow()
+    this.#attemptedMs = startedMs
     let found: FetchedKeys
     try {
-      found = await options.fetch()
+      found = await this.#options.fetch()
     } catch (error) {
-      failing = true
-      if (!closed) onAttempt({ error })
+      this.#failing = true
+      if (!this.#closed) onAttempt?.({ error })
       return
     }
-    if (closed) return
-    failing = false
+    if (this.#closed) return
+    this.#failing = false
+    this.#take(found, startedMs)
+  }
+
+  #take(found: FetchedKeys, fetchedMs: number): void {
     const { digest, freshMs } = found
-    const before = kept
+    const before = this.#kept
     const find =
       before?.digest === digest ? before.find : createLocalJWKSet({ keys: [...found.keys] })
     const kids = new Set(found.keys.map(({ kid }) => kid))
-    kept = { find, digest, freshMs, kids, fetchedMs: startedMs }
-    onAttempt(found)
-    if (before !== null && before.digest !== digest) for (const listener of listeners) listener()
+    this.#kept = { find, digest, freshMs, kids, fetchedMs }
+    this.#options.onAttempt?.(found)
+    if (before === null || before.digest === digest) return
+    for (const listener of this.#listeners) listener()
   }
-  /** Never rejects. */
-  const fetch = (): Promise<void> => {
-    running ??= attempt().finally(() => {
-      running = null
-    })
-    return running
+
+  #since(ms: number): number {
+    return this.#monotonicNow() - ms
   }
-  const waitFor = async (fetching: Promise<void>) => {
-    if (waiting >= MAX_WAITING) throw unavailable()
-    waiting += 1
+
+  #mayFetch(): boolean {
+    if (this.#closed) return false
+    if (this.#running !== null || this.#attemptedMs === null) return true
+    return this.#since(this.#attemptedMs) >= COOL_DOWN_MS
+  }
+
+  async #waitFor(fetching: Promise<void>): Promise<void> {
+    if (this.#waiting >= MAX_WAITING) throw this.#unavailable()
+    this.#waiting += 1
     try {
       await fetching
     } finally {
-      waiting -= 1
+      this.#waiting -= 1
     }
   }
-  const unavailable = () => {
-    const waitMs = attemptedMs === null ? 0 : COOL_DOWN_MS - since(attemptedMs)
+
+  #unavailable(): MeshError {
+    const waitMs = this.#attemptedMs === null ? 0 : COOL_DOWN_MS - this.#since(this.#attemptedMs)
     const retryAfterMs = Math.min(COOL_DOWN_MS, Math.max(1000, waitMs))
     return issuerUnavailable(undefined, { retryAfterMs })
   }
-  const usable = () => (kept !== null && since(kept.fetchedMs) < LAST_GOOD_MS ? kept : null)
 
-  return {
-    async current() {
-      const age = kept === null ? Infinity : since(kept.fetchedMs)
-      const freshFor = kept?.freshMs ?? 0
-      if (age >= freshFor * AHEAD && mayFetch()) {
-        const fetching = fetch()
-        // who is known to be away is not waited for while there are good keys
-        if (usable() === null || (age >= freshFor && !failing)) await waitFor(fetching)
-      }
-      const keys = usable()
-      if (keys === null) throw unavailable()
-      return keys
-    },
-    async otherThan({ digest }) {
-      if (kept?.digest === digest && mayFetch()) await waitFor(fetch())
-      const keys = usable()
-      return keys === null || keys.digest === digest ? null : keys
-    },
-    holds: (kid) => kept?.kids.has(kid) ?? true,
-    untilMs() {
-      if (kept === null) return 0
-      const again = Math.max(kept.fetchedMs + kept.freshMs, (attemptedMs ?? 0) + COOL_DOWN_MS)
-      return now() + Math.min(again, kept.fetchedMs + LAST_GOOD_MS) - monotonicNow()
-    },
-    reload: fetch,
-    onChange(listener) {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
-    },
-    close() {
-      closed = true
-      listeners.clear()
-    },
+  #usable(): Kept | null {
+    const kept = this.#kept
+    return kept !== null && this.#since(kept.fetchedMs) < LAST_GOOD_MS ? kept : null
   }
 }
