@@ -52,69 +52,67 @@ export function callerPart(all: number): number {
 }
 
 export function createWaitingRoom(limits: Limits): WaitingRoom {
-  const queues = new Map<string, Queue>()
+  return new QueuesByKey(limits)
+}
 
-  function enter(key: string, room: Room, asker: string, gone: AbortSignal): MaybePromise<Release> {
-    const queue = queueOf(key, room)
+class QueuesByKey implements WaitingRoom {
+  readonly #limits: Limits
+  readonly #queues = new Map<string, Queue>()
+
+  constructor(limits: Limits) {
+    this.#limits = limits
+  }
+
+  enter(key: string, room: Room, asker: string, gone: AbortSignal): MaybePromise<Release> {
+    const queue = this.#queueOf(key, room)
     const place = queue.fair.hasNext() ? null : queue.fair.enter(asker)
-    if (place === null) return wait(queue, asker, gone)
+    if (place === null) return this.#wait(queue, asker, gone)
     const entered = (leave: Release | null) => {
-      if (leave !== null) return waking(queue, place, leave)
+      if (leave !== null) return this.#waking(queue, place, leave)
       place.leave()
-      return wait(queue, asker, gone)
+      return this.#wait(queue, asker, gone)
     }
     try {
-      const leave = limits.enter(key, room.most)
+      const leave = this.#limits.enter(key, room.most)
       if (!(leave instanceof Promise)) return entered(leave)
       return leave.then(entered, (error: unknown) => {
         place.leave()
-        drop(queue)
+        this.#drop(queue)
         throw error
       })
     } catch (error) {
       place.leave()
-      drop(queue)
+      this.#drop(queue)
       throw error
     }
   }
 
-  function queueOf(key: string, room: Room): Queue {
-    const known = queues.get(key)
+  #queueOf(key: string, room: Room): Queue {
+    const known = this.#queues.get(key)
     if (known !== undefined) {
       known.room = room
       return known
     }
-    const fair = new FairQueue<Waiter>({
-      // how many in all, `limits` says
-      running: Number.POSITIVE_INFINITY,
-      runningPerTenant: () => tenantPart(fresh.room.most),
-      runningPerAsker: () => callerPart(fresh.room.most),
-      get waiting() {
-        return fresh.room.queueLength
-      },
-      waitingPerTenant: () => tenantPart(fresh.room.queueLength),
-      waitingPerAsker: () => callerPart(fresh.room.queueLength),
-    })
-    const fresh: Queue = { key, room, fair, letting: false, timer: undefined }
-    queues.set(key, fresh)
+    const fresh = emptyQueue(key, room)
+    this.#queues.set(key, fresh)
     return fresh
   }
 
-  function waking(queue: Queue, place: Place, leave: Release): Release {
+  #waking(queue: Queue, place: Place, leave: Release): Release {
     return () => {
       leave()
       place.leave()
-      void letIn(queue)
+      void this.#letIn(queue)
     }
   }
 
-  function wait(queue: Queue, asker: string, gone: AbortSignal): Promise<Release> {
+  #wait(queue: Queue, asker: string, gone: AbortSignal): Promise<Release> {
     const { what, queueMs } = queue.room
     const { promise, resolve, reject } = Promise.withResolvers<Release>()
     const full = queue.fair.fullFor(asker)
     const queued = queue.fair.push(asker, { admit: resolve, refuse: reject })
     if (queued === null) {
-      drop(queue)
+      this.#drop(queue)
       const whose = full === 'all' ? '' : ` of this ${WHOSE[full ?? 'asker']}`
       return Promise.reject(
         fullError(`no more ${what} may be open now, and as many as may${whose} wait already`),
@@ -122,7 +120,7 @@ export function createWaitingRoom(limits: Limits): WaitingRoom {
     }
     const end = (error: unknown) => {
       if (!queued.remove()) return
-      drop(queue)
+      this.#drop(queue)
       reject(error)
     }
     const clock = setTimeout(
@@ -132,49 +130,63 @@ export function createWaitingRoom(limits: Limits): WaitingRoom {
     const onGone = () => end(new MeshError('MESH_CALL_CANCELED'))
     gone.addEventListener('abort', onGone, { once: true })
     if (gone.aborted) onGone()
-    look(queue)
+    this.#look(queue)
     return promise.finally(() => {
       clearTimeout(clock)
       gone.removeEventListener('abort', onGone)
     })
   }
 
-  function look(queue: Queue): void {
-    if (queue.fair.hasNext()) queue.timer ??= setTimeout(() => void letIn(queue), LOOK_MS)
+  #look(queue: Queue): void {
+    if (queue.fair.hasNext()) queue.timer ??= setTimeout(() => void this.#letIn(queue), LOOK_MS)
   }
 
-  async function letIn(queue: Queue): Promise<void> {
+  async #letIn(queue: Queue): Promise<void> {
     if (queue.letting) return
     queue.letting = true
     clearTimeout(queue.timer)
     queue.timer = undefined
     try {
       while (queue.fair.hasNext()) {
-        const entered = limits.enter(queue.key, queue.room.most)
+        const entered = this.#limits.enter(queue.key, queue.room.most)
         const leave = entered instanceof Promise ? await entered : entered
         if (leave === null) break
         const next = queue.fair.shift()
         // all have gone while it was asked for
         if (next === null) leave()
-        else next.waiter.admit(waking(queue, next.place, leave))
+        else next.waiter.admit(this.#waking(queue, next.place, leave))
       }
     } catch (error) {
       // limits cannot be judged: nobody waits for that
       for (const waiter of queue.fair.clear()) waiter.refuse(error)
     } finally {
       queue.letting = false
-      look(queue)
-      drop(queue)
+      this.#look(queue)
+      this.#drop(queue)
     }
   }
 
-  function drop(queue: Queue): void {
+  #drop(queue: Queue): void {
     if (!queue.fair.empty || queue.letting) return
     clearTimeout(queue.timer)
-    if (queues.get(queue.key) === queue) queues.delete(queue.key)
+    if (this.#queues.get(queue.key) === queue) this.#queues.delete(queue.key)
   }
+}
 
-  return { enter }
+function emptyQueue(key: string, room: Room): Queue {
+  const fair = new FairQueue<Waiter>({
+    // how many in all, `limits` says
+    running: Number.POSITIVE_INFINITY,
+    runningPerTenant: () => tenantPart(queue.room.most),
+    runningPerAsker: () => callerPart(queue.room.most),
+    get waiting() {
+      return queue.room.queueLength
+    },
+    waitingPerTenant: () => tenantPart(queue.room.queueLength),
+    waitingPerAsker: () => callerPart(queue.room.queueLength),
+  })
+  const queue: Queue = { key, room, fair, letting: false, timer: undefined }
+  return queue
 }
 
 const WHOSE = Object.freeze({ asker: 'caller', tenant: 'tenant' })

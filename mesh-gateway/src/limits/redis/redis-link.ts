@@ -41,119 +41,149 @@ const SILENCE_MS = 60_000
 
 /** Does not wait for Redis any longer than a question: a gateway starts without it. */
 export async function openRedisLink(options: RedisLinkOptions): Promise<RedisLink> {
-  const { timeoutMs = TIMEOUT_MS, onState, log } = options
-  const backTasks: ((redis: Redis) => Promise<void>)[] = []
-  const closeTasks: ((redis: Redis) => Promise<void>)[] = []
-  let away = true
-  let closed = false
-  let probes = 0
-  let timer: NodeJS.Timeout | undefined
+  const link = new Link(options)
+  await link.connect()
+  return link
+}
+
+type Task = (redis: Redis) => Promise<void>
+
+class Link implements RedisLink {
+  readonly #options: RedisLinkOptions
+  readonly #timeoutMs: number
+  readonly #redis: Redis
+  readonly #backTasks: Task[] = []
+  readonly #closeTasks: Task[] = []
+  #away = true
+  #closed = false
+  #probes = 0
+  #timer: NodeJS.Timeout | undefined
   /** Why there was no connection at the start. */
-  let firstError: unknown = null
-  let silentUntilMs = 0
+  #firstError: unknown = null
+  #silentUntilMs = 0
 
-  const redis = new Redis(options.url, {
-    lazyConnect: true,
-    // whoever asks while there is no connection is told so at once, and nothing is sent twice
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-    connectTimeout: 2_000,
-    connectionName: 'clawmesh-gateway',
-    retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 6), LONGEST_RETRY_MS),
-    ...redisAccessOptions(options),
-  })
-  // without a listener it would end the process; what it means, the probes find out
-  redis.on('error', (error) => {
-    firstError ??= error
-  })
-
-  function within<T>(answer: Promise<T>, ms: number): Promise<T> {
-    const { promise, resolve, reject } = Promise.withResolvers<T>()
-    const clock = setTimeout(
-      () => reject(new RedisAway(`Redis did not answer within ${ms} ms`)),
-      ms,
-    )
-    answer.then(resolve, reject)
-    return promise.finally(() => clearTimeout(clock))
+  constructor(options: RedisLinkOptions) {
+    this.#options = options
+    this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS
+    this.#redis = new Redis(options.url, {
+      lazyConnect: true,
+      // whoever asks while there is no connection is told so at once, and nothing is sent twice
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      maxRetriesPerRequest: 0,
+      connectTimeout: 2_000,
+      connectionName: 'clawmesh-gateway',
+      retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 6), LONGEST_RETRY_MS),
+      ...redisAccessOptions(options),
+    })
+    // without a listener it would end the process; what it means, the probes find out
+    this.#redis.on('error', (error) => {
+      this.#firstError ??= error
+    })
   }
 
-  function lose(cause: unknown): void {
-    if (away || closed) return
-    away = true
+  async connect(): Promise<void> {
+    const { onState, log } = this.#options
+    const connected = this.#redis.connect().catch(() => {
+      // the listener above was told why
+    })
+    await Promise.race([connected, delay(this.#timeoutMs * 2)])
+    await this.#probe()
+    if (!this.#away) return
+    onState(false)
+    log.warn(
+      { err: this.#firstError },
+      'Redis is away: limits are kept as limits.whenRedisIsAway says',
+    )
+  }
+
+  async ask<T>(question: (redis: Redis) => Promise<T>): Promise<T> {
+    if (this.#away) throw new RedisAway('Redis is away')
+    try {
+      return await within(question(this.#redis), this.#timeoutMs)
+    } catch (cause) {
+      if (refusesOneQuestion(cause)) this.#complain(cause)
+      else this.#lose(cause)
+      throw new RedisAway('Redis has failed', { cause })
+    }
+  }
+
+  away(): boolean {
+    return this.#away
+  }
+
+  onBack(task: Task): void {
+    this.#backTasks.push(task)
+  }
+
+  onClose(task: Task): void {
+    this.#closeTasks.push(task)
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    clearTimeout(this.#timer)
+    if (!this.#away)
+      for (const task of this.#closeTasks)
+        await within(task(this.#redis), this.#timeoutMs).catch((err: unknown) => {
+          this.#options.log.debug({ err }, 'Redis was left without a good-bye')
+        })
+    this.#away = true
+    this.#redis.disconnect()
+  }
+
+  #lose(cause: unknown): void {
+    const { onState, log } = this.#options
+    if (this.#away || this.#closed) return
+    this.#away = true
     onState(false)
     log.warn({ err: cause }, 'Redis is away: limits are kept as limits.whenRedisIsAway says')
-    probes = 0
-    schedule()
+    this.#probes = 0
+    this.#schedule()
   }
 
   /** One line for all that come within a while: a client may ask without end. */
-  function complain(cause: unknown): void {
+  #complain(cause: unknown): void {
     const nowMs = performance.now()
-    if (nowMs < silentUntilMs) return
-    silentUntilMs = nowMs + SILENCE_MS
-    log.warn({ err: cause }, 'Redis refused a question: that call is kept as if Redis were away')
+    if (nowMs < this.#silentUntilMs) return
+    this.#silentUntilMs = nowMs + SILENCE_MS
+    this.#options.log.warn(
+      { err: cause },
+      'Redis refused a question: that call is kept as if Redis were away',
+    )
   }
 
-  function schedule(): void {
-    clearTimeout(timer)
-    if (!closed) timer = setTimeout(() => void probe(), PROBE_MS).unref()
+  #schedule(): void {
+    clearTimeout(this.#timer)
+    if (!this.#closed) this.#timer = setTimeout(() => void this.#probe(), PROBE_MS).unref()
   }
 
-  async function probe(): Promise<void> {
+  async #probe(): Promise<void> {
+    const { onState, log } = this.#options
+    const redis = this.#redis
     try {
-      await within(redis.ping(), timeoutMs)
-      for (const task of backTasks) await within(task(redis), timeoutMs * 4)
+      await within(redis.ping(), this.#timeoutMs)
+      for (const task of this.#backTasks) await within(task(redis), this.#timeoutMs * 4)
     } catch (cause) {
-      firstError ??= cause
-      probes += 1
-      if (probes % PROBES_OF_CONNECTION === 0) redis.disconnect(true)
-      schedule()
+      this.#firstError ??= cause
+      this.#probes += 1
+      if (this.#probes % PROBES_OF_CONNECTION === 0) redis.disconnect(true)
+      this.#schedule()
       return
     }
-    if (closed) return
-    away = false
+    if (this.#closed) return
+    this.#away = false
     onState(true)
     log.info({}, 'Redis answers: limits are shared between gateways')
   }
+}
 
-  const connected = redis.connect().catch(() => {
-    // the listener above was told why
-  })
-  await Promise.race([connected, delay(timeoutMs * 2)])
-  await probe()
-  if (away) {
-    onState(false)
-    log.warn({ err: firstError }, 'Redis is away: limits are kept as limits.whenRedisIsAway says')
-  }
-
-  return {
-    async ask(question) {
-      if (away) throw new RedisAway('Redis is away')
-      try {
-        return await within(question(redis), timeoutMs)
-      } catch (cause) {
-        if (refusesOneQuestion(cause)) complain(cause)
-        else lose(cause)
-        throw new RedisAway('Redis has failed', { cause })
-      }
-    },
-    away: () => away,
-    onBack: (task) => void backTasks.push(task),
-    onClose: (task) => void closeTasks.push(task),
-    async close() {
-      if (closed) return
-      closed = true
-      clearTimeout(timer)
-      if (!away)
-        for (const task of closeTasks)
-          await within(task(redis), timeoutMs).catch((err: unknown) => {
-            log.debug({ err }, 'Redis was left without a good-bye')
-          })
-      away = true
-      redis.disconnect()
-    },
-  }
+function within<T>(answer: Promise<T>, ms: number): Promise<T> {
+  const { promise, resolve, reject } = Promise.withResolvers<T>()
+  const clock = setTimeout(() => reject(new RedisAway(`Redis did not answer within ${ms} ms`)), ms)
+  answer.then(resolve, reject)
+  return promise.finally(() => clearTimeout(clock))
 }
 
 function delay(ms: number): Promise<void> {

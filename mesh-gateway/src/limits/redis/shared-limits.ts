@@ -42,35 +42,101 @@ const LEASE_MS = 15_000
 const BATCH = 500
 
 export function createSharedLimits(options: SharedLimitsOptions): SharedLimits {
-  const { link, whenAway, prefix, onAway, leaseMs = LEASE_MS } = options
-  const local = createLimits()
-  const gateway = uuidV7()
-  const entries = new Map<string, Entry>()
+  return new LimitsInRedis(options)
+}
 
-  function entryOf(key: string): Entry {
-    const known = entries.get(key)
+class LimitsInRedis implements SharedLimits {
+  readonly #options: SharedLimitsOptions
+  readonly #leaseMs: number
+  readonly #local = createLimits()
+  readonly #gateway = uuidV7()
+  readonly #entries = new Map<string, Entry>()
+  readonly #heart: NodeJS.Timeout
+
+  constructor(options: SharedLimitsOptions) {
+    const { link, leaseMs = LEASE_MS } = options
+    this.#options = options
+    this.#leaseMs = leaseMs
+    this.#heart = setInterval(() => {
+      if (this.#entries.size > 0)
+        link
+          .ask((redis) => this.#renew(redis))
+          .catch(() => {
+            // the link has noticed, and all is told when Redis is back
+          })
+    }, leaseMs / 3).unref()
+    link.onBack(async (redis) => {
+      for (const entry of this.#entries.values()) entry.doubtful = true
+      await this.#renew(redis)
+    })
+    link.onClose(async (redis) => {
+      await Promise.all([...this.#entries.keys()].map((key) => redis.hdel(key, this.#gateway)))
+    })
+  }
+
+  async take(key: string, perMinute: number, burst: number): Promise<number | null> {
+    const { link, prefix } = this.#options
+    if (perMinute <= 0) return 60_000
+    try {
+      const waitMs = await link.ask((redis) =>
+        redis.eval(TAKE, 1, `${prefix}rate:${key}`, perMinute, Math.max(1, burst)),
+      )
+      return Number(waitMs) < 0 ? null : Number(waitMs)
+    } catch (cause) {
+      this.#meetAway(cause)
+      return this.#local.take(key, perMinute, burst)
+    }
+  }
+
+  async enter(key: string, max: number): Promise<Release | null> {
+    const { link, prefix } = this.#options
+    const name = `${prefix}inside:${key}`
+    const entry = this.#entryOf(name)
+    entry.pending += 1
+    try {
+      const room = await link.ask((redis) =>
+        redis.eval(ENTER, 1, name, this.#gateway, max, this.#leaseMs),
+      )
+      return room === 1 ? this.#insideOf(name, entry) : null
+    } catch (cause) {
+      entry.doubtful = true
+      this.#meetAway(cause)
+      return entry.held < max ? this.#insideOf(name, entry) : null
+    } finally {
+      entry.pending -= 1
+    }
+  }
+
+  close(): void {
+    clearInterval(this.#heart)
+  }
+
+  #entryOf(key: string): Entry {
+    const known = this.#entries.get(key)
     if (known !== undefined) return known
     const fresh = { held: 0, pending: 0, doubtful: false }
-    entries.set(key, fresh)
+    this.#entries.set(key, fresh)
     return fresh
   }
 
   /** @throws MeshError MESH_LIMIT_UNAVAILABLE as configured, and whatever was no fault of Redis */
-  function meetAway(cause: unknown): void {
+  #meetAway(cause: unknown): void {
+    const { whenAway, onAway } = this.#options
     if (!(cause instanceof RedisAway)) throw cause
     onAway(whenAway)
     if (whenAway === 'refuse')
       throw new MeshError('MESH_LIMIT_UNAVAILABLE', undefined, { cause, retryAfterMs: 1_000 })
   }
 
-  function insideOf(key: string, entry: Entry): Release {
+  #insideOf(key: string, entry: Entry): Release {
+    const { link } = this.#options
     entry.held += 1
     return releaseOnce(() => {
       entry.held -= 1
       if (link.away()) entry.doubtful = true
       else
         link
-          .ask((redis) => redis.eval(LEAVE, 1, key, gateway))
+          .ask((redis) => redis.eval(LEAVE, 1, key, this.#gateway))
           .catch(() => {
             // told with the next renewal
             entry.doubtful = true
@@ -78,74 +144,29 @@ export function createSharedLimits(options: SharedLimitsOptions): SharedLimits {
     })
   }
 
-  async function renew(redis: Redis): Promise<void> {
-    const all = [...entries]
+  async #renew(redis: Redis): Promise<void> {
+    const all = [...this.#entries]
     for (let at = 0; at < all.length; at += BATCH) {
       const batch = all.slice(at, at + BATCH)
-      await Promise.all(batch.map(([key, entry]) => renewOne(redis, key, entry)))
+      await Promise.all(batch.map(([key, entry]) => this.#renewOne(redis, key, entry)))
     }
   }
 
-  async function renewOne(redis: Redis, key: string, entry: Entry): Promise<void> {
+  async #renewOne(redis: Redis, key: string, entry: Entry): Promise<void> {
     const { held, pending, doubtful } = entry
     if (held === 0 && pending === 0 && !doubtful) {
-      entries.delete(key)
+      this.#entries.delete(key)
       return
     }
     // with questions under way only Redis knows how many it will have counted
     const count = pending === 0 ? held : -1
     if (count >= 0) entry.doubtful = false
     try {
-      await redis.eval(RENEW, 1, key, gateway, leaseMs, count)
+      await redis.eval(RENEW, 1, key, this.#gateway, this.#leaseMs, count)
     } catch (cause) {
       entry.doubtful = true
       // one key that Redis has something else under keeps no other from being renewed
       if (!refusesOneQuestion(cause)) throw cause
     }
-  }
-
-  const heart = setInterval(() => {
-    if (entries.size > 0)
-      link.ask(renew).catch(() => {
-        // the link has noticed, and all is told when Redis is back
-      })
-  }, leaseMs / 3).unref()
-  link.onBack(async (redis) => {
-    for (const entry of entries.values()) entry.doubtful = true
-    await renew(redis)
-  })
-  link.onClose(async (redis) => {
-    await Promise.all([...entries.keys()].map((key) => redis.hdel(key, gateway)))
-  })
-
-  return {
-    async take(key, perMinute, burst) {
-      if (perMinute <= 0) return 60_000
-      try {
-        const waitMs = await link.ask((redis) =>
-          redis.eval(TAKE, 1, `${prefix}rate:${key}`, perMinute, Math.max(1, burst)),
-        )
-        return Number(waitMs) < 0 ? null : Number(waitMs)
-      } catch (cause) {
-        meetAway(cause)
-        return local.take(key, perMinute, burst)
-      }
-    },
-    async enter(key, max) {
-      const name = `${prefix}inside:${key}`
-      const entry = entryOf(name)
-      entry.pending += 1
-      try {
-        const room = await link.ask((redis) => redis.eval(ENTER, 1, name, gateway, max, leaseMs))
-        return room === 1 ? insideOf(name, entry) : null
-      } catch (cause) {
-        entry.doubtful = true
-        meetAway(cause)
-        return entry.held < max ? insideOf(name, entry) : null
-      } finally {
-        entry.pending -= 1
-      }
-    },
-    close: () => clearInterval(heart),
   }
 }
