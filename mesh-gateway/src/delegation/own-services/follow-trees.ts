@@ -6,6 +6,7 @@ import { errorToStatus } from '@clawmesh/agent-sdk/mesh'
 import { actorsOf, MeshError } from '@clawmesh/proto'
 import type { ServerDuplexStream } from '@grpc/grpc-js'
 import { createLimits } from '../../limits/create-limits.ts'
+import type { LocalLimits } from '../../limits/limits.ts'
 import { createSlices } from '../../process/slices.ts'
 import type { Revocations } from '../../revocation/revocations.ts'
 import type { ChainGate } from '../chain/chain-gate.ts'
@@ -41,13 +42,6 @@ interface Followed {
   readonly actors: readonly string[]
 }
 
-interface Follower {
-  readonly call: FollowTreesCall
-  readonly trees: Map<number, Followed>
-  /** Nothing is followed, and nothing is heard, by this stream any more. */
-  leave(): void
-}
-
 /** Tasks that one stream follows. An agent runs 100 by default. */
 const MAX_TREES = 2_000
 /** Streams of one agent: each of its processes has one. */
@@ -62,23 +56,12 @@ export function createTreeFollowers({ chain, revocations }: TreeFollowersOptions
   let stopped = false
   let again = false
 
-  function judge({ call, trees }: Follower, key: number, { txn, actors }: Followed): void {
-    const revoked = revocations.chain(txn, actors)
-    if (revoked === null) return
-    trees.delete(key)
-    call.write({ key, code: revoked.code, message: revoked.message })
-  }
-
   const slices = createSlices({
     *work() {
       do {
         again = false
         for (const streams of followers.values())
-          for (const follower of streams)
-            for (const [key, followed] of follower.trees) {
-              judge(follower, key, followed)
-              yield
-            }
+          for (const follower of streams) yield* follower.judgeAll()
       } while (again)
     },
   })
@@ -87,11 +70,129 @@ export function createTreeFollowers({ chain, revocations }: TreeFollowersOptions
     slices.start()
   })
 
+  return {
+    follow(call, holder) {
+      const streams = followers.get(holder) ?? new Set()
+      if (stopped) return refuse(call, new MeshError('MESH_GATEWAY_DRAINING'))
+      if (streams.size >= MAX_STREAMS)
+        return refuse(
+          call,
+          new MeshError('MESH_LIMIT_CONCURRENCY', `an agent has ${MAX_STREAMS} such streams`),
+        )
+      const onLeave = () => {
+        streams.delete(follower)
+        if (streams.size === 0 && followers.get(holder) === streams) followers.delete(holder)
+      }
+      const follower = new Follower({ call, holder, chain, revocations, rates, onLeave })
+      followers.set(holder, streams.add(follower))
+      follower.start()
+      return undefined
+    },
+    stop() {
+      stopped = true
+      unfollow()
+      for (const streams of [...followers.values()])
+        for (const follower of [...streams]) follower.end()
+    },
+  }
+}
+
+interface FollowerOptions extends TreeFollowersOptions {
+  readonly call: FollowTreesCall
+  readonly holder: string
+  readonly rates: LocalLimits
+  /** May be called more than once. */
+  readonly onLeave: () => void
+}
+
+/** One stream. */
+class Follower {
+  readonly #options: FollowerOptions
+  readonly #call: FollowTreesCall
+  readonly #trees = new Map<number, Followed>()
+  #left = false
+  #waiting: NodeJS.Timeout | undefined
+
+  constructor(options: FollowerOptions) {
+    this.#options = options
+    this.#call = options.call
+  }
+
+  start(): void {
+    const call = this.#call
+    const leave = () => this.#leave()
+    call.on('data', (request: FollowTreesRequest) => this.#onRequest(request))
+    call.once('end', () => this.end())
+    for (const event of ['cancelled', 'close', 'error']) call.once(event, leave)
+  }
+
+  end(): void {
+    this.#leave()
+    this.#call.end()
+  }
+
+  /** To be paused at each `yield`. */
+  *judgeAll(): Generator<void, void> {
+    for (const [key, followed] of this.#trees) {
+      this.#judge(key, followed)
+      yield
+    }
+  }
+
+  /** Nothing is followed, and nothing is heard, by this stream any more. */
+  #leave(): void {
+    this.#left = true
+    clearTimeout(this.#waiting)
+    // what was not heard passes by: a stream that is not read never closes
+    this.#call.resume()
+    this.#options.onLeave()
+    this.#trees.clear()
+  }
+
+  #onRequest(request: FollowTreesRequest): void {
+    if (this.#left || this.#hold(request)) return
+    try {
+      this.#take(request)
+    } catch (error) {
+      this.#leave()
+      refuse(this.#call, error)
+    }
+  }
+
+  /** True: the agent asks too much, and the stream is not read on until there is room. */
+  #hold(request: FollowTreesRequest): boolean {
+    if (request.delegation_token === '') return false
+    const { rates, holder } = this.#options
+    const waitMs = rates.take(holder, HEARD_PER_MINUTE, HEARD_AT_ONCE)
+    if (waitMs === null) return false
+    const call = this.#call
+    call.pause()
+    call.unshift(request)
+    this.#waiting = setTimeout(() => call.resume(), waitMs).unref()
+    return true
+  }
+
+  #take(request: FollowTreesRequest): void {
+    const trees = this.#trees
+    if (this.#call.writableLength > MAX_TREES)
+      throw new MeshError('MESH_LIMIT_CONCURRENCY', `${MAX_TREES} answers wait to be read`)
+    const { key, delegation_token: token } = request
+    trees.delete(key)
+    if (token === '') return
+    if (trees.size >= MAX_TREES)
+      throw new MeshError('MESH_LIMIT_CONCURRENCY', `one stream follows ${MAX_TREES} tasks`)
+    const followed = this.#treeOf(token)
+    if (followed === null) return
+    trees.set(key, followed)
+    this.#judge(key, followed)
+  }
+
   /**
    * Null where the token is no grounds to be told anything: one that nobody signed would let an agent ask about trees and agents
    * that are not its business. That is no end of the stream, which the agent's other tasks are followed by.
    */
-  function treeOf(token: string, holder: string): Followed | null {
+  #treeOf(token: string): Followed | null {
+    const { chain, holder } = this.#options
     try {
       const { claims, signed } = chain.tree(token, holder)
       return signed ? { txn: claims.txn, actors: actorsOf(claims.act) } : null
@@ -101,77 +202,14 @@ export function createTreeFollowers({ chain, revocations }: TreeFollowersOptions
     }
   }
 
-  function take(follower: Follower, holder: string, request: FollowTreesRequest): void {
-    const { call, trees } = follower
-    if (call.writableLength > MAX_TREES)
-      throw new MeshError('MESH_LIMIT_CONCURRENCY', `${MAX_TREES} answers wait to be read`)
-    const { key, delegation_token: token } = request
-    trees.delete(key)
-    if (token === '') return
-    if (trees.size >= MAX_TREES)
-      throw new MeshError('MESH_LIMIT_CONCURRENCY', `one stream follows ${MAX_TREES} tasks`)
-    const followed = treeOf(token, holder)
-    if (followed === null) return
-    trees.set(key, followed)
-    judge(follower, key, followed)
+  #judge(key: number, { txn, actors }: Followed): void {
+    const revoked = this.#options.revocations.chain(txn, actors)
+    if (revoked === null) return
+    this.#trees.delete(key)
+    this.#call.write({ key, code: revoked.code, message: revoked.message })
   }
+}
 
-  return {
-    follow(call, holder) {
-      const streams = followers.get(holder) ?? new Set()
-      const refuse = (error: unknown) => call.emit('error', errorToStatus(error))
-      if (stopped) return refuse(new MeshError('MESH_GATEWAY_DRAINING'))
-      if (streams.size >= MAX_STREAMS)
-        return refuse(
-          new MeshError('MESH_LIMIT_CONCURRENCY', `an agent has ${MAX_STREAMS} such streams`),
-        )
-      let left = false
-      let waiting: NodeJS.Timeout | undefined
-      const leave = () => {
-        left = true
-        clearTimeout(waiting)
-        // what was not heard passes by: a stream that is not read never closes
-        call.resume()
-        streams.delete(follower)
-        follower.trees.clear()
-        if (streams.size === 0 && followers.get(holder) === streams) followers.delete(holder)
-      }
-      const follower: Follower = { call, trees: new Map(), leave }
-      followers.set(holder, streams.add(follower))
-      /** True: the agent asks too much, and the stream is not read on until there is room. */
-      const hold = (request: FollowTreesRequest): boolean => {
-        if (request.delegation_token === '') return false
-        const waitMs = rates.take(holder, HEARD_PER_MINUTE, HEARD_AT_ONCE)
-        if (waitMs === null) return false
-        call.pause()
-        call.unshift(request)
-        waiting = setTimeout(() => call.resume(), waitMs).unref()
-        return true
-      }
-      call.on('data', (request: FollowTreesRequest) => {
-        if (left || hold(request)) return
-        try {
-          take(follower, holder, request)
-        } catch (error) {
-          leave()
-          refuse(error)
-        }
-      })
-      call.once('end', () => {
-        leave()
-        call.end()
-      })
-      for (const event of ['cancelled', 'close', 'error']) call.once(event, leave)
-      return undefined
-    },
-    stop() {
-      stopped = true
-      unfollow()
-      for (const streams of [...followers.values()])
-        for (const { call, leave } of [...streams]) {
-          leave()
-          call.end()
-        }
-    },
-  }
+function refuse(call: FollowTreesCall, error: unknown): void {
+  call.emit('error', errorToStatus(error))
 }

@@ -37,6 +37,7 @@ import {
   METADATA_FINGERPRINT,
   METADATA_NOT_AFTER,
   METADATA_OWN_CALL,
+  type OwnCall,
   type OwnCalls,
 } from './own-calls.ts'
 
@@ -73,45 +74,63 @@ interface ExchangeResponse {
 
 /** @returns what ends the streams that stay open */
 export function addMeshService(server: Server, options: MeshServiceOptions): { stop(): void } {
-  const { spiffe, meshDomain, policy } = options
-  const service = serviceOf(loadProto('clawmesh/mesh/v1/mesh.proto'), MESH_SERVICE)
+  const { revocations = NO_REVOCATIONS, chain } = options
+  const followers = createTreeFollowers({ chain, revocations })
+  const service = new MeshService(options)
+  server.addService(serviceOf(loadProto('clawmesh/mesh/v1/mesh.proto'), MESH_SERVICE), {
+    WhoAmI: unary((_: unknown, metadata) => service.whoAmI(metadata)),
+    ListPeers: unary((_: unknown, metadata) => service.listPeers(metadata)),
+    ExchangeToken: unary((request: ExchangeRequest, metadata) =>
+      service.exchangeToken(request, metadata),
+    ),
+    Explain: unary((request: ExplainRequest, metadata) => service.explain(request, metadata)),
+    FollowTrees(call: FollowTreesCall) {
+      try {
+        followers.follow(call, service.agent(call.metadata).id)
+      } catch (cause) {
+        call.emit('error', errorToStatus(cause))
+      }
+    },
+  })
+  return followers
+}
 
-  function caller(metadata: Metadata): Identity {
-    const identity = spiffe.parse(text(metadata, METADATA_CALLER))
+/** Answers the unary methods. */
+class MeshService {
+  readonly #options: MeshServiceOptions
+
+  constructor(options: MeshServiceOptions) {
+    this.#options = options
+  }
+
+  caller(metadata: Metadata): Identity {
+    const identity = this.#options.spiffe.parse(text(metadata, METADATA_CALLER))
     if (identity === null) throw new MeshError('MESH_IDENTITY_MALFORMED')
     return identity
   }
 
-  function agent(metadata: Metadata): AgentIdentity {
-    const identity = caller(metadata)
+  agent(metadata: Metadata): AgentIdentity {
+    const identity = this.caller(metadata)
     if (identity.kind !== 'agent') throw new MeshError('MESH_IDENTITY_NOT_AGENT')
     return identity
   }
 
-  /** Of the delegation token that the caller presented, if any. */
-  async function chainOf(metadata: Metadata, presenter: string): Promise<TokenChain | null> {
-    const token = text(metadata, METADATA_DELEGATION)
-    if (token === '') return null
-    const claims = await options.chain.present(token, presenter)
-    const { act, txn, exp, allowed_destinations: allowedDestinations = null } = claims
-    return { act, txn, exp, allowedDestinations }
-  }
-
-  function whoAmI(_: unknown, metadata: Metadata) {
-    const identity = caller(metadata)
+  whoAmI(metadata: Metadata) {
+    const identity = this.caller(metadata)
     return {
       spiffe_id: identity.id,
       tenant: identity.kind === 'agent' ? identity.tenant : '',
       agent: identity.kind === 'agent' ? identity.agent : '',
       certificate_not_after: toTimestamp(new Date(Number(text(metadata, METADATA_NOT_AFTER)))),
       certificate_fingerprint: text(metadata, METADATA_FINGERPRINT),
-      gateway: options.gatewayId(),
+      gateway: this.#options.gatewayId(),
     }
   }
 
-  function listPeers(_: unknown, metadata: Metadata) {
-    const { tenant, agent: name } = agent(metadata)
-    record(metadata, asked(`${tenant}/${name}`, '', ''))
+  listPeers(metadata: Metadata) {
+    const { policy, meshDomain } = this.#options
+    const { tenant, agent: name } = this.agent(metadata)
+    this.#record(metadata, asked(`${tenant}/${name}`, '', ''))
     const peers = allowedPeers(policy.current(), { tenant, agent: name }).map((peer) => ({
       ...peer,
       rule: toldRule(peer.rule, tenant) ?? '',
@@ -121,16 +140,13 @@ export function addMeshService(server: Server, options: MeshServiceOptions): { s
     return { peers }
   }
 
-  async function exchangeToken(
-    request: ExchangeRequest,
-    metadata: Metadata,
-  ): Promise<ExchangeResponse> {
-    const { id, tenant, agent: name } = agent(metadata)
+  async exchangeToken(request: ExchangeRequest, metadata: Metadata): Promise<ExchangeResponse> {
+    const { id, tenant, agent: name } = this.agent(metadata)
     const destinations = request.allowed_destinations
-    const own = options.calls.find(text(metadata, METADATA_OWN_CALL))
+    const own = this.#ownCall(metadata)
     if (own === null) throw new MeshError('MESH_CALL_CANCELED')
-    const chain = await chainOf(metadata, id)
-    const issued = await options.issueEgressToken(
+    const chain = await this.#chainOf(metadata, id)
+    const issued = await this.#options.issueEgressToken(
       { tenant, agent: name },
       destinations.length === 0 ? null : destinations,
       chain,
@@ -146,35 +162,30 @@ export function addMeshService(server: Server, options: MeshServiceOptions): { s
     }
   }
 
-  const { revocations = NO_REVOCATIONS, chain: chains } = options
-  const followers = createTreeFollowers({ chain: chains, revocations })
-  function followTrees(call: FollowTreesCall): void {
-    try {
-      followers.follow(call, agent(call.metadata).id)
-    } catch (cause) {
-      call.emit('error', errorToStatus(cause))
-    }
+  explain(request: ExplainRequest, metadata: Metadata) {
+    const { policy, meshDomain } = this.#options
+    this.#record(metadata, asked(request.from, request.to, request.method))
+    return explainTo(this.caller(metadata), request, { policy: policy.current(), meshDomain })
+  }
+
+  /** Of the delegation token that the caller presented, if any. */
+  async #chainOf(metadata: Metadata, presenter: string): Promise<TokenChain | null> {
+    const token = text(metadata, METADATA_DELEGATION)
+    if (token === '') return null
+    const claims = await this.#options.chain.present(token, presenter)
+    const { act, txn, exp, allowed_destinations: allowedDestinations = null } = claims
+    return { act, txn, exp, allowedDestinations }
   }
 
   /** For the audit record of the call. */
-  function record(metadata: Metadata, question: Asked): void {
-    const own = options.calls.find(text(metadata, METADATA_OWN_CALL))
+  #record(metadata: Metadata, question: Asked): void {
+    const own = this.#ownCall(metadata)
     if (own !== null) own.asked = question
   }
 
-  function explain(request: ExplainRequest, metadata: Metadata) {
-    record(metadata, asked(request.from, request.to, request.method))
-    return explainTo(caller(metadata), request, { policy: policy.current(), meshDomain })
+  #ownCall(metadata: Metadata): OwnCall | null {
+    return this.#options.calls.find(text(metadata, METADATA_OWN_CALL))
   }
-
-  server.addService(service, {
-    WhoAmI: unary(whoAmI),
-    ListPeers: unary(listPeers),
-    ExchangeToken: unary(exchangeToken),
-    Explain: unary(explain),
-    FollowTrees: followTrees,
-  })
-  return followers
 }
 
 /** As `x5t#S256` has it (RFC 8705). */

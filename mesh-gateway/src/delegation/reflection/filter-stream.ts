@@ -31,99 +31,130 @@ const END_STREAM = 0x1
 /** What the caller is told of it, the place that this answer goes to says. */
 const OF_A_CALLEE = Object.freeze({ certificate: {}, replica: null })
 
-export function filterStream({ down, up, callable, requestId }: FilterStreamOptions): void {
-  // a stream that has ended has lost it
-  const { session } = up
-  const reader = createMessageReader(MAX_ANSWER_BYTES)
-  let trailers: Record<string, string | string[]> = {}
-  let answered = false
-  let informational = 0
+export function filterStream(options: FilterStreamOptions): void {
+  new FilteredStream(options).start()
+}
 
-  function fail(cause: unknown): void {
+class FilteredStream {
+  readonly #down: ServerHttp2Stream
+  readonly #up: ClientHttp2Stream
+  readonly #callable: () => Callable
+  readonly #requestId: string
+  /** The peer's. A stream that has ended has lost it. */
+  readonly #session: ClientHttp2Stream['session']
+  readonly #reader = createMessageReader(MAX_ANSWER_BYTES)
+  #trailers: Record<string, string | string[]> = {}
+  #answered = false
+  #informational = 0
+
+  constructor({ down, up, callable, requestId }: FilterStreamOptions) {
+    this.#down = down
+    this.#up = up
+    this.#callable = callable
+    this.#requestId = requestId
+    this.#session = up.session
+  }
+
+  start(): void {
+    const [down, up] = [this.#down, this.#up]
+    pump({ from: down, to: up, count: () => {}, end: (last) => this.#endQuestions(last) })
+    down.once('close', () => up.close(NGHTTP2_CANCEL))
+    up.on('headers', () => this.#onInformational())
+    up.once('response', (_headers, flags, list?: string[]) => this.#onHead(flags, list ?? []))
+    up.once('trailers', (_headers, _flags, raw?: string[]) => this.#onTrailers(raw ?? []))
+    up.once('end', () => this.#onEnd())
+    // what an error means, `close` tells; without a listener it would end the process
+    up.on('error', () => {})
+    down.on('error', () => {})
+    up.once('close', () => this.#onClose())
+  }
+
+  #fail(cause: unknown): void {
+    const [down, requestId] = [this.#down, this.#requestId]
     const error =
       cause instanceof MeshError
         ? cause
         : new MeshError('MESH_GATEWAY_INTERNAL', undefined, { cause })
-    answered = true
-    up.close(NGHTTP2_CANCEL)
+    this.#answered = true
+    this.#up.close(NGHTTP2_CANCEL)
     if (down.headersSent) {
-      trailers = errorTrailers(error, requestId)
+      this.#trailers = errorTrailers(error, requestId)
       down.end()
     } else refuseCall(down, error, requestId)
   }
 
-  // -- the caller's questions
-  pump({
-    from: down,
-    to: up,
-    count: () => {},
-    end: (last) => {
-      if (!up.writable) return
-      if (last === null) up.end()
-      else up.end(last)
-    },
-  })
-  down.once('close', () => up.close(NGHTTP2_CANCEL))
+  #endQuestions(last: Buffer | null): void {
+    const up = this.#up
+    if (!up.writable) return
+    if (last === null) up.end()
+    else up.end(last)
+  }
 
-  // -- the peer's answers
-  up.on('headers', () => {
-    informational += 1
-    if (informational === MAX_INFORMATIONAL)
-      fail(new MeshError('MESH_PEER_PROTOCOL', 'the peer sends informational answers without end'))
-  })
-  up.once('response', (_headers, flags, list?: string[]) => {
-    const raw = trimmedFields(list ?? [])
+  #onInformational(): void {
+    this.#informational += 1
+    if (this.#informational !== MAX_INFORMATIONAL) return
+    const message = 'the peer sends informational answers without end'
+    this.#fail(new MeshError('MESH_PEER_PROTOCOL', message))
+  }
+
+  #onHead(flags: number, list: readonly string[]): void {
+    const [down, up] = [this.#down, this.#up]
+    const raw = trimmedFields(list)
     const answer = raw.filter((_, i, all) => all[i - (i % 2)] !== 'content-length')
     const alone = (flags & END_STREAM) !== 0
-    if (!passHead(down, answer, alone, fail)) return
+    if (!passHead(down, answer, alone, (cause) => this.#fail(cause))) return
     if (alone) {
-      answered = true
+      this.#answered = true
       up.resume()
       return
     }
-    down.once('wantTrailers', () => passTrailers(down, trailers, requestId))
+    down.once('wantTrailers', () => passTrailers(down, this.#trailers, this.#requestId))
     // what is not gRPC is not for this place to judge: it is passed on as what it is
-    if (carriesGrpc(raw)) up.on('data', onAnswer)
+    if (carriesGrpc(raw)) up.on('data', (piece: Buffer) => this.#onAnswer(piece))
     else up.resume()
-  })
-  function onAnswer(piece: Buffer): void {
-    if (answered) return
+  }
+
+  #onAnswer(piece: Buffer): void {
+    if (this.#answered) return
+    const down = this.#down
+    const up = this.#up
     try {
-      for (const message of reader.push(piece)) {
+      for (const message of this.#reader.push(piece)) {
         if (!down.writable) return
-        if (down.write(frameMessage(filterAnswer(message, callable())))) continue
+        if (down.write(frameMessage(filterAnswer(message, this.#callable())))) continue
         up.pause()
         down.once('drain', () => up.resume())
       }
     } catch (cause) {
-      fail(cause)
+      this.#fail(cause)
     }
   }
-  up.once('trailers', (_headers, _flags, raw?: string[]) => {
-    if (answered) return
-    const kept = endTrailers(trimmedFields(raw ?? []), OF_A_CALLEE)
-    if (kept instanceof MeshError) fail(kept)
-    else trailers = kept
-  })
-  up.once('end', () => {
-    if (answered || !down.headersSent) return
+
+  #onTrailers(raw: readonly string[]): void {
+    if (this.#answered) return
+    const kept = endTrailers(trimmedFields(raw), OF_A_CALLEE)
+    if (kept instanceof MeshError) this.#fail(kept)
+    else this.#trailers = kept
+  }
+
+  #onEnd(): void {
+    if (this.#answered || !this.#down.headersSent) return
     // without trailers it was cut off, and `close` tells how
-    if (Object.keys(trailers).length === 0) return
+    if (Object.keys(this.#trailers).length === 0) return
     try {
-      reader.end()
-      answered = true
-      down.end()
+      this.#reader.end()
+      this.#answered = true
+      this.#down.end()
     } catch (cause) {
-      fail(cause)
+      this.#fail(cause)
     }
-  })
-  // what an error means, `close` tells; without a listener it would end the process
-  up.on('error', () => {})
-  down.on('error', () => {})
-  up.once('close', () => {
-    if (answered || down.closed) return
-    if (session === undefined || session.destroyed) fail(new MeshError('MESH_PEER_LOST'))
+  }
+
+  #onClose(): void {
+    const [down, up, session] = [this.#down, this.#up, this.#session]
+    if (this.#answered || down.closed) return
+    if (session === undefined || session.destroyed) this.#fail(new MeshError('MESH_PEER_LOST'))
     else if (up.rstCode !== NGHTTP2_NO_ERROR) down.close(up.rstCode)
-    else fail(new MeshError('MESH_PEER_PROTOCOL', 'the peer ended without a grpc-status'))
-  })
+    else this.#fail(new MeshError('MESH_PEER_PROTOCOL', 'the peer ended without a grpc-status'))
+  }
 }

@@ -7,7 +7,7 @@ import type { Limits } from '../../limits/limits.ts'
 import { createRegistry, type Registry } from '../../live/registry.ts'
 import type { Bounds } from '../enter-limits.ts'
 import type { LivePlace, LiveTunnel } from './live-tunnel.ts'
-import { createLateEntries, createTally, type Tally } from './trim.ts'
+import { createLateEntries, createTally, type LateEntries, type Tally } from './trim.ts'
 
 export interface Tunnels {
   /** Ends it when its token expires. */
@@ -51,103 +51,127 @@ export interface TunnelsOptions {
 }
 
 export function createTunnels(options: TunnelsOptions): Tunnels {
-  const { now, boundsOf, limits, onCut, sweepMs, monotonic } = options
-  const late = createLateEntries(limits)
-  let ages = 0
-  let trimming = false
-  let trimmingSoon = false
-  /** Of policy; and how many of them all that are live are counted by. */
-  let changes = 0
-  let settledAt = 0
-  /** Of the trim that runs. */
-  let tally: Tally | null = null
-  const places: Registry<LivePlace> = createRegistry({
-    ...{ look, now, more: { due: () => trimming, run: trimAll } },
-    onSweep() {
-      trimming ||= trimmingSoon
-      trimmingSoon = false
-    },
-    ...(sweepMs === undefined ? {} : { sweepMs }),
-    ...(monotonic === undefined ? {} : { monotonic }),
-  })
+  return new LiveTunnels(options)
+}
 
-  function end(place: LivePlace, code: ErrorCode): void {
+class LiveTunnels implements Tunnels {
+  readonly #options: TunnelsOptions
+  readonly #places: Registry<LivePlace>
+  readonly #late: LateEntries
+  #ages = 0
+  #trimming = false
+  #trimmingSoon = false
+  /** Of policy; and how many of them all that are live are counted by. */
+  #changes = 0
+  #settledAt = 0
+  /** Of the trim that runs. */
+  #tally: Tally | null = null
+
+  constructor(options: TunnelsOptions) {
+    const { now, limits, sweepMs, monotonic } = options
+    this.#options = options
+    this.#late = createLateEntries(limits)
+    this.#places = createRegistry({
+      now,
+      look: (place, expired) => this.#look(place, expired),
+      more: { due: () => this.#trimming, run: () => this.#trimAll() },
+      onSweep: () => {
+        this.#trimming ||= this.#trimmingSoon
+        this.#trimmingSoon = false
+      },
+      ...(sweepMs === undefined ? {} : { sweepMs }),
+      ...(monotonic === undefined ? {} : { monotonic }),
+    })
+  }
+
+  add(tunnel: LiveTunnel): LivePlace {
+    const { token } = tunnel.admitted.grounds
+    const tokenMs = token?.endMs ?? Number.POSITIVE_INFINITY
+    // past its end it was let in within what clocks may differ
+    const endMs = tokenMs > this.#options.now() ? tokenMs : (token?.graceEndMs ?? tokenMs)
+    this.#ages += 1
+    const { generation: judgedBy, opening } = tunnel
+    const { epoch } = this.#places
+    const age = this.#ages
+    const place: LivePlace = { tunnel, endMs, age, judgedBy, epoch, opening, index: -1 }
+    this.#places.add(place)
+    return place
+  }
+
+  remove(place: LivePlace): void {
+    this.#places.remove(place)
+    this.#tally?.leave(place)
+    this.#late.forget(place)
+  }
+
+  get size(): number {
+    return this.#places.size
+  }
+
+  end(place: LivePlace, code: ErrorCode): void {
     // taken out first: no other change ends it again, or counts it
-    if (!places.remove(place)) return
-    tally?.leave(place)
-    onCut(code)
+    if (!this.#places.remove(place)) return
+    this.#tally?.leave(place)
+    this.#options.onCut(code)
     place.tunnel.end(code)
   }
-  function look(place: LivePlace, expired: boolean): void {
+
+  endWhere(judge: (tunnel: LiveTunnel) => ErrorCode | null): number {
+    let ended = 0
+    this.#places.visit((place) => {
+      const code = judge(place.tunnel)
+      if (code === null) return
+      this.end(place, code)
+      ended += 1
+    })
+    return ended
+  }
+
+  judge(): void {
+    this.#places.changed()
+  }
+
+  judgeAndTrim(): void {
+    this.#trimming = true
+    this.#changes += 1
+    this.#places.changed()
+  }
+
+  trimSoon(): void {
+    this.#trimmingSoon = true
+  }
+
+  get settled(): boolean {
+    return this.#settledAt === this.#changes
+  }
+
+  #look(place: LivePlace, expired: boolean): void {
     if (expired) {
-      end(place, 'MESH_TOKEN_EXPIRED')
+      this.end(place, 'MESH_TOKEN_EXPIRED')
       return
     }
-    const generation = options.generation()
-    const code = options.judge(place.tunnel, place.judgedBy)
+    const generation = this.#options.generation()
+    const code = this.#options.judge(place.tunnel, place.judgedBy)
     if (code === null) place.judgedBy = generation
-    else end(place, code)
+    else this.end(place, code)
   }
-  function* trimAll(): Generator<void, void> {
-    const before = changes
-    trimming = false
-    tally = createTally(boundsOf)
-    for (const place of places.all().sort((a, b) => a.age - b.age)) {
+
+  *#trimAll(): Generator<void, void> {
+    const before = this.#changes
+    this.#trimming = false
+    const tally = createTally(this.#options.boundsOf)
+    this.#tally = tally
+    for (const place of this.#places.all().sort((a, b) => a.age - b.age)) {
       // nobody is ended beside those who may not go on, and nobody waits for a trim to end first
-      if (places.due) yield* places.look()
+      if (this.#places.due) yield* this.#places.look()
       if (place.index >= 0) {
         const keys = tally.enter(place)
-        if (keys === null) end(place, 'MESH_LIMIT_CONCURRENCY')
-        else if (keys.length > 0) late.count(place, keys)
+        if (keys === null) this.end(place, 'MESH_LIMIT_CONCURRENCY')
+        else if (keys.length > 0) this.#late.count(place, keys)
       }
       yield
     }
-    tally = null
-    settledAt = before
-  }
-  return {
-    add(tunnel) {
-      const { token } = tunnel.admitted.grounds
-      const tokenMs = token?.endMs ?? Number.POSITIVE_INFINITY
-      // past its end it was let in within what clocks may differ
-      const endMs = tokenMs > now() ? tokenMs : (token?.graceEndMs ?? tokenMs)
-      ages += 1
-      const { generation: judgedBy, opening } = tunnel
-      const { epoch } = places
-      const place: LivePlace = { tunnel, endMs, age: ages, judgedBy, epoch, opening, index: -1 }
-      places.add(place)
-      return place
-    },
-    remove(place) {
-      places.remove(place)
-      tally?.leave(place)
-      late.forget(place)
-    },
-    get size() {
-      return places.size
-    },
-    end,
-    endWhere(judge) {
-      let ended = 0
-      places.visit((place) => {
-        const code = judge(place.tunnel)
-        if (code === null) return
-        end(place, code)
-        ended += 1
-      })
-      return ended
-    },
-    judge: () => places.changed(),
-    judgeAndTrim() {
-      trimming = true
-      changes += 1
-      places.changed()
-    },
-    trimSoon() {
-      trimmingSoon = true
-    },
-    get settled() {
-      return settledAt === changes
-    },
+    this.#tally = null
+    this.#settledAt = before
   }
 }
