@@ -46,116 +46,155 @@ const USUAL_PORTS: readonly number[] = [80, 443]
 const NO_ADDRESS_RULES = compileAddressRules({ allowCidrs: [], denyCidrs: [] })
 const BY_DENY_RULE = /^[\w.-]+#\/egress\/(?:agents\/[^/]+\/)?deny\//
 
-export function createSuggestion({ tenant, wildcards }: SuggestOptions): Suggesting {
-  const uses = new Map<string, EgressUse>()
-  const calls = new Map<string, DelegationUse>()
-  const originating = new Set<string>()
-  const hops = new Map<string, number>()
-  const ports = new Set<number>()
-  const addresses = new Map<string, Set<string>>()
-  /** Of an agent, by deny rules; of anybody, by address rules. */
-  const denied = new Set<string>()
-  const refusedAddresses = new Set<string>()
-  const deniedCalls = new Set<string>()
-  let records = 0
-  let refused = 0
-  const concerned = (peer: Peer) => tenant === null || peer.tenant === tenant
+export function createSuggestion(options: SuggestOptions): Suggesting {
+  return new Recording(options)
+}
 
-  const use = (agent: Peer, recorded: EgressCase) => {
-    if (!concerned(agent)) return
-    const { host, port, request } = recorded.question
-    const key = useKey(agent, host, port)
-    const known = uses.get(key) ?? newUse(agent, host, port)
-    if (!uses.has(key)) put(uses, key, known)
-    addRequest(known, request)
+/** What the records say, and what is suggested for it. */
+class Recording implements Suggesting {
+  readonly #tenant: string | null
+  readonly #wildcards: number | null
+  readonly #uses = new Map<string, EgressUse>()
+  readonly #calls = new Map<string, DelegationUse>()
+  readonly #originating = new Set<string>()
+  readonly #hops = new Map<string, number>()
+  readonly #addresses = new Map<string, Set<string>>()
+  /** Of an agent, by deny rules; of anybody, by address rules. */
+  readonly #denied = new Set<string>()
+  readonly #refusedAddresses = new Set<string>()
+  readonly #deniedCalls = new Set<string>()
+  #records = 0
+  #refused = 0
+
+  constructor({ tenant, wildcards }: SuggestOptions) {
+    this.#tenant = tenant
+    this.#wildcards = wildcards
   }
 
-  const addEgress = (recorded: EgressCase) => {
-    const { agent, host, port, actors = [] } = recorded.question
-    const destination = `${host} ${port}`
-    const { code, rule, refusedActor } = recorded
-    if (code === 'MESH_EGRESS_ADDRESS_REFUSED') put(refusedAddresses, destination)
-    if (code === 'MESH_POLICY_DENIED') put(denied, useKey(agent, host, port))
-    if (refusedActor !== null && rule !== null && BY_DENY_RULE.test(rule))
-      put(denied, useKey(refusedActor, host, port))
-    if (recorded.allowed) {
-      originating.add(nameOf(actors[0] ?? agent))
-      // each of the chain must be allowed it as well
-      for (const one of new Map([agent, ...actors].map((peer) => [nameOf(peer), peer])).values())
-        use(one, recorded)
-      const { ip } = recorded
-      if (ip !== null && !('ips' in judgeAddresses([ip], port, NO_ADDRESS_RULES, [])))
-        addresses.set(destination, (addresses.get(destination) ?? new Set()).add(ip))
+  add(recorded: RecordedCase): void {
+    const peer = recorded.plane === 'egress' ? recorded.question.agent : recorded.question.caller
+    if (this.#concerns(peer)) {
+      if (recorded.allowed) this.#records += 1
+      else this.#refused += recorded.times
+    }
+    if (recorded.plane === 'egress') this.#addEgress(recorded)
+    else this.#addDelegation(recorded)
+  }
+
+  finish(): Suggestion {
+    const { kept, leftOut } = this.#keptUses()
+    const { keptCalls, leftOutCalls } = this.#keptCalls()
+    const tenant = this.#tenant
+    const uses =
+      this.#wildcards === null ? kept : widenHosts(kept, this.#wildcards, this.#unwantedHosts())
+    const gathered: Gathered = {
+      uses,
+      calls: keptCalls,
+      originating: this.#originating,
+      hops: this.#hops,
+      tenant,
+    }
+    const ports = new Set(kept.map(({ port }) => port))
+    const ips = kept.flatMap(({ host, port }) => [
+      ...(this.#addresses.get(`${host} ${port}`) ?? []),
+    ])
+    const needed = globalDocument(ports, ips)
+    return {
+      tenants: tenantDocuments(gathered),
+      global: tenant === null ? needed : null,
+      records: this.#records,
+      leftOut: leftOut + leftOutCalls,
+      refused: this.#refused,
+      remarks: remarks(uses, tenant === null ? null : needed),
     }
   }
 
-  const addDelegation = (recorded: DelegationCase) => {
+  #concerns(peer: Peer): boolean {
+    return this.#tenant === null || peer.tenant === this.#tenant
+  }
+
+  #addEgress(recorded: EgressCase): void {
+    const { agent, host, port, actors = [] } = recorded.question
+    const destination = `${host} ${port}`
+    const { code, rule, refusedActor } = recorded
+    if (code === 'MESH_EGRESS_ADDRESS_REFUSED') put(this.#refusedAddresses, destination)
+    if (code === 'MESH_POLICY_DENIED') put(this.#denied, useKey(agent, host, port))
+    if (refusedActor !== null && rule !== null && BY_DENY_RULE.test(rule))
+      put(this.#denied, useKey(refusedActor, host, port))
+    if (!recorded.allowed) return
+    this.#originating.add(nameOf(actors[0] ?? agent))
+    // each of the chain must be allowed it as well
+    for (const one of new Map([agent, ...actors].map((peer) => [nameOf(peer), peer])).values())
+      this.#use(one, recorded)
+    const { ip } = recorded
+    if (ip === null || 'ips' in judgeAddresses([ip], port, NO_ADDRESS_RULES, [])) return
+    const known = this.#addresses.get(destination) ?? new Set()
+    this.#addresses.set(destination, known.add(ip))
+  }
+
+  #use(agent: Peer, recorded: EgressCase): void {
+    if (!this.#concerns(agent)) return
+    const { host, port, request } = recorded.question
+    const key = useKey(agent, host, port)
+    const known = this.#uses.get(key) ?? newUse(agent, host, port)
+    if (!this.#uses.has(key)) put(this.#uses, key, known)
+    addRequest(known, request)
+  }
+
+  #addDelegation(recorded: DelegationCase): void {
     const { question, hop, chainTenants } = recorded
     const { caller, callee, method, withinChain } = question
     const key = delegationKey(question)
-    if (recorded.code === 'MESH_POLICY_DENIED') put(deniedCalls, `${key} ${method}`)
+    if (recorded.code === 'MESH_POLICY_DENIED') put(this.#deniedCalls, `${key} ${method}`)
     if (!recorded.allowed) return
-    if (!withinChain && !seesTaskThrough(method)) originating.add(nameOf(caller))
+    if (!withinChain && !seesTaskThrough(method)) this.#originating.add(nameOf(caller))
     if (hop !== null)
-      for (const one of chainTenants) hops.set(one, Math.max(hops.get(one) ?? 0, hop))
-    if (!concerned(caller) && !concerned(callee)) return
-    const known = calls.get(key) ?? newDelegationUse(question)
-    if (!calls.has(key)) put(calls, key, known)
+      for (const one of chainTenants) this.#hops.set(one, Math.max(this.#hops.get(one) ?? 0, hop))
+    if (!this.#concerns(caller) && !this.#concerns(callee)) return
+    const known = this.#calls.get(key) ?? newDelegationUse(question)
+    if (!this.#calls.has(key)) put(this.#calls, key, known)
     addCall(known, method)
   }
 
-  return {
-    add(recorded) {
-      const peer = recorded.plane === 'egress' ? recorded.question.agent : recorded.question.caller
-      if (concerned(peer)) {
-        if (recorded.allowed) records += 1
-        else refused += recorded.times
-      }
-      if (recorded.plane === 'egress') addEgress(recorded)
-      else addDelegation(recorded)
-    },
-    finish() {
-      let leftOut = 0
-      const kept = [...uses].flatMap(([key, one]) => {
-        if (!denied.has(key) && !refusedAddresses.has(`${one.host} ${one.port}`)) return [one]
-        leftOut += one.count
+  #keptUses(): { readonly kept: EgressUse[]; readonly leftOut: number } {
+    let leftOut = 0
+    const kept = [...this.#uses].flatMap(([key, one]) => {
+      const refused = this.#refusedAddresses.has(`${one.host} ${one.port}`)
+      if (!this.#denied.has(key) && !refused) return [one]
+      leftOut += one.count
+      return []
+    })
+    return { kept, leftOut }
+  }
+
+  #keptCalls(): { readonly keptCalls: DelegationUse[]; readonly leftOutCalls: number } {
+    let leftOutCalls = 0
+    const keptCalls = [...this.#calls].flatMap(([key, one]) => {
+      const isDenied = (method: string) => this.#deniedCalls.has(`${key} ${method}`)
+      if (one.methods === null) {
+        // a rule for any method, and deny rules beside it, where they can say what was refused
+        const refusals = [...this.#deniedCalls].filter((call) => call.startsWith(`${key} `))
+        const denied = refusals.map((call) => call.slice(key.length + 1))
+        if (denied.every((method) => methodFault(method) === null)) return [{ ...one, denied }]
+        leftOutCalls += 1
         return []
-      })
-      const keptCalls = [...calls].flatMap(([key, one]) => {
-        const isDenied = (method: string) => deniedCalls.has(`${key} ${method}`)
-        if (one.methods === null) {
-          // a rule for any method, and deny rules beside it, where they can say what was refused
-          const refusals = [...deniedCalls].filter((call) => call.startsWith(`${key} `))
-          const denied = refusals.map((call) => call.slice(key.length + 1))
-          if (denied.every((method) => methodFault(method) === null)) return [{ ...one, denied }]
-          leftOut += 1
-          return []
-        }
-        const methods = [...one.methods].filter((name) => !isDenied(name))
-        if (methods.length !== one.methods.size) leftOut += 1
-        if (methods.length === 0) return []
-        const denied = withSeeingThrough(methods)?.filter(isDenied) ?? []
-        return [{ ...one, methods: new Set(methods), denied }]
-      })
-      for (const { port } of kept) ports.add(port)
-      const hidden = [
-        ...refusedAddresses,
-        ...[...denied].map((key) => key.slice(key.indexOf(' ') + 1)),
-      ]
-      const unwanted = hidden.map((destination) => destination.split(' ')[0] ?? '')
-      const final = wildcards === null ? kept : widenHosts(kept, wildcards, unwanted)
-      const gathered: Gathered = { uses: final, calls: keptCalls, originating, hops, tenant }
-      const cidrs = kept.flatMap(({ host, port }) => [...(addresses.get(`${host} ${port}`) ?? [])])
-      const needed = globalDocument(ports, cidrs)
-      return {
-        tenants: tenantDocuments(gathered),
-        global: tenant === null ? needed : null,
-        records,
-        leftOut,
-        refused,
-        remarks: remarks(final, tenant === null ? null : needed),
       }
-    },
+      const methods = [...one.methods].filter((name) => !isDenied(name))
+      if (methods.length !== one.methods.size) leftOutCalls += 1
+      if (methods.length === 0) return []
+      const denied = withSeeingThrough(methods)?.filter(isDenied) ?? []
+      return [{ ...one, methods: new Set(methods), denied }]
+    })
+    return { keptCalls, leftOutCalls }
+  }
+
+  /** Hosts that no wildcard may cover. */
+  #unwantedHosts(): string[] {
+    const hidden = [
+      ...this.#refusedAddresses,
+      ...[...this.#denied].map((key) => key.slice(key.indexOf(' ') + 1)),
+    ]
+    return hidden.map((destination) => destination.split(' ')[0] ?? '')
   }
 }
 

@@ -46,98 +46,138 @@ const UNSURE_MS = 2_000
 
 /** @param disk where the questions to the disk wait for their turn. Default one for this list */
 export function createListReader(path: string, disk: Disk = createDisk()): ListReader {
-  const ask = <T>(work: () => Promise<T>): Promise<T> => disk.run(path, work)
-  const nothing = new RevokedIndex()
-  let list: LoadedList | null = null
+  const reading = new Reading(path, disk)
+  return {
+    index: () => reading.index(),
+    id: () => reading.id(),
+    state: () => reading.state(),
+    catchUp: () => reading.catchUp(),
+    catchUpToAppend: () => reading.catchUpToAppend(),
+    isOlder: () => reading.isOlder(),
+    forget: () => reading.forget(),
+  }
+}
+
+class Reading implements ListReader {
+  readonly #path: string
+  readonly #disk: Disk
+  readonly #nothing = new RevokedIndex()
+  #list: LoadedList | null = null
   /** The furthest that was read: an older copy is known by it. */
-  let known: Position | null = null
+  #known: Position | null = null
   /** The file is older than what is known. */
-  let older = false
+  #older = false
   /** How the file looked when all of it had been read, and what was wrong with it. Empty: it may have changed since. */
-  let seen = ''
-  let fault: MeshError | null = null
+  #seen = ''
+  #fault: MeshError | null = null
   /** The fault of an older copy: it may be written on, and nothing else that is wrong may. */
-  let outdated: MeshError | null = null
-  let last: Promise<unknown> = Promise.resolve()
+  #outdated: MeshError | null = null
+  #last: Promise<unknown> = Promise.resolve()
 
-  async function read(): Promise<void> {
-    const before = await ask(() => stat(path)).catch((error: unknown) => {
-      throw faultOf(path, error)
+  constructor(path: string, disk: Disk) {
+    this.#path = path
+    this.#disk = disk
+  }
+
+  index(): RevokedIndex {
+    return this.#list?.index ?? this.#nothing
+  }
+
+  id(): string | null {
+    return this.#list?.position.list ?? null
+  }
+
+  state(): string {
+    if (this.#list === null) return ''
+    const { list, seq, mark } = this.#list.position
+    return `${list} ${seq} ${mark}`
+  }
+
+  catchUp(): Promise<void> {
+    return this.#inTurn(() => this.#read())
+  }
+
+  catchUpToAppend(): Promise<LoadedList> {
+    return this.#inTurn(async () => {
+      await this.#read().catch((error: unknown) => {
+        if (error !== this.#outdated) throw error
+      })
+      if (this.#list === null) throw missingList(this.#path)
+      return this.#list
     })
-    if (markOf(before) !== seen) await readFile(before)
-    if (fault !== null) throw fault
   }
 
-  async function readFile(before: Stats): Promise<void> {
-    seen = ''
-    fault = null
-    try {
-      const { opened, stats } = await ask(() => openRegular(path))
-      try {
-        const pieces: Pieces = {
-          read: (buffer, offset, length, position) =>
-            ask(() => opened.read(buffer, offset, length, position)),
-        }
-        list = await take(pieces, stats, list)
-      } finally {
-        // it would wait for a reading that the disk has not answered
-        void opened.close().catch(() => {})
-      }
-      if (older) {
-        outdated = olderList(path)
-        throw outdated
-      }
-      known = list.position
-    } catch (error) {
-      fault = faultOf(path, error)
-      if (!(error instanceof MeshError)) throw fault
-    }
-    const { mtimeMs } = before
-    if (Date.now() - mtimeMs > UNSURE_MS) seen = markOf(before)
+  isOlder(): boolean {
+    return this.#older
   }
 
-  async function take(opened: Pieces, stats: Stats, last: LoadedList | null): Promise<LoadedList> {
-    const file = fileOf(stats)
-    const options = { path, known, sizeBytes: stats.size, file }
-    if (last !== null && last.position.list !== null && last.file === file)
-      if (await isSameBeginning(opened, stats.size, last)) {
-        const met = await loadAppended(opened, last, options)
-        // an older copy that has become the newest is read without what was kept beside it
-        if (!older || !met) return last
-      }
-    const { list: next, goesOn } = await loadList(opened, options)
-    older = !goesOn && (known === null || next.position.begunMs <= known.begunMs)
-    if (older && last !== null) retain(next.index, last.index)
-    return next
+  forget(): void {
+    if (this.#list !== null) this.#list.file = ''
+    this.#seen = ''
   }
 
-  function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = last.then(work)
-    last = turn.catch(() => {
+  #ask<T>(work: () => Promise<T>): Promise<T> {
+    return this.#disk.run(this.#path, work)
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work)
+    this.#last = turn.catch(() => {
       // the caller is told
     })
     return turn
   }
 
-  return {
-    index: () => list?.index ?? nothing,
-    id: () => list?.position.list ?? null,
-    state: () =>
-      list === null ? '' : `${list.position.list} ${list.position.seq} ${list.position.mark}`,
-    catchUp: () => inTurn(read),
-    catchUpToAppend: () =>
-      inTurn(async () => {
-        await read().catch((error: unknown) => {
-          if (error !== outdated) throw error
-        })
-        if (list === null) throw missingList(path)
-        return list
-      }),
-    isOlder: () => older,
-    forget() {
-      if (list !== null) list.file = ''
-      seen = ''
-    },
+  async #read(): Promise<void> {
+    const before = await this.#ask(() => stat(this.#path)).catch((error: unknown) => {
+      throw faultOf(this.#path, error)
+    })
+    if (markOf(before) !== this.#seen) await this.#readFile(before)
+    if (this.#fault !== null) throw this.#fault
+  }
+
+  async #readFile(before: Stats): Promise<void> {
+    this.#seen = ''
+    this.#fault = null
+    try {
+      const { opened, stats } = await this.#ask(() => openRegular(this.#path))
+      try {
+        const pieces: Pieces = {
+          read: (buffer, offset, length, position) =>
+            this.#ask(() => opened.read(buffer, offset, length, position)),
+        }
+        this.#list = await this.#take(pieces, stats, this.#list)
+      } finally {
+        // it would wait for a reading that the disk has not answered
+        void opened.close().catch(() => {})
+      }
+      if (this.#older) {
+        this.#outdated = olderList(this.#path)
+        throw this.#outdated
+      }
+      this.#known = this.#list.position
+    } catch (error) {
+      this.#fault = faultOf(this.#path, error)
+      if (!(error instanceof MeshError)) throw this.#fault
+    }
+    const { mtimeMs } = before
+    if (Date.now() - mtimeMs > UNSURE_MS) this.#seen = markOf(before)
+  }
+
+  async #take(opened: Pieces, stats: Stats, last: LoadedList | null): Promise<LoadedList> {
+    const file = fileOf(stats)
+    const known = this.#known
+    const options = { path: this.#path, known, sizeBytes: stats.size, file }
+    if (last !== null && last.position.list !== null && last.file === file)
+      if (await isSameBeginning(opened, stats.size, last)) {
+        const met = await loadAppended(opened, last, options)
+        // an older copy that has become the newest is read without what was kept beside it
+        if (!this.#older || !met) return last
+      }
+    const { list: next, goesOn } = await loadList(opened, options)
+    this.#older = !goesOn && (known === null || next.position.begunMs <= known.begunMs)
+    if (this.#older && last !== null) retain(next.index, last.index)
+    return next
   }
 }
 

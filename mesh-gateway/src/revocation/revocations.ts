@@ -9,12 +9,13 @@ import {
   type Followed,
   type Found,
   type IdentityStore,
+  type Listeners,
   type Log,
 } from '@clawmesh/agent-sdk/mesh'
 import { follow } from '../files/follow.ts'
-import { createReader, type FileReading } from '../files/read-changed.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
-import { type CrlSet, EarlyCrlError, MAX_CRL_FILE_BYTES, readCrls } from './crl-file.ts'
+import type { CrlSet } from './crl-file.ts'
+import { createCrlReader } from './crl-reader.ts'
 import { type JudgedMoment, judgeRevocations, type RevocationJudge } from './judge.ts'
 import { createListReader, type ListReader } from './list-reader.ts'
 import { createListWriter, type Edit, type ListWriter } from './list-writer.ts'
@@ -73,120 +74,60 @@ export const NO_REVOCATIONS: Revocations = Object.freeze({
 
 /** @throws MeshError MESH_REVOCATION_MISSING or MESH_REVOCATION_INVALID when a file that is named is not there or not good */
 export async function openRevocations(options: RevocationsOptions): Promise<RevocationsHandle> {
-  const { log, metrics, stale, disk = createDisk(), now = Date.now } = options
-  const common = {
-    disk,
-    log,
-    metrics,
-    pollMs: Math.min(POLL_MS, options.pollMs ?? POLL_MS),
-    debounceMs: DEBOUNCE_MS,
-    timeoutMs: TIMEOUT_MS,
-  }
-  const listeners = createListeners<void>((err) =>
-    log.error({ err }, 'a listener to revocations failed'),
-  )
+  const { disk = createDisk(), now = Date.now } = options
+  const following = followingOf(options, disk)
   await using opening = new AsyncDisposableStack()
   const opened = async <T>(followed: Promise<Followed<T>>): Promise<Followed<T>> =>
     opening.adopt(await followed, (one) => one.close())
 
-  let timer: NodeJS.Timeout | undefined
-  let complained: number | null = null
-  /** What the listeners know of the list. */
-  let told: { state: string; index: RevokedIndex | null } = { state: '', index: null }
   let crls: Followed<CrlSet> | null = null
   let list: { readonly reader: ListReader; readonly writer: ListWriter } | null = null
+  const crlsInUse = () => crls?.current() ?? none()
+  const judged = opening.adopt(
+    new JudgedFiles(options, crlsInUse, () => list?.reader ?? null),
+    (one) => one.close(),
+  )
   if (options.crl !== null)
     crls = await opened(
       follow<CrlSet>({
-        ...common,
+        ...following,
         what: 'crl',
         files: [options.crl],
         // a file of several lists that ends between two of them is one too
         settle: 'twice',
-        read: crlReader(options.crl, disk, options.identity, () => crls?.current() ?? none(), now),
+        read: createCrlReader({
+          path: options.crl,
+          disk,
+          identity: options.identity,
+          inUse: crlsInUse,
+          now,
+        }),
       }),
     )
-  crls?.onChange(refresh)
+  crls?.onChange(() => judged.refresh())
   let followed: Followed<unknown> | null = null
   if (options.list !== null) {
     const reader = createListReader(options.list, disk)
     list = { reader, writer: createListWriter({ path: options.list, reader, now }) }
     followed = await opened(
       follow({
-        ...common,
+        ...following,
         what: 'revocations',
         files: [options.list],
-        read: () => readList(reader),
+        read: () => judged.readList(reader),
       }),
     )
   }
 
-  let moment = take()
-  say()
+  judged.refresh()
   const resources = opening.move()
-
-  /** What an older copy of the list adds holds, and is a fault all the same. */
-  async function readList(reader: ListReader): Promise<Found<unknown>> {
-    const before = reader.id()
-    try {
-      await reader.catchUp()
-    } finally {
-      const begun = told.index !== null
-      if (begun && (told.state !== reader.state() || told.index !== reader.index())) refresh()
-    }
-    if (before !== null && reader.id() !== before)
-      log.warn(
-        { file: options.list },
-        'a new list of revocations was begun: what the one before it revoked is let in',
-      )
-    return { digest: reader.state(), parse: () => null }
-  }
-
-  function take(): JudgedMoment {
-    const index = list?.reader.index() ?? NOTHING
-    told = { state: list?.reader.state() ?? '', index }
-    index.sweep(now())
-    metrics.revocations(index.size - index.byAgents, index.byAgents)
-    const taken = judgeRevocations(index, crls?.current() ?? none(), stale, now)
-    clearTimeout(timer)
-    const next = Math.min(taken.until, index.nextSweepMs)
-    if (next !== Number.POSITIVE_INFINITY)
-      timer = setTimeout(refresh, Math.min(MAX_TIMER_MS, Math.max(1, next - now()))).unref()
-    return taken
-  }
-
-  function refresh(): void {
-    moment = take()
-    say()
-    listeners.tell()
-  }
-
-  function say(): void {
-    const { nextUpdateMs } = moment
-    if (nextUpdateMs === null) return
-    metrics.crlNextUpdate(nextUpdateMs / 1000)
-    if (nextUpdateMs > now()) {
-      if (complained !== null)
-        log.info({ file: options.crl }, 'the list of revoked certificates is in date again')
-      complained = null
-      return
-    }
-    if (complained === nextUpdateMs) return
-    complained = nextUpdateMs
-    const what = moment.stale ? 'its certificates are refused' : 'it is gone by all the same'
-    log.warn(
-      { file: options.crl, next_update: new Date(nextUpdateMs).toISOString() },
-      `the list of revoked certificates is out of date: ${what}`,
-    )
-  }
-
   return {
-    certificate: (peer) => moment.judge.certificate(peer),
-    agent: (id) => moment.judge.agent(id),
-    chain: (txn, actors) => moment.judge.chain(txn, actors),
-    token: (jti) => moment.judge.token(jti),
-    onChange: listeners.add,
-    problem: () => (moment.stale ? `the list ${options.crl} is out of date` : null),
+    certificate: (peer) => judged.judge.certificate(peer),
+    agent: (id) => judged.judge.agent(id),
+    chain: (txn, actors) => judged.judge.chain(txn, actors),
+    token: (jti) => judged.judge.token(jti),
+    onChange: (listener) => judged.onChange(listener),
+    problem: () => judged.problem(),
     async change(edit) {
       if (list === null) throw new TypeError('there is no list to change')
       const changed = await list.writer.change(edit)
@@ -198,44 +139,125 @@ export async function openRevocations(options: RevocationsOptions): Promise<Revo
       await Promise.all([crls?.reload(), followed?.reload()])
     },
     async close() {
-      clearTimeout(timer)
-      listeners.clear()
+      judged.close()
       await resources.disposeAsync()
-      clearTimeout(timer)
     },
   }
 }
 
-/** A file that was refused is parsed again when it or the bundle has changed or its time has come, not twice a second. */
-function crlReader(
-  path: string,
-  disk: Disk,
-  identity: Pick<IdentityStore, 'current'>,
-  inUse: () => CrlSet,
-  now: () => number,
-): () => Promise<Found<CrlSet>> {
-  const read = createReader(path, { maxBytes: MAX_CRL_FILE_BYTES, disk })
-  let refused: { reading: FileReading; generation: number; error: unknown } | null = null
-  const isWorthAnotherLook = (error: unknown) =>
-    error instanceof EarlyCrlError && now() >= error.fromMs
-  return async () => {
-    const reading = await read()
-    const { bytes } = reading
-    return {
-      digest: reading.digest,
-      parse() {
-        const snapshot = identity.current()
-        const { generation } = snapshot
-        const same = refused?.reading === reading && refused.generation === generation
-        if (refused !== null && same && !isWorthAnotherLook(refused.error)) throw refused.error
-        try {
-          return readCrls(bytes, snapshot, inUse(), now())
-        } catch (error) {
-          refused = { reading, generation, error }
-          throw error
-        }
-      },
+/** The answers of the moment, by the files as they were read last. */
+class JudgedFiles {
+  readonly #options: RevocationsOptions
+  readonly #now: () => number
+  readonly #crls: () => CrlSet
+  readonly #list: () => ListReader | null
+  readonly #listeners: Listeners<void>
+  #moment: JudgedMoment
+  #timer: NodeJS.Timeout | undefined
+  #complained: number | null = null
+  /** What the listeners know of the list. */
+  #told: { readonly state: string; readonly index: RevokedIndex | null } = {
+    state: '',
+    index: null,
+  }
+
+  constructor(options: RevocationsOptions, crls: () => CrlSet, list: () => ListReader | null) {
+    this.#options = options
+    this.#now = options.now ?? Date.now
+    this.#crls = crls
+    this.#list = list
+    this.#listeners = createListeners((err) =>
+      options.log.error({ err }, 'a listener to revocations failed'),
+    )
+    this.#moment = judgeRevocations(NOTHING, none(), options.stale, this.#now)
+  }
+
+  get judge(): RevocationJudge {
+    return this.#moment.judge
+  }
+
+  onChange(listener: () => void): () => void {
+    return this.#listeners.add(listener)
+  }
+
+  problem(): string | null {
+    return this.#moment.stale ? `the list ${this.#options.crl} is out of date` : null
+  }
+
+  refresh(): void {
+    this.#moment = this.#take()
+    this.#say()
+    this.#listeners.tell()
+  }
+
+  close(): void {
+    clearTimeout(this.#timer)
+    this.#listeners.clear()
+  }
+
+  /** What an older copy of the list adds holds, and is a fault all the same. */
+  async readList(reader: ListReader): Promise<Found<unknown>> {
+    const before = reader.id()
+    try {
+      await reader.catchUp()
+    } finally {
+      const { state, index } = this.#told
+      const begun = index !== null
+      if (begun && (state !== reader.state() || index !== reader.index())) this.refresh()
     }
+    if (before !== null && reader.id() !== before)
+      this.#options.log.warn(
+        { file: this.#options.list },
+        'a new list of revocations was begun: what the one before it revoked is let in',
+      )
+    return { digest: reader.state(), parse: () => null }
+  }
+
+  #take(): JudgedMoment {
+    const now = this.#now
+    const list = this.#list()
+    const index = list?.index() ?? NOTHING
+    this.#told = { state: list?.state() ?? '', index }
+    index.sweep(now())
+    this.#options.metrics.revocations(index.size - index.byAgents, index.byAgents)
+    const taken = judgeRevocations(index, this.#crls(), this.#options.stale, now)
+    clearTimeout(this.#timer)
+    const next = Math.min(taken.until, index.nextSweepMs)
+    const waitMs = Math.min(MAX_TIMER_MS, Math.max(1, next - now()))
+    if (next !== Number.POSITIVE_INFINITY)
+      this.#timer = setTimeout(() => this.refresh(), waitMs).unref()
+    return taken
+  }
+
+  #say(): void {
+    const { nextUpdateMs } = this.#moment
+    const { metrics, log, crl: file } = this.#options
+    if (nextUpdateMs === null) return
+    metrics.crlNextUpdate(nextUpdateMs / 1000)
+    if (nextUpdateMs > this.#now()) {
+      if (this.#complained !== null)
+        log.info({ file }, 'the list of revoked certificates is in date again')
+      this.#complained = null
+      return
+    }
+    if (this.#complained === nextUpdateMs) return
+    this.#complained = nextUpdateMs
+    const what = this.#moment.stale ? 'its certificates are refused' : 'it is gone by all the same'
+    log.warn(
+      { file, next_update: new Date(nextUpdateMs).toISOString() },
+      `the list of revoked certificates is out of date: ${what}`,
+    )
+  }
+}
+
+function followingOf({ log, metrics, pollMs = POLL_MS }: RevocationsOptions, disk: Disk) {
+  return {
+    disk,
+    log,
+    metrics,
+    pollMs: Math.min(POLL_MS, pollMs),
+    debounceMs: DEBOUNCE_MS,
+    timeoutMs: TIMEOUT_MS,
   }
 }
 

@@ -62,98 +62,117 @@ export function restartDelay(failures: number): number {
 
 /** @throws MeshError of the first worker that could not start */
 export async function keepWorkers(options: KeepOptions): Promise<KeptWorkers> {
-  const { count, fork, log, onRestart, othersMs = 10_000 } = options
-  const started = Promise.withResolvers<void>()
-  let starting = true
-  let closing = false
-  let others: NodeJS.Timeout | null = null
-  const slots = Array.from(
-    { length: count },
-    (_, i): Slot => ({
-      index: i + 1,
-      state: 'waiting',
-      link: null,
-      ready: null,
-      readyAt: 0,
-      failed: null,
-      failures: 0,
-      again: null,
-    }),
-  )
+  const keeper = new Keeper(options)
+  await keeper.start()
+  return keeper
+}
 
-  function run(slot: Slot): void {
+class Keeper implements KeptWorkers {
+  readonly #options: KeepOptions
+  readonly #slots: readonly Slot[]
+  readonly #started = Promise.withResolvers<void>()
+  #starting = true
+  #closing = false
+  #others: NodeJS.Timeout | null = null
+
+  constructor(options: KeepOptions) {
+    this.#options = options
+    this.#slots = Array.from({ length: options.count }, (_, i) => emptySlot(i + 1))
+  }
+
+  async start(): Promise<void> {
+    for (const slot of this.#slots) this.#run(slot)
+    try {
+      await this.#started.promise
+    } catch (error) {
+      this.#closing = true
+      for (const { link } of this.#slots) link?.kill()
+      await this.ended()
+      throw error
+    } finally {
+      if (this.#others !== null) clearTimeout(this.#others)
+      this.#starting = false
+    }
+  }
+
+  all(): readonly KeptWorker[] {
+    return this.#slots
+  }
+
+  async ended(): Promise<void> {
+    this.#closing = true
+    for (const { again } of this.#slots) if (again !== null) clearTimeout(again)
+    await Promise.all(this.#slots.map(({ link }) => link?.ended))
+  }
+
+  #run(slot: Slot): void {
     slot.again = null
     slot.state = 'starting'
     slot.failed = null
     let link: WorkerLink
     try {
-      link = fork(slot.index, {
-        onMessage: (message) => hear(slot, message),
+      link = this.#options.fork(slot.index, {
+        onMessage: (message) => this.#hear(slot, message),
         // node:cluster forgets a worker with its channel, before its end is told; what then goes round to nobody, nobody closes
-        others: () => slots.some((one) => one !== slot && isThere(one)),
+        others: () => this.#slots.some((one) => one !== slot && isThere(one)),
       })
     } catch (error) {
       // no process, no descriptors: as one that has ended at once
       slot.failed = { kind: 'failed', code: null, message: String(error), hint: '' }
-      over(slot, 0, { code: 1, signal: null })
+      this.#over(slot, 0, { code: 1, signal: null })
       return
     }
     slot.link = link
-    void link.ended.then((ended) => over(slot, link.pid, ended))
+    void link.ended.then((ended) => this.#over(slot, link.pid, ended))
   }
 
-  function hear(slot: Slot, message: FromWorker): void {
+  #hear(slot: Slot, message: FromWorker): void {
     if (message.kind === 'failed') slot.failed = message
     if (message.kind !== 'ready') return
     slot.state = 'ready'
     slot.ready = message
     slot.readyAt = performance.now()
-    if (!starting) log.info({ worker: slot.index, pid: slot.link?.pid }, 'a worker is ready')
-    else if (slots.every((one) => one.state === 'ready')) started.resolve()
+    const { log, othersMs = 10_000 } = this.#options
+    const { resolve } = this.#started
+    if (!this.#starting) log.info({ worker: slot.index, pid: slot.link?.pid }, 'a worker is ready')
+    else if (this.#slots.every((one) => one.state === 'ready')) resolve()
     // one that hangs keeps nobody from the others
-    else others ??= setTimeout(() => started.resolve(), othersMs)
+    else this.#others ??= setTimeout(() => resolve(), othersMs)
   }
 
-  function over(slot: Slot, pid: number, { code, signal }: Ended): void {
+  #over(slot: Slot, pid: number, { code, signal }: Ended): void {
     const wasReady = slot.state === 'ready'
     slot.link = null
     slot.state = 'waiting'
-    if (closing) return
-    if (starting && (slot.failed !== null || code !== null)) {
-      started.reject(faultOf(slot.failed ?? { code: null, message: '', hint: '' }))
+    if (this.#closing) return
+    if (this.#starting && (slot.failed !== null || code !== null)) {
+      this.#started.reject(faultOf(slot.failed ?? { code: null, message: '', hint: '' }))
       return
     }
     if (wasReady && performance.now() - slot.readyAt >= STEADY_MS) slot.failures = 0
     const againMs = restartDelay(slot.failures)
     slot.failures += 1
-    slot.again = setTimeout(() => run(slot), againMs)
-    onRestart()
+    slot.again = setTimeout(() => this.#run(slot), againMs)
+    this.#options.onRestart()
     const why = slot.failed === null ? {} : { err: faultOf(slot.failed) }
-    log.warn(
+    this.#options.log.warn(
       { worker: slot.index, pid, code, signal, againMs, ...why },
       'a worker ended; another takes its place',
     )
   }
+}
 
-  async function ended(): Promise<void> {
-    closing = true
-    for (const { again } of slots) if (again !== null) clearTimeout(again)
-    await Promise.all(slots.map(({ link }) => link?.ended))
+function emptySlot(index: number): Slot {
+  return {
+    index,
+    state: 'waiting',
+    link: null,
+    ready: null,
+    readyAt: 0,
+    failed: null,
+    failures: 0,
+    again: null,
   }
-
-  for (const slot of slots) run(slot)
-  try {
-    await started.promise
-  } catch (error) {
-    closing = true
-    for (const { link } of slots) link?.kill()
-    await ended()
-    throw error
-  } finally {
-    if (others !== null) clearTimeout(others)
-    starting = false
-  }
-  return { all: () => slots, ended }
 }
 
 function isThere({ state, link }: Slot): boolean {
