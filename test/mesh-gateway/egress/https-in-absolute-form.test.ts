@@ -4,6 +4,8 @@
  */
 import assert from 'node:assert/strict'
 import type { RequestListener } from 'node:http'
+import axios from 'axios'
+import needle from 'needle'
 import { makeTestCa, type TestCa } from '../../support/test-ca.ts'
 import { refusalOf, sendRaw } from './fixture.ts'
 import { basic, setUp } from './setup.ts'
@@ -65,6 +67,37 @@ describe('a request for https:// in absolute form', () => {
     assert.match(await ask(`GET https://${HOST}:${port}/repos/x`), /^HTTP\/1\.1 200 /)
     assert.match(await ask(`GET https://${HOST}:${port}/gists/x`), /^HTTP\/1\.1 403 /)
   })
+
+  for (const [client, get] of [
+    [
+      'axios 1.13.2',
+      async (url: string, number: number, token: string) => {
+        const auth = { username: 'bot-01', password: token }
+        const proxy = { protocol: 'http', host: '127.0.0.1', port: number, auth }
+        const { status, data } = await axios.get(url, { proxy })
+        return [status, data]
+      },
+    ],
+    [
+      'needle',
+      async (url: string, number: number, token: string) => {
+        const proxy = `http://bot-01:${token}@127.0.0.1:${number}`
+        const { statusCode, body } = await needle('get', url, null, { proxy })
+        return [statusCode, String(body)]
+      },
+    ],
+  ] as const)
+    it(`serves ${client}, which sends it to every proxy`, async () => {
+      const { port } = await secure((request, response) => {
+        response.writeHead(200, { 'content-type': 'text/plain' }).end(`got ${request.url}`)
+      })
+      const { egress } = await open(port)
+      const token = await egress.token({ destinations: [`${HOST}:${port}`] })
+      const answer = await get(`https://${HOST}:${port}/a?b=1`, egress.number, token)
+      assert.deepEqual(answer, [200, 'got /a?b=1'])
+      const { method, status } = await egress.record(0)
+      assert.deepEqual([method, status], ['GET', 200])
+    })
 
   it('goes to 443 where no port is named', async () => {
     const { egress, ask } = await open(9, [`${HOST}:9`])
