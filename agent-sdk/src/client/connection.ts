@@ -94,52 +94,13 @@ interface Line {
 }
 
 export function createConnection(options: ConnectionOptions): Connection {
-  const { target, store, credentials, contact } = options
-  const open = (): Line => ({
-    client: new Client(target, credentials(), CHANNEL_OPTIONS),
-    calls: 0,
-    retired: false,
-  })
-  const replicas = createReplicaMarks()
-  const lines = new Set<Line>()
-  let current = open()
-  let closed = false
-  lines.add(current)
-
-  const settle = (line: Line) => {
-    if (!line.retired || line.calls > 0) return
-    lines.delete(line)
-    line.client.close()
-  }
-  const stopFollowing = store.onChange(() => {
-    const old = current
-    current = open()
-    lines.add(current)
-    old.retired = true
-    settle(old)
-  })
-  /** On the current line, on which a call is counted until `release`. */
-  const begin = (choices: Omit<CallChoices, 'signal'>) => {
-    if (closed) throw new MeshError('MESH_CALL_CANCELED', 'the agent was closed')
-    // what cannot be sent is no call
-    const [metadata, options] = prepare(choices)
-    const line = current
-    line.calls += 1
-    let over = false
-    const release = () => {
-      if (over) return
-      over = true
-      line.calls -= 1
-      settle(line)
-    }
-    replicas.show(metadata)
-    return { client: line.client, release, metadata, options }
-  }
+  const { contact } = options
+  const lines = new Lines(options)
 
   return {
     stream(method, request, choices) {
       const { path, serialize, deserialize } = method
-      const { client, release, metadata, options } = begin(choices)
+      const { client, release, metadata, options } = lines.begin(choices)
       const call = client.makeServerStreamRequest(
         path,
         serialize,
@@ -148,14 +109,14 @@ export function createConnection(options: ConnectionOptions): Connection {
         metadata,
         options,
       )
-      call.on('metadata', (answered) => replicas.keep(metadata, answered))
+      call.on('metadata', (answered) => lines.keepReplica(metadata, answered))
       call.on('status', release)
       call.on('error', release)
       call.on('error', contact.failed)
       return call
     },
     duplex({ path, serialize, deserialize }, choices) {
-      const { client, release, metadata, options } = begin(choices)
+      const { client, release, metadata, options } = lines.begin(choices)
       contact.beginEndless()
       const call = client.makeBidiStreamRequest(path, serialize, deserialize, metadata, options)
       call.on('status', release)
@@ -168,7 +129,7 @@ export function createConnection(options: ConnectionOptions): Connection {
         Promise.withResolvers<ReturnType<typeof method.deserialize>>()
       const { signal } = choices
       const { path, serialize, deserialize } = method
-      const { client, release, metadata, options } = begin(choices)
+      const { client, release, metadata, options } = lines.begin(choices)
       const call = client.makeUnaryRequest(
         path,
         serialize,
@@ -188,15 +149,77 @@ export function createConnection(options: ConnectionOptions): Connection {
       return promise
     },
     close() {
-      closed = true
-      contact.close()
-      stopFollowing()
-      for (const line of lines) {
-        line.retired = true
-        line.client.close()
-      }
-      lines.clear()
+      lines.close()
     },
+  }
+}
+
+/** The line that takes new calls, and older ones that carry theirs to the end. */
+class Lines {
+  readonly #options: ConnectionOptions
+  readonly #replicas = createReplicaMarks()
+  readonly #open = new Set<Line>()
+  readonly #stopFollowing: () => void
+  #current: Line
+  #closed = false
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options
+    this.#current = this.#add()
+    this.#stopFollowing = options.store.onChange(() => {
+      const old = this.#current
+      this.#current = this.#add()
+      old.retired = true
+      this.#settle(old)
+    })
+  }
+
+  /** On the current line, on which a call is counted until `release`. */
+  begin(choices: Omit<CallChoices, 'signal'>) {
+    if (this.#closed) throw new MeshError('MESH_CALL_CANCELED', 'the agent was closed')
+    // what cannot be sent is no call
+    const [metadata, options] = prepare(choices)
+    const line = this.#current
+    line.calls += 1
+    let over = false
+    const release = () => {
+      if (over) return
+      over = true
+      line.calls -= 1
+      this.#settle(line)
+    }
+    this.#replicas.show(metadata)
+    return { client: line.client, release, metadata, options }
+  }
+
+  /** What the answer says of the replica that gave it. */
+  keepReplica(asked: Metadata, answered: Metadata): void {
+    this.#replicas.keep(asked, answered)
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#options.contact.close()
+    this.#stopFollowing()
+    for (const line of this.#open) {
+      line.retired = true
+      line.client.close()
+    }
+    this.#open.clear()
+  }
+
+  #add(): Line {
+    const { target, credentials } = this.#options
+    const client = new Client(target, credentials(), CHANNEL_OPTIONS)
+    const line = { client, calls: 0, retired: false }
+    this.#open.add(line)
+    return line
+  }
+
+  #settle(line: Line): void {
+    if (!line.retired || line.calls > 0) return
+    this.#open.delete(line)
+    line.client.close()
   }
 }
 

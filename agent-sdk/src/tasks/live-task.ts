@@ -51,131 +51,172 @@ const EVENT_BYTES = 3.75 * 1024 * 1024
 const MESSAGE_LENGTH = 4_096
 
 export function createLiveTask(options: LiveTaskOptions): LiveTask {
-  const { store, orphanGraceMs, now } = options
-  const { caller, id, detached, deadlineMs } = options.record
-  const controller = new AbortController()
-  const listeners = new Set<() => void>()
-  let { record } = options
-  let over: 'ended' | 'interrupted' | null = null
-  let followers = 0
-  let stopOrphan = () => {}
-  let noticed = false
+  return new OneLiveTask(options)
+}
 
-  // later in the turn, so that all events of the turn are one write to disk
-  const notify = () => {
-    if (noticed) return
-    noticed = true
-    setImmediate(() => {
-      noticed = false
-      for (const listener of [...listeners]) listener()
-    })
+class OneLiveTask implements LiveTask {
+  readonly caller: string
+  readonly id: string
+  readonly signal: AbortSignal
+  readonly #options: LiveTaskOptions
+  readonly #controller = new AbortController()
+  readonly #listeners = new Set<() => void>()
+  readonly #stopDeadline: (() => void) | undefined
+  #record: TaskRecord
+  #over: 'ended' | 'interrupted' | null = null
+  #followers = 0
+  #stopOrphan: (() => void) | undefined
+  /** The listeners are called later in this turn of the event loop. */
+  #noticed = false
+
+  constructor(options: LiveTaskOptions) {
+    const { record, now } = options
+    this.#options = options
+    this.#record = record
+    this.caller = record.caller
+    this.id = record.id
+    this.signal = this.#controller.signal
+    if (record.deadlineMs !== null)
+      this.#stopDeadline = startTimer(record.deadlineMs - now(), () =>
+        this.#failWith(new MeshError('MESH_TASK_EXPIRED'), 'expired'),
+      )
+    this.#watchForOrphan()
   }
-  const append = (body: OutgoingBody, change: Omit<TaskChange, 'updatedMs'> = {}) => {
-    const at = now()
-    const seq = record.lastSeq + 1
-    const bytes = encodeEvent({ id, seq, time: new Date(at) }, body)
-    if (bytes.length > EVENT_BYTES)
-      throw new MeshError('MESH_LIMIT_SIZE', `an event takes ${bytes.length} bytes`)
-    record = store.append(caller, id, { seq, bytes }, { ...change, updatedMs: at })
-    notify()
+
+  record(): TaskRecord {
+    return this.#record
   }
-  const stop = (how: 'ended' | 'interrupted', reason: MeshError) => {
-    stopDeadline()
-    stopOrphan()
-    over = how
-    notify()
-    options.onEnd()
-    controller.abort(reason)
+
+  ended(): boolean {
+    return this.#over !== null
   }
-  const end = (body: OutgoingBody, change: Omit<TaskChange, 'updatedMs'>, reason: MeshError) => {
+
+  interrupted(): boolean {
+    return this.#over === 'interrupted'
+  }
+
+  emit(body: OutgoingBody, change?: Omit<TaskChange, 'updatedMs' | 'endedMs'>): void {
+    if (this.#over !== null) return
     try {
-      append(body, { ...change, endedMs: now() })
-      stop('ended', reason)
+      this.#append(body, change)
     } catch (error) {
-      // the store takes nothing any more: what follows the task is told so when it reads on
-      if (!(error instanceof MeshError)) throw error
-      stop('interrupted', error)
-    }
-  }
-  const fail = (why: Failure, reason: MeshError) => {
-    if (over !== null) return
-    const message = why.message.slice(0, MESSAGE_LENGTH).toWellFormed()
-    const hint = why.hint?.slice(0, MESSAGE_LENGTH).toWellFormed()
-    const failure = Object.freeze({ ...why, message, ...(hint === undefined ? {} : { hint }) })
-    end({ kind: 'failed', ...failure }, { state: failure.state, failure }, reason)
-  }
-  const failWith = (error: MeshError, state: Failure['state']) =>
-    fail(failureOf(error, state), error)
-  const watchForOrphan = () => {
-    if (detached || over !== null) return
-    stopOrphan = startTimer(orphanGraceMs, () =>
-      failWith(new MeshError('MESH_TASK_ORPHANED'), 'orphaned'),
-    )
-  }
-  const guarded = (write: () => void) => {
-    if (over !== null) return
-    try {
-      write()
-    } catch (error) {
-      if (error instanceof MeshError) failWith(error, 'failed')
+      if (error instanceof MeshError) this.#failWith(error, 'failed')
       throw error
     }
   }
-  const stopDeadline =
-    deadlineMs === null
-      ? () => {}
-      : startTimer(deadlineMs - now(), () =>
-          failWith(new MeshError('MESH_TASK_EXPIRED'), 'expired'),
-        )
-  watchForOrphan()
 
-  const live: LiveTask = {
-    caller,
-    id,
-    signal: controller.signal,
-    record: () => record,
-    ended: () => over !== null,
-    interrupted: () => over === 'interrupted',
-    emit: (body, change) => guarded(() => append(body, change)),
-    save: (json) => guarded(() => store.save(caller, id, json)),
-    async settled() {
-      controller.signal.throwIfAborted()
-      await new Promise(setImmediate)
-      controller.signal.throwIfAborted()
-      store.flush()
-    },
-    complete(output) {
-      if (over !== null) return
-      const pieces = cutResult(output.map(encodePart))
-      const last = pieces.pop()
-      if (last === undefined) return
-      for (const piece of pieces) live.emit({ kind: 'result', piece })
-      const reason = new MeshError('MESH_CALL_CANCELED', 'the task has ended')
-      end({ kind: 'result', piece: last }, { state: 'completed' }, reason)
-    },
-    fail(failure) {
-      fail(failure, new MeshError('MESH_TASK_CANCELED', failure.message))
-    },
-    interrupt() {
-      if (over !== null) return
-      stop('interrupted', new MeshError('MESH_PEER_DRAINING', 'the agent is shutting down'))
-      store.letGo(caller, id)
-    },
-    attach() {
-      followers += 1
-      stopOrphan()
-      let gone = false
-      return () => {
-        if (gone) return
-        gone = true
-        followers -= 1
-        if (followers === 0) watchForOrphan()
-      }
-    },
-    onChange(listener) {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
-    },
+  save(json: string): void {
+    if (this.#over !== null) return
+    try {
+      this.#options.store.save(this.caller, this.id, json)
+    } catch (error) {
+      if (error instanceof MeshError) this.#failWith(error, 'failed')
+      throw error
+    }
   }
-  return live
+
+  async settled(): Promise<void> {
+    this.signal.throwIfAborted()
+    await new Promise(setImmediate)
+    this.signal.throwIfAborted()
+    this.#options.store.flush()
+  }
+
+  complete(output: readonly Part[]): void {
+    if (this.#over !== null) return
+    const pieces = cutResult(output.map(encodePart))
+    const last = pieces.pop()
+    if (last === undefined) return
+    for (const piece of pieces) this.emit({ kind: 'result', piece })
+    const reason = new MeshError('MESH_CALL_CANCELED', 'the task has ended')
+    this.#end({ kind: 'result', piece: last }, { state: 'completed' }, reason)
+  }
+
+  fail(failure: Failure): void {
+    this.#fail(failure, new MeshError('MESH_TASK_CANCELED', failure.message))
+  }
+
+  interrupt(): void {
+    if (this.#over !== null) return
+    this.#stop('interrupted', new MeshError('MESH_PEER_DRAINING', 'the agent is shutting down'))
+    this.#options.store.letGo(this.caller, this.id)
+  }
+
+  attach(): () => void {
+    this.#followers += 1
+    this.#stopOrphan?.()
+    let gone = false
+    return () => {
+      if (gone) return
+      gone = true
+      this.#followers -= 1
+      if (this.#followers === 0) this.#watchForOrphan()
+    }
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  #append(body: OutgoingBody, change: Omit<TaskChange, 'updatedMs'> = {}): void {
+    const { store, now } = this.#options
+    const { caller, id } = this
+    const at = now()
+    const seq = this.#record.lastSeq + 1
+    const bytes = encodeEvent({ id, seq, time: new Date(at) }, body)
+    if (bytes.length > EVENT_BYTES)
+      throw new MeshError('MESH_LIMIT_SIZE', `an event takes ${bytes.length} bytes`)
+    this.#record = store.append(caller, id, { seq, bytes }, { ...change, updatedMs: at })
+    this.#notify()
+  }
+
+  /** Later in the turn, so that all events of the turn are one write to disk. */
+  #notify(): void {
+    if (this.#noticed) return
+    this.#noticed = true
+    setImmediate(() => {
+      this.#noticed = false
+      for (const listener of [...this.#listeners]) listener()
+    })
+  }
+
+  #watchForOrphan(): void {
+    if (this.#record.detached || this.#over !== null) return
+    this.#stopOrphan = startTimer(this.#options.orphanGraceMs, () =>
+      this.#failWith(new MeshError('MESH_TASK_ORPHANED'), 'orphaned'),
+    )
+  }
+
+  #failWith(error: MeshError, state: Failure['state']): void {
+    this.#fail(failureOf(error, state), error)
+  }
+
+  #fail(why: Failure, reason: MeshError): void {
+    if (this.#over !== null) return
+    const message = why.message.slice(0, MESSAGE_LENGTH).toWellFormed()
+    const hint = why.hint?.slice(0, MESSAGE_LENGTH).toWellFormed()
+    const failure = Object.freeze({ ...why, message, ...(hint === undefined ? {} : { hint }) })
+    this.#end({ kind: 'failed', ...failure }, { state: failure.state, failure }, reason)
+  }
+
+  #end(body: OutgoingBody, change: Omit<TaskChange, 'updatedMs'>, reason: MeshError): void {
+    try {
+      this.#append(body, { ...change, endedMs: this.#options.now() })
+      this.#stop('ended', reason)
+    } catch (error) {
+      // the store takes nothing any more: the streams that follow the task get this error with their next read
+      if (!(error instanceof MeshError)) throw error
+      this.#stop('interrupted', error)
+    }
+  }
+
+  #stop(how: 'ended' | 'interrupted', reason: MeshError): void {
+    this.#stopDeadline?.()
+    this.#stopOrphan?.()
+    this.#over = how
+    this.#notify()
+    this.#options.onEnd()
+    this.#controller.abort(reason)
+  }
 }

@@ -11,11 +11,7 @@ const MAX_LINES = 80
  */
 const LONGER: readonly string[] = [
   'agent-sdk/src/agent/agent.ts: createAgent',
-  'agent-sdk/src/client/connection.ts: createConnection',
-  'agent-sdk/src/client/delegation.ts: createDelegation',
   'agent-sdk/src/client/peer-client.ts: createPeerClient',
-  'agent-sdk/src/tasks/live-task.ts: createLiveTask',
-  'agent-sdk/src/tasks/task-host.ts: createTaskHost',
   'mesh-gateway/src/audit/line-writer.ts: createLineWriter',
   'mesh-gateway/src/delegation/carry/forward.ts: forward',
   'mesh-gateway/src/delegation/port.ts: createDelegationPort',
