@@ -11,7 +11,6 @@ const MAX_LINES = 80
  */
 const LONGER: readonly string[] = [
   'agent-sdk/src/agent/agent.ts: createAgent',
-  'agent-sdk/src/client/peer-client.ts: createPeerClient',
   'mesh-gateway/src/audit/line-writer.ts: createLineWriter',
   'mesh-gateway/src/delegation/carry/forward.ts: forward',
   'mesh-gateway/src/delegation/port.ts: createDelegationPort',
