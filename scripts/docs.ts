@@ -5,9 +5,13 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { ERRORS_PAGE, errorsPage } from './docs/errors-page.ts'
+import { PKI_PAGE, pkiPage } from './docs/pki-page.ts'
 
 const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } })
-const pages = [{ path: ERRORS_PAGE, text: errorsPage() }]
+const pages = [
+  { path: ERRORS_PAGE, text: errorsPage() },
+  { path: PKI_PAGE, text: await pkiPage() },
+]
 
 for (const { path, text } of pages) {
   const file = new URL(`../${path}`, import.meta.url)

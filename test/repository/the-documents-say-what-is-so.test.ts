@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { ERRORS } from '@clawmesh/proto'
 import { ERRORS_PAGE, errorsPage } from '../../scripts/docs/errors-page.ts'
+import { PKI_PAGE, pkiPage } from '../../scripts/docs/pki-page.ts'
 import { commandFaults, type RealCommands } from './documents/command-faults.ts'
 import { linkFaults } from './documents/link-faults.ts'
 import {
@@ -53,6 +54,13 @@ describe('the documents say what is so', () => {
       errorsPage(),
     )
     assert.notEqual(errorsPage({ ...ERRORS, MESH_NEW_THING: row }), errorsPage())
+  })
+
+  it('the page of mesh-pki is what the command says of itself', async () => {
+    const text = await readFile(`${ROOT}${PKI_PAGE}`, 'utf8')
+    assert.equal(text, await pkiPage(), 'run npm run docs')
+    for (const name of ['init', 'issue agent', 'renew intermediate', 'crl', 'verify'])
+      assert.match(text, new RegExp(`^## mesh-pki ${name}$`, 'm'))
   })
 
   it('every link leads somewhere', () => assert.deepEqual(linkFaults(documents, files), []))
