@@ -5,10 +5,11 @@
 
 export type { AgentIdentity, ErrorCode, MeshErrorOptions, OwnCode } from '@clawmesh/proto'
 export { isErrorCode, MeshError } from '@clawmesh/proto'
-export type { Agent, PeersOptions } from './agent/agent.ts'
+export type { Agent } from './agent/agent.ts'
 export { createAgent } from './agent/agent.ts'
 export type { AgentOptions } from './agent/agent-options.ts'
 export type { AllowedPeer, Explanation, WhoAmI } from './agent/gateway-answers.ts'
+export type { PeersOptions } from './agent/gateway-questions.ts'
 export type { DelegateOptions, Delegation } from './client/delegation.ts'
 export type { Patience } from './client/peer-client.ts'
 export type { Narrowing } from './client/propagation.ts'

@@ -1,34 +1,28 @@
 /** The agent: one identity, one gateway, and what a skill author does with them. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type AgentIdentity, createSpiffeTemplate, fromTimestamp, MeshError } from '@clawmesh/proto'
-import { checkOptions, optionNames } from '../check-options.ts'
-import { type Connection, createConnection } from '../client/connection.ts'
+import { type AgentIdentity, createSpiffeTemplate, MeshError } from '@clawmesh/proto'
+import type { Connection } from '../client/connection.ts'
 import type { DelegateOptions, Delegation } from '../client/delegation.ts'
-import { createFirstContact, FIRST_CONTACT_MS } from '../client/first-contact.ts'
-import { methods } from '../client/methods.ts'
+import { FIRST_CONTACT_MS } from '../client/first-contact.ts'
 import { peerAddress } from '../client/peer-address.ts'
-import { createPeerClient } from '../client/peer-client.ts'
-import type { Propagated } from '../client/propagation.ts'
+import { createPeerClient, type PeerClient } from '../client/peer-client.ts'
 import type { AgentFetch, EgressClient } from '../egress/agent-fetch.ts'
-import { stderrLog } from '../log.ts'
+import { type Log, stderrLog } from '../log.ts'
 import type { TaskFilter, TaskInfo } from '../model/task-event.ts'
-import { type Serving, serve } from '../server/serve.ts'
+import { type ServeContext, type Serving, serve } from '../server/serve.ts'
 import type { ServeOptions } from '../server/serve-options.ts'
 import { checkIsGatewayFor } from '../tls/gateway-scope.ts'
-import { channelCredentials } from '../tls/grpc-credentials.ts'
-import { checkTraceparent, spanOf } from '../wire/trace.ts'
+import type { IdentityStore } from '../tls/identity-snapshot.ts'
 import { type AgentOptions, checkAgentOptions } from './agent-options.ts'
-import { createEgressAccess } from './egress-access.ts'
-import {
-  type AllowedPeer,
-  type Explanation,
-  readExplanation,
-  type WhoAmI,
-} from './gateway-answers.ts'
+import { createDelegations, propagatedBy } from './delegations.ts'
+import { createEgressAccess, type EgressAccess } from './egress-access.ts'
+import type { AllowedPeer, Explanation, WhoAmI } from './gateway-answers.ts'
 import { createGatewayCalls } from './gateway-calls.ts'
+import { createGatewayLink } from './gateway-link.ts'
+import { createGatewayQuestions, type PeersOptions } from './gateway-questions.ts'
 import { meshDomainOf, openStore, readEgress } from './read-options.ts'
-import { both, createTaskScopes, type TaskScope } from './task-scope.ts'
-import { createTreeWatch } from './tree-watch.ts'
+import { createTaskScopes, type TaskScopes } from './task-scope.ts'
+import { createTreeWatch, type TreeWatch } from './tree-watch.ts'
 
 /**
  * An agent of the mesh: one identity and one gateway. It delegates to peers, serves skills and fetches.
@@ -86,18 +80,8 @@ export interface Agent {
   close(): Promise<void>
 }
 
-/** Options of `agent.peers`. */
-export interface PeersOptions {
-  /** The trace to continue, as in `DelegateOptions`. */
-  readonly traceparent?: string
-}
-
-const PEERS_OPTIONS = optionNames<PeersOptions>({ traceparent: true })
 // how long close() takes to tell peers that their tasks are cancelled
 const GOODBYE_MS = 1_000
-// a call that fails this soon after a refused handshake fails because of it
-const REFUSAL_MS = 5_000
-
 /**
  * Makes an agent from an identity directory and the address of a gateway. It connects with the first call.
  *
@@ -112,64 +96,30 @@ const REFUSAL_MS = 5_000
  */
 export async function createAgent(options: AgentOptions): Promise<Agent> {
   checkAgentOptions(options)
-  const { gateway, log = stderrLog, now = Date.now } = options
+  const { gateway: target, log = stderrLog, now = Date.now } = options
   const egressSettings = readEgress(options)
 
-  const { store, owned } = await openStore(options, log)
-  const snapshot = store.current()
-  const { identity } = snapshot
-  if (identity.kind !== 'agent') {
-    if (owned) await store.close()
-    throw new MeshError('MESH_IDENTITY_NOT_AGENT', `the certificate is ${identity.id}'s`)
-  }
+  const { store, owned, snapshot, identity } = await openAgentIdentity(options, log)
   const { trustDomain, tenant } = identity
   const spiffe = createSpiffeTemplate({ ...options.spiffe, trustDomain })
   const meshDomain = options.meshDomain ?? meshDomainOf(identity, snapshot.dnsNames)
   const gatewayName = options.gatewayName ?? `gateway.${meshDomain}`
   const letGo = new AbortController()
   const lifetime = new AbortController()
+  const { signal } = lifetime
   const servings = new Set<Serving>()
 
   const expect = checkIsGatewayFor(tenant, meshDomain)
-  let refused: { readonly error: MeshError; readonly atMs: number } | null = null
-  const refusal = () =>
-    refused !== null && performance.now() - refused.atMs < REFUSAL_MS ? refused.error : null
   const patience = { idleMs: 60_000, giveUpMs: 120_000, startGiveUpMs: 20_000, ...options.patience }
   const { connectGiveUpMs: giveUpMs = FIRST_CONTACT_MS } = patience
-  const contact = createFirstContact({ target: gateway, log, giveUpMs, refusal })
-  const connection: Connection = createConnection({
-    target: gateway,
-    ...{ store, contact },
-    credentials: () =>
-      channelCredentials(store, {
-        spiffe,
-        expect,
-        onPeer: () => {
-          refused = null
-          contact.made()
-        },
-        onRefused: (error) => {
-          refused = { error, atMs: performance.now() }
-          log.warn(
-            { code: error.code },
-            `the connection to the gateway is refused: ${error.message}`,
-          )
-        },
-      }),
-  })
+  const link = createGatewayLink({ target, store, spiffe, expect, giveUpMs, log })
+  const { connection } = link
   const peers = createPeerClient({
-    ...{ connection, contact, patience },
+    ...{ ...link, patience, letGo: letGo.signal, signal, log, now },
     maxResultBytes: options.maxResultBytes ?? 64 * 1024 * 1024,
-    letGo: letGo.signal,
-    signal: lifetime.signal,
-    refusal,
-    log,
-    now,
   })
   const trees = createTreeWatch({ connection, gatewayName, store, log })
-  const { ask, exchange } = createGatewayCalls({
-    ...{ connection, contact, gatewayName, signal: lifetime.signal, refusal },
-  })
+  const { ask, exchange } = createGatewayCalls({ ...link, gatewayName, signal })
   const access = createEgressAccess(egressSettings, {
     ...{ options, store, spiffe, check: expect, exchange, log, now },
   })
@@ -180,55 +130,26 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
   }
   const scopes = createTaskScopes(access?.under ?? null, ownFetch)
   const address = (peer: string) => peerAddress(peer, { tenant, meshDomain })
-  const delegateIn = (scope: TaskScope | null, peer: string, asked: DelegateOptions) => {
-    const limited = scope === null ? asked : { ...asked, signal: both(scope.signal, asked.signal) }
-    return peers.delegate(address(peer), limited, propagated(scope, asked.traceparent))
+  const { delegateIn, ...delegations } = createDelegations({ peers, scopes, address })
+  const propagated = (traceparent?: string) => propagatedBy(scopes.current(), traceparent)
+  const outward: ServeContext['outward'] = (origin, live) => {
+    const scope = scopes.open(origin, live.signal)
+    return {
+      signal: scope.signal,
+      fetch: scope.fetch,
+      delegate: (peer, asked) => delegateIn(scope, peer, asked),
+      enter: (skill) => scopes.enter(scope, skill),
+    }
   }
-  const looking = () => {
-    const scope = scopes.current()
-    return { propagated: propagated(scope), ...(scope === null ? {} : { signal: scope.signal }) }
-  }
-
-  /** The gateway itself, which needs no chain to answer. */
-  const asking = (traceparent?: string) => ({
-    ...propagated(scopes.current(), traceparent),
-    chain: null,
-  })
 
   let closing: Promise<void> | null = null
-  const close = async () => {
-    await Promise.all([...servings].map((serving) => serving.close()))
-    trees.close()
-    const reason = new MeshError('MESH_CALL_CANCELED', 'the agent was closed')
-    letGo.abort(reason)
-    await Promise.race([peers.settled(), sleep(GOODBYE_MS, undefined, { ref: false })])
-    lifetime.abort(reason)
-    await egress?.close()
-    await scopes.settled()
-    access?.close()
-    connection.close()
-    if (owned) await store.close()
-  }
   return Object.freeze({
     identity,
-    delegate: (peer: string, asked: DelegateOptions) => delegateIn(scopes.current(), peer, asked),
-    watch: (peer: string, id: string, afterSeq = 0) =>
-      peers.watch(address(peer), id, afterSeq, looking()),
-    get: async (peer: string, id: string) => peers.get(address(peer), id, looking()),
-    list: (peer: string, filter: TaskFilter = {}) => peers.list(address(peer), filter, looking()),
+    ...delegations,
     async serve(serveOptions: ServeOptions) {
       const serving = await serve(serveOptions, {
-        ...{ store, spiffe, tenant, meshDomain, log, now },
+        ...{ store, spiffe, tenant, meshDomain, log, now, outward },
         followTree: (token, onRevoked) => trees.follow(token, onRevoked),
-        outward(origin, { signal }) {
-          const scope = scopes.open(origin, signal)
-          return {
-            signal: scope.signal,
-            fetch: scope.fetch,
-            delegate: (peer, asked) => delegateIn(scope, peer, asked),
-            enter: (skill) => scopes.enter(scope, skill),
-          }
-        },
       })
       servings.add(serving)
       return serving
@@ -236,39 +157,55 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     fetch: (async (input, init) =>
       (scopes.current()?.fetch ?? ownFetch)(input, init)) satisfies AgentFetch,
     onOwnBehalf: <T>(work: () => T): T => scopes.leave(work),
-    async peers(asked: PeersOptions = {}) {
-      checkOptions(asked, PEERS_OPTIONS, 'peers')
-      const { traceparent } = asked
-      const answer = await ask(methods.listPeers, {}, asking(traceparent))
-      return answer.peers.map((peer) => Object.freeze({ ...peer }))
-    },
-    async explain(peer: string, method = '') {
-      const to = address(peer).replace(/:\d+$/, '')
-      return readExplanation(
-        await ask(methods.explain, { from: '', to, method, within_chain: false }, asking()),
-      )
-    },
-    async whoAmI() {
-      const answer = await ask(methods.whoAmI, {}, asking())
-      return Object.freeze({
-        id: answer.spiffe_id,
-        tenant: answer.tenant,
-        agent: answer.agent,
-        certificateNotAfter: fromTimestamp(answer.certificate_not_after) ?? new Date(0),
-        certificateFingerprint: answer.certificate_fingerprint,
-        gateway: answer.gateway,
-      })
-    },
+    ...createGatewayQuestions({ ask, address, propagated }),
     close() {
-      closing ??= close()
+      closing ??= closeAll({
+        ...{ servings, trees, peers, letGo, lifetime, egress, scopes, access, connection },
+        store: owned ? store : null,
+      })
       return closing
     },
   })
 }
 
-/** What a call carries of the task that it is made for. */
-function propagated(scope: TaskScope | null, traceparent?: string): Propagated {
-  const chosen = checkTraceparent(traceparent)
-  if (scope === null) return { traceparent: spanOf(chosen), chain: null }
-  return { traceparent: chosen === null ? scope.traceparent() : spanOf(chosen), chain: scope.token }
+/** @throws MeshError MESH_IDENTITY_NOT_AGENT for the certificate of anything else */
+async function openAgentIdentity(options: AgentOptions, log: Log) {
+  const { store, owned } = await openStore(options, log)
+  const snapshot = store.current()
+  const { identity } = snapshot
+  if (identity.kind !== 'agent') {
+    if (owned) await store.close()
+    throw new MeshError('MESH_IDENTITY_NOT_AGENT', `the certificate is ${identity.id}'s`)
+  }
+  return { store, owned, snapshot, identity }
+}
+
+interface Parts {
+  readonly servings: ReadonlySet<Serving>
+  readonly trees: TreeWatch
+  readonly peers: PeerClient
+  readonly letGo: AbortController
+  readonly lifetime: AbortController
+  readonly egress: EgressClient | null
+  readonly scopes: TaskScopes
+  readonly access: EgressAccess | null
+  readonly connection: Connection
+  /** Null when it was given, and so is not the agent's to close. */
+  readonly store: IdentityStore | null
+}
+
+/** In an order in which each part can still use those after it. */
+async function closeAll(parts: Parts): Promise<void> {
+  const { peers, letGo, lifetime } = parts
+  await Promise.all([...parts.servings].map((serving) => serving.close()))
+  parts.trees.close()
+  const reason = new MeshError('MESH_CALL_CANCELED', 'the agent was closed')
+  letGo.abort(reason)
+  await Promise.race([peers.settled(), sleep(GOODBYE_MS, undefined, { ref: false })])
+  lifetime.abort(reason)
+  await parts.egress?.close()
+  await parts.scopes.settled()
+  parts.access?.close()
+  parts.connection.close()
+  await parts.store?.close()
 }

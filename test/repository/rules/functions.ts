@@ -10,7 +10,6 @@ const MAX_LINES = 80
  * else is here was longer when the rule came. The list may only shrink.
  */
 const LONGER: readonly string[] = [
-  'agent-sdk/src/agent/agent.ts: createAgent',
   'mesh-gateway/src/audit/line-writer.ts: createLineWriter',
   'mesh-gateway/src/delegation/carry/forward.ts: forward',
   'mesh-gateway/src/delegation/port.ts: createDelegationPort',

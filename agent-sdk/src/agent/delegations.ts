@@ -1,0 +1,49 @@
+/** What the agent does with peers, as part of the task whose skill it is called in. */
+import type { DelegateOptions, Delegation } from '../client/delegation.ts'
+import type { PeerClient } from '../client/peer-client.ts'
+import type { Propagated } from '../client/propagation.ts'
+import type { TaskFilter, TaskInfo } from '../model/task-event.ts'
+import { checkTraceparent, spanOf } from '../wire/trace.ts'
+import { both, type TaskScope, type TaskScopes } from './task-scope.ts'
+
+export interface DelegationsOptions {
+  readonly peers: PeerClient
+  readonly scopes: Pick<TaskScopes, 'current'>
+  /** Full name and port of a peer. @throws TypeError */
+  address(peer: string): string
+}
+
+/** As `Agent` says. */
+export interface Delegations {
+  /** @param scope the task that it is done for; null: none */
+  delegateIn(scope: TaskScope | null, peer: string, asked: DelegateOptions): Delegation
+  delegate(peer: string, asked: DelegateOptions): Delegation
+  watch(peer: string, id: string, afterSeq?: number): Delegation
+  get(peer: string, id: string): Promise<TaskInfo>
+  list(peer: string, filter?: TaskFilter): AsyncIterable<TaskInfo>
+}
+
+export function createDelegations({ peers, scopes, address }: DelegationsOptions): Delegations {
+  const delegateIn = (scope: TaskScope | null, peer: string, asked: DelegateOptions) => {
+    const limited = scope === null ? asked : { ...asked, signal: both(scope.signal, asked.signal) }
+    return peers.delegate(address(peer), limited, propagatedBy(scope, asked.traceparent))
+  }
+  const looking = () => {
+    const scope = scopes.current()
+    return { propagated: propagatedBy(scope), ...(scope === null ? {} : { signal: scope.signal }) }
+  }
+  return {
+    delegateIn,
+    delegate: (peer, asked) => delegateIn(scopes.current(), peer, asked),
+    watch: (peer, id, afterSeq = 0) => peers.watch(address(peer), id, afterSeq, looking()),
+    get: async (peer, id) => peers.get(address(peer), id, looking()),
+    list: (peer, filter = {}) => peers.list(address(peer), filter, looking()),
+  }
+}
+
+/** What a call carries of the task that it is made for. */
+export function propagatedBy(scope: TaskScope | null, traceparent?: string): Propagated {
+  const chosen = checkTraceparent(traceparent)
+  if (scope === null) return { traceparent: spanOf(chosen), chain: null }
+  return { traceparent: chosen === null ? scope.traceparent() : spanOf(chosen), chain: scope.token }
+}
