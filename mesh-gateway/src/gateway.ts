@@ -85,9 +85,10 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   const metrics = opened(createMetrics(), closing)
   opened(watchClock({ log }), closing)
   const disk = createDisk({ width: diskThreads(process.env) })
-  const following = { log, metrics, disk, pollMs: config.reload.pollMs }
+  const watching = { log, disk, pollMs: config.reload.pollMs }
+  const following = { ...watching, metrics }
   const spiffe = createSpiffeTemplate({ trustDomain: config.trustDomain, ...config.spiffe })
-  const identity = opened(await openOwnIdentity(config, { spiffe, ...following }), closing)
+  const identity = opened(await openOwnIdentity(config, { spiffe, ...watching }), closing)
   const policy = opened(await openPolicyStore({ ...config.policy, ...following }), closing)
   const revocations = opened(
     await openRevocations({ ...config.revocation, identity, ...following }),
