@@ -16,8 +16,8 @@ Every refusal and failure has one code. Match on the code, never on words.
 - On the delegation port it is \`gRPC\`, with \`google.rpc.ErrorInfo{reason: <code>, domain: "clawmesh"}\` in the trailers,
   and \`RetryInfo\` where a retry can help.
 - In the SDK it is a \`MeshError\` with \`code\`, \`message\` and \`hint\`.
-- **Retry** says whether the same request may succeed later without anybody changing anything. *After a renewal*: when a certificate or a CA
-  is renewed. *No* is final: the SDK does not ask again, also where a stream was cut.
+- **Retry** says whether the same request may succeed later with nothing changed. *After a renewal*: when a certificate
+  or a CA is renewed. *No* is final: the SDK does not ask again, also where a stream was cut.
 
 ${[...areas].map(([area, rows]) => section(area, rows)).join('\n')}`
 }

@@ -11,8 +11,8 @@ const TOP = `# mesh-pki
 
 <!-- Made by \`npm run docs\` from the output of --help. Do not edit. -->
 
-The command of the certificate authority. The guide is [Certificates](../guides/certificates.md). The command ends with exit code 0
-when all is well, with 1 when something was refused or failed, and with 2 for wrong usage.
+The command of the certificate authority. The guide is [Certificates](../guides/certificates.md). The command
+ends with exit code 0 when all is well, with 1 when something was refused or failed, and with 2 for wrong usage.
 `
 
 export async function pkiPage(): Promise<string> {

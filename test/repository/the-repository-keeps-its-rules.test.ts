@@ -19,6 +19,7 @@ import {
   anyFaults,
   lengthFaults,
   machineFaults,
+  proseFaults,
   purposeFaults,
   roomFaults,
   stateFaults,
@@ -91,6 +92,21 @@ const promises: readonly RepositoryPromise[] = [
       ['mesh-gateway/src/gateway.ts', "import { x } from './egress/port.ts'"],
       ['mesh-gateway/src/egress/a.ts', "import { x } from '../live/registry.ts'"],
       ['test/mesh-gateway/net/a.ts', "import { x } from '../../../mesh-gateway/src/gateway.ts'"],
+    ],
+  },
+  {
+    says: 'Markdown is wrapped at 120 columns',
+    rule: proseFaults,
+    bad: [
+      ['docs/a.md', `${'word '.repeat(25)}`],
+      ['docs/a.md', `- ${'word '.repeat(24)}`],
+      ['docs/a.md', `\`\`\`sh\na\n\`\`\`\n${'word '.repeat(25)}`],
+    ],
+    good: [
+      ['docs/a.md', `\`\`\`sh\n${'word '.repeat(25)}\n\`\`\``],
+      ['docs/a.md', `| ${'word '.repeat(25)} |`],
+      ['docs/a.md', `- [https://example.test/${'a'.repeat(120)}](x)`],
+      ['mesh-gateway/src/a.ts', `// ${'word '.repeat(25)}`],
     ],
   },
   {

@@ -3,6 +3,7 @@ import { faultyLines, isTypeScript, packageOf, type SourceFile } from '../reposi
 import { stripCommentsAndStrings } from '../strip-source.ts'
 
 const MAX_LINES = 300
+const MAX_PROSE = 120
 /** One table is one file. */
 const TABLES: readonly string[] = ['proto/src/codes.ts']
 
@@ -66,4 +67,18 @@ export function machineFaults(file: SourceFile): string[] {
     ),
   )
   return faults
+}
+
+/** Prose of Markdown is wrapped, so that a change of one word is a change of one line. Tables and code are not prose. */
+export function proseFaults(file: SourceFile): string[] {
+  if (!file.path.endsWith('.md')) return []
+  let code = false
+  return file.text.split('\n').flatMap((line, index) => {
+    if (/^\s*(?:```|~~~)/.test(line)) code = !code
+    const prose =
+      !code && !/^\s*\|/.test(line) && /\s/.test(line.trim().replace(/^(?:[-*>]|\d+\.) +/, ''))
+    return prose && line.length > MAX_PROSE
+      ? [`${file.path}:${index + 1}: ${line.length} columns`]
+      : []
+  })
 }
