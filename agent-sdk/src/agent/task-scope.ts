@@ -60,8 +60,9 @@ export function createTaskScopes(
       traceparent: () => spanOf(trace),
       fetch: (async (input, init) => {
         signal.throwIfAborted()
-        const fetch = (token === null ? null : egressOf(token))?.fetch ?? ownFetch
-        return fetch(input, init, { trace, signal })
+        const own = token === null ? null : egressOf(token)
+        const within = { trace, signal }
+        return own === null ? ownFetch(input, init, within) : own.fetch(input, init, within)
       }) satisfies AgentFetch,
     })
     // listeners run where the event is made: what a skill does on the end of its task must not become the agent's own
