@@ -61,176 +61,205 @@ const closeFd = promisify(close)
 
 /** @throws MeshError MESH_DISK_WRITE when the file cannot be opened. */
 export function createLineWriter<T>(options: LineWriterOptions<T>): LineWriter<T> {
-  const {
-    target,
-    format,
-    shared = false,
-    maxBufferBytes = 16 * 1024 * 1024,
-    gatherMs = 20,
-    retryMs = 1000,
-    checkMs = 1000,
-  } = options
-  let fd = target === 1 ? 1 : openFile(target, shared)
-  let fresh: T[] = []
-  let gathered: string[] = []
-  let gatheredBytes = 0
-  /** What is being written; its rest after a partial write. */
-  let inFlight: Buffer | null = null
-  let failure: Error | null = null
-  let timer: NodeJS.Timeout | null = null
-  let running: Promise<void> | null = null
-  let closed = false
-  let checkedMs = performance.now()
+  return new Writer(options)
+}
 
-  const setFailure = (error: Error | null) => {
-    if ((failure === null) === (error === null)) return
-    failure = error
-    options.onHealth(error)
+class Writer<T> implements LineWriter<T> {
+  readonly #options: LineWriterOptions<T>
+  readonly #target: string | 1
+  readonly #format: (item: T) => string
+  readonly #shared: boolean
+  readonly #maxBufferBytes: number
+  readonly #gatherMs: number
+  readonly #retryMs: number
+  readonly #checkMs: number
+  #fd: number
+  #fresh: T[] = []
+  #gathered: string[] = []
+  #gatheredBytes = 0
+  /** What is being written; its rest after a partial write. */
+  #inFlight: Buffer | null = null
+  #failure: Error | null = null
+  #timer: NodeJS.Timeout | null = null
+  #running: Promise<void> | null = null
+  #closed = false
+  #checkedMs = performance.now()
+
+  constructor(options: LineWriterOptions<T>) {
+    this.#options = options
+    this.#target = options.target
+    this.#format = options.format
+    this.#shared = options.shared ?? false
+    this.#maxBufferBytes = options.maxBufferBytes ?? 16 * 1024 * 1024
+    this.#gatherMs = options.gatherMs ?? 20
+    this.#retryMs = options.retryMs ?? 1000
+    this.#checkMs = options.checkMs ?? 1000
+    this.#fd = this.#target === 1 ? 1 : openFile(this.#target, this.#shared)
   }
 
-  const formatFresh = () => {
-    const items = fresh
-    fresh = []
-    for (const item of items) {
-      const line = format(item)
-      if (gatheredBytes + line.length > maxBufferBytes) {
-        options.onDropped()
-        continue
-      }
-      gathered.push(line)
-      gatheredBytes += line.length
+  write(item: T): void {
+    if (this.#closed) {
+      this.#options.onDropped()
+      return
+    }
+    this.#fresh.push(item)
+    // while nothing can be written text piles up, and is what the bound counts
+    const waiting = this.#running !== null || this.#failure !== null
+    if (waiting || this.#fresh.length >= MAX_FRESH) this.#formatFresh()
+    if (waiting) return
+    if (this.#gatheredBytes >= GATHER_BYTES) void this.#flush()
+    else this.#schedule(this.#gatherMs)
+  }
+
+  healthy(): boolean {
+    return this.#failure === null
+  }
+
+  async reopen(): Promise<void> {
+    const target = this.#target
+    if (target === 1 || this.#closed) return
+    await this.#flush()
+    const next = await this.#openAnew(target).catch((error: Error) => {
+      this.#setFailure(error)
+      return null
+    })
+    if (next === null) return this.#schedule(this.#retryMs)
+    while (this.#running !== null) await this.#running
+    await this.#replaceFd(next)
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    const deadline = performance.now() + this.#retryMs
+    while (!this.#isDone()) {
+      await this.#flush()
+      if (this.#isDone() || performance.now() > deadline) break
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    this.#closed = true
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    if (this.#target !== 1) await closeFd(this.#fd)
+  }
+
+  flushSync(): void {
+    // a write under way may land twice; better than a lost line
+    const rest = [this.#inFlight, this.#takeGathered()].filter((part) => part !== null)
+    this.#inFlight = null
+    try {
+      for (const part of rest) writeSync(this.#fd, part)
+    } catch {
+      // the process is going down and the disk refuses: nobody is left to tell
     }
   }
 
-  const takeGathered = () => {
-    formatFresh()
-    if (gathered.length === 0) return null
-    const buffer = Buffer.from(gathered.join(''))
-    gathered = []
-    gatheredBytes = 0
+  #isDone(): boolean {
+    return this.#fresh.length === 0 && this.#gathered.length === 0 && this.#inFlight === null
+  }
+
+  #setFailure(error: Error | null): void {
+    if ((this.#failure === null) === (error === null)) return
+    this.#failure = error
+    this.#options.onHealth(error)
+  }
+
+  #formatFresh(): void {
+    const items = this.#fresh
+    this.#fresh = []
+    for (const item of items) {
+      const line = this.#format(item)
+      if (this.#gatheredBytes + line.length > this.#maxBufferBytes) {
+        this.#options.onDropped()
+        continue
+      }
+      this.#gathered.push(line)
+      this.#gatheredBytes += line.length
+    }
+  }
+
+  #takeGathered(): Buffer | null {
+    this.#formatFresh()
+    if (this.#gathered.length === 0) return null
+    const buffer = Buffer.from(this.#gathered.join(''))
+    this.#gathered = []
+    this.#gatheredBytes = 0
     return buffer
   }
 
-  const openAnew = async (path: string): Promise<number> => {
+  async #openAnew(path: string): Promise<number> {
     await mkdir(dirname(path), { recursive: true })
-    return await openFd(path, appendFlags(path, shared), 0o600)
+    return await openFd(path, appendFlags(path, this.#shared), 0o600)
+  }
+
+  async #replaceFd(next: number): Promise<void> {
+    const old = this.#fd
+    this.#fd = next
+    await closeFd(old)
   }
 
   /** Between two lines: a line that has begun goes on in its file. */
-  const followPath = async (): Promise<void> => {
-    if (target === 1 || inFlight !== null || performance.now() - checkedMs < checkMs) return
-    const how = await whyReplaced(fd, target)
+  async #followPath(): Promise<void> {
+    const target = this.#target
+    if (target === 1 || this.#inFlight !== null) return
+    if (performance.now() - this.#checkedMs < this.#checkMs) return
+    const how = await whyReplaced(this.#fd, target)
     if (how !== null) {
-      const next = await openAnew(target)
-      const old = fd
-      fd = next
-      await closeFd(old)
-      options.onReplaced?.(how)
+      await this.#replaceFd(await this.#openAnew(target))
+      this.#options.onReplaced?.(how)
     }
-    checkedMs = performance.now()
+    this.#checkedMs = performance.now()
   }
 
-  const drain = async (): Promise<void> => {
+  async #drain(): Promise<void> {
     try {
-      await followPath()
+      await this.#followPath()
     } catch (error) {
-      setFailure(error instanceof Error ? error : new Error(String(error)))
-      schedule(retryMs)
+      this.#retry(error)
       return
     }
-    inFlight ??= takeGathered()
-    while (inFlight !== null) {
+    this.#inFlight ??= this.#takeGathered()
+    while (this.#inFlight !== null) {
       try {
-        const torn = shared && (await endsWithinLine(fd))
-        const next: Buffer = torn ? Buffer.concat([LINE_FEED, inFlight]) : inFlight
-        const { bytesWritten }: { bytesWritten: number } = await writeFd(fd, next)
-        if (bytesWritten === next.length) inFlight = takeGathered()
-        else {
-          const repeat = shared && (await isFile(fd))
-          inFlight = next.subarray(repeat ? wholeLines(next, bytesWritten) : bytesWritten)
-        }
-        setFailure(null)
+        this.#inFlight = await this.#writeOnce(this.#inFlight)
+        this.#setFailure(null)
       } catch (error) {
-        if (isBusy(error)) {
-          schedule(10)
-          return
-        }
-        setFailure(error instanceof Error ? error : new Error(String(error)))
-        schedule(retryMs)
+        if (isBusy(error)) this.#schedule(10)
+        else this.#retry(error)
         return
       }
     }
+  }
+
+  /** Returns what is to be written next: the rest, or what was gathered meanwhile. */
+  async #writeOnce(inFlight: Buffer): Promise<Buffer | null> {
+    const torn = this.#shared && (await endsWithinLine(this.#fd))
+    const next = torn ? Buffer.concat([LINE_FEED, inFlight]) : inFlight
+    const { bytesWritten } = await writeFd(this.#fd, next)
+    if (bytesWritten === next.length) return this.#takeGathered()
+    const repeat = this.#shared && (await isFile(this.#fd))
+    return next.subarray(repeat ? wholeLines(next, bytesWritten) : bytesWritten)
+  }
+
+  #retry(error: unknown): void {
+    this.#setFailure(error instanceof Error ? error : new Error(String(error)))
+    this.#schedule(this.#retryMs)
   }
 
   /** One at a time: a second one joins the first. */
-  const flush = (): Promise<void> => {
-    if (timer !== null) clearTimeout(timer)
-    timer = null
-    running ??= drain().finally(() => {
-      running = null
+  #flush(): Promise<void> {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+    this.#running ??= this.#drain().finally(() => {
+      this.#running = null
     })
-    return running
+    return this.#running
   }
 
-  function schedule(ms: number): void {
-    if (timer !== null || closed) return
-    timer = setTimeout(() => {
-      timer = null
-      void flush()
+  #schedule(ms: number): void {
+    if (this.#timer !== null || this.#closed) return
+    this.#timer = setTimeout(() => {
+      this.#timer = null
+      void this.#flush()
     }, ms)
-  }
-
-  return {
-    write(item) {
-      if (closed) {
-        options.onDropped()
-        return
-      }
-      fresh.push(item)
-      // while nothing can be written text piles up, and is what the bound counts
-      const waiting = running !== null || failure !== null
-      if (waiting || fresh.length >= MAX_FRESH) formatFresh()
-      if (waiting) return
-      if (gatheredBytes >= GATHER_BYTES) void flush()
-      else schedule(gatherMs)
-    },
-    healthy: () => failure === null,
-    async reopen() {
-      if (target === 1 || closed) return
-      await flush()
-      const next = await openAnew(target).catch((error: Error) => {
-        setFailure(error)
-        return null
-      })
-      if (next === null) return schedule(retryMs)
-      while (running !== null) await running
-      const old = fd
-      fd = next
-      await closeFd(old)
-    },
-    async close() {
-      if (closed) return
-      const deadline = performance.now() + retryMs
-      const isDone = () => fresh.length === 0 && gathered.length === 0 && inFlight === null
-      while (!isDone()) {
-        await flush()
-        if (isDone() || performance.now() > deadline) break
-        await new Promise((resolve) => setTimeout(resolve, 20))
-      }
-      closed = true
-      if (timer !== null) clearTimeout(timer)
-      if (target !== 1) await closeFd(fd)
-    },
-    flushSync() {
-      // a write under way may land twice; better than a lost line
-      const rest = [inFlight, takeGathered()].filter((part) => part !== null)
-      inFlight = null
-      try {
-        for (const part of rest) writeSync(fd, part)
-      } catch {
-        // the process is going down and the disk refuses: nobody is left to tell
-      }
-    },
   }
 }
 

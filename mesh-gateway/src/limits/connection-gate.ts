@@ -78,161 +78,183 @@ export interface ConnectionGateOptions {
 }
 
 export function createConnectionGate(options: ConnectionGateOptions): ConnectionGate {
-  const { limits, refused, unixSocket = false, now = () => performance.now() } = options
-  const sources = new Map<string, Source>()
-  const connections = new Set<Connection>()
-  const bySocket = new WeakMap<object, Connection>()
-  const ranking = new LargestSource<Source>()
-  let unauthenticated = 0
-  let sweepAt = SWEEP_AT
+  return new Gate(options)
+}
 
-  function findSource(key: string): Source {
-    const burst = limits.newConnectionsPerSecond * BURST
-    const atMs = now()
-    const known = sources.get(key)
+class Gate implements ConnectionGate {
+  readonly #limits: ConnectionGateLimits
+  readonly #refused: RefusalLog
+  readonly #unixSocket: boolean
+  readonly #now: () => number
+  readonly #sources = new Map<string, Source>()
+  readonly #connections = new Set<Connection>()
+  readonly #bySocket = new WeakMap<object, Connection>()
+  readonly #ranking = new LargestSource<Source>()
+  #unauthenticated = 0
+  #sweepAt = SWEEP_AT
+
+  constructor(options: ConnectionGateOptions) {
+    const { limits, refused, unixSocket = false, now = () => performance.now() } = options
+    this.#limits = limits
+    this.#refused = refused
+    this.#unixSocket = unixSocket
+    this.#now = now
+  }
+
+  admit(socket: Socket): GatedClient | null {
+    const client = clientAddressOf(socket)
+    if (client.ip === null && !this.#unixSocket) {
+      // it has gone already
+      socket.on('error', () => {})
+      socket.destroy()
+      return null
+    }
+    const source = this.#findSource(sourceOf(client.ip))
+    const reason = this.#refusalOf(source)
+    if (reason !== null) {
+      this.#refused(reason, { client })
+      socket.on('error', () => {})
+      this.#closeAtOnce(socket)
+      return null
+    }
+    const one = this.#connectionOf(socket, client, source)
+    source.tokens -= 1
+    source.open += 1
+    this.#connections.add(one)
+    this.#bySocket.set(socket, one)
+    this.#mark(one, true)
+    socket.once('close', () => this.#forget(one))
+    return one
+  }
+
+  of(socket: object): GatedClient | null {
+    // Node keeps the socket that a TLS socket was made of there
+    const below: unknown = Reflect.get(socket, '_parent')
+    const known = typeof below === 'object' && below !== null ? this.#bySocket.get(below) : null
+    return known ?? this.#bySocket.get(socket) ?? null
+  }
+
+  addressOf(socket: object): ClientAddress {
+    return this.of(socket) ?? NO_ADDRESS
+  }
+
+  closeUnauthenticated(): void {
+    for (const one of [...this.#connections]) if (!one.authenticated) one.socket.destroy()
+  }
+
+  closeAll(): void {
+    for (const { socket } of [...this.#connections]) socket.destroy()
+  }
+
+  #findSource(key: string): Source {
+    const atMs = this.#now()
+    const known = this.#sources.get(key)
     if (known !== undefined) {
-      known.tokens = refilled(known, atMs)
+      known.tokens = this.#refilled(known, atMs)
       known.atMs = atMs
       return known
     }
-    if (sources.size >= sweepAt) sweep(atMs)
-    const fresh = { key, open: 0, unauthenticated: new Set<Connection>(), tokens: burst, atMs }
-    sources.set(key, fresh)
+    if (this.#sources.size >= this.#sweepAt) this.#sweep(atMs)
+    const tokens = this.#limits.newConnectionsPerSecond * BURST
+    const fresh = { key, open: 0, unauthenticated: new Set<Connection>(), tokens, atMs }
+    this.#sources.set(key, fresh)
     return fresh
   }
 
-  function refilled({ tokens, atMs }: Source, nowMs: number): number {
-    const { newConnectionsPerSecond: rate } = limits
+  #refilled({ tokens, atMs }: Source, nowMs: number): number {
+    const { newConnectionsPerSecond: rate } = this.#limits
     return Math.min(rate * BURST, tokens + ((nowMs - atMs) * rate) / 1000)
   }
 
   /** A source without connections and with a full bucket says nothing that a new one would not. */
-  function sweep(nowMs: number): void {
-    for (const [key, source] of sources)
-      if (source.open === 0 && refilled(source, nowMs) >= limits.newConnectionsPerSecond * BURST)
-        sources.delete(key)
-    sweepAt = Math.max(SWEEP_AT, sources.size * 2)
+  #sweep(nowMs: number): void {
+    const full = this.#limits.newConnectionsPerSecond * BURST
+    for (const [key, source] of this.#sources)
+      if (source.open === 0 && this.#refilled(source, nowMs) >= full) this.#sources.delete(key)
+    this.#sweepAt = Math.max(SWEEP_AT, this.#sources.size * 2)
   }
 
-  function mark(one: Connection, isUnauthenticated: boolean): void {
+  #mark(one: Connection, isUnauthenticated: boolean): void {
     const set = one.of.unauthenticated
     const before = set.size
     if (isUnauthenticated) set.add(one)
     else set.delete(one)
     if (set.size === before) return
-    unauthenticated += set.size - before
-    ranking.changed(one.of, before, set.size)
+    this.#unauthenticated += set.size - before
+    this.#ranking.changed(one.of, before, set.size)
     if (isUnauthenticated || one.timer === null) return
     clearTimeout(one.timer)
     one.timer = null
   }
 
-  function forget(one: Connection): void {
-    if (!connections.delete(one)) return
-    mark(one, false)
+  #forget(one: Connection): void {
+    if (!this.#connections.delete(one)) return
+    this.#mark(one, false)
     one.of.open -= 1
   }
 
   /** Closes an unauthenticated connection of the source, or of the largest. False when there is none. */
-  function makeRoom(from: Source | null, reason: ConnectionRefusal): boolean {
+  #makeRoom(from: Source | null, reason: ConnectionRefusal): boolean {
     const [victim] = from?.unauthenticated ?? []
-    if (victim === undefined || now() - victim.since < limits.minEvictionAgeMs) return false
-    forget(victim)
-    refused(reason, { client: victim })
-    closeAtOnce(victim.socket)
+    if (victim === undefined || this.#now() - victim.since < this.#limits.minEvictionAgeMs)
+      return false
+    this.#forget(victim)
+    this.#refused(reason, { client: victim })
+    this.#closeAtOnce(victim.socket)
     return true
   }
 
   /** A reset: an orderly end would leave the socket to us for another minute. */
-  function closeAtOnce(socket: Socket): void {
-    if (unixSocket) socket.destroy()
+  #closeAtOnce(socket: Socket): void {
+    if (this.#unixSocket) socket.destroy()
     else socket.resetAndDestroy()
   }
 
   /** Why it may not come in, after room was made where it can be. */
-  function refusalOf(source: Source): ConnectionRefusal | null {
+  #refusalOf(source: Source): ConnectionRefusal | null {
+    const limits = this.#limits
     const bounded = source.key !== ''
     // first of all: none is closed for one that does not come in
     if (bounded && source.tokens < 1) return 'connection-rate'
     if (bounded && source.open >= limits.maxConnectionsPerAddress)
-      if (!makeRoom(source, 'connections-per-address')) return 'connections-per-address'
+      if (!this.#makeRoom(source, 'connections-per-address')) return 'connections-per-address'
     if (bounded && source.unauthenticated.size >= limits.maxUnauthenticatedPerAddress)
-      if (!makeRoom(source, 'handshakes')) return 'handshakes'
-    if (unauthenticated >= limits.maxUnauthenticated)
-      if (!makeRoom(ranking.largest(), 'handshakes')) return 'handshakes'
-    if (connections.size >= limits.maxConnections)
-      if (!makeRoom(ranking.largest(), 'connections')) return 'connections'
+      if (!this.#makeRoom(source, 'handshakes')) return 'handshakes'
+    if (this.#unauthenticated >= limits.maxUnauthenticated)
+      if (!this.#makeRoom(this.#ranking.largest(), 'handshakes')) return 'handshakes'
+    if (this.#connections.size >= limits.maxConnections)
+      if (!this.#makeRoom(this.#ranking.largest(), 'connections')) return 'connections'
     return null
   }
 
-  function connectionOf(socket: Socket, client: ClientAddress, source: Source): Connection {
+  #connectionOf(socket: Socket, client: ClientAddress, source: Source): Connection {
+    const { authenticateMs } = this.#limits
     const one: Connection = {
       ...client,
       source: source.key,
       socket,
       of: source,
-      since: now(),
+      since: this.#now(),
       timer: null,
       get authenticated() {
         return !source.unauthenticated.has(one)
       },
-      setAuthenticated(authenticated) {
-        if (!connections.has(one) || authenticated === one.authenticated) return
-        // a client that has authenticated is none of those that the rate is for
-        if (authenticated) source.tokens += 1
-        else source.tokens -= 1
-        mark(one, !authenticated)
-      },
+      setAuthenticated: (authenticated) => this.#setAuthenticated(one, authenticated),
     }
-    if (limits.authenticateMs !== null)
+    if (authenticateMs !== null)
       one.timer = setTimeout(() => {
-        refused('handshake-timeout', { client: one })
+        this.#refused('handshake-timeout', { client: one })
         socket.destroy()
-      }, limits.authenticateMs)
+      }, authenticateMs)
     return one
   }
 
-  function find(socket: object): Connection | null {
-    // Node keeps the socket that a TLS socket was made of there
-    const below: unknown = Reflect.get(socket, '_parent')
-    const known = typeof below === 'object' && below !== null ? bySocket.get(below) : undefined
-    return known ?? bySocket.get(socket) ?? null
-  }
-
-  return {
-    admit(socket) {
-      const client = clientAddressOf(socket)
-      if (client.ip === null && !unixSocket) {
-        // it has gone already
-        socket.on('error', () => {})
-        socket.destroy()
-        return null
-      }
-      const source = findSource(sourceOf(client.ip))
-      const reason = refusalOf(source)
-      if (reason !== null) {
-        refused(reason, { client })
-        socket.on('error', () => {})
-        closeAtOnce(socket)
-        return null
-      }
-      const one = connectionOf(socket, client, source)
-      source.tokens -= 1
-      source.open += 1
-      connections.add(one)
-      bySocket.set(socket, one)
-      mark(one, true)
-      socket.once('close', () => forget(one))
-      return one
-    },
-    of: find,
-    addressOf: (socket) => find(socket) ?? NO_ADDRESS,
-    closeUnauthenticated() {
-      for (const one of [...connections]) if (!one.authenticated) one.socket.destroy()
-    },
-    closeAll() {
-      for (const { socket } of [...connections]) socket.destroy()
-    },
+  #setAuthenticated(one: Connection, authenticated: boolean): void {
+    if (!this.#connections.has(one) || authenticated === one.authenticated) return
+    // a client that has authenticated is none of those that the rate is for
+    if (authenticated) one.of.tokens += 1
+    else one.of.tokens -= 1
+    this.#mark(one, !authenticated)
   }
 }
 
