@@ -1,6 +1,6 @@
 /**
- * One gateway: opens what it needs, in order, and closes it again in the opposite order, also when the start fails
- * half-way. Everything a room needs comes in by its options; nothing here decides anything about traffic.
+ * Composes one gateway: opens its parts in order, and closes them in the opposite order, also when the start fails
+ * half-way (composition root). Each part gets its dependencies by its options; nothing here decides about traffic.
  */
 import { createDisk, type Log } from '@clawmesh/agent-sdk/mesh'
 import { createSpiffeTemplate, type Identity } from '@clawmesh/proto'
@@ -41,9 +41,9 @@ import { createTokenService } from './tokens/token-service.ts'
 
 export interface GatewayOptions {
   readonly log: Log
-  /** Follows the configuration while the gateway runs. Default: it stays as it is. */
+  /** Follows the configuration while the gateway runs. Default: the configuration never changes. */
   readonly follow?: (metrics: MetricsHandle) => Promise<LiveConfig>
-  /** It is one of several processes that share the ports. Default: it is alone. */
+  /** Shared parts, for one of several worker processes. Default: a single process. */
   readonly together?: WorkerShare
 }
 
@@ -55,26 +55,26 @@ export interface Gateway {
     readonly delegation: ListenAddress
     readonly admin: ListenAddress
   }
-  /** What keeps it from being ready; empty when nothing does. */
+  /** The reasons why it is not ready; empty when it is. */
   missing(): readonly Missing[]
-  /** What is not as it should be, though the gateway does its work: a file that could not be taken over. */
+  /** Faults that do not stop the gateway: a file that could not be reloaded. */
   degraded(): readonly Missing[]
   /** The rows of the status page. */
   status(): readonly StatusRow[]
-  /** Its own names, which the admin port may be asked by. */
+  /** Its own names, accepted in the Host header of the admin port. */
   names(): readonly string[]
   readonly metrics: Pick<MetricsHandle, 'registry'>
-  /** Reads keys, accounts and configuration now, and opens the audit log anew. */
+  /** Reloads keys, accounts and configuration, and reopens the audit log. */
   reload(): Promise<void>
-  /** Refuses new work, lets what runs end within drainMs (or as configured), then closes. */
+  /** Graceful shutdown: refuses new work, lets open work end within drainMs (or as configured), then closes. */
   drain(graceMs?: number): Promise<void>
   /** Ends everything at once. */
   close(): Promise<void>
-  /** Writes audit records that are still in memory; for the last moment of a crashing process. */
+  /** Writes buffered audit records synchronously, at the end of a crashing process. */
   flushAuditSync(): void
 }
 
-/** @throws MeshError saying what is missing; then nothing is left open */
+/** @throws MeshError that says what is missing; nothing is then left open */
 export async function createGateway(config: Config, options: GatewayOptions): Promise<Gateway> {
   const { log, together = null } = options
   await using opening = new AsyncDisposableStack()
@@ -152,7 +152,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     whatIsMissing({ identity, policy, revocations, audit, auditFile, draining: () => draining })
 
   const degraded = () => whatIsDegraded(policyProblems(policy.problems()), metrics)
-  /** As configured until the listener stands: no port of ours is open to agents in between. */
+  /** The configured address until the listener is open: meanwhile no port of ours may be reachable for agents. */
   const own = new Map([
     ['delegation', config.delegation.listen],
     ['admin', together?.admin ?? config.admin.listen],

@@ -1,4 +1,4 @@
-/** The door of @clawmesh/gateway: a gateway inside another program. The command is mesh-gateway. */
+/** The exports of @clawmesh/gateway: a gateway inside another program. The command is mesh-gateway. */
 
 export type { Missing } from './admin/status-page.ts'
 export type { LiveConfig } from './config/live-config.ts'

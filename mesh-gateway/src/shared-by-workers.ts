@@ -1,14 +1,14 @@
-/** What is not a gateway's own where several processes share the ports: workers have it from their supervisor. */
+/** The parts that worker processes of one gateway share: a worker gets them from its supervisor. */
 import type { TicketKeys } from './egress/client/listen-for-clients.ts'
 import type { Counting } from './limits/open-limits.ts'
 import type { ListenAddress } from './net/port.ts'
 
 export interface WorkerShare {
-  /** Where the admin port is, which another process has. */
+  /** The address of the admin port, in the supervisor. */
   readonly admin: ListenAddress
-  /** Counts for all of them, unless Redis does. */
+  /** Counts limits for all workers, unless Redis does. */
   readonly counting: Counting
   readonly ticketKeys: TicketKeys
-  /** Whether what is written to stdout is passed on. */
+  /** True while the supervisor can write the workers' stdout. */
   passedOn(): boolean
 }

@@ -1,4 +1,4 @@
-/** A private certificate authority for a mesh. Nothing that serves imports this: it meets the others on disk. */
+/** A private certificate authority for a mesh. The serving packages never import it: they share files only. */
 
 export type { CaCertificate, CaInfo } from './ca/ca-info.ts'
 export { MIN_PASSPHRASE_LENGTH } from './ca/encrypted-key.ts'

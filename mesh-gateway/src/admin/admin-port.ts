@@ -1,5 +1,5 @@
 /**
- * The admin port: /metrics, /health, /ready and a status page, for operators and their tools. Reads only, tells no
+ * The admin port: /metrics, /health, /ready and a status page, for operators and their tools. Read-only, shows no
  * secret, and refuses names that are not its own, so that a web page cannot read it by DNS rebinding.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
@@ -19,16 +19,16 @@ import { createRefusalLog } from '../telemetry/refusal-log.ts'
 import { VERSION } from '../version.ts'
 import { type Missing, renderStatusPage, type StatusRow } from './status-page.ts'
 
-/** What an admin port shows, of this process or of others. */
+/** The data of an admin port, of this process or of several. */
 export interface AdminView {
-  /** Names under which it may be asked, beside localhost and IP addresses; lower case. */
+  /** Names accepted in Host, besides localhost and IP addresses; lower case. */
   readonly names: () => readonly string[]
   readonly metrics: { text(format: MetricsFormat): Promise<string> }
-  /** Empty when ready. */
+  /** Reasons why it is not ready; empty when it is. */
   readonly missing: () => MaybePromise<readonly Missing[]>
-  /** What is not as it should be, though the gateway does its work. Default: nothing. */
+  /** Faults that do not stop the gateway. Default: none. */
   readonly degraded?: () => MaybePromise<readonly Missing[]>
-  /** What the status page shows. */
+  /** The rows of the status page. */
   readonly status: () => MaybePromise<readonly StatusRow[]>
 }
 
@@ -60,16 +60,16 @@ export async function createAdminPort(options: AdminPortOptions): Promise<Port> 
         requestTimeout: 5000,
         keepAliveTimeout: 5000,
       },
-      // by default Node looks every thirty seconds whether a header took too long
+      // by default Node checks only every thirty seconds whether a header took too long
       connectionsCheckingInterval: 1_000,
     },
     (request, response) => {
-      // what is being answered is not closed to make room
+      // a connection with a pending answer is not evicted
       const client = gate.of(request.socket)
       client?.setAuthenticated(true)
       response.once('close', () => client?.setAuthenticated(false))
       answer(request, response, options).catch(() => {
-        // a failing metric must not take the gateway with it; the asker sees that it failed
+        // a failing metric must not end the gateway; the client gets an error
         if (!response.headersSent)
           send(response, 500, 'text/plain', 'the answer could not be made\n')
         else response.destroy()
@@ -113,7 +113,7 @@ async function answer(
   response: ServerResponse,
   options: AdminPortOptions,
 ): Promise<void> {
-  // a body is of no use here: it is not waited for
+  // bodies are ignored: do not wait for one
   if (
     request.headers['content-length'] !== undefined ||
     request.headers['transfer-encoding'] !== undefined
@@ -153,7 +153,7 @@ async function answer(
   send(response, 200, 'text/html; charset=utf-8', page)
 }
 
-/** Without Host (HTTP/1.0, as health checks send it) there is no browser to be tricked. */
+/** Without Host (HTTP/1.0, as health checks send it) the client is no browser. */
 function isOwnHost(header: string | undefined, names: readonly string[]): boolean {
   if (header === undefined) return true
   const host = header.toLowerCase().replace(/:\d{1,5}$/, '')

@@ -1,4 +1,4 @@
-/** What keeps a gateway from being ready: for GET /ready, the status page and the terminal. */
+/** The reasons why a gateway is not ready: for GET /ready, the status page and the terminal. */
 import type { IdentitySnapshot } from '@clawmesh/agent-sdk/mesh'
 import type { ReloadMetrics } from '../telemetry/reload-metrics.ts'
 import type { Missing } from './status-page.ts'
@@ -8,14 +8,14 @@ export interface ReadinessOptions {
   readonly policy: { readiness(): { readonly reason: string | null } }
   readonly revocations: { problem(): string | null }
   readonly audit: { healthy(): boolean }
-  /** Of the audit log. */
+  /** The file of the audit log. */
   readonly auditFile: string
   readonly draining: () => boolean
   /** Milliseconds since the epoch. Default Date.now. */
   readonly now?: () => number
 }
 
-/** Files that could not be taken over, each once: policy says file by file what is wrong with it. */
+/** Files that could not be reloaded, each once: policy reports its faults file by file. */
 export function whatIsDegraded(
   policy: readonly Missing[],
   metrics: Pick<ReloadMetrics, 'failedReloads'>,
@@ -23,7 +23,7 @@ export function whatIsDegraded(
   return [...policy, ...metrics.failedReloads().filter(({ what }) => what !== 'policy')]
 }
 
-/** Empty when nothing does. */
+/** Empty when it is ready. */
 export function whatIsMissing(options: ReadinessOptions): readonly Missing[] {
   const { now = Date.now } = options
   const reasons: readonly (readonly [string, string | null])[] = [
@@ -44,7 +44,7 @@ function untimely(
   nowMs: number,
 ): string | null {
   if (nowMs >= notAfter.getTime()) return `the certificate expired ${notAfter.toISOString()}`
-  // it was good when it was read: the clock has been set back since
+  // it was valid when it was read: the clock was set back since
   if (nowMs < notBefore.getTime())
     return `the clock was set back: it says ${new Date(nowMs).toISOString()}, and the certificate is good from ${notBefore.toISOString()}; set the clock right`
   return null

@@ -1,10 +1,10 @@
-/** The status page: what an operator looks at first. Plain HTML, nothing loaded from anywhere. */
+/** The status page: an overview for the operator. Plain HTML, without external resources. */
 
 const REFRESH_SECONDS = 10
 
-/** One thing that keeps the gateway from doing its work. */
+/** A reason why the gateway does not work. */
 export interface Missing {
-  /** What: `identity`, `policy`, `keys`, `audit`, `draining`. */
+  /** `identity`, `policy`, `keys`, `audit`, `draining`. */
   readonly what: string
   readonly reason: string
 }
@@ -27,7 +27,7 @@ export function renderStatusPage(
           .join('')}</ul>`
   const state = missing.length > 0 ? 'not ready' : degraded.length > 0 ? 'degraded' : 'ready'
   const color = state === 'ready' ? 'good' : 'bad'
-  // a tab in the background shows by its title that something is wrong
+  // the title shows a fault even in a background tab
   const title = state === 'ready' ? '' : `${state}: `
   const table = rows
     .map((row) => `<tr><th>${escapeHtml(row.name)}</th><td>${escapeHtml(row.value)}</td></tr>`)

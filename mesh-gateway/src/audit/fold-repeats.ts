@@ -1,8 +1,8 @@
 /**
- * Folds refusals that repeat into summaries, so that an agent or a stranger in a loop does not fill the audit log. Within a
- * window the first records of each kind are written whole; the others are counted, and told by one record when the window ends.
- * A kind is: who (agent and source), why (code), and where to. Each request is told exactly once, by itself or by a summary.
- * docs/decisions/refusals-are-bounded-and-folded.md
+ * Folds repeated refusals into summaries, so that a client in a loop does not fill the audit log. Within a window the
+ * first records of each kind are written in full; the others are counted, and reported by one record when the window
+ * ends. A kind is: client (agent and source), reason (code), and destination. Each request is reported exactly once,
+ * alone or in a summary. docs/decisions/refusals-are-bounded-and-folded.md
  */
 import { sourceOf } from '../net/client-address.ts'
 import type { AuditRecord } from './audit-record.ts'
@@ -10,11 +10,11 @@ import type { AuditLogHandle } from './open-audit-log.ts'
 
 export interface FoldOptions {
   readonly audit: AuditLogHandle
-  /** Told of each record that is counted in a summary. */
+  /** Called for each record that is counted in a summary. */
   readonly onFolded?: () => void
   /** In milliseconds. Default 10,000. */
   readonly windowMs?: number
-  /** Records of one kind that are written whole in a window. Default 10. */
+  /** Records of one kind that are written in full per window. Default 10. */
   readonly first?: number
 }
 
@@ -31,11 +31,11 @@ interface Kind {
   bytesDown: number
 }
 
-/** Kinds of one agent at one source that are told by where they lead; the others by their code. */
+/** Maximum kinds of one agent at one source that are told apart by destination; further ones by code alone. */
 const MAX_KINDS_OF_ONE = 50
-/** Of all together; beyond that by the code alone. */
+/** Maximum for all together; further ones by code alone. */
 const MAX_KINDS = 10_000
-/** Answered before it was looked at where the request leads, and so often that it must not count. */
+/** Refusals before the destination is looked at, and too frequent to count by destination. */
 const OF_NO_DESTINATION: ReadonlySet<string> = Object.freeze(
   new Set(['MESH_RATE_LIMITED', 'MESH_LIMIT_CONCURRENCY', 'MESH_LIMIT_UNAVAILABLE']),
 )
@@ -80,7 +80,7 @@ export function foldRepeats(options: FoldOptions): FoldedAuditLog {
 
   return {
     write(record) {
-      // what was let through and cut later is no refusal: each has a line of its own
+      // a request that was admitted and cut later is no refusal: it always has a line of its own
       if (record.action_allowed || record.destination_ip !== null) {
         audit.write(record)
         return

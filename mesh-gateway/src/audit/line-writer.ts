@@ -1,13 +1,14 @@
 /**
- * Appends lines to a file or to stdout without ever blocking or throwing. Lines gather in a bounded buffer and go out
- * in one write at a time; when a write fails what it held is kept and tried again, when the buffer is full lines are
- * refused. A line is never torn: after a partial write the rest follows first. Where other processes append to the same
- * file one of their lines may come in between: there what was cut off is ended by whoever writes next, and repeated whole.
- * Items become text a batch at a time, just before it is written: between the calls of a busy gateway each takes several
- * times longer than in a row (docs/decisions/audit-lines-in-batches.md).
+ * Appends lines to a file or to stdout without ever blocking or throwing. Lines gather in a bounded buffer and are
+ * written in one write at a time. After a failed write its content is kept and retried; when the buffer is full, lines
+ * are refused. A line is never torn: after a partial write the rest follows first. Where other processes append to the
+ * same file, one of their lines may come in between: there the next writer ends the partial line, and the whole line is
+ * repeated. Items become text in batches, just before the write: between the calls of a busy gateway, formatting each
+ * takes several times longer than in a row (docs/decisions/audit-lines-in-batches.md).
  *
- * Ours rather than sonic-boom (pino's own), which closes the old file while a write may still be under way and retries a
- * failed write only when the next line comes: rotation must not lose a line, and a full disk must pass by itself.
+ * Our own rather than sonic-boom (pino's own), which closes the old file while a write may still be running and retries
+ * a failed write only at the next line: a rotation must not lose a line, and writing must resume by itself after a full
+ * disk.
  */
 import { close, mkdirSync, open, openSync, write, writeSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
@@ -18,41 +19,41 @@ import { type Replaced, whyReplaced } from './replaced-file.ts'
 import { appendFlags, endsWithinLine, isFile, wholeLines } from './torn-line.ts'
 
 export interface LineWriterOptions<T> {
-  /** A path, made with its directory if need be, or 1 for stdout. */
+  /** A path, whose directory is created if needed, or 1 for stdout. */
   readonly target: string | 1
-  /** The line of an item, with its line feed. The item must not change after it was written. */
+  /** The line of an item, with its line feed. The item must not change after `write`. */
   readonly format: (item: T) => string
-  /** Other processes append to the same file, each by a writer like this one. Default false. */
+  /** Other processes append to the same file, each with such a writer. Default false. */
   readonly shared?: boolean
-  /** Buffered text above which lines are refused. Default 16 MiB. */
+  /** Buffered text over which lines are refused. Default 16 MiB. */
   readonly maxBufferBytes?: number
-  /** How long lines may gather before they are written, in milliseconds. Default 20. */
+  /** How long lines may gather before the write, in milliseconds. Default 20. */
   readonly gatherMs?: number
   /** Pause after a failed write, in milliseconds. Default 1000. */
   readonly retryMs?: number
-  /** Called for each line refused. */
+  /** Called for each refused line. */
   readonly onDropped: () => void
-  /** How often it is looked at whether the path still names the file, at most, in milliseconds. Default 1000. */
+  /** The minimum interval of checks that the path still names the open file, in milliseconds. Default 1000. */
   readonly checkMs?: number
-  /** Called when the path was found to name another file, or none, and has been opened anew. */
+  /** Called when the path named another file, or none, and has been opened again. */
   readonly onReplaced?: (how: Replaced) => void
-  /** Called when writing begins to fail, and with null when it works again. */
+  /** Called with the error when writing begins to fail, and with null when it works again. */
   readonly onHealth: (error: Error | null) => void
 }
 
 export interface LineWriter<T> {
   write(item: T): void
   healthy(): boolean
-  /** Opens the path anew, for logrotate. Lines written so far go to the old file. */
+  /** Opens the path again, for logrotate. Earlier lines go to the old file. */
   reopen(): Promise<void>
-  /** Ends when all is written; gives up when the disk still refuses after `retryMs`. */
+  /** Resolves when all is written; gives up when the disk still fails after `retryMs`. */
   close(): Promise<void>
-  /** For the last moment of a crashing process. */
+  /** Writes synchronously, at the end of a crashing process. */
   flushSync(): void
 }
 
 const GATHER_BYTES = 64 * 1024
-/** Items that wait to become text, at most: memory is bounded by text. */
+/** Maximum items that are not text yet: the memory limit counts text. */
 const MAX_FRESH = 128
 const LINE_FEED = Buffer.from('\n')
 const writeFd = promisify(write)
@@ -77,7 +78,7 @@ class Writer<T> implements LineWriter<T> {
   #fresh: T[] = []
   #gathered: string[] = []
   #gatheredBytes = 0
-  /** What is being written; its rest after a partial write. */
+  /** The content of the current write; its rest after a partial write. */
   #inFlight: Buffer | null = null
   #failure: Error | null = null
   #timer: NodeJS.Timeout | null = null
@@ -103,7 +104,7 @@ class Writer<T> implements LineWriter<T> {
       return
     }
     this.#fresh.push(item)
-    // while nothing can be written text piles up, and is what the bound counts
+    // while writing is impossible, items become text, which the memory limit counts
     const waiting = this.#running !== null || this.#failure !== null
     if (waiting || this.#fresh.length >= MAX_FRESH) this.#formatFresh()
     if (waiting) return
@@ -142,13 +143,13 @@ class Writer<T> implements LineWriter<T> {
   }
 
   flushSync(): void {
-    // a write under way may land twice; better than a lost line
+    // a running write may be repeated; better than a lost line
     const rest = [this.#inFlight, this.#takeGathered()].filter((part) => part !== null)
     this.#inFlight = null
     try {
       for (const part of rest) writeSync(this.#fd, part)
     } catch {
-      // the process is going down and the disk refuses: nobody is left to tell
+      // the process is crashing and the disk fails: nothing is left to do
     }
   }
 
@@ -196,7 +197,7 @@ class Writer<T> implements LineWriter<T> {
     await closeFd(old)
   }
 
-  /** Between two lines: a line that has begun goes on in its file. */
+  /** Only between two lines: the rest of a line belongs to its file. */
   async #followPath(): Promise<void> {
     const target = this.#target
     if (target === 1 || this.#inFlight !== null) return
@@ -244,7 +245,7 @@ class Writer<T> implements LineWriter<T> {
     this.#schedule(this.#retryMs)
   }
 
-  /** One at a time: a second one joins the first. */
+  /** One at a time: a second call joins the first. */
   #flush(): Promise<void> {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
@@ -276,7 +277,7 @@ function openFile(path: string, shared: boolean): number {
   }
 }
 
-/** A pipe that is full at the moment. */
+/** The pipe is full at the moment. */
 function isBusy(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'EAGAIN'
 }

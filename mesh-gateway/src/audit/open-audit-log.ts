@@ -1,6 +1,7 @@
 /**
- * The audit log: one JSON line for each egress request or delegated call, written when it ends, and one before that for those that last.
- * Names and order of the fields are fixed (docs/reference/audit.md); what a peer sent is escaped, so a line stays a line.
+ * Opens the audit log, the access log of both ports: one JSON line for each egress request or delegated call when it
+ * ends, and an earlier one for those that last long. Names and order of the fields are fixed (docs/reference/audit.md);
+ * values from peers are escaped, so that a line stays a line.
  */
 import type { Log } from '@clawmesh/agent-sdk/mesh'
 import type { Metrics } from '../telemetry/metrics-port.ts'
@@ -12,24 +13,24 @@ export interface AuditLogOptions {
   /** A path, or `stdout`. */
   readonly file: string
   readonly metrics: Pick<Metrics, 'auditDropped'>
-  /** Told when writing begins to fail and when it works again. */
+  /** Logs when writing begins to fail and when it works again. */
   readonly log: Pick<Log, 'error' | 'warn' | 'info'>
-  /** How long one is open before a record says so, in milliseconds. Default 5,000. */
+  /** How long a request is open before it gets an open record, in milliseconds. Default 5,000. */
   readonly openAfterMs?: number
   /** Other processes write to the same file. Default false. */
   readonly shared?: boolean
-  /** Whether who passes on what goes to stdout can write it. Default: nobody stands in between. */
+  /** True while the process that relays stdout can write. Default: no process relays it. */
   readonly passedOn?: () => boolean
-  /** See LineWriterOptions; for tests. */
+  /** As in LineWriterOptions; for tests. */
   readonly maxBufferBytes?: number
   readonly retryMs?: number
   readonly checkMs?: number
 }
 
 export interface AuditLogHandle extends AuditLog {
-  /** After logrotate has moved the file away. */
+  /** To be called after logrotate has moved the file. */
   reopen(): Promise<void>
-  /** For the last moment of a crashing process. */
+  /** Writes synchronously, at the end of a crashing process. */
   flushSync(): void
 }
 
@@ -70,11 +71,11 @@ export function openAuditLog(options: AuditLogOptions): AuditLogHandle {
 interface Entry {
   readonly atMs: number
   readonly record: AuditRecord
-  /** Null of a record that stands for itself. */
+  /** Null for a record that is not a summary. */
   readonly repeated: number | null
 }
 
-/** One JSON line for each; the time comes first. */
+/** Formats one JSON line per record, the time first. */
 function createFormat(): (entry: Entry) => string {
   let lastMs = Number.NaN
   let time = ''
@@ -151,7 +152,7 @@ function inOrder(record: AuditRecord): object {
   }
 }
 
-/** A word or an id of the gateway's own: nothing in it has to be escaped. */
+/** Quotes a word or an id of the gateway itself: nothing in it needs escaping. */
 function quoted(text: string | null): string {
   return text === null ? 'null' : `"${text}"`
 }

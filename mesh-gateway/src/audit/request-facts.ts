@@ -1,20 +1,20 @@
-/** Facts of a request or call that both planes put into the answer, the audit record and the metrics in one way. */
+/** Facts of a request or call that both planes format alike for the answer, the audit record and the metrics. */
 import { uuidV7 } from '@clawmesh/proto'
 
-/** What an id given by a caller may hold: it stands in log lines and header fields. */
+/** Characters allowed in a caller's id: it appears in log lines and header fields. */
 const REQUEST_ID = /^[\w.:-]{1,128}$/
 
-/** An id that the caller gave and that may stand in a record. */
+/** True when a caller's id may be recorded. */
 export function isRequestId(value: string): boolean {
   return REQUEST_ID.test(value)
 }
 
-/** The caller's id of the request: the first that may stand in a record, or else a new one. */
+/** The caller's request id, if it may be recorded, else a new one. */
 export function requestIdOf(given: string | undefined): string {
   return given !== undefined && isRequestId(given) ? given : uuidV7()
 }
 
-/** `duration_ms` of a record: milliseconds, of which microseconds are kept. */
+/** `duration_ms` of a record: milliseconds, rounded to microseconds. */
 export function durationMs(ms: number): number {
   return Math.round(ms * 1000) / 1000
 }

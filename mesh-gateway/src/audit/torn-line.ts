@@ -1,12 +1,13 @@
 /**
- * Where several processes append to one file, a full disk can leave the beginning of a line behind, and the next line may
- * be another process's. It must not be glued to what stands there, nor may what was cut off go on after it.
+ * Detects a torn line. Where several processes append to one file, a full disk can leave a partial line, and the next
+ * line may come from another process. That line must not be joined to the partial one, nor may the rest of the partial
+ * one follow it.
  */
 import { constants, fstat, read, statSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
-/** How long no write of another process stands still, in milliseconds. */
+/** A write of another process makes progress within this time, in milliseconds. */
 const SETTLE_MS = 10
 const LINE_FEED = Buffer.from('\n')
 const APPEND = constants.O_APPEND | constants.O_CREAT
@@ -17,14 +18,14 @@ export async function isFile(fd: number): Promise<boolean> {
   return (await statFd(fd)).isFile()
 }
 
-/** Bytes of the lines that are whole within the first `written` of them. */
+/** The number of bytes in complete lines among the first `written` bytes. */
 export function wholeLines(lines: Buffer, written: number): number {
   return written === 0 ? 0 : lines.lastIndexOf(LINE_FEED, written - 1) + 1
 }
 
 /**
- * What stands there is the beginning of a line that a full disk has cut off, of this process or another.
- * @param settle resolves when a write of another process is over. Default after 10 milliseconds.
+ * True when the file ends with a line that a full disk has cut, of this process or another.
+ * @param settle resolves when a write of another process is over. Default: after 10 milliseconds
  */
 export async function endsWithinLine(
   fd: number,
@@ -32,12 +33,12 @@ export async function endsWithinLine(
 ): Promise<boolean> {
   const size = await sizeWithinLine(fd)
   if (size === null) return false
-  // while another process writes, the file grows piece by piece; what was cut off does not
+  // a running write of another process grows the file; a cut line does not grow
   await settle()
   return (await sizeWithinLine(fd)) === size
 }
 
-/** The size of a file that does not end with a line feed; null of any other. */
+/** The size of a file that does not end with a line feed; null for any other. */
 async function sizeWithinLine(fd: number): Promise<number | null> {
   const file = await statFd(fd)
   if (!file.isFile() || file.size === 0) return null
@@ -45,7 +46,10 @@ async function sizeWithinLine(fd: number): Promise<number | null> {
   return bytesRead === 1 && !LINE_FEED.equals(buffer) ? file.size : null
 }
 
-/** With others it is read too: how it ends, by `endsWithinLine`. A pipe, opened for both, would have no reader to wait for. */
+/**
+ * A shared file is also opened for reading, for `endsWithinLine`. A pipe is not: opened for both, it would not wait for
+ * a reader.
+ */
 export function appendFlags(path: string, shared: boolean): number {
   const there = shared ? statSync(path, { throwIfNoEntry: false }) : undefined
   const readable = shared && (there === undefined || there.isFile())

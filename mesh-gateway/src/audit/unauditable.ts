@@ -1,4 +1,7 @@
-/** Nothing passes without a record, where the configuration says so: one refusal for both planes. */
+/**
+ * The refusal while the audit log cannot be written, where the configuration requires a record: the same for both
+ * planes.
+ */
 import { MeshError } from '@clawmesh/proto'
 
 export function unauditable(): MeshError {

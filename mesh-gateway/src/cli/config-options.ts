@@ -1,4 +1,4 @@
-/** Flags of the settings that a command uses, and the configuration that they, the environment and the file make. */
+/** The flags of a command's settings, and the configuration from flags, environment and file. */
 import type { Command } from 'commander'
 import { type ConfigPlace, readConfig } from '../config/live-config.ts'
 import type { Config } from '../config/schema.ts'
@@ -14,7 +14,7 @@ export function addConfigOptions(command: Command, keys: readonly string[] | nul
   return command
 }
 
-/** Where the configuration of this call is. Required settings that the command does not use may be missing. */
+/** The sources of the configuration for this call. Required settings that the command does not use may be missing. */
 export function configPlace(
   options: Readonly<Record<string, unknown>>,
   terminal: Terminal,
@@ -43,7 +43,7 @@ export async function readCommandConfig(
   return config
 }
 
-/** As commander names the value of a flag. */
+/** The name that commander gives to the value of a flag. */
 function camelCase(flag: string): string {
   return flag.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
 }

@@ -1,4 +1,4 @@
-/** `mesh-gateway doctor`: finds the usual faults, and says what to do. */
+/** `mesh-gateway doctor`: finds common faults, and says how to fix them. */
 import path from 'node:path'
 import { formatPeerName, MeshError, printable, printableJson } from '@clawmesh/proto'
 import type { Command } from 'commander'

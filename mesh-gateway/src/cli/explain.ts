@@ -1,4 +1,4 @@
-/** `mesh-gateway explain`: may an agent call another, and why. What it says is policy/decide/explain.ts's to say. */
+/** `mesh-gateway explain`: whether an agent may call another, and why. policy/decide/explain.ts gives the answer. */
 import type { Peer } from '@clawmesh/proto'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { DEFAULT_METHOD, explainDelegation, parseMethodName } from '../policy/index.ts'

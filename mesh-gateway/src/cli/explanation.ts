@@ -1,4 +1,4 @@
-/** What `policy explain` and `explain` have in common: loading policy, and showing a decision. */
+/** Used by `policy explain` and `explain`: loads policy, and shows a decision. */
 import path from 'node:path'
 import { isDnsLabel, type Peer, printable, printableJson } from '@clawmesh/proto'
 import { type Command, InvalidArgumentError } from 'commander'
@@ -9,9 +9,9 @@ import { loadPolicy, type PolicySnapshot, policyFor, policyOfEach } from '../pol
 import type { PolicyPlaces } from '../policy/read/read-directory.ts'
 import type { Terminal } from '../process/terminal.ts'
 
-/** Where a command speaks. */
+/** The output of a command. */
 export interface CommandOutput {
-  /** What was asked for: stdout. */
+  /** The result: stdout. */
   result(text: string): void
   /** Everything else: stderr. */
   note(text: string): void
@@ -57,7 +57,7 @@ export function printExplanation(output: CommandOutput, shown: Shown): void {
   if (action === 'deny') output.failed()
 }
 
-/** Where a command finds policy: by --dir, or as the configuration says. */
+/** The source of policy: --dir, or the configuration. */
 export interface PolicyPlace {
   readonly dir?: string
   readonly config?: string
@@ -71,7 +71,8 @@ export function addPolicyPlace(command: Command): Command {
 }
 
 /**
- * @param tenants whose policy is asked; null: everybody's, each for itself: whose file is broken is in `closed`
+ * @param tenants the tenants in question; null: all of them, each separately: tenants with a broken file are in
+ *   `closed`
  * @throws MeshError MESH_CONFIG_INVALID, MESH_POLICY_INVALID
  */
 export async function loadPolicyOf(

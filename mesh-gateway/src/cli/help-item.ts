@@ -1,4 +1,4 @@
-/** How help shows one option: beside its meaning, or above it where the longest option leaves too little room. */
+/** Formats one option of the help: beside its meaning, or above it where the longest option leaves too little room. */
 import { Help } from 'commander'
 
 const INDENT = 6

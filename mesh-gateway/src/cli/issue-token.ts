@@ -1,4 +1,4 @@
-/** mesh-gateway issue-token */
+/** `mesh-gateway issue-token`: issues an egress token for an agent. */
 import { createSpiffeTemplate, printableJson } from '@clawmesh/proto'
 import type { Command } from 'commander'
 import { loadPolicy, policyFor } from '../policy/read/load-policy.ts'
@@ -56,7 +56,7 @@ export function addIssueToken(program: Command, terminal: Terminal): void {
     const revocations = await readRevocations(config.revocation.list)
     const { dir } = config.policy
     const loading = await loadPolicy(config.policy)
-    // with no good file at all it is the broken ones that matter
+    // with no good file at all, the broken ones matter
     const { tenants, closed } = loading.snapshot
     const concerned = tenants.size === 0 ? [...closed] : []
     const tenant = options.tenant ?? onlyTenant(command, policyFor(dir, loading, concerned), dir)
@@ -99,7 +99,7 @@ export function addIssueToken(program: Command, terminal: Terminal): void {
   })
 }
 
-/** As a gateway that starts now would: with a list that is not there, or broken, nobody gets a token. */
+/** Like a gateway that starts now: with a list that is missing or broken, no agent gets a token. */
 async function readRevocations(list: string | null): Promise<Pick<RevocationJudge, 'agent'>> {
   const index = list === null ? new RevokedIndex() : await readIndex(list)
   return judgeRevocations(index, new Map(), 'refuse', Date.now).judge

@@ -1,4 +1,4 @@
-/** mesh-gateway keys: the keys that sign egress tokens. A running gateway sees every change by itself. */
+/** `mesh-gateway keys`: manages the keys that sign egress tokens. A running gateway notices every change by itself. */
 import { printableJson } from '@clawmesh/proto'
 import type { Command } from 'commander'
 import { type Terminal, table } from '../process/terminal.ts'
@@ -19,7 +19,7 @@ interface KeysOptions {
   readonly force?: boolean
 }
 
-/** As long as verifiers may keep the key set, and a gateway may take to publish what is in the directory. */
+/** As long as verifiers may cache the key set, plus the time in which a gateway publishes a new key. */
 const LEAST_PUBLISHED_MS = JWKS_MAX_AGE_MS + 30_000
 const USED = ['keys.dir', 'keys.overlapMs']
 const MEANING = {
@@ -57,7 +57,7 @@ export function addKeys(program: Command, terminal: Terminal): void {
   add('list', 'show the keys and what each is for').action(async (options: KeysOptions) => {
     const { dir } = await dirOf(options)
     const content = await mustReadRingContent(dir)
-    // proves that every key named is there and good
+    // proves that every named key exists and is valid
     const ring = await readRing(dir)
     ring.parse()
     show(options, content)

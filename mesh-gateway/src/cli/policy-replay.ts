@@ -1,4 +1,4 @@
-/** `mesh-gateway policy replay`: what would change if a candidate policy had judged what was recorded. */
+/** `mesh-gateway policy replay`: shows what a candidate policy would have decided differently on recorded requests. */
 import { printable, printableJson } from '@clawmesh/proto'
 import { Command } from 'commander'
 import type { Terminal } from '../process/terminal.ts'

@@ -1,4 +1,7 @@
-/** `mesh-gateway policy suggest`: writes the policy that allows what an audit log shows was let through, and no more. */
+/**
+ * `mesh-gateway policy suggest`: writes the narrowest policy that allows all requests that an audit log shows as
+ * admitted.
+ */
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import { MeshError, printableJson } from '@clawmesh/proto'
@@ -97,7 +100,7 @@ function filesOf({ tenants, global }: Suggestion): SuggestedFile[] {
   return global === null ? files : [{ name: GLOBAL_FILE, document: global }, ...files]
 }
 
-/** What a gateway would not take must not be written: a list or a file may be too long. */
+/** A list or a file may be too long: a policy that a gateway would refuse must not be written. */
 function mustBeValid(files: readonly SuggestedFile[]): void {
   const faults = files.flatMap(({ name, document }) => {
     const bytes = Buffer.from(format(document))
@@ -110,7 +113,7 @@ function mustBeValid(files: readonly SuggestedFile[]): void {
   if (faults.length > 0) throw policyInvalid('the suggestion', faults)
 }
 
-/** @throws MeshError MESH_POLICY_INVALID when policy is there already, MESH_DISK_WRITE */
+/** @throws MeshError MESH_POLICY_INVALID when there already is policy, MESH_DISK_WRITE */
 async function write(dir: string, files: readonly SuggestedFile[]): Promise<string[]> {
   const there = await readPolicyDirectory({ dir })
   const [first] = there.files

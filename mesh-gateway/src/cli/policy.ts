@@ -1,4 +1,7 @@
-/** `mesh-gateway policy`: validates files, answers whether an agent may reach a destination, and learns from an audit log. */
+/**
+ * `mesh-gateway policy`: validates files, decides whether an agent may reach a destination, and learns from an audit
+ * log.
+ */
 import { type Peer, printable, printableJson } from '@clawmesh/proto'
 import { Command, InvalidArgumentError } from 'commander'
 import { canonicalName } from '../net/host.ts'

@@ -1,4 +1,4 @@
-/** What `policy suggest` and `policy replay` have in common: the audit log they read, and what they say about it. */
+/** Used by `policy suggest` and `policy replay`: finds their audit log, and reports what was unusable in it. */
 import { isDnsLabel } from '@clawmesh/proto'
 import { type Command, InvalidArgumentError } from 'commander'
 import type { RecordingCounts } from '../recorded/read-recording.ts'
@@ -19,7 +19,7 @@ export function addRecording(command: Command): Command {
     .option('--spiffe-agent-path <path>', 'template of SPIFFE IDs of agents, as configured')
 }
 
-/** On stderr: what of the file was no use. */
+/** On stderr: the unusable lines of the file. */
 export function noteCounts(counts: RecordingCounts, file: string, output: CommandOutput): void {
   const { foreignLines, tornLastLine } = counts
   if (foreignLines > 0)

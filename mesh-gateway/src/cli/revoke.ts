@@ -1,4 +1,7 @@
-/** mesh-gateway revoke: refuses a certificate, an agent, a tree of delegations or a token. Running gateways see it by themselves. */
+/**
+ * `mesh-gateway revoke`: revokes a certificate, an agent, a tree of delegations or a token. Running gateways notice it
+ * by themselves.
+ */
 import { describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
 import {
   createSpiffeTemplate,
@@ -98,7 +101,7 @@ export function addRevoke(program: Command, terminal: Terminal): void {
   )
 }
 
-/** What was named is revoked all the same: that is the safe side. But the agent that was meant may still be at work. */
+/** The given name is revoked in any case, which is safe. But the intended agent may still be active. */
 async function warnOfNearMiss(
   { kind, value }: Pick<RevocationEntry, 'kind' | 'value'>,
   config: Config,
@@ -164,7 +167,7 @@ function listOf({ revocation }: Config): string {
   })
 }
 
-/** The one spelling that is looked up. @throws MeshError MESH_REVOCATION_INVALID */
+/** The canonical spelling, under which it is looked up. @throws MeshError MESH_REVOCATION_INVALID */
 async function canonical(kind: RevocationKind, text: string, config: Config): Promise<string> {
   const value =
     kind === 'agent'
@@ -185,7 +188,7 @@ function agentId(text: string, spiffe: SpiffeTemplate): string {
   return named ? spiffe.agent(tenant, agent).id : ''
 }
 
-/** A file is named by its fingerprint; of numbers only the spelling is made the same. */
+/** A file gives its fingerprint; a number only gets the canonical spelling. */
 async function certificateOf(text: string): Promise<string> {
   const hex = text.replaceAll(':', '').toLowerCase()
   if (/^[0-9a-f]{1,64}$/.test(hex)) {

@@ -1,4 +1,4 @@
-/** Builds the command line, runs it, and says in words what went wrong. */
+/** Builds the command line, runs it, and words its errors. */
 import { type ErrorCode, MeshError } from '@clawmesh/proto'
 import { Command, CommanderError } from 'commander'
 import { ConfigInvalid } from '../config/resolve-config.ts'
@@ -9,7 +9,7 @@ import type { CommandOutput } from './explanation.ts'
 import { formatHelpItem } from './help-item.ts'
 import { addStart } from './start.ts'
 
-/** 0 done, 1 refused or failed, 2 wrong usage. */
+/** 0 success, 1 refused or failed, 2 wrong usage. */
 export type ExitCode = 0 | 1 | 2
 
 const EXAMPLES = `
@@ -24,10 +24,10 @@ Examples:
 
 MESH_CONFIG may name the configuration once for all of them.`
 
-/** However wide the terminal is: the examples are written for it. */
+/** Fixed, for any terminal: the examples are written for this width. */
 const HELP_COLUMNS = 80
 
-/** Which setting leads to the file or directory that an error is about. */
+/** The setting of the file or directory that an error is about. */
 const SETTING_OF: Partial<Record<ErrorCode, string>> = {
   MESH_IDENTITY_UNREADABLE: 'identity.dir',
   MESH_IDENTITY_INVALID: 'identity.dir',
@@ -36,7 +36,7 @@ const SETTING_OF: Partial<Record<ErrorCode, string>> = {
   MESH_ACCOUNTS_UNUSABLE: 'serviceAccounts.file',
 }
 
-/** @param args without the names of node and the script. */
+/** @param args without the names of node and the script */
 export async function runCommand(args: readonly string[], given: Terminal): Promise<ExitCode> {
   const terminal = plainTerminal(given)
   const outcome: { code: ExitCode } = { code: 0 }
@@ -61,7 +61,7 @@ export async function runCommand(args: readonly string[], given: Terminal): Prom
     })
   addStart(program, terminal)
   if (args[0] !== 'start') {
-    // a gateway that runs for months, or a supervisor of several, has no use for what they load
+    // loaded on demand: a running gateway or supervisor needs none of it
     const { addShortCommands } = await import('./short-commands.ts')
     addShortCommands(program, terminal, output)
   }
@@ -81,7 +81,7 @@ function explain(
 ): ExitCode {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0
-    // help that was shown because no command was named says enough
+    // help that was shown for a missing command is enough
     if (error.code !== 'commander.help')
       terminal.say(`hint: ${commandMeant(args, program).line} --help`)
     return 2
@@ -92,13 +92,13 @@ function explain(
     const key = SETTING_OF[error.code] ?? SETTINGS.find((one) => error.hint.includes(one.key))?.key
     const setting = SETTINGS.find((one) => one.key === key)
     const { command } = commandMeant(args, program)
-    // some take the same from a flag of their own, or not at all
+    // some commands have a flag of their own for it, or none
     if (setting !== undefined && command.options.some(({ long }) => long === `--${setting.flag}`))
       if (!error.hint.includes(setting.env))
         terminal.say(`hint: ${setting.key} is --${setting.flag} or ${setting.env}`)
     return isOfFlags(error) ? 2 : 1
   }
-  // whatever else it is, it is a fault of this program: the stack is what a report needs
+  // any other error is a fault of this program: a report needs the stack
   terminal.say(error instanceof Error ? (error.stack ?? error.message) : 'it failed')
   terminal.say('hint: this is a fault of mesh-gateway; please report it')
   return 1
@@ -113,7 +113,7 @@ function isFlag(source: string | null): boolean {
   return SETTINGS.some(({ flag }) => source === `--${flag}`)
 }
 
-/** The command that was meant, as far as it was spelled right. */
+/** The intended command, as far as its spelling is right. */
 function commandMeant(args: readonly string[], program: Command) {
   let line = program.name()
   let command = program
@@ -126,7 +126,7 @@ function commandMeant(args: readonly string[], program: Command) {
   return { line, command }
 }
 
-/** What commander says, as everything else here is said. */
+/** Formats a message of commander like our own. */
 function tidy(text: string): string {
   return text
     .trim()

@@ -1,4 +1,7 @@
-/** mesh-gateway service-account: keys for machines without a certificate. A running gateway sees every change by itself. */
+/**
+ * `mesh-gateway service-account`: manages keys for machines without a certificate. A running gateway notices every
+ * change by itself.
+ */
 import { MeshError, printableJson } from '@clawmesh/proto'
 import type { Command } from 'commander'
 import { parseHostPattern } from '../net/host-pattern.ts'
@@ -101,7 +104,7 @@ export function addServiceAccount(program: Command, terminal: Terminal): void {
     })
 }
 
-/** All but the hash of the key. */
+/** All facts except the hash of the key. */
 function shown({ hash: _, ...facts }: ServiceAccount): object {
   return facts
 }

@@ -1,4 +1,4 @@
-/** The commands that do one thing and end. */
+/** The commands that do one thing and end, loaded together. */
 import type { Command } from 'commander'
 import type { Terminal } from '../process/terminal.ts'
 import { addDoctor } from './doctor.ts'
@@ -25,7 +25,7 @@ export function addShortCommands(
     program.addCommand(inherit(make(output, terminal), program))
 }
 
-/** A command that was made elsewhere speaks and ends as the others do. */
+/** Gives a command that was built elsewhere the output and exit behaviour of its parent. */
 function inherit(command: Command, parent: Command): Command {
   command.copyInheritedSettings(parent)
   for (const inner of command.commands) inherit(inner, parent)

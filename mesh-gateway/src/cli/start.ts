@@ -1,4 +1,4 @@
-/** mesh-gateway start: runs until a signal, drains, and ends with 0. */
+/** `mesh-gateway start`: runs until a signal, shuts down gracefully, and exits with 0. */
 import type { Command } from 'commander'
 import type { Missing } from '../admin/status-page.ts'
 import { formatConfig } from '../config/format-config.ts'
@@ -29,7 +29,7 @@ Flags win over MESH_ variables, which win over the file. SIGTERM and SIGINT
 drain, a second one ends at once; SIGHUP reads everything anew and opens the
 audit log again.`
 
-/** A gateway that runs, of one process or of several. */
+/** A running gateway, of one process or several. */
 interface Started {
   readonly identity: { readonly id: string }
   readonly certificateNotAfter: Date
@@ -38,9 +38,9 @@ interface Started {
   degraded(): MaybePromise<readonly Missing[]>
   reload(): Promise<void>
   drain(): Promise<void>
-  /** For the last moment of a crashing process. */
+  /** Writes synchronously, at the end of a crashing process. */
   flushAuditSync(): void
-  /** Ends at once what does not end with this process. */
+  /** Ends at once what would outlive this process. */
   kill(): void
 }
 
@@ -85,18 +85,18 @@ interface StartOptions {
 async function startAlone(config: Config, options: StartOptions): Promise<Started> {
   leanAsyncResource()
   tuneHeap()
-  // only now: the other commands and the help need none of it
+  // loaded on demand: the other commands and the help do not need it
   const { createGateway } = await import('../gateway.ts')
   releaseStartupMemory()
   return { ...(await createGateway(config, options)), kill() {} }
 }
 
-/** Nothing of the gateway itself is loaded here: its workers do that. */
+/** Loads nothing of the gateway itself: its workers do. */
 async function startTogether(config: Config, options: StartOptions): Promise<Started> {
   const { startSupervisor } = await import('../workers/supervisor.ts')
   releaseStartupMemory()
   const supervisor = await startSupervisor(config, { ...options, workers: workersOf(config) })
-  // of a supervisor that crashed the workers know by themselves: they drain, and write what they have
+  // workers notice the crash of their supervisor: they drain, and write their records
   return { ...supervisor, flushAuditSync() {} }
 }
 
@@ -107,7 +107,7 @@ async function run(
   terminal: Terminal,
 ): Promise<void> {
   const crash = (error: unknown) => {
-    // what state we are in now, nobody knows: say why and go, the supervisor starts a fresh one
+    // the state is unknown now: log the reason and exit, the supervisor starts a new process
     log.error({ err: error }, 'a fault of the gateway; it ends')
     gateway.flushAuditSync()
     terminal.exit(1)
@@ -127,7 +127,7 @@ async function run(
 
 function egressUrl(address: ListenAddress, overTls: boolean): string {
   const where = formatListenAddress(address)
-  // a socket has no URL of its own
+  // a socket has no URL
   if (address.path !== undefined) return overTls ? `${where}, TLS` : where
   return `${overTls ? 'https' : 'http'}://${where}`
 }

@@ -1,4 +1,4 @@
-/** `mesh-gateway trees`: which delegation was made for which, as audit logs tell it. */
+/** `mesh-gateway trees`: draws trees of delegations from audit logs. */
 import { isUuidV7, MeshError, printableJson } from '@clawmesh/proto'
 import { Command, InvalidArgumentError } from 'commander'
 import { readConfig } from '../config/live-config.ts'
@@ -77,7 +77,7 @@ async function list(
   if (gathering.older()) output.note(`there are older ones; --last ${last * 10} lists more`)
 }
 
-/** @throws MeshError MESH_AUDIT_UNREADABLE when nothing there tells of it */
+/** @throws MeshError MESH_AUDIT_UNREADABLE when the logs contain nothing about it */
 async function draw(
   files: readonly string[],
   root: string,
@@ -102,7 +102,7 @@ async function find(
   id: string,
   output: CommandOutput,
 ): Promise<GatheredTree | null> {
-  // the id of a delegation is named by its own records and those of what was made for it: all of one tree
+  // the id of a delegation occurs in its own records and in those of its children: all are of one tree
   const gathering = gatherTrees(1)
   await gather(files, id, gathering, output)
   const [tree] = gathering.trees()

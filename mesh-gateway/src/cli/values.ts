@@ -1,4 +1,4 @@
-/** Values of options, judged as they are read: a wrong one is wrong usage. */
+/** Parses values of options as they are read: a wrong value is wrong usage. */
 import { isDnsLabel } from '@clawmesh/proto'
 import { InvalidArgumentError } from 'commander'
 import { parseDuration } from '../config/duration.ts'
@@ -14,7 +14,7 @@ export function labelValue(text: string): string {
   throw new InvalidArgumentError('it must be a lower-case DNS label, e.g. bot-01.')
 }
 
-/** Of an option that can be given several times, each time with one host or several. */
+/** For an option that may be repeated, each time with one or more hosts. */
 export function collectHosts(text: string, before: readonly string[] = []): readonly string[] {
   return [...before, ...text.split(',').map((host) => host.trim())]
 }

@@ -1,6 +1,6 @@
-/** Where a claim stands in a token: a name at the top, or a JSON pointer (RFC 6901) to one further in. Pure. */
+/** The path of a claim in a token: a name at the top, or a JSON pointer (RFC 6901) to a nested one. Pure. */
 
-/** A sentence saying why the text names no place; null when it does. */
+/** A sentence that says what is wrong with the path; null when it is valid. */
 export function claimPathFault(text: string): string | null {
   if (text.length === 0) return 'must not be empty'
   if (text.length > 200) return 'must have 200 characters at most'
@@ -18,7 +18,7 @@ export function parseClaimPath(text: string): readonly string[] {
     .map((name) => name.replaceAll('~1', '/').replaceAll('~0', '~'))
 }
 
-/** Undefined when there is none. What a token only seems to have, by its prototype, is not there. */
+/** Undefined when there is none. Properties inherited from the prototype do not count. */
 export function claimAt(payload: object, path: readonly string[]): unknown {
   let current: unknown = payload
   for (const name of path) {

@@ -1,4 +1,4 @@
-/** Spans of time as people write them: `15m`, `30s`, `500ms`, `24h`, `7d`; a bare number is milliseconds. */
+/** Parses time spans: `15m`, `30s`, `500ms`, `24h`, `7d`; a bare number is milliseconds. */
 const FORM = /^(\d{1,12})(ms|s|m|h|d)?$/
 const UNIT_MS: Readonly<Record<string, number>> = {
   ms: 1,
@@ -8,7 +8,7 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   d: 86_400_000,
 }
 
-/** Milliseconds, or null when the text is no span of time. */
+/** Milliseconds, or null when the text is not a time span. */
 export function parseDuration(text: string): number | null {
   const [, digits, unit = 'ms'] = FORM.exec(text) ?? []
   const factor = UNIT_MS[unit]

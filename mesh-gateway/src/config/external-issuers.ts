@@ -1,6 +1,6 @@
 /**
- * Other issuers of egress tokens, as the file lists them. What is not said is the narrow choice, and for whom one may
- * speak has no default.
+ * The configuration of external issuers (trusted issuers, federated issuers) of egress tokens. Defaults are the narrow
+ * choice, and the tenants of an issuer have no default.
  */
 import { isIPv4 } from 'node:net'
 import { EGRESS_AUDIENCE, isDnsLabel } from '@clawmesh/proto'
@@ -8,7 +8,7 @@ import { z } from 'zod'
 import { claimPathFault } from './claim-path.ts'
 import { time } from './time-value.ts'
 
-/** Asymmetric ones only: with HS256 a public key would be the secret. */
+/** Asymmetric only: with HS256 the public key would be the secret. */
 export const EXTERNAL_ALGORITHMS = Object.freeze([
   ...(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'] as const),
   ...(['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'] as const),
@@ -29,7 +29,7 @@ const claim = z
   .superRefine(refuse(claimPathFault))
 
 const shape = {
-  /** `iss` of its tokens, to the letter. */
+  /** The exact `iss` of its tokens. */
   issuer: text('the iss of its tokens'),
   jwksUri: text('the URL of its public keys').superRefine(refuse(uriFault)),
   audience: text('the aud that its tokens carry for this gateway').default(EGRESS_AUDIENCE),
@@ -37,7 +37,7 @@ const shape = {
     .array(z.enum(EXTERNAL_ALGORITHMS, `must be one of ${EXTERNAL_ALGORITHMS.join(', ')}`))
     .min(1, 'must name one at least')
     .default([...EXTERNAL_ALGORITHMS]),
-  /** Whom it may speak for, and nobody else. */
+  /** The only tenants for which it may speak. */
   tenants: z
     .array(label, required('the tenants that it may speak for'))
     .min(1, 'must name one tenant at least')
@@ -52,7 +52,7 @@ const shape = {
       destinations: claim.nullable().default(null),
     }),
   ),
-  /** Where destinations come from: its tokens, or all that policy allows the agent. */
+  /** The source of destinations: its tokens, or all that policy allows the agent. */
   destinations: z.enum(['claim', 'policy'], 'must be claim or policy').default('claim'),
   /** Null: tokens.maxTtlMs. */
   maxTtlMs: time(1000, DAY_MS).nullable().default(null),
@@ -101,7 +101,7 @@ function refuse(fault: (text: string) => string | null) {
   }
 }
 
-/** Whoever can change the keys on their way decides who every agent is. */
+/** An attacker who could change the keys in transit could impersonate every agent. */
 function uriFault(value: string): string | null {
   const url = URL.parse(value)
   if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:'))

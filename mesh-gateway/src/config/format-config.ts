@@ -1,4 +1,4 @@
-/** The configuration as a file would have it: what `start --print-config` shows. Secrets appear as paths only. */
+/** Formats the configuration as a file, for `start --print-config`. Secrets appear as paths only. */
 import { formatListenAddress } from '../net/listen-address.ts'
 import type { Config } from './schema.ts'
 

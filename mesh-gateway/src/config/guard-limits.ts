@@ -1,47 +1,47 @@
-/** What one client, one address and all of them may take of the delegation port. Sane for 10 000 agents. */
+/** Limits of the delegation port per client, per address and in all. The defaults suit 10 000 agents. */
 export interface GuardLimits {
-  /** Connections that are open at once, in all. */
+  /** Open connections, in all. */
   readonly maxConnections: number
-  /** From one IPv4 address, or one /64 of IPv6. A balancer in front makes all of them one address. */
+  /** From one IPv4 address, or one /64 of IPv6. A load balancer in front makes all of them one address. */
   readonly maxConnectionsPerAddress: number
-  /** By certificates of one agent. */
+  /** With certificates of one agent. */
   readonly maxConnectionsPerAgent: number
-  /** Connections that have not shown a good certificate and their settings yet, in all. */
+  /** Connections without an accepted certificate and settings yet, in all. */
   readonly maxHandshakes: number
   readonly maxHandshakesPerAddress: number
-  /** New connections from one address that do not show a good certificate in the end; twice that in a burst. */
+  /** New connections from one address that do not authenticate; the burst is twice that. */
   readonly newConnectionsPerSecond: number
   /** From the first packet to the client's settings, in milliseconds. */
   readonly handshakeMs: number
-  /** Calls of one caller to the gateway's own services, a tenth of that at once. */
+  /** Calls of one caller to the gateway's own services; the burst is a tenth of that. */
   readonly ownCallsPerMinute: number
-  /** Of one connection. */
+  /** Per connection. */
   readonly maxConcurrentStreams: number
-  /** Calls that are open at once, in all, at each process of the gateway. About 48 KiB each. */
+  /** Open calls, in all, per process of the gateway. About 48 KiB each. */
   readonly maxCalls: number
-  /** Of the agents of one tenant, whatever policy gives them. */
+  /** Of the agents of one tenant, whatever policy allows them. */
   readonly maxCallsPerTenant: number
-  /** Of one agent, calls to the gateway's own services among them. Policy gives more with `concurrentStreams`. */
+  /** Of one agent, including calls to the gateway's own services. Policy can raise it with `concurrentStreams`. */
   readonly maxCallsPerAgent: number
-  /** New streams of one connection; twice that in a burst. */
+  /** New streams per connection; the burst is twice that. */
   readonly streamsPerSecond: number
-  /** Streams of one connection that end in a reset, whoever sent it; ten times that in a burst. */
+  /** Streams per connection that end in a reset by either side; the burst is ten times that. */
   readonly resetsPerSecond: number
-  /** PING and SETTINGS of one connection; twice that in a burst. */
+  /** PING and SETTINGS frames per connection; the burst is twice that. */
   readonly controlFramesPerSecond: number
-  /** Bytes of one connection that carry neither calls nor messages; eight times that in a burst. */
+  /** Bytes per connection that belong to no call or message; the burst is eight times that. */
   readonly controlBytesPerSecond: number
-  /** Of one call, names and values together. */
+  /** Per call, names and values together. */
   readonly headerBytes: number
-  /** Of one call. */
+  /** Per call. */
   readonly headerCount: number
-  /** What waits for slow readers, of all calls together; beyond it the slowest are ended. */
+  /** Data buffered for slow readers, over all calls; over it the slowest calls are ended. */
   readonly bufferedBytes: number
-  /** Silence after which the other side has to answer a PING, in milliseconds. Callers and callees. */
+  /** Silence after which the other side must answer a PING, in milliseconds. For callers and callees. */
   readonly pingMs: number
-  /** After this a connection takes no new calls, give or take a tenth; 0 for never. In milliseconds. */
+  /** The age at which a connection takes no new calls, plus or minus a tenth; 0 for never. In milliseconds. */
   readonly connectionAgeMs: number
-  /** How long the calls of such a connection may go on, in milliseconds; 0 for as long as they like. */
+  /** How long the calls of such a connection may continue, in milliseconds; 0 for no limit. */
   readonly connectionAgeGraceMs: number
 }
 

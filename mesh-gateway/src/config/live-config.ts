@@ -1,6 +1,6 @@
 /**
- * The configuration while the gateway runs. The file is watched; what can change at run time is taken over as one
- * snapshot, what cannot is warned about; a broken file keeps the old one.
+ * The configuration while the gateway runs (hot reload). The file is watched; live settings take effect as one
+ * snapshot, changes of others cause a warning; a broken file leaves the old configuration in force.
  */
 import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
@@ -26,7 +26,7 @@ export interface ConfigPlace extends Omit<ConfigSources, 'file'> {
 }
 
 export interface LiveConfig {
-  /** What the gateway runs with: live settings as they are now, the others as they were at the start. */
+  /** The configuration in force: live settings as they are now, the others as at the start. */
   current(): Config
   onChange(listener: (config: Config) => void): () => void
   reload(): Promise<boolean>
@@ -40,7 +40,7 @@ export async function readConfig(place: ConfigPlace): Promise<ResolvedConfig> {
   return resolveConfig({ ...place, file: await readConfigFile(place, createDisk()) })
 }
 
-/** A configuration that stays as it is, e.g. one that was made by a program. */
+/** A configuration that never changes, e.g. one made by a program. */
 export function fixedConfig(config: Config): LiveConfig {
   return {
     current: () => config,
@@ -50,7 +50,7 @@ export function fixedConfig(config: Config): LiveConfig {
   }
 }
 
-/** Follows the file that `started` was read from. */
+/** Follows the file from which `started` was read. */
 export async function followConfig(
   place: ConfigPlace,
   started: Config,
@@ -96,7 +96,7 @@ export async function followConfig(
   }
 }
 
-/** The live settings of `next` over the others of `started`; settings.ts says which are which, and a test compares. */
+/** The live settings of `next`, the others of `started`; settings.ts says which are live, and a test compares. */
 function merge(started: Config, next: Config): Config {
   return {
     ...started,

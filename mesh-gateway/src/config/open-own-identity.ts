@@ -1,4 +1,7 @@
-/** A gateway runs with the certificate of a gateway: with an agent's it would be ready, and refused by every agent. */
+/**
+ * Opens the gateway's own identity. Requires the certificate of a gateway: with an agent's it would become ready, and
+ * be refused by every agent.
+ */
 import {
   type IdentityStore,
   type OpenIdentityOptions,
@@ -8,7 +11,7 @@ import { MeshError } from '@clawmesh/proto'
 import type { Config } from './schema.ts'
 
 /**
- * The identity of the gateway, followed. A reload never changes whose it is, so that the kind is asked once.
+ * The identity of the gateway, reloaded on change. A reload never changes its SPIFFE ID, so its kind is checked once.
  * @throws MeshError as `openIdentity` does, and MESH_IDENTITY_NOT_GATEWAY
  */
 export async function openOwnIdentity(

@@ -1,6 +1,6 @@
 /**
- * Makes the configuration from a file, the environment and flags, in rising precedence. Pure but for the text given.
- * Every fault is found at once, with the key and where it came from.
+ * Resolves the configuration from a file, the environment and flags, in rising precedence. Pure but for the text given.
+ * Finds all faults at once, each with its key and source.
  */
 import { dirname, resolve } from 'node:path'
 import { MeshError, nearest } from '@clawmesh/proto'
@@ -18,30 +18,30 @@ export interface ConfigSources {
   readonly env: Readonly<Record<string, string | undefined>>
   /** By name of the flag, without dashes. */
   readonly flags: Readonly<Record<string, string | undefined>>
-  /** What relative paths of environment and flags are relative to. */
+  /** The base of relative paths in environment and flags. */
   readonly cwd: string
-  /** Required keys that this use can do without. */
+  /** Required keys that this command does not need. */
   readonly optional?: readonly string[]
 }
 
 export interface ConfigFault {
   /** Dotted; null for the file as a whole. */
   readonly key: string | null
-  /** Path of the file, name of the variable, the flag; null when it is nowhere. */
+  /** Path of the file, name of the variable, or the flag; null when the key is absent. */
   readonly source: string | null
   readonly message: string
 }
 
 export interface ResolvedConfig {
   readonly config: Config
-  /** What deserves a word and stops nothing. */
+  /** Messages that stop nothing. */
   readonly warnings: readonly string[]
 }
 
-/** In place of a required setting that a command can do without. */
+/** The value of a required setting that a command does not need. */
 export const UNUSED = 'unused'
 
-/** Other tools of the mesh, and what Kubernetes sets for a Service called mesh-something. */
+/** Variables of other tools of the mesh, and those that Kubernetes sets for a Service called mesh-something. */
 const FOREIGN =
   /^MESH_(?:PKI|DEV|TEST|BENCH|AGENT)_|_SERVICE_(?:HOST|PORT)|_PORT(?:_\d+_(?:TCP|UDP).*)?$/
 
@@ -86,7 +86,7 @@ export function resolveConfig(sources: ConfigSources): ResolvedConfig {
   if (!result.success)
     for (const issue of result.error.issues) {
       const found = toFaults(issue, raw, origin, sources)
-      // what a file that cannot be read would have set, nobody knows
+      // values of an unreadable file are unknown, so missing ones are no faults
       faults.push(...(whole === null ? found.filter(({ source }) => source !== null) : found))
     }
   else judgeTogether(completeConfig(result.data), origin, sources.file?.path ?? null, faults)
@@ -102,7 +102,7 @@ function linesOf(faults: readonly ConfigFault[]): string {
   return lines.join('')
 }
 
-/** Null: it holds no JSON object. */
+/** Null: it contains no JSON object. */
 function readFileValue(
   { file }: ConfigSources,
   faults: ConfigFault[],
@@ -122,7 +122,7 @@ function readFileValue(
 function override(setting: Setting, { env, flags }: ConfigSources): [string | undefined, string] {
   const flag = flags[setting.flag]
   if (flag !== undefined) return [flag, `--${setting.flag}`]
-  // an empty variable is how a shell or a compose file leaves one out
+  // shells and compose files leave a variable empty to omit it
   return [env[setting.env] || undefined, setting.env]
 }
 
@@ -177,7 +177,7 @@ function toFaults(
   ]
 }
 
-/** Those of the entries of a list as they would stand at the place that the path leads to. */
+/** The valid keys at a path into an entry of a list. */
 function knownKeys(path: readonly string[]): string[] {
   const entries = FILE_SETTINGS.flatMap(({ key, entry }) => {
     const at = path[key.split('.').length]
@@ -186,7 +186,7 @@ function knownKeys(path: readonly string[]): string[] {
   return [...[...SETTINGS, ...FILE_SETTINGS].map(({ key }) => key), ...entries]
 }
 
-/** A key that is right and stands in the wrong section. */
+/** The full key of a valid name in the wrong section. */
 function elsewhere(name: string): string | null {
   return [...SETTINGS, ...FILE_SETTINGS].find((one) => one.key.endsWith(`.${name}`))?.key ?? null
 }
@@ -263,7 +263,7 @@ function put(target: Record<string, unknown>, key: string, value: unknown): void
       const made: Record<string, unknown> = {}
       current[part] = made
       current = made
-    } else return // the section is no object: the schema says so
+    } else return // the section is no object: the schema reports it
   }
   current[last] = value
 }

@@ -1,4 +1,4 @@
-/** The shape of the configuration. Text is accepted where environment and flags bring it. */
+/** The schema of the configuration. Accepts text where environment and flags give text. */
 import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { isDnsName, spiffeTemplateFaults } from '@clawmesh/proto'
@@ -42,11 +42,11 @@ const dnsServer = z.string().refine((text) => {
   return typeof address !== 'string' && isIP(address.host) !== 0 && address.port !== 0
 }, 'must be an IP address, with or without a port: 10.0.0.2:53 or [fd00::2]:53')
 
-/** A section that is left out is as good as an empty one. */
+/** A missing section equals an empty one. */
 const section = <T extends z.ZodRawShape>(shape: T) =>
   z.preprocess((value) => (value === undefined ? {} : value), z.strictObject(shape))
 
-/** The bounds keep a typing error from closing the port, or from leaving it open to anybody. */
+/** The bounds keep a typing error from closing the port, or from opening it to any load. */
 const guardLimits = {
   maxConnections: count('maxConnections', 10, 1_000_000),
   maxConnectionsPerAddress: count('maxConnectionsPerAddress', 1, 1_000_000),
@@ -214,12 +214,12 @@ function isWorkerCount(value: number): boolean {
 
 type Parsed = z.output<typeof configSchema>
 
-/** How many processes serve the ports. */
+/** The number of processes that serve the ports. */
 export function workersOf({ workers }: Pick<Config, 'workers'>): number {
   return workers === 'auto' ? Math.min(availableParallelism(), MAX_WORKERS) : workers
 }
 
-/** The configuration of a gateway, complete and proven. Paths are absolute. */
+/** The complete, validated configuration of a gateway. Paths are absolute. */
 export interface Config extends Omit<Parsed, 'meshDomain' | 'tokens'> {
   readonly meshDomain: string
   readonly tokens: {
@@ -227,7 +227,7 @@ export interface Config extends Omit<Parsed, 'meshDomain' | 'tokens'> {
     readonly ttlMs: number
     readonly maxTtlMs: number
     readonly delegationTtlMs: number
-    /** Others whose egress tokens are taken. */
+    /** External issuers whose egress tokens are accepted. */
     readonly issuers: readonly ExternalIssuerConfig[]
   }
 }

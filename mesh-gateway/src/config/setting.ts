@@ -1,4 +1,4 @@
-/** One setting: where it is given, how it is told, and whether it can change while running. */
+/** One setting: its sources, its help text, and whether it can change at run time. */
 export interface Setting {
   /** Dotted, as in the file. */
   readonly key: string
@@ -7,9 +7,9 @@ export interface Setting {
   readonly flag: string
   readonly value: string
   readonly help: string
-  /** True when a running gateway takes a change over. */
+  /** True when a change takes effect in a running gateway. */
   readonly live: boolean
-  /** A path: relative ones are relative to the file that names them. */
+  /** A path: relative to the file that names it. */
   readonly path: boolean
 }
 

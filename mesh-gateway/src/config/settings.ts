@@ -1,10 +1,10 @@
-/** Every setting: its key in the file, its environment variable, its flag, and whether it can change while running. */
+/** Every setting: its key in the file, its environment variable, its flag, and whether it can change at run time. */
 import { DELEGATION_SETTINGS } from './delegation-settings.ts'
 import { EGRESS_SETTINGS } from './egress-settings.ts'
 import { OUTSIDE_ISSUER_KEYS } from './external-issuers.ts'
 import { type Setting, setting } from './setting.ts'
 
-/** A list of objects: no variable and no flag can hold it. */
+/** A list of objects, which no variable and no flag can give. */
 export interface FileSetting extends Pick<Setting, 'key' | 'help' | 'live'> {
   /** The keys of one entry, dotted. */
   readonly entry: readonly string[]
@@ -111,7 +111,7 @@ export const FILE_SETTINGS: readonly FileSetting[] = Object.freeze([
   }),
 ])
 
-/** The ones without which a gateway cannot run. */
+/** The settings without a default that every gateway needs. */
 export const REQUIRED = Object.freeze(['trustDomain', 'identity.dir', 'policy.dir', 'keys.dir'])
 
 export function settingOf(key: string): Setting | undefined {

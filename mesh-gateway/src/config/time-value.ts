@@ -1,4 +1,4 @@
-/** Spans of time in the configuration: text or milliseconds, within bounds. */
+/** Time spans in the configuration: text or milliseconds, within bounds. */
 import { z } from 'zod'
 import { parseDuration } from './duration.ts'
 

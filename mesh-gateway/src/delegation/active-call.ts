@@ -1,6 +1,6 @@
 /**
- * One call while the gateway holds it: what is known of it, what it occupies, how it is carried to the callee. It ends once,
- * with one audit record, however it ends.
+ * One call while the gateway holds it: its record, its permits and its forwarding to the callee. It ends exactly once,
+ * with one audit record.
  */
 import type { ServerHttp2Stream } from 'node:http2'
 import type { Log } from '@clawmesh/agent-sdk/mesh'
@@ -46,9 +46,9 @@ export type ActiveCalls = DenseSet<ActiveCall>
 /** How a call is carried. */
 export interface Carriage {
   readonly call: Call
-  /** What the gateway says to the callee in its own name, names and values in turn. */
+  /** The headers that the gateway sets for the callee, names and values in turn. */
   readonly mesh: readonly string[]
-  /** See ForwardOptions. */
+  /** As in ForwardOptions. */
   readonly elsewhere: ((failed: UpstreamSession) => Promise<UpstreamSession>) | null
 }
 
@@ -57,12 +57,12 @@ const NO_FACTS = Object.freeze({})
 const NO_BYTES = Object.freeze({ bytesUp: 0, bytesDown: 0 })
 
 export class ActiveCall implements Member {
-  /** Of the list of those that have not ended. */
+  /** Its place in the set of open calls. */
   index = -1
   readonly record: CallRecord
   readonly permits: Permits = createPermits()
   readonly client: Client
-  /** Null: gRPC. */
+  /** Null for gRPC. */
   protocol: OtherProtocol | null = null
   readonly #stream: ServerHttp2Stream
   readonly #options: ActiveCallOptions
@@ -78,7 +78,7 @@ export class ActiveCall implements Member {
   readonly #onClose = () =>
     this.#end({ grpcStatus: GRPC_STATUS.CANCELLED, code: 'MESH_CALL_CANCELED', ...NO_BYTES })
 
-  /** @param policyGeneration that the call is recorded with */
+  /** @param policyGeneration the generation of policy that the record names */
   constructor(
     stream: ServerHttp2Stream,
     client: Client,
@@ -97,7 +97,7 @@ export class ActiveCall implements Member {
     this.#calls = calls
     calls.add(this)
     metrics.active('delegation', 1)
-    // what an error means, `close` tells; without a listener it would end the process
+    // `close` follows and carries the reason; an `error` event without a listener would end the process
     stream.on('error', () => {})
     stream.once('close', this.#onClose)
   }
@@ -106,7 +106,7 @@ export class ActiveCall implements Member {
     return this.#ended
   }
 
-  /** From now on the call ends when its time is up, counted from its arrival. */
+  /** Starts the deadline of the call, counted from its arrival. */
   startDeadline(timeoutMs: number): void {
     this.#deadline = startDeadline(timeoutMs, () => this.cut(new MeshError('MESH_CALL_DEADLINE')))
   }
@@ -117,7 +117,7 @@ export class ActiveCall implements Member {
     else this.#forwarding.cut(error)
   }
 
-  /** Ends the call since its connection ends. A caller that follows a task is told that Watch goes on with it. */
+  /** Ends the call because its connection ends. The caller of a resumable stream learns that Watch can resume it. */
   drain(message?: string): void {
     const method = this.record.call?.method
     const resumable = this.#forwarding !== null && method !== undefined && hasCursor(method)
@@ -125,7 +125,7 @@ export class ActiveCall implements Member {
     this.cut(new MeshError('MESH_GATEWAY_DRAINING', message, { facts }))
   }
 
-  /** Ends a call that has not been carried. @param cause without a code it is a fault of the gateway's own */
+  /** Ends a call that has not been forwarded. @param cause an error without a code counts as a fault of the gateway */
   refuse(cause: unknown): void {
     if (this.#ended) return
     const { refusals, log } = this.#options
@@ -142,8 +142,8 @@ export class ActiveCall implements Member {
   }
 
   /**
-   * Carries the call by a session that has a place kept for it.
-   * @throws MeshError when what has changed while the call waited forbids it
+   * Forwards the call on a session that has a place reserved for it.
+   * @throws MeshError when a change during the wait forbids the call
    */
   carry(ready: UpstreamSession, { call, mesh, elsewhere }: Carriage): void {
     if (this.#ended) {
@@ -178,7 +178,7 @@ export class ActiveCall implements Member {
     this.#enlist(this.#forwarding, ready)
   }
 
-  /** What has changed while this call waited. @throws MeshError as the checks before do */
+  /** Repeats the checks when something has changed while the call waited. @throws MeshError as the first checks do */
   #judgeAgain(session: UpstreamSession): void {
     const error = this.#options.live.judge(admittedOf(this.record, session, false))
     if (error === null) return

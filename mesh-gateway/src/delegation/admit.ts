@@ -1,4 +1,4 @@
-/** Lets a call in, or refuses it, as policy decided and as limits allow. Nothing has been dialled yet. */
+/** Admits a call or refuses it, by the policy decision and the limits. Dials nothing. */
 import type { AgentIdentity, MeshError, Peer } from '@clawmesh/proto'
 import { enterScopes, type LimitScope, takeRate } from '../limits/enter-scopes.ts'
 import type { Limits, MaybePromise } from '../limits/limits.ts'
@@ -36,8 +36,8 @@ export function admit(
 }
 
 /**
- * Of the callee: how many tasks it is given at once, by all callers and by this one. Waits for a turn.
- * @param mayGo judged before waiting: who is refused anyway does not wait for it
+ * Enters the concurrency limits of the callee (for all callers and for this one). Waits for its turn in a fair queue.
+ * @param mayGo checked before the wait, so that a call that is refused anyway does not wait
  * @throws MeshError MESH_LIMIT_CONCURRENCY, MESH_LIMIT_UNAVAILABLE
  */
 export async function takeTurn(
@@ -58,7 +58,7 @@ export async function takeTurn(
   permits.hold(await waitingRoom.enter(`peer:${name}`, room, asker, permits.gone()))
 }
 
-/** A call that policy refuses counts against the rate of the agent as any other. */
+/** A call that policy refuses also counts against the rate limit of the agent. */
 function deny(
   decision: DelegationDecision,
   tenant: string,

@@ -1,6 +1,6 @@
 /**
- * A call as its request headers tell it. Reads every header once; keeps what the callee may see.
- * Nothing here says who the caller is: that is the certificate's to tell.
+ * Parses a call from its request headers. Reads each header once and keeps those that the callee may see. Never takes
+ * the caller's identity from a header: the certificate gives it.
  */
 import {
   childTrace,
@@ -32,31 +32,37 @@ export interface Call {
   readonly path: string
   /** `package.Service/Method` */
   readonly method: string
-  /** The peer name asked for, as sent, but for the gateway's own port in `:authority`. */
+  /** The requested peer name as sent, without the gateway's own port in `:authority`. */
   readonly target: string
   /** Milliseconds from the arrival of the call; null without a deadline. */
   readonly timeoutMs: number | null
   readonly requestId: string
   readonly trace: TraceContext
   readonly chain: ChainHeaders
-  /** Of the delegation that the call begins or is about: the caller's id, or one made here where a task begins without; else null. */
+  /**
+   * The id of the delegation that the call begins or refers to: the caller's, or a new one when a task begins without
+   * an id; else null.
+   */
   readonly delegationId: string | null
-  /** Names and values in turn: what goes on to the callee as it came. */
+  /** Names and values in turn, forwarded to the callee unchanged. */
   readonly metadata: readonly string[]
 }
 
-/** What the caller says of the chain it acts in. The token is signed; the rest can only narrow, or is for the record. */
+/**
+ * The chain headers of the caller. The token is signed; the other headers can only narrow authority or add to the
+ * record.
+ */
 export interface ChainHeaders {
-  /** The delegation token that came with the task the caller works on; null where a chain begins. */
+  /** The delegation token of the task that the caller works on; null where a chain begins. */
   readonly token: string | null
   /** The caller's own id of the delegation. */
   readonly delegationId: string | null
-  /** The mark of the replica that holds it, as the gateway gave it. */
+  /** The mark of the replica that holds the delegation, as the gateway gave it. */
   readonly replica: string | null
   /** Null does not narrow. */
   readonly destinations: readonly string[] | null
   readonly scope: readonly string[] | null
-  /** When the task must have ended, milliseconds since the epoch; null when the caller does not say. */
+  /** The deadline of the task, milliseconds since the epoch; null without one. */
   readonly deadlineMs: number | null
 }
 
@@ -71,12 +77,12 @@ const NO_CHAIN: ChainHeaders = Object.freeze({
 
 const PATH = /^\/[A-Za-z_][\w.]*\/[A-Za-z_]\w*$/
 const REPLICA = /^[\w-]{16}$/
-/** Up to the year 2286: what a `Date` and the seconds of a JWT can say. */
+/** Up to the year 2286, the range of a `Date` and of the seconds of a JWT. */
 const TIME_MS = /^\d{1,13}$/
 
 /**
- * True of a request that is gRPC at all; any other gets a plain HTTP answer.
- * @throws MeshError MESH_ROUTE_MALFORMED when it says twice what it carries
+ * True for a gRPC request; any other request gets a plain HTTP answer.
+ * @throws MeshError MESH_ROUTE_MALFORMED when the content type is given twice
  */
 export function isGrpc(rawHeaders: readonly string[]): boolean {
   const contentType = fieldOnce(rawHeaders, 'content-type')
@@ -86,7 +92,8 @@ export function isGrpc(rawHeaders: readonly string[]): boolean {
 }
 
 /**
- * @param ownPort that the client has connected to, with its colon: clients put it into `:authority`, and mean the gateway by it
+ * @param ownPort the port that the client has connected to, with its colon: clients put it into `:authority` to mean
+ *   the gateway
  * @throws MeshError MESH_ROUTE_MALFORMED
  */
 export function readCall(rawHeaders: readonly string[], ownPort = ''): Call {
@@ -123,14 +130,14 @@ export function readCall(rawHeaders: readonly string[], ownPort = ''): Call {
         traceparent = value
         break
       case 'te':
-      // DATA frames tell their length; a false one would end the connection to the callee
+      // DATA frames give the length; a false content-length would end the connection to the callee
       case 'content-length':
       case 'host':
-      // what proxies in front of proxies say of a certificate: a service behind Envoy would believe the caller
+      // proxies describe a client certificate in this header: a service behind Envoy would trust the caller's value
       case 'x-forwarded-client-cert':
         break
       default:
-        // what the mesh says about a caller, the mesh alone says
+        // only the gateway sets `x-mesh-*` headers for the callee
         if (name.startsWith(METADATA_PREFIX)) chain = readChainHeader(chain, name, value)
         else if (!name.startsWith(':')) metadata.push(name, value)
     }
@@ -154,7 +161,7 @@ export function readCall(rawHeaders: readonly string[], ownPort = ''): Call {
   }
 }
 
-/** What the callee is told about the call by the gateway, names and values in turn. */
+/** The headers in which the gateway describes the call to the callee, names and values in turn. */
 export function meshMetadata(call: Call, callerId: string, tenant: string): string[] {
   return [
     'x-mesh-caller',
@@ -181,7 +188,7 @@ function readChainHeader(chain: ChainHeaders, name: string, value: string): Chai
       return { ...chain, destinations: [...(chain.destinations ?? []), ...words(value, ',')] }
     case METADATA_TASK_DEADLINE:
       if (chain.deadlineMs !== null) throw givenTwice(METADATA_TASK_DEADLINE)
-      // a deadline that cannot be read must not become none
+      // a malformed deadline must not count as no deadline
       if (!TIME_MS.test(value))
         throw malformed(`${METADATA_TASK_DEADLINE} is malformed`, HINTS.taskDeadline)
       return { ...chain, deadlineMs: Number(value) }
@@ -203,7 +210,7 @@ function withoutPort(authority: string, port: string): string {
   return port !== '' && authority.endsWith(port) ? authority.slice(0, -port.length) : authority
 }
 
-/** What to do about a header is said of that header: the hint of the code is about targets. */
+/** Hints for malformed headers; the hint of the error code is about targets. */
 const HINTS = Object.freeze({
   path: 'call /package.Service/Method, e.g. /clawmesh.delegation.v1.DelegationService/Delegate',
   timeout: 'grpc-timeout is up to eight digits and a unit, H M S m u or n: 30S, or 500m for 500 ms',

@@ -1,4 +1,4 @@
-/** What refused calls cost their caller: an agent by its certificate, anybody else by the address. */
+/** Counts refused calls against their caller: against an agent if it has a certificate, else against the address. */
 import type { Identity, MeshError } from '@clawmesh/proto'
 import type { RefusalBudgets } from '../limits/refusal-budget.ts'
 import { sourceOf } from '../net/client-address.ts'
@@ -6,7 +6,7 @@ import type { Client } from './client/authenticate.ts'
 
 export type { RefusalBudgets }
 
-/** A port that is not the peer's is the caller's own fault: each that it names costs a question to DNS. */
+/** Codes that are not the caller's fault. A refused port is: each port that the caller names costs a DNS lookup. */
 const NOT_THE_CALLERS = /^MESH_(?:CALL|PEER|GATEWAY)_(?!PORT_REFUSED$)/
 
 /** @throws MeshError MESH_RATE_LIMITED when too many calls of the caller were refused */
@@ -20,7 +20,7 @@ export function checkRefusals({ agents, sources }: RefusalBudgets, client: Clien
     : agents.refusal(waitMs, 'this caller')
 }
 
-/** What may go well at the next try is no fault of the caller's, and costs nothing. */
+/** Retryable errors are not the caller's fault, and are not counted. */
 export function countRefusal(
   { agents, sources }: RefusalBudgets,
   { peer, address }: Client,

@@ -1,4 +1,4 @@
-/** An error of the gateway's own as fields of gRPC: trailers, or the whole head of an answer. */
+/** Encodes an error of the gateway as gRPC fields: trailers, or the whole head of an answer. */
 import {
   encodeStatusDetails,
   GRPC_STATUS,
@@ -9,19 +9,19 @@ import {
   statusMessage,
 } from '@clawmesh/proto'
 
-/** Trailers that carry an error; also the whole head of a trailers-only answer. */
+/** The trailers that carry an error; also the whole head of a trailers-only answer. */
 export function errorTrailers(error: MeshError, requestId: string): Record<string, string> {
   return {
     'grpc-status': String(GRPC_STATUS[error.row.grpc]),
     'grpc-message': encodeGrpcMessage(statusMessage(error)),
     [METADATA_STATUS_DETAILS]: encodeStatusDetails(error).toString('base64').replace(/=+$/, ''),
     [METADATA_REQUEST_ID]: requestId,
-    // nothing of a callee passes under this name: these are the gateway's words
+    // a callee cannot set this header: it marks the gateway's own refusals
     [HEADER_REFUSAL]: error.code,
   }
 }
 
-/** Percent-encoding of grpc-message: space to tilde but for % (gRPC over HTTP/2, "Status-Message"). */
+/** Percent-encoding of grpc-message: all but space to tilde, and `%` (gRPC over HTTP/2, "Status-Message"). */
 function encodeGrpcMessage(message: string): string {
   return Buffer.from(message.toWellFormed(), 'utf8').reduce(
     (text, byte) =>

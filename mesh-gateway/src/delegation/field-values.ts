@@ -1,17 +1,17 @@
 /**
- * Headers and trailers as Node lists them: names and values in turn. Node's parsed object is not used for what is judged or
- * passed on: it joins, drops and reorders.
+ * Headers and trailers as Node lists them: names and values in turn. Node's parsed object joins, drops and reorders
+ * fields, so it is never used to judge or forward.
  */
 
-/** Space and tab: optional whitespace around a field value is no part of it (RFC 9110, section 5.5). */
+/** Space and tab: optional whitespace around a field value is not part of it (RFC 9110, section 5.5). */
 const SPACE = 0x20
 const TAB = 0x09
 
 /**
- * Values without whitespace around them. A peer that sends some is malformed to HTTP/2 (RFC 9113, section 8.2.1), but nghttp2
- * drops such a field in silence unless it is told to deliver it, and a narrowing that is dropped is a right that is given.
- * gRPC lets whitespace around an ASCII value be stripped (PROTOCOL-HTTP2, "ASCII-Value").
- * @returns the same list where there is nothing to take away
+ * Values without whitespace around them. HTTP/2 calls such a field malformed (RFC 9113, section 8.2.1), but nghttp2
+ * drops it in silence unless it is told to deliver it, and a dropped narrowing would widen authority. gRPC lets
+ * whitespace around an ASCII value be stripped (PROTOCOL-HTTP2, "ASCII-Value").
+ * @returns the same list when there is nothing to trim
  */
 export function trimmedFields(raw: readonly string[]): readonly string[] {
   for (let i = 1; i < raw.length; i += 2)
@@ -20,10 +20,13 @@ export function trimmedFields(raw: readonly string[]): readonly string[] {
   return raw
 }
 
-/** A field that may be given once is given twice: of two readers, each may take another value. No value that a peer sends is it. */
+/**
+ * The result for a field that may be given once and is given twice: two readers could take different values. No value
+ * that a peer sends equals it.
+ */
 export const GIVEN_TWICE: unique symbol = Symbol('given twice')
 
-/** Of a field that may be given once: null when it is not there. */
+/** The value of a field that may be given once; null when it is absent. */
 export function fieldOnce(
   raw: readonly string[],
   name: string,

@@ -1,9 +1,9 @@
-/** Which names mean the gateway itself: those of its certificate, those configured, and localhost. */
+/** The names that mean the gateway itself: those of its certificate, the configured ones, and localhost. */
 import type { IdentityStore } from '@clawmesh/agent-sdk/mesh'
 import { parsePeerName } from '@clawmesh/proto'
 import type { RouteNames } from './route.ts'
 
-/** The names as of now; made anew only when certificate or configuration changed. */
+/** The current names; computed again only when certificate or configuration change. */
 export function createRouteNames(options: {
   readonly identity: IdentityStore
   readonly meshDomain: string
@@ -18,7 +18,7 @@ export function createRouteNames(options: {
     const configured = options.names?.() ?? none
     if (made !== null && made.generation === snapshot.generation && made.configured === configured)
       return made.names
-    // a certificate that covers peers' names does not make the gateway those peers
+    // a certificate that covers names of peers does not make the gateway those peers
     const own = [...snapshot.dnsNames, ...configured, 'localhost'].filter(
       (name) => !name.startsWith('*.') && parsePeerName(name, meshDomain) === null,
     )

@@ -1,18 +1,21 @@
-/** The permits that one call holds (places under limits). Each is given back once, when the call ends, also one that is granted only then. */
+/**
+ * The permits that one call holds (places under limits). Each is released once when the call ends, also one that is
+ * granted later.
+ */
 import { MeshError } from '@clawmesh/proto'
 import type { Release } from '../limits/limits.ts'
 
 export interface Permits {
-  /** @throws MeshError MESH_CALL_CANCELED when the call has ended; then it is given back at once */
+  /** @throws MeshError MESH_CALL_CANCELED when the call has ended; the permit is released at once */
   hold(release: Release): void
-  /** Aborts with the end. */
+  /** A signal that aborts when the call ends. */
   gone(): AbortSignal
   end(): void
 }
 
 export function createPermits(): Permits {
   let releases: Release[] | null = []
-  // most calls never wait
+  // created on demand: most calls never wait
   let going: AbortController | null = null
   return {
     hold(release) {

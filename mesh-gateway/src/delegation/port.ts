@@ -1,6 +1,6 @@
 /**
- * The delegation port: HTTP/2 over TLS 1.3, client certificates, any gRPC service passed through.
- * A connection without a good certificate is answered with the reason, then closed.
+ * The delegation port: HTTP/2 over TLS 1.3 with client certificates; forwards any gRPC service. A connection without a
+ * valid certificate gets the reason in its answers, then is closed.
  */
 import {
   constants,
@@ -57,48 +57,54 @@ export interface DelegationPortOptions {
   readonly identity: IdentityStore
   readonly spiffe: SpiffeTemplate
   readonly meshDomain: string
-  /** The gateway's own names beside those of its certificate and `localhost`, lower case. */
+  /** The gateway's own names besides those of its certificate and `localhost`, lower case. */
   readonly names?: () => readonly string[]
   readonly policy: {
     current(): PolicySnapshot
-    /** Default: a change is seen within a quarter of a second. */
+    /** Default: a change takes effect within a quarter of a second. */
     onChange?(listener: () => void): () => void
   }
   /** Judges certificates, agents and trees of delegations. Default: nothing is revoked. */
   readonly revocations?: Revocations
   readonly limits: Limits
-  /** Of agents and addresses that are refused again and again. Default: of this port alone. */
+  /** Counts agents and addresses that are refused repeatedly. Default: for this port alone. */
   readonly refusals?: RefusalBudgets
   readonly audit: AuditLog
   readonly metrics: Metrics
   readonly log: Log
   readonly resolver: Resolver
-  /** By which keys tokens verify now. Default: by any. */
+  /** The keys by which tokens verify now. Default: any key. */
   readonly keys?: VerifyingKeys
   /** Signs and judges chains of delegation. */
   readonly chain: ChainGate
   readonly issueEgressToken: MeshServiceOptions['issueEgressToken']
-  /** See UpstreamsOptions. */
+  /** As in UpstreamsOptions. */
   readonly peerPorts?: readonly number[]
   readonly marks?: ReplicaMarks
   /** Of the other ports of the gateway. Default: none. */
   readonly ownAddresses?: () => readonly ListenAddress[]
   /** TCP, TLS and HTTP/2 to a peer together, in milliseconds. Default 10 000. */
   readonly dialTimeoutMs?: number
-  /** What one client may take. Default `DEFAULT_GUARD_LIMITS`. */
+  /** Limits per client. Default `DEFAULT_GUARD_LIMITS`. */
   readonly guard?: Partial<GuardLimits>
-  /** Refuses every call while the audit log cannot be written. Default false: what cannot be recorded is counted as dropped. */
+  /** Refuses every call while the audit log cannot be written. Default false: lost records are counted as dropped. */
   readonly refuseWithoutAudit?: boolean
 }
 
 /** How long the last frames of a connection may take to leave, in milliseconds. */
 const LAST_FRAMES_MS = 1_000
 const TOO_OLD = 'the connection is as old as it may be'
-/** A connection that was refused may read its answers this long, in milliseconds. */
+/** How long a refused connection may read its answers, in milliseconds. */
 const REFUSED_LINGER_MS = 2_000
-/** Streams bound what they hold each by itself; this is for a thousand of them. Node's 10 refuses headers in the middle of a stream. */
+/**
+ * Node's limit for one connection, enough for a thousand streams, which have bounds of their own. Node's default of 10
+ * refuses headers in the middle of a stream.
+ */
 const SESSION_MEMORY_MB = 64
-/** Node's own limit on headers is this much wider than ours, so that our code refuses large ones, with the reason and an audit record. */
+/**
+ * Node's own limit on headers is this much wider than ours, so that our code refuses large ones, with the reason and an
+ * audit record.
+ */
 const HEADER_SLACK = 4
 
 /** @throws MeshError MESH_CONFIG_PORT */
@@ -162,7 +168,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     },
   })
 
-  // it is chosen for each client: see `chooseProtocol`
+  // `chooseProtocol` chooses it for each client
   const { ALPNProtocols: _, ...tlsOptions } = serverTlsOptions(identity.current())
   const server = createSecureServer({
     ...{ ...tlsOptions, ...TCP_KEEP_ALIVE },
@@ -170,10 +176,10 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     ALPNCallback: chooseProtocol,
     handshakeTimeout: handshakeMs,
     maxHeaderListPairs: headerCount * HEADER_SLACK,
-    // of answers, with what the gateway adds to them
+    // for answers, including the fields that the gateway adds
     maxSendHeaderBlockLength: MAX_METADATA_BYTES * 2,
     maxSessionInvalidFrames: 100,
-    // delivered, and trimmed here: dropped in silence, a field that narrows rights would be missed by nobody
+    // delivered, and trimmed by our code: nghttp2 would drop a narrowing field in silence
     strictFieldWhitespaceValidation: false,
     maxSessionMemory: SESSION_MEMORY_MB,
     streamResetBurst: maxConcurrentStreams * 2,
@@ -244,7 +250,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     release()
   }
 
-  /** Each call hears why it ends. A client that does not read the last frames is not waited for. */
+  /** Each call gets the reason for its end. A client that does not read the last frames is not waited for. */
   async function endAll(): Promise<void> {
     calls.drain()
     for (const session of sessions) session.close()
@@ -260,7 +266,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
       ownServices.drain()
       server.close()
       guard.dismissStrangers()
-      // GOAWAY: no new calls, those that run go on to their end
+      // GOAWAY: no new calls; open ones run to their end
       for (const session of sessions) gracefulGoaway(session)
       const timer = setTimeout(endAll, graceMs)
       await closed
@@ -271,7 +277,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
   }
 }
 
-/** Gives a refused connection time to read why, and no more. */
+/** Leaves a refused connection open just long enough for the client to read the reason. */
 function dismiss(session: ServerHttp2Session): void {
   const timer = setTimeout(() => session.destroy(), REFUSED_LINGER_MS)
   session.once('close', () => clearTimeout(timer))

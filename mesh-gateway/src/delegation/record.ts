@@ -1,4 +1,4 @@
-/** The record of a call: what becomes known of it on its way, and the line of the audit log (the access log of this port). */
+/** The record of a call: collects its facts, and writes the line of the audit log (the access log of this port). */
 import type { PeerCertificate } from '@clawmesh/agent-sdk/mesh'
 import { actorsOf, type DelegationClaims, ERRORS, type ErrorCode, uuidV7 } from '@clawmesh/proto'
 import type { AuditLog, DelegationAuditRecord } from '../audit/audit-record.ts'
@@ -14,7 +14,7 @@ import type { Route } from './route.ts'
 import type { Endpoint } from './upstream/locate.ts'
 import type { UpstreamSession } from './upstream/session.ts'
 
-/** Each is null until the call has come so far. */
+/** Each field is null until it is known. */
 export interface CallRecord {
   call: Call | null
   certificate: PeerCertificate | null
@@ -23,16 +23,16 @@ export interface CallRecord {
   /** SPIFFE ID. */
   callee: string | null
   decision: DelegationDecision | null
-  /** It was carried to the callee: whatever ends it then, it was allowed. */
+  /** True once the call was forwarded to the callee: it was allowed, whatever ends it later. */
   letThrough: boolean
   session: UpstreamSession | null
-  /** The address of the peer that did not connect, when none did. */
+  /** The peer's address that failed to connect, when none did. */
   tried: Endpoint | null
-  /** What the caller presented, and then what the callee is given. */
+  /** At first the presented claims, then the claims of the token for the callee. */
   link: DelegationClaims | null
-  /** What the caller presented. */
+  /** The claims that the caller presented. */
   presented: PresentedClaims | null
-  /** Of a call of the gateway's own services: what they say of it. */
+  /** Facts from the gateway's own services, for a call to them. */
   own: OwnCall | null
 }
 
@@ -64,13 +64,13 @@ export interface Ending {
   readonly policyGeneration: number
 }
 
-/** Writes the audit records of one call: one while it is open, if that lasts, and one of its end. */
+/** Writes the audit records of one call: one while it is open, if it lasts long, and one at its end. */
 export class RecordWriter {
   readonly #call: CallRecord
   readonly #audit: AuditLog
   readonly #startedMs: number
   readonly #policyGeneration: number
-  /** Written by the registry of live streams. */
+  /** The registry of open calls writes it. */
   readonly opening: OpenRecord
 
   /** @param startedMs by `performance.now()` */
@@ -83,7 +83,7 @@ export class RecordWriter {
     this.opening = new OpenRecord(dueMs, (phase) => audit.write(this.#compose(null, phase)))
   }
 
-  /** Once. Answers the record that it has written. */
+  /** To be called once. Returns the record that it has written. */
   end(outcome: Outcome): DelegationAuditRecord {
     const record = this.#compose(outcome, this.opening.end())
     this.#audit.write(record)
@@ -97,17 +97,17 @@ export class RecordWriter {
   }
 }
 
-/** How an admitted call may end before it is carried: no refusal, though it has a code. */
+/** Codes with which an admitted call may end before it is forwarded: they are no refusals. */
 const NO_REFUSAL: ReadonlySet<string> = new Set(
   Object.keys(ERRORS).filter((code) => /^MESH_(?:PEER_(?!PORT_REFUSED$)|CALL_)/.test(code)),
 )
 
-/** What was let through and then cut was allowed, and has an error. */
+/** A call that was forwarded and then cut counts as allowed, with an error. */
 export function actionOf(record: CallRecord, code: ErrorCode | null): 'allow' | 'audit' | 'deny' {
   const { decision, route, letThrough } = record
   if (!letThrough && code !== null && !NO_REFUSAL.has(code)) return 'deny'
   if (decision !== null) return decision.action
-  // policy has no say in calls to the gateway itself; of others it has not been asked
+  // policy does not apply to calls to the gateway itself; for other calls it was not asked yet
   return letThrough || route?.kind === 'self' ? 'allow' : 'deny'
 }
 
@@ -155,7 +155,7 @@ export function auditRecordOf(record: CallRecord, ending: Ending): DelegationAud
   }
 }
 
-/** What the caller worked on when it made the delegation: until the link is known, what it presented. */
+/** The delegation that the caller worked on when it made this one; until the link is known, the presented one. */
 function parentOf({ link, presented }: CallRecord): string | null {
   if (link !== null && link === presented) return presented.delegation_id ?? null
   return link?.parent_id ?? null

@@ -1,4 +1,4 @@
-/** Answers in the gateway's own name: a trailers-only gRPC status with details, or the form that another protocol reads. */
+/** The gateway's own responses: a trailers-only gRPC status with details, or the form of another protocol. */
 import type { ServerHttp2Stream } from 'node:http2'
 import type { MeshError } from '@clawmesh/proto'
 import { stopReading } from './carry/stop-reading.ts'

@@ -1,7 +1,7 @@
 /**
- * Caches the route and the policy decision of each target and method, for one connection. An entry is valid while the gateway's names
- * and the policy are the same objects, so that a reload counts at once; the certificate is judged for every call all the same.
- * Bounded: a client that asks for ever new names or methods makes the cache forget.
+ * Caches the route and the policy decision of each target and method, for one connection. An entry is valid while the
+ * gateway's names and the policy are the same objects, so a reload counts at once; the certificate is judged for every
+ * call all the same. Bounded: a client that asks for ever new names or methods only evicts entries.
  */
 import type { AgentIdentity, SpiffeTemplate } from '@clawmesh/proto'
 import { decideDelegation } from '../policy/decide/decide-delegation.ts'
@@ -15,7 +15,7 @@ export interface CachedRoute {
   readonly callee: string | null
 }
 
-/** Of one connection, and so of one caller. */
+/** The cache of one connection, and so of one caller. */
 export interface RouteCache {
   /** @throws MeshError MESH_ROUTE_MALFORMED, MESH_ROUTE_UNKNOWN */
   to(target: string, names: RouteNames, spiffe: SpiffeTemplate): CachedRoute
@@ -29,7 +29,9 @@ export interface RouteQuestion {
   readonly withinChain: boolean
 }
 
-/** Targets, and methods of all of them: an agent may have hundreds of connections, each with a memory of its own. */
+/**
+ * Maximum targets, and methods over all targets: an agent may have hundreds of connections, each with its own cache.
+ */
 const MAX_TARGETS = 200
 const MAX_DECISIONS = 500
 
@@ -71,7 +73,7 @@ export function createRouteCache(): RouteCache {
       if (policy !== policySeen) forgetDecisions()
       policySeen = policy
       const callee = route.peer
-      // rare, and a signature was checked for it: not worth remembering
+      // calls within a chain are rare and cost a signature check anyway, so they are not cached
       if (withinChain) return decideDelegation({ caller, callee, method, withinChain }, policy)
       const known = decisions.get(route)?.get(method)
       if (known !== undefined) return known

@@ -1,6 +1,6 @@
 /**
- * Where a call is to go, from `:authority` or `x-mesh-target`. Strict: one spelling, no user information,
- * no addresses. What does not read as a peer name or as the gateway's own is refused, never guessed.
+ * Parses the route of a call from `:authority` or `x-mesh-target`. Strict: one spelling, no user information, no
+ * addresses. A name that is neither a peer's nor the gateway's is refused, never guessed.
  */
 import { MeshError, type Peer, parsePeerName } from '@clawmesh/proto'
 
@@ -11,9 +11,9 @@ export type Route =
       readonly peer: Peer
       /** The full name, lower case. */
       readonly host: string
-      /** Null: as DNS says. */
+      /** Null: DNS gives the port. */
       readonly port: number | null
-      /** Host and port in one. */
+      /** Host and port together. */
       readonly key: string
     }
 

@@ -1,6 +1,6 @@
 /**
- * Serves one delegated call, from its first header to its callee. The checks come in this order: certificate, request headers and
- * route, policy and limits, peer.
+ * Serves one delegated call, from its first header to its callee. The checks come in this order: certificate, request
+ * headers and route, policy and limits, peer.
  */
 import type { ServerHttp2Stream } from 'node:http2'
 import type { IdentityStore, PeerCertificate } from '@clawmesh/agent-sdk/mesh'
@@ -51,7 +51,7 @@ export interface CallHandlerOptions extends ActiveCallOptions {
   readonly chain: ChainGate
   readonly guardLimits: GuardLimits
   readonly openCalls: OpenCalls
-  /** Why no call is served now; null when calls are. */
+  /** Why calls are refused now; null while they are served. */
   readonly closedFor: () => MeshError | null
 }
 
@@ -62,7 +62,7 @@ export interface CallHandler {
     rawHeaders: readonly string[],
     client: Client,
   ): void
-  /** Ends all calls that are open, or those of one connection, with MESH_GATEWAY_DRAINING. */
+  /** Ends all open calls, or those of one connection, with MESH_GATEWAY_DRAINING. */
   drain(client?: Client, message?: string): void
 }
 
@@ -126,7 +126,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
     }
   }
 
-  /** The chain that the caller acts in, by the token it presents. */
+  /** Verifies the token that the caller presents, and returns its chain. */
   async function present(
     { record }: ActiveCall,
     { identity: caller }: PeerCertificate,
@@ -145,7 +145,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
     carry(served, session, { call, mesh, elsewhere: null })
   }
 
-  /** Policy and limits. Answers who is calling. */
+  /** Checks policy and limits. Returns the caller. */
   function enter(
     { client, record, permits }: ActiveCall,
     { identity: caller }: PeerCertificate,
@@ -160,7 +160,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
     return admit(caller, decision, policy.current(), limits, permits)
   }
 
-  /** A call by somebody who acts within a chain of delegation, or who begins or extends one. */
+  /** Serves a call within a chain of delegation, or one that begins or extends a chain. */
   async function callInChain(
     served: ActiveCall,
     certificate: PeerCertificate,
@@ -208,7 +208,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       carry(served, acquire(), { call, mesh, elsewhere })
       return
     }
-    // reflection shows a caller only what it may call
+    // reflection shows a caller only the methods that it may call
     const pair = { caller, callee: route.peer, withinChain: served.record.link !== null }
     const shown = (ready: UpstreamSession) => options.reflection.through(ready, pair)
     const elsewhere = async (failed: UpstreamSession) => shown(await acquire(failed))
@@ -218,7 +218,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
   }
 }
 
-/** At once when a session is at hand. */
+/** Synchronous when a session is available. */
 function carry(
   served: ActiveCall,
   session: MaybePromise<UpstreamSession>,

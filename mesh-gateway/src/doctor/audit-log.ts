@@ -1,4 +1,4 @@
-/** Whether the audit log can be written. Looks, and makes no file. */
+/** Checks whether the audit log can be written. Only looks, and creates no file. */
 import { constants } from 'node:fs'
 import { access, stat, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'

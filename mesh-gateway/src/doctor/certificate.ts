@@ -1,4 +1,4 @@
-/** One identity directory: whether it holds what it should, and for how long still. */
+/** Checks one identity directory: whether its files are valid, and for how long. */
 import { type IdentitySnapshot, loadIdentity, type TrustedRoot } from '@clawmesh/agent-sdk/mesh'
 import { ERRORS, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import { span } from '../text/time-span.ts'
@@ -40,7 +40,7 @@ export async function readCertificate(
   }
 }
 
-/** The command that makes a new one. */
+/** The command that issues a new one. */
 export function issueAnew(whose: 'gateway' | 'agent', dir: string): string {
   const who = whose === 'gateway' ? '--name NAME --tenant TENANT' : '--tenant TENANT --agent NAME'
   return `mesh-pki issue ${whose} ${who} --out ${shellWord(dir)}`
@@ -64,7 +64,7 @@ function unusable(whose: 'gateway' | 'agent', dir: string, error: MeshError): Fi
             ? `${dir}: tls.crt does not chain to a root in ca.crt`
             : what,
         why: STOPS,
-        // never to add the root that it names: the certificate may be a stranger's
+        // never advise to add its root: the certificate may be a stranger's
         todo: `${issueAnew(whose, dir)}; a chain that was copied by hand needs its intermediates in tls.crt`,
       }
     case 'MESH_IDENTITY_INVALID':
@@ -87,7 +87,7 @@ function otherKind(whose: 'gateway' | 'agent', { identity }: IdentitySnapshot): 
   return { what: `this is the certificate of ${identity.id}`, why, todo }
 }
 
-/** Renewal is due at two thirds of a life. */
+/** Renewal is due after two thirds of its life. */
 function endsSoon(
   whose: 'gateway' | 'agent',
   dir: string,
@@ -104,7 +104,7 @@ function endsSoon(
   }
 }
 
-/** A root that was renewed with its name and key is the same one, and ends with the last of its certificates. */
+/** A root that was renewed with the same name and key is one root, which ends with its last certificate. */
 function lastOfEach(roots: readonly TrustedRoot[]): readonly TrustedRoot[] {
   const last = new Map<string, TrustedRoot>()
   for (const root of roots) {

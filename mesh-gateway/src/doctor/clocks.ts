@@ -1,18 +1,18 @@
-/** Our clock against that of a peer. */
+/** Compares the clock of this machine with that of a peer. */
 
 import { span } from '../text/time-span.ts'
 import { type CheckResult, result } from './finding.ts'
 
 export interface ClockFacts {
-  /** Who tells the time. */
+  /** The name of the peer. */
   readonly peer: string
-  /** Its clock, milliseconds since the epoch; null when it tells none. */
+  /** Its clock, milliseconds since the epoch; null when it sends none. */
   readonly theirMs: number | null
-  /** Ours when its answer came. */
+  /** The clock of this machine when the answer came. */
   readonly ourMs: number
 }
 
-/** As much as tokens allow for; HTTP tells whole seconds. */
+/** The tolerance of tokens; HTTP sends whole seconds. */
 const SKEW_MS = 30_000
 
 export function checkClocks({ peer, theirMs, ourMs }: ClockFacts): CheckResult {

@@ -1,4 +1,4 @@
-/** DNS servers that the configuration names: whether each of them answers. Those of the system are not asked. */
+/** Checks whether each configured DNS server answers. Does not ask those of the system. */
 import { Resolver } from 'node:dns/promises'
 import { codeOf } from '../process/error-code.ts'
 import { withPorts } from '../resolve/server-addresses.ts'
@@ -7,11 +7,11 @@ import { type CheckResult, type Finding, result } from './finding.ts'
 export interface DnsServerFacts {
   /** `ip:port` or `[ip]:port`. */
   readonly server: string
-  /** Code of c-ares, e.g. `ETIMEOUT`; null when the server answered, also that there is no such name. */
+  /** Code of c-ares, e.g. `ETIMEOUT`; null when the server answered, even that the name does not exist. */
   readonly error: string | null
 }
 
-/** Answers of a server that works: the name that is asked for need not have an address. */
+/** Answers of a working server: the name in the question need not have an address. */
 const ANSWERS: readonly string[] = Object.freeze(['ENOTFOUND', 'ENODATA'])
 
 const IN_WORDS: Readonly<Record<string, string>> = {
@@ -37,7 +37,7 @@ export function checkDnsServers(facts: readonly DnsServerFacts[]): CheckResult {
   return result('DNS', facts.map(({ server }) => server).join(', '), ...findings)
 }
 
-/** @param name a name that each server should know or know not to exist, e.g. the mesh domain */
+/** @param name a name that each server should know or deny, e.g. the mesh domain */
 export async function readDnsServers(
   servers: readonly string[],
   name: string,

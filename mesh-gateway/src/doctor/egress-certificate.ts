@@ -1,4 +1,4 @@
-/** The certificate that the egress port shows its clients, where it runs TLS. It need not be one of the mesh. */
+/** Checks the certificate of the egress port, where it runs TLS. It need not be one of the mesh. */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
 import { describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
@@ -7,7 +7,7 @@ import { type CheckResult, type Finding, result, shellWord } from './finding.ts'
 
 export interface EgressCertificateFacts {
   readonly dir: string
-  /** A text says why there is none. */
+  /** A string says why there is none. */
   readonly leaf: X509Certificate | string
   readonly keyFits: boolean
   readonly nowMs: number
@@ -35,12 +35,12 @@ export async function readEgressCertificate(
   dir: string,
 ): Promise<Pick<EgressCertificateFacts, 'dir' | 'leaf' | 'keyFits'>> {
   try {
-    // the first block is the leaf, which is the one that OpenSSL reads
+    // the first block is the leaf, and OpenSSL reads only that
     const leaf = new X509Certificate(await readWhole(join(dir, 'tls.crt'), { maxBytes: MAX_BYTES }))
     const key = createPrivateKey(await readWhole(join(dir, 'tls.key'), { maxBytes: MAX_BYTES }))
     return { dir, leaf, keyFits: leaf.checkPrivateKey(key) }
   } catch (error) {
-    // what OpenSSL says of a key that it cannot read is not repeated: it is a key
+    // without OpenSSL's message, which is about a private key
     const why = `tls.crt or tls.key in ${dir} cannot be read (${describeFileFault(error)})`
     return { dir, leaf: why, keyFits: false }
   }

@@ -1,4 +1,4 @@
-/** Runs every check on what a configuration names. Looks and dials; changes nothing. */
+/** Runs every check on the files and addresses of a configuration. Reads and dials; changes nothing. */
 import type { IdentitySnapshot } from '@clawmesh/agent-sdk/mesh'
 import { createSpiffeTemplate, MeshError } from '@clawmesh/proto'
 import type { Config } from '../config/schema.ts'
@@ -31,12 +31,12 @@ import { checkTokenIssuers, readTokenIssuers } from './token-issuers.ts'
 import { checkTrustBundles } from './trust-bundles.ts'
 
 export interface ExamineOptions {
-  /** An error: why there is none. Then only the machine is examined. */
+  /** An error: why there is no configuration. Then only the machine is checked. */
   readonly config: Config | MeshError
   readonly env: Readonly<Record<string, string | undefined>>
-  /** As process.version has it. */
+  /** In the form of process.version. */
   readonly nodeVersion: string
-  /** The identity directory of an agent that cannot get through. */
+  /** The identity directory of an agent that cannot connect. */
   readonly agentDir?: string
   /** A peer that cannot be reached. */
   readonly peer?: PeerTarget
@@ -125,7 +125,7 @@ async function examineGateway(config: Config, options: ExamineOptions): Promise<
   return results
 }
 
-/** What the gateway asks while it runs. */
+/** Checks the services that a running gateway uses. */
 async function examineServices(config: Config): Promise<CheckResult[]> {
   const { dns, limits, meshDomain, timeouts, tokens } = config
   const { url } = limits.redis

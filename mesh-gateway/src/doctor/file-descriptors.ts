@@ -1,11 +1,11 @@
-/** How many files and sockets a process may have open. */
+/** Checks how many files and sockets a process may have open. */
 import { readFile } from 'node:fs/promises'
 import { type CheckResult, result } from './finding.ts'
 
 /** A tunnel takes two, and so does a delegated call that opens a connection. */
 const LEAST = 4_096
 
-/** @param limit null: unlimited, or not to be known here */
+/** @param limit null: unlimited, or unknown */
 export function checkFileDescriptors(limit: number | null): CheckResult {
   const about = limit === null ? 'no limit is known' : `${limit} at once`
   if (limit === null || limit >= LEAST) return result('open files', about)
@@ -16,7 +16,7 @@ export function checkFileDescriptors(limit: number | null): CheckResult {
   })
 }
 
-/** Of this process, and so of a gateway that is started from the same place. Linux only. */
+/** For this process, and so for a gateway started from the same place. Linux only. */
 export async function readFileDescriptorLimit(): Promise<number | null> {
   const text = await readFile('/proc/self/limits', 'utf8').catch(() => '')
   const [, soft = ''] = /^Max open files +(\S+)/m.exec(text) ?? []

@@ -1,17 +1,17 @@
-/** What the doctor finds, and what it says of a check that found nothing. */
+/** The result of a check of the doctor, with its findings. */
 export interface Finding {
-  /** What is wrong, with names and numbers. */
+  /** The fault, with names and numbers. */
   readonly what: string
-  /** What happens because of it. */
+  /** Its consequence. */
   readonly why: string
-  /** What to type or change. */
+  /** The command to run or the setting to change. */
   readonly todo: string
 }
 
 export interface CheckResult {
   /** Two words at most, e.g. `signing keys`. */
   readonly check: string
-  /** What was looked at, in one line. */
+  /** What was checked, in one line. */
   readonly about: string
   /** Empty: fine. */
   readonly findings: readonly Finding[]
@@ -25,7 +25,7 @@ export function result(
   return { check, about, findings: findings.filter((finding) => finding !== null) }
 }
 
-/** A word as a shell takes it. */
+/** Quotes a word for a shell. */
 export function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
 }

@@ -1,4 +1,4 @@
-/** Private keys are for their owner's eyes. */
+/** Checks that private keys are readable by their owner only. */
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type CheckResult, result, shellWord } from './finding.ts'
@@ -22,7 +22,7 @@ export function checkKeyFiles(files: readonly KeyFile[]): CheckResult {
   })
 }
 
-/** What is not there is for other checks to tell. */
+/** Missing files are left to other checks. */
 export async function readKeyFiles(
   identityDirs: readonly string[],
   keysDir: string,

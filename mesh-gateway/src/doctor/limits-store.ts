@@ -1,4 +1,4 @@
-/** The Redis that gateways count in: whether it answers, with the password and the CAs that the configuration names. */
+/** Checks whether the Redis of shared limits answers, with the configured password and CAs. */
 import { MeshError } from '@clawmesh/proto'
 import {
   type RedisAccess,
@@ -16,7 +16,7 @@ export interface LimitsStoreFacts {
   readonly error: string | null
 }
 
-/** A gateway gives a question 250 ms; the doctor takes its time, in milliseconds. */
+/** A gateway allows 250 ms per question; the doctor allows more, in milliseconds. */
 const TIMEOUT_MS = 2_000
 
 export function checkLimitsStore(
@@ -47,7 +47,7 @@ export async function readLimitsStore(
 }
 
 async function pingError(access: RedisAccess): Promise<string | null> {
-  // only now: a gateway that counts by itself does without it, and so does its doctor
+  // loaded on demand: most gateways, and so the doctor, do not need it
   const { Redis } = await import('ioredis')
   let first: unknown = null
   const redis = new Redis(access.url, {
@@ -59,7 +59,7 @@ async function pingError(access: RedisAccess): Promise<string | null> {
     connectionName: 'clawmesh-doctor',
     ...redisAccessOptions(access),
   })
-  // the connection says why, and a question that waited for it only that it is gone
+  // the connection error names the cause; a pending question only says that the connection is gone
   redis.on('error', (error) => {
     first ??= error
   })
@@ -73,7 +73,7 @@ async function pingError(access: RedisAccess): Promise<string | null> {
   }
 }
 
-/** Of a client that knows the password: its words are shown only as far as they are known to be harmless. */
+/** A client that knows the password could quote it, so only known harmless words are shown. */
 function reasonOf(cause: unknown): string {
   if (!(cause instanceof Error)) return 'it does not answer in time'
   const reply = /^(?:NOAUTH|WRONGPASS|NOPERM|LOADING|MASTERDOWN|ERR)\b/.exec(cause.message)?.[0]

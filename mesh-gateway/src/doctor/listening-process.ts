@@ -1,4 +1,4 @@
-/** Which process listens on a TCP port, as far as this user may know. Linux only; elsewhere nobody knows. */
+/** Finds the process that listens on a TCP port, as far as this user may see it. Linux only; null elsewhere. */
 
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { basename } from 'node:path'
@@ -6,7 +6,7 @@ import { printable } from '@clawmesh/proto'
 
 export interface ListeningProcess {
   readonly pid: number
-  /** Of its program, without its path. */
+  /** The name of its program, without its path. */
   readonly name: string
 }
 
@@ -20,7 +20,7 @@ export async function listeningProcess(port: number): Promise<ListeningProcess |
   if (sockets.size === 0) return null
   const pids = (await readdir('/proc').catch((): string[] => [])).filter((one) => /^\d+$/.test(one))
   for (const pid of pids) {
-    // processes of other users cannot be looked into, and those that have just ended are gone
+    // other users' processes cannot be read, and some have just ended
     const open = await readdir(`/proc/${pid}/fd`).catch((): string[] => [])
     for (const fd of open) {
       const target = await readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')
@@ -30,7 +30,7 @@ export async function listeningProcess(port: number): Promise<ListeningProcess |
   return null
 }
 
-/** `socket:[inode]` of what listens, of the table that the kernel shows (proc(5)). */
+/** The `socket:[inode]` of listeners, from the kernel's table (proc(5)). */
 function inodesOf(table: string, port: number): string[] {
   const hex = port.toString(16).toUpperCase().padStart(4, '0')
   return table.split('\n').flatMap((line) => {

@@ -1,10 +1,10 @@
-/** The version of Node. */
+/** Checks the version of Node. */
 import { type CheckResult, result } from './finding.ts'
 
-/** As `engines` of package.json has it; a test compares. */
+/** The same as `engines` of package.json; a test compares. */
 export const LEAST_NODE = '24.16'
 
-/** @param version as process.version has it: `v24.21.0` */
+/** @param version in the form of process.version: `v24.21.0` */
 export function checkNode(version: string): CheckResult {
   const [major = 0, minor = 0] = version.replace(/^v/, '').split('.').map(Number)
   const [leastMajor = 0, leastMinor = 0] = LEAST_NODE.split('.').map(Number)

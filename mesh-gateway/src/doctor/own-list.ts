@@ -1,4 +1,4 @@
-/** The gateway's own list of revocations: without it no gateway starts, and a full one leaves agents no room. */
+/** Checks the gateway's own revocation list: without it no gateway starts, and a full one leaves agents no room. */
 import { MeshError } from '@clawmesh/proto'
 import { readIndex } from '../revocation/list-file.ts'
 import { SHARES, type Shares } from '../revocation/revoked-index.ts'
@@ -6,13 +6,13 @@ import { type CheckResult, result } from './finding.ts'
 
 export interface OwnListFacts {
   readonly file: string
-  /** How many entries it has; an error: why it cannot be used. */
+  /** The number of its entries; an error: why it cannot be used. */
   readonly list: { readonly entries: number; readonly byAgents: number } | MeshError
   /** Default SHARES. */
   readonly shares?: Shares
 }
 
-/** A share that is used to this part is soon used up. */
+/** The part of a share above which the doctor warns. */
 const NEARLY = 0.8
 
 export function checkOwnList(facts: OwnListFacts): CheckResult {

@@ -1,10 +1,10 @@
-/** Whether the gateway's certificate covers the names of the peers that it answers for. */
+/** Checks whether the gateway's certificate covers the names of the peers for which it answers. */
 import { type CheckResult, result, shellWord } from './finding.ts'
 
 export interface PeerNameFacts {
   readonly dir: string
   readonly dnsNames: readonly string[]
-  /** Those that have policy. */
+  /** The tenants with policy. */
   readonly tenants: readonly string[]
   readonly meshDomain: string
 }
@@ -14,7 +14,7 @@ export function checkPeerNames(facts: PeerNameFacts): CheckResult {
   const lacking = tenants.filter((tenant) => !dnsNames.includes(`*.${tenant}.${meshDomain}`))
   const about = tenants.length === 0 ? 'no tenant has policy' : tenants.join(', ')
   if (lacking.length === 0) return result('peer names', about)
-  // with the names of some tenants it is a gateway for these alone
+  // a certificate with names of some tenants means a gateway for these only
   const scoped = dnsNames.some((name) => name.startsWith('*.'))
   const names = lacking.map((tenant) => `*.${tenant}.${meshDomain}`)
   return result('peer names', about, {

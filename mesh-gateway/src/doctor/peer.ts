@@ -1,4 +1,4 @@
-/** A peer, seen as the gateway sees it: its name, its addresses, its certificate, its clock. */
+/** Checks a peer as the gateway sees it: its name, its addresses, its certificate, its clock. */
 import { handshakeFailure } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 import { type CheckResult, type Finding, result, shellWord } from './finding.ts'
@@ -6,7 +6,7 @@ import { type CheckResult, type Finding, result, shellWord } from './finding.ts'
 export interface PeerAnswer {
   /** `ip:port` */
   readonly endpoint: string
-  /** How the dial with a verified certificate failed; null when it did not. */
+  /** Why the dial with a verified certificate failed; null when it succeeded. */
   readonly error: MeshError | null
 }
 

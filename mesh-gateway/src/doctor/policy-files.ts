@@ -1,4 +1,4 @@
-/** The policy directory. */
+/** Checks the policy directory. */
 import { formatFault, type PolicyLoading } from '../policy/index.ts'
 import { concernsAll } from '../policy/read/load-policy.ts'
 import { type CheckResult, result, shellWord } from './finding.ts'

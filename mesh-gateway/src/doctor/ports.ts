@@ -1,4 +1,4 @@
-/** Whether the gateway can listen where it is configured to, and who does already. */
+/** Checks whether the gateway can listen on its configured addresses, and which process already does. */
 import { formatListenAddress } from '../net/listen-address.ts'
 import type { ListenAddress } from '../net/port.ts'
 import { type CheckResult, type Finding, result, shellWord } from './finding.ts'
@@ -8,9 +8,9 @@ export interface PortFacts {
   /** `admin.listen` */
   readonly key: string
   readonly address: ListenAddress
-  /** Why it cannot be listened on, e.g. EADDRINUSE; null when it can. */
+  /** Why the address cannot be listened on, e.g. EADDRINUSE; null when it can. */
   readonly error: string | null
-  /** True when what listens there answers as a mesh-gateway does; null when it could not be asked, for want of a good identity. */
+  /** True when the listener answers like a mesh-gateway; null when it could not be asked, without a valid identity. */
   readonly isGateway: boolean | null
   readonly process: ListeningProcess | null
 }
@@ -27,10 +27,10 @@ const TAKEN_BY: Readonly<Record<string, string>> = {
   false: 'a program that does not answer as a mesh-gateway',
   null: 'a program that could not be asked whether it is a mesh-gateway: that takes a good certificate of the gateway',
 }
-/** Never to end a process: the doctor may take the gateway that serves for a stranger. */
+/** Never advise to end a process: it may be the serving gateway. */
 const SAFE_START = 'nothing, if that process is your gateway; else start this one with'
 
-/** All ports in the hands of one gateway are as they should be: it runs. */
+/** All ports held by one gateway are fine: it is running. */
 export function checkPorts(ports: readonly PortFacts[]): CheckResult {
   const shown = ports.map(({ address }) => formatListenAddress(address)).join(', ')
   const pids = new Set(ports.flatMap(({ process }) => process?.pid ?? []))

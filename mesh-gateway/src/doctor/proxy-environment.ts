@@ -1,4 +1,6 @@
-/** Proxy variables: gRPC clients obey them, and would send calls for the mesh through a proxy, credentials included. */
+/**
+ * Checks proxy variables: gRPC clients obey them, and would send calls for the mesh, with credentials, through a proxy.
+ */
 import { type CheckResult, result } from './finding.ts'
 
 const PROXIES = ['grpc_proxy', 'https_proxy', 'http_proxy', 'all_proxy']
@@ -6,7 +8,7 @@ const PROXIES = ['grpc_proxy', 'https_proxy', 'http_proxy', 'all_proxy']
 export interface ProxyEnvironmentFacts {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly meshDomain: string
-  /** Where calls go to: hosts of the listeners. */
+  /** The hosts of calls: those of the listeners. */
   readonly hosts: readonly string[]
 }
 
@@ -27,7 +29,7 @@ export function checkProxyEnvironment(facts: ProxyEnvironmentFacts): CheckResult
   })
 }
 
-/** As curl and Go read it: names and what is below them, with or without a leading dot; `*` is all. */
+/** As curl and Go read it: names and all below them, with or without a leading dot; `*` is all. */
 function isExcepted(host: string, list: string): boolean {
   const name = host.replace(/^\./, '').toLowerCase()
   return list.split(',').some((entry) => {
@@ -39,7 +41,7 @@ function isExcepted(host: string, list: string): boolean {
   })
 }
 
-/** Never with user and password. */
+/** Never shows user and password. */
 function shown(proxy: string): string {
   const url = URL.canParse(proxy) ? new URL(proxy) : null
   return url === null || url.host === '' ? 'set' : url.host

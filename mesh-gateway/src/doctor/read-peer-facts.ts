@@ -1,4 +1,6 @@
-/** Finds a peer and dials each of its addresses, as the gateway would for a call; asks the ones that answer for the time. */
+/**
+ * Looks up a peer and dials each of its addresses, like the gateway for a call; asks those that answer for the time.
+ */
 import { once } from 'node:events'
 import type { ClientHttp2Session } from 'node:http2'
 import type { IdentitySnapshot } from '@clawmesh/agent-sdk/mesh'
@@ -30,7 +32,7 @@ export interface Asking {
 
 export interface PeerSeen {
   readonly answers: readonly PeerAnswer[] | MeshError
-  /** Of the first address that answered. */
+  /** From the first address that answered. */
   readonly clock: ClockFacts | null
 }
 
@@ -80,7 +82,7 @@ async function visit(
   }
 }
 
-/** Any answer carries its date (RFC 9110, section 6.6.1); null when this one does not. */
+/** Any answer carries a date (RFC 9110, section 6.6.1); null when this one does not. */
 async function askTime(session: ClientHttp2Session): Promise<number | null> {
   const stream = session.request({
     ':method': 'POST',
@@ -96,7 +98,7 @@ async function askTime(session: ClientHttp2Session): Promise<number | null> {
     const theirMs = typeof date === 'string' ? Date.parse(date) : Number.NaN
     return Number.isNaN(theirMs) ? null : theirMs
   } catch {
-    // the certificate was good, which is what was asked; that it says nothing is no reason to fail
+    // the certificate was valid, which was the question; silence is no failure
     return null
   }
 }

@@ -1,4 +1,4 @@
-/** Tries each port for a moment, and asks what listens there when it is taken. */
+/** Tries to listen on each port for a moment, and asks the present listener when it is taken. */
 import { once } from 'node:events'
 import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
@@ -24,7 +24,7 @@ interface Listener {
   readonly asks: 'http' | 'mesh' | 'nothing'
 }
 
-/** @param identity of our gateway, to know another one by; null when there is none that is good */
+/** @param identity of this gateway, to recognise another one; null without a valid one */
 export async function readPorts(
   config: Config,
   identity: IdentitySnapshot | null,
@@ -32,7 +32,7 @@ export async function readPorts(
 ): Promise<PortFacts[]> {
   const { egress, delegation, admin } = config
   const listeners: Listener[] = [
-    // over TLS any name may be in its certificate: the other ports tell whose process it is
+    // over TLS any name may be in its certificate: the other ports identify the process
     {
       key: 'egress.listen',
       address: egress.listen,
@@ -46,7 +46,7 @@ export async function readPorts(
   const gateways = new Set(
     facts.flatMap(({ isGateway, process }) => (isGateway === true ? (process?.pid ?? []) : [])),
   )
-  // one process has all ports of a gateway: the port that answers tells for those that cannot be asked
+  // one process holds all ports of a gateway: a port that answers identifies those that cannot be asked
   return facts.map((one) =>
     one.process !== null && gateways.has(one.process.pid) ? { ...one, isGateway: true } : one,
   )
@@ -71,14 +71,14 @@ async function readPort(
   return { key, address, error, isGateway, process }
 }
 
-/** A socket is not tried by listening: that would leave or take away a file. */
+/** A socket is not tested by listening: that would leave or remove a file. */
 async function trySocket(path: string): Promise<string | null> {
   const probe = connect(path)
   try {
     await once(probe, 'connect', { signal: AbortSignal.timeout(ASK_MS) })
     return 'EADDRINUSE'
   } catch (error) {
-    // nobody listens: what matters is whether the file can be made
+    // nothing listens: then the file must be creatable
     const code = codeOf(error)
     if (code !== 'ENOENT' && code !== 'ECONNREFUSED') return code
     return access(dirname(path), constants.W_OK | constants.X_OK).then(() => null, codeOf)
@@ -101,7 +101,7 @@ async function tryListen({ host, port }: ListenAddress): Promise<string | null> 
   }
 }
 
-/** GET /health, as the egress and the admin port answer it. */
+/** GET /health, on the egress and the admin port. */
 function answersHealth({ host, port, path: socketPath }: ListenAddress): Promise<boolean> {
   return new Promise((resolve) => {
     const to = socketPath === undefined ? { host, port } : { socketPath, host: 'localhost' }
@@ -129,8 +129,8 @@ function answersHealth({ host, port, path: socketPath }: ListenAddress): Promise
 }
 
 /**
- * A handshake that ends with a gateway of this mesh on the other side. It is left as a client leaves that has nothing more
- * to say: one that is gone in the middle of the handshake is a culprit in the log of that gateway.
+ * Makes a handshake, and checks for a gateway of this mesh on the other side. Closes in good order: a client that
+ * leaves during the handshake would count as an offender in that gateway's log.
  */
 function answersAsGateway(
   { host, port }: ListenAddress,
@@ -159,7 +159,7 @@ function answersAsGateway(
         return
       }
       const session = connectHttp2('https://gateway', { createConnection: () => socket })
-      // who it is has been seen: how it goes on changes nothing
+      // the identity was seen: later errors do not matter
       session.on('error', done)
       session.on('close', done)
       session.once('remoteSettings', () => session.close())
@@ -167,12 +167,12 @@ function answersAsGateway(
   })
 }
 
-/** Where a listener on every address can be asked. */
+/** The address at which to ask a listener on every address. */
 function reachable(host: string): string {
   return host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
 }
 
-/** `{"status":"up"}` of the egress port and of older gateways, with `version` of the admin port. */
+/** `{"status":"up"}` of the egress port and of older gateways, with `version` for the admin port. */
 function isHealth(body: string): boolean {
   return /^\s*\{\s*"status"\s*:\s*"up"\s*(?:,\s*"version"\s*:\s*"[\w.+-]*"\s*)?\}\s*$/.test(body)
 }

@@ -1,4 +1,4 @@
-/** Revocation lists of CAs: one that is out of date refuses everybody that its CA has issued to. */
+/** Checks the revocation lists of CAs: with an outdated one, every certificate of its CA is refused. */
 import { describeFileFault, type IdentitySnapshot, readWhole } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 import { MAX_CRL_FILE_BYTES, readCrls } from '../revocation/crl-file.ts'
@@ -7,9 +7,9 @@ import { type CheckResult, result, shellWord } from './finding.ts'
 
 export interface RevocationListFacts {
   readonly file: string
-  /** When each list that says so is due to be replaced; a text says why they are not usable. */
+  /** The nextUpdate of each list with one; a string says why the lists are unusable. */
   readonly lists: readonly Date[] | string
-  /** What the gateway does with lists that are out of date. */
+  /** How the gateway treats outdated lists. */
   readonly stale: 'refuse' | 'keep'
   readonly nowMs: number
 }

@@ -1,10 +1,10 @@
-/** The keys that sign tokens. */
+/** Checks the keys that sign tokens. */
 import { MeshError } from '@clawmesh/proto'
 import { span } from '../text/time-span.ts'
 import { type RingContent, readRing, readRingContent } from '../tokens/key-ring-file.ts'
 import { type CheckResult, type Finding, result, shellWord } from './finding.ts'
 
-/** A key that signs for longer than this was forgotten. */
+/** The age over which a signing key was probably forgotten. */
 const OLD_MS = 90 * 86_400_000
 
 export interface SigningKeyFacts {
@@ -52,7 +52,7 @@ function next({ keys }: RingContent, flag: string): Finding | null {
   }
 }
 
-/** Proves every key that the ring names. */
+/** Proves every key of the ring. */
 export async function readSigningKeys(dir: string): Promise<SigningKeyFacts['ring']> {
   try {
     const ring = await readRingContent(dir)

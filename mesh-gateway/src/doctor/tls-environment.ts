@@ -1,4 +1,4 @@
-/** A variable that turns certificate checks off in every Node program that is started here. */
+/** Checks for the variable that turns certificate checks off in every Node program started here. */
 import { turnsTlsChecksOff } from '../process/tls-environment.ts'
 import { type CheckResult, result } from './finding.ts'
 

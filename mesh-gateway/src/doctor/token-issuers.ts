@@ -1,4 +1,4 @@
-/** Outside issuers of tokens: whether their keys can be had, as the gateway fetches them, and are of use. */
+/** Checks external token issuers: whether the gateway can fetch their keys, and use them. */
 import { MeshError } from '@clawmesh/proto'
 import type { Config } from '../config/schema.ts'
 import { openUpstreamTrust } from '../egress/upstream/upstream-trust.ts'
@@ -17,12 +17,12 @@ export function checkTokenIssuers(facts: readonly TokenIssuerFacts[]): CheckResu
   return result('token issuers', about, ...facts.flatMap(findingsOf))
 }
 
-/** @throws MeshError MESH_CONFIG_INVALID when egress.ca is not good */
+/** @throws MeshError MESH_CONFIG_INVALID when egress.ca is not valid */
 export async function readTokenIssuers(
   { tokens, egress }: Config,
   resolver: Pick<Resolver, 'addresses'>,
 ): Promise<TokenIssuerFacts[]> {
-  // only now: a gateway without such issuers does without undici, and so does its doctor
+  // loaded on demand: a gateway without such issuers, and so the doctor, does not need undici
   const [{ fetchJwks }, { readJwks }] = await Promise.all([
     import('../tokens/external/fetch-jwks.ts'),
     import('../tokens/external/read-jwks.ts'),

@@ -1,4 +1,4 @@
-/** Whether gateway and agent trust each other: the root that issued the one has to be in ca.crt of the other. */
+/** Checks whether gateway and agent trust each other: the root of each must be in ca.crt of the other. */
 import { X509Certificate } from 'node:crypto'
 import type { IdentitySnapshot, TrustedRoot } from '@clawmesh/agent-sdk/mesh'
 import { issueAnew } from './certificate.ts'
@@ -27,7 +27,7 @@ function missing(name: string, side: Side, otherName: string, other: Side): Find
   return {
     what: `${side.dir}/ca.crt of the ${name} lacks the root ${root.fingerprint.slice(0, 16)}… that issued the certificate of the ${otherName}`,
     why: `the ${name} refuses the ${otherName}: MESH_IDENTITY_UNTRUSTED`,
-    // never to add a root: whoever holds its key could then speak as anybody of the mesh
+    // never advise to add a root: the holder of its key could then impersonate any agent of the mesh
     todo: `${issueAnew('agent', agentDir(side, other))} on the machine of the CA of this mesh; only when you are replacing that CA yourself, put both roots into every ca.crt, after the fingerprint of ${theirs} is the one that the new CA shows`,
   }
 }
@@ -36,7 +36,7 @@ function agentDir(...sides: readonly Side[]): string {
   return sides.find(({ snapshot }) => snapshot.identity.kind === 'agent')?.dir ?? 'DIR'
 }
 
-/** The root of its own bundle that a chain ends at. */
+/** The root of its own bundle at which a chain ends. */
 function issuerOf({ certificateChain, roots }: IdentitySnapshot): TrustedRoot | null {
   const [last] = (certificateChain.match(/-----BEGIN[^-]+-----[^-]+-----END[^-]+-----/g) ?? [])
     .map((pem) => new X509Certificate(pem))

@@ -1,6 +1,6 @@
 /**
- * The gates between a target and a connection, in this order: credential, rate of the agent, policy, limits, one lookup, address rules.
- * Each takes what the one before made. Nothing is looked up for what policy refuses.
+ * Admits a request through these gates, in this order: credential, rate of the agent, policy, limits, one DNS lookup,
+ * address rules. Each gate takes the result of the one before. Never looks up a name that policy refuses.
  */
 import { MeshError } from '@clawmesh/proto'
 import type { GatedClient } from '../limits/connection-gate.ts'
@@ -22,18 +22,21 @@ import type { Target } from './request.ts'
 import { unresolved } from './unresolved.ts'
 import { type DialPlan, planDial } from './upstream/dial.ts'
 
-/** How far a request came. What it did not come to is null. */
+/** The result of each gate that a request has passed; null for gates that it has not reached. */
 export interface Admission {
   readonly principal: Principal | null
-  /** With the port that it is for. */
+  /** With its port resolved. */
   readonly target: Target
   readonly decision: EgressDecision | null
-  /** What it is let in for, to be judged again. */
+  /** The grounds of the admission, to be judged again later. */
   readonly admitted: Admitted<EgressQuestion> | null
   readonly generation: number
-  /** See LiveTunnel. */
+  /** As in LiveTunnel. */
   readonly counted: boolean
-  /** A plan, or why there is none. `answer-here`: it may go no further, and the gateway answers in place of the destination. */
+  /**
+   * A dial plan, or the refusal. `answer-here`: the request may go no further, and the gateway answers in place of the
+   * destination.
+   */
   readonly result: DialPlan | Refused | 'answer-here'
   /** To be called when the request has ended. */
   release(): void
@@ -56,7 +59,7 @@ export async function admit(
     (await authenticate(head.fields, asked.form, context))
   notePrincipal(principal, client, context.refusals)
   if (principal instanceof Refused) return { ...unknown, result: principal, release }
-  // before policy is asked: a request that it refuses counts as any other
+  // before the policy decision: a refused request counts against the rate too
   const entering = enterRate(principal, policy, context)
   const rated = entering instanceof Promise ? await entering : entering
   if (rated !== null) return { ...unknown, principal, result: rated, release }
@@ -77,13 +80,13 @@ export async function admit(
     if (result instanceof Refused) countRefusal(result, principal, context.refusals)
     return { ...known, result, release: entered }
   } catch (error) {
-    // nobody else will: what was entered would stay occupied for ever
+    // release here: the permits would stay taken for ever
     entered()
     throw error
   }
 }
 
-/** Null when the agent has not spent its budget of refusals, nor its rate. */
+/** Null while the agent has refusals left in its budget, and requests in its rate. */
 function enterRate(
   principal: Principal,
   policy: PolicyView,
@@ -97,7 +100,7 @@ function enterRate(
   return judged(() => takeOwnRate(agent, bounds, limits))
 }
 
-/** Null when it is let through. */
+/** Null when the decision allows the request. */
 export function refusalFor({ agent }: Principal, decision: EgressDecision): Refused | null {
   if (decision.action !== 'deny') return null
   return new Refused(
@@ -113,7 +116,7 @@ function hiddenBehindEch(target: Target, { tunnelTls }: PolicyView): Refused | n
   return refuse('tls', 'MESH_EGRESS_ECH', { hint })
 }
 
-/** Limits that cannot be judged are a refusal too. */
+/** Limits that are unavailable refuse the request too. */
 async function judged<T>(limits: () => T | Promise<T>): Promise<T | Refused> {
   try {
     return await limits()

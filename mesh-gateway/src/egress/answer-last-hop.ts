@@ -1,9 +1,11 @@
-/** Answers TRACE and OPTIONS that may go no further (`Max-Forwards: 0`: RFC 9110, sections 7.6.2 and 9.3.8) in place of the destination. */
+/**
+ * Answers TRACE and OPTIONS with `Max-Forwards: 0` (RFC 9110, sections 7.6.2 and 9.3.8) in place of the destination.
+ */
 
 import type { RequestHead } from './http1/request-head.ts'
 import { formatAnswer } from './respond.ts'
 
-/** What a trace must not show to whatever reads its answer. */
+/** Fields that a TRACE answer must not contain. */
 const SECRET: ReadonlySet<string> = Object.freeze(
   new Set(['proxy-authorization', 'authorization', 'cookie']),
 )

@@ -1,6 +1,6 @@
 /**
- * Who asks: the token out of the headers, then its claims as the verifier vouches for them.
- * The token itself goes no further than this file and the verifier; messages never hold it.
+ * Authenticates the client: takes the token from the headers and gets its verified claims. The token itself never
+ * leaves this file and the verifier; messages never contain it.
  */
 import {
   type AgentIdentity,
@@ -24,18 +24,18 @@ import type { EntryForm } from './request.ts'
 export interface Principal {
   readonly agent: Peer
   readonly claims: VerifiedEgressClaims
-  /** All that vouches for it. */
+  /** Everything that vouches for the token. */
   readonly grounds: Grounds
-  /** Who delegated to the agent, first the one that the chain began with; null when it acts for itself. */
+  /** The agents that delegated to this one, the origin of the chain first; null when the agent acts for itself. */
   readonly actors: readonly AgentIdentity[] | null
 }
 
-/** Verified claims; at once or later. @throws MeshError MESH_TOKEN_* */
+/** Verified claims, synchronously or as a promise. @throws MeshError MESH_TOKEN_* */
 export type VerifyToken = (token: string) => VerifiedEgressClaims | Promise<VerifiedEgressClaims>
 
 export interface Credential {
   readonly token: string
-  /** The user name of Basic; null for Bearer. */
+  /** The user name of Basic authentication; null for Bearer. */
   readonly user: string | null
 }
 
@@ -46,7 +46,7 @@ const JWT = /[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+/g
 const BASIC = /^basic +([A-Za-z0-9+/]+={0,2})$/i
 
 export interface AuthenticateBy {
-  /** The gateway's own `iss`, by which a token in Authorization is told from one that is meant for the destination. */
+  /** The gateway's own `iss`. It tells a gateway token in Authorization from a token for the destination. */
   readonly issuer: string
   readonly verifyToken: VerifyToken
   readonly certificate: ShownCertificate
@@ -81,7 +81,7 @@ export async function authenticate(
   } catch (error) {
     if (!(error instanceof MeshError))
       return refuse('credential', 'MESH_GATEWAY_INTERNAL', { cause: error })
-    // who issues the others says where to get one
+    // for tokens of other issuers, the hint names the issuer
     const own = unverifiedIssuer(credential.token) === by.issuer
     return error.code === 'MESH_TOKEN_EXPIRED' && own
       ? refuse('credential', error.code, {
@@ -93,7 +93,7 @@ export async function authenticate(
   }
 }
 
-/** True of an Authorization header that carries a token of the gateway's own, in whatever scheme: it is never handed on. */
+/** True for an Authorization header that carries a token of the gateway, in any scheme: it is never forwarded. */
 export function isOwnAuthorization(value: string, issuer: string): boolean {
   const encoded = BASIC.exec(value)?.[1]
   const text = encoded === undefined ? value : Buffer.from(encoded, 'base64').toString('latin1')
@@ -116,7 +116,7 @@ export function findCredential(
   return refuse('credential', 'MESH_TOKEN_MISSING')
 }
 
-/** Null when the client has proved on this connection that it holds the key that the token is bound to. */
+/** Null when the client has proved, on this connection, that it holds the key to which the token is bound. */
 function judgeBinding(cnf: Confirmation, shown: ShownCertificate): Refused | null {
   if (shown === 'resumed')
     return refuse('credential', 'MESH_TOKEN_BINDING', {
@@ -126,7 +126,7 @@ function judgeBinding(cnf: Confirmation, shown: ShownCertificate): Refused | nul
   return shown?.thumbprint === cnf['x5t#S256'] ? null : refuse('credential', 'MESH_TOKEN_BINDING')
 }
 
-/** Of the certificate that a token is bound to, the connection tells more than the token. */
+/** Adds facts from the connection about the certificate to which the token is bound. */
 function boundBy(grounds: Grounds, { certificate, bundle }: AuthenticateBy): Grounds {
   const { token } = grounds
   const shown = certificate === 'resumed' ? null : certificate

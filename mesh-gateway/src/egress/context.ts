@@ -1,4 +1,4 @@
-/** What every request of one egress port has at hand. */
+/** The context of an egress port: what its requests use. */
 
 import type { SecureContext } from 'node:tls'
 import type { Log } from '@clawmesh/agent-sdk/mesh'
@@ -21,18 +21,18 @@ import type { LiveTunnel } from './live/live-tunnel.ts'
 import type { Tunnels } from './live/live-tunnels.ts'
 import type { UpstreamPool } from './upstream/upstream-pool.ts'
 
-/** Policy as it stands now: one generation, for one whole request. */
+/** The policy in force: one generation for the whole of a request. */
 export interface PolicyView {
   readonly generation: number
   readonly addresses: AddressRules
   readonly tunnelTls: TunnelTls
   decide(question: EgressQuestion): EgressDecision
-  /** What an agent may have open; null without policy. */
+  /** The agent's limits; null without policy. */
   bounds(agent: Principal['agent']): Bounds | null
 }
 
 export interface AccountTokenRequest {
-  /** Which agent of the account's tenant; null when the account stands for one. */
+  /** An agent of the account's tenant; null when the account stands for one agent. */
   readonly agentId: string | null
   /** Null: all that policy allows. */
   readonly destinations: readonly string[] | null
@@ -40,28 +40,34 @@ export interface AccountTokenRequest {
   readonly ttlMs: number | null
 }
 
-/** A token for a service-account key. @throws MeshError MESH_ACCOUNT_KEY_INVALID, MESH_TOKEN_REQUEST_INVALID, MESH_POLICY_NOT_ALLOWED */
+/**
+ * Issues a token for a service-account key. @throws MeshError MESH_ACCOUNT_KEY_INVALID, MESH_TOKEN_REQUEST_INVALID,
+ * MESH_POLICY_NOT_ALLOWED
+ */
 export type IssueForAccountKey = (
   key: Secret<string>,
   request: AccountTokenRequest,
 ) => Promise<{ readonly token: Secret<string>; readonly claims: EgressClaims }>
 
 export interface EgressTimeouts {
-  /** The whole header of a request, in milliseconds. Default 10,000. */
+  /** Timeout of the whole head of a request, in milliseconds. Default 10,000. */
   readonly headerMs: number
-  /** Between two requests on a connection. Default 60,000. */
+  /** Timeout between two requests on a connection. Default 60,000. */
   readonly keepAliveMs: number
-  /** The same, when the last request showed no good token. Default 5,000. */
+  /** The same, when the last request had no valid token. Default 5,000. */
   readonly unauthenticatedKeepAliveMs: number
-  /** All addresses of a destination together. Default 10,000. */
+  /** Timeout of dialling all addresses of a destination. Default 10,000. */
   readonly dialMs: number
-  /** The ClientHello in a tunnel. Default 10,000. */
+  /** Timeout of the ClientHello in a tunnel. Default 10,000. */
   readonly helloMs: number
-  /** Without a byte either way in a tunnel or a body. Default 300,000. */
+  /** Timeout without a byte either way in a tunnel or a body. Default 300,000. */
   readonly idleMs: number
-  /** The same while an answer is waited for: the whole request has been sent, or the last bytes of a tunnel were the client's. Default 900,000. */
+  /**
+   * The same while an answer is awaited: the whole request has been sent, or the client sent last in the tunnel.
+   * Default 900,000.
+   */
   readonly answerMs: number
-  /** An upstream connection that waits to be used again. Default 4,000. */
+  /** Timeout of an idle upstream connection. Default 4,000. */
   readonly upstreamIdleMs: number
 }
 
@@ -77,28 +83,28 @@ export interface EgressContext {
   readonly pool: UpstreamPool
   readonly tunnels: Tunnels
   readonly verifyToken: VerifyToken
-  /** Whether the token was verified lately, so that verifying it costs nothing. */
+  /** True when the token's verification is cached. */
   readonly remembersToken: (token: string) => boolean
   readonly refusals: RefusalBudgets
-  /** The agent that a SPIFFE ID names. @throws MeshError MESH_TOKEN_MALFORMED when it names none of this mesh. */
+  /** The agent of a SPIFFE ID. @throws MeshError MESH_TOKEN_MALFORMED when it names no agent of this mesh. */
   readonly parseAgent: (spiffeId: string) => AgentIdentity
   readonly issueForAccountKey: IssueForAccountKey | null
   readonly revokeToken: RevokeToken | null
   /** The trust bundle of the mesh. */
   readonly bundle: BundleTrust
-  /** How things stand: what grounds are judged by. */
+  /** The current keys, revocations and trust, by which grounds are judged. */
   readonly standing: Standing
-  /** Of the client of this connection. */
+  /** The certificate of this connection's client. */
   readonly certificate: ShownCertificate
   policy(): PolicyView
-  /** Whose certificates are believed where the gateway makes the TLS connection. */
+  /** The trusted roots, for TLS connections that the gateway makes. */
   trust(): SecureContext
   jwks(): object
   ownAddresses(): readonly ListenAddress[]
-  /** Why what is open, or about to be, may not go on, as things stand now; null when it may. */
+  /** Why an open or admitted tunnel may not go on now; null when it may. */
   judgeAgain(tunnel: Omit<LiveTunnel, 'end'>): ErrorCode | null
   isReady(): boolean
   draining(): boolean
-  /** Refuse everything while the audit log cannot be written. */
+  /** Refuses everything while the audit log cannot be written. */
   readonly refuseWithoutAudit: boolean
 }

@@ -1,7 +1,8 @@
 /**
- * What refused requests cost: the address while the client is not known, then the agent. Verifying a token is the dearest thing
- * that a stranger can ask for, so an address that has spent its budget is refused before it. A token that was verified lately is
- * taken all the same, and so is any on a connection whose last token was good: clients that share an address with an attacker go on.
+ * Counts refused requests: against the address while the client is unknown, then against the agent. Verifying a token
+ * is the most expensive work that an unauthenticated client can cause, so an address that has spent its budget is
+ * refused before it. A token with a cached verification is still accepted, and so is any token on a connection whose
+ * last token was good: clients that share an address with an attacker are not affected.
  */
 import type { GatedClient } from '../limits/connection-gate.ts'
 import type { RefusalBudgets } from '../limits/refusal-budget.ts'
@@ -11,9 +12,11 @@ import type { Field } from './http1/head.ts'
 import { type Gate, Refused } from './refused.ts'
 import type { EntryForm } from './request.ts'
 
-/** What nothing had to be verified for. Many clients ask without a token first, to learn that they need one. */
+/**
+ * The cost of a refusal without a verification. Many clients first ask without a token, to learn that they need one.
+ */
 const CHEAP = 0.1
-/** Gates at which a request is refused for what it asks. */
+/** Gates that refuse a request for its destination. */
 const JUDGING: ReadonlySet<Gate> = Object.freeze(new Set<Gate>(['policy', 'address', 'tls']))
 
 /** Null when the token may be verified. */
@@ -30,7 +33,7 @@ export function overBudget(
   return known ? null : refused
 }
 
-/** Tells the connection what came of its credential, and counts a bad one. */
+/** Tells the connection the result of the authentication, and counts a bad credential. */
 export function notePrincipal(
   principal: Principal | Refused,
   client: GatedClient,
@@ -41,7 +44,7 @@ export function notePrincipal(
   if (!good) countUnknown(principal, client, refusals)
 }
 
-/** Null when the client is authenticated, or its address may be refused some more. */
+/** Null when the client is authenticated, or its address has budget left. */
 export function checkAddress(
   client: GatedClient,
   { sources }: Pick<RefusalBudgets, 'sources'>,
@@ -50,7 +53,7 @@ export function checkAddress(
   return waitMs === null ? null : new Refused('limits', sources.refusal(waitMs, 'this address'))
 }
 
-/** A refusal of a client that is not known. */
+/** Counts a refusal of an unauthenticated client. */
 export function countUnknown(
   { error }: Refused,
   { source }: GatedClient,
@@ -60,7 +63,7 @@ export function countUnknown(
   sources.spend(source, error.code === 'MESH_TOKEN_MISSING' ? CHEAP : 1)
 }
 
-/** Null when requests of the agent, within the same chain or outside one, may be refused some more. */
+/** Null while the agent, within the same chain or outside one, has budget left. */
 export function checkAgent(
   principal: Principal,
   { agents }: Pick<RefusalBudgets, 'agents'>,
@@ -77,7 +80,10 @@ export function countRefusal(
   if (JUDGING.has(gate) && !error.row.retryable) agents.spend(keyOf(principal))
 }
 
-/** By the origin of the chain too: whoever gives an agent tasks that are refused must not hold up those that others give it. */
+/**
+ * The key includes the origin of the chain: one origin whose tasks are refused must not block the agent's tasks from
+ * others.
+ */
 function keyOf({ agent, actors }: Principal): string {
   const name = `${agent.tenant}/${agent.agent}`
   const origin = actors?.[0]

@@ -1,19 +1,19 @@
-/** Asks policy about a target, and finds out which port it means where the client named none. Pure. */
+/** Asks policy about a target, and resolves its port where the client named none. Pure. */
 import type { EgressDecision, EgressQuestion } from '../policy/decide/decision.ts'
 import type { Principal } from './authenticate.ts'
 import type { PolicyView } from './context.ts'
 import { DEFAULT_PORTS, type Target } from './request.ts'
 
 export interface DecidedTarget {
-  /** With the port that it means. */
+  /** With its port resolved. */
   readonly target: Target
   readonly question: EgressQuestion
   readonly decision: EgressDecision
 }
 
 /**
- * In relay form without a port, the rule that allows the destination says which scheme is spoken, and so which port is meant:
- * 443, or 80 where a rule says http for it.
+ * In relay form without a port, the rule that allows the destination gives the scheme, and so the port: 443, or 80
+ * where a rule says http.
  */
 export function decideTarget(
   principal: Principal,
@@ -26,7 +26,7 @@ export function decideTarget(
   if (target.portNamed || (action === 'allow' && scheme === 'https')) return secure
   const clear = decide(principal, { ...target, port: DEFAULT_PORTS.http }, method, policy)
   if (clear.decision.action === 'allow' && clear.decision.scheme === 'http') return clear
-  // a rule for any port says http, and something forbids port 80: what is spoken in the clear does not go to 443 for that
+  // a rule for any port says http, and another forbids port 80: clear text must not go to 443 instead
   const forbidden = action === 'allow' && clear.decision.code !== 'MESH_POLICY_NOT_ALLOWED'
   return forbidden ? clear : secure
 }

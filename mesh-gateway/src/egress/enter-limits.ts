@@ -1,6 +1,6 @@
 /**
- * The limits that policy sets for an agent and for its tenant as a whole: rate, requests and tunnels at once, size of a body. A request
- * that is refused on the way gives back what it had entered. Without limits this costs nothing.
+ * The limits that policy sets for an agent and for its tenant as a whole: rate, requests and tunnels at once, size of a
+ * body. A request that is refused on the way gives back what it had entered. Without limits this costs nothing.
  */
 import { enterScopes, type LimitScope, type RateLimit, takeRate } from '../limits/enter-scopes.ts'
 import type { Limits, MaybePromise, Release } from '../limits/limits.ts'
@@ -15,7 +15,8 @@ export type Bounds = Pick<EgressDecision, 'limits' | 'tenantLimits'>
 const nothing: Release = () => {}
 
 /**
- * What is still to be entered once policy has decided: agent first, then tenant. The rate of the agent was taken before, by `takeOwnRate`.
+ * What is still to be entered once policy has decided: agent first, then tenant. The rate of the agent was taken
+ * before, by `takeOwnRate`.
  * @param tunnel counts among tunnels, not among requests
  */
 export function limitScopes(
@@ -29,7 +30,7 @@ export function limitScopes(
   return [own, scopeOf(tenant, 'its tenant', rate, tenantLimits, tunnel)]
 }
 
-/** A tunnel, or a WebSocket, which becomes one; anything else is a request. */
+/** True for CONNECT, and for a WebSocket; everything else is a request. */
 export function isTunnel(target: Target, head: RequestHead): boolean {
   return target.form === 'connect' || head.webSocket
 }
@@ -49,7 +50,7 @@ export function enterLimits(
   return enterAll(limitScopes(agent, bounds, isTunnel(target, head)), limits)
 }
 
-/** One request of the agent's rate, whatever policy will say of it. @throws MeshError MESH_LIMIT_UNAVAILABLE */
+/** Takes one request from the agent's rate, before the policy decision. @throws MeshError MESH_LIMIT_UNAVAILABLE */
 export async function takeOwnRate(
   { tenant, agent }: Principal['agent'],
   { limits }: Bounds,
@@ -60,7 +61,7 @@ export async function takeOwnRate(
   return error === null ? null : new Refused('limits', error)
 }
 
-/** How large one body may be, and what is said of one that is larger; null when it may be any. */
+/** The maximum size of one body, and the refusal of a larger one; null without a limit. */
 export function bodyLimit({
   limits,
   tenantLimits,

@@ -1,4 +1,4 @@
-/** Policy as the egress port asks it: compiled once for each generation, and asked again of what is open. */
+/** The policy as the egress port uses it: compiled once per generation, and asked again for open tunnels. */
 import type { PolicyFault } from '../live/judge.ts'
 import { judgeAddresses } from '../net/judge-addresses.ts'
 import type { ListenAddress } from '../net/port.ts'
@@ -7,7 +7,7 @@ import type { EgressQuestion } from '../policy/decide/decision.ts'
 import { addressRules, egressLimits, type PolicySnapshot, tunnelTls } from '../policy/snapshot.ts'
 import type { PolicyView } from './context.ts'
 
-/** The compiled view is made once for each generation. */
+/** Compiles the view once per generation. */
 export function followPolicy(policy: { current(): PolicySnapshot }): () => PolicyView {
   const compile = (snapshot: PolicySnapshot): PolicyView => ({
     generation: snapshot.generation,
@@ -27,7 +27,7 @@ export function followPolicy(policy: { current(): PolicySnapshot }): () => Polic
   }
 }
 
-/** What is open must still be what policy, as it is now, would let through: the destination, and the address that was dialled. */
+/** Judges an open tunnel by the current policy: the destination, and the dialled address. */
 export function decideAgain(view: PolicyView, ip: string, own: () => readonly ListenAddress[]) {
   return (question: EgressQuestion): PolicyFault | null => {
     const decision = view.decide(question)

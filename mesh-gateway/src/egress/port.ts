@@ -1,6 +1,6 @@
 /**
- * The egress port: agents' way out. Listens, hands each connection its context, follows policy for what is open, and drains.
- * Everything is refused that is not allowed by the gates in admit.ts.
+ * The egress port, the proxy for the agents' outbound requests. Listens, gives each connection its context, applies
+ * policy changes to open tunnels, and drains. Refuses everything that the gates in admit.ts do not allow.
  */
 import type { SecureContext } from 'node:tls'
 import { type IdentityStore, type Log, silentLog } from '@clawmesh/agent-sdk/mesh'
@@ -37,9 +37,9 @@ import { createUpstreamPool } from './upstream/upstream-pool.ts'
 
 export interface EgressPortOptions {
   readonly listen: ListenAddress
-  /** With it the port runs TLS. Default none. */
+  /** With a certificate the port runs TLS. Default none. */
   readonly certificate?: Pick<PortCertificate, 'current' | 'onChange'> | null
-  /** Shared with other processes at the same port. Default none. */
+  /** Shared with the other processes of the same port. Default none. */
   readonly ticketKeys?: TicketKeys | null
   readonly policy: {
     current(): PolicySnapshot
@@ -47,58 +47,61 @@ export interface EgressPortOptions {
   }
   /** `iss` of the gateway's own tokens. */
   readonly issuer: string
-  /** Verified claims, at once or later. @throws MeshError MESH_TOKEN_* */
+  /** Verified claims, synchronously or as a promise. @throws MeshError MESH_TOKEN_* */
   readonly verifyToken: VerifyToken
-  /** Whether it was verified lately. Default: none was. */
+  /** True when the token's verification is cached. Default: never. */
   readonly remembersToken?: (token: string) => boolean
   readonly spiffe: SpiffeTemplate
-  /** The public keys, as GET /.well-known/jwks.json shows them. */
+  /** The public keys, in the form of GET /.well-known/jwks.json. */
   readonly jwks: () => object
   /** Null: there are no service accounts, and POST /v1/token is not found. */
   readonly issueForAccountKey: IssueForAccountKey | null
-  /** Null, and by default: nothing can be revoked here, and POST /v1/token/revoke is not found. */
+  /** Default null: nothing can be revoked here, and POST /v1/token/revoke is not found. */
   readonly revokeToken?: RevokeToken | null
-  /** Which tokens, agents and chains are heard no more. Default: all are. */
+  /** Revoked tokens, agents and chains. Default: none. */
   readonly revocations?: Revocations
-  /** The trust bundle, which certificates that tokens were exchanged for must lead to. Default none: they are not judged by it. */
+  /**
+   * The trust bundle to which the certificates behind exchanged tokens must lead. Default: they are not checked against
+   * a bundle.
+   */
   readonly identity?: Pick<IdentityStore, 'current' | 'onChange'>
-  /** By which keys tokens verify now. Default: by any. */
+  /** The keys by which tokens verify now. Default: any key. */
   readonly keys?: VerifyingKeys
-  /** Whose certificates are believed where the gateway makes the TLS connection itself. */
+  /** The trusted roots, for TLS connections that the gateway makes. */
   readonly trust: () => SecureContext
   readonly resolver: Resolver
   readonly limits: Limits
-  /** Of agents and addresses that are refused again and again. Default: of this port alone. */
+  /** Counts agents and addresses that are refused repeatedly. Default: for this port alone. */
   readonly refusals?: RefusalBudgets
   readonly audit: AuditLog
   readonly metrics: Metrics
-  /** All listeners of this gateway: none can be reached through it. Its own need not be among them. */
+  /** All listeners of this gateway: none can be reached through it. Its own may be omitted. */
   readonly ownAddresses: () => readonly ListenAddress[]
   readonly isReady: () => boolean
-  /** Names under which origin form means the gateway itself. Default `localhost`. */
+  /** The names by which origin form means the gateway itself. Default `localhost`. */
   readonly ownNames?: readonly string[]
   readonly log?: Log
   readonly timeouts?: Partial<EgressTimeouts>
-  /** Connections of clients at once; beyond it one without a good token is closed, else the new one. Default 20,000. */
+  /** Maximum client connections; over it one without a valid token is closed, else the new one. Default 20,000. */
   readonly maxConnections?: number
-  /** Of them from one IPv4 address, or one /64 of IPv6. Default 20,000: clients behind one address share it. */
+  /** The same from one IPv4 address, or one /64 of IPv6. Default 20,000: clients behind one address share it. */
   readonly maxConnectionsPerAddress?: number
-  /** Of these that have not shown a good token. Default 1,000. */
+  /** The same without a valid token. Default 1,000. */
   readonly maxUnauthenticatedPerAddress?: number
-  /** New ones from one address that show no good token, twice that in a burst. Default 1,000. */
+  /** New ones per second from one address without a valid token; the burst is twice that. Default 1,000. */
   readonly newConnectionsPerSecond?: number
-  /** Connections to one host and port at once, of all agents. Default 10,000. */
+  /** Maximum connections to one host and port, over all agents. Default 10,000. */
   readonly maxConnectionsPerDestination?: number
-  /** Connections to destinations at once, of one agent. Default 10,000. */
+  /** Maximum connections to destinations, per agent. Default 10,000. */
   readonly maxConnectionsPerAgent?: number
-  /** Default false: what cannot be recorded is counted as dropped. */
+  /** Default false: lost records are counted as dropped. */
   readonly refuseWithoutAudit?: boolean
-  /** The clock, milliseconds since the epoch. Default the system's. */
+  /** Milliseconds since the epoch. Default: the system clock. */
   readonly now?: () => number
 }
 
 export interface EgressPort extends Port {
-  /** Ends tunnels that are open, with the code that `judge` gives; returns how many. For revocation. */
+  /** Ends open tunnels with the code that `judge` returns; returns how many. For revocation. */
   endTunnels(judge: (tunnel: LiveTunnel) => ErrorCode | null): number
 }
 
@@ -185,7 +188,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     policy,
     trust: options.trust,
     judgeAgain(tunnel) {
-      // it was let through under a policy that may have allowed more at once, or while not all were counted by this one
+      // it was admitted under a policy with higher limits, or while open tunnels were still being recounted
       if (!tunnel.counted || policy().generation !== tunnel.generation) tunnels.trimSoon()
       return judgeLive(tunnel, tunnel.generation)
     },
@@ -201,7 +204,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     limits: {
       maxConnections,
       maxConnectionsPerAddress: options.maxConnectionsPerAddress ?? 20_000,
-      // all of them may be; they are the first to go
+      // no limit: they are evicted first
       maxUnauthenticated: Number.POSITIVE_INFINITY,
       maxUnauthenticatedPerAddress: options.maxUnauthenticatedPerAddress ?? 1_000,
       newConnectionsPerSecond: options.newConnectionsPerSecond ?? 1_000,
@@ -219,7 +222,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     gate,
     refused,
     onClient(client) {
-      // its handshake came to an end after the drain had begun
+      // its handshake ended after the start of the drain
       if (draining) {
         client.wire.destroy()
         return
@@ -232,7 +235,8 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
   })
   const { server } = listener
   address = await listenOn(server, options.listen, 'egress.listen')
-  // today's Node tells nobody when it cannot accept; should it again, the port must outlive that: docs/discoveries/accept-fails-in-silence.md
+  // today's Node reports no failed accept; if a later one does, the port must survive it:
+  // docs/discoveries/accept-fails-in-silence.md
   server.on('error', (err) => {
     refused('accept', { client: NO_ADDRESS, detail: codeOf(err) })
   })

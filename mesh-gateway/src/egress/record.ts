@@ -1,4 +1,7 @@
-/** The record of a request: one line of the audit log (the access log of this port) and one counted decision, when it ends. */
+/**
+ * The record of a request: one line of the audit log (the access log of this port) and one counted decision, when it
+ * ends.
+ */
 import {
   childTrace,
   type EgressClaims,
@@ -16,24 +19,24 @@ import type { Field } from './http1/head.ts'
 import type { Refused } from './refused.ts'
 import type { Target } from './request.ts'
 
-/** What a request is known by, from its first byte on. */
+/** The facts of a request from its first byte on. */
 export interface RequestRecord {
   readonly client: GatedClient
   readonly requestId: string
   readonly traceId: string
   readonly traceparent: string
   readonly method: string
-  /** Of an own endpoint; null where the target has the path. */
+  /** The path of an own endpoint; null where the target has the path. */
   readonly ownPath: string | null
-  /** Of the token that an own endpoint was asked about. */
+  /** The claims of the token that an own endpoint was asked about. */
   readonly claims?: EgressClaims | null
   readonly startMs: number
 }
 
 export interface Outcome {
-  /** Status sent; 0 when the client had gone. */
+  /** The status sent; 0 when the client had left. */
   readonly status: number
-  /** Why it was refused, failed or was cut short; null when all went well. */
+  /** Why it was refused, failed or was cut; null on success. */
   readonly refused: Refused | null
   readonly ip: string | null
   readonly bytesUp: number
@@ -65,7 +68,7 @@ export function startRecord(
   }
 }
 
-/** Of a request that has been let through: its record while it is open, and what it is connected to. */
+/** The record of an admitted request while it is open, with the connected address. */
 export class OpenRequestRecord extends OpenRecord {
   ip: string | null = null
 
@@ -80,10 +83,10 @@ export class OpenRequestRecord extends OpenRecord {
 
 const OPEN = Object.freeze({ status: null, refused: null, bytesUp: null, bytesDown: null })
 
-/** What is known of a request: an outcome, or as much of it as there is while it is open. */
+/** An outcome, or the part of it that is known while the request is open. */
 type Known = Outcome | (typeof OPEN & Pick<Outcome, 'ip'>)
 
-/** @param opening of a request that was let through */
+/** @param opening the opening record of an admitted request */
 export function writeRecord(
   record: RequestRecord,
   target: Target | null,
@@ -118,7 +121,7 @@ function recordOf(
 ): EgressAuditRecord {
   const { refused } = outcome
   const decision = admission?.decision ?? null
-  // what policy allowed and the network failed was allowed, and has an error
+  // a request that policy allowed and the network failed counts as allowed, with an error
   const asked = record.ownPath !== null || (decision !== null && decision.action !== 'deny')
   const allowed = asked && (refused === null || !JUDGING_GATES.has(refused.gate))
   const code = refused?.error.code ?? decision?.code ?? null
@@ -156,7 +159,7 @@ function recordOf(
   }
 }
 
-/** Gates at which the gateway refuses a request. At the others it goes wrong, or is cut after it was let through. */
+/** Gates that refuse a request. At the others an admitted request fails or is cut. */
 const JUDGING_GATES: ReadonlySet<string> = Object.freeze(
   new Set(['syntax', 'gateway', 'credential', 'policy', 'limits', 'address', 'tls']),
 )

@@ -1,7 +1,7 @@
-/** A refusal or failure as a value: at which gate, with which code, by which rule. */
+/** A refusal or failure as a value: its gate, its code, and its rule. */
 import { type ErrorCode, MeshError, type MeshErrorOptions } from '@clawmesh/proto'
 
-/** The checks in their order. */
+/** The gates, in their order. */
 export type Gate =
   | 'syntax'
   | 'gateway'

@@ -1,4 +1,4 @@
-/** Where a request wants to go, in one canonical form, whichever entry form named it. Pure: no lookup happens here. */
+/** Parses the destination of a request into one canonical form, from any of the entry forms. Pure: makes no lookup. */
 
 import { canonicalHost } from '../net/host.ts'
 
@@ -10,13 +10,13 @@ export interface Target {
   readonly host: string
   readonly isIp: boolean
   readonly port: number
-  /** Of a URL in absolute form. Null: none is named; in relay form the rule says which is spoken. */
+  /** Of a URL in absolute form. Null: none is named; in relay form the rule gives it. */
   readonly scheme: 'http' | 'https' | null
-  /** False in relay form without a port: the scheme that the rule says decides, and `port` is that of https until then. */
+  /** False in relay form without a port: the rule's scheme then decides, and `port` is that of https until then. */
   readonly portNamed: boolean
-  /** As it was sent, without the query; null for a tunnel. Rules with paths judge its canonical form. */
+  /** As sent, without the query; null for a tunnel. Rules with paths judge its canonical form. */
   readonly path: string | null
-  /** From the question mark on, as it was sent; empty when there is none. */
+  /** From the question mark on, as sent; empty without one. */
   readonly query: string
 }
 
@@ -32,10 +32,10 @@ const PORT = /^[1-9][0-9]{0,4}$/
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the range is ASCII
 const ASCII = /^[\x00-\x7f]*$/
 const SCHEME = /^([a-z][a-z0-9+.-]*):\/\//i
-/** What neither a host nor a port can hold, and parsers fall out over. */
+/** Characters that neither a host nor a port can contain, and that parsers disagree about. */
 const NEVER_IN_AUTHORITY = /[@%\\/?#\s"<>^`{|}]/
 
-/** `host:port`, port required. A string says why it is none. */
+/** `host:port`, port required. A string says why it is malformed. */
 export function parseConnectTarget(text: string): Target | string {
   const authority = parseAuthority(text)
   if (typeof authority === 'string') return authority
@@ -44,7 +44,7 @@ export function parseConnectTarget(text: string): Target | string {
   return { form: 'connect', host, isIp, port, scheme: null, portNamed: true, path: null, query: '' }
 }
 
-/** `http://host[:port]/path?query`, or https. A string says why it is none. */
+/** `http://host[:port]/path?query`, or https. A string says why it is malformed. */
 export function parseAbsoluteTarget(text: string): Target | string {
   const [beginning = '', name] = SCHEME.exec(text) ?? []
   const scheme = name?.toLowerCase()
@@ -59,7 +59,7 @@ export function parseAbsoluteTarget(text: string): Target | string {
   return withPath('absolute', authority, scheme, end === -1 ? '' : rest.slice(end))
 }
 
-/** `/path?query` and the Host header that says where to. A string says why it is none. */
+/** `/path?query` with the Host header that names the destination. A string says why it is malformed. */
 export function parseRelayTarget(text: string, hostHeader: string): Target | string {
   const authority = parseAuthority(hostHeader)
   if (typeof authority === 'string') return authority
@@ -68,7 +68,7 @@ export function parseRelayTarget(text: string, hostHeader: string): Target | str
   return withPath('relay', authority, null, text)
 }
 
-/** `host[:port]` of a target or a Host header. A string says why it is none. */
+/** `host[:port]` of a target or a Host header. A string says why it is malformed. */
 export function parseAuthority(text: string): Authority | string {
   if (NEVER_IN_AUTHORITY.test(text)) return 'the host holds a character that no host has'
   const bracket = text.lastIndexOf(']')
@@ -85,7 +85,7 @@ export function parseAuthority(text: string): Authority | string {
   return typeof host === 'string' ? host : { host: host.name, isIp: host.isIp, port }
 }
 
-/** True when a Host header names the target; the port may be left out of it, as clients do. */
+/** True when a Host header names the target; it may omit the port, as clients do. */
 export function hostHeaderMatches(header: string, target: Target): boolean {
   const authority = parseAuthority(header)
   if (typeof authority === 'string') return false
@@ -121,12 +121,12 @@ function withPath(
   }
 }
 
-/** Heads are kept as latin1; what is beyond ASCII in a host is UTF-8, or else is none. */
+/** Heads are kept as latin1; non-ASCII bytes of a host are read as UTF-8. */
 function fromUtf8(latin1: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(latin1, 'latin1'))
   } catch {
-    // not UTF-8: goes on as it is, and no host allows the character that takes its place
+    // not UTF-8: continue with a character that no host allows
     return '\ufffd'
   }
 }

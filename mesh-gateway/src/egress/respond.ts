@@ -1,15 +1,15 @@
-/** The gateway's own answers on the wire. What was refused explains itself, in the body and for CONNECT in the status line too. */
+/** The gateway's own responses. A refusal explains itself in the body, and for CONNECT in the status line too. */
 import { STATUS_CODES } from 'node:http'
 import { HEADER_REFUSAL } from '@clawmesh/proto'
 import type { Refused } from './refused.ts'
 
 export interface AnswerOptions {
   readonly status: number
-  /** Latin1: a character is a byte. */
+  /** Latin1: one byte per character. */
   readonly body: string
   readonly contentType?: string
   readonly headers?: Readonly<Record<string, string | readonly string[]>>
-  /** In place of the usual words after the status; made safe here. */
+  /** Replaces the usual reason phrase; unsafe characters are removed here. */
   readonly reason?: string
   readonly keepAlive: boolean
   /** An answer to HEAD has a length and no body. */
@@ -35,7 +35,7 @@ export interface RefusalContext {
   readonly keepAlive: boolean
 }
 
-/** Latin1-safe: everything outside ASCII is escaped in JSON. */
+/** Latin1-safe: JSON escapes everything outside ASCII. */
 export function formatRefusal(refused: Refused, context: RefusalContext): string {
   const { gate, error, rule } = refused
   const { requestId, method, keepAlive } = context
@@ -79,7 +79,7 @@ export function asciiJson(value: unknown): string {
   )
 }
 
-/** One line of printable ASCII, whatever came in. */
+/** One line of printable ASCII, for any input. */
 function safeText(text: string, maxLength = MAX_REASON_LENGTH): string {
   return text
     .slice(0, maxLength)

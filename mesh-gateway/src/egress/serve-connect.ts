@@ -1,4 +1,4 @@
-/** CONNECT: a tunnel to where policy looked, for as long as it is allowed. */
+/** Serves CONNECT: opens a tunnel to the judged address, and keeps it while it is allowed. */
 import type { ErrorCode } from '@clawmesh/proto'
 import { type Admission, admit } from './admit.ts'
 import type { BufferedSocket } from './carry/buffered-socket.ts'
@@ -13,7 +13,7 @@ import { type Gate, Refused, refuse } from './refused.ts'
 import type { Target } from './request.ts'
 import { formatRefusal } from './respond.ts'
 
-/** What judge-first-bytes.ts and clear-text.ts refuse, and at which gate. */
+/** The codes with which judge-first-bytes.ts and clear-text.ts refuse, and their gates. */
 const OF_WHAT_IS_INSIDE: ReadonlyMap<ErrorCode, Gate> = Object.freeze(
   new Map<ErrorCode, Gate>([
     ['MESH_EGRESS_SNI_MISMATCH', 'tls'],
@@ -26,7 +26,7 @@ const OF_WHAT_IS_INSIDE: ReadonlyMap<ErrorCode, Gate> = Object.freeze(
   ]),
 )
 
-/** Ends when the tunnel has ended. The connection is used up then. */
+/** Resolves when the tunnel has ended. The connection carries no further request. */
 export async function serveConnect(
   head: RequestHead,
   target: Target,
@@ -114,7 +114,7 @@ function gateInside(code: ErrorCode): Gate {
   return OF_WHAT_IS_INSIDE.get(code) ?? 'upstream'
 }
 
-/** Keeps a tunnel in the registry, and in the metrics, while it lives. */
+/** Keeps a tunnel in the registry and in the metrics while it is open. */
 export async function follow(
   tunnel: Splice,
   context: EgressContext,
@@ -124,7 +124,7 @@ export async function follow(
   const place = register({ ...facts, end: tunnel.end }, context)
   try {
     const end = await tunnel.done
-    // of all reasons the one that is not the registry's to judge
+    // the registry counts all other reasons
     if (end.code === 'MESH_EGRESS_IDLE') context.metrics.cut('egress', end.code)
     return end
   } finally {
@@ -133,7 +133,7 @@ export async function follow(
   }
 }
 
-/** Into the registry, for as long as it lives; what has changed while it was made ends it at once. */
+/** Adds it to the registry while it is open; a change during the dial ends it at once. */
 export function register(tunnel: LiveTunnel, context: EgressContext): LivePlace {
   const place = context.tunnels.add(tunnel)
   const code = context.judgeAgain(tunnel)
@@ -141,7 +141,7 @@ export function register(tunnel: LiveTunnel, context: EgressContext): LivePlace 
   return place
 }
 
-/** Who ends what was let through before. */
+/** The gate to which an end of an admitted tunnel counts. */
 export function gateOf(code: ErrorCode): Gate {
   if (code.startsWith('MESH_TOKEN') || code === 'MESH_REVOCATION_STALE') return 'credential'
   if (code.startsWith('MESH_GATEWAY')) return 'gateway'
@@ -149,7 +149,7 @@ export function gateOf(code: ErrorCode): Gate {
   return code === 'MESH_EGRESS_ADDRESS_REFUSED' ? 'address' : 'policy'
 }
 
-/** Returns the status sent, 0 when there was nobody to send it to. */
+/** Returns the status sent; 0 when the client had left. */
 function answerRefusal(client: BufferedSocket, record: RequestRecord, refused: Refused): number {
   if (client.closed) return 0
   client.writeText(

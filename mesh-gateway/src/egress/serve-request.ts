@@ -1,6 +1,7 @@
 /**
- * Absolute form, `GET http://host/path`, and relay form, `GET /path` with another's Host: one request and its answer, or a WebSocket.
- * Whether the gateway speaks TLS to the destination is settled in the plan. Redirects are answers like any other.
+ * Serves absolute form, `GET http://host/path`, and relay form, `GET /path` with the Host of a destination: one request
+ * and its answer, or a WebSocket. The plan decides whether the gateway speaks TLS to the destination. Redirects are
+ * forwarded like any other answer.
  */
 import type { ErrorCode } from '@clawmesh/proto'
 import { type Admission, admit } from './admit.ts'
@@ -96,7 +97,7 @@ async function serve(
       const { refused, ip } = upstream
       return { ...nothing, ip, ...refuseRequest(head, client, record, refused, context) }
     }
-    // what has changed while it was found and dialled: nothing of the request has left yet
+    // after a change during the lookup and the dial; nothing of the request has been sent yet
     const changed = context.judgeAgain({ ...facts, ip: upstream.ip })
     if (changed !== null) {
       context.pool.drop(upstream)
@@ -120,7 +121,7 @@ async function serve(
   return { ...nothing, ...refuseRequest(head, client, record, lost, context) }
 }
 
-/** An exchange that revocation, expiry and a change of policy end, as they end a tunnel. */
+/** Runs an exchange that revocation, expiry and a policy change can end, like a tunnel. */
 async function converse(
   options: ExchangeOptions,
   facts: Omit<LiveTunnel, 'end'>,
@@ -136,7 +137,7 @@ async function converse(
   }
 }
 
-/** What a limit refused in the middle, with whose limit it is and when to try again. */
+/** Adds to a limit's refusal in mid-request whose limit it is, and when to retry. */
 function inWords(end: ExchangeEnd, bounds: Bounds): ExchangeEnd {
   const code = end.refused?.error.code
   if (code === 'MESH_LIMIT_SIZE') {
@@ -177,17 +178,17 @@ function settle(
     const answered = refuseRequest(head, client, record, refused, context, false)
     return { ...facts, ...answered, refused: isOwnFault(refused) ? refused : cut(refused) }
   }
-  // the answer has begun: only a reset tells the client that it is not whole
+  // the answer has begun: only a reset shows the client that it is incomplete
   client.reset()
   return { ...facts, refused: cut(refused), status: end.status, keepAlive: false }
 }
 
-/** Of the request: what it turned out to be while it came is refused. */
+/** True when the fault is in the request itself, found while it arrived. */
 function isOwnFault({ gate, error }: Refused): boolean {
   return gate === 'syntax' || error.code === 'MESH_LIMIT_SIZE'
 }
 
-/** For the record: it was let through, and only then cut off. */
+/** For the record: it was admitted, and cut afterwards. */
 function cut({ error, rule }: Refused): Refused {
   return new Refused('upstream', error, rule)
 }
@@ -225,7 +226,7 @@ function answerHere(
   return { status: 200, refused: null, keepAlive }
 }
 
-/** Answers, and closes unless the whole request has been read. */
+/** Answers, and closes the connection unless the whole request has been read. */
 function refuseRequest(
   head: RequestHead,
   client: BufferedSocket,

@@ -1,4 +1,4 @@
-/** Why a name did not resolve, in words for the agent: a name that is not there is another thing than a DNS server that is not. */
+/** Words the error for a name that did not resolve: a name that does not exist differs from a DNS server that fails. */
 import type { ErrorCode } from '@clawmesh/proto'
 import { ResolveFailure } from '../resolve/resolver.ts'
 import { type Refused, type RefuseOptions, refuse } from './refused.ts'
@@ -35,7 +35,7 @@ export function unresolved(cause: unknown): Refused {
     case 'no-descriptors':
       return because('MESH_GATEWAY_NO_DESCRIPTORS')
     default:
-      // getaddrinfo has one word for a server that is silent and one that fails
+      // getaddrinfo has one code for a silent server and a failing one
       if (failure.code === 'EAI_AGAIN')
         return because('MESH_EGRESS_TIMEOUT', {
           message: `the system has no answer for now (EAI_AGAIN) from the ${servers}`,

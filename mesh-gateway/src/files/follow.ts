@@ -1,4 +1,4 @@
-/** The follower of files, with the gauge that shows how each of them fares. */
+/** Follows files with `followFiles` of the SDK, and reports each in the reload metrics. */
 import { type Followed, type FollowOptions, followFiles } from '@clawmesh/agent-sdk/mesh'
 import type { Metrics, Reloadable } from '../telemetry/metrics-port.ts'
 

@@ -1,25 +1,25 @@
-/** Reads a file only when it has changed, so that it can be looked at several times a second. */
+/** Reads a file only when it has changed, so that it can be polled several times a second. */
 import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { createDisk, type Disk, describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 
 export interface FileReading {
-  /** Equal when and only when the content is. */
+  /** Equal if and only if the content is. */
   readonly digest: string
   readonly bytes: Buffer
 }
 
 export interface ReaderOptions {
   readonly maxBytes: number
-  /** Where the questions to the disk wait for their turn. Default one for this file. */
+  /** The queue of disk operations. Default: one for this file. */
   readonly disk?: Disk
 }
 
-/** Within this a file system may not tell two writes apart by their time, in milliseconds. */
+/** The time resolution of a file system, in milliseconds: two writes within it may look the same. */
 const UNSURE_MS = 2_000
 
-/** The same object as before while the file has not changed. @throws MeshError MESH_REVOCATION_INVALID */
+/** Returns the same object while the file has not changed. @throws MeshError MESH_REVOCATION_INVALID */
 export function createReader(path: string, options: ReaderOptions): () => Promise<FileReading> {
   const { maxBytes, disk = createDisk() } = options
   let seen = ''

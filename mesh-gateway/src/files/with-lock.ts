@@ -1,6 +1,7 @@
 /**
- * One process at a time: read, change and write of a file under a lock that the kernel keeps, on an empty file beside it. Whoever
- * dies has given it free, so nothing is ever stale, and nothing is taken over. docs/decisions/locks-are-the-kernels.md
+ * Runs work in one process at a time: reading, changing and writing a file under a kernel lock, on an empty file beside
+ * it. The kernel releases the lock of a dead process, so there are no stale locks.
+ * docs/decisions/locks-are-the-kernels.md
  */
 import { closeSync, openSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
@@ -16,8 +17,8 @@ const SQLITE_BUSY = 5
 const SQLITE_NOTADB = 26
 
 /**
- * The lock file stays: whoever removed it while another has it would make two locks of one.
- * @throws MeshError MESH_DISK_WRITE when the lock cannot be had.
+ * The lock file stays: removing it while another process holds it would make two locks.
+ * @throws MeshError MESH_DISK_WRITE when the lock cannot be taken
  */
 export async function withLock<T>(lockFile: string, work: () => Promise<T>): Promise<T> {
   ensureFile(lockFile)
@@ -28,21 +29,21 @@ export async function withLock<T>(lockFile: string, work: () => Promise<T>): Pro
       throw new MeshError('MESH_DISK_WRITE', `another process holds ${lockFile}`, {
         hint: await whatToDo(lockFile),
       })
-    // never in step: two that take it at the same instant may both be told that it is taken
+    // at random intervals: two processes that try at the same instant may both find it taken
     await delay(RETRY_MS * (0.5 + Math.random()))
     held = take(lockFile)
   }
   try {
     return await work()
   } finally {
-    // nothing has been written, and closing takes back the empty transaction
+    // nothing was written, and closing rolls back the empty transaction
     held.close()
   }
 }
 
 /**
- * Only when it is not there: a file that is opened and closed here loses the locks that this process has on it (POSIX). For the same
- * reason at one go: else another call could have locked it by the time it is closed.
+ * Creates it only if it is missing: opening and closing a file releases all locks of this process on it (POSIX).
+ * Synchronous for the same reason: another call could take the lock before the close.
  */
 function ensureFile(lockFile: string): void {
   try {
@@ -52,12 +53,14 @@ function ensureFile(lockFile: string): void {
   }
 }
 
-/** SQLite, because Node has no other way to a lock of the kernel; an empty file is an empty database. Null when somebody has it. */
+/**
+ * SQLite, because Node has no other access to a kernel lock; an empty file is an empty database. Null when it is taken.
+ */
 function take(lockFile: string): DatabaseSync | null {
   let database: DatabaseSync | null = null
   try {
     database = new DatabaseSync(lockFile, { timeout: 0 })
-    // no journal beside it, and nothing in it
+    // no journal beside the file, and no content
     database.exec('PRAGMA journal_mode = MEMORY')
     database.exec('BEGIN EXCLUSIVE')
     return database
@@ -80,7 +83,10 @@ async function whatToDo(lockFile: string): Promise<string> {
     : `try again, or see what process ${pid} waits for: when it ends, the lock is free`
 }
 
-/** As Linux tells it (proc_locks(5)); null elsewhere, and for a process of another machine or container, which has no number here. */
+/**
+ * From /proc/locks of Linux (proc_locks(5)); null elsewhere, and for a process of another machine or container, which
+ * has no number here.
+ */
 async function holderOf(lockFile: string): Promise<number | null> {
   try {
     const { ino } = await stat(lockFile)
@@ -89,7 +95,7 @@ async function holderOf(lockFile: string): Promise<number | null> {
     const pid = Number(/ WRITE +(\d+) /.exec(line ?? '')?.[1] ?? 0)
     return pid > 0 ? pid : null
   } catch {
-    // it only makes a hint better
+    // it only improves a hint
     return null
   }
 }

@@ -1,8 +1,8 @@
-/** Replaces a file as a whole, readable by this user only: readers see the old or the new one, never a half. */
+/** Replaces a file atomically, readable by this user only: readers see the old or the new file, never a part. */
 import { open, rename, rm } from 'node:fs/promises'
 import { MeshError, uuidV7 } from '@clawmesh/proto'
 
-/** @throws MeshError MESH_DISK_WRITE; then the old file is as it was. */
+/** @throws MeshError MESH_DISK_WRITE; the old file is then unchanged */
 export async function writeAtomic(path: string, content: string): Promise<void> {
   const temporary = `${path}.${uuidV7()}.tmp`
   try {
@@ -16,13 +16,13 @@ export async function writeAtomic(path: string, content: string): Promise<void> 
     await rename(temporary, path)
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {
-      // the first error says what is wrong; the left-over is never read
+      // the first error names the cause; the leftover file is never read
     })
     throw diskError(path, error)
   }
 }
 
-/** The one sentence about a file that cannot be written. */
+/** The error for a file that cannot be written. */
 export function diskError(path: string, error: unknown): MeshError {
   if (error instanceof MeshError) return error
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'

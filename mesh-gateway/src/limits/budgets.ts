@@ -1,25 +1,28 @@
-/** How many delegations the tree of one root has begun, however many agents it spreads over. */
+/** Counts the delegations in the tree of one root, over all its agents, against a budget. */
 import { MeshError } from '@clawmesh/proto'
 
 export interface Budgets {
   /**
-   * Takes one from what the tree `txn` may have in all. False when that would be more than `max`.
-   * @param tenant that the tree began in
-   * @throws MeshError MESH_LIMIT_TREES when the tree is new and its tenant has as many as can be counted
+   * Takes one delegation from the budget of the tree `txn`. False when that would exceed `max`.
+   * @param tenant the tenant in which the tree began
+   * @throws MeshError MESH_LIMIT_TREES when the tree is new and its tenant may have no more trees
    */
   spend(txn: string, max: number, tenant: string): Promise<boolean>
 }
 
 export interface MemoryBudgetsOptions {
-  /** How long a tree is remembered, in milliseconds: as long as any of its tokens is taken. Read each time; the longest counts. */
+  /**
+   * How long a tree is remembered, in milliseconds: as long as any of its tokens is valid. Read each time; the longest
+   * counts.
+   */
   readonly keepMs: () => number
-  /** Trees that are counted at once, about 100 bytes each; of one tenant half of what others leave. Default 1,000,000. */
+  /** Maximum trees, about 100 bytes each; one tenant may have half of what the others leave. Default 1,000,000. */
   readonly maxTrees?: number
   /** Milliseconds of a monotonic clock. */
   readonly now?: () => number
 }
 
-/** As many as the store can count; what is allowed is the tenant's, and may change while a tree grows. */
+/** The maximum of the store; the limit is the tenant's, and may change while a tree grows. */
 export const UNBOUNDED = 2 ** 31 - 1
 
 const MAX_TREES = 1_000_000
@@ -27,18 +30,19 @@ const SLICES = 8
 /** A larger Map stops the event loop while it grows. */
 const SLICE_TREES = 65_536
 
-/** Trees that were first counted within one time: forgotten together, so that no tree needs a clock or an object of its own. */
+/** Trees first counted in the same period. They are forgotten together, so that no tree needs a timer or an object. */
 interface Slice {
   readonly startMs: number
   lastMs: number
   readonly counts: Map<string, number>
-  /** Trees of each tenant. */
+  /** The number of trees per tenant. */
   readonly tenants: Map<string, number>
 }
 
 /**
- * Counts in this process. A tree is remembered from its first delegation on: no token that can extend it is younger than its
- * root's, and none lives longer. It is never forgotten before, also when there is no room for others.
+ * Counts in this process. A tree is remembered from its first delegation on: every token that can extend it is from
+ * then or later, and none lives longer than `keepMs`. It is never evicted early, even when there is no room for new
+ * trees.
  */
 export function createMemoryBudgets(options: MemoryBudgetsOptions): Budgets {
   const { keepMs, maxTrees = MAX_TREES, now = () => performance.now() } = options

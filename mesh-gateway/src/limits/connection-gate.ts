@@ -1,8 +1,8 @@
 /**
- * Admits connections to a port, before a byte of them is read. A connection is unauthenticated until its port says otherwise.
- * Bounds for each source (an IPv4 address, an IPv6 /64) and for the port. A full port closes an unauthenticated connection to
- * make room: of the source that has the most of them, the one that has been so for longest. Authenticated ones are never closed
- * for that, and do not count against the rate of new connections.
+ * Admits connections to a port, before any byte of them is read. A connection is unauthenticated until its port says
+ * otherwise. There are bounds per source (an IPv4 address, an IPv6 /64) and for the port. A full port evicts an
+ * unauthenticated connection to make room: the oldest of the source that has the most of them. Authenticated
+ * connections are never evicted, and do not count against the rate of new connections.
  */
 import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
@@ -14,46 +14,46 @@ import { LargestSource } from './largest-source.ts'
 export interface ConnectionGateLimits {
   readonly maxConnections: number
   readonly maxConnectionsPerAddress: number
-  /** Connections that are not authenticated, at once. */
+  /** Maximum unauthenticated connections. */
   readonly maxUnauthenticated: number
   readonly maxUnauthenticatedPerAddress: number
-  /** New ones from one address that are not authenticated in the end; twice that in a burst. */
+  /** New connections per second from one address that do not authenticate; the burst is twice that. */
   readonly newConnectionsPerSecond: number
-  /** Time to authenticate, from the first packet on, in milliseconds. Null: the port has a clock of its own. */
+  /** Time to authenticate, from the first packet on, in milliseconds. Null: the port has its own timer. */
   readonly authenticateMs: number | null
   /**
-   * A younger connection is not closed to make room, in milliseconds: where authenticating takes a while, clients that come all
-   * at once would otherwise end each other's.
+   * A younger connection is not evicted, in milliseconds: where authentication takes time, clients that connect all at
+   * once would evict each other.
    */
   readonly minEvictionAgeMs: number
 }
 
 export interface GatedClient extends ClientAddress {
-  /** What it is counted by; empty over a Unix socket. */
+  /** The key by which it is counted; empty over a Unix socket. */
   readonly source: string
   readonly authenticated: boolean
-  /** Whether it may be closed to make room for others: not while it is authenticated. */
+  /** An authenticated connection cannot be evicted. */
   setAuthenticated(authenticated: boolean): void
 }
 
 export interface ConnectionGate {
   /** Null when the socket has been closed instead. */
   admit(socket: Socket): GatedClient | null
-  /** Of an admitted socket, or of a TLS socket on one, also when it has closed. */
+  /** The client of an admitted socket, or of a TLS socket on one, also after it has closed. */
   of(socket: object): GatedClient | null
-  /** The same; no address when the gate does not know it. */
+  /** The address of that client; no address for an unknown socket. */
   addressOf(socket: object): ClientAddress
   closeUnauthenticated(): void
-  /** Closes all connections, whatever they still have to send. */
+  /** Closes all connections, without waiting for unsent data. */
   closeAll(): void
 }
 
 interface Source {
   readonly key: string
   open: number
-  /** The one that has been so for longest comes first. */
+  /** The oldest first. */
   readonly unauthenticated: Set<Connection>
-  /** Of the bucket of new connections. */
+  /** Of the token bucket for new connections. */
   tokens: number
   atMs: number
 }
@@ -104,7 +104,7 @@ class Gate implements ConnectionGate {
   admit(socket: Socket): GatedClient | null {
     const client = clientAddressOf(socket)
     if (client.ip === null && !this.#unixSocket) {
-      // it has gone already
+      // it has closed already
       socket.on('error', () => {})
       socket.destroy()
       return null
@@ -128,7 +128,7 @@ class Gate implements ConnectionGate {
   }
 
   of(socket: object): GatedClient | null {
-    // Node keeps the socket that a TLS socket was made of there
+    // Node keeps the socket below a TLS socket in this property
     const below: unknown = Reflect.get(socket, '_parent')
     const known = typeof below === 'object' && below !== null ? this.#bySocket.get(below) : null
     return known ?? this.#bySocket.get(socket) ?? null
@@ -166,7 +166,7 @@ class Gate implements ConnectionGate {
     return Math.min(rate * BURST, tokens + ((nowMs - atMs) * rate) / 1000)
   }
 
-  /** A source without connections and with a full bucket says nothing that a new one would not. */
+  /** Forgets sources without connections and with a full bucket: they equal a new source. */
   #sweep(nowMs: number): void {
     const full = this.#limits.newConnectionsPerSecond * BURST
     for (const [key, source] of this.#sources)
@@ -193,7 +193,7 @@ class Gate implements ConnectionGate {
     one.of.open -= 1
   }
 
-  /** Closes an unauthenticated connection of the source, or of the largest. False when there is none. */
+  /** Evicts an unauthenticated connection of this source, or of the largest. False when there is none. */
   #makeRoom(from: Source | null, reason: ConnectionRefusal): boolean {
     const [victim] = from?.unauthenticated ?? []
     if (victim === undefined || this.#now() - victim.since < this.#limits.minEvictionAgeMs)
@@ -204,17 +204,17 @@ class Gate implements ConnectionGate {
     return true
   }
 
-  /** A reset: an orderly end would leave the socket to us for another minute. */
+  /** Resets the connection: an orderly end would keep the socket for another minute. */
   #closeAtOnce(socket: Socket): void {
     if (this.#unixSocket) socket.destroy()
     else socket.resetAndDestroy()
   }
 
-  /** Why it may not come in, after room was made where it can be. */
+  /** The reason to refuse, after an attempt to make room. */
   #refusalOf(source: Source): ConnectionRefusal | null {
     const limits = this.#limits
     const bounded = source.key !== ''
-    // first of all: none is closed for one that does not come in
+    // first of all: a refused connection must not evict another
     if (bounded && source.tokens < 1) return 'connection-rate'
     if (bounded && source.open >= limits.maxConnectionsPerAddress)
       if (!this.#makeRoom(source, 'connections-per-address')) return 'connections-per-address'
@@ -251,14 +251,14 @@ class Gate implements ConnectionGate {
 
   #setAuthenticated(one: Connection, authenticated: boolean): void {
     if (!this.#connections.has(one) || authenticated === one.authenticated) return
-    // a client that has authenticated is none of those that the rate is for
+    // the rate does not apply to authenticated clients
     if (authenticated) one.of.tokens += 1
     else one.of.tokens -= 1
     this.#mark(one, !authenticated)
   }
 }
 
-/** From now on the server sees only the connections that the gate admits. Call it before the server listens. */
+/** From now on the server sees admitted connections only. To be called before the server listens. */
 export function gateConnections(server: EventEmitter, gate: ConnectionGate): void {
   const accept = server.listeners('connection')
   server.removeAllListeners('connection')

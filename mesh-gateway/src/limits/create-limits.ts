@@ -1,6 +1,6 @@
 /**
- * Token buckets and counters in this process. A bucket that is full again says nothing that a new one
- * would not, so full ones are forgotten: memory follows the keys in use, not the keys ever seen.
+ * Token buckets and counters in this process. A full bucket equals a new one, so full ones are dropped: memory follows
+ * the keys in use, not all keys ever seen.
  */
 import { type LocalLimits, releaseOnce } from './limits.ts'
 
@@ -12,13 +12,13 @@ interface Bucket {
 }
 
 const SWEEP_AT = 10_000
-/** What sums of fractions leave behind must not cost a millisecond. */
+/** Tolerance for rounding errors of fractions, which must not cost a millisecond. */
 const ROUNDING_MS = 1e-6
 
-/** @param now milliseconds of a monotonic clock. */
+/** @param now milliseconds of a monotonic clock */
 export function createLimits(now: () => number = () => performance.now()): LocalLimits {
   const buckets = new Map<string, Bucket>()
-  // a counter stays when it is empty: a map that gains and loses an entry with each call costs more than the call
+  // zero counters stay: a map that gains and loses an entry with each call costs more than the call
   const inside = new Map<string, { count: number }>()
   let sweepAt = SWEEP_AT
 

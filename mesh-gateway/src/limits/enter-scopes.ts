@@ -1,6 +1,7 @@
 /**
- * The one way in through limits, for both planes. A scope is an agent or its tenant as a whole; each may have a rate (a token bucket)
- * and a number at once. Scopes are entered one after another, synchronously unless another process counts.
+ * The one way in through limits, for both planes. A scope is an agent or its tenant as a whole; each may have a rate (a
+ * token bucket) and a number at once. Scopes are entered one after another, synchronously unless another process
+ * counts.
  */
 import { MeshError } from '@clawmesh/proto'
 import type { Limits, MaybePromise, Release } from './limits.ts'
@@ -16,7 +17,7 @@ export interface RateLimit {
 
 export interface RoomLimit {
   readonly key: string
-  /** At once. */
+  /** Ends it at once. */
   readonly most: number
   readonly noun: 'calls' | 'requests' | 'tunnels'
 }

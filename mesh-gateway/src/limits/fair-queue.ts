@@ -1,27 +1,28 @@
 /**
- * A two-level fair queue: tenants first, then the agents of one; each level serves the one with the fewest running, ties by
- * least recently served. Bounds what runs and what waits, in all, of each tenant and of each agent. Keeps no time, runs nothing.
+ * A two-level fair queue: tenants first, then the agents of a tenant; each level serves the one with the fewest
+ * running, ties by least recently served. Bounds the running and the waiting: in all, per tenant and per agent. Has no
+ * timers, and runs nothing.
  */
 
 export interface FairBounds {
-  /** At once, of all together. */
+  /** Maximum running, over all tenants. */
   readonly running: number
   runningPerTenant(tenant: string): number
   runningPerAsker(asker: string): number
-  /** How many may wait, of all together. */
+  /** Maximum waiting, over all tenants. */
   readonly waiting: number
   waitingPerTenant(tenant: string): number
   waitingPerAsker(asker: string): number
 }
 
-/** Of one that runs. */
+/** The place of one that runs. */
 export interface Place {
-  /** The second time it does nothing. */
+  /** Idempotent. */
   leave(): void
 }
 
 export interface Queued {
-  /** False when it waits no more. */
+  /** False when it no longer waits. */
   remove(): boolean
 }
 
@@ -36,16 +37,16 @@ interface Agent<W> extends Line {
   readonly queue: W[]
 }
 
-/** The sums of its agents. */
+/** Sums over its agents. */
 interface Tenant<W> extends Line {
   readonly name: string
-  /** The one that was served last comes last. */
+  /** In order of service: the most recently served is last. */
   readonly agents: Map<string, Agent<W>>
 }
 
 export class FairQueue<W> {
   readonly #bounds: FairBounds
-  /** The one that was served last comes last. */
+  /** In order of service: the most recently served is last. */
   readonly #tenants = new Map<string, Tenant<W>>()
   #running = 0
   #waiting = 0
@@ -55,12 +56,12 @@ export class FairQueue<W> {
     this.#bounds = bounds
   }
 
-  /** Nothing runs, nothing waits. */
+  /** True when nothing runs and nothing waits. */
   get empty(): boolean {
     return this.#tenants.size === 0
   }
 
-  /** @param asker `<tenant>/<agent>`; one without a slash is a tenant of its own. Null when it has to wait. */
+  /** @param asker `<tenant>/<agent>`; a name without a slash is a tenant of its own. Null when it must wait. */
   enter(asker: string): Place | null {
     const agent = this.#agentOf(asker)
     const may = agent.waiting === 0 && this.#tenantMay(agent.tenant) && this.#agentMay(agent)
@@ -69,7 +70,7 @@ export class FairQueue<W> {
     return null
   }
 
-  /** Null when no more may wait. Whose bound that is, `fullFor` says. */
+  /** Null when no more may wait; `fullFor` tells which bound is reached. */
   push(asker: string, waiter: W): Queued | null {
     if (this.fullFor(asker) !== null) return null
     const agent = this.#agentOf(asker)
@@ -87,7 +88,7 @@ export class FairQueue<W> {
     }
   }
 
-  /** Whose bound keeps one more of the asker's from waiting. */
+  /** The bound that keeps one more of the asker's from waiting; null for none. */
   fullFor(asker: string): 'asker' | 'tenant' | 'all' | null {
     const name = tenantOf(asker)
     const tenant = this.#tenants.get(name)
@@ -97,12 +98,12 @@ export class FairQueue<W> {
     return this.#waiting >= bounds.waiting ? 'all' : null
   }
 
-  /** Whether one waits that may run. */
+  /** True when a waiting one may run. */
   hasNext(): boolean {
     return this.#nextAgent() !== null
   }
 
-  /** The next that may run, which runs from now on. */
+  /** Takes the next that may run; it counts as running from now on. */
   shift(): { readonly waiter: W; readonly place: Place } | null {
     const agent = this.#nextAgent()
     const waiter = agent?.queue.shift()
@@ -111,7 +112,7 @@ export class FairQueue<W> {
     return { waiter, place: this.#run(agent) }
   }
 
-  /** All that wait, out of the queue. */
+  /** Removes all that wait. */
   clear(): W[] {
     const all: W[] = []
     for (const tenant of [...this.#tenants.values()])
@@ -190,7 +191,7 @@ function tenantOf(asker: string): string {
   return asker.split('/', 1)[0] ?? asker
 }
 
-/** The one with the fewest running of those that may have more; of equals the one that was served longest ago. */
+/** Of the lines that may run more, the one with the fewest running; ties by least recently served. */
 function least<T extends Line>(lines: Iterable<T>, may: (line: T) => boolean): T | null {
   let found: T | null = null
   for (const line of lines)

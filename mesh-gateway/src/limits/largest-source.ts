@@ -1,9 +1,9 @@
-/** Finds the source with the most connections in constant time: sources are grouped by how many connections they have. */
+/** Finds the source with the most connections in constant time: groups sources by their number of connections. */
 export class LargestSource<T> {
   readonly #levels: Set<T>[] = []
   #top = 0
 
-  /** To be told of every change, by one. */
+  /** To be called for every change, by one connection each. */
   changed(source: T, from: number, to: number): void {
     this.#levels[from]?.delete(source)
     if (to > 0) {
@@ -14,7 +14,7 @@ export class LargestSource<T> {
     while (this.#top > 0 && (this.#levels[this.#top]?.size ?? 0) === 0) this.#top -= 1
   }
 
-  /** Null when no source has any. */
+  /** Null when no source has a connection. */
   largest(): T | null {
     if (this.#top === 0) return null
     for (const source of this.#levels[this.#top] ?? []) return source

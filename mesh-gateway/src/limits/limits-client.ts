@@ -1,7 +1,7 @@
 /**
- * Limits and budgets that another process of this machine counts. The questions of one turn of the event loop go out as
- * one message: a message for each would cost more than the request that it is about. Without an answer in time nothing
- * is let through.
+ * Limits over IPC, the client: limits and budgets that another process of this machine counts. All questions of one
+ * turn of the event loop form one message: a message each would cost more than the request itself. Fails closed:
+ * without an answer in time, nothing is admitted.
  */
 import { MeshError } from '@clawmesh/proto'
 import { treesFull } from './budgets.ts'
@@ -10,17 +10,17 @@ import type { Answer, Question } from './limits-server.ts'
 import type { Counting } from './open-limits.ts'
 
 export interface LimitsClientOptions {
-  /** False when nobody is there to ask any more. */
+  /** False when the other process is gone. */
   readonly send: (questions: readonly Question[]) => boolean
-  /** How long a question waits for its answer, in milliseconds. Default 1000. */
+  /** Timeout of one question, in milliseconds. Default 1000. */
   readonly timeoutMs?: number
-  /** Questions that may wait; more are refused at once. Default 20,000. */
+  /** Maximum waiting questions; more are refused at once. Default 20,000. */
   readonly maxWaiting?: number
 }
 
 export interface LimitsClient extends Counting {
   answered(answers: readonly Answer[]): void
-  /** Nobody answers any more. */
+  /** Refuses all waiting questions: no answers will come. */
   close(): void
 }
 
@@ -60,7 +60,7 @@ export function createLimitsClient(options: LimitsClientOptions): LimitsClient {
     answered(answers) {
       for (const answer of answers) {
         const one = questions.take(answer[0])
-        // too late: who asked was refused, so what was granted is given back
+        // too late: the request was refused, so its permit is given back
         if (one === null && answer[1] === 'in') questions.post(['leave', answer[2]])
         one?.settle(answer)
       }
@@ -74,7 +74,7 @@ class OpenQuestions {
   readonly #send: LimitsClientOptions['send']
   readonly #timeoutMs: number
   readonly #maxWaiting: number
-  // places and no Map: docs/discoveries/maps-keep-what-has-died.md
+  // an array of places, not a Map: docs/discoveries/maps-keep-what-has-died.md
   readonly #waiting: (Waiting | null)[] = []
   readonly #free: number[] = []
   readonly #flush = () => this.#sendGathered()
@@ -107,7 +107,7 @@ class OpenQuestions {
     return promise
   }
 
-  /** Null when it waits no more. */
+  /** Null when it no longer waits. */
   take(id: number): Waiting | null {
     const place = id % this.#maxWaiting
     const one = this.#waiting[place] ?? null
@@ -129,7 +129,7 @@ class OpenQuestions {
     if (!this.#closed && !this.#send(questions)) this.close()
   }
 
-  /** An answer that is here already and was not read yet, since this process was busy, comes before the end of the turn. */
+  /** Looks for timeouts after the turn, since a busy process may have an answer that it has not read yet. */
   #look(): void {
     this.#clock = null
     setImmediate(() => this.#failOverdue())

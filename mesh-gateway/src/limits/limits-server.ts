@@ -1,4 +1,7 @@
-/** Limits over IPC, the server: the messages of a process that asks for limits, and the answers of the one that counts them. */
+/**
+ * Limits over IPC, the server: the messages of a process that asks for limits, and the answers of the one that counts
+ * them.
+ */
 import { MeshError } from '@clawmesh/proto'
 import type { Release } from './limits.ts'
 import type { Counting } from './open-limits.ts'
@@ -10,7 +13,10 @@ export type Question =
   | readonly [kind: 'spend', id: number, txn: string, max: number, tenant: string]
   | readonly [kind: 'leave', place: number]
 
-/** To `take`: milliseconds to wait, or null. To `enter`: the place, or false. To `spend`: whether it was granted; null when no more trees are counted. */
+/**
+ * To `take`: milliseconds to wait, or null. To `enter`: the place, or false. To `spend`: whether it was granted; null
+ * when no more trees are counted.
+ */
 export type Answer =
   | readonly [id: number, value: number | boolean | null]
   | readonly [id: number, value: 'in', place: number]
@@ -24,7 +30,7 @@ export interface LimitsServer {
 
 /** One server for each process that asks. */
 export function createLimitsServer({ limits, budgets }: Counting): LimitsServer {
-  // places and no Map: docs/discoveries/maps-keep-what-has-died.md
+  // an array of places, not a Map: docs/discoveries/maps-keep-what-has-died.md
   const inside: (Release | null)[] = []
   const free: number[] = []
   let gone = false

@@ -1,12 +1,12 @@
-/** Rates and concurrency, per key. Keys are made by the planes: `egress:acme/bot-01`. */
+/** Rate limits (token buckets) and concurrency limits, per key. The planes make the keys: `egress:acme/bot-01`. */
 export interface Limits {
-  /** Takes one from the bucket of `key`. Null when granted, otherwise how long until the next one, in milliseconds. */
+  /** Takes one token from the bucket of `key`. Null when granted, else the wait until the next one, in milliseconds. */
   take(key: string, perMinute: number, burst: number): MaybePromise<number | null>
-  /** Enters if fewer than `max` are inside. Returns what to call once on leaving, or null when full. */
+  /** Enters if fewer than `max` are inside. Returns the release, to be called once, or null when full. */
   enter(key: string, max: number): MaybePromise<Release | null>
 }
 
-/** At once: counted in this process. */
+/** Synchronous: counted in this process. */
 export interface LocalLimits extends Limits {
   take(key: string, perMinute: number, burst: number): number | null
   enter(key: string, max: number): Release | null
@@ -14,7 +14,7 @@ export interface LocalLimits extends Limits {
 
 export type Release = () => void
 
-/** One who releases twice releases once. */
+/** Makes a release idempotent. */
 export function releaseOnce(release: () => void): Release {
   let left = false
   return () => {
@@ -24,5 +24,5 @@ export function releaseOnce(release: () => void): Release {
   }
 }
 
-/** At once where nobody else has to be asked: a promise costs more than the counting. */
+/** Synchronous unless another process must be asked: a promise costs more than the counting. */
 export type MaybePromise<T> = T | Promise<T>

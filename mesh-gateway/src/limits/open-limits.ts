@@ -1,4 +1,4 @@
-/** What a gateway counts with: its own memory, or a Redis that it shares with others. */
+/** Opens the limits of a gateway: in its own memory, or in a Redis that it shares with others. */
 import type { Log } from '@clawmesh/agent-sdk/mesh'
 import type { LimitsMetrics } from '../telemetry/limits-metrics.ts'
 import { type Budgets, createMemoryBudgets } from './budgets.ts'
@@ -10,7 +10,7 @@ import type { WhenRedisIsAway } from './redis/shared-limits.ts'
 export interface LimitsConfig {
   readonly redis: RedisConfig
   readonly whenRedisIsAway: WhenRedisIsAway
-  /** Trees of delegations whose budgets are counted at once. */
+  /** Maximum trees of delegations whose budgets are counted. */
   readonly maxTrees: number
 }
 
@@ -23,29 +23,29 @@ export interface OpenLimits extends Counting {
   close(): Promise<void>
 }
 
-/** A token is taken for so long after its end, in milliseconds, as clocks may differ; and a tree is remembered beyond that. */
+/** A tree is remembered this much longer than the longest token, in milliseconds, because clocks may differ. */
 const MARGIN_MS = 60_000
 
 export interface CountingOptions {
   readonly maxTrees: number
-  /** The longest life of a delegation token, in milliseconds. Read for each. */
+  /** The longest life of a delegation token, in milliseconds. Read each time. */
   readonly delegationTtlMs: () => number
 }
 
-/** Everything is in the memory of this process. */
+/** Counts in the memory of this process. */
 export function countHere({ maxTrees, delegationTtlMs }: CountingOptions): Counting {
   const keepMs = () => delegationTtlMs() + MARGIN_MS
   return { limits: createLimits(), budgets: createMemoryBudgets({ keepMs, maxTrees }) }
 }
 
 export interface OpenLimitsOptions extends Pick<CountingOptions, 'delegationTtlMs'> {
-  /** Counts where no Redis does; null: this process. */
+  /** Counts when there is no Redis; null: this process. */
   readonly counting: Counting | null
   readonly metrics: LimitsMetrics
   readonly log: Log
 }
 
-/** @throws MeshError MESH_CONFIG_INVALID when a file cannot be read; never because Redis is away */
+/** @throws MeshError MESH_CONFIG_INVALID when a file cannot be read; never because Redis is unavailable */
 export async function openLimits(
   { redis, whenRedisIsAway: whenAway, maxTrees }: LimitsConfig,
   { counting, delegationTtlMs, metrics, log }: OpenLimitsOptions,
@@ -54,7 +54,7 @@ export async function openLimits(
   if (url === null)
     return { ...(counting ?? countHere({ maxTrees, delegationTtlMs })), async close() {} }
   const access = await readRedisAccess({ ...redis, url })
-  // only now: most gateways count by themselves, and the client of Redis takes megabytes
+  // loaded on demand: most gateways count by themselves, and the Redis client takes megabytes
   const [{ openRedisLink }, { createSharedBudgets }, { createSharedLimits }] = await Promise.all([
     import('./redis/redis-link.ts'),
     import('./redis/shared-budgets.ts'),

@@ -1,28 +1,31 @@
 /**
- * Bounds how often one agent or one source may be refused. A refusal costs work: a signature is verified, policy is asked, a
- * record is written. Once a budget is empty its owner is answered MESH_RATE_LIMITED before that work, until it has filled up a
- * little. Requests that are let through cost nothing of it. Counted in this process, whatever other limits are counted in.
+ * Limits how often one agent or one source may be refused. A refusal costs work: a signature check, a policy decision,
+ * a record. When the budget is empty, further requests get MESH_RATE_LIMITED before that work, until it has refilled a
+ * little. Admitted requests cost nothing. Always counted in this process.
  */
 import { MeshError } from '@clawmesh/proto'
 
 export interface RefusalBudget {
-  /** How long until the key may be refused again, in milliseconds; null when it may be now. */
+  /** The wait until the key may be refused again, in milliseconds; null when it may be now. */
   exhausted(key: string): number | null
   /** @param cost of one refusal; default 1 */
   spend(key: string, cost?: number): void
-  /** The answer for who has spent it. @param whose `this agent`, `this address` */
+  /** The answer when the budget is spent. @param whose `this agent`, `this address` */
   refusal(waitMs: number, whose: string): MeshError
 }
 
 export interface RefusalBudgets {
-  /** Keys are `tenant/agent`, at the egress port with the origin of the chain behind it; or the SPIFFE ID of what is no agent. */
+  /**
+   * Keys are `tenant/agent`, at the egress port followed by the origin of the chain; or the SPIFFE ID of a caller that
+   * is no agent.
+   */
   readonly agents: RefusalBudget
-  /** Of clients that are not known yet. Keys are sources: an IPv4 address, or a /64 of IPv6. */
+  /** For unauthenticated clients. Keys are sources: an IPv4 address, or a /64 of IPv6. */
   readonly sources: RefusalBudget
 }
 
 export interface RefusalBudgetsOptions {
-  /** Refusals in a minute; a sixth of that at once. Default 600. */
+  /** Refusals per minute; the burst is a sixth of that. Default 600. */
   readonly refusedPerAgent?: number
   readonly refusedPerAddress?: number
   /** Milliseconds of a monotonic clock. */
@@ -30,7 +33,7 @@ export interface RefusalBudgetsOptions {
 }
 
 const PER_MINUTE = 600
-/** Of a minute's worth, what may be spent at once. */
+/** The share of a minute's budget that may be spent at once. */
 const BURST = 1 / 6
 const SWEEP_AT = 10_000
 
@@ -48,7 +51,7 @@ export function createRefusalBudget(
 ): RefusalBudget {
   const room = Math.max(1, Math.ceil(perMinute * BURST))
   const perMs = perMinute / 60_000
-  // only those that were refused lately: a full bucket is forgotten
+  // only recently refused ones: a full bucket is dropped
   const buckets = new Map<string, { tokens: number; atMs: number }>()
   let sweepAt = SWEEP_AT
 
@@ -76,7 +79,7 @@ export function createRefusalBudget(
         buckets.set(key, { tokens: room - cost, atMs: nowMs })
         return
       }
-      // what was under way when it ran out is not held against anybody for longer
+      // never below zero: requests that were under way when it ran out add no further wait
       bucket.tokens = Math.max(0, filled(bucket, nowMs) - cost)
       bucket.atMs = nowMs
     },

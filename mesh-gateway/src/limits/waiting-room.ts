@@ -1,26 +1,27 @@
 /**
- * Lets no more than so many in at once; the next wait until there is room or no more time, in a fair order over tenants and
- * their callers. Each tenant and each caller has a share of what is inside and of what waits, so that none fills it for others.
+ * Limits concurrency with a queue: over the limit, callers wait for room until their timeout, in a fair order over
+ * tenants and callers. Each tenant and each caller has a share of the running and of the waiting, so that none fills it
+ * for others.
  */
 import { MeshError } from '@clawmesh/proto'
 import { FairQueue, type Place } from './fair-queue.ts'
 import type { Limits, MaybePromise, Release } from './limits.ts'
 
 export interface Room {
-  /** What is counted, for the message: `tasks of acme/researcher`. */
+  /** What is counted, for messages: `tasks of acme/researcher`. */
   readonly what: string
   readonly most: number
-  /** How many may wait. */
+  /** Maximum waiting. */
   readonly queueLength: number
-  /** How long each may wait, in milliseconds. */
+  /** Maximum wait of each, in milliseconds. */
   readonly queueMs: number
 }
 
 export interface WaitingRoom {
   /**
-   * At once when there is room and nobody waits for it.
+   * Synchronous when there is room and no caller waits.
    * @param asker `<tenant>/<agent>`
-   * @param gone aborts when whoever waits has gone
+   * @param gone aborts when the caller has left
    * @throws MeshError MESH_LIMIT_CONCURRENCY
    */
   enter(key: string, room: Room, asker: string, gone: AbortSignal): MaybePromise<Release>
@@ -33,17 +34,17 @@ interface Waiter {
 
 interface Queue {
   readonly key: string
-  /** As policy has it now. */
+  /** By the current policy. */
   room: Room
   readonly fair: FairQueue<Waiter>
   letting: boolean
   timer: NodeJS.Timeout | undefined
 }
 
-/** Another gateway tells nobody when it has made room. */
+/** Room made by another gateway is found by polling, in milliseconds. */
 const LOOK_MS = 100
 
-/** What one tenant, and one caller, may have of all: of few more than its part, of none nothing. */
+/** The share of one tenant, and of one caller, rounded up; zero of zero. */
 export function tenantPart(all: number): number {
   return Math.ceil((all * 3) / 4)
 }
@@ -152,12 +153,12 @@ class QueuesByKey implements WaitingRoom {
         const leave = entered instanceof Promise ? await entered : entered
         if (leave === null) break
         const next = queue.fair.shift()
-        // all have gone while it was asked for
+        // all waiting callers have left meanwhile
         if (next === null) leave()
         else next.waiter.admit(this.#waking(queue, next.place, leave))
       }
     } catch (error) {
-      // limits cannot be judged: nobody waits for that
+      // limits are unavailable: refuse all waiting callers
       for (const waiter of queue.fair.clear()) waiter.refuse(error)
     } finally {
       queue.letting = false
@@ -175,7 +176,7 @@ class QueuesByKey implements WaitingRoom {
 
 function emptyQueue(key: string, room: Room): Queue {
   const fair = new FairQueue<Waiter>({
-    // how many in all, `limits` says
+    // `limits` bounds the sum
     running: Number.POSITIVE_INFINITY,
     runningPerTenant: () => tenantPart(queue.room.most),
     runningPerAsker: () => callerPart(queue.room.most),
@@ -191,7 +192,7 @@ function emptyQueue(key: string, room: Room): Queue {
 
 const WHOSE = Object.freeze({ asker: 'caller', tenant: 'tenant' })
 
-/** Says no number: how many may be open, and wait, is the policy of the callee's tenant. */
+/** Names no number: the limits belong to the policy of the callee's tenant. */
 function fullError(message: string): MeshError {
   return new MeshError('MESH_LIMIT_CONCURRENCY', message, {
     hint: 'try again later, or give it a longer deadline',

@@ -1,4 +1,4 @@
-/** Says why a chain of delegation is no longer good, in the same words on both planes. */
+/** Words the error for a chain of delegation that is no longer valid, the same on both planes. */
 import type { ErrorCode } from '@clawmesh/proto'
 import type { ChainFault } from './judge.ts'
 

@@ -1,7 +1,7 @@
 /**
- * A dense set: an array whose members know their place, so that removal swaps in the last one. V8 rebuilds a Map or Set as entries
- * come and go, and links each old table to its successor; one old table that was promoted keeps all later ones alive. An array with
- * swap-remove has no such chain. docs/discoveries/maps-keep-what-has-died.md
+ * A dense set: an array whose members know their place, so that removal swaps in the last one. V8 rebuilds a Map or Set
+ * as entries come and go, and links each old table to its successor; one old table that was promoted keeps all later
+ * ones alive. An array with swap-remove has no such chain. docs/discoveries/maps-keep-what-has-died.md
  */
 export interface Member {
   /** Written by the set. A member is in one set at a time; negative while it is in none. */
@@ -14,13 +14,14 @@ export interface DenseSet<T extends Member> {
   /** False when it was not there. */
   remove(member: T): boolean
   /**
-   * Calls `look` once for each present member. A member that is removed meanwhile is passed over; one that is added meanwhile is
-   * not visited.
+   * Calls `look` once for each present member. A member that is removed meanwhile is passed over; one that is added
+   * meanwhile is not visited.
    */
   visit(look: (member: T) => void): void
   /**
-   * The same, with a pause at each `yield`. Visits every member that is present throughout; a member may be visited twice, and one
-   * that is added meanwhile may or may not be. Members for which `look` answers false cost little: many of them share one pause.
+   * The same, with a pause at each `yield`. Visits every member that is present throughout; a member may be visited
+   * twice, and one that is added meanwhile may or may not be. Members for which `look` answers false cost little: many
+   * of them share one pause.
    */
   walk(look: (member: T) => boolean | undefined): Generator<void, void>
   /** A copy, in no order. */
@@ -53,7 +54,7 @@ export function createDenseSet<T extends Member>(): DenseSet<T> {
       for (const member of [...members]) if (member.index >= 0) look(member)
     },
     *walk(look) {
-      // from the end: who goes is replaced by the last, who has been called or is about to be, never by one beyond reach
+      // from the end: removal swaps in the last member, which has been visited or is still to come
       let cursor = members.length
       let passed = 0
       while (cursor > 0) {

@@ -1,15 +1,15 @@
 /**
- * Judges grounds as things stand: at admission, and again at every change of policy, revocations, lists of CAs, trust bundle
- * or signing keys. Pure; nothing is allocated for what holds. Each plane says a fault in its own words.
+ * Judges grounds by the current state: at admission, and again at every change of policy, revocations, CRLs, trust
+ * bundle or signing keys. Pure; allocates nothing for grounds that hold. Each plane words a fault itself.
  */
 import { type CertificateLink, type IdentitySnapshot, judgePeer } from '@clawmesh/agent-sdk/mesh'
 import type { ErrorCode } from '@clawmesh/proto'
 import type { Admitted, ChainGrounds, Grounds, TokenGrounds, Voucher } from './grounds.ts'
 
-/** What was revoked, in the words of the list that says so. */
+/** A revocation, in the words of its list. */
 export interface RevokedGround {
   readonly code: ErrorCode
-  /** `list`: nobody can know any more. */
+  /** `list`: a CRL is out of date, so revocation is unknown. */
   readonly what: 'certificate' | 'agent' | 'txn' | 'token' | 'list'
   readonly message: string
 }
@@ -25,14 +25,14 @@ export interface RevokedGrounds {
   token(jti: string): RevokedGround | null
 }
 
-/** What policy answers to a question; what it allows has no code. */
+/** A refusal of policy; an allowed question has no fault. */
 export interface PolicyFault {
   readonly code: ErrorCode
   readonly rule: string | null
   readonly hint: string | null
 }
 
-/** How things stand now. */
+/** The current state by which grounds are judged. */
 export interface Standing {
   readonly trust: Trust
   readonly revocations: RevokedGrounds
@@ -45,21 +45,23 @@ type ChainStanding = Pick<Standing, 'trust' | 'nowMs'> & {
 }
 
 export interface Trust {
-  /** Null: certificates that tokens name are not judged by it. */
+  /** Null: certificates in tokens are not checked against a bundle. */
   current(): Pick<IdentitySnapshot, 'roots'> | null
-  /** True when one of the roots that have not expired has this key, see `keyIdentity`. @param nowMs milliseconds since the epoch */
+  /**
+   * True when a root that has not expired has this key, see `keyIdentity`. @param nowMs milliseconds since the epoch
+   */
   hasKey(key: string, nowMs: number): boolean
 }
 
 export interface SigningKeys {
-  /** False of a key that is retired, unknown or past its overlap. */
+  /** False for a key that is retired, unknown or past its overlap. */
   verifies(issuer: string, kid: string): boolean
 }
 
-/** Of a certificate: it is not good any more by its time or its root, or it was revoked, or its agent was. */
+/** A certificate is no longer trusted by its time or its root, or it or its agent is revoked. */
 interface CertificateFault<Ground> {
   readonly ground: Ground
-  /** SPIFFE ID that it names. */
+  /** The SPIFFE ID in the certificate. */
   readonly id: string
   readonly why: { readonly untrusted: ErrorCode } | { readonly revoked: RevokedGround }
 }
@@ -82,7 +84,7 @@ export type Fault =
   | { readonly ground: 'life' }
   | { readonly ground: 'policy'; readonly policy: PolicyFault }
 
-/** @param decide null: policy said yes already, and has not changed since. */
+/** @param decide null: policy allowed it before, and has not changed since */
 export function judgeAdmitted<Question>(
   { grounds, question }: Admitted<Question>,
   standing: Standing,
@@ -94,7 +96,7 @@ export function judgeAdmitted<Question>(
   return policy === null ? null : { ground: 'policy', policy }
 }
 
-/** In the order of the checks of a new call: the agent and its certificate, its token, the chain, the other side. */
+/** In the order of a new call's checks: the agent and its certificate, its token, the chain, the other side. */
 export function judgeGrounds(grounds: Grounds, standing: Standing): Fault | null {
   const { agent, caller, callee, token, chain } = grounds
   return (
@@ -107,7 +109,7 @@ export function judgeGrounds(grounds: Grounds, standing: Standing): Fault | null
   )
 }
 
-/** The tree, each agent in it, and the certificates that they delegated with. */
+/** Judges the tree, each agent in it, and the certificates with which they delegated. */
 export function judgeChain(
   { txn, actors, certificates }: ChainGrounds,
   standing: ChainStanding,

@@ -1,56 +1,56 @@
 /**
- * The calls, tunnels and answers that are open now, of one plane, so that what changes after they were let in still ends them.
- * One pass looks at them: at all when something has changed, by the clock alone otherwise. It works in slices, so that ten
- * thousand hold nobody up; one that is open costs a place in a list, and no timer. docs/discoveries/maps-keep-what-has-died.md
+ * The registry of what is open on one plane: calls, tunnels and answers, so that a later change can end them. One pass
+ * judges them: all of them after a change, else the expired ones. It works in slices, so that ten thousand of them
+ * delay nothing; each costs a place in a list, and no timer. docs/discoveries/maps-keep-what-has-died.md
  */
 import type { OpenRecord } from '../audit/open-record.ts'
 import { createSlices } from '../process/slices.ts'
 import { createDenseSet, type Member } from './dense-set.ts'
 
-/** Of one that is open. Belongs to the registry. */
+/** The entry of one open call, tunnel or answer. */
 export interface Place extends Member {
-  /** When it ends by itself, milliseconds since the epoch. */
+  /** When it expires, milliseconds since the epoch. */
   readonly endMs: number
-  /** Of the registry, when it was looked at last. */
+  /** The registry's epoch when it was last judged. */
   epoch: number
-  /** Written by the pass that finds that it has been open for so long. Default: none is. */
+  /** Its opening record, which the pass writes when it has been open for long. Default: none. */
   readonly opening?: OpenRecord | undefined
 }
 
 export interface Registry<T extends Place> {
   readonly size: number
-  /** Grows with each change: what was judged before is judged again. */
+  /** Grows with each change: entries judged before it are judged again. */
   readonly epoch: number
   add(place: T): void
   /** False when it was not there. */
   remove(place: T): boolean
-  /** Each is looked at again, in slices, the first one at once. */
+  /** Judges all again, in slices, the first slice at once. */
   changed(): void
-  /** True while some wait to be looked at. */
+  /** True while entries wait to be judged. */
   readonly due: boolean
-  /** Looks at those that wait; to be paused at each `yield`. For other work that must not go on before. */
+  /** Judges the waiting entries, with a pause at each `yield`. For other work that must come after it. */
   look(): Generator<void, void>
-  /** Does `more` as well, when it is due. */
+  /** Also runs `more`, when it is due. */
   start(): void
-  /** Once for each that is there now. */
+  /** Calls `look` once for each present entry. */
   visit(look: (place: T) => void): void
-  /** A list of its own, in no order. */
+  /** A copy, in no order. */
   all(): T[]
   close(): void
 }
 
 export interface RegistryOptions<T extends Place> {
-  /** Judges a place, and ends what may not go on. @param expired its end has come */
+  /** Judges an entry, and ends what may not go on. @param expired its end has come */
   readonly look: (place: T, expired: boolean) => void
-  /** Work that is done when all have been looked at. Default none. */
+  /** Work that runs when all entries have been judged. Default: none. */
   readonly more?: { due(): boolean; run(): Generator<void, void> }
-  /** Called with each look at the clock. */
+  /** Called with each sweep of the clock. */
   readonly onSweep?: () => void
   /** Milliseconds since the epoch. */
   readonly now: () => number
-  /** How often the clock is looked at, in milliseconds. Default 250. */
+  /** How often expired entries are looked for, in milliseconds. Default 250. */
   readonly sweepMs?: number
-  /** What slices are measured by, monotonic, in milliseconds. Default the system's. */
+  /** The monotonic clock for slices, in milliseconds. Default: the system's. */
   readonly monotonic?: () => number
 }
 
@@ -74,7 +74,7 @@ export function createRegistry<T extends Place>(options: RegistryOptions<T>): Re
         place.epoch = epoch
         options.look(place, expired)
       }
-      // one that was just ended has a record already
+      // an entry that was just ended already has its record
       if (long && place.index >= 0) opening.write()
       return true
     })
@@ -90,7 +90,7 @@ export function createRegistry<T extends Place>(options: RegistryOptions<T>): Re
     if (sweeper !== null) clearInterval(sweeper)
     sweeper = null
   }
-  // one timer for all: none of them is to pay for one of its own
+  // one timer for all: a timer for each would cost more
   const sweep = () => {
     due = true
     onSweep?.()

@@ -1,4 +1,4 @@
-/** The trust bundle as grounds are judged by it: roots by fingerprint, and by key for certificates that a token names. */
+/** The trust bundle for judging grounds: roots by fingerprint, and by key for certificates in tokens. */
 import { X509Certificate } from 'node:crypto'
 import {
   type CertificateLink,
@@ -13,16 +13,16 @@ import type { Trust } from './judge.ts'
 type Bundle = Pick<IdentitySnapshot, 'roots' | 'certificateChain'>
 
 export interface BundleTrust extends Trust {
-  /** What a revocation can be about, of a leaf that a client showed; its issuer is known when it is a CA of this mesh. */
+  /** The revocable link of a client's leaf certificate; its issuer is known when it is a CA of this mesh. */
   linkOf(leaf: X509Certificate): CertificateLink
 }
 
 const MAX_CHAIN = 10
 
-/** @param identity null: there is no bundle, and nothing is judged by it */
+/** @param identity null: there is no bundle, and nothing is checked against one */
 export function createTrust(identity: { current(): Bundle } | null): BundleTrust {
   let seen: Bundle['roots'] | null = null
-  /** When the last root with a key ends, milliseconds since the epoch. */
+  /** By key: when the last root with that key expires, milliseconds since the epoch. */
   let keys: ReadonlyMap<string, number> = new Map()
   const links = new WeakMap<X509Certificate, CertificateLink>()
   return {
@@ -58,7 +58,7 @@ function endsByKey(roots: Bundle['roots']): ReadonlyMap<string, number> {
   return ends
 }
 
-/** The CAs that this gateway knows: the roots, and those above its own certificate. */
+/** The CAs that this gateway knows: the roots, and those in its own certificate chain. */
 function issuersOf({ roots, certificateChain }: Bundle): X509Certificate[] {
   const own = parseCertificates(certificateChain, 'tls.crt', MAX_CHAIN).slice(1)
   return [...own, ...roots.map(({ pem }) => new X509Certificate(pem))]

@@ -1,28 +1,29 @@
 /**
- * Remembers which addresses did not connect, and puts them last for a while: 30 s after the first failure, twice as long after each
- * further one. When the time is over, one connection tries the address again; the others wait for what it finds.
+ * A circuit breaker per address: an address that failed to connect is unhealthy and comes last for a while: 30 s after
+ * the first failure, twice as long after each further one. After that time one connection tries it again, and the
+ * others wait for its result.
  */
 export interface AddressHealth {
-  /** False while the address is avoided. True once when that time is over: the caller tries it for all. */
+  /** False while the address is avoided. True once when that time is over: the caller then tries it for all. */
   mayTry(key: string): boolean
-  /** It has connected. */
+  /** Reports that it has connected. */
   good(key: string): void
-  /** It did not connect, or another was faster though it began later. */
+  /** Reports that it failed to connect, or that a later attempt was faster. */
   bad(key: string): void
-  /** The order stays, but those that are avoided come last. */
+  /** Keeps the order, with avoided addresses last. */
   order<A>(addresses: readonly A[], keyOf: (address: A) => string): readonly A[]
-  /** Keeps only what is named. */
+  /** Forgets all other addresses. */
   keepOnly(keys: ReadonlySet<string>): void
-  /** Addresses that are remembered. */
+  /** The number of remembered addresses. */
   readonly size: number
 }
 
 export interface AddressHealthOptions {
   /** How long an address is avoided after its first failure, in milliseconds; doubles with each. Default 30,000. */
   readonly firstMs?: number
-  /** The longest time, in milliseconds. Default 600,000. */
+  /** The maximum time, in milliseconds. Default 600,000. */
   readonly longestMs?: number
-  /** Addresses to remember; the oldest is forgotten beyond it. Default 10,000. */
+  /** Maximum remembered addresses; over it the oldest is evicted. Default 10,000. */
   readonly max?: number
   /** Milliseconds of a monotonic clock. */
   readonly now?: () => number
@@ -35,7 +36,7 @@ interface Failing {
   readonly tried: boolean
 }
 
-/** How long the others wait for the one that tries again, in milliseconds. */
+/** How long the others wait for that caller, in milliseconds. */
 const TRIAL_MS = 1_000
 
 export function createAddressHealth(options: AddressHealthOptions = {}): AddressHealth {
@@ -58,7 +59,7 @@ export function createAddressHealth(options: AddressHealthOptions = {}): Address
     bad(key) {
       const known = failing.get(key)
       const nowMs = now()
-      // several connections that were under way at once have seen one failure
+      // concurrent connections have all seen the same failure
       if (known !== undefined && !known.tried && known.untilMs > nowMs) return
       const failures = (known?.failures ?? 0) + 1
       const pauseMs = Math.min(longestMs, firstMs * 2 ** (failures - 1))

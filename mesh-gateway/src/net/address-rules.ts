@@ -1,4 +1,4 @@
-/** What `_global.json` says of addresses: `allowCidrs` and `denyCidrs`, compiled for look-ups. */
+/** The address rules of `_global.json`: `allowCidrs` and `denyCidrs`, compiled for look-ups. */
 import { cidr } from './cidr.ts'
 import { type RangeTable, rangeTable } from './range-table.ts'
 
@@ -7,7 +7,7 @@ export interface AddressRules {
   readonly deny: RangeTable
 }
 
-/** @throws TypeError on a range that is none; `parseCidr` says why */
+/** @throws TypeError on an invalid range; `parseCidr` says why */
 export function compileAddressRules(rules: {
   readonly allowCidrs: readonly string[]
   readonly denyCidrs: readonly string[]

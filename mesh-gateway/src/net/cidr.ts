@@ -1,22 +1,22 @@
 /**
- * Address ranges as policy writes them, `10.20.0.0/16` and `fd00:20::/32`, as bytes. The one reader of ranges: the text of
- * a rule and the address that it judges come to the same bytes, since an IPv4-mapped address is the IPv4 address in both.
+ * Parses address ranges (CIDR) such as `10.20.0.0/16` and `fd00:20::/32` into bytes. The only parser of ranges: a rule
+ * and the address that it judges have the same bytes, since an IPv4-mapped address is the IPv4 address in both.
  */
 import { formatIp, type IpBytes, parseIpv4, parseIpv6, unmapped } from './ip.ts'
 
 export interface Cidr {
-  /** Canonical: dotted decimal, also where the range was written IPv4-mapped, or RFC 5952. */
+  /** Canonical: dotted decimal, also for a range written as IPv4-mapped, or RFC 5952. */
   readonly text: string
   readonly bytes: IpBytes
   /** In bits. */
   readonly prefix: number
 }
 
-/** Bits of `::ffff:0:0/96`, below which the IPv4 address stands (RFC 4291, section 2.5.5.2). */
+/** Bits of `::ffff:0:0/96`, after which the IPv4 address follows (RFC 4291, section 2.5.5.2). */
 const MAPPED_BITS = 96
 const MAPPED: IpBytes = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 0, 0, 0, 0)
 
-/** The range in canonical form, or a sentence saying why it is none. */
+/** The range in canonical form, or a sentence that says what is wrong with it. */
 export function parseCidr(text: string): Cidr | string {
   const [address = '', length, ...rest] = text.split('/')
   const written = address.includes(':') ? parseIpv6(address) : parseIpv4(address)
@@ -33,7 +33,7 @@ export function parseCidr(text: string): Cidr | string {
   return exact ? range : `has bits beyond its prefix; write ${range.text}`
 }
 
-/** A range that the program itself names. @throws TypeError when it is none */
+/** A range that is part of the program. @throws TypeError when it is invalid */
 export function cidr(text: string): Cidr {
   const parsed = parseCidr(text)
   if (typeof parsed === 'string') throw new TypeError(`${JSON.stringify(text)} ${parsed}`)
@@ -45,8 +45,8 @@ export function contains(range: Cidr, address: IpBytes): boolean {
 }
 
 /**
- * Mapped addresses are judged as IPv4, so a range of them is a range of IPv4. One that is wider holds addresses of both
- * kinds and can be read in two ways, but for `::/0`, which is all of IPv6.
+ * Mapped addresses are judged as IPv4, so a range of them is a range of IPv4. A wider range contains both kinds and is
+ * ambiguous, except `::/0`, which is all of IPv6.
  */
 function withoutMapped(network: IpBytes, prefix: number): Cidr | string {
   if (prefix > MAPPED_BITS) {
@@ -61,7 +61,7 @@ function rangeOf(bytes: IpBytes, prefix: number): Cidr {
   return Object.freeze({ text: `${formatIp(bytes)}/${prefix}`, bytes, prefix })
 }
 
-/** The address with the bits after the prefix at zero. */
+/** The address with all bits after the prefix set to zero. */
 export function masked(address: IpBytes, prefix: number): IpBytes {
   return address.map((byte, index) => byte & maskOf(prefix - index * 8))
 }
@@ -72,7 +72,7 @@ function sharesPrefix(a: IpBytes, b: IpBytes, prefix: number): boolean {
   return true
 }
 
-/** Of one byte of which so many bits count. */
+/** The mask of one byte in which this many bits count. */
 function maskOf(bits: number): number {
   if (bits >= 8) return 0xff
   return bits <= 0 ? 0 : (0xff << (8 - bits)) & 0xff

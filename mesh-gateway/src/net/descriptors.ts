@@ -1,17 +1,17 @@
-/** Tells a machine that has no file descriptor left from a network, a name or a peer that is at fault. */
+/** Tells a lack of file descriptors on this machine from a fault of a network, a name or a peer. */
 import { closeSync, openSync } from 'node:fs'
 import { devNull } from 'node:os'
 import { codeOf } from '../process/error-code.ts'
 
-/** True of an error that says that this process, or this machine, can open nothing more. */
+/** True for an error that says that this process, or this machine, can open no more files. */
 export function saysNoDescriptors(error: unknown): boolean {
   const code = codeOf(error)
   return code === 'EMFILE' || code === 'ENFILE'
 }
 
 /**
- * For errors that do not say it: c-ares and the C library answer that a server refused, or that a name is not there. Opens a file,
- * and closes it; to be asked when something has failed, not before.
+ * For errors that hide it: c-ares and the C library report a refusing server, or a missing name. Opens and closes a
+ * file; to be called after a failure only.
  */
 export function hasDescriptors(): boolean {
   try {

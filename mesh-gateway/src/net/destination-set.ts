@@ -1,19 +1,19 @@
-/** A set of host patterns, found by look-up: what policy allows an agent may be thousands of them. */
+/** A set of host patterns, found by look-up: policy may allow an agent thousands of them. */
 import { type HostPattern, parseHostPattern } from './host-pattern.ts'
 
 export interface DestinationSet {
-  /** As they were given. */
+  /** As given. */
   readonly texts: readonly string[]
   readonly patterns: readonly HostPattern[]
   /** Ports by host, UNNAMED for 80 and 443. */
   readonly exact: ReadonlyMap<string, ReadonlySet<number>>
-  /** As `exact`, of what stands below a host. */
+  /** As `exact`, for the hosts below a host. */
   readonly below: ReadonlyMap<string, ReadonlySet<number>>
 }
 
 const UNNAMED = 0
 
-/** What is no host pattern is left out of all but `texts`. */
+/** A text that is no host pattern is only in `texts`. */
 export function destinationSet(texts: readonly string[]): DestinationSet {
   const set = new DestinationSetBuilder()
   for (const text of texts) {
@@ -23,14 +23,14 @@ export function destinationSet(texts: readonly string[]): DestinationSet {
   return { ...set.built(), texts }
 }
 
-/** For patterns that are parsed already, one by one. */
+/** Builds a set from parsed patterns, one by one. */
 export class DestinationSetBuilder {
   readonly #texts = new Set<string>()
   readonly #patterns: HostPattern[] = []
   readonly #exact = new Map<string, Set<number>>()
   readonly #below = new Map<string, Set<number>>()
 
-  /** @param text of the pattern; the second one of a kind adds nothing */
+  /** @param text of the pattern; duplicates are ignored */
   add(text: string, pattern: HostPattern): void {
     if (this.#texts.has(text)) return
     this.#texts.add(text)
@@ -50,19 +50,19 @@ export class DestinationSetBuilder {
   }
 }
 
-/** The texts of a set, or of what may be made one. */
+/** The texts of a set or a list. */
 export function textsOf(destinations: readonly string[] | DestinationSet): readonly string[] {
   return isDestinationSet(destinations) ? destinations.texts : destinations
 }
 
-/** Asked at each decision: `in` would look through the prototypes of an array. */
+/** Runs for each decision: `in` would search the prototypes of an array. */
 export function isDestinationSet(
   destinations: readonly string[] | DestinationSet,
 ): destinations is DestinationSet {
   return !Array.isArray(destinations)
 }
 
-/** True when one of the set leaves nothing of the pattern out. */
+/** True when the set covers the whole pattern. */
 export function includes({ exact, below }: DestinationSet, pattern: HostPattern): boolean {
   const { host, wildcard, port } = pattern
   if (!wildcard && hasPort(exact.get(host), port)) return true
@@ -73,7 +73,7 @@ export function includes({ exact, below }: DestinationSet, pattern: HostPattern)
   return false
 }
 
-/** Those of the set that lie within the pattern. A pattern with a wildcard is compared with each. */
+/** The patterns of the set that are within this one. A pattern with a wildcard is compared with each. */
 export function within({ patterns, exact }: DestinationSet, outer: HostPattern): HostPattern[] {
   const { host, wildcard } = outer
   if (wildcard)
@@ -93,7 +93,7 @@ function hasPort(ports: ReadonlySet<number> | undefined, port: number | null): b
   return ports.has(port ?? UNNAMED) || (ports.has(UNNAMED) && (port === 80 || port === 443))
 }
 
-/** Without a port a pattern means 80 and 443. */
+/** A pattern without a port means 80 and 443. */
 function portCovers(outer: number | null, inner: number | null): boolean {
   return outer === inner || (outer === null && (inner === 80 || inner === 443))
 }

@@ -1,6 +1,6 @@
 /**
- * IPv4 addresses that an IPv6 address carries inside, in every form a translator or tunnel on the way might unpack.
- * An address is judged together with all of these. The IPv4-mapped form is not among them: such an address is the IPv4
+ * The IPv4 addresses embedded in an IPv6 address, in every form that a translator or tunnel on the path might unpack.
+ * An address is judged together with all of them. The IPv4-mapped form is not included: such an address is the IPv4
  * address (`unmapped` of ip.ts).
  */
 
@@ -43,7 +43,7 @@ const FORMS: readonly Form[] = Object.freeze([
   },
 ])
 
-/** Empty for IPv4, and for IPv6 that embeds none. */
+/** Empty for IPv4, and for IPv6 without an embedded address. */
 export function embeddedIpv4(address: IpBytes): readonly IpBytes[] {
   if (address.length !== 16 || isUnspecifiedOrLoopback(address)) return []
   const found = FORMS.filter((form) => contains(form.range, address)).map((form) =>
@@ -60,7 +60,7 @@ export function isIsatap(address: IpBytes): boolean {
   return universal && address[9] === 0 && address[10] === 0x5e && address[11] === 0xfe
 }
 
-/** :: and ::1 lie among the IPv4-compatible addresses and are none. */
+/** :: and ::1 are in the IPv4-compatible range, and embed no address. */
 function isUnspecifiedOrLoopback(address: IpBytes): boolean {
   return address.subarray(0, 15).every((byte) => byte === 0) && (address[15] ?? 0) <= 1
 }

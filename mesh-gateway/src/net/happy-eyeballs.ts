@@ -1,16 +1,16 @@
 /**
- * Connects to whichever of several addresses answers first (RFC 8305, section 5), for both planes. The next address is tried when the
- * one before has failed, or has not connected within 250 ms. The first connection is taken, and the other attempts are given up.
- * It dials nothing itself, and it tries only what it is given: the addresses were judged before.
+ * Connects to the first of several addresses that answers (RFC 8305, section 5), for both planes. Tries the next
+ * address when the one before has failed, or has not connected within 250 ms. Takes the first connection and aborts the
+ * other attempts. It dials nothing itself, and tries only the given addresses, which were judged before.
  */
 import { isIPv6 } from 'node:net'
 import type { AddressHealth } from './address-health.ts'
 
-/** What one attempt to connect is told. */
+/** The controls of one attempt. */
 export interface Attempt {
-  /** Aborted when another address has won, when the time is over, or when nobody waits any more. */
+  /** Aborts when another address has won, when the time is over, or when no request waits any more. */
   readonly signal: AbortSignal
-  /** A step is done, e.g. TCP before TLS. The next address waits for the full delay again. */
+  /** Reports a completed step, e.g. TCP before TLS. The next address then waits for the full delay again. */
   progressed(): void
 }
 
@@ -19,31 +19,31 @@ export type AttemptEnd<T, F> = { readonly connection: T } | { readonly failure: 
 export interface RaceOptions<A, T, F> {
   readonly health: Pick<AddressHealth, 'good' | 'bad'>
   keyOf(address: A): string
-  /** Answers a failure; rejects only when the whole race is to end. */
+  /** Returns a failure; rejects only to end the whole race. */
   connect(address: A, attempt: Attempt): Promise<AttemptEnd<T, F>>
-  /** Closes a connection that came when another had won. */
+  /** Closes a connection that came after the winner. */
   discard(connection: T): void
-  /** Before `next` is tried beside `address`, in milliseconds. Default 250. */
+  /** The delay before `next` is tried besides `address`, in milliseconds. Default 250. */
   delayMs?(address: A, next: A): number
-  /** All addresses together, in milliseconds. Default: each attempt ends by itself. */
+  /** Timeout for all addresses together, in milliseconds. Default: each attempt ends by itself. */
   readonly timeoutMs?: number
-  /** Ends the race; nothing is remembered of what was under way. */
+  /** Ends the race; pending attempts leave no trace. */
   readonly signal?: AbortSignal
 }
 
 export type RaceEnd<A, T, F> =
   | { readonly address: A; readonly connection: T }
   | {
-      /** In the order in which they failed. */
+      /** In the order of failure. */
       readonly failures: readonly { readonly address: A; readonly failure: F }[]
-      /** What was still under way when the time was over, in the order of addresses. */
+      /** The attempts still pending at the timeout, in the order of addresses. */
       readonly unanswered: readonly A[]
       readonly aborted: boolean
     }
 
 /** Connection Attempt Delay (RFC 8305, section 5). */
 export const CONNECTION_ATTEMPT_DELAY_MS = 250
-/** A name with hundreds of addresses opens no more connections at once: the oldest attempt makes room for the next. */
+/** Maximum concurrent attempts: for a name with hundreds of addresses, the oldest attempt makes room for the next. */
 const MAX_ATTEMPTS = 6
 
 /** @param addresses the best first; at least one */
@@ -54,7 +54,7 @@ export function raceConnections<A, T, F>(
   return new Promise((resolve, reject) => new Race(addresses, options, resolve, reject).start())
 }
 
-/** The order of addresses with their families in turn (RFC 8305, section 4). The family of the first address comes first. */
+/** Alternates the address families (RFC 8305, section 4), beginning with that of the first address. */
 export function interleaveFamilies<A>(
   addresses: readonly A[],
   ipOf: (address: A) => string,
@@ -82,7 +82,7 @@ class Race<A, T, F> {
   readonly #resolve: (end: RaceEnd<A, T, F>) => void
   readonly #reject: (cause: unknown) => void
   readonly #failures: { readonly address: A; readonly failure: F }[] = []
-  /** In the order in which they began. */
+  /** In the order of their start. */
   readonly #running = new Set<Running<A>>()
   readonly #onAbort = () => this.#endWithout(true)
   #latest: Running<A> | null = null
@@ -162,7 +162,7 @@ class Race<A, T, F> {
   #win({ address }: Running<A>, connection: T): void {
     const { health, keyOf } = this.#options
     const at = this.#addresses.indexOf(address)
-    // those that began earlier are slower; of those that began later nothing is known yet
+    // attempts that began earlier are slower; those that began later are unknown
     for (const slower of this.#running)
       if (this.#addresses.indexOf(slower.address) < at) health.bad(keyOf(slower.address))
     health.good(keyOf(address))

@@ -1,7 +1,7 @@
 /**
- * Host patterns: `api.example.com`, `*.example.com`, an IP literal, each optionally with `:port`.
- * The host of a pattern and that of a destination are made canonical by the same code, host.ts, so that no spelling escapes a
- * rule. IPv6 stands in it without brackets.
+ * Host patterns: `api.example.com`, `*.example.com`, an IP literal, each optionally with `:port`. host.ts makes the
+ * host of a pattern and that of a destination canonical, so that no spelling bypasses a rule. IPv6 is written without
+ * brackets here.
  */
 import { isIP, isIPv6 } from 'node:net'
 import { canonicalName } from './host.ts'
@@ -9,7 +9,7 @@ import { canonicalName } from './host.ts'
 export interface HostPattern {
   /** Without `*.` and port. */
   readonly host: string
-  /** True of `*.host`: any depth below host, and not host itself. */
+  /** True for `*.host`: any depth below host, and not host itself. */
   readonly wildcard: boolean
   /** Null when none is named: 80 and 443 for an allow rule, every port for a deny rule. */
   readonly port: number | null
@@ -18,7 +18,7 @@ export interface HostPattern {
 const PORT = /^[1-9]\d{0,4}$/
 const MAX_LENGTH = 300
 
-/** The pattern, or a sentence saying why it is none. */
+/** The pattern, or a sentence that says what is wrong with it. */
 export function parseHostPattern(text: string): HostPattern | string {
   if (text.length === 0) return 'is empty'
   if (text.length > MAX_LENGTH) return 'is too long for a host'
@@ -36,23 +36,23 @@ export function parseHostPattern(text: string): HostPattern | string {
   const host = canonicalName(bare)
   if (typeof host === 'string') return explainHost(split.host)
   if (wildcard && host.isIp) return 'puts a wildcard before an IP address'
-  // 127.1 and 0x7f.1 are understood in requests; a rule says which address it means
+  // requests may say 127.1 or 0x7f.1; a rule must give the full address
   if (host.isIp && !bare.includes(':') && bare !== host.name) return explainHost(bare)
   return { host: host.name, wildcard, port: split.port }
 }
 
-/** As policy and tokens write it. */
+/** In the notation of policy and tokens. */
 export function formatHostPattern(pattern: HostPattern): string {
   const host = pattern.host.includes(':') ? `[${pattern.host}]` : pattern.host
   return `${pattern.wildcard ? '*.' : ''}${host}${pattern.port === null ? '' : `:${pattern.port}`}`
 }
 
-/** True when the pattern, of an allow rule or a token, takes in the port. */
+/** True when the pattern, of an allow rule or a token, includes the port. */
 export function portMatches(pattern: HostPattern, port: number): boolean {
   return pattern.port === null ? usualPort(port) : pattern.port === port
 }
 
-/** True of the ports that go without saying. */
+/** True for the ports of a pattern without a port. */
 export function usualPort(port: number): boolean {
   return port === 80 || port === 443
 }

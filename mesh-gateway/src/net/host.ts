@@ -1,6 +1,7 @@
 /**
- * The one canonical form of a host, of a destination and of the rules and tokens that name it alike: lower case, punycode, no trailing dot; IPv4 in dotted decimal whatever
- * its spelling; IPv6 as RFC 5952 has it, without brackets. Whatever two parsers could read differently is refused.
+ * The one canonical form of a host, for destinations and for rules and tokens alike: lower case, punycode, no trailing
+ * dot; IPv4 in dotted decimal from any spelling; IPv6 by RFC 5952, without brackets. A host that two parsers could read
+ * differently is refused.
  */
 import { domainToASCII, domainToUnicode } from 'node:url'
 import { formatIp, looksLikeIpv4, parseIpv6, parseLooseIpv4, unmapped } from './ip.ts'
@@ -14,7 +15,7 @@ const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the range is ASCII
 const ASCII = /^[\x00-\x7f]*$/
 
-/** @param text as it stood in the request, e.g. `API.Example.com.` or `[::1]`. The reason it is refused comes as a string. */
+/** @param text as in the request, e.g. `API.Example.com.` or `[::1]`. A string says why it is refused. */
 export function canonicalHost(text: string): CanonicalHost | string {
   if (text.length === 0) return 'the host is empty'
   if (text.length > 1024) return 'the host is too long'
@@ -37,7 +38,7 @@ export function canonicalHost(text: string): CanonicalHost | string {
   return { name, isIp: false }
 }
 
-/** As canonicalHost; an IPv6 address may also stand without brackets, as rules, tokens and audit records have it. */
+/** Like canonicalHost; an IPv6 address may also be without brackets, as in rules, tokens and audit records. */
 export function canonicalName(text: string): CanonicalHost | string {
   return canonicalHost(text.includes(':') && !text.startsWith('[') ? `[${text}]` : text)
 }
@@ -49,14 +50,14 @@ function bracketed(text: string): CanonicalHost | string {
   return { name: formatIp(unmapped(address)), isIp: true }
 }
 
-/** Each label decodes to letters, and those encode to the same label. */
+/** True when each label decodes to letters that encode to the same label. */
 function isCanonicalPunycode(name: string): boolean {
   const unicode = domainToUnicode(name)
   const decoded = !unicode.split('.').some((label) => label.startsWith('xn--'))
   return unicode !== '' && decoded && domainToASCII(unicode) === name
 }
 
-/** Only case and normalisation may differ: a mapping that drops or replaces characters hides what was meant. */
+/** Only case and normalisation may differ: a mapping that drops or replaces characters would hide the real name. */
 function punycode(text: string): string | null {
   const ascii = domainToASCII(text)
   if (ascii === '') return null

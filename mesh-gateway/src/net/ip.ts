@@ -1,5 +1,5 @@
 /**
- * IP addresses as numbers: every spelling that some resolver takes for an address, and one canonical form of each.
+ * IP addresses as bytes: accepts every spelling that some resolver takes for an address, and gives one canonical form.
  * IPv4 spellings are those of the WHATWG URL standard (inet_aton): decimal, octal, hexadecimal, short.
  */
 
@@ -12,7 +12,7 @@ const HEX = /^0x[0-9a-f]*$/
 const GROUP = /^[0-9a-f]{1,4}$/
 const STRICT_PART = /^(?:0|[1-9][0-9]{0,2})$/
 
-/** True when URL parsers and resolvers would read the lower-case name as an IPv4 address, well formed or not. */
+/** True when URL parsers and resolvers would read the lower-case name as an IPv4 address, valid or not. */
 export function looksLikeIpv4(name: string): boolean {
   const last = name.slice(name.lastIndexOf('.') + 1)
   return DIGITS.test(last) || HEX.test(last)
@@ -38,7 +38,7 @@ export function parseLooseIpv4(text: string): IpBytes | null {
   return Uint8Array.of(value / 2 ** 24, (value >>> 16) & 255, (value >>> 8) & 255, value & 255)
 }
 
-/** Dotted decimal and nothing else, as resolvers and sockets print it. */
+/** Dotted decimal only, as resolvers and sockets print it. */
 export function parseIpv4(text: string): IpBytes | null {
   const parts = text.split('.')
   if (parts.length !== 4 || !parts.every((part) => STRICT_PART.test(part))) return null
@@ -75,13 +75,13 @@ export function parseIpv6(text: string): IpBytes | null {
   return bytes
 }
 
-/** An address as a resolver or a socket prints it; IPv4-mapped ones come out as IPv4. Null when it is none. */
+/** An address as printed by a resolver or a socket; an IPv4-mapped one becomes IPv4. Null when it is none. */
 export function parseIp(text: string): IpBytes | null {
   const bytes = text.includes(':') ? parseIpv6(text) : parseIpv4(text)
   return bytes === null ? null : unmapped(bytes)
 }
 
-/** `::ffff:a.b.c.d` reaches a.b.c.d: it is the IPv4 address. */
+/** `::ffff:a.b.c.d` reaches a.b.c.d, so it is the IPv4 address. */
 export function unmapped(bytes: IpBytes): IpBytes {
   if (bytes.length !== 16) return bytes
   for (let index = 0; index < 10; index += 1) if (bytes[index] !== 0) return bytes

@@ -1,6 +1,6 @@
 /**
- * Judges every address that a name resolved to. One that is not allowed refuses the whole answer: an answer that mixes
- * public and private addresses is an attack or a mistake, and either way not ours to choose from.
+ * Judges every address of a resolved name. One refused address refuses the whole answer: an answer that mixes public
+ * and private addresses is an attack or a mistake, and the gateway must not choose from it.
  */
 
 import type { AddressRules } from './address-rules.ts'
@@ -12,13 +12,13 @@ import type { ListenAddress } from './port.ts'
 import { rangeTable } from './range-table.ts'
 import { isMetadataName, METADATA_ADDRESSES, SPECIAL_RANGES } from './special-ranges.ts'
 
-/** Addresses that passed. Only `judgeAddresses` makes them. */
+/** Addresses that passed. Only `judgeAddresses` creates them. */
 export type { JudgedAddresses }
 
 export interface RefusedAddress {
-  /** Canonical; null when the resolver gave something that is no address. */
+  /** Canonical; null when the resolver returned no valid address. */
   readonly address: string | null
-  /** Which range or rule refused it. */
+  /** The range or rule that refused it. */
   readonly rule: string
 }
 
@@ -31,7 +31,7 @@ class JudgedAddresses {
     this.#port = port
   }
 
-  /** An address is judged together with its port. */
+  /** Addresses are judged together with their port. */
   get port(): number {
     return this.#port
   }
@@ -39,10 +39,10 @@ class JudgedAddresses {
 
 const SPECIAL = rangeTable(SPECIAL_RANGES.map(cidr))
 const METADATA = rangeTable(METADATA_ADDRESSES.map(cidr))
-/** All of IPv6 that IANA has given out for the internet; NAT64 is judged by what it embeds. */
+/** All of IPv6 that IANA has assigned to the internet; NAT64 is judged by its embedded address. */
 const GLOBAL_IPV6 = rangeTable(['2000::/3', '64:ff9b::/96'].map(cidr))
 
-/** @param ips as a resolver printed them, or the IP literal of the target. Canonical ones come back, each once. */
+/** @param ips as printed by a resolver, or the IP literal of the target. Returns canonical ones, without duplicates. */
 export function judgeAddresses(
   ips: readonly string[],
   port: number,
@@ -65,7 +65,7 @@ export function judgeAddresses(
   return new JudgedAddresses([...judged], port)
 }
 
-/** True of an address, or a name, under which a cloud hands out credentials. No hint leads there. */
+/** True for an address, or a name, at which a cloud hands out credentials. No hint may recommend it. */
 export function isMetadataService(host: string): boolean {
   if (isMetadataName(host)) return true
   const address = parseIp(host)

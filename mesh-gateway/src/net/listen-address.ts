@@ -1,9 +1,9 @@
-/** Addresses to listen on as people write them: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`. */
+/** Parses addresses to listen on: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`. */
 import { isIPv4, isIPv6 } from 'node:net'
 import { isDnsName } from '@clawmesh/proto'
 import type { ListenAddress } from './port.ts'
 
-/** The address, or a sentence saying why it is none. Port 0 takes a free one. */
+/** The address, or a sentence that says what is wrong with it. Port 0 takes a free one. */
 export function parseListenAddress(text: string): ListenAddress | string {
   const [, bracketed, plain, digits] = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(text) ?? []
   if (digits === undefined) {
@@ -26,7 +26,7 @@ export function parseListenAddressOrSocket(text: string): ListenAddress | string
   const path = text.slice('unix:'.length)
   if (!path.startsWith('/'))
     return 'has a path that is not absolute: unix:/run/clawmesh/egress.sock'
-  // sun_path of Linux, with its final zero
+  // sun_path of Linux, with its final NUL
   if (Buffer.byteLength(path) > 107) return 'has a path longer than the 107 bytes of a Unix socket'
   return { host: '', port: 0, path }
 }

@@ -1,4 +1,4 @@
-/** Listening, with one clear sentence when it cannot be done. */
+/** Listens on an address, and words the error when that fails. */
 import { once } from 'node:events'
 import { chmod, lstat, unlink } from 'node:fs/promises'
 import { connect, type Server } from 'node:net'
@@ -14,7 +14,7 @@ const WHY: Readonly<Record<string, string>> = {
 }
 
 /**
- * @param option the configuration key that changes the address, e.g. `delegation.listen`.
+ * @param option the configuration key of the address, e.g. `delegation.listen`
  * @throws MeshError MESH_CONFIG_PORT
  */
 export async function listenOn(
@@ -42,14 +42,14 @@ export async function listenOn(
   return { host: address.address, port: address.port }
 }
 
-/** Owner and group may connect; who may reach the directory is the operator's to say. */
+/** Owner and group may connect; the operator controls access to the directory. */
 const SOCKET_MODE = 0o660
 const OTHERS = 0o007
 
-/** A socket that nobody listens on is what a killed process leaves behind; one that somebody does is not ours to take. */
+/** Removes an abandoned socket, which a killed process leaves; never one on which a process still listens. */
 async function listenOnSocket(server: Server, path: string): Promise<void> {
   await removeAbandoned(path)
-  // the socket is there before its mode can be set: until then nobody else may connect either
+  // the socket exists before its mode can be set: the umask already excludes other users
   const before = closeUmaskToOthers()
   try {
     server.listen(path)
@@ -58,19 +58,19 @@ async function listenOnSocket(server: Server, path: string): Promise<void> {
   }
 }
 
-/** Files and sockets that this process makes from now on are closed to other users. Returns the umask before. */
+/** Closes files and sockets that this process creates from now on to other users. Returns the previous umask. */
 export function closeUmaskToOthers(): number {
   return process.umask(process.umask() | OTHERS)
 }
 
-/** Where several processes are about to listen on one socket, one of them does this first, and only one. */
+/** Where several processes share one socket, exactly one of them calls this first. */
 export async function removeAbandoned(path: string): Promise<void> {
   if (await isAbandoned(path)) await unlink(path)
 }
 
 async function isAbandoned(path: string): Promise<boolean> {
   const there = await lstat(path).catch(() => null)
-  // connecting to a file is refused just as well
+  // a connection to a regular file is refused too
   if (there === null || !there.isSocket()) return false
   return await new Promise((resolve) => {
     const probe = connect(path)

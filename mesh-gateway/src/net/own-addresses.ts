@@ -1,9 +1,12 @@
-/** The gateway's own listeners, which no rule can open: through them an agent would talk to the gateway as the gateway. */
+/**
+ * Recognises the gateway's own listeners, which no rule can open: through them an agent would reach the gateway with
+ * the gateway's own address.
+ */
 import { networkInterfaces } from 'node:os'
 import { formatIp, type IpBytes, parseIp } from './ip.ts'
 import type { ListenAddress } from './port.ts'
 
-/** True when the address and port lead back to one of the listeners. */
+/** True when the address and port belong to one of the listeners. */
 export function isOwnAddress(
   address: IpBytes,
   port: number,

@@ -1,16 +1,16 @@
-/** A listener of the gateway, as the composition sees it. */
+/** A listener of the gateway: its address, drain and close. */
 export interface ListenAddress {
   readonly host: string
   /** 0 takes a free one. */
   readonly port: number
-  /** Of a Unix socket; host and port say nothing then. */
+  /** The path of a Unix socket; host and port are then unused. */
   readonly path?: string
 }
 
 export interface Port {
-  /** Where it really listens. */
+  /** The actual address. */
   readonly address: ListenAddress
-  /** Refuses new work, lets what runs end, and closes after `graceMs` milliseconds at the latest. */
+  /** Graceful shutdown: refuses new work, lets open work end, and closes after `graceMs` milliseconds at the latest. */
   drain(graceMs: number): Promise<void>
   /** Ends everything at once. */
   close(): Promise<void>

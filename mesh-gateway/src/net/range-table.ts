@@ -1,14 +1,14 @@
 /**
- * Address ranges, found by look-up: one map for each length of prefix that occurs. The cost of a look-up follows the
- * number of different prefixes (at most 33 and 129), not the number of ranges.
+ * A table of address ranges, found by look-up: one map per prefix length. The cost of a look-up grows with the number
+ * of different prefixes (at most 33 and 129), not with the number of ranges.
  */
 import type { Cidr } from './cidr.ts'
 import type { IpBytes } from './ip.ts'
 
 export interface RangeTable {
-  /** The widest range that holds the address; null when none does. */
+  /** The widest range that contains the address; null when none does. */
   find(address: IpBytes): Cidr | null
-  /** True when one range is this very address, `/32` or `/128`. */
+  /** True when one range is exactly this address, `/32` or `/128`. */
   hasSingle(address: IpBytes): boolean
 }
 
@@ -48,7 +48,7 @@ function familyOf(ranges: readonly Cidr[]): Family {
   return { prefixes: [...byPrefix.keys()].sort((a, b) => a - b), byPrefix }
 }
 
-/** The same for two addresses of one family exactly when their first bits are the same. */
+/** Equal for two addresses of one family if and only if their first bits are equal. */
 function keyOf(address: IpBytes, prefix: number): string | number {
   if (address.length === 4) {
     const [a = 0, b = 0, c = 0, d = 0] = address

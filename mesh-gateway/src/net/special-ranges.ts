@@ -3,7 +3,7 @@
  * (RFC 6890 and its updates), multicast, and the addresses at which clouds hand out credentials.
  */
 
-/** Never reached unless `allowCidrs` names them. */
+/** Refused unless `allowCidrs` names them. */
 export const SPECIAL_RANGES: readonly string[] = Object.freeze([
   '0.0.0.0/8',
   '10.0.0.0/8',
@@ -29,7 +29,7 @@ export const SPECIAL_RANGES: readonly string[] = Object.freeze([
   '64:ff9b:1::/48',
   '100::/64',
   '100:0:0:1::/64',
-  // IETF protocol assignments: Teredo, ORCHID, benchmarking and the rest
+  // IETF protocol assignments: Teredo, ORCHID, benchmarking and others
   '2001::/23',
   '2001:db8::/32',
   '2002::/16',
@@ -42,7 +42,7 @@ export const SPECIAL_RANGES: readonly string[] = Object.freeze([
   'ff00::/8',
 ])
 
-/** Never reached unless `allowCidrs` names the very address: allowing private ranges is not meant to open these. */
+/** Refused unless `allowCidrs` names the exact address: allowing private ranges must not open them. */
 export const METADATA_ADDRESSES: readonly string[] = Object.freeze([
   // AWS, Azure, GCP, OpenStack, DigitalOcean, Oracle
   '169.254.169.254/32',
@@ -71,17 +71,17 @@ export const METADATA_ADDRESSES: readonly string[] = Object.freeze([
   '168.63.129.16/32',
 ])
 
-/** Names under which clouds serve the same. */
+/** Names at which clouds serve the same. */
 const METADATA_NAMES: ReadonlySet<string> = Object.freeze(
   new Set([
-    // of several, by search list
+    // several clouds, by search list
     'metadata',
     'metadata.internal',
     // GCP
     'metadata.google.internal',
     'metadata.google',
     'metadata.goog',
-    // AWS and what speaks like it
+    // AWS and compatible clouds
     'instance-data',
     'instance-data.ec2.internal',
     // Azure
@@ -100,7 +100,7 @@ const METADATA_NAMES: ReadonlySet<string> = Object.freeze(
     'data-server',
   ]),
 )
-/** AWS has one for each region. */
+/** AWS has one per region. */
 const OF_A_REGION = /^instance-data\.[a-z0-9-]+\.compute\.internal$/
 
 /** @param host canonical */

@@ -1,4 +1,4 @@
-/** The door of the policy room: what others ask of policy, and the store that keeps it current. */
+/** The exports of the policy room: decisions, and the store that keeps policy current. */
 
 export { type AllowedPeer, allowedDestinations, allowedPeers } from './decide/allowed.ts'
 export { decideDelegation } from './decide/decide-delegation.ts'

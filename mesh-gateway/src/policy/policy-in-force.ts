@@ -1,4 +1,4 @@
-/** The policy that is in force: swaps snapshots, tells listeners, and says once what is wrong with which file. */
+/** The policy in force: swaps snapshots, notifies listeners, and logs each fault of a file once. */
 import { createListeners, type Listeners, type Log } from '@clawmesh/agent-sdk/mesh'
 import { type MeshError, printable } from '@clawmesh/proto'
 import type { Metrics } from '../telemetry/metrics-port.ts'
@@ -14,7 +14,7 @@ export interface PolicyInForceOptions {
   readonly metrics: Pick<Metrics, 'reload' | 'brokenPolicy'>
 }
 
-/** Lines of the log about files that are not read. */
+/** Maximum log lines about ignored files. */
 const SHOWN = 20
 
 export class PolicyInForce {
@@ -48,7 +48,7 @@ export class PolicyInForce {
     return this.#problems.length === 0 ? null : invalid(this.#options.dir, this.#problems)
   }
 
-  /** Null while there is some policy. */
+  /** Null when there is a policy. */
   nothing(): string | null {
     const none = this.#files.size === 0
     return none ? `there is no policy in ${this.#options.dir}; nothing is allowed` : null
@@ -98,7 +98,7 @@ export class PolicyInForce {
     else log.warn(fields, nothing)
   }
 
-  /** A file that is taken away takes all that its tenant may do with it. */
+  /** Warns that the removal of a file removes all permissions of its tenant. */
   #sayGone(files: readonly string[]): void {
     if (files.length === 0 || this.#files.size === 0) return
     const { dir, log } = this.#options
@@ -106,7 +106,7 @@ export class PolicyInForce {
     log.warn(fields, `policy: ${named(files)} has gone; nothing is allowed to its tenant any more`)
   }
 
-  /** One warning for each new state of what is broken, and one line for each file that is not read. */
+  /** Logs one warning for each new state of the broken files, and one line for each ignored file. */
   #tell(found: readonly PolicyProblem[], ignored: readonly PolicyFault[], swapped: boolean): void {
     const { dir, log, metrics } = this.#options
     const { generation } = this.#current
@@ -133,7 +133,7 @@ export class PolicyInForce {
   }
 }
 
-/** Each broken file in a sentence, for /ready and the status page; many of them are counted. */
+/** A sentence for each broken file, for /ready and the status page; many of them are only counted. */
 export function policyProblems(problems: readonly PolicyProblem[]) {
   const told = problems.slice(0, SHOWN).map((problem) => {
     const [first] = problem.faults
@@ -145,7 +145,7 @@ export function policyProblems(problems: readonly PolicyProblem[]) {
   return more === 0 ? told : [...told, { what: 'policy', reason: `${more} more files are broken` }]
 }
 
-/** What is in force in place of files that are broken, in a sentence. */
+/** A sentence about what is in force in place of the broken files. */
 export function consequences(problems: readonly PolicyProblem[]): string {
   const kept = problems.filter((one) => one.kept).map(({ file }) => file)
   const closed = problems.filter((one) => !one.kept).map(({ file }) => file)
@@ -156,12 +156,12 @@ export function consequences(problems: readonly PolicyProblem[]): string {
   return parts.join('; ')
 }
 
-/** Files that are broken and never were good. */
+/** Broken files that never were good. */
 function closedBy({ problems }: FilesInForce): string[] {
   return problems.filter(({ kept }) => !kept).map(({ file }) => file)
 }
 
-/** Enough to tell one state of a file from the next; a file may have many faults. */
+/** Enough to tell two states of a file apart; a file may have many faults. */
 function summaryOf({ file, faults, kept }: PolicyProblem) {
   return [file, kept, faults.length, faults[0]]
 }

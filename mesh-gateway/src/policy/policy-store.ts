@@ -1,6 +1,7 @@
 /**
- * Policy, watched. Each file is proven by itself, and comes into force by itself: of a file that is broken the last good version
- * stays, and all others go on. Files are parsed by a thread and compiled in slices, so that none of them holds up traffic.
+ * Loads policy and reloads it on change (hot reload). Each file is validated and takes effect on its own: a broken file
+ * keeps its last good version, and the others go on. A thread parses files, and they are compiled in slices, so that
+ * none delays traffic.
  */
 import { type Disk, type Log, singleFlight } from '@clawmesh/agent-sdk/mesh'
 import type { MeshError } from '@clawmesh/proto'
@@ -24,42 +25,42 @@ import type { PolicySnapshot } from './snapshot.ts'
 export interface PolicyStoreOptions extends PolicyPlaces {
   readonly log: Log
   readonly metrics: Pick<Metrics, 'reload' | 'brokenPolicy'>
-  /** How often the directories are read and compared, whatever the watching says, in milliseconds. Default 10 000. */
+  /** The polling interval, independent of file watching, in milliseconds. Default 10 000. */
   readonly pollMs?: number
-  /** How long the content must stay the same to be believed, in milliseconds. Default 150. */
+  /** Debounce: how long the content must stay the same before it is used, in milliseconds. Default 150. */
   readonly debounceMs?: number
-  /** Asked for the operator's directory. Default: one of its own; tenants' directories have another. */
+  /** The queue of disk operations on the operator's directory. Default: its own; tenants' directories have another. */
   readonly disk?: Disk
-  /** Of the thread that parses. */
+  /** Options of the parsing thread. */
   readonly parser?: DocumentParserOptions
 }
 
 export interface PolicyReadiness {
-  /** False while there is no policy at all, and so nothing is allowed. */
+  /** False while there is no policy at all, so nothing is allowed. */
   readonly ready: boolean
   readonly reason: string | null
 }
 
 export interface PolicyStore {
-  /** The last good one of each file; never none. */
+  /** The last good version of each file; never null. */
   current(): PolicySnapshot
-  /** Called after each swap. Returns a function that ends it. */
+  /** Called after each swap. Returns the function that unsubscribes. */
   onChange(listener: (snapshot: PolicySnapshot) => void): () => void
   readiness(): PolicyReadiness
-  /** Files that are not in force as they lie on disk; empty while all are. */
+  /** Files whose version on disk is not in force; empty when there are none. */
   problems(): readonly PolicyProblem[]
-  /** All of `problems` in one error; null while there are none. */
+  /** All `problems` in one error; null when there are none. */
   problem(): MeshError | null
   close(): Promise<void>
 }
 
-/** A round of judging ends after so long, and leaves the rest to the next one, which reads again, in milliseconds. */
+/** The time limit of one round, in milliseconds; the next round reads again and takes the rest. */
 const ROUND_MS = 1_000
 
 /**
- * Opens policy. A directory that is absent or empty opens with a snapshot that allows nothing, and a tenant's file that is
- * broken with one that allows nothing to its tenant.
- * @throws MeshError MESH_POLICY_INVALID with every fault of every file, when `_global.json` or a directory is at fault
+ * Opens policy. A missing or empty directory gives a snapshot that allows nothing, and a broken tenant's file one that
+ * allows its tenant nothing.
+ * @throws MeshError MESH_POLICY_INVALID with every fault of every file, when `_global.json` or a directory is faulty
  */
 export async function openPolicyStore(options: PolicyStoreOptions): Promise<PolicyStore> {
   const { dir, tenantDirs = null } = options
@@ -107,7 +108,7 @@ export async function openPolicyStore(options: PolicyStoreOptions): Promise<Poli
   const watchers = [watchDirectory(dir, disks.own, hint)]
   if (tenantDirs !== null) watchers.push(watchDirectory(tenantDirs, disks.tenants, hint))
   await Promise.all(watchers.map((watcher) => watcher.follow()))
-  // what happened between the first reading and the watching
+  // covers changes between the first reading and the start of the watch
   hint()
   const poll = setInterval(run, pollMs).unref()
 
@@ -137,33 +138,36 @@ interface Parts {
   readonly signal: AbortSignal
 }
 
-/** Nothing is in force yet: what the operator has written must be right, and what tenants have written closes those alone. */
+/**
+ * At the start nothing is in force: the operator's files must be valid, and a tenant's broken file closes that tenant
+ * only.
+ */
 async function begin(raw: RawDirectory, parts: Parts): Promise<void> {
   const { judge, settled, inForce, dir, signal } = parts
   settled.begin(raw)
   const judged = new Map<string, JudgedFile>()
   for (const file of judge.inOrder(raw.files))
     judged.set(file.name, await judge.judge(file, signal))
-  // at first an absent directory is an empty one; later it is a fault, since policy does not go by itself
+  // at the start a missing directory counts as empty; later it is a fault, since a policy is not removed that way
   const found = filesInForce(new Map(), raw.absent ? { ...raw, problem: null } : raw, judged)
   const faults = found.problems.flatMap((problem) => problem.faults)
   if (faults.some(concernsAll)) throw policyInvalid(dir, faults)
   inForce.begin(found, raw.ignored)
 }
 
-/** `unsettled`: read again after a moment. `unfinished`: go on at once with what may have changed meanwhile. */
+/** `unsettled`: read again after a moment. `unfinished`: continue at once with any later changes. */
 async function takeOver(
   raw: RawDirectory,
   { judge, settled, inForce, signal }: Parts,
 ): Promise<'done' | 'unsettled' | 'unfinished'> {
-  // half-written files announce themselves too: believed once two readings agree
+  // half-written files cause events too: content is used once two readings agree
   const believed = settled.believed(raw)
   if (believed === null) return 'unsettled'
   const judged = new Map<string, JudgedFile>()
   const startMs = performance.now()
   let finished = true
   for (const file of judge.inOrder(believed.files)) {
-    // files that take long must not keep a new `_global.json` waiting, which goes first in the next round
+    // slow files must not delay a new `_global.json`, which is first in the next round
     const late = performance.now() - startMs > ROUND_MS && judged.size > 0
     const verdict = judge.known(file) ?? (late ? null : await judge.judge(file, signal))
     if (verdict === null) finished = false

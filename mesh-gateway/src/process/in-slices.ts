@@ -1,13 +1,13 @@
 /** Runs work to its end in slices of a few milliseconds, with the event loop in between. */
 
-/** Work that may pause at each `yield`, and what it comes to. */
+/** Work that may pause at each `yield`, and returns a result. */
 export type Steps<T> = Generator<void, T>
 
 const SLICE_MS = 4
 
 /**
- * What the generator returns; each `yield` is a place where it may pause.
- * @param signal ends it before the next slice: the promise is rejected with the reason
+ * Resolves with the generator's result; each `yield` is a place where it may pause.
+ * @param signal stops it before the next slice: the promise rejects with the reason
  */
 export async function inSlices<T>(work: Steps<T>, signal?: AbortSignal): Promise<T> {
   for (;;) {
@@ -21,7 +21,7 @@ export async function inSlices<T>(work: Steps<T>, signal?: AbortSignal): Promise
   }
 }
 
-/** As inSlices, without a pause. */
+/** Like inSlices, without a pause. */
 export function atOneGo<T>(work: Steps<T>): T {
   for (;;) {
     const step = work.next()

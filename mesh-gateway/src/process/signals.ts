@@ -1,16 +1,16 @@
-/** What the signals of a terminal and of an init system mean to a gateway that runs. */
+/** Handles the signals of a terminal and of an init system for a running gateway: graceful shutdown and reload. */
 import type { Terminal } from './terminal.ts'
 
 export interface Signals {
   /** The name of the first SIGTERM or SIGINT. */
   readonly ended: Promise<string>
   onReload(listener: () => void): void
-  /** Called at a second one, before the process ends. */
+  /** Called on a second one, before the process ends. */
   onAgain(listener: () => void): void
   close(): void
 }
 
-/** Heard from before the start, so that none is lost while files are read. */
+/** Listens from before the start, so that no signal is lost while files are read. */
 export function listenForSignals({ process, exit, say }: Terminal): Signals {
   const ended = Promise.withResolvers<string>()
   let reload = () => {}

@@ -1,9 +1,12 @@
 /**
- * Runs long work in slices of a few milliseconds, with the event loop in between, so that it delays nothing else. When the work is
- * overdue because other work takes the time, its slices grow with what the other work takes.
+ * Runs long work in slices of a few milliseconds, with the event loop in between, so that it delays nothing else. When
+ * the work is overdue because other work takes the time, its slices grow with what the other work takes.
  */
 export interface Slices {
-  /** Begins the work, with a first slice at once. Does nothing while it runs: the work itself must notice that there is more. */
+  /**
+   * Begins the work, with a first slice at once. Does nothing while it runs: the work itself must notice that there is
+   * more.
+   */
   start(): void
 }
 
@@ -15,10 +18,13 @@ export interface SlicesOptions {
 }
 
 const SLICE_MS = 4
-/** Work older than this, in milliseconds, gets 20 % of the loop, at most 20 ms a slice; more would let the load it causes grow the slices. */
+/**
+ * Work older than this, in milliseconds, gets 20 % of the loop, at most 20 ms a slice; more would let the load it
+ * causes grow the slices.
+ */
 const HURRY_AFTER_MS = 400
 const LONGEST_SLICE_MS = 20
-/** The clock is asked once for so many steps. */
+/** The clock is read once per this many steps. */
 const STRIDE = 8
 
 export function createSlices({ work, now = () => performance.now() }: SlicesOptions): Slices {
@@ -38,7 +44,7 @@ export function createSlices({ work, now = () => performance.now() }: SlicesOpti
         for (let step = 0; step < STRIDE && !whole; step += 1) whole = running.next().done === true
       } while (!whole && now() < untilMs)
     } catch (error) {
-      // the next start begins anew
+      // the next start creates a new run
       running = null
       throw error
     }

@@ -1,4 +1,4 @@
-/** What a command sees of the world, and how it speaks: results on stdout, everything else on stderr. */
+/** The environment of a command, and its output: results to stdout, everything else to stderr. */
 import { printable, printableLines } from '@clawmesh/proto'
 export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>
@@ -7,9 +7,9 @@ export interface Terminal {
   readonly print: (text: string) => void
   /** Everything else: prefixed `mesh-gateway:`. */
   readonly say: (text: string) => void
-  /** As it is, on stderr. */
+  /** Unchanged, to stderr. */
   readonly writeError: (text: string) => void
-  /** Where signals and crashes are heard. */
+  /** The source of signals and crashes. */
   readonly process: Pick<NodeJS.EventEmitter, 'on' | 'off'>
   /** Ends the process at once; for a second signal and for a crash. */
   readonly exit: (code: number) => void
@@ -27,12 +27,12 @@ export function openTerminal(process: NodeJS.Process): Terminal {
   })
 }
 
-/** What a question to the disk that is still open may take, before it counts as one that hangs, in milliseconds. */
+/** How long a pending disk operation may take before it counts as hanging, in milliseconds. */
 const DISK_MS = 250
 
 /**
- * Ends the process, also while the disk does not answer: `process.exit` would wait for the thread that asks it
- * (docs/discoveries/a-disk-that-hangs-keeps-a-process.md). Then it ends by SIGTERM, and the code is lost.
+ * Ends the process, even while the disk does not answer: `process.exit` would wait for the thread of the operation
+ * (docs/discoveries/a-disk-that-hangs-keeps-a-process.md). In that case it ends by SIGTERM, and the exit code is lost.
  */
 export function endProcess(process: NodeJS.Process, code?: number): void {
   if (!waitsForDisk(process)) process.exit(code)
@@ -48,8 +48,8 @@ function waitsForDisk(process: NodeJS.Process): boolean {
 }
 
 /**
- * A terminal that nothing moves about on but line feeds: every command speaks through one, so what it prints of a file, a
- * certificate or a peer can neither paint over other lines nor reorder them.
+ * A terminal on which only line feeds move the cursor: every command prints through one, so text from a file, a
+ * certificate or a peer can neither overwrite other lines nor reorder them.
  */
 export function plainTerminal(terminal: Terminal): Terminal {
   return {
@@ -59,13 +59,13 @@ export function plainTerminal(terminal: Terminal): Terminal {
   }
 }
 
-/** Facts as lines of two columns. */
+/** Formats facts as lines of two columns. */
 export function columns(facts: readonly (readonly [string, string])[]): string {
   const width = Math.max(...facts.map(([name]) => name.length)) + 2
   return facts.map(([name, value]) => name.padEnd(width) + printable(value)).join('\n')
 }
 
-/** Rows of equal columns under a head. */
+/** Formats rows in aligned columns under a head. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const shown = rows.map((row) => row.map(printable))
   const widths = head.map((title, i) =>

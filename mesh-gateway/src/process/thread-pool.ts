@@ -1,6 +1,6 @@
 /**
- * The threads of this process on which files are read and written, and names are looked up by the system's resolver, which may hold one
- * for ten seconds and more. Node has four of them unless it is told otherwise, and the first use settles it.
+ * Sizes the thread pool of this process, which reads and writes files and runs the system's name lookups, which may
+ * take ten seconds and more. Node has four threads by default, and the first use fixes their number.
  * docs/discoveries/lookups-get-half-of-the-threads.md
  */
 const THREADS = 24
@@ -8,22 +8,22 @@ const THREADS = 24
 const LIBUV_DEFAULT_THREADS = 4
 const LIBUV_MAX_THREADS = 1024
 
-/** For commands, before anything else: what the environment says already stands, and workers inherit it. */
+/** For commands, before anything else: a value in the environment stays, and workers inherit it. */
 export function widenThreadPool(env: NodeJS.ProcessEnv): void {
   env.UV_THREADPOOL_SIZE ??= String(THREADS)
 }
 
 /**
- * How many names may be looked up at once: libuv itself lets lookups have half of the threads. Beyond that they would wait in a
- * queue of its own, whoever asks, in the order in which they came.
+ * How many names may be looked up at once: libuv itself limits lookups to half of the threads. Further ones would wait
+ * in its own queue, which is not fair.
  */
 export function lookupThreads(env: NodeJS.ProcessEnv): number {
   return Math.floor((poolSize(env.UV_THREADPOOL_SIZE) + 1) / 2)
 }
 
 /**
- * How many questions to the disk may be open at once when files are followed. A mount that hangs keeps a thread for each, and
- * most threads are for work that goes on: 9 of 24.
+ * How many disk operations of followed files may be pending at once. A hanging mount keeps a thread for each, and most
+ * threads must stay free: 9 of 24.
  */
 export function diskThreads(env: NodeJS.ProcessEnv): number {
   return Math.max(1, Math.floor((poolSize(env.UV_THREADPOOL_SIZE) * 3) / 8))

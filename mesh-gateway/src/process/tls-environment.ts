@@ -1,12 +1,12 @@
 /**
- * NODE_TLS_REJECT_UNAUTHORIZED=0 turns certificate checks off in every TLS client of a Node process that does not ask for them by name.
- * All of ours ask; a process that hands out trust does not run beside a variable that says the opposite.
+ * NODE_TLS_REJECT_UNAUTHORIZED=0 turns certificate checks off in every TLS client of a Node process that does not
+ * request them explicitly. All clients of the gateway do; still, a process that issues trust must not run with it.
  */
 import { MeshError } from '@clawmesh/proto'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** Only `0` turns checks off: so Node reads it. */
+/** Only `0` turns checks off: Node reads it so. */
 export function turnsTlsChecksOff(env: Environment): boolean {
   return env.NODE_TLS_REJECT_UNAUTHORIZED === '0'
 }

@@ -1,14 +1,14 @@
 /**
- * Notices that the system's clock was set. Certificates, tokens and lists of revocations are judged by it; an operator who finds calls
- * refused at that moment should find the reason in the log.
+ * Logs when the system clock was set. Certificates, tokens and revocation lists are judged by it; an operator who sees
+ * calls refused at that moment finds the reason in the log.
  */
 import type { Log } from '@clawmesh/agent-sdk/mesh'
 
 export interface ClockWatchOptions {
   readonly log: Pick<Log, 'info' | 'warn'>
-  /** How often it looks, in milliseconds. Default 1,000. */
+  /** The interval of checks, in milliseconds. Default 1,000. */
   readonly everyMs?: number
-  /** Smaller steps are corrections, and not told, in milliseconds. Default 2,000. */
+  /** Smaller steps are corrections, and are not logged, in milliseconds. Default 2,000. */
   readonly leastMs?: number
   /** Milliseconds since the epoch. Default Date.now. */
   readonly now?: () => number
@@ -17,7 +17,7 @@ export interface ClockWatchOptions {
 }
 
 export interface ClockWatch {
-  /** Looks now. */
+  /** Checks now. */
   look(): void
   close(): void
 }
@@ -38,7 +38,7 @@ export function watchClock(options: ClockWatchOptions): ClockWatch {
         fields,
         `the clock went back by ${seconds} s: certificates and tokens of that time are refused on new connections until it has passed`,
       )
-    // a machine that slept shows the same
+    // a machine that slept looks the same
     else log.info(fields, `the clock went forward by ${seconds} s`)
   }
   const timer = setInterval(look, everyMs).unref()

@@ -1,6 +1,6 @@
 /**
- * Lines of audit logs, of any size: of files, of files that logrotate has compressed, and of the standard input. One line is held in
- * memory at a time.
+ * Reads lines of audit logs of any size: files, files compressed by logrotate, and the standard input. Holds one line
+ * in memory at a time.
  */
 import { createReadStream } from 'node:fs'
 import { readdir } from 'node:fs/promises'
@@ -12,7 +12,7 @@ import { MeshError } from '@clawmesh/proto'
 import { codeOf } from '../process/error-code.ts'
 import { type Line, readLines } from './read-lines.ts'
 
-/** In place of a file: the standard input. */
+/** Names the standard input in place of a file. */
 export const STDIN = '-'
 const MAX_LINE_BYTES = 1024 * 1024
 
@@ -27,7 +27,8 @@ export async function* auditLines(file: string): AsyncGenerator<Line> {
 }
 
 /**
- * What logrotate has left of the file, and the file itself: `audit.log-20261129.gz`, `audit.log.2.gz`, `audit.log.1`, `audit.log`.
+ * The rotated files of logrotate and the file itself: `audit.log-20261129.gz`, `audit.log.2.gz`, `audit.log.1`,
+ * `audit.log`.
  * @throws MeshError MESH_AUDIT_UNREADABLE
  */
 export async function withRotated(file: string): Promise<string[]> {
@@ -47,11 +48,11 @@ export async function withRotated(file: string): Promise<string[]> {
 const ROTATED = /^(?:\.\d{1,6}|[.-]\d{8}(?:-\d{1,10})?)(?:\.gz)?$/
 
 function open(file: string): Readable {
-  // the standard input is not ours to close
+  // never close the standard input
   if (file === STDIN) return createReadStream('', { fd: 0, autoClose: false })
   const stream = createReadStream(file)
   if (!file.endsWith('.gz')) return stream
-  // an error of either is thrown to the reader
+  // the reader gets the errors of both
   return pipeline(stream, createGunzip(), () => {})
 }
 

@@ -1,4 +1,4 @@
-/** What a policy makes of something recorded: names, addresses and hops. Pure. */
+/** Decides a recorded case by a policy: names, addresses and hops. Pure. */
 import { judgeAddresses } from '../net/judge-addresses.ts'
 import { decideDelegation } from '../policy/decide/decide-delegation.ts'
 import { decideEgress } from '../policy/decide/decide-egress.ts'
@@ -11,10 +11,10 @@ import {
 import type { DelegationCase, EgressCase, RecordedCase } from './recorded-case.ts'
 
 export interface CaseVerdict {
-  /** Null: let through. */
+  /** Null: allowed. */
   readonly code: string | null
   readonly rule: string | null
-  /** Let through by audit mode alone. */
+  /** Allowed by audit mode only. */
   readonly byAudit: boolean
 }
 
@@ -30,7 +30,7 @@ export function caseJudge(policy: PolicySnapshot): (recorded: RecordedCase) => C
     if (decision.action === 'deny') return verdict(decision.code, decision.rule)
     const byAudit = decision.action === 'audit'
     if (ip === null) {
-      // which address it was is not recorded of a refusal, so that it would pass now nobody can say
+      // a refusal records no address, so it is unknown whether that would pass now
       const unknown = !allowed && code === 'MESH_EGRESS_ADDRESS_REFUSED'
       return unknown ? verdict(code, rule) : verdict(null, decision.rule, byAudit)
     }

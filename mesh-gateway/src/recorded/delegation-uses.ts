@@ -1,4 +1,7 @@
-/** Who called whom, by which methods; and the narrowest rules that allow just that, and to see through what may be begun. */
+/**
+ * Collects the recorded calls by caller, callee and method, and makes the narrowest rules that allow them, and that
+ * allow completing what may be begun.
+ */
 import type { Peer } from '@clawmesh/proto'
 import { methodFault } from '../policy/compile/selector.ts'
 import { begunBy } from '../policy/decide/task-methods.ts'
@@ -9,13 +12,13 @@ export interface DelegationUse {
   readonly caller: Peer
   readonly callee: Peer
   count: number
-  /** Null: some method has a name that no rule can say. */
+  /** Null: a method has a name that no rule can express. */
   methods: Set<string> | null
-  /** Of the methods that are allowed beside those, the ones that a deny rule refused. */
+  /** Methods that the rule would also allow and that a deny rule has refused. */
   readonly denied: readonly string[]
 }
 
-/** What one tenant's file needs. */
+/** The rules for one tenant's file. */
 export interface TenantDelegation {
   readonly allow: DelegationRuleDocument[]
   readonly accept: DelegationRuleDocument[]
@@ -37,7 +40,7 @@ export function addCall(use: DelegationUse, method: string): void {
   else use.methods = null
 }
 
-/** By tenant. A call across tenants needs a rule on either side. */
+/** By tenant. A call across tenants needs a rule on each side. */
 export function delegationRulesOf(uses: Iterable<DelegationUse>): Map<string, TenantDelegation> {
   const tenants = new Map<string, TenantDelegation>()
   const of = (tenant: string) => {
@@ -62,7 +65,7 @@ export function delegationRulesOf(uses: Iterable<DelegationUse>): Map<string, Te
   return tenants
 }
 
-/** Without those that another one of them brings with it. */
+/** Without methods that another one of them implies. */
 function leastOf(methods: ReadonlySet<string>): string[] {
   return [...methods].filter((method) => !begunBy(method).some((one) => methods.has(one))).sort()
 }

@@ -1,4 +1,4 @@
-/** Which destinations were used, by whom and how, and the narrowest rules that allow just that. */
+/** Collects the recorded destinations by agent and kind of request, and makes the narrowest rules that allow them. */
 import type { Peer } from '@clawmesh/proto'
 import { formatHostPattern } from '../net/host-pattern.ts'
 import { parsePathGlob } from '../policy/compile/path-glob.ts'
@@ -10,17 +10,17 @@ export interface EgressUse {
   readonly agent: Peer
   readonly host: string
   readonly port: number
-  /** How many records. */
+  /** The number of records. */
   count: number
-  /** Methods by path. Null: of some record nobody knows, or no rule can say it; then the host alone is the rule. */
+  /** Methods by path. Null: unknown for a record, or no rule can express it; then the rule is the host alone. */
   requests: Map<string, Set<string>> | null
-  /** False: no rule can say all the paths, or they are too many. */
+  /** False: no rule can express all the paths, or they are too many. */
   paths: boolean
 }
 
 export type EgressRule = string | EgressRuleDocument
 
-/** More are taken for ids, of which tomorrow has others. */
+/** With more paths they probably contain ids, and will be others tomorrow. */
 export const MAX_PATHS = 200
 const METHOD = /^[A-Z]+(?:-[A-Z]+)*$/
 const ANY_PATH = ''
@@ -45,7 +45,7 @@ export function addRequest(use: EgressUse, request: EgressCase['question']['requ
   if (use.paths && (path === ANY_PATH || use.requests.size > MAX_PATHS)) withoutPaths(use)
 }
 
-/** One use of them all, at a wildcard: what its hosts were asked for is no longer told apart. */
+/** Merges uses into one at a wildcard; the paths of its hosts are no longer told apart. */
 export function mergeUses(uses: readonly EgressUse[], parent: string): EgressUse | null {
   const [first] = uses
   if (first === undefined) return null
@@ -61,13 +61,13 @@ export function mergeUses(uses: readonly EgressUse[], parent: string): EgressUse
   return merged
 }
 
-/** None of them can be left out. The port is always named: without it two would be meant. */
+/** None of the rules can be omitted. The port is always given: without it the rule would mean two. */
 export function rulesOf({ host, port, requests, paths }: EgressUse): EgressRule[] {
   const wildcard = host.startsWith('*.')
   const bare = wildcard ? host.slice(2) : host
   const pattern = formatHostPattern({ host: bare, wildcard, port })
   if (requests === null) return [pattern]
-  // paths that share their methods share a rule: more would be allowed by one rule for all
+  // paths with the same methods share a rule: one rule for all would allow more
   const byMethods = new Map<string, { methods: string[]; paths: string[] }>()
   for (const [path, methods] of requests) {
     const sorted = [...methods].sort()
@@ -97,7 +97,7 @@ function addMethod(requests: Map<string, Set<string>>, path: string, method: str
   else methods.add(method)
 }
 
-/** True of a path that a rule can name and that then means nothing else. */
+/** True for a path that a rule can name exactly. */
 function isExact(path: string): boolean {
   if (path.includes('*') || canonicalPath(path).fault !== null) return false
   return typeof parsePathGlob(path) !== 'string'

@@ -1,9 +1,11 @@
-/** The lines of a stream of any size, one after another. What is longer than any record is passed over, not gathered. */
+/**
+ * Reads the lines of a stream of any size, one after another. Skips a line longer than any record without buffering it.
+ */
 
 export interface Line {
   /** Null when it was too long. */
   readonly text: string | null
-  /** False of what stands after the last line feed: a writer may be at it, or was cut off. */
+  /** False for the text after the last line feed: it may still be written, or was cut. */
   readonly whole: boolean
 }
 

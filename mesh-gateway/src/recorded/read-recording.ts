@@ -1,6 +1,6 @@
 /**
- * Reads an audit log of any size, a line at a time, and counts what cannot be used of it. A request that was open for long has two
- * records and counts once: by its end, or by its opening where the log does not tell of its end.
+ * Reads an audit log of any size, line by line, and counts what is unusable. A request that was open for long has two
+ * records and counts once: by its end, or by its opening where the end is not in the log.
  */
 import { auditLines } from './audit-lines.ts'
 import {
@@ -12,17 +12,17 @@ import {
 } from './recorded-case.ts'
 
 export interface RecordingCounts {
-  /** Requests that the log tells of, whether policy decided them or not. */
+  /** Requests in the log, whether policy decided them or not. */
   readonly records: number
-  /** Of these, what policy has nothing to say about: bad tokens, limits, the gateway's own endpoints. */
+  /** Of these, requests that policy did not decide: bad tokens, limits, the gateway's own endpoints. */
   readonly notOfPolicy: number
-  /** Lines that are none of an audit log. */
+  /** Lines that are not of an audit log. */
   readonly foreignLines: number
-  /** True when the last line is cut off. */
+  /** True when the last line is cut. */
   readonly tornLastLine: boolean
 }
 
-/** Whose end has not been read yet. Of more than these, those that did not end are missed; none is counted twice. */
+/** Maximum open requests remembered. Over it, some without an end are missed; none counts twice. */
 const MAX_OPEN = 200_000
 
 /** @throws MeshError MESH_AUDIT_UNREADABLE */

@@ -1,4 +1,4 @@
-/** What an audit record says about a decision: the question that policy was asked, and what came of it. */
+/** Reads an audit record as a case: the question to policy, and the outcome. */
 import { isIP } from 'node:net'
 import { createSpiffeTemplate, isDnsLabel, isDnsName, type Peer } from '@clawmesh/proto'
 import { canonicalName } from '../net/host.ts'
@@ -9,17 +9,17 @@ import { startsTask } from '../policy/decide/task-methods.ts'
 interface Outcome {
   readonly time: string | null
   readonly allowed: boolean
-  /** The error code; null when all went well. */
+  /** The error code; null on success. */
   readonly code: string | null
   readonly rule: string | null
-  /** How many requests the record tells of: a summary of refusals that repeat tells of several. */
+  /** The number of requests of the record: a summary of repeated refusals stands for several. */
   readonly times: number
 }
 
 export interface EgressCase extends Outcome {
   readonly plane: 'egress'
   readonly question: EgressQuestion
-  /** The address connected to; null when it did not come to that. */
+  /** The connected address; null without a connection. */
   readonly ip: string | null
   readonly refusedActor: Peer | null
 }
@@ -27,21 +27,21 @@ export interface EgressCase extends Outcome {
 export interface DelegationCase extends Outcome {
   readonly plane: 'delegation'
   readonly question: DelegationQuestion
-  /** How long the chain is with this call, 1 where it begins; null of a call that does not lengthen it. */
+  /** The length of the chain including this call, 1 where it begins; null for a call that does not extend it. */
   readonly hop: number | null
-  /** Tenants of the agents in the chain, the caller's among them: the hop limit of each counts. */
+  /** Tenants of the agents in the chain, including the caller's: the hop limit of each counts. */
   readonly chainTenants: ReadonlySet<string>
 }
 
 export type RecordedCase = EgressCase | DelegationCase
 
-/** `foreign`: not a line of an audit log. `other`: one of it, about which policy has nothing to say. */
+/** `foreign`: not a line of an audit log. `other`: a record that policy did not decide. */
 export type Reading = RecordedCase | 'foreign' | 'other'
 
-/** Names the agent of a SPIFFE ID; null when it is none's. */
+/** The agent of a SPIFFE ID; null when it names no agent. */
 export type AgentOf = (id: string) => Peer | null
 
-/** Refusals that policy could have spared. The others would have been refused whatever it says. */
+/** Refusals that depend on policy. The others would occur under any policy. */
 const OF_POLICY: ReadonlySet<string> = Object.freeze(
   new Set([
     'MESH_POLICY_DENIED',
@@ -58,7 +58,10 @@ const OF_POLICY: ReadonlySet<string> = Object.freeze(
   ]),
 )
 
-/** @param agentPath template of SPIFFE IDs, as the setting spiffe.agentPath. An audit log may speak of several trust domains. */
+/**
+ * @param agentPath template of SPIFFE IDs, the setting spiffe.agentPath. An audit log may contain several trust
+ *   domains.
+ */
 export function agentNames(agentPath?: string): AgentOf {
   return (id) => {
     const trustDomain = /^spiffe:\/\/([^/]+)\//.exec(id)?.[1]
@@ -71,13 +74,13 @@ export function agentNames(agentPath?: string): AgentOf {
 
 export type Fields = ReadonlyMap<string, unknown>
 
-/** The fields of a line; none of one that is no object. */
+/** The fields of a line; none when it is not an object. */
 export function readFields(line: string): Fields {
   let record: unknown
   try {
     record = JSON.parse(line)
   } catch {
-    // whatever it is, it is counted and said
+    // such lines are counted and reported
     return new Map()
   }
   return new Map(typeof record === 'object' && record !== null ? Object.entries(record) : [])
@@ -106,7 +109,7 @@ export function readCase(fields: Fields, agentOf: AgentOf): Reading {
   return 'foreign'
 }
 
-/** Whose policy has a say. */
+/** The tenants whose policy matters. */
 export function tenantsOfCase(recorded: RecordedCase): string[] {
   if (recorded.plane === 'egress') {
     const { agent, actors = [] } = recorded.question
@@ -145,7 +148,7 @@ function egressCase(
       host,
       port,
       request: path === null ? null : { method, path },
-      // what a token allowed is not recorded; that it allowed this, is
+      // the token's destinations are not recorded, but this one was among them
       allowedDestinations: [formatHostPattern({ host, port, wildcard: false })],
       ...(actors === null ? {} : { actors }),
     },
@@ -163,7 +166,7 @@ function delegationCase(
 ): Reading {
   const method = text('grpc_method')
   const callee = agentOf(text('callee') ?? '')
-  // a call of the gateway's own services, or one that did not come to policy
+  // a call to the gateway's own services, or one that ended before the policy decision
   if (caller === null || callee === null || method === null) return 'other'
   const chain = chainOf(fields.get('chain'), agentOf)
   if (chain === 'foreign') return 'foreign'
@@ -177,7 +180,7 @@ function delegationCase(
   }
 }
 
-/** What was let through is recorded with its own hop, what was refused with the one that it came from. */
+/** An admitted call is recorded with its own hop, a refused one with its parent's. */
 function hopOf(recorded: unknown, allowed: boolean): number {
   const known = typeof recorded === 'number' && Number.isSafeInteger(recorded) ? recorded : null
   return allowed ? (known ?? 1) : (known ?? 0) + 1

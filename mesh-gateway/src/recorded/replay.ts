@@ -1,21 +1,24 @@
-/** Runs a candidate policy over recorded decisions and gathers what would change. Memory is bounded, however long the recording. */
+/**
+ * Runs a candidate policy over recorded decisions and collects the differences. Memory is bounded, however long the
+ * recording.
+ */
 import type { PolicySnapshot } from '../policy/snapshot.ts'
 import { caseJudge } from './decide-case.ts'
 import type { RecordedCase } from './recorded-case.ts'
 
-/** Records that differ in nothing that policy looks at. */
+/** Records that are equal in everything that policy looks at. */
 export interface Changed {
   readonly plane: 'egress' | 'delegation'
   /** `tenant/agent` */
   readonly agent: string
   /** `GET api.example.com:443/v1`, `CONNECT api.example.com:443`, `globex/translator pkg.Svc/M` */
   readonly what: string
-  /** Of the refusal, recorded or to come. */
+  /** Of the recorded or the new refusal. */
   readonly code: string | null
   readonly rule: string | null
-  /** How often. */
+  /** The number of records. */
   readonly count: number
-  /** When first. */
+  /** The time of the first. */
   readonly time: string | null
 }
 
@@ -23,7 +26,7 @@ export interface Replayed {
   readonly same: number
   readonly newlyRefused: number
   readonly newlyAllowed: number
-  /** Of what is let through, by audit mode alone. */
+  /** Requests admitted by audit mode only. */
   readonly byAudit: number
   readonly examples: {
     readonly newlyRefused: readonly Changed[]
@@ -77,7 +80,7 @@ export function describeCase(recorded: RecordedCase): { agent: string; what: str
   }
 }
 
-/** The first ones of each kind are shown; of the others it is known how many there are. */
+/** Keeps the first examples of each kind, and counts the others. */
 function createExamples(max: number) {
   const found = new Map<string, Changed>()
   let total = 0

@@ -1,6 +1,6 @@
 /**
- * Gathers what was let through, also by audit mode, and makes the policy that allows just that. What a deny rule or the
- * address rules have refused is never part of it. Says what the recording cannot tell.
+ * Collects admitted requests, those of audit mode included, and makes the policy that allows exactly them. It never
+ * contains what a deny rule or the address rules have refused. Reports what the recording cannot show.
  */
 import { MeshError, type Peer } from '@clawmesh/proto'
 import { compileAddressRules } from '../net/address-rules.ts'
@@ -17,26 +17,26 @@ import { widenHosts } from './widen-hosts.ts'
 export interface SuggestOptions {
   /** Null: all of them. */
   readonly tenant: string | null
-  /** From how many hosts below one parent on `*.parent` is suggested; null: never. */
+  /** From this number of hosts below one parent on, `*.parent` is suggested; null: never. */
   readonly wildcards: number | null
 }
 
 export interface Suggestion {
   readonly tenants: readonly TenantDocument[]
-  /** Null when none is needed, and of one tenant alone, whose it is not. */
+  /** Null when none is needed, and for a single tenant, which must not change it. */
   readonly global: GlobalDocument | null
-  /** How many records the rules stand for. */
+  /** The number of records that the rules cover. */
   readonly records: number
-  /** Of what was let through, left out because it was refused by a deny rule or the address rules at another time. */
+  /** Admitted requests that are omitted, because a deny rule or the address rules refused them at another time. */
   readonly leftOut: number
-  /** Refused as policy stood. */
+  /** Refused under the policy of that time. */
   readonly refused: number
-  /** For whoever reads the suggestion. */
+  /** Remarks for the reader of the suggestion. */
   readonly remarks: readonly string[]
 }
 
 export interface Suggesting {
-  /** @throws MeshError MESH_POLICY_INVALID when there are more destinations than any policy can hold */
+  /** @throws MeshError MESH_POLICY_INVALID when there are more destinations than a policy can contain */
   add(recorded: RecordedCase): void
   finish(): Suggestion
 }
@@ -59,7 +59,7 @@ class Recording implements Suggesting {
   readonly #originating = new Set<string>()
   readonly #hops = new Map<string, number>()
   readonly #addresses = new Map<string, Set<string>>()
-  /** Of an agent, by deny rules; of anybody, by address rules. */
+  /** By agent for deny rules; for all agents for address rules. */
   readonly #denied = new Set<string>()
   readonly #refusedAddresses = new Set<string>()
   readonly #deniedCalls = new Set<string>()
@@ -123,7 +123,7 @@ class Recording implements Suggesting {
       put(this.#denied, useKey(refusedActor, host, port))
     if (!recorded.allowed) return
     this.#originating.add(nameOf(actors[0] ?? agent))
-    // each of the chain must be allowed it as well
+    // each agent of the chain must be allowed it as well
     for (const one of new Map([agent, ...actors].map((peer) => [nameOf(peer), peer])).values())
       this.#use(one, recorded)
     const { ip } = recorded
@@ -215,7 +215,7 @@ function put<T>(into: Map<string, T> | Set<string>, key: string, value?: T): voi
   else if (value !== undefined) into.set(key, value)
 }
 
-/** Null when the defaults do. */
+/** Null when the defaults suffice. */
 function globalDocument(ports: ReadonlySet<number>, ips: readonly string[]): GlobalDocument | null {
   const unusual = [...ports].some((port) => !USUAL_PORTS.includes(port))
   if (!unusual && ips.length === 0) return null

@@ -1,4 +1,4 @@
-/** From what was gathered to the files of a policy, in an order that does not change from run to run. */
+/** Turns collected uses into the files of a policy, in an order that is the same in every run. */
 import type { TenantDocument } from '../policy/read/schema.ts'
 import { type DelegationUse, delegationRulesOf } from './delegation-uses.ts'
 import { type EgressRule, type EgressUse, rulesOf } from './egress-uses.ts'
@@ -8,13 +8,13 @@ export interface Gathered {
   readonly calls: readonly DelegationUse[]
   /** `tenant/agent` of those that acted outside a chain, on either plane, or began one. */
   readonly originating: ReadonlySet<string>
-  /** By tenant, how long chains were that one of its agents was in. */
+  /** By tenant, the lengths of the chains with one of its agents. */
   readonly hops: ReadonlyMap<string, number>
   /** Null: all of them. */
   readonly tenant: string | null
 }
 
-/** As policy may say it. */
+/** The maximum in policy. */
 const MAX_HOPS = 64
 
 export function tenantDocuments(gathered: Gathered): TenantDocument[] {
@@ -30,10 +30,10 @@ export function tenantDocuments(gathered: Gathered): TenantDocument[] {
     .map((tenant) => {
       const agents = egress.get(tenant)
       const { allow = [], accept = [], deny = [] } = delegation.get(tenant) ?? {}
-      // where no chain began none is to: 0 would refuse what agents do in the chains of others, too
+      // where no chain began none may begin: 0 would also refuse what agents do within the chains of others
       const none = gathered.calls.length === 0 ? null : callers.has(tenant) ? 1 : 0
       const hops = gathered.hops.get(tenant) ?? none
-      // asked on both planes: of who calls, and of who begins the chain that a request is made in
+      // judged on both planes: for callers, and for the origins of the chains of requests
       const bound = [...new Set([...(callers.get(tenant) ?? []), ...(agents?.keys() ?? [])])]
         .filter((agent) => !gathered.originating.has(`${tenant}/${agent}`))
         .sort()
@@ -55,7 +55,7 @@ export function tenantDocuments(gathered: Gathered): TenantDocument[] {
     })
 }
 
-/** By tenant and then by agent: what one needs is not given to all. */
+/** By tenant, then by agent: an agent gets only what it needs itself. */
 function egressOf(uses: readonly EgressUse[]): Map<string, Map<string, { allow: EgressRule[] }>> {
   const tenants = new Map<string, Map<string, { allow: EgressRule[] }>>()
   const place = (use: EgressUse) =>

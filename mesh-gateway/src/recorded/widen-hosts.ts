@@ -1,10 +1,10 @@
-/** Puts `*.parent` in the place of many hosts below one parent, when an operator asks for it. */
+/** Replaces many hosts below one parent by `*.parent`, when an operator requests it. */
 import { isIP } from 'node:net'
 import { type EgressUse, mergeUses } from './egress-uses.ts'
 
 /**
- * @param atLeast hosts right below a parent, of one agent and on one port
- * @param refused hosts that a deny rule or the address rules refused: no wildcard takes them in
+ * @param atLeast hosts directly below a parent, of one agent and on one port
+ * @param refused hosts that a deny rule or the address rules refused: no wildcard may include them
  */
 export function widenHosts(
   uses: readonly EgressUse[],
@@ -29,7 +29,7 @@ function widenGroup(
   const children = new Map<string, number>()
   for (const { host } of group) {
     const parent = host.slice(host.indexOf('.') + 1)
-    // nobody wants *.com
+    // never *.com
     if (isIP(host) === 0 && parent !== host && parent.includes('.'))
       children.set(parent, (children.get(parent) ?? 0) + 1)
   }

@@ -1,13 +1,14 @@
 /**
- * Answers that are still good, a bounded number. Each is charged to who asked for it: when there are too many, those who hold the most
- * lose their oldest, so that nobody can push out what others use by asking for thousands of names.
+ * A bounded cache of DNS answers. Each is charged to the agent that asked. When the cache is full, the agent with the
+ * most answers loses its oldest (eviction by owner, no LRU), so that an agent with thousands of names cannot evict the
+ * answers of others.
  */
 import type { ResolveFailure } from './resolver.ts'
 
 export interface Answers<T> {
-  /** Undefined when there is none that is still good. */
+  /** Undefined when there is no valid one. */
   get(name: string, asker: string): readonly T[] | ResolveFailure | undefined
-  /** @param untilMs when it is good no more. */
+  /** @param untilMs when it expires */
   put(name: string, answer: readonly T[] | ResolveFailure, untilMs: number, asker: string): void
   readonly size: number
 }
@@ -15,13 +16,13 @@ export interface Answers<T> {
 interface Entry<T> {
   readonly answer: readonly T[] | ResolveFailure
   readonly untilMs: number
-  /** Who it is charged to. */
+  /** The agent to which it is charged. */
   owner: string
-  /** Who else has used it: it is handed on to them, not dropped. */
+  /** Another agent that has used it: it takes over the entry before the eviction. */
   other: string | null
 }
 
-/** @param now milliseconds of a monotonic clock. */
+/** @param now milliseconds of a monotonic clock */
 export function createAnswers<T>(most: number, now: () => number): Answers<T> {
   const entries = new Map<string, Entry<T>>()
   /** By owner, the oldest first. */
@@ -55,7 +56,7 @@ export function createAnswers<T>(most: number, now: () => number): Answers<T> {
       const name = oldest.value
       const entry = entries.get(name)
       release(name, owner)
-      // each is handed on once and then dropped, unless it has been used again: this comes to an end
+      // each entry changes its owner once and is then dropped, unless it is used again: the loop ends
       if (entry?.other != null && entry.untilMs > now()) {
         entry.owner = entry.other
         entry.other = null

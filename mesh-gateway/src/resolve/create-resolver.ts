@@ -1,8 +1,8 @@
 /**
- * The resolver of both data planes. With `servers` it asks them directly and honours TTLs; without, the
- * system's own way (hosts file included) answers addresses, kept for a moment since it tells no TTL.
- * A name with a dot is absolute: the search list of resolv.conf never makes another name of one that was judged.
- * One question for many askers. What runs, what waits and what is kept is bounded, and nobody's names hold up or push out another's.
+ * The DNS resolver of both data planes. With `servers` it asks them directly and honours TTLs; without, it uses the
+ * system's resolver (hosts file included), whose answers are cached for a moment since they have no TTL. A name with a
+ * dot is absolute: the search list of resolv.conf never turns a judged name into another. Concurrent questions for one
+ * name share one lookup. Lookups, queue and cache are bounded, and no agent's names delay or evict those of another.
  */
 import { promises as dns } from 'node:dns'
 import { isIPv6 } from 'node:net'
@@ -24,38 +24,41 @@ import { within } from './within.ts'
 export interface ResolverOptions {
   /** `ip:port` or `[ip]:port` of DNS servers. Default: the system's resolver. */
   readonly servers?: readonly string[]
-  /** How long one question may take, in milliseconds. Default 5000. */
+  /** Timeout of one question, in milliseconds. Default 5000. */
   readonly timeoutMs?: number
-  /** Questions to `servers` at once. Default 256. */
+  /** Maximum concurrent questions to `servers`. Default 256. */
   readonly maxQueries?: number
-  /** Names that the system's resolver is asked for at once. Default: all threads of the process but those that are kept for files. */
+  /**
+   * Maximum concurrent lookups by the system's resolver. Default: all threads of the process except those reserved for
+   * files.
+   */
   readonly maxLookups?: number
-  /** Answers that are kept. Default 10,000. */
+  /** Maximum cached answers. Default 10,000. */
   readonly maxAnswers?: number
-  /** Asked first where the system's resolver is. Default `/etc/hosts`. */
+  /** Read before the system's resolver is asked. Default `/etc/hosts`. */
   readonly hostsFile?: string
   /** Milliseconds of a monotonic clock. */
   readonly now?: () => number
 }
 
-/** An answer of the system has no TTL; it is kept this long. */
+/** TTL of the system's answers, which have none, in milliseconds. */
 const SYSTEM_TTL_MS = 5_000
-/** A name that is not there is asked for again after this long. */
+/** TTL of a name that does not exist, in milliseconds. */
 const NEGATIVE_TTL_MS = 2_000
-/** For the TTL of SRV records, beside the records themselves. */
+/** The wait for the TTL of SRV records, besides the records themselves, in milliseconds. */
 const TTL_WAIT_MS = 1_000
 const MAX_QUERIES = 256
 const WAITING = 4_096
 const WAITING_PER_TENANT = 1_024
 const WAITING_PER_ASKER = 256
-/** Of peers of all agents, who are many. */
+/** For peers of all agents, which are many. */
 const WAITING_OF_MESH = 2_048
 const MAX_TTL_MS = 3_600_000
 const MAX_ANSWERS = 10_000
-/** Who asks where nobody is named. */
+/** The asker where none is named. */
 const MESH = ''
 
-/** @throws TypeError when an entry of `servers` is not an address. */
+/** @throws TypeError when an entry of `servers` is not an address */
 export function createResolver(options: ResolverOptions = {}): Resolver {
   const timeoutMs = options.timeoutMs ?? 5_000
   const now = options.now ?? (() => performance.now())
@@ -80,7 +83,7 @@ export function createResolver(options: ResolverOptions = {}): Resolver {
     const failures = answers.map((answer) =>
       failureOf(answer.status === 'rejected' ? answer.reason : undefined),
     )
-    // "no such record" is known only when both questions were answered
+    // "no such record" needs an answer to both questions
     throw failures.find((failure) => failure.kind !== 'not-found') ?? failures[0]
   }
 
@@ -111,14 +114,14 @@ export function createResolver(options: ResolverOptions = {}): Resolver {
   })
 }
 
-/** One tenant alone never takes all, and none of its agents all that it may have. */
+/** Never gives all lookups to one tenant, nor a tenant's whole share to one agent. */
 function fairTurns(atOnce: number): LookupQueue {
   const ofTenant = atOnce > 4 ? Math.ceil(atOnce / 2) : Math.max(1, atOnce - 1)
   const ofAgent = atOnce > 4 ? Math.ceil(atOnce / 4) : Math.max(1, atOnce - 2)
   return createLookupQueue({
     running: atOnce,
     runningPerTenant: () => ofTenant,
-    // the mesh is one tenant, who asks for everybody's peers
+    // the mesh counts as one tenant, which asks for the peers of all agents
     runningPerAsker: (asker) => (asker === MESH ? ofTenant : ofAgent),
     waiting: WAITING,
     waitingPerTenant: (tenant) => (tenant === MESH ? WAITING_OF_MESH : WAITING_PER_TENANT),
@@ -134,7 +137,7 @@ function setServers(resolver: dns.Resolver, servers: readonly string[]): void {
   }
 }
 
-/** A trailing dot keeps the C library from the search list, and from the hosts file too. */
+/** A trailing dot bypasses the search list of the C library, and also its hosts file. */
 async function systemAddresses(host: string, hosts: HostsFile): Promise<ResolvedAddress[]> {
   const kept = (ips: readonly string[]) => ips.map((ip) => ({ ip, ttlMs: SYSTEM_TTL_MS }))
   if (!host.includes('.')) return kept(await lookUp(host))
@@ -153,19 +156,19 @@ interface Remembering {
   readonly timeoutMs: number
   readonly maxAnswers: number
   readonly now: () => number
-  /** The servers, to be named where they do not answer. */
+  /** The servers, for the message when they do not answer. */
   readonly asked: readonly string[]
 }
 
-/** Wraps a question with a memory, a turn, a time limit, and one answer for all who ask the same. */
+/** Adds to a lookup: a cache, a queue, a timeout, and one shared answer for concurrent questions. */
 function remember<T extends { readonly ttlMs: number }>(
   ask: (name: string) => Promise<T[]>,
   { turns, timeoutMs, maxAnswers, now, asked: servers }: Remembering,
 ): (name: string, asker?: string) => Promise<readonly T[]> {
   const answers = createAnswers<T>(maxAnswers, now)
-  /** What runs, by name: whoever asks the same gets its answer. */
+  /** Running lookups by name: a further question for the name gets the same answer. */
   const running = new Map<string, Promise<readonly T[]>>()
-  /** What was asked for, by asker and name. Apart for each: nobody waits in another's queue. */
+  /** Questions by asker and name. Separate per asker: an agent never waits in the queue of another. */
   const asked = new Map<string, Promise<readonly T[]>>()
 
   async function run(name: string, asker: string): Promise<readonly T[]> {
@@ -176,11 +179,11 @@ function remember<T extends { readonly ttlMs: number }>(
       answers.put(name, answer, now() + ttlMs, asker)
       return answer
     } catch (cause) {
-      // neither the C library nor c-ares says it: a name is not there then, or a server refuses
+      // the C library and c-ares hide a lack of descriptors: it looks like a missing name or a refusing server
       const failure = hasDescriptors()
         ? failureOf(cause)
         : new ResolveFailure('no-descriptors', cause)
-      // only "it is not there" is an answer; trouble is asked about again at once
+      // only "not found" is cached; a failure is asked again at once
       if (failure.kind === 'not-found') answers.put(name, failure, now() + NEGATIVE_TTL_MS, asker)
       throw failure
     } finally {
@@ -188,14 +191,14 @@ function remember<T extends { readonly ttlMs: number }>(
     }
   }
 
-  /** With the servers, unless the name still waited for its turn. */
+  /** Names the servers, unless the name was still waiting for its turn. */
   function named(failure: ResolveFailure, runs: boolean): ResolveFailure {
     const { kind, cause } = failure
     const told = kind === 'failed' || (kind === 'timeout' && (runs || failure.code !== null))
     return told ? new ResolveFailure(kind, cause, servers) : failure
   }
 
-  /** Who joins a question that runs needs no turn for it: nothing more is asked. */
+  /** Joining a running lookup needs no turn. */
   async function answer(name: string, asker: string): Promise<readonly T[]> {
     const joined = running.get(name)
     if (joined !== undefined) return await within(joined, timeoutMs)
@@ -205,7 +208,7 @@ function remember<T extends { readonly ttlMs: number }>(
     return await within(begun.joined, Math.max(0, untilMs - now()))
   }
 
-  /** At the asker's turn. Somebody else may have asked meanwhile: then the turn is over at once. */
+  /** At the asker's turn. If another has asked meanwhile, the turn ends at once. */
   async function begin(name: string, asker: string): Promise<Begun<T>> {
     const known = answers.get(name, asker)
     if (known !== undefined) return { answer: await settled(known) }
@@ -247,7 +250,7 @@ function failureOf(cause: unknown): ResolveFailure {
   return new ResolveFailure('failed', cause)
 }
 
-/** `1.2.3.4:53` of an address and a port, brackets where needed. */
+/** `1.2.3.4:53` for an address and a port, with brackets for IPv6. */
 export function formatEndpoint(ip: string, port: number): string {
   return isIPv6(ip) ? `[${ip}]:${port}` : `${ip}:${port}`
 }

@@ -1,13 +1,16 @@
 /**
- * The names of /etc/hosts. The C library does not find them by a name with a trailing dot, which is the form in which a name is
- * looked up absolutely. So they are read here, before the name is looked up. Read again when the file has changed.
+ * Reads the names of /etc/hosts. The C library does not find them for a name with a trailing dot, which is how absolute
+ * names are looked up, so this file is read first. Read again when it has changed.
  */
 import { stat } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { createDisk, readWhole } from '@clawmesh/agent-sdk/mesh'
 
 export interface HostsFile {
-  /** The addresses of a name, lower case without trailing dot, in the order of the file. Empty when it is not there. Never rejects. */
+  /**
+   * The addresses of a name, lower case without trailing dot, in the order of the file. Empty when it is not there.
+   * Never rejects.
+   */
   addresses(name: string): Promise<readonly string[]>
 }
 
@@ -15,7 +18,7 @@ type Table = ReadonlyMap<string, readonly string[]>
 
 const MAX_BYTES = 16 * 1024 * 1024
 
-/** @param path Default `/etc/hosts`. */
+/** @param path Default `/etc/hosts` */
 export function createHostsFile(path = '/etc/hosts'): HostsFile {
   const disk = createDisk()
   let mark = ''
@@ -33,7 +36,7 @@ export function createHostsFile(path = '/etc/hosts'): HostsFile {
       try {
         await refresh()
       } catch (error) {
-        // of a file that is gone nothing is left; one that cannot be read for the moment stays as it was
+        // a deleted file has no names; a file that cannot be read now keeps its last ones
         if (isGone(error)) {
           table = parseHosts('')
           mark = ''
@@ -44,7 +47,7 @@ export function createHostsFile(path = '/etc/hosts'): HostsFile {
   }
 }
 
-/** Lines of an address and its names; everything else is left out, as the C library does. */
+/** Parses lines of an address and its names; ignores all others, as the C library does. */
 export function parseHosts(text: string): Table {
   const table = new Map<string, string[]>()
   for (const line of text.split('\n')) {

@@ -1,16 +1,19 @@
-/** A bounded fair queue of DNS lookups: an agent with thousands of names waits for its own lookups, and delays no other agent. */
+/**
+ * A bounded fair queue of DNS lookups: an agent with thousands of names waits for its own lookups, and delays no other
+ * agent.
+ */
 import { type FairBounds, FairQueue, type Place } from '../limits/fair-queue.ts'
 import { ResolveFailure } from './resolver.ts'
 import { within } from './within.ts'
 
 export interface LookupQueue {
   /**
-   * Runs `work` when its turn comes. Work whose time is over before its turn never runs.
-   * @param asker `<tenant>/<agent>`; one without a slash is a tenant of its own
+   * Runs `work` at its turn. Work that times out before its turn never runs.
+   * @param asker `<tenant>/<agent>`; a name without a slash is a tenant of its own
    * @throws ResolveFailure `timeout`, or at once `too-many` of the asker's own or `busy`
    */
   take<T>(asker: string, work: () => Promise<T>, timeoutMs: number): Promise<T>
-  /** What waits is refused. */
+  /** Refuses the waiting work. */
   close(): void
 }
 

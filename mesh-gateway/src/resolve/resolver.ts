@@ -1,6 +1,6 @@
 /**
- * Names to addresses, asked anew whenever the answer has outlived its TTL.
- * Asks DNS servers directly, so that TTLs are known; without `servers` those of the system.
+ * Resolves names to addresses, and asks again when the TTL of an answer is over. Asks DNS servers directly, so that
+ * TTLs are known; without `servers`, those of the system.
  */
 export interface ResolvedAddress {
   readonly ip: string
@@ -13,15 +13,15 @@ export interface ResolvedService {
   readonly port: number
   readonly priority: number
   readonly weight: number
-  /** Of the record, where it is known. */
+  /** The TTL of the record, where it is known. */
   readonly ttlMs?: number
 }
 
 export interface Resolver {
   /**
-   * All A and AAAA records of a canonical name. Never empty. A name with a dot, a trailing one included, is absolute; a name
-   * of one label may be completed by the search list of the system.
-   * @param asker who is not to be held up by the questions of others, nor others by its own, e.g. `acme/bot-01`. Default the mesh itself
+   * All A and AAAA records of a canonical name. Never empty. A name with a dot, also a trailing one, is absolute; the
+   * system's search list may complete a name of one label.
+   * @param asker for fairness: the agent whose lookups this counts as, e.g. `acme/bot-01`. Default: the mesh itself
    * @throws ResolveFailure
    */
   addresses(host: string, asker?: string): Promise<readonly ResolvedAddress[]>
@@ -31,8 +31,9 @@ export interface Resolver {
 }
 
 /**
- * `timeout`: no server has answered, or the name waited for its turn for too long. `failed`: a server has answered that it cannot tell.
- * `too-many`: of the asker's own names. `busy`: of all together. `no-descriptors`: the gateway has none left. Of these three DNS has not been asked.
+ * `timeout`: no server has answered, or the name waited too long for its turn. `failed`: a server has answered with a
+ * failure. `too-many`: of the asker's own names. `busy`: of all together. `no-descriptors`: the gateway has none left.
+ * In the last three cases DNS was not asked.
  */
 export type ResolveFailureKind =
   | 'not-found'
@@ -45,9 +46,9 @@ export type ResolveFailureKind =
 export class ResolveFailure extends Error {
   override readonly name = 'ResolveFailure'
   readonly kind: ResolveFailureKind
-  /** The servers that were asked, e.g. `10.0.0.2:53`; none when the name was not asked for. */
+  /** The servers that were asked, e.g. `10.0.0.2:53`; empty when DNS was not asked. */
   readonly servers: readonly string[]
-  /** What the resolver of Node said, e.g. `ESERVFAIL`; null when it said nothing. */
+  /** The code of Node's resolver, e.g. `ESERVFAIL`; null without one. */
   readonly code: string | null
 
   constructor(kind: ResolveFailureKind, cause?: unknown, servers: readonly string[] = []) {

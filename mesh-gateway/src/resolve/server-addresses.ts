@@ -1,4 +1,4 @@
-/** DNS servers may be configured without their port. */
+/** Adds the default port to configured DNS servers without one. */
 export function withPorts(servers: readonly string[]): string[] {
   return servers.map((server) => {
     if (/^\[.*\]:\d+$/.test(server) || /^[^:]+:\d+$/.test(server)) return server

@@ -1,6 +1,7 @@
 /**
- * The TTL of SRV records, which Node's resolver does not tell: one question of our own, of whose answer the TTLs are read and nothing else.
- * Best effort: what is late, lost or malformed is null, and the records themselves come from Node's resolver.
+ * Finds the TTL of SRV records, which Node's resolver does not report: sends one question of its own, and reads only
+ * the TTLs of the answer. Best effort: a late, lost or malformed answer gives null, and the records themselves come
+ * from Node's resolver.
  */
 import { randomInt } from 'node:crypto'
 import { createSocket } from 'node:dgram'
@@ -16,7 +17,7 @@ const LARGEST_TTL = 2 ** 31
 
 /**
  * @param server `ip:port`, `[ip]:port`
- * @returns the smallest TTL in milliseconds; null when it is not known within `timeoutMs`
+ * @returns the smallest TTL in milliseconds; null when it is unknown within `timeoutMs`
  */
 export function srvTtlMs(name: string, server: string, timeoutMs: number): Promise<number | null> {
   const [, bracketed, plain, port] = /^(?:\[(.*)\]|([^:]*)):(\d+)$/.exec(server) ?? []
@@ -36,12 +37,12 @@ export function srvTtlMs(name: string, server: string, timeoutMs: number): Promi
     socket.on('message', (message) => {
       if (message.length >= HEADER_BYTES && message.readUInt16BE(0) === id) end(readTtlMs(message))
     })
-    // only what comes from this server is heard
+    // a connected socket receives from this server only
     socket.connect(Number(port), ip, () => socket.send(question))
   })
 }
 
-/** RFC 1035, section 4.1. Null when the name cannot be asked for. */
+/** RFC 1035, section 4.1. Null when the name is not valid for a question. */
 function writeQuestion(id: number, name: string): Buffer | null {
   const labels = name.replace(/\.$/, '').split('.')
   if (name.length > 253 || labels.some((label) => label === '' || label.length > 63)) return null
@@ -71,7 +72,7 @@ export function readTtlMs(message: Buffer): number | null {
     if (at === null || at + 10 > message.length) break
     if (message.readUInt16BE(at) === TYPE_SRV) {
       const ttl = message.readUInt32BE(at + 4)
-      // with the highest bit set it is to be taken for 0 (RFC 2181, section 8)
+      // a TTL with the highest bit set counts as 0 (RFC 2181, section 8)
       const ms = ttl >= LARGEST_TTL ? 0 : ttl * 1_000
       smallest = smallest === null ? ms : Math.min(smallest, ms)
     }
@@ -80,7 +81,7 @@ export function readTtlMs(message: Buffer): number | null {
   return smallest
 }
 
-/** Where the name that begins at `at` ends; null beyond the message. A pointer ends it: it is not followed. */
+/** The end of the name that begins at `at`; null beyond the message. A pointer ends it and is not followed. */
 function afterName(message: Buffer, at: number): number | null {
   let next = at
   while (next < message.length) {

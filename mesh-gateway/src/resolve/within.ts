@@ -1,8 +1,8 @@
-/** An answer that is waited for so long and no longer. */
+/** Waits for an answer, with a timeout. */
 import { ResolveFailure } from './resolver.ts'
 
 /**
- * @param onLate called when the time is over before there was an answer
+ * @param onLate called when the time is over before the answer
  * @throws ResolveFailure `timeout`
  */
 export async function within<T>(

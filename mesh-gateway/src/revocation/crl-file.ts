@@ -1,6 +1,6 @@
 /**
- * Revocation lists of CAs from one file: PEM with any number of lists and, beside them, the certificates of the CAs that
- * signed them; or one list in DER. Every list is verified, or the file is not taken.
+ * Reads certificate revocation lists (CRLs) of CAs from one file: PEM with any number of lists, and optionally the
+ * certificates of the CAs that signed them; or one list in DER. A file with a list that does not verify is refused.
  */
 import { X509Certificate } from 'node:crypto'
 import {
@@ -21,15 +21,15 @@ export type CrlSet = ReadonlyMap<string, VerifiedCrl>
 export const MAX_CRL_FILE_BYTES = Math.ceil(MAX_CRL_BYTES * 1.4)
 
 const BLOCK = /-----BEGIN (X509 CRL|CERTIFICATE)-----([A-Za-z0-9+/=\s]*)-----END \1-----/g
-/** A list and a certificate for each CA of a mesh, old ones included; each costs a signature or two. */
+/** A list and a certificate for each CA of a mesh, old ones included; each costs a signature check or two. */
 const MAX_CERTIFICATES = 64
 const MAX_LISTS = 64
 /** How far the clock of a CA may be ahead of this one. */
 const MAX_SKEW_MS = 5 * 60_000
 
-/** A list whose thisUpdate lies ahead. It may be good later. */
+/** The thisUpdate of a list is in the future. The list may be valid later. */
 export class EarlyCrlError extends MeshError {
-  /** When it may be looked at again, milliseconds since the epoch. */
+  /** When to look at it again, milliseconds since the epoch. */
   readonly fromMs: number
 
   constructor(thisUpdate: Date) {
@@ -43,7 +43,7 @@ export class EarlyCrlError extends MeshError {
 
 /**
  * The lists of a file, each verified and none from the future.
- * @param inUse a list that is older than that in use, of the same CA, is refused, and so is a file without it
+ * @param inUse a list of the same CA that is older than the one in use is refused, and so is a file without it
  * @param nowMs milliseconds since the epoch
  * @throws MeshError MESH_REVOCATION_INVALID; EarlyCrlError
  */
@@ -58,7 +58,7 @@ export function readCrls(
     : readPem(bytes.toString('latin1'))
   // the certificates of CAs alone would revoke nothing, which nobody names a file for
   if (crls.length === 0) throw invalid('it holds no list')
-  // the CA that issued the gateway's own certificate is known anyway
+  // the gateway's own certificate chain gives the CA that issued it
   const own = readPem(identity.certificateChain).certificates
   const verify = createCrlVerifier([...certificates, ...own], identity.roots)
   const set = new Map<string, VerifiedCrl>()
@@ -79,12 +79,12 @@ export function readCrls(
 }
 
 /**
- * Numbers only grow, and lists of different times have different numbers (RFC 5280, section 5.2.3): the number says which
- * list is newer, the time when a list has none or both have the same.
+ * Numbers only grow, and lists of different times have different numbers (RFC 5280, section 5.2.3): the number decides
+ * which list is newer, the time when a list has no number or both have the same.
  * @throws MeshError MESH_REVOCATION_INVALID
  */
 function checkNotOlder(next: VerifiedCrl, before: VerifiedCrl, nowMs: number): void {
-  // a clock that was wrong let it in: its time says nothing of the order
+  // a wrong clock has admitted it, so its time says nothing about the order
   if (before.thisUpdate.getTime() > nowMs + MAX_SKEW_MS) return
   const grown = numberOf(next) - numberOf(before)
   if (next.number !== null && before.number !== null && grown > 0n) return
@@ -105,7 +105,7 @@ function numberOf({ number }: VerifiedCrl): bigint {
   return number === null ? 0n : BigInt(`0x${number}`)
 }
 
-/** A list that is gone would pardon whom it names, unless its CA is trusted no more or has ended. */
+/** A missing list would admit what it revokes, unless its CA is no longer trusted or has expired. */
 function checkNoneMissing(
   set: CrlSet,
   inUse: CrlSet,
@@ -142,7 +142,7 @@ function readPem(text: string): { crls: Crl[]; certificates: X509Certificate[] }
         'beside the lists it needs the certificates of the CAs that signed them, and no others',
       )
   }
-  // a block that is cut short must not pass for a comment
+  // a truncated block must not pass for a comment
   if (blocks !== text.split('-----BEGIN ').length - 1)
     throw invalid('it holds a PEM block that is damaged or neither a list nor a certificate')
   return { crls, certificates }

@@ -14,7 +14,7 @@ export interface CrlReaderOptions {
   readonly now: () => number
 }
 
-/** A file that was refused is parsed again when it or the bundle has changed or its time has come, not twice a second. */
+/** A refused file is parsed again only when it or the bundle has changed or its time has come, not at every poll. */
 export function createCrlReader(options: CrlReaderOptions): () => Promise<Found<CrlSet>> {
   const { path, disk, identity, inUse, now } = options
   const read = createReader(path, { maxBytes: MAX_CRL_FILE_BYTES, disk })

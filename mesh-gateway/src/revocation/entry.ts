@@ -1,4 +1,7 @@
-/** One entry of the gateway's own list: what is refused, since when, why, until when, and by whose word. */
+/**
+ * One entry of the gateway's own revocation list: what is refused, since when, why, until when, and by whom it was
+ * revoked.
+ */
 import { isDnsLabel } from '@clawmesh/proto'
 
 export const REVOCATION_KINDS = ['certificate', 'agent', 'txn', 'token'] as const
@@ -14,7 +17,7 @@ export interface RevocationEntry {
   readonly since: string
   /** ISO 8601, UTC. Null: for ever. */
   readonly until: string | null
-  /** `tenant/agent`, where an agent had its own token revoked; such entries have shares. Null: an operator. */
+  /** `tenant/agent`, when an agent revoked its own token; such entries count against shares. Null: an operator. */
   readonly by: string | null
 }
 
@@ -35,7 +38,10 @@ export function isRevocationValue(kind: RevocationKind, value: string): boolean 
   return FORMS[kind].test(value)
 }
 
-/** An entry from a file; a text says what is wrong with it. By hand, since a list may have a hundred thousand of them. */
+/**
+ * Parses an entry of a file; a string says what is wrong. Without a schema library, since a list may have a hundred
+ * thousand entries.
+ */
 export function readEntry(from: unknown): RevocationEntry | string {
   if (typeof from !== 'object' || from === null) return 'an entry is not an object'
   for (const key of Object.keys(from))

@@ -1,8 +1,8 @@
 /**
- * The lines of the gateway's own list. A header says which list it is and where in its history the file begins; then come
- * the entries that held at that moment, and a seal with their number and digest; then one line for each change. A change
- * has the next number, and a mark over the mark before it and its own text, so that a line that was lost, changed or
- * taken from another copy is noticed, and two copies of a list can be told apart by one mark.
+ * The format of the gateway's own revocation list, a journal. A header names the list and the point in its history at
+ * which the file begins; then come the entries in force at that point, and a seal with their number and digest; then
+ * one line for each change. A change has the next number, and a mark (a hash) over the previous mark and its own text.
+ * So a lost, changed or foreign line is noticed, and one mark tells two copies of a list apart.
  */
 import { hash } from 'node:crypto'
 import {
@@ -13,13 +13,13 @@ import {
   readEntry,
 } from './entry.ts'
 
-/** A moment in the history of a list. */
+/** A position in the history of a list. */
 export interface Position {
-  /** UUID of the list; null: the file is of the version before journals. */
+  /** UUID of the list; null: the file is in the format before journals. */
   readonly list: string | null
-  /** When the list was begun, milliseconds since the epoch. */
+  /** When the list was created, milliseconds since the epoch. */
   readonly begunMs: number
-  /** Changes made to it so far. */
+  /** The number of changes so far. */
   readonly seq: number
   readonly mark: string
 }
@@ -28,7 +28,7 @@ export type Change =
   | { readonly add: RevocationEntry }
   | { readonly undo: { readonly kind: RevocationKind; readonly value: string } }
 
-/** No line is longer, in bytes: names and reasons are bounded. */
+/** Maximum length of a line, in bytes: names and reasons are bounded. */
 export const MAX_LINE_BYTES = 16_384
 
 const VERSION = 1
@@ -36,7 +36,7 @@ const MARK = /^[0-9a-f]{32}$/
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 
-/** Of a list without changes. */
+/** The mark of a list without changes. */
 export function firstMark(seed: string): string {
   return markOf('', seed)
 }
@@ -65,7 +65,7 @@ export function formatChange(
   return { line: `${body}${suffix(mark)}\n`, after: { ...before, seq, mark } }
 }
 
-/** Null: it is no header of a journal. A text: one that cannot be read. */
+/** Null: not the header of a journal. A string: an unreadable header, and why. */
 export function parseHeader(line: string): Position | string | null {
   const header = parseObject(line)
   if (header === null || Reflect.get(header, 'clawmesh') !== 'revocations') return null
@@ -81,7 +81,7 @@ export function parseHeader(line: string): Position | string | null {
   return { list, begunMs: Date.parse(begun), seq, mark }
 }
 
-/** An entry of the beginning, or the seal that ends them; a text says what is wrong. */
+/** An initial entry, or the seal after them; a string says what is wrong. */
 export function parseBeginning(
   line: string,
 ): RevocationEntry | { readonly entries: number; readonly sha256: string } | string {
@@ -92,7 +92,7 @@ export function parseBeginning(
   return readEntry(value)
 }
 
-/** The change that comes after `before`; a text says what is wrong. */
+/** The change that follows `before`; a string says what is wrong. */
 export function parseChange(
   line: string,
   before: Position,
@@ -127,7 +127,7 @@ function parseObject(line: string): object | null {
     const value: unknown = JSON.parse(line)
     return typeof value === 'object' && value !== null ? value : null
   } catch {
-    // who asks says which line it is
+    // the caller names the line
     return null
   }
 }

@@ -1,5 +1,6 @@
 /**
- * Answers whether a certificate, an agent, a chain or a token is revoked. Asked at every call: nothing is allocated for an answer.
+ * Decides whether a certificate, an agent, a chain or a token is revoked. Runs for every call, so an answer allocates
+ * nothing.
  */
 import type { CertificateLink } from '@clawmesh/agent-sdk/mesh'
 import type { ErrorCode } from '@clawmesh/proto'
@@ -8,41 +9,41 @@ import { hasEnded, type RevocationKind } from './entry.ts'
 import type { RevokedIndex } from './revoked-index.ts'
 
 export interface Revoked {
-  /** Of a caller; whoever asks about a callee says it in the words of a callee. */
+  /** The code for a caller; for a callee the caller of this function words it differently. */
   readonly code: Extract<
     ErrorCode,
     'MESH_IDENTITY_REVOKED' | 'MESH_CHAIN_REVOKED' | 'MESH_TOKEN_REVOKED' | 'MESH_REVOCATION_STALE'
   >
-  /** What was revoked; `list` when nobody can know any more. */
+  /** What is revoked; `list`: a CRL is out of date, so revocation is unknown. */
   readonly what: RevocationKind | 'list'
   readonly message: string
 }
 
 export interface RevocationJudge {
-  /** The certificate, any of those above it, and who it names. Null: not revoked. */
+  /** Judges the certificate, those above it, and its agent. Null: not revoked. */
   certificate(peer: {
     readonly identity: { readonly id: string }
     readonly links: readonly CertificateLink[]
   }): Revoked | null
   /** @param id SPIFFE ID */
   agent(id: string): Revoked | null
-  /** A tree of delegations: its root, and those through whose hands it came. */
+  /** Judges a tree of delegations: its root, and the agents that delegated in it. */
   chain(txn: string, actors: readonly string[]): Revoked | null
-  /** An egress token. */
+  /** Judges an egress token. */
   token(jti: string): Revoked | null
 }
 
 export interface JudgedMoment {
   readonly judge: RevocationJudge
-  /** When a list of a CA ends and the answers change for it, milliseconds since the epoch; infinite: never. */
+  /** When a CRL expires and the answers change, milliseconds since the epoch; infinite: never. */
   readonly until: number
-  /** True when a list is out of date and its certificates are refused for it. */
+  /** True when a CRL is out of date and the certificates of its CA are refused. */
   readonly stale: boolean
-  /** The earliest end of a list, milliseconds since the epoch; null without one. */
+  /** The earliest nextUpdate of a list, milliseconds since the epoch; null without one. */
   readonly nextUpdateMs: number | null
 }
 
-/** Reasons are for operators: in the list and in its command, not on the wire. */
+/** Reasons are for operators: in the list and its command, never on the wire. */
 const ANSWERS: Readonly<Record<RevocationKind, Revoked>> = Object.freeze({
   certificate: freeze('MESH_IDENTITY_REVOKED', 'certificate', 'the certificate has been revoked'),
   agent: freeze('MESH_IDENTITY_REVOKED', 'agent', 'the agent has been revoked'),
@@ -60,7 +61,7 @@ const BY_CRL: Revoked = Object.freeze({
   message: 'the certificate has been revoked by its CA',
 })
 
-/** @param now milliseconds since the epoch: an entry that is for a time is asked whether it has ended */
+/** @param now milliseconds since the epoch; decides whether a temporary entry has ended */
 export function judgeRevocations(
   index: RevokedIndex,
   crls: CrlSet,

@@ -1,11 +1,11 @@
-/** What can be wrong with the gateway's own list, each with a hint that is safe to follow: none of them lets anybody in. */
+/** The faults of the gateway's own revocation list, each with a safe hint: none of them admits a revoked agent. */
 import { describeFileFault } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 
 const MEND =
   'put back the last good one, which a gateway that runs goes by until then; none starts with this one'
 
-/** A list that is named must be there: without it everybody that it revokes would be let in. */
+/** A configured list must exist: without it everything that it revokes would be admitted. */
 export function missingList(path: string): MeshError {
   return new MeshError('MESH_REVOCATION_MISSING', `there is no list of revocations ${path}`, {
     hint: `put back the one that was there: without it everybody whom it revokes would be let in. Where there never was one, \`mesh-gateway revoke --new\` begins it`,
@@ -17,7 +17,7 @@ export function brokenList(path: string, what: string, cause?: unknown): MeshErr
   return new MeshError('MESH_REVOCATION_INVALID', `${path}: ${what}`, { hint: MEND, cause })
 }
 
-/** An older copy of the list in use, or another list that was begun before it. */
+/** An older copy of the list in use, or another list that was created before it. */
 export function olderList(path: string): MeshError {
   return new MeshError(
     'MESH_REVOCATION_INVALID',

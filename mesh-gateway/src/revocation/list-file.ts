@@ -1,4 +1,7 @@
-/** The gateway's own list, as commands use it: begun, read and changed once. A gateway that runs follows it, in revocations.ts. */
+/**
+ * The gateway's own revocation list for commands: create, read, change once. A running gateway follows it with
+ * revocations.ts.
+ */
 import { lstat } from 'node:fs/promises'
 import { MeshError, uuidV7 } from '@clawmesh/proto'
 import { withLock } from '../files/with-lock.ts'
@@ -11,8 +14,8 @@ import type { RevokedIndex } from './revoked-index.ts'
 import { writeWhole } from './write-whole.ts'
 
 /**
- * Begins a list that revokes nothing.
- * @throws MeshError MESH_REVOCATION_INVALID when there is a file already, MESH_DISK_WRITE
+ * Creates a list that revokes nothing.
+ * @throws MeshError MESH_REVOCATION_INVALID when the file already exists, MESH_DISK_WRITE
  */
 export async function beginList(path: string, nowMs: number): Promise<void> {
   await withLock(`${path}.lock`, async () => {
@@ -39,23 +42,23 @@ export async function readIndex(path: string): Promise<RevokedIndex> {
   return reader.index()
 }
 
-/** What holds. @throws MeshError MESH_REVOCATION_MISSING, MESH_REVOCATION_INVALID */
+/** The entries in force. @throws MeshError MESH_REVOCATION_MISSING, MESH_REVOCATION_INVALID */
 export async function readList(path: string, nowMs: number): Promise<readonly RevocationEntry[]> {
   return [...(await readIndex(path)).entries()].filter((one) => !hasEnded(one, nowMs))
 }
 
 /**
- * Adds an entry, in the place of one about the same.
+ * Adds an entry, or replaces the one for the same value.
  * @throws MeshError MESH_REVOCATION_MISSING, MESH_REVOCATION_INVALID, MESH_DISK_WRITE
  */
 export async function addToList(path: string, added: NewEntry, nowMs: number): Promise<void> {
   const add = readEntry({ by: null, ...added })
-  // what a gateway would not read must not be written
+  // an entry that a gateway would refuse must not be written
   if (typeof add === 'string') throw new MeshError('MESH_REVOCATION_INVALID', add)
   await changeList(path, () => ({ add }), nowMs)
 }
 
-/** True when there was one. @throws MeshError as `addToList` */
+/** True when it was there. @throws MeshError as `addToList` */
 export async function removeFromList(
   path: string,
   { kind, value }: Pick<RevocationEntry, 'kind' | 'value'>,
@@ -71,7 +74,7 @@ export async function removeFromList(
 
 async function changeList(path: string, edit: Edit, nowMs: number): Promise<boolean> {
   const reader = createListReader(path)
-  // before anything is made beside it
+  // before a lock file is created beside it
   await reader.catchUp()
   return createListWriter({ path, reader, now: () => nowMs }).change(edit)
 }

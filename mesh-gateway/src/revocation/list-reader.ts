@@ -1,7 +1,7 @@
 /**
- * Follows the gateway's own list: reads what was appended since it looked last, and all of it when the file is another one.
- * It never goes back. A list that is broken, gone, older than what was read, or another one begun earlier lets nobody in: what
- * was known stays, and what an older one revokes holds too.
+ * Follows the gateway's own revocation list: reads the lines appended since the last reading, and the whole file when
+ * it was replaced. Never goes back in history. A list that is broken, missing, older than the one read, or another one
+ * created earlier admits nothing: known revocations stay, and those of an older list are added.
  */
 import { constants, type Stats } from 'node:fs'
 import { type FileHandle, open, stat } from 'node:fs/promises'
@@ -20,31 +20,31 @@ import {
 import { RevokedIndex } from './revoked-index.ts'
 
 export interface ListReader {
-  /** What is revoked, as far as it is known. */
+  /** The known revocations. */
   index(): RevokedIndex
-  /** Which list it is: its UUID; null before the first reading, and of the old format. */
+  /** The UUID of the list; null before the first reading, and for the old format. */
   id(): string | null
-  /** Equal as long as nothing has changed. */
+  /** Stays equal while nothing has changed. */
   state(): string
   /**
-   * Reads what is new; one after another.
-   * @throws MeshError MESH_REVOCATION_MISSING, MESH_REVOCATION_INVALID; what was known stays
+   * Reads new lines; concurrent calls run one after another.
+   * @throws MeshError MESH_REVOCATION_MISSING, MESH_REVOCATION_INVALID; known revocations stay
    */
   catchUp(): Promise<void>
-  /** The same, for a change that comes next in the file: an older copy is no fault here. */
+  /** The same, before a change is appended: an older copy is no fault here. */
   catchUpToAppend(): Promise<LoadedList>
-  /** The file is older than what is known. */
+  /** True when the file is older than the known position. */
   isOlder(): boolean
-  /** Reads all of it the next time. */
+  /** Reads the whole file the next time. */
   forget(): void
 }
 
 /** Room for a hundred thousand entries of agents and several hundred thousand of operators. */
 export const MAX_LIST_BYTES = 256 * 1024 * 1024
-/** Within this a file system may not tell two writes apart by their time, in milliseconds. */
+/** The time resolution of a file system, in milliseconds: two writes within it may look the same. */
 const UNSURE_MS = 2_000
 
-/** @param disk where the questions to the disk wait for their turn. Default one for this list */
+/** @param disk the queue of disk operations. Default: one for this list */
 export function createListReader(path: string, disk: Disk = createDisk()): ListReader {
   const reading = new Reading(path, disk)
   return {
@@ -63,11 +63,11 @@ class Reading implements ListReader {
   readonly #disk: Disk
   readonly #nothing = new RevokedIndex()
   #list: LoadedList | null = null
-  /** The furthest that was read: an older copy is known by it. */
+  /** The furthest position read; it identifies an older copy. */
   #known: Position | null = null
-  /** The file is older than what is known. */
+  /** True when the file is older than the known position. */
   #older = false
-  /** How the file looked when all of it had been read, and what was wrong with it. Empty: it may have changed since. */
+  /** The state of the file after its last full reading, and its fault. Empty: the file may have changed since. */
   #seen = ''
   #fault: MeshError | null = null
   /** The fault of an older copy: it may be written on, and nothing else that is wrong may. */
@@ -123,7 +123,7 @@ class Reading implements ListReader {
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#last.then(work)
     this.#last = turn.catch(() => {
-      // the caller is told
+      // the caller gets the error
     })
     return turn
   }
@@ -148,7 +148,7 @@ class Reading implements ListReader {
         }
         this.#list = await this.#take(pieces, stats, this.#list)
       } finally {
-        // it would wait for a reading that the disk has not answered
+        // not awaited: closing would wait for a reading that the disk has not answered
         void opened.close().catch(() => {})
       }
       if (this.#older) {
@@ -171,7 +171,7 @@ class Reading implements ListReader {
     if (last !== null && last.position.list !== null && last.file === file)
       if (await isSameBeginning(opened, stats.size, last)) {
         const met = await loadAppended(opened, last, options)
-        // an older copy that has become the newest is read without what was kept beside it
+        // an older copy that has become the newest is read without the retained entries
         if (!this.#older || !met) return last
       }
     const { list: next, goesOn } = await loadList(opened, options)
@@ -181,7 +181,7 @@ class Reading implements ListReader {
   }
 }
 
-/** What was revoked stays so: the entry that ends later holds. */
+/** A revocation stays: of two entries for one value, the one that ends later holds. */
 function retain(index: RevokedIndex, before: RevokedIndex): void {
   for (const entry of before.entries()) {
     const other = index.get(entry.kind, entry.value)
@@ -194,7 +194,7 @@ function retain(index: RevokedIndex, before: RevokedIndex): void {
 }
 
 async function openRegular(path: string): Promise<{ opened: FileHandle; stats: Stats }> {
-  // without O_NONBLOCK a named pipe without a writer would be waited for
+  // O_NONBLOCK: opening a named pipe without a writer would block
   const opened = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
     const stats = await opened.stat()

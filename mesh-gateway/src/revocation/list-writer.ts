@@ -1,7 +1,7 @@
 /**
- * Changes the gateway's own list: one line more at its end, on the disk before it is reported. Changes that come together are
- * written together. A process that is killed on the way leaves a line without an end, which no reader takes and the next
- * writer cuts off. One process at a time writes, under a lock of the kernel; docs/decisions/revocations-are-a-journal.md
+ * Changes the gateway's own revocation list: appends a line, and reports it when it is on the disk. Concurrent changes
+ * are written together. A killed process may leave an incomplete line, which readers ignore and the next writer
+ * removes. One process writes at a time, under a kernel lock; docs/decisions/revocations-are-a-journal.md
  */
 import { constants } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
@@ -15,13 +15,13 @@ import { applyChange, type LoadedList, passChange } from './load-list.ts'
 import type { RevokedIndex } from './revoked-index.ts'
 import { writeWhole } from './write-whole.ts'
 
-/** What is to be changed, seeing what is revoked; null: nothing. @throws MeshError why it cannot be */
+/** Computes a change from the current revocations; null: no change. @throws MeshError when the change is refused */
 export type Edit = (index: RevokedIndex) => Change | null
 
 export interface ListWriter {
   /**
    * True when something has changed, and is on the disk.
-   * @throws MeshError MESH_REVOCATION_MISSING, MESH_REVOCATION_INVALID, MESH_DISK_WRITE, and what the edit throws
+   * @throws MeshError MESH_REVOCATION_MISSING, MESH_REVOCATION_INVALID, MESH_DISK_WRITE, and any error of the edit
    */
   change(edit: Edit): Promise<boolean>
 }
@@ -29,7 +29,7 @@ export interface ListWriter {
 export interface ListWriterOptions {
   readonly path: string
   readonly reader: ListReader
-  /** Milliseconds since the epoch. Default the system's clock. */
+  /** Milliseconds since the epoch. Default: the system clock. */
   readonly now?: () => number
 }
 
@@ -39,9 +39,9 @@ interface Waiting {
   reject(error: unknown): void
 }
 
-/** A file is written anew when so many lines of it say nothing any more, and they are more than the others. */
+/** The file is rewritten when more than this number of lines, and more than half of them, are obsolete. */
 const DEAD_LINES = 1_000
-/** Changes that are written at once, at most: the lock is given back in between. */
+/** Maximum changes in one write; the lock is released in between. */
 const MAX_AT_ONCE = 256
 
 export function createListWriter(options: ListWriterOptions): ListWriter {
@@ -61,7 +61,7 @@ export function createListWriter(options: ListWriterOptions): ListWriter {
   }
 
   async function locked(batch: readonly Waiting[]): Promise<void> {
-    // the lock is asked for on this very thread, and waits as long as the disk does: it is asked first, within its time
+    // taking the lock blocks this thread for as long as the disk does, so the disk is tested first, with a timeout
     await reader.catchUpToAppend()
     await withLock(`${path}.lock`, () => write(batch))
   }
@@ -91,7 +91,7 @@ export function createListWriter(options: ListWriterOptions): ListWriter {
       }
       if (lines.length > 0) await put(list, lines, position)
     } catch (error) {
-      // what is on the disk is not what is in memory any more
+      // the file and the memory may differ now
       reader.forget()
       throw diskError(path, error)
     }
@@ -106,7 +106,7 @@ export function createListWriter(options: ListWriterOptions): ListWriter {
       for (const line of lines) passChange(list, line.slice(0, -1), after)
       return
     }
-    // of a list that becomes a journal nobody knows when it was begun: it is older than any other
+    // the creation time of an old-format list is unknown, so it counts as older than any other
     const position = { ...after, list: after.list ?? uuidV7() }
     await writeWhole(path, position, list.index.entries())
     reader.forget()
@@ -129,11 +129,11 @@ async function append(path: string, list: LoadedList, text: string): Promise<voi
     if (fileOf(stats) !== list.file || stats.size < list.offset) throw replaced(path)
     if (list.offset + Buffer.byteLength(text) > MAX_LIST_BYTES)
       throw brokenList(path, `it would be larger than ${MAX_LIST_BYTES} bytes`)
-    // of a process that was killed while it wrote
+    // removes an incomplete line of a killed process
     if (stats.size > list.offset) await file.truncate(list.offset)
     await file.appendFile(text).catch(async (error: unknown) => {
       await file.truncate(list.offset).catch(() => {
-        // the first error says what is wrong; a line without an end is read by nobody
+        // the first error names the cause; readers ignore an incomplete line
       })
       throw error
     })
@@ -141,7 +141,7 @@ async function append(path: string, list: LoadedList, text: string): Promise<voi
   } finally {
     await file.close()
   }
-  // what was put in the place of the file meanwhile does not have the lines
+  // a file that has replaced this one meanwhile lacks the lines
   if (fileOf(await stat(path)) !== list.file) throw replaced(path)
 }
 

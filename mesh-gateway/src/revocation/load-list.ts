@@ -1,4 +1,7 @@
-/** Reads the gateway's own list from an open file: as a whole, in either format, or what was appended since. */
+/**
+ * Reads the gateway's own revocation list from an open file: the whole of it, in either format, or the lines appended
+ * since.
+ */
 import { createHash } from 'node:crypto'
 import {
   type Change,
@@ -15,19 +18,19 @@ import { indexOf, RevokedIndex } from './revoked-index.ts'
 
 export type { Pieces } from './read-lines.ts'
 
-/** A list as it was read; lines that are appended change it. */
+/** A list that was read; appended lines change it. */
 export interface LoadedList {
   readonly index: RevokedIndex
   position: Position
-  /** Where the next line begins, in bytes. */
+  /** The offset of the next line, in bytes. */
   offset: number
-  /** The last line, without its line feed: it is still there as long as the file was only appended to. */
+  /** The last line, without its line feed: it is still there if the file was only appended to. */
   tail: string
   /** The first line, where the last one is no change, whose mark would tell two lists apart; empty otherwise. */
   head: string
-  /** The file it was read from, by device and inode; empty: all of it is read the next time. */
+  /** The file that it was read from, by device and inode; empty: read the whole file the next time. */
   file: string
-  /** Lines of the file, to know when it is worth being written anew. */
+  /** The number of lines, to decide when to rewrite the file. */
   lines: number
 }
 
@@ -37,14 +40,14 @@ export interface LoadOptions {
   readonly sizeBytes: number
   /** By device and inode. */
   readonly file: string
-  /** How far the list was known before; null: not at all. */
+  /** The position known before; null for none. */
   readonly known: Position | null
 }
 
 type PieceOptions = Pick<LoadOptions, 'path' | 'sizeBytes'>
 
 /**
- * @returns goesOn: the file has all of the history that was known
+ * @returns goesOn: the file contains all of the known history
  * @throws MeshError MESH_REVOCATION_INVALID
  */
 export async function loadList(
@@ -89,8 +92,8 @@ export async function loadList(
 }
 
 /**
- * @returns true when the list has come to the moment that was known
- * @throws MeshError MESH_REVOCATION_INVALID; the changes before the line that is wrong hold
+ * @returns true when the list has reached the known position
+ * @throws MeshError MESH_REVOCATION_INVALID; the changes before the faulty line hold
  */
 export async function loadAppended(
   file: Pieces,
@@ -106,7 +109,7 @@ export async function loadAppended(
   return met
 }
 
-/** Whether the file has been appended to at most since the list was read from it. */
+/** True when the file was at most appended to since the list was read from it. */
 export async function isSameBeginning(
   file: Pieces,
   sizeBytes: number,

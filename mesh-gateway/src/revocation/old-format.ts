@@ -1,4 +1,4 @@
-/** The list as versions before journals wrote it: one JSON document. It is read, and becomes a journal with the next change. */
+/** Parses the list format before journals: one JSON document. The next change turns it into a journal. */
 import { hash } from 'node:crypto'
 import { z } from 'zod'
 import { parseJsonFile } from '../policy/read/json-file.ts'

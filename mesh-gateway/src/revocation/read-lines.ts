@@ -1,6 +1,6 @@
-/** Reads the whole lines of an open file from a byte on, piece by piece, with the event loop in between. */
+/** Reads the complete lines of an open file from an offset on, piece by piece, with the event loop in between. */
 
-/** An open file, as FileHandle of Node reads it. */
+/** An open file, with the `read` of Node's FileHandle. */
 export interface Pieces {
   read(
     buffer: Buffer,
@@ -11,11 +11,11 @@ export interface Pieces {
 }
 
 export interface LinesOptions {
-  /** Where a line begins. */
+  /** The start of a line. */
   readonly from: number
-  /** Where the file ended when it was looked at: what is written meanwhile is read the next time. */
+  /** The size of the file when it was opened: bytes written meanwhile are read the next time. */
   readonly to: number
-  /** No line may be longer. */
+  /** Maximum length of a line. */
   readonly maxLineBytes: number
 }
 
@@ -23,8 +23,8 @@ const PIECE_BYTES = 65_536
 const LINE_FEED = 0x0a
 
 /**
- * Lines without their line feed, some at a time. What comes after the last line feed is left: it is a line that is yet to
- * be written to its end, or never will be.
+ * Yields batches of lines without their line feed. Bytes after the last line feed are ignored: they are an incomplete
+ * line.
  * @throws RangeError for a line that is too long
  */
 export async function* readLines(

@@ -1,6 +1,6 @@
 /**
- * What is revoked, followed on disk: the lists of CAs and the gateway's own. Both are looked at twice a second whatever
- * the watching of files says; what is broken is said once, and the last good one stays.
+ * Follows the revocations on disk: the CRLs of CAs, and the gateway's own list. Polls both twice a second, whatever
+ * file watching reports. A fault is logged once, and the last good list stays in force.
  */
 import {
   createDisk,
@@ -23,18 +23,18 @@ import { RevokedIndex } from './revoked-index.ts'
 
 export type { RevocationJudge, Revoked } from './judge.ts'
 
-/** What the planes need of it. */
+/** The part that the planes need. */
 export interface Revocations extends RevocationJudge {
-  /** Called when an answer may have changed. Returns what ends it. */
+  /** Called when an answer may have changed. Returns the function that unsubscribes. */
   onChange(listener: () => void): () => void
 }
 
 export interface RevocationsHandle extends Revocations {
-  /** Why nobody can be judged; null when all is well. */
+  /** Why revocation cannot be judged; null when all is well. */
   problem(): string | null
   /**
-   * Changes the gateway's own list. True when something has changed, is on the disk, and holds.
-   * @throws MeshError MESH_REVOCATION_MISSING, MESH_REVOCATION_INVALID, MESH_DISK_WRITE, and what the edit throws
+   * Changes the gateway's own list. True when something has changed, is on the disk, and is in force.
+   * @throws MeshError MESH_REVOCATION_MISSING, MESH_REVOCATION_INVALID, MESH_DISK_WRITE, and any error of the edit
    */
   change(edit: Edit): Promise<boolean>
   reload(): Promise<void>
@@ -42,37 +42,37 @@ export interface RevocationsHandle extends Revocations {
 }
 
 export interface RevocationsOptions {
-  /** PEM or DER; null: no list of a CA. */
+  /** PEM or DER; null: no CRL. */
   readonly crl: string | null
   /** The gateway's own list; must exist. Null: none. */
   readonly list: string | null
-  /** What a list past its nextUpdate means for the certificates of its CA. */
+  /** How a CRL past its nextUpdate affects the certificates of its CA. */
   readonly stale: 'refuse' | 'keep'
   readonly identity: Pick<IdentityStore, 'current'>
   readonly log: Log
   readonly metrics: Pick<Metrics, 'reload' | 'crlNextUpdate' | 'revocations'>
-  /** How often the files are looked at, in milliseconds. Default 500, and never less often. */
+  /** The polling interval, in milliseconds. Default 500, which is also the maximum. */
   readonly pollMs?: number
-  /** Shared by all that follow files in this process. Default: its own. */
+  /** Shared by all file followers of this process. Default: its own. */
   readonly disk?: Disk | undefined
-  /** Milliseconds since the epoch. Default the system's clock. */
+  /** Milliseconds since the epoch. Default: the system clock. */
   readonly now?: () => number
 }
 
 const POLL_MS = 500
 const DEBOUNCE_MS = 50
-/** A long list on a slow machine; each question to the disk is bounded by itself. */
+/** For a long list on a slow machine; each disk operation has a timeout of its own. */
 const TIMEOUT_MS = 60_000
 const NOTHING = new RevokedIndex()
 const MAX_TIMER_MS = 2 ** 31 - 1
 
-/** Nothing is revoked, ever. */
+/** Revokes nothing, ever. */
 export const NO_REVOCATIONS: Revocations = Object.freeze({
   ...judgeRevocations(NOTHING, none(), 'keep', () => 0).judge,
   onChange: () => () => {},
 })
 
-/** @throws MeshError MESH_REVOCATION_MISSING or MESH_REVOCATION_INVALID when a file that is named is not there or not good */
+/** @throws MeshError MESH_REVOCATION_MISSING or MESH_REVOCATION_INVALID when a configured file is missing or invalid */
 export async function openRevocations(options: RevocationsOptions): Promise<RevocationsHandle> {
   const { disk = createDisk(), now = Date.now } = options
   const following = followingOf(options, disk)
@@ -93,7 +93,7 @@ export async function openRevocations(options: RevocationsOptions): Promise<Revo
         ...following,
         what: 'crl',
         files: [options.crl],
-        // a file of several lists that ends between two of them is one too
+        // a file of several lists cut between two of them is still valid PEM
         settle: 'twice',
         read: createCrlReader({
           path: options.crl,
@@ -131,7 +131,7 @@ export async function openRevocations(options: RevocationsOptions): Promise<Revo
     async change(edit) {
       if (list === null) throw new TypeError('there is no list to change')
       const changed = await list.writer.change(edit)
-      // this gateway does not wait until it looks at the file again
+      // takes effect here at once, before the next poll
       if (changed) await followed?.reload()
       return changed
     },
@@ -155,7 +155,7 @@ class JudgedFiles {
   #moment: JudgedMoment
   #timer: NodeJS.Timeout | undefined
   #complained: number | null = null
-  /** What the listeners know of the list. */
+  /** The last state of the list that the listeners were told. */
   #told: { readonly state: string; readonly index: RevokedIndex | null } = {
     state: '',
     index: null,
@@ -195,7 +195,7 @@ class JudgedFiles {
     this.#listeners.clear()
   }
 
-  /** What an older copy of the list adds holds, and is a fault all the same. */
+  /** Entries that an older copy adds are in force, and the copy is a fault all the same. */
   async readList(reader: ListReader): Promise<Found<unknown>> {
     const before = reader.id()
     try {

@@ -1,18 +1,18 @@
 /**
- * What is revoked, in memory: one map for each kind, changed entry by entry, so that one more costs the same however many
- * there are. It counts what agents have entered themselves; operators' entries are not counted, so nothing can take their room.
+ * The revocations in memory: one map per kind, changed entry by entry, so that a change costs the same however many
+ * there are. Counts the entries that agents have made; operators' entries are not counted, so they always have room.
  */
 import { REVOCATION_KINDS, type RevocationEntry, type RevocationKind } from './entry.ts'
 
-/** How many tokens agents may have revoked at one time. An entry leaves when its token has ended. */
+/** How many tokens agents may have revoked at a time. An entry is removed when its token has expired. */
 export interface Shares {
-  /** Of one agent. */
+  /** Maximum per agent. */
   readonly agent: number
-  /** Of all agents of one tenant. */
+  /** Maximum for all agents of one tenant. */
   readonly tenant: number
-  /** Of all agents. */
+  /** Maximum for all agents. */
   readonly all: number
-  /** A tenant with fewer than these is not held back by what others have taken. */
+  /** A tenant with fewer entries than this is not affected by the entries of others. */
   readonly reserved: number
 }
 
@@ -23,7 +23,7 @@ export const SHARES: Shares = Object.freeze({
   reserved: 100,
 })
 
-/** Of a `tenant/agent`. */
+/** The shares of a `tenant/agent`. */
 type Share = 'agent' | 'tenant' | 'all'
 
 interface Held {
@@ -32,7 +32,7 @@ interface Held {
   readonly endMs: number
 }
 
-/** All entries are looked at for it, so not more often. */
+/** Minimum time between sweeps, since a sweep visits all entries. */
 const SWEEP_MS = 1_000
 
 export class RevokedIndex {
@@ -42,7 +42,7 @@ export class RevokedIndex {
     txn: new Map(),
     token: new Map(),
   }
-  /** By `tenant/agent`, and by tenant. */
+  /** Counts by `tenant/agent`, and by tenant. */
   readonly #agents = new Map<string, number>()
   readonly #tenants = new Map<string, number>()
   #byAgents = 0
@@ -53,12 +53,12 @@ export class RevokedIndex {
     return REVOCATION_KINDS.reduce((sum, kind) => sum + this.#maps[kind].size, 0)
   }
 
-  /** Entries that agents have made. */
+  /** The number of entries made by agents. */
   get byAgents(): number {
     return this.#byAgents
   }
 
-  /** When there may be something to sweep, milliseconds since the epoch. Infinite: no entry ends. */
+  /** When the next sweep may remove something, milliseconds since the epoch. Infinite: no entry ends. */
   get nextSweepMs(): number {
     return Math.max(this.#nextEndMs, this.#sweptMs + SWEEP_MS)
   }
@@ -67,12 +67,12 @@ export class RevokedIndex {
     return this.#maps[kind].size
   }
 
-  /** Also one that has ended and was not swept yet. */
+  /** May return an ended entry that is not swept yet. */
   get(kind: RevocationKind, value: string): RevocationEntry | undefined {
     return this.#maps[kind].get(value)?.entry
   }
 
-  /** In the place of one about the same. */
+  /** Replaces an entry for the same value. */
   add(entry: RevocationEntry): void {
     this.remove(entry.kind, entry.value)
     const endMs = entry.until === null ? Number.POSITIVE_INFINITY : Date.parse(entry.until)
@@ -95,7 +95,7 @@ export class RevokedIndex {
       for (const { entry } of this.#maps[kind].values()) yield entry
   }
 
-  /** Lets go of what has ended, once a second at most. */
+  /** Removes ended entries, at most once a second. */
   sweep(nowMs: number): void {
     if (nowMs < this.nextSweepMs) return
     this.#sweptMs = nowMs
@@ -106,7 +106,7 @@ export class RevokedIndex {
         else this.#nextEndMs = Math.min(this.#nextEndMs, endMs)
   }
 
-  /** Which share leaves an agent no room for one more; null when it has room. */
+  /** The share that leaves an agent no room for one more; null when it has room. */
   full(agent: string, shares: Shares): Share | null {
     if ((this.#agents.get(agent) ?? 0) >= shares.agent) return 'agent'
     const ofTenant = this.#tenants.get(tenantOf(agent)) ?? 0

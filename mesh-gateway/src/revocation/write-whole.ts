@@ -1,4 +1,7 @@
-/** Writes the gateway's own list anew: readers see the old or the new one, never a half. In pieces, with the event loop in between. */
+/**
+ * Rewrites the gateway's own revocation list atomically: readers see the old or the new file, never a part. Writes in
+ * pieces, with the event loop in between.
+ */
 import { createHash } from 'node:crypto'
 import { type FileHandle, open, realpath, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -8,13 +11,16 @@ import { formatEntry, formatHeader, formatSeal, type Position } from './journal-
 
 const PIECE = 500
 
-/** On the disk when it returns; the caller has the lock. @throws the error of the system; then the old file is as it was */
+/**
+ * On the disk when it resolves; the caller holds the lock. @throws the error of the system; the old file is then
+ * unchanged
+ */
 export async function writeWhole(
   path: string,
   position: Position,
   entries: Iterable<RevocationEntry>,
 ): Promise<void> {
-  // a symbolic link stays one
+  // keeps a symbolic link
   const target = await realpath(path).catch(() => path)
   const temporary = `${target}.${uuidV7()}.tmp`
   try {
@@ -26,12 +32,12 @@ export async function writeWhole(
       await file.close()
     }
     await rename(temporary, target)
-    // else a power cut could bring the old file back, without what is appended to this one
+    // without it, a power cut could restore the old file, without the lines appended to this one
     const directory = await open(dirname(target), 'r')
     await directory.sync().finally(() => directory.close())
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {
-      // the first error says what is wrong; the left-over is never read
+      // the first error names the cause; the leftover file is never read
     })
     throw error
   }

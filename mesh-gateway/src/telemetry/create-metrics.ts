@@ -1,7 +1,7 @@
 /**
- * The metrics of one gateway, for Prometheus. The data planes add to plain numbers; text is made when somebody asks.
- * Each gateway has its own registry, so that two in one process do not mix. `aggregator` says what becomes of a gauge
- * where several processes share the ports; the default is their sum.
+ * The metrics of one gateway, for Prometheus. The data planes only add to numbers; text is made at a scrape. Each
+ * gateway has its own registry, so that two in one process do not mix. `aggregator` says how gauges of several
+ * processes are merged; the default is their sum.
  */
 import { Gauge, Registry } from 'prom-client'
 import { VERSION } from '../version.ts'
@@ -21,7 +21,7 @@ import { createRevocationMetrics } from './revocation-metrics.ts'
 export interface MetricsHandle extends Metrics, LimitsMetrics, IssuerMetrics, ReloadMetrics {
   readonly registry: Registry
   samples(): Promise<readonly SampledMetric[]>
-  /** @param format default that of Prometheus */
+  /** @param format default: that of Prometheus */
   text(format?: MetricsFormat): Promise<string>
   /** Stops measuring the event loop. */
   close(): void

@@ -1,9 +1,9 @@
-/** How many requests and calls were decided, and how. The latest trace of each series is its exemplar. */
+/** Counts the decisions on requests and calls, by result. The latest trace of each series is its exemplar. */
 import { Counter, type Registry } from 'prom-client'
 import type { Exemplar } from './metrics-format.ts'
 import type { Metrics, Plane } from './metrics-port.ts'
 
-/** Labels must stay bounded even if a plane is wrong about what a reason is. */
+/** Bounds the labels, in case a plane passes an unknown reason. */
 const MAX_SERIES = 1000
 
 interface Series {

@@ -1,6 +1,6 @@
 /**
  * A histogram that costs a few array steps per observation; prom-client's own hashes its labels each time (0.5 µs,
- * several times per request). It is turned into prom-client's form when somebody scrapes.
+ * several times per request). It is converted to prom-client's form at a scrape.
  */
 import { Histogram, type Registry } from 'prom-client'
 import type { Exemplar } from './metrics-format.ts'
@@ -8,9 +8,9 @@ import type { Exemplar } from './metrics-format.ts'
 export interface FastHistogramOptions {
   readonly name: string
   readonly help: string
-  /** Upper bounds, rising, in seconds. */
+  /** Upper bounds in ascending order, in seconds. */
   readonly bounds: readonly number[]
-  /** One series for each value of this label; without it there is one series and no label. */
+  /** One series per value of this label; without it, one series without a label. */
   readonly label?: { readonly name: string; readonly values: readonly string[] }
   readonly registry: Registry
 }
@@ -18,7 +18,7 @@ export interface FastHistogramOptions {
 /** Takes seconds. The latest trace id of each bucket is its exemplar. */
 export type Observe = (seconds: number, traceId?: string | null) => void
 
-/** Gives the function to call for each value of the label, or for '' when there is no label. */
+/** Returns the function to call for each value of the label, or for '' without a label. */
 export function createFastHistogram(options: FastHistogramOptions): ReadonlyMap<string, Observe> {
   const { bounds, label } = options
   const series = (label?.values ?? ['']).map((value) => ({
@@ -28,7 +28,7 @@ export function createFastHistogram(options: FastHistogramOptions): ReadonlyMap<
     exemplars: new Array<Exemplar | null>(bounds.length + 1).fill(null),
   }))
 
-  /** `get` of prom-client, which gathers what several processes have counted, expects labels in two parts. */
+  /** `get` of prom-client, which merges the counts of several processes, expects labels in two parts. */
   const bucket = (
     part: string,
     labels: Readonly<Record<string, string | number>>,
@@ -53,7 +53,7 @@ export function createFastHistogram(options: FastHistogramOptions): ReadonlyMap<
     })
 
   class FastHistogram extends Histogram {
-    /** What the registry calls in place of `get` where a metric has it, and what `get` calls. */
+    /** The registry prefers this to `get` where a metric has it, and `get` calls it too. */
     async getForPromString() {
       const { name, help } = options
       return { name, help, type: 'histogram', aggregator: 'sum', values: snapshot() }

@@ -1,8 +1,8 @@
-/** What is told about outside issuers of tokens. They are as many as the configuration names. */
+/** Metrics of external token issuers, one series per configured issuer. */
 import { Counter, Gauge, type Registry } from 'prom-client'
 
 export interface IssuerMetrics {
-  /** Its keys were fetched, or could not be. */
+  /** Reports that its keys were fetched, or could not be. */
   issuerKeys(issuer: string, ok: boolean): void
 }
 

@@ -1,9 +1,9 @@
-/** What is told about the place where gateways count together. */
+/** Metrics of the store in which gateways share limits. */
 import { Counter, Gauge, type Registry } from 'prom-client'
 
 export interface LimitsMetrics {
   limitsStore(up: boolean): void
-  /** A limit was judged while the store was away. */
+  /** Reports that a limit was judged while the store was unavailable. */
   limitsWithoutStore(answer: 'refuse' | 'local'): void
 }
 

@@ -1,30 +1,30 @@
 /**
- * The two text formats of metrics: the one of Prometheus (0.0.4), and OpenMetrics 1.0, which alone carries exemplars.
- * prom-client writes OpenMetrics too, but it takes `_total` off the names of counters for good, and it loses exemplars
- * where the metrics of several processes are put together.
+ * The two text formats of metrics: that of Prometheus (0.0.4), and OpenMetrics 1.0, which alone has exemplars.
+ * prom-client writes OpenMetrics too, but it permanently removes `_total` from the names of counters, and loses
+ * exemplars when it merges the metrics of several processes.
  */
 import type { MetricObject } from 'prom-client'
 
 export type MetricsFormat = 'prometheus' | 'openmetrics'
 
-/** A request or call that fell into a bucket, or was the latest to be counted (OpenMetrics 1.0, "Exemplars"). */
+/** A request or call in a bucket, or the latest counted one (OpenMetrics 1.0, "Exemplars"). */
 export interface Exemplar {
   readonly traceId: string
-  /** What was observed, in the unit of the metric; 1 for a counter. */
+  /** The observed value, in the unit of the metric; 1 for a counter. */
   readonly value: number
   /** Seconds since the epoch. */
   readonly atSeconds: number
 }
 
 export interface Sample {
-  /** Of a part of a histogram or summary, e.g. `x_bucket`. Default: the name of the metric. */
+  /** For a part of a histogram or summary, e.g. `x_bucket`. Default: the name of the metric. */
   readonly metricName?: string
   readonly labels: Readonly<Partial<Record<string, string | number>>>
   readonly value: number
   readonly exemplar?: Exemplar | null
 }
 
-/** One metric with its samples, as `getMetricsAsJSON` of a registry gives it. */
+/** One metric with its samples, in the form of `getMetricsAsJSON` of a registry. */
 export interface SampledMetric extends Pick<MetricObject, 'name' | 'help' | 'type' | 'aggregator'> {
   readonly values: readonly Sample[]
 }
@@ -35,8 +35,8 @@ export const METRICS_CONTENT_TYPES: Readonly<Record<MetricsFormat, string>> = Ob
 })
 
 /**
- * The format that a scraper prefers (RFC 9110, section 12.5.1). A client that does not name OpenMetrics, as curl does
- * not, gets the format of Prometheus.
+ * The format that a scraper prefers (RFC 9110, section 12.5.1). A client that does not name OpenMetrics, such as curl,
+ * gets the format of Prometheus.
  */
 export function metricsFormatFor(accept: string | undefined): MetricsFormat {
   const weightOf = (type: RegExp) =>
@@ -45,7 +45,7 @@ export function metricsFormatFor(accept: string | undefined): MetricsFormat {
       ...(accept ?? '').split(',').flatMap((range) => {
         const [name = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase())
         if (!type.test(name)) return []
-        // another version of OpenMetrics is not spoken here
+        // other versions of OpenMetrics are not supported
         if (parameters.some((one) => /^version=(?!1\.0\.0$|0\.0\.[14]$)/.test(one))) return []
         const weight = Number(parameters.find((one) => one.startsWith('q='))?.slice(2) ?? 1)
         return Number.isFinite(weight) ? [weight] : []
@@ -65,7 +65,7 @@ export function formatMetrics(metrics: readonly SampledMetric[], format: Metrics
 function linesOf({ name, help, type, values }: SampledMetric, format: MetricsFormat): string[] {
   const kind: string = String(type)
   const open = format === 'openmetrics'
-  // the family of a counter has no `_total` there; its samples have
+  // in OpenMetrics the family of a counter has no `_total`; its samples have
   const family = open && kind === 'counter' ? name.replace(/_total$/, '') : name
   const sampleName = open && kind === 'counter' ? `${family}_total` : name
   return [
@@ -82,7 +82,7 @@ function linesOf({ name, help, type, values }: SampledMetric, format: MetricsFor
   ]
 }
 
-/** OpenMetrics wants bounds and quantiles as floating point numbers: `1.0`. */
+/** OpenMetrics writes bounds and quantiles as floating point numbers: `1.0`. */
 function labelsOf(labels: Sample['labels'], open: boolean): string {
   const parts = Object.entries(labels).flatMap(([name, value]) => {
     if (value === undefined) return []

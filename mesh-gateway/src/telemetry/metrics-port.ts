@@ -1,4 +1,4 @@
-/** What the data planes report. Labels are bounded: planes, actions, error codes. Seconds throughout. */
+/** The metrics interface of the data planes. Labels are bounded: planes, actions, error codes. Times are in seconds. */
 import type { ErrorCode } from '@clawmesh/proto'
 
 export type Plane = 'egress' | 'delegation'
@@ -13,7 +13,7 @@ export type Reloadable =
   | 'crl'
   | 'revocations'
 
-/** Why a connection was not taken or was cut; what a call is refused for is told by `decision`. */
+/** Why a connection was refused or cut; `decision` counts refused calls. */
 export type ConnectionRefusal =
   | 'accept'
   | 'connections'
@@ -42,26 +42,26 @@ export interface Metrics {
   ): void
   /** +1 when a tunnel or stream opens, -1 when it ends. */
   active(plane: Plane, change: 1 | -1): void
-  /** From the first byte of a request or call to its end. `traceId` as for `decision`. */
+  /** From the first byte of a request or call to its end. `traceId` as in `decision`. */
   duration(plane: Plane, seconds: number, traceId?: string | null): void
   tokenValidation(seconds: number): void
   dns(plane: Plane, seconds: number): void
   dial(plane: Plane, seconds: number): void
-  /** An answer was used beyond its TTL, since DNS did not answer. */
+  /** Reports that an answer was used beyond its TTL, because DNS failed. */
   dnsStale(plane: Plane): void
-  /** @param error why the last good one was kept */
+  /** @param error why the last good version was kept */
   reload(what: Reloadable, ok: boolean, generation: number, error?: unknown): void
-  /** Policy files that are not in force as they lie on disk. */
+  /** Policy files whose version on disk is not in force. */
   brokenPolicy(files: readonly string[]): void
   certificateNotAfter(epochSeconds: number): void
-  /** Of the list of revoked certificates that ends first. */
+  /** Of the CRL that expires first. */
   crlNextUpdate(epochSeconds: number): void
-  /** Entries of the gateway's own list, by those who made them. */
+  /** Entries of the gateway's own revocation list, by their makers. */
   revocations(byOperators: number, byAgents: number): void
-  /** A live stream or tunnel was ended for what changed after it was let through. */
+  /** Reports that an open stream or tunnel was ended by a later change. */
   cut(plane: Plane, reason: ErrorCode): void
   auditDropped(): void
-  /** A record is counted in a summary instead of being written. */
+  /** Reports a record that is counted in a summary instead of being written. */
   auditFolded(): void
   connectionRefused(port: Plane | 'admin', reason: ConnectionRefusal): void
 }

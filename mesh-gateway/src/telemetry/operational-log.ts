@@ -1,4 +1,4 @@
-/** What the gateway says about itself: JSON lines on stderr. Secrets are redacted, whatever field they come in. */
+/** The operational log of the gateway: JSON lines on stderr. Secrets are redacted in every field. */
 import type { Log } from '@clawmesh/agent-sdk/mesh'
 import {
   type DestinationStream,
@@ -24,7 +24,7 @@ const SECRET_FIELDS = [
 ]
 
 /**
- * @param stream default stderr, written at once so that the last words of a dying process arrive
+ * @param stream default: stderr, written synchronously so that the last lines of a dying process arrive
  * @param base fields of every line
  */
 export function createOperationalLog(
@@ -60,7 +60,7 @@ export function createOperationalLog(
 function stderr(): DestinationStream {
   const stream = destination({ dest: 2, sync: true })
   stream.on('error', () => {
-    // nobody listens to the log any more: no reason for a gateway to stop
+    // a closed log is no reason for a gateway to stop
   })
   return stream
 }

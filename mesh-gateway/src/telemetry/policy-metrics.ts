@@ -1,8 +1,8 @@
-/** Which policy files are broken, so that an alert can name the tenant. */
+/** Metrics of broken policy files, so that an alert can name the tenant. */
 import { Gauge, type Registry } from 'prom-client'
 import type { Metrics } from './metrics-port.ts'
 
-/** Files that are named one by one; how many there are is told of all. */
+/** Maximum files that are named; their total number is always reported. */
 const NAMED = 100
 
 export function createPolicyMetrics(registry: Registry): Metrics['brokenPolicy'] {

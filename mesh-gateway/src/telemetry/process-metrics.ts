@@ -1,10 +1,10 @@
-/** Memory, CPU time and event-loop lag of this process, read when somebody scrapes. */
+/** Memory, CPU time and event-loop lag of this process, read at a scrape. */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, Gauge, type Registry, Summary } from 'prom-client'
 
 const RESOLUTION_MS = 20
 
-/** Returns what ends the measuring. */
+/** Returns the function that stops the measuring. */
 export function observeProcess(registry: Registry): () => void {
   const registers = [registry]
   const stopLag = observeLag(registry)
@@ -43,13 +43,16 @@ export function observeProcess(registry: Registry): () => void {
   return stopLag
 }
 
-/** A summary: prom-client's own keeps every observation, `monitorEventLoopDelay` has them already. */
+/**
+ * A summary from `monitorEventLoopDelay`, which already has the observations; prom-client's own would keep each of
+ * them.
+ */
 function observeLag(registry: Registry): () => void {
   const name = 'clawmesh_event_loop_lag_seconds'
   const help = 'How late the event loop was since the last scrape'
   const lag = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
   lag.enable()
-  // the histogram holds whole intervals; what exceeds the interval is lag
+  // the histogram contains whole intervals; lag is the excess
   const late = (ns: number) => Math.max(0, ns / 1e9 - RESOLUTION_MS / 1e3)
   let count = 0
   let sum = 0

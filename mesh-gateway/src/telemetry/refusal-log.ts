@@ -1,6 +1,6 @@
 /**
- * Counts connections that a port refused or cut, and logs them: for each reason one line for each client address within
- * ten seconds, and no more than a few addresses, so that a flood does not fill the log.
+ * Counts connections that a port refused or cut, and logs them at a limited rate: for each reason one line per client
+ * address in ten seconds, and only for a few addresses, so that a flood does not fill the log.
  */
 import type { Log } from '@clawmesh/agent-sdk/mesh'
 import { type ClientAddress, sourceOf } from '../net/client-address.ts'
@@ -8,9 +8,9 @@ import type { ConnectionRefusal, Metrics, Plane } from './metrics-port.ts'
 
 export interface Offender {
   readonly client: ClientAddress
-  /** SPIFFE ID, when the client has shown a good certificate. */
+  /** SPIFFE ID, when the client has shown a valid certificate. */
   readonly agent?: string | null
-  /** What was wrong in particular, in words of our own or of a library. */
+  /** The details, in words of the gateway or of a library. */
   readonly detail?: string
 }
 
@@ -25,7 +25,7 @@ export interface RefusalLogOptions {
 }
 
 const QUIET_MS = 10_000
-/** Of one reason, within that time. */
+/** Per reason, within that time. */
 const MAX_SOURCES = 10
 
 interface Window {

@@ -1,23 +1,23 @@
-/** What is told about everything that is read anew while the process runs. */
+/** Metrics of everything that is reloaded while the process runs. */
 import { MeshError } from '@clawmesh/proto'
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Metrics, Reloadable } from './metrics-port.ts'
 
-/** The latest reload of something failed; its last good version is in force. */
+/** Something whose latest reload failed; its last good version is in force. */
 export interface FailedReload {
   readonly what: Reloadable
   readonly reason: string
 }
 
 export interface ReloadMetrics extends Pick<Metrics, 'reload'> {
-  /** In the order in which they were first read. */
+  /** In the order of their first reading. */
   failedReloads(): readonly FailedReload[]
 }
 
 export function createReloadMetrics(registry: Registry): ReloadMetrics {
   const registers = [registry]
   const labelNames = ['what'] as const
-  /** Null: the latest one worked. */
+  /** Null: the latest reload succeeded. */
   const latest = new Map<Reloadable, FailedReload | null>()
   const success = new Gauge({
     name: 'clawmesh_reload_last_success',
@@ -50,7 +50,7 @@ export function createReloadMetrics(registry: Registry): ReloadMetrics {
   }
 }
 
-/** Words of the system may hold anything; those of a MeshError are made to be shown. */
+/** Only the message of a MeshError is safe to show; a system error may contain anything. */
 function reasonOf(error: unknown): string {
   const why = error instanceof MeshError ? `: ${error.message}` : ''
   return `the latest reload failed, the last good one is in force${why}`

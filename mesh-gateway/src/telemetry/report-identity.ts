@@ -1,4 +1,4 @@
-/** Keeps the metrics of the gateway's own certificate true while it is renewed. */
+/** Keeps the metrics of the gateway's own certificate up to date while it is renewed. */
 import type { IdentityStore } from '@clawmesh/agent-sdk/mesh'
 import type { Metrics } from './metrics-port.ts'
 

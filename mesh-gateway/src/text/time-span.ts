@@ -1,4 +1,4 @@
-/** Spans of time in words, for pages and commands that people read. */
+/** Formats time spans for pages and commands. */
 import { plural } from './plural.ts'
 
 /** `3 days`, `5 hours`, `2 minutes`. */

@@ -1,4 +1,4 @@
-/** The file of service accounts as it lies on disk. It holds hashes of keys, never a key. */
+/** The file format of service accounts. The file contains hashes of keys, never a key. */
 import { createHash } from 'node:crypto'
 import {
   createDisk,

@@ -1,9 +1,9 @@
-/** The claim `crt`: a certificate and those above it, so that a revocation of any of them is known to concern the token. */
+/** The claim `crt`: a certificate and those above it, so that the revocation of any of them also revokes the token. */
 import { type CertificateLink, canonicalSerial } from '@clawmesh/agent-sdk/mesh'
 import type { CertificateClaim } from '@clawmesh/proto'
 import { malformed } from './claim-shapes.ts'
 
-/** As many as the chain of a peer may have. */
+/** The same maximum as for the chain of a peer. */
 const MAX_LINKS = 10
 const LINK = /^([\w-]{43})\.([\w-]{1,28})\.([\w-]{43})$/
 

@@ -1,7 +1,7 @@
-/** The shapes that claims of our tokens have. Narrow checks by hand: this is the hot path. */
+/** Checks the shapes of claims in the gateway's tokens. Without a schema library: this is the hot path. */
 import { type Actor, type CertificateClaim, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 
-/** Deeper than any chain that is signed. */
+/** Deeper than any chain that the gateway signs. */
 const MAX_DEPTH = 64
 
 export function isText(value: unknown): value is string {
@@ -30,7 +30,7 @@ export function parseActor(value: unknown, spiffe: SpiffeTemplate, depth = MAX_D
   })
 }
 
-/** What is in it is read by certificate-claim.ts. @throws MeshError MESH_TOKEN_MALFORMED */
+/** certificate-claim.ts parses its contents. @throws MeshError MESH_TOKEN_MALFORMED */
 export function parseCrt(value: unknown): CertificateClaim {
   if (!Array.isArray(value) || !value.every(isText)) throw malformed('crt')
   return Object.freeze([...value])

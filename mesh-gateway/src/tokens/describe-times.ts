@@ -1,14 +1,17 @@
-/** What is wrong with the times of a token whose signature is good, in numbers: people see at once whether it is old, or a clock is wrong. */
+/**
+ * Words the errors about the times of a token with a valid signature, in numbers: they show whether the token is old or
+ * a clock is wrong.
+ */
 import { type ErrorCode, MeshError } from '@clawmesh/proto'
 import { span } from '../text/time-span.ts'
 
-/** @param exp seconds since the epoch; null when it is not known. */
+/** @param exp seconds since the epoch; null when unknown */
 export function expiredToken(exp: number | null, nowMs: number, cause: unknown): MeshError {
   const message = exp === null ? undefined : `the token expired ${inWords(nowMs / 1000 - exp)} ago`
   return of('MESH_TOKEN_EXPIRED', message, cause)
 }
 
-/** @param nbf seconds since the epoch; null when it is not known. */
+/** @param nbf seconds since the epoch; null when unknown */
 export function earlyToken(nbf: number | null, nowMs: number, cause: unknown): MeshError {
   if (nbf === null) return of('MESH_TOKEN_NOT_YET_VALID', undefined, cause)
   const ahead = inWords(nbf - nowMs / 1000)

@@ -1,6 +1,6 @@
 /**
- * Issues egress tokens. Every token names the agent, ends soon, and carries destinations that policy allows that agent
- * at that moment; one without an end, a signature or a destination cannot be made.
+ * Issues egress tokens. Every token names its agent, expires soon, and contains only destinations that policy allows
+ * the agent at that moment. Never makes a token without an expiry, a signature or a destination.
  */
 import type { PeerCertificate } from '@clawmesh/agent-sdk/mesh'
 import {
@@ -28,28 +28,28 @@ export interface TokenIssuerOptions {
   /** `iss` of the tokens. */
   readonly issuer: string
   readonly spiffe: SpiffeTemplate
-  /** What policy allows an agent now, as host patterns. */
+  /** The destinations that policy allows an agent now, as host patterns. */
   readonly allowedDestinations: (agent: Peer) => MaybePromise<readonly string[] | DestinationSet>
   /**
-   * False of an agent in audit mode: what it names beyond policy is put into its token all the same, so that policy can
-   * be seen at work; deny rules still hold when it is used. Default true.
+   * False for an agent in audit mode: its token may contain destinations beyond policy, so that policy can be seen at
+   * work; deny rules still apply when it is used. Default true.
    */
   readonly enforced?: (agent: Peer) => boolean
-  /** False of an agent that acts within chains only: it gets no token without one. Default true. */
+  /** False for an agent that may act within chains only: it gets no token without one. Default true. */
   readonly mayOriginate?: (agent: Peer) => boolean
-  /** Who is refused any token, by SPIFFE ID. Default: nobody. */
+  /** True for a revoked SPIFFE ID, which gets no token. Default: none is revoked. */
   readonly revoked?: (id: string) => boolean
-  /** Life of a token unless asked otherwise, and the longest one; milliseconds. Read for each token. */
+  /** Default and maximum life of a token, in milliseconds. Read for each token. */
   readonly ttl: () => { readonly ttlMs: number; readonly maxTtlMs: number }
-  /** The clock, milliseconds since the epoch. Default the system's. */
+  /** Milliseconds since the epoch. Default: the system clock. */
   readonly now?: () => number
 }
 
-/** The chain of delegation that an agent acts in: its token is for it alone, and no wider. */
+/** The chain of delegation in which an agent acts: its token belongs to that chain, and is no wider. */
 export interface TokenChain {
   readonly act: Actor
   readonly txn: string
-  /** Seconds since the epoch; the token ends no later. */
+  /** Seconds since the epoch; the token expires no later. */
   readonly exp: number
   /** Host patterns; null: the chain is not narrowed. */
   readonly allowedDestinations: readonly string[] | null
@@ -57,21 +57,24 @@ export interface TokenChain {
 
 export interface TokenRequest {
   readonly agent: Peer
-  /** Null, and by default: the agent acts for itself. */
+  /** Default null: the agent acts for itself. */
   readonly chain?: TokenChain | null
-  /** Host patterns; null asks for all that policy allows. */
+  /** Host patterns; null requests all that policy allows. */
   readonly destinations: readonly string[] | null
-  /** What to do about those that policy does not allow. Default `refuse`; `drop` narrows, and refuses when none is left. */
+  /**
+   * How to treat destinations that policy does not allow. Default `refuse`; `drop` removes them, and refuses when none
+   * is left.
+   */
   readonly outside?: 'refuse' | 'drop'
   /** Milliseconds. Default as configured. */
   readonly ttlMs?: number
-  /** SHA-256 of a certificate, base64url: the token is good with it alone. Null, and by default: with any or none. */
+  /** SHA-256 of a certificate, base64url: the token is valid only with it. Default null: not bound. */
   readonly boundTo?: string | null
-  /** Null, and by default: no certificate vouches for the agent. */
+  /** Default null: no certificate vouches for the agent. */
   readonly certificate?: ExchangedCertificate | null
 }
 
-/** The certificate that a token is exchanged for: the token ends with it, and with its revocation. */
+/** The certificate for which a token is exchanged: the token ends with its expiry and its revocation. */
 export type ExchangedCertificate = Pick<PeerCertificate, 'links' | 'notAfter'>
 
 export interface IssuedToken {
@@ -80,7 +83,10 @@ export interface IssuedToken {
 }
 
 export interface TokenIssuer {
-  /** @throws MeshError MESH_TOKEN_REQUEST_INVALID, MESH_IDENTITY_REVOKED, MESH_POLICY_MAY_NOT_ORIGINATE or MESH_POLICY_NOT_ALLOWED */
+  /**
+   * @throws MeshError MESH_TOKEN_REQUEST_INVALID, MESH_IDENTITY_REVOKED, MESH_POLICY_MAY_NOT_ORIGINATE or
+   *   MESH_POLICY_NOT_ALLOWED
+   */
   issue(request: TokenRequest): Promise<IssuedToken>
 }
 
@@ -153,7 +159,7 @@ function checkTtl(wanted: number | undefined, limits: { ttlMs: number; maxTtlMs:
   return ttlMs
 }
 
-/** Of what the agent may reach by itself, what the chain may too; in audit mode as well. */
+/** Of the agent's own destinations, those that the chain allows; in audit mode as well. */
 function withinChain(chosen: string[], chain: TokenChain | null): string[] {
   const limits = chain?.allowedDestinations ?? null
   if (limits === null) return chosen
@@ -203,7 +209,7 @@ function chooseDestinations(
   return [...narrowed.within]
 }
 
-/** Also of what wide patterns have become: none is signed that would be too long for a header. */
+/** Also checks the expansion of wide patterns: a token must fit into a header. */
 export function checkCount(destinations: readonly string[]): void {
   if (destinations.length > MAX_DESTINATIONS)
     throw refuse(
@@ -217,14 +223,14 @@ function shorten(list: readonly string[]): string {
   return list.length > 10 ? `${shown} and ${list.length - 10} more` : shown
 }
 
-/** The port would refuse the token anyway; whoever asks for it should not have to learn that there. */
+/** The port would refuse the token anyway; the client should learn it here. */
 function revoked({ tenant, agent }: Peer): MeshError {
   return new MeshError('MESH_IDENTITY_REVOKED', `the agent ${tenant}/${agent} has been revoked`, {
     hint: `\`mesh-gateway revoke --list\` shows since when and why; \`mesh-gateway revoke agent ${tenant}/${agent} --undo\` lets it in again`,
   })
 }
 
-/** The decision would refuse each use of the token. */
+/** The policy decision would refuse each use of the token. */
 function mayNotOriginate({ tenant, agent }: Peer): MeshError {
   return new MeshError(
     'MESH_POLICY_MAY_NOT_ORIGINATE',

@@ -1,9 +1,9 @@
-/** What jose throws of a token that does not verify, in codes of ours. */
+/** Maps jose's errors for a token that does not verify to error codes of the mesh. */
 import { type ErrorCode, MeshError } from '@clawmesh/proto'
 import { errors } from 'jose'
 import { earlyToken, expiredToken } from './describe-times.ts'
 
-/** By class, never by words. */
+/** By class, never by message. */
 export function toMeshError(error: unknown, nowMs: number): MeshError {
   if (error instanceof MeshError) return error
   const of = (code: ErrorCode) => new MeshError(code, undefined, { cause: error })
@@ -12,7 +12,7 @@ export function toMeshError(error: unknown, nowMs: number): MeshError {
   if (error instanceof errors.JWTExpired)
     return expiredToken(error.payload.exp ?? null, nowMs, error)
   if (error instanceof errors.JWTClaimValidationFailed) {
-    // a claim that is there and says something else; one that is missing is a malformed token
+    // the claim is present with another value; a missing claim means a malformed token
     if (error.reason !== 'check_failed') return of('MESH_TOKEN_MALFORMED')
     if (error.claim === 'aud') return of('MESH_TOKEN_AUDIENCE')
     if (error.claim === 'typ')

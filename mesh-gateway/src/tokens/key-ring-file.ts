@@ -1,6 +1,6 @@
 /**
- * The directory of signing keys as it lies on disk: one PKCS #8 PEM file per key, named by its kid, and `ring.json`
- * that says which signs. Reading proves every key; nothing here holds or prints a private key longer than it must.
+ * The directory of signing keys on disk: one PKCS #8 PEM file per key, named by its kid, and `ring.json`, which names
+ * the key that signs. Reading proves every key. Never prints a private key, and holds it no longer than necessary.
  */
 import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
 import { join } from 'node:path'
@@ -18,18 +18,18 @@ import { codeOf } from '../process/error-code.ts'
 
 export const RING_FILE = 'ring.json'
 export const LOCK_FILE = 'ring.lock'
-/** How long verifiers may keep the published keys. A key that is younger than that, some of them do not know. */
+/** How long verifiers may cache the published keys. Some of them may not know a key that is younger. */
 export const JWKS_MAX_AGE_MS = 300_000
 
-/** Of the ring, and of each key. */
+/** For the ring, and for each key. */
 const MAX_FILE_BYTES = 256 * 1024
 
-/** Times are ISO 8601. A key is published before it signs, signs while it is the active one, and verifies until its end. */
+/** Times are ISO 8601. A key is published before it signs, signs while it is active, and verifies until its end. */
 const ringEntry = z.strictObject({
   kid: z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'must be the thumbprint of a key, 43 characters'),
   created: z.iso.datetime(),
   role: z.enum(['active', 'next', 'verifying']),
-  /** Only of a verifying one: when it stops to verify. */
+  /** When a verifying key stops verifying; null for other roles. */
   until: z.iso.datetime().nullable(),
 })
 const ringFile = z.strictObject({ keys: z.array(ringEntry).min(1).max(100) })
@@ -40,7 +40,7 @@ export type RingContent = z.infer<typeof ringFile>
 export interface RingKey extends RingEntry {
   readonly privateKey: KeyObject
   readonly publicKey: KeyObject
-  /** Milliseconds since the epoch; null: as long as it is in the ring. */
+  /** Milliseconds since the epoch; null: while it is in the ring. */
   readonly untilMs: number | null
 }
 
@@ -128,7 +128,7 @@ function readKey(dir: string, entry: RingEntry, pem: string): RingKey {
   try {
     privateKey = createPrivateKey(pem)
   } catch {
-    // the cause may quote the file
+    // without the cause, which may quote the file
     throw unusable(`${path} is not a private key in PEM`)
   }
   if (privateKey.asymmetricKeyDetails?.namedCurve !== 'prime256v1')

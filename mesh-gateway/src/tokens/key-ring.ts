@@ -1,6 +1,6 @@
 /**
- * The signing keys of the gateway, watched. One key signs; the next one is published already; older ones verify until
- * their overlap ends. Private keys stay in their directory and in this process.
+ * The signing keys of the gateway, reloaded on change. One key signs; the next one is already published; older ones
+ * verify until their overlap ends. Private keys never leave their directory and this process.
  */
 import { hkdfSync, type KeyObject } from 'node:crypto'
 import { join } from 'node:path'
@@ -11,25 +11,25 @@ import { RING_FILE, type RingKey, readRing } from './key-ring-file.ts'
 import { ensureRing } from './rotate-keys.ts'
 
 export interface KeyRingOptions {
-  /** Holds ring.json and one PEM file per key. Made, with its first keys, when it is empty or missing. */
+  /** Contains ring.json and one PEM file per key. Created, with its first keys, when it is empty or missing. */
   readonly dir: string
   readonly log?: Log
   readonly metrics?: Pick<Metrics, 'reload'>
-  /** Default 10,000 milliseconds. */
+  /** Milliseconds. Default 10,000. */
   readonly pollMs?: number
-  /** Shared by all that follow files in this process. Default: its own. */
+  /** Shared by all file followers of this process. Default: its own. */
   readonly disk?: Disk | undefined
-  /** The clock, milliseconds since the epoch. Default the system's. */
+  /** Milliseconds since the epoch. Default: the system clock. */
   readonly now?: () => number
 }
 
 export interface VerifyingKey {
   readonly publicKey: KeyObject
-  /** Milliseconds since the epoch, after which it verifies nothing; null: no end yet. */
+  /** When it stops verifying, milliseconds since the epoch; null: no end yet. */
   readonly untilMs: number | null
 }
 
-/** A public key as JWKS has it (RFC 7517). */
+/** A public key in the form of a JWKS (RFC 7517). */
 export interface PublicJwk {
   readonly kty: 'EC'
   readonly crv: 'P-256'
@@ -47,10 +47,13 @@ export interface KeyRing {
   verifying(kid: string): VerifyingKey | null
   /** Public keys only: the active one, the next one, and those that still verify. */
   jwks(): { readonly keys: readonly PublicJwk[] }
-  /** Secrets for a purpose, one of each key that still counts, that of the active one first (HKDF, RFC 5869). All gateways with this ring have the same. */
+  /**
+   * Derives secrets for a purpose, one from each valid key, the active one's first (HKDF, RFC 5869). All gateways with
+   * this ring derive the same.
+   */
   derive(purpose: string): readonly Buffer[]
   generation(): number
-  /** Called when keys have changed. Returns what ends it. */
+  /** Called when keys have changed. Returns the function that unsubscribes. */
   onChange(listener: () => void): () => void
   reload(): Promise<boolean>
   close(): Promise<void>
@@ -111,7 +114,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
   }
 }
 
-/** A key whose overlap ends verifies no more, though no file has changed. */
+/** Reports a key whose overlap ends, though no file has changed. */
 function followOverlaps(current: () => readonly RingKey[], now: () => number) {
   const listeners = new Set<() => void>()
   let timer: NodeJS.Timeout | undefined

@@ -1,22 +1,22 @@
-/** Narrows sets of destinations, as host patterns. Pure. A set is only ever made narrower. */
+/** Narrows sets of destinations, as host patterns. Pure. Never makes a set wider. */
 import { MeshError } from '@clawmesh/proto'
 import { type DestinationSet, destinationSet, includes, within } from '../net/destination-set.ts'
 import { formatHostPattern, parseHostPattern } from '../net/host-pattern.ts'
 
 export interface Narrowed {
-  /** In canonical form, without doubles. */
+  /** In canonical form, without duplicates. */
   readonly within: readonly string[]
-  /** What was wanted and is not wholly allowed, as it was written. */
+  /** Requested patterns that are not wholly allowed, as written. */
   readonly outside: readonly string[]
-  /** What was wanted and is no host pattern, with the reason. */
+  /** Requested texts that are not host patterns, with the reason. */
   readonly invalid: readonly string[]
 }
 
-/** Comparisons of wide patterns with what is allowed, at most. */
+/** Maximum comparisons of wide patterns with the allowed ones. */
 const MAX_COMPARED = 200_000
 
 /**
- * What of `wanted` lies within `allowed`; of a pattern that is wider than what is allowed, the part that is.
+ * The part of `wanted` within `allowed`; for a pattern wider than what is allowed, its allowed part.
  * @throws MeshError MESH_TOKEN_REQUEST_INVALID when too many wide patterns meet a long list
  */
 export function narrowDestinations(

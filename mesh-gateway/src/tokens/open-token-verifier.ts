@@ -1,4 +1,4 @@
-/** The verifier of egress tokens as the configuration wants it: with outside issuers where some are named. */
+/** Opens the verifier of egress tokens by the configuration: with external issuers where some are configured. */
 import type { ExternalIssuersOptions } from './external/open-external-issuers.ts'
 import {
   createTokenVerifier,
@@ -11,7 +11,7 @@ export interface OpenTokenVerifierOptions
     ExternalIssuersOptions {}
 
 export interface OpenTokenVerifier extends Pick<TokenVerifier, 'verify' | 'keys' | 'remembers'> {
-  /** Fetches the keys of outside issuers now. */
+  /** Fetches the keys of external issuers now. */
   reload(): Promise<void>
   close(): Promise<void>
 }
@@ -29,7 +29,7 @@ export async function openTokenVerifier(
       close: async () => verifier.close(),
     }
   }
-  // only now: most gateways take no tokens but their own, and undici takes megabytes
+  // loaded on demand: most gateways accept only their own tokens, and undici takes megabytes
   const { openExternalIssuers } = await import('./external/open-external-issuers.ts')
   const outside = openExternalIssuers(options)
   const verifier = createTokenVerifier({ ...options, outside: outside.sources })

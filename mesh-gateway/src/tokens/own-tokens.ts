@@ -1,4 +1,7 @@
-/** Verifies tokens that this gateway signed: ES256 by a key of the ring, type, issuer, times, and the shape of every claim. */
+/**
+ * Verifies tokens that this gateway signed: ES256 by a key of the ring, type, issuer, times, and the shape of every
+ * claim.
+ */
 import { MeshError } from '@clawmesh/proto'
 import { type JWTHeaderParameters, type JWTPayload, jwtVerify } from 'jose'
 import { toMeshError } from './jose-error.ts'
@@ -7,20 +10,23 @@ import type { TokenSource } from './token-memory.ts'
 
 export interface RingSourceOptions<Claims> {
   readonly keyRing: Pick<KeyRing, 'verifying' | 'onChange'>
-  /** What `iss` must be. */
+  /** The required `iss`. */
   readonly issuer: string
-  /** What `typ` of the header must be, so that one kind of token never passes for another. */
+  /** The required `typ` of the header, so that one kind of token never passes for another. */
   readonly typ: string
-  /** What `aud` must be; null where `parse` or the caller judges it. */
+  /** The required `aud`; null where `parse` or the caller checks it. */
   readonly audience: string | null
   readonly requiredClaims: readonly string[]
-  /** The claims, shape proven. @param kid of the key that signed them. @throws MeshError MESH_TOKEN_MALFORMED */
+  /** Parses the claims by their shape. @param kid the key that signed them. @throws MeshError MESH_TOKEN_MALFORMED */
   readonly parse: (payload: JWTPayload, kid: string) => Claims
-  /** The longest life of a token, in milliseconds: read for each, so that a key that leaked makes none that lasts. Default 3,600,000. */
+  /**
+   * The longest life of a token, in milliseconds, read for each, so that a leaked key cannot sign long-lived ones.
+   * Default 3,600,000.
+   */
   readonly maxTtlMs?: () => number
-  /** How far clocks may differ, in milliseconds. Default 30,000. */
+  /** Tolerance for clock differences, in milliseconds. Default 30,000. */
   readonly skewMs?: number
-  /** The clock, milliseconds since the epoch. Default the system's. */
+  /** Milliseconds since the epoch. Default: the system clock. */
   readonly now?: () => number
 }
 
@@ -60,7 +66,10 @@ export function createRingSource<Claims>(options: RingSourceOptions<Claims>): To
   }
 }
 
-/** By its own account, and by the clock: `iat` is as good as the key that signed it. @throws MeshError MESH_TOKEN_LIFETIME */
+/**
+ * Checks the life by the token's `iat` and by the clock, since a leaked key can sign any `iat`. @throws MeshError
+ * MESH_TOKEN_LIFETIME
+ */
 function checkLife(
   { iat = 0, exp = Infinity }: JWTPayload,
   maxTtlMs: number,
@@ -69,7 +78,7 @@ function checkLife(
 ): void {
   const fromIssueMs = (exp - iat) * 1000
   const fromNowMs = exp * 1000 - nowMs - skewMs
-  // seconds are whole: what was issued for the longest life may round up
+  // times are whole seconds: a token with the longest life may round up
   if (Math.max(fromIssueMs, fromNowMs) <= maxTtlMs + 1000) return
   throw new MeshError(
     'MESH_TOKEN_LIFETIME',
@@ -80,7 +89,7 @@ function checkLife(
   )
 }
 
-/** Without a key nothing was verified, and nothing is remembered. */
+/** Without a key nothing was verified, and nothing is cached. */
 function endOf(key: VerifyingKey | null): number {
   return key === null ? 0 : (key.untilMs ?? Infinity)
 }

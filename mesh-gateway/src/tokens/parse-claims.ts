@@ -1,4 +1,4 @@
-/** The claims of an egress token, by shape. Narrow checks by hand: this is the hot path. */
+/** Parses the claims of an egress token by their shape. Without a schema library: this is the hot path. */
 import {
   type Confirmation,
   EGRESS_AUDIENCE,
@@ -44,7 +44,7 @@ export function parseEgressClaims(
   })
 }
 
-/** Both of them, or neither. @throws MeshError MESH_TOKEN_MALFORMED */
+/** Both claims, or neither. @throws MeshError MESH_TOKEN_MALFORMED */
 function parseChain(
   { act, txn }: Readonly<Record<string, unknown>>,
   spiffe: SpiffeTemplate,
@@ -56,7 +56,10 @@ function parseChain(
 
 const THUMBPRINT = /^[A-Za-z0-9_-]{43}$/
 
-/** A binding of a kind that is not known here cannot be checked, and must not be taken for none. @throws MeshError MESH_TOKEN_MALFORMED */
+/**
+ * Refuses an unknown kind of binding: it cannot be checked, and must not count as none. @throws MeshError
+ * MESH_TOKEN_MALFORMED
+ */
 export function parseConfirmation(value: unknown): Confirmation {
   if (typeof value !== 'object' || value === null) throw malformed('cnf')
   const thumbprint: unknown = Reflect.get(value, 'x5t#S256')

@@ -1,6 +1,6 @@
 /**
- * Revokes a token before it expires, for the holder of the token and for the service account of its agent. It goes to the
- * gateway's list of revocations, which other gateways read too. Nobody learns by it which tokens are good (RFC 7009).
+ * Revokes a token before it expires, for its holder and for the service account of its agent. Writes to the gateway's
+ * revocation list, which other gateways read too. The answer never shows whether a token was valid (RFC 7009).
  */
 import { type EgressClaims, MeshError, type Secret } from '@clawmesh/proto'
 import type { Limits } from '../limits/limits.ts'
@@ -15,34 +15,34 @@ export interface TokenRevokerOptions {
   /** Null: there are none. */
   readonly accounts: Pick<ServiceAccounts, 'authenticate'> | null
   readonly limits: Pick<Limits, 'take'>
-  /** The gateway's list. */
+  /** The gateway's own revocation list. */
   readonly revocations: {
     token(jti: string): object | null
     change(edit: Edit): Promise<boolean>
   }
-  /** How many entries agents may have. Default SHARES. */
+  /** Maximum entries that agents may have. Default SHARES. */
   readonly shares?: Shares
-  /** The clock, milliseconds since the epoch. Default the system's. */
+  /** Milliseconds since the epoch. Default: the system clock. */
   readonly now?: () => number
 }
 
 export interface TokenRevocation {
-  /** The token asked about; null: nobody knows whose it is. */
+  /** The claims of the token in question; null: its agent is unknown. */
   readonly claims: EgressClaims | null
   /**
-   * Null: the token is good for nothing any more. MESH_ACCOUNT_KEY_INVALID, MESH_TOKEN_AGENT_MISMATCH,
-   * MESH_TOKEN_ISSUER_UNAVAILABLE, MESH_RATE_LIMITED, MESH_REVOCATION_*, MESH_DISK_WRITE: it is as good as before.
+   * Null: the token is no longer valid. MESH_ACCOUNT_KEY_INVALID, MESH_TOKEN_AGENT_MISMATCH,
+   * MESH_TOKEN_ISSUER_UNAVAILABLE, MESH_RATE_LIMITED, MESH_REVOCATION_*, MESH_DISK_WRITE: it is as valid as before.
    */
   readonly refused: MeshError | null
 }
 
-/** Null for the key: the token speaks for itself. A token that is good for nothing is revoked already. */
+/** Key null: the token itself authorizes its revocation. An invalid token counts as revoked. */
 export type RevokeToken = (
   token: Secret<string>,
   key: Secret<string> | null,
 ) => Promise<TokenRevocation>
 
-/** As long as clocks may differ, and some more. */
+/** An entry is kept this long after the token's expiry, in milliseconds: more than clocks may differ. */
 const AFTER_EXPIRY_MS = 60_000
 const PER_MINUTE = 60
 /** By then earlier entries may have ended. */
@@ -75,7 +75,7 @@ export function createTokenRevoker(options: TokenRevokerOptions): RevokeToken {
       by,
     }
     await revocations.change((index) => {
-      // by another process meanwhile, or by an operator for longer
+      // revoked by another process meanwhile, or by an operator for longer
       const before = index.get('token', jti)
       if (before !== undefined && !hasEnded(before, now())) return null
       const full = index.full(by, shares)
@@ -134,7 +134,7 @@ async function claimsOf(
   try {
     return await verify(token.reveal())
   } catch (error) {
-    // one that cannot be judged now may be good in a minute: that it is revoked must not be said
+    // a token that cannot be verified now may be valid in a minute: it must not be reported as revoked
     const judged = error instanceof MeshError && !error.row.retryable
     if (judged && error.code.startsWith('MESH_TOKEN_')) return null
     throw error

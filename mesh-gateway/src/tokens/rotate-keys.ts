@@ -1,6 +1,7 @@
 /**
- * Makes, rotates and retires signing keys. Works from any process: a running gateway sees the change in the directory.
- * The next key is published long before it signs, and the old one verifies for the overlap, so nobody notices a rotation.
+ * Creates, rotates and retires signing keys. Works from any process: a running gateway sees the change in the
+ * directory. The next key is published long before it signs, and the old one verifies during the overlap, so a rotation
+ * interrupts nothing.
  */
 import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { mkdir, readdir, rm } from 'node:fs/promises'
@@ -21,20 +22,20 @@ import {
 
 export interface RingChangeOptions {
   readonly dir: string
-  /** The clock, milliseconds since the epoch. Default the system's. */
+  /** Milliseconds since the epoch. Default: the system clock. */
   readonly now?: () => number
 }
 
 export interface RotateOptions extends RingChangeOptions {
   /** How long the old key verifies, in milliseconds. Default 24 hours. */
   readonly overlapMs?: number
-  /** How long the next key must have been published, in milliseconds; less is refused. Default 0. */
+  /** How long the next key must have been published, in milliseconds; a rotation before that is refused. Default 0. */
   readonly leastPublishedMs?: number
 }
 
 export const DEFAULT_OVERLAP_MS = 24 * 60 * 60 * 1000
 
-/** Makes the directory and its first keys when there is none; otherwise does nothing. True when it made them. */
+/** Creates the directory and its first keys when there is none; otherwise does nothing. True when it created them. */
 export async function ensureRing(options: RingChangeOptions): Promise<boolean> {
   const { dir, now = Date.now } = options
   if ((await readRingContent(dir)) !== null) return false
@@ -58,14 +59,14 @@ export async function ensureRing(options: RingChangeOptions): Promise<boolean> {
 }
 
 /**
- * The next key signs from now on; the one that did verifies for the overlap; those whose time is over are deleted.
+ * The next key signs from now on; the previous one verifies during the overlap; expired ones are deleted.
  * @throws MeshError MESH_KEYS_TOO_SOON when verifiers may not know the next key yet
  */
 export async function rotateRing(options: RotateOptions): Promise<RingContent> {
   const { dir, overlapMs = DEFAULT_OVERLAP_MS, leastPublishedMs = 0, now = Date.now } = options
   return await change(dir, async ({ keys }) => {
     const waitMs = leastPublishedMs - publishedMs(keys, now())
-    // whoever asks for no time means it, whatever the clock says
+    // with 0 the rotation never waits, whatever the clock says
     if (waitMs > 0 && leastPublishedMs > 0) throw tooSoon(waitMs)
     const until = new Date(now() + overlapMs).toISOString()
     const alive = keys.filter((key) => key.until === null || Date.parse(key.until) > now())
@@ -77,13 +78,13 @@ export async function rotateRing(options: RotateOptions): Promise<RingContent> {
   })
 }
 
-/** For how long the next key has been published; infinite when there was no time without it. */
+/** How long the next key has been published; infinite when it was published from the start. */
 function publishedMs(keys: readonly RingEntry[], nowMs: number): number {
   const created = (role: RingEntry['role']) =>
     Date.parse(keys.find((key) => key.role === role)?.created ?? '')
   const next = created('next')
   if (Number.isNaN(next)) return 0
-  // made with the ring: whoever has seen its keys has seen this one
+  // created with the ring: verifiers that know the ring's keys know this one
   if (keys.length === 2 && Math.abs(next - created('active')) < 1000) return Infinity
   return nowMs - next
 }
@@ -95,7 +96,7 @@ function tooSoon(waitMs: number): MeshError {
   })
 }
 
-/** Takes a key out at once: what it signed is refused from now on. @throws MeshError MESH_KEYS_UNUSABLE */
+/** Removes a key at once: tokens that it signed are refused from now on. @throws MeshError MESH_KEYS_UNUSABLE */
 export async function retireKey(
   options: RingChangeOptions & { kid: string },
 ): Promise<RingContent> {
@@ -124,7 +125,7 @@ async function change(
     const after = { keys: await edit(content) }
     await save(dir, after)
     const kept = new Set(after.keys.map((key) => key.kid))
-    // only after the ring no longer names them: a reader in between finds every key it looks for
+    // only after the ring no longer names them: a concurrent reader finds every key that it looks for
     for (const key of content.keys)
       if (!kept.has(key.kid)) await rm(join(dir, `${key.kid}.pem`), { force: true })
     return after
@@ -140,7 +141,7 @@ async function addKey(dir: string, role: 'active' | 'next', nowMs: number): Prom
   return { kid, created: new Date(nowMs).toISOString(), role, until: null }
 }
 
-/** One thumbprint in 64 begins with a hyphen, and is taken for an option wherever it is typed: such a key is thrown away. */
+/** One thumbprint in 64 begins with a hyphen, and commands would take it for an option: such a key is discarded. */
 export function generateKey(): { readonly kid: string; readonly privateKey: KeyObject } {
   for (;;) {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' })

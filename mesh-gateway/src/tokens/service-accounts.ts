@@ -1,6 +1,6 @@
 /**
- * Service accounts: long-lived keys for machines that have no certificate, exchanged for egress tokens at POST /v1/token.
- * A key is shown once and kept as a hash; it can be revoked, and a running gateway sees that.
+ * Service accounts: long-lived keys for machines without a certificate, exchanged for egress tokens at POST /v1/token.
+ * A key is shown once and stored as a hash; a running gateway notices its revocation.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
@@ -23,26 +23,26 @@ export interface NewAccount {
 }
 
 export interface ServiceAccountsOptions {
-  /** One JSON file; need not exist. */
+  /** One JSON file; may be missing. */
   readonly file: string
   readonly log?: Log
   readonly metrics?: Pick<Metrics, 'reload'>
-  /** Default 10,000 milliseconds. */
+  /** Milliseconds. Default 10,000. */
   readonly pollMs?: number
-  /** Shared by all that follow files in this process. Default: its own. */
+  /** Shared by all file followers of this process. Default: its own. */
   readonly disk?: Disk | undefined
 }
 
 export interface ServiceAccounts {
   list(): readonly ServiceAccount[]
-  /** The account that a key belongs to. @throws MeshError MESH_ACCOUNT_KEY_INVALID, whatever is wrong with it */
+  /** The account of a key. @throws MeshError MESH_ACCOUNT_KEY_INVALID for any fault of the key */
   authenticate(key: string): ServiceAccount
   reload(): Promise<boolean>
   close(): Promise<void>
 }
 
 const KEY_FORM = /^cmsa_([0-9a-f]{16})_[A-Za-z0-9_-]{43}$/
-/** No key has this hash; compared with when there is no account, so that both take the same time. */
+/** The hash of no key. It is compared when there is no account, so that both cases take the same time. */
 const NOBODY = Buffer.alloc(32)
 
 /** @throws MeshError MESH_ACCOUNTS_UNUSABLE */
@@ -80,7 +80,7 @@ export async function openServiceAccounts(
   }
 }
 
-/** The key is in no file: this is the one time that it can be shown. */
+/** No file contains the key: it can be shown only now. */
 export async function createServiceAccount(
   file: string,
   wanted: NewAccount,
@@ -104,7 +104,7 @@ export async function createServiceAccount(
   return { account, key: new Secret(key) }
 }
 
-/** Revoking twice is no error. @throws MeshError MESH_ACCOUNTS_UNUSABLE when there is none of that id */
+/** Idempotent. @throws MeshError MESH_ACCOUNTS_UNUSABLE when there is none with that id */
 export async function revokeServiceAccount(
   file: string,
   id: string,

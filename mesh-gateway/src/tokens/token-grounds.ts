@@ -1,20 +1,24 @@
-/** What a verified token lets its holder in for: made once for each verification, and remembered with its claims. */
+/**
+ * The grounds on which a verified token admits its holder: computed once per verification, and cached with its claims.
+ */
 import { type Actor, actorsOf, type Confirmation, type EgressClaims } from '@clawmesh/proto'
 import type { ChainGrounds, Grounds, NamedCertificate } from '../live/grounds.ts'
 import type { DestinationSet } from '../net/destination-set.ts'
 import { parseCertificateClaim } from './certificate-claim.ts'
 
-/** The claims of an egress token, with all that vouches for them. */
+/** The claims of an egress token, with everything that vouches for them. */
 export interface VerifiedEgressClaims extends EgressClaims {
   readonly grounds: Grounds
-  /** `allowed_destinations`, where they are those of policy, and may be many. Default: `allowed_destinations`. */
+  /**
+   * `allowed_destinations` as a set, where policy gives them, and they may be many. Default: `allowed_destinations`.
+   */
   readonly destinations?: DestinationSet
 }
 
 /**
- * @param kid of the key that signed it; null where its issuer names none
- * @param skewMs how far clocks may differ, in milliseconds: so long it is let in after its end
- * @param destinations see VerifiedEgressClaims
+ * @param kid the key that signed it; null where its issuer names none
+ * @param skewMs tolerance for clock differences, in milliseconds, added to its expiry
+ * @param destinations as in VerifiedEgressClaims
  * @throws MeshError MESH_TOKEN_MALFORMED
  */
 export function withGrounds(
@@ -50,7 +54,7 @@ function named(id: string, crt: unknown): NamedCertificate {
   return { identity: { id }, links: parseCertificateClaim(crt), rootFingerprint: null }
 }
 
-/** The thumbprint is all that is known of it here. */
+/** Only its thumbprint is known here. */
 function boundCertificate(id: string, cnf: Confirmation): NamedCertificate {
   const fingerprint = Buffer.from(cnf['x5t#S256'], 'base64url').toString('hex')
   return {

@@ -1,6 +1,7 @@
 /**
- * Remembers tokens that were verified: for a minute, never past their expiry and never across a change of keys. One memory
- * serves everybody whose tokens are taken; what is remembered costs one hash and one look, and is not parsed.
+ * A bounded cache of verified tokens (it evicts the oldest entry; no LRU): for a minute, never past their expiry and
+ * never across a change of keys. One cache serves all issuers; a cached token costs one hash and one look-up, and is
+ * not parsed.
  */
 import { hash } from 'node:crypto'
 import { MeshError } from '@clawmesh/proto'
@@ -9,41 +10,43 @@ import { MeshError } from '@clawmesh/proto'
 export interface TokenSource<Claims> {
   /** @throws MeshError MESH_TOKEN_* */
   verify(token: string): Promise<Verified<Claims>>
-  /** False of a key that is retired, unknown or past its time: what it signed is let in no more. */
+  /** False for a key that is retired, unknown or past its time: its tokens are no longer accepted. */
   verifies(kid: string): boolean
-  /** Called when keys have changed: what was verified before is to be verified again. Returns what ends it. */
+  /** Called when keys have changed: tokens must be verified again. Returns the function that unsubscribes. */
   onChange(listener: () => void): () => void
 }
 
 export interface Verified<Claims> {
   readonly claims: Claims
-  /** When it must be verified again at the latest, whatever the memory says; milliseconds since the epoch. */
+  /** When it must be verified again at the latest, also if cached; milliseconds since the epoch. */
   readonly untilMs: number
 }
 
 export interface TokenMemoryOptions<Claims extends TimedClaims> {
-  /** All that `choose` can answer. */
+  /** All sources that `choose` can return. */
   readonly sources: Iterable<TokenSource<Claims>>
-  /** Whose token it claims to be. Asked of those only that are not remembered. */
+  /** The source for the issuer that the token claims. Called only for tokens that are not cached. */
   readonly choose: (token: string) => TokenSource<Claims>
-  /** How long a verified token is remembered, in milliseconds. Default 60,000; 0 remembers none. */
+  /** How long a verified token is cached, in milliseconds. Default 60,000; 0 caches none. */
   readonly cacheMs?: number
-  /** Default 10,000 tokens. */
+  /** The number of tokens. Default 10,000. */
   readonly cacheSize?: number
-  /** Told the seconds of each verification that was not remembered. */
+  /** Called with the seconds of each verification that was not cached. */
   readonly onVerified?: (seconds: number) => void
-  /** The clock of expiries, milliseconds since the epoch. Default the system's. */
+  /** The clock of expiries, milliseconds since the epoch. Default: the system clock. */
   readonly now?: () => number
-  /** The clock of `cacheMs`, which nobody sets, in milliseconds. Default performance.now, or `now` when that is given. */
+  /** The monotonic clock of `cacheMs`, in milliseconds. Default performance.now, or `now` when that is given. */
   readonly monotonicNow?: () => number
 }
 
 export interface SignedTokenVerifier<Claims> {
-  /** The claims at once when the token is remembered, otherwise a promise. @throws MeshError MESH_TOKEN_*, either way */
+  /**
+   * The claims synchronously when the token is cached, otherwise a promise. @throws MeshError MESH_TOKEN_*, either way
+   */
   verify(token: string): Claims | Promise<Claims>
-  /** True when `verify` would answer at once. */
+  /** True when `verify` would answer synchronously. */
   remembers(token: string): boolean
-  /** Forgets what is remembered and stops following keys. */
+  /** Empties the cache and stops following keys. */
   close(): void
 }
 
@@ -56,7 +59,7 @@ interface Remembered<Claims> {
   readonly claims: Claims
   /** When the token ends, milliseconds since the epoch. */
   readonly untilMs: number
-  /** When it is forgotten, by the monotonic clock. */
+  /** When the entry expires, by the monotonic clock. */
   readonly forgetMs: number
   readonly source: TokenSource<Claims>
 }
@@ -66,7 +69,7 @@ interface UnderWay<Claims> {
   readonly source: TokenSource<Claims>
 }
 
-/** Longer than any token that is issued; what is longer is not looked at. */
+/** Longer than any issued token; a longer text is refused unread. */
 export const MAX_TOKEN_LENGTH = 8192
 
 export function createTokenMemory<Claims extends TimedClaims>(
@@ -76,7 +79,7 @@ export function createTokenMemory<Claims extends TimedClaims>(
   const { monotonicNow = options.now ?? (() => performance.now()) } = options
   const remembered = new Map<string, Remembered<Claims>>()
   const underWay = new Map<string, UnderWay<Claims>>()
-  /** How often the keys of each have changed. */
+  /** The number of key changes of each source. */
   const epochs = new Map<TokenSource<Claims>, number>()
   const forget = (source: TokenSource<Claims>) => {
     epochs.set(source, (epochs.get(source) ?? 0) + 1)
@@ -111,7 +114,7 @@ export function createTokenMemory<Claims extends TimedClaims>(
     const began = performance.now()
     const startedIn = epochs.get(source)
     const verified = await source.verify(token)
-    // keys that changed meanwhile have emptied the memory: what they verified must not fill it again
+    // a change of keys has emptied the cache meanwhile: tokens verified with the old keys must not enter it
     if (epochs.get(source) === startedIn) remember(digest, verified, source)
     options.onVerified?.((performance.now() - began) / 1000)
     return verified.claims

@@ -1,4 +1,6 @@
-/** Who gets an egress token: agents in exchange for their certificate, machines in exchange for a service-account key. */
+/**
+ * Issues egress tokens: to agents in exchange for their certificate, to machines in exchange for a service-account key.
+ */
 import { MeshError, type Peer, type Secret, type SpiffeTemplate } from '@clawmesh/proto'
 import type { Limits } from '../limits/limits.ts'
 import { rememberDestinations } from '../policy/decide/allowed.ts'
@@ -19,23 +21,23 @@ export interface TokenServiceOptions
   extends Pick<TokenIssuerOptions, 'keyRing' | 'issuer' | 'ttl' | 'now' | 'revoked'> {
   readonly spiffe: SpiffeTemplate
   readonly policy: { current(): PolicySnapshot }
-  /** Default: any number of tokens is issued for service accounts. */
+  /** Default: no rate limit for service accounts. */
   readonly limits?: Pick<Limits, 'take'>
   /** Null: there are none. */
   readonly accounts: Pick<ServiceAccounts, 'authenticate'> | null
 }
 
 export interface AccountTokenRequest {
-  /** Whom the asker takes the account for; null: it does not say. */
+  /** The agent that the client expects; null: not given. */
   readonly agentId: string | null
-  /** Host patterns; null: all that the account may. */
+  /** Host patterns; null: all that the account may reach. */
   readonly destinations: readonly string[] | null
   /** Null: the default. */
   readonly ttlMs: number | null
 }
 
 export interface TokenService extends TokenIssuer {
-  /** For an agent known by its certificate. What it asks for is narrowed to policy. */
+  /** For an agent authenticated by its certificate. Its request is narrowed to policy. */
   issueEgressToken(
     agent: Peer,
     destinations: readonly string[] | null,
@@ -43,11 +45,14 @@ export interface TokenService extends TokenIssuer {
     boundTo?: string | null,
     certificate?: ExchangedCertificate | null,
   ): Promise<IssuedToken>
-  /** @throws MeshError MESH_ACCOUNT_KEY_INVALID, MESH_TOKEN_REQUEST_INVALID, MESH_POLICY_NOT_ALLOWED, MESH_POLICY_NO_TENANT */
+  /**
+   * @throws MeshError MESH_ACCOUNT_KEY_INVALID, MESH_TOKEN_REQUEST_INVALID, MESH_POLICY_NOT_ALLOWED,
+   *   MESH_POLICY_NO_TENANT
+   */
   issueForAccountKey(key: Secret<string>, request: AccountTokenRequest): Promise<IssuedToken>
 }
 
-/** Of one agent, for the keys of its service accounts. */
+/** Per agent, for the keys of its service accounts. */
 const PER_MINUTE = 600
 
 export function createTokenService(options: TokenServiceOptions): TokenService {
@@ -111,7 +116,7 @@ export function createTokenService(options: TokenServiceOptions): TokenService {
       return await issuer.issue({
         agent: { tenant: account.tenant, agent: account.agent },
         destinations: destinations ?? account.destinations,
-        // of an account's own list policy may have taken back a part since
+        // policy may allow less than the account's own list by now
         outside: destinations === null ? 'drop' : 'refuse',
         ...(ttlMs === null ? {} : { ttlMs }),
       })

@@ -1,4 +1,4 @@
-/** The `iss` that a token claims. Unverified: good for telling whose token it is, and for nothing else. */
+/** The `iss` that a token claims. Unverified: it only selects the verifier. */
 export function unverifiedIssuer(token: string): string | null {
   const [, payload, signature, ...more] = token.split('.', 4)
   if (payload === undefined || signature === undefined || more.length > 0) return null
@@ -8,7 +8,7 @@ export function unverifiedIssuer(token: string): string | null {
     const issuer: unknown = Reflect.get(claims, 'iss')
     return typeof issuer === 'string' ? issuer : null
   } catch {
-    // not a JWT, so it is somebody else's token and none of our business
+    // not a JWT, so not a token of the gateway
     return null
   }
 }

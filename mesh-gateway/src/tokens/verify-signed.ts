@@ -1,4 +1,4 @@
-/** Verifies tokens of one kind that this gateway signed, and remembers them for a minute. */
+/** Verifies tokens of one kind that this gateway signed, and caches them for a minute. */
 import { createRingSource, type RingSourceOptions } from './own-tokens.ts'
 import {
   createTokenMemory,

@@ -1,4 +1,7 @@
-/** Verifies egress tokens: the gateway's own, and those of outside issuers. One memory serves all of them. */
+/**
+ * Verifies egress tokens: the gateway's own, and those of external issuers (trusted issuers, federated issuers). One
+ * cache serves all of them.
+ */
 import { EGRESS_AUDIENCE, EGRESS_TOKEN_TYPE, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import type { SigningKeys } from '../live/judge.ts'
 import { createRingSource, type RingSourceOptions } from './own-tokens.ts'
@@ -19,7 +22,7 @@ export interface TokenVerifierOptions
     >,
     Omit<TokenMemoryOptions<VerifiedEgressClaims>, 'sources' | 'choose'> {
   readonly spiffe: SpiffeTemplate
-  /** Outside issuers by `iss`, none of them ours. Default: none. */
+  /** External issuers by `iss`, without the gateway's own. Default: none. */
   readonly outside?: ReadonlyMap<string, TokenSource<VerifiedEgressClaims>>
 }
 
@@ -29,9 +32,9 @@ export interface TokenVerifier extends SignedTokenVerifier<VerifiedEgressClaims>
   readonly keys: VerifyingKeys
 }
 
-/** By which keys tokens verify now, of the gateway and of outside issuers. */
+/** The keys by which tokens verify now, of the gateway and of external issuers. */
 export interface VerifyingKeys extends SigningKeys {
-  /** Called when keys have changed. Returns what ends it. */
+  /** Called when keys have changed. Returns the function that unsubscribes. */
   onChange(listener: () => void): () => void
 }
 
@@ -67,7 +70,7 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
     },
   }
 
-  /** It only picks who is to verify: a token that lies about its issuer does not verify. */
+  /** Selects the verifier only: a token that names a false issuer does not verify. */
   function chooseByIssuer(token: string): TokenSource<VerifiedEgressClaims> {
     const issuer = unverifiedIssuer(token)
     if (issuer === null || issuer === options.issuer) return own

@@ -1,18 +1,18 @@
-/** Puts the delegations of a tree under those that they were made for. Pure. */
+/** Arranges the delegations of a tree below their parents. Pure. */
 import type { DelegationNode } from './delegation-node.ts'
 
-/** One delegation in its place, as the tree is read from top to bottom. */
+/** One delegation at its place, in the order of the drawing. */
 export interface Placed {
   readonly node: DelegationNode
-  /** 0 of those that begin the chain. */
+  /** 0 for those that begin the chain. */
   readonly depth: number
-  /** Of each delegation above it, and of itself: true when it is the last one there. */
+  /** For each delegation above it, and for itself: true when it is the last child. */
   readonly last: readonly boolean[]
-  /** True of one whose parent is not in the log. */
+  /** True when its parent is not in the log. */
   readonly lost: boolean
 }
 
-/** No chain is longer (`maxHops` of policy ends there). What a log tells beyond that begins again on the left. */
+/** No chain is longer (the maximum of `maxHops` in policy). Deeper ones in a log begin again on the left. */
 const MAX_DEPTH = 64
 
 export function arrangeTree(nodes: readonly DelegationNode[]): Placed[] {
@@ -52,12 +52,12 @@ export function arrangeTree(nodes: readonly DelegationNode[]): Placed[] {
     }
   }
   walk(children.get(null) ?? [], false)
-  // a log that was tampered with may name parents in a circle
+  // a manipulated log may contain a circle of parents
   for (const node of nodes) if (!seen.has(node)) walk([node], true)
   return placed
 }
 
-/** Null: it begins the chain. Undefined: its parent is not known. */
+/** Null: it begins the chain. Undefined: its parent is unknown. */
 function parentFinder(
   nodes: readonly DelegationNode[],
 ): (node: DelegationNode) => DelegationNode | null | undefined {
@@ -69,7 +69,7 @@ function parentFinder(
     const { parentId, before, caller } = node
     if (parentId !== null) return byId.get(`${caller} ${parentId}`)
     if (before.length === 0) return null
-    // older gateways tell the chain alone: good where it names one delegation
+    // older gateways record the chain only: usable where it names one delegation
     const [only, ...more] = byChain.get([...before, caller].join(' ')) ?? []
     return more.length === 0 ? only : undefined
   }

@@ -1,19 +1,19 @@
-/** One delegation of a tree, put together from all records about it, in whatever order they are read. */
+/** One delegation of a tree, merged from all its records, in any order. */
 import type { TreeRecord } from './tree-record.ts'
 
 export type State = 'running' | 'ended' | 'canceled' | 'refused' | 'cut' | 'unknown'
 
 export interface Standing {
   /**
-   * `ended`: the stream of its events came to its end; whether the task succeeded only its caller knows. `cut`: it was let through and
-   * ended with an error. `unknown`: the log has nothing of its stream.
+   * `ended`: its event stream came to its end; only its caller knows whether the task succeeded. `cut`: it was admitted
+   * and ended with an error. `unknown`: the log contains nothing of its stream.
    */
   readonly state: State
-  /** Of `refused` and `cut`. */
+  /** For `refused` and `cut`. */
   readonly code: string | null
 }
 
-/** Of streams whose opening and end are told by two records. */
+/** Maximum streams with two records, opening and end. */
 const MAX_OPEN = 1_000
 
 export class DelegationNode {
@@ -24,7 +24,7 @@ export class DelegationNode {
   before: readonly string[]
   startMs: number
   endMs: number
-  /** Of refusals that repeat, how many there were; 1 of anything else. */
+  /** The number of repeated refusals; 1 for anything else. */
   times = 1
   #last: TreeRecord | null = null
   #canceledMs = Number.POSITIVE_INFINITY
@@ -60,7 +60,7 @@ export class DelegationNode {
   standing(): Standing {
     const last = this.#last
     if (this.#open.size > 0) return { state: 'running', code: null }
-    // a task that has ended is canceled without effect
+    // canceling a task that has ended has no effect
     if (this.#canceledMs <= (last?.endMs ?? Number.POSITIVE_INFINITY)) {
       if (this.#canceledMs !== Number.POSITIVE_INFINITY) return { state: 'canceled', code: null }
     }
@@ -76,7 +76,7 @@ export class DelegationNode {
     this.endMs = Math.max(this.endMs, endMs)
   }
 
-  /** Of two gateways' logs, or of rotated files in any order, the end may be read first. */
+  /** In logs of two gateways, or rotated files in any order, the end may come first. */
   #pair(openId: string, opens: boolean): void {
     const [own, other] = opens ? [this.#open, this.#ended] : [this.#ended, this.#open]
     if (other.delete(openId)) return

@@ -1,4 +1,4 @@
-/** A tree of delegations as people read it: under each delegation those that were made for it, with states and times. */
+/** Draws a tree of delegations as text: below each delegation its children, with states and times. */
 import { printable } from '@clawmesh/proto'
 import type { AgentOf } from '../recorded/recorded-case.ts'
 import { plural } from '../text/plural.ts'
@@ -14,9 +14,9 @@ export interface TreeFacts {
   readonly ended: string
   readonly duration_ms: number
   readonly delegations: number
-  /** How many stand so, by state. */
+  /** The number of delegations by state. */
   readonly states: Readonly<Partial<Record<State, number>>>
-  /** Calls that there was no room for. */
+  /** Calls for which there was no room. */
   readonly left_out: number
 }
 
@@ -32,7 +32,7 @@ export interface DelegationFacts extends Standing {
   readonly began: string
   readonly ended: string
   readonly duration_ms: number
-  /** Refusals that this one stands for. */
+  /** The number of refusals for which this one stands. */
   readonly times: number
 }
 
@@ -71,7 +71,7 @@ export function factsOfDelegations(tree: GatheredTree, agentOf: AgentOf): Delega
   }))
 }
 
-/** Lines of the drawing, the agent that the tree began with first. */
+/** The lines of the drawing, the origin of the tree first. */
 export function drawTree(tree: GatheredTree, agentOf: AgentOf): string {
   const facts = factsOfTree(tree, agentOf)
   const placed = arrangeTree(tree.nodes)
@@ -138,7 +138,7 @@ function milliseconds(value: number): number {
   return Math.round(value * 1000) / 1000
 }
 
-/** A log that was tampered with may hold times that no calendar has. */
+/** A manipulated log may contain times outside the calendar. */
 function isoOf(ms: number): string {
   return Math.abs(ms) > 8.64e15 ? String(ms) : new Date(ms).toISOString()
 }

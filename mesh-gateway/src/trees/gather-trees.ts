@@ -1,6 +1,7 @@
 /**
- * Gathers the youngest trees of an audit log, or one of them, from records in any order: of rotated files, and of several gateways.
- * Memory is bounded, however long the log. Ids of trees are UUIDv7, so the youngest are those with the largest ids.
+ * Collects the youngest trees of an audit log, or a single one, from records in any order: of rotated files, and of
+ * several gateways. Memory is bounded, however long the log. Ids of trees are UUIDv7, so the youngest have the largest
+ * ids.
  */
 import { DelegationNode } from './delegation-node.ts'
 import type { TreeRecord } from './tree-record.ts'
@@ -8,7 +9,7 @@ import type { TreeRecord } from './tree-record.ts'
 export interface GatheredTree {
   readonly rootId: string
   readonly nodes: readonly DelegationNode[]
-  /** Calls of the tree that there was no room for. */
+  /** Calls of the tree for which there was no room. */
   readonly leftOut: number
 }
 
@@ -16,11 +17,11 @@ export interface TreeGathering {
   add(record: TreeRecord): void
   /** The youngest first. */
   trees(): GatheredTree[]
-  /** True when there were older trees than there was room for. */
+  /** True when older trees were dropped. */
   older(): boolean
 }
 
-/** Of all trees together. */
+/** Over all trees. */
 const MAX_NODES = 200_000
 
 interface Growing {
@@ -28,11 +29,11 @@ interface Growing {
   leftOut: number
 }
 
-/** @param most trees that are kept */
+/** @param most the number of trees to keep */
 export function gatherTrees(most: number, maxNodes = MAX_NODES): TreeGathering {
   const growing = new Map<string, Growing>()
   const perTree = Math.max(1, Math.floor(maxNodes / most))
-  /** The smallest id that is kept once there are as many as may be. */
+  /** The smallest kept id, once the maximum is reached. */
   let oldest: string | null = null
   let older = false
 

@@ -1,4 +1,7 @@
-/** What a record of the audit log says of a tree of delegations: a call that begins a task, or sees one through. */
+/**
+ * Reads from a record of the audit log what it says about a tree of delegations: a call that begins or continues a
+ * task.
+ */
 import { isUuidV7 } from '@clawmesh/proto'
 import { seesTaskThrough, startsTask } from '../policy/decide/task-methods.ts'
 import { type Fields, readFields } from '../recorded/recorded-case.ts'
@@ -11,34 +14,34 @@ export interface TreeRecord {
   readonly delegationId: string
   /** Null where the chain begins, and in logs of older gateways. */
   readonly parentId: string | null
-  /** SPIFFE IDs of those who delegated before the caller, the origin first. */
+  /** SPIFFE IDs of the agents that delegated before the caller, the origin first. */
   readonly before: readonly string[]
-  /** `follow`: a stream of the task's events, Delegate and Watch among them. */
+  /** `follow`: a stream of the task's events, such as Delegate and Watch. */
   readonly kind: 'follow' | 'cancel' | 'other'
   /** Milliseconds since the epoch. */
   readonly startMs: number
   readonly endMs: number
-  /** False of a call that was refused. One that was let through and then cut was not. */
+  /** False for a refused call; true for one that was admitted and then cut. */
   readonly allowed: boolean
-  /** The error code; null when all went well. */
+  /** The error code; null on success. */
   readonly code: string | null
   /** Number of the gRPC status; null while it is open. */
   readonly status: number | null
   readonly phase: 'open' | 'end' | null
   readonly openId: string | null
-  /** How many refusals like this one the record stands for. */
+  /** The number of equal refusals for which the record stands. */
   readonly times: number
 }
 
-/** A root that no line can name: nothing is read that names none. */
+/** Lines without a root are skipped. */
 const NAMES_ROOT = '"root_id":"'
 
-/** @param root of the tree that is looked for; null: of any. Lines that do not name it cost one search each */
+/** @param root of the wanted tree; null: any. A line that does not contain it costs one text search */
 export function mayTellOf(line: string, root: string | null): boolean {
   return line.includes(root ?? NAMES_ROOT)
 }
 
-/** `foreign`: not a line of an audit log. Null: one of it that tells of no task in a tree. */
+/** `foreign`: not a line of an audit log. Null: a record without a task in a tree. */
 export function readTreeRecord(line: string): TreeRecord | 'foreign' | null {
   const fields = readFields(line)
   if (typeof fields.get('action_allowed') !== 'boolean') return 'foreign'
@@ -58,7 +61,7 @@ export function readTreeRecord(line: string): TreeRecord | 'foreign' | null {
     kind: kindOf(method),
     startMs: time - numberOf(fields, 'duration_ms', 0),
     endMs: time,
-    // older gateways recorded what was cut as refused; it had been connected
+    // older gateways recorded a cut call as refused; it had a connection
     allowed: fields.get('action_allowed') === true || text('destination_ip') !== null,
     code: text('reason'),
     status: fields.get('grpc_status') === null ? null : numberOf(fields, 'grpc_status', 2),
@@ -89,7 +92,7 @@ function numberOf(fields: Fields, name: string, otherwise: number): number {
   return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : otherwise
 }
 
-/** As deep as any token goes. */
+/** The maximum depth of a token. */
 const MAX_CHAIN = 64
 
 function chainOf(value: unknown): readonly string[] {

@@ -1,4 +1,4 @@
-/** What all workers answer when they are asked, put together: what is missing, the status page, the metrics. */
+/** Asks all workers and merges their answers: readiness, the status page, the metrics. */
 import type { Missing, StatusRow } from '../admin/status-page.ts'
 import type { SampledMetric } from '../telemetry/metrics-format.ts'
 import { timeInWords } from '../text/time-span.ts'
@@ -9,9 +9,9 @@ import type { WorkerState } from './supervisor-metrics.ts'
 export interface WorkerReports {
   readonly workers: readonly WorkerReport[]
   readonly counts: Readonly<Record<WorkerState, number>>
-  /** By process; null of one that did not answer. */
+  /** By process; null for one that did not answer. */
   readonly metrics: ReadonlyMap<object, readonly SampledMetric[] | null>
-  /** Of the gateway; null when nobody answers. */
+  /** The gateway's names; null when no worker answers. */
   readonly names: readonly string[] | null
 }
 
@@ -45,7 +45,7 @@ export async function collectReports(
   return { workers, counts, metrics, names }
 }
 
-/** Less capacity is no fault of what there is; each fault once, however many workers have it. */
+/** Missing workers are no fault of the running ones; each fault appears once, however many workers report it. */
 export function missingOf({ workers }: WorkerReports): Missing[] {
   if (!workers.some(({ state }) => state === 'ready'))
     return [{ what: 'workers', reason: 'no worker is ready' }]

@@ -1,4 +1,4 @@
-/** What a worker is told while it runs, in the form in which a gateway takes it. */
+/** Converts the supervisor's messages to a running worker into the interfaces that a gateway takes. */
 import { createListeners, type Log } from '@clawmesh/agent-sdk/mesh'
 import { Secret } from '@clawmesh/proto'
 import type { LiveConfig } from '../config/live-config.ts'
@@ -16,7 +16,7 @@ export function liveFromSupervisor(
   return {
     current: () => current,
     onChange: listeners.add,
-    // the supervisor reads it, at the same signal
+    // the supervisor reloads it, at the same signal
     reload: async () => true,
     close: async () => listeners.clear(),
     set(next) {

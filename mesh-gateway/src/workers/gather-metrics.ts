@@ -1,6 +1,6 @@
 /**
- * The metrics of all workers as those of one gateway. Counters only grow: what a worker that has ended had counted when
- * it was last asked stays counted, and so does that of one that does not answer. Gauges are of those who answer.
+ * Merges the metrics of all workers into those of one gateway. Counters only grow: the last counts of a worker that has
+ * ended, or does not answer, still count. Gauges come from the workers that answer.
  */
 import { AggregatorRegistry } from 'prom-client'
 import {
@@ -14,29 +14,29 @@ import {
 export interface MetricsGathering {
   /**
    * @param own of the supervisor
-   * @param answers by worker process; null of one that did not answer
-   * @param format default that of Prometheus
+   * @param answers by worker process; null for one that did not answer
+   * @param format default: that of Prometheus
    */
   text(
     own: readonly SampledMetric[],
     answers: ReadonlyMap<object, readonly SampledMetric[] | null>,
     format?: MetricsFormat,
   ): Promise<string>
-  /** It has ended. */
+  /** To be called when the worker has ended. */
   gone(worker: object): void
 }
 
 export function createMetricsGathering(): MetricsGathering {
   const lastCounts = new Map<object, readonly SampledMetric[]>()
   const ended = new WeakSet<object>()
-  /** Of those that have ended. */
+  /** Of ended workers. */
   let past: readonly (readonly SampledMetric[])[] = []
 
   return {
     async text(own, answers, format = 'prometheus') {
       const now: (readonly SampledMetric[])[] = [own]
       for (const [worker, metrics] of answers) {
-        // since it answered; what it had counted before is among the past
+        // ended after its answer: its counts are already among the past
         if (ended.has(worker)) continue
         if (metrics !== null) lastCounts.set(worker, metrics.filter(isCount))
         now.push(metrics ?? lastCounts.get(worker) ?? [])
@@ -45,7 +45,7 @@ export function createMetricsGathering(): MetricsGathering {
       const all: readonly SampledMetric[] = await sumOf([...now, ...before]).getMetricsAsJSON()
       const text = formatMetrics(withExemplars(all, now), format)
       const sum = before.length < 2 ? before : [await sumOf(before).getMetricsAsJSON()]
-      // unless somebody else has ended or been summed up meanwhile: then next time
+      // if another worker has ended or been merged meanwhile: next time
       if (past === before) past = sum
       return text
     },
@@ -62,7 +62,7 @@ function sumOf(all: readonly (readonly SampledMetric[])[]) {
   return AggregatorRegistry.aggregate(all.map((one) => [...one]))
 }
 
-/** Sums have none: each bucket gets the latest one that a worker tells. */
+/** Sums have no exemplars: each bucket gets the latest one of a worker. */
 function withExemplars(
   sums: readonly SampledMetric[],
   workers: readonly (readonly SampledMetric[])[],

@@ -1,6 +1,7 @@
 /**
- * Keeps so many workers running. One that ends is started again, soon at first and ever later while it keeps ending;
- * each end is one line in the log. What keeps the first start from working is thrown, once, and nothing is left running.
+ * Keeps a number of workers running. Restarts one that ends, soon at first and with growing delays while it keeps
+ * ending; each end is one line in the log. The fault that stops the first start is thrown, once, and nothing is left
+ * running.
  */
 import type { Log } from '@clawmesh/agent-sdk/mesh'
 import { isErrorCode, MeshError } from '@clawmesh/proto'
@@ -11,7 +12,7 @@ export interface KeptWorker {
   /** Counts from 1. */
   readonly index: number
   readonly state: 'starting' | 'ready' | 'waiting'
-  /** Null while it waits to be started again. */
+  /** Null while it waits for its restart. */
   readonly link: WorkerLink | null
   /** Null when it was never ready. */
   readonly ready: Ready | null
@@ -19,23 +20,23 @@ export interface KeptWorker {
 
 export interface KeptWorkers {
   all(): readonly KeptWorker[]
-  /** No more are started; resolves when all have ended. */
+  /** Starts no more; resolves when all have ended. */
   ended(): Promise<void>
 }
 
 export interface WorkerHooks {
   onMessage(message: FromWorker): void
-  /** Whether another worker is ready, and has not lost its channel. */
+  /** True when another worker is ready and connected. */
   others(): boolean
 }
 
 export interface KeepOptions {
   readonly count: number
-  /** Makes the process; called anew for each restart. */
+  /** Starts the process; called for each restart. */
   readonly fork: (index: number, hooks: WorkerHooks) => WorkerLink
   readonly log: Log
   readonly onRestart: () => void
-  /** How long the others may take when one is ready, at the first start, in milliseconds. Default 10,000. */
+  /** How long the others may take after the first is ready, at the first start, in milliseconds. Default 10,000. */
   readonly othersMs?: number
 }
 
@@ -52,10 +53,10 @@ interface Slot {
 
 const FIRST_DELAY_MS = 100
 const MAX_DELAY_MS = 10_000
-/** Who was ready so long has not failed at starting. */
+/** A worker that was ready for this long did not fail at its start. */
 const STEADY_MS = 10_000
 
-/** How long until the next start, after so many ends in a row. In milliseconds. */
+/** The delay before the next start, after this many ends in a row. In milliseconds. */
 export function restartDelay(failures: number): number {
   return Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** failures)
 }
@@ -113,11 +114,12 @@ class Keeper implements KeptWorkers {
     try {
       link = this.#options.fork(slot.index, {
         onMessage: (message) => this.#hear(slot, message),
-        // node:cluster forgets a worker with its channel, before its end is told; what then goes round to nobody, nobody closes
+        // node:cluster drops a worker when its channel closes, before its end is reported; connections handed out
+        // without a worker would never be closed
         others: () => this.#slots.some((one) => one !== slot && isThere(one)),
       })
     } catch (error) {
-      // no process, no descriptors: as one that has ended at once
+      // no process or no descriptors: counts as an immediate end
       slot.failed = { kind: 'failed', code: null, message: String(error), hint: '' }
       this.#over(slot, 0, { code: 1, signal: null })
       return
@@ -136,7 +138,7 @@ class Keeper implements KeptWorkers {
     const { resolve } = this.#started
     if (!this.#starting) log.info({ worker: slot.index, pid: slot.link?.pid }, 'a worker is ready')
     else if (this.#slots.every((one) => one.state === 'ready')) resolve()
-    // one that hangs keeps nobody from the others
+    // a worker that hangs does not delay the others
     else this.#others ??= setTimeout(() => resolve(), othersMs)
   }
 

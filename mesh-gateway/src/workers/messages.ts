@@ -1,4 +1,6 @@
-/** What a supervisor and its workers tell each other. Both run the same program, and nobody else has the channel. */
+/**
+ * The messages between a supervisor and its workers. Both run the same program, and no other process has the channel.
+ */
 import type { Missing, StatusRow } from '../admin/status-page.ts'
 import type { Config } from '../config/schema.ts'
 import type { Answer, Question } from '../limits/limits-server.ts'
@@ -15,17 +17,17 @@ export type ToWorker =
   | { readonly kind: 'reload' }
   | { readonly kind: 'drain'; readonly graceMs: number }
 
-/** What a worker needs to start. */
+/** The data that a worker needs to start. */
 export interface Begin {
   readonly kind: 'begin'
   /** Counts from 1. */
   readonly worker: number
-  /** As it was when the supervisor started. */
+  /** The configuration at the start of the supervisor. */
   readonly config: Config
-  /** As it is now. */
+  /** The current configuration. */
   readonly live: Config
   readonly admin: ListenAddress
-  /** Of the tickets of TLS sessions, base64. */
+  /** The keys of TLS session tickets, base64. */
   readonly tickets: string
   readonly passedOn: boolean
 }
@@ -47,10 +49,10 @@ export interface Ready {
   readonly names: readonly string[]
 }
 
-/** It could not start. */
+/** The worker could not start. */
 export interface Failed {
   readonly kind: 'failed'
-  /** Of the table of errors; null: a fault of the program, and the message is its stack. */
+  /** A code of the error table; null: a fault of the program, and the message is its stack. */
   readonly code: string | null
   readonly message: string
   readonly hint: string
@@ -82,7 +84,7 @@ const FROM_WORKER: readonly unknown[] = [
   'report',
 ] satisfies readonly FromWorker['kind'][]
 
-/** By its kind: what else is in it, the same program has put there. */
+/** Checks the kind only: the same program has written the rest. */
 export function isToWorker(value: unknown): value is ToWorker {
   return isObject(value) && 'kind' in value && TO_WORKER.includes(value.kind)
 }

@@ -1,8 +1,8 @@
 /**
- * Passes on what workers write to stdout, whole lines only: a pipe takes no more than 4096 bytes in one piece, so
- * processes that shared one would tear each other's lines. A worker is read only when what it wrote before is written, so
- * little waits here; the rest waits with the worker, in a buffer that is bounded. What a worker that was killed has
- * written is still in its pipe, and is passed on.
+ * Relays log lines from workers to stdout, whole lines only: a pipe writes at most 4096 bytes atomically, so processes
+ * that shared one would tear each other's lines. A worker is read only after its earlier output is written
+ * (back-pressure), so little waits here; the rest waits in the worker's bounded buffer. Output of a killed worker is
+ * still in its pipe, and is relayed.
  */
 import { write } from 'node:fs'
 import type { Readable } from 'node:stream'
@@ -14,7 +14,7 @@ export interface LinePasserOptions {
   readonly fd?: number
   /** Pause after a failed write, in milliseconds. Default 1000. */
   readonly retryMs?: number
-  /** A line was begun and not ended, or is longer than any record. */
+  /** Called for a line without an end, or one that is longer than any record. */
   readonly onDropped: () => void
   /** Called when writing begins to fail, and with null when it works again. */
   readonly onHealth: (error: Error | null) => void
@@ -24,7 +24,7 @@ export interface LinePasser {
   /** Resolves when the stream has ended and all of it is written. */
   pass(from: Readable): Promise<void>
   healthy(): boolean
-  /** Ends when all is written; gives up what cannot be written. */
+  /** Resolves when all is written; drops lines that cannot be written. */
   close(): Promise<void>
 }
 
@@ -66,7 +66,7 @@ export function createLinePasser(options: LinePasserOptions): LinePasser {
   }
 
   async function pass(from: Readable): Promise<void> {
-    /** Of a line that has not ended. Null: it was too long, and is passed over. */
+    /** The beginning of an incomplete line. Null: it was too long, and is skipped. */
     let begun: Buffer | null = Buffer.alloc(0)
     for await (const chunk of from) {
       if (!Buffer.isBuffer(chunk)) continue
@@ -82,14 +82,14 @@ export function createLinePasser(options: LinePasserOptions): LinePasser {
       begun = null
       onDropped()
     }
-    // cut off in the middle of a write: what is no line is not passed on
+    // cut in the middle of a write: an incomplete line is not relayed
     if (begun !== null && begun.length > 0) onDropped()
   }
 
   return {
     pass(from) {
       const one = pass(from).catch(() => {
-        // a stream that breaks ends there; the end of its worker is told elsewhere
+        // a broken stream ends here; the end of its worker is reported elsewhere
       })
       passing.add(one)
       return one.finally(() => passing.delete(one))

@@ -1,6 +1,6 @@
 /**
- * A worker: one gateway that shares its ports with others. It starts with what its supervisor tells it, answers its
- * questions, and ends when it is told to, or when the supervisor has gone: then it drains and leaves nothing behind.
+ * Runs a worker: one gateway that shares its ports with others. It starts with the data of its supervisor, answers its
+ * requests, and ends on its command, or when the supervisor is gone: then it drains and leaves nothing behind.
  */
 import cluster from 'node:cluster'
 import { MeshError } from '@clawmesh/proto'
@@ -15,32 +15,32 @@ import { type Begin, type Failed, type FromWorker, isToWorker, type ToWorker } f
 
 export async function runWorker(terminal: Terminal): Promise<void> {
   const begun = Promise.withResolvers<Begin>()
-  /** How long what runs may take; null: as configured. */
+  /** The grace period for open work; null: as configured. */
   const ended = Promise.withResolvers<number | null>()
-  /** What came before there was somebody to hear it. */
+  /** Messages from before the handler was set. */
   const early: ToWorker[] = []
   let hear = (message: ToWorker) => void early.push(message)
   terminal.process.on('message', (message: unknown) => {
     if (!isToWorker(message)) return
     if (message.kind === 'begin') {
-      // it says how everything is now; what came before it is older
+      // it contains the current state; earlier messages are older
       early.length = 0
       begun.resolve(message)
     } else if (message.kind === 'drain') ended.resolve(message.graceMs)
     else hear(message)
   })
-  // a terminal sends Ctrl-C to every process: what becomes of it, the supervisor says
+  // a terminal sends Ctrl-C to every process: the supervisor decides
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) terminal.process.on(signal, () => {})
   const { worker } = cluster
   if (worker === undefined) throw new TypeError('a worker is started by `mesh-gateway start`')
   const orphaned = Promise.withResolvers<null>()
   worker.on('disconnect', () => {
-    // without this Node ends the process here, and the calls in it
+    // otherwise Node ends the process here, with its open calls
     worker.exitedAfterDisconnect = true
     orphaned.resolve(null)
     ended.resolve(null)
   })
-  // whatever was loaded before may have let go of it
+  // earlier imports may have unreferenced it
   process.channel?.ref()
   const post = (message: FromWorker): boolean => {
     if (!worker.isConnected()) return false
@@ -76,13 +76,13 @@ export async function runWorker(terminal: Terminal): Promise<void> {
     else if (message.kind === 'reload') withGateway((gateway) => gateway.reload())
     else if (message.kind === 'report') withGateway(report)
   }
-  // a failing metric must not take the worker with it; whoever asked sees that it does not answer
+  // a failing metric must not end the worker; the supervisor sees that it does not answer
   const report = (gateway: Gateway) =>
     reportOf(gateway).then(post, (err: unknown) => log.error({ err }, 'no report could be made'))
   for (const message of early) hear(message)
   let gateway: Gateway | null = null
   const crash = (error: unknown) => {
-    // what state we are in now, nobody knows: say why and go, the supervisor starts a fresh one
+    // the state is unknown now: log the reason and exit, the supervisor starts a new worker
     log.error({ err: error }, 'a fault of the gateway; this worker ends')
     gateway?.flushAuditSync()
     terminal.exit(1)

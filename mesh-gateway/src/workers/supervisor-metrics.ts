@@ -1,4 +1,4 @@
-/** What a supervisor measures itself: its own process, its workers, its configuration. */
+/** The supervisor's own metrics: its process, its workers, its configuration. */
 import { Counter, Gauge, Registry } from 'prom-client'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { observeProcess } from '../telemetry/process-metrics.ts'
@@ -9,7 +9,7 @@ export type WorkerState = 'ready' | 'starting' | 'waiting' | 'silent'
 
 export interface SupervisorMetrics extends ReloadMetrics {
   readonly registry: Registry
-  /** How many there are in each state. */
+  /** Sets the number of workers in each state. */
   workers(counts: Readonly<Record<WorkerState, number>>): void
   restarted(): void
   auditDropped(): void

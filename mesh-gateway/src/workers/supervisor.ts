@@ -1,7 +1,7 @@
 /**
- * A gateway of several processes: workers that serve the two ports of traffic, and this process, which accepts
- * connections and hands them out, counts limits for all, has the admin port, and keeps the workers running. No traffic
- * passes here. It is for a process of its own: node:cluster is one per process.
+ * Runs a gateway of several processes: workers serve the two ports, and this process accepts connections and hands them
+ * out, counts limits for all, serves the admin port, and keeps the workers running. Carries no traffic itself. Needs a
+ * process of its own: node:cluster is one per process.
  */
 import cluster from 'node:cluster'
 import { extname, join } from 'node:path'
@@ -29,7 +29,7 @@ export interface SupervisorOptions {
   readonly log: OperationalLog
   /** Follows the configuration while the gateway runs. */
   readonly follow: (metrics: Pick<SupervisorMetrics, 'reload'>) => Promise<LiveConfig>
-  /** Default: made here, and new every four hours. */
+  /** Default: created here, and renewed every four hours. */
   readonly ticketKeys?: MadeTicketKeys
 }
 
@@ -40,16 +40,16 @@ export interface Supervisor {
   missing(): Promise<readonly Missing[]>
   degraded(): Promise<readonly Missing[]>
   reload(): Promise<void>
-  /** Lets what runs end within graceMs (or as configured), then ends the workers and closes. */
+  /** Graceful shutdown: lets open work end within graceMs (or as configured), then ends the workers and closes. */
   drain(graceMs?: number): Promise<void>
-  /** Ends the workers at once, and leaves the rest to the end of the process. */
+  /** Ends the workers at once, without closing the rest. */
   kill(): void
 }
 
-/** What a worker may take beyond the time to drain, in milliseconds. */
+/** How long a worker may take after the grace period, in milliseconds. */
 const MARGIN_MS = 5_000
 
-/** @throws MeshError saying what is missing; then nothing is left running */
+/** @throws MeshError that says what is missing; nothing is then left running */
 export async function startSupervisor(
   config: Config,
   { workers: count, log, follow, ticketKeys }: SupervisorOptions,
@@ -93,7 +93,7 @@ export async function startSupervisor(
   const missing = async (): Promise<Missing[]> => {
     const found = missingOf(await ask())
     if (!draining) return found
-    // those that know already say so themselves
+    // workers that know already report it themselves
     const others = found.filter(({ what }) => what !== 'draining')
     return [...others, { what: 'draining', reason: 'the gateway is shutting down' }]
   }
@@ -133,7 +133,7 @@ export async function startSupervisor(
       else if (message.kind === 'questions')
         void answering.answer(message.questions).then(
           (answers) => link.send({ kind: 'answers', answers }),
-          // who asked hears nothing, and refuses
+          // the worker gets no answer, and refuses
           (err: unknown) => log.error({ err, worker: index }, 'what a worker asked is no question'),
         )
       if (message.kind === 'ready') names = message.names
@@ -150,14 +150,14 @@ export async function startSupervisor(
   const { path } = config.egress.listen
   if (path !== undefined) {
     await removeAbandoned(path)
-    // node:cluster makes the socket here, whenever a worker listens
+    // node:cluster creates the socket here, when a worker listens
     closeUmaskToOthers()
   }
   cluster.schedulingPolicy = cluster.SCHED_RR
   cluster.setupPrimary({
     exec: join(import.meta.dirname, `worker-main${extname(import.meta.filename)}`),
     args: [],
-    // only whole lines may reach stdout; stderr is written a line at a time by each
+    // only whole lines may reach stdout; each worker writes stderr a line at a time
     stdio: ['ignore', config.audit.file === 'stdout' ? 'pipe' : 'inherit', 'inherit', 'ipc'],
   })
   const workers = await keepWorkers({ count, fork, log, onRestart: () => metrics.restarted() })
@@ -166,7 +166,7 @@ export async function startSupervisor(
   const tellConfig = (next: Config) => tell({ kind: 'config', config: next })
   tickets.onChange(tellTickets)
   live.onChange(tellConfig)
-  // what has changed since each of them began
+  // changes since each of them was started
   tellTickets()
   tellConfig(live.current())
   tell({ kind: 'passed-on', ok: lines.healthy() })

@@ -1,6 +1,6 @@
 /**
- * What the tickets of TLS sessions are sealed with, so that a session begun at one worker goes on at any other. Made here,
- * never written anywhere, and new every few hours: whoever learns it reads no session that is older.
+ * The keys of TLS session tickets, so that any worker can resume a session of another. Created in memory, never written
+ * to disk, and renewed every few hours: a leaked key decrypts no older session.
  */
 import { randomBytes } from 'node:crypto'
 import { Secret } from '@clawmesh/proto'

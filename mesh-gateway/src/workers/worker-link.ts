@@ -1,22 +1,22 @@
-/** One worker process, as its supervisor sees it. */
+/** The supervisor's connection to one worker process. */
 import cluster, { type Worker } from 'node:cluster'
 import type { Readable } from 'node:stream'
 import { rescueConnections } from '../process/node-internals/rescue-connections.ts'
 import { type FromWorker, isFromWorker, type Report, type ToWorker } from './messages.ts'
 
 export interface WorkerLink {
-  /** 0 when no process could be made. */
+  /** 0 when no process could be started. */
   readonly pid: number
-  /** Null: it has the one of the supervisor. */
+  /** Null: it shares the supervisor's. */
   readonly stdout: Readable | null
-  /** Resolves when it has ended and all it said has been read. */
+  /** Resolves when it has ended and all its output has been read. */
   readonly ended: Promise<Ended>
-  /** False once nothing can be sent to it any more, which comes before its end is known. */
+  /** False once nothing can be sent to it, which is known before its end. */
   connected(): boolean
   send(message: ToWorker): void
-  /** Null when it has not answered in time. */
+  /** Null without an answer in time. */
   report(withinMs: number): Promise<Report | null>
-  /** At once. */
+  /** Ends it at once. */
   kill(): void
 }
 
@@ -26,7 +26,7 @@ export interface Ended {
 }
 
 /**
- * What cluster.setupPrimary said is what is run.
+ * Forks the program that cluster.setupPrimary has set.
  * @param others whether another worker could take its connections
  */
 export function forkWorker(
@@ -50,13 +50,13 @@ export function forkWorker(
     ended: whenEnded(worker).finally(() => reported(null)),
     connected: () => worker.isConnected(),
     send(message) {
-      // a worker that has gone is told nothing; its end is seen by itself
+      // a worker that has left gets no message; its end is noticed separately
       if (worker.isConnected()) worker.send(message, () => {})
     },
     report(withinMs) {
       const { promise, resolve } = Promise.withResolvers<Report | null>()
       const clock = setTimeout(() => resolve(null), withinMs)
-      // one that does not answer is not asked again and again
+      // a worker that has not answered yet is not asked again
       if (!asked) link.send({ kind: 'report' })
       asked = true
       waiting.add(resolve)
@@ -85,7 +85,7 @@ function whenEnded(worker: Worker): Promise<Ended> {
     void disconnected.promise.then(() => resolve({ code, signal }))
   })
   worker.on('error', () => {
-    // a message that could not be sent any more; or there is no process, which nothing else tells
+    // the message could not be sent; without a process, this is the only notice
     if (worker.process.pid === undefined) resolve({ code: 1, signal: null })
   })
   return promise

@@ -1,7 +1,8 @@
 /**
  * The directory of a CA. The manifest `ca.json` is written last and names the certificates by fingerprint: a directory
- * without it is half made and is never used. A renewal puts what is new beside the old as NAME.next, then the manifest that
- * names it, and moves it into place after that: killed at any point, the CA is the old one or the new one, and whole.
+ * without it is incomplete and is never used. A renewal writes new files beside the old ones as NAME.next, then the
+ * manifest that names them, and then moves them into place: killed at any point, it leaves the old CA or the new one,
+ * complete.
  */
 import { constants } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
@@ -15,9 +16,11 @@ import { REVOKED_FILE } from '../revocation/revoked-records.ts'
 
 export const CA_FILES = ['root.crt', 'root.key', 'intermediate.crt', 'intermediate.key'] as const
 export type CaFileName = (typeof CA_FILES)[number]
-/** The list of the root, made with its key and kept, since that key is elsewhere when lists are made. */
+/**
+ * The revocation list of the root. It is made with the root's key and kept, because that key is usually kept elsewhere.
+ */
 export const ROOT_LIST_FILE = 'root.crl'
-/** Held by a command that changes more than one file, or numbers a list. Stays, empty. */
+/** Held by a command that changes more than one file, or numbers a list. The empty file stays. */
 export const LOCK_FILE = 'ca.lock'
 const FORMER = 'former'
 const STAGED = '.next'
@@ -33,7 +36,7 @@ export interface CaManifest {
 
 const MANIFEST = 'ca.json'
 
-/** @throws MeshError MESH_PKI_EXISTS when anything is there already, MESH_DISK_WRITE. */
+/** @throws MeshError MESH_PKI_EXISTS when a file already exists, MESH_DISK_WRITE. */
 export async function writeCaFiles(
   dir: string,
   files: Readonly<Record<CaFileName | typeof ROOT_LIST_FILE, string>>,
@@ -47,7 +50,7 @@ export async function writeCaFiles(
       await writeSynced(path, files[name], 0o600)
       mine.push(path)
     }
-    // nothing is revoked yet: where it is missing later, that is not known any more
+    // empty at first: if it is missing later, the revocations are unknown
     const revoked = join(dir, REVOKED_FILE)
     await writeSynced(revoked, '', 0o600)
     mine.push(revoked)
@@ -58,7 +61,7 @@ export async function writeCaFiles(
     await rename(draft, join(dir, MANIFEST))
     await syncDirectory(dir)
   } catch (error) {
-    // what this call wrote it takes away again, and nothing else: another init may be at work
+    // removes only what this call wrote: another init may be running
     await Promise.allSettled(mine.map((path) => rm(path)))
     if (hasErrorCode(error, 'EEXIST')) throw exists(dir)
     throw fileFault('MESH_DISK_WRITE', dir, error)
@@ -91,7 +94,7 @@ export async function readCaFile(dir: string, name: CaFileName): Promise<string>
   })
 }
 
-/** What a renewal has put beside a file, finished or not; null when there is nothing. @throws MeshError MESH_PKI_INVALID */
+/** The file that a renewal has staged, complete or not; null for none. @throws MeshError MESH_PKI_INVALID */
 export async function readStagedFile(dir: string, name: RenewedFile): Promise<string | null> {
   return readFile(join(dir, name + STAGED), 'utf8').catch((error: unknown) => {
     if (hasErrorCode(error, 'ENOENT')) return null
@@ -100,11 +103,11 @@ export async function readStagedFile(dir: string, name: RenewedFile): Promise<st
 }
 
 export type RenewedFile = 'intermediate.key' | 'intermediate.crt'
-/** In the order in which they move into place: a key that is left staged belongs to a certificate that is. */
+/** In the order of moving into place: a key that is still staged belongs to a certificate already in place. */
 const RENEWED: readonly RenewedFile[] = ['intermediate.key', 'intermediate.crt']
 
 /**
- * Replaces files and manifest in one step, see above. Under the lock, after `finishRenewal`.
+ * Replaces files and manifest in one step, as described above. Call it under the lock, after `finishRenewal`.
  * @throws MeshError MESH_DISK_WRITE
  */
 export async function renewCaFiles(
@@ -121,7 +124,8 @@ export async function renewCaFiles(
 }
 
 /**
- * Moves into place what a renewal has staged, or clears it away when the manifest does not name it. Under the lock.
+ * Moves staged files of a renewal into place, or removes them when the manifest does not name them. Call it under the
+ * lock.
  * @throws MeshError MESH_DISK_WRITE
  */
 export async function finishRenewal(dir: string, isInUse: boolean): Promise<void> {
@@ -149,7 +153,10 @@ export interface FormerFile {
   readonly keyFile: string
 }
 
-/** Keeps an intermediate whose key is being replaced: its lists are still to be signed. @throws MeshError MESH_DISK_WRITE */
+/**
+ * Keeps an intermediate whose key is being replaced: its revocation lists must still be signed. @throws MeshError
+ * MESH_DISK_WRITE
+ */
 export async function keepFormer(
   dir: string,
   keyId: string,
@@ -159,7 +166,7 @@ export async function keepFormer(
   await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
     throw fileFault('MESH_DISK_WRITE', folder, error)
   })
-  // the certificate last: what has no key is never looked at
+  // the certificate last: a certificate without a key is never used
   await replaceFile(join(folder, `${keyId}.key`), files.key, 0o600)
   await replaceFile(join(folder, `${keyId}.crt`), files.certificate, 0o600)
 }
@@ -227,7 +234,7 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    // not JSON is not a manifest: the caller says so
+    // without JSON there is no manifest: the caller reports it
     return null
   }
 }

@@ -1,4 +1,4 @@
-/** What may be told of a CA: everything but its keys. */
+/** The public facts of a CA. Never its keys. */
 import type { ParsedCertificate } from '../x509/parse-certificate.ts'
 
 export interface CaCertificate {

@@ -1,4 +1,4 @@
-/** The keys of a CA, opened and proven to fit their certificates. */
+/** Opens the keys of a CA, and proves that they match their certificates. */
 import type { KeyObject } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ export async function openIntermediateKey(ca: LoadedCa, passphrase: Secret): Pro
   const fits = (key: KeyObject) => ca.intermediate.x509.checkPrivateKey(key)
   const key = decryptPrivateKey(await readCaFile(ca.dir, name), passphrase, name)
   if (fits(key)) return key
-  // a renewal with a new key that was killed before the key moved into place, or is at work
+  // a renewal with a new key is running, or was killed before the key moved into place
   const staged = await readStagedFile(ca.dir, name)
   const next = staged === null ? null : decryptPrivateKey(staged, passphrase, name)
   if (next !== null && fits(next)) return next
@@ -30,8 +30,8 @@ export async function openKey(dir: string, name: string, passphrase: Secret): Pr
 }
 
 /**
- * The key of the root. Null when no file is named and root.key is not in the directory, as it should not be, or has another
- * passphrase.
+ * The key of the root. Null when no file is given and root.key is not in the directory (as it should be), or has
+ * another passphrase.
  * @throws MeshError MESH_PKI_INVALID, MESH_PKI_PASSPHRASE.
  */
 export async function openRootKey(

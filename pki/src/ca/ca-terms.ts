@@ -1,10 +1,10 @@
-/** What may be asked of a CA when it is made or renewed: domains, ranges of addresses, lives in days. */
+/** Checks the terms of a new or renewed CA: domains, address ranges, lifetimes in days. */
 import { isDnsName } from '@clawmesh/proto'
 import { type IpRange, parseIpRange } from '../x509/ip-range.ts'
 
 export const DEFAULT_ROOT_DAYS = 3650
 export const DEFAULT_INTERMEDIATE_DAYS = 365
-/** So that a machine whose clock is a little behind accepts what was just made. */
+/** So that a machine whose clock is slightly behind accepts a new certificate. */
 export const BACKDATE_MS = 60_000
 const DAY_MS = 86_400_000
 

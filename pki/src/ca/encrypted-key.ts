@@ -1,6 +1,6 @@
 /**
  * Private keys encrypted at rest: PKCS #8 under PBES2 with PBKDF2-HMAC-SHA256 and AES-256-CBC (RFC 8018), which
- * `openssl pkey` reads. node:crypto derives and encrypts; its own export would derive with 2,048 iterations only.
+ * `openssl pkey` reads. node:crypto derives and encrypts; its own export would use only 2,048 iterations.
  */
 import { createCipheriv, createPrivateKey, type KeyObject, pbkdf2, randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
@@ -9,12 +9,12 @@ import { OID } from '../der/oids.ts'
 import { parsePem, toPem } from '../der/pem.ts'
 import { integer, nullValue, octetString, oid, sequence } from '../der/write.ts'
 
-/** Shorter ones are refused when a CA is made. */
+/** Shorter ones are refused for a new CA. */
 export const MIN_PASSPHRASE_LENGTH = 12
 
-/** What OWASP asks for with HMAC-SHA256 (Password Storage Cheat Sheet, 2023): about 0.1 s here. */
+/** Recommended by OWASP for HMAC-SHA256 (Password Storage Cheat Sheet, 2023): about 0.1 s here. */
 export const KEY_ITERATIONS = 600_000
-/** The least that RFC 8018 recommends (section 4.2). */
+/** The minimum recommended by RFC 8018 (section 4.2). */
 export const LEAST_KEY_ITERATIONS = 1_000
 const LABEL = 'ENCRYPTED PRIVATE KEY'
 const derive = promisify(pbkdf2)

@@ -1,5 +1,5 @@
 /**
- * Makes a CA: an encrypted root of 10 years, and an encrypted intermediate of 1 year that may issue leaves only
+ * Creates a CA: an encrypted root for 10 years, and an encrypted intermediate for 1 year that may issue leaves only
  * (pathLen 0) and only for DNS names and addresses of the mesh (critical name constraints).
  */
 import { resolve } from 'node:path'
@@ -28,26 +28,26 @@ import {
 import { generateCaKeys, makeIntermediate, newIssuer } from './make-intermediate.ts'
 
 export interface InitCaOptions {
-  /** Made with mode 0700; must not exist, or be empty. */
+  /** Created with mode 0700; must not exist, or be empty. */
   readonly dir: string
   /** E.g. `mesh.internal`. */
   readonly trustDomain: string
-  /** Peer names end in it. Default: the trust domain. */
+  /** The domain of peer names. Default: the trust domain. */
   readonly meshDomain?: string
   /** Encrypts both keys. At least 12 characters. */
   readonly passphrase: Secret
   /**
-   * Rounds of PBKDF2 that turn the passphrase into a key; at least 1,000. Default 600,000, for passphrases that people
-   * choose. A passphrase of 128 random bits is as strong with 1,000, and the CA opens in a millisecond.
+   * PBKDF2 iterations that turn the passphrase into a key; at least 1,000. Default 600,000, for passphrases chosen by
+   * people. A passphrase of 128 random bits is as strong with 1,000, and the CA then opens in a millisecond.
    */
   readonly keyIterations?: number
-  /** Further DNS domains that certificates may name, e.g. of a load balancer. Default: none. */
+  /** Further DNS domains allowed in certificates, e.g. of a load balancer. Default: none. */
   readonly permitDnsDomains?: readonly string[]
-  /** IP ranges that certificates may name, in CIDR notation. Default: none; every IP address is refused. */
+  /** IP ranges allowed in certificates, in CIDR notation. Default: none; every IP address is refused. */
   readonly permitIpRanges?: readonly string[]
   /**
-   * Whether the intermediate may issue for SPIFFE IDs of the trust domain only, by a URI name constraint. rustls and Python's
-   * cryptography then accept none of its certificates. Default false: gateways and agents judge the trust domain.
+   * Restricts the intermediate to SPIFFE IDs of the trust domain, by a URI name constraint. rustls and Python's
+   * cryptography then accept none of its certificates. Default false: gateways and agents check the trust domain.
    */
   readonly constrainUris?: boolean
   /** Life of the root, in days. Default 3650. */

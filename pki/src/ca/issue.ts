@@ -1,4 +1,4 @@
-/** Issues leaf certificates: 24 hours, backdated a minute, never outliving the CA that signs them. */
+/** Issues leaf certificates: for 24 hours, backdated a minute, never beyond the life of the CA that signs them. */
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { MeshError, Secret } from '@clawmesh/proto'
 import type { IssuedRecord } from '../revocation/issued-records.ts'
@@ -15,9 +15,9 @@ import { parseCertificate } from '../x509/parse-certificate.ts'
 import type { AgentNameRequest, GatewayNameRequest, IssuedNames, NamingCa } from './names.ts'
 
 export interface Lifetime {
-  /** How long it is good for from now, or from notBefore when that is given, in milliseconds. Default 24 hours. */
+  /** Validity from now, or from notBefore when that is given, in milliseconds. Default 24 hours. */
   readonly ttlMs?: number
-  /** When it begins. Default: a minute ago. */
+  /** The start of validity. Default: a minute ago. */
   readonly notBefore?: Date
 }
 
@@ -27,7 +27,7 @@ export type GatewayRequest = GatewayNameRequest & Lifetime
 export interface IssuedCertificate {
   /** PEM: the leaf, then the intermediate. */
   readonly certificateChain: string
-  /** PEM: what the other side must trust. */
+  /** PEM: the roots that the other side must trust. */
   readonly roots: string
   readonly spiffeId: string
   readonly dnsNames: readonly string[]
@@ -46,18 +46,18 @@ export interface IssuingCa extends NamingCa {
   readonly issuer: Issuer
   /** PEM. */
   readonly roots: string
-  /** Public keys of its CAs: root, intermediate and those of before. No leaf gets one of them. */
+  /** Public keys of its CAs: root, intermediate and former ones. No leaf may have one of them. */
   readonly ownKeys: readonly KeyObject[]
-  /** Whether its certificate is revoked: then it issues nothing. */
+  /** True when its certificate is revoked: it then issues nothing. */
   readonly isRevoked: boolean
-  /** Writes down what is about to be handed out. @throws MeshError MESH_DISK_WRITE; then it is not. */
+  /** Records a certificate before it is handed out. @throws MeshError MESH_DISK_WRITE; it is then not handed out. */
   readonly record: (issued: IssuedRecord) => void
 }
 
 export const DEFAULT_TTL_MS = 24 * 3_600_000
 const BACKDATE_MS = 60_000
 
-/** Makes a P-256 key, and a certificate for it. */
+/** Creates a P-256 key, and a certificate for it. */
 export function issueIdentity(
   ca: IssuingCa,
   names: IssuedNames,
@@ -70,7 +70,9 @@ export function issueIdentity(
   return Object.freeze({ ...certificate, privateKey: new Secret(pem.toString()) })
 }
 
-/** @throws MeshError MESH_PKI_INVALID when the CA itself is out of time, MESH_DISK_WRITE when it cannot be recorded. */
+/**
+ * @throws MeshError MESH_PKI_INVALID when the CA itself has expired, MESH_DISK_WRITE when the record cannot be written.
+ */
 export function issueCertificate(
   ca: IssuingCa,
   names: IssuedNames,

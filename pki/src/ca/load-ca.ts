@@ -1,6 +1,7 @@
 /**
- * The certificates of a CA, proven to fit together: manifest, fingerprints, the signature of the root. A renewal replaces
- * several files; the manifest is its one step, and what it names is found under either name (see ca-files.ts).
+ * Loads the certificates of a CA, and proves that they belong together: manifest, fingerprints, the signature of the
+ * root. A renewal replaces several files; the manifest makes it atomic, and the files that it names are found under
+ * either name (see ca-files.ts).
  */
 import { resolve } from 'node:path'
 import { MeshError } from '@clawmesh/proto'
@@ -21,7 +22,7 @@ export interface LoadedCa {
   readonly meshDomain: string
   readonly root: ParsedCertificate
   readonly intermediate: ParsedCertificate
-  /** Intermediates with other keys, whose certificates and lists live on after a renewal with a new key. */
+  /** Intermediates with former keys: their certificates and lists stay valid after a renewal with a new key. */
   readonly former: readonly FormerIntermediate[]
 }
 
@@ -31,7 +32,7 @@ export interface FormerIntermediate {
   readonly keyFile: string
 }
 
-/** A renewal may replace the files while they are read. */
+/** A renewal may replace the files during the reading. */
 const ATTEMPTS = 3
 
 /** @throws MeshError MESH_PKI_NOT_FOUND, MESH_PKI_INVALID. */
@@ -63,7 +64,7 @@ async function load(dir: string, manifest: CaManifest): Promise<LoadedCa> {
   for (const { name, pem, keyFile } of await readFormer(dir)) {
     const [certificate, ...more] = parseCertificates(pem)
     if (certificate === undefined || more.length > 0 || !isOurs(certificate)) throw torn(dir, name)
-    // a renewal that was killed has kept back the intermediate that is still in use
+    // a killed renewal has kept a copy of the intermediate that is still in use
     if (!certificate.publicKey.equals(intermediate.publicKey)) former.push({ certificate, keyFile })
   }
   return { dir, trustDomain, meshDomain, root, intermediate, former }
@@ -79,13 +80,13 @@ async function certificateOf(
   return certificate
 }
 
-/** What a renewal that was killed has staged, when it is what the manifest names; null otherwise. */
+/** The staged intermediate of a killed renewal, when the manifest names it; null otherwise. */
 export async function stagedIntermediate(
   dir: string,
   fingerprint: string,
 ): Promise<ParsedCertificate | null> {
   const staged = await readStagedFile(dir, 'intermediate.crt')
-  // half written, it is not in use: the manifest names what was whole
+  // a partly written file is not in use: the manifest names complete files only
   const [certificate] = staged === null ? [] : tryParse(staged)
   return certificate?.fingerprint === fingerprint ? certificate : null
 }

@@ -1,6 +1,7 @@
 /**
- * Makes the lists of what a CA has revoked: one by each intermediate that has living certificates, and that of the root.
- * Numbered, good until their nextUpdate. Certificates that have expired leave a list one day later.
+ * Makes the revocation lists (CRLs) of a CA: one for each intermediate with unexpired certificates, and that of the
+ * root. They are numbered, and valid until their nextUpdate. Expired certificates are removed from a list one day
+ * later.
  */
 import type { KeyObject } from 'node:crypto'
 import { MeshError } from '@clawmesh/proto'
@@ -19,23 +20,31 @@ import type { LoadedCa } from './load-ca.ts'
 import { readRootList, renewRootList, revokedByRoot } from './root-list.ts'
 
 export interface CrlRequest {
-  /** How long the lists of intermediates are good for, in milliseconds; never longer than they live. Default 24 hours. */
+  /**
+   * Validity of the intermediates' lists, in milliseconds; never beyond that of the intermediates. Default 24 hours.
+   */
   readonly ttlMs?: number
-  /** File of the key of the root, with which its list is signed anew. Default: root.key of the CA, where it is there. */
+  /** Key file of the root, to sign its list again. Default: root.key of the CA, where it exists. */
   readonly rootKeyFile?: string
 }
 
 export interface IssuedCrl {
-  /** PEM: a list for each CA, each followed by the certificate of the CA that signed it, by which a gateway verifies it. */
+  /**
+   * PEM: a list for each CA, each followed by the certificate of the CA that signed it, with which a gateway verifies
+   * it.
+   */
   readonly pem: string
-  /** The list of the intermediate, alone. */
+  /** The list of the intermediate alone. */
   readonly der: Buffer
   readonly number: number
   readonly thisUpdate: Date
   readonly nextUpdate: Date
   /** Serial numbers of revoked certificates in all lists, lower-case hexadecimal. */
   readonly serials: readonly string[]
-  /** Whether the list of the root is in `pem`; null when it is, the reason to be read after "the list of the root" when not, or when it lacks something. */
+  /**
+   * Null when the list of the root is in `pem` and complete; otherwise the reason, to be read after "the list of the
+   * root".
+   */
   readonly rootListFault: string | null
 }
 
@@ -44,13 +53,13 @@ export interface CrlCa {
   /** Of the intermediate. */
   readonly privateKey: KeyObject
   readonly openFormer: (keyFile: string) => Promise<KeyObject>
-  /** Null where it is not at hand. @throws MeshError when it was named and cannot be opened */
+  /** Null when it is not available. @throws MeshError when the given file cannot be opened */
   readonly openRoot: (file: string | undefined) => Promise<KeyObject | null>
 }
 
 export const DEFAULT_CRL_TTL_MS = 24 * 3_600_000
 
-/** Under the lock. @throws MeshError MESH_PKI_INVALID, MESH_DISK_WRITE. */
+/** Call it under the lock. @throws MeshError MESH_PKI_INVALID, MESH_DISK_WRITE. */
 export async function makeCrl(ca: CrlCa, request: CrlRequest, nowMs: number): Promise<IssuedCrl> {
   const { ttlMs = DEFAULT_CRL_TTL_MS, rootKeyFile } = request
   const { dir, intermediate, former, root } = ca.loaded
@@ -92,7 +101,7 @@ export async function makeCrl(ca: CrlCa, request: CrlRequest, nowMs: number): Pr
   })
 }
 
-/** Records of versions that did not write down the issuer stand in the list of each intermediate. */
+/** Records of versions that stored no issuer are in the list of each intermediate. */
 function revokedBy(
   { root }: LoadedCa,
   intermediate: ParsedCertificate,

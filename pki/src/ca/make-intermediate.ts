@@ -33,7 +33,7 @@ export function generateCaKeys(): CaKeys {
   return generateKeyPairSync('ec', { namedCurve: 'P-256' })
 }
 
-/** DER of an intermediate by the root. */
+/** DER of an intermediate signed by the root. */
 export function makeIntermediate(content: IntermediateContent, root: Issuer): Buffer {
   const { permitted, ...rest } = content
   const extensions = [
@@ -45,7 +45,7 @@ export function makeIntermediate(content: IntermediateContent, root: Issuer): Bu
   return signCertificate({ ...rest, extensions }, root)
 }
 
-/** A CA as an issuer, with a name that says its trust domain and is its own. */
+/** A CA as an issuer, with a unique name that contains its trust domain. */
 export function newIssuer(
   kind: 'root' | 'intermediate',
   trustDomain: string,
@@ -62,8 +62,8 @@ export function newIssuer(
 }
 
 /**
- * Whether an intermediate is one that `newIssuer` named and `makeIntermediate` made for these domains: what the manifest
- * says is believed so far only as the certificate says it too.
+ * True when an intermediate was named by `newIssuer` and made by `makeIntermediate` for these domains: the manifest is
+ * trusted only as far as the certificate confirms it.
  */
 export function isIntermediateFor(
   { isCa, subject, nameConstraints: constraints }: ParsedCertificate,
@@ -72,7 +72,7 @@ export function isIntermediateFor(
   const permitted = constraints?.permitted
   if (!isCa || permitted === undefined || !permitted.dnsNames.includes(meshDomain)) return false
   if (permitted.uris.length > 0 && !permitted.uris.includes(trustDomain)) return false
-  // a name longer than 64 characters does not fit into a subject (X.520), and is left out
+  // a name longer than 64 characters does not fit into a subject (X.520), and is omitted
   const [named] = partsOf(distinguishedName([{ type: 'organization', value: trustDomain }]))
   return named === undefined || partsOf(subject)[0]?.raw.equals(named.raw) === true
 }

@@ -1,4 +1,4 @@
-/** Which names the CA puts into a certificate. It decides from tenant and agent; what else is asked for must be permitted. */
+/** The names in a certificate. The CA derives them from tenant and agent; further requested names must be permitted. */
 import {
   createSpiffeTemplate,
   formatPeerName,
@@ -12,7 +12,7 @@ import type { ParsedCertificate } from '../x509/parse-certificate.ts'
 
 export interface IssuedNames {
   readonly spiffeId: string
-  /** The first one is the name that the holder is called by. */
+  /** The first one is the holder's main name. */
   readonly dnsNames: readonly string[]
   /** 4 or 16 bytes each. */
   readonly ipAddresses: readonly Buffer[]
@@ -22,7 +22,7 @@ export interface IssuedNames {
 export interface NamingCa {
   readonly trustDomain: string
   readonly meshDomain: string
-  /** Its name constraints say what is permitted. */
+  /** Its name constraints give the permitted names. */
   readonly certificate: ParsedCertificate
 }
 
@@ -40,7 +40,7 @@ export interface AgentNameRequest {
 export interface GatewayNameRequest {
   /** Lower-case DNS label. */
   readonly name: string
-  /** Tenants whose peer names it answers for: *.<tenant>.<mesh domain> each. */
+  /** Tenants for whose peers it answers: *.<tenant>.<mesh domain> each. */
   readonly tenants: readonly string[]
   /** Further names, outside the names of agents, where the CA permits them. Default: none. */
   readonly dnsNames?: readonly string[]

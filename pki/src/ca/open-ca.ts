@@ -1,6 +1,6 @@
 /**
- * Opens a CA to issue. Everything is proven to fit before the first certificate: manifest, fingerprints, the
- * signature of the root, key and certificate. Only the intermediate's key is opened; the root's may be elsewhere.
+ * Opens a CA for issuing. Before the first certificate it proves that everything matches: manifest, fingerprints, the
+ * signature of the root, key and certificate. Opens only the intermediate's key; the root's may be elsewhere.
  */
 import { join } from 'node:path'
 import type { Secret } from '@clawmesh/proto'
@@ -35,21 +35,24 @@ export interface OpenCaOptions {
   readonly now?: () => number
 }
 
-/** A CA that is open: it holds the key of the intermediate in memory. */
+/** An open CA: it holds the key of the intermediate in memory. */
 export interface Ca {
   readonly info: CaInfo
   /** @throws MeshError MESH_PKI_NAME_REFUSED, MESH_PKI_INVALID when the intermediate has expired. */
   issueAgent(request: AgentRequest): Issued
   /** @throws as issueAgent. */
   issueGateway(request: GatewayRequest): Issued
-  /** Takes the public key of a request, and no name but those of the policy. @throws MeshError MESH_PKI_CSR_REFUSED, and as issueAgent. */
+  /**
+   * Takes only the public key of a request, and the names of the policy. @throws MeshError MESH_PKI_CSR_REFUSED, and as
+   * issueAgent.
+   */
   sign(options: SignOptions): IssuedCertificate
-  /** The list of what has been revoked, as of now. @throws MeshError MESH_PKI_INVALID, MESH_DISK_WRITE. */
+  /** The current revocation lists. @throws MeshError MESH_PKI_INVALID, MESH_DISK_WRITE. */
   crl(request?: CrlRequest): Promise<IssuedCrl>
 }
 
 export interface RevokeOptions {
-  /** Of the CA. */
+  /** The directory of the CA. */
   readonly dir: string
   readonly target: RevocationTarget
   /** Default `unspecified`. */
@@ -59,7 +62,7 @@ export interface RevokeOptions {
 }
 
 /**
- * Writes down that certificates are revoked; the next list says so. Needs no passphrase.
+ * Records certificates as revoked; the next list contains them. Needs no passphrase.
  * @throws MeshError MESH_PKI_NOT_FOUND, MESH_PKI_INVALID, MESH_DISK_WRITE.
  */
 export async function revoke(options: RevokeOptions): Promise<Revocation> {
@@ -67,7 +70,7 @@ export async function revoke(options: RevokeOptions): Promise<Revocation> {
   return revokeCertificates(await loadCa(options.dir), target, reason, now())
 }
 
-/** What of a CA can be read without its passphrase. @throws MeshError MESH_PKI_NOT_FOUND, MESH_PKI_INVALID. */
+/** The facts of a CA that need no passphrase. @throws MeshError MESH_PKI_NOT_FOUND, MESH_PKI_INVALID. */
 export async function readCaInfo(dir: string): Promise<CaInfo> {
   return caInfo(await loadCa(dir))
 }
@@ -113,7 +116,7 @@ async function loadWithKey(path: string, passphrase: Secret) {
     try {
       return { loaded, privateKey: await openIntermediateKey(loaded, passphrase) }
     } catch (error) {
-      // a renewal may have come in between
+      // a renewal may have happened in between
       const next = await loadCa(path)
       if (next.intermediate.fingerprint === loaded.intermediate.fingerprint) throw error
       loaded = next
@@ -125,7 +128,7 @@ async function isRevoked({ dir, intermediate }: LoadedCa): Promise<boolean> {
   const serial = canonicalSerial(intermediate.x509.serialNumber)
   return readRevoked(dir).then(
     (records) => records.has(serial),
-    // a record that has gone is said where lists are made: nothing that is issued gets around it
+    // the command that makes lists reports lost records; issuing needs none
     () => false,
   )
 }

@@ -1,6 +1,6 @@
 /**
- * Renews the intermediate of a CA, with its key or a new one. Certificates of the one before stay good for as long as they
- * and it live, since they bring it with them. In one step, under the lock; needs the key of the root.
+ * Renews the intermediate of a CA, with its key or a new one. Certificates of the previous intermediate stay valid
+ * until they or it expire, since they include it. Atomic, under the lock; needs the key of the root.
  */
 import type { KeyObject } from 'node:crypto'
 import { join } from 'node:path'
@@ -30,31 +30,37 @@ import { generateCaKeys, makeIntermediate, newIssuer } from './make-intermediate
 import { renewRootList } from './root-list.ts'
 
 export interface RenewIntermediateOptions {
-  /** Of the CA. */
+  /** The directory of the CA. */
   readonly dir: string
   /** Of the keys of the CA. */
   readonly passphrase: Secret
-  /** File of the key of the root. Default: root.key of the CA. */
+  /** Key file of the root. Default: root.key of the CA. */
   readonly rootKeyFile?: string
-  /** Whether the intermediate gets a new key, and with it a new name. Default false. */
+  /** True gives the intermediate a new key, and with it a new name. Default false. */
   readonly newKey?: boolean
   /** Life of the new intermediate, in days; never longer than the root. Default 365. */
   readonly days?: number
-  /** DNS domains that certificates may name besides those of the intermediate before. Default: none. */
+  /** DNS domains allowed in certificates in addition to those of the previous intermediate. Default: none. */
   readonly permitDnsDomains?: readonly string[]
-  /** IP ranges that certificates may name besides those of the intermediate before, in CIDR notation. Default: none. */
+  /**
+   * IP ranges allowed in certificates in addition to those of the previous intermediate, in CIDR notation. Default:
+   * none.
+   */
   readonly permitIpRanges?: readonly string[]
-  /** Whether the new intermediate has a URI name constraint, see `initCa`. Default: as the one before. */
+  /** Gives the new intermediate a URI name constraint, see `initCa`. Default: as before. */
   readonly constrainUris?: boolean
-  /** Rounds of PBKDF2 for a new key, see `initCa`. Default 600,000. */
+  /** PBKDF2 iterations for a new key, see `initCa`. Default 600,000. */
   readonly keyIterations?: number
   /** The clock, in milliseconds since the epoch. Default Date.now. */
   readonly now?: () => number
 }
 
-/** @throws MeshError MESH_PKI_NOT_FOUND, MESH_PKI_INVALID, MESH_PKI_PASSPHRASE, MESH_DISK_WRITE; TypeError for unusable options. */
+/**
+ * @throws MeshError MESH_PKI_NOT_FOUND, MESH_PKI_INVALID, MESH_PKI_PASSPHRASE, MESH_DISK_WRITE; TypeError for unusable
+ *   options.
+ */
 export async function renewIntermediate(options: RenewIntermediateOptions): Promise<CaInfo> {
-  // a CA that is not there should be said before a lock is made beside it
+  // a missing CA is reported before a lock file is created beside it
   const { dir } = await loadCa(options.dir)
   return withLock(join(dir, LOCK_FILE), async () => renew(await loadCa(dir), options))
 }
@@ -142,7 +148,7 @@ function permittedBy(
   }
 }
 
-/** Whoever has the key of a revoked intermediate would have that of the new one. */
+/** A renewal with the same key would give the holder of a revoked key a valid intermediate. */
 async function mustNotBeRevoked({ dir, intermediate }: LoadedCa): Promise<void> {
   const serial = canonicalSerial(intermediate.x509.serialNumber)
   if (!(await readRevoked(dir)).has(serial)) return
@@ -156,7 +162,7 @@ async function keepAsFormer({ dir, intermediate }: LoadedCa): Promise<void> {
   await keepFormer(dir, issuerIdOf(intermediate), { certificate: intermediate.pem, key })
 }
 
-/** Nothing is swapped in that does not open again. */
+/** Only an intermediate that can be opened again replaces the old one. */
 function provesToFit(intermediate: ParsedCertificate, key: KeyObject): void {
   if (intermediate.x509.checkPrivateKey(key)) return
   throw new MeshError('MESH_PKI_INVALID', 'the new intermediate does not fit its key')

@@ -1,6 +1,6 @@
 /**
- * Revokes certificates of a CA, intermediates among them: by the certificate itself, its serial number, or who it names.
- * Needs no passphrase: it writes down what the next list has to say.
+ * Revokes certificates of a CA, including intermediates: by the certificate itself, its serial number, or its SPIFFE
+ * ID. Needs no passphrase: it only records what the next list must contain.
  */
 import { join } from 'node:path'
 import { MeshError } from '@clawmesh/proto'
@@ -18,23 +18,26 @@ export type RevocationTarget =
   | { readonly path: string }
   /** Hexadecimal. */
   | { readonly serial: string }
-  /** Every certificate of that name that has not expired. */
+  /** Every certificate with that name that has not expired. */
   | { readonly spiffeId: string }
 
 export type RevokingCa = Pick<LoadedCa, 'dir' | 'root' | 'intermediate' | 'former'>
 
 export interface Revocation {
-  /** What was revoked now. */
+  /** Revoked by this call. */
   readonly revoked: readonly RevokedRecord[]
-  /** What had been revoked before; it stays as it was. */
+  /** Revoked before; unchanged. */
   readonly already: readonly RevokedRecord[]
-  /** Whether an intermediate is among them: all that it issued is refused with it. */
+  /** True when an intermediate is among them: all its certificates are then refused. */
   readonly hasIntermediate: boolean
 }
 
 type Found = Omit<RevokedRecord, 'reason' | 'revoked'>
 
-/** @throws MeshError MESH_PKI_NOT_FOUND when nothing fits, MESH_PKI_INVALID when it is of another CA, MESH_DISK_WRITE. */
+/**
+ * @throws MeshError MESH_PKI_NOT_FOUND when nothing matches, MESH_PKI_INVALID when it is of another CA,
+ *   MESH_DISK_WRITE.
+ */
 export async function revokeCertificates(
   ca: RevokingCa,
   target: RevocationTarget,

@@ -1,7 +1,7 @@
 /**
- * The revocation list of the root: which intermediates are revoked. Verifiers that judge the whole path want a list for each
- * CA in it (`openssl verify -crl_check_all`, Envoy, nginx, HAProxy). It is signed with root.key, which is elsewhere when
- * lists are made, so it is kept as a file and good for as long as the intermediate: when that is renewed, the key is there.
+ * The revocation list of the root: the revoked intermediates. Verifiers that check the whole path need a list for each
+ * CA in it (`openssl verify -crl_check_all`, Envoy, nginx, HAProxy). root.key signs it and is usually kept elsewhere,
+ * so the list is a file, valid as long as the intermediate: at its renewal, the key is available.
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -29,7 +29,7 @@ export interface RootList {
   readonly serials: readonly string[]
 }
 
-/** Signs the list anew and keeps it. Under the lock. @throws MeshError MESH_PKI_INVALID, MESH_DISK_WRITE */
+/** Signs and stores a new list. Call it under the lock. @throws MeshError MESH_PKI_INVALID, MESH_DISK_WRITE */
 export async function renewRootList(
   ca: Pick<LoadedCa, 'dir' | 'root' | 'intermediate'>,
   rootKey: Issuer['privateKey'],
@@ -46,7 +46,7 @@ export async function renewRootList(
   await replaceFile(join(ca.dir, ROOT_LIST_FILE), pem, 0o600)
 }
 
-/** The list as it was kept; null where there is none, as in a CA of an earlier version. @throws MeshError MESH_PKI_INVALID */
+/** The stored list; null when there is none, as in a CA of an earlier version. @throws MeshError MESH_PKI_INVALID */
 export async function readRootList(dir: string): Promise<RootList | null> {
   const path = join(dir, ROOT_LIST_FILE)
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
@@ -69,7 +69,7 @@ export function revokedByRoot(
 /** The serial numbers in a list that this CA has signed. */
 function serialsOf(der: Buffer): readonly string[] {
   const [body] = itemsOf(readDer(der), TAG.sequence)
-  // version, algorithm, issuer, two times; then the entries, if there are any
+  // version, algorithm, issuer, two times; then the entries, if any
   const entries = itemsOf(body, TAG.sequence)[5]
   if (entries?.tag !== TAG.sequence) return []
   return itemsOf(entries, TAG.sequence).map((entry) => {

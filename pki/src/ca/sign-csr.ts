@@ -1,6 +1,6 @@
 /**
- * Signs a request: its public key only. Every name that it asks for must be one that the policy gives it anyway;
- * a request for any other is refused whole, so that nobody believes to have got what they asked for.
+ * Signs a certificate signing request: takes its public key only. Every name in it must be one that the policy gives
+ * anyway; a request with any other name is refused as a whole, so that no requester believes that it got that name.
  */
 import { MeshError } from '@clawmesh/proto'
 import { formatIp } from '../x509/ip-range.ts'
@@ -14,7 +14,7 @@ import {
 } from './issue.ts'
 import { agentNames, gatewayNames, type IssuedNames } from './names.ts'
 
-/** Who it is for is the caller's word, never the request's. */
+/** The caller gives the subject, never the request. */
 export type SignOptions = { readonly csrPem: string } & (AgentRequest | GatewayRequest)
 
 /** @throws MeshError MESH_PKI_CSR_REFUSED, MESH_PKI_NAME_REFUSED, MESH_PKI_INVALID. */
@@ -52,7 +52,7 @@ function commonNameOf(names: IssuedNames): string[] {
   return names.subject.filter(({ type }) => type === 'commonName').map(({ value }) => value)
 }
 
-/** What a stranger wrote, made fit for one line of a terminal. */
+/** Formats untrusted text for one line of a terminal. */
 function show(kind: string, text: string): string {
   return `${kind} ${JSON.stringify(text.slice(0, 100)).replaceAll(/[^\x20-\x7e]/g, '?')}`
 }

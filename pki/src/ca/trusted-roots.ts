@@ -1,6 +1,6 @@
 /**
- * Further roots that a CA hands out in ca.crt beside its own, for the time in which one CA takes the place of another: every
- * certificate that it issues then brings both.
+ * Further roots that a CA includes in ca.crt besides its own, while one CA replaces another: every certificate that it
+ * issues then comes with both.
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -15,23 +15,23 @@ import { LOCK_FILE } from './ca-files.ts'
 import { loadCa } from './load-ca.ts'
 
 export interface TrustChange {
-  /** Of the CA. */
+  /** The directory of the CA. */
   readonly dir: string
-  /** PEM file of roots to hand out as well. */
+  /** PEM file of roots to include. */
   readonly add?: string
-  /** PEM file of roots to hand out no more. */
+  /** PEM file of roots to remove. */
   readonly remove?: string
 }
 
 const FILE = 'also-trusted.crt'
 
-/** PEM of all roots that the CA hands out, its own first. @throws MeshError MESH_PKI_NOT_FOUND, MESH_PKI_INVALID */
+/** All roots that the CA hands out, its own first. @throws MeshError MESH_PKI_NOT_FOUND, MESH_PKI_INVALID */
 export async function readTrust(dir: string): Promise<readonly ParsedCertificate[]> {
   const ca = await loadCa(dir)
   return [ca.root, ...(await readAlsoTrusted(ca.dir))]
 }
 
-/** All roots that it hands out afterwards. @throws MeshError MESH_PKI_NOT_FOUND, MESH_PKI_INVALID, MESH_DISK_WRITE */
+/** Returns all roots after the change. @throws MeshError MESH_PKI_NOT_FOUND, MESH_PKI_INVALID, MESH_DISK_WRITE */
 export async function changeTrust(change: TrustChange): Promise<readonly ParsedCertificate[]> {
   const { dir, root } = await loadCa(change.dir)
   const added = change.add === undefined ? [] : await readRoots(change.add)
@@ -65,7 +65,7 @@ async function readAlsoTrusted(dir: string): Promise<readonly ParsedCertificate[
   return text.trim() === '' ? [] : parseCertificates(text)
 }
 
-/** Gateways and agents take no other certificate into their ca.crt. */
+/** Gateways and agents accept only such certificates in their ca.crt. */
 async function readRoots(path: string): Promise<readonly ParsedCertificate[]> {
   const roots = parseCertificates(await readBounded(path, MAX_PEM_BYTES, 'MESH_PKI_INVALID'))
   for (const root of roots) {

@@ -1,4 +1,4 @@
-/** The options by which commands find the CA and open it. */
+/** The options with which commands find and open the CA. */
 import type { Command } from 'commander'
 import { type Ca, openCa, readCaInfo } from '../ca/open-ca.ts'
 import { readPassphrase } from './passphrase.ts'
@@ -23,7 +23,7 @@ export function caDirectory(terminal: Terminal, options: CaOptions): string {
 
 export async function openCaOf(terminal: Terminal, options: CaOptions): Promise<Ca> {
   const dir = caDirectory(terminal, options)
-  // a CA that is not there should be said before a passphrase is asked for
+  // a missing CA is reported before the passphrase prompt
   await readCaInfo(dir)
   const passphrase = await readPassphrase(terminal, options.passphraseFile, false)
   return openCa({ dir, passphrase })

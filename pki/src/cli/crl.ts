@@ -1,4 +1,4 @@
-/** mesh-pki crl */
+/** `mesh-pki crl`: writes the current revocation lists. */
 
 import { resolve } from 'node:path'
 import { printableJson } from '@clawmesh/proto'

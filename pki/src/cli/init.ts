@@ -1,4 +1,4 @@
-/** mesh-pki init */
+/** `mesh-pki init`: creates a CA. */
 import { printableJson } from '@clawmesh/proto'
 import type { Command } from 'commander'
 import { initCa } from '../ca/init-ca.ts'

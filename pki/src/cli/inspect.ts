@@ -1,4 +1,4 @@
-/** mesh-pki inspect */
+/** `mesh-pki inspect`: shows certificates, keys and requests. */
 import { printableJson } from '@clawmesh/proto'
 import type { Command } from 'commander'
 import { type CertificateFacts, type Inspection, inspectPath } from '../verify/inspect-path.ts'

@@ -1,4 +1,4 @@
-/** mesh-pki issue agent, mesh-pki issue gateway */
+/** `mesh-pki issue agent` and `mesh-pki issue gateway`: issue an identity. */
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { Issued } from '../ca/issue.ts'

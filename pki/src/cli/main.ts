@@ -1,10 +1,10 @@
 #!/usr/bin/env node
-/** The command mesh-pki. Nothing else in this package ends the process or sets its exit code. */
+/** The entry point of the command mesh-pki. Nothing else in this package ends the process or sets its exit code. */
 import { runCommand } from './run-command.ts'
 import { openTerminal } from './terminal.ts'
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  // the reader of a pipe has gone, as `| head` does: what it wanted it has
+  // the reader of the pipe has closed it, like `| head`: it has what it wanted
   if (error.code === 'EPIPE') process.exit(0)
   throw error
 })

@@ -1,4 +1,4 @@
-/** Where a passphrase comes from: --passphrase-file, then MESH_PKI_PASSPHRASE, then a prompt where somebody can answer it. */
+/** Reads a passphrase: from --passphrase-file, then MESH_PKI_PASSPHRASE, then a prompt on an interactive terminal. */
 import { MeshError, Secret } from '@clawmesh/proto'
 import { withoutByteOrderMark } from '../der/pem.ts'
 import { readBounded } from '../disk/read-bounded.ts'
@@ -8,7 +8,7 @@ import type { Terminal } from './terminal.ts'
 const MAX_BYTES = 4096
 const VARIABLE = 'MESH_PKI_PASSPHRASE'
 
-/** @param twice asks a second time at the prompt, since a slip would be found out too late. */
+/** @param twice prompts a second time, since a typing error would be noticed too late. */
 export async function readPassphrase(
   terminal: Terminal,
   file: string | undefined,

@@ -1,14 +1,14 @@
-/** Says what was issued: who, where the files are, when they expire. Never the key. */
+/** Reports what was issued: the identity, its files, its expiry. Never the key. */
 import { printableJson } from '@clawmesh/proto'
 import { DEFAULT_TTL_MS, type IssuedCertificate } from '../ca/issue.ts'
 import { formatDate, formatDuration } from '../verify/words.ts'
 import { columns, type Terminal } from './terminal.ts'
 
 export interface PrintOptions {
-  /** Absolute path of what was written. */
+  /** Absolute path of the files. */
   readonly where: string
   readonly json: boolean
-  /** How long it was to be good for, in milliseconds. Default 24 hours. */
+  /** The requested validity, in milliseconds. Default 24 hours. */
   readonly wantedMs: number | undefined
 }
 
@@ -30,7 +30,7 @@ export function printIssued(
           ['sha256', fingerprint],
         ]),
   )
-  // the time that the command itself took is not worth a word
+  // ignore the time that the command itself took
   if (wantedMs - leftMs > 60_000)
     terminal.say('it ends with the intermediate of the CA, sooner than asked for')
 }

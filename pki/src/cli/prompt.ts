@@ -1,9 +1,9 @@
-/** Asks for something that must not be seen: nothing is echoed, not even its length. */
+/** Prompts for a secret: echoes nothing, not even its length. */
 import { StringDecoder } from 'node:string_decoder'
 import { MeshError } from '@clawmesh/proto'
 import type { Terminal } from './terminal.ts'
 
-/** @throws MeshError MESH_PKI_PASSPHRASE when the asking is broken off. */
+/** @throws MeshError MESH_PKI_PASSPHRASE when the prompt is cancelled. */
 export async function promptHidden(terminal: Terminal, question: string): Promise<string> {
   const { stdin } = terminal
   stdin.setRawMode(true)
@@ -27,7 +27,7 @@ function readLine(stdin: NodeJS.ReadStream): Promise<string> {
     let line: string[] = []
     const finish = (settle: () => void, rest: string) => {
       stdin.off('data', onData).off('end', onEnd)
-      // what came after the end of the line answers the next question
+      // input after the end of the line is for the next prompt
       if (rest !== '') stdin.unshift(Buffer.from(rest, 'utf8'))
       settle()
     }

@@ -1,4 +1,4 @@
-/** mesh-pki renew intermediate */
+/** `mesh-pki renew intermediate`: renews the intermediate of a CA. */
 import { printableJson } from '@clawmesh/proto'
 import type { Command } from 'commander'
 import { readCaInfo } from '../ca/open-ca.ts'
@@ -55,7 +55,7 @@ export function addRenew(program: Command, terminal: Terminal): void {
     .addHelpText('after', EXAMPLES)
     .action(async (options: RenewOptions) => {
       const dir = caDirectory(terminal, options)
-      // a CA that is not there should be said before a passphrase is asked for
+      // a missing CA is reported before the passphrase prompt
       const before = await readCaInfo(dir)
       const passphrase = await readPassphrase(terminal, options.passphraseFile, false)
       const { rootKey, newKey, days, permitDns, permitIp, constrainUri } = options

@@ -1,4 +1,4 @@
-/** mesh-pki revoke */
+/** `mesh-pki revoke`: revokes certificates. */
 import { printableJson } from '@clawmesh/proto'
 import { type Command, InvalidArgumentError } from 'commander'
 import { revoke } from '../ca/open-ca.ts'

@@ -1,4 +1,4 @@
-/** Builds the command line, runs it, and says in words what went wrong. */
+/** Builds the command line, runs it, and words its errors. */
 import { MeshError } from '@clawmesh/proto'
 import { Command, CommanderError } from 'commander'
 import { VERSION } from '../version.ts'
@@ -13,7 +13,7 @@ import { plainTerminal, type Terminal } from './terminal.ts'
 import { addTrust } from './trust.ts'
 import { addVerify } from './verify.ts'
 
-/** 0 done, 1 refused or failed, 2 wrong usage. */
+/** 0 success, 1 refused or failed, 2 wrong usage. */
 export type ExitCode = 0 | 1 | 2
 
 const EXAMPLES = `
@@ -32,10 +32,10 @@ Examples:
 The passphrase of the CA is read from --passphrase-file, from
 MESH_PKI_PASSPHRASE, or asked for.`
 
-/** However wide the terminal is: the examples are written for it. */
+/** Fixed, for any terminal: the examples are written for this width. */
 const HELP_COLUMNS = 80
 
-/** @param args without the names of node and the script. */
+/** @param args without the names of node and the script */
 export async function runCommand(args: readonly string[], given: Terminal): Promise<ExitCode> {
   const terminal = plainTerminal(given)
   const outcome: { code: ExitCode } = { code: 0 }
@@ -84,13 +84,13 @@ function explain(error: unknown, args: readonly string[], terminal: Terminal): E
     terminal.say(`hint: ${error.hint}`)
     return 1
   }
-  // whatever else it is, it is a fault of this program: the stack is what a report needs
+  // any other error is a fault of this program: a report needs the stack
   terminal.say(error instanceof Error ? (error.stack ?? error.message) : 'it failed')
   terminal.say('hint: this is a fault of mesh-pki; please report it')
   return 1
 }
 
-/** An error of commander in the manner of this command. */
+/** Formats a message of commander like our own. */
 function oneLine(text: string): string {
   return text
     .trim()

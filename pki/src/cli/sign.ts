@@ -1,4 +1,4 @@
-/** mesh-pki sign */
+/** `mesh-pki sign`: signs a certificate signing request. */
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { readBounded } from '../disk/read-bounded.ts'
@@ -65,7 +65,7 @@ type Subject =
   | { tenant: string; agent: string; extraDnsNames: string[] }
   | { name: string; tenants: string[]; dnsNames: string[] }
 
-/** Who it is for, or what is wrong with the options. */
+/** The subject, or what is wrong with the options. */
 function subjectOf({ tenant = [], agent, gateway, dns = [] }: CsrOptions): Subject | string {
   if ((agent === undefined) === (gateway === undefined)) return 'give either --agent or --gateway'
   if (gateway !== undefined) return { name: gateway, tenants: tenant, dnsNames: dns }

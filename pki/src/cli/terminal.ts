@@ -1,4 +1,4 @@
-/** What a command sees of the world, and how it speaks: results on stdout, everything else on stderr. */
+/** The environment of a command, and its output: results to stdout, everything else to stderr. */
 import { printable, printableLines } from '@clawmesh/proto'
 export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>
@@ -7,9 +7,9 @@ export interface Terminal {
   readonly print: (text: string) => void
   /** Everything else: a line each, prefixed `mesh-pki:`. */
   readonly say: (text: string) => void
-  /** Somebody is there to be asked. */
+  /** True when a person can answer a prompt. */
   readonly interactive: boolean
-  /** As it is, for prompts. */
+  /** Unchanged, for prompts. */
   readonly writeError: (text: string) => void
 }
 
@@ -25,8 +25,8 @@ export function openTerminal(process: NodeJS.Process): Terminal {
 }
 
 /**
- * A terminal that nothing moves about on but line feeds: every command speaks through one, so what it prints of a file, a
- * certificate or a peer can neither paint over other lines nor reorder them.
+ * A terminal on which only line feeds move the cursor: every command prints through one, so text from a file, a
+ * certificate or a peer can neither overwrite other lines nor reorder them.
  */
 export function plainTerminal(terminal: Terminal): Terminal {
   return {
@@ -36,7 +36,7 @@ export function plainTerminal(terminal: Terminal): Terminal {
   }
 }
 
-/** Facts as lines of two columns; a fact with several values has a line for each. */
+/** Formats facts as lines of two columns; a fact with several values has a line for each. */
 export function columns(facts: readonly (readonly [string, string | readonly string[]])[]): string {
   const width = Math.max(...facts.map(([name]) => name.length)) + 2
   return facts

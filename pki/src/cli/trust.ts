@@ -1,4 +1,4 @@
-/** mesh-pki trust */
+/** `mesh-pki trust`: adds and removes further roots. */
 import { resolve } from 'node:path'
 import { printableJson } from '@clawmesh/proto'
 import type { Command } from 'commander'

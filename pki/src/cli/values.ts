@@ -1,4 +1,4 @@
-/** Values of options, judged as they are read: a wrong one is wrong usage. */
+/** Parses values of options as they are read: a wrong value is wrong usage. */
 import { isDnsName } from '@clawmesh/proto'
 import { InvalidArgumentError } from 'commander'
 import { parseIpRange } from '../x509/ip-range.ts'
@@ -24,12 +24,12 @@ export function parseDomain(text: string): string {
   throw new InvalidArgumentError('it must be a lower-case DNS name, e.g. mesh.internal.')
 }
 
-/** Of an option that can be given several times. */
+/** For an option that may be repeated. */
 export function collectDomains(text: string, before: readonly string[] = []): readonly string[] {
   return [...before, parseDomain(text)]
 }
 
-/** Of an option that can be given several times. */
+/** For an option that may be repeated. */
 export function collectIpRanges(text: string, before: readonly string[] = []): readonly string[] {
   if (parseIpRange(text) !== null) return [...before, text]
   throw new InvalidArgumentError('it must be a range of IP addresses, e.g. 127.0.0.0/8.')

@@ -1,4 +1,4 @@
-/** mesh-pki verify */
+/** `mesh-pki verify`: checks whether an identity would be accepted. */
 import { printableJson } from '@clawmesh/proto'
 import type { Command } from 'commander'
 import { verifyPath } from '../verify/verify-path.ts'
@@ -10,7 +10,7 @@ Examples:
   $ mesh-pki verify planner --ca root.crt   against the roots that others trust
   $ mesh-pki verify tls.crt --ca root.crt   a certificate without its key`
 
-/** @param fail called when the answer is no. */
+/** @param fail called when the answer is no */
 export function addVerify(program: Command, terminal: Terminal, fail: () => void): void {
   program
     .command('verify')

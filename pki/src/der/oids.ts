@@ -1,4 +1,4 @@
-/** Object identifiers that the CA writes or understands. */
+/** The object identifiers that the CA writes or reads. */
 export const OID = Object.freeze({
   commonName: '2.5.4.3',
   organization: '2.5.4.10',

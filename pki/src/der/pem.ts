@@ -1,4 +1,4 @@
-/** PEM as RFC 7468 has it: blocks with a label; text between them is left alone, half a block is refused. */
+/** Parses PEM (RFC 7468): blocks with a label; text between them is ignored, an incomplete block is refused. */
 import { MeshError } from '@clawmesh/proto'
 
 export interface PemBlock {
@@ -11,7 +11,7 @@ export function toPem(label: string, der: Buffer): string {
   return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ''].join('\n')
 }
 
-/** Every block, in order. @throws MeshError MESH_PKI_INVALID when one is cut short or is not base64. */
+/** Every block, in order. @throws MeshError MESH_PKI_INVALID when one is truncated or is not base64. */
 export function parsePem(text: string): readonly PemBlock[] {
   const blocks: PemBlock[] = []
   let label: string | null = null
@@ -20,7 +20,7 @@ export function parsePem(text: string): readonly PemBlock[] {
     throw new MeshError('MESH_PKI_INVALID', 'it is UTF-16 text, as PowerShell writes it', {
       hint: 'save it as ASCII or UTF-8: Out-File -Encoding ascii',
     })
-  // of files that were put together each may have brought a mark: the block after it would be a comment
+  // each part of a joined file may begin with a byte order mark, which would hide the block after it
   for (const line of text.split('\n').map((each) => withoutByteOrderMark(each).trimEnd())) {
     const begin = /^-----BEGIN ([A-Z0-9 ]{1,64})-----$/.exec(line)?.[1]
     if (label === null) {
@@ -38,7 +38,7 @@ export function parsePem(text: string): readonly PemBlock[] {
   return blocks
 }
 
-/** Without the mark that editors of Windows put before UTF-8. */
+/** Without the byte order mark that Windows editors put before UTF-8. */
 export function withoutByteOrderMark(text: string): string {
   return text.replace(/^(?:\uFEFF|\u00EF\u00BB\u00BF)+/, '')
 }

@@ -1,10 +1,10 @@
 /**
- * Reads DER, strictly: definite and minimal lengths, single-byte tags, nothing left over. The caller walks the
- * structure that it expects, so nothing here recurses and hostile nesting costs nothing.
+ * Reads DER, strictly: definite and minimal lengths, single-byte tags, no trailing bytes. The caller walks the expected
+ * structure, so nothing here recurses, and hostile nesting costs nothing.
  */
 import { MeshError } from '@clawmesh/proto'
 
-/** Identifier octets that the mesh meets. */
+/** The identifier octets that the mesh uses. */
 export const TAG = Object.freeze({
   boolean: 0x01,
   integer: 0x02,
@@ -25,20 +25,20 @@ export interface DerValue {
   readonly raw: Buffer
 }
 
-/** The one value that `bytes` holds. @throws MeshError MESH_PKI_INVALID. */
+/** The only value in `bytes`. @throws MeshError MESH_PKI_INVALID. */
 export function readDer(bytes: Buffer): DerValue {
   const [value, ...rest] = readAll(bytes)
   if (value === undefined || rest.length > 0) throw malformed('one value was expected')
   return value
 }
 
-/** The values that a constructed value holds. */
+/** The values within a constructed value. */
 export function children(value: DerValue): readonly DerValue[] {
   if ((value.tag & 0x20) === 0) throw malformed('a constructed value was expected')
   return readAll(value.content)
 }
 
-/** Like children, of a value that must have this tag. */
+/** Like children, for a value that must have this tag. */
 export function itemsOf(value: DerValue | undefined, tag: number): readonly DerValue[] {
   return children(expect(value, tag))
 }
@@ -81,7 +81,7 @@ export function readSmallInteger(value: DerValue | undefined): number {
   return content.readUIntBE(0, content.length)
 }
 
-/** The bytes of a BIT STRING; bits that are not used must be zero. */
+/** The bytes of a BIT STRING; unused bits must be zero. */
 export function readBits(value: DerValue | undefined): Buffer {
   const { content } = expect(value, TAG.bitString)
   const unused = content[0]
@@ -91,7 +91,7 @@ export function readBits(value: DerValue | undefined): Buffer {
   return content.subarray(1)
 }
 
-/** The bytes of a BIT STRING that holds whole bytes: a signature, a key. */
+/** The bytes of a BIT STRING of whole bytes: a signature, a key. */
 export function readBitBytes(value: DerValue | undefined): Buffer {
   const bytes = readBits(value)
   if (value?.content[0] !== 0) throw malformed('bad bit string')

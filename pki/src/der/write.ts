@@ -1,6 +1,6 @@
 /**
- * Writes DER. node-forge is the encoder; values are Buffers that hold one encoded value each, so that what
- * node:crypto exported (keys) or signed goes in byte for byte and is never parsed and written again.
+ * Writes DER. node-forge encodes; values are Buffers with one encoded value each, so that keys and signatures from
+ * node:crypto are included byte for byte and never re-encoded.
  */
 import forge from 'node-forge'
 
@@ -16,7 +16,7 @@ export function setOf(...items: readonly Buffer[]): Buffer {
   return encode(UNIVERSAL, forge.asn1.Type.SET | CONSTRUCTED, Buffer.concat(items))
 }
 
-/** [tag] EXPLICIT, or [tag] IMPLICIT of a constructed type when `content` holds its items. */
+/** [tag] EXPLICIT, or [tag] IMPLICIT of a constructed type when `content` is its items. */
 export function tagged(tag: number, ...content: readonly Buffer[]): Buffer {
   return encode(CONTEXT, tag | CONSTRUCTED, Buffer.concat(content))
 }
@@ -62,12 +62,12 @@ export function bitString(bytes: Buffer, unusedBits = 0): Buffer {
   )
 }
 
-/** Names are always UTF8String: forge's default, an unchecked PrintableString, is refused by Go for names like a_b. */
+/** Names are always UTF8String: Go refuses forge's default, an unchecked PrintableString, for names like a_b. */
 export function utf8(text: string): Buffer {
   return encode(UNIVERSAL, forge.asn1.Type.UTF8, Buffer.from(text, 'utf8'))
 }
 
-/** Time as RFC 5280 section 4.1.2.5 has it: UTCTime through 2049, GeneralizedTime after. */
+/** Time by RFC 5280, section 4.1.2.5: UTCTime through 2049, GeneralizedTime after. */
 export function time(date: Date): Buffer {
   return date.getUTCFullYear() < 2050
     ? encode(UNIVERSAL, forge.asn1.Type.UTCTIME, binary(forge.asn1.dateToUtcTime(date)))
@@ -79,7 +79,7 @@ export function time(date: Date): Buffer {
 }
 
 function encode(tagClass: number, type: number, content: Buffer): Buffer {
-  // as primitive, even where `type` carries the constructed bit: the content is encoded already
+  // as primitive, even where `type` has the constructed bit: the content is already encoded
   const node = forge.asn1.create(tagClass, type, false, content.toString('latin1'))
   return binary(forge.asn1.toDer(node).getBytes())
 }

@@ -1,4 +1,4 @@
-/** Faults of the file system in words: which path, what is wrong with it. */
+/** Words the errors of the file system: which path, and what is wrong with it. */
 import { type ErrorCode, MeshError } from '@clawmesh/proto'
 
 const WORDS: Readonly<Record<string, string>> = Object.freeze({
@@ -14,7 +14,7 @@ const WORDS: Readonly<Record<string, string>> = Object.freeze({
   EMFILE: 'too many open files',
 })
 
-/** Where the table's hint would speak of what is in the file, which nobody has seen. */
+/** In place of the error table's hint, which is about the content of the file. */
 const HINTS: Readonly<Record<string, string>> = Object.freeze({
   ENOENT: 'check the path',
   ENOTDIR: 'check the path',

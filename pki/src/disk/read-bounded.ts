@@ -1,4 +1,4 @@
-/** Reads small text files, and stops before one that is not small (or never ends, as /dev/zero) fills the memory. */
+/** Reads small text files, and stops at a maximum, before a large or endless file (/dev/zero) fills the memory. */
 import { open } from 'node:fs/promises'
 import { type ErrorCode, MeshError } from '@clawmesh/proto'
 import { fileFault } from './file-fault.ts'

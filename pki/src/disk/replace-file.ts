@@ -1,4 +1,4 @@
-/** Writes a file whole, or not at all: readers see the old one or the new one. */
+/** Replaces a file atomically: readers see the old or the new file. */
 
 import { randomUUID } from 'node:crypto'
 import { rename, rm } from 'node:fs/promises'

@@ -1,7 +1,7 @@
-/** Files that have reached the disk before anything points at them. */
+/** Writes files that are on the disk before anything refers to them. */
 import { open } from 'node:fs/promises'
 
-/** Makes a new file; one that exists is never overwritten (EEXIST). The mode holds whatever the umask. */
+/** Creates a new file; never overwrites one (EEXIST). The mode holds for any umask. */
 export async function writeSynced(
   path: string,
   content: string | Uint8Array,
@@ -17,7 +17,7 @@ export async function writeSynced(
   }
 }
 
-/** Makes the entries of a directory (new files, renames) reach the disk. */
+/** Flushes the entries of a directory (new files, renames) to the disk. */
 export async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, 'r')
   try {

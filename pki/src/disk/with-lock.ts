@@ -1,6 +1,6 @@
 /**
- * One process at a time changes a CA: under a lock that the kernel keeps, on an empty file in its directory. A process that
- * dies has given it free, so nothing is ever stale. SQLite, because Node has no other way to a lock of the kernel:
+ * Lets one process at a time change a CA: under a kernel lock, on an empty file in its directory. The kernel releases
+ * the lock of a dead process, so there are no stale locks. SQLite, because Node has no other access to a kernel lock:
  * docs/decisions/locks-are-the-kernels.md
  */
 import { closeSync, openSync } from 'node:fs'
@@ -13,7 +13,10 @@ const WAIT_MS = 10_000
 const RETRY_MS = 25
 const SQLITE_BUSY = 5
 
-/** The lock file stays: removed while another has it, it would be two locks. @throws MeshError MESH_DISK_WRITE */
+/**
+ * The lock file stays: removing it while another process holds it would make two locks. @throws MeshError
+ * MESH_DISK_WRITE
+ */
 export async function withLock<T>(lockFile: string, work: () => Promise<T>): Promise<T> {
   ensureFile(lockFile)
   const deadline = performance.now() + WAIT_MS
@@ -23,7 +26,7 @@ export async function withLock<T>(lockFile: string, work: () => Promise<T>): Pro
       throw new MeshError('MESH_DISK_WRITE', `another process holds ${lockFile}`, {
         hint: 'try again when no other mesh-pki command changes this CA, on other machines too',
       })
-    // never in step: two that take it at the same instant may both be told that it is taken
+    // at random intervals: two processes that try at the same instant may both find it taken
     await delay(RETRY_MS * (0.5 + Math.random()))
     held = take(lockFile)
   }
@@ -34,7 +37,7 @@ export async function withLock<T>(lockFile: string, work: () => Promise<T>): Pro
   }
 }
 
-/** At one go, and only when it is not there: closing the file gives up the locks that this process has on it (POSIX). */
+/** Synchronous, and only if it is missing: closing the file releases all locks of this process on it (POSIX). */
 function ensureFile(lockFile: string): void {
   try {
     closeSync(openSync(lockFile, 'wx', 0o600))
@@ -48,7 +51,7 @@ function take(lockFile: string): DatabaseSync | null {
   let database: DatabaseSync | null = null
   try {
     database = new DatabaseSync(lockFile, { timeout: 0 })
-    // no journal beside it, and nothing in it
+    // no journal beside the file, and no content
     database.exec('PRAGMA journal_mode = MEMORY')
     database.exec('BEGIN EXCLUSIVE')
     return database

@@ -1,4 +1,4 @@
-/** Reads what lies under a path: an identity directory, the directory of a CA, or one PEM file. */
+/** Reads the files at a path: an identity directory, the directory of a CA, or one PEM file. */
 import { readdir, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type ErrorCode, MeshError } from '@clawmesh/proto'
@@ -7,7 +7,7 @@ import { readBounded } from '../disk/read-bounded.ts'
 
 export interface PemFiles {
   readonly kind: 'identity' | 'ca' | 'file'
-  /** PEM: the leaf first. Of a CA, the intermediate. */
+  /** PEM: the leaf first. For a CA, the intermediate. */
   readonly certificates: string
   /** PEM, encrypted or not; null when there is none. */
   readonly key: string | null
@@ -15,10 +15,10 @@ export interface PemFiles {
   readonly roots: string | null
 }
 
-/** Bundles of a few hundred certificates fit. */
+/** Enough for bundles of a few hundred certificates. */
 export const MAX_PEM_BYTES = 1_048_576
 
-/** @throws MeshError with `code` when there is nothing that can be read. */
+/** @throws MeshError with `code` when nothing can be read. */
 export async function readPemFiles(
   path: string,
   code: ErrorCode = 'MESH_PKI_INVALID',
@@ -52,7 +52,7 @@ export async function readPemFiles(
   })
 }
 
-/** `..data` is resolved once, so that all files are of one generation. */
+/** Resolves `..data` once, so that all files are of one generation. */
 async function generationOf(dir: string): Promise<string> {
   return realpath(join(dir, '..data')).catch((error: unknown) => {
     if (hasErrorCode(error, 'ENOENT')) return dir

@@ -1,7 +1,7 @@
 /**
- * Writes tls.crt, tls.key and ca.crt as one generation, as Kubernetes mounts a Secret: real files in a directory
- * `..<time>`, a symlink `..data` to it that rename(2) swaps, and `tls.crt -> ..data/tls.crt` beside it.
- * A crash at any point leaves the generation before. Readers resolve `..data` once and read all three there.
+ * Writes tls.crt, tls.key and ca.crt as one generation, in the way in which Kubernetes mounts a Secret: real files in a
+ * directory `..<time>`, a symlink `..data` to it that rename(2) swaps, and `tls.crt -> ..data/tls.crt` beside it. A
+ * crash at any point leaves the previous generation. Readers resolve `..data` once and read all three there.
  */
 import {
   chmod,
@@ -35,7 +35,7 @@ const DATA = '..data'
 const KEEP_YOUNG_MS = 60_000
 const GENERATION = /^\.\.\d{4}_\d\d_\d\d_\d\d_\d\d_\d\d\.\d{3}-/
 
-/** Makes `dir` (mode 0700) when it does not exist. @throws MeshError MESH_DISK_WRITE. */
+/** Creates `dir` (mode 0700) when it does not exist. @throws MeshError MESH_DISK_WRITE. */
 export async function writeIdentity(dir: string, identity: WritableIdentity): Promise<void> {
   const path = resolve(dir)
   try {
@@ -65,7 +65,7 @@ async function writeGeneration(dir: string, files: Files): Promise<void> {
       if (content === undefined) continue
       await writeSynced(join(generation, name), content, name === 'tls.key' ? 0o600 : 0o644)
     }
-    // who may enter the directory may enter its generations; the key is 0600 all the same
+    // generations get the permissions of their directory; the key is 0600 all the same
     await chmod(generation, (await stat(dir)).mode & 0o777)
     await syncDirectory(generation)
     await link(dir, DATA, basename(generation))
@@ -76,11 +76,11 @@ async function writeGeneration(dir: string, files: Files): Promise<void> {
   await syncDirectory(dir)
 }
 
-/** Puts a symlink in place by rename(2), whatever file or link was there. */
+/** Replaces any file or link by a symlink, with rename(2). */
 async function link(dir: string, name: string, target: string): Promise<void> {
   const path = join(dir, name)
   if ((await linkTarget(path)) === target) return
-  // named like a generation, so that what a crash leaves is cleared away later
+  // named like a generation, so that leftovers of a crash are removed later
   const nest = await mkdtemp(join(dir, `..${timeName(new Date())}-link-`))
   try {
     const draft = join(nest, name)
@@ -92,8 +92,8 @@ async function link(dir: string, name: string, target: string): Promise<void> {
 }
 
 /**
- * Plain files, as other tools leave them, become a generation of their own first: then the links can take their
- * places one by one, and no reader sees a new certificate beside an old key.
+ * Plain files of other tools first become a generation: then links can replace them one by one, and no reader sees a
+ * new certificate with an old key.
  */
 async function adoptPlainFiles(dir: string): Promise<void> {
   const files: Files = {}
@@ -114,8 +114,8 @@ async function adoptPlainFiles(dir: string): Promise<void> {
 }
 
 /**
- * One generation is kept back, for readers that are in the middle of it; names sort by time. Young ones stay as
- * well: they may be those of another writer, who has not linked them yet.
+ * Keeps one old generation for current readers; names sort by time. Also keeps young ones: another writer may not have
+ * linked them yet.
  */
 async function removeOldGenerations(dir: string, previous: string | null): Promise<void> {
   if (previous === null) return
@@ -125,7 +125,7 @@ async function removeOldGenerations(dir: string, previous: string | null): Promi
   )
   for (const name of old) {
     const path = join(dir, name)
-    // gone already: another writer clears away too
+    // already removed: another writer cleans up too
     const madeMs = await stat(path).then(
       ({ mtimeMs }) => mtimeMs,
       () => Date.now(),

@@ -1,6 +1,6 @@
-/** Fields of records read from disk, by their type. */
+/** Reads typed fields of records from disk. */
 
-/** The empty text when it is absent or no text. */
+/** The empty string when it is absent or not a string. */
 export function textField(record: object, name: string): string {
   const value: unknown = Reflect.get(record, name)
   return typeof value === 'string' ? value : ''

@@ -1,6 +1,6 @@
 /**
- * What a CA has issued, so that it can be revoked by name. One file for each day on which certificates expire: when
- * that day is over, nobody writes to it any more and it can go as a whole.
+ * The records of issued certificates, so that they can be revoked by name. One file per day of expiry: after that day
+ * it gets no more records and can be removed as a whole.
  */
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -11,7 +11,10 @@ import { textField } from './fields.ts'
 export interface IssuedRecord {
   /** Lower-case hexadecimal. */
   readonly serial: string
-  /** The CA that issued it, by the identifier of its key, lower-case hexadecimal; null in records of versions that did not write it down. */
+  /**
+   * The CA that issued it, by the identifier of its key, lower-case hexadecimal; null in records of versions that did
+   * not store it.
+   */
   readonly issuer: string | null
   /** SHA-256 of the certificate, lower-case hexadecimal. */
   readonly fingerprint: string
@@ -23,7 +26,7 @@ const FOLDER = 'issued'
 const FILE = /^(\d{4}-\d\d-\d\d)\.jsonl$/
 const DAY_MS = 86_400_000
 
-/** On disk when it returns. @throws MeshError MESH_DISK_WRITE; then the certificate must not be handed out. */
+/** On disk when it returns. @throws MeshError MESH_DISK_WRITE; the certificate must then not be handed out. */
 export function recordIssued(caDir: string, record: IssuedRecord, nowMs: number): void {
   appendRecord(join(caDir, FOLDER, `${dayOf(record.notAfter)}.jsonl`), {
     ...record,
@@ -32,7 +35,7 @@ export function recordIssued(caDir: string, record: IssuedRecord, nowMs: number)
   })
 }
 
-/** Those that have not expired. @throws MeshError MESH_PKI_INVALID. */
+/** Records of certificates that have not expired. @throws MeshError MESH_PKI_INVALID. */
 export async function readIssued(caDir: string, nowMs: number): Promise<readonly IssuedRecord[]> {
   const today = dayOf(new Date(nowMs))
   const files = (await dayFiles(caDir)).filter(({ day }) => day >= today)
@@ -50,7 +53,7 @@ export async function readIssued(caDir: string, nowMs: number): Promise<readonly
     .filter(({ notAfter }) => notAfter.getTime() > nowMs)
 }
 
-/** Clears away what expired more than a week ago. */
+/** Removes records of certificates that expired more than a week ago. */
 export async function forgetExpired(caDir: string, nowMs: number): Promise<void> {
   const old = dayOf(new Date(nowMs - 7 * DAY_MS))
   for (const { day, path } of await dayFiles(caDir)) if (day < old) await rm(path, { force: true })

@@ -1,4 +1,4 @@
-/** Why a certificate is revoked (RFC 5280, section 5.3.1), as far as it makes sense for a leaf of a mesh. */
+/** The reasons for a revocation (RFC 5280, section 5.3.1) that make sense for a leaf of a mesh. */
 export const REASON_CODES = Object.freeze({
   unspecified: 0,
   keyCompromise: 1,

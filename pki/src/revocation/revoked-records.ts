@@ -1,4 +1,7 @@
-/** What a CA has revoked. Nothing is ever taken back: a certificate that was revoked by mistake is issued again. */
+/**
+ * The records of revoked certificates. A revocation is never undone: a certificate that was revoked by mistake is
+ * issued again.
+ */
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MeshError } from '@clawmesh/proto'
@@ -10,7 +13,10 @@ import { isReason, type RevocationReason } from './reasons.ts'
 export interface RevokedRecord {
   /** Lower-case hexadecimal. */
   readonly serial: string
-  /** The CA that issued it, by the identifier of its key, lower-case hexadecimal; null in records of versions that did not write it down. */
+  /**
+   * The CA that issued it, by the identifier of its key, lower-case hexadecimal; null in records of versions that did
+   * not store it.
+   */
   readonly issuer: string | null
   readonly spiffeId: string | null
   readonly reason: RevocationReason
@@ -18,7 +24,7 @@ export interface RevokedRecord {
   readonly notAfter: Date
 }
 
-/** Made with the CA, so that a record that was lost is missed. */
+/** Created with the CA, so that its loss is noticed. */
 export const REVOKED_FILE = 'revoked.jsonl'
 
 /** On disk when it returns. @throws MeshError MESH_DISK_WRITE. */
@@ -30,7 +36,7 @@ export function recordRevoked(caDir: string, record: RevokedRecord): void {
   })
 }
 
-/** The first word on each serial, in the order in which they were revoked. @throws MeshError MESH_PKI_INVALID. */
+/** The first record of each serial, in the order of revocation. @throws MeshError MESH_PKI_INVALID. */
 export async function readRevoked(caDir: string): Promise<ReadonlyMap<string, RevokedRecord>> {
   const bySerial = new Map<string, RevokedRecord>()
   const path = join(caDir, REVOKED_FILE)
@@ -51,7 +57,7 @@ export async function readRevoked(caDir: string): Promise<ReadonlyMap<string, Re
   return bySerial
 }
 
-/** A list that is signed without it would let in everybody that was revoked. */
+/** A list signed without it would admit every revoked certificate. */
 async function mustExist(path: string): Promise<void> {
   await stat(path).catch((error: unknown) => {
     if (!hasErrorCode(error, 'ENOENT')) throw fileFault('MESH_PKI_INVALID', path, error)
@@ -65,7 +71,7 @@ async function mustExist(path: string): Promise<void> {
   })
 }
 
-/** A date that cannot be read is far ahead, so that the record stays in the list. */
+/** An unreadable date becomes one far in the future, so that the record stays in the list. */
 function dateField(record: object, name: string): Date {
   const date = new Date(textField(record, name))
   return Number.isNaN(date.getTime()) ? new Date(Date.UTC(9999, 0)) : date

@@ -1,7 +1,7 @@
-/** Serial numbers in their one form. */
+/** The canonical form of serial numbers. */
 import { MeshError } from '@clawmesh/proto'
 
-/** Lower case, two digits for each byte; colons, as openssl prints them, are left out. */
+/** Lower case, two digits per byte, without the colons that openssl prints. */
 export function canonicalSerial(text: string): string {
   const hex = text
     .replaceAll(':', '')

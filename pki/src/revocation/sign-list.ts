@@ -1,4 +1,4 @@
-/** One revocation list: numbered, of whole seconds, as PEM and DER. */
+/** Signs one revocation list: numbered, in whole seconds, as PEM and DER. */
 import { join } from 'node:path'
 import { toPem } from '../der/pem.ts'
 import { readBounded } from '../disk/read-bounded.ts'
@@ -13,7 +13,7 @@ export interface ListContent {
   readonly issuer: Issuer
   readonly number: number
   readonly nowMs: number
-  /** When the list ends, in milliseconds since the epoch. */
+  /** The nextUpdate of the list, in milliseconds since the epoch. */
   readonly endsMs: number
   readonly revoked: readonly RevokedRecord[]
 }
@@ -32,7 +32,7 @@ const NUMBER_FILE = 'crl.json'
 const KEEP_EXPIRED_MS = 24 * 3_600_000
 
 export function signList({ issuer, number, nowMs, endsMs, revoked }: ListContent): SignedList {
-  // whole seconds are all that a list can say
+  // a list has whole seconds only
   const thisUpdate = new Date(Math.floor(nowMs / 1000) * 1000)
   const nextUpdate = new Date(endsMs)
   const entries = revoked.map((one) => ({
@@ -45,7 +45,7 @@ export function signList({ issuer, number, nowMs, endsMs, revoked }: ListContent
   return Object.freeze({ pem: toPem('X509 CRL', der), der, thisUpdate, nextUpdate, serials })
 }
 
-/** How a record names the CA whose certificate is revoked: the identifier of its key, lower-case hexadecimal. */
+/** The name of an issuing CA in records: the identifier of its key, lower-case hexadecimal. */
 export function issuerIdOf({ publicKey }: ParsedCertificate): string {
   return keyIdOf(publicKey).toString('hex')
 }
@@ -58,12 +58,15 @@ export function listIssuer(
   return { name: subject, keyId: subjectKeyId ?? keyIdOf(publicKey), privateKey }
 }
 
-/** What has expired leaves the lists one day later, so that each record was in at least one. */
+/** Expired certificates leave the lists one day later, so that each record was in at least one list. */
 export function isListed({ notAfter }: RevokedRecord, nowMs: number): boolean {
   return notAfter.getTime() + KEEP_EXPIRED_MS > nowMs
 }
 
-/** Grows whatever the clock does; in milliseconds, so that it grows also when the file is lost. Under the lock. */
+/**
+ * Grows independently of the clock; based on milliseconds, so that it also grows when the file is lost. Call it under
+ * the lock.
+ */
 export async function nextListNumber(dir: string, nowMs: number): Promise<number> {
   const path = join(dir, NUMBER_FILE)
   const last = await readBounded(path, 4096, 'MESH_PKI_INVALID').then(readNumber, () => 0)

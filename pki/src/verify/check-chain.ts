@@ -1,6 +1,6 @@
 /**
- * Judges a certificate against roots, by checks of its own that say in words what is wrong.
- * Pure but for node:crypto; the clock is an argument.
+ * Checks a certificate chain against roots, with checks of its own that explain each fault. Pure but for node:crypto;
+ * the clock is an argument.
  */
 import { canonicalName } from '@clawmesh/proto'
 import { OID } from '../der/oids.ts'
@@ -20,11 +20,11 @@ export type CheckName =
 export interface Check {
   readonly name: CheckName
   readonly ok: boolean
-  /** What was found, in words. */
+  /** The finding, in words. */
   readonly detail: string
 }
 
-/** No chain is longer, and hostile files end somewhere. */
+/** No valid chain is longer; bounds the work on hostile files. */
 const MAX_PATH = 8
 /** Gateways and agents read no more. */
 const MAX_CHAIN = 10
@@ -38,8 +38,8 @@ const WEAK_SIGNATURES: ReadonlySet<string> = new Set([
 ])
 
 /**
- * @param chain the leaf, then what may lie between
- * @param fileFaults what else is wrong with the files of the chain
+ * @param chain the leaf, then possible intermediates
+ * @param fileFaults further faults of the files of the chain
  */
 export function checkChain(
   chain: readonly ParsedCertificate[],
@@ -86,7 +86,7 @@ function buildPath(
   nowMs: number,
 ): { path: readonly ParsedCertificate[]; fault: string | null } {
   const path = [leaf]
-  // of several certificates of one CA, such as a root and its renewal, one that is in time counts
+  // of several certificates of one CA, such as a root and its renewal, prefer one that is valid now
   const issuerOf = (at: ParsedCertificate, among: readonly ParsedCertificate[]) => {
     const issuers = among.filter((each) => !path.includes(each) && issued(each, at))
     return issuers.find((each) => timeFaults(each, nowMs).length === 0) ?? issuers[0]
@@ -95,7 +95,7 @@ function buildPath(
     if (roots.some((root) => root.der.equals(at.der))) return { path, fault: null }
     const root = issuerOf(at, roots)
     if (root !== undefined) return { path: [...path, root], fault: null }
-    // TLS looks among the roots first, and goes by name and key identifiers
+    // TLS searches the roots first, by name and key identifiers
     const isClaimed = roots.some(({ x509 }) => at.x509.checkIssued(x509))
     const next = isClaimed ? undefined : issuerOf(at, between)
     if (next === undefined) return { path, fault: missingIssuer(at, [...between, ...roots]) }
@@ -108,12 +108,15 @@ function buildPath(
 /** Gateways and agents load no other ca.crt. */
 function rootFaults(root: ParsedCertificate): string[] {
   if (!root.isCa) return [`${nameOf(root)} among the roots is not a CA`]
-  // by name and key identifiers, as OpenSSL tells what issued itself
+  // by name and key identifiers, as OpenSSL recognises a self-issued certificate
   if (root.x509.checkIssued(root.x509)) return []
   return [`${nameOf(root)} among the roots is not a root: intermediates belong into tls.crt`]
 }
 
-/** What TLS refuses at its usual level of security: keys of less than 112 bits, and SHA-1. The signature of a root counts for nothing. */
+/**
+ * What TLS refuses at its default security level: keys of less than 112 bits, and SHA-1. The signature of a root does
+ * not matter.
+ */
 function strengthFaults(certificate: ParsedCertificate): string[] {
   const { modulusLength = LEAST_RSA_BITS } = certificate.publicKey.asymmetricKeyDetails ?? {}
   const name = nameOf(certificate)
@@ -164,7 +167,7 @@ function constraintFaults(path: readonly ParsedCertificate[]): string[] {
     if (!certificate.isCa) faults.push(`${name} is not a CA`)
     if (certificate.keyUsage !== null && (certificate.keyUsage & KEY_USAGE.keyCertSign) === 0)
       faults.push(`${name} may not sign certificates`)
-    // self-issued CAs do not count, nor are their names judged (RFC 5280, section 6.1)
+    // self-issued CAs do not count, and their names are not checked (RFC 5280, section 6.1)
     const below = path.slice(0, index).filter((each, at) => at === 0 || !isSelfIssued(each))
     if (certificate.pathLength !== null && below.length - 1 > certificate.pathLength)
       faults.push(`${name} may have ${certificate.pathLength} CAs below it, and has more`)
@@ -180,7 +183,7 @@ function isSelfIssued({ subject, issuer }: ParsedCertificate): boolean {
   return isSameName(subject, issuer)
 }
 
-/** Whatever the type of string, the case and the blanks, as in TLS. */
+/** Ignores string type, case and blanks, as in TLS. */
 function isSameName(one: Buffer, other: Buffer): boolean {
   return one.equals(other) || canonicalName(one) === canonicalName(other)
 }
@@ -213,7 +216,7 @@ function identityFaults({ names }: ParsedCertificate): string[] {
     : [`its URI is not a SPIFFE ID: ${formatName(uri)}`]
 }
 
-/** A certificate without a subject, as SPIRE and cert-manager issue them, goes by its first name. */
+/** A certificate without a subject, as SPIRE and cert-manager issue them, is shown by its first name. */
 function nameOf({ x509, names }: ParsedCertificate): string {
   return formatName(x509.subject || names.uris[0] || names.dnsNames[0])
 }

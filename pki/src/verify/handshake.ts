@@ -1,6 +1,6 @@
 /**
- * A TLS 1.3 handshake in memory, of an identity with itself: the same certificate as server and as client.
- * What OpenSSL inside Node says there is what it will say on the wire.
+ * Makes a TLS 1.3 handshake in memory, of an identity with itself: the same certificate as server and as client.
+ * OpenSSL in Node judges it as it would on the wire.
  */
 import type { KeyObject } from 'node:crypto'
 import { type Duplex, duplexPair } from 'node:stream'
@@ -10,7 +10,7 @@ export interface HandshakeQuestion {
   /** PEM: the leaf, then intermediates. */
   readonly certificateChain: string
   readonly privateKey: KeyObject
-  /** PEM, one each; at least one. */
+  /** PEM, one certificate each; at least one. */
   readonly roots: readonly string[]
   /** SHA-256 of the leaf, lower-case hexadecimal. */
   readonly fingerprint: string
@@ -18,7 +18,7 @@ export interface HandshakeQuestion {
 
 const TIMEOUT_MS = 5000
 
-/** Null when both sides accept it; otherwise why not. */
+/** Null when both sides accept it; otherwise the reason. */
 export async function refusedByHandshake(question: HandshakeQuestion): Promise<string | null> {
   // an empty `ca` would make Node trust the public roots
   if (question.roots.length === 0) throw new TypeError('roots: must hold a certificate')
@@ -44,7 +44,7 @@ function serverEnd(question: HandshakeQuestion, transport: Duplex): Promise<void
   })
   return new Promise((resolve, reject) => {
     socket.on('error', reject)
-    // the first byte of the client comes after its certificate has been judged
+    // the first byte from the client arrives after its certificate has been accepted
     socket.once('data', () => resolve())
   })
 }
@@ -54,7 +54,7 @@ function clientEnd(question: HandshakeQuestion, transport: Duplex): Promise<void
     ...credentials(question),
     socket: transport,
     rejectUnauthorized: true,
-    // who it is was judged before; here it must be the very certificate that was judged
+    // the name was checked before; here it must be exactly the checked certificate
     checkServerIdentity: (_host, { fingerprint256 }) =>
       fingerprint256.replaceAll(':', '').toLowerCase() === question.fingerprint
         ? undefined

@@ -1,4 +1,4 @@
-/** What a file or directory holds, as facts. Judges nothing: see verify-path. */
+/** Shows the content of a file or directory as facts. Judges nothing: see verify-path. */
 import { createPrivateKey } from 'node:crypto'
 import { MeshError } from '@clawmesh/proto'
 import { parsePem, withoutByteOrderMark } from '../der/pem.ts'
@@ -20,7 +20,7 @@ export interface CertificateFacts {
   readonly notBefore: Date
   readonly notAfter: Date
   readonly state: 'valid' | 'expired' | 'not-yet-valid'
-  /** Milliseconds until it expires; negative when it has. */
+  /** Milliseconds until it expires; negative after that. */
   readonly remainingMs: number
   /** Hexadecimal. */
   readonly serial: string
@@ -30,7 +30,7 @@ export interface CertificateFacts {
   readonly keyType: string
   readonly isCa: boolean
   readonly pathLength: number | null
-  /** Names that it permits below it, e.g. `DNS mesh.internal`; null when it constrains nothing. */
+  /** Names permitted below it, e.g. `DNS mesh.internal`; null without constraints. */
   readonly permits: readonly string[] | null
 }
 
@@ -38,7 +38,7 @@ export interface KeyFacts {
   /** Null when it is encrypted. */
   readonly keyType: string | null
   readonly encrypted: boolean
-  /** Whether it is the key of the first certificate; null when that cannot be told. */
+  /** True for the key of the first certificate; null when unknown. */
   readonly matchesCertificate: boolean | null
 }
 
@@ -59,7 +59,7 @@ export interface Inspection {
   readonly request: RequestFacts | null
 }
 
-/** @throws MeshError MESH_PKI_INVALID when it holds nothing known; MESH_PKI_CSR_REFUSED for a bad request. */
+/** @throws MeshError MESH_PKI_INVALID when it contains nothing known; MESH_PKI_CSR_REFUSED for a bad request. */
 export async function inspectPath(path: string, nowMs: number = Date.now()): Promise<Inspection> {
   const files = await readPemFiles(path)
   const labels = parsePem(files.certificates).map(({ label }) => label)
@@ -127,7 +127,7 @@ function keyFacts(pem: string, certificate: ParsedCertificate | null): KeyFacts 
     const matchesCertificate = certificate?.x509.checkPrivateKey(key) ?? null
     return { keyType: describeKey(key), encrypted: false, matchesCertificate }
   } catch {
-    // the message of OpenSSL says less than this, and could quote the file
+    // the message of OpenSSL says less, and could quote the file
     throw new MeshError('MESH_PKI_INVALID', 'the private key cannot be read')
   }
 }

@@ -1,4 +1,4 @@
-/** Whether an identity would be accepted, and every reason why not. */
+/** Decides whether an identity would be accepted, with every reason against it. */
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 import { MeshError } from '@clawmesh/proto'
 import { parsePem, withoutByteOrderMark } from '../der/pem.ts'
@@ -10,9 +10,12 @@ import { refusedByHandshake } from './handshake.ts'
 export interface VerifyOptions {
   /** An identity directory, or a PEM file with the leaf first. */
   readonly path: string
-  /** PEM file of the roots to trust. Default: ca.crt of the directory. */
+  /** PEM file of the trusted roots. Default: ca.crt of the directory. */
   readonly caFile?: string
-  /** The clock, in milliseconds since the epoch. Default Date.now; with another one no handshake is made, since OpenSSL has its own. */
+  /**
+   * The clock, in milliseconds since the epoch. Default Date.now; with another one no handshake is made, since OpenSSL
+   * uses the system clock.
+   */
   readonly now?: () => number
 }
 
@@ -24,7 +27,7 @@ export interface Verification {
   readonly checks: readonly Check[]
 }
 
-/** @throws MeshError MESH_PKI_INVALID when there is nothing that could be judged. */
+/** @throws MeshError MESH_PKI_INVALID when there is nothing to judge. */
 export async function verifyPath(options: VerifyOptions): Promise<Verification> {
   const files = await readPemFiles(options.path)
   if (files.kind === 'ca')
@@ -46,7 +49,7 @@ export async function verifyPath(options: VerifyOptions): Promise<Verification> 
   if (files.kind === 'identity') {
     const key = readKey(files.key)
     checks.push(keyCheck(leaf, key))
-    // what has been found wrong already need not be found again in the words of OpenSSL
+    // OpenSSL would only repeat a fault that is already found
     if (typeof key !== 'string' && options.now === undefined && checks.every(({ ok }) => ok))
       checks.push(await handshakeCheck(chain, key, roots, leaf.fingerprint))
   }
@@ -59,7 +62,7 @@ export async function verifyPath(options: VerifyOptions): Promise<Verification> 
   }
 }
 
-/** Gateways and agents load no file with anything but certificates in it. */
+/** Gateways and agents load only files of certificates alone. */
 function strayBlocks(pem: string): string[] {
   const strays = parsePem(pem).filter(({ label }) => label !== 'CERTIFICATE')
   return strays.map(({ label }) => `beside certificates there is a block ${label} in the file`)
@@ -96,7 +99,7 @@ function readKey(pem: string | null): KeyObject | string {
       return 'tls.key is encrypted'
     return createPrivateKey(withoutByteOrderMark(pem))
   } catch {
-    // the message of OpenSSL says less than this, and could quote the file
+    // the message of OpenSSL says less, and could quote the file
     return 'tls.key is not a private key'
   }
 }

@@ -1,4 +1,4 @@
-/** Times and names, fit to be read in a terminal. */
+/** Formats times and names for a terminal. */
 
 /** 2026-11-22T11:41:14Z */
 export function formatDate(date: Date): string {
@@ -21,8 +21,8 @@ export function formatDuration(ms: number): string {
 }
 
 /**
- * A name out of a certificate, on one line, without what would move the cursor of a terminal.
- * @param name undefined: node:crypto has no subject for a certificate whose subject is empty
+ * A name from a certificate on one line, without characters that move the cursor of a terminal.
+ * @param name undefined: node:crypto gives no subject for a certificate whose subject is empty
  */
 export function formatName(name: string | undefined): string {
   const line = name?.split('\n').join(', ') ?? ''

@@ -1,4 +1,4 @@
-/** Encodes certificates and has node:crypto sign them. Knows nothing of what the mesh puts into one. */
+/** Encodes certificates, signed by node:crypto. Knows nothing about the mesh's names and lifetimes. */
 import { createHash, type KeyObject, randomBytes, sign } from 'node:crypto'
 import { OID } from '../der/oids.ts'
 import { itemsOf, readBitBytes, readDer, TAG } from '../der/read.ts'
@@ -19,11 +19,11 @@ export interface CertificateContent {
   readonly publicKey: KeyObject
   readonly notBefore: Date
   readonly notAfter: Date
-  /** Encoded, but for the key identifiers, which are added. */
+  /** Encoded, without the key identifiers, which are added. */
   readonly extensions: readonly Buffer[]
 }
 
-/** DER of a certificate by `issuer`. */
+/** DER of a certificate signed by `issuer`. */
 export function signCertificate(content: CertificateContent, issuer: Issuer): Buffer {
   const algorithm = sequence(oid(OID.ecdsaWithSha256))
   const spki = content.publicKey.export({ type: 'spki', format: 'der' })
@@ -50,7 +50,7 @@ export interface NamePart {
   readonly value: string
 }
 
-/** An encoded name; parts longer than X.520 allows (64) are left out, since verifiers differ on what to do with them. */
+/** An encoded name; parts longer than X.520 allows (64) are omitted, since verifiers treat them differently. */
 export function distinguishedName(parts: readonly NamePart[]): Buffer {
   const fitting = parts.filter(({ value }) => value.length > 0 && value.length <= 64)
   return sequence(...fitting.map(({ type, value }) => setOf(sequence(oid(OID[type]), utf8(value)))))

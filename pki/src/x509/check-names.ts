@@ -1,12 +1,12 @@
-/** Name constraints (RFC 5280, section 4.2.1.10): which names of a certificate a CA above it does not permit. */
+/** Name constraints (RFC 5280, section 4.2.1.10): finds names of a certificate that a CA above it does not permit. */
 import type { GeneralNames } from './general-names.ts'
 import { formatIp, ipInRange } from './ip-range.ts'
 import type { NameConstraints } from './parse-certificate.ts'
 
-/** As in OpenSSL: a hostile certificate shall not keep anybody busy. */
+/** As in OpenSSL: bounds the work on a hostile certificate. */
 const MAX_COMPARISONS = 1 << 20
 
-/** The names that are not permitted, in words; empty when all are. */
+/** The refused names, in words; empty when all are permitted. */
 export function namesRefused(names: GeneralNames, constraints: NameConstraints): string[] {
   const { permitted, excluded } = constraints
   if (count(names) * (count(permitted) + count(excluded)) > MAX_COMPARISONS)
@@ -30,7 +30,7 @@ export function namesRefused(names: GeneralNames, constraints: NameConstraints):
     ...judge(names.dnsNames, permitted.dnsNames, excluded.dnsNames, dnsWithin, (dns) => dns),
     ...judge(names.uris, permitted.uris, excluded.uris, uriWithin, (uri) => uri),
     ...judge(names.ipAddresses, permitted.ipAddresses, excluded.ipAddresses, ipInRange, formatIp),
-    // kinds that are not judged here are refused as soon as they are constrained
+    // kinds of names that are not checked here are refused when they are constrained
     ...(constrainsOthers ? names.others : []),
   ]
 }

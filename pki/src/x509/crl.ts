@@ -1,4 +1,4 @@
-/** Encodes certificate revocation lists, version 2 (RFC 5280, section 5), and has node:crypto sign them. */
+/** Encodes certificate revocation lists, version 2 (RFC 5280, section 5), signed by node:crypto. */
 import { sign } from 'node:crypto'
 import { OID } from '../der/oids.ts'
 import {
@@ -18,7 +18,7 @@ export interface CrlEntry {
   /** Hexadecimal. */
   readonly serial: string
   readonly revoked: Date
-  /** Of RFC 5280, section 5.3.1; 0 is left out, as it asks. */
+  /** By RFC 5280, section 5.3.1; 0 is omitted, as it requires. */
   readonly reasonCode: number
 }
 
@@ -30,7 +30,7 @@ export interface CrlContent {
   readonly entries: readonly CrlEntry[]
 }
 
-/** DER of a list by `issuer`. */
+/** DER of a list signed by `issuer`. */
 export function signCrl(content: CrlContent, issuer: Issuer): Buffer {
   const algorithm = sequence(oid(OID.ecdsaWithSha256))
   const entries = content.entries.map(encodeEntry)
@@ -44,7 +44,7 @@ export function signCrl(content: CrlContent, issuer: Issuer): Buffer {
     issuer.name,
     time(content.thisUpdate),
     time(content.nextUpdate),
-    // a list without entries leaves the field out (section 5.1.2.6)
+    // a list without entries omits the field (section 5.1.2.6)
     ...(entries.length === 0 ? [] : [sequence(...entries)]),
     tagged(0, sequence(...extensions)),
   )
@@ -60,7 +60,7 @@ function encodeEntry({ serial, revoked, reasonCode }: CrlEntry): Buffer {
   )
 }
 
-/** Big-endian bytes of a number that is not negative, as few as DER allows. */
+/** Big-endian bytes of a non-negative number, as few as DER allows. */
 function unsigned(hex: string): Buffer {
   const even = hex.length % 2 === 0 ? hex : `0${hex}`
   const bytes = Buffer.from(even, 'hex')

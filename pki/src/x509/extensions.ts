@@ -17,9 +17,12 @@ import { ANY_IP } from './ip-range.ts'
 export interface NamesPermitted {
   /** DNS names at or below one of these. */
   readonly dnsDomains: readonly string[]
-  /** URIs whose host is this one. Null: URIs are not constrained, since rustls and Python's cryptography refuse CAs that do. */
+  /**
+   * URIs with this host. Null: URIs are not constrained, since rustls and Python's cryptography refuse CAs with such a
+   * constraint.
+   */
   readonly uriHost: string | null
-  /** IP addresses; none, and every iPAddress name is excluded. */
+  /** IP addresses; when empty, every iPAddress name is excluded. */
   readonly ipRanges: readonly IpRange[]
 }
 
@@ -49,7 +52,7 @@ export function endEntityKeyUsage(): Buffer {
   return extension(OID.keyUsage, true, bitString(Buffer.from([0x80]), 7))
 }
 
-/** serverAuth and clientAuth. On a CA it limits what the certificates below it can be used for. */
+/** serverAuth and clientAuth. On a CA it limits the use of the certificates below it. */
 export function tlsExtendedKeyUsage(): Buffer {
   return extension(OID.extKeyUsage, false, sequence(oid(OID.serverAuth), oid(OID.clientAuth)))
 }
@@ -62,7 +65,7 @@ export function authorityKeyId(id: Buffer): Buffer {
   return extension(OID.authorityKeyIdentifier, false, sequence(taggedBytes(0, id)))
 }
 
-/** Names must have been judged before: they go in as they are. */
+/** Names must be checked before: they are encoded as they are. */
 export function subjectAltName(names: AlternativeNames): Buffer {
   return extension(
     OID.subjectAltName,
@@ -75,7 +78,7 @@ export function subjectAltName(names: AlternativeNames): Buffer {
   )
 }
 
-/** Critical. Name types that are constrained in neither list are free, so "no IP address" must be said as an exclusion. */
+/** Critical. Kinds of names in neither list are unconstrained, so "no IP address" needs an exclusion. */
 export function nameConstraints(permitted: NamesPermitted): Buffer {
   const subtrees = [
     ...permitted.dnsDomains.map((domain) => taggedBytes(2, ia5(domain))),

@@ -6,7 +6,7 @@ export interface GeneralNames {
   readonly dnsNames: readonly string[]
   /** Addresses, or address and mask in constraints. */
   readonly ipAddresses: readonly Buffer[]
-  /** Kinds of other names that stand there, e.g. `email`. */
+  /** Kinds of the other names, e.g. `email`. */
   readonly others: readonly string[]
 }
 

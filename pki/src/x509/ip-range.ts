@@ -1,4 +1,4 @@
-/** IP addresses and ranges as X.509 has them: 4 or 16 bytes; a range is address and mask, one after the other. */
+/** IP addresses and ranges in the form of X.509: 4 or 16 bytes; a range is the address followed by the mask. */
 import { isIP } from 'node:net'
 
 /** Address, then mask: 8 or 32 bytes. */
@@ -6,12 +6,12 @@ export type IpRange = Buffer
 
 export const ANY_IP: readonly IpRange[] = Object.freeze([Buffer.alloc(8), Buffer.alloc(32)])
 
-/** The bytes of an address, or null when it is none. */
+/** The bytes of an address, or null when it is invalid. */
 export function ipBytes(text: string): Buffer | null {
   const version = isIP(text)
   if (version === 4) return Buffer.from(text.split('.').map(Number))
   if (version !== 6 || text.includes('%')) return null
-  // URL writes an IPv6 address in its one canonical form, dotted tails as groups
+  // URL gives the canonical form of an IPv6 address, with dotted tails as groups
   const groups = new URL(`http://[${text}]`).hostname.slice(1, -1)
   const [head = '', tail] = groups.split('::')
   const before = head === '' ? [] : head.split(':')
@@ -23,7 +23,7 @@ export function ipBytes(text: string): Buffer | null {
   return bytes
 }
 
-/** A range in CIDR notation, or null when it is none or has bits set outside its prefix. */
+/** A range in CIDR notation, or null when it is invalid or has bits set outside its prefix. */
 export function parseIpRange(cidr: string): IpRange | null {
   const [, address = '', prefix = ''] = /^([0-9a-fA-F.:]+)\/(\d{1,3})$/.exec(cidr) ?? []
   const bytes = ipBytes(address)
@@ -44,7 +44,7 @@ export function ipInRange(address: Buffer, range: IpRange): boolean {
   })
 }
 
-/** Dotted IPv4; IPv6 in groups, zeros not shortened. */
+/** Dotted IPv4; IPv6 in groups, without shortened zeros. */
 export function formatIp(address: Buffer): string {
   if (address.length === 4) return address.join('.')
   return (address.toString('hex').match(/.{4}/g) ?? []).join(':')

@@ -1,6 +1,6 @@
 /**
- * Reads a certificate: node:crypto judges its form and holds its key, the extensions are read from the DER here
- * (the `subjectaltname` string of node can be made ambiguous by what a name contains).
+ * Parses a certificate: node:crypto checks its form and holds its key; the extensions are read from the DER here,
+ * because a name can make node's `subjectaltname` string ambiguous.
  */
 import { type KeyObject, X509Certificate } from 'node:crypto'
 import { MeshError } from '@clawmesh/proto'
@@ -40,11 +40,11 @@ export interface ParsedCertificate {
   readonly fingerprint: string
   readonly names: GeneralNames
   readonly isCa: boolean
-  /** How many CAs may follow below; null when it is not limited. */
+  /** How many CAs may follow below; null without a limit. */
   readonly pathLength: number | null
-  /** The first byte of the bits, most significant bit first; null when there is no such extension. */
+  /** The first byte of the bits, most significant bit first; null without the extension. */
   readonly keyUsage: number | null
-  /** Object identifiers; null when there is no such extension. */
+  /** Object identifiers; null without the extension. */
   readonly extKeyUsage: readonly string[] | null
   readonly subjectKeyId: Buffer | null
   readonly authorityKeyId: Buffer | null
@@ -57,7 +57,9 @@ export const KEY_USAGE = Object.freeze({ digitalSignature: 0x80, keyCertSign: 0x
 
 const NO_NAMES: GeneralNames = { uris: [], dnsNames: [], ipAddresses: [], others: [] }
 
-/** Every certificate of a PEM text, in order. @throws MeshError MESH_PKI_INVALID when there is none, or one is broken. */
+/**
+ * Every certificate of a PEM text, in order. @throws MeshError MESH_PKI_INVALID when there is none, or one is damaged.
+ */
 export function parseCertificates(pem: string): readonly ParsedCertificate[] {
   const blocks = parsePem(pem).filter(({ label }) => label === 'CERTIFICATE')
   if (blocks.length === 0) throw new MeshError('MESH_PKI_INVALID', 'there is no certificate in it')
@@ -107,8 +109,8 @@ export function parseCertificate(der: Buffer): ParsedCertificate {
 }
 
 /**
- * What OpenSSL understands when it is critical (X509_supported_extension), since it judges in TLS: the key identifiers are not
- * among them, and must not be critical (RFC 5280, sections 4.2.1.1 and 4.2.1.2).
+ * The critical extensions that OpenSSL accepts (X509_supported_extension), since it judges in TLS: the key identifiers
+ * are not among them, and must not be critical (RFC 5280, sections 4.2.1.1 and 4.2.1.2).
  */
 const UNDERSTOOD: readonly string[] = [
   OID.subjectAltName,
@@ -135,7 +137,7 @@ function readExtensions(outer: DerValue | undefined): readonly Extension[] {
   return readExtensionList(list)
 }
 
-/** The extensions of a SEQUENCE OF Extension; each may stand once. */
+/** The extensions of a SEQUENCE OF Extension; each may occur once. */
 export function readExtensionList(list: DerValue | undefined): readonly Extension[] {
   const extensions = itemsOf(list, TAG.sequence).map((item) => {
     const [id, second, third] = itemsOf(item, TAG.sequence)
@@ -177,7 +179,7 @@ function readNameConstraints(value: DerValue): NameConstraints {
 function toX509(der: Buffer): { x509: X509Certificate; publicKey: KeyObject } {
   try {
     const x509 = new X509Certificate(der)
-    // reading the key throws for kinds that OpenSSL does not know
+    // reading the key throws for types that OpenSSL does not know
     return { x509, publicKey: x509.publicKey }
   } catch (cause) {
     throw new MeshError('MESH_PKI_INVALID', 'a certificate cannot be parsed', { cause })

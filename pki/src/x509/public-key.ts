@@ -1,4 +1,4 @@
-/** Which public keys the mesh accepts, and what they are called. */
+/** The public keys that the mesh accepts, and their names. */
 import { createPublicKey, type KeyObject } from 'node:crypto'
 
 const CURVES: Readonly<Record<string, string>> = Object.freeze({
@@ -23,8 +23,8 @@ export function describeKey(key: KeyObject): string {
 }
 
 /**
- * The key in its one normal form (uncompressed point, no odd parameters), or null when it is not accepted.
- * Accepted: what TLS 1.3 stacks have in common. EC P-256 and P-384, Ed25519, RSA 2048 to 4096 with exponent 65537.
+ * The key in its one normal form (uncompressed point, no unusual parameters), or null when it is not accepted. Accepted
+ * are the keys that TLS 1.3 stacks have in common: EC P-256 and P-384, Ed25519, RSA 2048 to 4096 with exponent 65537.
  */
 export function normalKey(key: KeyObject): KeyObject | null {
   const { namedCurve, modulusLength = 0, publicExponent } = key.asymmetricKeyDetails ?? {}

@@ -1,6 +1,6 @@
 /**
- * Reads a certificate signing request (PKCS #10, RFC 2986) of somebody who is not trusted: its form, its
- * signature by its own key, the kind of key, and which names it asks for. Nothing here is taken over but the key.
+ * Reads an untrusted certificate signing request (PKCS #10, RFC 2986): checks its form, its signature by its own key
+ * and the kind of key, and lists the names that it requests. Only the key is used.
  */
 import { createPublicKey, type KeyObject, verify } from 'node:crypto'
 import { MeshError } from '@clawmesh/proto'
@@ -23,13 +23,13 @@ import { type Extension, readExtensionList } from './parse-certificate.ts'
 import { describeKey, normalKey } from './public-key.ts'
 
 export interface Csr {
-  /** The key, as node:crypto writes it. */
+  /** The key, in the encoding of node:crypto. */
   readonly publicKey: KeyObject
   /** E.g. `EC P-256`. */
   readonly keyType: string
   readonly commonNames: readonly string[]
   readonly names: GeneralNames
-  /** It asks to be a CA. */
+  /** True when it requests to be a CA. */
   readonly wantsCa: boolean
 }
 

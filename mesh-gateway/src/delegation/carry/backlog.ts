@@ -1,32 +1,33 @@
 /**
- * What waits in memory for slow readers, of all calls together. Each call holds a window at most; a thousand calls that nobody
- * reads hold gigabytes. Beyond the limit those that have stood still longest are ended. The calls of one connection have half of it.
+ * Bounds the memory that slow readers hold, over all calls. Each call buffers one flow-control window at most; a
+ * thousand unread calls would buffer gigabytes. Over the limit, the calls that have stalled longest are ended. The
+ * calls of one connection may hold half of the limit.
  */
 import type { Duplex } from 'node:stream'
 
 export interface Backlog {
-  /** A call has come to a stop. Returns what to call when it goes on. */
+  /** Registers a call that has stalled. Returns the function to call when it continues. */
   stalled(flow: Stalled): () => void
-  /** Ends what is too much. To be called once a second as well. */
+  /** Ends the calls over the limit. To be called once a second as well. */
   sweep(): void
 }
 
 export interface Stalled {
   readonly from: Duplex
   readonly to: Duplex
-  /** The caller's connection, as an object that is the same for all its calls. */
+  /** An object that identifies the caller's connection, the same for all its calls. */
   readonly connection: object
   readonly cut: () => void
 }
 
-/** How often it looks at all of them while they could be too much, in milliseconds. */
+/** How often all stalled calls are checked while they could exceed the limit, in milliseconds. */
 const PAUSE_MS = 50
-/** Of the limit, for the calls of one connection. */
+/** The share of the limit for the calls of one connection. */
 const CONNECTION_SHARE = 1 / 2
 
-/** @param windowBytes what one call may hold */
+/** @param windowBytes the bytes that one call may hold */
 export function createBacklog(maxBytes: number, windowBytes: number): Backlog {
-  // in the order in which they came to a stop
+  // in the order in which they stalled
   const flows = new Set<Stalled>()
   let timer: NodeJS.Timeout | null = null
   const heldBy = ({ from, to }: Stalled) => from.readableLength + to.writableLength
@@ -59,7 +60,7 @@ export function createBacklog(maxBytes: number, windowBytes: number): Backlog {
   }
 
   const couldBeTooMuch = () => flows.size * windowBytes > maxBytes * CONNECTION_SHARE
-  /** What has come to a stop fills up by and by, and tells nobody. */
+  /** The buffers of a stalled call grow without an event, so a timer checks them. */
   function watch(): void {
     if (timer !== null || !couldBeTooMuch()) return
     timer = setTimeout(() => {

@@ -1,6 +1,6 @@
 /**
- * Carries one call between caller and callee: frames, trailers, back-pressure, cancellation, deadline.
- * Never looks into a payload. Ends exactly once, with an outcome.
+ * Forwards one call between caller and callee: frames, trailers, back-pressure, cancellation, deadline. Never looks
+ * into a payload. Ends exactly once, with an outcome.
  */
 import {
   type ClientHttp2Stream,
@@ -24,7 +24,7 @@ import { stopReading } from './stop-reading.ts'
 
 export interface Outcome {
   readonly grpcStatus: number
-  /** Why the gateway itself ended it; null when the callee's answer went through. */
+  /** The reason when the gateway ended the call; null when the callee's answer went through. */
   readonly code: ErrorCode | null
   readonly bytesUp: number
   readonly bytesDown: number
@@ -32,16 +32,19 @@ export interface Outcome {
 
 export interface ForwardOptions {
   readonly down: ServerHttp2Stream
-  /** Has a place kept for the call. */
+  /** Has a place reserved for the call. */
   readonly session: UpstreamSession
   /** Opens the call there. @throws MeshError as `session.open` does */
   readonly open: (session: UpstreamSession) => ClientHttp2Stream
-  /** Another session, with a place kept, when the call was surely not processed; null when there is none to try. */
+  /**
+   * Finds another session, with a place reserved, when the peer certainly did not process the call (a retry); null when
+   * there is none.
+   */
   readonly elsewhere: ((failed: UpstreamSession) => Promise<UpstreamSession>) | null
   readonly requestId: string
-  /** Told the head of the answer before it goes on. Answers why it must not; null when it may. */
+  /** Called with the head of the answer before it is forwarded. Returns the error that forbids it, or null. */
   readonly onHead: (raw: readonly string[]) => MeshError | null
-  /** Of the caller's connection. */
+  /** The byte counter of the caller's connection. */
   readonly meter: Meter
   readonly backlog: Backlog
   readonly onEnd: (outcome: Outcome) => void
@@ -50,22 +53,24 @@ export interface ForwardOptions {
 export interface Forwarding {
   /** Ends the call with an error of the gateway's own. */
   cut(error: MeshError): void
-  /** Ends what is left of it at once, for a caller that does not read on to the end. */
+  /** Resets the stream at once, for a caller that does not read to the end. */
   reset(): void
 }
 
 const { NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR } = constants
 const HEADERS_END_STREAM = 0x1
-/** A request that is longer is not kept for a second try. */
+/** A larger request is not buffered for a retry. */
 const KEPT_BYTES = 16_384
 
-/** Listens with `on` where an event comes once: `once` costs a wrapper and a removal each, for every call. */
+/** Forwards one call. Uses `on` for events that come once: `once` costs a wrapper and a removal for every call. */
 export function forward(options: ForwardOptions): Forwarding {
   const { down, requestId, meter, backlog } = options
   let session = options.session
   let elsewhere = options.elsewhere
   let up: ClientHttp2Stream | null = null
-  /** What was written to the callee, until it answers; null when it cannot be sent again. */
+  /**
+   * The bytes written to the callee before it answers, kept for a retry; null when the call can no longer be retried.
+   */
   let sent: Buffer[] | null = elsewhere === null ? null : []
   let sentBytes = 0
   let halfClosed = false
@@ -81,7 +86,7 @@ export function forward(options: ForwardOptions): Forwarding {
     options.onEnd({ grpcStatus, code, bytesUp, bytesDown })
   }
 
-  /** Tells the caller of an error, in whatever part of the answer is still to come. */
+  /** Sends an error to the caller, in the part of the answer that is still to come. */
   function cut(error: MeshError): void {
     if (ended) return
     end(GRPC_STATUS[error.row.grpc], error.code)
@@ -100,7 +105,7 @@ export function forward(options: ForwardOptions): Forwarding {
     stopReading(down)
   }
 
-  /** Answers the callee's stream, or tries elsewhere, or ends the call. */
+  /** Opens the callee's stream. When that fails, retries elsewhere or ends the call. */
   function open(): ClientHttp2Stream | null {
     try {
       return options.open(session)
@@ -112,7 +117,7 @@ export function forward(options: ForwardOptions): Forwarding {
 
   const fail = (cause: unknown) => cut(asMeshError(cause))
 
-  /** False when the call has to end here. */
+  /** Returns false when no retry is possible and the call must end. */
   function tryElsewhere(): boolean {
     if (elsewhere === null || sent === null) return false
     const another = elsewhere
@@ -122,7 +127,7 @@ export function forward(options: ForwardOptions): Forwarding {
     return true
   }
 
-  /** The same call from its beginning. */
+  /** Sends the same call again, from its beginning. */
   function again(found: UpstreamSession): void {
     if (ended) {
       found.release()
@@ -141,7 +146,7 @@ export function forward(options: ForwardOptions): Forwarding {
 
   function cutSlow(): void {
     end(GRPC_STATUS.RESOURCE_EXHAUSTED, 'MESH_LIMIT_SIZE')
-    // who does not read cannot be told; what is held is to be let go
+    // a caller that does not read gets no trailers: reset both streams to free their buffers
     if (up !== null && !up.closed) up.close(NGHTTP2_CANCEL)
     up?.destroy()
     if (!down.destroyed) down.close(NGHTTP2_ENHANCE_YOUR_CALM)
@@ -176,7 +181,8 @@ export function forward(options: ForwardOptions): Forwarding {
     },
   })
   down.on('close', () => {
-    // once the answer has begun, a turn later: its trailers may have arrived in this one, and then nothing was cancelled
+    // once the answer has begun, wait one turn: its trailers may have arrived in this one, and then nothing was
+    // cancelled
     if (!ended && down.headersSent) setImmediate(abandon)
     else abandon()
   })
@@ -192,16 +198,16 @@ export function forward(options: ForwardOptions): Forwarding {
     from.on('response', onResponse)
     from.on('headers', onInformational)
     from.on('trailers', (_headers, _flags, raw?: readonly string[]) => {
-      // after a cut the last word is the gateway's
+      // after a cut the gateway has already ended the answer
       if (ended) return
       const kept = endTrailers(trimmedFields(raw ?? []), session, down)
       if (kept instanceof MeshError) cut(kept)
       else trailers = kept
     })
-    // what an error means, `close` tells; without a listener it would end the process
+    // `close` follows and carries the reason; an `error` event without a listener would end the process
     from.on('error', () => {})
     from.on('close', () => {
-      // asked first: an error takes a stack trace, and nearly every call has ended well by now
+      // checked first: an error costs a stack trace, and nearly every call has ended well by now
       if (ended) return
       if (!down.headersSent && session.unprocessed(from) && tryElsewhere()) return
       cut(statusOfReset(from, session.gone))
@@ -236,7 +242,7 @@ export function forward(options: ForwardOptions): Forwarding {
       finishDown()
       return
     }
-    // only now: a body that overtakes its headers would end the process
+    // not earlier: a body that overtakes its headers would end the process
     pump({
       from: this,
       to: down,
@@ -256,7 +262,7 @@ export function forward(options: ForwardOptions): Forwarding {
     if (ended) return
     if (last !== null && down.writable) down.write(last)
     const status = trailers?.['grpc-status']
-    // Node ends what it could not read to the end, too: a peer that was killed. `close` follows, and knows why
+    // Node also emits `end` for a stream of a killed peer; `close` follows with the reason
     if (status === undefined && up !== null && up.rstCode !== NGHTTP2_NO_ERROR) return
     if (status === undefined) {
       cut(withoutStatus())
@@ -267,7 +273,7 @@ export function forward(options: ForwardOptions): Forwarding {
   }
 
   function reset(): void {
-    // where no message waits any more the end leaves as soon as the connection takes it: a reset would drop it
+    // once all data is written, the end leaves as soon as the connection accepts it; a reset would drop it
     if (down.writableFinished || down.closed || down.destroyed) return
     down.close(NGHTTP2_CANCEL)
   }

@@ -8,10 +8,10 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   n: 0.000_001,
 }
 
-/** The longest that every implementation understands: grpc-js keeps milliseconds in an int32. */
+/** The longest timeout that every implementation understands: grpc-js keeps milliseconds in an int32. */
 const LONGEST_MS = 2_147_483_000
 
-/** Milliseconds, capped at what a timer can hold; null when malformed. */
+/** Milliseconds, capped at the maximum of a timer; null when malformed. */
 export function parseGrpcTimeout(value: string): number | null {
   const unit = UNIT_MS[value.slice(-1)]
   const digits = value.slice(0, -1)
@@ -19,14 +19,19 @@ export function parseGrpcTimeout(value: string): number | null {
   return Math.min(LONGEST_MS, Number(digits) * unit)
 }
 
-/** What remains, as a header: whole milliseconds while they fit, then seconds. Never longer than `ms`, never zero. */
+/**
+ * The remaining time as a header: whole milliseconds while they fit, then seconds. Never longer than `ms`, never zero.
+ */
 export function formatGrpcTimeout(ms: number): string {
   if (ms < 1) return `${Math.max(1, Math.floor(ms * 1000))}u`
   if (ms < 100_000_000) return `${Math.floor(ms)}m`
   return `${Math.floor(Math.min(ms, LONGEST_MS) / 1000)}S`
 }
 
-/** Deadlines share timers in steps of this; callers keep their own clock as well. */
+/**
+ * Deadlines are rounded up to this step, in milliseconds, so that calls share timers; callers keep their own clock as
+ * well.
+ */
 const DEADLINE_STEP_MS = 50
 
 export function startDeadline(timeoutMs: number, passed: () => void): NodeJS.Timeout {

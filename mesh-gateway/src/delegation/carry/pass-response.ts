@@ -1,20 +1,20 @@
 /**
- * Passes the answer of a peer on to the caller. Node throws for what HTTP forbids, such as two dates; thrown from a listener
- * it would end the process.
+ * Passes the peer's answer on to the caller. Node throws for headers that HTTP forbids, such as two dates; an exception
+ * in a listener would end the process.
  */
 import type { ServerHttp2Stream } from 'node:http2'
 import { MeshError } from '@clawmesh/proto'
 import { errorTrailers } from '../error-trailers.ts'
 
-/** Informational answers (1xx) mean nothing in gRPC. */
+/** Informational answers (1xx) have no meaning in gRPC. */
 export const MAX_INFORMATIONAL = 10
 const WITH_TRAILERS = Object.freeze({ waitForTrailers: true, sendDate: false })
 const ALONE = Object.freeze({ endStream: true, sendDate: false })
 
 /**
- * @param alone nothing follows
- * @param onFault told why it cannot be passed on, while the caller is still there
- * @returns whether it went out
+ * @param alone nothing follows the head
+ * @param onFault called with the error when the head cannot be passed on and the caller is still there
+ * @returns whether the head was sent
  */
 export function passHead(
   down: ServerHttp2Stream,
@@ -33,7 +33,7 @@ export function passHead(
   }
 }
 
-/** When `wantTrailers` has come. */
+/** To be called after `wantTrailers`. */
 export function passTrailers(
   down: ServerHttp2Stream,
   trailers: Readonly<Record<string, string | string[]>>,
@@ -43,7 +43,7 @@ export function passTrailers(
   try {
     down.sendTrailers(trailers)
   } catch (cause) {
-    // the record is written by now: what goes wrong here goes wrong for the caller alone
+    // the audit record is already written: only the caller sees this error
     const message = 'the trailers of the answer cannot be passed on'
     const error = new MeshError('MESH_PEER_PROTOCOL', message, { cause })
     if (!down.destroyed) down.sendTrailers(errorTrailers(error, requestId))

@@ -1,10 +1,10 @@
-/** What a callee answered: whether it is an answer of gRPC at all, and what of it the caller gets. */
+/** Checks a callee's answer: whether it is gRPC, and which of its headers and trailers the caller gets. */
 import type { Settings } from 'node:http2'
 import { GRPC_STATUS, HEADER_REFUSAL, METADATA_REPLICA, MeshError } from '@clawmesh/proto'
 import { fieldOnce } from '../field-values.ts'
 import { statusOfHttp } from './status-of.ts'
 
-/** Clients of Node take 128 by default, and end the call at more. */
+/** Clients on Node accept 128 fields by default, and end the call at more. */
 const MAX_HEADERS = 100
 
 /** @param raw names and values in turn */
@@ -12,7 +12,10 @@ function tooMany(raw: readonly string[]): boolean {
   return raw.length > MAX_HEADERS * 2
 }
 
-/** Of gRPC, and fields of HTTP that Node lets nobody send twice: a client that got both would take neither. */
+/**
+ * Fields of gRPC and HTTP that may occur once: Node refuses to send them twice, and a client that got both would accept
+ * neither.
+ */
 const ONCE: ReadonlySet<string> = new Set(
   `grpc-status grpc-message grpc-status-details-bin
   access-control-allow-credentials access-control-max-age access-control-request-method age authorization
@@ -22,13 +25,16 @@ const ONCE: ReadonlySet<string> = new Set(
   x-content-type-options`.split(/\s+/),
 )
 
-/** Of headers, and of trailers: names, values and 32 bytes for each field (RFC 9113, section 6.5.2). Envoy passes 60 KiB. */
+/**
+ * For headers and for trailers each: names, values and 32 bytes per field (RFC 9113, section 6.5.2). Envoy passes 60
+ * KiB.
+ */
 export const MAX_METADATA_BYTES = 65_536
 
-/** Smaller ones are passed on without a look at what the caller takes: nothing of gRPC takes less. */
+/** Smaller ones are passed on without a check of the client's limit: no gRPC client has a lower limit. */
 const SURELY_TAKEN_BYTES = 8_192
 
-/** The stream of the caller, by what its connection announces. */
+/** The caller's stream; its session gives the limits that the client announced. */
 export interface Caller {
   readonly session?: { readonly remoteSettings: Settings } | undefined
 }
@@ -36,10 +42,10 @@ export interface Caller {
 const ANY_CALLER: Caller = Object.freeze({})
 
 /**
- * Why the head of an answer cannot be passed on; null when it can.
+ * Returns why the head of an answer cannot be passed on; null when it can.
  * @param status `:status`
  * @param raw names and values in turn, trimmed
- * @param alone nothing follows: then the head has to say how the call ended
+ * @param alone nothing follows: then the head must contain the gRPC status
  */
 export function faultOf(
   status: number,
@@ -95,10 +101,13 @@ function givenTwice(raw: readonly string[]): MeshError | null {
   return null
 }
 
-/** Said by the gateway, or by nobody: a length that the peer gets wrong would be an error of the gateway's own. */
+/**
+ * Never passed on from a peer: the gateway sets the request id, and a wrong content-length would count as an error of
+ * the gateway.
+ */
 const OWN_HEADERS: ReadonlySet<string> = new Set(['x-request-id', 'content-length'])
 
-/** Where an answer comes from. The gateway's own services have no certificate, and are heard as the gateway. */
+/** The source of an answer. The gateway's own services have no certificate and may send the gateway's headers. */
 interface Answering {
   readonly certificate: object | null
   readonly replica: string | null
@@ -108,7 +117,7 @@ function passes(name: string, { certificate }: Answering): boolean {
   return !name.startsWith('x-mesh-') || (certificate === null && name === HEADER_REFUSAL)
 }
 
-/** The callee's headers as they came, less what is the gateway's to say. */
+/** The callee's headers unchanged, without those that only the gateway sets. */
 export function answerHeaders(
   raw: readonly string[],
   requestId: string,
@@ -125,16 +134,17 @@ export function answerHeaders(
   return headers
 }
 
-/** Of a header of the mesh's own that a callee may send, once; null without it. */
+/** The value of an `x-mesh-*` header that a callee may send once; null without it. */
 export function meshHeader(raw: readonly string[], name: `x-mesh-${string}`): string | null {
   for (let i = 0; i + 1 < raw.length; i += 2) if (raw[i] === name) return raw[i + 1] ?? ''
   return null
 }
 
 /**
- * Trailers as they came, less what is the gateway's to say: a name that is given twice stays given twice, in its order.
+ * The callee's trailers unchanged, without those that only the gateway sets. Repeated names stay repeated, in their
+ * order.
  * @param raw names and values in turn, trimmed
- * @returns a MeshError where they cannot be passed on
+ * @returns a MeshError when they cannot be passed on
  */
 export function endTrailers(
   raw: readonly string[],
@@ -156,7 +166,7 @@ export function endTrailers(
   return Object.fromEntries(kept)
 }
 
-/** Of a grpc-status; what is none is UNKNOWN. */
+/** Reads a grpc-status; an invalid value is UNKNOWN. */
 export function readStatus(value: unknown): number {
   const status = Number(value)
   return Number.isInteger(status) && status >= 0 && status <= 16 ? status : GRPC_STATUS.UNKNOWN

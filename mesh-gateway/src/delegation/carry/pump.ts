@@ -1,28 +1,28 @@
 /**
- * Moves the data frames of one direction, with back-pressure. Holds what it read until the end of the tick, so
- * that a body which ends there leaves with its end in one frame: a third less work for a unary call,
- * and no delay, since nothing is sent before the end of the tick anyway.
+ * Moves the data frames of one direction, with back-pressure. Holds the data of one tick, so that a body that ends in
+ * that tick leaves with its end in one frame: a third less work for a unary call, without delay, since nothing is sent
+ * before the end of the tick anyway.
  */
 import type { Duplex } from 'node:stream'
 
-/** Small pieces of one tick are worth copying together; larger ones are passed on as they are. */
+/** Pieces of one tick up to this size are copied together; larger ones are passed on as they are. */
 const GATHER_BYTES = 4_096
 
 export interface PumpOptions {
   readonly from: Duplex
-  /** Null: nowhere until it is diverted; what comes by then is dropped. */
+  /** Null: data is dropped until `divert` gives a destination. */
   readonly to: Duplex | null
   readonly count: (bytes: number) => void
-  /** Called with what is about to be written to `to`. */
+  /** Called with each chunk that is about to be written to `to`. */
   readonly onWrite?: (chunk: Buffer) => void
-  /** Called when the other side is slower than this one. Returns what to call when it goes on. */
+  /** Called when `to` is slower than `from`. Returns the function to call when the data flows again. */
   readonly onStall?: (to: Duplex) => () => void
-  /** Called once when `from` has ended, with what is still to be written to `to`. */
+  /** Called once when `from` has ended, with the data still to be written to `to`. */
   readonly end: (last: Buffer | null) => void
 }
 
 export interface Pump {
-  /** From now on it writes to another. */
+  /** Writes to another stream from now on. */
   divert(to: Duplex): void
 }
 
@@ -33,7 +33,7 @@ export function pump({ from, to, count, onWrite, onStall, end }: PumpOptions): P
 
   function write(chunk: Buffer): void {
     onWrite?.(chunk)
-    // what comes after the other side has gone is read and dropped, so that the stream can end
+    // after the destination has closed, data is read and dropped, so that the stream can end
     if (target === null || !target.writable || target.write(chunk)) return
     from.pause()
     const goOn = onStall?.(target)

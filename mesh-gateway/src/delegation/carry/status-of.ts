@@ -1,4 +1,4 @@
-/** What a peer's failure means in gRPC, where it did not say so itself. */
+/** Maps a peer's failure to a gRPC status where the peer gave none. */
 import { type ClientHttp2Stream, constants } from 'node:http2'
 import { type ErrorCode, MeshError } from '@clawmesh/proto'
 
@@ -20,7 +20,7 @@ export function statusOfReset(stream: ClientHttp2Stream, sessionGone: boolean): 
   }
 }
 
-/** gRPC's "HTTP to gRPC Status Code Mapping", in our codes. Of an answer that is not gRPC. */
+/** gRPC's "HTTP to gRPC Status Code Mapping" as error codes of the mesh, for an answer that is not gRPC. */
 export function statusOfHttp(status: number): ErrorCode {
   switch (status) {
     case 200:
@@ -38,19 +38,19 @@ export function statusOfHttp(status: number): ErrorCode {
     case 504:
       return 'MESH_PEER_LOST'
     default:
-      // what HTTP has no such status for is no answer of HTTP either
+      // a status outside HTTP's range is not even an HTTP answer
       return status >= 100 && status < 600 ? 'MESH_PEER_NOT_GRPC' : 'MESH_PEER_PROTOCOL'
   }
 }
 
-/** What is thrown inside and has no code is a fault of the gateway's own. */
+/** An error without a code counts as a fault of the gateway. */
 export function asMeshError(cause: unknown): MeshError {
   return cause instanceof MeshError
     ? cause
     : new MeshError('MESH_GATEWAY_INTERNAL', undefined, { cause })
 }
 
-/** The connection to the peer is going, and nothing was sent. */
+/** True when the connection to the peer is closing and nothing was sent. */
 export function isLost(cause: unknown): boolean {
   return cause instanceof MeshError && cause.code === 'MESH_PEER_LOST'
 }

@@ -1,15 +1,15 @@
 /**
- * Ends the reading of a request whose answer is whole. RFC 9113, section 8.1: a reset with NO_ERROR asks the client to stop
- * sending. nghttp2 drops what it has not sent of a stream that is reset, so the reset waits until the answer has left: Node's
- * `finish` comes before that, and on a busy connection by a long time.
+ * Stops reading a request whose answer is complete. RFC 9113, section 8.1: a reset with NO_ERROR asks the client to
+ * stop sending. nghttp2 drops unsent data of a stream that is reset, so the reset waits until the answer has left:
+ * Node's `finish` comes earlier, on a busy connection by a long time.
  */
 import { constants, type ServerHttp2Stream } from 'node:http2'
 
-/** How often a connection that is slow is looked at again, in milliseconds. */
+/** How often a slow connection is checked again, in milliseconds. */
 const FIRST_LOOK_MS = 10
 const SLOWEST_LOOK_MS = 500
 
-/** To be called when the end of the answer has been handed to Node. Most clients end their request by themselves. */
+/** To be called when the end of the answer has been handed to Node. Most clients end their request themselves. */
 export function stopReading(stream: ServerHttp2Stream): void {
   if (stream.readableEnded || stream.closed || stream.destroyed) return
   stream.resume()

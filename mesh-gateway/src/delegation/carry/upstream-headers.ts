@@ -1,11 +1,11 @@
-/** The head of the request to the callee, names and values in turn. */
+/** Builds the request headers for the callee, names and values in turn. */
 
 import type { Call } from '../call.ts'
 import { formatGrpcTimeout } from './grpc-timeout.ts'
 
 /**
  * @param authority the callee's name
- * @param mesh what the gateway says in its own name
+ * @param mesh the headers that the gateway sets
  * @param remainingMs of the deadline; null without one
  */
 export function upstreamHeaders(

@@ -1,6 +1,6 @@
 /**
- * Where a call stands in its chain of delegation: what the caller presented, whether the chain may grow by this
- * callee, and the token that the callee gets.
+ * Checks the chain of delegation of a call: the token that the caller presents, whether the chain may grow by this
+ * callee, and the token for the callee.
  */
 import type { CertificateLink } from '@clawmesh/agent-sdk/mesh'
 import { type DelegationClaims, MeshError, uuidV7 } from '@clawmesh/proto'
@@ -19,11 +19,13 @@ export interface ChainGateOptions {
   readonly budgets: Budgets
   /** Default: nothing is revoked. */
   readonly revocations?: Pick<RevocationJudge, 'chain' | 'certificate'>
-  /** The trust bundle, which certificates that a chain came by must lead to. Default none: they are not judged by it. */
+  /**
+   * The trust bundle to which the certificates of a chain must lead. Default: they are not checked against a bundle.
+   */
   readonly identity?: Parameters<typeof createTrust>[0]
-  /** How long a delegation token is good at most, in milliseconds. Read for each token. */
+  /** The longest life of a delegation token, in milliseconds. Read for each token. */
   readonly ttlMs: () => number
-  /** Milliseconds since the epoch. Default the system's clock. */
+  /** Milliseconds since the epoch. Default: the system clock. */
   readonly now?: () => number
 }
 
@@ -32,25 +34,31 @@ export interface ChainQuestion {
   readonly caller: string
   readonly callee: string
   readonly parent: DelegationClaims | null
-  /** Id of the delegation; null, and by default: it is not said. */
+  /** Id of the delegation. Default null: not given. */
   readonly delegationId?: string | null
-  /** The caller's certificate, and those above it. Default none. */
+  /** The caller's certificate and those above it. Default: none. */
   readonly links?: readonly CertificateLink[]
-  /** Of the caller's tenant, for the hops of this link. */
+  /** Limits of the caller's tenant, for the number of hops. */
   readonly limits: ChainLimits
-  /** Of the tenant that the tree began in, for the size of the tree. */
+  /** Limits of the tenant in which the tree began, for the size of the tree. */
   readonly rootLimits: ChainLimits
-  /** That the tree began in. */
+  /** The tenant in which the tree began. */
   readonly rootTenant: string
   readonly narrow: ChainStep['narrow']
 }
 
 export interface ChainGate {
-  /** @throws MeshError MESH_CHAIN_REVOKED; MESH_TOKEN_* when the token is not the caller's to present */
+  /**
+   * Verifies a presented token. @throws MeshError MESH_CHAIN_REVOKED; MESH_TOKEN_* when the caller may not present the
+   * token
+   */
   present(token: string, caller: string): PresentedClaims | Promise<PresentedClaims>
-  /** As `ChainTokens.tree`: where a task belongs, whatever has become of that tree. */
+  /** As `ChainTokens.tree`: the tree of a task, whether or not that tree is still valid. */
   tree: ChainTokens['tree']
-  /** Whether the chain may grow so, before anybody waits for a turn. @throws MeshError as `extend`, but for the budget */
+  /**
+   * Checks whether the chain may grow, before the call waits for its turn. @throws MeshError as `extend`, except for
+   * the budget
+   */
   judge(question: ChainQuestion): void
   /** The token for the callee. @throws MeshError MESH_CHAIN_*, MESH_TOKEN_REQUEST_INVALID, MESH_LIMIT_TREES */
   extend(
@@ -58,14 +66,14 @@ export interface ChainGate {
   ): Promise<{ readonly token: string; readonly claims: DelegationClaims }>
 }
 
-/** Of a tenant that sets no maxDelegationsPerRoot. */
+/** For a tenant that sets no maxDelegationsPerRoot. */
 export const DEFAULT_MAX_DELEGATIONS = 1_000
 
 export function createChainGate(options: ChainGateOptions): ChainGate {
   const { tokens, budgets, ttlMs, now = Date.now } = options
   const { revocations, identity = null } = options
   const trust = createTrust(identity)
-  /** The claims of a tree that nobody has revoked, nor anybody in it, nor what they came with. */
+  /** Returns the claims if neither the tree, nor any agent in it, nor any certificate of it is revoked. */
   function standing(claims: PresentedClaims): PresentedClaims {
     if (revocations === undefined) return claims
     const fault = judgeChain(claims.chain, { trust, revocations, nowMs: now() })
@@ -89,13 +97,13 @@ export function createChainGate(options: ChainGateOptions): ChainGate {
       const crt = links.length === 0 ? null : certificateClaim(links)
       const link = extendChain({ ...step, crt, nowMs, ttlMs: ttlMs(), newTxn: uuidV7(nowMs) })
       const max = rootLimits.maxDelegationsPerRoot ?? DEFAULT_MAX_DELEGATIONS
-      // the root of a tree is one of it, and nothing has to be remembered of a tree that is no more than that
+      // the root delegation counts; a tree of one needs no counter
       const within =
         step.parent === null ? max > 0 : await budgets.spend(link.txn, max - 1, rootTenant)
       if (!within)
         throw new MeshError(
           'MESH_CHAIN_BUDGET_EXCEEDED',
-          // how many another tenant gives its trees is not for the caller to know
+          // the caller must not learn the limit of another tenant
           rootLimits === step.limits
             ? `the tree of ${link.sub} may have ${max} delegations`
             : `the tree of ${link.sub} has as many delegations as it may`,

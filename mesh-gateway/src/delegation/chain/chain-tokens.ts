@@ -1,4 +1,4 @@
-/** Signs and verifies delegation tokens. What they mean is judged elsewhere, on the claims. */
+/** Signs and verifies delegation tokens. Does not decide what their claims allow. */
 import {
   DELEGATION_TOKEN_TYPE,
   type DelegationClaims,
@@ -21,30 +21,30 @@ export interface ChainTokensOptions {
   /** `iss` of the tokens. */
   readonly issuer: string
   readonly spiffe: SpiffeTemplate
-  /** The longest life of a token, in milliseconds. Read for each. Default 3,600,000. */
+  /** The longest life of a token, in milliseconds. Read for each token. Default 3,600,000. */
   readonly maxTtlMs?: () => number
-  /** Milliseconds since the epoch. Default the system's clock. */
+  /** Milliseconds since the epoch. Default: the system clock. */
   readonly now?: () => number
 }
 
-/** The claims of a token that was presented, with what vouches for them. */
+/** The claims of a presented token, with the key and certificates that vouch for them. */
 export interface PresentedClaims extends DelegationClaims {
-  /** Of the key that signed it. */
+  /** The key that signed it. */
   readonly kid: string
   readonly chain: ChainGrounds
 }
 
 export interface ChainTokens {
-  /** @throws MeshError MESH_TOKEN_REQUEST_INVALID when it would be longer than `verify` takes */
+  /** @throws MeshError MESH_TOKEN_REQUEST_INVALID when it would be longer than `verify` accepts */
   sign(link: ChainLink): Promise<{ readonly token: string; readonly claims: DelegationClaims }>
   /**
    * The claims of a token that `presenter` may present.
-   * @throws MeshError MESH_TOKEN_*; MESH_TOKEN_AUDIENCE when it was signed for somebody else
+   * @throws MeshError MESH_TOKEN_*; MESH_TOKEN_AUDIENCE when it was signed for another agent
    */
   verify(token: string, presenter: string): PresentedClaims | Promise<PresentedClaims>
   /**
-   * The tree of a task that `holder` holds, by the token that came with it: expired ones and those without a signature tell it too.
-   * @throws MeshError MESH_TOKEN_MALFORMED; MESH_TOKEN_AUDIENCE when it was signed for somebody else
+   * The tree of a task that `holder` holds, by the token that came with it. Also accepts expired and unsigned tokens.
+   * @throws MeshError MESH_TOKEN_MALFORMED; MESH_TOKEN_AUDIENCE when it was signed for another agent
    */
   tree(token: string, holder: string): TaskTree
   close(): void

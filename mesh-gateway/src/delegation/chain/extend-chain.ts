@@ -1,6 +1,6 @@
 /**
- * What a delegation adds to the chain it comes from. Pure: judged on the chain that the gateway signed, never on what a
- * caller claims. Authority only ever narrows: hops, scope, destinations and time are those of the parent or less.
+ * Computes the next link of a chain of delegation. Pure: it uses the chain that the gateway signed, never a claim of
+ * the caller. Authority only narrows: hops, scope, destinations and time are those of the parent or less.
  */
 import {
   type Actor,
@@ -14,38 +14,38 @@ import { MAX_DESTINATIONS } from '../../tokens/issue-token.ts'
 import { narrowDestinations } from '../../tokens/narrow-destinations.ts'
 
 export interface ChainStep {
-  /** SPIFFE ID, by its certificate. */
+  /** SPIFFE ID, from its certificate. */
   readonly caller: string
-  /** The certificate that it delegates with. Null, and by default: it is not said. */
+  /** The certificate that it delegates with. Default null: not given. */
   readonly crt?: CertificateClaim | null
-  /** SPIFFE ID of the agent asked for. */
+  /** SPIFFE ID of the requested agent. */
   readonly callee: string
-  /** Id of the delegation; null, and by default: it is not said. */
+  /** Id of the delegation. Default null: not given. */
   readonly delegationId?: string | null
-  /** What the caller presented and the gateway has verified; null where a chain begins. */
+  /** The verified claims that the caller presented; null where a chain begins. */
   readonly parent: DelegationClaims | null
-  /** Of the tenant that the caller belongs to. */
+  /** Limits of the caller's tenant. */
   readonly limits: ChainLimits
   readonly narrow: {
     /** Host patterns; null does not narrow. */
     readonly destinations: readonly string[] | null
     /** Null does not narrow. */
     readonly scope: readonly string[] | null
-    /** When the task must have ended, milliseconds since the epoch; null does not narrow. */
+    /** The deadline of the task, milliseconds since the epoch; null does not narrow. */
     readonly deadlineMs: number | null
   }
   /** Milliseconds since the epoch. */
   readonly nowMs: number
-  /** How long the new token is good at most, in milliseconds. */
+  /** The longest life of the new token, in milliseconds. */
   readonly ttlMs: number
-  /** For a chain that begins here. */
+  /** For a chain that begins with this call. */
   readonly newTxn: string
 }
 
-/** What the token of the next link says, but for issuer and id. */
+/** The claims of the next token, without issuer and id. */
 export type ChainLink = Omit<DelegationClaims, 'iss' | 'jti'>
 
-/** As many as an egress token carries. */
+/** The same maximum as for an egress token. */
 const MAX_NARROWED = MAX_DESTINATIONS
 
 /** @throws MeshError MESH_CHAIN_LOOP_DETECTED, MESH_CHAIN_HOPS_EXCEEDED, MESH_TOKEN_REQUEST_INVALID */
@@ -89,11 +89,14 @@ export function extendChain(step: ChainStep): ChainLink {
   })
 }
 
-/** The earliest of three ends: of the parent's authority, of the task, and of what the gateway grants at most. */
+/**
+ * The earliest of three times: the end of the parent's authority, the deadline of the task, and the longest life that
+ * the gateway grants.
+ */
 function endOf({ parent, narrow, ttlMs }: ChainStep, nowSeconds: number): number {
   return Math.min(
     parent?.exp ?? Number.POSITIVE_INFINITY,
-    // the second in which the task ends is still its own
+    // the second in which the task ends still belongs to it
     narrow.deadlineMs === null ? Number.POSITIVE_INFINITY : Math.ceil(narrow.deadlineMs / 1000),
     nowSeconds + Math.floor(ttlMs / 1000),
   )
@@ -103,7 +106,7 @@ function narrowedDestinations({ parent, narrow }: ChainStep): readonly string[] 
   const held = parent?.allowed_destinations ?? null
   if (narrow.destinations === null) return held
   checkCount(narrow.destinations, 'destinations')
-  // what nothing has narrowed yet is narrowed to what is asked for, in canonical form
+  // without an earlier narrowing, the request itself is the narrowing, in canonical form
   const { within, invalid } = narrowDestinations(narrow.destinations, held ?? narrow.destinations)
   if (invalid.length > 0)
     throw new MeshError('MESH_TOKEN_REQUEST_INVALID', `not a destination: ${invalid.join('; ')}`)
@@ -121,7 +124,7 @@ function narrowedScope({ parent, narrow }: ChainStep): string | null {
   return [...new Set(kept)].join(' ')
 }
 
-/** Each is compared with each, before anybody else's call goes on. */
+/** Bounds the list: each entry is compared with each, and other calls wait meanwhile. */
 function checkCount(asked: readonly string[], what: string): void {
   if (asked.length > MAX_NARROWED)
     throw new MeshError(

@@ -1,9 +1,12 @@
-/** What bounds the next link of a chain: limits of the caller's tenant, and of the tenant that the tree began in. */
+/**
+ * The limits of the next link of a chain: those of the caller's tenant, and those of the tenant in which the tree
+ * began.
+ */
 import type { AgentIdentity, DelegationClaims, SpiffeTemplate } from '@clawmesh/proto'
 import { chainLimits, type PolicySnapshot } from '../../policy/snapshot.ts'
 import type { ChainQuestion } from './chain-gate.ts'
 
-/** @param parent what the caller presented; null where a chain begins */
+/** @param parent the claims that the caller presented; null where a chain begins */
 export function limitsOfChain(
   policy: PolicySnapshot,
   caller: AgentIdentity,

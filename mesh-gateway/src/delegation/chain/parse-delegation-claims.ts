@@ -1,4 +1,4 @@
-/** The claims of a delegation token, by shape. */
+/** Parses the claims of a delegation token by their shape. Verifies no signature. */
 import { type DelegationClaims, isUuidV7, type SpiffeTemplate } from '@clawmesh/proto'
 import { isCount, isSeconds, isText, malformed, parseActor } from '../../tokens/claim-shapes.ts'
 

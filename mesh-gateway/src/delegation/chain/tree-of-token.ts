@@ -1,6 +1,6 @@
 /**
- * Which tree of delegations a task is part of, by the token that came with it. A task may run longer than its token is good
- * for, so this asks for no expiry: the token gives no authority here, it only tells where the task belongs.
+ * Finds the tree of delegations of a task, by the token that came with it. A task may outlive its token, so expiry is
+ * not checked: the token gives no authority here, it only identifies the tree.
  */
 import { verify } from 'node:crypto'
 import {
@@ -15,20 +15,23 @@ import { parseDelegationClaims } from './parse-delegation-claims.ts'
 
 export interface TaskTree {
   readonly claims: DelegationClaims
-  /** A key of the ring has signed it. Without, it is the holder's word: good for refusing, not for the record. */
+  /**
+   * True when a key of the ring has signed it. An unsigned token is only the holder's claim: it can refuse a call, but
+   * is not recorded.
+   */
   readonly signed: boolean
 }
 
 export interface TreeOfTokenOptions {
   readonly keyRing: Pick<KeyRing, 'verifying'>
-  /** What `iss` must be. */
+  /** The required `iss`. */
   readonly issuer: string
   readonly spiffe: SpiffeTemplate
 }
 
 /**
  * @param token a delegation token (JWS compact serialization, RFC 7515), or one without its signature
- * @param holder SPIFFE ID of the callee that shows it
+ * @param holder SPIFFE ID of the callee that presents it
  * @throws MeshError MESH_TOKEN_MALFORMED; MESH_TOKEN_AUDIENCE when it was signed for another agent
  */
 export function treeOfToken(
@@ -62,7 +65,7 @@ function objectOf(part: string): Readonly<Record<string, unknown>> {
     const value: unknown = JSON.parse(Buffer.from(part, 'base64url').toString('utf8'))
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
   } catch {
-    // said below
+    // thrown below
   }
   throw malformed('JSON')
 }

@@ -1,6 +1,6 @@
 /**
- * Authenticates the client of a connection by its certificate. The certificate is read once, after the handshake, and judged again
- * for each stream, since certificates expire and bundles change while connections live.
+ * Authenticates the client of a connection by its certificate. The certificate is read once, after the handshake, and
+ * judged again for each stream, since certificates expire and bundles change while connections live.
  */
 import type { TLSSocket } from 'node:tls'
 import {
@@ -22,9 +22,9 @@ export type Client = (
 ) & {
   readonly routes: RouteCache
   readonly address: ClientAddress
-  /** The port that it has connected to, with its colon. */
+  /** The port that the client has connected to, with its colon. */
   readonly ownPort: string
-  /** What its calls carry. */
+  /** Counts the bytes of its calls. */
   readonly meter: Meter
 }
 

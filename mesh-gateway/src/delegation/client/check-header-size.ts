@@ -1,4 +1,7 @@
-/** How large the head of a call may be. Node's own limit is wider: beyond it a stream is reset without a word. */
+/**
+ * Checks the size of the request headers of a call. Node's own limit is wider: over it, Node resets the stream without
+ * a reason.
+ */
 import { MeshError } from '@clawmesh/proto'
 import type { GuardLimits } from '../../config/guard-limits.ts'
 

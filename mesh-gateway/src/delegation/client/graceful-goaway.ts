@@ -1,11 +1,11 @@
 /**
- * The graceful end of a connection: no call is lost (RFC 9113, section 6.8): a GOAWAY that warns, time for the calls that were under
- * way to arrive, and then the GOAWAY that counts. Streams that run go on to their end.
+ * The graceful shutdown of a connection, so that no call is lost (RFC 9113, section 6.8): a first GOAWAY as a warning,
+ * time for calls under way to arrive, then the final GOAWAY. Open streams run to their end.
  */
 import { constants, type ServerHttp2Session } from 'node:http2'
 
 const ALL_STREAMS = 2 ** 31 - 1
-/** For a client that does not answer, in milliseconds. */
+/** The wait for a client that does not answer the PING, in milliseconds. */
 const WARNED_MS = 1_000
 
 export function gracefulGoaway(session: ServerHttp2Session): void {
@@ -17,6 +17,6 @@ export function gracefulGoaway(session: ServerHttp2Session): void {
   const timer = setTimeout(close, WARNED_MS)
   session.once('close', () => clearTimeout(timer))
   session.goaway(constants.NGHTTP2_NO_ERROR, ALL_STREAMS)
-  // the answer comes after everything that was sent before the warning arrived
+  // the PING's answer comes after all frames that the client sent before it saw the warning
   session.ping(close)
 }

@@ -1,4 +1,4 @@
-/** Stands between the delegation port and its clients: who may connect, and what a connection may do. */
+/** Guards the delegation port against its clients: limits on connections, and on the behaviour of each connection. */
 import type { EventEmitter } from 'node:events'
 import type { ServerHttp2Session } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
@@ -16,16 +16,16 @@ import type { Client } from './authenticate.ts'
 import { createSessionGuard, type SessionGuard } from './session-guard.ts'
 
 export interface Guard {
-  /** Watches the server's connections. Call it before the server listens. */
+  /** Watches the server's connections. To be called before the server listens. */
   stand(server: EventEmitter): void
   /**
-   * Null when the connection has been cut: the agent has too many.
-   * @param endCalls ends the calls of a connection that has reached its age
+   * Null when the connection has been cut because the agent has too many.
+   * @param endCalls ends the calls of a connection that has reached its maximum age
    */
   watch(session: ServerHttp2Session, client: Client, endCalls: () => void): SessionGuard | null
-  /** Closes the connections of all who have not said who they are. */
+  /** Closes all unauthenticated connections. */
   dismissStrangers(): void
-  /** Closes all connections, whatever they still have to send. */
+  /** Closes all connections, without waiting for unsent data. */
   endAll(): void
   readonly backlog: Backlog
   close(): void
@@ -39,7 +39,7 @@ export interface GuardOptions {
 }
 
 const TICK_MS = 1_000
-/** What the handshake of an honest client may take when many come at once, in milliseconds. */
+/** A younger connection may still be in its handshake when many clients connect at once: it is not evicted. */
 const HANDSHAKE_MS = 1_000
 
 export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions): Guard {
@@ -75,8 +75,8 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
         refused('not-http2', { client: gate.addressOf(socket) })
         answerHttp1(socket)
       })
-      // too many open files end one connection, never the process
-      // before it listens, an error is about listening, and whoever starts it says so
+      // too many open files end one connection, never the process; before the server listens, an error is about
+      // listening, and its starter reports it
       server.once('listening', () => {
         server.on('error', (err) => refused('accept', { client: NO_ADDRESS, detail: codeOf(err) }))
       })
@@ -106,12 +106,12 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
         guards.delete(guard)
       })
       session.on('error', (err) => {
-        // what Node's own limits end; a connection that was just lost is nobody's fault
+        // counts connections that Node's own limits end; a lost connection counts against no client
         if (codeOf(err).startsWith('ERR_HTTP2_'))
           refused('protocol', { client: address, agent, detail: codeOf(err) })
         else log.debug({ err }, 'a connection ended with an error')
       })
-      // a stranger stays one, and goes when its time is up
+      // an unauthenticated connection stays so, and ends when its time is up
       if (agent !== null)
         session.once('remoteSettings', () => gate.of(socket)?.setAuthenticated(true))
       return guard

@@ -1,7 +1,7 @@
-/** Bytes that a connection brought for its calls, since somebody last looked. */
+/** Counts the bytes that a connection has carried for its calls since the last reading. */
 export interface Meter {
   bytes: number
 }
 
-/** Heads of frame and TLS record around a message, with room to spare. */
+/** The frame and TLS record headers around a message, with a margin. */
 export const AROUND_DATA_BYTES = 64

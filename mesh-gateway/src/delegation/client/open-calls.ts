@@ -1,7 +1,7 @@
 /**
- * How many calls are open at once at this process, in all, of one tenant and of one agent: each takes memory for as long as it
- * lasts, whatever it asks for. Policy may give an agent more than the default; nothing that a tenant's policy says gives more
- * than the bounds of the tenant and of all.
+ * Limits the calls that are open at once in this process: in all, per tenant and per agent. Each call holds memory
+ * while it lasts. Policy may give an agent more than the default, but never more than the bounds of the tenant and of
+ * the process.
  */
 import { type Identity, MeshError, type Peer } from '@clawmesh/proto'
 import type { GuardLimits } from '../../config/guard-limits.ts'
@@ -9,12 +9,12 @@ import type { Release } from '../../limits/limits.ts'
 
 export interface OpenCallsOptions {
   readonly limits: Pick<GuardLimits, 'maxCalls' | 'maxCallsPerTenant' | 'maxCallsPerAgent'>
-  /** `concurrentStreams` of an agent; null where policy says nothing. */
+  /** `concurrentStreams` of an agent; null without one in policy. */
   policyLimit(agent: Peer): number | null
 }
 
 export interface OpenCalls {
-  /** Returns what ends the call, to be called once. @throws MeshError MESH_LIMIT_CONCURRENCY */
+  /** Returns the release, to be called once when the call ends. @throws MeshError MESH_LIMIT_CONCURRENCY */
   enter(caller: Identity): Release
 }
 
@@ -26,7 +26,7 @@ const SWEEP_AT = 10_000
 
 export function createOpenCalls({ limits, policyLimit }: OpenCallsOptions): OpenCalls {
   const { maxCalls, maxCallsPerTenant, maxCallsPerAgent } = limits
-  // a count stays when it is zero: a map that gains and loses an entry with each call costs more than the call
+  // zero counts stay: a map that gains and loses an entry with each call costs more than the call
   const tenants = new Map<string, Count>()
   const agents = new Map<string, Count>()
   let open = 0

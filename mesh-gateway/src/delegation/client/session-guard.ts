@@ -1,7 +1,7 @@
 /**
- * Watches what one client does with its connection, and cuts it when that is no way to make calls: streams,
- * resets and control frames by the thousand, bytes that carry nothing, silence where a PING wants an answer. Ends it in good
- * order when it has grown old. Node's own limits stand behind these and are not visible from here.
+ * Watches one client connection and cuts it for abuse: thousands of streams, resets and control frames, bytes without
+ * payload, an unanswered PING. Closes it gracefully at its maximum age. Node's own limits stand behind these, and
+ * report nothing.
  */
 import { constants, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import type { GuardLimits } from '../../config/guard-limits.ts'
@@ -19,14 +19,14 @@ export interface SessionGuard {
 export interface SessionGuardOptions {
   readonly session: ServerHttp2Session
   readonly limits: GuardLimits
-  /** Bytes that a client may have sent on a stream before it can know that it was refused. */
+  /** The bytes that a client may have sent on a stream before it can learn of a refusal. */
   readonly windowBytes: number
-  /** Of what the calls carried. */
+  /** Counts the bytes of the calls. */
   readonly meter: Meter
   readonly onCut: (reason: ConnectionRefusal) => void
-  /** Ends the calls of a connection that has reached its age, and their time after it. */
+  /** Ends the calls of a connection that has reached its maximum age and the grace period after it. */
   readonly endCalls: () => void
-  /** Milliseconds of the clock that `tick` is told. */
+  /** Milliseconds, by the clock that `tick` gets. */
   readonly nowMs: number
 }
 
@@ -94,7 +94,7 @@ class Guard implements SessionGuard {
     const { session, onCut } = this.#options
     if (session.destroyed) return
     onCut(reason)
-    // without an error Node forgets the code
+    // without an error object Node ignores the code
     session.destroy(new Error('the connection is cut'), constants.NGHTTP2_ENHANCE_YOUR_CALM)
   }
 
@@ -143,7 +143,7 @@ class Guard implements SessionGuard {
     }
     const { connectionAgeGraceMs: graceMs } = limits
     if (graceMs === 0 || nowMs - this.#agedMs < graceMs) return
-    // the last frames have until the next tick
+    // the last frames have time until the next tick
     if (this.#callsEnded) session.destroy()
     else endCalls()
     this.#callsEnded = true

@@ -1,6 +1,6 @@
 /**
- * Where one call stands in the registry of live streams: for what it was let through for itself, and for the tree of the
- * task that it turned out to be about. Either ends it.
+ * The places of one call in the registry of open calls: one for its own grounds, and one for the tree of the task that
+ * the callee names. Either can end the call.
  */
 import { actorsOf, METADATA_DELEGATION, MeshError } from '@clawmesh/proto'
 import type { OpenRecord } from '../../audit/open-record.ts'
@@ -24,14 +24,14 @@ export class CallPlaces {
     this.#opening = opening
   }
 
-  /** From now on what changes can end the call. Again when it was tried elsewhere. */
+  /** From now on a change can end the call. Called again after a retry. */
   enlist(stream: LiveCall, call: AdmittedCall): void {
     if (this.#own !== null) this.#live.remove(this.#own)
     this.#own = this.#live.add(stream, call, this.#opening)
   }
 
   /**
-   * The callee has said which tree the task is part of: the call counts as one within it. Answers why it may not go on; null
+   * The callee has named the tree of the task: the call is also judged within it. Returns why it may not go on; null
    * when it may.
    */
   join({ claims, signed }: TaskTree): MeshError | null {
@@ -41,7 +41,7 @@ export class CallPlaces {
     const tree = signed ? chainGrounds(claims.txn, claims.act) : null
     const chain = {
       ...{ txn: claims.txn, actors: actorsOf(claims.act) },
-      // the caller itself may have another certificate by now, and goes on with that
+      // the caller may have renewed its certificate, and goes on with the new one
       certificates: tree?.certificates.filter(({ identity }) => identity.id !== agent) ?? [],
     }
     const within = { ...call, grounds: { ...call.grounds, chain } }
@@ -59,8 +59,8 @@ export class CallPlaces {
 }
 
 /**
- * A callee may say in the head of its answer which tree the task of the call is part of, by the token that came with the
- * task: then the call is, too, whatever its caller has presented, and the record tells it.
+ * A callee may name, in the head of its answer, the tree of the task by the token that came with it. The call then
+ * belongs to that tree, whatever its caller has presented, and so does its record.
  * @param raw names and values in turn
  * @returns why the answer must not go on; null when it may
  */

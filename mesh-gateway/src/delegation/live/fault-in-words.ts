@@ -1,4 +1,4 @@
-/** Says to the caller why a call may not begin, or may not go on. */
+/** Words the error for the caller of a call that may not begin, or may not go on. */
 import type { PeerCertificate } from '@clawmesh/agent-sdk/mesh'
 import { ERRORS, type ErrorCode, MeshError } from '@clawmesh/proto'
 import { chainFaultInWords } from '../../live/chain-fault.ts'
@@ -6,13 +6,13 @@ import type { Fault, RevokedGround } from '../../live/judge.ts'
 import { toldRule } from '../../policy/read/told.ts'
 import type { AdmittedCall } from './admitted.ts'
 
-/** A call that was let in is told whether it may go on by Watch. */
+/** The error says whether Watch can resume an admitted call. */
 export function faultInWords(fault: Fault, call: AdmittedCall): MeshError {
   switch (fault.ground) {
     case 'caller': {
       const { why } = fault
       if ('untrusted' in why) return cutFor(call, why.untrusted, ERRORS[why.untrusted].meaning)
-      // an agent that has a new certificate by now goes on with that; one that is revoked itself does not
+      // an agent with a renewed certificate may resume; a revoked agent may not
       const { code, message, what } = why.revoked
       return cutFor(call, code, message, what !== 'agent')
     }
@@ -47,12 +47,12 @@ export function faultInWords(fault: Fault, call: AdmittedCall): MeshError {
   }
 }
 
-/** A call that begins is refused in the same words; there is nothing to resume then. */
+/** The refusal of a call that has not begun: the same words, nothing to resume. */
 export function callerRefusal({ code, message }: RevokedGround): MeshError {
   return new MeshError(code, message)
 }
 
-/** The same of a peer that is dialled. @param id its SPIFFE ID */
+/** The same for a dialled peer. @param id its SPIFFE ID */
 export function calleeRefusal(
   id: PeerCertificate['identity']['id'],
   { code, message, what }: RevokedGround,
@@ -79,7 +79,7 @@ function cutFor(
   })
 }
 
-/** The caller knows the sequence number it has come to: that is where Watch goes on. */
+/** The caller knows its last sequence number: Watch resumes there. */
 function resume({ resumable }: AdmittedCall): Readonly<Record<string, string>> {
   return resumable ? { resume: 'watch' } : {}
 }

@@ -1,6 +1,7 @@
 /**
- * The calls that are open now, each with all that it was let in for, so that what changes afterwards ends it. They are kept in
- * live/registry.ts and judged by live/judge.ts; here is how one is ended: cut with a reason, and reset when nobody reads it.
+ * The open calls of the delegation port, each with the grounds on which it was admitted, so that a later change ends
+ * it. `live/registry.ts` keeps them and `live/judge.ts` judges them; this file ends them: cut with a reason, then reset
+ * if the caller does not read it.
  */
 import type { IdentitySnapshot } from '@clawmesh/agent-sdk/mesh'
 import type { MeshError } from '@clawmesh/proto'
@@ -23,29 +24,29 @@ import type { AdmittedCall } from './admitted.ts'
 import { faultInWords } from './fault-in-words.ts'
 
 export interface LiveCall {
-  /** Ends it with an error of the gateway's own, in trailers. */
+  /** Ends it with an error of the gateway, in trailers. */
   cut(error: MeshError): void
-  /** Ends it at once, for a reader that does not come to its trailers. One that has ended stays as it is. */
+  /** Ends it at once, for a caller that does not read its trailers. Does nothing after the end. */
   reset(): void
 }
 
-/** A place in the registry. Belongs to the registry. */
+/** The entry of one call in the registry. */
 export interface Place extends RegistryPlace {
   readonly stream: LiveCall
   readonly call: AdmittedCall
-  /** The generation of policy that it was last found to be allowed by. */
+  /** The last generation of policy that allowed it. */
   judgedBy: number
 }
 
 export interface LiveCalls {
   readonly size: number
-  /** Grows with each change that may end calls: one that was judged before it is judged again. */
+  /** Grows with each change that may end calls: a call that was judged before the change is judged again. */
   readonly epoch: number
-  /** Why a call may not go on, or not begin; null when it may. */
+  /** Why a call may not begin or go on; null when it may. */
   judge(call: AdmittedCall): MeshError | null
-  /** @param opening its record, where it is to have one once it has lived for long */
+  /** @param opening writes its opening record once it has been open for long */
   add(stream: LiveCall, call: AdmittedCall, opening?: OpenRecord): Place
-  /** Once for each place. */
+  /** To be called once for each place. */
   remove(place: Place): void
   close(): void
 }
@@ -60,14 +61,14 @@ export interface LiveCallsOptions {
     onChange?(listener: () => void): () => void
   }
   readonly revocations: RevocationJudge & { onChange(listener: () => void): () => void }
-  /** By which keys tokens verify now. Default: by any. */
+  /** The keys by which tokens verify now. Default: any key. */
   readonly keys?: SigningKeys & { onChange(listener: () => void): () => void }
   readonly metrics: Pick<Metrics, 'cut'>
-  /** How often the clock is looked at, in milliseconds. Default 250. */
+  /** How often expired grounds are looked for, in milliseconds. Default 250. */
   readonly sweepMs?: number
-  /** How long the reader of a stream that was cut has to come to its trailers, in milliseconds. Default 300. */
+  /** The time in which the caller must read the trailers of a cut stream, in milliseconds. Default 300. */
   readonly graceMs?: number
-  /** Milliseconds since the epoch. Default the system's clock. */
+  /** Milliseconds since the epoch. Default: the system clock. */
   readonly now?: () => number
 }
 
@@ -87,7 +88,7 @@ export function createLiveCalls(options: LiveCallsOptions): LiveCalls {
   }
   const places = createRegistry<Place>({ look, now, sweepMs })
 
-  /** @param judgedBy the policy that has allowed it before; null: none has */
+  /** @param judgedBy the generation of policy that last allowed it; null for none */
   function judge(call: AdmittedCall, judgedBy: number | null): MeshError | null {
     const again = policy.current().generation !== judgedBy
     const fault = judgeAdmitted(call, standing, again ? decide : null)
@@ -102,7 +103,7 @@ export function createLiveCalls(options: LiveCallsOptions): LiveCalls {
       return
     }
     metrics.cut('delegation', error.code)
-    // before the cut, which takes the place away
+    // before the cut, which removes the place
     lingering.add(place.stream)
     place.stream.cut(error)
   }
@@ -113,7 +114,7 @@ export function createLiveCalls(options: LiveCallsOptions): LiveCalls {
   }
 
   function tick(): void {
-    // a policy that is not followed by listening is seen here
+    // a policy without an `onChange` is polled here
     if (policy.current().generation !== generation) changed()
     lingering.resetOverdue()
   }
@@ -200,7 +201,7 @@ function onAnyChange(options: LiveCallsOptions, changed: () => void): () => void
   }
 }
 
-/** Past it the certificate is judged, and found to have ended. */
+/** After this time the certificate is judged again, and found expired. */
 function endOf(certificate: Voucher | null): number {
   if (certificate === null || certificate.rootFingerprint === null) return Number.POSITIVE_INFINITY
   return certificate.notAfter.getTime() + 1

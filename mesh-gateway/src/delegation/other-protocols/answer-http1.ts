@@ -1,11 +1,16 @@
-/** Answers clients of HTTP/1.1 on the delegation port: each request with the way to go, and then the end of the connection. */
+/**
+ * Answers HTTP/1.1 clients on the delegation port: each request gets the protocol to use, then the connection is
+ * closed.
+ */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import { uuidV7 } from '@clawmesh/proto'
 import { answerInProtocol } from './answer-in-protocol.ts'
 import { notGrpc, protocolOf } from './protocol-of.ts'
 
-/** Protocols to agree on in the handshake, best first: a client that is refused there is told nothing. */
+/**
+ * Chooses the ALPN protocol, best first. Accepts HTTP/1.1 too: a client refused in the handshake would get no reason.
+ */
 export function chooseProtocol({
   protocols,
 }: {
@@ -17,10 +22,10 @@ export function chooseProtocol({
 const VERSION_NOT_SUPPORTED = 505
 const MAX_HEAD_BYTES = 16_384
 
-/** Gives a function that answers on a connection. The guard of the port ends it when it takes too long. */
+/** Returns a function that answers on a connection. The guard of the port ends slow ones. */
 export function createHttp1Answers(): (socket: TLSSocket) => void {
   const server = createServer({ maxHeaderSize: MAX_HEAD_BYTES, keepAlive: false }, answer)
-  // a head that cannot be read has no protocol to be answered in
+  // a malformed head has no protocol in which to answer
   server.on('clientError', (_error, socket) => socket.destroy())
   return (socket) => void server.emit('connection', socket)
 }

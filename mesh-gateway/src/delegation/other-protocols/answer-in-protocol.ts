@@ -1,4 +1,4 @@
-/** An error in the form that a client of another protocol than gRPC shows to its user. */
+/** Encodes an error for clients of protocols other than gRPC, in a form that they show to their user. */
 import { type MeshError, statusMessage } from '@clawmesh/proto'
 import { errorTrailers } from '../error-trailers.ts'
 import type { OtherProtocol } from './protocol-of.ts'
@@ -10,12 +10,12 @@ export interface OtherAnswer {
 }
 
 const NO_BYTES = Buffer.alloc(0)
-/** Of a message of Connect that ends a stream. */
+/** Flag of the Connect message that ends a stream. */
 const END_OF_STREAM = 0x02
-/** "This operation is not supported" in A2A; in JSON-RPC, of those that a server may define. */
+/** "This operation is not supported" in A2A; in JSON-RPC, from the range for servers. */
 const UNSUPPORTED = -32_004
 
-/** @param httpStatus where the protocol has none of its own for errors */
+/** @param httpStatus for protocols without their own status for errors */
 export function answerInProtocol(
   protocol: OtherProtocol,
   error: MeshError,
@@ -41,7 +41,7 @@ export function answerInProtocol(
     case 'http':
       return json(httpStatus, {
         ...{ code: error.code, reason: error.publicMessage, hint: error.hint },
-        // JSON-RPC 2.0, and what REST of A2A looks for; the id is in a body that nobody reads
+        // JSON-RPC 2.0 fields, and those that A2A over REST expects; the request body is not read, so the id is null
         ...{ jsonrpc: '2.0', id: null },
         error: { code: UNSUPPORTED, status: error.row.grpc, message: statusMessage(error) },
       })
@@ -53,7 +53,7 @@ function json(status: number, body: object): OtherAnswer {
   return { status, headers, body: Buffer.from(`${JSON.stringify(body)}\n`) }
 }
 
-/** Connect, "Error end-stream" and "Unary-Response": the names of gRPC's codes in lower case, but for one. */
+/** Connect, "Error end-stream" and "Unary-Response": gRPC's code names in lower case, with one exception. */
 function connectError(error: MeshError): { code: string; message: string } {
   const { grpc } = error.row
   const code = grpc === 'CANCELLED' ? 'canceled' : grpc.toLowerCase()

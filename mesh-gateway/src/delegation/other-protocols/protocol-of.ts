@@ -1,12 +1,12 @@
-/** Tells which protocol a client speaks that does not speak gRPC, by the head of its request. */
+/** Detects the protocol of a client that does not speak gRPC, from its request headers. */
 import { MeshError } from '@clawmesh/proto'
 
 export type OtherProtocol =
-  /** `application/grpc-web`, its text form among them. */
+  /** `application/grpc-web`, including its text form. */
   | { readonly kind: 'grpc-web'; readonly contentType: string }
   /** Unary calls of Connect. */
   | { readonly kind: 'connect' }
-  /** Streams of Connect: errors are in the last message, under status 200. */
+  /** Streams of Connect: an error is in the last message, under status 200. */
   | { readonly kind: 'connect-stream'; readonly contentType: string }
   /** Anything else over HTTP: JSON-RPC and REST of A2A, a browser, curl. */
   | { readonly kind: 'http' }
@@ -32,7 +32,7 @@ export function protocolOf(head: RequestHead): OtherProtocol {
   return { kind: connect ? 'connect' : 'http' }
 }
 
-/** The head of a request of HTTP/2. @param raw names and values in turn */
+/** The head of an HTTP/2 request. @param raw names and values in turn */
 export function headOf(raw: readonly string[]): RequestHead {
   const first = (name: string) => {
     for (let i = 0; i + 1 < raw.length; i += 2) if (raw[i] === name) return raw[i + 1] ?? ''
@@ -56,7 +56,7 @@ const HINTS: Readonly<Record<OtherProtocol['kind'], string>> = Object.freeze({
   http: 'POST /package.Service/Method with content-type application/grpc over HTTP/2; A2A passes by its gRPC binding (protocolBinding GRPC), not by JSON-RPC or REST; for a look, use grpcurl',
 })
 
-/** What such a client is told, with the way to go. */
+/** The error for such a client, with a hint for its protocol. */
 export function notGrpc({ kind }: OtherProtocol): MeshError {
   return new MeshError('MESH_ROUTE_NOT_GRPC', undefined, { hint: HINTS[kind] })
 }

@@ -1,6 +1,7 @@
 /**
- * MeshService.Explain: what policy says of a call, and why, without making it. An agent learns nothing from it that
- * making the call would not tell: it may ask about calls of its own tenant only, and is told nothing of another's policy.
+ * MeshService.Explain: the policy decision for a call, and its reason, without making the call. An agent learns no more
+ * than from the call itself: it may ask about calls of its own tenant only, and learns nothing of another tenant's
+ * policy.
  */
 import { type Identity, isDnsLabel, MeshError, type Peer, parsePeerName } from '@clawmesh/proto'
 import {
@@ -18,7 +19,7 @@ export interface ExplainRequest {
   readonly within_chain: boolean
 }
 
-/** Empty where there is nothing to say, as proto3 has it. */
+/** Empty strings for absent values, as in proto3. */
 export interface ExplainResponse {
   readonly action: string
   readonly code: string
@@ -63,7 +64,7 @@ export function explainTo(
   }
 }
 
-/** `researcher` of the tenant at hand, `globex/translator`, or a full name. */
+/** `researcher` of the caller's tenant, `globex/translator`, or a full name. */
 function parsePeer(text: string, tenant: string | null, meshDomain: string): Peer | null {
   if (isDnsLabel(text)) return tenant === null ? null : { tenant, agent: text }
   const [first = '', second, ...rest] = text.split('/')

@@ -1,6 +1,7 @@
 /**
- * MeshService.FollowTrees: tells callees which trees of delegations, of those that they hold tasks of, are revoked. A callee
- * shows the token that came with each task, so it learns of no tree but its own. Nothing is remembered beyond the stream.
+ * MeshService.FollowTrees: tells callees which trees of delegations are revoked, among those whose tasks they hold. A
+ * callee presents the token that came with each task, so it learns of its own trees only. Nothing is kept after the
+ * stream ends.
  */
 import { errorToStatus } from '@clawmesh/agent-sdk/mesh'
 import { actorsOf, MeshError } from '@clawmesh/proto'
@@ -11,7 +12,7 @@ import { createSlices } from '../../process/slices.ts'
 import type { Revocations } from '../../revocation/revocations.ts'
 import type { ChainGate } from '../chain/chain-gate.ts'
 
-/** As mesh.proto has it. */
+/** As in mesh.proto. */
 export interface FollowTreesRequest {
   readonly key: number
   readonly delegation_token: string
@@ -26,9 +27,9 @@ export interface TreeRevoked {
 export type FollowTreesCall = ServerDuplexStream<FollowTreesRequest, TreeRevoked>
 
 export interface TreeFollowers {
-  /** @param holder SPIFFE ID of the agent that follows, by its certificate */
+  /** @param holder SPIFFE ID of the agent that follows, from its certificate */
   follow(call: FollowTreesCall, holder: string): void
-  /** Ends all streams, so that their callees go to another gateway. */
+  /** Ends all streams, so that their callees connect to another gateway. */
   stop(): void
 }
 
@@ -42,11 +43,14 @@ interface Followed {
   readonly actors: readonly string[]
 }
 
-/** Tasks that one stream follows. An agent runs 100 by default. */
+/** Tasks that one stream may follow. An agent runs 100 by default. */
 const MAX_TREES = 2_000
-/** Streams of one agent: each of its processes has one. */
+/** Streams per agent: each of its processes has one. */
 const MAX_STREAMS = 64
-/** Requests of one agent that are heard in a minute, over all its streams, and at once: each costs a signature. Those beyond wait. */
+/**
+ * The requests of one agent that are read per minute, over all its streams, and at once: each costs a signature check.
+ * Further ones wait.
+ */
 const HEARD_PER_MINUTE = 12_000
 const HEARD_AT_ONCE = 2 * MAX_TREES
 
@@ -139,11 +143,11 @@ class Follower {
     }
   }
 
-  /** Nothing is followed, and nothing is heard, by this stream any more. */
+  /** Stops following and reading for this stream. */
   #leave(): void {
     this.#left = true
     clearTimeout(this.#waiting)
-    // what was not heard passes by: a stream that is not read never closes
+    // unread data is discarded: a stream that is not read never closes
     this.#call.resume()
     this.#options.onLeave()
     this.#trees.clear()
@@ -159,7 +163,7 @@ class Follower {
     }
   }
 
-  /** True: the agent asks too much, and the stream is not read on until there is room. */
+  /** True when the agent exceeds its rate: the stream is not read until there is room. */
   #hold(request: FollowTreesRequest): boolean {
     if (request.delegation_token === '') return false
     const { rates, holder } = this.#options
@@ -188,8 +192,8 @@ class Follower {
   }
 
   /**
-   * Null where the token is no grounds to be told anything: one that nobody signed would let an agent ask about trees and agents
-   * that are not its business. That is no end of the stream, which the agent's other tasks are followed by.
+   * Null when the token does not entitle the callee to an answer: an unsigned token would let an agent ask about other
+   * agents' trees. The stream goes on, for the agent's other tasks.
    */
   #treeOf(token: string): Followed | null {
     const { chain, holder } = this.#options

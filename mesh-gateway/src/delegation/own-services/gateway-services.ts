@@ -1,10 +1,10 @@
-/** What the gateway serves under its own name: health, MeshService, and reflection of both. */
+/** The services that the gateway serves under its own name: health, MeshService, and reflection of both. */
 import { addReflection, createHealthService } from '@clawmesh/agent-sdk/mesh'
 import { HEALTH_SERVICE, loadProto, MESH_SERVICE } from '@clawmesh/proto'
 import type { Server } from '@grpc/grpc-js'
 import { addMeshService, type MeshServiceOptions } from './mesh-service.ts'
 
-/** What lasts in the gateway's own services, to be stopped when the gateway drains. */
+/** The long-lived streams of the gateway's own services, to be stopped when the gateway drains. */
 export interface LastingServices {
   stop(): void
 }

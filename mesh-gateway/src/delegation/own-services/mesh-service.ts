@@ -1,4 +1,6 @@
-/** clawmesh.mesh.v1.MeshService: who the caller is, whom it may call and why not, and its egress token. */
+/**
+ * clawmesh.mesh.v1.MeshService: identifies the caller, explains which agents it may call, and issues its egress token.
+ */
 
 import { errorToStatus } from '@clawmesh/agent-sdk/mesh'
 import {
@@ -51,7 +53,7 @@ export interface MeshServiceOptions {
   /** Default: nothing is revoked. */
   readonly revocations?: TreeFollowersOptions['revocations']
   readonly calls: Pick<OwnCalls, 'find'>
-  /** Null asks for all that policy allows. @throws MeshError MESH_TOKEN_REQUEST_INVALID */
+  /** Null requests all destinations that policy allows. @throws MeshError MESH_TOKEN_REQUEST_INVALID */
   readonly issueEgressToken: (
     agent: Peer,
     destinations: readonly string[] | null,
@@ -72,7 +74,7 @@ interface ExchangeResponse {
   readonly allowed_destinations: readonly string[]
 }
 
-/** @returns what ends the streams that stay open */
+/** @returns a handle that stops the long-lived streams */
 export function addMeshService(server: Server, options: MeshServiceOptions): { stop(): void } {
   const { revocations = NO_REVOCATIONS, chain } = options
   const followers = createTreeFollowers({ chain, revocations })
@@ -150,7 +152,7 @@ class MeshService {
       { tenant, agent: name },
       destinations.length === 0 ? null : destinations,
       chain,
-      // the connection it came by was proven with this certificate
+      // the caller has authenticated its connection with this certificate
       request.bind_to_certificate ? thumbprint(text(metadata, METADATA_FINGERPRINT)) : null,
       own.certificate,
     )
@@ -168,7 +170,7 @@ class MeshService {
     return explainTo(this.caller(metadata), request, { policy: policy.current(), meshDomain })
   }
 
-  /** Of the delegation token that the caller presented, if any. */
+  /** The chain of the delegation token that the caller presented, if any. */
   async #chainOf(metadata: Metadata, presenter: string): Promise<TokenChain | null> {
     const token = text(metadata, METADATA_DELEGATION)
     if (token === '') return null
@@ -177,7 +179,7 @@ class MeshService {
     return { act, txn, exp, allowedDestinations }
   }
 
-  /** For the audit record of the call. */
+  /** Adds the question to the audit record of the call. */
   #record(metadata: Metadata, question: Asked): void {
     const own = this.#ownCall(metadata)
     if (own !== null) own.asked = question
@@ -188,7 +190,7 @@ class MeshService {
   }
 }
 
-/** As `x5t#S256` has it (RFC 8705). */
+/** In the form of `x5t#S256` (RFC 8705). */
 function thumbprint(fingerprint: string): string {
   return Buffer.from(fingerprint, 'hex').toString('base64url')
 }
@@ -197,7 +199,7 @@ function unary<Request, Response>(
   answer: (request: Request, metadata: Metadata) => Response | Promise<Response>,
 ) {
   return (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>): void => {
-    // inside the promise, so that what `answer` throws at once is an answer too
+    // inside the promise, so that a synchronous exception of `answer` is answered too
     Promise.resolve()
       .then(() => answer(call.request, call.metadata))
       .then(

@@ -1,6 +1,6 @@
 /**
- * Calls of the gateway's own services while they run: what the services are to know of them that is not in metadata, and what
- * the audit record is to know of the services. Known by an id of the gateway's own, since request ids are the caller's.
+ * The running calls of the gateway's own services: data for the services that is not in metadata, and data from them
+ * for the audit record. The gateway makes the ids of this table, because callers choose request ids.
  */
 import type { PeerCertificate } from '@clawmesh/agent-sdk/mesh'
 import { uuidV7 } from '@clawmesh/proto'
@@ -11,15 +11,15 @@ export const METADATA_NOT_AFTER = 'x-mesh-caller-not-after'
 
 export interface OwnCall {
   readonly id: string
-  /** Of the caller. */
+  /** The caller's certificate. */
   readonly certificate: PeerCertificate
-  /** Of the egress token that the call has been answered with; null without one. */
+  /** The `jti` of the egress token in the answer; null without one. */
   issuedJti: string | null
-  /** What the services were asked about; null before, and of those that are not about a call. */
+  /** The call that Explain was asked about; null before the question, and for other methods. */
   asked: Asked | null
 }
 
-/** In the caller's words, cut to ASKED_CHARACTERS each; null where it has said nothing. */
+/** In the caller's words, each cut to ASKED_CHARACTERS; null when absent. */
 export interface Asked {
   readonly from: string | null
   readonly to: string | null

@@ -1,8 +1,7 @@
 /**
- * The gateway's own services, served by grpc-js over connections within the process. They are one more
- * peer to the forwarding path: what holds for a delegated call holds for them. Each tenant has connections of its own, since
- * a thousand cancelled calls end the connection that they came on.
- * The caller reaches them as metadata that only the gateway can set.
+ * Runs the gateway's own services in grpc-js, over connections within the process. The forwarding path treats them as
+ * one more peer, so the same checks apply. Each tenant has its own connections, because a thousand cancelled calls end
+ * a connection. The caller's identity reaches them in metadata that only the gateway can set.
  */
 import { type PeerCertificate, surviveLostStreams } from '@clawmesh/agent-sdk/mesh'
 import { MESH_SERVICE, METADATA_DELEGATION, MeshError } from '@clawmesh/proto'
@@ -22,24 +21,27 @@ import {
 import { createSessionPools } from './session-pools.ts'
 
 export interface OwnServices extends Pick<OwnCalls, 'begin' | 'end'> {
-  /** A session to the services, with a place kept for one stream. @throws MeshError MESH_RATE_LIMITED, MESH_LIMIT_CONCURRENCY */
+  /**
+   * A session to the services, with a place reserved for one stream. @throws MeshError MESH_RATE_LIMITED,
+   * MESH_LIMIT_CONCURRENCY
+   */
   acquire(certificate: PeerCertificate, method: string): UpstreamSession | Promise<UpstreamSession>
-  /** What the services are told about the caller. */
+  /** The metadata that describes the caller to the services. */
   metadata(own: OwnCall, call: Call): string[]
   /** Health answers NOT_SERVING from now on. */
   drain(): void
   close(): void
 }
 
-/** Of one tenant, with as many streams each as the server takes. */
+/** Connections per tenant, and streams per connection, which is the maximum of the server. */
 const MAX_SESSIONS = 16
 const MAX_STREAMS = 100
-/** Each agent that holds tasks has one such stream open. */
+/** Each agent that holds tasks keeps one such stream open. */
 const FOLLOW_TREES = `${MESH_SERVICE}/FollowTrees`
 /**
- * @param addServices puts the services on the server
+ * @param addServices adds the services to the server
  * @param ownId the gateway's SPIFFE ID
- * @param callsPerMinute of one caller; a tenth of that at once
+ * @param callsPerMinute per caller; the burst is a tenth of it
  */
 export async function startOwnServices(
   addServices: (server: Server, calls: OwnCalls) => LastingServices,
@@ -56,7 +58,7 @@ export async function startOwnServices(
   const lasting = addServices(server, calls)
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
   const sessions = createSessionPools((far) => injector.injectConnection(far), ownId)
-  // in this process alone: the gateway tells of its health also while a shared counter is away
+  // counted in this process alone: health must answer while a shared counter is unavailable
   const rates = createLimits()
 
   return {
@@ -69,7 +71,7 @@ export async function startOwnServices(
           `${callsPerMinute} calls per minute to the gateway itself are allowed to this caller`,
           { retryAfterMs },
         )
-      // streams that stay open have connections of their own, so that they leave room for questions
+      // long-lived streams have their own connections, so that they leave room for other calls
       const stays = method === FOLLOW_TREES
       const tenant = `${identity.kind === 'agent' ? identity.tenant : ''}${stays ? ' follows' : ''}`
       return sessions.acquire(tenant, stays ? MAX_SESSIONS * 4 : MAX_SESSIONS)

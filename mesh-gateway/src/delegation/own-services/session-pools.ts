@@ -1,6 +1,6 @@
 /**
- * HTTP/2 sessions to the gateway's own services, over connections within the process. Each tenant has a pool of its own, and each
- * pool has a bound.
+ * HTTP/2 sessions to the gateway's own services, over connections within the process. Each tenant has a pool of its
+ * own, and each pool has a bound.
  */
 import { once } from 'node:events'
 import { connect } from 'node:http2'

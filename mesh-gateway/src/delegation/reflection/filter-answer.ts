@@ -1,6 +1,6 @@
 /**
- * One ServerReflectionResponse (v1 and v1alpha are the same on the wire), less what the caller may not call: services
- * of lists, services and methods of descriptors. Pure. What nothing is taken from stays as it came, byte for byte.
+ * Filters one ServerReflectionResponse (v1 and v1alpha are the same on the wire): removes services and methods that the
+ * caller may not call. Pure. An answer that needs no change keeps every byte.
  */
 
 import { StepBudget } from '../../policy/compile/step-budget.ts'
@@ -26,20 +26,20 @@ const SERVICE = { name: 1, method: 2 } as const
 const METHOD = { name: 1 } as const
 const NOT_FOUND = 5
 
-/** Room for a list of thousands of services; two bytes of a hostile answer are one field. */
+/** Enough for a list of thousands of services; a hostile answer has a field in every two bytes. */
 const MAX_FIELDS = 20_000
-/** Methods that policy is asked about for one answer. */
+/** Methods checked against policy for one answer. */
 const MAX_JUDGED = 20_000
 
 interface Filtering {
   readonly callable: Callable
   readonly read: FieldReader
   readonly budget: StepBudget
-  /** The symbol that was asked for; empty when it was another question, or when the peer does not repeat it. */
+  /** The requested symbol; empty for another kind of request, or when the peer does not repeat it. */
   asked: string
-  /** How many services and methods were left out. */
+  /** The number of services and methods that were removed. */
   hidden: number
-  /** True when the one that was asked for is one of them, or within one. */
+  /** True when the requested symbol is one of them, or within one. */
   askedIsHidden: boolean
 }
 
@@ -62,7 +62,7 @@ export function filterAnswer(
   return isUnchanged(pieces, fields) ? answer : joined(pieces)
 }
 
-/** As a server says it that has no such symbol. */
+/** The answer of a server that has no such symbol. */
 function notFound(fields: readonly WireField[], symbol: string): Buffer {
   const echoed = fields.filter(
     ({ number }) => number === RESPONSE.validHost || number === RESPONSE.originalRequest,
@@ -100,7 +100,7 @@ function filterFile(file: WireField, by: Filtering): Piece {
     field.number === FILE.service ? filterService(field, scope, by) : field,
   )
   if (by.hidden === before) return file
-  // comments and positions are told by index, and would speak of what is left out
+  // source info refers to elements by index, and would describe removed ones
   const kept = pieces.filter((_, i) => fields[i]?.number !== FILE.sourceInfo)
   return lengthField(file.number, joined(kept))
 }
@@ -110,7 +110,7 @@ function filterService(service: WireField, scope: string, by: Filtering): Piece 
   const fields = read.fields(service)
   const local = textOf(fields, SERVICE.name)
   const name = scope === '' ? local : `${scope}.${local}`
-  // of this service, what was asked for: null for another one, empty for itself
+  // the requested part of this service: null for another service, empty for the service itself
   const asked = within(by.asked, name)
   const closed = new Set<WireField>()
   let methods = 0
@@ -133,17 +133,17 @@ function filterService(service: WireField, scope: string, by: Filtering): Piece 
   return null
 }
 
-/** What follows the name in the symbol, empty when it is the name; null when it is of another name. */
+/** The rest of the symbol after the name, empty when they are equal; null when the symbol is not within it. */
 function within(symbol: string, name: string): string | null {
   if (symbol === '' || !symbol.startsWith(name)) return null
   if (symbol.length === name.length) return ''
   return symbol[name.length] === '.' ? symbol.slice(name.length + 1) : null
 }
 
-/** A field as it came, one that was made anew, or nothing. */
+/** A field as received, a rewritten one, or null to remove it. */
 type Piece = WireField | Buffer | null
 
-/** The field with its content changed piece by piece; null leaves a piece out. */
+/** Rewrites the content of a field piece by piece; null removes a piece. */
 function rebuild(
   field: WireField,
   { read }: Filtering,

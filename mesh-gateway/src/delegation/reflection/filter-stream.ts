@@ -1,6 +1,6 @@
 /**
- * One reflection call on its way: what the caller asks goes through as it is, each answer of the peer is read whole and
- * filtered. A slow caller slows the peer; one answer at a time is held.
+ * Forwards one reflection call: requests go through unchanged, each answer of the peer is read whole and filtered. A
+ * slow caller slows the peer (back-pressure); one answer at a time is buffered.
  */
 import { type ClientHttp2Stream, constants, type ServerHttp2Stream } from 'node:http2'
 import { MeshError } from '@clawmesh/proto'
@@ -19,16 +19,16 @@ export interface FilterStreamOptions {
   readonly down: ServerHttp2Stream
   /** The peer's. */
   readonly up: ClientHttp2Stream
-  /** Asked for each answer: policy may change while a call lives. */
+  /** Called for each answer: policy may change during a call. */
   readonly callable: () => Callable
   readonly requestId: string
 }
 
-/** What clients of gRPC take at most unless they are told otherwise. */
+/** The default maximum of gRPC clients. */
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024
 const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR } = constants
 const END_STREAM = 0x1
-/** What the caller is told of it, the place that this answer goes to says. */
+/** `forward` sets the headers for the caller; here the answer only counts as a callee's. */
 const OF_A_CALLEE = Object.freeze({ certificate: {}, replica: null })
 
 export function filterStream(options: FilterStreamOptions): void {
@@ -63,7 +63,7 @@ class FilteredStream {
     up.once('response', (_headers, flags, list?: string[]) => this.#onHead(flags, list ?? []))
     up.once('trailers', (_headers, _flags, raw?: string[]) => this.#onTrailers(raw ?? []))
     up.once('end', () => this.#onEnd())
-    // what an error means, `close` tells; without a listener it would end the process
+    // `close` follows and carries the reason; an `error` event without a listener would end the process
     up.on('error', () => {})
     down.on('error', () => {})
     up.once('close', () => this.#onClose())
@@ -109,7 +109,7 @@ class FilteredStream {
       return
     }
     down.once('wantTrailers', () => passTrailers(down, this.#trailers, this.#requestId))
-    // what is not gRPC is not for this place to judge: it is passed on as what it is
+    // an answer that is not gRPC is forwarded unchanged: `forward` judges it
     if (carriesGrpc(raw)) up.on('data', (piece: Buffer) => this.#onAnswer(piece))
     else up.resume()
   }
@@ -139,7 +139,7 @@ class FilteredStream {
 
   #onEnd(): void {
     if (this.#answered || !this.#down.headersSent) return
-    // without trailers it was cut off, and `close` tells how
+    // without trailers the answer was cut off; `close` carries the reason
     if (Object.keys(this.#trailers).length === 0) return
     try {
       this.#reader.end()

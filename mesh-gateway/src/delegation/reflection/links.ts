@@ -1,6 +1,6 @@
 /**
- * Connections within the process that reflection passes through, made when they are first needed. Each tenant has its
- * own, since a thousand cancelled calls end the connection that they came on.
+ * Connections within the process through which reflection calls pass, created on demand. Each tenant has its own,
+ * because a thousand cancelled calls end a connection.
  */
 import {
   connect,
@@ -13,7 +13,9 @@ import { MeshError } from '@clawmesh/proto'
 import { type UpstreamSession, wrapSession } from '../upstream/session.ts'
 
 export interface Links {
-  /** The near side of the tenant's connection, with a place kept for one stream. @throws MeshError MESH_PEER_LOST */
+  /**
+   * The near side of the tenant's connection, with a place reserved for one stream. @throws MeshError MESH_PEER_LOST
+   */
   acquire(tenant: string): UpstreamSession
   close(): void
 }

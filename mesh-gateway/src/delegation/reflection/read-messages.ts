@@ -1,8 +1,11 @@
-/** Whole gRPC messages out of the pieces of a stream (gRPC over HTTP/2, "Length-Prefixed-Message"), within a limit. */
+/**
+ * Assembles gRPC messages from the pieces of a stream (gRPC over HTTP/2, "Length-Prefixed-Message"), up to a size
+ * limit.
+ */
 import { MeshError } from '@clawmesh/proto'
 
 export interface MessageReader {
-  /** The messages that are whole with this piece. @throws MeshError MESH_LIMIT_SIZE, MESH_PEER_PROTOCOL */
+  /** Returns the messages that this piece completes. @throws MeshError MESH_LIMIT_SIZE, MESH_PEER_PROTOCOL */
   push(piece: Buffer): Buffer[]
   /** @throws MeshError MESH_PEER_PROTOCOL when a message was cut off */
   end(): void
@@ -14,7 +17,7 @@ export function createMessageReader(maxBytes: number): MessageReader {
   let pieces: Buffer[] = []
   let held = 0
 
-  /** Takes bytes from the front; only when all of them are there. */
+  /** Takes bytes from the front; to be called only when all of them are there. */
   function take(bytes: number): Buffer {
     const all = pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces)
     pieces = all.length > bytes ? [all.subarray(bytes)] : []
@@ -56,7 +59,7 @@ export function createMessageReader(maxBytes: number): MessageReader {
   }
 }
 
-/** A message as it goes onto a stream, uncompressed. */
+/** Frames a message for a stream, uncompressed. */
 export function frameMessage(message: Buffer): Buffer {
   const framed = Buffer.allocUnsafe(HEAD_BYTES + message.length)
   framed[0] = 0

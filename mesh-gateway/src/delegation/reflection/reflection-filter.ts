@@ -1,7 +1,7 @@
 /**
- * Reflection of a peer, through the gateway: shows only what the caller may call. The two reflection methods pass
- * through a connection within the process, on whose far side answers are filtered; to the forwarding path this is a
- * session like any other, and no other call comes near it.
+ * Filters a peer's reflection: a caller sees only the methods that it may call. The two reflection methods pass through
+ * a connection within the process, whose far side filters the answers; the forwarding path sees an ordinary session,
+ * and other calls are not affected.
  */
 import type { ClientHttp2Stream, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import { MeshError } from '@clawmesh/proto'
@@ -12,7 +12,7 @@ import { filterStream } from './filter-stream.ts'
 import { createLinks } from './links.ts'
 
 export interface ReflectionFilter {
-  /** The session to the peer as this caller is to see it. Streams opened on it are filtered. */
+  /** The session to the peer as this caller may see it. Streams opened on it are filtered. */
   through(session: UpstreamSession, pair: Pair): UpstreamSession
   close(): void
 }
@@ -23,7 +23,7 @@ interface Pending {
   readonly pair: Pair
 }
 
-/** Each may hold an answer of 4 MiB. */
+/** Each stream may hold an answer of 4 MiB. */
 const MAX_STREAMS_PER_TENANT = 16
 const TICKET = 'x-mesh-reflection'
 const METHODS: ReadonlySet<string> = new Set(
@@ -44,9 +44,9 @@ export function createReflectionFilter(policy: { current(): PolicySnapshot }): R
   const callables = createCallables(policy)
   let tickets = 0
 
-  /** The far side: what was opened on the near one goes on to the peer. */
+  /** The far side: forwards each stream of the near side to the peer. */
   function onStream(down: ServerHttp2Stream, received: IncomingHttpHeaders): void {
-    // by its name: the values beside it are the caller's, who may write anything into them
+    // by name: the caller controls the other header values
     const ticket = String(received[TICKET])
     const call = pending.get(ticket)
     pending.delete(ticket)
@@ -60,7 +60,7 @@ export function createReflectionFilter(policy: { current(): PolicySnapshot }): R
       const up = session.open(headers)
       filterStream({ down, up, requestId, callable: () => callables.of(pair) })
     } catch {
-      // the session to the peer went in between: as when it goes during the call
+      // the session to the peer has closed meanwhile: the same as a loss during the call
       down.destroy()
     }
   }
@@ -91,7 +91,7 @@ export function createReflectionFilter(policy: { current(): PolicySnapshot }): R
     pending.set(ticket, { session, headers: sent, pair })
     active.set(tenant, running + 1)
     stream.once('close', () => {
-      // one that ended before the far side saw it still holds its place
+      // a call that ended before the far side saw it still holds its place
       if (pending.delete(ticket)) session.release()
       const left = (active.get(tenant) ?? 1) - 1
       if (left === 0) active.delete(tenant)
@@ -109,7 +109,7 @@ export function createReflectionFilter(policy: { current(): PolicySnapshot }): R
       get gone() {
         return session.gone
       },
-      // its stream is one of this process; what became of the peer's is not to be told from it
+      // its stream is within this process, and does not show whether the peer processed the call
       unprocessed: () => false,
       open: (headers) => open(session, pair, headers),
     }),
@@ -117,10 +117,10 @@ export function createReflectionFilter(policy: { current(): PolicySnapshot }): R
   }
 }
 
-/** Pairs of caller and callee whose callable methods are remembered. */
+/** Pairs of caller and callee whose callable methods are cached. */
 const MAX_PAIRS = 200
 
-/** What may be called by the policy of the moment, remembered by caller and callee until that changes. */
+/** The callable methods under the current policy, cached by caller and callee until the policy changes. */
 function createCallables(policy: { current(): PolicySnapshot }): { of(pair: Pair): Callable } {
   let of: PolicySnapshot | null = null
   const remembered = new Map<string, Callable>()
@@ -138,7 +138,7 @@ function createCallables(policy: { current(): PolicySnapshot }): { of(pair: Pair
   }
 }
 
-/** The peer is not told of encodings: what has to be read comes as it is. */
+/** Removes the accepted encodings: the filter needs uncompressed answers. */
 function withoutCompression(headers: readonly string[]): string[] {
   return headers.filter((_, i) => headers[i - (i % 2)] !== 'grpc-accept-encoding')
 }

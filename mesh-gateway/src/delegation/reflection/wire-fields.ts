@@ -1,14 +1,17 @@
 /**
- * The fields of a protobuf message as they lie on the wire (https://protobuf.dev/programming-guides/encoding/). Leaving
- * fields out this way keeps every byte of the others, those included that nobody here knows: options, extensions.
+ * Reads the fields of a protobuf message on the wire (https://protobuf.dev/programming-guides/encoding/). Removing
+ * fields this way keeps every byte of the others, unknown ones included: options, extensions.
  */
 import { MeshError } from '@clawmesh/proto'
 
-/** Where a field lies in a message; its bytes are not copied, and no view is made of them until it is asked for. */
+/** The position of a field in a message. No bytes are copied, and a view is created only on demand. */
 export interface WireField {
   readonly number: number
   readonly message: Buffer
-  /** Places in the message: of the tag, of the content and of its end. Content is of a field with a length: text, bytes or a message. */
+  /**
+   * Offsets in the message: of the tag, of the content, and of its end. Content is that of a length-delimited field:
+   * text, bytes or a message.
+   */
   readonly start: number
   readonly from: number
   readonly end: number
@@ -19,7 +22,7 @@ const FIXED64 = 1
 const LENGTH = 2
 const FIXED32 = 5
 
-/** Reads messages, all of them together with so many fields at most: one by itself, or one that is the content of a field. */
+/** Reads messages, or contents of fields, with a maximum number of fields over all of them. */
 export class FieldReader {
   #left: number
 
@@ -38,7 +41,10 @@ export class FieldReader {
     return fields
   }
 
-  /** As textOf the fields, which are not kept: a list may have ten thousand names. @throws MeshError MESH_PEER_PROTOCOL */
+  /**
+   * Like `textOf` over the fields, without keeping them: a list may have ten thousand names. @throws MeshError
+   * MESH_PEER_PROTOCOL
+   */
   text(of: Buffer | WireField, number: number): string {
     let from = 0
     let end = 0
@@ -70,15 +76,15 @@ function cursorIn(of: Buffer | WireField): Cursor {
     : new Cursor(of.message, of.from, of.end)
 }
 
-/** Stands at one field after the other. */
+/** Iterates over the fields. */
 class Cursor {
   readonly message: Buffer
   readonly #end: number
-  /** Of the field that it stands at: see WireField. */
+  /** Of the current field, as in WireField. */
   number = 0
   start = 0
   from = 0
-  /** The end of the field. */
+  /** The end of the current field. */
   at: number
 
   constructor(message: Buffer, begin: number, end: number) {
@@ -119,9 +125,9 @@ class Cursor {
       const byte = this.at < this.#end ? this.message[this.at] : undefined
       if (byte === undefined) throw malformed()
       this.at += 1
-      // most are tags and lengths of one byte
+      // most tags and lengths have one byte
       if (shift === 0 && byte < 0x80) return byte
-      // beyond 32 bits only the size of the field matters, and lengths and tags do not get there
+      // bits beyond 32 only add to the size of the field; lengths and tags do not use them
       if (shift < 35) value += (byte & 0x7f) * 2 ** shift
       if (byte < 0x80) return value
     }
@@ -129,7 +135,7 @@ class Cursor {
   }
 }
 
-/** A field with a length. */
+/** Encodes a length-delimited field. */
 export function lengthField(number: number, content: Buffer): Buffer {
   return Buffer.concat([varintBytes(number * 8 + LENGTH), varintBytes(content.length), content])
 }
@@ -138,7 +144,7 @@ export function numberField(number: number, value: number): Buffer {
   return Buffer.concat([varintBytes(number * 8 + VARINT), varintBytes(value)])
 }
 
-/** The text of a field that occurs once; of several the last counts, as protobuf has it. */
+/** The text of a field that occurs once; if repeated, the last one counts, as in protobuf. */
 export function textOf(fields: readonly WireField[], number: number): string {
   for (let at = fields.length - 1; at >= 0; at -= 1) {
     const field = fields[at]

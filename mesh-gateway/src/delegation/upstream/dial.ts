@@ -1,6 +1,6 @@
 /**
- * Dials one address of a peer: TCP, TLS with the peer's certificate verified against the mesh CA and the
- * name asked for, HTTP/2 with its settings known. What comes back may carry streams at once.
+ * Dials one address of a peer: TCP, TLS with the peer's certificate verified against the mesh CA and the requested
+ * name, HTTP/2 with its settings known. The session can carry streams at once.
  */
 import { type ClientHttp2Session, connect } from 'node:http2'
 import tls from 'node:tls'
@@ -22,15 +22,15 @@ import type { Endpoint } from './locate.ts'
 
 export interface DialOptions {
   readonly endpoint: Endpoint
-  /** The name asked for. */
+  /** The requested name. */
   readonly host: string
-  /** Who must answer. */
+  /** The required identity of the peer. */
   readonly peer: Peer
   readonly snapshot: IdentitySnapshot
   readonly spiffe: SpiffeTemplate
   /** For TCP, TLS and HTTP/2 together, in milliseconds. */
   readonly timeoutMs: number
-  /** Told of TCP; ends the dial when it is aborted. */
+  /** Told when TCP is connected; ends the dial when it is aborted. */
   readonly attempt?: Attempt
 }
 
@@ -39,16 +39,19 @@ export interface Dialled {
   readonly certificate: PeerCertificate
 }
 
-/** Beyond these Node resets the stream as if the peer had; what is too much for us is said before. */
+/** Node's limits, wider than ours: over them Node resets the stream as if the peer had, so our code checks first. */
 const MAX_HEADER_PAIRS = 4_000
 const HEADER_SLACK = 4
-/** Streams bound what they hold each by itself; Node's 10 would refuse headers in the middle of a stream. */
+/** Streams have bounds of their own; Node's default of 10 would refuse headers in the middle of a stream. */
 const SESSION_MEMORY_MB = 64
 
-/** @throws MeshError MESH_PEER_UNREACHABLE, MESH_PEER_UNTRUSTED, MESH_PEER_MISMATCH, MESH_PEER_PROTOCOL, MESH_GATEWAY_NO_DESCRIPTORS */
+/**
+ * @throws MeshError MESH_PEER_UNREACHABLE, MESH_PEER_UNTRUSTED, MESH_PEER_MISMATCH, MESH_PEER_PROTOCOL,
+ *   MESH_GATEWAY_NO_DESCRIPTORS
+ */
 export function dial(options: DialOptions): Promise<Dialled> {
   const { endpoint, host, snapshot, spiffe, peer, timeoutMs, attempt } = options
-  // without the address: callers read what is said here, and the network behind the gateway is not theirs to know
+  // without the address: the message reaches callers, which must not learn the gateway's network
   const where = host
 
   return new Promise((resolve, reject) => {
@@ -92,7 +95,7 @@ export function dial(options: DialOptions): Promise<Dialled> {
         createConnection: () => socket,
         maxSessionMemory: SESSION_MEMORY_MB,
         maxHeaderListPairs: MAX_HEADER_PAIRS,
-        // what a peer answers is trimmed, not dropped in silence
+        // a peer's values are delivered and trimmed, not dropped in silence
         strictFieldWhitespaceValidation: false,
         settings: {
           enablePush: false,
@@ -101,7 +104,7 @@ export function dial(options: DialOptions): Promise<Dialled> {
         },
       })
       leanStreamTables(session)
-      // what an error means, each stream tells; without a listener it would end the process
+      // each stream reports the error; an `error` event without a listener would end the process
       session.on('error', fail)
       session.once('remoteSettings', () => {
         settled()

@@ -1,6 +1,6 @@
 /**
- * The connections to one peer that are being made: one for each address, shared by the calls that wait for it. It is given up when no
- * call waits any more, and counts in the bound of its tenant.
+ * The pending connections to one peer: one per address, shared by the calls that wait for it. A dial is aborted when no
+ * call waits any more, and counts against the bound of its tenant.
  */
 import { MeshError } from '@clawmesh/proto'
 import type { Attempt } from '../../net/happy-eyeballs.ts'
@@ -9,8 +9,8 @@ import type { Endpoint } from './locate.ts'
 
 export interface Dialling {
   /**
-   * Waits for a connection to the address, with others that do.
-   * @param waiter.signal aborted when this call waits no more
+   * Waits for a connection to the address, shared with other calls.
+   * @param waiter.signal aborts when this call no longer waits
    * @throws MeshError MESH_PEER_*, MESH_LIMIT_CONCURRENCY
    */
   to(endpoint: Endpoint, waiter: Attempt): Promise<void>
@@ -20,7 +20,7 @@ export interface Dialling {
 export interface DiallingOptions {
   readonly dials: Dials
   keyOf(endpoint: Endpoint): string
-  /** @param attempt.signal aborted when nobody waits any more */
+  /** @param attempt.signal aborts when no call waits any more */
   open(endpoint: Endpoint, attempt: Attempt): Promise<void>
 }
 
@@ -61,7 +61,7 @@ export function createDialling({ dials, keyOf, open }: DiallingOptions): Diallin
       const leave = () => {
         one.waiters.delete(waiter)
         if (one.waiters.size > 0) return
-        // the next call begins anew
+        // the next call dials again
         if (underWay.get(keyOf(endpoint)) === one) underWay.delete(keyOf(endpoint))
         one.controller.abort()
       }

@@ -1,6 +1,6 @@
 /**
- * How many connections to peers the callers of one tenant may wait for at once. Each holds a socket, for seconds where nobody
- * answers, and goes on when its caller has gone: without a bound, calls to ever new ports would take every descriptor.
+ * Limits the pending connections to peers per tenant. Each holds a socket, for seconds if no peer answers, and
+ * continues after its caller has left: without a bound, calls to ever new ports would take every descriptor.
  */
 import { MeshError } from '@clawmesh/proto'
 
@@ -9,7 +9,7 @@ export interface Dials {
   run(dial: () => Promise<void>): Promise<void>
 }
 
-/** More than a tenant has busy peers, all of which are dialled anew when the gateway's certificate has changed. */
+/** More than the busy peers of a tenant, which are all dialled again after a change of the gateway's certificate. */
 const MAX_PER_TENANT = 2_048
 
 export function createDials(most: number = MAX_PER_TENANT): Dials {

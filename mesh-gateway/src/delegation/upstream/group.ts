@@ -1,6 +1,6 @@
 /**
- * The sessions of one tenant's callers to one peer name, over all addresses that DNS gives for it. Load balancing: the least loaded
- * address first, unhealthy ones (outliers) last.
+ * The sessions of one tenant's callers to one peer name, over all addresses that DNS gives for it. Load balancing: the
+ * least loaded address first, unhealthy ones (outliers) last.
  */
 import { MeshError } from '@clawmesh/proto'
 import { createAddressHealth } from '../../net/address-health.ts'
@@ -29,15 +29,15 @@ import type { UpstreamsOptions } from './upstreams-options.ts'
 
 export interface Group {
   /**
-   * A session with a place kept for one stream.
-   * @param about the delegation that the call is about: it goes where that is held, as long as that can be reached
-   * @param failed not this one, and if there is another address, not that one
+   * A session with a place reserved for one stream.
+   * @param about the delegation of the call: the call goes to its holder while that is reachable
+   * @param failed a session to avoid, and its address too if there is another
    */
   acquire(about: About, failed?: UpstreamSession): UpstreamSession | Promise<UpstreamSession>
-  /** No session carries on but for the streams it has. */
+  /** The sessions take no new streams; open streams run to their end. */
   retire(): void
   destroy(): void
-  /** True when nothing would be lost by forgetting it. */
+  /** True when the group can be dropped without loss. */
   idle(): boolean
 }
 
@@ -50,10 +50,10 @@ type About = Pick<ChainHeaders, 'delegationId' | 'replica'>
 
 const MAX_KNOWN = 256
 const MAX_SESSIONS_PER_ENDPOINT = 16
-/** Circuit breaker: a failing (unhealthy) address is ejected this long, in milliseconds, twice as long with each further failure. */
+/** Circuit breaker: how long a failing (unhealthy) address is ejected, in milliseconds; doubles with each failure. */
 const EJECT_MS = 1_000
 const EJECT_MAX_MS = 30_000
-/** Before an address of a later SRV priority is tried: the earlier one is to be used where it can be reached (RFC 2782). */
+/** The head start of an address before one of a later SRV priority is tried, in milliseconds (RFC 2782). */
 const LESS_WANTED_MS = 1_000
 
 export function createGroup(route: PeerRoute, settings: Settings, dials: Dials): Group {
@@ -81,7 +81,7 @@ export function createGroup(route: PeerRoute, settings: Settings, dials: Dials):
     return acquireFor(delegationId, about.replica, failed)
   }
 
-  /** Where the delegation is held; and where it is sent now, it is held from now on. */
+  /** Finds the holder of the delegation; a replica that gets it now becomes its holder. */
   async function acquireFor(
     delegationId: string | null,
     shown: string | null,
@@ -89,7 +89,7 @@ export function createGroup(route: PeerRoute, settings: Settings, dials: Dials):
   ): Promise<UpstreamSession> {
     const mark = shown ?? (delegationId === null ? null : holders.of(delegationId))
     const session = await (mark === null ? acquireAny(failed) : acquireSlowly(failed, mark))
-    // a holder that cannot be reached for a moment still holds it
+    // a holder that is unreachable for a moment still holds it
     const begins = mark === null || failed !== undefined
     if (begins && delegationId !== null && session.replica !== null)
       holders.remember(delegationId, session.replica)
@@ -105,7 +105,7 @@ export function createGroup(route: PeerRoute, settings: Settings, dials: Dials):
     return acquireSlowly(failed)
   }
 
-  /** The least loaded session to an address, with a place kept; null when none takes a stream. */
+  /** The least loaded session to an address, with a place reserved; null when none takes a stream. */
   function atHand(
     endpoint: Endpoint | undefined,
     failed?: UpstreamSession,
@@ -137,7 +137,7 @@ export function createGroup(route: PeerRoute, settings: Settings, dials: Dials):
         connect: (endpoint, attempt) => reach(endpoint, attempt, failed),
         discard: (session) => session.release(),
         delayMs: (endpoint, next) => {
-          // no other replica has what the holder has: that has all the time of a dial
+          // only the holder has the task's state: it gets the whole time of a dial
           if (endpoint === holder) return Number.POSITIVE_INFINITY
           return next.priority > endpoint.priority ? LESS_WANTED_MS : CONNECTION_ATTEMPT_DELAY_MS
         },
@@ -150,14 +150,14 @@ export function createGroup(route: PeerRoute, settings: Settings, dials: Dials):
     throw failure ?? new MeshError('MESH_PEER_UNREACHABLE')
   }
 
-  /** A place on a session to the address: one that is there, or a new one. */
+  /** A place on an existing or a new session to the address. */
   async function reach(
     endpoint: Endpoint,
     attempt: Attempt,
     failed: UpstreamSession | undefined,
   ): Promise<AttemptEnd<UpstreamSession, unknown>> {
     try {
-      // those who waited for one dial may fill its session: then the rest dial again
+      // calls that waited for one dial may fill its session: the others dial again
       for (let dials = 0; dials <= MAX_SESSIONS_PER_ENDPOINT; dials += 1) {
         const session = atHand(endpoint, failed)
         if (session !== null) return { connection: session }
@@ -178,7 +178,7 @@ export function createGroup(route: PeerRoute, settings: Settings, dials: Dials):
     health.keepOnly(named)
   }
 
-  /** Best first: not failing, lowest SRV priority, fewest streams; ties take turns. */
+  /** Best first: healthy, lowest SRV priority, fewest streams; ties take turns (round robin). */
   function rank(endpoints: readonly Endpoint[]): readonly Endpoint[] {
     if (endpoints.length === 1) return endpoints
     turn = (turn + 1) % endpoints.length
@@ -249,7 +249,7 @@ export function createGroup(route: PeerRoute, settings: Settings, dials: Dials):
       })
       set.add(session)
       sessions.set(key, set)
-      // a certificate that changed while dialling: this session serves the calls that wait, and no more
+      // the certificate has changed during the dial: this session serves the waiting calls only
       if (identity.current().generation !== snapshot.generation) setImmediate(session.retire)
     } catch (cause) {
       log.debug({ peer: route.host, endpoint: key, err: cause }, 'a peer could not be dialled')
@@ -268,13 +268,13 @@ export function createGroup(route: PeerRoute, settings: Settings, dials: Dials):
   }
 }
 
-/** The replica that holds it, also when DNS no longer names it; the others when it cannot be reached. */
+/** The holder first, even when DNS no longer names it; the others in case it is unreachable. */
 function holderFirst(endpoints: readonly Endpoint[], holder: Endpoint | null): readonly Endpoint[] {
   if (holder === null) return endpoints
   return [holder, ...endpoints.filter((one) => keyOf(one) !== keyOf(holder))]
 }
 
-/** The address of the session that failed comes last. */
+/** Moves the address of the failed session to the end. */
 function othersFirst(
   endpoints: readonly Endpoint[],
   failed: UpstreamSession | undefined,

@@ -1,4 +1,6 @@
-/** Addresses that DNS has named for a peer, found by their mark: a replica that leaves DNS still holds what it holds. */
+/**
+ * The addresses that DNS has named for a peer, by their mark: a replica that leaves DNS still holds its delegations.
+ */
 import type { Endpoint } from './locate.ts'
 import type { ReplicaMarks } from './replica.ts'
 
@@ -7,7 +9,7 @@ export interface KnownEndpoints {
   byMark(mark: string): Endpoint | null
 }
 
-/** @param max the one that was named longest ago is forgotten beyond it */
+/** @param max over it, the address that DNS named longest ago is evicted */
 export function createKnownEndpoints(marks: ReplicaMarks, max: number): KnownEndpoints {
   const known = new Map<string, Endpoint>()
   let marked = new Map<string, Endpoint>()

@@ -1,7 +1,7 @@
 /**
- * Where a peer listens, asked of DNS: SRV (RFC 2782) `_grpc._tcp.<name>`; without SRV, the addresses of the name with the default
- * port of agents. A caller that names a port chooses among those, and the ports of the configuration: any other would let it find
- * out which ports are open in a network that only the gateway reaches.
+ * Finds the addresses of a peer in DNS: SRV (RFC 2782) `_grpc._tcp.<name>`; without SRV, the addresses of the name with
+ * the default port of agents. A caller may only name a port of the SRV records or of the configuration: any other would
+ * let it scan ports of a network that only the gateway reaches.
  */
 import { MeshError } from '@clawmesh/proto'
 import { interleaveFamilies } from '../../net/happy-eyeballs.ts'
@@ -10,7 +10,7 @@ import { ResolveFailure, type Resolver } from '../../resolve/resolver.ts'
 export interface Endpoint {
   readonly ip: string
   readonly port: number
-  /** Of SRV: the lowest that works is used. */
+  /** The SRV priority: the lowest reachable one is used. */
   readonly priority: number
 }
 
@@ -19,12 +19,12 @@ export interface Located {
   readonly ttlMs: number
 }
 
-/** The name is not there, or DNS is in trouble: `gone` tells which. */
+/** The name does not exist (`gone`), or DNS fails. */
 export class Unresolved extends MeshError {
   readonly gone: boolean
 
   constructor(message: string, cause: ResolveFailure) {
-    // what is known of the peer from before serves on, either way
+    // either way, the addresses known from before stay in use
     const left = cause.kind !== 'no-descriptors'
     super(left ? 'MESH_PEER_UNRESOLVED' : 'MESH_GATEWAY_NO_DESCRIPTORS', message, { cause })
     this.gone = cause.kind === 'not-found'
@@ -36,8 +36,8 @@ export const AGENT_PORT = 7443
 const MAX_SERVICES = 64
 
 /**
- * @param port as the caller names it; null: where DNS says
- * @param peerPorts that may be named though no SRV record has them
+ * @param port the port that the caller names; null: DNS gives it
+ * @param peerPorts ports that callers may name besides those of SRV records
  * @throws MeshError MESH_PEER_UNRESOLVED, MESH_PEER_PORT_REFUSED
  */
 export async function locate(
@@ -75,7 +75,7 @@ async function byAddress(
   }
 }
 
-/** Null when there are no SRV records: then the addresses decide. Trouble is not "none": another port would be dialled. */
+/** Null without SRV records: then the addresses decide. A DNS failure is not "none": that would dial another port. */
 async function byService(
   resolver: Resolver,
   host: string,
@@ -105,7 +105,7 @@ async function byService(
   }
 }
 
-/** Of several failed lookups: what the gateway lacks, rather than what DNS said. */
+/** Of several failed lookups, a lack of descriptors in the gateway comes before an answer of DNS. */
 function worst(lookups: readonly PromiseSettledResult<unknown>[]): ResolveFailure {
   const found = lookups.some(
     (one) =>
@@ -116,7 +116,7 @@ function worst(lookups: readonly PromiseSettledResult<unknown>[]): ResolveFailur
   return new ResolveFailure(found ? 'no-descriptors' : 'failed')
 }
 
-/** The target of an SRV record is a whole name (RFC 2782), of one label too: no search list completes it. */
+/** The target of an SRV record is a full name (RFC 2782), even with one label: no search list completes it. */
 function absolute(target: string): string {
   return target.includes('.') ? target : `${target}.`
 }

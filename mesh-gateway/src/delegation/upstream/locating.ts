@@ -1,12 +1,12 @@
-/** Where DNS says that one peer listens, kept for as long as it says so; its last answer while DNS is in trouble. */
+/** Caches the addresses of one peer for the time that DNS allows; keeps the last answer while DNS fails. */
 
 import { type Located, locate, Unresolved } from './locate.ts'
 import type { UpstreamsOptions } from './upstreams-options.ts'
 
 export interface Locating {
-  /** The last answer, while it is good. */
+  /** The last answer, while it is valid. */
   current(): Located | null
-  /** Asks DNS, once for all that ask meanwhile. @throws MeshError as `locate` does */
+  /** Asks DNS, once for all concurrent callers. @throws MeshError as `locate` does */
   find(): Promise<Located>
   readonly underWay: boolean
 }
@@ -15,11 +15,11 @@ export interface LocatingOptions extends Pick<UpstreamsOptions, 'resolver' | 'me
   readonly host: string
   readonly port: number | null
   readonly peerPorts: readonly number[]
-  /** Told of each new answer. */
+  /** Called with each new answer. */
   onFound(located: Located): void
 }
 
-/** How long a stale answer is used before DNS is asked again. */
+/** How long a stale answer is used before DNS is asked again, in milliseconds. */
 const STALE_MS = 1_000
 
 export function createLocating(options: LocatingOptions): Locating {
@@ -44,7 +44,7 @@ export function createLocating(options: LocatingOptions): Locating {
       return found
     } catch (cause) {
       if (located === null || !(cause instanceof Unresolved) || cause.gone) throw cause
-      // DNS is in trouble, not the peer: what it said last is used, and it is asked again in a moment
+      // DNS fails, not the peer: use its last answer, and ask again soon
       log.warn({ peer: host, err: cause }, 'DNS does not answer; its last answer is used')
       metrics.dnsStale('delegation')
       return keep(located, STALE_MS)

@@ -1,31 +1,31 @@
 /**
- * Which replica of a peer holds a delegation. The caller is told its mark with the answer and shows it again when it
- * calls about that delegation; the gateway remembers as well, for callers that do not.
- * A mark is a keyed hash (HMAC, RFC 2104): a plain hash of an address is found again by trying all addresses there are. It
- * chooses only among the addresses that DNS has named.
+ * Session affinity: which replica of a peer holds a delegation. The caller gets the replica's mark with the answer and
+ * sends it with later calls about that delegation; the gateway also remembers it, for callers that do not. A mark is a
+ * keyed hash (HMAC, RFC 2104): a plain hash of an address can be found by trying all addresses. A mark chooses only
+ * among addresses that DNS has named.
  */
 import { createHmac, randomBytes } from 'node:crypto'
 
 export interface ReplicaMarks {
   /** The mark of one address of a peer, by the newest key. */
   of(ip: string, port: number): string
-  /** By each key that counts: a mark that was given before a key rotated is still known. */
+  /** The marks by every valid key: a mark from before a key rotation is still recognised. */
   all(ip: string, port: number): readonly string[]
-  /** Grows when marks change. */
+  /** Grows when the marks change. */
   generation(): number
 }
 
 export interface ReplicaMarkOptions {
-  /** Asked once for each generation. Newest first, never empty. Gateways that serve the same agents need the same keys. */
+  /** Called once per generation. Newest first, never empty. Gateways that serve the same agents need the same keys. */
   readonly keys: () => readonly Buffer[]
-  /** Grows when keys change. */
+  /** Grows when the keys change. */
   readonly generation: () => number
 }
 
 const MARK_LENGTH = 16
 
 export function createReplicaMarks({ keys, generation }: ReplicaMarkOptions): ReplicaMarks {
-  // a key is derived from a signing key for a tenth of a millisecond, and there are many addresses
+  // deriving a key from a signing key takes a tenth of a millisecond, and there are many addresses
   let held: readonly Buffer[] = []
   let heldBy: number | null = null
   const all = (ip: string, port: number) => {
@@ -38,7 +38,7 @@ export function createReplicaMarks({ keys, generation }: ReplicaMarkOptions): Re
   return { of: (ip, port) => all(ip, port)[0] ?? '', all, generation }
 }
 
-/** For one gateway alone: marks end with the process. */
+/** For a single gateway: the marks end with the process. */
 export function createOwnReplicaMarks(): ReplicaMarks {
   const own = [randomBytes(32)]
   return createReplicaMarks({ keys: () => own, generation: () => 1 })
@@ -49,12 +49,12 @@ function markOf(key: Buffer, ip: string, port: number): string {
 }
 
 export interface Holders {
-  /** The mark of the replica that holds a delegation; null when that is not known. */
+  /** The mark of the replica that holds a delegation; null when unknown. */
   of(delegationId: string): string | null
   remember(delegationId: string, replica: string): void
 }
 
-/** @param max the oldest are forgotten beyond it. Default 10 000. */
+/** @param max over it, the oldest are evicted. Default 10 000. */
 export function createHolders(max = 10_000): Holders {
   const held = new Map<string, string>()
   return {

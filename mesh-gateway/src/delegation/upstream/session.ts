@@ -1,6 +1,6 @@
 /**
- * One HTTP/2 session to one address of one peer: how many streams it carries, whether it takes more,
- * and when it goes. Knows nothing of policy.
+ * One HTTP/2 session to one address of one peer: counts its streams, tells whether it takes more, and closes it. Knows
+ * no policy.
  */
 import { type ClientHttp2Session, type ClientHttp2Stream, constants } from 'node:http2'
 import type { PeerCertificate } from '@clawmesh/agent-sdk/mesh'
@@ -8,7 +8,7 @@ import { MeshError } from '@clawmesh/proto'
 import type { ReplicaMarks } from './replica.ts'
 
 export interface UpstreamSession {
-  /** SPIFFE ID of the peer, by its certificate; of the gateway itself for its own services. */
+  /** SPIFFE ID of the peer, from its certificate; of the gateway for its own services. */
   readonly peerId: string
   /** Null for the gateway's own services. */
   readonly certificate: PeerCertificate | null
@@ -19,17 +19,18 @@ export interface UpstreamSession {
   readonly active: number
   /** True when the connection has ended. */
   readonly gone: boolean
-  /** True when the peer has surely not looked at a stream that has ended: it may be tried elsewhere. */
+  /** True when the peer certainly did not process a stream that has ended: the call may be retried elsewhere. */
   unprocessed(stream: ClientHttp2Stream): boolean
-  /** Keeps a place for one stream; false when it takes no more. A place kept is opened or released. */
+  /** Reserves a place for one stream; false when the session is full. A reserved place must be opened or released. */
   reserve(): boolean
   release(): void
   /**
-   * Opens the stream a place was kept for.
-   * @throws MeshError MESH_PEER_LOST when the session is going; MESH_ROUTE_MALFORMED when a header cannot be sent on
+   * Opens the stream for which a place was reserved.
+   * @throws MeshError MESH_PEER_LOST when the session is closing; MESH_ROUTE_MALFORMED when a header cannot be
+   *   forwarded
    */
   open(headers: readonly string[]): ClientHttp2Stream
-  /** Takes no more streams; closes when those it carries have ended. */
+  /** Takes no more streams; closes when its open streams have ended. */
   retire(): void
   destroy(): void
 }
@@ -38,7 +39,7 @@ export interface SessionOptions {
   readonly peerId: string
   /** Null for the gateway's own services. */
   readonly certificate: PeerCertificate | null
-  /** False when the peer is not to get further streams. Default: always. */
+  /** False when the peer must get no further streams. Default: always true. */
   readonly isGood?: () => boolean
   readonly ip: string | null
   readonly port: number | null
@@ -48,23 +49,23 @@ export interface SessionOptions {
   readonly notAfterMs: number
   /** Closed after this long without a stream, in milliseconds. */
   readonly idleMs: number
-  /** A PING goes out this often, in milliseconds, and must be answered before the next. */
+  /** The interval of PINGs, in milliseconds; each must be answered before the next. */
   readonly pingMs: number
-  /** After this it takes no more streams, in milliseconds; 0 for never. */
+  /** The age at which it takes no more streams, in milliseconds; 0 for never. */
   readonly ageMs: number
   readonly onClose: () => void
 }
 
 const OPEN = Object.freeze({ endStream: false })
 /**
- * Servers of Node answer a thousand quick resets with the end of the connection, and of all streams on it: a session on which
- * many calls were cancelled is given up before. Forgiven at the rate at which such servers forgive.
+ * Node servers answer a thousand quick resets by closing the connection with all its streams: a session with many
+ * cancelled calls is retired before. The count decays at the rate at which such servers forget resets.
  */
 const MAX_CANCELS = 500
-/** Far more often than anybody changes them. */
+/** Far more than any peer needs. */
 const MAX_SETTINGS = 1_000
 const FORGIVEN_PER_MS = 30 / 1_000
-/** Of `session.request`: the session is going, and nothing was sent. */
+/** Errors of `session.request` that mean: the session is closing, and nothing was sent. */
 const GOING: ReadonlySet<string> = new Set([
   'ERR_HTTP2_GOAWAY_SESSION',
   'ERR_HTTP2_INVALID_SESSION',
@@ -84,7 +85,7 @@ export function wrapSession(session: ClientHttp2Session, options: SessionOptions
   let maxStreams = session.remoteSettings.maxConcurrentStreams ?? Number.POSITIVE_INFINITY
 
   const tick = setInterval(() => {
-    // it has ended, and `close` is still to come: what Node throws here would end the process
+    // the session is destroyed and `close` is still to come: an exception of Node here would end the process
     if (session.destroyed) return
     const now = performance.now()
     if (active === 0 && now - idleSince >= options.idleMs) return self.retire()
@@ -108,7 +109,7 @@ export function wrapSession(session: ClientHttp2Session, options: SessionOptions
     if (settingsSeen > MAX_SETTINGS) return self.destroy()
     maxStreams = settings.maxConcurrentStreams ?? maxStreams
   })
-  // a peer that says goodbye gets no new streams; those it has accepted go on
+  // a peer that sends GOAWAY gets no new streams; accepted ones go on
   session.on('goaway', (_code, lastStreamId) => {
     retired = true
     lastAccepted = lastStreamId
@@ -129,7 +130,7 @@ export function wrapSession(session: ClientHttp2Session, options: SessionOptions
   let mark: string | null = null
   let markedBy: number | null = null
 
-  /** Asked for each call, and made once for each key. */
+  /** Called for each call; computed once for each key. */
   function replica(): string | null {
     const { ip, port, marks } = options
     if (ip === null || port === null || marks === undefined) return null
@@ -194,7 +195,7 @@ export function wrapSession(session: ClientHttp2Session, options: SessionOptions
     },
     destroy() {
       retired = true
-      // with NO_ERROR each stream would look as if the peer had ended it; without an error Node forgets the code
+      // with NO_ERROR each stream would seem ended by the peer; without an error object Node ignores the code
       session.destroy(new Error('the session is given up'), constants.NGHTTP2_CANCEL)
     },
   }

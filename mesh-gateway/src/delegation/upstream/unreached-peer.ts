@@ -1,4 +1,6 @@
-/** A peer that was not reached, with the address that was tried last: for the record, and never for the caller. */
+/**
+ * The error for a peer that was not reached. It carries the last tried address for the record, never for the caller.
+ */
 import { MeshError } from '@clawmesh/proto'
 import type { Endpoint } from './locate.ts'
 

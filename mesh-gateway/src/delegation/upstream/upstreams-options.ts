@@ -1,4 +1,4 @@
-/** What the sessions to peers need, and their bounds. */
+/** Options of the sessions to peers, and their bounds. */
 import type { IdentityStore, Log } from '@clawmesh/agent-sdk/mesh'
 import type { SpiffeTemplate } from '@clawmesh/proto'
 import type { ListenAddress } from '../../net/port.ts'
@@ -19,14 +19,14 @@ export interface UpstreamsOptions {
   readonly dialTimeoutMs?: number
   /** An unused session is closed after this, in milliseconds. Default 5 minutes. */
   readonly idleMs?: number
-  /** In milliseconds. Default 30 000. */
+  /** The interval of PINGs, in milliseconds. Default 30 000. */
   readonly pingMs?: number
-  /** After this a session takes no more streams, in milliseconds; 0 for never, the default. */
+  /** The age at which a session takes no more streams, in milliseconds; 0 for never, the default. */
   readonly ageMs?: number
-  /** Ports that callers may name beside those of SRV. Default 7443 alone. */
+  /** Ports that callers may name besides those of SRV. Default 7443 alone. */
   readonly peerPorts?: readonly number[]
   /** Where this gateway listens: no peer is dialled there. Default: nowhere. */
   readonly ownAddresses?: () => readonly ListenAddress[]
-  /** Default: of this gateway alone. */
+  /** Default: marks of this gateway alone. */
   readonly marks?: ReplicaMarks
 }

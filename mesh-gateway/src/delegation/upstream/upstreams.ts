@@ -1,7 +1,7 @@
 /**
- * All sessions to all peers. Kept apart by the caller's tenant, so that what one tenant does to a session
- * never ends another's streams. Picks the least loaded address, avoids those that failed, asks DNS again
- * when the answer has outlived its TTL, and opens another session when one is full.
+ * The upstream sessions to all peers, separate for each tenant of callers, so that one tenant cannot end another's
+ * streams. Does load balancing: picks the least loaded address, avoids unhealthy ones, asks DNS again after its TTL,
+ * and opens another session when one is full.
  */
 import type { ChainHeaders } from '../call.ts'
 import type { PeerRoute } from '../route.ts'
@@ -14,9 +14,9 @@ import type { UpstreamsOptions } from './upstreams-options.ts'
 
 export interface Upstreams {
   /**
-   * A session to the peer with a place kept for one stream: open it or release it.
-   * Synchronous when one is at hand.
-   * @param failed not this one, and if there is another address, not that one
+   * A session to the peer with a place reserved for one stream, to be opened or released. Synchronous when one is
+   * available.
+   * @param failed a session to avoid, and its address too if there is another
    * @throws MeshError MESH_PEER_*, MESH_LIMIT_CONCURRENCY, MESH_REVOCATION_STALE
    */
   acquire(
@@ -25,7 +25,7 @@ export interface Upstreams {
     about: Pick<ChainHeaders, 'delegationId' | 'replica'>,
     failed?: UpstreamSession,
   ): UpstreamSession | Promise<UpstreamSession>
-  /** How many names and ports are remembered, of all tenants. */
+  /** The number of remembered names and ports, over all tenants. */
   readonly known: number
   close(): void
 }
@@ -39,11 +39,11 @@ interface Tenant {
 }
 
 const SWEEP_MS = 60_000
-/** Swept at once beyond it: who asks for ever new names and ports must not leave as many groups behind. */
+/** Over this number of groups, unused ones are swept at once: a caller must not create groups without end. */
 const SWEEP_AT = 1_024
 
 export function createUpstreams(options: UpstreamsOptions): Upstreams {
-  /** By tenant, then by name and port: no key is put together for a call. */
+  /** By tenant, then by name and port: a call builds no key. */
   const tenants = new Map<string, Tenant>()
   const settings = {
     ...options,
@@ -54,7 +54,7 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
     peerPorts: options.peerPorts ?? [AGENT_PORT],
     marks: options.marks ?? createOwnReplicaMarks(),
   }
-  // a new certificate or bundle is for new sessions; calls in flight end on the old ones
+  // a new certificate or bundle applies to new sessions; open calls end on the old ones
   const unfollow = options.identity.onChange(() => {
     for (const { groups } of tenants.values()) for (const group of groups.values()) group.retire()
   })

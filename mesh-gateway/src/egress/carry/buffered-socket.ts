@@ -1,6 +1,6 @@
 /**
- * A socket that has one reader at a time. Bytes that come while nobody reads are kept, up to a bound at which the socket is
- * paused, so that none is lost between two stages of a request.
+ * A socket with one reader at a time. Bytes that arrive without a reader are buffered, up to a bound at which the
+ * socket is paused, so that none is lost between two stages of a request.
  */
 import { connect, type Socket } from 'node:net'
 import { TCP_KEEP_ALIVE } from '../../net/keep-alive.ts'
@@ -12,9 +12,12 @@ import {
 } from '../../process/node-internals/reused-reads.ts'
 
 export interface Reader {
-  /** The chunk is good until this returns; who keeps it, or has written it without its having gone out, calls `keep`. */
+  /**
+   * The chunk is valid until this returns. A reader that keeps it, or has written it without it being flushed, calls
+   * `keep`.
+   */
   data(chunk: Buffer): void
-  /** The other side will send no more; comes again for each new reader. */
+  /** The other side will send no more. Called again for each new reader. */
   end(): void
 }
 
@@ -41,9 +44,9 @@ export function connectSocket(host: string, port: number, buffers: ReadBuffers):
   return wire
 }
 
-/** A client that a server has accepted just now. */
+/** Wraps a client socket that a server has just accepted. */
 export function acceptSocket(socket: Socket, buffers: ReadBuffers): BufferedSocket {
-  // what is no TCP cannot be reset
+  // only TCP sockets can be reset
   const wire = new BufferedSocket(socket, socket.remoteAddress === undefined ? null : socket)
   const reads = reusedReads(() => wire, buffers)
   if (reuseReadsOf(socket, reads)) socket.on('close', reads.release)
@@ -52,13 +55,13 @@ export function acceptSocket(socket: Socket, buffers: ReadBuffers): BufferedSock
 
 export class BufferedSocket implements ReadSink {
   readonly socket: Socket
-  /** What can be reset; null of a Unix socket, or of TLS above what is not in our hands. */
+  /** The TCP socket, which can be reset; null for a Unix socket, or for TLS over another stream. */
   readonly #tcp: Socket | null
   #reader: Reader | null = null
   #held: Buffer[] = []
   #heldBytes = 0
   #ended = false
-  /** Who has been told so. */
+  /** The reader that was told of the end. */
   #told: Reader | null = null
   #closed = false
   #error: Error | null = null
@@ -66,7 +69,7 @@ export class BufferedSocket implements ReadSink {
   #onClosed: (() => void) | null = null
   #onDrain: (() => void) | null = null
 
-  /** @param tcp the TCP socket below; null when there is none. Default the socket itself. */
+  /** @param tcp the TCP socket below; null without one. Default: the socket itself. */
   constructor(socket: Socket, tcp: Socket | null = socket) {
     this.socket = socket
     this.#tcp = tcp
@@ -99,18 +102,18 @@ export class BufferedSocket implements ReadSink {
     return this.#heldBytes
   }
 
-  /** Takes over reading; what was kept comes first, at once. */
+  /** Sets the reader; it gets the buffered bytes first, at once. */
   read(reader: Reader): void {
     this.#reader = reader
     this.#flush()
   }
 
-  /** Nobody reads from now on. */
+  /** Removes the reader. */
   release(): void {
     this.#reader = null
   }
 
-  /** Gives back what did not belong to this reader. */
+  /** Puts back bytes that are for the next reader. */
   unread(chunk: Buffer): void {
     if (chunk.length === 0) return
     this.keep()
@@ -123,22 +126,22 @@ export class BufferedSocket implements ReadSink {
     this.#onClosed = listener
   }
 
-  /** Called when what was written has gone out after `write` had returned false; one listener at a time. */
+  /** Called when the written data is flushed, after `write` has returned false; one listener at a time. */
   onDrain(listener: (() => void) | null): void {
     this.#onDrain = listener
   }
 
-  /** True while something written has not gone out. */
+  /** True while written data is not flushed. */
   get unsent(): boolean {
     return this.socket.writableLength > 0
   }
 
-  /** So much has not gone out that a write had returned false: `onDrain` comes. */
+  /** True after `write` has returned false: `onDrain` follows. */
   get full(): boolean {
     return this.socket.writableNeedDrain
   }
 
-  /** False when the other side is slower: stop until `onDrain`. */
+  /** False when the other side is slower (back-pressure): stop until `onDrain`. */
   write(data: Buffer): boolean {
     return this.socket.write(data)
   }
@@ -147,7 +150,7 @@ export class BufferedSocket implements ReadSink {
     return this.socket.write(text, 'latin1')
   }
 
-  /** Both as one piece, if they are small: a second system call, or a list of pieces, costs more than copying them. */
+  /** Writes both as one piece if they are small: copying costs less than a second system call or a list of pieces. */
   writeTextWith(text: string, data: Buffer): boolean {
     if (data.length > SMALL_BYTES) {
       this.socket.cork()
@@ -174,7 +177,7 @@ export class BufferedSocket implements ReadSink {
     this.socket.destroy()
   }
 
-  /** Ends it so that the other side cannot take what it has got for the whole. */
+  /** Resets the connection, so that the other side cannot mistake a part for the whole. */
   reset(): void {
     this.#reader = null
     this.#tcp?.resetAndDestroy()
@@ -182,20 +185,20 @@ export class BufferedSocket implements ReadSink {
   }
 
   /**
-   * Says no more, and lets the other side read what was said: a reset could overtake it while it still sends.
-   * @param mostMs how long that may take in all, in milliseconds. Default 300,000
+   * Ends the sending and leaves the other side time to read: a reset could overtake the data while it still sends.
+   * @param mostMs the maximum time for that, in milliseconds. Default 300,000
    */
   closeGently(mostMs: number = FAREWELL_MS): void {
     const { socket } = this
     if (this.closed) return
     this.read({ data() {}, end: () => socket.destroySoon() })
     let timer: NodeJS.Timeout | undefined
-    // the moment begins when all has gone out: a slow reader gets what was said, whole
+    // the linger time begins when all data is flushed: a slow reader gets all of it
     socket.end(() => {
       timer = setTimeout(() => socket.destroy(), LINGER_MS)
     })
     socket.setTimeout(STALLED_MS, () => socket.destroy())
-    // who sends a byte now and then is not silent, and may read nothing for ever
+    // the total bound: a peer that sends a byte now and then may never read
     const most = setTimeout(() => socket.destroy(), mostMs)
     this.onClosed(() => {
       clearTimeout(timer)
@@ -203,19 +206,19 @@ export class BufferedSocket implements ReadSink {
     })
   }
 
-  /** The chunk that is being read stays in use: the next read goes elsewhere. */
+  /** Keeps the buffer of the current chunk: the next read uses another one. */
   keep(): void {
     this.#kept = true
   }
 
-  /** Whether the chunk was kept; asked once per read by the source. */
+  /** Whether the chunk was kept; the source calls it once per read. */
   takeKept(): boolean {
     const kept = this.#kept
     this.#kept = false
     return kept
   }
 
-  /** Bytes that have come; called by the source. */
+  /** Called by the source with the bytes that have arrived. */
   accept(chunk: Buffer): void {
     if (this.#reader !== null && this.#held.length === 0) {
       this.#reader.data(chunk)
@@ -232,7 +235,7 @@ export class BufferedSocket implements ReadSink {
     this.#tellEnd()
   }
 
-  /** Once each: a reader that hands over while it is given what was kept comes back here after the next one. */
+  /** Once per reader: a reader that hands over while it gets buffered bytes comes back here after its successor. */
   #tellEnd(): void {
     const reader = this.#reader
     if (reader === null || reader === this.#told || this.#held.length > 0) return

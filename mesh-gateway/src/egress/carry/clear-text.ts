@@ -1,6 +1,7 @@
 /**
- * Judges what a client sends in a tunnel without TLS. What a server could read as HTTP/1 must be well-formed HTTP/1 for the host of
- * CONNECT, request for request: the head of a request goes on when it has been judged, and not before. Bytes are passed on unchanged.
+ * Judges what a client sends in a tunnel without TLS. Bytes that a server could read as HTTP/1 must be well-formed
+ * HTTP/1 for the host of CONNECT, in every request: the head of a request passes only after it has been judged. Bytes
+ * pass unchanged.
  */
 import type { ErrorCode } from '@clawmesh/proto'
 import { type BodyDecoder, createBodyDecoder } from '../http1/body-decoder.ts'
@@ -12,27 +13,36 @@ const EMPTY = Buffer.alloc(0)
 const CR = 13
 const LF = 10
 const MAX_LEAD_BYTES = 1024
-/** A server reads this as HTTP, of whatever version and however sloppily written. Python takes some control characters for blanks. */
+/**
+ * A line that a server may read as HTTP, of any version and however malformed. Python takes some control characters for
+ * blanks.
+ */
 const HTTP_LINE = /HTTP\/|^[A-Za-z]+[\s\p{Cc}]+(?:\/|https?:)/iu
-/** The beginning of a line that may yet become one. */
+/** The beginning of a line that may become such a line. */
 const HTTP_BEGINNING = /^\S+\s+(?:\/|\*|https?:)/i
-/** The same before a NUL, which is a character of the path to some servers. git:// has one too, behind a word with digits. */
+/**
+ * The same before a NUL, which some servers take for a character of the path. git:// has a NUL too, after a word with
+ * digits.
+ */
 const HTTP_BEFORE_NUL = /^[A-Za-z]+[\s\p{Cc}]/u
 const HTTP2_PREFACE = Buffer.from('PRI * HTTP/2', 'latin1')
 const ABSOLUTE = /^(https?):\/\/([^/?#]*)/i
 
-/** `line`: whether it is HTTP is not known yet. `frame`: a WebSocket was asked for. `opaque`: nothing more is judged. */
+/**
+ * `line`: it is not known yet whether this is HTTP. `frame`: after a request for a WebSocket. `opaque`: nothing more is
+ * judged.
+ */
 type State = 'line' | 'head' | 'body' | 'frame' | 'opaque'
 
 export class ClearText {
   readonly #target: Target
-  /** False: what is not HTTP/1 is refused. */
+  /** False: everything but HTTP/1 is refused. */
   readonly #othersPass: boolean
   #state: State = 'line'
   /** Blanks before the first line. */
   #lead = ''
   #line = ''
-  /** What is not judged yet; the first `#passed` bytes have gone on. */
+  /** Bytes that are not judged yet; the first `#passed` of them have been passed on. */
   #held: Buffer = EMPTY
   #passed = 0
   #body: BodyDecoder | null = null
@@ -42,19 +52,19 @@ export class ClearText {
     this.#othersPass = othersPass
   }
 
-  /** Nothing more is judged. */
+  /** True when nothing more is judged. */
   get opaque(): boolean {
     return this.#state === 'opaque'
   }
 
-  /** Something waits for more bytes of the client. */
+  /** True when held bytes wait for more bytes of the client. */
   get holding(): boolean {
     return this.#held.length > this.#passed
   }
 
   /**
-   * @param pass is given what may go on, in order: views of the chunk, or of what was held
-   * @returns why the tunnel has to end; null when it goes on
+   * @param pass called with the bytes that may pass, in order: views of the chunk, or of held bytes
+   * @returns why the tunnel must end; null when it goes on
    */
   push(chunk: Buffer, pass: (bytes: Buffer) => void): ErrorCode | null {
     try {
@@ -71,7 +81,7 @@ export class ClearText {
     }
   }
 
-  /** What is left to judge of the bytes. @throws MalformedMessage */
+  /** Returns the bytes that are still to be judged. @throws MalformedMessage */
   #take(bytes: Buffer, pass: (bytes: Buffer) => void): Buffer | ErrorCode {
     switch (this.#state) {
       case 'line':
@@ -88,7 +98,9 @@ export class ClearText {
     }
   }
 
-  /** The first line. No server acts on it before its end, so that it goes on as it comes where other protocols may pass. */
+  /**
+   * Reads the first line. No server acts before its end, so it passes as it arrives where other protocols are allowed.
+   */
   #takeLine(bytes: Buffer, pass: (bytes: Buffer) => void): Buffer | ErrorCode {
     let at = 0
     if (this.#line === '') {
@@ -129,7 +141,7 @@ export class ClearText {
     let all = Buffer.concat([this.#held, bytes])
     let looked = this.#held.length
     while (this.#passed === 0 && all[0] === CR && all[1] === LF) {
-      // RFC 9112, section 2.2: an empty line before a request is forgiven
+      // RFC 9112, section 2.2: one empty line before a request is accepted
       pass(all.subarray(0, 2))
       all = all.subarray(2)
       looked = 0
@@ -140,7 +152,7 @@ export class ClearText {
     if (all.subarray(0, HTTP2_PREFACE.length).equals(HTTP2_PREFACE)) return 'MESH_EGRESS_CLEARTEXT'
     const end = findHeadEnd(all, REQUEST_LIMITS)
     if (end === -1) {
-      // said at once, or the client would wait for an end that does not count
+      // refused at once: the client would wait for an end that never counts
       if (holdsBareBreak(all, looked)) throw new MalformedMessage('a line ends without CR LF')
       return EMPTY
     }
@@ -173,7 +185,10 @@ export class ClearText {
     return bytes.subarray(taken)
   }
 
-  /** A frame of a client is masked (RFC 6455, section 5.2), which no request is. Without one the server has not taken the upgrade. */
+  /**
+   * A client's WebSocket frame is masked (RFC 6455, section 5.2), a request is not. Unmasked bytes mean that the server
+   * has refused the upgrade.
+   */
   #takeFrame(bytes: Buffer): Buffer {
     const all = this.#unheld(bytes)
     if (all.length < 2) {
@@ -209,7 +224,7 @@ function namesHost({ method, target: text }: RequestHead, target: Target): boole
   return named.host === target.host && port === target.port
 }
 
-/** What servers pass over, or take for the space between two words; Python the last ones too. */
+/** Characters that servers skip, or take for the space between two words; the last ones in Python only. */
 function isBlank(byte: number | undefined): boolean {
   if (byte === undefined) return false
   if (byte === 32 || (byte >= 9 && byte <= 13)) return true
@@ -220,7 +235,10 @@ function isPrintable(byte: number | undefined): boolean {
   return byte !== undefined && byte > 0x20 && byte < 0x7f
 }
 
-/** A CR at the very end may still get its LF. @param looked so many bytes were looked at before: a head may come byte by byte */
+/**
+ * A CR at the very end may still be followed by LF. @param looked the number of bytes already checked: a head may
+ * arrive byte by byte
+ */
 function holdsBareBreak(bytes: Buffer, looked: number): boolean {
   const from = bytes[looked - 1] === CR ? looked - 1 : looked
   for (let at = from; at < bytes.length; at += 1) {

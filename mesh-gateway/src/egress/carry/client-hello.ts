@@ -1,30 +1,30 @@
 /**
- * Reads the server name out of the first message of a TLS client (RFC 8446, section 4.1.2; RFC 6066, section 3), however it is cut
- * into packets and records. Bounded: what is longer than any client sends is none.
+ * Reads the server name (SNI) from the first message of a TLS client (RFC 8446, section 4.1.2; RFC 6066, section 3),
+ * however it is split into packets and records. Bounded: a message longer than any client sends is malformed.
  */
 export type HelloVerdict =
-  /** Not decided yet: more bytes are needed. */
+  /** Undecided: more bytes are needed. */
   | { readonly kind: 'more' }
   | { readonly kind: 'not-tls' }
-  /** It began like TLS and then was not. */
+  /** It began like TLS and is not. */
   | { readonly kind: 'malformed' }
   | {
       readonly kind: 'hello'
       readonly serverName: string | null
-      /** It carries an Encrypted Client Hello, or what is sent so that all look alike (RFC 9849): the two cannot be told apart. */
+      /** True with an Encrypted Client Hello or a GREASE one (RFC 9849): the two cannot be told apart. */
       readonly ech: boolean
     }
 
 /** Handshake bytes; with post-quantum key shares a ClientHello is about 2 KiB. */
 const MAX_HELLO_BYTES = 16_384
-/** Tiny records are allowed, endless overhead is not. */
+/** Small records are allowed; endless overhead is not. */
 const MAX_RECORDS = 64
 const ECH_EXTENSION = 0xfe0d
 const MORE = Object.freeze({ kind: 'more' })
 const NOT_TLS = Object.freeze({ kind: 'not-tls' })
 const MALFORMED = Object.freeze({ kind: 'malformed' })
 
-/** @param bytes everything that the client has sent so far. */
+/** @param bytes all bytes that the client has sent so far */
 export function readClientHello(bytes: Buffer): HelloVerdict {
   if (bytes.length === 0) return MORE
   if (bytes[0] !== 0x16 || (bytes.length > 1 && bytes[1] !== 3)) return NOT_TLS
@@ -49,7 +49,7 @@ export function readClientHello(bytes: Buffer): HelloVerdict {
     gathered += fragment.length
     at += 5 + length
     if (fragment.length < length) {
-      // an incomplete record may already say that this is no ClientHello
+      // an incomplete record may already show that this is no ClientHello
       return fragments.length === 1 && fragment.length > 0 && fragment[0] !== 1 ? MALFORMED : MORE
     }
   }
@@ -82,7 +82,7 @@ function parseHello(body: Buffer): HelloVerdict {
   }
 }
 
-/** @throws RangeError when it is not exactly one host name. */
+/** @throws RangeError unless it contains exactly one host name */
 function parseServerName(data: Buffer): string {
   const outer = new Cursor(data)
   const list = new Cursor(outer.vector(2))
@@ -116,7 +116,7 @@ class Cursor {
     return this.#bytes.readUIntBE(from, size)
   }
 
-  /** Bytes preceded by their length. */
+  /** Reads a length, then that many bytes. */
   vector(lengthSize: 1 | 2): Buffer {
     const length = this.uint(lengthSize)
     const from = this.#at

@@ -1,6 +1,7 @@
 /**
- * One request and its answer over one upstream connection: bodies stream both ways with back-pressure, and both sides are framed anew.
- * Whatever the upstream does, the client gets a whole answer, a refusal, or a reset; never half an answer that looks whole.
+ * Carries one request and its answer over one upstream connection: bodies stream both ways with back-pressure, and both
+ * are framed anew. Whatever the upstream does, the client gets a whole answer, a refusal, or a reset; never a partial
+ * answer that looks whole.
  */
 import type { ErrorCode } from '@clawmesh/proto'
 import { type BodyDecoder, createBodyDecoder } from '../http1/body-decoder.ts'
@@ -18,7 +19,7 @@ export interface ExchangeOptions {
   readonly client: BufferedSocket
   readonly upstream: Upstream
   readonly head: RequestHead
-  /** What is sent upstream. */
+  /** The request head to send upstream. */
   readonly requestText: string
   readonly requestId: string
   /** Null: no limit. */
@@ -32,14 +33,14 @@ const REPEATABLE: ReadonlySet<string> = Object.freeze(
   new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']),
 )
 
-/** True when the request may be sent again after a connection was lost with it: it changes nothing twice, and all of it is at hand. */
+/** True when the request may be retried after its connection was lost: it is idempotent, and has no body. */
 export function isRepeatable({ method, body }: RequestHead): boolean {
   return body === 0 && REPEATABLE.has(method)
 }
 
 export interface RunningExchange {
   readonly done: Promise<ExchangeEnd>
-  /** Ends it now: with an answer if none has begun. */
+  /** Ends it now: with an answer, if none has begun. */
   end(gate: Gate, code: ErrorCode): void
 }
 
@@ -79,7 +80,7 @@ class Exchange implements ResponseDriver {
     return this.#requestDone
   }
 
-  /** The client has taken what had been written of the answer. */
+  /** The client has taken the written part of the answer. */
   onDrain(): void {
     this.#silence.refresh()
     this.#up.resume()
@@ -145,7 +146,7 @@ class Exchange implements ResponseDriver {
     if (!flowing) this.#client.pause()
   }
 
-  /** What clients can put beside the payload counts too. */
+  /** Framing and trailers count too: a client can send them without end. */
   #beyondLimit(bytes: number): boolean {
     const max = this.#options.maxBodyBytes
     if (max === null || bytes <= max) return false

@@ -1,6 +1,6 @@
 /**
- * Judges what a client first says in a tunnel: TLS must name the host that CONNECT named, or the tunnel would lead elsewhere than
- * where policy looked (domain fronting). On some ports, 443 by default, nothing but TLS passes.
+ * Judges the first bytes of a client in a tunnel: TLS must name the host of CONNECT, or the tunnel would reach another
+ * host than policy allowed (domain fronting). On some ports, 443 by default, only TLS passes.
  */
 import type { ErrorCode } from '@clawmesh/proto'
 import { canonicalHost } from '../../net/host.ts'
@@ -8,7 +8,10 @@ import type { TunnelTls } from '../../policy/decide/decision.ts'
 import type { Target } from '../request.ts'
 import { readClientHello } from './client-hello.ts'
 
-/** What providers show in place of the hosts behind them (the public_name of their ECHConfig); nobody else has a use for these names. */
+/**
+ * The names that providers show in place of the real hosts (the public_name of their ECHConfig); they have no other
+ * use.
+ */
 const ECH_PUBLIC_NAMES: ReadonlySet<string> = Object.freeze(
   new Set(['cloudflare-ech.com', 'public.tls-ech.dev', 'cover.defo.ie']),
 )
@@ -16,20 +19,20 @@ const ECH_PUBLIC_NAMES: ReadonlySet<string> = Object.freeze(
 /** `clear`: it is not TLS, and clear-text.ts judges it. */
 export type FirstBytesVerdict = 'more' | 'pass' | 'clear' | ErrorCode
 
-/** True where only TLS is let through: nothing flows before the ClientHello has been judged. */
+/** True where only TLS passes: nothing flows before the ClientHello has been judged. */
 export function mustBeTls(target: Target, rules: TunnelTls): boolean {
   return rules.ports.has(target.port) || rules.clearText === 'refuse'
 }
 
-/** True of a tunnel to a name behind which anything may hide, where policy has not said that it may. */
+/** True for a tunnel to an ECH public name, which can hide any host, unless policy allows that. */
 export function leadsBehindEch(target: Target, rules: TunnelTls): boolean {
   if (target.form !== 'connect' || !ECH_PUBLIC_NAMES.has(target.host)) return false
   return !rules.withoutEch && !rules.echOuterNames.has(target.host)
 }
 
 /**
- * @param bytes everything that the client has sent so far
- * @param withoutServerName what the rule that allows the destination says of a ClientHello that names no server
+ * @param bytes all bytes that the client has sent so far
+ * @param withoutServerName what the rule that allows the destination says about a ClientHello without a server name
  */
 export function judgeFirstBytes(
   bytes: Buffer,
@@ -61,14 +64,14 @@ function mayBeNameless({ noServerName }: TunnelTls, byRule: boolean): boolean {
   return noServerName === 'by-rule' ? byRule : noServerName === 'allow'
 }
 
-/** An IP literal has no server name (RFC 6066, section 3); some clients send it all the same. */
+/** An IP literal must not be a server name (RFC 6066, section 3); some clients send one all the same. */
 function namesTarget(serverName: string, target: Target): boolean {
   const bare = target.isIp && serverName.includes(':') ? `[${serverName}]` : serverName
   const host = canonicalHost(bare)
   return typeof host !== 'string' && host.name === target.host
 }
 
-/** What hides behind it nobody can tell, so that policy must have named it. */
+/** The hidden host behind an outer name is unknown, so policy must name it. */
 function isOuterName(serverName: string, { echOuterNames }: TunnelTls): boolean {
   const host = canonicalHost(serverName)
   return typeof host !== 'string' && echOuterNames.has(host.name)

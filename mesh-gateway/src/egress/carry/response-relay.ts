@@ -1,6 +1,6 @@
 /**
- * The way of an answer from the destination to the client: interim answers, then the head, then the body, framed anew.
- * One object for one answer; who drives it decides what a failure means.
+ * Relays an answer from the destination to the client: interim answers, the head, then the body, framed anew. One
+ * object per answer; its driver decides how to treat a failure.
  */
 import { type BodyDecoder, createBodyDecoder } from '../http1/body-decoder.ts'
 import { findHeadEnd, MalformedMessage, RESPONSE_LIMITS } from '../http1/head.ts'
@@ -16,19 +16,19 @@ export interface ResponseRelayOptions {
   readonly upstream: { readonly wire: BufferedSocket }
   readonly head: RequestHead
   readonly requestId: string
-  /** The client connection may carry another request, for all that is known before the answer. */
+  /** The client connection may carry another request, as far as known before the answer. */
   readonly keepAlive: boolean
 }
 
-/** The exchange that the answer belongs to. */
+/** The exchange to which the answer belongs. */
 export interface ResponseDriver {
   /** The whole request has been sent upstream. */
   readonly requestDone: boolean
-  /** Told when the client has taken what had been written. */
+  /** Called when the client has taken the written data. */
   onDrain(): void
 }
 
-/** `whole`: the answer has ended with the chunk; `beyond`: before the end of the chunk. */
+/** `whole`: the answer ends with the chunk; `beyond`: it ends before the end of the chunk. */
 export type ResponseProgress = 'more' | 'upgraded' | 'whole' | 'beyond'
 
 const MAX_INTERIM_ANSWERS = 20
@@ -43,7 +43,7 @@ export class ResponseRelay {
   #interim = 0
   #response: ResponseHead | null = null
   #marks: ResponseMarks | null = null
-  /** Goes out with the first piece of the body. */
+  /** Sent together with the first piece of the body. */
   #unsentHead: string | null = null
   #body: BodyDecoder | null = null
   #bytesDown = 0
@@ -55,12 +55,12 @@ export class ResponseRelay {
     this.#up = options.upstream.wire
   }
 
-  /** Nothing of the answer has come. */
+  /** True before anything of the answer has arrived. */
   get untouched(): boolean {
     return this.#response === null && this.#pending === null && this.#interim === 0
   }
 
-  /** Sent to the client; 0 when none was. */
+  /** The status sent to the client; 0 when none was sent. */
   get status(): number {
     return this.#response?.status ?? 0
   }
@@ -69,17 +69,17 @@ export class ResponseRelay {
     return this.#bytesDown
   }
 
-  /** The client was told that its connection stays. */
+  /** The client was told that its connection stays open. */
   get keepsClient(): boolean {
     return this.#marks?.keepAlive === true
   }
 
-  /** The destination has said that its connection stays. */
+  /** The destination has said that its connection stays open. */
   get keepsUpstream(): boolean {
     return this.#response?.keepAlive === true
   }
 
-  /** What the destination has announced by `Keep-Alive: timeout=`, in milliseconds; null when it has not. */
+  /** The `Keep-Alive: timeout=` of the destination, in milliseconds; null without one. */
   get keepAliveMs(): number | null {
     const found = this.#response?.fields.find(({ name }) => name === 'keep-alive')
     const seconds =
@@ -87,12 +87,12 @@ export class ResponseRelay {
     return seconds === null ? null : Number(seconds[1]) * 1_000
   }
 
-  /** @throws MalformedMessage when it is not HTTP as we accept it */
+  /** @throws MalformedMessage when it is not HTTP that we accept */
   push(chunk: Buffer): ResponseProgress {
     return this.#body === null ? this.#onHeadBytes(chunk) : this.#onBodyBytes(chunk, this.#body)
   }
 
-  /** The upstream has ended its half. True when that is how the answer was to end. */
+  /** The upstream has ended its half. True when that is the regular end of the answer. */
   end(): boolean {
     if (this.#response?.body !== 'until-close') return false
     if (this.#marks?.framing === 'chunked') writeLastChunk(this.#client, [])

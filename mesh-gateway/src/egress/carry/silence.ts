@@ -1,11 +1,11 @@
 /**
- * Measures silence on an exchange or a tunnel. Silence while an answer is waited for has a limit of its own: a model may think for
- * longer than an idle connection may stay.
+ * The idle timeout of an exchange or a tunnel. The wait for an answer has a timeout of its own: a model may think for
+ * longer than an idle connection may stay open.
  */
 export interface SilenceLimits {
-  /** Silence that ends it, in milliseconds. */
+  /** The idle timeout, in milliseconds. */
   readonly idleMs: number
-  /** The same while an answer is waited for. */
+  /** The timeout while an answer is awaited, in milliseconds. */
   readonly answerMs: number
 }
 
@@ -15,10 +15,10 @@ export class SilenceTimer {
   readonly #onSilent: () => void
   readonly #shorterMs: number
   #timer: NodeJS.Timeout
-  /** What the timer measures from the last sign of life on. */
+  /** The running timeout, from the last activity on. */
   #measuredMs: number
 
-  /** @param awaitsAnswer asked when the shorter time is over, not for each byte */
+  /** @param awaitsAnswer called when the shorter timeout has passed, not for each byte */
   constructor(limits: SilenceLimits, awaitsAnswer: () => boolean, onSilent: () => void) {
     this.#limits = limits
     this.#awaitsAnswer = awaitsAnswer
@@ -28,7 +28,7 @@ export class SilenceTimer {
     this.#timer = setTimeout(() => this.#onTimer(), this.#shorterMs)
   }
 
-  /** Something has moved. */
+  /** Called on each activity. */
   refresh(): void {
     if (this.#measuredMs === this.#shorterMs) this.#timer.refresh()
     else this.#wait(this.#shorterMs, this.#shorterMs)

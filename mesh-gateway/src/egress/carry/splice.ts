@@ -1,6 +1,6 @@
 /**
- * Carries bytes both ways between two sockets until both have said all: half-close, back-pressure and resets travel from one to the other.
- * Until the first bytes of the client have been judged, none of them goes on.
+ * Carries bytes both ways between two sockets until both have ended: half-close, back-pressure and resets travel from
+ * one to the other. Forwards no bytes of the client before its first bytes have been judged.
  */
 import type { ErrorCode } from '@clawmesh/proto'
 import type { BufferedSocket } from './buffered-socket.ts'
@@ -11,24 +11,24 @@ import { type SilenceLimits, SilenceTimer } from './silence.ts'
 export interface SpliceOptions {
   readonly client: BufferedSocket
   readonly upstream: BufferedSocket
-  /** Ends it when neither side has sent anything for so long. An answer is waited for when the client has sent last. */
+  /** Ends it after silence on both sides. An answer is awaited when the client has sent last. */
   readonly silence: SilenceLimits
-  /** Null when nothing is to be judged. */
+  /** Null when nothing is judged. */
   readonly inspect: {
     judge(bytes: Buffer): FirstBytesVerdict
-    /** What judges a tunnel without TLS, from its first byte on. */
+    /** The judge of a tunnel without TLS, from its first byte on. */
     clearText(): ClearText
-    /** What a client without TLS is told in place of an answer. */
+    /** The answer for a refused client without TLS. */
     explain(code: ErrorCode): string
-    /** Nothing flows towards the client before the verdict, and the verdict must come in time. */
+    /** Nothing flows to the client before the verdict, and the verdict must come in time. */
     readonly first: boolean
-    /** From the start if `first`, else from the first byte, in milliseconds. */
+    /** From the start if `first`, else from the first byte; in milliseconds. */
     readonly timeoutMs: number
   } | null
 }
 
 export interface SpliceEnd {
-  /** Why it was ended; null when both sides had said all. */
+  /** Why it was ended; null when both sides had ended. */
   readonly code: ErrorCode | null
   readonly bytesUp: number
   readonly bytesDown: number
@@ -40,7 +40,7 @@ export interface Splice {
   end(code: ErrorCode): void
 }
 
-/** Fatal access_denied (RFC 8446, section 6): a TLS client then shows more than a reset. */
+/** Fatal access_denied (RFC 8446, section 6): a TLS client then reports more than a reset. */
 const TLS_ALERT = Buffer.from([0x15, 3, 3, 0, 2, 2, 49])
 
 export function splice(options: SpliceOptions): Splice {
@@ -94,7 +94,7 @@ export function splice(options: SpliceOptions): Splice {
     to.socket.end()
     if (open > 0) return
     finish(null)
-    // both FINs are in: what is still to be flushed gets a moment, and no more than silence would
+    // both FINs have arrived: the final flush may take as long as the idle timeout
     for (const wire of [client, upstream])
       wire.socket.setTimeout(options.silence.idleMs, () => wire.destroy())
   }
@@ -193,7 +193,7 @@ export function splice(options: SpliceOptions): Splice {
       end() {
         if (gathered.length > 0) end('MESH_EGRESS_NOT_TLS')
         else if (inspect.first) {
-          // it has opened a tunnel and thought better of it
+          // the client has opened a tunnel and closed it unused
           finish(null)
           upstream.destroy()
           client.socket.end()

@@ -1,6 +1,6 @@
 /**
- * One client connection: requests one after another, each read strictly and answered once. Pipelined bytes wait their turn.
- * What is malformed ends the connection: nobody knows where the next request would begin.
+ * One client connection: requests one after another, each parsed strictly and answered once. Pipelined bytes wait. A
+ * malformed request ends the connection, because the start of the next one is unknown.
  */
 import type { ErrorCode } from '@clawmesh/proto'
 import { unauditable } from '../../audit/unauditable.ts'
@@ -29,7 +29,7 @@ import type { ClientSocket } from './listen-for-clients.ts'
 export interface ClientConnection {
   /** True between two requests. */
   readonly idle: boolean
-  /** Ends one that is idle, when what was answered has gone out. */
+  /** Closes an idle connection when its answers are flushed. */
   closeIdle(): void
   destroy(): void
 }
@@ -55,7 +55,7 @@ class Connection implements ClientConnection {
     this.#context = certificate === null ? context : { ...context, certificate }
   }
 
-  /** @param waitMs for its first byte. */
+  /** @param waitMs the time for its first byte */
   awaitRequest(waitMs: number): void {
     this.idle = true
     this.#blankSeen = false
@@ -84,7 +84,7 @@ class Connection implements ClientConnection {
     }
     let bytes = this.#head === null ? chunk : Buffer.concat([this.#head, chunk])
     if (!this.#blankSeen && bytes.length > 1 && bytes[0] === 13 && bytes[1] === 10) {
-      // RFC 9112, section 2.2: one empty line before a request is forgiven
+      // RFC 9112, section 2.2: one empty line before a request is accepted
       this.#blankSeen = true
       bytes = bytes.subarray(2)
     }
@@ -150,13 +150,16 @@ class Connection implements ClientConnection {
       if (over || this.#context.draining()) this.#wire.closeGently()
       else this.awaitRequest(this.#keepAliveMs)
     } catch (error) {
-      // nothing of a request may end the process; the record and the log say what happened
+      // a fault in one request must not end the process; the record and the log report it
       const refused = refuse('gateway', 'MESH_GATEWAY_INTERNAL', { cause: error })
       this.#refuse(record, refused, null)
     }
   }
 
-  /** Who asks and reads no answers would fill the memory with them: there are no more until those that wait have gone out. */
+  /**
+   * Back-pressure: a client that sends requests without reading answers would fill the memory, so no request is read
+   * until the answers are flushed.
+   */
   #drained(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#timer = setTimeout(() => this.#wire.destroy(), this.#context.timeouts.idleMs)
@@ -179,7 +182,7 @@ class Connection implements ClientConnection {
     if (typeof target === 'string') return this.#malformed(record, target, null)
     if (head.host !== null && !hostHeaderMatches(head.host, target))
       return this.#malformed(record, 'the Host header is not the host of the target', target)
-    // before the credential, which a loop has lost on its first way round
+    // before the credential: a looping request lost its token at the first pass
     if (isLoop(head.fields))
       return this.#refuse(record, refuse('syntax', 'MESH_EGRESS_LOOP'), target)
     if (context.draining())
@@ -192,7 +195,7 @@ class Connection implements ClientConnection {
     return false
   }
 
-  /** False when it is for elsewhere; a string says why it is malformed. */
+  /** False when it is for another host; a string says why it is malformed. */
   #ownRequest(head: RequestHead): boolean | string {
     if (!isOriginForm(head)) return false
     if (head.host === null) return 'there is no Host header'
@@ -241,14 +244,14 @@ function isOriginForm(head: RequestHead): boolean {
   return head.method !== 'CONNECT' && /^[/*]/.test(head.target)
 }
 
-/** By the form in which it is asked for; a string says why it is malformed. */
+/** Parses the target by its form; a string says why it is malformed. */
 function targetOf(head: RequestHead): Target | string {
   if (head.method === 'CONNECT') return parseConnectTarget(head.target)
   if (isOriginForm(head)) return parseRelayTarget(head.target, head.host ?? '')
   return parseAbsoluteTarget(head.target)
 }
 
-/** Says at once what would otherwise wait for an end that never comes. */
+/** Refuses other protocols at once; their head would never end. */
 function refuseOtherProtocols(bytes: Buffer): void {
   const first = bytes[0] ?? 0
   if (first === 0x16)

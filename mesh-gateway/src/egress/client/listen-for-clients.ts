@@ -1,7 +1,7 @@
 /**
- * Takes connections of clients: over TCP, over a Unix socket, and over TLS above either. A certificate of the client is asked for
- * and not judged: it says nothing about who asks, which is the token's to say; a token may be bound to it (RFC 8705), and
- * is good on a connection with a full handshake then.
+ * Accepts client connections: over TCP, over a Unix socket, and over TLS on either. A client certificate is requested
+ * and not judged: the token authenticates the client. A token may be bound to a certificate (RFC 8705), and is then
+ * valid on a connection with a full handshake.
  */
 import { createHash, type X509Certificate } from 'node:crypto'
 import { createServer, type Server } from 'node:net'
@@ -22,12 +22,13 @@ export interface ClientSocket {
 }
 
 /**
- * The certificate whose key the client has proved to hold on this very connection; null without one. A resumed TLS session
- * proves nothing about the certificate that it began with: whoever has its ticket and its secret can resume it.
+ * The certificate whose key the client has proved to hold on this very connection; null without one. A resumed TLS
+ * session proves nothing about the certificate of its first handshake: any holder of the ticket and its secret can
+ * resume it.
  */
 export type ShownCertificate =
   | {
-      /** SHA-256, base64url, as `x5t#S256` has it. */
+      /** SHA-256, base64url, in the form of `x5t#S256`. */
       readonly thumbprint: string
       readonly leaf: X509Certificate
     }
@@ -35,15 +36,15 @@ export type ShownCertificate =
   | null
 
 export interface ClientListener {
-  /** To listen and to be closed. */
+  /** Listens, and is closed. */
   readonly server: Server
-  /** Connections that have not come to a request yet, and those that have. */
+  /** Destroys all connections, including those without a request yet. */
   destroyAll(): void
-  /** No longer follows the certificate. */
+  /** Stops following the certificate. */
   release(): void
 }
 
-/** What seals the tickets of TLS sessions, where several processes must be able to open them. */
+/** The keys of TLS session tickets, for several processes that must accept each other's tickets. */
 export interface TicketKeys {
   current(): Secret<Buffer>
   onChange(listener: () => void): () => void
@@ -53,7 +54,7 @@ export interface ClientListenerOptions {
   /** Null: no TLS. */
   readonly certificate: Pick<PortCertificate, 'current' | 'onChange'> | null
   readonly buffers: ReadBuffers
-  /** Null: those of OpenSSL, which end with the process. */
+  /** Null: OpenSSL's own keys, which end with the process. */
   readonly ticketKeys: TicketKeys | null
   readonly handshakeMs: number
   readonly gate: ConnectionGate
@@ -84,7 +85,7 @@ export function createClientListener(options: ClientListenerOptions): ClientList
     if (client === null) socket.destroy()
     else onClient({ wire: new BufferedSocket(socket, null), client, certificate: shownBy(socket) })
   })
-  // who does not come to the end of a handshake has said nothing that could be answered
+  // a client without a finished handshake cannot be answered
   tls?.on('tlsClientError', (err, socket) => {
     const late = codeOf(err) === 'ERR_TLS_HANDSHAKE_TIMEOUT'
     refused(late ? 'handshake-timeout' : 'tls', {
@@ -116,7 +117,7 @@ function createTls(
   })
 }
 
-/** In one place: a reload without tickets would end sessions. */
+/** In one place: a reload without ticket keys would end sessions. */
 function secrets(pair: CertifiedKey, ticketKeys: TicketKeys | null) {
   return {
     ...portSecrets(pair),

@@ -1,7 +1,6 @@
 /**
- * The certificate that the egress port shows its clients, when it runs TLS: `tls.crt` and `tls.key` of a directory, followed
- * while they change. A pair that does not fit, is damaged, has expired, or that an ordinary client makes no connection with, leaves the
- * last good one in force.
+ * The certificate of the egress port's TLS: `tls.crt` and `tls.key` of a directory, reloaded on change. A pair that is
+ * damaged, does not match, has expired, or fails a handshake with an ordinary client leaves the last good one in force.
  */
 import { createHash, createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
 import { realpath } from 'node:fs/promises'
@@ -24,9 +23,9 @@ export interface PortCertificateOptions {
   readonly dir: string
   readonly log?: Log
   readonly metrics?: Pick<Metrics, 'reload'>
-  /** Default 10,000 milliseconds. */
+  /** Milliseconds. Default 10,000. */
   readonly pollMs?: number
-  /** Shared by all that follow files in this process. Default: its own. */
+  /** Shared by all file followers of this process. Default: its own. */
   readonly disk?: Disk | undefined
 }
 
@@ -43,7 +42,7 @@ export interface PortCertificate {
   close(): Promise<void>
 }
 
-/** What TLS is run with, in one place: a reload that left the version out would let older ones in again. */
+/** The TLS options of a pair, in one place: a reload that omitted the version would admit older ones again. */
 export function portSecrets({ chain, key }: CertifiedKey) {
   return { cert: chain, key: key.reveal(), minVersion: 'TLSv1.2' as const }
 }
@@ -52,7 +51,7 @@ const MAX_CHAIN = 10
 const MAX_CHAIN_BYTES = 256 * 1024
 const MAX_KEY_BYTES = 64 * 1024
 
-/** @throws MeshError MESH_CONFIG_INVALID when the pair is not good at the start. */
+/** @throws MeshError MESH_CONFIG_INVALID when the first pair is not good. */
 export async function openPortCertificate(
   options: PortCertificateOptions,
 ): Promise<PortCertificate> {
@@ -73,7 +72,7 @@ export async function openPortCertificate(
 }
 
 async function readPair(dir: string, disk: Disk): Promise<{ chain: string; key: string }> {
-  // both files of one generation of a Kubernetes Secret
+  // both files from one generation of a Kubernetes Secret
   const data = join(dir, '..data')
   try {
     const from = await disk
@@ -115,7 +114,7 @@ function privateKeyOf(key: string, dir: string): KeyObject {
   try {
     return createPrivateKey(key)
   } catch {
-    // the cause might quote the key
+    // without the cause, which might quote the key
     throw bad(dir, 'tls.key is not a private key')
   }
 }

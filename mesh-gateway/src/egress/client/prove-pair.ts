@@ -1,13 +1,13 @@
 /**
- * Proves that clients can make TLS connections to a port with a certificate and its key: by a handshake in memory with an
- * ordinary client, which takes what Node takes by default. A pair can be whole, and still be one that OpenSSL does not load, or that no
- * client agrees to (docs/discoveries/a-pair-that-fits-may-serve-nobody.md).
+ * Proves that clients can connect by TLS to a port with a certificate and its key: makes a handshake in memory with an
+ * ordinary client, which uses Node's defaults. A pair can be whole, and still fail to load in OpenSSL or be refused by
+ * every client (docs/discoveries/a-pair-that-fits-may-serve-nobody.md).
  */
 import type { X509Certificate } from 'node:crypto'
 import type { TlsOptions } from 'node:tls'
 import { handshakeInMemory } from '@clawmesh/agent-sdk/mesh'
 
-/** Whether a client knows the root is its own affair: it may have one that is not in the chain. */
+/** Ignored: the client may have a root that is not in the chain. */
 const OF_TRUST: ReadonlySet<string> = new Set([
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'SELF_SIGNED_CERT_IN_CHAIN',
@@ -17,8 +17,8 @@ const OF_TRUST: ReadonlySet<string> = new Set([
 ])
 
 /**
- * Null when clients are served; else why not, by the name that OpenSSL has for it, e.g. `ERR_SSL_EE_KEY_TOO_SMALL`.
- * @param options what the port is run with
+ * Null when a handshake succeeds; else OpenSSL's code for the reason, e.g. `ERR_SSL_EE_KEY_TOO_SMALL`.
+ * @param options the TLS options of the port
  */
 export async function whyNotServed(
   options: TlsOptions,
@@ -31,7 +31,7 @@ export async function whyNotServed(
     ca: trusted.map((one) => one.toString()),
     allowPartialTrustChain: true,
     ALPNProtocols: ['http/1.1'],
-    // looked at below: the names that clients use, and the roots that they know, are not known here
+    // checked below: the names and the roots of the clients are unknown here
     rejectUnauthorized: false,
     checkServerIdentity: () => undefined,
   }
@@ -42,7 +42,7 @@ export async function whyNotServed(
       return verdict === null || OF_TRUST.has(verdict) ? null : verdict
     })
   } catch (error) {
-    // words of OpenSSL about a key are no secret, but its code says as much
+    // the code says enough; OpenSSL's message about a key is not needed
     return error instanceof Error && 'code' in error ? String(error.code) : String(error)
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Finds the end of a body in a stream of bytes and hands on its payload as it comes. Chunked framing is taken off here and put on
- * again by the writer, so that no two hops can disagree about it.
+ * Finds the end of a body in a stream of bytes and passes its payload on as it arrives. Chunked framing is removed here
+ * and written anew, so that no two hops can disagree about it.
  */
 import {
   type BlanksBeforeColon,
@@ -12,24 +12,24 @@ import {
 import type { BodyFraming } from './response-head.ts'
 
 export interface BodyDecoder {
-  /** Takes what belongs to the body and returns how many bytes that were. @throws MalformedMessage */
+  /** Consumes the bytes of the body and returns their number. @throws MalformedMessage */
   push(chunk: Buffer): number
   readonly done: boolean
-  /** Bytes of chunk extensions and trailers so far, which clients can send without end beside any payload. */
+  /** Bytes of chunk extensions and trailers so far; a client can send them without end. */
   readonly extraBytes: number
   /** Fields after a chunked body; empty until it is done. */
   readonly trailers: readonly Field[]
 }
 
 const MAX_LINE = 256
-/** What may stand around the payload beyond twice the payload itself: in chunks of one byte, five bytes are framing. */
+/** The maximum overhead beyond twice the payload: in chunks of one byte, five bytes are framing. */
 const MAX_EXCESS = 16_384
-/** Of the framing of each chunk, what counts for nothing: `1000000\r\n` and `\r\n`, and an extension of a word. */
+/** The part of each chunk's framing that is not counted: `1000000\r\n` and `\r\n`, and an extension of one word. */
 const FREE_FRAMING = 16
-/** Smaller ones of one read go on together: a write for each byte is how one body takes all the time there is. */
+/** Smaller pieces of one read are passed on together: a write for each byte would take all the CPU time. */
 const SMALL_PIECE = 1024
 const TRAILER_LIMITS = Object.freeze({ maxBytes: 8192, maxFields: 32 })
-/** A size, then extensions, which are dropped: nobody uses them but smugglers. */
+/** A size, then extensions, which are dropped: only request smuggling uses them. */
 const CHUNK_LINE = /^([0-9A-Fa-f]{1,12})[\t ]*(?:;[\t\x20-\x7e\x80-\xff]*)?$/
 
 /**

@@ -1,13 +1,13 @@
 /**
- * The head of an HTTP/1 message, read strictly (RFC 9112): what two parsers could read differently is refused, never mended.
- * Bytes are kept as latin1 text, so that what is forwarded is what was judged.
+ * Parses the head of an HTTP/1 message, strictly (RFC 9112): a head that two parsers could read differently is refused,
+ * never repaired. Bytes are kept as latin1 text, so that the forwarded head is the judged one.
  */
 export interface Field {
   /** Lower case. */
   readonly name: string
-  /** As it was sent. */
+  /** As sent. */
   readonly rawName: string
-  /** Without the white space around it. */
+  /** Without whitespace around it. */
   readonly value: string
 }
 
@@ -16,23 +16,23 @@ export interface HeadLimits {
   readonly maxFields: number
 }
 
-/** What a peer sent is not HTTP as we accept it. The message never holds what was sent. */
+/** The peer's message is not HTTP that we accept. The error message never contains the peer's bytes. */
 export class MalformedMessage extends Error {
   override readonly name = 'MalformedMessage'
 }
 
-/** It has more bytes or more fields than are taken. */
+/** It has more bytes or more fields than allowed. */
 export class HeadTooLarge extends MalformedMessage {}
 
-/** What a client may send. */
+/** The limits of a client's head. */
 export const REQUEST_LIMITS: HeadLimits = Object.freeze({ maxBytes: 16_384, maxFields: 100 })
-/** Servers set many cookies. */
+/** Larger: servers set many cookies. */
 export const RESPONSE_LIMITS: HeadLimits = Object.freeze({ maxBytes: 65_536, maxFields: 256 })
 
 const HEAD_END = Buffer.from('\r\n\r\n', 'latin1')
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 /**
- * Where the head ends: the number of bytes up to and with the empty line, or -1 while it has not come.
+ * The number of bytes of the head, including the empty line, or -1 while it is incomplete.
  * @throws HeadTooLarge when it is larger than allowed.
  */
 export function findHeadEnd(bytes: Buffer, limits: HeadLimits): number {
@@ -49,7 +49,10 @@ export function readLines(head: Buffer): string[] {
   return head.toString('latin1', 0, end).split('\r\n')
 }
 
-/** Of an answer a blank before a colon is taken off (RFC 9112, section 5.1), but not where servers and proxies have read two answers out of one. */
+/**
+ * In an answer, a blank before the colon is removed (RFC 9112, section 5.1), except in these fields, where servers and
+ * proxies have read two answers out of one.
+ */
 const FRAMING: ReadonlySet<string> = Object.freeze(
   new Set(['content-length', 'transfer-encoding', 'connection', 'upgrade', 'trailer']),
 )
@@ -57,8 +60,8 @@ const FRAMING: ReadonlySet<string> = Object.freeze(
 export type BlanksBeforeColon = 'refuse' | 'drop'
 
 /**
- * All lines but the start line.
- * @param blanksBeforeColon what to do about them. Default `refuse`
+ * Parses all lines but the start line.
+ * @param blanksBeforeColon how to treat them. Default `refuse`
  * @throws MalformedMessage
  */
 export function readFields(
@@ -87,7 +90,7 @@ export function readFields(
   return fields
 }
 
-/** The value of a field that may come once. @throws MalformedMessage when it comes twice. */
+/** The value of a field that may occur once. @throws MalformedMessage when it occurs twice. */
 export function single(fields: readonly Field[], name: string): string | null {
   let found: string | null = null
   for (const field of fields) {
@@ -98,7 +101,7 @@ export function single(fields: readonly Field[], name: string): string | null {
   return found
 }
 
-/** The members, lower case, of a list that may be spread over several fields. */
+/** The members of a list, lower case; the list may be spread over several fields. */
 export function listOf(fields: readonly Field[], name: string): string[] {
   const members: string[] = []
   for (const field of fields)
@@ -110,7 +113,7 @@ export function listOf(fields: readonly Field[], name: string): string[] {
   return members
 }
 
-/** How long the body is, by its fields alone. @throws MalformedMessage on anything two readers could disagree about. */
+/** The length of the body by its fields alone. @throws MalformedMessage when two readers could disagree about it. */
 export function declaredLength(fields: readonly Field[]): number | 'chunked' | null {
   const length = single(fields, 'content-length')
   const coding = single(fields, 'transfer-encoding')
@@ -126,7 +129,10 @@ export function declaredLength(fields: readonly Field[]): number | 'chunked' | n
   return Number(length)
 }
 
-/** Controls other than a tab, and CR or LF that is not the end of a line. A loop over bytes: an expression takes twice as long. */
+/**
+ * Finds controls other than a tab, and CR or LF that do not end a line. A loop over bytes: a regular expression takes
+ * twice as long.
+ */
 function holdsControl(bytes: Buffer, end: number): boolean {
   for (let at = 0; at < end; at += 1) {
     const byte = bytes[at] ?? 0

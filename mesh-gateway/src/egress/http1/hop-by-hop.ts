@@ -1,4 +1,4 @@
-/** What ends at this hop and is not handed on (RFC 9110, section 7.6.1), in both directions. */
+/** The hop-by-hop fields, which are not forwarded (RFC 9110, section 7.6.1), in both directions. */
 import type { Field } from './head.ts'
 
 const ALWAYS: ReadonlySet<string> = Object.freeze(
@@ -17,7 +17,10 @@ const ALWAYS: ReadonlySet<string> = Object.freeze(
   ]),
 )
 
-/** Fields that may never come after a body: they would change how it was read or who sent it (RFC 9110, section 6.5.1), or what we said of it. */
+/**
+ * Fields that may not be trailers: they would change how the body was read, its sender (RFC 9110, section 6.5.1), or
+ * the gateway's own fields.
+ */
 const NEVER_TRAILING: ReadonlySet<string> = Object.freeze(
   new Set([
     'content-length',
@@ -41,7 +44,7 @@ export function isHopByHop(name: string, nominated: readonly string[]): boolean 
   return ALWAYS.has(name) || (nominated.length > 0 && nominated.includes(name))
 }
 
-/** The trailers that may go on, as lines, each ended. */
+/** The trailers that may be forwarded, one line each. */
 export function trailerLines(trailers: readonly Field[]): string {
   let lines = ''
   for (const { name, rawName, value } of trailers)

@@ -1,4 +1,4 @@
-/** The head of a request, as strict as head.ts, with the rules that hold for requests alone. */
+/** Parses the head of a request, as strictly as head.ts, with the rules for requests. */
 import {
   declaredLength,
   type Field,
@@ -12,7 +12,7 @@ import {
 
 export interface RequestHead {
   readonly method: string
-  /** As it stood in the request line. */
+  /** As in the request line. */
   readonly target: string
   readonly version: '1.0' | '1.1'
   readonly fields: readonly Field[]
@@ -20,20 +20,20 @@ export interface RequestHead {
   readonly body: number | 'chunked'
   readonly keepAlive: boolean
   readonly expectContinue: boolean
-  /** True of a well-formed wish to speak WebSocket; every other upgrade is ignored, as a server may. */
+  /** True for a well-formed WebSocket request; every other upgrade is ignored, as a server may do. */
   readonly webSocket: boolean
-  /** Of TRACE and OPTIONS, how many more hops it may go; null where it does not say, and of other methods. */
+  /** For TRACE and OPTIONS, the remaining number of hops; null without one, and for other methods. */
   readonly maxForwards: number | null
-  /** Lower-case members of Connection. */
+  /** The members of Connection, lower case. */
   readonly nominated: readonly string[]
 }
 
 const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ([\x21-\x7e\x80-\xff]+) HTTP\/1\.([01])$/
 const ONCE = ['proxy-authorization', 'authorization', 'upgrade', 'content-type'] as const
-/** Fields that are not the client's to call hop-by-hop. */
+/** Fields that a client may not declare hop-by-hop. */
 const NOT_NOMINABLE: ReadonlySet<string> = new Set(['host', 'content-length', 'transfer-encoding'])
 
-/** @param head up to and with the empty line. @throws MalformedMessage */
+/** @param head including the empty line. @throws MalformedMessage */
 export function parseRequestHead(head: Buffer): RequestHead {
   const lines = readLines(head)
   const [, method, target, minor] = REQUEST_LINE.exec(lines[0] ?? '') ?? []

@@ -1,4 +1,7 @@
-/** The head of an upstream's answer. What frames the body follows RFC 9112, section 6.3; doubt is an error. */
+/**
+ * Parses the head of an upstream's answer. The framing of the body follows RFC 9112, section 6.3; an ambiguity is an
+ * error.
+ */
 import {
   declaredLength,
   type Field,
@@ -21,10 +24,10 @@ export interface ResponseHead {
   readonly nominated: readonly string[]
 }
 
-/** Codes beyond 599 are taken as clients take them (RFC 9110, section 15): LinkedIn answers 999. */
+/** Codes above 599 are accepted, as clients do (RFC 9110, section 15): LinkedIn answers 999. */
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?$/
 
-/** @param head up to and with the empty line. @throws MalformedMessage */
+/** @param head including the empty line. @throws MalformedMessage */
 export function parseResponseHead(head: Buffer, method: string): ResponseHead {
   const lines = readLines(head)
   const [, minor, digits, reason = ''] = STATUS_LINE.exec(lines[0] ?? '') ?? []
@@ -33,7 +36,7 @@ export function parseResponseHead(head: Buffer, method: string): ResponseHead {
   const fields = readFields(lines, RESPONSE_LIMITS, 1, 'drop')
   const declared = declaredLength(fields)
   const nominated = listOf(fields, 'connection')
-  // left out as it asks, the answer would go on without its end, and the next one would be read as part of it
+  // without the field, the answer would be forwarded without its end, and the next one read as part of it
   if (nominated.includes('content-length') || nominated.includes('transfer-encoding'))
     throw new MalformedMessage('the Connection header names a field that frames the message')
   const body = framing(method, status, declared)

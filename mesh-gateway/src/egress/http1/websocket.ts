@@ -1,4 +1,7 @@
-/** Judges an answer that switches to WebSocket as a client does (RFC 6455, section 4.1): after it nothing more is judged. */
+/**
+ * Checks the answer that switches to WebSocket, as a client does (RFC 6455, section 4.1). After the switch nothing more
+ * is judged.
+ */
 import { createHash } from 'node:crypto'
 import { type Field, listOf, single } from './head.ts'
 import type { RequestHead } from './request-head.ts'
@@ -7,7 +10,10 @@ import type { ResponseHead } from './response-head.ts'
 /** Of RFC 6455, section 1.3. */
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 
-/** What is wrong with the switch; null when nothing is. @throws MalformedMessage when a field comes twice that may come once */
+/**
+ * Why the switch is invalid; null when it is valid. @throws MalformedMessage when a field that may occur once occurs
+ * twice
+ */
 export function switchFault(request: RequestHead, response: ResponseHead): string | null {
   if (!request.webSocket) return 'it switches to a protocol that was not asked for'
   const { fields, nominated } = response
@@ -33,7 +39,7 @@ function acceptOf(key: string): string {
     .digest('base64')
 }
 
-/** Names of subprotocols are told apart by case. */
+/** Names of subprotocols are case-sensitive. */
 function membersOf(fields: readonly Field[], name: string): string[] {
   return fields
     .filter((field) => field.name === name)

@@ -1,4 +1,4 @@
-/** Puts chunked framing on a piece of payload (RFC 9112, section 7.1). */
+/** Writes a piece of payload with chunked framing (RFC 9112, section 7.1). */
 import type { BufferedSocket } from '../carry/buffered-socket.ts'
 import type { Field } from './head.ts'
 import { trailerLines } from './hop-by-hop.ts'
@@ -6,7 +6,7 @@ import { trailerLines } from './hop-by-hop.ts'
 const SMALL_BYTES = 8192
 const CRLF = Buffer.from('\r\n', 'latin1')
 
-/** False when the other side is slower. */
+/** False when the other side is slower (back-pressure). */
 export function writeChunk(wire: BufferedSocket, data: Buffer): boolean {
   const size = `${data.length.toString(16)}\r\n`
   if (data.length <= SMALL_BYTES) {

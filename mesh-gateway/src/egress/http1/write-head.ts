@@ -1,4 +1,4 @@
-/** Writes the heads that go on: what ends at this hop is left out, and what frames the message is written anew. */
+/** Writes the forwarded heads: without hop-by-hop fields, and with new framing. */
 import { METADATA_PREFIX } from '@clawmesh/proto'
 import type { Target } from '../request.ts'
 import { formatAuthority } from '../request.ts'
@@ -10,15 +10,15 @@ import { viaOf } from './via.ts'
 export interface RequestMarks {
   readonly requestId: string
   readonly traceparent: string
-  /** What Host leaves out. */
+  /** The port that Host omits. */
   readonly defaultPort: 80 | 443
-  /** In place of the path that was asked for; null: that one. */
+  /** Replaces the requested path; null keeps it. */
   readonly path: string | null
-  /** True when the Authorization header is a token of the gateway's own. */
+  /** True when the Authorization header carries a token of the gateway. */
   readonly dropAuthorization: boolean
 }
 
-/** A destination's own id of the request goes by this name: the other is the gateway's, which is in its log. */
+/** The forwarded name of a destination's own request id: `x-request-id` is the gateway's, as in its log. */
 const UPSTREAM_REQUEST_ID = 'x-upstream-request-id'
 
 export function writeRequestHead(head: RequestHead, target: Target, marks: RequestMarks): string {
@@ -62,7 +62,7 @@ export function writeRequestHead(head: RequestHead, target: Target, marks: Reque
 export interface ResponseMarks {
   readonly requestId: string
   readonly keepAlive: boolean
-  /** How the body is framed towards the client: as it was declared, in chunks, or by the end of the connection. */
+  /** The framing towards the client: as declared, in chunks, or by the end of the connection. */
   readonly framing: 'as-declared' | 'chunked' | 'until-close'
 }
 
@@ -70,7 +70,7 @@ export function writeResponseHead(head: ResponseHead, marks: ResponseMarks): str
   let text = `HTTP/1.1 ${head.status} ${head.reason}\r\n`
   const noLength = head.status === 204 || head.status < 200 || marks.framing !== 'as-declared'
   for (const { name, rawName, value } of head.fields) {
-    // what the mesh says in its own name, no destination says
+    // a destination may not set headers of the mesh
     if (isHopByHop(name, head.nominated) || name.startsWith(METADATA_PREFIX)) continue
     if (name === 'content-length' && noLength) continue
     text += `${name === 'x-request-id' ? UPSTREAM_REQUEST_ID : rawName}: ${value}\r\n`

@@ -1,16 +1,16 @@
-/** Says to the client of the egress port why the grounds of its token are no longer good. */
+/** Words the error for a client of the egress port whose token has lost its grounds. */
 import type { ErrorCode } from '@clawmesh/proto'
 import { chainFaultInWords } from '../../live/chain-fault.ts'
 import type { Fault, RevokedGround } from '../../live/judge.ts'
 
 export interface FaultInWords {
   readonly code: ErrorCode
-  /** Null: that of the error table. */
+  /** Null: the message of the error table. */
   readonly message: string | null
   readonly hint: string | null
 }
 
-/** What the table says, to get a fresh token, would have its client ask for one again and again. */
+/** In place of the hint of the error table: a client that gets fresh tokens would be refused again and again. */
 const NO_TOKEN_HELPS = 'a fresh token would be refused too; ask who runs the gateway'
 const EXCHANGE_AGAIN = 'exchange the present certificate of the agent for a fresh token'
 
@@ -43,7 +43,7 @@ export function faultInWords(fault: Fault): FaultInWords {
   }
 }
 
-/** To the client of a proxy a revoked agent is a token that is no good any more. */
+/** For the client of a proxy, a revoked agent means a token that is no longer valid. */
 function ofAgent({ message }: RevokedGround): FaultInWords {
   return revokedToken(message, NO_TOKEN_HELPS)
 }

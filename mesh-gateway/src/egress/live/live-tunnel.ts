@@ -1,4 +1,4 @@
-/** A tunnel or an answer that flows now, with what it was let through for. */
+/** An open tunnel or answer, with the grounds of its admission. */
 import type { ErrorCode, Peer } from '@clawmesh/proto'
 import type { OpenRecord } from '../../audit/open-record.ts'
 import type { Admitted } from '../../live/grounds.ts'
@@ -9,17 +9,17 @@ import type { Bounds } from '../enter-limits.ts'
 export interface LiveTunnel {
   readonly agent: Peer
   readonly admitted: Admitted<EgressQuestion>
-  /** The address connected to. */
+  /** The connected address. */
   readonly ip: string
-  /** Counts among tunnels: CONNECT, and a WebSocket from its request on. Else among requests. */
+  /** True for CONNECT and for a WebSocket, from its request on; they count as tunnels, all else as requests. */
   readonly tunnel: boolean
-  /** Of the policy that let it through. */
+  /** The generation of policy that admitted it. */
   readonly generation: number
   /** Limits of that policy, by which it was counted. */
   readonly bounds: Bounds
   /** False if it was admitted while open tunnels were still being recounted. */
   readonly counted: boolean
-  /** Written when it has lived for long. Default: nothing is. */
+  /** Its opening record, written when it has been open for long. Default: none. */
   readonly opening?: OpenRecord
   end(code: ErrorCode): void
 }

@@ -1,6 +1,7 @@
 /**
- * The open tunnels and answers of the egress port. A change of policy, revocations or keys judges them again and ends what may not go
- * on, in slices, so that thousands delay nothing else. `live/registry.ts` keeps them; this file counts them against limits.
+ * The open tunnels and answers of the egress port. A change of policy, revocations or keys judges them again and ends
+ * what may not go on, in slices, so that thousands delay nothing else. `live/registry.ts` keeps them; this file counts
+ * them against limits.
  */
 import type { ErrorCode, Peer } from '@clawmesh/proto'
 import type { Limits } from '../../limits/limits.ts'
@@ -15,15 +16,15 @@ export interface Tunnels {
   /** To be called once when the tunnel has ended. */
   remove(place: LivePlace): void
   readonly size: number
-  /** Ends it, unless it has been ended here before. */
+  /** Ends it, unless the registry has already ended it. */
   end(place: LivePlace, code: ErrorCode): void
   /** Ends each for which `judge` gives a code; returns how many. */
   endWhere(judge: (tunnel: LiveTunnel) => ErrorCode | null): number
   /** Judges all tunnels again, in slices, the first slice at once. After a revocation. */
   judge(): void
   /**
-   * The same, and then ends the youngest tunnels over a limit; those admitted without a limit are counted from now on. After a change
-   * of policy. A further change on the way starts the judging again, without waiting for its end.
+   * The same, and then ends the youngest tunnels over a limit; those admitted without a limit are counted from now on.
+   * After a change of policy. A further change on the way starts the judging again, without waiting for its end.
    */
   judgeAndTrim(): void
   /** Trims soon, for a tunnel that was admitted late; many of them share one trim. */
@@ -35,18 +36,18 @@ export interface Tunnels {
 export interface TunnelsOptions {
   /** Milliseconds since the epoch. */
   readonly now: () => number
-  /** What an agent may have open, as policy stands; null without policy. */
+  /** The agent's limits under the current policy; null without policy. */
   readonly boundsOf: (agent: Peer) => Bounds | null
-  /** Why one may not go on, as things stand; `judgedBy` is the policy that it was last allowed by. */
+  /** Why a tunnel may not go on now; `judgedBy` is the last generation of policy that allowed it. */
   readonly judge: (tunnel: LiveTunnel, judgedBy: number) => ErrorCode | null
-  /** Of policy as it stands. */
+  /** The generation of the current policy. */
   readonly generation: () => number
   readonly limits: Pick<Limits, 'enter'>
-  /** Told of each that is ended here, and why. */
+  /** Called with the reason of each tunnel that is ended here. */
   readonly onCut: (code: ErrorCode) => void
-  /** How often the clock is looked at, in milliseconds. Default 250. */
+  /** How often expired tunnels are looked for, in milliseconds. Default 250. */
   readonly sweepMs?: number
-  /** What slices are measured by, monotonic, in milliseconds. Default the system's. */
+  /** The monotonic clock for slices, in milliseconds. Default: the system's. */
   readonly monotonic?: () => number
 }
 
@@ -61,10 +62,10 @@ class LiveTunnels implements Tunnels {
   #ages = 0
   #trimming = false
   #trimmingSoon = false
-  /** Of policy; and how many of them all that are live are counted by. */
+  /** The number of policy changes, and the number up to which all open tunnels are counted. */
   #changes = 0
   #settledAt = 0
-  /** Of the trim that runs. */
+  /** The tally of the running trim. */
   #tally: Tally | null = null
 
   constructor(options: TunnelsOptions) {
@@ -87,7 +88,7 @@ class LiveTunnels implements Tunnels {
   add(tunnel: LiveTunnel): LivePlace {
     const { token } = tunnel.admitted.grounds
     const tokenMs = token?.endMs ?? Number.POSITIVE_INFINITY
-    // past its end it was let in within what clocks may differ
+    // a token past its expiry was admitted within the tolerance for clock differences
     const endMs = tokenMs > this.#options.now() ? tokenMs : (token?.graceEndMs ?? tokenMs)
     this.#ages += 1
     const { generation: judgedBy, opening } = tunnel
@@ -109,7 +110,7 @@ class LiveTunnels implements Tunnels {
   }
 
   end(place: LivePlace, code: ErrorCode): void {
-    // taken out first: no other change ends it again, or counts it
+    // removed first: no other change ends it again, or counts it
     if (!this.#places.remove(place)) return
     this.#tally?.leave(place)
     this.#options.onCut(code)
@@ -162,7 +163,7 @@ class LiveTunnels implements Tunnels {
     const tally = createTally(this.#options.boundsOf)
     this.#tally = tally
     for (const place of this.#places.all().sort((a, b) => a.age - b.age)) {
-      // nobody is ended beside those who may not go on, and nobody waits for a trim to end first
+      // a change during the trim is judged first, so that forbidden tunnels neither stay open nor displace others
       if (this.#places.due) yield* this.#places.look()
       if (place.index >= 0) {
         const keys = tally.enter(place)

@@ -1,6 +1,6 @@
 /**
- * After policy lowers a limit: finds the youngest tunnels over it, and counts those admitted while there was no limit. Without that
- * count, as many again would be admitted beside them.
+ * After policy lowers a limit: finds the youngest tunnels over it, and counts those admitted while there was no limit.
+ * Without that count, as many again would be admitted beside them.
  */
 import type { Peer } from '@clawmesh/proto'
 import type { RoomLimit } from '../../limits/enter-scopes.ts'
@@ -15,7 +15,7 @@ export interface Tally {
   leave(place: LivePlace): void
 }
 
-/** @param boundsOf as policy stands at that moment: it may change on the way. */
+/** @param boundsOf under the policy of that moment: it may change meanwhile */
 export function createTally(boundsOf: (agent: Peer) => Bounds | null): Tally {
   const counts = new Map<string, number>()
   const inside = new Map<LivePlace, readonly string[]>()
@@ -43,7 +43,7 @@ export function createTally(boundsOf: (agent: Peer) => Bounds | null): Tally {
 }
 
 export interface LateEntries {
-  /** Enters it by each key that it has not been counted by yet, whether there is room or not: it is in. */
+  /** Enters it under each key by which it is not counted yet, whether there is room or not: it is already open. */
   count(place: LivePlace, keys: readonly string[]): void
   forget(place: LivePlace): void
 }
@@ -56,13 +56,16 @@ interface Late {
   readonly key: string
 }
 
-/** Enters one after another: Redis does not answer thousands at once in time, and a late answer makes it unavailable for all. */
+/**
+ * Enters one after another: Redis does not answer thousands at once in time, and a late answer makes it unavailable for
+ * all.
+ */
 export function createLateEntries(limits: Pick<Limits, 'enter'>): LateEntries {
   const held = new Map<LivePlace, Map<string, Release>>()
   let queue: Late[] = []
   let entering = false
 
-  /** At once where nobody else has to be asked. */
+  /** Synchronous unless another process must be asked. */
   const enterAll = async () => {
     if (entering) return
     entering = true
@@ -80,7 +83,7 @@ export function createLateEntries(limits: Pick<Limits, 'enter'>): LateEntries {
     const mine = held.get(place)
     if (mine === undefined) return undefined
     const keep = (release: Release | null) => {
-      // it may have ended while Redis was asked
+      // it may have ended during the request to Redis
       if (held.get(place) !== mine) release?.()
       else if (release !== null) mine.set(key, release)
     }
@@ -90,7 +93,7 @@ export function createLateEntries(limits: Pick<Limits, 'enter'>): LateEntries {
       return undefined
     }
     return entered.then(keep, () => {
-      // limits cannot be judged at present: the next change of policy counts it
+      // limits are unavailable now: the next change of policy counts it
       mine.delete(key)
     })
   }

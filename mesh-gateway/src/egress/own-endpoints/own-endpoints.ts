@@ -1,4 +1,6 @@
-/** What the egress port answers itself: health, readiness, the keys that verify its tokens, and tokens for service accounts. */
+/**
+ * The egress port's own endpoints: health, readiness, the keys that verify its tokens, and tokens for service accounts.
+ */
 import { type EgressClaims, MeshError } from '@clawmesh/proto'
 import { JWKS_MAX_AGE_MS } from '../../tokens/key-ring-file.ts'
 import type { BufferedSocket } from '../carry/buffered-socket.ts'
@@ -28,10 +30,10 @@ interface AboutToken {
 
 const MAX_BODY_BYTES = 16_384
 const BODY_MS = 10_000
-/** What they answer is recorded. */
+/** The endpoints whose answers are recorded. */
 const TOKEN_PATHS: ReadonlySet<string> = new Set(['/v1/token', '/v1/token/revoke'])
 const NO_STORE = Object.freeze({ 'cache-control': 'no-store' })
-/** A key is published for longer before it signs, and a rotation overlaps for longer. */
+/** A key is published for longer than this before it signs, and a rotation overlaps for longer. */
 const JWKS_CACHE = Object.freeze({
   'cache-control': `public, max-age=${JWKS_MAX_AGE_MS / 1000}`,
 })
@@ -99,7 +101,7 @@ async function route(
   }
 }
 
-/** Bad keys and tokens cost the address that they come from. */
+/** Counts bad keys and tokens against their address. */
 async function bounded<T extends Answer | AboutToken>(
   serve: () => Promise<T | Refused>,
   { client }: RequestRecord,
@@ -110,10 +112,10 @@ async function bounded<T extends Answer | AboutToken>(
   const served = await serve()
   const { answer, claims } = 'answer' in served ? served : { answer: served, claims: undefined }
   const bad = answer instanceof Refused ? !answer.error.row.retryable : claims === null
-  // as for requests: a good token earlier on the connection does not pay for bad ones after it
+  // as for requests: an earlier good token does not excuse later bad ones
   if (bad) client.setAuthenticated(false)
   if (answer instanceof Refused) countUnknown(answer, client, refusals)
-  // a token that is none: the answer must not tell (RFC 7009), and it was verified all the same
+  // an invalid token: the answer must not show it (RFC 7009), but its verification is counted
   else if (bad) refusals.sources.spend(client.source)
   return served
 }

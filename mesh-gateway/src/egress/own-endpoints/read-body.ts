@@ -1,4 +1,4 @@
-/** Reads a small body whole, within a bound and a time. */
+/** Reads a small body whole, within a size limit and a timeout. */
 
 import type { BufferedSocket } from '../carry/buffered-socket.ts'
 import { createBodyDecoder } from '../http1/body-decoder.ts'
@@ -9,7 +9,7 @@ export interface ReadBodyOptions {
   readonly length: number | 'chunked'
   readonly maxBytes: number
   readonly timeoutMs: number
-  /** The client sends it only when it is told to. */
+  /** The client sends the body only after 100 Continue. */
   readonly expectContinue: boolean
 }
 

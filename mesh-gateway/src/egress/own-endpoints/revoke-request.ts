@@ -1,4 +1,4 @@
-/** What POST /v1/token/revoke asks for (RFC 7009): a form, as OAuth clients send it, or JSON. */
+/** Parses POST /v1/token/revoke (RFC 7009): a form, as OAuth clients send it, or JSON. */
 import { Secret } from '@clawmesh/proto'
 import { readStrictJson } from '../../policy/read/strict-json.ts'
 import { MAX_TOKEN_LENGTH } from '../../tokens/token-memory.ts'
@@ -6,7 +6,7 @@ import { type Refused, refuse } from '../refused.ts'
 
 export interface ParsedRevokeRequest {
   readonly token: Secret<string>
-  /** Of a service account; null: the token speaks for itself. */
+  /** The key of a service account; null: the token itself authorizes its revocation. */
   readonly key: Secret<string> | null
 }
 
@@ -24,7 +24,7 @@ export function parseRevokeRequest(
     })
   const named = body.length === 0 ? null : tokenOf(contentType, body)
   if (named !== null && typeof named !== 'string') return named
-  // a key has no dots, and a token has
+  // a token contains dots, a key does not
   if (bearer === null || bearer.includes('.')) {
     const token = named ?? bearer
     if (token === null) return invalid('no token is named')
@@ -35,7 +35,7 @@ export function parseRevokeRequest(
   return { token: new Secret(named), key: new Secret(bearer) }
 }
 
-/** What else stands there is of no account, as OAuth has it: token_type_hint, client_id. */
+/** Other parameters are ignored, as OAuth requires: token_type_hint, client_id. */
 function tokenOf(contentType: string | null, body: Buffer): string | Refused {
   let tokens: unknown[]
   if (contentType?.split(';', 1)[0]?.trim().toLowerCase() === 'application/x-www-form-urlencoded')

@@ -1,4 +1,4 @@
-/** What POST /v1/token asks for: the key of a service account, and what the token shall be good for. */
+/** Parses POST /v1/token: the key of a service account, and the requested scope of the token. */
 import { Secret } from '@clawmesh/proto'
 import { z } from 'zod'
 import { readStrictJson } from '../../policy/read/strict-json.ts'
@@ -19,7 +19,7 @@ const BODY = z.strictObject({
 
 const BEARER = /^bearer +([A-Za-z0-9._~+/-]{1,512}=*)$/i
 
-/** @param authorization the Authorization header, which wins nothing over the body: a key may stand in one place only. */
+/** @param authorization the Authorization header. The key may be there or in the body, not in both. */
 export function parseTokenRequest(
   authorization: string | null,
   body: Buffer,
@@ -63,7 +63,7 @@ function invalid(message: string): Refused {
   })
 }
 
-/** Paths and kinds only: values may be secrets. */
+/** Names paths and kinds only: values may be secrets. */
 function explain(error: z.ZodError): string {
   const [issue] = error.issues
   if (issue === undefined) return 'it is invalid'

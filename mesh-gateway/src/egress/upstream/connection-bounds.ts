@@ -15,7 +15,7 @@ export interface ConnectionBoundsOptions {
 }
 
 export function createConnectionBounds(options: ConnectionBoundsOptions): ConnectionBounds {
-  // always of this process: a connection is one of its own, however many gateways count together
+  // always counted in this process: a connection belongs to one process, even when gateways share limits
   const owners = createLimits()
   const destinations = createLimits()
   return {

@@ -1,7 +1,7 @@
 /**
- * Connects to what was judged, and to nothing else. A DialPlan comes from an allowed decision and judged addresses only, and the
- * address that the socket really reached is compared with the one that was judged. Where the plan says so, TLS follows, and the
- * certificate must be good for the very host that policy looked at.
+ * Connects to judged addresses only. A DialPlan comes only from an allowed decision and judged addresses, and the
+ * address that the socket has reached is compared with the judged one. Where the plan requires TLS, the certificate
+ * must be valid for the host that policy judged.
  */
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls, type SecureContext } from 'node:tls'
@@ -50,7 +50,7 @@ class DialPlan {
   }
 }
 
-/** @throws TypeError when the decision was not to let it through, or the addresses were judged for another port. */
+/** @throws TypeError when the decision was a refusal, or the addresses were judged for another port. */
 export function planDial(
   target: Target,
   decision: EgressDecision,
@@ -69,34 +69,34 @@ export function speaksTls({ form, scheme }: Target, decision: EgressDecision): b
 }
 
 export interface DialOptions {
-  /** All addresses together, in milliseconds. */
+  /** Timeout for all addresses together, in milliseconds. */
   readonly dialMs: number
-  /** Which addresses of which host did not connect lately. */
+  /** The addresses per host that failed to connect lately. */
   readonly health: AddressHealth
-  /** Whose certificates are believed, when the plan asks for TLS. */
+  /** The trusted roots, when the plan requires TLS. */
   trust(): SecureContext
   readonly buffers: ReadBuffers
 }
 
-/** A connection that was not made. */
+/** The failure to connect. */
 export interface NotConnected {
   readonly refused: Refused
-  /** The address that was tried, of several the one that `refused` is about; null when none was. */
+  /** The tried address, of several the one that `refused` is about; null when none was tried. */
   readonly ip: string | null
 }
 
 type End = AttemptEnd<BufferedSocket, Refused>
 
 /**
- * Tries the addresses, the next one 250 ms after the one before, and takes the first that connects (RFC 8305).
- * @param signal aborted when nobody waits any more
+ * Tries the addresses, each 250 ms after the one before, and takes the first that connects (RFC 8305).
+ * @param signal aborts when no request waits any more
  */
 export async function dial(
   plan: DialPlan,
   { dialMs, health, trust, buffers }: DialOptions,
   signal?: AbortSignal,
 ): Promise<Dialled | NotConnected> {
-  // by host too: a name with addresses of others must not make those avoided for their own names
+  // keyed by host too: a name with foreign addresses must not make those avoided for their own names
   const keyOf = (ip: string) => `${plan.host} ${ip} ${plan.port}`
   const ips = health.order(
     interleaveFamilies(plan.ips, (ip) => ip),
@@ -119,7 +119,7 @@ export async function dial(
   return whyNot(end.failures, end.unanswered, handshaking)
 }
 
-/** Of several failures the one that says most: what a destination answered, then its silence, then the network. */
+/** Chooses the most informative of several failures: an answer of a destination, then silence, then a network error. */
 function whyNot(
   failures: readonly { readonly address: string; readonly failure: Refused }[],
   unanswered: readonly string[],
@@ -165,7 +165,7 @@ async function connectTlsTo(
     secureContext,
     rejectUnauthorized: true,
     ALPNProtocols: ['http/1.1'],
-    // the certificate is checked against `host` where there is no server name (RFC 6066, section 3)
+    // without a server name (RFC 6066, section 3), the certificate is checked against `host`
     ...(named ? { servername: host } : { host }),
   })
   return new Promise((resolve) => {
@@ -192,7 +192,7 @@ async function connectTlsTo(
   })
 }
 
-/** Null once the socket has reached the very address; else it has been destroyed. */
+/** Null once the socket has reached the exact address; else the socket is destroyed. */
 function connected(
   socket: Socket,
   ip: string,
@@ -235,12 +235,12 @@ function connected(
   })
 }
 
-/** Told to nobody: the race is over, or has gone on without it. */
+/** Never reported: the race is over, or continues without this attempt. */
 function givenUp(): Refused {
   return refuse('dial', 'MESH_EGRESS_TIMEOUT')
 }
 
-/** Node's code says what is wrong with a certificate, e.g. `CERT_HAS_EXPIRED`; nothing that the peer sent is in it. */
+/** Node's code names the fault of a certificate, e.g. `CERT_HAS_EXPIRED`; it contains nothing that the peer sent. */
 function tlsFailure(cause: unknown): Refused {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause)
   const certificate = /CERT|ALTNAME|SIGNATURE|ISSUER|CA_|PURPOSE|CHAIN/.test(code)

@@ -1,6 +1,7 @@
 /**
- * A pool of upstream connections, with bounds. Idle connections are keyed by agent, host and judged address: a desynchronised response
- * cannot reach another agent, and the request that reuses a connection has had its address judged anew.
+ * A pool of upstream connections, with bounds. Idle connections are keyed by agent, host and judged address: a
+ * desynchronised response cannot reach another agent, and the request that reuses a connection has had its address
+ * judged anew.
  */
 import type { SecureContext } from 'node:tls'
 import type { Release } from '../../limits/limits.ts'
@@ -17,32 +18,33 @@ export interface Upstream {
   readonly owner: string
   /** `host:port` */
   readonly destination: string
-  /** True when it has carried a request before: it may turn out to have been closed. */
+  /** True when it has carried a request before: the destination may have closed it. */
   readonly reused: boolean
-  /** Who was believed when it was made: it carries no request once others are. */
+  /** The roots trusted when it was made: after a change it carries no request. */
   readonly trust: SecureContext
-  /** The pool's own: it counts no more. */
+  /** Called by the pool: it no longer counts. */
   readonly release: Release
 }
 
 interface Counted extends Dialled, Pick<Upstream, 'release' | 'trust'> {}
 
 export interface TakeOptions {
-  /** None that has waited. */
+  /** True: only a new connection. */
   readonly fresh?: boolean
   /**
-   * False for a request that cannot be sent again: it gets no connection that the destination may be closing at this moment. Default true.
+   * False for a request that cannot be retried: it gets no connection that the destination may be closing now. Default
+   * true.
    */
   readonly repeatable?: boolean
 }
 
-/** The connection of a client, as far as its end goes. */
+/** A client connection; only its end matters here. */
 export type Client = Pick<BufferedSocket, 'closed' | 'onClosed'>
 
 export interface UpstreamPool {
   /**
-   * @param owner who the connection belongs to, e.g. `acme/bot-01`.
-   * @param client that it is for: when it goes, dialling ends
+   * @param owner the owner of the connection, e.g. `acme/bot-01`
+   * @param client when it closes, dialling ends
    */
   take(
     owner: string,
@@ -50,47 +52,47 @@ export interface UpstreamPool {
     client: Client,
     options?: TakeOptions,
   ): Promise<Upstream | NotConnected>
-  /** One that is not given back, for a tunnel. It counts until it has closed. */
+  /** Opens a connection that is not given back, for a tunnel. It counts until it has closed. */
   open(owner: string, plan: DialPlan, client: Client): Promise<Dialled | NotConnected>
   /**
    * Gives back a connection whose last answer has been read to its end.
-   * @param keepAliveMs for how long the destination says that it keeps it; null when it does not say
+   * @param keepAliveMs how long the destination says it keeps the connection; null when it does not say
    */
   give(upstream: Upstream, keepAliveMs: number | null): void
-  /** Ends a connection that was taken, and counts it no more. */
+  /** Closes a taken connection, and stops counting it. */
   drop(upstream: Upstream): void
   close(): void
 }
 
 export interface UpstreamPoolOptions extends Omit<DialOptions, 'health'> {
-  /** How long a connection waits for the next request, in milliseconds. */
+  /** How long an idle connection is kept, in milliseconds. */
   readonly idleMs: number
   /** Over all destinations. */
   readonly maxIdle: number
   readonly maxIdlePerKey: number
-  /** Connections to one host and port, of all agents. */
+  /** Connections to one host and port, over all agents. */
   readonly maxPerDestination: number
   /** Connections of one agent. */
   readonly maxPerAgent: number
-  /** Told how long connecting took, in seconds. */
+  /** Called with the duration of each dial, in seconds. */
   onDial(seconds: number): void
-  /** Told that one was refused. */
+  /** Called with the bound that refused a connection. */
   onRefused(reason: BoundReached): void
 }
 
 interface Idle {
   readonly upstream: Upstream
   readonly sinceMs: number
-  /** It carries no request from then on. */
+  /** It carries no request after this. */
   readonly untilMs: number
-  /** Until then it carries requests that cannot be sent again, too. */
+  /** Before this it also carries requests that cannot be retried. */
   readonly safeUntilMs: number
 }
 
 const RETRY_MS = 1_000
-/** A connection that was used so lately is hardly being closed, whatever the destination's time is. */
+/** A connection used this recently is very unlikely to be closing, whatever the destination's timeout. */
 const MOMENT_MS = 1_000
-/** What a request takes to get there, before the time that a destination has announced is over. */
+/** The travel time of a request, subtracted from the destination's announced timeout. */
 const MARGIN_MS = 1_000
 
 export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
@@ -110,10 +112,10 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
     if (list === undefined || index === -1) return
     list.splice(index, 1)
     count -= 1
-    // an empty list stays for the next one, until it is swept away: docs/discoveries/maps-keep-what-has-died.md
+    // an empty list stays until the sweep: docs/discoveries/maps-keep-what-has-died.md
   }
   const end = ({ wire, release }: Upstream) => {
-    // at once: that it has closed is told later, and who takes its place must not be refused for it
+    // at once: `close` comes later, and must not make the next connection exceed the bound
     release()
     wire.destroy()
   }
@@ -149,7 +151,10 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
     end(entry.upstream)
     return takeIdle(key, repeatable)
   }
-  /** Ends the one that has waited longest of those that stand in the way; false when there is none. */
+  /**
+   * Evicts the connection that has been idle longest among those that count against the reached bound; false when there
+   * is none.
+   */
   const makeRoom = (inTheWay: (upstream: Upstream) => boolean): boolean => {
     let oldest: Idle | null = null
     for (const list of idle.values())
@@ -236,7 +241,7 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
       list.push(entry)
       idle.set(key, list)
       count += 1
-      // whatever comes from a connection that was asked nothing makes it unfit
+      // an idle connection that sends anything is unusable
       const unfit = () => drop(entry)
       wire.onDrain(null)
       wire.onClosed(unfit)
@@ -252,7 +257,7 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
   }
 }
 
-/** Runs `work` with a signal that is aborted when the client has gone. */
+/** Runs `work` with a signal that aborts when the client has left. */
 async function untilGone<T>(client: Client, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController()
   if (client.closed) controller.abort()

@@ -1,6 +1,6 @@
 /**
- * Whom the gateway believes when it makes the TLS connection itself (relay form): the roots of the system, and those of one
- * configured file, followed while it changes. A file that is empty, damaged or gone leaves the last good one in force.
+ * The roots that the gateway trusts for its own TLS connections (relay form): those of the system, and those of one
+ * configured file, reloaded on change. A file that is empty, damaged or missing leaves the last good one in force.
  */
 import { createHash, X509Certificate } from 'node:crypto'
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
@@ -18,20 +18,20 @@ import { follow } from '../../files/follow.ts'
 import type { Metrics } from '../../telemetry/metrics-port.ts'
 
 export interface UpstreamTrustOptions {
-  /** PEM, one certificate or more, believed beside the system's. Null: none. */
+  /** PEM, one or more certificates, trusted besides the system's. Null: none. */
   readonly file: string | null
   readonly log?: Log
   readonly metrics?: Pick<Metrics, 'reload'>
-  /** Default 10,000 milliseconds. */
+  /** Milliseconds. Default 10,000. */
   readonly pollMs?: number
-  /** Shared by all that follow files in this process. Default: its own. */
+  /** Shared by all file followers of this process. Default: its own. */
   readonly disk?: Disk | undefined
 }
 
 export interface UpstreamTrust {
-  /** For connections that are made now. */
+  /** For new connections. */
   context(): SecureContext
-  /** True when what is on disk is what is in use. */
+  /** True when the file on disk is in use. */
   reload(): Promise<boolean>
   close(): Promise<void>
 }
@@ -39,7 +39,7 @@ export interface UpstreamTrust {
 const MAX_CERTIFICATES = 1000
 const MAX_BYTES = 8 * 1024 * 1024
 
-/** @throws MeshError MESH_CONFIG_INVALID when the file is not good at the start. */
+/** @throws MeshError MESH_CONFIG_INVALID when the first file is not good. */
 export async function openUpstreamTrust(options: UpstreamTrustOptions): Promise<UpstreamTrust> {
   const { file, log = silentLog, metrics = { reload() {} }, pollMs } = options
   const usual = usualRoots()
@@ -50,7 +50,7 @@ export async function openUpstreamTrust(options: UpstreamTrustOptions): Promise<
   const followed = await follow({
     what: 'egress-ca',
     files: [file],
-    // a bundle that ends between two certificates is one too
+    // a bundle cut between two certificates is still valid PEM
     settle: 'twice',
     async read(disk) {
       const text = await readRoots(file, disk)
@@ -95,10 +95,10 @@ function parseRoots(text: string, file: string): string[] {
 
 const HINT = 'egress.ca names a PEM file with one CA certificate or more'
 
-/** Never empty: Node would take that for its own roots, and a mistake for a wish. */
+/** Never empty: Node would use its own roots, and hide the mistake. */
 function usualRoots(): string[] {
   const system = getCACertificates('system')
-  // containers often come without any
+  // containers often have none
   const roots = system.length > 0 ? system : getCACertificates('bundled')
   return [...roots, ...getCACertificates('extra')].filter(isHarmless)
 }
@@ -107,7 +107,7 @@ function isHarmless(pem: string): boolean {
   try {
     return dangerousCurve(new X509Certificate(pem)) === null
   } catch {
-    // nothing that leads to a root which cannot be read could be verified
+    // a chain to an unreadable root could not be verified
     return false
   }
 }

@@ -1,4 +1,4 @@
-/** What it takes to enter the Redis that the configuration names: its address, a password, CAs. */
+/** Reads the access data of the configured Redis: its address, a password, CAs. */
 import { describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
 import { MeshError, Secret } from '@clawmesh/proto'
 
@@ -22,7 +22,7 @@ export interface RedisAccess {
   readonly ca: string | null
 }
 
-/** A bundle of CAs is the larger of the two files. */
+/** For the larger of the two files, a bundle of CAs. */
 const MAX_FILE_BYTES = 8 * 1024 * 1024
 
 /** @throws MeshError MESH_CONFIG_INVALID when a file cannot be read */
@@ -37,7 +37,7 @@ export async function readRedisAccess({
   return { url, username, password: password === null ? null : new Secret(password.trim()), ca }
 }
 
-/** Credentials and trust, as ioredis takes them. */
+/** Credentials and trust, as options of ioredis. */
 export function redisAccessOptions({ url, username, password, ca }: RedisAccess) {
   return {
     ...(username === null ? {} : { username }),
@@ -46,7 +46,7 @@ export function redisAccessOptions({ url, username, password, ca }: RedisAccess)
   }
 }
 
-/** Said in full, or NODE_TLS_REJECT_UNAUTHORIZED=0 in the environment would let an impostor have the password. */
+/** Explicit: otherwise NODE_TLS_REJECT_UNAUTHORIZED=0 in the environment would give the password to an impostor. */
 function tlsOf(url: string, ca: string | null) {
   if (ca === null && new URL(url).protocol !== 'rediss:') return {}
   return { tls: { rejectUnauthorized: true, ...(ca === null ? {} : { ca }) } }

@@ -1,6 +1,6 @@
 /**
- * The connection to Redis or Valkey, for questions that a call waits for: each is answered soon or not at all.
- * After one that was not, Redis is away: nobody waits for it any more until it has answered a ping again.
+ * The connection to Redis or Valkey, for questions on which a call waits: each is answered soon or not at all. A
+ * circuit breaker: after an unanswered question Redis is away, and no call waits for it until it has answered a ping.
  */
 import type { Log } from '@clawmesh/agent-sdk/mesh'
 import { Redis } from 'ioredis'
@@ -8,38 +8,41 @@ import { type RedisAccess, redisAccessOptions } from './redis-access.ts'
 import { refusesOneQuestion } from './reply-errors.ts'
 
 export interface RedisLinkOptions extends RedisAccess {
-  /** How long one question may take, in milliseconds. Default 250. */
+  /** Timeout of one question, in milliseconds. Default 250. */
   readonly timeoutMs?: number
-  /** Called with each change, and once at the start. */
+  /** Called on each change, and once at the start. */
   readonly onState: (up: boolean) => void
   readonly log: Log
 }
 
 export interface RedisLink {
   /**
-   * @throws RedisAway at once while it is away; otherwise within the time that a question may take. An error reply about
+   * @throws RedisAway at once while Redis is away; otherwise within the timeout of a question. An error reply about
    *   this question alone, such as a key of another type, does not make Redis away for other questions.
    */
   ask<T>(question: (redis: Redis) => Promise<T>): Promise<T>
   away(): boolean
-  /** Done each time that Redis has come back, before anybody asks it again. */
+  /** Runs each time that Redis has come back, before any further question. */
   onBack(task: (redis: Redis) => Promise<void>): void
-  /** Done within the time of one question when the link closes and Redis is there. */
+  /** Runs when the link closes and Redis is available, within the timeout of one question. */
   onClose(task: (redis: Redis) => Promise<void>): void
   close(): Promise<void>
 }
 
-/** Redis has not answered, or not with what was asked for: what that means for the call, the gateway's configuration says. */
+/** Redis did not answer, or not as expected; the configuration decides what that means for the call. */
 export class RedisAway extends Error {}
 
 const TIMEOUT_MS = 250
 const PROBE_MS = 250
-/** A connection that answers no ping, or not even its greeting, for so many probes is made anew: the other end may be gone without a word. */
+/**
+ * A connection that answers no ping, or not even its greeting, for so many probes is made anew: the other end may be
+ * gone without a word.
+ */
 const PROBES_OF_CONNECTION = 8
 const LONGEST_RETRY_MS = 1_000
 const SILENCE_MS = 60_000
 
-/** Does not wait for Redis any longer than a question: a gateway starts without it. */
+/** Waits for Redis no longer than for one question: a gateway starts without it. */
 export async function openRedisLink(options: RedisLinkOptions): Promise<RedisLink> {
   const link = new Link(options)
   await link.connect()
@@ -67,7 +70,7 @@ class Link implements RedisLink {
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS
     this.#redis = new Redis(options.url, {
       lazyConnect: true,
-      // whoever asks while there is no connection is told so at once, and nothing is sent twice
+      // without a connection a question fails at once, and nothing is sent twice
       enableOfflineQueue: false,
       autoResendUnfulfilledCommands: false,
       maxRetriesPerRequest: 0,
@@ -76,7 +79,7 @@ class Link implements RedisLink {
       retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 6), LONGEST_RETRY_MS),
       ...redisAccessOptions(options),
     })
-    // without a listener it would end the process; what it means, the probes find out
+    // an `error` event without a listener would end the process; the probes find out what it means
     this.#redis.on('error', (error) => {
       this.#firstError ??= error
     })
@@ -143,7 +146,7 @@ class Link implements RedisLink {
     this.#schedule()
   }
 
-  /** One line for all that come within a while: a client may ask without end. */
+  /** Logs one line per period: a client may ask without end. */
   #complain(cause: unknown): void {
     const nowMs = performance.now()
     if (nowMs < this.#silentUntilMs) return

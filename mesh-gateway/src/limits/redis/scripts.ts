@@ -1,11 +1,12 @@
 /**
- * What is done in Redis in one step. Time is Redis's own, so that the clocks of gateways do not matter.
- * Concurrency is one hash per key: gateway → "<how many> <until when>". A gateway that dies renews nothing, and its count ends by itself.
+ * Scripts that run in Redis as one step. They use the clock of Redis, so that the clocks of gateways do not matter.
+ * Concurrency is one hash per key: gateway → "<how many> <until when>". A gateway that dies renews nothing, and its
+ * count expires.
  */
 
 const NOW = `local t = redis.call('TIME') local now = t[1] * 1000 + t[2] / 1000 `
 
-/** A token bucket. ARGV: per minute, burst. Answers how long to wait, in milliseconds; -1 when granted. */
+/** A token bucket. ARGV: per minute, burst. Returns the wait in milliseconds; -1 when granted. */
 export const TAKE = `${NOW}
 local perMs = ARGV[1] / 60000
 local room = tonumber(ARGV[2])
@@ -18,7 +19,7 @@ redis.call('HSET', KEYS[1], 'tokens', string.format('%.9f', tokens), 'at', strin
 redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.ceil((room - tokens) / perMs) + 1000))
 return wait`
 
-/** ARGV: gateway, most, lease in milliseconds. Answers 1 when there was room. */
+/** ARGV: gateway, maximum, lease in milliseconds. Returns 1 when there was room. */
 export const ENTER = `${NOW}
 local all = redis.call('HGETALL', KEYS[1])
 local sum, mine = 0, 0
@@ -42,7 +43,7 @@ if tonumber(count) <= 1 then return redis.call('HDEL', KEYS[1], ARGV[1]) end
 redis.call('HSET', KEYS[1], ARGV[1], (count - 1) .. ' ' .. till)
 return 1`
 
-/** Renews the lease. ARGV: gateway, lease in milliseconds, how many; -1 leaves the count as it is. */
+/** Renews the lease. ARGV: gateway, lease in milliseconds, count; -1 keeps the count. */
 export const RENEW = `${NOW}
 local count = tonumber(ARGV[3])
 if count < 0 then

@@ -1,4 +1,4 @@
-/** Budgets of trees of delegation that several gateways share. */
+/** Budgets of delegation trees that several gateways share through Redis. */
 import { MeshError } from '@clawmesh/proto'
 import { RateLimiterRedis } from 'rate-limiter-flexible'
 import { type Budgets, createMemoryBudgets, UNBOUNDED } from '../budgets.ts'
@@ -9,7 +9,7 @@ export interface SharedBudgetsOptions {
   readonly link: RedisLink
   readonly whenAway: WhenRedisIsAway
   readonly prefix: string
-  /** As of `createMemoryBudgets`. */
+  /** As in `createMemoryBudgets`. */
   readonly keepMs: () => number
   readonly maxTrees: number
   readonly onAway: (answer: WhenRedisIsAway) => void
@@ -17,7 +17,8 @@ export interface SharedBudgetsOptions {
 
 export function createSharedBudgets(options: SharedBudgetsOptions): Budgets {
   const { link, whenAway, prefix, keepMs, maxTrees, onAway } = options
-  // counts along: when Redis is away, what this gateway has seen of a tree is not forgotten; and it bounds what Redis keeps
+  // counts too: when Redis is away, this gateway still knows the trees that it has seen; it also bounds the keys in
+  // Redis
   const own = createMemoryBudgets({ keepMs, maxTrees })
   let counter: RateLimiterRedis | null = null
   return {

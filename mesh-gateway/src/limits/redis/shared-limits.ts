@@ -1,7 +1,7 @@
 /**
- * Rates and concurrency that several gateways share. While Redis is away each gateway refuses, or counts by itself.
- * How many of this gateway's own are inside is known here at any time; Redis is told anew with each renewal of the
- * lease, so that neither a gateway that dies nor a Redis that forgets leaves a wrong count behind.
+ * Rate and concurrency limits that several gateways share through Redis. While Redis is away, each gateway refuses or
+ * counts by itself, as configured. The gateway always knows its own count and reports it with each renewal of the
+ * lease, so that neither a dead gateway nor a Redis that lost its data leaves a wrong count.
  */
 import { MeshError, uuidV7 } from '@clawmesh/proto'
 import type { Redis } from 'ioredis'
@@ -16,11 +16,11 @@ export type WhenRedisIsAway = 'refuse' | 'local'
 export interface SharedLimitsOptions {
   readonly link: RedisLink
   readonly whenAway: WhenRedisIsAway
-  /** What all keys begin with. */
+  /** The prefix of all keys. */
   readonly prefix: string
-  /** A call met a Redis that is away. */
+  /** Called when a call finds Redis away. */
   readonly onAway: (answer: WhenRedisIsAway) => void
-  /** How long the count of a gateway that has died still holds, in milliseconds. Default 15,000. */
+  /** How long the count of a dead gateway still counts, in milliseconds. Default 15,000. */
   readonly leaseMs?: number
 }
 
@@ -29,16 +29,16 @@ export interface SharedLimits extends Limits {
 }
 
 interface Entry {
-  /** Of this gateway, inside now. */
+  /** The number inside now, of this gateway. */
   held: number
   /** Asked for, and not answered yet. */
   pending: number
-  /** What Redis has may be something else. */
+  /** True when Redis may have another count. */
   doubtful: boolean
 }
 
 const LEASE_MS = 15_000
-/** Renewed in one go. */
+/** Keys renewed in one batch. */
 const BATCH = 500
 
 export function createSharedLimits(options: SharedLimitsOptions): SharedLimits {
@@ -62,7 +62,7 @@ class LimitsInRedis implements SharedLimits {
         link
           .ask((redis) => this.#renew(redis))
           .catch(() => {
-            // the link has noticed, and all is told when Redis is back
+            // the link has noticed, and reports all counts when Redis is back
           })
     }, leaseMs / 3).unref()
     link.onBack(async (redis) => {
@@ -119,7 +119,7 @@ class LimitsInRedis implements SharedLimits {
     return fresh
   }
 
-  /** @throws MeshError MESH_LIMIT_UNAVAILABLE as configured, and whatever was no fault of Redis */
+  /** @throws MeshError MESH_LIMIT_UNAVAILABLE as configured; any other error is rethrown */
   #meetAway(cause: unknown): void {
     const { whenAway, onAway } = this.#options
     if (!(cause instanceof RedisAway)) throw cause
@@ -138,7 +138,7 @@ class LimitsInRedis implements SharedLimits {
         link
           .ask((redis) => redis.eval(LEAVE, 1, key, this.#gateway))
           .catch(() => {
-            // told with the next renewal
+            // the next renewal reports it
             entry.doubtful = true
           })
     })
@@ -158,14 +158,14 @@ class LimitsInRedis implements SharedLimits {
       this.#entries.delete(key)
       return
     }
-    // with questions under way only Redis knows how many it will have counted
+    // while questions are pending, only Redis knows the count
     const count = pending === 0 ? held : -1
     if (count >= 0) entry.doubtful = false
     try {
       await redis.eval(RENEW, 1, key, this.#gateway, this.#leaseMs, count)
     } catch (cause) {
       entry.doubtful = true
-      // one key that Redis has something else under keeps no other from being renewed
+      // a key with another type in Redis must not stop the renewal of the others
       if (!refusesOneQuestion(cause)) throw cause
     }
   }

@@ -1,4 +1,4 @@
-/** Compiles the delegation part of a policy file: the rules and limits that decide-delegation.ts looks at. Pure. */
+/** Compiles the delegation part of a policy file into the rules and limits that decide-delegation.ts uses. Pure. */
 import type { Steps } from '../../process/in-slices.ts'
 import type { DelegationLimits } from '../decide/decision.ts'
 import type { DelegationRuleDocument, TenantDocument } from '../read/schema.ts'
@@ -34,7 +34,7 @@ export function* compileDelegation(
     accept: yield* ruleTableInSteps(
       yield* delegationRules(delegation.accept, `${at}/accept`, tenant),
     ),
-    // in a deny list * stays *: nobody slips through by belonging to another tenant
+    // in a deny list * stays *: an agent of another tenant must not escape it
     deny: yield* ruleTableInSteps(
       yield* delegationRules(delegation.deny, `${at}/deny`, tenant, '*'),
     ),

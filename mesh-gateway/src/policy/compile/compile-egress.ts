@@ -1,4 +1,4 @@
-/** Compiles the egress part of a policy file: the rules and limits that decide-egress.ts looks at. Pure. */
+/** Compiles the egress part of a policy file into the rules and limits that decide-egress.ts uses. Pure. */
 import { parseHostPattern } from '../../net/host-pattern.ts'
 import { atOneGo, type Steps } from '../../process/in-slices.ts'
 import type { EgressLimits } from '../decide/decision.ts'

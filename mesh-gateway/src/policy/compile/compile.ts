@@ -1,4 +1,4 @@
-/** From documents that are right to the snapshot that decisions are made on. Pure. */
+/** Compiles valid policy documents into the snapshot on which decisions are made. Pure. */
 
 import { compileAddressRules } from '../../net/address-rules.ts'
 import { atOneGo, type Steps } from '../../process/in-slices.ts'
@@ -17,7 +17,7 @@ export type CompiledFile =
   | { readonly kind: 'tenant'; readonly file: string; readonly policy: TenantPolicy }
   | { readonly kind: 'global'; readonly file: string; readonly policy: GlobalPolicy }
 
-/** @throws TypeError when the document has not been through readPolicyFile. */
+/** @throws TypeError when the document has not been through readPolicyFile */
 export function* compileInSteps(read: PolicyFile): Steps<CompiledFile> {
   const { file } = read
   return read.kind === 'global'
@@ -25,17 +25,17 @@ export function* compileInSteps(read: PolicyFile): Steps<CompiledFile> {
     : Object.freeze({ kind: 'tenant', file, policy: yield* compileTenant(file, read.document) })
 }
 
-/** At one go. @throws TypeError as compileInSteps does */
+/** The same without pauses. @throws TypeError as compileInSteps does */
 export function compileFile(read: PolicyFile): CompiledFile {
   return atOneGo(compileInSteps(read))
 }
 
-/** All files at once. @throws TypeError as compileFile does */
+/** Compiles all files. @throws TypeError as compileFile does */
 export function compilePolicy(files: readonly PolicyFile[], generation: number): PolicySnapshot {
   return assemblePolicy(files.map(compileFile), generation)
 }
 
-/** @param broken names of files that are there and not in force */
+/** @param broken names of files that exist and are not in force */
 export function assemblePolicy(
   files: readonly CompiledFile[],
   generation: number,
@@ -56,7 +56,7 @@ export function assemblePolicy(
   })
 }
 
-/** @param files `acme.json` of acme */
+/** @param files e.g. `acme.json` of acme */
 export function tenantsOf(files: readonly string[]): ReadonlySet<string> {
   return new Set(files.flatMap((file) => /^(.+)\.json$/.exec(file)?.[1] ?? []))
 }

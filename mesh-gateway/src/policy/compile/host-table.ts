@@ -1,14 +1,14 @@
-/** Host rules, found by look-up: exact hosts in one map, what stands below a host in another. */
+/** Host rules, found by look-up: exact hosts in one map, wildcards by their parent host in another. */
 import type { Steps } from '../../process/in-slices.ts'
 import { type HostRule, type RulesOfHost, rulesOfHostInSteps } from './rules-of-host.ts'
 
-/** Rules, or hosts, between two pauses; a host with many rules pauses by itself. */
+/** Rules, or hosts, between two pauses; a host with many rules has pauses of its own. */
 const STRIDE = 16
 
 export interface HostTable {
   readonly rules: readonly HostRule[]
   readonly exact: ReadonlyMap<string, RulesOfHost>
-  /** By the host that the wildcard stands below. */
+  /** By the parent host of the wildcard. */
   readonly below: ReadonlyMap<string, RulesOfHost>
   /** Length of the longest host in `below`. */
   readonly longestBelow: number
@@ -35,8 +35,8 @@ export function* hostTableInSteps(rules: readonly HostRule[]): Steps<HostTable> 
 }
 
 /**
- * The first rule for the host that is picked: of exact ones first, then of the nearest wildcard.
- * An IP literal meets no wildcard, since no pattern stands below a number.
+ * The first rule for the host that `pick` accepts: exact ones first, then the nearest wildcard. An IP literal matches
+ * no wildcard, since no pattern has a number as its parent.
  */
 export function findRule<Asked>(
   table: HostTable,

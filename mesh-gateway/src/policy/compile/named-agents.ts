@@ -1,11 +1,11 @@
-/** The agents that a policy file names, and the one that was meant by a name that is nearly one of them. Pure. */
+/** The agents that a policy file names, and the named agent that a misspelt name most likely means. Pure. */
 import { nearest, type Peer } from '@clawmesh/proto'
 import type { TenantPolicy } from '../snapshot.ts'
 
-/** Of a long list: refusals must not cost more than what is allowed. */
+/** Maximum names compared: a refusal must not cost more than an allowed request. */
 const LOOKED_AT = 1_000
 
-/** `tenant/agent`, of agents of the tenant and of others. Those of other tenants stand in the tenant's own file. */
+/** `tenant/agent`, for agents of the tenant and of others that its file names. */
 export function namedAgents({ tenant, delegation, egress }: TenantPolicy): ReadonlySet<string> {
   const names = new Set<string>()
   const add = (name: string) => {
@@ -21,7 +21,7 @@ export function namedAgents({ tenant, delegation, egress }: TenantPolicy): Reado
   return names
 }
 
-/** Null when the name is one of them, or no one of them is near: `bot-1` is not meant by `bot-2`. */
+/** Null when the name is one of them, or none is similar enough: `bot-1` does not mean `bot-2`. */
 export function meantPeer(peer: Peer, names: ReadonlySet<string>): Peer | null {
   const whole = `${peer.tenant}/${peer.agent}`
   const most = Math.min(2, Math.floor(peer.agent.length / 6))

@@ -1,11 +1,11 @@
 /**
- * Path globs of policy: `*` is anything within a segment, `**` anything at all, everything else itself, case included.
- * Parsing alone; path-trie.ts matches all globs of a host at once.
+ * Parses path globs of policy: `*` matches anything within a segment, `**` anything at all, all else itself,
+ * case-sensitive. Does not match them: path-trie.ts matches all globs of a host at once.
  */
 import { canonicalPath, escapeBeyondAscii, PATH_FAULTS } from '../decide/canonical-path.ts'
 
 export interface PathGlob {
-  /** As policy writes it. */
+  /** As written in policy. */
   readonly text: string
   /** In canonical form: `*`, `**`, and the literal text between them. */
   readonly tokens: readonly string[]
@@ -14,7 +14,7 @@ export interface PathGlob {
 const MAX_LENGTH = 512
 const MAX_WILDCARDS = 8
 
-/** The glob, or a sentence saying why it is none. */
+/** The glob, or a sentence that says what is wrong with it. */
 export function parsePathGlob(text: string): PathGlob | string {
   if (!text.startsWith('/')) return 'does not begin with /'
   if (text.length > MAX_LENGTH) return `is longer than ${MAX_LENGTH} characters`
@@ -23,7 +23,7 @@ export function parsePathGlob(text: string): PathGlob | string {
   const escaped = escapeBeyondAscii(text)
   if (escaped === null) return 'holds half of a surrogate pair, which no path can hold'
   const { path, fault } = canonicalPath(escaped)
-  // no request with such a path meets a rule with paths, so that the rule would never match
+  // a request with such a path matches no rule with paths, so the rule would never match
   if (fault !== null) return PATH_FAULTS[fault]
   const tokens = path.match(/\*\*|\*|[^*]+/g) ?? []
   if (tokens.filter(isWildcard).length > MAX_WILDCARDS)

@@ -1,22 +1,22 @@
-/** The nodes of a trie of path globs, as `path-trie.ts` builds it and `path-search.ts` walks it. */
+/** The nodes of a trie of path globs: `path-trie.ts` builds it, `path-search.ts` searches it. */
 
 export interface PathTrie {
   readonly root: PathNode
-  /** Grows with each search and each segment in it: a node that is marked with less is not active. */
+  /** Grows with each search and with each segment: a node with a smaller mark is not active. */
   clock: number
 }
 
 export interface PathNode {
   /** By the first character of their text. */
   edges: Map<number, PathEdge> | null
-  /** What follows a `*`, and what follows a `**`. */
+  /** The node after `*`, and the node after `**`. */
   star: PathNode | null
   globstar: PathNode | null
-  /** Rules that have a glob which ends here, by their place among the rules of the host; ascending. */
+  /** The rules with a glob that ends here, by their index among the rules of the host; ascending. */
   readonly ends: number[]
-  /** The first rule that has a glob which leads through here. */
+  /** The first rule with a glob through this node. */
   readonly first: number
-  /** Of what follows a wildcard: when it became active. */
+  /** For a node after a wildcard: when it became active. */
   mark: number
 }
 

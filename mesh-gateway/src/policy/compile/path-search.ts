@@ -1,20 +1,20 @@
 /**
- * What wildcards of a trie of path globs lead to: a non-deterministic automaton, run over the path once. It stands at one
- * place of the path after the other, with the nodes that are active there; where a single text can come next, it goes to
- * where that text is. Each step is paid for.
+ * Matches a path behind wildcards of a trie of path globs: a non-deterministic automaton, run over the path once. It
+ * visits the positions of the path in order, with the nodes active there; where only one text can follow, it jumps to
+ * the next occurrence of that text. Each step is charged to the budget.
  */
 import type { PathNode, PathTrie } from './path-node.ts'
 import type { StepBudget } from './step-budget.ts'
 
-/** A wildcard that is reached by literal text alone. */
+/** A wildcard that was reached by literal text alone. */
 export interface Seed {
   readonly at: number
   readonly node: PathNode
-  /** True of what follows `**`, false of what follows `*`. */
+  /** True after `**`, false after `*`. */
   readonly across: boolean
 }
 
-/** Comparing so many characters costs as much as a step. */
+/** The comparison of this many characters costs one step. */
 export const CHARACTERS = 8
 export const SLASH = 0x2f
 
@@ -24,18 +24,18 @@ export class PathSearch {
   readonly #test: (rule: number) => boolean
   readonly #budget: StepBudget
   #best: number
-  /** Readings of the clock: a node with an older mark is not active. */
+  /** Clock values: a node with an older mark is not active. */
   readonly #began: number
   #segment: number
-  /** Behind `**`: active to the end of the path. */
+  /** Nodes after `**`: active to the end of the path. */
   readonly #across: PathNode[] = []
-  /** Behind `*`: active to the end of the segment. */
+  /** Nodes after `*`: active to the end of the segment. */
   readonly #within: PathNode[] = []
-  /** Reached at this place. */
+  /** Nodes reached at the current position. */
   readonly #here: PathNode[] = []
-  /** By place, what is reached there: the text that leads to it has been compared. */
+  /** By position, the nodes reached there: the text before it has been compared. */
   readonly #due = new Map<number, PathNode[]>()
-  /** Of the next slash, when it has been looked for. */
+  /** The position of the next slash, once it was searched. */
   #slash = -1
 
   constructor(
@@ -55,7 +55,10 @@ export class PathSearch {
     this.#segment = trie.clock
   }
 
-  /** @param seeds in the order of their places. Returns the best rule, the one from before when there is no better one. */
+  /**
+   * @param seeds in the order of their positions. Returns the best rule, or the previous one when there is no better
+   *   one.
+   */
   run(seeds: readonly Seed[]): number {
     const end = this.#path.length
     let seed = 0
@@ -113,7 +116,7 @@ export class PathSearch {
     else there.push(node)
   }
 
-  /** The next place where anything can happen; beyond the path when there is none. */
+  /** The next position where a node can be reached; beyond the path when there is none. */
   #next(from: number, seed: number): number {
     if (this.#due.size > 0) return from
     const active = this.#across.length + this.#within.length
@@ -147,7 +150,7 @@ export class PathSearch {
       return
     }
     this.#accept(node)
-    // at the end of a glob it has matched once it is reached
+    // at the end of a glob, reaching the node is already the match
     if (node.edges !== null) this.#across.push(node)
   }
 
@@ -156,7 +159,7 @@ export class PathSearch {
   }
 }
 
-/** A glob has matched: the first of its rules that passes, when that is before the best one. */
+/** After the match of a glob: the first of its rules that passes, if it is before the best one. */
 export function firstOf(
   { ends }: PathNode,
   best: number,

@@ -1,7 +1,7 @@
 /**
- * All path globs of one host in one trie, so that a path is read about once, however many globs there are: globs that
- * begin alike share nodes. Literal text is compared as a whole; behind a wildcard the trie is run as a
- * non-deterministic automaton, whose steps the budget of the decision pays for.
+ * All path globs of one host in one trie, so that a path is read about once, however many globs there are: globs with
+ * the same beginning share nodes. Literal text is compared as a whole; behind a wildcard the trie runs as a
+ * non-deterministic automaton, charged to the budget of the decision.
  */
 import type { PathGlob } from './path-glob.ts'
 import type { PathEdge, PathNode, PathTrie } from './path-node.ts'
@@ -12,7 +12,7 @@ export function pathTrie(): PathTrie {
   return { root: pathNode(0), clock: 0 }
 }
 
-/** @param rule its place among the rules of the host: rules are added in ascending order */
+/** @param rule its index among the rules of the host: rules are added in ascending order */
 export function addGlob({ root }: PathTrie, glob: PathGlob, rule: number): void {
   let node = root
   for (const token of glob.tokens) {
@@ -24,8 +24,8 @@ export function addGlob({ root }: PathTrie, glob: PathGlob, rule: number): void 
 }
 
 /**
- * The first rule that has a glob which matches the path and that passes the test; `before` when there is none before
- * that one. When the budget does not suffice, what has been found until then: an exhausted budget decides nothing.
+ * The first rule that has a matching glob and passes the test; `before` when there is none before that one. When the
+ * budget runs out, the result so far: an exhausted budget decides nothing.
  * @param path in canonical form
  */
 export function findInTrie(
@@ -49,13 +49,13 @@ interface Walk {
   readonly test: (rule: number) => boolean
   readonly budget: StepBudget
   best: number
-  /** Wildcards that the walk does not follow; null when it has met none. */
+  /** Wildcards that `follow` leaves to the search; null for none. */
   seeds: Seed[] | null
 }
 
 /**
- * Literal text as far as it leads, and each `*` that stands for a whole segment: where it ends is certain, so that each node is
- * reached at one place of the path at most. Other wildcards on the way become seeds of a search.
+ * Follows literal text, and each `*` that is a whole segment: its end is certain, so each node is reached at one
+ * position at most. Other wildcards become seeds of a search.
  */
 function follow(walk: Walk, from: PathNode, start: number): void {
   const { path, test, budget } = walk
@@ -118,7 +118,7 @@ function addText(from: PathNode, text: string, rule: number): PathNode {
   return node
 }
 
-/** Ends the edge after so many characters; a second one goes on from there. */
+/** Splits the edge after this many characters. */
 function split(edge: PathEdge, length: number): void {
   const { text, node } = edge
   const middle = pathNode(node.first)

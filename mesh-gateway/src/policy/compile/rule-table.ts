@@ -1,4 +1,4 @@
-/** Delegation rules, found by look-up. Names are full here: `acme/planner`, `acme/*`, and `*` for anybody. */
+/** Delegation rules, found by look-up. Names are complete here: `acme/planner`, `acme/*`, and `*` for any agent. */
 import type { Peer } from '@clawmesh/proto'
 import { atOneGo, type Steps } from '../../process/in-slices.ts'
 
@@ -18,15 +18,17 @@ export interface DelegationRule {
 /** By `from`, then by `to`. */
 export type RuleTable = ReadonlyMap<string, ReadonlyMap<string, RulesOfPair>>
 
-/** The rules with the same `from` and `to`, found by look-up: a list may have thousands, each with thousands of methods. */
+/**
+ * The rules with the same `from` and `to`, found by look-up: a list may have thousands, each with thousands of methods.
+ */
 export interface RulesOfPair {
   /** In the order of policy; at least one. */
   readonly rules: readonly DelegationRule[]
-  /** Place of the first for any method; infinity when there is none. */
+  /** Index of the first rule for any method; infinity when there is none. */
   forAll: number
-  /** By pattern, `package.Service/Method` or `package.Service/*`, the place of the first that names it. */
+  /** By pattern, `package.Service/Method` or `package.Service/*`, the index of the first rule with it. */
   readonly methods: ReadonlyMap<string, number>
-  /** Length of the longest `package.Service/` of which all methods are named; 0 when there is none. */
+  /** Length of the longest `package.Service/` with a rule for all its methods; 0 when there is none. */
   longestService: number
 }
 
@@ -66,7 +68,7 @@ function addMethod(there: Building, pattern: string, place: number): void {
     there.longestService = Math.max(there.longestService, pattern.length - 1)
 }
 
-/** The rule that speaks of the call, the most specific one first; null when none does. */
+/** The rule that matches the call, the most specific one first; null when none does. */
 export function findDelegationRule(
   table: RuleTable,
   caller: Peer,
@@ -76,29 +78,29 @@ export function findDelegationRule(
   return find(table, caller, callee, (there) => firstFor(there, method))
 }
 
-/** As findDelegationRule, whatever the method: for hints. */
+/** Like findDelegationRule, for any method: for hints. */
 export function findPair(table: RuleTable, caller: Peer, callee: Peer): DelegationRule | null {
   return find(table, caller, callee, ({ rules }) => rules[0])
 }
 
-/** All rules that speak of the caller, those with one `from` and `to` together. */
+/** All rules for the caller, grouped by `from` and `to`. */
 export function rulesOfCaller(table: RuleTable, caller: Peer): RulesOfPair[] {
   return scopes(caller).flatMap((from) => [...(table.get(from)?.values() ?? [])])
 }
 
-/** All rules that speak of both, those with one `from` and `to` together. */
+/** All rules for both, grouped by `from` and `to`. */
 export function rulesBetween(table: RuleTable, caller: Peer, callee: Peer): RulesOfPair[] {
   return scopes(caller).flatMap((from) =>
     scopes(callee).flatMap((to) => table.get(from)?.get(to) ?? []),
   )
 }
 
-/** True when a rule of the pair speaks of every method. */
+/** True when a rule of the pair is for every method. */
 export function isForAnyMethod({ forAll }: RulesOfPair): boolean {
   return forAll !== NONE
 }
 
-/** What a peer goes by in rules, the most specific first. */
+/** The names by which rules match a peer, the most specific first. */
 export function scopes(peer: Peer): [string, string, string] {
   return [`${peer.tenant}/${peer.agent}`, `${peer.tenant}/*`, '*']
 }
@@ -130,7 +132,7 @@ function firstFor(
   if (forAll === 0 || methods.size === 0) return rules[forAll]
   const first = Math.min(forAll, methods.get(method) ?? NONE)
   const service = first === 0 || longestService === 0 ? 0 : method.indexOf('/') + 1
-  // text is put together where a rule may have it alone
+  // the text is built only where a rule may use it
   if (service === 0 || service > longestService) return rules[first]
   return rules[Math.min(first, methods.get(`${method.slice(0, service)}*`) ?? NONE)]
 }

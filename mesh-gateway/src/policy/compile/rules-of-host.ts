@@ -1,7 +1,7 @@
 /**
- * The rules of one list for one host, or for all below it. Many rules are found by look-up and by one walk through the
- * path, so that the cost of a decision does not follow their number; which rule is found does not depend on that: the
- * first that fits, in the order of policy.
+ * The rules of one list for one host, or for all hosts below it. Many rules are found by look-up and by one walk over
+ * the path, so that the cost of a decision does not grow with their number. The result is always the first matching
+ * rule, in the order of policy.
  */
 
 import {
@@ -19,16 +19,16 @@ import { addGlob, findInTrie, pathTrie } from './path-trie.ts'
 export interface HostRule {
   /** `acme.json#/egress/allow/0` */
   readonly id: string
-  /** The pattern as policy would write it. */
+  /** The pattern in the notation of policy. */
   readonly text: string
   readonly pattern: HostPattern
   /** Null: any. */
   readonly methods: ReadonlySet<string> | null
   /** Null: any. */
   readonly paths: readonly PathGlob[] | null
-  /** What is spoken to the destination in relay form. */
+  /** The protocol to the destination in relay form. */
   readonly scheme: Scheme
-  /** A ClientHello without a server name passes, unless policy as a whole says otherwise. */
+  /** A ClientHello without a server name passes, unless the global policy refuses it. */
   readonly withoutServerName: boolean
 }
 
@@ -48,18 +48,18 @@ export type Scheme = 'https' | 'http'
 export interface RulesOfHost {
   /** In the order of policy; at least one. */
   readonly rules: readonly HostRule[]
-  /** By port, NO_PORT for those that name none. Null while there are few rules. */
+  /** By port, NO_PORT for rules without one. Null while there are few rules. */
   readonly byPort: ReadonlyMap<number, RulesOfPort> | null
-  /** Of the rules that have paths. Null when none has. */
+  /** The paths of rules that have some. Null when none has. */
   readonly paths: PathTrie | null
 }
 
-/** Places in the list of rules. */
+/** Indexes into the list of rules. */
 interface RulesOfPort {
   readonly first: number
-  /** The first without methods and paths. */
+  /** The first rule without methods and paths. */
   any: number
-  /** By method, the first without paths. */
+  /** By method, the first rule without paths. */
   readonly methods: Map<string, number>
 }
 
@@ -94,7 +94,7 @@ export function* rulesOfHostInSteps(rules: readonly HostRule[]): Steps<RulesOfHo
   return { rules, byPort: rules.length > FEW ? yield* indexByPort(rules) : null, paths }
 }
 
-/** The first rule that allows what is asked. */
+/** The first rule that allows the request. */
 export function firstAllowing(of: RulesOfHost, asked: AskedRequest): HostRule | null {
   const open = firstWithoutPaths(of, asked)
   const { rules, paths } = of
@@ -104,7 +104,7 @@ export function firstAllowing(of: RulesOfHost, asked: AskedRequest): HostRule | 
   return found === NONE ? null : (rules[found] ?? null)
 }
 
-/** Its place; `open` when none comes before that. Apart from its caller, which most decisions leave without a closure. */
+/** Its index; `open` when none comes before that. A function of its own, so that most decisions create no closure. */
 function firstByPath(
   rules: readonly HostRule[],
   paths: PathTrie,
@@ -119,7 +119,7 @@ function firstByPath(
   return findInTrie(paths, path, open, fits, asked.budget)
 }
 
-/** The first rule of a deny list that is for the port: one without a port is for all. */
+/** The first rule of a deny list for the port: a rule without a port is for all. */
 export function firstDenying({ rules, byPort }: RulesOfHost, port: number): HostRule | null {
   if (byPort === null) {
     for (const rule of rules)
@@ -129,14 +129,14 @@ export function firstDenying({ rules, byPort }: RulesOfHost, port: number): Host
   return rules[Math.min(firstOf(byPort, NO_PORT), firstOf(byPort, port))] ?? null
 }
 
-/** The first rule of an allow list that is for the port, whatever its methods and paths. */
+/** The first rule of an allow list for the port, with any methods and paths. */
 export function firstForPort({ rules, byPort }: RulesOfHost, port: number): HostRule | null {
   if (byPort === null) return rules.find(({ pattern }) => portMatches(pattern, port)) ?? null
   const unnamed = usualPort(port) ? firstOf(byPort, NO_PORT) : NONE
   return rules[Math.min(unnamed, firstOf(byPort, port))] ?? null
 }
 
-/** Its place, or NONE. */
+/** Its index, or NONE. */
 function firstWithoutPaths({ rules, byPort }: RulesOfHost, asked: AskedRequest): number {
   if (byPort === null) {
     for (let place = 0; place < rules.length; place += 1) {

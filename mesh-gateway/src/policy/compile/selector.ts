@@ -1,16 +1,16 @@
-/** Who a delegation rule speaks of: `planner`, `*`, `globex/translator`, `globex/*`; and which methods. */
+/** Parses the selectors of delegation rules: agents (`planner`, `*`, `globex/translator`, `globex/*`) and methods. */
 import { isDnsLabel } from '@clawmesh/proto'
 
 const METHOD = /^(?:\*|[A-Za-z_][\w.]*\/(?:\*|[A-Za-z_]\w*))$/
 
 export interface Selector {
-  /** Null in `planner` and `*`, where the tenant goes without saying. */
+  /** Null in `planner` and `*`: the tenant of the file is meant. */
   readonly tenant: string | null
   /** `*` is any. */
   readonly agent: string
 }
 
-/** The selector, or a sentence saying why it is none. */
+/** The selector, or a sentence that says what is wrong with it. */
 export function parseSelector(text: string): Selector | string {
   const [first = '', second, ...rest] = text.split('/')
   if (text.includes('://')) return 'is a URI; write tenant/agent'
@@ -54,7 +54,7 @@ export function intersectMethods(
   return [...new Set([...inB, ...inA])]
 }
 
-/** Those that one of the others is, or is wider than. */
+/** The patterns that equal one of the others, or are within one. */
 function within(patterns: readonly string[], others: ReadonlySet<string>): string[] {
   return patterns.filter(
     (pattern) =>

@@ -1,6 +1,6 @@
 /**
- * Limits the work of one decision, in steps. The size of a step does not depend on policy. An attacker may write both the
- * policy and the question, so a decision that runs out of steps is a refusal.
+ * Limits the work of one decision, in steps. The size of a step does not depend on policy. An attacker may write both
+ * the policy and the question, so a decision that runs out of steps is a refusal.
  */
 
 /** About two milliseconds; an honest policy needs a few hundred. */
@@ -22,7 +22,7 @@ export class StepBudget {
     return this.#spent > this.#steps
   }
 
-  /** False when there were not as many left. */
+  /** False when there were too few left. */
   spend(steps: number): boolean {
     this.#spent += steps
     return this.#spent <= this.#steps

@@ -1,4 +1,4 @@
-/** What an agent is allowed, as lists: for the token that is issued to it, and for those who ask whom they may call. */
+/** Lists what an agent is allowed: the destinations for its token, and the peers that it may call. */
 import { MeshError, type Peer } from '@clawmesh/proto'
 import {
   type DestinationSet,
@@ -30,8 +30,8 @@ export interface AllowedPeer {
 }
 
 /**
- * Host patterns that policy allows the agent, without those that a deny rule covers whole. Audit mode adds none:
- * it excuses what policy does not name, and a list can only name. Deny rules are found by look-up.
+ * Host patterns that policy allows the agent, without those that a deny rule covers completely. Audit mode adds none:
+ * it admits what policy does not name, and a list can only contain names. Deny rules are found by look-up.
  */
 export function allowedDestinations(policy: PolicySnapshot, agent: Peer): readonly string[] {
   return atOneGo(allowedInSteps(policy, agent)).texts
@@ -61,12 +61,12 @@ function* allowedInSteps(policy: PolicySnapshot, agent: Peer): Steps<Destination
   return set.built()
 }
 
-/** Destinations that are remembered, of all agents together. */
+/** Maximum cached destinations, over all agents. */
 const MAX_REMEMBERED = 500_000
 
 /**
- * As allowedDestinations, found out once for each generation of policy, and once for all agents without rules of their own.
- * It is done in slices, for one agent of a tenant after the other: those of one tenant do not hold up the event loop together.
+ * Like allowedDestinations, computed once per generation of policy, and once for all agents without rules of their own.
+ * Works in slices, one agent of a tenant at a time, so that a tenant's agents cannot block the event loop.
  */
 export function rememberDestinations(policy: {
   current(): PolicySnapshot
@@ -74,7 +74,7 @@ export function rememberDestinations(policy: {
   let of: PolicySnapshot | null = null
   let count = 0
   const remembered = new Map<AgentEgress, Promise<DestinationSet>>()
-  /** By tenant, what is being found out last. */
+  /** By tenant, the last running computation. */
   const running = new Map<string, Promise<DestinationSet>>()
 
   function findOut(snapshot: PolicySnapshot, agent: Peer): Promise<DestinationSet> {
@@ -109,22 +109,23 @@ function egressOf({ egress }: TenantPolicy, { agent }: Peer): AgentEgress {
   return egress.agents.get(agent) ?? egress.others
 }
 
-/** True when a rule of the deny list leaves nothing of the pattern. */
+/** True when a rule of the deny list covers the whole pattern. */
 function coversWhole(deny: HostTable, { host, wildcard, port }: HostPattern): boolean {
-  // no rule is for this very name, so that only those are found which are for all below the host
+  // no rule has exactly this name, so only rules for all hosts below match
   const name = wildcard ? `*.${host}` : host
   return findRule(deny, name, firstDenying, port ?? NO_PORT) !== null
 }
 
-/** No rule names it: only those without a port are found, which are for every port. */
+/** No rule has this port: only rules without a port match. */
 const NO_PORT = -1
 
-/** Peers that are listed, and patterns of methods that are compared for that, at most. */
+/** Maximum listed peers, and maximum compared method patterns. */
 const MAX_PEERS = 10_000
 const MAX_COMPARED = 100_000
 
 /**
- * Whom the caller may call: allowed by its tenant, accepted by the other, not denied altogether.
+ * The peers that the caller may call: allowed by its tenant, accepted by the callee's tenant, not denied for all
+ * methods.
  * @throws MeshError MESH_POLICY_TOO_COSTLY when policy has too many rules for that
  */
 export function allowedPeers(
@@ -161,7 +162,7 @@ export function allowedPeers(
   return peers
 }
 
-/** Of another tenant, the rules that accept the caller at the agent, or at any when that is `*`. */
+/** The rules of another tenant that accept the caller at the agent, or at any agent when that is `*`. */
 function acceptRules(policy: PolicySnapshot, caller: Peer, to: Peer): DelegationRule[] {
   const accept = policy.tenants.get(to.tenant)?.delegation.accept
   if (accept === undefined) return []
@@ -174,7 +175,7 @@ function target(rule: DelegationRule): Peer {
   return { tenant, agent }
 }
 
-/** True when rules deny every method. Of `*` these are the rules that speak of every agent of the tenant. */
+/** True when rules deny every method. For `*`, the rules for every agent of the tenant. */
 function isDenied(policy: PolicySnapshot, caller: Peer, callee: Peer): boolean {
   const tables = [
     policy.global.delegationDeny,

@@ -1,16 +1,16 @@
-/** What an egress decision is asked, as rules look at it: made once for a decision, whoever else is in the chain. */
+/** The request of an egress decision as rules see it: built once per decision, for all agents of the chain. */
 
 import { StepBudget } from '../compile/step-budget.ts'
 import { type CanonicalPath, canonicalPath, type PathFault } from './canonical-path.ts'
 import type { EgressQuestion } from './decision.ts'
 
-/** What rules with paths match at most; RFC 9110, section 4.1, asks of servers 8000 at least. */
+/** The longest path that rules with paths match; RFC 9110, section 4.1, asks servers to support at least 8000. */
 export const MAX_PATH_LENGTH = 8192
 
 export class AskedRequest {
   readonly #question: EgressQuestion
   #budget: StepBudget | null
-  /** Null while no rule with paths has been asked. */
+  /** Null until a rule with paths is checked. */
   #path: CanonicalPath | typeof TOO_LONG | null = null
 
   constructor(question: EgressQuestion, budget: StepBudget | null) {
@@ -32,12 +32,12 @@ export class AskedRequest {
     return this.#budget
   }
 
-  /** True when the budget did not suffice to see whether a rule allows it. */
+  /** True when the budget ran out before a rule was found. */
   get undecided(): boolean {
     return this.#budget?.exhausted ?? false
   }
 
-  /** Canonical. Null for a tunnel, and for one that no rule with paths matches: `fault` says why. */
+  /** Canonical. Null for a tunnel, and for a path that no rule with paths can match: `fault` says why. */
   get path(): string | null {
     const { request } = this.#question
     if (request === null) return null
@@ -45,7 +45,7 @@ export class AskedRequest {
     return this.#path.path
   }
 
-  /** What is wrong with the path; null while no rule with paths has been asked. */
+  /** What is wrong with the path; null until a rule with paths is checked. */
   get fault(): PathFault | 'too-long' | null {
     return this.#path?.fault ?? null
   }

@@ -1,6 +1,6 @@
 /**
- * What a caller may call of one callee, for places that show no more than that. An answer of a peer may name one service
- * ten thousand times: what has been found out of a service is remembered.
+ * The methods of one callee that a caller may call, for reflection. A peer's answer may name one service ten thousand
+ * times, so results per service are cached.
  */
 import { MeshError, type Peer } from '@clawmesh/proto'
 import { rulesBetween } from '../compile/rule-table.ts'
@@ -10,11 +10,11 @@ import { decideDelegation } from './decide-delegation.ts'
 
 export interface Callable {
   /**
-   * True when policy lets at least one method of the service through. Each method that is looked at is a step.
-   * @throws MeshError MESH_POLICY_TOO_COSTLY when the budget does not suffice
+   * True when policy allows at least one method of the service. Each checked method is a step.
+   * @throws MeshError MESH_POLICY_TOO_COSTLY when the budget runs out
    */
   service(name: string, budget: StepBudget): boolean
-  /** Of a service and the name of one of its methods. @throws MeshError as `service` does */
+  /** For a service and the name of one of its methods. @throws MeshError as `service` does */
   method(service: string, name: string, budget: StepBudget): boolean
 }
 
@@ -25,13 +25,13 @@ export interface Pair {
   readonly withinChain: boolean
 }
 
-/** No method has this name: rules for any method of a service match it, rules for one do not. */
+/** No method has this name: rules for any method of a service match it, rules for one method do not. */
 const ANY_OTHER = '-'
 const SERVICE = /^[A-Za-z_][\w.]*$/
 const METHOD = /^[A-Za-z_]\w*$/
-/** As long as a name that a rule can have, about; nothing longer is shown. */
+/** About the longest name that a rule can have; longer ones are hidden. */
 const MAX_NAME = 512
-/** Services of which the answer is remembered. */
+/** Services whose result is cached. */
 const MAX_REMEMBERED = 5_000
 
 export function callableOf(pair: Pair, policy: PolicySnapshot): Callable {
@@ -67,7 +67,7 @@ export function callableOf(pair: Pair, policy: PolicySnapshot): Callable {
   }
 }
 
-/** By service, the methods that rules for this pair name one by one. */
+/** By service, the methods that rules for this pair name individually. */
 function namedMethods(
   { caller, callee }: Pair,
   policy: PolicySnapshot,

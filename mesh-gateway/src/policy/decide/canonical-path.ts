@@ -1,20 +1,20 @@
 /**
- * The canonical form of a path, for path rules and for the requests that they judge (RFC 3986, section 6.2.2). One piece
- * of code makes both, so that a rule means the paths that its text says, in every spelling of them.
+ * The canonical form of a path (RFC 3986, section 6.2.2), for path rules and for the requests that they judge. One
+ * function makes both, so that a rule matches its paths in every spelling.
  */
 
 const UNRESERVED = /[A-Za-z0-9._~-]/
-/** Two ways for servers to read it: encoded separators, empty segments, dot segments, backslashes, controls. */
+/** Paths that servers read in two ways: encoded separators, empty segments, dot segments, backslashes, controls. */
 const AMBIGUOUS = /\\|\/\/|\/\.{1,2}(?:[/;]|%3B|$)|%(?:2F|5C|00)|[\p{Cc}\s]/u
-/** What paths usually are: segments of harmless characters that do not begin with a dot. Canonical as it is. */
+/** The usual path: segments of safe characters that do not begin with a dot. It is already canonical. */
 const PLAIN_PATH = /^(?:\/[\w~!$&'()*+,:=@-][\w.~!$&'()*+,:=@-]*)*\/?$/
 const BEYOND_ASCII = /[\u0080-\uffff]/
-/** What RFC 3986 does not allow in a path as it is, and clients send all the same. */
+/** Characters that RFC 3986 does not allow unescaped in a path, and that clients send all the same. */
 const UNSAFE = /["<>[\]^`{|}]/g
-/** Separators and dots that are encoded twice: read differently by a server that decodes twice. */
+/** Separators and dots that are encoded twice: a server that decodes twice reads them differently. */
 const TWICE_ENCODED = /%25(?:2E|2F|5C|00|25)/i
 const ESCAPED_CONTROL = /%(?:[01][0-9A-F]|7F)|%C2%[89][0-9A-F]/
-/** UTF-8 in more bytes than it needs (RFC 3629, section 3), by which some servers read a slash or a dot. */
+/** UTF-8 in more bytes than needed (RFC 3629, section 3), which some servers read as a slash or a dot. */
 const OVERLONG = /%C[01]|%E0%[89]|%F0%8/
 
 /** Why a path has no canonical form. */
@@ -41,9 +41,9 @@ export type CanonicalPath =
   | { readonly path: null; readonly fault: PathFault }
 
 /**
- * The path as path rules see it: without its query, escapes of unreserved characters undone, the other escapes in upper
- * case, characters escaped that must not stand as they are. A path that servers may read in different ways has none.
- * @param text of a request, one character for each byte; of a rule, what `escapeBeyondAscii` made of it
+ * The path as path rules see it: without its query, escapes of unreserved characters decoded, other escapes in upper
+ * case, unsafe characters escaped. A path that servers may read in different ways has no canonical form.
+ * @param text for a request, one character per byte; for a rule, the result of `escapeBeyondAscii`
  */
 export function canonicalPath(text: string): CanonicalPath {
   if (PLAIN_PATH.test(text) && text !== '') return { path: text, fault: null }
@@ -59,7 +59,7 @@ export function canonicalPath(text: string): CanonicalPath {
   return { path: undone.replace(UNSAFE, escapeCharacter), fault: null }
 }
 
-/** What is beyond ASCII as escapes of its UTF-8; null when the text holds half of a surrogate pair. */
+/** Escapes non-ASCII characters as UTF-8; null when the text contains half of a surrogate pair. */
 export function escapeBeyondAscii(text: string): string | null {
   if (!BEYOND_ASCII.test(text)) return text
   return text.isWellFormed() ? text.replace(/[\u0080-\u{10ffff}]+/gu, encodeURIComponent) : null

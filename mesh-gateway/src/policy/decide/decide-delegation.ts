@@ -2,11 +2,12 @@
  * Decides whether an agent may call another. Pure: no I/O, no clock, no logging. Refusing is a result.
  *
  * In this order: the tenant has policy; no deny rule (global, caller's tenant, callee's tenant) matches; the caller may
- * originate; a hop is left; the caller's tenant allows it; when it is another, the callee's tenant accepts it.
- * Audit mode excuses the missing rule of the tenant whose mode it is, and nothing else.
+ * originate; a hop is left; the caller's tenant allows it; when the callee's tenant is another, it accepts it. Audit
+ * mode excuses the missing rule of its own tenant, and nothing else.
  *
- * An agent that may begin a task may see it through: what allows `Delegate` allows `Watch`, `Cancel` and their like
- * (task-methods.ts), within a chain and outside of any, unless a deny rule names them or the call that began the task.
+ * An agent that may begin a task may also complete it: a rule that allows `Delegate` allows `Watch`, `Cancel` and the
+ * like (task-methods.ts), within a chain and outside of any, unless a deny rule names them or the call that began the
+ * task.
  */
 import type { ErrorCode } from '@clawmesh/proto'
 import { type DelegationRule, findDelegationRule, type RuleTable } from '../compile/rule-table.ts'
@@ -59,7 +60,7 @@ export function decideDelegation(
   if (crossing && other !== undefined) denies.push(other.delegation.deny)
   const denied = findDenying(denies, question, method)
   if (denied !== null) return verdict('deny', 'MESH_POLICY_DENIED', denied.id)
-  // a task that was begun within a chain outlives the token that came with it
+  // a task that was begun within a chain may outlive its token
   if (!agent.mayOriginate && !withinChain && !seesTaskThrough(method))
     return verdict('deny', 'MESH_POLICY_MAY_NOT_ORIGINATE', mayOriginateRule(tenant, caller))
   if (tenant.delegation.chain.maxHops === 0)
@@ -100,7 +101,7 @@ function findDenying(
   return null
 }
 
-/** The rule that speaks of the method, or of one that may begin the task which it sees through. */
+/** The rule for the method, or for a method that begins the task. */
 function findAllowing(
   table: RuleTable,
   question: DelegationQuestion,

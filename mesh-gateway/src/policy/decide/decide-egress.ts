@@ -2,9 +2,9 @@
  * Decides whether an agent may reach a destination. Pure: no I/O, no clock, no logging. Refusing is a result.
  *
  * In this order: the tenant has policy; no deny rule (global, tenant, agent) matches; the agent may originate, or acts
- * within a chain; the port is one of the mesh's; a rule allows it; the token allows it; and all this holds for everybody
- * in the chain that the agent acts in. The first actor of a chain is its origin, and must be one that may originate.
- * Audit mode excuses the missing rule and nothing else.
+ * within a chain; the port is one of the mesh's; a rule allows it; the token allows it; and all this holds for every
+ * agent in the chain. The first actor of a chain is its origin, and must be allowed to originate. Audit mode excuses
+ * the missing rule and nothing else.
  */
 import type { ErrorCode, Peer } from '@clawmesh/proto'
 import { includes, isDestinationSet, textsOf } from '../../net/destination-set.ts'
@@ -38,15 +38,15 @@ const NO_LIMITS: EgressLimits = Object.freeze({
   maxBodyBytes: null,
 })
 const NO_POLICY: Bounds = Object.freeze({ mode: 'enforce', limits: NO_LIMITS, tenantLimits: null })
-/** Where no rule allows it. */
+/** For a destination without an allow rule. */
 const STRICT = Object.freeze({ scheme: 'https', withoutServerName: false } as const)
 const ORIGINATE_HINT =
   'it may act within a delegation only: exchange the delegation token that came with the task for an egress token'
-/** Of an IPv4 address, in whatever spelling. */
+/** The end of an IPv4 address, in any spelling. */
 const NUMERIC_END = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/
 const CANONICAL_NAME = /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$/
 
-/** @param budget for the whole decision, everybody in the chain included. Default DECISION_STEPS */
+/** @param budget for the whole decision, all agents of the chain included. Default DECISION_STEPS */
 export function decideEgress(
   question: EgressQuestion,
   policy: PolicySnapshot,
@@ -67,14 +67,14 @@ export function decideEgress(
   return decision
 }
 
-/** What the rule of an actor is stricter about holds for the whole chain. */
+/** The stricter of two rules holds for the whole chain. */
 function asBoth(own: EgressDecision, theirs: EgressDecision): EgressDecision {
   const withoutServerName = own.withoutServerName && theirs.withoutServerName
   if (theirs.path === null && withoutServerName === own.withoutServerName) return own
   return { ...own, withoutServerName, path: theirs.path ?? own.path }
 }
 
-/** Why an actor of another tenant may not reach it is that tenant's own business, and the operator's. */
+/** The reason for an actor of another tenant is shown only to that tenant and the operator. */
 function refusedActor(actor: Peer, theirs: EgressDecision, reader: Peer) {
   const who = `the chain came through ${actor.tenant}/${actor.agent}, which may not reach it`
   const why = theirs.hint === null ? who : `${who}: ${theirs.hint}`
@@ -84,7 +84,7 @@ function refusedActor(actor: Peer, theirs: EgressDecision, reader: Peer) {
     : { ...refused, rule: theirs.rule, hint: who, operatorHint: why }
 }
 
-/** For one agent, whoever it acts for. */
+/** Decides for one agent, without its chain. */
 function decideForOne(
   question: EgressQuestion,
   withinChain: boolean,
@@ -132,7 +132,7 @@ function decideForOne(
     : verdict('allow', null, rule.id, null, agent, rule, rule.paths && asked.path)
 }
 
-/** Null when the rule allows it. A search that was given up has not seen whether another rule comes first. */
+/** Null when the rule allows it. After the budget ran out, an earlier rule may exist, so the result is a refusal. */
 function whyMissing(rule: HostRule | null, { undecided, fault }: AskedRequest): ErrorCode | null {
   if (undecided) return 'MESH_POLICY_TOO_COSTLY'
   if (rule !== null) return null
@@ -148,7 +148,7 @@ function findDeny(
 ): HostRule | null {
   const found = searchDeny(policy, tenant, agent, host, port)
   if (found !== null || !host.includes(':')) return found
-  // [64:ff9b::192.0.2.1] may lead to 192.0.2.1, and must not be a way round its rule
+  // [64:ff9b::192.0.2.1] may lead to 192.0.2.1, and must not bypass its rule
   const address = parseIp(host)
   for (const embedded of address === null ? [] : embeddedIpv4(address)) {
     const inside = searchDeny(policy, tenant, agent, formatIp(embedded), port)
@@ -183,7 +183,7 @@ function tokenAllows(
   if (isDestinationSet(destinations)) return includes(destinations, { host, wildcard: false, port })
   for (const text of destinations) {
     if (text === host && usualPort(port)) return true
-    // parsing costs, and names as they usually stand need none to be told apart
+    // fast path: parsing is expensive, and usual names do not need it
     if (CANONICAL_NAME.test(text)) continue
     if (
       text.startsWith('*.') &&
@@ -198,12 +198,12 @@ function tokenAllows(
   return false
 }
 
-/** Hosts arrive canonical. Should one not, it is made so here: no spelling gets past a deny rule. */
+/** Hosts arrive in canonical form. One that does not is converted here: no spelling may bypass a deny rule. */
 function canonical(host: string): string | null {
   if (CANONICAL_NAME.test(host) && host.length <= 253 && !NUMERIC_END.test(host)) return host
   const name = canonicalName(host)
   if (typeof name === 'string') return null
-  // 127.1 has become 127.0.0.1 where the request was read: here it would be a caller's mistake
+  // the parser of the request has turned 127.1 into 127.0.0.1: here such a spelling is a fault of the calling code
   return name.isIp && !host.includes(':') && name.name !== host ? null : name.name
 }
 

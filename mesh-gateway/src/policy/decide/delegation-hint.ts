@@ -1,4 +1,4 @@
-/** What would help after a call was refused: for the caller of its own tenant's policy alone, for the operator of both. */
+/** The hints after a refused call: for the caller about its own tenant's policy only, for the operator about both. */
 import type { Peer } from '@clawmesh/proto'
 import { meantPeer, namedAgents } from '../compile/named-agents.ts'
 import { type DelegationRule, findPair } from '../compile/rule-table.ts'
@@ -19,12 +19,12 @@ export function allowHint(
   return `add { "from": "${caller.agent}", "to": "${to}" } to delegation.allow of ${policy.file}`
 }
 
-/** The same whatever the other tenant's policy is, and whether it has any. */
+/** The same for any policy of the other tenant, and for none: it reveals nothing. */
 export function notAcceptedHint({ caller, callee }: DelegationQuestion): string {
   return `add { "from": "${caller.tenant}/${caller.agent}", "to": "${callee.agent}" } to delegation.accept of ${callee.tenant}.json`
 }
 
-/** For the operator, who knows both. */
+/** For the operator, who may see both. */
 export function acceptHint(question: DelegationQuestion, other: TenantPolicy | undefined): string {
   const { caller, callee, method } = question
   if (other === undefined) return `tenant ${callee.tenant} has no policy, and so accepts nobody`

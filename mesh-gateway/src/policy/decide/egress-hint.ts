@@ -1,4 +1,4 @@
-/** What would help after a refusal. Look-ups only: refusals must not cost more than what is allowed. */
+/** The hints after a refused egress request. Look-ups only: a refusal must not cost more than an allowed request. */
 
 import { nearest } from '@clawmesh/proto'
 import { formatHostPattern, parseHostPattern, usualPort } from '../../net/host-pattern.ts'
@@ -12,7 +12,7 @@ import { PATH_FAULTS } from './canonical-path.ts'
 import type { EgressQuestion } from './decision.ts'
 
 const SHOWN = 5
-/** Of a destination that nobody is to be led to. */
+/** For a destination that no hint may recommend. */
 const METADATA = 'the metadata service of a cloud hands out credentials: leave it out of reach'
 const LOOKED_AT = 20
 const TOO_LONG = `is longer than ${MAX_PATH_LENGTH} characters`
@@ -61,7 +61,7 @@ export function notAllowedHint(
   return `add ${JSON.stringify(wanted)} to egress.allow of ${tenant.file}, the policy of ${peer.tenant}/${peer.agent}${strangerHint(peer.agent, tenant)}`
 }
 
-/** A tenant that names its agents, and not this one, may be the wrong tenant. */
+/** A tenant that names its agents but not this one may be the wrong tenant. */
 function strangerHint(agent: string, { egress, tenant }: TenantPolicy): string {
   if (egress.agents.size === 0 || egress.agents.has(agent)) return ''
   return `; ${tenant} names no agent ${agent}: if it is of another tenant, its token must be too`
@@ -89,7 +89,7 @@ export function tokenHint(destinations: readonly string[], host: string, port: n
   return `${host} is not in allowed_destinations of the token; ask for a token that names it`
 }
 
-/** One that differs by a letter or two, of the few that are looked at; null when there is none. */
+/** A name that differs by a letter or two, among the first few; null when there is none. */
 function misspelt(host: string, names: readonly string[]): string | null {
   const most = Math.min(2, Math.floor(host.length / 6))
   return most === 0 ? null : nearest(host, names, most)
@@ -154,7 +154,7 @@ function someGlobs(globs: readonly PathGlob[]): string {
   )
 }
 
-/** The first few: a list may have thousands. */
+/** The first few values: a list may have thousands. */
 function some(values: ReadonlySet<string | number>): string {
   const shown: (string | number)[] = []
   for (const value of values) {

@@ -1,6 +1,6 @@
 /**
- * A decision as people are told it: in words, with the file to look into and what to do next. The command `explain`
- * and MeshService.Explain say the same, since both say this. Pure, as deciding is.
+ * Explains a decision in words, with the file that decided and what to do next. The command `explain` and
+ * MeshService.Explain both use it. Pure, as the decision is.
  */
 import { DELEGATION_SERVICE, ERRORS, type ErrorCode } from '@clawmesh/proto'
 import { toldFile, toldRule } from '../read/told.ts'
@@ -15,21 +15,21 @@ export interface Explanation {
   /** The code in words; null when a rule allows it. */
   readonly reason: string | null
   readonly rule: string | null
-  /** Name of the file of the rule, or else of the one in which a rule is missing; null when there is none. */
+  /** The file of the rule, or else the file that lacks a rule; null when there is none. */
   readonly file: string | null
   readonly hint: string | null
   readonly mode: 'enforce' | 'audit'
   readonly limits: Readonly<Record<string, number | null>>
-  /** Of the policy that was asked. */
+  /** The generation of the policy. */
   readonly generation: number
 }
 
-/** What is asked about when no method is named. */
+/** The default method. */
 export const DEFAULT_METHOD = `${DELEGATION_SERVICE}/Delegate`
 
 const METHOD = /^\/?([A-Za-z_][\w.]*\/[A-Za-z_]\w*)$/
 
-/** As the operator is told it. */
+/** For the operator. */
 export function explainDelegation(
   question: DelegationQuestion,
   policy: PolicySnapshot,
@@ -39,7 +39,7 @@ export function explainDelegation(
   return inWords({ ...decision, hint }, missingIn(question, decision), policy)
 }
 
-/** As an agent of the caller's tenant is told it: nothing of another tenant's policy. */
+/** For an agent of the caller's tenant: contains nothing of another tenant's policy. */
 export function explainToCaller(question: DelegationQuestion, policy: PolicySnapshot): Explanation {
   const { tenant } = question.caller
   const decision = decideDelegation(question, policy)
@@ -47,7 +47,7 @@ export function explainToCaller(question: DelegationQuestion, policy: PolicySnap
   return { ...whole, rule: toldRule(whole.rule, tenant), file: toldFile(whole.file, tenant) }
 }
 
-/** The tenant whose policy would have to change, where no rule decided. */
+/** The tenant whose policy lacks a rule, where no rule decided. */
 function missingIn({ caller, callee }: DelegationQuestion, { code }: Pick<Decision, 'code'>) {
   return code === 'MESH_POLICY_NOT_ACCEPTED' ? callee.tenant : caller.tenant
 }
@@ -58,7 +58,7 @@ export function explainEgress(question: EgressQuestion, policy: PolicySnapshot):
   return inWords({ ...decision, hint }, question.agent.tenant, policy)
 }
 
-/** `package.Service/Method`, with or without the slash that it has on the wire; null for anything else. */
+/** `package.Service/Method`, with or without its leading slash; null for anything else. */
 export function parseMethodName(text: string): string | null {
   return text.length > 512 ? null : (METHOD.exec(text)?.[1] ?? null)
 }

@@ -1,7 +1,7 @@
 /**
- * The methods that begin a task, and those that see it through: follow it, ask for it, answer its questions, end it. Our own service and
- * A2A's. The gateway goes by the method alone, since it reads no payload. Methods that make a callee do something else, such as A2A's
- * push notifications, are neither.
+ * The methods that begin a task, and those that continue it: follow it, query it, answer its questions, end it. For our
+ * own service and A2A's. The gateway judges by the method alone, since it reads no payload. Methods that make a callee
+ * do something else, such as A2A's push notifications, are neither.
  */
 import { DELEGATION_SERVICE } from '@clawmesh/proto'
 
@@ -30,7 +30,7 @@ const SERVICES: readonly TaskService[] = Object.freeze([
 ])
 
 const NONE: readonly string[] = Object.freeze([])
-/** By method, the other half of its service. */
+/** By method, the methods of the other group of its service. */
 const SEEN_THROUGH_BY = pairs('begin', 'seeThrough')
 const BEGUN_BY = pairs('seeThrough', 'begin')
 
@@ -42,17 +42,17 @@ export function startsTask(method: string): boolean {
   return SEEN_THROUGH_BY.has(method)
 }
 
-/** True of a call about a task that its caller began before. */
+/** True for a call about a task that its caller began before. */
 export function seesTaskThrough(method: string): boolean {
   return BEGUN_BY.has(method)
 }
 
-/** The methods that began the task which the method sees through; none when it does no such thing. */
+/** The methods that begin a task which this method continues; none for other methods. */
 export function begunBy(method: string): readonly string[] {
   return BEGUN_BY.get(method) ?? NONE
 }
 
-/** Patterns of a rule, with the methods that it allows beside them. Null is any method. */
+/** The patterns of a rule, with the methods that they imply. Null is any method. */
 export function withSeeingThrough(methods: readonly string[] | null): readonly string[] | null {
   if (methods === null) return null
   const more = methods.flatMap((method) => SEEN_THROUGH_BY.get(method) ?? NONE)

@@ -1,6 +1,7 @@
 /**
- * Parses policy files one after the other. A small file takes one turn of the event loop. Any other file is parsed in a thread,
- * within a time: a thread that takes too long, or dies, is ended, its file is broken, and the next file gets a new thread.
+ * Parses policy files one after the other. A small file takes one turn of the event loop. Any other file is parsed in a
+ * thread, with a timeout: a thread that takes too long, or dies, is ended, its file counts as broken, and the next file
+ * gets a new thread.
  */
 import { extname, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
@@ -16,21 +17,21 @@ import {
 import type { GlobalDocument, TenantDocument } from './schema.ts'
 
 export interface DocumentParserOptions {
-  /** Of one file, once the thread has started, in milliseconds. Default 10,000. */
+  /** Timeout of one file, once the thread has started, in milliseconds. Default 10,000. */
   readonly fileMs?: number
-  /** How long the thread waits for a next file before it ends, in milliseconds. Default 5,000. */
+  /** How long an idle thread is kept, in milliseconds. Default 5,000. */
   readonly idleMs?: number
   /**
-   * Up to so many bytes a file is parsed here, in bytes: most are as small, and a thread takes 15 MB and some time to start.
-   * Default 8,192, which take 10 ms at worst.
+   * Files up to this size are parsed without the thread, in bytes: most are as small, and a thread takes 15 MB and some
+   * time to start. Default 8,192, which take 10 ms at worst.
    */
   readonly smallBytes?: number
-  /** Of the thread, in MiB. Default 512: with too few to begin with, V8 ends the whole process. */
+  /** Heap of the thread, in MiB. Default 512: with a heap too small to start, V8 ends the whole process. */
   readonly maxHeapMiB?: number
 }
 
 export interface DocumentParser {
-  /** Never rejects: what goes wrong is a fault of the file. One at a time. */
+  /** Never rejects: every failure is a fault of the file. One file at a time. */
   parse(name: string, bytes: Uint8Array): Promise<ParsedFile>
   close(): Promise<void>
 }
@@ -38,7 +39,7 @@ export interface DocumentParser {
 /** How long a thread may take to start, in milliseconds. */
 const START_MS = 60_000
 
-/** `late`: nothing is known of what the file holds, and it may be tried again. */
+/** `late`: the content is unknown, and it may be tried again. */
 export type ParsedFile = FileReading | (BrokenFile & { readonly late: true })
 
 export function createDocumentParser(options: DocumentParserOptions = {}): DocumentParser {
@@ -51,7 +52,7 @@ export function createDocumentParser(options: DocumentParserOptions = {}): Docum
     const file = join(import.meta.dirname, `parse-worker${extname(import.meta.filename)}`)
     const resourceLimits = { maxOldGenerationSizeMb: maxHeapMiB, stackSizeMb: 4 }
     const started = new Worker(file, { resourceLimits, stdin: false })
-    // whoever waits for an answer listens too; without a listener an error would end the process
+    // a pending request listens too; an `error` event without a listener would end the process
     started.on('error', () => drop(started))
     started.on('exit', () => drop(started))
     return started
@@ -71,7 +72,7 @@ export function createDocumentParser(options: DocumentParserOptions = {}): Docum
   return {
     async parse(name, bytes) {
       if (bytes.length <= smallBytes) {
-        // others have their turn between two of them
+        // gives other work a turn between two files
         await new Promise((turn) => setImmediate(turn))
         return readPolicyFile(name, bytes)
       }
@@ -93,12 +94,12 @@ export function createDocumentParser(options: DocumentParserOptions = {}): Docum
   }
 }
 
-/** What is wrong with the thread comes as a sentence. */
+/** A failure of the thread is returned as a sentence. */
 function ask(
   worker: Worker,
   name: string,
   bytes: Uint8Array,
-  /** Null: the thread is about to start, which takes as long as the machine is busy. */
+  /** Null: the thread is starting, which takes longer on a busy machine. */
   nowMs: number | null,
   fileMs: number,
 ): Promise<FileReading | string> {
@@ -134,7 +135,7 @@ function readingOf(file: string, document: unknown): FileReading | string {
   return 'could not be parsed: the document did not arrive'
 }
 
-/** By one key: that the rest is right, the thread has judged, and it runs this program. */
+/** One key suffices: the thread has validated the rest, and runs this program. */
 function isTenant(value: unknown): value is TenantDocument {
   return typeof value === 'object' && value !== null && 'tenant' in value
 }

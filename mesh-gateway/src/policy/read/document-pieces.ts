@@ -1,9 +1,9 @@
 /**
- * A JSON value cut into flat pieces, to be passed from one thread to another. A large value that is cloned in one message
- * holds up the thread that receives it; a piece takes less than a millisecond to take in.
+ * Cuts a JSON value into flat pieces, to pass it from one thread to another. Cloning a large value in one message
+ * blocks the receiving thread; a piece takes it less than a millisecond.
  */
 
-/** What stands at each place of `values`. */
+/** The kind of each entry in `values`. */
 const VALUE = 0
 const KEY = 1
 const OBJECT = 2
@@ -12,7 +12,7 @@ const END = 4
 
 export interface Piece {
   readonly kinds: Uint8Array
-  /** Of values and keys, in their order. */
+  /** Values and keys, in their order. */
   readonly values: readonly (string | number | boolean | null)[]
 }
 
@@ -23,7 +23,7 @@ interface Draft {
   values: (string | number | boolean | null)[]
 }
 
-/** @param value as JSON has it: no undefined, no cycle */
+/** @param value a JSON value: no undefined, no cycle */
 export function* piecesOf(value: unknown): Generator<Piece, void> {
   const draft: Draft = { kinds: [], values: [] }
   yield* walk(value, draft)
@@ -60,7 +60,7 @@ function pieceOf(draft: Draft): Piece {
   return piece
 }
 
-/** Puts pieces together again, in the order in which they were cut. */
+/** Joins pieces in the order in which they were cut. */
 export class PieceReader {
   readonly #open: (unknown[] | Map<string, unknown>)[] = []
   readonly #keys: string[] = []
@@ -76,7 +76,7 @@ export class PieceReader {
     }
   }
 
-  /** Undefined until the last piece is there. */
+  /** Undefined until the last piece. */
   value(): unknown {
     return this.#whole
   }

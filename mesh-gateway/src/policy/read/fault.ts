@@ -1,4 +1,4 @@
-/** One thing that is wrong with a policy directory, and where. */
+/** One fault of a policy directory, and its place. */
 import { MeshError, printable } from '@clawmesh/proto'
 import { plural } from '../../text/plural.ts'
 
@@ -19,7 +19,7 @@ const SHOWN = 50
 export function formatFault(fault: PolicyFault): string {
   const position = fault.line === null ? '' : `:${fault.line}:${fault.column}`
   const pointer = fault.pointer === '' ? '' : ` #${fault.pointer}`
-  // keys and texts of the file are in it, and a tenant may have written it
+  // the text may quote the file, which a tenant may have written
   return printable(`${fault.file}${position}${pointer}: ${fault.message}`)
 }
 
@@ -29,7 +29,7 @@ export function countFaults(faults: readonly PolicyFault[]): string {
   return `${plural(faults.length, 'fault')} in ${plural(files, 'file')}`
 }
 
-/** MESH_POLICY_INVALID, saying all of them; beyond fifty, how many more. */
+/** MESH_POLICY_INVALID with all faults; over fifty, the number of the others. */
 export function policyInvalid(dir: string, faults: readonly PolicyFault[]): MeshError {
   const lines = faults.slice(0, SHOWN).map((fault) => `\n  ${formatFault(fault)}`)
   const more = faults.length > SHOWN ? `\n  and ${faults.length - SHOWN} more` : ''

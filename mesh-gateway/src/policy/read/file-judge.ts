@@ -1,6 +1,6 @@
 /**
- * Judges policy files while traffic flows: the document parser parses them, and they are compiled in slices. A file that was
- * judged before is not judged again, and a file that took too long waits behind the other files.
+ * Judges policy files while traffic flows: the document parser parses them, and they are compiled in slices. A file
+ * that was judged is not judged again, and a file that took too long waits behind the other files.
  */
 import { inSlices } from '../../process/in-slices.ts'
 import { type CompiledFile, compileInSteps } from '../compile/compile.ts'
@@ -13,11 +13,11 @@ export type JudgedFile = CompiledFile | BrokenFile
 export interface FileJudge {
   /** @throws the reason of `signal` */
   judge(file: RawFile, signal: AbortSignal): Promise<JudgedFile>
-  /** What is known already; null when the file would have to be judged. */
+  /** The known result; null when the file must be judged. */
   known(file: RawFile): JudgedFile | null
-  /** The order in which to judge: `_global.json`, then those that were quick the last time. */
+  /** The order of judging: `_global.json`, then the files that were quick the last time. */
   inOrder(files: readonly RawFile[]): readonly RawFile[]
-  /** Forgets files that are no more. */
+  /** Forgets files that no longer exist. */
   keepOnly(files: readonly RawFile[]): void
 }
 
@@ -25,16 +25,16 @@ interface Verdict {
   readonly digest: string
   readonly judged: JudgedFile
   readonly tookMs: number
-  /** Of a file that the thread did not come to an end with: when it is tried again, on the clock of `performance`. */
+  /** When a file that timed out is tried again, by the clock of `performance`. */
   readonly againMs: number
 }
 
-/** A file that took too long, or ended the thread, is left alone for so long, in milliseconds. */
+/** A file that took too long, or ended the thread, is not tried again for this time, in milliseconds. */
 const AGAIN_MS = 60_000
 
 export function createFileJudge(parser: DocumentParser): FileJudge {
   const verdicts = new Map<string, Verdict>()
-  /** Of files that are broken now, often by a slip that is soon undone. */
+  /** For files that are broken now, often by a mistake that is soon undone. */
   const lastGood = new Map<string, Verdict>()
 
   function known(file: RawFile): JudgedFile | null {

@@ -1,6 +1,6 @@
 /**
- * Which version of each policy file is in force. A file that is broken keeps its last good version, and changes nothing for
- * other files. Pure.
+ * Chooses the version of each policy file that is in force. A broken file keeps its last good version, and does not
+ * affect other files. Pure.
  */
 import type { CompiledFile } from '../compile/compile.ts'
 import type { PolicyFault } from './fault.ts'
@@ -8,12 +8,12 @@ import type { JudgedFile } from './file-judge.ts'
 import type { RawDirectory } from './read-directory.ts'
 import { GLOBAL_FILE } from './read-file.ts'
 
-/** A file that is not in force as it lies on disk. */
+/** A file whose version on disk is not in force. */
 export interface PolicyProblem {
   /** Its name, or the directory that cannot be read. */
   readonly file: string
   readonly faults: readonly PolicyFault[]
-  /** True: the last good version is in force. False: there never was one, and nothing is allowed to its tenant. */
+  /** True: the last good version is in force. False: there was none, and its tenant is allowed nothing. */
   readonly kept: boolean
 }
 
@@ -23,7 +23,7 @@ export interface FilesInForce {
   readonly problems: readonly PolicyProblem[]
 }
 
-/** @param judged by name; a file that is not in it yet stays as it was before */
+/** @param judged by name; a file that is missing here stays as before */
 export function filesInForce(
   before: ReadonlyMap<string, CompiledFile>,
   raw: Pick<RawDirectory, 'files' | 'problem'>,
@@ -46,9 +46,9 @@ export function filesInForce(
   }
   for (const name of before.keys()) {
     if (raw.files.some((file) => file.name === name)) continue
-    // a directory that cannot be read says nothing of the files in it
+    // an unreadable directory says nothing about its files
     if (raw.problem !== null) keep(name)
-    // deny rules do not go with the file that they stand in; an empty directory allows nothing anyway
+    // a lost `_global.json` must not remove its deny rules; an empty directory allows nothing anyway
     else if (name === GLOBAL_FILE && raw.files.length > 0)
       problems.push({ file: name, faults: [GLOBAL_GONE], kept: keep(name) })
   }

@@ -1,10 +1,10 @@
-/** What a schema found wrong with a value, in words for the author of a file. The words of zod itself reach nobody. */
+/** Words the faults that a schema finds, for the author of a file. Never shows the messages of zod. */
 import type { z } from 'zod'
 
 /** Our own messages begin with a small letter. */
 const OF_ZOD = /^[A-Z]/
 
-/** @param value what was found there; undefined: nothing */
+/** @param value the value found; undefined for none */
 export function issueInWords(issue: z.core.$ZodIssue, value: unknown): string {
   if (!OF_ZOD.test(issue.message)) return issue.message
   switch (issue.code) {
@@ -34,7 +34,7 @@ const FORMATS: Readonly<Record<string, string>> = Object.freeze({
   regex: 'written in another form',
 })
 
-/** What is there, without quoting it: it may be a secret that stands in the wrong place. */
+/** Describes a value without quoting it: it may be a misplaced secret. */
 function found(value: unknown): string {
   if (value === null || typeof value === 'number' || typeof value === 'boolean')
     return String(value)
@@ -64,7 +64,7 @@ function article(expected: string): string {
   return `${/^[aeiou]/.test(expected) ? 'an' : 'a'} ${expected}`
 }
 
-/** What stands at a place of a document; undefined: nothing. */
+/** The value at a place of a document; undefined for none. */
 export function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
   let at = root
   for (const key of path) {

@@ -1,14 +1,17 @@
-/** A JSON file of the gateway that people may edit, by its schema: each fault with its place, what is there and what should be. */
+/**
+ * Validates a JSON file of the gateway against its schema: each fault with its place, the value found and the expected
+ * one.
+ */
 import { printable } from '@clawmesh/proto'
 import type { z } from 'zod'
 import { issueInWords, valueAt } from './issue-in-words.ts'
 import { pointerTo, positionsIn, readStrictJson } from './strict-json.ts'
 
 const SHOWN = 20
-/** Of a larger file the line is not looked for. */
+/** In a larger file, faults have no line. */
 const MAX_LOCATED_BYTES = 1024 * 1024
 
-/** The value, or the faults in lines: `FILE:3:12 #/keys/0/role: must be "active" or "next"`. */
+/** The value, or the faults as lines: `FILE:3:12 #/keys/0/role: must be "active" or "next"`. */
 export function parseJsonFile<T>(
   text: string,
   path: string,
@@ -18,7 +21,7 @@ export function parseJsonFile<T>(
   try {
     json = JSON.parse(text)
   } catch {
-    // the cause would quote the file
+    // without the cause, which would quote the file
     return { faults: syntaxFaults(text, path) }
   }
   const result = schema.safeParse(json)
@@ -49,7 +52,7 @@ function locate(text: string): (pointer: string) => string {
   const document = readStrictJson(Buffer.from(text))
   const position = positionsIn(document.text)
   return (pointer) => {
-    // of what is missing, the place of the object that lacks it
+    // for a missing key, the place of the object that lacks it
     for (let at = pointer; ; at = at.slice(0, at.lastIndexOf('/'))) {
       const offset = document.offsets.get(at) ?? (at === '' ? 0 : undefined)
       if (offset === undefined) continue

@@ -1,4 +1,7 @@
-/** From what was read to a snapshot, and to every fault of every file. A fault of one file is no fault of another. */
+/**
+ * Turns the files of a policy directory into a snapshot, and the faults of every file. A fault of one file does not
+ * affect another.
+ */
 import { assemblePolicy, type CompiledFile, compileFile } from '../compile/compile.ts'
 import type { PolicySnapshot } from '../snapshot.ts'
 import { type PolicyFault, policyInvalid } from './fault.ts'
@@ -11,9 +14,9 @@ import {
 import { type BrokenFile, broken, readPolicyFile } from './read-file.ts'
 
 export interface LoadedPolicy {
-  /** Of the files that are good: what a gateway that starts now would have. */
+  /** From the good files: what a gateway that starts now would use. */
   readonly snapshot: PolicySnapshot
-  /** Not read, though they look like policy. */
+  /** Files that look like policy and are not read. */
   readonly ignored: readonly PolicyFault[]
 }
 
@@ -22,12 +25,12 @@ export type PolicyLoading =
   | ({ readonly ok: true } & LoadedPolicy)
   | ({ readonly ok: false; readonly faults: readonly PolicyFault[] } & LoadedPolicy)
 
-/** Reads and judges a directory once. One that is absent or holds no policy file is a fault here. */
+/** Reads and judges a directory once. A directory that is missing or without a policy file is a fault here. */
 export async function loadPolicy(places: PolicyPlaces): Promise<PolicyLoading> {
   return judgeDirectory(places, await readPolicyDirectory(places))
 }
 
-/** As loadPolicy, of what has been read. */
+/** Like loadPolicy, for files that were already read. */
 export function judgeDirectory({ dir }: PolicyPlaces, raw: RawDirectory): PolicyLoading {
   const { ignored, problem } = raw
   const files: CompiledFile[] = []
@@ -47,14 +50,14 @@ export function judgeDirectory({ dir }: PolicyPlaces, raw: RawDirectory): Policy
     : { ok: true, snapshot, ignored }
 }
 
-/** True of a fault that is not one tenant's: of a directory, of `_global.json`, or of a file that may be meant to be it. */
+/** True for a fault beyond one tenant: of a directory, of `_global.json`, or of a file that may be meant to be it. */
 export function concernsAll({ file }: PolicyFault): boolean {
   return file.startsWith('_') || file.includes('/') || !/\.json$/i.test(file)
 }
 
 /**
- * Policy that each tenant is judged by for itself: a broken file closes its tenant alone, and is told in `closed`.
- * @throws MeshError MESH_POLICY_INVALID when a fault is not one tenant's
+ * The policy when each tenant is judged separately: a broken file closes its tenant only, and is listed in `closed`.
+ * @throws MeshError MESH_POLICY_INVALID for a fault beyond one tenant
  */
 export function policyOfEach(dir: string, loading: PolicyLoading): PolicySnapshot {
   if (!loading.ok && loading.faults.some(concernsAll)) throw policyInvalid(dir, loading.faults)
@@ -62,7 +65,7 @@ export function policyOfEach(dir: string, loading: PolicyLoading): PolicySnapsho
 }
 
 /**
- * The policy that a question about some tenants is answered by: a broken file of another tenant is no matter.
+ * The policy for a question about some tenants: a broken file of another tenant does not matter.
  * @throws MeshError MESH_POLICY_INVALID with every fault of every file
  */
 export function policyFor(

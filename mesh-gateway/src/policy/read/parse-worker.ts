@@ -1,6 +1,6 @@
 /**
- * The thread that judges policy files: parses and validates one at a time, and passes on the document in pieces, each when it
- * is asked for. A file that is made to take long takes the time of this thread and of nothing else.
+ * The thread that parses policy files: parses and validates one at a time, and sends the document in pieces, each on
+ * request. A file made to be slow takes time of this thread only.
  */
 import { type MessagePort, parentPort } from 'node:worker_threads'
 import { type Piece, piecesOf } from './document-pieces.ts'

@@ -1,7 +1,7 @@
 /**
- * Reads policy from disk: `_global.json` and files of tenants from the operator's directory, and one file of each tenant from
- * a directory that the tenant may write. Every file of a directory comes from one and the same place, even while a Kubernetes
- * `..data` link or a `current` link is being moved. Reads bytes only; what they say is judged by load-policy.ts.
+ * Reads policy files from disk: `_global.json` and files of tenants from the operator's directory, and one file of each
+ * tenant from a directory that the tenant may write. All files of a directory come from the same real directory, even
+ * while a Kubernetes `..data` link or a `current` link is moved. Reads bytes only; load-policy.ts judges them.
  */
 import { createHash } from 'node:crypto'
 import { opendir, readdir, realpath } from 'node:fs/promises'
@@ -12,13 +12,13 @@ import { codeOf } from '../../process/error-code.ts'
 import type { PolicyFault } from './fault.ts'
 import { GLOBAL_FILE } from './read-file.ts'
 
-/** Of one file, and of the whole directory. */
+/** Maximum size of one file, and of the whole directory. */
 export const MAX_FILE_BYTES = 1024 * 1024
 export const MAX_DIRECTORY_BYTES = 64 * 1024 * 1024
 export const MAX_FILES = 20_000
-/** Entries of a tenant's directory that are looked at for what does not belong there. */
+/** Maximum entries of a tenant's directory that are checked for foreign files. */
 const MAX_ENTRIES = 200
-/** Of those, reported for each tenant. */
+/** Maximum of those that are reported, per tenant. */
 const MAX_IGNORED = 5
 
 export interface RawFile {
@@ -28,37 +28,37 @@ export interface RawFile {
   readonly bytes: Uint8Array | null
   /** Why it could not be read. */
   readonly problem: string | null
-  /** The same for the same content; null when it could not be read. */
+  /** Equal for equal content; null when it could not be read. */
   readonly digest: string | null
 }
 
 export interface PolicyPlaces {
   /** The operator's directory: `_global.json`, and TENANT.json. */
   readonly dir: string
-  /** Holds one directory for each tenant, named like it, of which TENANT.json is read and nothing else. Default none. */
+  /** Contains one directory per tenant, with its name, in which only TENANT.json is read. Default none. */
   readonly tenantDirs?: string | null
 }
 
 export interface RawDirectory {
   /** True when one of the two directories does not exist; the other one may have been read. */
   readonly absent: boolean
-  /** `_global.json` first, then in the order of their names; each name once. */
+  /** `_global.json` first, then sorted by name; each name once. */
   readonly files: readonly RawFile[]
-  /** Of the operator's directory, or of `tenantDirs`, as a whole; null when both can be read. */
+  /** A fault of the operator's directory or of `tenantDirs` as a whole; null when both can be read. */
   readonly problem: PolicyFault | null
   /** Files that are not read: `_global.json` and files of other tenants in a tenant's directory. */
   readonly ignored: readonly PolicyFault[]
-  /** The same for the same content, names included; lower-case hexadecimal. */
+  /** Equal for equal content, names included; lower-case hexadecimal. */
   readonly digest: string
 }
 
-/** Two, so that a tenant's volume that hangs does not keep the operator's directory from being read. */
+/** Two, so that a hanging volume of a tenant does not block the operator's directory. */
 export interface PolicyDisks {
   readonly own: Disk
   readonly tenants: Disk
 }
 
-/** @param own default: one of its own */
+/** @param own default: its own */
 export function createPolicyDisks(own: Disk = createDisk()): PolicyDisks {
   return { own, tenants: createDisk({ width: 1 }) }
 }
@@ -68,14 +68,14 @@ interface Read {
   readonly ignored: PolicyFault[]
 }
 
-/** Never throws for what the disk does. @param disks for whoever reads again and again */
+/** Never throws for a failure of the disk. @param disks for repeated readings */
 export async function readPolicyDirectory(
   places: PolicyPlaces,
   disks: PolicyDisks = createPolicyDisks(),
 ): Promise<RawDirectory> {
   const { dir, tenantDirs = null } = places
   const own = await attempt(() => readOwn(dir, disks.own))
-  // without the operator's files it is not known which of the tenants' give way to them, nor what `_global.json` denies
+  // without the operator's files it is unknown which tenants' files they replace, and what `_global.json` denies
   const theirs =
     tenantDirs === null || typeof own === 'string'
       ? { files: [], ignored: [] }
@@ -115,7 +115,7 @@ async function attempt(read: () => Promise<Read>): Promise<Read | string> {
 
 class Unusable extends Error {}
 
-/** The operator's directory. */
+/** Reads the operator's directory. */
 async function readOwn(dir: string, disk: Disk): Promise<Read> {
   const real = await disk.run(path.join(dir, '.'), () => realDirectory(dir))
   const entries = await disk.run(path.join(real, '.'), () => readdir(real))
@@ -131,7 +131,7 @@ async function readOwn(dir: string, disk: Disk): Promise<Read> {
   return { files, ignored: [] }
 }
 
-/** `tenantDirs/acme/acme.json`, for each directory. What else a tenant puts there is not read. */
+/** Reads `tenantDirs/acme/acme.json`, for each directory. Other files of a tenant are not read. */
 async function readTenants(dir: string, disk: Disk): Promise<Read> {
   const real = await disk.run(path.join(dir, '.'), () => realpath(dir))
   const entries = await disk.run(path.join(real, '.'), () => readdir(real))
@@ -161,13 +161,13 @@ async function readTenant(dir: string, tenant: string, disk: Disk): Promise<Read
     const file = await readWithin(real, dir, name, disk)
     return { files: file === null ? [] : [file], ignored }
   } catch (error) {
-    // a file beside the directories, or a directory that has just gone
+    // a file beside the directories, or a directory that was just removed
     if (codeOf(error) === 'ENOTDIR' || codeOf(error) === 'ENOENT') return { files: [], ignored: [] }
     return { files: [unread(name, `cannot be read: ${describeFileFault(error)}`)], ignored: [] }
   }
 }
 
-/** A link of a tenant's must not lead out of the tenant's directory. Null when there is no such file. */
+/** A link in a tenant's directory must not lead out of it. Null when there is no such file. */
 async function readWithin(
   real: string,
   dir: string,
@@ -186,7 +186,7 @@ async function readWithin(
   }
 }
 
-/** However many a tenant puts there. */
+/** Bounded, however many entries a tenant creates. */
 async function firstEntries(dir: string): Promise<string[]> {
   const names: string[] = []
   await using opened = await opendir(dir)
@@ -197,7 +197,7 @@ async function firstEntries(dir: string): Promise<string[]> {
   return names.sort()
 }
 
-/** Hidden files, editors' copies and notes are none of ours; everything else that claims to be policy is. */
+/** Hidden files, editors' copies and notes are ignored; every other name that looks like policy counts. */
 function isPolicyName(name: string): boolean {
   return !name.startsWith('.') && (name.startsWith('_') || /\.json$/i.test(name))
 }
@@ -240,7 +240,7 @@ function faultOf(file: string, message: string): PolicyFault {
   return { file, pointer: '', line: null, column: null, message }
 }
 
-/** `_global.json` sorts before what begins with a letter, and a digit before it. */
+/** Explicit, because a digit would sort before `_global.json`. */
 function byName(a: RawFile, b: RawFile): number {
   if (isGlobal(a.name) !== isGlobal(b.name)) return isGlobal(a.name) ? -1 : 1
   return a.name < b.name ? -1 : 1

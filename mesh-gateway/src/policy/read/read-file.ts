@@ -1,4 +1,4 @@
-/** The bytes of one policy file, judged: a document that is right throughout, or every fault there is. */
+/** Validates the bytes of one policy file: returns a valid document, or every fault. */
 import { isDnsLabel, nearest } from '@clawmesh/proto'
 import type { z } from 'zod'
 import type { PolicyFault } from './fault.ts'
@@ -9,7 +9,7 @@ import { type JsonDocument, type JsonLimits, positionsIn, readStrictJson } from 
 import { globalFaults, tenantFaults } from './tenant-faults.ts'
 
 export const GLOBAL_FILE = '_global.json'
-/** Of one file; that there are more is said in one more. */
+/** Maximum faults of one file; one more says how many were omitted. */
 export const MAX_FAULTS = 100
 const LIMITS: JsonLimits = Object.freeze({
   maxFaults: MAX_FAULTS + 1,
@@ -74,14 +74,14 @@ export function broken(file: string, message: string): BrokenFile {
   return { kind: 'broken', faults: [fault] }
 }
 
-/** Of a key that is missing, the place of the object that lacks it. */
+/** For a missing key, the place of the object that lacks it. */
 function offsetOf(json: JsonDocument, pointer: string): number {
   const offset = json.offsets.get(pointer)
   if (offset !== undefined || pointer === '') return offset ?? 0
   return offsetOf(json, pointer.slice(0, pointer.lastIndexOf('/')))
 }
 
-/** In the order of the text. A file that is made to be wrong in as many places as fit must not fill a log. */
+/** Sorted by place. A file made to have faults everywhere must not fill a log. */
 function firstOf(faults: readonly PolicyFault[]): PolicyFault[] {
   const sorted = faults.toSorted(byPosition)
   const shown = sorted.slice(0, MAX_FAULTS)

@@ -1,4 +1,7 @@
-/** What zod found, in words for whoever writes policy: one sentence per fault, with the key that was probably meant. */
+/**
+ * Words the faults that zod finds, for the author of policy: one sentence per fault, with the key that was probably
+ * meant.
+ */
 import { nearest } from '@clawmesh/proto'
 import { z } from 'zod'
 import { issueInWords, valueAt } from './issue-in-words.ts'
@@ -12,7 +15,7 @@ export interface SchemaFault {
 type Issue = z.core.$ZodIssue
 type Path = readonly PropertyKey[]
 
-/** @param most what is beyond so many is left out */
+/** @param most the maximum; further ones are omitted */
 export function schemaFaults(
   schema: z.ZodType,
   error: z.ZodError,

@@ -1,11 +1,11 @@
-/** Values that policy files are made of, each with what is said when it is wrong. */
+/** The value types of policy files, each with its error message. */
 import { z } from 'zod'
 import { parseCidr } from '../../net/cidr.ts'
 import { parseHostPattern } from '../../net/host-pattern.ts'
 import { parsePathGlob } from '../compile/path-glob.ts'
 import { methodFault, parseSelector } from '../compile/selector.ts'
 
-/** Entries of one list, at most. */
+/** Maximum entries of one list. */
 export const MAX_RULES = 10_000
 
 export const hostPattern = text((value) => {
@@ -52,7 +52,7 @@ export const mode = z.enum(['enforce', 'audit']).meta({
 })
 export const schemaKey = z.string().max(2048).meta({ description: 'For editors; not read' })
 
-/** A string that is good when `fault` says null. */
+/** A string that is valid when `fault` returns null. */
 export function text(fault: (value: string) => string | null) {
   return z.string().check((context) => {
     const what = fault(context.value)

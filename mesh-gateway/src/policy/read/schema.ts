@@ -1,6 +1,6 @@
 /**
- * What a policy file may hold. docs/reference/policy.schema.json is made from this
- * (`node scripts/policy-schema.ts`; a test insists they agree). Unknown keys are errors throughout.
+ * The schema of policy files. docs/reference/policy.schema.json is generated from it (`node scripts/policy-schema.ts`;
+ * a test checks that they agree). Unknown keys are errors everywhere.
  */
 import { isDnsLabel, isDnsName } from '@clawmesh/proto'
 import { z } from 'zod'

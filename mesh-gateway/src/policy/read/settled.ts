@@ -1,12 +1,12 @@
 /**
- * When what was read is believed: when two readings, one after the other, agree. First on everything, so that files that are
- * written together come into force together; after a few readings file by file, so that a file that never holds still does not
- * hold up the others; and such a file is judged as it is in the end.
+ * Debounce: decides when content that was read is used: when two consecutive readings agree. First for all files, so
+ * that files written together take effect together; after a few readings file by file, so that a file that keeps
+ * changing does not delay the others; in the end also such a file.
  */
 import type { RawDirectory, RawFile } from './read-directory.ts'
 
 export interface Settled {
-  /** What the first reading found is believed. */
+  /** Uses the first reading as it is. */
   begin(raw: RawDirectory): void
   /** Null: read again, soon. */
   believed(raw: RawDirectory): Believed | null
@@ -15,26 +15,26 @@ export interface Settled {
 export interface Believed {
   /** To be judged. */
   readonly files: readonly RawFile[]
-  /** All files, of which those that are not believed yet stay as they were. */
+  /** All files; those that are not settled yet stay as they were. */
   readonly raw: Pick<RawDirectory, 'files' | 'problem'>
-  /** False when some are not believed yet. */
+  /** False when some files are not settled yet. */
   readonly whole: boolean
 }
 
 /** Readings that must agree as a whole. */
 const TOGETHER = 3
-/** Content that never holds still is judged all the same after so many readings. */
+/** Content that keeps changing is judged after this many readings. */
 const RESTLESS = 10
 
 export function createSettled(): Settled {
   let lastDigest = ''
-  /** By name, as it was read the last time. */
+  /** By name, the content of the last reading. */
   let last: ReadonlyMap<string, string> = new Map()
-  /** By name, how many readings in a row differed. */
+  /** By name, how many consecutive readings differed. */
   let restless: ReadonlyMap<string, number> = new Map()
   let unsettled = 0
 
-  /** True of a file that is as it was read before, or that never will be. */
+  /** True for a file that has not changed since the last reading, or that keeps changing for too long. */
   function observe(raw: RawDirectory): (name: string) => boolean {
     const now = contents(raw)
     const before = last
@@ -74,7 +74,7 @@ function contents(raw: RawDirectory): ReadonlyMap<string, string> {
   return new Map(raw.files.map(({ name, digest, problem }) => [name, digest ?? problem ?? '']))
 }
 
-/** It was there a moment ago. */
+/** A file that was removed a moment ago. */
 function absent(name: string): RawFile {
   return { name, bytes: null, problem: 'has gone', digest: null }
 }

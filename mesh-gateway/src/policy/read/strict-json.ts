@@ -1,6 +1,6 @@
 /**
- * JSON as RFC 8259 has it and no looser: UTF-8 without BOM, no comments, no trailing commas, no key twice.
- * Remembers where each value stands, so that a fault can be shown with line and column.
+ * Parses JSON strictly by RFC 8259: UTF-8 without BOM, no comments, no trailing commas, no duplicate keys. Keeps the
+ * offset of each value, so that a fault can be shown with line and column.
  */
 export interface JsonFault {
   /** JSON pointer (RFC 6901) of the place. */
@@ -13,14 +13,14 @@ export interface JsonDocument {
   /** Undefined when the text is not JSON. */
   readonly value: unknown
   readonly faults: readonly JsonFault[]
-  /** Offset of each value, by JSON pointer; of a member, that of its key. */
+  /** Offset of each value, by JSON pointer; for a member, that of its key. */
   readonly offsets: ReadonlyMap<string, number>
   readonly text: string
 }
 
-/** Where reading gives up; without limits it does not. */
+/** Bounds at which reading stops; none by default. */
 export interface JsonLimits {
-  /** Faults that are no longer reported one by one. */
+  /** Further faults are not reported one by one. */
   readonly maxFaults?: number
   /** Entries of one list. */
   readonly maxItems?: number
@@ -44,7 +44,7 @@ const ESCAPES: Readonly<Record<string, string>> = Object.freeze({
   t: '\t',
 })
 
-/** Never throws: what is wrong comes back as faults. */
+/** Never throws: errors are returned as faults. */
 export function readStrictJson(bytes: Uint8Array, limits: JsonLimits = {}): JsonDocument {
   const fault = (message: string): JsonDocument => ({
     value: undefined,
@@ -60,7 +60,7 @@ export function readStrictJson(bytes: Uint8Array, limits: JsonLimits = {}): Json
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {
-    // the decoder says no more than this
+    // the decoder gives no more detail
     return fault('is not UTF-8')
   }
   if (text.trim() === '') return { ...fault('is empty'), text }
@@ -85,7 +85,7 @@ export function positionAt(text: string, offset: number): TextPosition {
   return positionsIn(text)(offset)
 }
 
-/** As positionAt, for many offsets in one text. */
+/** Like positionAt, for many offsets in one text. */
 export function positionsIn(text: string): (offset: number) => TextPosition {
   const starts = [0]
   for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) starts.push(at + 1)
@@ -172,7 +172,7 @@ class Reader {
       if (this.#text[start] !== '"') this.#unexpected(pointer, 'a key in double quotes')
       const key = this.#string(pointer)
       const member = pointerTo(pointer, key)
-      // __proto__ is skipped by most who walk objects, schema validators too: it must not hide anything
+      // most code that walks objects skips __proto__, schema validators too: it must not hide anything
       if (entries.has(key) || key === '__proto__')
         this.faults.push({
           pointer: member,

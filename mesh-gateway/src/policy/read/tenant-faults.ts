@@ -1,6 +1,6 @@
 /**
- * What is wrong between the parts of a file, which a schema cannot see. Works on the raw value, so that it
- * finds these faults beside those of the schema, not after them.
+ * Finds faults between the parts of a file, which a schema cannot see. Works on the raw value, so that these faults are
+ * reported together with those of the schema.
  */
 
 import { parseSelector, type Selector } from '../compile/selector.ts'
@@ -9,7 +9,7 @@ import type { SchemaFault } from './schema-faults.ts'
 
 type Check = (selector: Selector) => string | null
 
-/** @param tenant as the file name has it. */
+/** @param tenant from the file name */
 export function tenantFaults(value: unknown, tenant: string): SchemaFault[] {
   const own = at(value, 'tenant')
   const named =
@@ -33,7 +33,7 @@ export function tenantFaults(value: unknown, tenant: string): SchemaFault[] {
   ]
 }
 
-/** In `_global.json` no tenant goes without saying. */
+/** In `_global.json` a selector must name its tenant. */
 export function globalFaults(value: unknown): SchemaFault[] {
   const named = (selector: Selector) =>
     selector.tenant !== null || selector.agent === '*' ? null : 'must name the tenant: tenant/agent'

@@ -1,24 +1,24 @@
 /**
- * What an agent may read of a decision. It may read the policy of its own tenant and of the operator. Of another tenant it
- * gets the code alone: no rule, no path, no name, and not whether that tenant has a policy. Pure.
+ * Filters what an agent may read of a decision. It may read the policy of its own tenant and of the operator. For
+ * another tenant it gets the code only: no rule, no path, no name, and not whether that tenant has a policy. Pure.
  */
 import { ERRORS, MeshError } from '@clawmesh/proto'
 import type { Verdict } from '../decide/decision.ts'
 import { GLOBAL_FILE } from './read-file.ts'
 
-/** Of a rule, or of two joined by `and`, what the tenant may know; null when that is nothing. */
+/** The part of a rule, or of two joined by `and`, that the tenant may see; null for none. */
 export function toldRule(rule: string | null, tenant: string): string | null {
   if (rule === null) return null
   const known = rule.split(' and ').filter((one) => isKnown(fileOf(one), tenant))
   return known.length === 0 ? null : known.join(' and ')
 }
 
-/** The name of a policy file, if the tenant may know of it. */
+/** The name of a policy file, if the tenant may see it. */
 export function toldFile(file: string | null, tenant: string): string | null {
   return file !== null && isKnown(file, tenant) ? file : null
 }
 
-/** The refusal that an agent of the tenant reads. @param facts beside the rule */
+/** The refusal for an agent of the tenant. @param facts besides the rule */
 export function refusalOf(
   decision: Verdict,
   tenant: string,
@@ -32,7 +32,7 @@ export function refusalOf(
   })
 }
 
-/** `acme.json` of `acme.json#/delegation/allow/0`. */
+/** E.g. `acme.json` of `acme.json#/delegation/allow/0`. */
 function fileOf(rule: string): string {
   return rule.split('#', 1)[0] ?? ''
 }

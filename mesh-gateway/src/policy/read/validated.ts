@@ -1,10 +1,12 @@
-/** What both halves of the compiler share: lists in steps, and values of a document that has been through readPolicyFile. */
+/**
+ * Used by both halves of the compiler: lists in steps, and values of a document that has been through readPolicyFile.
+ */
 import type { Steps } from '../../process/in-slices.ts'
 
 /** Entries of a list between two pauses. */
 export const STRIDE = 16
 
-/** Limits of a document, each of which may be absent. */
+/** Limits of a document, each optional. */
 export type Partly<T> = { readonly [K in keyof T]?: number | undefined }
 
 export function* mapInSteps<From, To>(
@@ -19,7 +21,7 @@ export function* mapInSteps<From, To>(
   return made
 }
 
-/** @throws TypeError when the document has not been through readPolicyFile. */
+/** @throws TypeError when the document has not been through readPolicyFile */
 export function validated<T>(parsed: T | string): T {
   if (typeof parsed === 'string')
     throw new TypeError(`a document that was not validated: ${parsed}`)

@@ -1,6 +1,6 @@
 /**
- * Tells when something happens to a directory: in it, to it, or to the links that lead to it (`..data` of Kubernetes,
- * `current -> releases/7`). A hint, not a promise: the poll of policy-store.ts is the guarantee.
+ * Watches a directory: its entries, the directory itself, and the links that lead to it (`..data` of Kubernetes,
+ * `current -> releases/7`). A hint only: the polling of policy-store.ts is the guarantee.
  */
 import { type FSWatcher, watch } from 'node:fs'
 import { realpath, stat } from 'node:fs/promises'
@@ -8,12 +8,12 @@ import path from 'node:path'
 import type { Disk } from '@clawmesh/agent-sdk/mesh'
 
 export interface DirectoryWatcher {
-  /** Looks again where the links lead. Call it after each reading. */
+  /** Resolves the links again. To be called after each reading. */
   follow(): Promise<void>
   close(): void
 }
 
-/** @param onHint something happened; called often */
+/** @param onHint called often, after any change */
 export function watchDirectory(dir: string, disk: Disk, onHint: () => void): DirectoryWatcher {
   const watchers = new Map<string, FSWatcher>()
   let closed = false
@@ -21,13 +21,13 @@ export function watchDirectory(dir: string, disk: Disk, onHint: () => void): Dir
   function open(key: string, directory: string, entry: string | null): void {
     try {
       const watcher = watch(directory, { persistent: false }, (_event, name) => {
-        // a parent may be /tmp: only the entry that leads here is looked at
+        // a parent may be /tmp: only the entry on the path counts
         if (entry === null || name === null || name === entry) onHint()
       })
       watcher.on('error', () => drop(key))
       watchers.set(key, watcher)
     } catch {
-      // no watch to be had (gone again, or the limit of watches is reached): the poll sees it
+      // without a watch (directory removed, or limit of watches reached) the polling notices changes
     }
   }
 
@@ -38,7 +38,7 @@ export function watchDirectory(dir: string, disk: Disk, onHint: () => void): Dir
 
   return {
     async follow() {
-      // a disk that does not answer: what is watched stays watched
+      // the disk does not answer: existing watches stay
       const wanted = await disk
         .run(path.join(dir, '.'), () => placesOf(path.resolve(dir)))
         .catch(() => null)
@@ -56,11 +56,11 @@ export function watchDirectory(dir: string, disk: Disk, onHint: () => void): Dir
 
 interface Place {
   readonly directory: string
-  /** Null: whatever happens in it. */
+  /** Null: any entry. */
   readonly entry: string | null
 }
 
-/** By a key that changes when a directory is replaced by another of the same name. */
+/** The key changes when another directory of the same name replaces it. */
 async function placesOf(dir: string): Promise<Map<string, Place>> {
   const real = await realpath(dir).catch(() => dir)
   const data = await realpath(path.join(real, '..data')).catch(() => real)
@@ -76,6 +76,6 @@ async function note(places: Map<string, Place>, place: Place): Promise<void> {
     const { dev, ino } = await stat(place.directory)
     places.set(`${dev}:${ino}:${place.directory}:${place.entry ?? ''}`, place)
   } catch {
-    // not there yet: its parent or the poll will see it come
+    // does not exist yet: the watch of its parent or the polling will notice it
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Rules of delegation that let no call through whatever is asked: denied whole, or without the other half that a call
- * across tenants needs. Says so only where deciding could not come to another end, in audit mode neither. Pure.
+ * Finds delegation rules that can never allow a call: denied completely, or without the other half that a call across
+ * tenants needs. Reports only rules that can change no decision, not even in audit mode. Pure.
  */
 import type { DelegationRule, RulesOfPair, RuleTable } from '../compile/rule-table.ts'
 import { intersectMethods, methodMatches } from '../compile/selector.ts'
@@ -20,10 +20,13 @@ interface Ends {
   readonly to: Named
 }
 
-/** Comparisons of rules and of their methods, for all of policy: rules that differ in methods alone are compared with each other. */
+/**
+ * Maximum comparisons of rules and methods, for all of policy: rules that differ only in methods are compared with each
+ * other.
+ */
 const MAX_COMPARED = 2_000_000
 
-/** @param budget spent, the rules that are left are not looked at, and the first of them says so */
+/** @param budget when it is spent, the remaining rules are not checked, and the first of them says so */
 export function idleDelegationRules(
   policy: PolicySnapshot,
   budget: StepBudget = new StepBudget(MAX_COMPARED),
@@ -76,7 +79,7 @@ function whyDenied(
   return null
 }
 
-/** Of an `allow` the missing accept, of an `accept` the missing allow. */
+/** For an `allow` the missing accept, for an `accept` the missing allow. */
 function whyOneSided(
   list: 'allow' | 'accept',
   rule: DelegationRule,
@@ -98,17 +101,17 @@ function missing(list: 'allow' | 'accept', { file }: TenantPolicy): string {
   return `a call across tenants needs both sides, and no rule of delegation.${list} of ${file} fits it`
 }
 
-/** Audit mode excuses the missing half, so that the rule opens something all the same. */
+/** Audit mode excuses the missing half, so the rule still has an effect. */
 function mayAudit({ agents, others }: DelegationPolicy, { agent }: Named): boolean {
   if (agent !== '*') return (agents.get(agent) ?? others).mode === 'audit'
   return others.mode === 'audit' || agents.values().some(({ mode }) => mode === 'audit')
 }
 
-/** Tells whether there is a call of which both a rule and one of the table speak. */
+/** Tells whether a call exists that both the rule and one of the table match. */
 type Matcher = (table: RuleTable, rule: DelegationRule, ends: Ends) => boolean
 
 function createMatcher(budget: StepBudget): Matcher {
-  // put together once: ten thousand rules may each speak of any caller
+  // computed once: ten thousand rules may each match any caller
   const known = new Map<RuleTable, Map<string, RulesByCallee>>()
   const ofAnyCaller = (table: RuleTable, tenant: string) => {
     const byTenant = known.get(table) ?? new Map<string, RulesByCallee>()
@@ -138,7 +141,7 @@ function mergeCallers(table: RuleTable, tenant: string, budget: StepBudget): Rul
   return new Map([...byTo].map(([to, theirs]) => [to, { rules: theirs }]))
 }
 
-/** What there is about the agent, or about any agent of the tenant. */
+/** The entries for the agent, or for any agent of the tenant. */
 function* whichSpeakOf<T>(
   { tenant, agent }: Named,
   map: ReadonlyMap<string, T>,
@@ -157,19 +160,19 @@ function* whichSpeakOf<T>(
   }
 }
 
-/** Once the budget is spent, true of any two. */
+/** After the budget is spent, true for any two. */
 function shareMethod(one: DelegationRule, other: DelegationRule, budget: StepBudget): boolean {
   if (!budget.spend(1 + (one.methods?.length ?? 0) + (other.methods?.length ?? 0))) return true
   const both = intersectMethods(withSeeingThrough(one.methods), withSeeingThrough(other.methods))
   return both?.length !== 0
 }
 
-/** What a deny rule may call all that is named. */
+/** The names by which a deny rule may cover the agent. */
 function scopesOf({ tenant, agent }: Named): ReadonlySet<string> {
   return new Set([`${tenant}/${agent}`, `${tenant}/*`, '*'])
 }
 
-/** Each pattern of what is allowed lies within one that is denied. */
+/** True when each allowed pattern is within a denied one. */
 function coversMethods(
   deny: readonly string[] | null,
   allow: readonly string[] | null,

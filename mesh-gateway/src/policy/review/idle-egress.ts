@@ -1,6 +1,6 @@
 /**
- * Allow rules that open no destination whatever is asked: of no port that the mesh has, denied whole, or of an address
- * that is refused. Says so only where deciding could not come to another end, in audit mode neither. Pure.
+ * Finds allow rules that can never open a destination: for a port that the mesh lacks, denied completely, or for a
+ * refused address. Reports only rules that can change no decision, not even in audit mode. Pure.
  */
 
 import type { HostPattern } from '../../net/host-pattern.ts'
@@ -64,13 +64,13 @@ function whyIdle(
   return `the address is refused (${rule}) unless allowCidrs of _global.json has it`
 }
 
-/** One that denies all that the pattern stands for, at this port. */
+/** A rule that denies the whole pattern at this port. */
 function denyingRule(
   { host, wildcard }: HostPattern,
   port: number,
   deny: readonly HostTable[],
 ): HostRule | null {
-  // no rule is for this very name, so that only those are found which are for all below the host
+  // no rule has exactly this name, so only rules for all hosts below match
   const name = wildcard ? `*.${host}` : host
   for (const table of deny) {
     const rule = findRule(table, name, firstDenying, port)

@@ -1,4 +1,4 @@
-/** A rule that can never take effect as policy stands: valid, and surely not what whoever wrote it meant. */
+/** A rule that can never take effect under the current policy: valid, and surely not what its author meant. */
 export interface IdleRule {
   /** `acme.json#/egress/allow/0` */
   readonly id: string

@@ -1,4 +1,7 @@
-/** A policy directory for whoever wrote it: every fault, and of policy that has none the rules that can never take effect. */
+/**
+ * Reviews a policy directory for its author: every fault, and in a policy without faults the rules that can never take
+ * effect.
+ */
 import type { PolicyFault } from '../read/fault.ts'
 import { concernsAll, judgeDirectory, type PolicyLoading } from '../read/load-policy.ts'
 import { type PolicyPlaces, type RawFile, readPolicyDirectory } from '../read/read-directory.ts'
@@ -10,18 +13,18 @@ import type { IdleRule } from './idle-rule.ts'
 
 export interface PolicyReview {
   readonly loading: PolicyLoading
-  /** Of rules that are valid, and surely not meant; empty while there are faults. */
+  /** Rules that are valid and surely not meant; empty while there are faults. */
   readonly warnings: readonly PolicyFault[]
-  /** By name, what a gateway makes of each file that it reads. */
+  /** By name, how a gateway treats each file. */
   readonly verdicts: readonly FileVerdict[]
 }
 
 export interface FileVerdict {
   readonly file: string
   readonly good: boolean
-  /** How many; `loading` has them. */
+  /** The number of faults; `loading` has them. */
   readonly faults: number
-  /** What a gateway does about a broken one; null of a good one. */
+  /** How a gateway treats a broken file; null for a good one. */
   readonly effect: string | null
 }
 
@@ -42,7 +45,7 @@ function verdictOf(file: string, faults: readonly PolicyFault[]): FileVerdict {
   return { file, good: false, faults: more.length + 1, effect }
 }
 
-/** In the order of the files, and of the lines within each. */
+/** Sorted by file, and by line within each. */
 function warningsOf(policy: PolicySnapshot, files: readonly RawFile[]): PolicyFault[] {
   const rules = [...idleEgressRules(policy), ...idleDelegationRules(policy)]
   const byFile = Map.groupBy(rules, ({ id }) => id.slice(0, id.indexOf('#')))

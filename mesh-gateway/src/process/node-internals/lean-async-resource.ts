@@ -1,15 +1,17 @@
 /**
- * Replaces `AsyncResource.prototype.bind` of this process by one that leaves no litter.
- * node:http2 binds twice for each request it sends, and Node's own `bind` decorates each bound function with a
- * deprecated property (DEP0172) whose wrappers get prototypes of their own. V8 keeps those in the old generation, and
- * with them the whole stream, until the next full collection: nearly nothing dies young any more, and every small
- * collection copies megabytes. Binding itself is the same. docs/decisions/lean-async-resource.md has the figures.
+ * Replaces `AsyncResource.prototype.bind` of this process by one that leaves no garbage. node:http2 binds twice for
+ * each request it sends, and Node's own `bind` gives each bound function a deprecated property (DEP0172) whose wrappers
+ * get prototypes of their own. V8 keeps those in the old generation, and with them the whole stream, until the next
+ * full collection: then almost nothing dies young, and every minor collection copies megabytes. Binding itself is
+ * unchanged. docs/decisions/lean-async-resource.md has the figures.
  */
 import { AsyncResource } from 'node:async_hooks'
 
 type Bindable = (this: unknown, ...args: unknown[]) => unknown
 
-/** For commands, once, at their start: a library leaves its process alone. False when somebody has forbidden it. */
+/**
+ * For commands, once, at their start: a library must not patch its process. False when the property cannot be changed.
+ */
 export function leanAsyncResource(): boolean {
   return Reflect.defineProperty(AsyncResource.prototype, 'bind', {
     configurable: true,

@@ -1,15 +1,14 @@
 /**
- * Replaces the tables in which a session of node:http2 keeps its streams by ones that leave no litter.
- * Node keeps them in a Map and a Set. With each stream that comes and goes V8 soon makes a new table of those, and leaves the
- * old one linked to its successor; once a dead one has reached the old generation, it keeps all that follow it, and their
- * streams, from dying young. docs/decisions/lean-stream-tables.md has the figures.
- * Touches the session only where it looks exactly as expected, and leaves it alone otherwise.
+ * Replaces the tables in which a session of node:http2 keeps its streams by ones that leave no garbage. Node uses a Map
+ * and a Set. As streams come and go, V8 rebuilds those tables and links each old one to its successor; an old table
+ * that was promoted keeps all later ones, and their streams, alive. docs/decisions/lean-stream-tables.md has the
+ * figures. Changes a session only if it has exactly the expected shape, and otherwise leaves it alone.
  */
 import type { Http2Session } from 'node:http2'
 import { types } from 'node:util'
 import { StreamSet, StreamTable } from './stream-table.ts'
 
-/** Call it on a session that has had no stream yet. False when the session was left as it is. */
+/** To be called on a session without streams. False when the session was left unchanged. */
 export function leanStreamTables(session: Http2Session): boolean {
   const state = stateOf(session)
   if (state === null) return false

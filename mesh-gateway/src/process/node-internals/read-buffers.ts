@@ -1,21 +1,21 @@
 /**
- * Buffers that sockets read into, handed from those that have closed to those that come: a new one for each connection is as dear
- * as a new one for each read, since V8 takes the memory for pressure on its heap.
+ * A pool of read buffers, passed from closed sockets to new ones: a new buffer per connection costs as much as one per
+ * read, since V8 counts the memory as pressure on its heap.
  */
 export interface ReadBuffers {
-  /** Enough for a request. What is in it, is left over from others: only what was read into it may be looked at. */
+  /** A buffer for a request. It contains bytes of other connections: only freshly read bytes may be used. */
   take(): Buffer
-  /** For a socket that fills the small one to its end. */
+  /** For a socket that fills the small one completely. */
   large(): Buffer
   isSmall(buffer: Buffer): boolean
-  /** Nobody else holds it any more. */
+  /** Returns a buffer that is no longer used. */
   give(buffer: Buffer): void
 }
 
 const SMALL_BYTES = 16_384
 /** With 65,536 a megabyte through a tunnel costs a fifth more; larger ones gain little. */
 const LARGE_BYTES = 131_072
-/** 4 MiB of each in all; those beyond are collected. */
+/** 4 MiB of each in all; further ones are garbage-collected. */
 const MAX_SPARE = 256
 const MAX_SPARE_LARGE = 32
 

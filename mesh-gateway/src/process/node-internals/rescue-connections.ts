@@ -1,18 +1,18 @@
 /**
- * A connection that a worker was given and did not take before it died goes to another worker.
- * node:cluster accepts in the supervisor, hands each connection over in a message, and keeps its own handle until the
- * worker says that it has it. When the worker dies first, Node waits for that word for ever: the client hangs, the handle is
- * never closed, and 'disconnect' never comes. Here both are said in the name of the dead
+ * Rescues a connection that a worker was given and did not take before it died: another worker gets it. node:cluster
+ * accepts in the supervisor, sends each connection to a worker in a message, and keeps its own handle until the worker
+ * confirms. When the worker dies first, Node waits for the confirmation for ever: the client hangs, the handle is never
+ * closed, and 'disconnect' never comes. This file sends both in place of the dead worker
  * (docs/discoveries/a-connection-that-a-dead-worker-was-given.md).
  */
 import type { Worker } from 'node:cluster'
 
 /**
- * For a worker that was forked just now.
- * @param others whether another one is there to take what it had; otherwise the client is told by the end of its connection
+ * To be called for a worker that was just forked.
+ * @param others true when another worker can take its connections; otherwise they are closed
  */
 export function rescueConnections(worker: Worker, others: () => boolean): void {
-  /** One for each port at most: a worker is given the next one when it has the last. */
+  /** At most one per port: a worker gets the next one after it has confirmed the last. */
   const given: number[] = []
   const { process: child } = worker
   const send = child.send.bind(child)
@@ -40,16 +40,16 @@ export function rescueConnections(worker: Worker, others: () => boolean): void {
       if (!said) child.emit('disconnect')
     })
   })
-  // first node:cluster takes the worker out of the round, then what it had goes round again
+  // first node:cluster removes the worker from the round robin, then its connections are handed out again
   worker.once('disconnect', () => {
-    // what is accepted is closed here
+    // an accepted connection is closed here
     const accepted = !others()
     for (const ack of given.splice(0))
       child.emit('internalMessage', { cmd: 'NODE_CLUSTER', ack, accepted })
   })
 }
 
-/** The number under which an answer to this message is awaited. */
+/** The sequence number of a message that awaits an answer. */
 function numberOf(message: unknown, key: string, value: string): number | null {
   const seq = property(message, 'seq')
   return property(message, key) === value && typeof seq === 'number' ? seq : null

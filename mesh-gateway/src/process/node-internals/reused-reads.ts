@@ -1,36 +1,38 @@
 /**
- * Lets reads of a socket go into one buffer again and again. A new one for every read costs more than moving the bytes: it is
- * allocated, its pages are touched, and V8 collects all of its heap ever sooner for the memory that it takes.
+ * Makes a socket read into one buffer again and again. A new buffer per read costs more than moving the bytes: it is
+ * allocated, its pages are touched, and V8 runs full collections more often for its memory.
  */
 import type { Socket } from 'node:net'
 import type { ReadBuffers } from './read-buffers.ts'
 
-/** Takes what was read. Chunks are good until it returns, unless it is told to keep them. */
+/** Takes the read bytes. A chunk is valid until `accept` returns, unless it is kept. */
 export interface ReadSink {
   accept(chunk: Buffer): void
-  /** Whether the chunk was kept; asked once after each read. */
+  /** Whether the chunk was kept; called once after each read. */
   takeKept(): boolean
 }
 
-/** What `net.connect` takes as `onread`. */
+/** The `onread` option of `net.connect`. */
 export interface ReusedReads {
   buffer(): Buffer
   callback(size: number): boolean
-  /** The socket has closed: the buffer may serve another. */
+  /** To be called when the socket has closed: another socket may use the buffer. */
   release(): void
 }
 
-/** What is left of a buffer is read into, down to so much. */
+/** The rest of a buffer is read into while it has at least this many bytes. */
 const LEAST_ROOM_BYTES = 4096
-/** A read of less than that ends a burst. */
+/** A smaller read ends a burst. */
 const LITTLE_BYTES = 4096
-/** What fills such a part of it may hold the whole: reads into the rest would be small, and many. */
+/**
+ * A chunk that fills at least this part of a buffer may keep all of it: reads into the rest would be small, and many.
+ */
 const WORTH_KEEPING = 4
 
-/** @param sink asked for with each read, since a socket is made before what reads it. */
+/** @param sink called at each read, since a socket exists before its reader */
 export function reusedReads(sink: () => ReadSink | null, buffers: ReadBuffers): ReusedReads {
   let whole: Buffer | null = null
-  /** What is behind that which was kept. */
+  /** The part of the buffer after the kept chunk. */
   let room: Buffer | null = null
   /** Bytes of the last read. */
   let last = 0
@@ -42,10 +44,11 @@ export function reusedReads(sink: () => ReadSink | null, buffers: ReadBuffers): 
     buffer() {
       const kept = sink()?.takeKept() === true
       if (room !== null && whole !== null && !full) {
-        // a burst is over: nobody is to lie idle with a large one
+        // the burst is over: an idle socket must not hold a large buffer
         const over = !buffers.isSmall(whole) && last < LITTLE_BYTES
         if (!kept && !over) return room
-        // a byte that was kept must not hold the whole of a buffer: who sends them one by one would have a buffer for each
+        // a small kept chunk must not hold a whole buffer: a client that sends single bytes would take a buffer for
+        // each
         const much = last * WORTH_KEEPING >= room.length
         if (kept && !much && room.length - last >= LEAST_ROOM_BYTES) {
           room = room.subarray(last)
@@ -61,7 +64,7 @@ export function reusedReads(sink: () => ReadSink | null, buffers: ReadBuffers): 
     callback(read) {
       if (whole === null || room === null) return true
       last = read
-      // nor is what is left of a large one read into for ever
+      // the rest of a large buffer must not be used for ever either
       full = read === room.length && (room !== whole || buffers.isSmall(whole))
       sink()?.accept(room.subarray(0, read))
       return true
@@ -75,9 +78,9 @@ export function reusedReads(sink: () => ReadSink | null, buffers: ReadBuffers): 
 }
 
 /**
- * The same for a socket that a server has accepted, for which Node has no option: what `onread` would have set is set here, before
- * the first read. False where the socket does not look exactly as in Node 24; it is left alone then, and reads as ever.
- * docs/discoveries/reading-into-one-buffer.md
+ * The same for a socket that a server has accepted, for which Node has no option: sets before the first read what
+ * `onread` would have set. False when the socket does not look exactly as in Node 24; it is then left alone, and reads
+ * as usual. docs/discoveries/reading-into-one-buffer.md
  */
 export function reuseReadsOf(socket: Socket, reads: ReusedReads): boolean {
   const handle: unknown = Reflect.get(socket, '_handle')
@@ -94,7 +97,7 @@ export function reuseReadsOf(socket: Socket, reads: ReusedReads): boolean {
   return true
 }
 
-/** Each the one symbol of its name, if it holds null as it does on a socket without `onread`. */
+/** The symbols of these names, each only if it is unique and holds null, as on a socket without `onread`. */
 function unsetSymbols(socket: Socket, names: readonly string[]): (symbol | null)[] {
   const found: (symbol | null)[] = names.map(() => null)
   const seen = new Set<number>()

@@ -1,12 +1,11 @@
 /**
- * A map from stream numbers and a set, with what Map and Set of JavaScript can do and one thing less: they never make a
- * new table in place of one that is merely full of holes. Tables grow with what is in them at once, and what was
- * taken out is let go at once.
+ * A map from stream numbers and a set, with the interface of Map and Set, that never rebuild a table only because it
+ * has holes. A table grows with the number of entries at one time, and removed entries are released at once.
  */
 
 const FEWEST_SLOTS = 16
 
-/** Keys are whole numbers above zero. Open addressing, linear probing, no tombstones. */
+/** Keys are integers above zero. Open addressing, linear probing, no tombstones. */
 export class StreamTable<V extends object> {
   size = 0
   #keys: number[] = new Array<number>(FEWEST_SLOTS).fill(0)
@@ -41,7 +40,7 @@ export class StreamTable<V extends object> {
     let hole = this.#slotOf(key)
     if (keys[hole] === 0) return false
     this.size -= 1
-    // whoever was displaced past the hole moves up, so that probing never needs a mark for it
+    // entries displaced past the hole move up, so that probing needs no tombstone
     for (let next = (hole + 1) & mask; keys[next] !== 0; next = (next + 1) & mask) {
       const home = homeOf(keys[next] ?? 0, mask)
       if (((next - home) & mask) < ((next - hole) & mask)) continue
@@ -60,7 +59,7 @@ export class StreamTable<V extends object> {
     this.#values.fill(undefined)
   }
 
-  /** In the order of the keys. What is taken out meanwhile is not visited, what comes meanwhile neither. */
+  /** In the order of the keys. Entries removed or added meanwhile are not visited. */
   *entries(): Generator<[number, V]> {
     const keys = this.#keys.filter((key) => key !== 0).sort((a, b) => a - b)
     for (const key of keys) {
@@ -85,7 +84,7 @@ export class StreamTable<V extends object> {
     for (const [key, value] of this.entries()) visit(value, key, this)
   }
 
-  /** Where the key is, or would be. */
+  /** The slot of the key, or the one it would get. */
   #slotOf(key: number): number {
     const keys = this.#keys
     const mask = keys.length - 1
@@ -106,12 +105,12 @@ export class StreamTable<V extends object> {
       this.#keys[slot] = key
       this.#values[slot] = values[i]
     }
-    // the old table may live on in the old generation for a while: it must not hold anything up
+    // the old table may survive in the old generation for a while: it must keep nothing alive
     values.fill(undefined)
   }
 }
 
-/** For few at a time, that come and go. */
+/** For few entries that come and go. */
 export class StreamSet<V extends object> {
   #items: V[] = []
 
@@ -161,7 +160,7 @@ export class StreamSet<V extends object> {
   }
 }
 
-/** Numbers of streams that one side opens are two apart. */
+/** The numbers of streams that one side opens are two apart. */
 function homeOf(key: number, mask: number): number {
   return (key >>> 1) & mask
 }

@@ -1,4 +1,7 @@
-/** Verifies the tokens of one outside issuer: a key of its own, an algorithm that is asymmetric, issuer, audience, times, then its claims. */
+/**
+ * Verifies the tokens of one external issuer: a key of that issuer, an asymmetric algorithm, issuer, audience, times,
+ * then its claims.
+ */
 import { type ErrorCode, MeshError } from '@clawmesh/proto'
 import { errors, type JWTPayload, jwtVerify } from 'jose'
 import type { ExternalIssuerConfig } from '../../config/external-issuers.ts'
@@ -12,7 +15,7 @@ export interface ExternalSourceOptions {
   readonly issuer: ExternalIssuerConfig
   readonly keys: Pick<KeptKeys, 'current' | 'otherThan' | 'untilMs' | 'holds' | 'onChange'>
   readonly mapClaims: MapClaims
-  /** How far clocks may differ, in milliseconds. */
+  /** Tolerance for clock differences, in milliseconds. */
   readonly skewMs: number
   /** Milliseconds since the epoch. */
   readonly now: () => number
@@ -70,7 +73,7 @@ export function createExternalSource(
   }
 }
 
-/** In words that fit a token which is not one of the gateway's own. */
+/** Words the error for a token that is not the gateway's own. */
 function explain(
   cause: unknown,
   { algorithms, audience }: ExternalIssuerConfig,

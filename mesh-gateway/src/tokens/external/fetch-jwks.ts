@@ -1,6 +1,7 @@
 /**
- * Fetches a JWKS: directly, whatever proxy the environment names, over verified TLS, without following redirects, and within
- * bounds of size and time. Loaded only where issuers are configured, since undici takes megabytes.
+ * Fetches the JWKS of an external issuer: directly, ignoring any proxy in the environment, over verified TLS, without
+ * redirects, and within limits of size and time. Loaded only when external issuers are configured, since undici takes
+ * megabytes.
  */
 import net, { type LookupFunction } from 'node:net'
 import tls, { type SecureContext } from 'node:tls'
@@ -11,18 +12,18 @@ import { issuerUnavailable } from './issuer-unavailable.ts'
 
 export interface FetchJwksOptions {
   readonly uri: string
-  /** Whose certificates are believed. */
+  /** The trusted roots. */
   readonly trust: SecureContext
   readonly resolver: Pick<Resolver, 'addresses'>
-  /** In all, in milliseconds. Default 5000. */
+  /** Total timeout, in milliseconds. Default 5000. */
   readonly timeoutMs?: number
-  /** Ends it early. */
+  /** Aborts it. */
   readonly signal?: AbortSignal
 }
 
 export interface FetchedJwks {
   readonly text: string
-  /** Cache-Control as it came; null without one. */
+  /** The Cache-Control header as received; null without one. */
   readonly cacheControl: string | null
 }
 
@@ -30,13 +31,13 @@ const TIMEOUT_MS = 5000
 const MAX_BODY_BYTES = 256 * 1024
 const MAX_HEADER_BYTES = 16 * 1024
 
-/** @throws MeshError MESH_TOKEN_ISSUER_UNAVAILABLE, whatever went wrong */
+/** @throws MeshError MESH_TOKEN_ISSUER_UNAVAILABLE for any failure */
 export async function fetchJwks(options: FetchJwksOptions): Promise<FetchedJwks> {
   const { uri, trust, resolver, timeoutMs = TIMEOUT_MS } = options
   const url = new URL(uri)
   const late = AbortSignal.timeout(timeoutMs)
   const signal = options.signal === undefined ? late : AbortSignal.any([late, options.signal])
-  // one for each time, minutes apart: roots that have changed meanwhile hold, and nothing stays open
+  // one per fetch, minutes apart: it uses the current roots, and leaves no connection open
   const agent = new Agent({
     connect: connectBy(trust, resolver, signal),
     maxHeaderSize: MAX_HEADER_BYTES,
@@ -64,7 +65,7 @@ export async function fetchJwks(options: FetchJwksOptions): Promise<FetchedJwks>
       : `its JWKS cannot be fetched (${codeOf(error)})`
     throw issuerUnavailable(what, { cause: error })
   } finally {
-    // what still flows of a body that is too long ends with it
+    // also stops the rest of a body that is too long
     await agent.destroy()
   }
 }
@@ -82,7 +83,7 @@ async function readText(body: AsyncIterable<unknown>): Promise<string> {
   return Buffer.concat(pieces).toString('utf8')
 }
 
-/** undici's own connector looks at no signal, and at its timeout once in a second. */
+/** undici's own connector ignores the signal, and checks its timeout once a second. */
 function connectBy(
   trust: SecureContext,
   resolver: Pick<Resolver, 'addresses'>,
@@ -94,7 +95,7 @@ function connectBy(
     const socket = secure
       ? tls.connect({
           ...{ host, lookup, secureContext: trust, port: Number(port) || 443 },
-          // said here, or NODE_TLS_REJECT_UNAUTHORIZED=0 in the environment would turn it off
+          // explicit: otherwise NODE_TLS_REJECT_UNAUTHORIZED=0 in the environment would turn it off
           rejectUnauthorized: true,
           ...(servername ? { servername } : {}),
         })
@@ -103,7 +104,7 @@ function connectBy(
     if (signal.aborted) end()
     signal.addEventListener('abort', end, { once: true })
     let told = false
-    // stays: undici listens a moment after it was told
+    // stays: undici adds its own listener a moment later
     socket.on('error', (error) => {
       if (!told) done(error, null)
       told = true
@@ -116,7 +117,7 @@ function connectBy(
   }
 }
 
-/** Without TLS there is only `localhost`: nobody else, and no DNS, is to say where that is (RFC 6761, section 6.3). */
+/** Only `localhost` may do without TLS, and it is never looked up in DNS (RFC 6761, section 6.3). */
 const onThisMachine: LookupFunction = (_, { all }, done) => {
   if (all === true)
     done(null, [
@@ -126,7 +127,7 @@ const onThisMachine: LookupFunction = (_, { all }, done) => {
   else done(null, '127.0.0.1', 4)
 }
 
-/** As everything else of the gateway finds a name. */
+/** Uses the gateway's resolver. */
 function lookupBy(resolver: Pick<Resolver, 'addresses'>): LookupFunction {
   return (host, options, done) => {
     resolver.addresses(host).then(

@@ -1,6 +1,6 @@
-/** How long the keys of an issuer are kept before they are fetched anew, by the Cache-Control that came with them. Pure. */
+/** How long the keys of an external issuer are cached before the next fetch, by their Cache-Control. Pure. */
 const MAX_MS = 300_000
-/** However little an issuer allows: it is not to be asked for every token. */
+/** The minimum, whatever the issuer allows: it must not be asked for every token. */
 const LEAST_MS = 30_000
 
 export function freshMs(cacheControl: string | null): number {

@@ -1,7 +1,9 @@
-/** The one error of an issuer whose keys cannot be had: tokens of it may be good, and nobody can say so now. */
+/** The error for an external issuer whose keys are unavailable: its tokens may be valid, and cannot be verified now. */
 import { MeshError, type MeshErrorOptions } from '@clawmesh/proto'
 
-/** @param message what is wrong with its keys, for its operator. Default: the words of the table, for whoever brings a token. */
+/**
+ * @param message what is wrong with its keys, for the operator. Default: the message of the error table, for the client
+ */
 export function issuerUnavailable(message?: string, options: MeshErrorOptions = {}): MeshError {
   return new MeshError('MESH_TOKEN_ISSUER_UNAVAILABLE', message, options)
 }

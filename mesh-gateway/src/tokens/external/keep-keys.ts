@@ -1,7 +1,7 @@
 /**
- * Keeps the keys of one issuer. They are fetched for whoever needs them, one fetch at a time, and again when they have grown
- * old or a token names one that is not among them; never twice within the cool-down, however many tokens ask. When the
- * issuer is away or answers rubbish, the last good ones stay for an hour.
+ * Caches the keys of one external issuer. Fetches them on demand, one fetch at a time, and again when they are old or a
+ * token names an unknown key; never twice within the cool-down, however many tokens ask. When the issuer is unavailable
+ * or sends an invalid answer, the last good keys stay for an hour.
  */
 import type { MeshError } from '@clawmesh/proto'
 import { createLocalJWKSet, type JWTVerifyGetKey } from 'jose'
@@ -9,18 +9,18 @@ import { issuerUnavailable } from './issuer-unavailable.ts'
 import type { ReadJwks } from './read-jwks.ts'
 
 export interface KeepKeysOptions {
-  /** Rejects when there are none that can be used. */
+  /** Rejects when there are no usable keys. */
   readonly fetch: () => Promise<FetchedKeys>
-  /** Told of each attempt; the error: why it failed. */
+  /** Called after each attempt, with the keys or the error. */
   readonly onAttempt?: (found: FetchedKeys | { readonly error: unknown }) => void
-  /** The clock of `untilMs`, milliseconds since the epoch. Default the system's. */
+  /** The clock of `untilMs`, milliseconds since the epoch. Default: the system clock. */
   readonly now?: () => number
-  /** The clock that ages are counted by, which nobody sets, in milliseconds. Default performance.now, or `now` when that is given. */
+  /** The monotonic clock for ages, in milliseconds. Default performance.now, or `now` when that is given. */
   readonly monotonicNow?: () => number
 }
 
 export interface FetchedKeys extends ReadJwks {
-  /** How long they are used before they are fetched anew, in milliseconds. */
+  /** How long the keys are used before the next fetch, in milliseconds. */
   readonly freshMs: number
 }
 
@@ -30,18 +30,21 @@ export interface IssuerKeys {
 }
 
 export interface KeptKeys {
-  /** @throws MeshError MESH_TOKEN_ISSUER_UNAVAILABLE when there are none, and none to be had */
+  /** @throws MeshError MESH_TOKEN_ISSUER_UNAVAILABLE when there are none, and a fetch fails */
   current(): Promise<IssuerKeys>
-  /** Others than these, when the issuer has others by now; null when it has not, or was asked a moment ago. */
+  /** Other keys than these, if the issuer has new ones; null when it has not, or was asked a moment ago. */
   otherThan(keys: IssuerKeys): Promise<IssuerKeys | null>
-  /** False of a key that the issuer has taken out of its set. True while none are known: then the life of its tokens bounds them. */
+  /**
+   * False for a key that the issuer has removed from its set. True while no keys are known: then the expiry of its
+   * tokens bounds them.
+   */
   holds(kid: string): boolean
-  /** What they have verified must be verified again then, milliseconds since the epoch. */
+  /** When verified tokens must be verified again, milliseconds since the epoch. */
   untilMs(): number
   /** Fetches now. */
   reload(): Promise<void>
   onChange(listener: () => void): () => void
-  /** What comes after it is not taken. */
+  /** Ignores later answers. */
   close(): void
 }
 
@@ -52,13 +55,13 @@ interface Kept extends IssuerKeys {
   readonly freshMs: number
 }
 
-/** After an attempt, good or bad. */
+/** After an attempt, successful or not, in milliseconds. */
 const COOL_DOWN_MS = 30_000
-/** How long the last good ones are used when no others come. */
+/** How long the last good keys are used without new ones, in milliseconds. */
 const LAST_GOOD_MS = 3_600_000
-/** In the last part of their time they are fetched while the old ones are still used, so that no token waits. */
+/** After this part of their time the keys are fetched in the background, so that no token waits. */
 const AHEAD = 0.8
-/** Tokens that may wait for one fetch. */
+/** Maximum tokens that wait for one fetch. */
 const MAX_WAITING = 1000
 
 export function keepKeys(options: KeepKeysOptions): KeptKeys {
@@ -88,7 +91,7 @@ class Keeper implements KeptKeys {
     const freshFor = this.#kept?.freshMs ?? 0
     if (age >= freshFor * AHEAD && this.#mayFetch()) {
       const fetching = this.reload()
-      // who is known to be away is not waited for while there are good keys
+      // with good keys at hand, no token waits for an issuer that is known to fail
       if (this.#usable() === null || (age >= freshFor && !this.#failing))
         await this.#waitFor(fetching)
     }

@@ -1,6 +1,6 @@
 /**
- * Makes claims of our own form out of those of an outside token whose signature was verified: for an agent of a tenant that
- * its issuer may speak for, and with destinations that it names or that policy allows. What cannot be judged is refused.
+ * Maps the verified claims of an external token to claims of the gateway: for an agent of a tenant for which the issuer
+ * may speak, and with destinations that the token names or that policy allows. Refuses claims that it cannot judge.
  */
 import { createHash } from 'node:crypto'
 import {
@@ -23,11 +23,11 @@ import { parseConfirmation } from '../parse-claims.ts'
 export interface MapClaimsOptions {
   readonly issuer: ExternalIssuerConfig
   readonly spiffe: SpiffeTemplate
-  /** What policy allows an agent now, as host patterns. */
+  /** The destinations that policy allows an agent now, as host patterns. */
   readonly allowedDestinations: (agent: Peer) => Promise<DestinationSet>
   /** The longest life of a token, in milliseconds. Read for each token. */
   readonly maxTtlMs: () => number
-  /** How far clocks may differ, in milliseconds. */
+  /** Tolerance for clock differences, in milliseconds. */
   readonly skewMs: number
   /** Milliseconds since the epoch. */
   readonly now: () => number
@@ -39,13 +39,16 @@ export type MapClaims = (
   token: string,
 ) => Promise<MappedClaims>
 
-/** The set is there where the destinations are those of policy. */
+/** The set is present where policy gives the destinations. */
 export interface MappedClaims {
   readonly claims: EgressClaims
   readonly destinations: DestinationSet | null
 }
 
-/** A chain that we did not sign cannot be verified, and without it the token would be wider than it is. */
+/**
+ * Claims that are refused: a chain that the gateway did not sign cannot be verified, and ignoring it would widen the
+ * token.
+ */
 const CHAIN = ['act', 'txn', 'may_act']
 const MAX_DESTINATIONS = 200
 
@@ -78,7 +81,7 @@ export function createClaimMapping(options: MapClaimsOptions): MapClaims {
       destinationsAt === null
         ? null
         : parseDestinations(claimAt(payload, destinationsAt), claims.destinations ?? '')
-    // last: it may take a while, and what is refused does not wait for it
+    // last, because it may take a while: a refused token does not wait for it
     const destinations =
       named === null ? await options.allowedDestinations({ tenant, agent }) : null
     const mapped: EgressClaims = Object.freeze({
@@ -87,7 +90,7 @@ export function createClaimMapping(options: MapClaimsOptions): MapClaims {
       sub: spiffe.agent(tenant, agent).id,
       agent_id: agent,
       tenant,
-      // the list of policy is the same for many tokens, and not copied for each
+      // many tokens share the list of policy, so it is not copied
       allowed_destinations: destinations?.texts ?? Object.freeze(named ?? []),
       ...times,
       jti: idOf(payload.jti, token, idPrefix),
@@ -97,7 +100,7 @@ export function createClaimMapping(options: MapClaimsOptions): MapClaims {
   }
 }
 
-/** What it says of when it was made counts only where it makes its life longer. */
+/** Its issue time counts only where it makes its life longer. */
 function judgeTimes(
   { iat, nbf, exp }: Readonly<Record<string, unknown>>,
   nowMs: number,
@@ -118,7 +121,7 @@ function judgeTimes(
   return { iat: made, nbf: nbf ?? made, exp }
 }
 
-/** A list, or names separated by spaces as OAuth writes scopes. */
+/** A list, or names separated by spaces, like OAuth scopes. */
 function parseDestinations(value: unknown, claim: string): string[] {
   const listed = typeof value === 'string' ? value.split(' ').filter((one) => one !== '') : value
   if (!Array.isArray(listed) || listed.length > MAX_DESTINATIONS) throw malformed(claim)
@@ -130,8 +133,8 @@ function parseDestinations(value: unknown, claim: string): string[] {
 }
 
 /**
- * An id that a list of revocations can hold, and that no token of anybody else has: who may revoke the one must not take
- * back the other by it. Where the token has none, of what was signed: a signature can be written in more than one way.
+ * An id that a revocation list can hold, and that no token of another issuer has: the right to revoke one must not
+ * extend to the other. Without a `jti`, a hash of the signed part: a signature can be encoded in more than one way.
  */
 function idOf(jti: unknown, token: string, prefix: string): string {
   const id = typeof jti === 'string' && jti !== '' ? `${prefix}:${jti}` : null

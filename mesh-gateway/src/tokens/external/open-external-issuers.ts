@@ -1,6 +1,6 @@
 /**
- * The outside issuers of a gateway, each with keys of its own: one that is slow, dead or hostile is nobody else's trouble.
- * Opening waits for none of them.
+ * The external issuers (trusted issuers, federated issuers) of a gateway, each with its own keys: a slow, dead or
+ * hostile issuer does not affect the others. Opening waits for none of them.
  */
 import type { SecureContext } from 'node:tls'
 import { type Log, silentLog } from '@clawmesh/agent-sdk/mesh'
@@ -23,25 +23,25 @@ export interface ExternalIssuersOptions {
   readonly issuers: readonly ExternalIssuerConfig[]
   readonly spiffe: SpiffeTemplate
   readonly policy: { current(): PolicySnapshot }
-  /** The longest life of tokens of an issuer that has none of its own, in milliseconds. */
+  /** The longest life of tokens, for an issuer without a limit of its own, in milliseconds. */
   readonly maxTtlMs: () => number
-  /** Whose certificates are believed. */
+  /** The trusted roots. */
   readonly trust: () => SecureContext
   readonly resolver: Pick<Resolver, 'addresses'>
   readonly metrics?: IssuerMetrics
   readonly log?: Log
-  /** How long a fetch may take, in milliseconds. Default 5000. */
+  /** Timeout of a fetch, in milliseconds. Default 5000. */
   readonly fetchMs?: number
-  /** Milliseconds since the epoch. Default the system's clock. */
+  /** Milliseconds since the epoch. Default: the system clock. */
   readonly now?: () => number
 }
 
 export interface ExternalIssuers {
   /** By `iss`. */
   readonly sources: ReadonlyMap<string, TokenSource<VerifiedEgressClaims>>
-  /** Fetches the keys of all now. */
+  /** Fetches the keys of all issuers now. */
   reload(): Promise<void>
-  /** Ends fetches that run. */
+  /** Aborts running fetches. */
   close(): Promise<void>
 }
 
@@ -83,7 +83,7 @@ export function openExternalIssuers(options: ExternalIssuersOptions): ExternalIs
   const reload = async () => {
     await Promise.all([...kept.values()].map((keys) => keys.reload()))
   }
-  // so that it is known, and in the log, before the first token comes
+  // so that the log shows a failure before the first token arrives
   void reload()
   return {
     sources,
@@ -111,7 +111,7 @@ async function fetchKeys(
   return { ...readJwks(text, issuer.algorithms), freshMs: freshMs(cacheControl) }
 }
 
-/** One line when it changes, not one for each attempt. */
+/** Logs a line on each change, not on each attempt. */
 function tell(
   issuer: string,
   { metrics, log = silentLog }: ExternalIssuersOptions,

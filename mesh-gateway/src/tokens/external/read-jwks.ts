@@ -1,17 +1,17 @@
 /**
- * The keys in a JWKS (RFC 7517) that tokens can be verified with. Whoever publishes it is not trusted to do so well: what is
- * weak, private, slow or of another kind is left out, and of the rest only the members that matter are kept.
+ * Reads a JWKS (RFC 7517) of an external issuer, without trusting its quality: keys that are weak, private, slow or of
+ * another kind are skipped, and only the needed members of the others are kept.
  */
 import { createHash, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
 import type { JWK } from 'jose'
 import { issuerUnavailable } from './issuer-unavailable.ts'
 
 export interface ReadJwks {
-  /** One at least. */
+  /** At least one. */
   readonly keys: readonly JWK[]
-  /** Why others were left out, without doubles. */
+  /** The reasons for which keys were skipped, without duplicates. */
   readonly leftOut: readonly string[]
-  /** Equal when and only when the keys are. */
+  /** Equal if and only if the keys are equal. */
   readonly digest: string
 }
 
@@ -33,11 +33,11 @@ const SECRET_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv']
 const MAX_KEYS = 100
 const MAX_KID = 256
 const LEAST_RSA_BITS = 2048
-/** A larger one is no safer in practice, and slow for everybody. */
+/** A larger key is no safer in practice, and slows down all requests. */
 const MAX_RSA_BITS = 8192
 const MAX_RSA_EXPONENT = 2n ** 32n
 
-/** @throws MeshError MESH_TOKEN_ISSUER_UNAVAILABLE when there is no key in it that can be used */
+/** @throws MeshError MESH_TOKEN_ISSUER_UNAVAILABLE when it contains no usable key */
 export function readJwks(text: string, algorithms: readonly string[]): ReadJwks {
   const listed = listOf(text)
   const keys: JWK[] = []
@@ -61,7 +61,7 @@ function listOf(text: string): readonly unknown[] {
   try {
     json = JSON.parse(text)
   } catch {
-    // the cause would quote the answer
+    // without the cause, which would quote the answer
     throw issuerUnavailable('its JWKS is not JSON')
   }
   const keys: unknown = typeof json === 'object' && json !== null ? Reflect.get(json, 'keys') : null
@@ -70,12 +70,12 @@ function listOf(text: string): readonly unknown[] {
   return keys
 }
 
-/** The key, or why it is left out. */
+/** The key, or why it is skipped. */
 function usableKey(value: unknown, algorithms: readonly string[]): JWK | string {
   if (typeof value !== 'object' || value === null) return 'one is no object'
   const member = (name: string): unknown =>
     Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined
-  // a key that everybody can read is everybody's
+  // a published private key belongs to everybody
   if (SECRET_MEMBERS.some((name) => member(name) !== undefined))
     return 'one holds private or secret members'
   const { kid, use, operations, alg } = {
@@ -115,7 +115,7 @@ function importKey(value: object): KeyObject | null {
   try {
     return createPublicKey({ key: picked, format: 'jwk' })
   } catch {
-    // members that are missing, torn or no point of the curve: which, is for its issuer to find out
+    // members that are missing, damaged or not on the curve; its issuer must find out which
     return null
   }
 }
