@@ -25,7 +25,13 @@ const ROOMS: readonly Room[] = [
   gatewayRoom('net', 'test/mesh-gateway/policy', 'test/mesh-gateway/egress'),
   sdkRoom('identity', 'test/agent-sdk/tls'),
   sdkRoom('tls', 'test/agent-sdk/identity', 'test/mesh-gateway/delegation', ...WHOLE_MESH),
-  sdkRoom('tasks', ...WHOLE_MESH),
+  {
+    name: 'tasks',
+    sources: 'agent-sdk/src/tasks',
+    // the contract of the stores of tasks is tested beside its type
+    tests: ['test/agent-sdk/tasks', 'test/agent-sdk/model'],
+    more: WHOLE_MESH,
+  },
   sdkRoom('client', 'test/agent-sdk/server', 'test/agent-sdk/stand-in', ...WHOLE_MESH),
   { name: 'pki', sources: 'pki/src', tests: ['test/pki'], more: [] },
 ]

@@ -77,6 +77,18 @@ describe('the way from a certificate to a root', () => {
     assert.equal(findPath({ ...question, between }), null)
   })
 
+  it('holds from the first to the last moment of each CA, and no longer (RFC 5280, section 4.1.2.5)', () => {
+    const ca = mint({ name: 'ca', issuer: root, pathLength: 0 })
+    const below = mint({ issuer: ca, uris: [PLANNER] })
+    const question = { leaf: below.certificate, between: [ca.certificate], anchors: [root] }
+    const holds = (nowMs: number) => findPath({ ...question, nowMs }) !== null
+    const [begin, end] = [
+      Math.max(...[ca, root].map(({ certificate }) => certificate.validFromDate.getTime())),
+      Math.min(...[ca, root].map(({ certificate }) => certificate.validToDate.getTime())),
+    ]
+    assert.deepEqual([begin - 1, begin, end, end + 1].map(holds), [false, true, true, false])
+  })
+
   it('leads to the root that is in time, when it was renewed with its key', async () => {
     const ended = {
       notBefore: new Date(Date.now() - 2 * HOUR),

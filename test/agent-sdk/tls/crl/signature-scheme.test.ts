@@ -51,6 +51,8 @@ describe('the signature of a revocation list', () => {
       [{ ...good, salt: 20 }, /a salt that is not as long/],
       [{ hash: 'sha256', mask: 'sha256' }, /a salt that is not as long/],
       [{ ...good, trailer: 2 }, /an unknown trailer/],
+      // as DER has it, the number is negative
+      [{ ...good, salt: 0xa0, really: { hash: 'sha256', salt: 32 } }, /not well-formed/],
     ]
     for (const [parts, words] of cases) assert.match(String(verdict(pss(parts))), words)
   })
