@@ -6,23 +6,20 @@
 import cluster from 'node:cluster'
 import { extname, join } from 'node:path'
 import { createAdminPort } from '../admin/admin-port.ts'
-import type { Missing, StatusRow } from '../admin/status-page.ts'
+import type { Missing } from '../admin/status-page.ts'
 import type { LiveConfig } from '../config/live-config.ts'
 import type { Config } from '../config/schema.ts'
-import { createLimitsServer } from '../limits/limits-server.ts'
 import { countHere } from '../limits/open-limits.ts'
 import { closeUmaskToOthers, removeAbandoned } from '../net/listen.ts'
 import type { ListenAddress } from '../net/port.ts'
-import type { MetricsFormat } from '../telemetry/metrics-format.ts'
 import type { OperationalLog } from '../telemetry/operational-log.ts'
-import { collectReports, degradedOf, describeWorkers, missingOf } from './collect-reports.ts'
-import { createMetricsGathering } from './gather-metrics.ts'
-import { type KeptWorkers, keepWorkers, type WorkerHooks } from './keep-workers.ts'
-import type { ToWorker } from './messages.ts'
-import { createLinePasser } from './relay-lines.ts'
+import { createForking } from './create-forking.ts'
+import { createGatewayReports } from './gateway-reports.ts'
+import { type KeptWorkers, keepWorkers } from './keep-workers.ts'
+import type { Ready, ToWorker } from './messages.ts'
+import { createLinePasser, type LinePasser } from './relay-lines.ts'
 import { createSupervisorMetrics, type SupervisorMetrics } from './supervisor-metrics.ts'
 import { type MadeTicketKeys, makeTicketKeys } from './ticket-keys.ts'
-import { forkWorker } from './worker-link.ts'
 
 export interface SupervisorOptions {
   readonly workers: number
@@ -65,88 +62,84 @@ export async function startSupervisor(
     delegationTtlMs: () => live.current().tokens.delegationTtlMs,
   })
   const tickets = opened(ticketKeys ?? makeTicketKeys())
-  const gathering = createMetricsGathering()
   let kept: KeptWorkers | null = null
-  let names: readonly string[] = []
-  let draining = false
 
   const ticketsInWords = () => tickets.current().reveal().toString('base64')
   const running = () => kept?.all() ?? []
   const tell = (message: ToWorker) => {
     for (const { link } of running()) link?.send(message)
   }
-  const lines = opened(
-    createLinePasser({
-      onDropped: () => metrics.auditDropped(),
-      onHealth(err) {
-        if (err === null) log.info({}, 'what workers write to stdout is written again')
-        else log.error({ err }, 'what workers write to stdout cannot be written')
-        tell({ kind: 'passed-on', ok: err === null })
-      },
-    }),
-  )
-  const ask = async () => {
-    const survey = await collectReports(running())
-    names = survey.names ?? names
-    return survey
+  const passedOn = (ok: boolean) => tell({ kind: 'passed-on', ok })
+  const lines = opened(linesToStdout(metrics, log, passedOn))
+  const reports = createGatewayReports({ running, live, metrics })
+  const { view } = reports
+  const { listen } = config.admin
+  const { connectionRefused } = metrics
+  const admin = opened(await createAdminPort({ ...view, listen, connectionRefused, log }))
+  const fork = createForking({
+    ...{ config, live, lines, counting, log },
+    admin: admin.address,
+    tickets: ticketsInWords,
+    onReady: (names) => reports.setNames(names),
+    onEnded: (link) => reports.gone(link),
+  })
+  await setUpCluster(config)
+  const workers = await keepWorkers({ count, fork, log, onRestart: () => metrics.restarted() })
+  kept = workers
+  const tellTickets = () => tell({ kind: 'tickets', keys: ticketsInWords() })
+  const tellConfig = (next: Config) => tell({ kind: 'config', config: next })
+  tickets.onChange(tellTickets)
+  live.onChange(tellConfig)
+  // changes since each of them was started
+  tellTickets()
+  tellConfig(live.current())
+  passedOn(lines.healthy())
+  const first = firstReady(workers)
+  const resources = opening.move()
+  const kill = () => {
+    for (const { link } of running()) link?.kill()
   }
-  const missing = async (): Promise<Missing[]> => {
-    const found = missingOf(await ask())
-    if (!draining) return found
-    // workers that know already report it themselves
-    const others = found.filter(({ what }) => what !== 'draining')
-    return [...others, { what: 'draining', reason: 'the gateway is shutting down' }]
+  return {
+    identity: { id: first.identity },
+    certificateNotAfter: new Date(first.notAfterMs),
+    addresses: { ...first.addresses, admin: admin.address },
+    missing: view.missing,
+    degraded: view.degraded,
+    async reload() {
+      tell({ kind: 'reload' })
+      await live.reload()
+    },
+    async drain(graceMs = live.current().drainMs) {
+      reports.drain()
+      const clock = setTimeout(kill, graceMs + MARGIN_MS)
+      const ended = workers.ended()
+      tell({ kind: 'drain', graceMs })
+      await ended
+      clearTimeout(clock)
+      await resources.disposeAsync()
+    },
+    kill,
   }
-  const degraded = async () => [...metrics.failedReloads(), ...degradedOf(await ask())]
-  const status = async (): Promise<readonly StatusRow[]> => describeWorkers(await ask())
-  const text = async (format: MetricsFormat) => {
-    const answers = await ask()
-    metrics.workers(answers.counts)
-    return await gathering.text(await metrics.registry.getMetricsAsJSON(), answers.metrics, format)
-  }
-  const admin = opened(
-    await createAdminPort({
-      listen: config.admin.listen,
-      names: () => [...live.current().delegation.names, ...names],
-      metrics: { text },
-      missing,
-      degraded,
-      status,
-      connectionRefused: metrics.connectionRefused,
-      log,
-    }),
-  )
+}
 
-  const fork = (index: number, hooks: WorkerHooks) => {
-    const answering = createLimitsServer(counting)
-    const link = forkWorker((message) => {
-      if (message.kind === 'hello')
-        link.send({
-          kind: 'begin',
-          worker: index,
-          config,
-          live: live.current(),
-          admin: admin.address,
-          tickets: ticketsInWords(),
-          passedOn: lines.healthy(),
-        })
-      else if (message.kind === 'questions')
-        void answering.answer(message.questions).then(
-          (answers) => link.send({ kind: 'answers', answers }),
-          // the worker gets no answer, and refuses
-          (err: unknown) => log.error({ err, worker: index }, 'what a worker asked is no question'),
-        )
-      if (message.kind === 'ready') names = message.names
-      hooks.onMessage(message)
-    }, hooks.others)
-    if (link.stdout !== null) void lines.pass(link.stdout)
-    void link.ended.then(() => {
-      answering.release()
-      gathering.gone(link)
-    })
-    return link
-  }
+/** Writes what workers write to stdout. */
+function linesToStdout(
+  metrics: Pick<SupervisorMetrics, 'auditDropped'>,
+  log: OperationalLog,
+  passedOn: (ok: boolean) => void,
+): LinePasser {
+  return createLinePasser({
+    onDropped: () => metrics.auditDropped(),
+    onHealth(err) {
+      if (err === null) log.info({}, 'what workers write to stdout is written again')
+      else log.error({ err }, 'what workers write to stdout cannot be written')
+      passedOn(err === null)
+    },
+  })
+}
 
+/** Says what is run as a worker, and how. */
+async function setUpCluster(config: Config): Promise<void> {
   const { path } = config.egress.listen
   if (path !== undefined) {
     await removeAbandoned(path)
@@ -160,42 +153,10 @@ export async function startSupervisor(
     // only whole lines may reach stdout; each worker writes stderr a line at a time
     stdio: ['ignore', config.audit.file === 'stdout' ? 'pipe' : 'inherit', 'inherit', 'ipc'],
   })
-  const workers = await keepWorkers({ count, fork, log, onRestart: () => metrics.restarted() })
-  kept = workers
-  const tellTickets = () => tell({ kind: 'tickets', keys: ticketsInWords() })
-  const tellConfig = (next: Config) => tell({ kind: 'config', config: next })
-  tickets.onChange(tellTickets)
-  live.onChange(tellConfig)
-  // changes since each of them was started
-  tellTickets()
-  tellConfig(live.current())
-  tell({ kind: 'passed-on', ok: lines.healthy() })
+}
+
+function firstReady(workers: KeptWorkers): Ready {
   const first = workers.all().find(({ ready }) => ready !== null)?.ready ?? null
   if (first === null) throw new TypeError('workers were kept before one was ready')
-
-  const resources = opening.move()
-  const kill = () => {
-    for (const { link } of running()) link?.kill()
-  }
-  return {
-    identity: { id: first.identity },
-    certificateNotAfter: new Date(first.notAfterMs),
-    addresses: { ...first.addresses, admin: admin.address },
-    missing,
-    degraded,
-    async reload() {
-      tell({ kind: 'reload' })
-      await live.reload()
-    },
-    async drain(graceMs = live.current().drainMs) {
-      draining = true
-      const clock = setTimeout(kill, graceMs + MARGIN_MS)
-      const ended = workers.ended()
-      tell({ kind: 'drain', graceMs })
-      await ended
-      clearTimeout(clock)
-      await resources.disposeAsync()
-    },
-    kill,
-  }
+  return first
 }

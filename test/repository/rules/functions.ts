@@ -19,8 +19,6 @@ const LONGER: readonly string[] = [
   'mesh-gateway/src/egress/port.ts: createEgressPort',
   'mesh-gateway/src/egress/upstream/upstream-pool.ts: createUpstreamPool',
   'mesh-gateway/src/gateway.ts: createGateway',
-  'mesh-gateway/src/workers/run-worker.ts: runWorker',
-  'mesh-gateway/src/workers/supervisor.ts: startSupervisor',
 ]
 
 export function functionFaults({ path, text }: SourceFile): string[] {

@@ -1,0 +1,60 @@
+/** Makes worker processes, tells each with what to begin, and answers its questions about limits. */
+import type { Log } from '@clawmesh/agent-sdk/mesh'
+import type { LiveConfig } from '../config/live-config.ts'
+import type { Config } from '../config/schema.ts'
+import { createLimitsServer } from '../limits/limits-server.ts'
+import type { Counting } from '../limits/open-limits.ts'
+import type { ListenAddress } from '../net/port.ts'
+import type { WorkerHooks } from './keep-workers.ts'
+import type { LinePasser } from './relay-lines.ts'
+import { forkWorker, type WorkerLink } from './worker-link.ts'
+
+export interface ForkingOptions {
+  readonly config: Config
+  readonly live: Pick<LiveConfig, 'current'>
+  /** Where the admin port listens. */
+  readonly admin: ListenAddress
+  /** The keys of TLS tickets, in base64. */
+  readonly tickets: () => string
+  readonly lines: LinePasser
+  readonly counting: Counting
+  readonly log: Log
+  /** @param names the gateway's own */
+  readonly onReady: (names: readonly string[]) => void
+  readonly onEnded: (link: WorkerLink) => void
+}
+
+export function createForking(
+  options: ForkingOptions,
+): (index: number, hooks: WorkerHooks) => WorkerLink {
+  const { config, live, admin, tickets, lines, counting, log, onReady, onEnded } = options
+  return (index, hooks) => {
+    const answering = createLimitsServer(counting)
+    const link = forkWorker((message) => {
+      if (message.kind === 'hello')
+        link.send({
+          kind: 'begin',
+          worker: index,
+          config,
+          live: live.current(),
+          admin,
+          tickets: tickets(),
+          passedOn: lines.healthy(),
+        })
+      else if (message.kind === 'questions')
+        void answering.answer(message.questions).then(
+          (answers) => link.send({ kind: 'answers', answers }),
+          // the worker gets no answer, and refuses
+          (err: unknown) => log.error({ err, worker: index }, 'what a worker asked is no question'),
+        )
+      if (message.kind === 'ready') onReady(message.names)
+      hooks.onMessage(message)
+    }, hooks.others)
+    if (link.stdout !== null) void lines.pass(link.stdout)
+    void link.ended.then(() => {
+      answering.release()
+      onEnded(link)
+    })
+    return link
+  }
+}
