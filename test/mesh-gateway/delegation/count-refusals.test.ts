@@ -12,9 +12,9 @@ describe('refused calls', () => {
     ...{ identity, dnsNames: [], notBefore: new Date(0), notAfter: new Date(1e13) },
     ...{ fingerprint: 'f', serial: '01', rootFingerprint: 'r', anchor: 'r', links: [] },
   })
-  const inbound = (peer: Peer['identity'] | null, ip = '192.0.2.1'): Client =>
+  const client = (peer: Peer['identity'] | null, ip = '192.0.2.1'): Client =>
     Object.assign(Object.create(null), {
-      ...{ peer: peer === null ? null : certificate(peer), client: { ip, port: 1 } },
+      ...{ peer: peer === null ? null : certificate(peer), address: { ip, port: 1 } },
     })
   const budgets = () =>
     createRefusalBudgets({ refusedPerAgent: 6, refusedPerAddress: 6, now: () => 0 })
@@ -31,32 +31,32 @@ describe('refused calls', () => {
   it('cost an agent its budget, wherever it calls from, and no other agent', () => {
     const of = budgets()
     const agent = spiffe.agent('acme', 'a')
-    assert.equal(spent(of, inbound(agent)), null)
-    countRefusal(of, inbound(agent), denied)
-    const error = spent(of, inbound(agent, '192.0.2.9'))
+    assert.equal(spent(of, client(agent)), null)
+    countRefusal(of, client(agent), denied)
+    const error = spent(of, client(agent, '192.0.2.9'))
     assert.equal(error?.code, 'MESH_RATE_LIMITED')
     assert.match(error.message, /this caller/)
-    assert.equal(spent(of, inbound(spiffe.agent('globex', 'a'))), null)
-    assert.equal(spent(of, inbound(spiffe.agent('acme', 'b'))), null)
-    assert.equal(spent(of, inbound(null)), null, 'the address pays nothing for it')
+    assert.equal(spent(of, client(spiffe.agent('globex', 'a'))), null)
+    assert.equal(spent(of, client(spiffe.agent('acme', 'b'))), null)
+    assert.equal(spent(of, client(null)), null, 'the address pays nothing for it')
     const gateway = spiffe.gateway('gw')
-    countRefusal(of, inbound(gateway), denied)
-    assert.notEqual(spent(of, inbound(gateway)), null)
+    countRefusal(of, client(gateway), denied)
+    assert.notEqual(spent(of, client(gateway)), null)
   })
 
   it('cost an address that of what has no certificate', () => {
     const of = budgets()
-    countRefusal(of, inbound(null), denied)
-    assert.match(spent(of, inbound(null))?.message ?? '', /this address/)
-    assert.equal(spent(of, inbound(null, '192.0.2.2')), null)
-    assert.equal(spent(of, inbound(spiffe.agent('acme', 'a'))), null)
+    countRefusal(of, client(null), denied)
+    assert.match(spent(of, client(null))?.message ?? '', /this address/)
+    assert.equal(spent(of, client(null, '192.0.2.2')), null)
+    assert.equal(spent(of, client(spiffe.agent('acme', 'a'))), null)
   })
 
   it('cost nothing where the fault is not the caller’s, or may pass', () => {
     const costs = (code: ErrorCode) => {
       const of = budgets()
-      countRefusal(of, inbound(null), new MeshError(code))
-      return spent(of, inbound(null)) !== null
+      countRefusal(of, client(null), new MeshError(code))
+      return spent(of, client(null)) !== null
     }
     const free: readonly ErrorCode[] = [
       ...(['MESH_PEER_UNRESOLVED', 'MESH_PEER_FORBIDDEN', 'MESH_CALL_CANCELED'] as const),
