@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { get as httpGet, Agent as PlainAgent } from 'node:http'
 import { get as httpsGet, Agent as SecureAgent } from 'node:https'
-import { connect, createServer } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { join, normalize } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { ProxyAgent, WebSocket as UndiciWebSocket } from 'undici'
@@ -215,8 +215,11 @@ describe('an unmodified client of another kind', () => {
   it('Chromium, with --proxy-server, through a relay on loopback that adds the token', async function () {
     this.timeout(120_000)
     // a browser takes no credential from its command line; this is what a sidecar does for it
+    const open = new Set<Socket>()
     const adder = createServer((client) => {
       const upstream = connect(world.egress.number, '127.0.0.1')
+      for (const socket of [client, upstream])
+        open.add(socket.once('close', () => open.delete(socket)))
       // a browser that is ended leaves its connections as they are
       client.on('error', () => upstream.destroy()).on('close', () => upstream.destroy())
       upstream.on('error', () => client.destroy())
@@ -261,6 +264,8 @@ describe('an unmodified client of another kind', () => {
     const allow = [`${HOST}:${world.secure}`]
     world.egress.setPolicy({ allow }, { ports: [world.secure], tls: { ech: 'refuse' } })
     const refused = await browse()
+    // a browser opens connections in advance, and may leave them so
+    for (const socket of open) socket.destroy()
     adder.close()
     assert.doesNotMatch(refused.stdout, /six times seven is 42/)
     assert.ok(world.egress.records.some(({ reason }) => reason === 'MESH_EGRESS_ECH'))
