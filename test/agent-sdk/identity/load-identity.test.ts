@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -7,6 +6,7 @@ import { join } from 'node:path'
 import { loadIdentity, readTrustDomain } from '@clawmesh/agent-sdk/mesh'
 import { createSpiffeTemplate, type ErrorCode, MeshError } from '@clawmesh/proto'
 import { leftOpen, openResources } from '../../support/closes-everything.ts'
+import { hasNamedPipes, makeNamedPipe } from '../../support/named-pipe.ts'
 import { issueBy, makeTestCa, spiffe, type TestCa } from '../../support/test-ca.ts'
 import { withoutPrivileges } from '../../support/without-privileges.ts'
 import { altNames, type Minted, mint, subject } from '../tls/mint.ts'
@@ -353,8 +353,10 @@ describe('loading an identity', () => {
       await mkdir(join(dir, 'tls.key'))
       await assert.rejects(loadIdentity(dir, { spiffe }), { code: 'MESH_IDENTITY_UNREADABLE' })
       await rm(join(dir, 'tls.key'), { recursive: true })
-      execFileSync('mkfifo', [join(dir, 'tls.key')])
-      await assert.rejects(loadIdentity(dir, { spiffe }), { code: 'MESH_IDENTITY_UNREADABLE' })
+      if (hasNamedPipes()) {
+        makeNamedPipe(join(dir, 'tls.key'))
+        await assert.rejects(loadIdentity(dir, { spiffe }), { code: 'MESH_IDENTITY_UNREADABLE' })
+      }
       await refused(
         'MESH_IDENTITY_UNREADABLE',
         { crt: Buffer.alloc(256 * 1024 + 1, '#') },
