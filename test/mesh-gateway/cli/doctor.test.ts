@@ -11,6 +11,7 @@ import { describeClosing } from '../../support/closes-everything.ts'
 import { freeGatewayPorts } from '../../support/gateway-process.ts'
 import { run } from '../../support/grpcurl.ts'
 import { type Mesh, makeCa, startMesh } from '../../support/mesh.ts'
+import { isOnPath, needProgram } from '../../support/need-program.ts'
 import { checksOff } from '../../support/tls-checks-off.ts'
 
 const COMMAND = fileURLToPath(new URL('../../../node_modules/.bin/mesh-gateway', import.meta.url))
@@ -258,7 +259,8 @@ describeClosing('mesh-gateway doctor finds', () => {
     only(found, 'open files', /may have 300 files/, /^ulimit -n /)
   })
 
-  it('key files that others can read, and its advice mends it', async () => {
+  it('key files that others can read, and its advice mends it', async function () {
+    if (!isOnPath('chmod')) needProgram(this, 'chmod')
     const dir = join(mesh.dir, 'readable')
     await writeIdentity(dir, mesh.ca.issueGateway({ name: 'gw-1', tenants: ['acme'] }))
     await chmod(join(dir, 'tls.key'), 0o644)
