@@ -253,21 +253,24 @@ describe('an unmodified client of another kind', () => {
         { HOME: world.dir },
         50_000,
       )
-    const page = await browse()
-    if (page.stderr.includes('ENOENT')) leaveOut(this, 'chromium')
-    assert.match(page.stdout, /six times seven is 42/, page.stderr.slice(-2000))
-    const record = world.egress.records.find(
-      (one) => one.method === 'CONNECT' && one.status === 200,
-    )
-    assert.equal(record?.destination_host, HOST)
-    // it sends ECH always, in earnest or not: where none is wanted, no browser passes
-    const allow = [`${HOST}:${world.secure}`]
-    world.egress.setPolicy({ allow }, { ports: [world.secure], tls: { ech: 'refuse' } })
-    const refused = await browse()
-    // a browser opens connections in advance, and may leave them so
-    for (const socket of open) socket.destroy()
-    adder.close()
-    assert.doesNotMatch(refused.stdout, /six times seven is 42/)
-    assert.ok(world.egress.records.some(({ reason }) => reason === 'MESH_EGRESS_ECH'))
+    try {
+      const page = await browse()
+      if (page.stderr.includes('ENOENT')) leaveOut(this, 'chromium')
+      assert.match(page.stdout, /six times seven is 42/, page.stderr.slice(-2000))
+      const record = world.egress.records.find(
+        (one) => one.method === 'CONNECT' && one.status === 200,
+      )
+      assert.equal(record?.destination_host, HOST)
+      // it sends ECH always, in earnest or not: where none is wanted, no browser passes
+      const allow = [`${HOST}:${world.secure}`]
+      world.egress.setPolicy({ allow }, { ports: [world.secure], tls: { ech: 'refuse' } })
+      const refused = await browse()
+      assert.doesNotMatch(refused.stdout, /six times seven is 42/)
+      assert.ok(world.egress.records.some(({ reason }) => reason === 'MESH_EGRESS_ECH'))
+    } finally {
+      // a browser opens connections in advance, and may leave them so
+      for (const socket of open) socket.destroy()
+      adder.close()
+    }
   })
 })
