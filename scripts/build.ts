@@ -8,7 +8,7 @@ import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
 
-const PACKAGES = ['proto', 'agent-sdk', 'pki', 'mesh-gateway'] as const
+const PACKAGES = ['proto', 'agent-sdk', 'pki', 'mesh-gateway', 'mesh-agent'] as const
 /** What of a package is not TypeScript and belongs to it all the same. */
 const EXTRAS: Readonly<Record<string, readonly string[]>> = {
   proto: ['clawmesh', 'google', 'grpc', 'need-node.cjs'],

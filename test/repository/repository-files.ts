@@ -46,7 +46,14 @@ export function faultyLines(
     .flatMap((line, index) => (pattern.test(line) ? [`${file.path}:${index + 1}: ${what}`] : []))
 }
 
-export const PACKAGES = ['proto', 'agent-sdk', 'pki', 'mesh-gateway'] as const
+export const PACKAGES = [
+  'proto',
+  'agent-sdk',
+  'pki',
+  'mesh-gateway',
+  'mesh-agent',
+  'openclaw-plugin',
+] as const
 
 /** The package whose sources a path is among, or null. */
 export function packageOf(path: string): (typeof PACKAGES)[number] | null {

@@ -37,6 +37,13 @@ const FLOORS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['workers'],
     ['cli', 'index.ts'],
   ],
+  'mesh-agent': [
+    ['version.ts', 'text'],
+    ['identity'],
+    ['tools', 'relay', 'skill'],
+    ['mcp', 'openclaw'],
+    ['cli'],
+  ],
 }
 
 export function floorFaults({ path, text }: SourceFile): string[] {

@@ -1,4 +1,4 @@
-/** proto ← agent-sdk ← mesh-gateway; proto ← pki. Packages are entered by their exports, and pki by nobody at run time. */
+/** proto ← agent-sdk ← mesh-gateway; agent-sdk ← mesh-agent ← openclaw-plugin; proto ← pki. Packages are entered by their exports, and pki by nobody at run time. */
 import { dirname, join } from 'node:path/posix'
 import { isTypeScript, packageOf, type SourceFile } from '../repository-files.ts'
 import { stripComments } from '../strip-source.ts'
@@ -9,12 +9,19 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   pki: ['@clawmesh/proto'],
   // by the second door of the SDK: the first one is for authors of skills
   'mesh-gateway': ['@clawmesh/proto', '@clawmesh/agent-sdk/mesh'],
+  'mesh-agent': ['@clawmesh/proto', '@clawmesh/agent-sdk', '@clawmesh/agent-sdk/mesh'],
+  // one built file: what it imports is bundled
+  'openclaw-plugin': ['@clawmesh/agent/tools', '@clawmesh/agent-sdk', '@clawmesh/agent-sdk/mesh'],
 }
 
 const SPECIFIER =
   /(?:^|[\s;}])(?:import|export)\b[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]|\bimport\s*\(?\s*['"]([^'"]+)['"]/g
 
-const SECOND_DOORS: ReadonlySet<string> = new Set(['@clawmesh/agent-sdk/mesh'])
+const SECOND_DOORS: ReadonlySet<string> = new Set([
+  '@clawmesh/agent-sdk/mesh',
+  '@clawmesh/agent-sdk/testing',
+  '@clawmesh/agent/tools',
+])
 
 /** Where each import of a file leads. */
 export function importsOf(text: string): string[] {
