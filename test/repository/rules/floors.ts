@@ -38,7 +38,7 @@ const FLOORS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['cli', 'index.ts'],
   ],
   'mesh-agent': [
-    ['version.ts', 'text'],
+    ['version.ts', 'text', 'files'],
     ['identity'],
     ['tools', 'relay', 'skill'],
     ['mcp', 'openclaw'],

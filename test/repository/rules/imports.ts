@@ -8,8 +8,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'agent-sdk': ['@clawmesh/proto'],
   pki: ['@clawmesh/proto'],
   // by the second door of the SDK: the first one is for authors of skills
-  'mesh-gateway': ['@clawmesh/proto', '@clawmesh/agent-sdk/mesh'],
-  'mesh-agent': ['@clawmesh/proto', '@clawmesh/agent-sdk', '@clawmesh/agent-sdk/mesh'],
+  'mesh-gateway': ['@clawmesh/proto', '@clawmesh/proto/tools', '@clawmesh/agent-sdk/mesh'],
+  'mesh-agent': [
+    '@clawmesh/proto',
+    '@clawmesh/proto/tools',
+    '@clawmesh/agent-sdk',
+    '@clawmesh/agent-sdk/mesh',
+  ],
   // one built file: what it imports is bundled
   'openclaw-plugin': ['@clawmesh/agent/tools', '@clawmesh/agent-sdk', '@clawmesh/agent-sdk/mesh'],
 }
@@ -21,6 +26,7 @@ const SECOND_DOORS: ReadonlySet<string> = new Set([
   '@clawmesh/agent-sdk/mesh',
   '@clawmesh/agent-sdk/testing',
   '@clawmesh/agent/tools',
+  '@clawmesh/proto/tools',
 ])
 
 /** Where each import of a file leads. */

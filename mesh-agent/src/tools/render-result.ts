@@ -1,0 +1,164 @@
+/** A task's result as a model reads it: one marked block of bounded length, and the rest as files of the workspace. */
+import type { Part, TaskResult } from '@clawmesh/agent-sdk'
+import { MeshError } from '@clawmesh/proto'
+import { markUntrusted, plainLineOf, plainTextOf, type ToolResult } from '@clawmesh/proto/tools'
+import { nameForType } from './workspace/file-name.ts'
+import { createResultFolder, type ResultFolder } from './workspace/result-folder.ts'
+
+export interface RenderOptions {
+  /** Full name. */
+  readonly peer: string
+  readonly skill: string
+  readonly usage: Readonly<Record<string, number>>
+  /** Undefined: nothing is stored. */
+  readonly workspaceDir: string | undefined
+  readonly maxTextLength: number
+  readonly maxFileBytes: number
+  /** Of files that could not be stored. */
+  onFault(error: MeshError): void
+}
+
+/** A file of the workspace, as `details.files` names it. */
+interface ResultFile {
+  readonly path: string
+  readonly bytes: number
+  /** The peer's own name for it. */
+  readonly name: string
+  readonly media_type: string
+  readonly sha256?: string
+}
+
+export async function renderResult(
+  result: TaskResult,
+  options: RenderOptions,
+): Promise<ToolResult> {
+  const { peer, skill, usage, maxTextLength } = options
+  const files = await storeFiles(result, options)
+  const whole = plainTextOf(outputText(result.output))
+  const cut = whole.length > maxTextLength
+  if (cut) await files.add('result.txt', 'text/plain', whole)
+  const shown = cut ? whole.slice(0, maxTextLength).toWellFormed() : whole
+  const head = [
+    `The task is completed: id ${result.id}, peer ${peer}, skill ${skill}.`,
+    ...(cut ? [cutSentence(whole.length, maxTextLength, files.at('result.txt'))] : []),
+    ...files.sentences(),
+  ]
+  const block = [shown === '' ? '(no output)' : shown, ...files.lines(), ...usageLines(usage)].join(
+    '\n',
+  )
+  return {
+    text: [...head, '', markUntrusted(`the peer ${peer}`, block)].join('\n'),
+    isError: false,
+    details: {
+      ...{ id: result.id, peer, skill, state: 'completed' },
+      output: outputOf(result.output, maxTextLength),
+      files: files.stored,
+      usage,
+      cut,
+    },
+  }
+}
+
+function cutSentence(length: number, kept: number, path: string | null): string {
+  const rest =
+    path === null ? 'there is no workspace to keep the rest in' : `all of it is in ${path}`
+  return `Its text is cut after ${kept} of ${length} characters: ${rest}.`
+}
+
+function usageLines(usage: Readonly<Record<string, number>>): string[] {
+  const entries = Object.entries(usage)
+  if (entries.length === 0) return []
+  return ['', `used: ${entries.map(([name, amount]) => `${name} ${amount}`).join(', ')}`]
+}
+
+/** Parts in their order, as text; bytes are files. */
+function outputText(output: readonly Part[]): string {
+  return output
+    .flatMap((part) => {
+      if (part.kind === 'text') return [part.text]
+      if (part.kind === 'json') return [JSON.stringify(part.json, null, 1) ?? 'null']
+      if (part.kind === 'artifact') return [`(the artifact ${plainLineOf(part.name)})`]
+      return []
+    })
+    .join('\n')
+}
+
+/** For programs: one JSON value, or the text. Null when it is too long for a result. */
+function outputOf(output: readonly Part[], maxTextLength: number): unknown {
+  const [first, ...more] = output
+  if (first?.kind === 'json' && more.length === 0) {
+    const text = JSON.stringify(first.json) ?? 'null'
+    return text.length > maxTextLength ? null : first.json
+  }
+  const text = outputText(output)
+  return text.length > maxTextLength ? null : text
+}
+
+interface Files {
+  readonly stored: readonly ResultFile[]
+  add(name: string, mediaType: string, content: Uint8Array | string, sha256?: string): Promise<void>
+  /** Where a name of ours is; null when it is nowhere. */
+  at(name: string): string | null
+  /** In our words alone. */
+  sentences(): string[]
+  /** With the words of the peer: for the marked block. */
+  lines(): string[]
+}
+
+async function storeFiles(result: TaskResult, options: RenderOptions): Promise<Files> {
+  const { workspaceDir, maxFileBytes, onFault } = options
+  const folder: ResultFolder | null =
+    workspaceDir === undefined ? null : createResultFolder(workspaceDir, result.id, maxFileBytes)
+  const stored: ResultFile[] = []
+  const left: string[] = []
+  let fault: MeshError | null = null
+  const add: Files['add'] = async (name, mediaType, content, sha256) => {
+    const about = { name: plainLineOf(name), media_type: plainLineOf(mediaType, 100) }
+    if (folder === null || fault !== null) {
+      left.push(about.name)
+      return
+    }
+    try {
+      const file = await folder.store(name, content)
+      stored.push({ ...file, ...about, ...(sha256 === undefined ? {} : { sha256 }) })
+    } catch (error) {
+      if (!(error instanceof MeshError)) throw error
+      left.push(about.name)
+      // a disk that is full stays full
+      fault = error
+      onFault(error)
+    }
+  }
+  for (const [index, part] of result.output.entries())
+    if (part.kind === 'bytes') {
+      const type = part.mediaType ?? 'application/octet-stream'
+      await add(nameForType(`output-${index + 1}`, type), type, part.bytes)
+    }
+  for (const { name, mediaType, bytes, sha256 } of result.artifacts.values())
+    await add(name, mediaType, bytes, sha256)
+
+  return {
+    stored,
+    add,
+    at: (name) => stored.find((file) => file.name === name)?.path ?? null,
+    sentences() {
+      const kept = stored.length === 0 ? [] : [`${filesIn(stored.length)} in ${folder?.path}/.`]
+      const why = fault?.code ?? 'there is no workspace to keep them in'
+      return left.length === 0 ? kept : [...kept, `${filesIn(left.length)} not kept: ${why}.`]
+    },
+    lines() {
+      const all = [
+        ...stored.map(
+          ({ path, name, media_type, bytes }) =>
+            `file ${path}: ${name}, ${media_type}, ${bytes} bytes`,
+        ),
+        ...left.map((name) => `file not kept: ${name}`),
+      ]
+      return all.length === 0 ? [] : ['', ...all.slice(0, 100)]
+    },
+  }
+}
+
+function filesIn(count: number): string {
+  return count === 1 ? 'One file is' : `${count} files are`
+}

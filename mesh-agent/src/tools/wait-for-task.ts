@@ -1,0 +1,86 @@
+/** Waits for a followed task as long as a call may, and says where it stands when the call must answer first. */
+import { markUntrusted, type ToolResult } from '@clawmesh/proto/tools'
+import type { FollowedTask } from './followed-task.ts'
+import type { ToolContext } from './tool.ts'
+
+export interface WaitOptions {
+  readonly context: ToolContext
+  /** As the model asked for; undefined: as long as the host allows. */
+  readonly waitSeconds: number | undefined
+  /** A wait of 0 still learns whether the peer took the task: a refusal is worth the moment. */
+  readonly forAcceptance?: boolean
+}
+
+/** How long a call that does not wait for the result waits for the peer to take the task, at most. */
+const ACCEPTANCE_MS = 5_000
+
+/** @returns null when the signal aborted first */
+export async function waitForTask(
+  task: FollowedTask,
+  { context, waitSeconds, forAcceptance = false }: WaitOptions,
+): Promise<ToolResult | null> {
+  const { maxWaitMs, signal, onProgress } = context
+  const waitMs = Math.min(maxWaitMs, (waitSeconds ?? Number.POSITIVE_INFINITY) * 1000)
+  const endMs = performance.now() + waitMs
+  const stopTelling = onProgress === undefined ? null : task.onProgress((one) => onProgress(one))
+  try {
+    if (forAcceptance && waitMs < ACCEPTANCE_MS)
+      await task.wait(() => task.accepted, Math.min(maxWaitMs, ACCEPTANCE_MS), signal)
+    await untilSomething(task, context, endMs)
+  } finally {
+    stopTelling?.()
+  }
+  if (task.ended !== null) return task.ended.result
+  if (signal?.aborted === true) return null
+  task.handedBack = true
+  return standing(task, Math.round(waitMs / 1000))
+}
+
+/** Until it has ended, asks something, or the time is over. */
+async function untilSomething(
+  task: FollowedTask,
+  { agent, signal }: ToolContext,
+  endMs: number,
+): Promise<void> {
+  const answered = new Set<string>()
+  const asks = () => task.question !== null && !answered.has(task.question.inputId)
+  for (;;) {
+    const happened = await task.wait(asks, Math.max(0, endMs - performance.now()), signal)
+    const { question } = task
+    if (!happened || task.ended !== null) return
+    if (question === null) continue
+    // a task that is looked at again tells its answered questions first
+    const { pendingInputs } = await agent
+      .get(task.peer, task.id)
+      .catch(() => ({ pendingInputs: [question.inputId] }))
+    if (pendingInputs.includes(question.inputId)) return
+    answered.add(question.inputId)
+  }
+}
+
+/** Where a task stands that goes on. */
+function standing(task: FollowedTask, seconds: number): ToolResult {
+  const { id, peer, skill, state, question } = task
+  const details = { id, peer, ...(skill === '' ? {} : { skill }), state }
+  const call = (action: string, more = '') =>
+    `mesh_task with {"action": "${action}", "id": "${id}"${more}}`
+  if (question === null)
+    return {
+      text: [
+        `The task has not ended after ${seconds} s: id ${id}, peer ${peer}, state ${state}.`,
+        `It goes on by itself. Come back with ${call('wait')}, or stop it with ${call('cancel')}.`,
+      ].join('\n'),
+      isError: false,
+      details,
+    }
+  return {
+    text: [
+      `The peer asks something before it goes on: id ${id}, peer ${peer}, state input-required.`,
+      `Answer with ${call('answer', ', "answer": …')}, or stop the task with ${call('cancel')}. Ask your user where you do not know.`,
+      '',
+      markUntrusted(`the peer ${peer}`, question.text),
+    ].join('\n'),
+    isError: false,
+    details: { ...details, state: 'input-required', input_id: question.inputId },
+  }
+}

@@ -1,0 +1,26 @@
+/**
+ * The second door of @clawmesh/proto: what every door that offers the tools of the mesh to a model must agree on. Names,
+ * descriptions and arguments of the tools, the shape of their results, and how the words of others are marked.
+ */
+export { adviceFor } from './advice.ts'
+export type {
+  DelegateArguments,
+  FetchArguments,
+  PeersArguments,
+  TaskArguments,
+  ToolDefinition,
+  ToolName,
+} from './definitions.ts'
+export {
+  DELEGATE_FIELDS,
+  FETCH_FIELDS,
+  PEERS_FIELDS,
+  TASK_ACTIONS,
+  TASK_FIELDS,
+  TOOL_DEFINITIONS,
+} from './definitions.ts'
+export type { Field, Fields, JsonSchema, ValuesOf } from './fields.ts'
+export { ArgumentFault, readFields } from './fields.ts'
+export type { Refusal, RefusalCode, ToolResult } from './tool-result.ts'
+export { argumentsRefused, errorResult, refusalResult } from './tool-result.ts'
+export { markUntrusted, plainLineOf, plainTextOf } from './untrusted.ts'
