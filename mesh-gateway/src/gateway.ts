@@ -188,6 +188,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       issueEgressToken: tokens.issueEgressToken,
       dialTimeoutMs: config.timeouts.dialMs,
       peerPorts: config.delegation.peerPorts,
+      staticPeers: () => live.current().delegation.peers,
       marks: createReplicaMarks({
         keys: () => keyRing.derive('replica marks'),
         generation: () => keyRing.generation(),

@@ -427,20 +427,20 @@ export const ERRORS = Object.freeze({
     502,
     'UNAVAILABLE',
     'the name of the peer does not resolve',
-    'check the DNS records of the peer, as the gateway’s resolver sees them',
+    'check the DNS records of the peer, as the gateway’s resolver sees them, or name its address in delegation.peers',
     'retry',
   ),
   MESH_PEER_PORT_REFUSED: row(
     403,
     'PERMISSION_DENIED',
     'the peer is not called at that port',
-    'leave the port out: peers listen where their SRV records say, or at 7443; for the operator: delegation.peerPorts',
+    'leave the port out: peers listen where their SRV records say, or at 7443; for the operator: delegation.peerPorts, or delegation.peers',
   ),
   MESH_PEER_UNREACHABLE: row(
     502,
     'UNAVAILABLE',
     'the peer cannot be reached',
-    'check that it runs and listens where DNS says',
+    'check that it runs and listens where DNS, or delegation.peers, says',
     'retry',
   ),
   MESH_PEER_UNTRUSTED: row(
@@ -461,7 +461,7 @@ export const ERRORS = Object.freeze({
     502,
     'UNAVAILABLE',
     'the certificate of the peer names someone else',
-    'DNS leads to another agent than the one asked for',
+    'DNS, or delegation.peers, leads to another agent than the one asked for',
   ),
   MESH_PEER_LOST: row(
     502,

@@ -10,6 +10,8 @@ import type { ServiceAccounts } from '../tokens/service-accounts.ts'
 import { VERSION } from '../version.ts'
 import type { StatusRow } from './status-page.ts'
 
+const SHOWN_PEERS = 20
+
 export interface StatusSources {
   readonly addresses: Readonly<Record<'egress' | 'delegation' | 'admin', ListenAddress>>
   readonly identity: IdentityStore
@@ -31,6 +33,7 @@ export function describeGateway(from: StatusSources): readonly StatusRow[] {
       `${identity.generation}, ${reload.ok ? 'read' : 'the latest reload failed'} ${timeInWords(reload.at)}`,
     ],
     ['mesh domain', config.meshDomain],
+    ['static peers', staticPeers(config)],
     ['egress port', formatListenAddress(addresses.egress)],
     ['delegation port', formatListenAddress(addresses.delegation)],
     ['admin port', formatListenAddress(addresses.admin)],
@@ -47,4 +50,11 @@ export function describeGateway(from: StatusSources): readonly StatusRow[] {
     ['version', `${VERSION}, Node ${process.versions.node}`],
   ]
   return rows.map(([name, value]) => ({ name, value }))
+}
+
+function staticPeers({ delegation }: Config): string {
+  const names = Object.keys(delegation.peers ?? {})
+  if (names.length === 0) return 'none'
+  const more = names.length > SHOWN_PEERS ? `, and ${names.length - SHOWN_PEERS} more` : ''
+  return `${names.slice(0, SHOWN_PEERS).join(', ')}${more}`
 }

@@ -5,6 +5,12 @@ export const DELEGATION_SETTINGS: readonly Setting[] = Object.freeze([
   setting('delegation.listen', '<host:port>', 'delegation port; default 127.0.0.1:8443'),
   setting('delegation.names', '<names>', 'own names beside those of the certificate', 'live'),
   setting(
+    'delegation.peers',
+    '<name=host:port,…>',
+    'addresses of peers that no DNS knows; default none',
+    'live',
+  ),
+  setting(
     'delegation.peerPorts',
     '<ports>',
     'ports of peers that callers may name, beside those of SRV; default 7443',

@@ -103,7 +103,11 @@ function merge(started: Config, next: Config): Config {
     drainMs: next.drainMs,
     log: next.log,
     keys: { ...started.keys, overlapMs: next.keys.overlapMs },
-    delegation: { ...started.delegation, names: next.delegation.names },
+    delegation: {
+      ...started.delegation,
+      names: next.delegation.names,
+      peers: next.delegation.peers,
+    },
     tokens: {
       ...next.tokens,
       issuer: started.tokens.issuer,

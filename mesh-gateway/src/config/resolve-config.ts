@@ -11,6 +11,7 @@ import { positionAt, readStrictJson } from '../policy/read/strict-json.ts'
 import { type Config, completeConfig, configSchema } from './schema.ts'
 import type { Setting } from './setting.ts'
 import { FILE_SETTINGS, SETTINGS, settingOf } from './settings.ts'
+import { staticPeerFaults } from './static-peers.ts'
 
 export interface ConfigSources {
   /** Null: no file. */
@@ -219,6 +220,9 @@ function judgeTogether(
       })
     else issuers.set(issuer, key)
   }
+  const { meshDomain, delegation } = config
+  for (const fault of staticPeerFaults(delegation.peers, { meshDomain, names: delegation.names }))
+    faults.push({ ...fault, source: from('delegation.peers') })
   const seen = new Map<string, string>()
   for (const [key, { listen }] of [
     ['egress.listen', config.egress],

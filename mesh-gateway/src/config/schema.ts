@@ -7,6 +7,7 @@ import { DEFAULT_OPEN_AFTER_MS } from '../audit/open-record.ts'
 import { parseListenAddress, parseListenAddressOrSocket } from '../net/listen-address.ts'
 import { type ExternalIssuerConfig, externalIssuers } from './external-issuers.ts'
 import { DEFAULT_GUARD_LIMITS, type GuardLimits } from './guard-limits.ts'
+import { staticPeers } from './static-peers.ts'
 import { duration } from './time-value.ts'
 
 const DAY_MS = 86_400_000
@@ -140,6 +141,7 @@ export const configSchema = z.strictObject({
   delegation: section({
     listen: listen('127.0.0.1:8443'),
     names: list(name).default([]),
+    peers: staticPeers,
     peerPorts: ports.default([7443]),
     withoutAudit,
     limits: section(guardLimits),

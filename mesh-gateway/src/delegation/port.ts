@@ -21,6 +21,7 @@ import { MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
 import { unauditable } from '../audit/unauditable.ts'
 import { DEFAULT_GUARD_LIMITS, type GuardLimits } from '../config/guard-limits.ts'
+import type { StaticPeers } from '../config/static-peers.ts'
 import type { Limits } from '../limits/limits.ts'
 import { createRefusalBudgets, type RefusalBudgets } from '../limits/refusal-budget.ts'
 import { TCP_KEEP_ALIVE } from '../net/keep-alive.ts'
@@ -80,6 +81,7 @@ export interface DelegationPortOptions {
   readonly issueEgressToken: MeshServiceOptions['issueEgressToken']
   /** As in UpstreamsOptions. */
   readonly peerPorts?: readonly number[]
+  readonly staticPeers?: () => StaticPeers | null
   readonly marks?: ReplicaMarks
   /** Of the other ports of the gateway. Default: none. */
   readonly ownAddresses?: () => readonly ListenAddress[]

@@ -26,6 +26,7 @@ import { type PeerTarget, readPeerFacts } from './read-peer-facts.ts'
 import { readPorts } from './read-ports.ts'
 import { checkRevocationLists, readRevocationLists } from './revocation-lists.ts'
 import { checkSigningKeys, readSigningKeys } from './signing-keys.ts'
+import { checkStaticPeers } from './static-peers.ts'
 import { checkTlsEnvironment } from './tls-environment.ts'
 import { checkTokenIssuers, readTokenIssuers } from './token-issuers.ts'
 import { checkTrustBundles } from './trust-bundles.ts'
@@ -96,6 +97,14 @@ async function examineGateway(config: Config, options: ExamineOptions): Promise<
   if (identity !== null)
     results.push(
       checkPeerNames({ dir, dnsNames: identity.dnsNames, tenants, meshDomain: config.meshDomain }),
+    )
+  const { peers, listen } = config.delegation
+  if (peers !== null)
+    results.push(
+      checkStaticPeers({
+        ...{ peers, meshDomain: config.meshDomain, tenants: policy.ok ? tenants : null },
+        own: [listen, config.admin.listen],
+      }),
     )
   const { crl: file, stale } = config.revocation
   if (file !== null && identity !== null) {
@@ -177,12 +186,14 @@ async function examinePeer(
   try {
     const spiffe = createSpiffeTemplate({ trustDomain: config.trustDomain, ...config.spiffe })
     const dialTimeoutMs = config.timeouts.dialMs
+    const configured = config.delegation.peers?.[target.host] ?? null
     const seen = await readPeerFacts({
       ...{ target, resolver, identity, spiffe, dialTimeoutMs, now },
       peerPorts: config.delegation.peerPorts,
+      configured,
     })
     const { answers, clock } = seen
-    const peer = checkPeer({ name: target.host, servers, answers })
+    const peer = checkPeer({ name: target.host, servers, configured: configured !== null, answers })
     return clock === null ? [peer] : [peer, checkClocks(clock)]
   } finally {
     resolver.close()

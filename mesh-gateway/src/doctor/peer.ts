@@ -15,6 +15,8 @@ export interface PeerFacts {
   readonly name: string
   /** `ip:port` of DNS servers; null: the system's. */
   readonly servers: readonly string[] | null
+  /** Whether its addresses are from delegation.peers, and not from DNS. */
+  readonly configured: boolean
   readonly answers: readonly PeerAnswer[] | MeshError
 }
 
@@ -22,31 +24,35 @@ export function checkPeer(facts: PeerFacts): CheckResult {
   const { name, answers } = facts
   if (answers instanceof MeshError) return result('peer', name, unresolved(facts, answers))
   const good = answers.filter(({ error }) => error === null).map(({ endpoint }) => endpoint)
-  const about = `${name} at ${answers.map(({ endpoint }) => endpoint).join(', ')}`
+  const places = answers.map(({ endpoint }) => endpoint).join(', ')
+  const about = `${name} at ${places}${facts.configured ? ' (delegation.peers)' : ''}`
   const shown = good.length === answers.length ? `${about}, certificate good` : about
-  return result('peer', shown, ...answers.map((answer) => failed(name, answer)))
+  return result('peer', shown, ...answers.map((answer) => failed(facts, answer)))
 }
 
-function unresolved({ name, servers }: PeerFacts, error: MeshError): Finding {
+function unresolved({ name, servers, configured }: PeerFacts, error: MeshError): Finding {
   const via = servers === null ? 'the resolver of this machine' : servers.join(', ')
   const at = servers?.[0] === undefined ? '' : digAt(servers[0])
+  const what = `${error.message}, says ${via}`
+  const why = `calls to the peer end with ${error.code}`
+  if (configured) return { what, why, todo: `correct ${name} in delegation.peers` }
   return {
-    what: `${error.message}, says ${via}`,
-    why: 'calls to the peer end with MESH_PEER_UNRESOLVED',
+    what,
+    why,
     todo: `dig${at} +short SRV ${shellWord(`_grpc._tcp.${name}`)}; dig${at} +short ${shellWord(name)}; then add the record, or correct dns.servers`,
   }
 }
 
-function failed(name: string, { endpoint, error }: PeerAnswer): Finding | null {
+function failed(facts: PeerFacts, { endpoint, error }: PeerAnswer): Finding | null {
   if (error === null) return null
   return {
     what: `${endpoint}: ${error.message}`,
-    why: `calls to ${name} end with ${error.code}`,
-    todo: remedy(name, endpoint, error),
+    why: `calls to ${facts.name} end with ${error.code}`,
+    todo: remedy(facts, endpoint, error),
   }
 }
 
-function remedy(name: string, endpoint: string, error: MeshError): string {
+function remedy({ name, configured }: PeerFacts, endpoint: string, error: MeshError): string {
   const look = `openssl s_client -connect ${endpoint} -servername ${shellWord(name)} -showcerts`
   switch (handshakeFailure(error.cause)?.code) {
     case 'MESH_IDENTITY_EXPIRED':
@@ -59,7 +65,7 @@ function remedy(name: string, endpoint: string, error: MeshError): string {
       break
   }
   if (error.code === 'MESH_PEER_UNREACHABLE')
-    return `start the peer, or correct its DNS record; from here: nc -vz ${endpoint.replace(/:(\d+)$/, ' $1')}`
+    return `start the peer, or correct ${configured ? 'delegation.peers' : 'its DNS record'}; from here: nc -vz ${endpoint.replace(/:(\d+)$/, ' $1')}`
   return `${error.hint}; ${look}`
 }
 

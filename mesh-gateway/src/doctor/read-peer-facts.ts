@@ -26,6 +26,8 @@ export interface Asking {
   readonly spiffe: SpiffeTemplate
   /** delegation.peerPorts of the configuration. */
   readonly peerPorts: readonly number[]
+  /** The peer's entry in delegation.peers; null without one. */
+  readonly configured: readonly string[] | null
   readonly dialTimeoutMs: number
   readonly now: () => number
 }
@@ -40,9 +42,10 @@ const MAX_ENDPOINTS = 16
 const ANSWER_MS = 5_000
 
 export async function readPeerFacts(asking: Asking): Promise<PeerSeen> {
-  const { target, resolver, peerPorts } = asking
+  const { target, resolver, peerPorts, configured } = asking
   try {
-    const { endpoints } = await locate(resolver, target.host, target.port, peerPorts)
+    const { host, port } = target
+    const { endpoints } = await locate(resolver, host, port, peerPorts, configured)
     const seen = await Promise.all(
       endpoints.slice(0, MAX_ENDPOINTS).map((endpoint) => visit(endpoint, asking)),
     )

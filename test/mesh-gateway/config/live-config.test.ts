@@ -47,13 +47,16 @@ describe('the configuration of a running gateway', () => {
       ...least,
       drainMs: '5s',
       tokens: { ttlMs: '1m', maxTtlMs: '2m' },
-      delegation: { names: ['a.example'] },
+      delegation: { names: ['a.example'], peers: { 'b.acme.mesh.internal': '10.0.0.7:7443' } },
       log: { level: 'debug' },
     })
     await seen
     assert.equal(live.current().drainMs, 5000)
     assert.equal(live.current().tokens.maxTtlMs, 120_000)
     assert.deepEqual(live.current().delegation.names, ['a.example'])
+    assert.deepEqual(live.current().delegation.peers, {
+      'b.acme.mesh.internal': ['10.0.0.7:7443'],
+    })
     assert.equal(live.current().log.level, 'error')
     assert.deepEqual(warnings, [])
   })

@@ -205,6 +205,125 @@ describe('the configuration', () => {
     assert.deepEqual(leaves(config).toSorted(), known.toSorted())
   })
 
+  describe('of peers that no DNS knows', () => {
+    const peers = (value: unknown, more: object = {}) =>
+      resolve({ ...least, delegation: { peers: value, ...more } }).config.delegation.peers
+    const faults = (value: unknown, more: object = {}) =>
+      faultsOf({ ...least, delegation: { peers: value, ...more } }).map((line) =>
+        line.replace('delegation.peers', '').replace(' (conf/gateway.json)', ''),
+      )
+    const NAME = 'b.acme.mesh.internal'
+
+    it('takes one address or several of each name, in one spelling', () => {
+      assert.equal(resolve(least).config.delegation.peers, null)
+      assert.equal(peers(null), null)
+      assert.deepEqual(peers({}), {})
+      assert.deepEqual(
+        peers({
+          [NAME]: '10.0.0.7:7443',
+          'c.acme.mesh.internal': ['[FD00:0::7]:1', '[::ffff:10.0.0.8]:65535', 'build-box:7443'],
+        }),
+        {
+          [NAME]: ['10.0.0.7:7443'],
+          'c.acme.mesh.internal': ['[fd00::7]:1', '10.0.0.8:65535', 'build-box:7443'],
+        },
+      )
+      const { config } = resolve(least, {
+        MESH_DELEGATION_PEERS: `${NAME}=10.0.0.7:1, c.acme.mesh.internal=[fd00::7]:1,${NAME}=box:2`,
+      })
+      assert.deepEqual(config.delegation.peers, {
+        [NAME]: ['10.0.0.7:1', 'box:2'],
+        'c.acme.mesh.internal': ['[fd00::7]:1'],
+      })
+      assert.deepEqual(resolve(formatConfig(config)).config, config)
+    })
+
+    it('refuses names that are no peer of this mesh, or the gateway', () => {
+      const form = 'must be a full peer name, <agent>.<tenant>.mesh.internal, in lower case'
+      for (const name of [
+        ...['b', 'b.mesh.internal', 'a.b.acme.mesh.internal', 'b.acme.other.internal', ''],
+        ...['B.acme.mesh.internal', `${NAME}.`, `${NAME}:7443`, '*.acme.mesh.internal', '10.0.0.1'],
+      ])
+        assert.deepEqual(faults({ [name]: '10.0.0.7:1' }), [`.${name}: ${form}`], name)
+      assert.deepEqual(faults({ 'acme/b': '10.0.0.7:1' }), [
+        `.acme/b: must be the full name, ${NAME}`,
+      ])
+      assert.deepEqual(faults({ [NAME]: '10.0.0.7:1' }, { names: [NAME] }), [
+        `.${NAME}: is a name of the gateway itself, in delegation.names`,
+      ])
+      const source = { MESH_DELEGATION_PEERS: 'b=10.0.0.7:1' }
+      assert.deepEqual(faultsOf(least, source), [
+        `delegation.peers.b (MESH_DELEGATION_PEERS): ${form}`,
+      ])
+    })
+
+    it('refuses what is no address of one machine, each with its place', () => {
+      const host = 'must have an IP address or a lower-case host name before the port'
+      const form = 'must be host:port, e.g. 10.0.0.7:7443 or [fd00::7]:7443'
+      const port = 'must have a port from 1 to 65535'
+      const one = 'must not be an unspecified, multicast or broadcast address'
+      const brackets = 'must have an IPv6 address in its brackets, without a zone'
+      for (const [address, message] of [
+        ...[
+          5,
+          null,
+          {},
+          '',
+          '10.0.0.7',
+          ':1',
+          'x:',
+          'fd00::7:1',
+          'http://x:1',
+          'x:1/',
+          'x:-1',
+          'x:1 ',
+        ].map((text) => [text, text === ':1' ? host : form] as const),
+        ...(['x:0', '10.0.0.7:65536', '[fd00::7]:99999'] as const).map(
+          (text) => [text, port] as const,
+        ),
+        ...(
+          ['0.0.0.0:1', '[::]:1', '224.0.0.1:1', '[ff02::1]:1', '255.255.255.255:1'] as const
+        ).map((text) => [text, one] as const),
+        ...(['[10.0.0.7]:1', '[fe80::1%eth0]:1', '[x]:1', '[]:1'] as const).map(
+          (text) => [text, brackets] as const,
+        ),
+        ...(
+          [
+            '010.0.0.7:1',
+            '0x7f.1:1',
+            '2130706433:1',
+            '1.2.3:1',
+            'Box:1',
+            'a_b:1',
+            'user@x:1',
+          ] as const
+        ).map((text) => [text, host] as const),
+      ])
+        assert.deepEqual(faults({ [NAME]: address }), [`.${NAME}: ${message}`], String(address))
+      assert.deepEqual(faults({ [NAME]: ['10.0.0.7:1', 'x:0', '[::ffff:10.0.0.7]:1'] }), [
+        `.${NAME}.1: ${port}`,
+        `.${NAME}.2: is given twice`,
+      ])
+      assert.deepEqual(faults({ [NAME]: [] }), [`.${NAME}: must have one address at least`])
+      const many = Array.from({ length: 65 }, (_, index) => `10.0.0.7:${index + 1}`)
+      assert.deepEqual(faults({ [NAME]: many }), [`.${NAME}: must have 64 addresses at most`])
+    })
+
+    it('refuses what is no map of names, and a name that stands there twice', () => {
+      const object = 'must be an object of peer names, each with an address or a list of addresses'
+      for (const value of [[], 5, true]) assert.deepEqual(faults(value), [`: ${object}`])
+      for (const text of ['x', `${NAME}=`, `=10.0.0.7:1`, `${NAME}=10.0.0.7:1,`])
+        assert.deepEqual(faults(text), [': must be name=host:port, and further ones after commas'])
+      const twice = JSON.stringify({ ...least, delegation: { peers: { [NAME]: 'x:1' } } }).replace(
+        '"x:1"',
+        `"x:1","${NAME}":"y:1"`,
+      )
+      assert.match(faultsOf(twice)[0] ?? '', /^conf\/gateway\.json:1:\d+: /)
+      const many = Array.from({ length: 10_001 }, (_, n) => [`b${n}.acme.mesh.internal`, 'x:1'])
+      assert.deepEqual(faults(Object.fromEntries(many)), [': must have 10000 names at most'])
+    })
+  })
+
   describe('of other issuers of tokens', () => {
     const entry = {
       issuer: 'https://login.example',

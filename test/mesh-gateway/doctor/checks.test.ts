@@ -12,6 +12,7 @@ import { checkPeerNames } from '../../../mesh-gateway/src/doctor/peer-names.ts'
 import { checkPorts, type PortFacts } from '../../../mesh-gateway/src/doctor/ports.ts'
 import { checkProxyEnvironment } from '../../../mesh-gateway/src/doctor/proxy-environment.ts'
 import { checkSigningKeys } from '../../../mesh-gateway/src/doctor/signing-keys.ts'
+import { checkStaticPeers } from '../../../mesh-gateway/src/doctor/static-peers.ts'
 import { span } from '../../../mesh-gateway/src/text/time-span.ts'
 
 const whats = ({ findings }: CheckResult) => findings.map(({ what }) => what)
@@ -166,12 +167,52 @@ describe('the checks of the doctor', () => {
   it('say how to look up a name where the gateway looks', () => {
     const answers = new MeshError('MESH_PEER_UNRESOLVED', 'p.acme.m.test has no record')
     const check = (...servers: string[]) =>
-      checkPeer({ name: 'p.acme.m.test', servers: servers.length === 0 ? null : servers, answers })
+      checkPeer({
+        ...{ name: 'p.acme.m.test', servers: servers.length === 0 ? null : servers, answers },
+        configured: false,
+      })
     const todo = (result: CheckResult) => result.findings[0]?.todo ?? ''
     assert.match(todo(check()), /^dig \+short SRV _grpc\._tcp\.p\.acme\.m\.test;/)
     assert.match(todo(check('10.0.0.2:53')), /^dig @10\.0\.0\.2 \+short/)
     assert.match(todo(check('127.0.0.1:5353')), /^dig @127\.0\.0\.1 -p 5353 \+short/)
     assert.match(todo(check('[fd00::2]:53')), /^dig @fd00::2 \+short/)
+  })
+
+  it('say that an address is from the configuration, and where to correct it', () => {
+    const name = 'p.acme.m.test'
+    const check = (answers: Parameters<typeof checkPeer>[0]['answers']) =>
+      checkPeer({ name, servers: null, configured: true, answers })
+    const endpoint = '10.0.0.7:7443'
+    const good = check([{ endpoint, error: null }])
+    assert.equal(good.about, `${name} at ${endpoint} (delegation.peers), certificate good`)
+    const away = check([{ endpoint, error: new MeshError('MESH_PEER_UNREACHABLE') }])
+    assert.match(
+      away.findings[0]?.todo ?? '',
+      /^start the peer, or correct delegation\.peers; from/,
+    )
+    const [unknown] = check(new MeshError('MESH_PEER_UNRESOLVED')).findings
+    assert.equal(unknown?.todo, `correct ${name} in delegation.peers`)
+  })
+
+  it('find peers of the configuration that lead to the gateway, or whose tenant has no policy', () => {
+    const check = (peers: Record<string, string[]>, tenants: readonly string[] | null = ['acme']) =>
+      checkStaticPeers({
+        ...{ peers, tenants, meshDomain: 'm.test' },
+        own: [{ host: '127.0.0.1', port: 8443 }],
+      })
+    const fine = check({ 'p.acme.m.test': ['127.0.0.1:7443', 'box:8443'] })
+    assert.deepEqual([fine.about, fine.findings], ['1 name', []])
+    assert.match(
+      whats(check({ 'p.acme.m.test': ['127.0.0.1:8443'] }))[0] ?? '',
+      /is this gateway itself$/,
+    )
+    const strange = { 'p.globex.m.test': ['10.0.0.7:1'] }
+    assert.match(whats(check(strange))[0] ?? '', /the tenant globex has no policy$/)
+    assert.deepEqual(
+      whats(check(strange, null)),
+      [],
+      'policy that cannot be read is a fault of its own',
+    )
   })
 
   it('warn of a disk that fills up, and of few open files', () => {

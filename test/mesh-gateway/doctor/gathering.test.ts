@@ -62,7 +62,7 @@ describeClosing('what the doctor gathers', () => {
     try {
       return await readPeerFacts({
         target: { peer: { tenant: 'acme', agent: 'library' }, host, port: null },
-        peerPorts: [7443],
+        ...{ peerPorts: [7443], configured: null },
         resolver: resolver(port),
         identity: gateway,
         spiffe: ca.spiffe,
@@ -94,7 +94,7 @@ describeClosing('what the doctor gathers', () => {
     try {
       const { clock, answers } = await visit(await other.agentDir(library), null)
       assert.equal(clock, null)
-      const { findings } = checkPeer({ name: host, servers: null, answers })
+      const { findings } = checkPeer({ name: host, servers: null, configured: false, answers })
       assert.match(findings[0]?.why ?? '', /MESH_PEER_UNTRUSTED$/)
       assert.match(findings[0]?.todo ?? '', /^mesh-gateway doctor --agent DIR/)
     } finally {
@@ -109,7 +109,7 @@ describeClosing('what the doctor gathers', () => {
     const { port } = silent.address() as AddressInfo
     const { answers } = await readPeerFacts({
       target: { peer: library, host, port },
-      peerPorts: [port],
+      ...{ peerPorts: [port], configured: null },
       resolver: resolver(port),
       identity: gateway,
       spiffe: ca.spiffe,
@@ -118,7 +118,8 @@ describeClosing('what the doctor gathers', () => {
     })
     silent.close()
     await once(silent, 'close')
-    const [finding] = checkPeer({ name: host, servers: null, answers }).findings
+    const seen = checkPeer({ name: host, servers: null, configured: false, answers })
+    const [finding] = seen.findings
     assert.match(finding?.what ?? '', /did not answer in time/)
     assert.match(finding?.todo ?? '', /nc -vz 127\.0\.0\.1 \d+$/)
   })

@@ -10,9 +10,6 @@ import {
   CONNECTION_ATTEMPT_DELAY_MS,
   raceConnections,
 } from '../../net/happy-eyeballs.ts'
-import { parseIp } from '../../net/ip.ts'
-import { isOwnAddress } from '../../net/own-addresses.ts'
-import type { ListenAddress } from '../../net/port.ts'
 import type { ChainHeaders } from '../call.ts'
 import { calleeRefusal } from '../live/fault-in-words.ts'
 import type { PeerRoute } from '../route.ts'
@@ -22,6 +19,7 @@ import type { Dials } from './dials.ts'
 import { createKnownEndpoints } from './known-endpoints.ts'
 import type { Endpoint } from './locate.ts'
 import { createLocating } from './locating.ts'
+import { refuseOwnEndpoint } from './own-endpoint.ts'
 import { createHolders } from './replica.ts'
 import { type UpstreamSession, wrapSession } from './session.ts'
 import { UnreachedPeer } from './unreached-peer.ts'
@@ -206,10 +204,10 @@ export function createGroup(route: PeerRoute, settings: Settings, dials: Dials):
     const started = performance.now()
     const snapshot = identity.current()
     try {
-      if (isOwn(endpoint, settings.ownAddresses?.() ?? []))
-        throw new MeshError('MESH_PEER_MISMATCH', `DNS names the gateway itself as ${route.host}`, {
-          hint: 'correct the address and the port of the peer in DNS',
-        })
+      refuseOwnEndpoint(endpoint, settings.ownAddresses?.() ?? [], {
+        host: route.host,
+        configured: settings.staticPeers?.()?.[route.host] !== undefined,
+      })
       const dialled = await dial({
         endpoint,
         host: route.host,
@@ -282,12 +280,6 @@ function othersFirst(
   if (failed === undefined) return endpoints
   const isFailed = ({ ip, port }: Endpoint) => ip === failed.ip && port === failed.port
   return [...endpoints.filter((one) => !isFailed(one)), ...endpoints.filter(isFailed)]
-}
-
-/** Whatever the name: the gateway would dial itself, and call after call. */
-function isOwn({ ip, port }: Endpoint, own: readonly ListenAddress[]): boolean {
-  const address = parseIp(ip)
-  return address !== null && isOwnAddress(address, port, own)
 }
 
 function keyOf(endpoint: Endpoint): string {

@@ -1,10 +1,12 @@
 /**
- * Finds the addresses of a peer in DNS: SRV (RFC 2782) `_grpc._tcp.<name>`; without SRV, the addresses of the name with
+ * Finds the addresses of a peer: those that delegation.peers of the configuration gives it, else in DNS: SRV (RFC 2782) `_grpc._tcp.<name>`; without SRV, the addresses of the name with
  * the default port of agents. A caller may only name a port of the SRV records or of the configuration: any other would
  * let it scan ports of a network that only the gateway reaches.
  */
+import { isIP } from 'node:net'
 import { MeshError } from '@clawmesh/proto'
 import { interleaveFamilies } from '../../net/happy-eyeballs.ts'
+import { parseListenAddress } from '../../net/listen-address.ts'
 import { ResolveFailure, type Resolver } from '../../resolve/resolver.ts'
 
 export interface Endpoint {
@@ -34,10 +36,14 @@ export class Unresolved extends MeshError {
 const SERVICE_PREFIX = '_grpc._tcp.'
 export const AGENT_PORT = 7443
 const MAX_SERVICES = 64
+const FOREVER_MS = Number.POSITIVE_INFINITY
+/** When a host name of delegation.peers is asked for again that could not be looked up, in milliseconds. */
+const FAILED_MS = 5_000
 
 /**
  * @param port the port that the caller names; null: DNS gives it
  * @param peerPorts ports that callers may name besides those of SRV records
+ * @param configured the peer's entry in delegation.peers, which takes the place of DNS; null without one
  * @throws MeshError MESH_PEER_UNRESOLVED, MESH_PEER_PORT_REFUSED
  */
 export async function locate(
@@ -45,8 +51,10 @@ export async function locate(
   host: string,
   port: number | null,
   peerPorts: readonly number[],
+  configured: readonly string[] | null = null,
 ): Promise<Located> {
   try {
+    if (configured !== null) return await byEntry(resolver, configured, port)
     if (port !== null && peerPorts.includes(port)) return await byAddress(resolver, host, port, 0)
     const served = await byService(resolver, host, port)
     if (served !== null) return served
@@ -54,7 +62,7 @@ export async function locate(
     return await byAddress(resolver, host, AGENT_PORT, 0)
   } catch (cause) {
     if (!(cause instanceof ResolveFailure)) throw cause
-    throw new Unresolved(describe(host, cause), cause)
+    throw new Unresolved(describe(host, cause, configured !== null), cause)
   }
 }
 
@@ -87,21 +95,52 @@ async function byService(
   })
   const services = port === null ? all : all.filter((service) => service.port === port)
   if (services.length === 0) return null
-  const located = await Promise.allSettled(
+  const { endpoints, ttlMs } = await reachable(
     services
       .slice(0, MAX_SERVICES)
       .map(({ host: target, port, priority }) =>
         byAddress(resolver, absolute(target), port, priority),
       ),
   )
+  const ttlsMs = services.map((service) => service.ttlMs ?? FOREVER_MS)
+  return { endpoints, ttlMs: Math.min(ttlMs, ...ttlsMs) }
+}
+
+/** The addresses of an entry of delegation.peers: IP addresses stay until the entry changes, host names are looked up. */
+async function byEntry(
+  resolver: Resolver,
+  entry: readonly string[],
+  port: number | null,
+): Promise<Located> {
+  const targets = entry
+    .map((text) => parseListenAddress(text))
+    .filter((target) => typeof target !== 'string')
+    .filter((target) => port === null || target.port === port)
+  if (targets.length === 0) throw new MeshError('MESH_PEER_PORT_REFUSED')
+  const { endpoints, ttlMs, failed } = await reachable(
+    targets.map(({ host, port }) =>
+      isIP(host) === 0
+        ? byAddress(resolver, host, port, 0)
+        : { endpoints: [{ ip: host, port, priority: 0 }], ttlMs: FOREVER_MS },
+    ),
+  )
+  return {
+    endpoints: interleaveFamilies(endpoints, ({ ip }) => ip),
+    ttlMs: failed === 0 ? ttlMs : Math.min(ttlMs, FAILED_MS),
+  }
+}
+
+/** Those that can be looked up. @throws ResolveFailure when none can */
+async function reachable(
+  lookups: readonly (Located | Promise<Located>)[],
+): Promise<Located & { readonly failed: number }> {
+  const located = await Promise.allSettled(lookups)
   const good = located.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
   if (good.length === 0) throw worst(located)
   return {
     endpoints: good.flatMap((one) => one.endpoints),
-    ttlMs: Math.min(
-      ...good.map((one) => one.ttlMs),
-      ...services.map((service) => service.ttlMs ?? Number.POSITIVE_INFINITY),
-    ),
+    ttlMs: Math.min(...good.map((one) => one.ttlMs)),
+    failed: located.length - good.length,
   }
 }
 
@@ -121,7 +160,7 @@ function absolute(target: string): string {
   return target.includes('.') ? target : `${target}.`
 }
 
-function describe(host: string, failure: ResolveFailure): string {
+function describe(host: string, failure: ResolveFailure, configured: boolean): string {
   const words = {
     'not-found': 'has no SRV, A or AAAA record',
     timeout: 'was not answered by DNS in time',
@@ -130,5 +169,5 @@ function describe(host: string, failure: ResolveFailure): string {
     busy: 'was not looked up: too many names wait already',
     'no-descriptors': 'was not looked up: the gateway has no file descriptor left',
   }
-  return `${host} ${words[failure.kind]}`
+  return `${host}${configured ? ', by its host names in delegation.peers,' : ''} ${words[failure.kind]}`
 }

@@ -1,4 +1,7 @@
-/** Caches the addresses of one peer for the time that DNS allows; keeps the last answer while DNS fails. */
+/**
+ * Caches the addresses of one peer for the time that DNS allows; keeps the last answer while DNS fails. A peer in
+ * delegation.peers has the addresses of that entry, from the moment that the configuration names it.
+ */
 
 import { type Located, locate, Unresolved } from './locate.ts'
 import type { UpstreamsOptions } from './upstreams-options.ts'
@@ -11,7 +14,8 @@ export interface Locating {
   readonly underWay: boolean
 }
 
-export interface LocatingOptions extends Pick<UpstreamsOptions, 'resolver' | 'metrics' | 'log'> {
+export interface LocatingOptions
+  extends Pick<UpstreamsOptions, 'resolver' | 'metrics' | 'log' | 'staticPeers'> {
   readonly host: string
   readonly port: number | null
   readonly peerPorts: readonly number[]
@@ -23,10 +27,23 @@ export interface LocatingOptions extends Pick<UpstreamsOptions, 'resolver' | 'me
 const STALE_MS = 1_000
 
 export function createLocating(options: LocatingOptions): Locating {
-  const { resolver, metrics, log, host, port, peerPorts, onFound } = options
+  const { resolver, metrics, log, host, port, peerPorts, onFound, staticPeers } = options
   let located: Located | null = null
   let expires = 0
   let locating: Promise<Located> | null = null
+  /** The entry of the configuration that `located` is of; null: DNS alone. */
+  let source: readonly string[] | null = null
+
+  const configured = () => staticPeers?.()?.[host] ?? null
+
+  /** True while `located` is of the source that counts now. */
+  function isOfSource(): boolean {
+    const entry = configured()
+    if (entry === source) return true
+    if (entry?.join() !== source?.join()) return false
+    source = entry
+    return true
+  }
 
   function keep(found: Located, ms: number): Located {
     located = found
@@ -36,9 +53,12 @@ export function createLocating(options: LocatingOptions): Locating {
 
   async function ask(): Promise<Located> {
     const started = performance.now()
+    // an address of DNS never stands in for one of the configuration, nor the other way round
+    if (!isOfSource()) located = null
+    source = configured()
     try {
-      const found = await locate(resolver, host, port, peerPorts)
-      metrics.dns('delegation', (performance.now() - started) / 1000)
+      const found = await locate(resolver, host, port, peerPorts, source)
+      if (source === null) metrics.dns('delegation', (performance.now() - started) / 1000)
       keep(found, found.ttlMs)
       onFound(found)
       return found
@@ -53,7 +73,7 @@ export function createLocating(options: LocatingOptions): Locating {
     }
   }
 
-  const current = () => (expires > performance.now() ? located : null)
+  const current = () => (expires > performance.now() && isOfSource() ? located : null)
   return {
     current,
     async find() {

@@ -1,6 +1,7 @@
 /** Options of the sessions to peers, and their bounds. */
 import type { IdentityStore, Log } from '@clawmesh/agent-sdk/mesh'
 import type { SpiffeTemplate } from '@clawmesh/proto'
+import type { StaticPeers } from '../../config/static-peers.ts'
 import type { ListenAddress } from '../../net/port.ts'
 import type { Resolver } from '../../resolve/resolver.ts'
 import type { RevocationJudge } from '../../revocation/judge.ts'
@@ -25,6 +26,8 @@ export interface UpstreamsOptions {
   readonly ageMs?: number
   /** Ports that callers may name besides those of SRV. Default 7443 alone. */
   readonly peerPorts?: readonly number[]
+  /** The peers whose addresses the configuration gives instead of DNS; asked for each call. Default: none. */
+  readonly staticPeers?: () => StaticPeers | null
   /** Where this gateway listens: no peer is dialled there. Default: nowhere. */
   readonly ownAddresses?: () => readonly ListenAddress[]
   /** Default: marks of this gateway alone. */

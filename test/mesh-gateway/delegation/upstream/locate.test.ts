@@ -20,6 +20,7 @@ describe('where a peer listens', () => {
     addresses: Readonly<Record<string, readonly string[] | Failure>>,
     port: number | null = null,
     peerPorts: readonly number[] = [],
+    configured: readonly string[] | null = null,
   ) => {
     const asked: string[] = []
     const resolver: Resolver = Object.assign(Object.create(null), {
@@ -36,7 +37,7 @@ describe('where a peer listens', () => {
       },
     })
     try {
-      const { endpoints, ttlMs } = await locate(resolver, HOST, port, peerPorts)
+      const { endpoints, ttlMs } = await locate(resolver, HOST, port, peerPorts, configured)
       return {
         asked,
         ttlMs,
@@ -91,6 +92,36 @@ describe('where a peer listens', () => {
     assert.deepEqual([none.code, none.gone], ['MESH_PEER_UNRESOLVED', false])
     const full = await run(two, { 'gone.test': 'timeout', 'short.': 'no-descriptors' })
     assert.equal(full.code, 'MESH_GATEWAY_NO_DESCRIPTORS')
+  })
+
+  it('is where the configuration says, and DNS is not asked', async () => {
+    const all = { [HOST]: ['10.9.9.9'], box: ['10.0.0.3', 'fd00::3'] }
+    const run2 = (entry: readonly string[], port: number | null = null) =>
+      run([service('x.test', 1)], all, port, [7443], entry)
+    const fixed = ['10.0.0.1:7443', '10.0.0.2:7444', '[fd00::1]:7443']
+    assert.deepEqual(await run2(fixed), {
+      ...{ asked: [], ttlMs: Number.POSITIVE_INFINITY },
+      at: ['10.0.0.1 7443 0', 'fd00::1 7443 0', '10.0.0.2 7444 0'],
+    })
+    assert.deepEqual((await run2(fixed, 7444)).at, ['10.0.0.2 7444 0'])
+    const refused = await run2(['10.0.0.2:7444'], 7443)
+    assert.deepEqual([refused.code, refused.asked], ['MESH_PEER_PORT_REFUSED', []])
+    const named = await run2(['box:7443', '10.0.0.1:1'])
+    assert.deepEqual([named.asked, named.ttlMs], [['box'], 1_000])
+    assert.deepEqual(named.at, ['10.0.0.3 7443 0', 'fd00::3 7443 0', '10.0.0.1 1 0'])
+  })
+
+  it('is at those of its configured addresses that can be looked up, and the others are asked for again soon', async () => {
+    const run2 = (entry: readonly string[], addresses: Parameters<typeof run>[1] = {}) =>
+      run('not-found', addresses, null, [], entry)
+    const some = await run2(['gone.test:1', '10.0.0.1:1'])
+    assert.deepEqual([some.at, some.ttlMs], [['10.0.0.1 1 0'], 5_000])
+    const none = await run2(['gone.test:1'], { 'gone.test': 'timeout' })
+    assert.deepEqual([none.code, none.gone], ['MESH_PEER_UNRESOLVED', false])
+    assert.match(
+      none.message ?? '',
+      /by its host names in delegation\.peers, could not be looked up/,
+    )
   })
 
   it('is asked of 64 records at most', async () => {

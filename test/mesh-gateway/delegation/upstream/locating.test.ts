@@ -14,10 +14,11 @@ describe('where DNS says that a peer listens', () => {
   afterEach(() => mock.restoreAll())
 
   const make = () => {
-    const state: { answer: string | ResolveFailure; asked: number } = {
-      answer: '10.0.0.1',
-      asked: 0,
-    }
+    const state: {
+      answer: string | ResolveFailure
+      asked: number
+      peers: Readonly<Record<string, readonly string[]>> | null
+    } = { answer: '10.0.0.1', asked: 0, peers: null }
     const heard: string[] = []
     const resolver: Resolver = Object.assign(Object.create(null), {
       async services() {
@@ -38,6 +39,7 @@ describe('where DNS says that a peer listens', () => {
     )
     const locating = createLocating({
       ...{ resolver, metrics, host: 'b.acme.mesh.internal', port: null, peerPorts: [] },
+      staticPeers: () => state.peers,
       log: { ...silentLog, warn: () => void heard.push('warn') },
       onFound: ({ endpoints }) => void heard.push(`found ${endpoints[0]?.ip}`),
     })
@@ -77,6 +79,30 @@ describe('where DNS says that a peer listens', () => {
     assert.equal(state.asked, 2)
     nowMs += 1
     assert.equal(await find(), '10.0.0.1')
+    assert.equal(state.asked, 3)
+  })
+
+  it('is where the configuration says from the moment that it does, and never at a mixture of both', async () => {
+    const { state, heard, locating, find } = make()
+    const name = 'b.acme.mesh.internal'
+    assert.equal(await find(), '10.0.0.1')
+    heard.length = 0
+    state.peers = { 'other.acme.mesh.internal': ['10.0.0.8:1'] }
+    assert.notEqual(locating.current(), null, 'another name is no news of this one')
+    state.peers = { [name]: ['10.0.0.7:1'] }
+    assert.equal(locating.current(), null)
+    assert.equal(await find(), '10.0.0.7')
+    assert.deepEqual(heard.splice(0), ['found 10.0.0.7'], 'DNS is not asked, and not counted')
+    nowMs += 86_400_000
+    state.peers = { [name]: ['10.0.0.7:1'] }
+    assert.notEqual(locating.current(), null, 'read again, it is the same')
+    state.peers = { [name]: ['10.0.0.6:1'] }
+    assert.equal(await find(), '10.0.0.6')
+    state.peers = null
+    state.answer = new ResolveFailure('timeout')
+    await assert.rejects(find(), { code: 'MESH_PEER_UNRESOLVED' })
+    state.answer = '10.0.0.2'
+    assert.equal(await find(), '10.0.0.2')
     assert.equal(state.asked, 3)
   })
 
