@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { mint } from '../../agent-sdk/tls/mint.ts'
-import { meshPki } from '../run.ts'
+import { meshPkiHere } from '../run-here.ts'
 
 const NAME = 'good\u202eevil\u001b[2J'
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
@@ -25,7 +25,7 @@ describe('mesh-pki, of a name that turns text about', () => {
       it(`${command}${json ? ' --json' : ''} prints it without the marks`, async () => {
         const file = join(dir, 'tls.crt')
         const ca = command === 'verify' ? ['--ca', file] : []
-        const { stdout, stderr } = await meshPki([
+        const { stdout, stderr } = await meshPkiHere([
           command,
           file,
           ...ca,
@@ -36,7 +36,7 @@ describe('mesh-pki, of a name that turns text about', () => {
       })
 
   it('says which file cannot be read without them', async () => {
-    const { code, stderr } = await meshPki(['inspect', join(dir, NAME)])
+    const { code, stderr } = await meshPkiHere(['inspect', join(dir, NAME)])
     assert.equal(code, 1)
     assert.match(stderr, /good\?evil\?\[2J/)
     assert.doesNotMatch(stderr, MOVES)

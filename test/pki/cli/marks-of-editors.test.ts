@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { runCommand } from '../../../pki/src/cli/run-command.ts'
 import { makeRequest } from '../make-request.ts'
+import { meshPkiHere } from '../run-here.ts'
 import { makeScratch, type Scratch } from '../scratch.ts'
 
 const MARK = '\uFEFF'
@@ -17,17 +17,9 @@ describe('a byte order mark', () => {
   after(() => scratch.remove())
 
   async function command(...args: readonly string[]) {
-    const said: string[] = []
-    const code = await runCommand(args, {
-      env: {},
-      stdin: process.stdin,
-      interactive: false,
-      print: (text) => void said.push(text),
-      say: (text) => void said.push(text),
-      writeError: (text) => void said.push(text),
-    })
-    assert.equal(code, 0, `${args.join(' ')}\n${said.join('\n')}`)
-    return said.join('\n')
+    const { code, stdout, stderr } = await meshPkiHere(args)
+    assert.equal(code, 0, `${args.join(' ')}\n${stdout}${stderr}`)
+    return stdout
   }
   const mark = async (path: string) => writeFile(path, MARK + (await readFile(path, 'utf8')))
 

@@ -6,7 +6,8 @@ import { readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { needProgram } from '../../support/need-program.ts'
 import { dnsName, makeRequest } from '../make-request.ts'
-import { MESH_PKI, meshPki } from '../run.ts'
+import { MESH_PKI, meshPki, type Ran } from '../run.ts'
+import { meshPkiHere } from '../run-here.ts'
 import { makeScratch, PASSPHRASE, type Scratch } from '../scratch.ts'
 
 const ENV = { MESH_PKI_PASSPHRASE: PASSPHRASE.reveal() }
@@ -17,7 +18,7 @@ const PLANNER = ['issue', 'agent', ...OF_PLANNER]
 const SIGN = ['sign', ...OF_PLANNER]
 
 describe('mesh-pki', function () {
-  // each command is a process of its own
+  // some of the commands are processes of their own, and at a terminal
   this.timeout(120_000)
 
   let scratch: Scratch
@@ -27,15 +28,17 @@ describe('mesh-pki', function () {
   })
   after(() => scratch.remove())
 
-  const command = (args: readonly string[], env: Record<string, string> = {}) => {
-    // the first one compiles for all
-    const cache = { NODE_COMPILE_CACHE: scratch.path('compiled') }
-    return meshPki(args, { env: { ...cache, ...env }, cwd: scratch.dir })
-  }
+  const command = (args: readonly string[], env: Record<string, string> = {}) =>
+    meshPkiHere(args, { env, cwd: scratch.dir })
+  const asProcess: typeof command = (args, env = {}) => meshPki(args, { env, cwd: scratch.dir })
 
   /** Exit code, stdout, stderr; what differs from run to run has a name. */
-  async function transcript(args: readonly string[], env: Record<string, string> = {}) {
-    const { code, stdout, stderr } = await command(args, env)
+  async function transcript(
+    args: readonly string[],
+    env: Record<string, string> = {},
+    run: (...all: Parameters<typeof command>) => Promise<Ran> = command,
+  ) {
+    const { code, stdout, stderr } = await run(args, env)
     const steady = (text: string) =>
       text
         .replaceAll(scratch.dir, '<dir>')
@@ -55,7 +58,7 @@ describe('mesh-pki', function () {
           .map((line) => `${name}| ${line}`.trimEnd())
 
   it('makes a CA, and says where it is, until when, and what comes next', async () => {
-    assert.deepEqual(await transcript([...INIT, ...PASS_FILE]), [
+    assert.deepEqual(await transcript([...INIT, ...PASS_FILE], {}, asProcess), [
       'exit 0',
       'out| CA            <dir>/mesh-ca',
       'out| trust domain  mesh.internal',
@@ -71,7 +74,7 @@ describe('mesh-pki', function () {
   })
 
   it('does not make it twice', async () => {
-    assert.deepEqual(await transcript([...INIT, ...PASS_FILE]), [
+    assert.deepEqual(await transcript([...INIT, ...PASS_FILE], {}, asProcess), [
       'exit 1',
       'err| mesh-pki: <dir>/mesh-ca is not empty, and is not overwritten',
       'err| mesh-pki: hint: choose another directory; if an earlier `mesh-pki init` was interrupted there, remove it first',
@@ -169,7 +172,7 @@ describe('mesh-pki', function () {
   it('signs a request to stdout, and to a file', async () => {
     await writeFile(scratch.path('planner.csr'), makeRequest())
     const args = [...SIGN, '--csr', 'planner.csr']
-    const printed = await command(args, ENV)
+    const printed = await asProcess(args, ENV)
     assert.equal(printed.code, 0, printed.stderr)
     assert.match(printed.stdout, /^-----BEGIN CERTIFICATE-----\n/)
     assert.equal(printed.stderr, '')
@@ -283,6 +286,25 @@ describe('mesh-pki', function () {
       'err| mesh-pki: what it issued before is good until <time> at the latest: issue it again before that',
       'err| mesh-pki: next: mesh-pki crl --out crl.pem, where gateways read it',
     ])
+    const permits = async () =>
+      (await transcript(['inspect', 'mesh-ca'])).filter((line) => /permits|DNS|URI|IP/.test(line))
+    const dns = 'out| permits      DNS mesh.internal'
+    assert.deepEqual(await permits(), [dns])
+    const more = ['--permit-dns', 'lb.test', '--permit-ip', '10.0.0.0/8', '--days', '30']
+    assert.match(
+      (await transcript([...renew, '--constrain-uri', ...more], ENV)).join('\n'),
+      /until <time>, <duration> left/,
+    )
+    const asked = ['DNS lb.test', 'URI mesh.internal', 'IP 10.0.0.0/255.0.0.0']
+    const wide = [dns, ...asked.map((text) => `out|              ${text}`)]
+    assert.deepEqual(await permits(), wide)
+    await transcript(renew, ENV)
+    assert.deepEqual(await permits(), wide, 'as so far')
+    await transcript([...renew, '--no-constrain-uri'], ENV)
+    assert.deepEqual(
+      await permits(),
+      wide.filter((line) => !line.includes('URI')),
+    )
     assert.equal((await transcript(['verify', 'planner', '--ca', 'mesh-ca/root.crt']))[0], 'exit 0')
   })
 
@@ -344,7 +366,7 @@ describe('mesh-pki', function () {
   })
 
   it('ends with 2 after wrong usage, and says which', async () => {
-    assert.deepEqual(await transcript(['isue', 'agent']), [
+    assert.deepEqual(await transcript(['isue', 'agent'], {}, asProcess), [
       'exit 2',
       "err| mesh-pki: unknown command 'isue', did you mean issue",
       'err| mesh-pki: hint: mesh-pki --help',

@@ -1,23 +1,15 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
-import { runCommand } from '../../../pki/src/cli/run-command.ts'
 import { helpPages } from '../../support/help-pages.ts'
+import { meshPkiHere } from '../run-here.ts'
 
 const PLANNER = ['issue', 'agent', '--tenant', 'acme', '--agent', 'planner']
 
 describe('the usage of mesh-pki', () => {
   async function ask(args: readonly string[]) {
-    const out: string[] = []
-    const err: string[] = []
-    const code = await runCommand(args, {
-      env: {},
-      stdin: process.stdin,
-      interactive: false,
-      print: (text) => void out.push(text),
-      say: (text) => void err.push(text),
-      writeError: (text) => void err.push(text),
-    })
-    return { code, out: out.join('\n'), err }
+    const { code, stdout, stderr } = await meshPkiHere(args)
+    const err = stderr.match(/(?<=^mesh-pki: ).*/gm) ?? []
+    return { code, out: stdout.replace(/\n$/, ''), err: stderr === '' ? [] : [...err] }
   }
 
   it('says the version of the package', async () => {
