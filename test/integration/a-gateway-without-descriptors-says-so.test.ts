@@ -7,6 +7,7 @@ import { MeshError } from '@clawmesh/proto'
 import { closeServer, listenOnFreePort } from '../support/http-origin.ts'
 import { type Mesh, startMesh } from '../support/mesh.ts'
 import { needProgram } from '../support/need-program.ts'
+import { waitUntilStill } from '../support/wait-for.ts'
 
 describe('a gateway that has no file descriptor left', () => {
   let mesh: Mesh
@@ -46,6 +47,8 @@ describe('a gateway that has no file descriptor left', () => {
     assert.equal(await get('one.example.test'), 'fetched')
 
     for (const host of ['two.example.test', '127.0.0.1']) {
+      // those of the request before are still being closed
+      await waitUntilStill('the open descriptors', () => descriptors().length)
       // one is left, for the connection that brings the request
       assert.equal(allow(lowestFree() + 1), 0)
       await assert.rejects(get(host), without)
@@ -64,8 +67,10 @@ describe('a gateway that has no file descriptor left', () => {
     assert.equal(await call('fresh'), 'done')
   })
 
+  const descriptors = () => readdirSync(`/proc/${mesh.gateway.pid}/fd`)
+
   function lowestFree(): number {
-    const open = new Set(readdirSync(`/proc/${mesh.gateway.pid}/fd`).map(Number))
+    const open = new Set(descriptors().map(Number))
     let free = 0
     while (open.has(free)) free += 1
     return free

@@ -210,13 +210,17 @@ describe('following trees of delegations', () => {
 
   it('an agent is heard 4,000 times at once, and then as fast as 200 a second', async () => {
     const one = await task('editor')
+    const beganMs = performance.now()
     const following = await follow('editor')
     const before = asked
     // the same task again and again: each costs a signature, and leaves nothing behind
     for (let count = 0; count < 6_000; count += 1) following.say(1, one)
     await reached(before + 3_900)
     for (let count = 0; count < 50; count += 1) await task()
-    assert.ok(asked - before < 5_500, `${asked - before} were heard`)
+    const heard = asked - before
+    // the slower the machine is, the more it may hear; and another 50 by the tasks
+    const most = 4_050 + (200 * (performance.now() - beganMs)) / 1_000
+    assert.ok(heard <= most, `${heard} were heard, and ${most} may be`)
     following.stream.close(constants.NGHTTP2_CANCEL)
   })
 
