@@ -11,6 +11,10 @@ import {
   type TaskStore,
 } from '@clawmesh/agent-sdk'
 import { type AgentIdentity, createSpiffeTemplate, MeshError, uuidV7 } from '@clawmesh/proto'
+import {
+  createRunningShares,
+  type RunningSharesOptions,
+} from '../../../agent-sdk/src/tasks/running-shares.ts'
 import { createTaskHost, type TaskHost } from '../../../agent-sdk/src/tasks/task-host.ts'
 import { waitFor } from '../../support/wait-for.ts'
 
@@ -119,6 +123,45 @@ describe('the tasks that an agent runs', () => {
     assert.equal(fill(tasks, agent('acme', 'a')).length, 4)
     assert.equal(fill(tasks, agent('acme', 'b')).length, 2)
     assert.equal(fill(tasks, agent('globex', 'b')).length, 4)
+  })
+
+  it('a refusal says whose share is full: the agent’s, the tenant’s or the caller’s', () => {
+    const refused = (running: Partial<RunningSharesOptions>, ...others: AgentIdentity[]) => {
+      const shares = createRunningShares({
+        ...{ maxRunning: 4, maxRunningPerTenant: 4, maxRunningPerCaller: 4, ...running },
+      })
+      for (const one of others) shares.add(one)
+      assert.throws(
+        () => shares.check(mallory),
+        (error: unknown) => {
+          assert.ok(error instanceof MeshError)
+          assert.deepEqual([error.code, error.retryAfterMs], ['MESH_LIMIT_CONCURRENCY', 1_000])
+          assert.match(error.hint, /finish or cancel one/)
+          text = error.message
+          return true
+        },
+      )
+      return text
+    }
+    let text = ''
+    const [neighbour, stranger] = [agent('acme', 'a'), agent('globex', 'a')]
+    assert.match(refused({ maxRunning: 1 }, stranger), /as many tasks as it may$/)
+    assert.match(refused({ maxRunning: 1, maxRunningPerTenant: 1 }, neighbour), /tasks as it may$/)
+    assert.match(refused({ maxRunningPerTenant: 1 }, neighbour), /of one tenant as it may$/)
+    assert.match(refused({ maxRunningPerCaller: 1 }, mallory), /of one caller as it may$/)
+  })
+
+  it('what ends twice is given back once', () => {
+    const shares = createRunningShares({
+      ...{ maxRunning: 2, maxRunningPerTenant: 2, maxRunningPerCaller: 2 },
+    })
+    const end = shares.add(mallory)
+    shares.add(mallory)
+    end()
+    end()
+    shares.check(mallory)
+    shares.add(mallory)
+    assert.throws(() => shares.check(mallory), { code: 'MESH_LIMIT_CONCURRENCY' })
   })
 
   it('a question that nobody answers in time fails its task, and its place is free', async () => {

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
-import { channelCredentials, checkIsGateway } from '@clawmesh/agent-sdk/mesh'
-import { Client } from '@grpc/grpc-js'
+import { mock } from 'node:test'
+import { channelCredentials, checkIsGateway, listenForCalls } from '@clawmesh/agent-sdk/mesh'
+import { Client, Server as GrpcServer } from '@grpc/grpc-js'
 import { makeTestCa, type TestCa } from '../../support/test-ca.ts'
+import { waitFor } from '../../support/wait-for.ts'
 
 describe('a handshake that is not answered', () => {
   let ca: TestCa
@@ -52,5 +54,48 @@ describe('a handshake that is not answered', () => {
     assert.match((await failed).message, /the handshake was not answered in time/)
     await closed
     client.close()
+  })
+
+  it('leaves no clock that runs on: not when it is done, not when its client has gone', async () => {
+    // tells the clock of the handshake from all others
+    const handshakeTimeoutMs = 19_997
+    const started = mock.method(globalThis, 'setTimeout')
+    const stopped = mock.method(globalThis, 'clearTimeout')
+    try {
+      const clocks = () =>
+        started.mock.calls.flatMap(({ arguments: [, ms], result }) =>
+          ms === handshakeTimeoutMs ? [result] : [],
+        )
+      const isStopped = (clock: unknown) =>
+        stopped.mock.calls.some(({ arguments: [stops] }) => stops === clock)
+      const { client, closed } = await waiting({ handshakeTimeoutMs })
+      const [first] = clocks()
+      assert.ok(first !== undefined)
+      assert.equal(isStopped(first), false)
+      client.close()
+      await closed
+      await waitFor('the clock to stop', () => isStopped(first))
+
+      const gateway = await ca.open(await ca.gatewayDir({ name: 'gw', tenants: ['acme'] }))
+      const agent = await ca.open(await ca.agentDir({ tenant: 'acme', agent: 'b' }))
+      const answering = new GrpcServer()
+      const { spiffe } = ca
+      const listener = await listenForCalls({ server: answering, store: gateway, spiffe })
+      const credentials = channelCredentials(agent, {
+        ...{ spiffe, expect: checkIsGateway, handshakeTimeoutMs },
+      })
+      const done = new Client(`127.0.0.1:${listener.address.port}`, credentials)
+      await new Promise<void>((resolve, reject) =>
+        done.waitForReady(Number.POSITIVE_INFINITY, (error) => (error ? reject(error) : resolve())),
+      )
+      const [, second] = clocks()
+      assert.ok(second !== undefined && isStopped(second))
+      done.close()
+      await listener.close()
+      answering.forceShutdown()
+    } finally {
+      started.mock.restore()
+      stopped.mock.restore()
+    }
   })
 })

@@ -18,6 +18,7 @@ import { writeIdentity } from '@clawmesh/pki'
 import { MeshError } from '@clawmesh/proto'
 import * as grpc from '@grpc/grpc-js'
 import { issueBy, makeTestCa, spiffe, type TestCa } from '../../support/test-ca.ts'
+import { waitFor } from '../../support/wait-for.ts'
 
 const bytes = (value: Buffer) => value
 const codec = {
@@ -40,6 +41,7 @@ describe('grpc calls with the identity of a store', () => {
   let server: grpc.Server
   let listener: CallListener
   let nowMs: (() => number) | null = null
+  let onEcho: ((call: grpc.ServerDuplexStream<Buffer, Buffer>) => void) | null = null
   const clients: grpc.Client[] = []
 
   before(async () => {
@@ -62,12 +64,14 @@ describe('grpc calls with the identity of a store', () => {
         }
       },
       echo(call: grpc.ServerDuplexStream<Buffer, Buffer>) {
+        onEcho?.(call)
         call.on('data', (chunk) => call.write(chunk))
         call.on('end', () => call.end())
         call.on('error', () => {})
       },
     })
     nowMs = null
+    onEcho = null
     const now = () => nowMs?.() ?? Date.now()
     listener = await listenForCalls({ server, store: gateways, spiffe, refusedMs: 300, now })
   })
@@ -230,6 +234,32 @@ describe('grpc calls with the identity of a store', () => {
     })
     socket.resume()
     await once(socket, 'close')
+  })
+
+  it('are known by their certificate though another connection with the same one has gone', async () => {
+    const begin = async () => {
+      const by = dial()
+      const stream = by.makeBidiStreamRequest(ECHO, bytes, bytes)
+      stream.on('error', () => {})
+      const call = new Promise<grpc.ServerDuplexStream<Buffer, Buffer>>((resolve) => {
+        onEcho = resolve
+      })
+      stream.write(Buffer.from('x'))
+      const end = () => {
+        stream.cancel()
+        by.close()
+      }
+      return { end, call: await call }
+    }
+    const sockets = () =>
+      process.getActiveResourcesInfo().filter((what) => what === 'TCPSocketWrap').length
+    const [one, other] = [await begin(), await begin()]
+    const open = sockets()
+    one.end()
+    await waitFor('both ends of the first to close', () => sockets() === open - 2)
+    assert.equal(listener.peerOf(other.call).fingerprint, agents.current().fingerprint)
+    assert.throws(() => listener.peerOf(one.call), { code: 'MESH_IDENTITY_NO_CERTIFICATE' })
+    other.end()
   })
 
   it('are refused on an open connection once the certificate has expired', async () => {

@@ -1,6 +1,7 @@
 /** `action_allowed` of a record means one thing: policy and every check of the gateway let the request through, whatever became of it then. */
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
+import { silentLog } from '@clawmesh/agent-sdk'
 import { closeServer, listenOnFreePort } from '../../support/http-origin.ts'
 import { rawClient, sendRaw } from './fixture.ts'
 import { basic, connectTo, get, setUp } from './setup.ts'
@@ -87,6 +88,44 @@ describe('the record of a request', () => {
     await to('gone.test')
     const record = await egress.record(0)
     assert.deepEqual([record.action_allowed, record.mode], [true, 'audit'])
+  })
+
+  it('is counted once with what policy said, and with the time that it took', async () => {
+    const port = await deadPort()
+    const { egress, to } = await ask(port, {
+      agents: { 'bot-01': { mode: 'audit' } },
+      policy: { allow: [`api.test:${port}`] },
+    })
+    for (const host of ['api.test', 'gone.test', 'gone.test']) await to(host)
+    await sendRaw(egress.number, get(port, CLOSE))
+    await egress.record(3)
+    const metrics = await egress.metrics()
+    const counted = [...metrics.matchAll(/^clawmesh_decisions_total\{([^}]*)\} (\d+)$/gm)]
+      .map(([, labels = '', count]) => `${/action="(\w+)"/.exec(labels)?.[1]} ${count}`)
+      .toSorted()
+    assert.deepEqual(counted, ['allow 1', 'audit 2', 'deny 1'])
+    const [, times] =
+      /clawmesh_request_duration_seconds_count\{[^}]*plane="egress"[^}]*\} (\d+)/.exec(metrics) ??
+      []
+    assert.equal(times, '4')
+  })
+
+  it('of a fault inside is told to the operator with its cause, and to the client without', async () => {
+    const said: [object, string][] = []
+    const cause = new Error('what only the operator may know')
+    const egress = await setup.egress(9, {
+      port: {
+        log: { ...silentLog, error: (fields: object, text: string) => said.push([fields, text]) },
+        verifyToken: () => Promise.reject(cause),
+      },
+    })
+    const auth = basic(await egress.token({ destinations: ['api.test:9'] }))
+    const answer = await sendRaw(egress.number, get(9, auth + CLOSE))
+    assert.match(answer, /MESH_GATEWAY_INTERNAL/)
+    assert.doesNotMatch(answer, /only the operator/)
+    const { request_id, action_allowed, reason } = await egress.record(0)
+    assert.deepEqual([action_allowed, reason], [false, 'MESH_GATEWAY_INTERNAL'])
+    assert.deepEqual(said, [[{ request_id, err: cause }, 'egress request failed inside']])
   })
 
   it('says allowed of a request that was sent on and cut before its answer, and refused of one that had not left', async () => {

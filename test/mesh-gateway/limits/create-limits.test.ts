@@ -89,6 +89,21 @@ describe('limits', () => {
     assert.ok(limits.enter('inside', 1))
   })
 
+  it('forget nothing that is not full by the rate and the burst that it was last asked for', () => {
+    let now = 0
+    const limits = createLimits(() => now)
+    limits.take('grown', 60, 1)
+    limits.take('slowed', 60_000, 1)
+    now = 1_000
+    limits.take('grown', 60, 10)
+    limits.take('slowed', 1, 1)
+    now = 3_000
+    for (let i = 0; i < 10_001; i += 1) limits.take(`key ${i}`, 6_000, 1)
+    for (let i = 0; i < 2; i += 1) assert.equal(limits.take('grown', 60, 10), null)
+    assert.equal(limits.take('grown', 60, 10), 1_000)
+    assert.notEqual(limits.take('slowed', 1, 1), null)
+  })
+
   it('go by the clock of the process where none is given', () => {
     const limits = createLimits()
     assert.equal(limits.take('a', 60, 1), null)

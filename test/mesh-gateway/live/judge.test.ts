@@ -40,6 +40,27 @@ describe('a certificate that a token names', () => {
   })
 })
 
+describe('a gateway without a bundle', () => {
+  it('trusts no key and knows no issuer, and says that it has none', async () => {
+    await using stack = new AsyncDisposableStack()
+    const ca = stack.adopt(await makeTestCa(), (one) => one.close())
+    const { certificateChain, roots } = (
+      await ca.open(await ca.agentDir({ tenant: 'acme', agent: 'planner' }))
+    ).current()
+    const [root] = roots
+    assert.ok(root !== undefined)
+    const none = createTrust(null)
+    assert.equal(none.current(), null)
+    const leaf = new X509Certificate(certificateChain)
+    assert.deepEqual(none.linkOf(leaf), {
+      fingerprint: leaf.fingerprint256.replaceAll(':', '').toLowerCase(),
+      serial: leaf.serialNumber.toLowerCase(),
+      issuerKey: '',
+    })
+    assert.equal(none.hasKey(keyIdentity(new X509Certificate(root.pem)), Date.now()), false)
+  })
+})
+
 describe('grounds', () => {
   const AGENT = 'spiffe://mesh.internal/tenant/acme/agent/a'
   const named = (id: string): NamedCertificate => ({

@@ -59,6 +59,26 @@ const asCall = (more: object = {}) => {
   return recorded
 }
 
+describe('the agent of a SPIFFE ID', () => {
+  it('is read by the template of its mesh, in whatever trust domain', () => {
+    const usual = agentNames()
+    assert.deepEqual(usual(id('bot')), peer('bot'))
+    assert.deepEqual(usual('spiffe://other.test/tenant/acme/agent/bot'), peer('bot'))
+    const own = agentNames('/t/{tenant}/a/{agent}')
+    assert.deepEqual(own('spiffe://mesh.internal/t/acme/a/bot'), peer('bot'))
+    assert.equal(own(id('bot')), null)
+    for (const none of [
+      '',
+      'acme/bot',
+      'spiffe:///tenant/acme/agent/bot',
+      'spiffe://Mesh_/tenant/acme/agent/bot',
+      `x${id('bot')}`,
+      'spiffe://mesh.internal/gateway/gw',
+    ])
+      assert.equal(usual(none), null, none)
+  })
+})
+
 describe('a record of a request', () => {
   it('says what was asked and what came of it', () => {
     assert.deepEqual(caseOf(egress()), {

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { createResolver } from '../../../mesh-gateway/src/resolve/create-resolver.ts'
+import {
+  createResolver,
+  formatEndpoint,
+} from '../../../mesh-gateway/src/resolve/create-resolver.ts'
 import { ResolveFailure } from '../../../mesh-gateway/src/resolve/resolver.ts'
 import { type DnsDouble, startDnsDouble } from '../../support/dns-double.ts'
 import { startDnsmasq } from '../../support/dnsmasq.ts'
@@ -142,11 +145,34 @@ describe('the resolver', () => {
     mute.close()
   })
 
-  it('asks the system where no servers are named', async () => {
+  it('asks the system where no servers are named, whose answers count for five seconds', async () => {
     const resolver = createResolver()
     const found = await resolver.addresses('localhost')
     assert.ok(found.some(({ ip }) => ip === '127.0.0.1' || ip === '::1'))
+    assert.ok(found.every(({ ttlMs }) => ttlMs === 5_000))
     resolver.close()
+  })
+
+  it('keeps for two seconds that a name is not there', async () => {
+    let now = 0
+    const resolver = createResolver({ servers: [dns.server], now: () => now })
+    const ask = () => resolver.addresses('nobody.acme.mesh.internal')
+    const questions = async () => {
+      const before = dns.asked.length
+      await assert.rejects(ask(), failsAs('not-found'))
+      return dns.asked.length - before
+    }
+    assert.ok((await questions()) > 0)
+    now = 1_999
+    assert.equal(await questions(), 0)
+    now = 2_000
+    assert.ok((await questions()) > 0)
+    resolver.close()
+  })
+
+  it('writes an endpoint as URLs do', () => {
+    assert.equal(formatEndpoint('192.0.2.1', 53), '192.0.2.1:53')
+    assert.equal(formatEndpoint('2001:db8::1', 53), '[2001:db8::1]:53')
   })
 
   it('refuses servers that are not addresses', () => {

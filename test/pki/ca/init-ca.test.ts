@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { createPrivateKey } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
 import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { initCa, openCa, readCaInfo } from '@clawmesh/pki'
 import { Secret } from '@clawmesh/proto'
+import { writeCaFiles } from '../../../pki/src/ca/ca-files.ts'
 import { integer, oid } from '../../../pki/src/der/write.ts'
 import { makeScratch, PASSPHRASE, type Scratch } from '../scratch.ts'
 
@@ -88,6 +90,24 @@ describe('initCa', () => {
     const won = runs.filter(({ status }) => status === 'fulfilled')
     assert.equal(won.length, 1)
     await openCa({ dir, passphrase: PASSPHRASE })
+  })
+
+  it('takes back what it has written when it cannot go on, and nothing of anybody else', async () => {
+    const dir = scratch.path('broken')
+    const theirs = join(dir, 'intermediate.crt')
+    const names = { trustDomain: 'a.test', meshDomain: 'a.test' }
+    const manifest = { version: 1, ...names, root: '1', intermediate: '2' } as const
+    const files = {
+      ...{ 'root.crt': '1', 'root.key': '1', 'intermediate.key': '2', 'root.crl': '1' },
+      // read when its turn has come: by then another has written it
+      get 'intermediate.crt'() {
+        writeFileSync(theirs, 'theirs')
+        return '2'
+      },
+    }
+    await assert.rejects(writeCaFiles(dir, files, manifest), { code: 'MESH_PKI_EXISTS' })
+    assert.deepEqual(await readdir(dir), ['intermediate.crt'])
+    assert.equal(await readFile(theirs, 'utf8'), 'theirs')
   })
 
   it('uses an empty directory that is there, and closes it to others', async () => {
