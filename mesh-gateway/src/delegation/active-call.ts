@@ -6,10 +6,10 @@ import type { ServerHttp2Stream } from 'node:http2'
 import type { Log } from '@clawmesh/agent-sdk/mesh'
 import { GRPC_STATUS, MeshError, uuidV7 } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
+import type { MaybePromise } from '../limits/limits.ts'
 import type { DenseSet, Member } from '../live/dense-set.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import type { Call } from './call.ts'
-
 import type { Backlog } from './carry/backlog.ts'
 import { type Forwarding, forward, type Outcome } from './carry/forward.ts'
 import { startDeadline } from './carry/grpc-timeout.ts'
@@ -139,6 +139,15 @@ export class ActiveCall implements Member {
     const { protocol } = this
     if (protocol === null) refuseCall(this.#stream, error, requestId)
     else refuseOther(this.#stream, error, requestId, protocol)
+  }
+
+  /** As `carry`; waits for a session that is still to come. Refuses the call when there is none. */
+  carryWhenReady(session: MaybePromise<UpstreamSession>, carriage: Carriage): void {
+    if (!(session instanceof Promise)) this.carry(session, carriage)
+    else
+      session
+        .then((ready) => this.carry(ready, carriage))
+        .catch((cause: unknown) => this.refuse(cause))
   }
 
   /**

@@ -7,7 +7,7 @@ import type { RouteNames } from './route.ts'
 export function createRouteNames(options: {
   readonly identity: IdentityStore
   readonly meshDomain: string
-  readonly names?: () => readonly string[]
+  readonly names?: (() => readonly string[]) | undefined
 }): () => RouteNames {
   const { identity, meshDomain } = options
   let made: { generation: number; configured: readonly string[]; names: RouteNames } | null = null

@@ -1,53 +1,30 @@
 /**
  * Serves one delegated call, from its first header to its callee. The checks come in this order: certificate, request
- * headers and route, policy and limits, peer.
+ * headers and route, chain, then policy, limits and peer (`serve-peer.ts`).
  */
 import type { ServerHttp2Stream } from 'node:http2'
 import type { IdentityStore, PeerCertificate } from '@clawmesh/agent-sdk/mesh'
-import {
-  type AgentIdentity,
-  METADATA_DELEGATION,
-  MeshError,
-  type SpiffeTemplate,
-} from '@clawmesh/proto'
+import type { MeshError } from '@clawmesh/proto'
 import type { GuardLimits } from '../config/guard-limits.ts'
-import type { Limits, MaybePromise } from '../limits/limits.ts'
-import { createWaitingRoom } from '../limits/waiting-room.ts'
 import { createDenseSet } from '../live/dense-set.ts'
-import { startsTask } from '../policy/decide/task-methods.ts'
-import type { PolicySnapshot } from '../policy/snapshot.ts'
 import type { RevocationJudge } from '../revocation/judge.ts'
-import {
-  ActiveCall,
-  type ActiveCallOptions,
-  type ActiveCalls,
-  type Carriage,
-} from './active-call.ts'
-import { admit, takeTurn } from './admit.ts'
-import { type Call, isGrpc, meshMetadata, readCall } from './call.ts'
+import { ActiveCall, type ActiveCallOptions, type ActiveCalls } from './active-call.ts'
+import { type Call, isGrpc, readCall } from './call.ts'
 import type { ChainGate } from './chain/chain-gate.ts'
-import { limitsOfChain } from './chain/limits-of-chain.ts'
 import { type Client, judgeClient } from './client/authenticate.ts'
 import { checkHeaderSize } from './client/check-header-size.ts'
 import type { OpenCalls } from './client/open-calls.ts'
 import { checkRefusals } from './count-refusals.ts'
 import { headOf, notGrpc, protocolOf } from './other-protocols/protocol-of.ts'
 import type { OwnServices } from './own-services/own-services.ts'
-import { isReflection, type ReflectionFilter } from './reflection/reflection-filter.ts'
-import type { PeerRoute, RouteNames } from './route.ts'
-import type { UpstreamSession } from './upstream/session.ts'
-import type { Upstreams } from './upstream/upstreams.ts'
+import type { RouteNames } from './route.ts'
+import { createPeerCalls, type PeerCalls, type PeerCallsOptions } from './serve-peer.ts'
 
-export interface CallHandlerOptions extends ActiveCallOptions {
+export interface CallHandlerOptions extends ActiveCallOptions, PeerCallsOptions {
   readonly identity: IdentityStore
-  readonly spiffe: SpiffeTemplate
-  readonly policy: { current(): PolicySnapshot }
   readonly revocations: RevocationJudge
-  readonly limits: Limits
   readonly names: () => RouteNames
-  readonly upstreams: Upstreams
   readonly ownServices: OwnServices
-  readonly reflection: ReflectionFilter
   readonly chain: ChainGate
   readonly guardLimits: GuardLimits
   readonly openCalls: OpenCalls
@@ -67,8 +44,8 @@ export interface CallHandler {
 }
 
 export function createCallHandler(options: CallHandlerOptions): CallHandler {
-  const { identity, spiffe, policy, limits, guardLimits, chain, revocations, refusals } = options
-  const waitingRoom = createWaitingRoom(limits)
+  const { policy } = options
+  const peerCalls = createPeerCalls(options)
   const calls: ActiveCalls = createDenseSet()
 
   return {
@@ -76,7 +53,7 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       const { generation } = policy.current()
       const served = new ActiveCall(stream, client, generation, options, calls)
       try {
-        begin(served, rawHeaders)
+        begin(served, rawHeaders, options, peerCalls)
       } catch (cause) {
         served.refuse(cause)
       }
@@ -87,146 +64,91 @@ export function createCallHandler(options: CallHandlerOptions): CallHandler {
       })
     },
   }
-
-  function begin(served: ActiveCall, rawHeaders: readonly string[]): void {
-    const { client, record, permits } = served
-    if (!isGrpc(rawHeaders)) {
-      served.protocol = protocolOf(headOf(rawHeaders))
-      throw notGrpc(served.protocol)
-    }
-    checkRefusals(refusals, client)
-    const certificate = judgeClient(client, identity.current(), Date.now(), revocations)
-    const closed = options.closedFor()
-    if (closed !== null) throw closed
-    permits.hold(options.openCalls.enter(certificate.identity))
-    checkHeaderSize(rawHeaders, guardLimits)
-    const call = readCall(rawHeaders, client.ownPort)
-    record.call = call
-    const { route, callee } = client.routes.to(call.target, options.names(), spiffe)
-    record.route = route
-    record.callee = callee ?? identity.current().identity.id
-    if (call.timeoutMs !== null) served.startDeadline(call.timeoutMs)
-    if (route.kind === 'self') {
-      if (call.chain.token === null) callSelf(served, certificate, call)
-      else
-        present(served, certificate, call.chain.token)
-          .then(() => callSelf(served, certificate, call))
-          .catch((cause: unknown) => served.refuse(cause))
-    } else if (call.chain.token !== null || startsTask(call.method))
-      callInChain(served, certificate, call, route, record.callee).catch((cause: unknown) =>
-        served.refuse(cause),
-      )
-    else {
-      const caller = enter(served, certificate, call, route, false)
-      if (!(caller instanceof Promise)) callPeer(served, caller, call, route)
-      else
-        caller
-          .then((admitted) => callPeer(served, admitted, call, route))
-          .catch((cause: unknown) => served.refuse(cause))
-    }
-  }
-
-  /** Verifies the token that the caller presents, and returns its chain. */
-  async function present(
-    { record }: ActiveCall,
-    { identity: caller }: PeerCertificate,
-    token: string,
-  ): Promise<void> {
-    record.presented = await chain.present(token, caller.id)
-    record.link = record.presented
-  }
-
-  function callSelf(served: ActiveCall, certificate: PeerCertificate, call: Call): void {
-    if (served.ended) return
-    const { record } = served
-    const session = options.ownServices.acquire(certificate, call.method)
-    record.own = options.ownServices.begin(certificate)
-    const mesh = options.ownServices.metadata(record.own, call)
-    carry(served, session, { call, mesh, elsewhere: null })
-  }
-
-  /** Checks policy and limits. Returns the caller. */
-  function enter(
-    { client, record, permits }: ActiveCall,
-    { identity: caller }: PeerCertificate,
-    call: Call,
-    route: PeerRoute,
-    withinChain: boolean,
-  ): MaybePromise<AgentIdentity> {
-    if (caller.kind !== 'agent') throw new MeshError('MESH_IDENTITY_NOT_AGENT')
-    const question = { caller, route, method: call.method, withinChain }
-    const decision = client.routes.decide(question, policy.current())
-    record.decision = decision
-    return admit(caller, decision, policy.current(), limits, permits)
-  }
-
-  /** Serves a call within a chain of delegation, or one that begins or extends a chain. */
-  async function callInChain(
-    served: ActiveCall,
-    certificate: PeerCertificate,
-    call: Call,
-    route: PeerRoute,
-    callee: string,
-  ): Promise<void> {
-    const { record, permits } = served
-    if (call.chain.token !== null) await present(served, certificate, call.chain.token)
-    if (served.ended) return
-    const parent = record.link
-    const caller = await enter(served, certificate, call, route, parent !== null)
-    if (served.ended) return
-    if (!startsTask(call.method)) {
-      callPeer(served, caller, call, route)
-      return
-    }
-    const question = () => ({
-      ...{ caller: caller.id, callee, parent, delegationId: call.delegationId },
-      ...{ narrow: call.chain, links: certificate.links },
-      ...limitsOfChain(policy.current(), caller, parent, spiffe),
-    })
-    const mayGo = () => chain.judge(question())
-    await takeTurn(caller, route.peer, policy.current(), waitingRoom, permits, mayGo)
-    if (served.ended) return
-    const link = await chain.extend(question())
-    if (served.ended) return
-    record.link = link.claims
-    callPeer(served, caller, call, route, METADATA_DELEGATION, link.token)
-  }
-
-  function callPeer(
-    served: ActiveCall,
-    caller: AgentIdentity,
-    call: Call,
-    route: PeerRoute,
-    ...more: string[]
-  ): void {
-    const mesh = meshMetadata(call, caller.id, caller.tenant)
-    mesh.push(...more)
-    const acquire = (failed?: UpstreamSession) =>
-      options.upstreams.acquire(caller.tenant, route, call.chain, failed)
-    if (!isReflection(call.method)) {
-      const elsewhere = async (failed: UpstreamSession) => await acquire(failed)
-      carry(served, acquire(), { call, mesh, elsewhere })
-      return
-    }
-    // reflection shows a caller only the methods that it may call
-    const pair = { caller, callee: route.peer, withinChain: served.record.link !== null }
-    const shown = (ready: UpstreamSession) => options.reflection.through(ready, pair)
-    const elsewhere = async (failed: UpstreamSession) => shown(await acquire(failed))
-    const session = acquire()
-    const ready = session instanceof Promise ? session.then(shown) : shown(session)
-    carry(served, ready, { call, mesh, elsewhere })
-  }
 }
 
-/** Synchronous when a session is available. */
-function carry(
+/** @throws MeshError when a check refuses the call; a check that takes longer refuses it itself */
+function begin(
   served: ActiveCall,
-  session: MaybePromise<UpstreamSession>,
-  carriage: Carriage,
+  rawHeaders: readonly string[],
+  options: CallHandlerOptions,
+  peerCalls: PeerCalls,
 ): void {
-  if (!(session instanceof Promise)) served.carry(session, carriage)
+  if (!isGrpc(rawHeaders)) {
+    served.protocol = protocolOf(headOf(rawHeaders))
+    throw notGrpc(served.protocol)
+  }
+  const certificate = letIn(served, options)
+  const call = readRoutedCall(served, rawHeaders, options)
+  if (call.chain.token === null) serve(served, certificate, call, options, peerCalls)
   else
-    session
-      .then((ready) => served.carry(ready, carriage))
+    present(served, certificate, call.chain.token, options.chain)
+      .then(() => serve(served, certificate, call, options, peerCalls))
       .catch((cause: unknown) => served.refuse(cause))
+}
+
+/** Checks the client: its earlier refusals, its certificate, and whether there is room for one more call. */
+function letIn(
+  { client, permits }: ActiveCall,
+  { refusals, identity, revocations, closedFor, openCalls }: CallHandlerOptions,
+): PeerCertificate {
+  checkRefusals(refusals, client)
+  const certificate = judgeClient(client, identity.current(), Date.now(), revocations)
+  const closed = closedFor()
+  if (closed !== null) throw closed
+  permits.hold(openCalls.enter(certificate.identity))
+  return certificate
+}
+
+/** Reads the request headers and finds the route. The deadline of the call starts here. */
+function readRoutedCall(
+  served: ActiveCall,
+  rawHeaders: readonly string[],
+  { guardLimits, names, spiffe, identity }: CallHandlerOptions,
+): Call {
+  const { client, record } = served
+  checkHeaderSize(rawHeaders, guardLimits)
+  const call = readCall(rawHeaders, client.ownPort)
+  record.call = call
+  const { route, callee } = client.routes.to(call.target, names(), spiffe)
+  record.route = route
+  record.callee = callee ?? identity.current().identity.id
+  if (call.timeoutMs !== null) served.startDeadline(call.timeoutMs)
+  return call
+}
+
+/** Verifies the token that the caller presents, and records its chain. */
+async function present(
+  { record }: ActiveCall,
+  { identity: caller }: PeerCertificate,
+  token: string,
+  chain: Pick<ChainGate, 'present'>,
+): Promise<void> {
+  record.presented = await chain.present(token, caller.id)
+  record.link = record.presented
+}
+
+function serve(
+  served: ActiveCall,
+  certificate: PeerCertificate,
+  call: Call,
+  { ownServices }: CallHandlerOptions,
+  peerCalls: PeerCalls,
+): void {
+  if (served.ended) return
+  const { route } = served.record
+  if (route?.kind === 'peer') peerCalls.serve(served, certificate, call, route)
+  else serveSelf(served, certificate, call, ownServices)
+}
+
+/** Serves a call to the gateway's own services. */
+function serveSelf(
+  served: ActiveCall,
+  certificate: PeerCertificate,
+  call: Call,
+  ownServices: OwnServices,
+): void {
+  const session = ownServices.acquire(certificate, call.method)
+  served.record.own = ownServices.begin(certificate)
+  const mesh = ownServices.metadata(served.record.own, call)
+  served.carryWhenReady(session, { call, mesh, elsewhere: null })
 }

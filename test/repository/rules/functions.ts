@@ -11,8 +11,6 @@ const MAX_LINES = 80
  */
 const LONGER: readonly string[] = [
   'mesh-gateway/src/delegation/carry/forward.ts: forward',
-  'mesh-gateway/src/delegation/port.ts: createDelegationPort',
-  'mesh-gateway/src/delegation/serve-call.ts: createCallHandler',
   'mesh-gateway/src/delegation/upstream/group.ts: createGroup',
   'mesh-gateway/src/delegation/upstream/session.ts: wrapSession',
   'mesh-gateway/src/egress/carry/splice.ts: splice',

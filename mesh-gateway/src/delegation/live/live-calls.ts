@@ -62,7 +62,7 @@ export interface LiveCallsOptions {
   }
   readonly revocations: RevocationJudge & { onChange(listener: () => void): () => void }
   /** The keys by which tokens verify now. Default: any key. */
-  readonly keys?: SigningKeys & { onChange(listener: () => void): () => void }
+  readonly keys?: (SigningKeys & { onChange(listener: () => void): () => void }) | undefined
   readonly metrics: Pick<Metrics, 'cut'>
   /** How often expired grounds are looked for, in milliseconds. Default 250. */
   readonly sweepMs?: number

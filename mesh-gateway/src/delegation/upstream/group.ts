@@ -23,7 +23,7 @@ import { refuseOwnEndpoint } from './own-endpoint.ts'
 import { createHolders } from './replica.ts'
 import { type UpstreamSession, wrapSession } from './session.ts'
 import { UnreachedPeer } from './unreached-peer.ts'
-import type { UpstreamsOptions } from './upstreams-options.ts'
+import type { UpstreamSettings } from './upstreams-options.ts'
 
 export interface Group {
   /**
@@ -39,11 +39,6 @@ export interface Group {
   idle(): boolean
 }
 
-type Settings = UpstreamsOptions &
-  Required<
-    Pick<UpstreamsOptions, 'dialTimeoutMs' | 'idleMs' | 'pingMs' | 'ageMs' | 'peerPorts' | 'marks'>
-  >
-
 type About = Pick<ChainHeaders, 'delegationId' | 'replica'>
 
 const MAX_KNOWN = 256
@@ -54,7 +49,7 @@ const EJECT_MAX_MS = 30_000
 /** The head start of an address before one of a later SRV priority is tried, in milliseconds (RFC 2782). */
 const LESS_WANTED_MS = 1_000
 
-export function createGroup(route: PeerRoute, settings: Settings, dials: Dials): Group {
+export function createGroup(route: PeerRoute, settings: UpstreamSettings, dials: Dials): Group {
   const { metrics, identity, spiffe, log, revocations } = settings
   const sessions = new Map<string, Set<UpstreamSession>>()
   const health = createAddressHealth({ firstMs: EJECT_MS, longestMs: EJECT_MAX_MS })

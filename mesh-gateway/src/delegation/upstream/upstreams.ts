@@ -10,7 +10,7 @@ import { createGroup, type Group } from './group.ts'
 import { AGENT_PORT } from './locate.ts'
 import { createOwnReplicaMarks } from './replica.ts'
 import type { UpstreamSession } from './session.ts'
-import type { UpstreamsOptions } from './upstreams-options.ts'
+import type { UpstreamSettings, UpstreamsOptions } from './upstreams-options.ts'
 
 export interface Upstreams {
   /**
@@ -45,7 +45,7 @@ const SWEEP_AT = 1_024
 export function createUpstreams(options: UpstreamsOptions): Upstreams {
   /** By tenant, then by name and port: a call builds no key. */
   const tenants = new Map<string, Tenant>()
-  const settings = {
+  const settings: UpstreamSettings = {
     ...options,
     dialTimeoutMs: options.dialTimeoutMs ?? 10_000,
     idleMs: options.idleMs ?? 300_000,
