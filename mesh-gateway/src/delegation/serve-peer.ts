@@ -50,9 +50,10 @@ export function createPeerCalls(options: PeerCallsOptions): PeerCalls {
       const caller = enter(served, certificate, call, route)
       const starts = startsTask(call.method)
       if (!(caller instanceof Promise) && !starts) connect(served, caller, call, route, options)
-      else goOn(served, caller, certificate, call, route).catch((cause: unknown) =>
-        served.refuse(cause),
-      )
+      else
+        goOn(served, caller, certificate, call, route).catch((cause: unknown) =>
+          served.refuse(cause),
+        )
     },
   }
 

@@ -12,24 +12,21 @@ const WITH_TRAILERS = Object.freeze({ waitForTrailers: true, sendDate: false })
 const ALONE = Object.freeze({ endStream: true, sendDate: false })
 
 /**
+ * To be called while the caller is there.
  * @param alone nothing follows the head
- * @param onFault called with the error when the head cannot be passed on and the caller is still there
- * @returns whether the head was sent
+ * @returns why the head cannot be passed on; null when it was sent
  */
 export function passHead(
   down: ServerHttp2Stream,
   head: readonly string[],
   alone: boolean,
-  onFault: (error: MeshError) => void,
-): boolean {
-  if (down.destroyed || down.closed) return false
+): MeshError | null {
   try {
     down.respond(head, alone ? ALONE : WITH_TRAILERS)
-    return true
+    return null
   } catch (cause) {
     const message = 'the headers of the answer cannot be passed on'
-    onFault(new MeshError('MESH_PEER_PROTOCOL', message, { cause }))
-    return false
+    return new MeshError('MESH_PEER_PROTOCOL', message, { cause })
   }
 }
 

@@ -102,7 +102,12 @@ class FilteredStream {
     const raw = trimmedFields(list)
     const answer = raw.filter((_, i, all) => all[i - (i % 2)] !== 'content-length')
     const alone = (flags & END_STREAM) !== 0
-    if (!passHead(down, answer, alone, (cause) => this.#fail(cause))) return
+    if (down.destroyed || down.closed) return
+    const fault = passHead(down, answer, alone)
+    if (fault !== null) {
+      this.#fail(fault)
+      return
+    }
     if (alone) {
       this.#answered = true
       up.resume()
