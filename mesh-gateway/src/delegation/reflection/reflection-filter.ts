@@ -9,6 +9,7 @@ import { type Callable, callableOf, type Pair } from '../../policy/decide/callab
 import type { PolicySnapshot } from '../../policy/snapshot.ts'
 import type { UpstreamSession } from '../upstream/session.ts'
 import { filterStream } from './filter-stream.ts'
+import { FilteredSession } from './filtered-session.ts'
 import { createLinks } from './links.ts'
 
 export interface ReflectionFilter {
@@ -101,18 +102,8 @@ export function createReflectionFilter(policy: { current(): PolicySnapshot }): R
   }
 
   return {
-    through: (session, pair) => ({
-      ...session,
-      get active() {
-        return session.active
-      },
-      get gone() {
-        return session.gone
-      },
-      // its stream is within this process, and does not show whether the peer processed the call
-      unprocessed: () => false,
-      open: (headers) => open(session, pair, headers),
-    }),
+    through: (session, pair) =>
+      new FilteredSession(session, (headers) => open(session, pair, headers)),
     close: () => links.close(),
   }
 }

@@ -5,7 +5,7 @@
 import { MeshError } from '@clawmesh/proto'
 import type { Attempt } from '../../net/happy-eyeballs.ts'
 import type { Dials } from './dials.ts'
-import type { Endpoint } from './locate.ts'
+import { type Endpoint, keyOf } from './locate.ts'
 
 export interface Dialling {
   /**
@@ -19,7 +19,6 @@ export interface Dialling {
 
 export interface DiallingOptions {
   readonly dials: Dials
-  keyOf(endpoint: Endpoint): string
   /** @param attempt.signal aborts when no call waits any more */
   open(endpoint: Endpoint, attempt: Attempt): Promise<void>
 }
@@ -31,7 +30,7 @@ interface UnderWay {
   connected: boolean
 }
 
-export function createDialling({ dials, keyOf, open }: DiallingOptions): Dialling {
+export function createDialling({ dials, open }: DiallingOptions): Dialling {
   const underWay = new Map<string, UnderWay>()
 
   function begin(endpoint: Endpoint): UnderWay {

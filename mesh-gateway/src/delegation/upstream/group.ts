@@ -8,20 +8,21 @@ import {
   type Attempt,
   type AttemptEnd,
   CONNECTION_ATTEMPT_DELAY_MS,
+  type RaceEnd,
   raceConnections,
 } from '../../net/happy-eyeballs.ts'
 import type { ChainHeaders } from '../call.ts'
-import { calleeRefusal } from '../live/fault-in-words.ts'
 import type { PeerRoute } from '../route.ts'
-import { dial } from './dial.ts'
-import { createDialling } from './dialling.ts'
+import { createDialling, type Dialling } from './dialling.ts'
 import type { Dials } from './dials.ts'
-import { createKnownEndpoints } from './known-endpoints.ts'
-import type { Endpoint } from './locate.ts'
-import { createLocating } from './locating.ts'
-import { refuseOwnEndpoint } from './own-endpoint.ts'
+import { createHeldSessions } from './held-sessions.ts'
+import { createKnownEndpoints, type KnownEndpoints } from './known-endpoints.ts'
+import { type Endpoint, keyOf } from './locate.ts'
+import { createLocating, type Locating } from './locating.ts'
+import { openSession, tooMany } from './open-session.ts'
+import { createRanking, holderFirst, othersFirst } from './ranking.ts'
 import { createHolders } from './replica.ts'
-import { type UpstreamSession, wrapSession } from './session.ts'
+import type { UpstreamSession } from './session.ts'
 import { UnreachedPeer } from './unreached-peer.ts'
 import type { UpstreamSettings } from './upstreams-options.ts'
 
@@ -50,84 +51,90 @@ const EJECT_MAX_MS = 30_000
 const LESS_WANTED_MS = 1_000
 
 export function createGroup(route: PeerRoute, settings: UpstreamSettings, dials: Dials): Group {
-  const { metrics, identity, spiffe, log, revocations } = settings
-  const sessions = new Map<string, Set<UpstreamSession>>()
-  const health = createAddressHealth({ firstMs: EJECT_MS, longestMs: EJECT_MAX_MS })
-  const dialling = createDialling({ dials, keyOf, open: openSession })
-  const locating = createLocating({
-    ...{ ...settings, host: route.host, port: route.port },
-    onFound({ endpoints }) {
-      for (const endpoint of endpoints) known.know(endpoint)
-      retireLeavers(endpoints)
-    },
-  })
-  const holders = createHolders()
-  const known = createKnownEndpoints(settings.marks, MAX_KNOWN)
-  let turn = 0
+  return new PeerGroup(route, settings, dials)
+}
 
-  function acquire(
-    about: About,
+class PeerGroup implements Group {
+  readonly #sessions = createHeldSessions()
+  readonly #health = createAddressHealth({ firstMs: EJECT_MS, longestMs: EJECT_MAX_MS })
+  readonly #holders = createHolders()
+  readonly #ranking = createRanking({
+    mayTry: (key) => this.#health.mayTry(key),
+    load: (key) => this.#sessions.load(key),
+  })
+  readonly #known: KnownEndpoints
+  readonly #dialling: Dialling
+  readonly #locating: Locating
+
+  constructor(route: PeerRoute, settings: UpstreamSettings, dials: Dials) {
+    this.#known = createKnownEndpoints(settings.marks, MAX_KNOWN)
+    this.#dialling = createDialling({
+      dials,
+      open: (endpoint, attempt) => openSession(endpoint, attempt, route, settings, this.#sessions),
+    })
+    const { resolver, metrics, log, peerPorts, staticPeers } = settings
+    this.#locating = createLocating({
+      ...{ resolver, metrics, log, peerPorts, staticPeers, host: route.host, port: route.port },
+      onFound: ({ endpoints }) => this.#onFound(endpoints),
+    })
+  }
+
+  acquire(
+    { delegationId, replica }: About,
     failed?: UpstreamSession,
   ): UpstreamSession | Promise<UpstreamSession> {
-    const { delegationId } = about
-    if (delegationId === null && about.replica === null) return acquireAny(failed)
-    return acquireFor(delegationId, about.replica, failed)
+    if (delegationId === null && replica === null) return this.#acquireAny(failed)
+    return this.#acquireFor(delegationId, replica, failed)
+  }
+
+  retire(): void {
+    this.#sessions.each((session) => session.retire())
+  }
+
+  destroy(): void {
+    this.#sessions.each((session) => session.destroy())
+  }
+
+  idle(): boolean {
+    return this.#sessions.size === 0 && this.#dialling.size === 0 && !this.#locating.underWay
   }
 
   /** Finds the holder of the delegation; a replica that gets it now becomes its holder. */
-  async function acquireFor(
+  async #acquireFor(
     delegationId: string | null,
     shown: string | null,
     failed: UpstreamSession | undefined,
   ): Promise<UpstreamSession> {
-    const mark = shown ?? (delegationId === null ? null : holders.of(delegationId))
-    const session = await (mark === null ? acquireAny(failed) : acquireSlowly(failed, mark))
+    const mark = shown ?? (delegationId === null ? null : this.#holders.of(delegationId))
+    const session = await (mark === null
+      ? this.#acquireAny(failed)
+      : this.#acquireSlowly(failed, mark))
     // a holder that is unreachable for a moment still holds it
     const begins = mark === null || failed !== undefined
     if (begins && delegationId !== null && session.replica !== null)
-      holders.remember(delegationId, session.replica)
+      this.#holders.remember(delegationId, session.replica)
     return session
   }
 
-  function acquireAny(failed?: UpstreamSession): UpstreamSession | Promise<UpstreamSession> {
-    const located = failed === undefined ? locating.current() : null
-    if (located !== null) {
-      const session = atHand(rank(located.endpoints)[0])
-      if (session !== null) return session
-    }
-    return acquireSlowly(failed)
+  #acquireAny(failed?: UpstreamSession): UpstreamSession | Promise<UpstreamSession> {
+    const located = failed === undefined ? this.#locating.current() : null
+    const best = located === null ? undefined : this.#ranking.rank(located.endpoints)[0]
+    const session = best === undefined ? null : this.#sessions.reserve(keyOf(best))
+    return session ?? this.#acquireSlowly(failed)
   }
 
-  /** The least loaded session to an address, with a place reserved; null when none takes a stream. */
-  function atHand(
-    endpoint: Endpoint | undefined,
-    failed?: UpstreamSession,
-  ): UpstreamSession | null {
-    if (endpoint === undefined) return null
-    let best: UpstreamSession | null = null
-    for (const session of sessions.get(keyOf(endpoint)) ?? [])
-      if (
-        session !== failed &&
-        (best === null || session.active < best.active) &&
-        session.reserve()
-      ) {
-        best?.release()
-        best = session
-      }
-    return best
-  }
-
-  async function acquireSlowly(
+  async #acquireSlowly(
     failed?: UpstreamSession,
     mark: string | null = null,
   ): Promise<UpstreamSession> {
-    const { endpoints } = await locating.find()
-    const holder = mark === null ? null : known.byMark(mark)
+    const { endpoints } = await this.#locating.find()
+    const holder = mark === null ? null : this.#known.byMark(mark)
+    const ranked = holderFirst(this.#ranking.rank(endpoints), holder)
     const end = await raceConnections<Endpoint, UpstreamSession, unknown>(
-      othersFirst(holderFirst(rank(endpoints), holder), failed),
+      othersFirst(ranked, failed),
       {
-        ...{ health, keyOf },
-        connect: (endpoint, attempt) => reach(endpoint, attempt, failed),
+        ...{ health: this.#health, keyOf },
+        connect: (endpoint, attempt) => this.#reach(endpoint, attempt, failed),
         discard: (session) => session.release(),
         delayMs: (endpoint, next) => {
           // only the holder has the task's state: it gets the whole time of a dial
@@ -137,25 +144,23 @@ export function createGroup(route: PeerRoute, settings: UpstreamSettings, dials:
       },
     )
     if ('connection' in end) return end.connection
-    const { failure, address } = end.failures.at(-1) ?? {}
-    const unreached = failure instanceof MeshError && failure.code.startsWith('MESH_PEER_')
-    if (unreached && address !== undefined) throw new UnreachedPeer(failure, address)
-    throw failure ?? new MeshError('MESH_PEER_UNREACHABLE')
+    throw failureOf(end.failures)
   }
 
   /** A place on an existing or a new session to the address. */
-  async function reach(
+  async #reach(
     endpoint: Endpoint,
     attempt: Attempt,
     failed: UpstreamSession | undefined,
   ): Promise<AttemptEnd<UpstreamSession, unknown>> {
+    const key = keyOf(endpoint)
     try {
       // calls that waited for one dial may fill its session: the others dial again
       for (let dials = 0; dials <= MAX_SESSIONS_PER_ENDPOINT; dials += 1) {
-        const session = atHand(endpoint, failed)
+        const session = this.#sessions.reserve(key, failed)
         if (session !== null) return { connection: session }
-        if ((sessions.get(keyOf(endpoint))?.size ?? 0) >= MAX_SESSIONS_PER_ENDPOINT) break
-        await dialling.to(endpoint, attempt)
+        if (this.#sessions.count(key) >= MAX_SESSIONS_PER_ENDPOINT) break
+        await this.#dialling.to(endpoint, attempt)
       }
       return { failure: tooMany('the peer takes no more streams') }
     } catch (failure) {
@@ -164,123 +169,23 @@ export function createGroup(route: PeerRoute, settings: UpstreamSettings, dials:
   }
 
   /** Sessions to addresses that DNS no longer names take no new streams. */
-  function retireLeavers(endpoints: readonly Endpoint[]): void {
+  #onFound(endpoints: readonly Endpoint[]): void {
+    for (const endpoint of endpoints) this.#known.know(endpoint)
     const named = new Set(endpoints.map(keyOf))
-    for (const [key, set] of sessions)
-      if (!named.has(key)) for (const session of set) session.retire()
-    health.keepOnly(named)
-  }
-
-  /** Best first: healthy, lowest SRV priority, fewest streams; ties take turns (round robin). */
-  function rank(endpoints: readonly Endpoint[]): readonly Endpoint[] {
-    if (endpoints.length === 1) return endpoints
-    turn = (turn + 1) % endpoints.length
-    return [...endpoints.slice(turn), ...endpoints.slice(0, turn)]
-      .map((endpoint) => ({
-        endpoint,
-        ejected: health.mayTry(keyOf(endpoint)) ? 0 : 1,
-        load: loadOf(keyOf(endpoint)),
-      }))
-      .sort(
-        (a, b) =>
-          a.ejected - b.ejected || a.endpoint.priority - b.endpoint.priority || a.load - b.load,
-      )
-      .map(({ endpoint }) => endpoint)
-  }
-
-  function loadOf(key: string): number {
-    let load = 0
-    for (const session of sessions.get(key) ?? []) load += session.active
-    return load
-  }
-
-  async function openSession(endpoint: Endpoint, attempt: Attempt): Promise<void> {
-    const key = keyOf(endpoint)
-    const started = performance.now()
-    const snapshot = identity.current()
-    try {
-      refuseOwnEndpoint(endpoint, settings.ownAddresses?.() ?? [], {
-        host: route.host,
-        configured: settings.staticPeers?.()?.[route.host] !== undefined,
-      })
-      const dialled = await dial({
-        endpoint,
-        host: route.host,
-        peer: route.peer,
-        snapshot,
-        spiffe,
-        timeoutMs: settings.dialTimeoutMs,
-        attempt,
-      })
-      metrics.dial('delegation', (performance.now() - started) / 1000)
-      if (dialled.session.remoteSettings.maxConcurrentStreams === 0) {
-        dialled.session.close()
-        throw tooMany('the peer takes no streams at all')
-      }
-      const { certificate } = dialled
-      const revoked = revocations?.certificate(certificate) ?? null
-      if (revoked !== null) {
-        dialled.session.destroy()
-        throw calleeRefusal(certificate.identity.id, revoked)
-      }
-      const set = sessions.get(key) ?? new Set<UpstreamSession>()
-      const session = wrapSession(dialled.session, {
-        peerId: certificate.identity.id,
-        certificate,
-        isGood: () => (revocations?.certificate(certificate) ?? null) === null,
-        marks: settings.marks,
-        ip: endpoint.ip,
-        port: endpoint.port,
-        notAfterMs: certificate.notAfter.getTime(),
-        idleMs: settings.idleMs,
-        pingMs: settings.pingMs,
-        ageMs: settings.ageMs,
-        onClose: () => {
-          set.delete(session)
-          if (set.size === 0 && sessions.get(key) === set) sessions.delete(key)
-        },
-      })
-      set.add(session)
-      sessions.set(key, set)
-      // the certificate has changed during the dial: this session serves the waiting calls only
-      if (identity.current().generation !== snapshot.generation) setImmediate(session.retire)
-    } catch (cause) {
-      log.debug({ peer: route.host, endpoint: key, err: cause }, 'a peer could not be dialled')
-      throw cause
-    }
-  }
-
-  const each = (act: (session: UpstreamSession) => void) => {
-    for (const set of sessions.values()) for (const session of [...set]) act(session)
-  }
-  return {
-    acquire,
-    retire: () => each((session) => session.retire()),
-    destroy: () => each((session) => session.destroy()),
-    idle: () => sessions.size === 0 && dialling.size === 0 && !locating.underWay,
+    this.#sessions.retireOthers(named)
+    this.#health.keepOnly(named)
   }
 }
 
-/** The holder first, even when DNS no longer names it; the others in case it is unreachable. */
-function holderFirst(endpoints: readonly Endpoint[], holder: Endpoint | null): readonly Endpoint[] {
-  if (holder === null) return endpoints
-  return [holder, ...endpoints.filter((one) => keyOf(one) !== keyOf(holder))]
-}
+type Failures = Extract<
+  RaceEnd<Endpoint, UpstreamSession, unknown>,
+  { readonly failures: unknown }
+>['failures']
 
-/** Moves the address of the failed session to the end. */
-function othersFirst(
-  endpoints: readonly Endpoint[],
-  failed: UpstreamSession | undefined,
-): readonly Endpoint[] {
-  if (failed === undefined) return endpoints
-  const isFailed = ({ ip, port }: Endpoint) => ip === failed.ip && port === failed.port
-  return [...endpoints.filter((one) => !isFailed(one)), ...endpoints.filter(isFailed)]
-}
-
-function keyOf(endpoint: Endpoint): string {
-  return `${endpoint.ip} ${endpoint.port}`
-}
-
-function tooMany(message: string): MeshError {
-  return new MeshError('MESH_LIMIT_CONCURRENCY', message, { retryAfterMs: EJECT_MS })
+/** The last failure; with its address, when the peer was not reached. */
+function failureOf(failures: Failures): unknown {
+  const { failure, address } = failures.at(-1) ?? {}
+  const unreached = failure instanceof MeshError && failure.code.startsWith('MESH_PEER_')
+  if (unreached && address !== undefined) return new UnreachedPeer(failure, address)
+  return failure ?? new MeshError('MESH_PEER_UNREACHABLE')
 }

@@ -1,7 +1,7 @@
 /**
  * The addresses that DNS has named for a peer, by their mark: a replica that leaves DNS still holds its delegations.
  */
-import type { Endpoint } from './locate.ts'
+import { type Endpoint, keyOf } from './locate.ts'
 import type { ReplicaMarks } from './replica.ts'
 
 export interface KnownEndpoints {
@@ -17,7 +17,7 @@ export function createKnownEndpoints(marks: ReplicaMarks, max: number): KnownEnd
 
   return {
     know(endpoint) {
-      const key = `${endpoint.ip} ${endpoint.port}`
+      const key = keyOf(endpoint)
       if (!known.has(key)) generation = null
       known.delete(key)
       known.set(key, endpoint)

@@ -16,6 +16,11 @@ export interface Endpoint {
   readonly priority: number
 }
 
+/** The key of an address in maps. */
+export function keyOf({ ip, port }: Pick<Endpoint, 'ip' | 'port'>): string {
+  return `${ip} ${port}`
+}
+
 export interface Located {
   readonly endpoints: readonly Endpoint[]
   readonly ttlMs: number

@@ -73,131 +73,174 @@ const GOING: ReadonlySet<string> = new Set([
 ])
 
 export function wrapSession(session: ClientHttp2Session, options: SessionOptions): UpstreamSession {
-  let active = 0
-  let retired = false
-  let idleSince = performance.now()
-  let pingAnswered = true
-  let lastAccepted: number | null = null
-  let cancels = 0
-  let settingsSeen = 0
-  let cancelledAt = 0
-  const bornMs = performance.now()
-  let maxStreams = session.remoteSettings.maxConcurrentStreams ?? Number.POSITIVE_INFINITY
+  return new PeerSession(session, options)
+}
 
-  const tick = setInterval(() => {
-    // the session is destroyed and `close` is still to come: an exception of Node here would end the process
-    if (session.destroyed) return
-    const now = performance.now()
-    if (active === 0 && now - idleSince >= options.idleMs) return self.retire()
-    if (options.ageMs > 0 && now - bornMs >= options.ageMs) self.retire()
-    if (active === 0) return
-    if (!pingAnswered) return self.destroy()
-    pingAnswered = false
-    session.ping(() => {
-      pingAnswered = true
+class PeerSession implements UpstreamSession {
+  readonly peerId: string
+  readonly certificate: PeerCertificate | null
+  readonly ip: string | null
+  readonly port: number | null
+  readonly #session: ClientHttp2Session
+  readonly #options: SessionOptions
+  readonly #tick: NodeJS.Timeout
+  readonly #bornMs = performance.now()
+  /** A listener for all streams. */
+  readonly #onStreamClose: (this: ClientHttp2Stream) => void
+  #active = 0
+  #retired = false
+  #maxStreams: number
+  #settingsSeen = 0
+  #idleSince = performance.now()
+  #pingAnswered = true
+  #lastAccepted: number | null = null
+  #cancels = 0
+  #cancelledAt = 0
+  #mark: string | null = null
+  #markedBy: number | null = null
+
+  constructor(session: ClientHttp2Session, options: SessionOptions) {
+    this.peerId = options.peerId
+    this.certificate = options.certificate
+    this.ip = options.ip
+    this.port = options.port
+    this.#session = session
+    this.#options = options
+    this.#maxStreams = session.remoteSettings.maxConcurrentStreams ?? Number.POSITIVE_INFINITY
+    this.#tick = setInterval(() => this.#onTick(), options.pingMs).unref()
+    this.#onStreamClose = onClose((code) => this.#onStreamEnd(code))
+    session.once('close', () => this.#onClose())
+    session.on('remoteSettings', ({ maxConcurrentStreams }) =>
+      this.#onSettings(maxConcurrentStreams),
+    )
+    // a peer that sends GOAWAY gets no new streams; accepted ones go on
+    session.on('goaway', (_code, lastStreamId) => {
+      this.#retired = true
+      this.#lastAccepted = lastStreamId
     })
-  }, options.pingMs)
-  tick.unref()
-
-  session.once('close', () => {
-    clearInterval(tick)
-    retired = true
-    options.onClose()
-  })
-  session.on('remoteSettings', (settings) => {
-    settingsSeen += 1
-    if (settingsSeen > MAX_SETTINGS) return self.destroy()
-    maxStreams = settings.maxConcurrentStreams ?? maxStreams
-  })
-  // a peer that sends GOAWAY gets no new streams; accepted ones go on
-  session.on('goaway', (_code, lastStreamId) => {
-    retired = true
-    lastAccepted = lastStreamId
-  })
-
-  function onStreamClose(this: ClientHttp2Stream): void {
-    if (this.rstCode === constants.NGHTTP2_CANCEL) cancelled()
-    self.release()
   }
-
-  function cancelled(): void {
-    const now = performance.now()
-    cancels = Math.max(0, cancels - (now - cancelledAt) * FORGIVEN_PER_MS) + 1
-    cancelledAt = now
-    if (cancels > MAX_CANCELS) self.retire()
-  }
-
-  let mark: string | null = null
-  let markedBy: number | null = null
 
   /** Called for each call; computed once for each key. */
-  function replica(): string | null {
-    const { ip, port, marks } = options
+  get replica(): string | null {
+    const { ip, port } = this
+    const { marks } = this.#options
     if (ip === null || port === null || marks === undefined) return null
-    if (markedBy === marks.generation()) return mark
-    markedBy = marks.generation()
-    mark = marks.of(ip, port)
-    return mark
+    if (this.#markedBy === marks.generation()) return this.#mark
+    this.#markedBy = marks.generation()
+    this.#mark = marks.of(ip, port)
+    return this.#mark
   }
 
-  const self: UpstreamSession = {
-    peerId: options.peerId,
-    certificate: options.certificate,
-    ip: options.ip,
-    port: options.port,
-    get replica() {
-      return replica()
-    },
-    get active() {
-      return active
-    },
-    get gone() {
-      return session.destroyed
-    },
-    unprocessed: (stream) =>
-      stream.rstCode === constants.NGHTTP2_REFUSED_STREAM ||
-      stream.id === undefined ||
-      (lastAccepted !== null && stream.id > lastAccepted),
-    reserve() {
-      if (retired || session.closed || session.destroyed) return false
-      if (Date.now() > options.notAfterMs || options.isGood?.() === false) {
-        self.retire()
-        return false
-      }
-      if (active >= maxStreams) return false
-      active += 1
-      return true
-    },
-    release() {
-      active -= 1
-      if (active > 0) return
-      idleSince = performance.now()
-      if (retired) session.close()
-    },
-    open(headers) {
-      try {
-        const stream = session.request(headers, OPEN)
-        stream.on('close', onStreamClose)
-        return stream
-      } catch (cause) {
-        self.release()
-        const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
-        if (GOING.has(code)) throw new MeshError('MESH_PEER_LOST', undefined, { cause })
-        throw new MeshError('MESH_ROUTE_MALFORMED', 'the metadata of the call cannot be sent on', {
-          cause,
-          hint: 'send each header once that may have one value only, and none that is about a connection',
-        })
-      }
-    },
-    retire() {
-      retired = true
-      if (active === 0) session.close()
-    },
-    destroy() {
-      retired = true
-      // with NO_ERROR each stream would seem ended by the peer; without an error object Node ignores the code
-      session.destroy(new Error('the session is given up'), constants.NGHTTP2_CANCEL)
-    },
+  get active(): number {
+    return this.#active
   }
-  return self
+
+  get gone(): boolean {
+    return this.#session.destroyed
+  }
+
+  unprocessed({ rstCode, id }: ClientHttp2Stream): boolean {
+    const last = this.#lastAccepted
+    if (rstCode === constants.NGHTTP2_REFUSED_STREAM || id === undefined) return true
+    return last !== null && id > last
+  }
+
+  reserve(): boolean {
+    const session = this.#session
+    if (this.#retired || session.closed || session.destroyed) return false
+    if (Date.now() > this.#options.notAfterMs || this.#options.isGood?.() === false) {
+      this.retire()
+      return false
+    }
+    if (this.#active >= this.#maxStreams) return false
+    this.#active += 1
+    return true
+  }
+
+  release(): void {
+    this.#active -= 1
+    if (this.#active > 0) return
+    this.#idleSince = performance.now()
+    if (this.#retired) this.#session.close()
+  }
+
+  open(headers: readonly string[]): ClientHttp2Stream {
+    try {
+      const stream = this.#session.request(headers, OPEN)
+      stream.on('close', this.#onStreamClose)
+      return stream
+    } catch (cause) {
+      this.release()
+      const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+      if (GOING.has(code)) throw new MeshError('MESH_PEER_LOST', undefined, { cause })
+      throw new MeshError('MESH_ROUTE_MALFORMED', 'the metadata of the call cannot be sent on', {
+        cause,
+        hint: 'send each header once that may have one value only, and none that is about a connection',
+      })
+    }
+  }
+
+  retire(): void {
+    this.#retired = true
+    if (this.#active === 0) this.#session.close()
+  }
+
+  destroy(): void {
+    this.#retired = true
+    // with NO_ERROR each stream would seem ended by the peer; without an error object Node ignores the code
+    this.#session.destroy(new Error('the session is given up'), constants.NGHTTP2_CANCEL)
+  }
+
+  #onTick(): void {
+    const session = this.#session
+    // the session is destroyed and `close` is still to come: an exception of Node here would end the process
+    if (session.destroyed) return
+    const { idleMs, ageMs } = this.#options
+    const nowMs = performance.now()
+    const isIdle = this.#active === 0
+    const isOld = ageMs > 0 && nowMs - this.#bornMs >= ageMs
+    if (isOld || (isIdle && nowMs - this.#idleSince >= idleMs)) this.retire()
+    if (isIdle) return
+    if (this.#pingAnswered) this.#ping()
+    else this.destroy()
+  }
+
+  #ping(): void {
+    this.#pingAnswered = false
+    this.#session.ping(() => {
+      this.#pingAnswered = true
+    })
+  }
+
+  #onSettings(maxStreams: number | undefined): void {
+    this.#settingsSeen += 1
+    if (this.#settingsSeen > MAX_SETTINGS) this.destroy()
+    else this.#maxStreams = maxStreams ?? this.#maxStreams
+  }
+
+  #onClose(): void {
+    clearInterval(this.#tick)
+    this.#retired = true
+    this.#options.onClose()
+  }
+
+  #onStreamEnd(code: number): void {
+    if (code === constants.NGHTTP2_CANCEL) this.#countCancel()
+    this.release()
+  }
+
+  #countCancel(): void {
+    const nowMs = performance.now()
+    const forgiven = (nowMs - this.#cancelledAt) * FORGIVEN_PER_MS
+    this.#cancels = Math.max(0, this.#cancels - forgiven) + 1
+    this.#cancelledAt = nowMs
+    if (this.#cancels > MAX_CANCELS) this.retire()
+  }
+}
+
+/** A listener to the end of streams. Node calls it with the stream as `this`. */
+function onClose(end: (code: number) => void): (this: ClientHttp2Stream) => void {
+  return function () {
+    end(this.rstCode)
+  }
 }

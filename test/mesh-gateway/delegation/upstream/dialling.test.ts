@@ -18,7 +18,6 @@ describe('connections that are being made', () => {
     }[] = []
     const dialling = createDialling({
       dials: createDials(),
-      keyOf: ({ ip, port }) => `${ip} ${port}`,
       open(endpoint, attempt) {
         const done = Promise.withResolvers<void>()
         opened.push({ ip: endpoint.ip, attempt, done })
