@@ -4,23 +4,43 @@
  */
 import { MeshError } from '@clawmesh/proto'
 import type { GatedClient } from '../limits/connection-gate.ts'
-import type { MaybePromise } from '../limits/limits.ts'
+import type { Limits, MaybePromise } from '../limits/limits.ts'
 import type { Admitted } from '../live/grounds.ts'
 import { judgeAddresses } from '../net/judge-addresses.ts'
+import type { ListenAddress } from '../net/port.ts'
 import { isMetadataName } from '../net/special-ranges.ts'
 import type { EgressDecision, EgressQuestion } from '../policy/decide/decision.ts'
 import { refusalOf, toldRule } from '../policy/read/told.ts'
-import { authenticate, type Principal } from './authenticate.ts'
+import type { Resolver } from '../resolve/resolver.ts'
+import type { Metrics } from '../telemetry/metrics-port.ts'
+import { type AuthenticateBy, authenticate, type Principal } from './authenticate.ts'
 import { leadsBehindEch } from './carry/judge-first-bytes.ts'
-import type { EgressContext, PolicyView } from './context.ts'
-import { checkAgent, countRefusal, notePrincipal, overBudget } from './count-refusals.ts'
+import {
+  type CountingContext,
+  checkAgent,
+  countRefusal,
+  notePrincipal,
+  overBudget,
+} from './count-refusals.ts'
 import { decideTarget } from './decide-target.ts'
 import { enterLimits, takeOwnRate } from './enter-limits.ts'
 import type { RequestHead } from './http1/request-head.ts'
+import type { Tunnels } from './live/live-tunnels.ts'
+import type { PolicyView } from './policy-view.ts'
 import { Refused, refuse } from './refused.ts'
 import type { Target } from './request.ts'
 import { unresolved } from './unresolved.ts'
 import { type DialPlan, planDial } from './upstream/dial.ts'
+
+/** What the gates use. */
+export interface AdmissionContext extends AuthenticateBy, CountingContext {
+  readonly limits: Limits
+  readonly tunnels: Pick<Tunnels, 'settled'>
+  readonly resolver: Pick<Resolver, 'addresses'>
+  readonly metrics: Pick<Metrics, 'dns'>
+  policy(): PolicyView
+  ownAddresses(): readonly ListenAddress[]
+}
 
 /** The result of each gate that a request has passed; null for gates that it has not reached. */
 export interface Admission {
@@ -48,7 +68,7 @@ export async function admit(
   head: RequestHead,
   asked: Target,
   client: GatedClient,
-  context: EgressContext,
+  context: AdmissionContext,
 ): Promise<Admission> {
   const policy = context.policy()
   const { generation } = policy
@@ -90,7 +110,7 @@ export async function admit(
 function enterRate(
   principal: Principal,
   policy: PolicyView,
-  { limits, refusals }: EgressContext,
+  { limits, refusals }: Pick<AdmissionContext, 'limits' | 'refusals'>,
 ): MaybePromise<Refused | null> {
   const { agent } = principal
   const refused = checkAgent(principal, refusals)
@@ -131,7 +151,7 @@ async function locate(
   principal: Principal,
   decision: EgressDecision,
   policy: PolicyView,
-  context: EgressContext,
+  context: AdmissionContext,
 ): Promise<DialPlan | Refused> {
   if (isMetadataName(target.host))
     return addressRefusal('the name is one of a metadata service', 'metadata name')
@@ -149,16 +169,16 @@ async function locate(
 async function lookUp(
   host: string,
   { agent }: Principal,
-  context: EgressContext,
+  { resolver, metrics }: Pick<AdmissionContext, 'resolver' | 'metrics'>,
 ): Promise<string[] | Refused> {
   const start = performance.now()
   try {
-    const answers = await context.resolver.addresses(host, `${agent.tenant}/${agent.agent}`)
+    const answers = await resolver.addresses(host, `${agent.tenant}/${agent.agent}`)
     return answers.map((answer) => answer.ip)
   } catch (cause) {
     return unresolved(cause)
   } finally {
-    context.metrics.dns('egress', (performance.now() - start) / 1000)
+    metrics.dns('egress', (performance.now() - start) / 1000)
   }
 }
 

@@ -7,7 +7,6 @@
 import type { GatedClient } from '../limits/connection-gate.ts'
 import type { RefusalBudgets } from '../limits/refusal-budget.ts'
 import { findCredential, type Principal } from './authenticate.ts'
-import type { EgressContext } from './context.ts'
 import type { Field } from './http1/head.ts'
 import { type Gate, Refused } from './refused.ts'
 import type { EntryForm } from './request.ts'
@@ -19,17 +18,25 @@ const CHEAP = 0.1
 /** Gates that refuse a request for its destination. */
 const JUDGING: ReadonlySet<Gate> = Object.freeze(new Set<Gate>(['policy', 'address', 'tls']))
 
+export interface CountingContext {
+  /** `iss` of the gateway's own tokens. */
+  readonly issuer: string
+  readonly refusals: RefusalBudgets
+  /** True when the token's verification is cached. */
+  readonly remembersToken: (token: string) => boolean
+}
+
 /** Null when the token may be verified. */
 export function overBudget(
   fields: readonly Field[],
   form: EntryForm,
   client: GatedClient,
-  context: EgressContext,
+  { refusals, issuer, remembersToken }: CountingContext,
 ): Refused | null {
-  const refused = checkAddress(client, context.refusals)
+  const refused = checkAddress(client, refusals)
   if (refused === null) return null
-  const credential = findCredential(fields, form, context.issuer)
-  const known = !(credential instanceof Refused) && context.remembersToken(credential.token)
+  const credential = findCredential(fields, form, issuer)
+  const known = !(credential instanceof Refused) && remembersToken(credential.token)
   return known ? null : refused
 }
 

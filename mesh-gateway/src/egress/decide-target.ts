@@ -1,7 +1,7 @@
 /** Asks policy about a target, and resolves its port where the client named none. Pure. */
 import type { EgressDecision, EgressQuestion } from '../policy/decide/decision.ts'
 import type { Principal } from './authenticate.ts'
-import type { PolicyView } from './context.ts'
+import type { PolicyView } from './policy-view.ts'
 import { DEFAULT_PORTS, type Target } from './request.ts'
 
 export interface DecidedTarget {

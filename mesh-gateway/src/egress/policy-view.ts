@@ -1,11 +1,23 @@
 /** The policy as the egress port uses it: compiled once per generation, and asked again for open tunnels. */
 import type { PolicyFault } from '../live/judge.ts'
+import type { AddressRules } from '../net/address-rules.ts'
 import { judgeAddresses } from '../net/judge-addresses.ts'
 import type { ListenAddress } from '../net/port.ts'
 import { decideEgress } from '../policy/decide/decide-egress.ts'
-import type { EgressQuestion } from '../policy/decide/decision.ts'
+import type { EgressDecision, EgressQuestion, TunnelTls } from '../policy/decide/decision.ts'
 import { addressRules, egressLimits, type PolicySnapshot, tunnelTls } from '../policy/snapshot.ts'
-import type { PolicyView } from './context.ts'
+import type { Principal } from './authenticate.ts'
+import type { Bounds } from './enter-limits.ts'
+
+/** The policy in force: one generation for the whole of a request. */
+export interface PolicyView {
+  readonly generation: number
+  readonly addresses: AddressRules
+  readonly tunnelTls: TunnelTls
+  decide(question: EgressQuestion): EgressDecision
+  /** The agent's limits; null without policy. */
+  bounds(agent: Principal['agent']): Bounds | null
+}
 
 /** Compiles the view once per generation. */
 export function followPolicy(policy: { current(): PolicySnapshot }): () => PolicyView {

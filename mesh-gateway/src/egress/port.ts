@@ -1,39 +1,41 @@
 /**
- * The egress port, the proxy for the agents' outbound requests. Listens, gives each connection its context, applies
- * policy changes to open tunnels, and drains. Refuses everything that the gates in admit.ts do not allow.
+ * The egress port, the proxy for the agents' outbound requests. Composes the parts of the plane, listens, and drains.
+ * Refuses everything that the gates in admit.ts do not allow.
  */
 import type { SecureContext } from 'node:tls'
 import { type IdentityStore, type Log, silentLog } from '@clawmesh/agent-sdk/mesh'
 import { type ErrorCode, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
-import { createConnectionGate } from '../limits/connection-gate.ts'
+import { type ConnectionGate, createConnectionGate } from '../limits/connection-gate.ts'
 import type { Limits } from '../limits/limits.ts'
 import { createRefusalBudgets, type RefusalBudgets } from '../limits/refusal-budget.ts'
-import { createDenseSet, type Member } from '../live/dense-set.ts'
-import { judgeAdmitted, type SigningKeys, type Standing } from '../live/judge.ts'
-import { createTrust } from '../live/trust.ts'
 import { NO_ADDRESS } from '../net/client-address.ts'
 import { listenOn } from '../net/listen.ts'
 import type { ListenAddress, Port } from '../net/port.ts'
 import type { PolicySnapshot } from '../policy/snapshot.ts'
 import { codeOf } from '../process/error-code.ts'
-import { createReadBuffers } from '../process/node-internals/read-buffers.ts'
+import { createReadBuffers, type ReadBuffers } from '../process/node-internals/read-buffers.ts'
 import type { Resolver } from '../resolve/resolver.ts'
 import { NO_REVOCATIONS, type Revocations } from '../revocation/revocations.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
-import { createRefusalLog } from '../telemetry/refusal-log.ts'
+import { createRefusalLog, type RefusalLog } from '../telemetry/refusal-log.ts'
 import type { RevokeToken } from '../tokens/revoke-token.ts'
 import type { VerifyingKeys } from '../tokens/verify-token.ts'
 import type { VerifyToken } from './authenticate.ts'
-import { type ClientConnection, serveConnection } from './client/client-connection.ts'
-import { createClientListener, type TicketKeys } from './client/listen-for-clients.ts'
+import type { ConnectionContext } from './client/client-connection.ts'
+import { type Connections, createConnections } from './client/connections.ts'
+import {
+  type ClientListener,
+  createClientListener,
+  type TicketKeys,
+} from './client/listen-for-clients.ts'
 import type { PortCertificate } from './client/port-certificate.ts'
-import type { EgressContext, EgressTimeouts, IssueForAccountKey } from './context.ts'
-import { faultInWords } from './live/fault-in-words.ts'
+import { createJudgedTunnels, type JudgedTunnels } from './live/judged-tunnels.ts'
 import type { LiveTunnel } from './live/live-tunnel.ts'
-import { createTunnels } from './live/live-tunnels.ts'
-import { decideAgain, followPolicy } from './policy-view.ts'
-import { createUpstreamPool } from './upstream/upstream-pool.ts'
+import type { IssueForAccountKey } from './own-endpoints/token-request.ts'
+import { followPolicy, type PolicyView } from './policy-view.ts'
+import { DEFAULT_TIMEOUTS, type EgressTimeouts } from './timeouts.ts'
+import { createUpstreamPool, type UpstreamPool } from './upstream/upstream-pool.ts'
 
 export interface EgressPortOptions {
   readonly listen: ListenAddress
@@ -105,104 +107,133 @@ export interface EgressPort extends Port {
   endTunnels(judge: (tunnel: LiveTunnel) => ErrorCode | null): number
 }
 
-const TIMEOUTS: EgressTimeouts = Object.freeze({
-  headerMs: 10_000,
-  keepAliveMs: 60_000,
-  unauthenticatedKeepAliveMs: 5_000,
-  dialMs: 10_000,
-  helloMs: 10_000,
-  idleMs: 300_000,
-  answerMs: 900_000,
-  upstreamIdleMs: 4_000,
-})
-
-const ALL_KEYS: SigningKeys = Object.freeze({ verifies: () => true })
-
 /** @throws MeshError MESH_CONFIG_PORT */
 export async function createEgressPort(options: EgressPortOptions): Promise<EgressPort> {
-  const timeouts = { ...TIMEOUTS, ...options.timeouts }
-  const policy = followPolicy(options.policy)
-  const tunnels = createTunnels({
-    now: options.now ?? Date.now,
-    boundsOf: (agent) => policy().bounds(agent),
-    judge: (tunnel, judgedBy) => judgeLive(tunnel, judgedBy),
-    generation: () => policy().generation,
-    limits: options.limits,
-    onCut: (code) => options.metrics.cut('egress', code),
+  const { policy, identity, keys, limits, metrics, listen, log = silentLog } = options
+  const { certificate = null, ticketKeys = null, now = Date.now } = options
+  const { revocations = NO_REVOCATIONS } = options
+  const timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts }
+  let draining = false
+  let address = listen
+
+  const ownAddresses = () => [...options.ownAddresses(), address]
+  const view = followPolicy(policy)
+  const judged = createJudgedTunnels({
+    ...{ policy, view, revocations, identity, keys, ownAddresses, limits, metrics, now },
   })
   const buffers = createReadBuffers()
-  const pool = createUpstreamPool({
-    buffers,
-    dialMs: timeouts.dialMs,
-    idleMs: timeouts.upstreamIdleMs,
-    maxIdle: 1024,
-    maxIdlePerKey: 64,
-    maxPerDestination: options.maxConnectionsPerDestination ?? 10_000,
-    maxPerAgent: options.maxConnectionsPerAgent ?? 10_000,
-    trust: options.trust,
-    onDial: (seconds) => options.metrics.dial('egress', seconds),
-    onRefused: (reason) => options.metrics.connectionRefused('egress', reason),
+  const pool = createPool(options, timeouts, buffers)
+  const parts = { view, judged, pool, timeouts, log, ownAddresses, draining: () => draining }
+  const connections = createConnections(contextOf(options, parts))
+  const refused = createRefusalLog({ port: 'egress', metrics, log })
+  const gate = createGate(options, refused)
+  const listener = createClientListener({
+    ...{ certificate, buffers, ticketKeys, handshakeMs: timeouts.headerMs, gate, refused },
+    onClient: (client) => connections.serve(client),
   })
-  const connections = createDenseSet<Member & { readonly connection: ClientConnection }>()
-  const { revocations = NO_REVOCATIONS } = options
-  let draining = false
-  let address = options.listen
-  const ownAddresses = () => [...options.ownAddresses(), address]
-  const bundle = createTrust(options.identity ?? null)
-  const { keys = ALL_KEYS, now = Date.now } = options
-  const standing: Standing = {
-    ...{ trust: bundle, revocations, keys },
-    get nowMs() {
-      return now()
+  const { server } = listener
+  const release = () => {
+    judged.close()
+    listener.release()
+    pool.close()
+  }
+  try {
+    address = await listenOn(server, listen, 'egress.listen')
+  } catch (cause) {
+    release()
+    throw cause
+  }
+  // today's Node reports no failed accept; if a later one does, the port must survive it:
+  // docs/discoveries/accept-fails-in-silence.md
+  server.on('error', (err) => refused('accept', { client: NO_ADDRESS, detail: codeOf(err) }))
+
+  const { tunnels } = judged
+  const { drain, close } = shutdown({ listener, connections, tunnels, release })
+  return {
+    address,
+    endTunnels: (judge) => tunnels.endWhere(judge),
+    drain(graceMs) {
+      draining = true
+      return drain(graceMs)
+    },
+    close() {
+      draining = true
+      return close()
     },
   }
-  const judgeLive = (tunnel: Omit<LiveTunnel, 'end'>, judgedBy: number): ErrorCode | null => {
-    const view = policy()
-    const decide = view.generation === judgedBy ? null : decideAgain(view, tunnel.ip, ownAddresses)
-    const fault = judgeAdmitted(tunnel.admitted, standing, decide)
-    return fault === null ? null : faultInWords(fault).code
-  }
-  const context: EgressContext = {
-    issuer: options.issuer,
-    ownNames: new Set((options.ownNames ?? ['localhost']).map((name) => name.toLowerCase())),
-    timeouts,
-    limits: options.limits,
-    audit: options.audit,
-    metrics: options.metrics,
-    log: options.log ?? silentLog,
-    resolver: options.resolver,
+}
+
+function createPool(
+  options: EgressPortOptions,
+  { dialMs, upstreamIdleMs }: EgressTimeouts,
+  buffers: ReadBuffers,
+): UpstreamPool {
+  const { metrics, trust } = options
+  return createUpstreamPool({
+    ...{ buffers, dialMs, trust, idleMs: upstreamIdleMs, maxIdle: 1024, maxIdlePerKey: 64 },
+    maxPerDestination: options.maxConnectionsPerDestination ?? 10_000,
+    maxPerAgent: options.maxConnectionsPerAgent ?? 10_000,
+    onDial: (seconds) => metrics.dial('egress', seconds),
+    onRefused: (reason) => metrics.connectionRefused('egress', reason),
+  })
+}
+
+/** The parts of the port that its requests use. */
+interface Parts {
+  readonly view: () => PolicyView
+  readonly judged: JudgedTunnels
+  readonly pool: UpstreamPool
+  readonly timeouts: EgressTimeouts
+  readonly log: Log
+  readonly ownAddresses: () => readonly ListenAddress[]
+  readonly draining: () => boolean
+}
+
+function contextOf(options: EgressPortOptions, parts: Parts): ConnectionContext {
+  const { issuer, limits, audit, metrics, resolver, verifyToken, jwks, isReady, spiffe } = options
+  const { issueForAccountKey, revokeToken = null, refuseWithoutAudit = false } = options
+  const { ownNames = ['localhost'], refusals = createRefusalBudgets() } = options
+  const { remembersToken = () => false } = options
+  const { judged, pool, timeouts, log, ownAddresses, draining, view } = parts
+  const { tunnels, bundle, standing } = judged
+  return {
+    issuer,
+    limits,
+    audit,
+    metrics,
+    log,
+    resolver,
     pool,
+    timeouts,
     tunnels,
-    verifyToken: options.verifyToken,
-    remembersToken: options.remembersToken ?? (() => false),
-    refusals: options.refusals ?? createRefusalBudgets(),
+    bundle,
+    standing,
+    policy: view,
+    verifyToken,
+    remembersToken,
+    refusals,
+    issueForAccountKey,
+    revokeToken,
+    refuseWithoutAudit,
+    certificate: null,
+    jwks,
+    isReady,
+    draining,
+    ownAddresses,
+    ownNames: new Set(ownNames.map((name) => name.toLowerCase())),
     parseAgent: (id) => {
-      const identity = options.spiffe.parse(id)
+      const identity = spiffe.parse(id)
       if (identity?.kind === 'agent') return identity
       throw new MeshError('MESH_TOKEN_MALFORMED')
     },
-    issueForAccountKey: options.issueForAccountKey,
-    revokeToken: options.revokeToken ?? null,
-    ...{ bundle, standing },
-    certificate: null,
-    policy,
-    trust: options.trust,
-    judgeAgain(tunnel) {
-      // it was admitted under a policy with higher limits, or while open tunnels were still being recounted
-      if (!tunnel.counted || policy().generation !== tunnel.generation) tunnels.trimSoon()
-      return judgeLive(tunnel, tunnel.generation)
-    },
-    jwks: options.jwks,
-    ownAddresses,
-    isReady: options.isReady,
-    draining: () => draining,
-    refuseWithoutAudit: options.refuseWithoutAudit ?? false,
+    judgeAgain: (tunnel) => judged.judgeAgain(tunnel),
   }
-  const refused = createRefusalLog({ port: 'egress', metrics: options.metrics, log: context.log })
-  const { maxConnections = 20_000 } = options
-  const gate = createConnectionGate({
+}
+
+function createGate(options: EgressPortOptions, refused: RefusalLog): ConnectionGate {
+  return createConnectionGate({
     limits: {
-      maxConnections,
+      maxConnections: options.maxConnections ?? 20_000,
       maxConnectionsPerAddress: options.maxConnectionsPerAddress ?? 20_000,
       // no limit: they are evicted first
       maxUnauthenticated: Number.POSITIVE_INFINITY,
@@ -214,63 +245,36 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
     refused,
     unixSocket: options.listen.path !== undefined,
   })
-  const listener = createClientListener({
-    certificate: options.certificate ?? null,
-    buffers,
-    ticketKeys: options.ticketKeys ?? null,
-    handshakeMs: timeouts.headerMs,
-    gate,
-    refused,
-    onClient(client) {
-      // its handshake ended after the start of the drain
-      if (draining) {
-        client.wire.destroy()
-        return
-      }
-      const connection = serveConnection(client, context)
-      const entry = { connection, index: -1 }
-      connections.add(entry)
-      client.wire.socket.on('close', () => connections.remove(entry))
-    },
-  })
-  const { server } = listener
-  address = await listenOn(server, options.listen, 'egress.listen')
-  // today's Node reports no failed accept; if a later one does, the port must survive it:
-  // docs/discoveries/accept-fails-in-silence.md
-  server.on('error', (err) => {
-    refused('accept', { client: NO_ADDRESS, detail: codeOf(err) })
-  })
-  const unfollow = options.policy.onChange(() => tunnels.judgeAndTrim())
-  const unheed = [revocations, options.keys, options.identity].map((what) =>
-    what?.onChange(() => tunnels.judge()),
-  )
+}
 
-  const closeIdle = () => {
-    connections.visit(({ connection }) => {
-      if (connection.idle) connection.closeIdle()
-    })
-  }
-  const close = async () => {
-    draining = true
-    unfollow()
-    for (const end of unheed) end?.()
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+interface Closable {
+  readonly listener: ClientListener
+  readonly connections: Connections
+  readonly tunnels: JudgedTunnels['tunnels']
+  /** Called once nothing is open. */
+  release(): void
+}
+
+/** The two ends of a port: the graceful one, and the one at once. */
+function shutdown(parts: Closable): Pick<Port, 'drain' | 'close'> {
+  const { listener, connections, tunnels, release } = parts
+  const closed = () => new Promise<void>((resolve) => listener.server.close(() => resolve()))
+
+  async function close(): Promise<void> {
+    const ended = closed()
     tunnels.endWhere(() => 'MESH_GATEWAY_DRAINING')
-    connections.visit(({ connection }) => connection.destroy())
+    connections.destroyAll()
     listener.destroyAll()
-    listener.release()
-    pool.close()
-    await closed
+    release()
+    await ended
   }
+
   return {
-    address,
-    endTunnels: (judge) => tunnels.endWhere(judge),
     async drain(graceMs) {
-      draining = true
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-      closeIdle()
+      const ended = closed()
+      connections.closeIdle()
       const timer = setTimeout(() => void close(), graceMs)
-      await closed
+      await ended
       clearTimeout(timer)
       await close()
     },

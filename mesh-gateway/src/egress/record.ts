@@ -2,6 +2,7 @@
  * The record of a request: one line of the audit log (the access log of this port) and one counted decision, when it
  * ends.
  */
+import type { Log } from '@clawmesh/agent-sdk/mesh'
 import {
   childTrace,
   type EgressClaims,
@@ -9,15 +10,24 @@ import {
   parseTraceparent,
   startTrace,
 } from '@clawmesh/proto'
-import type { EgressAuditRecord } from '../audit/audit-record.ts'
+import type { AuditLog, EgressAuditRecord } from '../audit/audit-record.ts'
 import { DEFAULT_OPEN_AFTER_MS, ONLY_RECORD, OpenRecord, type Phase } from '../audit/open-record.ts'
 import { durationMs, isRequestId, requestIdOf } from '../audit/request-facts.ts'
 import type { GatedClient } from '../limits/connection-gate.ts'
+import type { Metrics } from '../telemetry/metrics-port.ts'
 import type { Admission } from './admit.ts'
-import type { EgressContext } from './context.ts'
 import type { Field } from './http1/head.ts'
+import type { PolicyView } from './policy-view.ts'
 import type { Refused } from './refused.ts'
 import type { Target } from './request.ts'
+
+/** Where records go. */
+export interface RecordContext {
+  readonly audit: Pick<AuditLog, 'write' | 'openAfterMs'>
+  readonly metrics: Pick<Metrics, 'decision' | 'duration'>
+  readonly log: Pick<Log, 'error'>
+  policy(): Pick<PolicyView, 'generation'>
+}
 
 /** The facts of a request from its first byte on. */
 export interface RequestRecord {
@@ -72,7 +82,7 @@ export function startRecord(
 export class OpenRequestRecord extends OpenRecord {
   ip: string | null = null
 
-  constructor(record: RequestRecord, target: Target, admission: Admission, context: EgressContext) {
+  constructor(record: RequestRecord, target: Target, admission: Admission, context: RecordContext) {
     const dueMs = record.startMs + (context.audit.openAfterMs ?? DEFAULT_OPEN_AFTER_MS)
     super(dueMs, (phase) => {
       const open = { ...OPEN, ip: this.ip }
@@ -92,7 +102,7 @@ export function writeRecord(
   target: Target | null,
   admission: Admission | null,
   outcome: Outcome,
-  context: EgressContext,
+  context: RecordContext,
   opening: OpenRequestRecord | null = null,
 ): void {
   const phase = opening?.end() ?? ONLY_RECORD
@@ -117,7 +127,7 @@ function recordOf(
   admission: Admission | null,
   outcome: Known,
   { phase, open_id }: Phase,
-  context: EgressContext,
+  context: Pick<RecordContext, 'policy'>,
 ): EgressAuditRecord {
   const { refused } = outcome
   const decision = admission?.decision ?? null

@@ -1,17 +1,27 @@
 /** Serves CONNECT: opens a tunnel to the judged address, and keeps it while it is allowed. */
 import type { ErrorCode } from '@clawmesh/proto'
-import { type Admission, admit } from './admit.ts'
+import type { Metrics } from '../telemetry/metrics-port.ts'
+import { type Admission, type AdmissionContext, admit } from './admit.ts'
 import type { BufferedSocket } from './carry/buffered-socket.ts'
 import { ClearText } from './carry/clear-text.ts'
 import { judgeFirstBytes, mustBeTls } from './carry/judge-first-bytes.ts'
 import { type Splice, type SpliceEnd, splice } from './carry/splice.ts'
-import type { EgressContext } from './context.ts'
 import type { RequestHead } from './http1/request-head.ts'
 import type { LivePlace, LiveTunnel } from './live/live-tunnel.ts'
-import { OpenRequestRecord, type Outcome, type RequestRecord, writeRecord } from './record.ts'
+import type { Tunnels } from './live/live-tunnels.ts'
+import type { PolicyView } from './policy-view.ts'
+import {
+  OpenRequestRecord,
+  type Outcome,
+  type RecordContext,
+  type RequestRecord,
+  writeRecord,
+} from './record.ts'
 import { type Gate, Refused, refuse } from './refused.ts'
 import type { Target } from './request.ts'
 import { formatRefusal } from './respond.ts'
+import type { EgressTimeouts } from './timeouts.ts'
+import type { UpstreamPool } from './upstream/upstream-pool.ts'
 
 /** The codes with which judge-first-bytes.ts and clear-text.ts refuse, and their gates. */
 const OF_WHAT_IS_INSIDE: ReadonlyMap<ErrorCode, Gate> = Object.freeze(
@@ -26,13 +36,29 @@ const OF_WHAT_IS_INSIDE: ReadonlyMap<ErrorCode, Gate> = Object.freeze(
   ]),
 )
 
+/** What keeps a tunnel, or an answer, while it is allowed. */
+export interface LiveContext {
+  readonly tunnels: Pick<Tunnels, 'add' | 'remove' | 'end'>
+  readonly metrics: Pick<Metrics, 'active' | 'cut'>
+  /** Why an open or admitted tunnel may not go on now; null when it may. */
+  judgeAgain(tunnel: Omit<LiveTunnel, 'end'>): ErrorCode | null
+}
+
+export interface ConnectContext extends AdmissionContext, RecordContext, LiveContext {
+  readonly tunnels: AdmissionContext['tunnels'] & LiveContext['tunnels']
+  readonly metrics: Metrics
+  readonly timeouts: Pick<EgressTimeouts, 'helloMs' | 'idleMs' | 'answerMs'>
+  readonly pool: Pick<UpstreamPool, 'open'>
+  policy(): PolicyView
+}
+
 /** Resolves when the tunnel has ended. The connection carries no further request. */
 export async function serveConnect(
   head: RequestHead,
   target: Target,
   client: BufferedSocket,
   record: RequestRecord,
-  context: EgressContext,
+  context: ConnectContext,
 ): Promise<void> {
   const admission = await admit(head, target, record.client, context)
   try {
@@ -50,7 +76,7 @@ async function openTunnel(
   record: RequestRecord,
   { principal, decision, admitted, result: plan, generation, counted }: Admission,
   opening: OpenRequestRecord,
-  context: EgressContext,
+  context: ConnectContext,
 ): Promise<Outcome> {
   const nothing = { ip: null, bytesUp: 0, bytesDown: 0 }
   const complete = principal !== null && decision !== null && admitted !== null
@@ -117,11 +143,11 @@ function gateInside(code: ErrorCode): Gate {
 /** Keeps a tunnel in the registry and in the metrics while it is open. */
 export async function follow(
   tunnel: Splice,
-  context: EgressContext,
+  context: LiveContext,
   facts: Omit<LiveTunnel, 'end'>,
 ): Promise<SpliceEnd> {
   context.metrics.active('egress', 1)
-  const place = register({ ...facts, end: tunnel.end }, context)
+  const place = register({ ...facts, end: (code) => tunnel.end(code) }, context)
   try {
     const end = await tunnel.done
     // the registry counts all other reasons
@@ -134,7 +160,7 @@ export async function follow(
 }
 
 /** Adds it to the registry while it is open; a change during the dial ends it at once. */
-export function register(tunnel: LiveTunnel, context: EgressContext): LivePlace {
+export function register(tunnel: LiveTunnel, context: Omit<LiveContext, 'metrics'>): LivePlace {
   const place = context.tunnels.add(tunnel)
   const code = context.judgeAgain(tunnel)
   if (code !== null) context.tunnels.end(place, code)

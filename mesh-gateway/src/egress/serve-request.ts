@@ -4,25 +4,43 @@
  * forwarded like any other answer.
  */
 import type { ErrorCode } from '@clawmesh/proto'
-import { type Admission, admit } from './admit.ts'
+import type { Metrics } from '../telemetry/metrics-port.ts'
+import { type Admission, type AdmissionContext, admit } from './admit.ts'
 import { formatLastHop } from './answer-last-hop.ts'
 import { isOwnAuthorization, type Principal } from './authenticate.ts'
 import type { BufferedSocket } from './carry/buffered-socket.ts'
 import { type ExchangeOptions, exchange, isRepeatable } from './carry/exchange.ts'
 import type { ExchangeEnd } from './carry/exchange-end.ts'
 import { splice } from './carry/splice.ts'
-import type { EgressContext } from './context.ts'
 import { type Bounds, bodyLimit, isTunnel } from './enter-limits.ts'
 import type { RequestHead } from './http1/request-head.ts'
 import { writeRequestHead } from './http1/write-head.ts'
 import type { LiveTunnel } from './live/live-tunnel.ts'
-import { OpenRequestRecord, type Outcome, type RequestRecord, writeRecord } from './record.ts'
+import type { PolicyView } from './policy-view.ts'
+import {
+  OpenRequestRecord,
+  type Outcome,
+  type RecordContext,
+  type RequestRecord,
+  writeRecord,
+} from './record.ts'
 import { Refused, refuse } from './refused.ts'
 import type { Target } from './request.ts'
 import { formatRefusal } from './respond.ts'
-import { follow, gateOf, register } from './serve-connect.ts'
+import { follow, gateOf, type LiveContext, register } from './serve-connect.ts'
+import type { EgressTimeouts } from './timeouts.ts'
 import type { DialPlan, NotConnected } from './upstream/dial.ts'
-import type { Upstream } from './upstream/upstream-pool.ts'
+import type { Upstream } from './upstream/idle-connections.ts'
+import type { UpstreamPool } from './upstream/upstream-pool.ts'
+
+export interface RequestContext extends AdmissionContext, RecordContext, LiveContext {
+  readonly tunnels: AdmissionContext['tunnels'] & LiveContext['tunnels']
+  readonly metrics: Metrics
+  readonly timeouts: Pick<EgressTimeouts, 'idleMs' | 'answerMs'>
+  readonly pool: Pick<UpstreamPool, 'take' | 'give' | 'drop'>
+  policy(): PolicyView
+  draining(): boolean
+}
 
 interface Served extends Outcome {
   readonly keepAlive: boolean
@@ -34,7 +52,7 @@ export async function serveRequest(
   asked: Target,
   client: BufferedSocket,
   record: RequestRecord,
-  context: EgressContext,
+  context: RequestContext,
 ): Promise<boolean> {
   const admission = await admit(head, asked, record.client, context)
   const { target } = admission
@@ -54,7 +72,7 @@ async function serve(
   record: RequestRecord,
   admission: Admission,
   opening: OpenRequestRecord,
-  context: EgressContext,
+  context: RequestContext,
 ): Promise<Served> {
   const { principal, target, decision, admitted, result: plan, generation, counted } = admission
   const nothing = { ip: null, bytesUp: 0, bytesDown: 0 }
@@ -125,7 +143,7 @@ async function serve(
 async function converse(
   options: ExchangeOptions,
   facts: Omit<LiveTunnel, 'end'>,
-  context: EgressContext,
+  context: Omit<LiveContext, 'metrics'>,
 ): Promise<ExchangeEnd> {
   const running = exchange(options)
   const end = (code: ErrorCode) => running.end(gateOf(code), code)
@@ -154,10 +172,10 @@ function takeUpstream(
   plan: DialPlan,
   client: BufferedSocket,
   { fresh, repeatable }: { readonly fresh: boolean; readonly repeatable: boolean },
-  context: EgressContext,
+  { pool }: Pick<RequestContext, 'pool'>,
 ): Promise<Upstream | NotConnected> {
   const { tenant, agent } = principal.agent
-  return context.pool.take(`${tenant}/${agent}`, plan, client, { fresh, repeatable })
+  return pool.take(`${tenant}/${agent}`, plan, client, { fresh, repeatable })
 }
 
 function settle(
@@ -166,7 +184,7 @@ function settle(
   head: RequestHead,
   client: BufferedSocket,
   record: RequestRecord,
-  context: EgressContext,
+  context: Pick<RequestContext, 'draining'>,
 ): Served {
   const { bytesUp, bytesDown, refused } = end
   const facts = { ip: upstream.ip, bytesUp, bytesDown, refused }
@@ -197,7 +215,7 @@ async function speakWebSocket(
   upstream: Upstream,
   client: BufferedSocket,
   facts: Omit<LiveTunnel, 'end'>,
-  context: EgressContext,
+  context: LiveContext & Pick<RequestContext, 'timeouts'>,
 ): Promise<Served> {
   const tunnel = splice({
     ...{ client, upstream: upstream.wire, silence: context.timeouts, inspect: null },
@@ -217,7 +235,7 @@ function answerHere(
   head: RequestHead,
   client: BufferedSocket,
   record: RequestRecord,
-  context: EgressContext,
+  context: Pick<RequestContext, 'draining'>,
 ): { status: number; refused: null; keepAlive: boolean } {
   if (client.closed) return { status: 0, refused: null, keepAlive: false }
   const keepAlive = head.body === 0 && head.keepAlive && !context.draining()
@@ -232,7 +250,7 @@ function refuseRequest(
   client: BufferedSocket,
   record: RequestRecord,
   refused: Refused,
-  context: EgressContext,
+  context: Pick<RequestContext, 'draining'>,
   wholeRequestRead: boolean = head.body === 0,
 ): { status: number; refused: Refused; keepAlive: boolean } {
   if (client.closed) return { status: 0, refused, keepAlive: false }

@@ -9,15 +9,7 @@ const MAX_LINES = 80
  * Functions that may be longer, each for a reason: a composition root is one long list, and so is a table of commands. What
  * else is here was longer when the rule came. The list may only shrink.
  */
-const LONGER: readonly string[] = [
-  'mesh-gateway/src/delegation/carry/forward.ts: forward',
-  'mesh-gateway/src/delegation/upstream/group.ts: createGroup',
-  'mesh-gateway/src/delegation/upstream/session.ts: wrapSession',
-  'mesh-gateway/src/egress/carry/splice.ts: splice',
-  'mesh-gateway/src/egress/port.ts: createEgressPort',
-  'mesh-gateway/src/egress/upstream/upstream-pool.ts: createUpstreamPool',
-  'mesh-gateway/src/gateway.ts: createGateway',
-]
+const LONGER: readonly string[] = ['mesh-gateway/src/gateway.ts: createGateway']
 
 export function functionFaults({ path, text }: SourceFile): string[] {
   if (packageOf(path) === null || !isTypeScript(path)) return []

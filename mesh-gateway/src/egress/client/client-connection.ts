@@ -3,14 +3,14 @@
  * malformed request ends the connection, because the start of the next one is unknown.
  */
 import type { ErrorCode } from '@clawmesh/proto'
+import type { AuditLog } from '../../audit/audit-record.ts'
 import { unauditable } from '../../audit/unauditable.ts'
 import type { GatedClient } from '../../limits/connection-gate.ts'
 import type { BufferedSocket } from '../carry/buffered-socket.ts'
-import type { EgressContext } from '../context.ts'
 import { findHeadEnd, HeadTooLarge, MalformedMessage, REQUEST_LIMITS } from '../http1/head.ts'
 import { parseRequestHead, type RequestHead } from '../http1/request-head.ts'
 import { isLoop } from '../http1/via.ts'
-import { serveOwn } from '../own-endpoints/own-endpoints.ts'
+import { type OwnContext, serveOwn } from '../own-endpoints/own-endpoints.ts'
 import { isOwnHost } from '../own-endpoints/own-host.ts'
 import { type RequestRecord, startRecord, writeRecord } from '../record.ts'
 import { Refused, refuse } from '../refused.ts'
@@ -22,9 +22,24 @@ import {
   type Target,
 } from '../request.ts'
 import { formatRefusal } from '../respond.ts'
-import { serveConnect } from '../serve-connect.ts'
-import { serveRequest } from '../serve-request.ts'
+import { type ConnectContext, serveConnect } from '../serve-connect.ts'
+import { type RequestContext, serveRequest } from '../serve-request.ts'
+import type { EgressTimeouts } from '../timeouts.ts'
 import type { ClientSocket } from './listen-for-clients.ts'
+
+/** What the requests of a connection use. */
+export interface ConnectionContext extends ConnectContext, RequestContext, OwnContext {
+  readonly audit: Pick<AuditLog, 'write' | 'openAfterMs' | 'healthy'>
+  readonly pool: ConnectContext['pool'] & RequestContext['pool']
+  readonly metrics: ConnectContext['metrics']
+  readonly refusals: ConnectContext['refusals']
+  readonly timeouts: Omit<EgressTimeouts, 'dialMs' | 'upstreamIdleMs'>
+  /** The names by which origin form means the gateway itself. */
+  readonly ownNames: ReadonlySet<string>
+  /** Refuses everything while the audit log cannot be written. */
+  readonly refuseWithoutAudit: boolean
+  policy(): ReturnType<ConnectContext['policy']>
+}
 
 export interface ClientConnection {
   /** True between two requests. */
@@ -34,7 +49,10 @@ export interface ClientConnection {
   destroy(): void
 }
 
-export function serveConnection(client: ClientSocket, context: EgressContext): ClientConnection {
+export function serveConnection(
+  client: ClientSocket,
+  context: ConnectionContext,
+): ClientConnection {
   const connection = new Connection(client, context)
   connection.awaitRequest(context.timeouts.headerMs)
   return connection
@@ -43,13 +61,13 @@ export function serveConnection(client: ClientSocket, context: EgressContext): C
 class Connection implements ClientConnection {
   readonly #wire: BufferedSocket
   readonly #client: GatedClient
-  readonly #context: EgressContext
+  readonly #context: ConnectionContext
   #timer: NodeJS.Timeout | null = null
   #head: Buffer | null = null
   #blankSeen = false
   idle = true
 
-  constructor({ wire, certificate, client }: ClientSocket, context: EgressContext) {
+  constructor({ wire, certificate, client }: ClientSocket, context: ConnectionContext) {
     this.#wire = wire
     this.#client = client
     this.#context = certificate === null ? context : { ...context, certificate }

@@ -2,18 +2,31 @@
  * The egress port's own endpoints: health, readiness, the keys that verify its tokens, and tokens for service accounts.
  */
 import { type EgressClaims, MeshError } from '@clawmesh/proto'
+import type { RefusalBudgets } from '../../limits/refusal-budget.ts'
 import { JWKS_MAX_AGE_MS } from '../../tokens/key-ring-file.ts'
+import type { RevokeToken } from '../../tokens/revoke-token.ts'
 import type { BufferedSocket } from '../carry/buffered-socket.ts'
-import type { EgressContext } from '../context.ts'
 import { checkAddress, countUnknown } from '../count-refusals.ts'
 import { single } from '../http1/head.ts'
 import type { RequestHead } from '../http1/request-head.ts'
-import { type RequestRecord, writeRecord } from '../record.ts'
+import { type RecordContext, type RequestRecord, writeRecord } from '../record.ts'
 import { Refused, refuse } from '../refused.ts'
 import { asciiJson, formatAnswer, formatRefusal } from '../respond.ts'
 import { readBody } from './read-body.ts'
 import { parseRevokeRequest } from './revoke-request.ts'
-import { parseTokenRequest } from './token-request.ts'
+import { type IssueForAccountKey, parseTokenRequest } from './token-request.ts'
+
+/** What the endpoints use. */
+export interface OwnContext extends RecordContext {
+  readonly refusals: Pick<RefusalBudgets, 'sources'>
+  /** Null: there are no service accounts. */
+  readonly issueForAccountKey: IssueForAccountKey | null
+  /** Null: nothing can be revoked here. */
+  readonly revokeToken: RevokeToken | null
+  jwks(): object
+  isReady(): boolean
+  draining(): boolean
+}
 
 interface Answer {
   readonly status: number
@@ -43,7 +56,7 @@ export async function serveOwn(
   head: RequestHead,
   client: BufferedSocket,
   record: RequestRecord,
-  context: EgressContext,
+  context: OwnContext,
 ): Promise<boolean> {
   const path = head.target.split('?', 1)[0] ?? ''
   const served = await route(path, head, client, record, context)
@@ -68,7 +81,7 @@ async function route(
   head: RequestHead,
   client: BufferedSocket,
   record: RequestRecord,
-  context: EgressContext,
+  context: OwnContext,
 ): Promise<Answer | Refused | AboutToken> {
   const reading = head.method === 'GET' || head.method === 'HEAD'
   switch (path) {
@@ -91,11 +104,15 @@ async function route(
     case '/v1/token':
       if (head.method !== 'POST')
         return refuse('gateway', 'MESH_EGRESS_METHOD', { facts: { allow: 'POST' } })
-      return await bounded(() => issueToken(head, client, context), record, context)
+      return await bounded(
+        () => issueToken(head, client, context.issueForAccountKey),
+        record,
+        context,
+      )
     case '/v1/token/revoke':
       if (head.method !== 'POST')
         return refuse('gateway', 'MESH_EGRESS_METHOD', { facts: { allow: 'POST' } })
-      return await bounded(() => revokeToken(head, client, context), record, context)
+      return await bounded(() => revokeToken(head, client, context.revokeToken), record, context)
     default:
       return refuse('gateway', 'MESH_EGRESS_NOT_FOUND')
   }
@@ -105,7 +122,7 @@ async function route(
 async function bounded<T extends Answer | AboutToken>(
   serve: () => Promise<T | Refused>,
   { client }: RequestRecord,
-  { refusals }: EgressContext,
+  { refusals }: Pick<OwnContext, 'refusals'>,
 ): Promise<T | Refused> {
   const limited = checkAddress(client, refusals)
   if (limited !== null) return limited
@@ -123,9 +140,9 @@ async function bounded<T extends Answer | AboutToken>(
 async function issueToken(
   head: RequestHead,
   client: BufferedSocket,
-  context: EgressContext,
+  issueForAccountKey: IssueForAccountKey | null,
 ): Promise<Answer | Refused> {
-  if (context.issueForAccountKey === null) return refuse('gateway', 'MESH_EGRESS_NOT_FOUND')
+  if (issueForAccountKey === null) return refuse('gateway', 'MESH_EGRESS_NOT_FOUND')
   const body = await readBody(client, {
     length: head.body,
     maxBytes: MAX_BODY_BYTES,
@@ -136,7 +153,7 @@ async function issueToken(
   const parsed = parseTokenRequest(single(head.fields, 'authorization'), body)
   if (parsed instanceof Refused) return parsed
   try {
-    const { token, claims } = await context.issueForAccountKey(parsed.key, parsed.request)
+    const { token, claims } = await issueForAccountKey(parsed.key, parsed.request)
     return {
       status: 200,
       headers: { ...NO_STORE, pragma: 'no-cache' },
@@ -158,9 +175,9 @@ async function issueToken(
 async function revokeToken(
   head: RequestHead,
   client: BufferedSocket,
-  context: EgressContext,
+  revoke: RevokeToken | null,
 ): Promise<Answer | Refused | AboutToken> {
-  if (context.revokeToken === null)
+  if (revoke === null)
     return refuse('gateway', 'MESH_EGRESS_NOT_FOUND', {
       hint: 'the gateway has no list of revocations: set revocation.list',
     })
@@ -175,7 +192,7 @@ async function revokeToken(
   const parsed = parseRevokeRequest(of('authorization'), of('content-type'), body)
   if (parsed instanceof Refused) return parsed
   try {
-    const { claims, refused } = await context.revokeToken(parsed.token, parsed.key)
+    const { claims, refused } = await revoke(parsed.token, parsed.key)
     const done = { status: 200, headers: NO_STORE, body: {} }
     return { claims, answer: refused === null ? done : new Refused('credential', refused) }
   } catch (error) {

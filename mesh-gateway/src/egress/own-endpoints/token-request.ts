@@ -1,9 +1,26 @@
 /** Parses POST /v1/token: the key of a service account, and the requested scope of the token. */
-import { Secret } from '@clawmesh/proto'
+import { type EgressClaims, Secret } from '@clawmesh/proto'
 import { z } from 'zod'
 import { readStrictJson } from '../../policy/read/strict-json.ts'
-import type { AccountTokenRequest } from '../context.ts'
 import { type Refused, refuse } from '../refused.ts'
+
+export interface AccountTokenRequest {
+  /** An agent of the account's tenant; null when the account stands for one agent. */
+  readonly agentId: string | null
+  /** Null: all that policy allows. */
+  readonly destinations: readonly string[] | null
+  /** Null: the default. */
+  readonly ttlMs: number | null
+}
+
+/**
+ * Issues a token for a service-account key. @throws MeshError MESH_ACCOUNT_KEY_INVALID, MESH_TOKEN_REQUEST_INVALID,
+ * MESH_POLICY_NOT_ALLOWED
+ */
+export type IssueForAccountKey = (
+  key: Secret<string>,
+  request: AccountTokenRequest,
+) => Promise<{ readonly token: Secret<string>; readonly claims: EgressClaims }>
 
 export interface ParsedTokenRequest {
   readonly key: Secret<string>

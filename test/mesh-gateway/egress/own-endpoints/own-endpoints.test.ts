@@ -1,7 +1,7 @@
 /** What the egress port answers itself. */
 import assert from 'node:assert/strict'
 import { MeshError, Secret } from '@clawmesh/proto'
-import type { AccountTokenRequest } from '../../../../mesh-gateway/src/egress/context.ts'
+import type { AccountTokenRequest } from '../../../../mesh-gateway/src/egress/own-endpoints/token-request.ts'
 import { rawClient, refusalOf, sendRaw } from '../fixture.ts'
 import { setUp } from '../setup.ts'
 
