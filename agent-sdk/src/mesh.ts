@@ -3,6 +3,10 @@
  * A skill needs none of it. `Log` and `silentLog` leave by both doors, so that the gateway enters by this one alone.
  */
 
+export type { RelayFound } from './egress/relay/ask-relay.ts'
+export { askRelay } from './egress/relay/ask-relay.ts'
+export { openRelaySecret, readRelaySecret } from './egress/relay/relay-secret.ts'
+export type { RelayFault, RelayStatus } from './egress/relay/relay-status.ts'
 export type { Disk, DiskOptions } from './files/disk.ts'
 export { createDisk } from './files/disk.ts'
 export type { FileFaultCode } from './files/file-fault.ts'

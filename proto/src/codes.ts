@@ -742,6 +742,18 @@ export const ERRORS = Object.freeze({
     'send the whole header within ten seconds, and keep the body moving',
     'retry',
   ),
+  MESH_RELAY_CREDENTIAL: row(
+    407,
+    'UNAUTHENTICATED',
+    'the relay was not shown its own secret',
+    'use the proxy URL that `mesh-agent openclaw setup` wrote, and restart what read an older one',
+  ),
+  MESH_RELAY_SECRET: row(
+    500,
+    'FAILED_PRECONDITION',
+    'the secret file of the relay cannot be used',
+    'it must be one line that the relay has written, in a file of mode 0600 that this user owns',
+  ),
   MESH_EGRESS_UPSTREAM: row(
     502,
     'UNAVAILABLE',

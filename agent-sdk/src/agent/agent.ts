@@ -7,6 +7,7 @@ import { FIRST_CONTACT_MS } from '../client/first-contact.ts'
 import { peerAddress } from '../client/peer-address.ts'
 import { createPeerClient, type PeerClient } from '../client/peer-client.ts'
 import type { AgentFetch, EgressClient } from '../egress/agent-fetch.ts'
+import type { EgressRelay, EgressRelayOptions } from '../egress/relay/egress-relay.ts'
 import { type Log, stderrLog } from '../log.ts'
 import type { TaskFilter, TaskInfo } from '../model/task-event.ts'
 import { type ServeContext, type Serving, serve } from '../server/serve.ts'
@@ -60,6 +61,12 @@ export interface Agent {
   serve(options: ServeOptions): Promise<Serving>
   /** fetch through the gateway's egress port. @throws TypeError when `egress` was not given */
   readonly fetch: AgentFetch
+  /**
+   * A proxy on this machine for a program that can send a fixed credential and nothing better: it takes a local secret, and puts a
+   * fresh token of this agent in its place. Closed with the agent.
+   * @throws TypeError when `egress` was not given; MeshError MESH_RELAY_SECRET, MESH_CONFIG_PORT
+   */
+  egressRelay(options: EgressRelayOptions): Promise<EgressRelay>
   /**
    * Runs work that a skill starts but that is no part of its task, such as filling a cache: what it delegates begins chains
    * of its own, what it fetches goes under the agent's own token, and it goes on when the task has ended.
@@ -156,6 +163,10 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     },
     fetch: (async (input, init) =>
       (scopes.current()?.fetch ?? ownFetch)(input, init)) satisfies AgentFetch,
+    async egressRelay(relayOptions: EgressRelayOptions) {
+      if (access === null) throw new TypeError('egress: createAgent was given no egress port')
+      return access.relay(relayOptions)
+    },
     onOwnBehalf: <T>(work: () => T): T => scopes.leave(work),
     ...createGatewayQuestions({ ask, address, propagated }),
     close() {
@@ -205,7 +216,7 @@ async function closeAll(parts: Parts): Promise<void> {
   lifetime.abort(reason)
   await parts.egress?.close()
   await parts.scopes.settled()
-  parts.access?.close()
+  await parts.access?.close()
   parts.connection.close()
   await parts.store?.close()
 }

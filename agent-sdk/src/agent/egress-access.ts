@@ -2,6 +2,11 @@
 import type { SpiffeTemplate } from '@clawmesh/proto'
 import { createEgressClient, type EgressClient } from '../egress/agent-fetch.ts'
 import { createPortDialer, type PortDialer } from '../egress/port-dialer.ts'
+import {
+  createEgressRelay,
+  type EgressRelay,
+  type EgressRelayOptions,
+} from '../egress/relay/egress-relay.ts'
 import { createTokenSource } from '../egress/token-source.ts'
 import type { Log } from '../log.ts'
 import type { IdentityStore } from '../tls/identity-snapshot.ts'
@@ -14,12 +19,14 @@ import type { EgressSettings } from './read-options.ts'
 export interface EgressAccess {
   /** A client for a chain, or for the agent itself. */
   readonly under: (chain: DelegationToken | null, signal?: AbortSignal) => EgressClient
-  /** No longer follows the identity. The clients are closed by themselves. */
-  close(): void
+  /** A relay for other programs, with the tokens of the agent itself. @throws as `createEgressRelay` */
+  readonly relay: (options: EgressRelayOptions) => Promise<EgressRelay>
+  /** Ends relays, and no longer follows the identity. The clients are closed by themselves. */
+  close(): Promise<void>
 }
 
 export interface EgressAccessParts {
-  readonly options: Pick<AgentOptions, 'egressCa' | 'egressPortCa'>
+  readonly options: Pick<AgentOptions, 'gateway' | 'egressCa' | 'egressPortCa'>
   readonly store: IdentityStore
   readonly spiffe: SpiffeTemplate
   /** What makes a certificate of the mesh good for the port. */
@@ -40,18 +47,32 @@ export function createEgressAccess(
     url.protocol === 'https:'
       ? createPortDialer({ url, store, spiffe, check, ca: options.egressPortCa })
       : null
+  const tokensOf = (chain: DelegationToken | null, signal?: AbortSignal) =>
+    createTokenSource({
+      exchange: (traceparent) => exchange({ traceparent, chain }, bound, signal),
+      ...(dialer === null ? {} : { certificate: dialer.certificate }),
+      ...{ log, now },
+    })
+  const own = tokensOf(null)
+  const relays = new Set<EgressRelay>()
   return {
     under: (chain, signal) =>
       createEgressClient({
         proxy: url,
         dialer,
-        tokens: createTokenSource({
-          exchange: (traceparent) => exchange({ traceparent, chain }, bound, signal),
-          ...(dialer === null ? {} : { certificate: dialer.certificate }),
-          ...{ log, now },
-        }),
+        tokens: chain === null && signal === undefined ? own : tokensOf(chain, signal),
         ...(options.egressCa === undefined ? {} : { ca: options.egressCa }),
       }),
-    close: () => dialer?.close(),
+    async relay(given) {
+      const about = { agent: store.current().identity.id, gateway: options.gateway }
+      const parts = { port: url, dialer, tokens: own, about, log, now }
+      const relay = await createEgressRelay(given, parts)
+      relays.add(relay)
+      return relay
+    },
+    async close() {
+      await Promise.all([...relays].map((relay) => relay.close()))
+      dialer?.close()
+    },
   }
 }

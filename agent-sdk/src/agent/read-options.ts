@@ -8,6 +8,7 @@ import {
 import { readTrustDomain } from '../identity/load-identity.ts'
 import { openIdentity } from '../identity/open-identity.ts'
 import type { Log } from '../log.ts'
+import { isLoopback } from '../model/listen-address.ts'
 import type { IdentityStore } from '../tls/identity-snapshot.ts'
 import type { AgentOptions } from './agent-options.ts'
 
@@ -60,9 +61,4 @@ export function readEgress(options: AgentOptions): EgressSettings | null {
   if (!secure && !isLoopback(url.hostname) && options.allowPlaintextEgress !== true)
     throw new MeshError('MESH_EGRESS_PLAINTEXT')
   return { url, bound }
-}
-
-/** As the URL parser writes it. */
-function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d+){3}$/.test(hostname)
 }

@@ -86,7 +86,7 @@ class FetchThroughPort implements EgressClient {
     try {
       return await this.#attempt(request, signal, trace, token)
     } catch (error) {
-      if (!(error instanceof MeshError) || !blamesToken(error)) throw error
+      if (!(error instanceof MeshError) || !blamesToken(error.code)) throw error
       tokens.refuse(token)
       // refused before anything was sent on; a stream can be read only once all the same
       if (!request.repeatable) throw error

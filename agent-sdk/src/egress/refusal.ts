@@ -52,11 +52,14 @@ const BY_STATUS: ReadonlyMap<number, ErrorCode> = new Map([
 ])
 
 /** Another token may be taken where this one was not. */
-export function blamesToken(error: MeshError): boolean {
-  return (
-    error.code === 'MESH_TOKEN_EXPIRED' ||
-    error.code === 'MESH_TOKEN_REVOKED' ||
-    error.code === 'MESH_TOKEN_BINDING' ||
-    error.code === 'MESH_TOKEN_SIGNATURE'
-  )
+export function blamesToken(code: ErrorCode): boolean {
+  return TOKEN_FAULTS.has(code)
 }
+
+const TOKEN_FAULTS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'MESH_TOKEN_EXPIRED',
+  'MESH_TOKEN_REVOKED',
+  'MESH_TOKEN_BINDING',
+  'MESH_TOKEN_SIGNATURE',
+  'MESH_TOKEN_KEY_UNKNOWN',
+])

@@ -3,6 +3,7 @@
 import { DELEGATION_SERVICE, HEALTH_SERVICE, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import { type ChannelOptions, Server, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
 import type { Log } from '../log.ts'
+import { parseListen } from '../model/listen-address.ts'
 import { createMemoryTaskStore } from '../tasks/memory-task-store.ts'
 import { createTaskHost, type TaskHostOptions } from '../tasks/task-host.ts'
 import { type CallListener, listenForCalls } from '../tls/call-listener.ts'
@@ -148,13 +149,4 @@ function servicesIn(known: object): string[] {
   return Object.entries(known)
     .filter(([, entry]) => typeof entry === 'object' && entry !== null && !('format' in entry))
     .map(([name]) => name)
-}
-
-function parseListen(listen: string): { host: string; port: number } {
-  const [, v6, name, digits] = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(listen) ?? []
-  const host = v6 ?? name
-  const port = Number(digits)
-  if (host === undefined || !(port <= 65_535))
-    throw new TypeError('listen: must be host:port, e.g. 127.0.0.1:7443')
-  return { host, port }
 }
