@@ -41,5 +41,11 @@ export { createSpiffeTemplate, spiffeTemplateFaults } from './spiffe-id.ts'
 export type { Timestamp } from './timestamp.ts'
 export { fromTimestamp, toTimestamp } from './timestamp.ts'
 export type { TraceContext } from './trace-context.ts'
-export { childTrace, formatTraceparent, parseTraceparent, startTrace } from './trace-context.ts'
+export {
+  childTrace,
+  formatTraceparent,
+  lastTraceparent,
+  parseTraceparent,
+  startTrace,
+} from './trace-context.ts'
 export { isUuidV7, uuidV7 } from './uuid-v7.ts'

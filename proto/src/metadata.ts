@@ -24,9 +24,13 @@ export const METADATA_NARROW_SCOPE = 'x-mesh-narrow-scope'
  * The delegation token of the task ends with it. It can only shorten the life that the token has without it.
  */
 export const METADATA_TASK_DEADLINE = 'x-mesh-task-deadline'
+/** To the caller, in the head of an answer: the id of the tree that the call is part of, `root_id` of the audit log. */
+export const METADATA_ROOT_ID = 'x-mesh-root-id'
 export const METADATA_REQUEST_ID = 'x-request-id'
 /** W3C Trace Context, section 3.2. */
 export const METADATA_TRACEPARENT = 'traceparent'
+/** W3C Trace Context, section 3.3: means something only beside the traceparent that it came with. */
+export const METADATA_TRACESTATE = 'tracestate'
 /**
  * Of the gateway's own refusals: their code, as a header of the egress port's answers and as metadata of a gRPC status. Nothing
  * from a destination or a callee passes under this name, so it tells the gateway's words from theirs.

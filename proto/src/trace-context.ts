@@ -22,6 +22,14 @@ export function parseTraceparent(header: string | undefined): TraceContext | nul
   return { traceId, parentId, sampled: (Number.parseInt(flags ?? '0', 16) & 1) === 1 }
 }
 
+/**
+ * The header when it is given more than once: the last one where all are of one trace, else a text that names none, as a
+ * list would be malformed. @param before the one that was read before; undefined for the first
+ */
+export function lastTraceparent(before: string | undefined, next: string): string {
+  return before === undefined || before.slice(3, 35) === next.slice(3, 35) ? next : ''
+}
+
 export function startTrace(): TraceContext {
   return { traceId: idOf(32), parentId: idOf(16), sampled: false }
 }

@@ -52,6 +52,10 @@ describe('one piece of work is one trace', function () {
           await researcher.peers()
           await ctx.delegate('writer', { skill: 'write' }).result()
         },
+        async asks(_task, ctx) {
+          const answer = await ctx.ask('which page?')
+          return `${ctx.traceparent} ${_task.chain?.rootId} ${answer.text()}`
+        },
       },
     })
     researcher = serving.agent
@@ -88,8 +92,15 @@ describe('one piece of work is one trace', function () {
 
   it('that a caller names in an option', async () => {
     const traceparent = named('a')
-    await planner.delegate('researcher', { skill: 'read', traceparent }).result()
+    const task = planner.delegate('researcher', { skill: 'read', traceparent })
+    await task.result()
     assert.deepEqual(await doneUnder(idOf(traceparent), TASK.length), TASK)
+    const lines = (await mesh.audit()).filter((line) => line.root_id === task.rootId)
+    assert.deepEqual(
+      new Set(lines.map((line) => `${line.event} ${line.trace_id}`)),
+      new Set([`delegation ${task.traceId}`, `egress ${task.traceId}`]),
+      'the caller knows the tree as both planes record it',
+    )
   })
 
   it('that begins with the delegation when nobody names it', async () => {
@@ -113,9 +124,57 @@ describe('one piece of work is one trace', function () {
     assert.notEqual(got, traceparent, 'each hop is a span of its own')
   })
 
+  it('of all calls about a task: its answer, its cancel, and the Watch that goes on after the gateway died', async () => {
+    const traceparent = named('c')
+    const asked = planner.delegate('researcher', { skill: 'asks', traceparent, detached: true })
+    assert.equal(asked.traceId, idOf(traceparent))
+    const other = planner.delegate('researcher', { skill: 'asks', traceparent, detached: true })
+    for (const one of [asked, other])
+      for await (const event of one) if (event.kind === 'input-required') break
+    await mesh.gateway.kill()
+    await mesh.gateway.start()
+    await other.cancel()
+    await asked.sendInput('this one')
+    const [trace = '', root, ...answer] = (await asked.result()).text().split(' ')
+    assert.match(root ?? '', /^[0-9a-f-]{36}$/)
+    assert.deepEqual(
+      [idOf(trace), root, answer],
+      [idOf(traceparent), asked.rootId, ['this', 'one']],
+    )
+    await assert.rejects(other.result(), { code: 'MESH_TASK_CANCELED' })
+    const done = await doneUnder(idOf(traceparent), 5)
+    for (const method of ['Watch', 'Cancel', 'SendInput', 'Get'])
+      assert.ok(done.includes(`planner ${method}`), `${method} of ${done}`)
+    const lines = await mesh.audit()
+    const about = lines.filter((line) => line.delegation_id === asked.id)
+    assert.deepEqual(new Set(about.map((line) => line.trace_id)), new Set([idOf(traceparent)]))
+    assert.deepEqual(new Set(about.map((line) => line.root_id)), new Set([asked.rootId]))
+  })
+
+  it('that is named later, for a task that another process began', async () => {
+    const begun = planner.delegate('researcher', { skill: 'read', detached: true })
+    await begun.result()
+    const traceparent = named('d')
+    const again = await mesh.agent('acme', 'planner')
+    await again.watch('researcher', begun.id, 0, { traceparent }).result()
+    await again.get('researcher', begun.id, { traceparent })
+    for await (const _ of again.list('researcher', {}, { traceparent })) break
+    await again.explain('researcher', '', { traceparent })
+    await again.whoAmI({ traceparent })
+    const expected = ['Explain', 'Get', 'List', 'Watch', 'WhoAmI'].map((one) => `planner ${one}`)
+    assert.deepEqual(await doneUnder(idOf(traceparent), 5), expected)
+  })
+
   it('and what is no traceparent is wrong use', async () => {
     for (const traceparent of ['', 'x', `00-${'0'.repeat(32)}-${'1'.repeat(16)}-01`])
       assert.throws(() => planner.delegate('researcher', { skill: 'read', traceparent }), TypeError)
-    await assert.rejects(planner.peers({ traceparent: 'x' }), TypeError)
+    const asked = { traceparent: 'x' }
+    await assert.rejects(planner.peers(asked), TypeError)
+    await assert.rejects(planner.explain('researcher', '', asked), TypeError)
+    await assert.rejects(planner.whoAmI(asked), TypeError)
+    const id = '0190a1b2-0000-7000-8000-000000000000'
+    assert.throws(() => planner.watch('researcher', id, 0, asked), TypeError)
+    assert.throws(() => planner.list('researcher', {}, asked), TypeError)
+    await assert.rejects(planner.get('researcher', id, asked), TypeError)
   })
 })

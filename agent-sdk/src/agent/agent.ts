@@ -6,6 +6,7 @@ import type { DelegateOptions, Delegation } from '../client/delegation.ts'
 import { FIRST_CONTACT_MS } from '../client/first-contact.ts'
 import { peerAddress } from '../client/peer-address.ts'
 import { createPeerClient, type PeerClient } from '../client/peer-client.ts'
+import type { TraceOptions } from '../client/trace-options.ts'
 import type { AgentFetch, EgressClient } from '../egress/agent-fetch.ts'
 import type { EgressRelay, EgressRelayOptions } from '../egress/relay/egress-relay.ts'
 import { type Log, stderrLog } from '../log.ts'
@@ -20,7 +21,7 @@ import { createEgressAccess, type EgressAccess } from './egress-access.ts'
 import type { AllowedPeer, Explanation, WhoAmI } from './gateway-answers.ts'
 import { createGatewayCalls } from './gateway-calls.ts'
 import { createGatewayLink } from './gateway-link.ts'
-import { createGatewayQuestions, type PeersOptions } from './gateway-questions.ts'
+import { createGatewayQuestions } from './gateway-questions.ts'
 import { meshDomainOf, openStore, readEgress } from './read-options.ts'
 import { createTaskScopes, type TaskScopes } from './task-scope.ts'
 import { createTreeWatch, type TreeWatch } from './tree-watch.ts'
@@ -52,11 +53,11 @@ export interface Agent {
    * Follows a task that was delegated earlier, after the event with sequence number `afterSeq` (default 0: from the first one).
    * @throws TypeError for a peer name, an id or a number that makes no sense; everything else is in the handle
    */
-  watch(peer: string, id: string, afterSeq?: number): Delegation
+  watch(peer: string, id: string, afterSeq?: number, options?: TraceOptions): Delegation
   /** The task as it stands. @throws MeshError MESH_TASK_NOT_FOUND … */
-  get(peer: string, id: string): Promise<TaskInfo>
+  get(peer: string, id: string, options?: TraceOptions): Promise<TaskInfo>
   /** The tasks that this agent has given to a peer and that the peer still keeps, the newest first. Iterating throws MeshErrors. */
-  list(peer: string, filter?: TaskFilter): AsyncIterable<TaskInfo>
+  list(peer: string, filter?: TaskFilter, options?: TraceOptions): AsyncIterable<TaskInfo>
   /** Lets other agents delegate to this one. @throws MeshError MESH_CONFIG_PORT */
   serve(options: ServeOptions): Promise<Serving>
   /** fetch through the gateway's egress port. @throws TypeError when `egress` was not given */
@@ -74,15 +75,15 @@ export interface Agent {
    */
   onOwnBehalf<T>(work: () => T): T
   /** The peers that policy lets this agent delegate to. @throws MeshError */
-  peers(options?: PeersOptions): Promise<readonly AllowedPeer[]>
+  peers(options?: TraceOptions): Promise<readonly AllowedPeer[]>
   /**
    * What policy says of a call of this agent's to a peer, and why, without making it. A refusal is an answer, not an error.
    * @param method `package.Service/Method`. Default: Delegate of the DelegationService
    * @throws TypeError for a name that makes no sense, MeshError MESH_EXPLAIN_INVALID …
    */
-  explain(peer: string, method?: string): Promise<Explanation>
+  explain(peer: string, method?: string, options?: TraceOptions): Promise<Explanation>
   /** Who the gateway takes this agent for. @throws MeshError */
-  whoAmI(): Promise<WhoAmI>
+  whoAmI(options?: TraceOptions): Promise<WhoAmI>
   /** Drains what it serves, lets go of what it delegated (tasks that are not detached are cancelled), and leaves nothing open. */
   close(): Promise<void>
 }
@@ -144,6 +145,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     return {
       signal: scope.signal,
       fetch: scope.fetch,
+      traceparent: scope.span,
       delegate: (peer, asked) => delegateIn(scope, peer, asked),
       enter: (skill) => scopes.enter(scope, skill),
     }

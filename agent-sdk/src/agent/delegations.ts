@@ -2,6 +2,7 @@
 import type { DelegateOptions, Delegation } from '../client/delegation.ts'
 import type { PeerClient } from '../client/peer-client.ts'
 import type { Propagated } from '../client/propagation.ts'
+import { checkTraceOptions, type TraceOptions } from '../client/trace-options.ts'
 import type { TaskFilter, TaskInfo } from '../model/task-event.ts'
 import { checkTraceparent, spanOf } from '../wire/trace.ts'
 import { both, type TaskScope, type TaskScopes } from './task-scope.ts'
@@ -18,9 +19,9 @@ export interface Delegations {
   /** @param scope the task that it is done for; null: none */
   delegateIn(scope: TaskScope | null, peer: string, asked: DelegateOptions): Delegation
   delegate(peer: string, asked: DelegateOptions): Delegation
-  watch(peer: string, id: string, afterSeq?: number): Delegation
-  get(peer: string, id: string): Promise<TaskInfo>
-  list(peer: string, filter?: TaskFilter): AsyncIterable<TaskInfo>
+  watch(peer: string, id: string, afterSeq?: number, options?: TraceOptions): Delegation
+  get(peer: string, id: string, options?: TraceOptions): Promise<TaskInfo>
+  list(peer: string, filter?: TaskFilter, options?: TraceOptions): AsyncIterable<TaskInfo>
 }
 
 export function createDelegations({ peers, scopes, address }: DelegationsOptions): Delegations {
@@ -28,16 +29,20 @@ export function createDelegations({ peers, scopes, address }: DelegationsOptions
     const limited = scope === null ? asked : { ...asked, signal: both(scope.signal, asked.signal) }
     return peers.delegate(address(peer), limited, propagatedBy(scope, asked.traceparent))
   }
-  const looking = () => {
+  const looking = (asked: TraceOptions, call: string) => {
+    checkTraceOptions(asked, call)
     const scope = scopes.current()
-    return { propagated: propagatedBy(scope), ...(scope === null ? {} : { signal: scope.signal }) }
+    const propagated = propagatedBy(scope, asked.traceparent)
+    return { propagated, ...(scope === null ? {} : { signal: scope.signal }) }
   }
   return {
     delegateIn,
     delegate: (peer, asked) => delegateIn(scopes.current(), peer, asked),
-    watch: (peer, id, afterSeq = 0) => peers.watch(address(peer), id, afterSeq, looking()),
-    get: async (peer, id) => peers.get(address(peer), id, looking()),
-    list: (peer, filter = {}) => peers.list(address(peer), filter, looking()),
+    watch: (peer, id, afterSeq = 0, asked = {}) =>
+      peers.watch(address(peer), id, afterSeq, looking(asked, 'watch')),
+    get: async (peer, id, asked = {}) => peers.get(address(peer), id, looking(asked, 'get')),
+    list: (peer, filter = {}, asked = {}) =>
+      peers.list(address(peer), filter, looking(asked, 'list')),
   }
 }
 

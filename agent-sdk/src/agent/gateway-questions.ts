@@ -1,8 +1,8 @@
 /** What the agent asks its gateway on behalf of the skill author: its peers, what policy says, and its own identity. */
 import { fromTimestamp } from '@clawmesh/proto'
-import { checkOptions, optionNames } from '../check-options.ts'
 import { methods } from '../client/methods.ts'
 import type { Propagated } from '../client/propagation.ts'
+import { checkTraceOptions, type TraceOptions } from '../client/trace-options.ts'
 import {
   type AllowedPeer,
   type Explanation,
@@ -11,13 +11,6 @@ import {
 } from './gateway-answers.ts'
 import type { GatewayCalls } from './gateway-calls.ts'
 
-/** Options of `agent.peers`. */
-export interface PeersOptions {
-  /** The trace to continue, as in `DelegateOptions`. */
-  readonly traceparent?: string
-}
-
-const PEERS_OPTIONS = optionNames<PeersOptions>({ traceparent: true })
 export interface GatewayQuestionsOptions {
   readonly ask: GatewayCalls['ask']
   /** Full name and port of a peer. @throws TypeError */
@@ -28,30 +21,30 @@ export interface GatewayQuestionsOptions {
 
 /** As `Agent` says. */
 export interface GatewayQuestions {
-  peers(options?: PeersOptions): Promise<readonly AllowedPeer[]>
-  explain(peer: string, method?: string): Promise<Explanation>
-  whoAmI(): Promise<WhoAmI>
+  peers(options?: TraceOptions): Promise<readonly AllowedPeer[]>
+  explain(peer: string, method?: string, options?: TraceOptions): Promise<Explanation>
+  whoAmI(options?: TraceOptions): Promise<WhoAmI>
 }
 
 export function createGatewayQuestions(options: GatewayQuestionsOptions): GatewayQuestions {
   const { ask } = options
   /** The gateway needs no chain to answer. */
-  const asking = (traceparent?: string) => ({ ...options.propagated(traceparent), chain: null })
+  const asking = (asked: TraceOptions, call: string) => {
+    checkTraceOptions(asked, call)
+    return { ...options.propagated(asked.traceparent), chain: null }
+  }
   return {
     async peers(asked = {}) {
-      checkOptions(asked, PEERS_OPTIONS, 'peers')
-      const { traceparent } = asked
-      const answer = await ask(methods.listPeers, {}, asking(traceparent))
+      const answer = await ask(methods.listPeers, {}, asking(asked, 'peers'))
       return answer.peers.map((peer) => Object.freeze({ ...peer }))
     },
-    async explain(peer, method = '') {
+    async explain(peer, method = '', asked = {}) {
       const to = options.address(peer).replace(/:\d+$/, '')
-      return readExplanation(
-        await ask(methods.explain, { from: '', to, method, within_chain: false }, asking()),
-      )
+      const request = { from: '', to, method, within_chain: false }
+      return readExplanation(await ask(methods.explain, request, asking(asked, 'explain')))
     },
-    async whoAmI() {
-      const answer = await ask(methods.whoAmI, {}, asking())
+    async whoAmI(asked = {}) {
+      const answer = await ask(methods.whoAmI, {}, asking(asked, 'whoAmI'))
       return Object.freeze({
         id: answer.spiffe_id,
         tenant: answer.tenant,

@@ -15,6 +15,8 @@ export interface TaskScope {
   readonly signal: AbortSignal
   /** The chain that the task is part of; null for a task that came past the gateway. */
   readonly token: DelegationToken | null
+  /** The span of the task itself. */
+  readonly span: string
   /** For the next call made for the task: a part of its trace. */
   traceparent(): string
   readonly fetch: AgentFetch
@@ -57,6 +59,7 @@ export function createTaskScopes(
     const scope: TaskScope = Object.freeze({
       signal,
       token,
+      span: trace,
       traceparent: () => spanOf(trace),
       fetch: (async (input, init) => {
         signal.throwIfAborted()

@@ -81,6 +81,13 @@ export interface Delegation extends AsyncIterable<TaskEvent> {
   readonly id: string
   /** Full name. */
   readonly peer: string
+  /** Of its trace, 32 lower-case hexadecimal digits: audit lines of all that is done for the task have it as `trace_id`. */
+  readonly traceId: string
+  /**
+   * Of the tree of delegations that it is part of: audit lines of both planes have it as `root_id`. Null until the peer has the task,
+   * and from an older gateway.
+   */
+  readonly rootId: string | null
   /**
    * What the task brought. Works with and without iterating; the same each time.
    * @throws MeshError the code of the task's failure (MESH_TASK_FAILED, MESH_TASK_CANCELED, MESH_TASK_EXPIRED, a code that the
@@ -119,6 +126,10 @@ export function createDelegation(port: DelegationPort): Delegation {
       return followed.id
     },
     peer: port.peer,
+    traceId: port.traceId,
+    get rootId() {
+      return port.rootId
+    },
     result: () => followed.result(),
     async sendInput(answer: Content, inputId?: string) {
       const parts = toParts(answer)

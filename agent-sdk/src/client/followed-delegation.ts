@@ -10,6 +10,10 @@ import { createTaskResult, type TaskResult } from './task-result.ts'
 export interface DelegationPort {
   readonly id: string
   readonly peer: string
+  /** Of its trace; empty where no call names one. */
+  readonly traceId: string
+  /** Of its tree; null until the gateway has said it. */
+  readonly rootId: string | null
   /** The task is seen from its first event on. */
   readonly complete: boolean
   readonly maxResultBytes: number

@@ -1,5 +1,5 @@
 /** One task at a peer, for its handle: the streams and the calls about it, its deadline, and the signals that let go of it. */
-import { MeshError } from '@clawmesh/proto'
+import { isUuidV7, METADATA_ROOT_ID, MeshError, parseTraceparent } from '@clawmesh/proto'
 import type { ClientReadableStream } from '@grpc/grpc-js'
 import { startTimer } from '../model/long-timer.ts'
 import type { Part } from '../model/part.ts'
@@ -63,6 +63,7 @@ const DEADLINE_SLACK_MS = 5_000
 export class PeerTask implements DelegationPort {
   readonly id: string
   readonly peer: string
+  readonly traceId: string
   readonly complete: boolean
   readonly maxResultBytes: number
   readonly detached: boolean
@@ -75,6 +76,8 @@ export class PeerTask implements DelegationPort {
   readonly #start: PeerTaskOptions['start']
   /** When the calls about it are given up, in milliseconds since the epoch. */
   readonly #lastMs: number | undefined
+  /** Of the tree, as the gateway says it with its first answer. */
+  #rootId: string | null = null
   readonly #stopClock: (() => void) | undefined
   readonly #callers: ReturnType<typeof reasoned>
 
@@ -96,12 +99,17 @@ export class PeerTask implements DelegationPort {
     }
     this.id = id
     this.peer = authority
+    this.traceId = parseTraceparent(following.propagated.traceparent ?? '')?.traceId ?? ''
     this.complete = afterSeq === 0
     this.maxResultBytes = context.maxResultBytes
     this.detached = following.detached
     this.held = start === null
     this.gather = following.gather
     this.signal = AbortSignal.any([context.letGo, timeout.signal, this.#callers.signal])
+  }
+
+  get rootId(): string | null {
+    return this.#rootId
   }
 
   follow(signal: AbortSignal): AsyncIterable<IncomingEvent> {
@@ -114,7 +122,7 @@ export class PeerTask implements DelegationPort {
         this.replay(id, afterSeq - 1, signal),
       )
     const delegate = () =>
-      connection.stream(methods.delegate, start.request, this.#choices(start.metadata))
+      this.#heard(connection.stream(methods.delegate, start.request, this.#choices(start.metadata)))
     return follow({ ...following, id, afterSeq, signal, watch: this.#watch, delegate })
   }
 
@@ -151,11 +159,20 @@ export class PeerTask implements DelegationPort {
   }
 
   readonly #watch = (id: string, afterSeq: number): ClientReadableStream<WireEvent> =>
-    this.#context.connection.stream(
-      methods.watch,
-      { delegation_id: id, after_seq: afterSeq },
-      this.#choices(this.#metadataOf(id)),
+    this.#heard(
+      this.#context.connection.stream(
+        methods.watch,
+        { delegation_id: id, after_seq: afterSeq },
+        this.#choices(this.#metadataOf(id)),
+      ),
     )
+
+  #heard(stream: ClientReadableStream<WireEvent>): ClientReadableStream<WireEvent> {
+    return stream.on('metadata', (head) => {
+      const [rootId] = head.get(METADATA_ROOT_ID)
+      if (typeof rootId === 'string' && isUuidV7(rootId)) this.#rootId = rootId
+    })
+  }
 
   #choices(metadata: Readonly<Record<string, string>>): Omit<CallChoices, 'signal'> {
     const deadline = this.#lastMs

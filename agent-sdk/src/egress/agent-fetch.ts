@@ -1,7 +1,13 @@
 /** `agent.fetch`: the standard fetch through the gateway's egress port, with a token of the agent or of a chain of delegation. */
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { HEADER_REFUSAL, METADATA_TRACEPARENT, MeshError } from '@clawmesh/proto'
-import type { Response as UndiciResponse } from 'undici'
+import {
+  HEADER_REFUSAL,
+  METADATA_TRACEPARENT,
+  METADATA_TRACESTATE,
+  MeshError,
+  parseTraceparent,
+} from '@clawmesh/proto'
+import type { Headers, Response as UndiciResponse } from 'undici'
 import { spanOf } from '../wire/trace.ts'
 import type { EgressDispatcher } from './egress-dispatcher.ts'
 import type { FetchInit, FetchInput } from './fetch-options.ts'
@@ -15,7 +21,8 @@ import type { EgressToken, TokenSource } from './token-source.ts'
  * As `fetch`: it takes what fetch takes, and fits where a library takes a fetch (`new OpenAI({ fetch: agent.fetch })`). Options
  * that lead past the gateway (`dispatcher`, `agent`, `proxy` …) are refused, and so are misspelt ones. It waits for an answer as long
  * as the gateway does: only the signal ends it sooner.
- * A header `traceparent` names the trace to continue, also for the gateway. Default: the trace of the task, or else a new one.
+ * A header `traceparent` names the trace to continue, also for the gateway, which opens tunnels of https for each such trace
+ * separately. Default: the trace of the task, or else a new one; so too when the header is malformed (W3C Trace Context, section 4.3).
  *
  * @example
  * const response = await agent.fetch('https://api.example.com/items', { method: 'POST', body: '{}' })
@@ -65,7 +72,7 @@ class FetchThroughPort implements EgressClient {
   #current: Current | null = null
   readonly #retired = new Set<EgressDispatcher>()
   /** undici hands nothing from fetch to the connection but headers, which for https the gateway does not see. */
-  readonly #traces = new AsyncLocalStorage<string>()
+  readonly #traces = new AsyncLocalStorage<FetchTrace>()
   #closed = false
 
   constructor(options: EgressClientOptions) {
@@ -77,12 +84,12 @@ class FetchThroughPort implements EgressClient {
     within.signal?.throwIfAborted()
     const { tokens } = this.#options
     const { Headers, readFetchRequest } = await loaded()
-    const request = await readFetchRequest(input, given)
+    const asked = await readFetchRequest(input, given)
+    const headers = new Headers(asked.init.headers)
+    const trace = traceOf(headers.get(METADATA_TRACEPARENT) ?? undefined, within.trace)
+    const request = withoutTrace(asked, headers, trace)
     const signal = either(request.signal, within.signal)
-    const trace = spanOf(
-      new Headers(request.init.headers).get(METADATA_TRACEPARENT) ?? within.trace,
-    )
-    const token = await tokens.get(trace)
+    const token = await tokens.get(trace.span)
     try {
       return await this.#attempt(request, signal, trace, token)
     } catch (error) {
@@ -91,7 +98,7 @@ class FetchThroughPort implements EgressClient {
       // refused before anything was sent on; a stream can be read only once all the same
       if (!request.repeatable) throw error
       signal?.throwIfAborted()
-      return this.#attempt(request, signal, trace, await tokens.get(trace))
+      return this.#attempt(request, signal, trace, await tokens.get(trace.span))
     }
   }
 
@@ -105,7 +112,7 @@ class FetchThroughPort implements EgressClient {
   async #attempt(
     { url, init }: FetchRequest,
     signal: AbortSignal | null,
-    trace: string,
+    trace: FetchTrace,
     token: EgressToken,
   ): Promise<Response> {
     const undici = await loaded()
@@ -134,7 +141,8 @@ class FetchThroughPort implements EgressClient {
       token: token.token,
       timeoutMs: CONNECT_TIMEOUT_MS,
       dial: dialer === null ? null : () => dialer.dial(token.boundTo),
-      traceparent: () => spanOf(this.#traces.getStore()),
+      traceparent: () => spanOf(this.#traces.getStore()?.span),
+      traceId: () => this.#traces.getStore()?.named ?? null,
       ...(ca === undefined ? {} : { ca }),
     })
     this.#current = { token, dispatcher }
@@ -147,6 +155,36 @@ class FetchThroughPort implements EgressClient {
     const forget = () => this.#retired.delete(dispatcher)
     dispatcher.finish().then(forget, forget)
   }
+}
+
+/** The trace of one fetch. */
+interface FetchTrace {
+  /** A traceparent: the span of this fetch. */
+  readonly span: string
+  /** The id of a trace that was named; null of one that begins with the fetch, which may share tunnels with others. */
+  readonly named: string | null
+  /** What the headers say of the trace is good, so that their tracestate belongs to it. */
+  readonly byHeader: boolean
+}
+
+function traceOf(header: string | undefined, ofTask: string | undefined): FetchTrace {
+  const byHeader = parseTraceparent(header)
+  const parent = byHeader ?? parseTraceparent(ofTask)
+  const span = spanOf(byHeader === null ? ofTask : header)
+  return { span, named: parent?.traceId ?? null, byHeader: byHeader !== null }
+}
+
+/** Over http the gateway reads the headers: there the span of the fetch takes the place of what they say. */
+function withoutTrace(request: FetchRequest, headers: Headers, trace: FetchTrace): FetchRequest {
+  const { url, init } = request
+  if (
+    url.protocol !== 'http:' ||
+    !(headers.has(METADATA_TRACEPARENT) || headers.has(METADATA_TRACESTATE))
+  )
+    return request
+  headers.delete(METADATA_TRACEPARENT)
+  if (!trace.byHeader) headers.delete(METADATA_TRACESTATE)
+  return { ...request, init: { ...init, headers } }
 }
 
 /** undici takes its time and its memory to load: an agent that never fetches never pays for it. */

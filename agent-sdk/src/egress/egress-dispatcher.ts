@@ -7,15 +7,31 @@ import { type PortConnection, reachPort } from './reach-port.ts'
 /** undici ends what is silent for five minutes, and a model may think for longer: how long it waits the gateway says, and the caller. */
 const PATIENT = Object.freeze({ headersTimeout: 0, bodyTimeout: 0 })
 
+export interface EgressDispatcherOptions extends TunnelOptions {
+  /**
+   * The id of the trace that the request names; null: none. The gateway records a tunnel once, with the trace that it is opened
+   * for, so requests of several named traces share none.
+   */
+  readonly traceId: () => string | null
+}
+
+/** Traces that have tunnels of their own at once. */
+const MAX_TRACES = 16
+
 export class EgressDispatcher extends Dispatcher {
-  readonly #tunnels: Agent
+  readonly #connect: buildConnector.connector
+  readonly #traceId: () => string | null
+  /** By the id of a trace, the latest last; the empty text is for all that name none. */
+  readonly #tunnels = new Map<string, Agent>()
+  readonly #leaving = new Set<Agent>()
   readonly #plain: ProxyAgent
   readonly #traceparent: () => string
 
-  constructor(options: TunnelOptions) {
+  constructor(options: EgressDispatcherOptions) {
     super()
     this.#traceparent = options.traceparent
-    this.#tunnels = new Agent({ connect: connectByTunnel(options) })
+    this.#traceId = options.traceId
+    this.#connect = connectByTunnel(options)
     const { dial, proxy } = options
     this.#plain = new ProxyAgent({
       uri: proxy.href,
@@ -34,7 +50,7 @@ export class EgressDispatcher extends Dispatcher {
     const origin = new URL(String(options.origin))
     // as text: of a URL, ProxyAgent would make http://host//path
     const whole = { ...options, ...PATIENT, origin: origin.origin }
-    if (origin.protocol !== 'http:') return this.#tunnels.dispatch(whole, handler)
+    if (origin.protocol !== 'http:') return this.#tunnelsOf().dispatch(whole, handler)
     return this.#plain.dispatch({ ...whole, headers: this.#traced(options.headers) }, handler)
   }
 
@@ -49,12 +65,34 @@ export class EgressDispatcher extends Dispatcher {
 
   /** Lets requests in flight end. */
   finish(): Promise<unknown> {
-    return Promise.all([this.#tunnels.close(), this.#plain.close()])
+    const tunnels = [...this.#tunnels.values()].map((agent) => this.#leave(agent))
+    return Promise.all([...tunnels, this.#plain.close()])
   }
 
   /** Ends requests in flight. */
   abort(): Promise<unknown> {
-    return Promise.all([this.#tunnels.destroy(), this.#plain.destroy()])
+    const tunnels = [...this.#tunnels.values(), ...this.#leaving].map((agent) => agent.destroy())
+    return Promise.all([...tunnels, this.#plain.destroy()])
+  }
+
+  #tunnelsOf(): Agent {
+    const key = this.#traceId() ?? ''
+    const agent = this.#tunnels.get(key) ?? new Agent({ connect: this.#connect })
+    this.#tunnels.delete(key)
+    this.#tunnels.set(key, agent)
+    const [oldest] = this.#tunnels
+    if (this.#tunnels.size > MAX_TRACES && oldest !== undefined) {
+      this.#tunnels.delete(oldest[0])
+      void this.#leave(oldest[1])
+    }
+    return agent
+  }
+
+  /** Its requests end, then it closes. */
+  #leave(agent: Agent): Promise<void> {
+    this.#leaving.add(agent)
+    const gone = () => void this.#leaving.delete(agent)
+    return agent.close().then(gone, gone)
   }
 }
 

@@ -1,5 +1,5 @@
 /** Runs the skill of one task, for the first time or again, and turns how it ends into how the task ends. */
-import { MeshError } from '@clawmesh/proto'
+import { MeshError, parseTraceparent } from '@clawmesh/proto'
 import type { Log } from '../log.ts'
 import { toParts } from '../model/part.ts'
 import type { Checkpoint, TaskStore } from '../model/task-store.ts'
@@ -29,7 +29,7 @@ export interface RunOptions {
 export async function runTask(run: TaskRun, options: RunOptions): Promise<void> {
   const { skill, task, live, questions, checkpoint } = run
   const fields = { delegation_id: task.id, skill: task.skill, caller: task.caller.id }
-  const log = withFields(options.log, fields)
+  let log = withFields(options.log, fields)
   try {
     const earlier = checkpoint === null ? null : await recall(run, checkpoint, options.store)
     const note = earlier === null ? '' : 'resumed'
@@ -37,6 +37,11 @@ export async function runTask(run: TaskRun, options: RunOptions): Promise<void> 
     // that it was begun is on disk before it begins: after a crash nobody takes it for one that never ran
     await live.settled()
     const { enter, ...outward } = options.outward()
+    const trace = parseTraceparent(outward.traceparent)
+    log = withFields(log, {
+      ...(trace === null ? {} : { trace_id: trace.traceId }),
+      ...(task.chain === null ? {} : { root_id: task.chain.rootId }),
+    })
     const context = createTaskContext(live, questions, earlier, { ...outward, log })
     live.complete(toParts(await enter(() => skill(task, context))))
   } catch (error) {

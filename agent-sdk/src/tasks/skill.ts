@@ -121,6 +121,11 @@ export interface TaskContext {
   readonly fetch: AgentFetch
   /** As `agent.delegate`; the task given away is cancelled when this one ends. */
   delegate(peer: string, options: DelegateOptions): Delegation
-  /** The log of the agent; each line carries the delegation id. */
+  /**
+   * Where the task stands in its trace (W3C Trace Context): for what the skill calls by other ways, and for other logs. What it does
+   * by `ctx` and by its agent continues the trace by itself.
+   */
+  readonly traceparent: string
+  /** The log of the agent; each line carries the delegation id, and the ids of the trace and of the tree (`root_id`). */
   readonly log: Log
 }

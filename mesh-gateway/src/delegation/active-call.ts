@@ -183,6 +183,7 @@ export class ActiveCall implements Member {
       meter: client.meter,
       backlog,
       onHead: (raw) => joinTree(raw, record, this.#places, chain),
+      rootId: () => record.link?.txn ?? null,
       onEnd: (outcome) => this.#end(outcome),
     })
     this.#enlist(this.#forwarding, ready)

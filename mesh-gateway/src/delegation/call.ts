@@ -6,6 +6,7 @@ import {
   childTrace,
   formatTraceparent,
   isUuidV7,
+  lastTraceparent,
   METADATA_DELEGATION,
   METADATA_DELEGATION_ID,
   METADATA_NARROW_DESTINATIONS,
@@ -16,6 +17,7 @@ import {
   METADATA_TARGET,
   METADATA_TASK_DEADLINE,
   METADATA_TRACEPARENT,
+  METADATA_TRACESTATE,
   MeshError,
   parseTraceparent,
   startTrace,
@@ -105,6 +107,7 @@ export function readCall(rawHeaders: readonly string[], ownPort = ''): Call {
   let traceparent: string | undefined
   let chain = NO_CHAIN
   const metadata: string[] = []
+  const tracestate: string[] = []
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] ?? ''
     const value = rawHeaders[i + 1] ?? ''
@@ -127,7 +130,10 @@ export function readCall(rawHeaders: readonly string[], ownPort = ''): Call {
         if (requestId === undefined || !isRequestId(requestId)) requestId = value
         break
       case METADATA_TRACEPARENT:
-        traceparent = value
+        traceparent = lastTraceparent(traceparent, value)
+        break
+      case METADATA_TRACESTATE:
+        tracestate.push(name, value)
         break
       case 'te':
       // DATA frames give the length; a false content-length would end the connection to the callee
@@ -148,6 +154,8 @@ export function readCall(rawHeaders: readonly string[], ownPort = ''): Call {
   if (timeout !== undefined && timeoutMs === null)
     throw malformed('grpc-timeout is malformed', HINTS.timeout)
   const parent = parseTraceparent(traceparent)
+  // of a trace that begins here it says nothing (W3C Trace Context, section 4.3)
+  if (parent !== null && tracestate.length > 0) metadata.push(...tracestate)
   return {
     path,
     method: path.slice(1),

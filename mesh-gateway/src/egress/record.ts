@@ -7,6 +7,7 @@ import {
   childTrace,
   type EgressClaims,
   formatTraceparent,
+  lastTraceparent,
   parseTraceparent,
   startTrace,
 } from '@clawmesh/proto'
@@ -35,6 +36,8 @@ export interface RequestRecord {
   readonly requestId: string
   readonly traceId: string
   readonly traceparent: string
+  /** The client named the trace; else it begins here. */
+  readonly continued: boolean
   readonly method: string
   /** The path of an own endpoint; null where the target has the path. */
   readonly ownPath: string | null
@@ -63,7 +66,7 @@ export function startRecord(
   for (const { name, value } of fields) {
     if (name === 'x-request-id') {
       if (requestId === undefined && isRequestId(value)) requestId = value
-    } else if (name === 'traceparent') traceparent = value
+    } else if (name === 'traceparent') traceparent = lastTraceparent(traceparent, value)
   }
   const parent = parseTraceparent(traceparent)
   const trace = parent === null ? startTrace() : childTrace(parent)
@@ -72,6 +75,7 @@ export function startRecord(
     requestId: requestIdOf(requestId),
     traceId: trace.traceId,
     traceparent: formatTraceparent(trace),
+    continued: parent !== null,
     method,
     ownPath: null,
     startMs: performance.now(),

@@ -49,7 +49,14 @@ describe('a delegation', () => {
         signal.addEventListener('abort', () => reject(signal.reason))
       })
     const delegation = createDelegation({
-      ...{ id: 'mine', peer: 'b.acme', complete: true, maxResultBytes: 1e6 },
+      ...{
+        id: 'mine',
+        peer: 'b.acme',
+        traceId: '',
+        rootId: null,
+        complete: true,
+        maxResultBytes: 1e6,
+      },
       ...{ detached: false, held: false, gather: true, signal: letGo.signal },
       async *follow(signal) {
         if (stream instanceof Error) throw stream

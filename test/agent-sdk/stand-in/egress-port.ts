@@ -5,7 +5,7 @@
 import * as http from 'node:http'
 import * as https from 'node:https'
 import { type AddressInfo, connect, type Socket } from 'node:net'
-import { Secret } from '@clawmesh/proto'
+import { parseTraceparent, Secret } from '@clawmesh/proto'
 import { createEgressClient, type EgressClient } from '../../../agent-sdk/src/egress/agent-fetch.ts'
 import { makeTestCa } from '../../support/test-ca.ts'
 
@@ -18,6 +18,8 @@ export interface StandInEgress {
   readonly secure: string
   /** `METHOD target` of what the port was asked for. */
   readonly asked: string[]
+  /** The trace ids that came to the port, of each request in turn. */
+  readonly traces: (string | undefined)[]
   /** Sockets of tunnels, the port's side. */
   readonly tunnels: Set<Socket>
   close(): Promise<void>
@@ -27,12 +29,16 @@ export async function startStandInEgress(listener: http.RequestListener): Promis
   const ca = await makeTestCa()
   const { certificateChain, privateKey, roots } = ca.ca.issueAgent({ tenant: 'acme', agent: 'web' })
   const asked: string[] = []
+  const traces: (string | undefined)[] = []
+  const noteTrace = ({ headers }: http.IncomingMessage) =>
+    void traces.push(parseTraceparent(headers.traceparent?.toString())?.traceId)
   const sockets = new Set<Socket>()
   const tunnels = new Set<Socket>()
   const origin = http.createServer(listener)
   const secure = https.createServer({ cert: certificateChain, key: privateKey.reveal() }, listener)
   const port = http.createServer((request, response) => {
     asked.push(`${request.method} ${request.url}`)
+    noteTrace(request)
     const { 'proxy-authorization': _token, traceparent: _trace, ...headers } = request.headers
     const { pathname, search } = new URL(request.url ?? '')
     const onward = http.request({
@@ -49,6 +55,7 @@ export async function startStandInEgress(listener: http.RequestListener): Promis
   })
   port.on('connect', (request: http.IncomingMessage, socket: Socket) => {
     asked.push(`CONNECT ${request.url}`)
+    noteTrace(request)
     tunnels.add(socket)
     socket.once('close', () => tunnels.delete(socket))
     const onward = connect(portOf(secure), '127.0.0.1', () => {
@@ -66,10 +73,11 @@ export async function startStandInEgress(listener: http.RequestListener): Promis
     })
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   }
+  const token = { token: new Secret('t'), expiresMs: Infinity, boundTo: null }
   const client = createEgressClient({
     proxy: new URL(`http://127.0.0.1:${portOf(port)}`),
     tokens: {
-      get: async () => ({ token: new Secret('t'), expiresMs: Infinity, boundTo: null }),
+      get: async () => token,
       refuse: () => {},
     },
     ca: roots,
@@ -79,6 +87,7 @@ export async function startStandInEgress(listener: http.RequestListener): Promis
     origin: `http://127.0.0.1:${portOf(origin)}`,
     secure: 'web.acme.mesh.internal',
     asked,
+    traces,
     tunnels,
     async close() {
       await client.close()

@@ -39,6 +39,7 @@ describe('a run of a skill', () => {
           signal: live.signal,
           fetch: () => assert.fail(),
           delegate: () => assert.fail(),
+          traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
           enter(work) {
             entered += 1
             return work()
@@ -69,6 +70,7 @@ describe('a run of a skill', () => {
     assert.equal(line?.level, 'error')
     assert.deepEqual(line.fields, {
       ...{ delegation_id: 'one', skill: 's', caller: caller.id, err: fault },
+      trace_id: '4bf92f3577b34da6a3ce929d0e0e4736',
     })
   })
 

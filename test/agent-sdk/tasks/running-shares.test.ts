@@ -67,6 +67,7 @@ describe('the tasks that an agent runs', () => {
         signal: live.signal,
         fetch: () => assert.fail('fetches'),
         delegate: () => assert.fail('delegates'),
+        traceparent: '',
         enter: (work) => work(),
       }),
     })

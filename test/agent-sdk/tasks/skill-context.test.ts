@@ -24,6 +24,7 @@ describe('the context of a skill', () => {
         signal: live.signal,
         fetch: () => assert.fail(),
         delegate: () => assert.fail(),
+        traceparent: '',
         log: silentLog,
       },
     )
@@ -137,7 +138,7 @@ describe('the context of a skill', () => {
       ...{ live: task.live, timeoutMs: 1e6, now: Date.now, flush: () => {} },
     })
     const ctx = createTaskContext(task.live, questions, null, {
-      ...{ signal: task.live.signal, log: silentLog },
+      ...{ signal: task.live.signal, traceparent: '', log: silentLog },
       ...{ fetch: () => assert.fail(), delegate: () => assert.fail() },
     })
     await ctx.checkpoint({})

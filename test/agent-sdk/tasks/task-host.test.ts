@@ -37,6 +37,7 @@ describe('the host of tasks', () => {
           signal: live.signal,
           fetch: () => assert.fail('fetches'),
           delegate: () => assert.fail('delegates'),
+          traceparent: '',
           enter: (work) => work(),
         }
       },

@@ -37,6 +37,23 @@ describe('reading a call', () => {
     assert.deepEqual(call.metadata, ['tag', '1', 'other', 'x', 'tag', '2'])
   })
 
+  it('hands on the tracestate of a trace that it continues, and of no other', () => {
+    const trace = (digit: string) => `00-${digit.repeat(32)}-b7ad6b7169203331-01`
+    const states = (...headers: string[]) => {
+      const { metadata, trace: kept } = readCall([...base, ...headers])
+      const found = metadata.filter((_, at) => metadata[at - 1] === 'tracestate' && at % 2 === 1)
+      return [kept.traceId === 'a'.repeat(32), found]
+    }
+    const state = ['tracestate', 'x=1', 'tracestate', 'y=2']
+    assert.deepEqual(states('traceparent', trace('a'), ...state), [true, ['x=1', 'y=2']])
+    assert.deepEqual(states(...state), [false, []])
+    assert.deepEqual(states('traceparent', 'nonsense', ...state), [false, []])
+    const twice = (one: string, two: string) => ['traceparent', one, 'traceparent', two]
+    assert.deepEqual(states(...twice(trace('a'), trace('a')), ...state), [true, ['x=1', 'y=2']])
+    assert.deepEqual(states(...twice(trace('b'), trace('a')), ...state), [false, []])
+    assert.deepEqual(states(...twice(trace('a'), trace('b')), ...state), [false, []])
+  })
+
   it('keeps a good request id and trace, and makes new ones where they are not', () => {
     const traceId = '0af7651916cd43dd8448eb211c80319c'
     const good = readCall([

@@ -234,7 +234,8 @@ class ForwardedCall implements Forwarding {
   #passHead(raw: readonly string[], alone: boolean): boolean {
     const down = this.#down
     if (down.destroyed || down.closed) return false
-    const head = answerHeaders(raw, this.#options.requestId, this.#session)
+    const { requestId, rootId } = this.#options
+    const head = answerHeaders(raw, requestId, this.#session, rootId())
     const fault = passHead(down, head, alone)
     if (fault !== null) this.cut(fault)
     return fault === null

@@ -27,6 +27,8 @@ export interface ForwardOptions {
   readonly requestId: string
   /** Called with the head of the answer before it is forwarded. Returns the error that forbids it, or null. */
   readonly onHead: (raw: readonly string[]) => MeshError | null
+  /** Of the tree that the call is part of, once `onHead` has seen the answer; null outside any. */
+  readonly rootId: () => string | null
   /** The byte counter of the caller's connection. */
   readonly meter: Meter
   readonly backlog: Backlog

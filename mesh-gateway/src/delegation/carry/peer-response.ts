@@ -1,6 +1,12 @@
 /** Checks a callee's answer: whether it is gRPC, and which of its headers and trailers the caller gets. */
 import type { Settings } from 'node:http2'
-import { GRPC_STATUS, HEADER_REFUSAL, METADATA_REPLICA, MeshError } from '@clawmesh/proto'
+import {
+  GRPC_STATUS,
+  HEADER_REFUSAL,
+  METADATA_REPLICA,
+  METADATA_ROOT_ID,
+  MeshError,
+} from '@clawmesh/proto'
 import { fieldOnce } from '../field-values.ts'
 import { statusOfHttp } from './status-of.ts'
 
@@ -117,11 +123,15 @@ function passes(name: string, { certificate }: Answering): boolean {
   return !name.startsWith('x-mesh-') || (certificate === null && name === HEADER_REFUSAL)
 }
 
-/** The callee's headers unchanged, without those that only the gateway sets. */
+/**
+ * The callee's headers unchanged, without those that only the gateway sets.
+ * @param rootId of the tree that the call is part of; null outside any
+ */
 export function answerHeaders(
   raw: readonly string[],
   requestId: string,
   session: Answering,
+  rootId: string | null,
 ): string[] {
   const { replica } = session
   const headers: string[] = []
@@ -131,6 +141,7 @@ export function answerHeaders(
   }
   headers.push('x-request-id', requestId)
   if (replica !== null) headers.push(METADATA_REPLICA, replica)
+  if (rootId !== null) headers.push(METADATA_ROOT_ID, rootId)
   return headers
 }
 

@@ -10,6 +10,8 @@ import { viaOf } from './via.ts'
 export interface RequestMarks {
   readonly requestId: string
   readonly traceparent: string
+  /** True when the trace begins at the gateway: the client's tracestate says nothing of it (W3C Trace Context, 4.3). */
+  readonly dropTracestate: boolean
   /** The port that Host omits. */
   readonly defaultPort: 80 | 443
   /** Replaces the requested path; null keeps it. */
@@ -36,6 +38,9 @@ export function writeRequestHead(head: RequestHead, target: Target, marks: Reque
       case 'traceparent':
       case 'via':
         continue
+      case 'tracestate':
+        if (marks.dropTracestate) continue
+        break
       case 'authorization':
         if (marks.dropAuthorization) continue
         break

@@ -59,7 +59,7 @@ describe('a host of tasks', () => {
       },
       outward: (_origin, live) => ({
         ...{ signal: live.signal, fetch: () => assert.fail(), delegate: () => assert.fail() },
-        enter: (work) => work(),
+        ...{ traceparent: '', enter: (work) => work() },
       }),
       ...more,
     })

@@ -25,6 +25,7 @@ describe('a request that is sent again elsewhere', () => {
         return session as unknown as UpstreamSession
       },
       requestId: 'r',
+      rootId: () => null,
       onHead: () => null,
       meter: { bytes: 0 },
       backlog: { stalled: () => () => {}, sweep() {} },

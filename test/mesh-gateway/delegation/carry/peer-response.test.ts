@@ -93,11 +93,11 @@ describe('the head of an answer', () => {
       ...['x-request-id', 'theirs', 'x-mesh-refusal', 'MESH_X'],
     ]
     const kept = [...GRPC, 'tag', '1', 'tag', '2', 'x-request-id', 'ours']
-    assert.deepEqual(answerHeaders(raw, 'ours', PEER), kept)
-    assert.deepEqual(answerHeaders(raw, 'ours', { ...PEER, replica: 'mark' }), [
-      ...[...kept, 'x-mesh-replica', 'mark'],
+    assert.deepEqual(answerHeaders(raw, 'ours', PEER, null), kept)
+    assert.deepEqual(answerHeaders(raw, 'ours', { ...PEER, replica: 'mark' }, 'root'), [
+      ...[...kept, 'x-mesh-replica', 'mark', 'x-mesh-root-id', 'root'],
     ])
-    assert.deepEqual(answerHeaders(raw, 'ours', OWN), [
+    assert.deepEqual(answerHeaders(raw, 'ours', OWN, null), [
       ...[...GRPC, 'tag', '1', 'tag', '2', 'x-mesh-refusal', 'MESH_X', 'x-request-id', 'ours'],
     ])
   })

@@ -14,7 +14,8 @@ import { parseAbsoluteTarget } from '../../../../mesh-gateway/src/egress/request
 
 const head = (lines: readonly string[]) => Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
 const MARKS: RequestMarks = {
-  ...{ requestId: 'id', traceparent: 'tp', defaultPort: 80, path: null, dropAuthorization: false },
+  ...{ requestId: 'id', traceparent: 'tp', dropTracestate: false },
+  ...{ defaultPort: 80, path: null, dropAuthorization: false },
 }
 
 function sent(
@@ -58,6 +59,8 @@ describe('the head of a request that goes on', () => {
     [['Proxy-Authorization: Basic a', 'Keep-Alive: 5', 'Proxy-Connection: close'], {}, []],
     [['Connection: X-Hop, close', 'X-Hop: a', 'X-Other: b'], {}, ['X-Other: b']],
     [['Authorization: a'], {}, ['Authorization: a']],
+    [['Tracestate: a=1'], {}, ['Tracestate: a=1']],
+    [['Tracestate: a=1'], { dropTracestate: true }, []],
     [['Authorization: a'], { dropAuthorization: true }, []],
     [['Max-Forwards: 3'], {}, ['Max-Forwards: 3']],
     [['Content-Length: 0'], {}, ['content-length: 0']],
