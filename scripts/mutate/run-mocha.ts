@@ -43,6 +43,8 @@ export async function runMocha(run: MochaRun): Promise<MochaEnd> {
       env: {
         ...process.env,
         TMPDIR: scratch,
+        // no bundle for each mutant (test/support/bundled-gateway.ts)
+        CLAWMESH_SOURCES: '1',
         ...(coverageTo !== undefined && { NODE_V8_COVERAGE: coverageTo }),
       },
     },

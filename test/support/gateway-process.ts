@@ -1,9 +1,11 @@
 /** The gateway as operators run it: the command mesh-gateway in a process of its own. */
 import { writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { type Ended, type RunningProcess, startProcess } from '../../scripts/dev/child-process.ts'
 import { freePorts } from '../../scripts/dev/free-ports.ts'
 import { waitUntilReady } from '../../scripts/dev/wait-until-ready.ts'
+import { gatewayCommand } from './bundled-gateway.ts'
 
 export interface GatewayProcessOptions {
   /** Relative paths in the configuration are relative to it; gateway.json is written there. */
@@ -44,7 +46,6 @@ export interface GatewayProcess {
   stop(graceMs?: number): Promise<Ended>
 }
 
-const COMMAND = new URL('../../node_modules/.bin/mesh-gateway', import.meta.url)
 const FORCED_MS = 15_000
 /** Only a hang takes longer, on a machine that has much else to do too. */
 const READY_MS = 90_000
@@ -72,12 +73,13 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
   )
   await writeFile(configFile, JSON.stringify(config, null, 2))
   if (namesList(config)) await beginList(configFile)
+  const file = pathToFileURL(await gatewayCommand())
 
   let child: RunningProcess
   const start = async () => {
     child = startProcess({
       name: 'gateway',
-      file: COMMAND,
+      file,
       args: ['start', '--config', configFile],
       foreign: true,
       ...(options.env === undefined ? {} : { env: options.env }),

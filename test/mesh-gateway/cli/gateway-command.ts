@@ -7,7 +7,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { fileURLToPath } from 'node:url'
+import { gatewayCommand } from '../../support/bundled-gateway.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { runHere } from './run-here.ts'
 
@@ -30,8 +30,6 @@ export interface Workplace {
   close(): Promise<void>
 }
 
-const MAIN = fileURLToPath(new URL('../../../mesh-gateway/src/cli/main.ts', import.meta.url))
-
 export interface StartedGateway {
   readonly child: ChildProcess
   /** All so far. */
@@ -46,14 +44,15 @@ export interface StartedGateway {
 const START = { withinMs: 60_000 }
 
 /** @param main the command; default that of the checkout */
-export async function makeWorkplace(main: string = MAIN): Promise<Workplace> {
+export async function makeWorkplace(main?: string): Promise<Workplace> {
+  const command = main ?? (await gatewayCommand())
   const dir = await mkdtemp(join(tmpdir(), 'clawmesh-cli-'))
   const clean = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !name.startsWith('MESH_')),
   )
   const running = new Set<ChildProcess>()
   const launch = (args: readonly string[], env: Readonly<Record<string, string>> = {}) =>
-    spawn(process.execPath, [main, ...args], {
+    spawn(process.execPath, [command, ...args], {
       cwd: dir,
       env: { ...clean, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
