@@ -22,6 +22,7 @@ export {
   statusMessage,
 } from './rpc-status.ts'
 export { Secret } from './secret.ts'
+export type { ProtoFile } from './services.ts'
 export {
   DELEGATION_SERVICE,
   HEALTH_SERVICE,

@@ -25,6 +25,7 @@ import {
   stateFaults,
 } from './rules/shape.ts'
 import { tlsClientFaults } from './rules/tls-clients.ts'
+import { topLevelAwaitFaults } from './rules/top-level-await.ts'
 
 interface RepositoryPromise {
   readonly says: string
@@ -120,6 +121,23 @@ const promises: readonly RepositoryPromise[] = [
     good: [
       [gateway, `function f() {\n${'f()\n'.repeat(78)}}`],
       ['test/a.ts', `function f() {\n${'f()\n'.repeat(80)}}`],
+    ],
+  },
+  {
+    says: 'nothing that a plugin imports awaits at the top of a module',
+    rule: topLevelAwaitFaults,
+    bad: [
+      ['agent-sdk/src/a.ts', 'const x: string = await f()'],
+      ['proto/src/a.ts', 'for await (const x of y) f(x)'],
+      ['mesh-agent/src/tools/a.ts', 'if (x) {\n  await f()\n}'],
+      ['openclaw-plugin/src/index.ts', "export const { x } = await import('./x.ts')"],
+    ],
+    good: [
+      ['agent-sdk/src/a.ts', 'export async function f() {\n  await g()\n}'],
+      ['agent-sdk/src/a.ts', 'export class A {\n  async f() {\n    await g()\n  }\n}'],
+      ['agent-sdk/src/a.ts', "const load = async () => await import('./x.ts')"],
+      ['mesh-agent/src/cli/main.ts', 'await run()'],
+      [gateway, 'await run()'],
     ],
   },
   {

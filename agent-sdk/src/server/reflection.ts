@@ -1,33 +1,38 @@
 /**
- * Server reflection v1 and v1alpha. The descriptors that proto-loader makes name neither the files they depend on nor
- * types in full, and get map entries and reserved ranges wrong, so that grpcurl cannot link them: put right before @grpc/reflection gets them.
+ * Server reflection v1 and v1alpha (https://github.com/grpc/grpc/blob/master/doc/server-reflection.md). Not by
+ * @grpc/reflection, which reads its own .proto file from the disk when a server is made.
  */
+import { loadProto, serviceOf } from '@clawmesh/proto'
+import { type Server, type ServerDuplexStream, status } from '@grpc/grpc-js'
+import {
+  type Definition,
+  type DescribedFile,
+  describedFiles,
+  type ExtensionProto,
+  type MessageProto,
+} from './descriptors.ts'
 
-import { loadProto, messageOf } from '@clawmesh/proto'
-import type { Server } from '@grpc/grpc-js'
-import { loadSync } from '@grpc/proto-loader'
-import { ReflectionService } from '@grpc/reflection'
-
-type Definition = ReturnType<typeof loadProto>
-
-// camelCase: this one file comes with protobufjs, and not from disk
-interface FileProto {
-  name: string
-  package: string
-  dependency: string[]
-  messageType: MessageProto[]
-  enumType: { name: string }[]
-  service: { name: string; method: { inputType: string; outputType: string }[] }[]
+interface ReflectionRequest {
+  host: string
+  message_request?: string
+  file_by_filename?: string
+  file_containing_symbol?: string
+  file_containing_extension?: { containing_type: string; extension_number: number }
+  all_extension_numbers_of_type?: string
 }
 
-interface MessageProto {
-  name: string
-  field: { name: string; typeName?: string }[]
-  nestedType: MessageProto[]
-  enumType: { name: string }[]
-  options?: { mapEntry?: boolean } | null
-  reservedRange: { end: number }[]
-}
+type Answer =
+  | { list_services_response: { service: { name: string }[] } }
+  | { file_descriptor_response: { file_descriptor_proto: Buffer[] } }
+  | {
+      all_extension_numbers_response: {
+        base_type_name: string
+        extension_number: readonly number[]
+      }
+    }
+  | { error_response: { error_code: number; error_message: string } }
+
+type ReflectionResponse = Answer & { valid_host: string; original_request: ReflectionRequest }
 
 /** @param services full names that `list` shows */
 export function addReflection(
@@ -37,95 +42,116 @@ export function addReflection(
 ): void {
   // with these, tools show the details of errors in words
   const details = loadProto('google/rpc/error_details.proto', 'google/rpc/status.proto')
-  new ReflectionService(linkable({ ...details, ...definition }), {
-    services: [...services],
-  }).addToServer(server)
+  const reflected = new Reflected(describedFiles({ ...details, ...definition }), services)
+  const own = loadProto('grpc/reflection/v1/reflection.proto')
+  const { ServerReflectionInfo: method } = serviceOf(own, 'grpc.reflection.v1.ServerReflection')
+  if (method === undefined) throw new TypeError('reflection: the schema has no method')
+  const ServerReflectionInfo = (
+    stream: ServerDuplexStream<ReflectionRequest, ReflectionResponse>,
+  ) => {
+    stream.on('data', (request: ReflectionRequest) => stream.write(reflected.answer(request)))
+    stream.on('end', () => stream.end())
+  }
+  // the two versions have the same messages
+  for (const version of ['v1', 'v1alpha']) {
+    const path = `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`
+    server.addService({ ServerReflectionInfo: { ...method, path } }, { ServerReflectionInfo })
+  }
 }
 
-/** The same definition with descriptors that link. */
-function linkable(definition: Definition): Definition {
-  const codec = messageOf<FileProto>(
-    loadSync('google/protobuf/descriptor.proto', { enums: String, arrays: true }),
-    'google.protobuf.FileDescriptorProto',
-  )
-  const files = new Map<string, FileProto>()
-  // all entries of one load share one list
-  const lists = new Set(Object.values(definition).map((entry) => entry.fileDescriptorProtos))
-  for (const list of lists)
-    for (const bytes of Array.isArray(list) ? list : []) {
-      const file = codec.deserialize(bytes)
-      const known = files.get(file.name)
-      if (known === undefined) files.set(file.name, file)
-      else merge(known, file)
+/** What there is to show, by its names. */
+class Reflected {
+  readonly #files: ReadonlyMap<string, DescribedFile>
+  readonly #services: readonly string[]
+  readonly #symbols = new Map<string, DescribedFile>()
+  /** By the message that is extended, then by number. */
+  readonly #extensions = new Map<string, Map<number, DescribedFile>>()
+
+  constructor(files: ReadonlyMap<string, DescribedFile>, services: readonly string[]) {
+    this.#files = files
+    for (const described of files.values()) this.#index(described)
+    this.#services = [...new Set(services)].filter((name) => this.#symbols.has(name))
+  }
+
+  answer(request: ReflectionRequest): ReflectionResponse {
+    return { valid_host: request.host, original_request: request, ...this.#find(request) }
+  }
+
+  #find(request: ReflectionRequest): Answer {
+    const asked = request.message_request ?? ''
+    if (asked === 'list_services')
+      return { list_services_response: { service: this.#services.map((name) => ({ name })) } }
+    if (asked === 'file_by_filename') {
+      const name = request.file_by_filename ?? ''
+      return this.#withImports(this.#files.get(name), `Proto file not found: ${name}`)
     }
-  const homes = new Map<string, string>()
-  for (const file of files.values()) {
-    for (const message of file.messageType) mend(message)
-    for (const { name } of file.enumType) homes.set(`${file.package}.${name}`, file.name)
-    for (const message of file.messageType) index(message, file.package, file.name, homes)
-  }
-  for (const file of files.values()) link(file, homes)
-  const all = [...files.values()].map((file) => codec.serialize(file))
-  // descriptors are all that reflection reads, of whichever entry
-  const [[name, entry] = []] = Object.entries(definition)
-  if (name === undefined || entry === undefined) return definition
-  return { [name]: { ...entry, fileDescriptorProtos: all } as typeof entry }
-}
-
-/** Files are made up of a package each, and hold only what the definition at hand uses of it. */
-function merge(known: FileProto, more: FileProto): void {
-  const missing = <T extends { name: string }>(here: readonly T[], there: readonly T[]) =>
-    there.filter(({ name }) => here.every((each) => each.name !== name))
-  known.messageType.push(...missing(known.messageType, more.messageType))
-  known.enumType.push(...missing(known.enumType, more.enumType))
-  known.service.push(...missing(known.service, more.service))
-}
-
-/** The entry message of a map `foo_bar` is called FooBarEntry, and reserved ranges exclude their end; parsers insist. */
-function mend(message: MessageProto): void {
-  for (const range of message.reservedRange) range.end += 1
-  for (const nested of message.nestedType) {
-    mend(nested)
-    const field = message.field.find(({ typeName }) => typeName === nested.name)
-    if (nested.options?.mapEntry !== true || field === undefined) continue
-    const words = field.name.split('_').map((word) => word.charAt(0).toUpperCase() + word.slice(1))
-    nested.name = `${words.join('')}Entry`
-    field.typeName = nested.name
-  }
-}
-
-function index(message: MessageProto, scope: string, file: string, homes: Map<string, string>) {
-  const full = `${scope}.${message.name}`
-  homes.set(full, file)
-  for (const { name } of message.enumType) homes.set(`${full}.${name}`, file)
-  for (const nested of message.nestedType) index(nested, full, file, homes)
-}
-
-function link(file: FileProto, homes: ReadonlyMap<string, string>): void {
-  const needed = new Set(file.dependency)
-  const resolve = (name: string, scope: string): string => {
-    if (name.startsWith('.')) return use(name.slice(1))
-    // from the innermost scope outwards, as protobuf resolves names
-    for (let at = scope; at !== ''; at = at.slice(0, Math.max(0, at.lastIndexOf('.'))))
-      if (homes.has(`${at}.${name}`)) return use(`${at}.${name}`)
-    return use(name)
-  }
-  const use = (full: string): string => {
-    const home = homes.get(full)
-    if (home !== undefined && home !== file.name) needed.add(home)
-    return `.${full}`
-  }
-  const walk = (message: MessageProto, scope: string) => {
-    const full = `${scope}.${message.name}`
-    for (const field of message.field)
-      if (field.typeName) field.typeName = resolve(field.typeName, full)
-    for (const nested of message.nestedType) walk(nested, full)
-  }
-  for (const message of file.messageType) walk(message, file.package)
-  for (const { method } of file.service)
-    for (const each of method) {
-      each.inputType = resolve(each.inputType, file.package)
-      each.outputType = resolve(each.outputType, file.package)
+    if (asked === 'file_containing_symbol') {
+      const symbol = request.file_containing_symbol ?? ''
+      return this.#withImports(this.#symbols.get(symbol), `Symbol not found: ${symbol}`)
     }
-  file.dependency = [...needed]
+    if (asked === 'file_containing_extension') {
+      const { containing_type = '', extension_number = 0 } = request.file_containing_extension ?? {}
+      const found = this.#extensions.get(containing_type)?.get(extension_number)
+      return this.#withImports(found, `Extension not found for symbol ${containing_type}`)
+    }
+    if (asked !== 'all_extension_numbers_of_type')
+      return failed(status.UNIMPLEMENTED, 'reflection has no such request')
+    const base_type_name = request.all_extension_numbers_of_type ?? ''
+    const known = this.#extensions.get(base_type_name)
+    if (known === undefined)
+      return failed(status.NOT_FOUND, `Extensions not found for symbol ${base_type_name}`)
+    const extension_number = [...known.keys()]
+    return { all_extension_numbers_response: { base_type_name, extension_number } }
+  }
+
+  #withImports(found: DescribedFile | undefined, otherwise: string): Answer {
+    if (found === undefined) return failed(status.NOT_FOUND, otherwise)
+    const needed = new Set([found])
+    // a set that grows while it is walked is walked to its end
+    for (const { file } of needed)
+      for (const name of file.dependency) {
+        const other = this.#files.get(name)
+        if (other !== undefined) needed.add(other)
+      }
+    const file_descriptor_proto = [...needed].map(({ bytes }) => bytes)
+    return { file_descriptor_response: { file_descriptor_proto } }
+  }
+
+  #index(described: DescribedFile): void {
+    const { package: scope, service, messageType, enumType, extension } = described.file
+    const add = (name: string) => this.#symbols.set(name, described)
+    const addEnums = (enums: typeof enumType, within: string) => {
+      for (const { name, value } of enums) {
+        add(`${within}.${name}`)
+        for (const each of value) add(`${within}.${name}.${each.name}`)
+      }
+    }
+    const addExtensions = (extensions: readonly ExtensionProto[], within: string) => {
+      for (const { name, number, extendee } of extensions) {
+        add(`${within}.${name}`)
+        const of = extendee.replace(/^\./, '')
+        const known = this.#extensions.get(of) ?? new Map<number, DescribedFile>()
+        this.#extensions.set(of, known.set(number, described))
+      }
+    }
+    const addMessage = (message: MessageProto, within: string) => {
+      const full = `${within}.${message.name}`
+      add(full)
+      for (const { name } of [...message.field, ...message.oneofDecl]) add(`${full}.${name}`)
+      addEnums(message.enumType, full)
+      addExtensions(message.extension, full)
+      for (const nested of message.nestedType) addMessage(nested, full)
+    }
+    for (const message of messageType) addMessage(message, scope)
+    addEnums(enumType, scope)
+    addExtensions(extension, scope)
+    for (const { name, method } of service) {
+      add(`${scope}.${name}`)
+      for (const each of method) add(`${scope}.${name}.${each.name}`)
+    }
+  }
+}
+
+function failed(error_code: number, error_message: string): Answer {
+  return { error_response: { error_code, error_message } }
 }

@@ -1,7 +1,7 @@
 /** Functions are short. A limit on files alone drives the length of the code into closures. */
-import { stripTypeScriptTypes } from 'node:module'
-import { type AnyNode, parse } from 'acorn'
+import type { AnyNode } from 'acorn'
 import { isTypeScript, packageOf, type SourceFile } from '../repository-files.ts'
+import { childrenOf, isFunction, syntaxTree } from '../syntax-tree.ts'
 
 const MAX_LINES = 80
 
@@ -13,13 +13,6 @@ const LONGER: readonly string[] = ['mesh-gateway/src/gateway.ts: createGateway']
 
 export function functionFaults({ path, text }: SourceFile): string[] {
   if (packageOf(path) === null || !isTypeScript(path)) return []
-  const code = stripTypeScriptTypes(text, { mode: 'strip' })
-  const tree = parse(code, {
-    ecmaVersion: 'latest',
-    sourceType: 'module',
-    allowHashBang: true,
-    locations: true,
-  })
   const faults: string[] = []
   const visit = (node: AnyNode, name: string): void => {
     if (isFunction(node)) {
@@ -28,16 +21,10 @@ export function functionFaults({ path, text }: SourceFile): string[] {
       if (lines > MAX_LINES && !LONGER.includes(`${path}: ${name}`))
         faults.push(`${path}:${start.line}: ${name} has ${lines} lines, more than ${MAX_LINES}`)
     }
-    for (const value of Object.values(node))
-      for (const child of Array.isArray(value) ? value : [value])
-        if (isNode(child)) visit(child, nameOf(child) ?? name)
+    for (const child of childrenOf(node)) visit(child, nameOf(child) ?? name)
   }
-  visit(tree, 'the module')
+  visit(syntaxTree(text), 'the module')
   return faults
-}
-
-function isFunction(node: AnyNode): boolean {
-  return /^(?:FunctionDeclaration|FunctionExpression|ArrowFunctionExpression)$/.test(node.type)
 }
 
 function nameOf(node: AnyNode): string | null {
@@ -45,8 +32,4 @@ function nameOf(node: AnyNode): string | null {
   if (node.type === 'VariableDeclarator') return node.id.type === 'Identifier' ? node.id.name : null
   if (node.type !== 'MethodDefinition' && node.type !== 'Property') return null
   return node.key.type === 'Identifier' ? node.key.name : null
-}
-
-function isNode(value: unknown): value is AnyNode {
-  return typeof value === 'object' && value !== null && 'type' in value && 'start' in value
 }
