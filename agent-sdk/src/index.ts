@@ -5,8 +5,8 @@
 
 export type { AgentIdentity, ErrorCode, MeshErrorOptions, OwnCode } from '@clawmesh/proto'
 export { isErrorCode, MeshError } from '@clawmesh/proto'
-export type { Agent } from './agent/agent.ts'
 export { createAgent } from './agent/agent.ts'
+export type { Agent } from './agent/agent-interface.ts'
 export type { AgentOptions } from './agent/agent-options.ts'
 export type { AllowedPeer, Explanation, WhoAmI } from './agent/gateway-answers.ts'
 export type { DelegateOptions, Delegation } from './client/delegation.ts'

@@ -95,7 +95,7 @@ describe('the first door of the SDK', () => {
 
   it('says of each method of an agent and of a delegation what it does', async () => {
     const members = [
-      ...(await methodsOf('agent-sdk/src/agent/agent.ts', 'Agent')),
+      ...(await methodsOf('agent-sdk/src/agent/agent-interface.ts', 'Agent')),
       ...(await methodsOf('agent-sdk/src/client/delegation.ts', 'Delegation')),
       ...(await methodsOf('agent-sdk/src/tasks/skill.ts', 'TaskContext')),
     ]
