@@ -6,7 +6,7 @@ import { createDisk, type Log } from '@clawmesh/agent-sdk/mesh'
 import { createSpiffeTemplate, type Identity } from '@clawmesh/proto'
 import { createAdminPort } from './admin/admin-port.ts'
 import { describeGateway } from './admin/describe-gateway.ts'
-import { whatIsDegraded, whatIsMissing } from './admin/readiness.ts'
+import { createReadiness } from './admin/readiness.ts'
 import type { Missing, StatusRow } from './admin/status-page.ts'
 import { foldRepeats } from './audit/fold-repeats.ts'
 import { openAuditLog } from './audit/open-audit-log.ts'
@@ -22,8 +22,8 @@ import { createEgressPort } from './egress/port.ts'
 import { openUpstreamTrust } from './egress/upstream/upstream-trust.ts'
 import { openLimits } from './limits/open-limits.ts'
 import { createRefusalBudgets } from './limits/refusal-budget.ts'
+import { createOwnAddresses } from './net/own-addresses.ts'
 import type { ListenAddress, Port } from './net/port.ts'
-import { policyProblems } from './policy/policy-in-force.ts'
 import { openPolicyStore } from './policy/policy-store.ts'
 import { diskThreads } from './process/thread-pool.ts'
 import { watchClock } from './process/watch-clock.ts'
@@ -147,16 +147,12 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   })
 
   reportIdentity(identity, metrics)
-  let draining = false
-  const missing = () =>
-    whatIsMissing({ identity, policy, revocations, audit, auditFile, draining: () => draining })
-
-  const degraded = () => whatIsDegraded(policyProblems(policy.problems()), metrics)
-  /** The configured address until the listener is open: meanwhile no port of ours may be reachable for agents. */
-  const own = new Map([
-    ['delegation', config.delegation.listen],
-    ['admin', together?.admin ?? config.admin.listen],
-  ])
+  const readiness = createReadiness({ identity, policy, revocations, audit, auditFile, metrics })
+  const { missing, degraded } = readiness
+  const own = createOwnAddresses({
+    delegation: config.delegation.listen,
+    admin: together?.admin ?? config.admin.listen,
+  })
   const refusals = createRefusalBudgets(config.limits)
   const { keys } = verifier
   const given = { keys, policy, revocations, limits, refusals, audit, metrics, log, resolver }
@@ -193,13 +189,13 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
         keys: () => keyRing.derive('replica marks'),
         generation: () => keyRing.generation(),
       }),
-      ownAddresses: () => [...own.values()],
+      ownAddresses: own.all,
       guard: config.delegation.limits,
       refuseWithoutAudit: config.delegation.withoutAudit === 'refuse',
     }),
     closing,
   )
-  own.set('delegation', delegation.address)
+  own.opened('delegation', delegation.address)
   const { list } = config.revocation
   const { dir: tlsDir } = config.egress.tls
   const certificate =
@@ -222,7 +218,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
         list === null
           ? null
           : createTokenRevoker({ verify: verifier.verify, accounts, limits, revocations }),
-      ownAddresses: () => [...own.values()],
+      ownAddresses: own.all,
       certificate,
       ticketKeys: together?.ticketKeys ?? null,
       refuseWithoutAudit: config.egress.withoutAudit === 'refuse',
@@ -254,13 +250,13 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     const { connectionRefused } = metrics
     const view = { listen, names, metrics, missing, degraded, status, connectionRefused, log }
     addresses.admin = opened(await createAdminPort(view), closing).address
-    own.set('admin', addresses.admin)
+    own.opened('admin', addresses.admin)
   }
 
   const resources = opening.move()
   let ended: Promise<void> | null = null
   const close = () => {
-    draining = true
+    readiness.drain()
     ended ??= resources.disposeAsync()
     return ended
   }
@@ -288,7 +284,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       ])
     },
     async drain(graceMs = live.current().drainMs) {
-      draining = true
+      readiness.drain()
       await Promise.all(planes.map((port) => port.drain(graceMs)))
       await close()
     },

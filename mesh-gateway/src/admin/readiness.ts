@@ -1,5 +1,6 @@
 /** The reasons why a gateway is not ready: for GET /ready, the status page and the terminal. */
 import type { IdentitySnapshot } from '@clawmesh/agent-sdk/mesh'
+import { policyProblems } from '../policy/policy-in-force.ts'
 import type { ReloadMetrics } from '../telemetry/reload-metrics.ts'
 import type { Missing } from './status-page.ts'
 
@@ -15,8 +16,36 @@ export interface ReadinessOptions {
   readonly now?: () => number
 }
 
-/** Files that could not be reloaded, each once: policy reports its faults file by file. */
-export function whatIsDegraded(
+export interface Readiness {
+  /** The reasons why it is not ready; empty when it is. */
+  missing(): readonly Missing[]
+  /** Faults that do not stop the gateway: a file that could not be reloaded. */
+  degraded(): readonly Missing[]
+  /** The gateway shuts down: it is not ready from now on. */
+  drain(): void
+}
+
+export interface GatewayReadinessOptions extends Omit<ReadinessOptions, 'draining'> {
+  readonly policy: ReadinessOptions['policy'] & {
+    problems(): Parameters<typeof policyProblems>[0]
+  }
+  readonly metrics: Pick<ReloadMetrics, 'failedReloads'>
+}
+
+export function createReadiness(options: GatewayReadinessOptions): Readiness {
+  const { policy, metrics } = options
+  let draining = false
+  return {
+    missing: () => whatIsMissing({ ...options, draining: () => draining }),
+    degraded: () => whatIsDegraded(policyProblems(policy.problems()), metrics),
+    drain() {
+      draining = true
+    },
+  }
+}
+
+/** Each file once: policy reports its faults file by file. */
+function whatIsDegraded(
   policy: readonly Missing[],
   metrics: Pick<ReloadMetrics, 'failedReloads'>,
 ): readonly Missing[] {

@@ -38,3 +38,21 @@ function localAddresses(): ReadonlySet<string> {
     }
   return found
 }
+
+/** The listeners of a gateway, by name. */
+export interface OwnAddresses {
+  all(): readonly ListenAddress[]
+  /** The listener is open at this address. */
+  opened(name: string, address: ListenAddress): void
+}
+
+/** @param configured counts for each until it is open: meanwhile no agent may reach it either */
+export function createOwnAddresses(
+  configured: Readonly<Record<string, ListenAddress>>,
+): OwnAddresses {
+  const addresses = new Map(Object.entries(configured))
+  return {
+    all: () => [...addresses.values()],
+    opened: (name, address) => void addresses.set(name, address),
+  }
+}
