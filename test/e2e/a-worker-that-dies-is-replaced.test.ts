@@ -9,6 +9,7 @@ import {
   type Tunnel,
 } from '../mesh-gateway/workers/several-workers.ts'
 import { describeClosing } from '../support/closes-everything.ts'
+import { needNodePatches } from '../support/need-node-patches.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 /** What the log says of the end of a worker. */
@@ -119,7 +120,8 @@ describeClosing('a worker that dies is replaced', function () {
     await waitFor('two more', async () => (await decided()) === before + 8)
   })
 
-  it('one that hangs keeps nobody from the others, from the metrics, or from ready', async () => {
+  it('one that hangs keeps nobody from the others, from the metrics, or from ready', async function () {
+    needNodePatches(this)
     const [hanging = 0] = await workers.bothReady()
     const decided = () => workers.world.metric('clawmesh_decisions_total')
     const before = await decided()
@@ -202,7 +204,8 @@ describeClosing('workers that die together or again and again', function () {
     for (const tunnel of await workers.open(4)) assert.equal(await tunnel.echoes(), true)
   })
 
-  it('all at once, and connections that nobody has taken yet are ended, not left hanging', async () => {
+  it('all at once, and connections that nobody has taken yet are ended, not left hanging', async function () {
+    needNodePatches(this)
     const pids = await workers.bothReady()
     // so that all of them have asked by then
     await workers.world.tokenOf('bot')

@@ -8,6 +8,7 @@ import type { MaybePromise } from '../limits/limits.ts'
 import { formatListenAddress } from '../net/listen-address.ts'
 import type { ListenAddress } from '../net/port.ts'
 import { leanAsyncResource } from '../process/node-internals/lean-async-resource.ts'
+import { NO_NODE_PATCHES, patchesNode } from '../process/node-internals/switch.ts'
 import { releaseStartupMemory } from '../process/release-memory.ts'
 import { listenForSignals, type Signals } from '../process/signals.ts'
 import { columns, type Terminal } from '../process/terminal.ts'
@@ -62,6 +63,7 @@ export function addStart(program: Command, terminal: Terminal): void {
       const { createOperationalLog } = await import('../telemetry/operational-log.ts')
       const log = createOperationalLog(config.log.level)
       log.info({ version: VERSION, node: process.versions.node }, 'mesh-gateway starts')
+      if (!patchesNode(terminal.env)) log.info({}, `${NO_NODE_PATCHES}: Node is not patched`)
       const follow = async (metrics: Pick<Metrics, 'reload'>) => {
         const live = await followConfig(place, config, { log, metrics })
         live.onChange((next) => log.setLevel(next.log.level))

@@ -8,6 +8,7 @@ import type { z } from 'zod'
 import { formatListenAddress } from '../net/listen-address.ts'
 import { issueInWords, valueAt } from '../policy/read/issue-in-words.ts'
 import { positionAt, readStrictJson } from '../policy/read/strict-json.ts'
+import { NO_NODE_PATCHES } from '../process/node-internals/switch.ts'
 import { type Config, completeConfig, configSchema } from './schema.ts'
 import type { Setting } from './setting.ts'
 import { FILE_SETTINGS, SETTINGS, settingOf } from './settings.ts'
@@ -128,7 +129,7 @@ function override(setting: Setting, { env, flags }: ConfigSources): [string | un
 }
 
 function judgeEnvironment({ env }: ConfigSources, faults: ConfigFault[], warnings: string[]): void {
-  const known = [...SETTINGS.map((setting) => setting.env), 'MESH_CONFIG']
+  const known = [...SETTINGS.map((setting) => setting.env), 'MESH_CONFIG', NO_NODE_PATCHES]
   for (const name of Object.keys(env)) {
     if (!name.startsWith('MESH_') || known.includes(name) || FOREIGN.test(name)) continue
     const meant = nearest(name, known)

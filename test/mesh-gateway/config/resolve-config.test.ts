@@ -164,6 +164,7 @@ describe('the configuration', () => {
     const { warnings } = resolve(least, {
       MESH_FAVOURITE_COLOUR: 'red',
       MESH_PKI_PASSPHRASE: 'x',
+      MESH_NO_NODE_PATCHES: '1',
       MESH_GATEWAY_SERVICE_HOST: '10.0.0.1',
       MESH_GATEWAY_PORT_8080_TCP_ADDR: '10.0.0.1',
     })

@@ -6,13 +6,16 @@
  * unchanged. docs/decisions/lean-async-resource.md has the figures.
  */
 import { AsyncResource } from 'node:async_hooks'
+import { patchesNode } from './switch.ts'
 
 type Bindable = (this: unknown, ...args: unknown[]) => unknown
 
 /**
- * For commands, once, at their start: a library must not patch its process. False when the property cannot be changed.
+ * For commands, once, at their start: a library must not patch its process. False when Node was left unchanged: it does
+ * not bind as expected, the property cannot be changed, or the switch is off.
  */
 export function leanAsyncResource(): boolean {
+  if (!patchesNode() || !bindsAsExpected()) return false
   return Reflect.defineProperty(AsyncResource.prototype, 'bind', {
     configurable: true,
     enumerable: false,
@@ -28,4 +31,15 @@ function bind(this: AsyncResource, fn: Bindable, thisArg?: unknown): Bindable {
   return function bound(...args) {
     return resource.runInAsyncScope(fn, this, ...args)
   }
+}
+
+/** As in Node 24: `bind` takes a function and `this`, and gives what it returns the deprecated property. */
+function bindsAsExpected(): boolean {
+  const { bind: own, runInAsyncScope } = AsyncResource.prototype
+  if (typeof own !== 'function' || own.length !== 2 || typeof runInAsyncScope !== 'function')
+    return false
+  const probe = new AsyncResource('clawmesh', { requireManualDestroy: true })
+  const bound: unknown = Reflect.apply(own, probe, [() => {}])
+  if (typeof bound !== 'function') return false
+  return Object.getOwnPropertyDescriptor(bound, 'asyncResource')?.get !== undefined
 }

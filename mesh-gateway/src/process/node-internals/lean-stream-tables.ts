@@ -7,10 +7,11 @@
 import type { Http2Session } from 'node:http2'
 import { types } from 'node:util'
 import { StreamSet, StreamTable } from './stream-table.ts'
+import { patchesNode } from './switch.ts'
 
 /** To be called on a session without streams. False when the session was left unchanged. */
 export function leanStreamTables(session: Http2Session): boolean {
-  const state = stateOf(session)
+  const state = patchesNode() ? stateOf(session) : null
   if (state === null) return false
   state.streams = new StreamTable()
   state.pendingStreams = new StreamSet()

@@ -6,12 +6,15 @@
  * (docs/discoveries/a-connection-that-a-dead-worker-was-given.md).
  */
 import type { Worker } from 'node:cluster'
+import { patchesNode } from './switch.ts'
 
 /**
- * To be called for a worker that was just forked.
+ * To be called for a worker that was just forked. False when the worker was left alone: it does not look as in Node 24,
+ * or the switch is off.
  * @param others true when another worker can take its connections; otherwise they are closed
  */
-export function rescueConnections(worker: Worker, others: () => boolean): void {
+export function rescueConnections(worker: Worker, others: () => boolean): boolean {
+  if (!patchesNode() || !looksAsExpected(worker)) return false
   /** At most one per port: a worker gets the next one after it has confirmed the last. */
   const given: number[] = []
   const { process: child } = worker
@@ -47,6 +50,16 @@ export function rescueConnections(worker: Worker, others: () => boolean): void {
     for (const ack of given.splice(0))
       child.emit('internalMessage', { cmd: 'NODE_CLUSTER', ack, accepted })
   })
+  return true
+}
+
+/** node:cluster listens to the internal messages of the worker, and sends and disconnects by methods of its process. */
+function looksAsExpected({ process: child }: Worker): boolean {
+  return (
+    typeof child.send === 'function' &&
+    typeof child.disconnect === 'function' &&
+    child.listenerCount('internalMessage') > 0
+  )
 }
 
 /** The sequence number of a message that awaits an answer. */

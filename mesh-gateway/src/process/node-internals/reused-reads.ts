@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net'
 import type { ReadBuffers } from './read-buffers.ts'
+import { patchesNode } from './switch.ts'
 
 /** Takes the read bytes. A chunk is valid until `accept` returns, unless it is kept. */
 export interface ReadSink {
@@ -83,6 +84,7 @@ export function reusedReads(sink: () => ReadSink | null, buffers: ReadBuffers): 
  * as usual. docs/discoveries/reading-into-one-buffer.md
  */
 export function reuseReadsOf(socket: Socket, reads: ReusedReads): boolean {
+  if (!patchesNode()) return false
   const handle: unknown = Reflect.get(socket, '_handle')
   const [buffer, callback, generator] = unsetSymbols(socket, ['kBuffer', 'kBufferCb', 'kBufferGen'])
   if (buffer == null || callback == null || generator == null) return false

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import http2 from 'node:http2'
 import { leanAsyncResource } from '../../../../mesh-gateway/src/process/node-internals/lean-async-resource.ts'
+import { needNodePatches } from '../../../support/need-node-patches.ts'
 
 const PLAIN = new URL('../../../../bench/variants/plain-async-resource.ts', import.meta.url).href
 const LEAN = new URL(
@@ -14,6 +15,9 @@ const LEAN = new URL(
 describe('lean AsyncResource.bind', () => {
   const own = Object.getOwnPropertyDescriptor(AsyncResource.prototype, 'bind')
 
+  before(function () {
+    needNodePatches(this)
+  })
   beforeEach(() => {
     assert.equal(leanAsyncResource(), true)
   })
@@ -52,6 +56,30 @@ describe('lean AsyncResource.bind', () => {
     const args = ['--import', PLAIN, '--input-type=module', '--eval', script]
     const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
     assert.equal(stdout, 'false', stderr)
+  })
+
+  it('leaves bind alone that does not bind as in Node 24', () => {
+    assert.equal(leanAsyncResource(), false, 'it is in place already')
+    const others: ((this: AsyncResource, fn: () => void, thisArg?: unknown) => unknown)[] = [
+      // without the property that costs so much: there is nothing to gain
+      function (fn, _thisArg) {
+        return () => this.runInAsyncScope(fn)
+      },
+      function (fn, ..._more: unknown[]) {
+        return Object.defineProperty(() => this.runInAsyncScope(fn), 'asyncResource', {
+          get: () => this,
+        })
+      },
+    ]
+    for (const other of others) {
+      Object.defineProperty(AsyncResource.prototype, 'bind', {
+        configurable: true,
+        writable: true,
+        value: other,
+      })
+      assert.equal(leanAsyncResource(), false)
+      assert.equal(AsyncResource.prototype.bind, other)
+    }
   })
 
   it('keeps the asynchronous context of every request over http2, also of those made before the connection stands', async () => {

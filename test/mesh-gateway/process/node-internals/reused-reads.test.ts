@@ -10,6 +10,7 @@ import {
   reusedReads,
   reuseReadsOf,
 } from '../../../../mesh-gateway/src/process/node-internals/reused-reads.ts'
+import { needNodePatches } from '../../../support/need-node-patches.ts'
 
 describe('reads into one buffer', () => {
   const cleanup: (() => void)[] = []
@@ -39,7 +40,8 @@ describe('reads into one buffer', () => {
   }
   let onAccepted: (socket: Socket) => void = () => {}
 
-  it('are made by a socket that a server has accepted, in this Node', async () => {
+  it('are made by a socket that a server has accepted, in this Node', async function () {
+    needNodePatches(this)
     const buffers = new Set<ArrayBufferLike>()
     let result = false
     let received = ''
@@ -115,7 +117,8 @@ describe('reads into one buffer', () => {
     )
   })
 
-  it('hold no more memory for what was kept than it has bytes, if it comes byte by byte', async () => {
+  it('hold no more memory for what was kept than it has bytes, if it comes byte by byte', async function () {
+    needNodePatches(this)
     const buffers = createReadBuffers()
     let wire: BufferedSocket | null = null
     onAccepted = (socket) => {
