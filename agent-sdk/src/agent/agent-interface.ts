@@ -65,6 +65,13 @@ export interface Agent {
    * @throws TypeError for a name that makes no sense, MeshError MESH_EXPLAIN_INVALID …
    */
   explain(peer: string, method?: string, options?: TraceOptions): Promise<Explanation>
+  /**
+   * What policy says of a host that this agent would reach through the egress port, and why, as of a tunnel: rules with methods or
+   * paths do not count. Nothing is sent there.
+   * @param host e.g. api.github.com, or with a port; 443 otherwise
+   * @throws TypeError, MeshError MESH_EXPLAIN_INVALID …
+   */
+  explainHost(host: string, options?: TraceOptions): Promise<Explanation>
   /** Who the gateway takes this agent for. @throws MeshError */
   whoAmI(options?: TraceOptions): Promise<WhoAmI>
   /** Drains what it serves, lets go of what it delegated (tasks that are not detached are cancelled), and leaves nothing open. */

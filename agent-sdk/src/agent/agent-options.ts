@@ -26,6 +26,8 @@ export interface AgentOptions {
   readonly egressPortCa?: string
   /** Egress tokens are good with this agent's certificate only (RFC 8705). Default: true for an https:// egress port. */
   readonly bindEgressTokens?: boolean
+  /** Life of egress tokens, in milliseconds; they are renewed before. Default: what the gateway gives, 15 minutes unless configured. */
+  readonly egressTokenTtlMs?: number
   /** Tokens may go in the clear to an http:// egress port on another machine. Default false. */
   readonly allowPlaintextEgress?: boolean
   /** PEM of the CAs that https destinations must chain to, in place of the public ones. */
@@ -51,6 +53,7 @@ const NAMES = optionNames<AgentOptions>({
   egress: true,
   egressPortCa: true,
   bindEgressTokens: true,
+  egressTokenTtlMs: true,
   allowPlaintextEgress: true,
   egressCa: true,
   gatewayName: true,
@@ -71,6 +74,9 @@ export function checkAgentOptions(options: AgentOptions): void {
   checkOptions(options, NAMES, 'createAgent')
   const { gateway, patience, identity } = options
   if (patience !== undefined) checkOptions(patience, PATIENCE, 'createAgent', 'patience')
+  const { egressTokenTtlMs: ttlMs } = options
+  if (ttlMs !== undefined && !(Number.isInteger(ttlMs) && ttlMs >= 1_000))
+    throw new TypeError('egressTokenTtlMs: must be 1,000 milliseconds or more')
   if (!/^(?:\[[0-9a-fA-F:]+\]|[^\s:/[\]]+):\d{1,5}$/.test(gateway))
     throw new TypeError('gateway: must be host:port, e.g. 127.0.0.1:8443')
   if (typeof identity !== 'string' && typeof identity?.current !== 'function')

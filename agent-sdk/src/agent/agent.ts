@@ -63,7 +63,12 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     maxResultBytes: options.maxResultBytes ?? 64 * 1024 * 1024,
   })
   const trees = createTreeWatch({ connection, gatewayName, store, log })
-  const { ask, exchange } = createGatewayCalls({ ...link, gatewayName, signal })
+  const { ask, exchange } = createGatewayCalls({
+    ...{ ...link, gatewayName, signal },
+    ...(options.egressTokenTtlMs === undefined
+      ? {}
+      : { egressTokenTtlMs: options.egressTokenTtlMs }),
+  })
   const access = createEgressAccess(egressSettings, {
     ...{ options, store, spiffe, check: expect, exchange, log, now },
   })

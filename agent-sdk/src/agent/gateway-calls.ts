@@ -16,6 +16,8 @@ import { both } from './task-scope.ts'
 export interface GatewayCallsOptions extends RetryUnaryOptions {
   /** The gateway's own name. */
   readonly gatewayName: string
+  /** Default: what the gateway gives. */
+  readonly egressTokenTtlMs?: number
   /** Aborts when the agent is closed. */
   readonly signal: AbortSignal
 }
@@ -50,7 +52,10 @@ export function createGatewayCalls(options: GatewayCallsOptions): GatewayCalls {
       return unary(method, request, { authority: gatewayName, metadata }, signal)
     },
     async exchange(propagated, bound, signal) {
-      const request = { allowed_destinations: [], bind_to_certificate: bound }
+      const request = {
+        ...{ allowed_destinations: [], bind_to_certificate: bound },
+        ttl_ms: options.egressTokenTtlMs ?? 0,
+      }
       const { token, expires } = await calls.ask(methods.exchangeToken, request, propagated, signal)
       const expiresMs = fromTimestamp(expires)?.getTime() ?? Number.NaN
       if (token === '' || Number.isNaN(expiresMs))

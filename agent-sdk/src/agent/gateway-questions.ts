@@ -23,6 +23,7 @@ export interface GatewayQuestionsOptions {
 export interface GatewayQuestions {
   peers(options?: TraceOptions): Promise<readonly AllowedPeer[]>
   explain(peer: string, method?: string, options?: TraceOptions): Promise<Explanation>
+  explainHost(host: string, options?: TraceOptions): Promise<Explanation>
   whoAmI(options?: TraceOptions): Promise<WhoAmI>
 }
 
@@ -40,8 +41,13 @@ export function createGatewayQuestions(options: GatewayQuestionsOptions): Gatewa
     },
     async explain(peer, method = '', asked = {}) {
       const to = options.address(peer).replace(/:\d+$/, '')
-      const request = { from: '', to, method, within_chain: false }
+      const request = { from: '', to, method, within_chain: false, host: '' }
       return readExplanation(await ask(methods.explain, request, asking(asked, 'explain')))
+    },
+    async explainHost(host, asked = {}) {
+      if (typeof host !== 'string' || host === '') throw new TypeError('host: is not a host')
+      const request = { from: '', to: '', method: '', within_chain: false, host }
+      return readExplanation(await ask(methods.explain, request, asking(asked, 'explainHost')))
     },
     async whoAmI(asked = {}) {
       const answer = await ask(methods.whoAmI, {}, asking(asked, 'whoAmI'))

@@ -113,11 +113,18 @@ export interface WireToken {
   allowed_destinations: string[]
 }
 
+export interface WireExchangeTokenRequest {
+  allowed_destinations: string[]
+  bind_to_certificate: boolean
+  ttl_ms: number
+}
+
 export interface WireExplainRequest {
   from: string
   to: string
   method: string
   within_chain: boolean
+  host: string
 }
 
 export interface WireExplanation {
@@ -168,9 +175,7 @@ export const messages = Object.freeze({
   whoAmI: mesh<WireWhoAmI>('WhoAmIResponse'),
   listPeersRequest: mesh<object>('ListPeersRequest'),
   peers: mesh<WirePeers>('ListPeersResponse'),
-  exchangeTokenRequest: mesh<{ allowed_destinations: string[]; bind_to_certificate: boolean }>(
-    'ExchangeTokenRequest',
-  ),
+  exchangeTokenRequest: mesh<WireExchangeTokenRequest>('ExchangeTokenRequest'),
   token: mesh<WireToken>('ExchangeTokenResponse'),
   explainRequest: mesh<WireExplainRequest>('ExplainRequest'),
   explanation: mesh<WireExplanation>('ExplainResponse'),

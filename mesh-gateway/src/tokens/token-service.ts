@@ -44,6 +44,7 @@ export interface TokenService extends TokenIssuer {
     chain?: TokenChain | null,
     boundTo?: string | null,
     certificate?: ExchangedCertificate | null,
+    ttlMs?: number,
   ): Promise<IssuedToken>
   /**
    * @throws MeshError MESH_ACCOUNT_KEY_INVALID, MESH_TOKEN_REQUEST_INVALID, MESH_POLICY_NOT_ALLOWED,
@@ -86,8 +87,18 @@ export function createTokenService(options: TokenServiceOptions): TokenService {
 
   return {
     issue: (request) => issuer.issue(request),
-    issueEgressToken: (agent, destinations, chain = null, boundTo = null, certificate = null) =>
-      issuer.issue({ agent, destinations, chain, boundTo, certificate, outside: 'drop' }),
+    issueEgressToken: (
+      agent,
+      destinations,
+      chain = null,
+      boundTo = null,
+      certificate = null,
+      ttlMs,
+    ) =>
+      issuer.issue({
+        ...{ agent, destinations, chain, boundTo, certificate, outside: 'drop' },
+        ...(ttlMs === undefined ? {} : { ttlMs }),
+      }),
     async issueForAccountKey(key, { agentId, destinations, ttlMs }) {
       const account = accounts?.authenticate(key.reveal())
       if (account === undefined) throw new MeshError('MESH_ACCOUNT_KEY_INVALID')

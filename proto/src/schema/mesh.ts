@@ -41,6 +41,7 @@ message Peer {
 message ExchangeTokenRequest {
   repeated string allowed_destinations = 1;
   bool bind_to_certificate = 2;
+  uint64 ttl_ms = 3;
 }
 
 message ExchangeTokenResponse {
@@ -65,6 +66,7 @@ message ExplainRequest {
   string to = 2;
   string method = 3;
   bool within_chain = 4;
+  string host = 5;
 }
 
 message ExplainResponse {

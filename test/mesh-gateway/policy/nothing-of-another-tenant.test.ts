@@ -45,7 +45,8 @@ function wire(error: MeshError) {
 function toldToAcme(policy: PolicySnapshot) {
   const fetched = decideEgress(egress, policy)
   const called = decideDelegation(call, policy)
-  const asked = { from: '', to: 'globex/cfo', method: call.method, within_chain: false }
+  const question = { from: '', to: 'globex/cfo', method: call.method, within_chain: false }
+  const asked = { ...question, host: '' }
   const explained = explainTo(spiffe.agent('acme', 'writer'), asked, {
     policy,
     meshDomain: 'mesh.internal',

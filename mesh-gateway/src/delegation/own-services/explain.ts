@@ -4,9 +4,12 @@
  * policy.
  */
 import { type Identity, isDnsLabel, MeshError, type Peer, parsePeerName } from '@clawmesh/proto'
+import { formatHostPattern, parseHostPattern } from '../../net/host-pattern.ts'
 import {
   DEFAULT_METHOD,
+  type Explanation,
   explainDelegation,
+  explainEgressToAgent,
   explainToCaller,
   parseMethodName,
 } from '../../policy/decide/explain.ts'
@@ -17,6 +20,8 @@ export interface ExplainRequest {
   readonly to: string
   readonly method: string
   readonly within_chain: boolean
+  /** host or host:port; empty for a question about a call. */
+  readonly host: string
 }
 
 /** Empty strings for absent values, as in proto3. */
@@ -44,6 +49,7 @@ export function explainTo(
       throw new MeshError('MESH_EXPLAIN_INVALID', `${field} does not name an agent`)
     return peer
   }
+  if (request.host !== '') return inWire(explainHost(own, request, policy))
   const caller = request.from === '' && own !== null ? own : named('from')
   if (own !== null && caller.tenant !== own.tenant) throw new MeshError('MESH_EXPLAIN_FOREIGN')
   const callee = named('to')
@@ -51,8 +57,27 @@ export function explainTo(
   if (method === null)
     throw new MeshError('MESH_EXPLAIN_INVALID', 'method is not package.Service/Method')
   const question = { caller, callee, method, withinChain: request.within_chain }
-  const explain = own === null ? explainDelegation : explainToCaller
-  const { limits, ...said } = explain(question, policy)
+  return inWire((own === null ? explainDelegation : explainToCaller)(question, policy))
+}
+
+/** Asked as for a tunnel, whose content nobody sees. */
+function explainHost(
+  agent: Peer | null,
+  { from, to, method, host: asked, within_chain }: ExplainRequest,
+  policy: PolicySnapshot,
+): Explanation {
+  if (agent === null || from !== '' || to !== '' || method !== '')
+    throw new MeshError('MESH_EXPLAIN_INVALID', 'an agent asks about a host for itself')
+  const pattern = parseHostPattern(asked)
+  if (typeof pattern === 'string' || pattern.wildcard)
+    throw new MeshError('MESH_EXPLAIN_INVALID', 'host does not name a host')
+  const { host, port } = { ...pattern, port: pattern.port ?? 443 }
+  const allowedDestinations = [formatHostPattern({ host, port, wildcard: false })]
+  const question = { agent, host, port, request: null, allowedDestinations }
+  return explainEgressToAgent({ ...question, withinChain: within_chain }, policy)
+}
+
+function inWire({ limits, ...said }: Explanation): ExplainResponse {
   const { code, reason, rule, file, hint } = said
   return {
     ...said,

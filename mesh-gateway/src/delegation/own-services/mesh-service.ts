@@ -53,19 +53,21 @@ export interface MeshServiceOptions {
   /** Default: nothing is revoked. */
   readonly revocations?: TreeFollowersOptions['revocations']
   readonly calls: Pick<OwnCalls, 'find'>
-  /** Null requests all destinations that policy allows. @throws MeshError MESH_TOKEN_REQUEST_INVALID */
+  /** Null requests all destinations that policy allows; no life, in milliseconds, the configured one. @throws MeshError MESH_TOKEN_REQUEST_INVALID */
   readonly issueEgressToken: (
     agent: Peer,
     destinations: readonly string[] | null,
     chain: TokenChain | null,
     boundTo: string | null,
     certificate: ExchangedCertificate | null,
+    ttlMs?: number,
   ) => Promise<{ readonly token: Secret; readonly claims: EgressClaims }>
 }
 
 interface ExchangeRequest {
   readonly allowed_destinations: readonly string[]
   readonly bind_to_certificate: boolean
+  readonly ttl_ms: number
 }
 
 interface ExchangeResponse {
@@ -155,6 +157,7 @@ class MeshService {
       // the caller has authenticated its connection with this certificate
       request.bind_to_certificate ? thumbprint(text(metadata, METADATA_FINGERPRINT)) : null,
       own.certificate,
+      request.ttl_ms === 0 ? undefined : request.ttl_ms,
     )
     own.issuedJti = issued.claims.jti
     return {
@@ -166,7 +169,8 @@ class MeshService {
 
   explain(request: ExplainRequest, metadata: Metadata) {
     const { policy, meshDomain } = this.#options
-    this.#record(metadata, asked(request.from, request.to, request.method))
+    const to = request.host === '' ? request.to : request.host
+    this.#record(metadata, asked(request.from, to, request.method))
     return explainTo(this.caller(metadata), request, { policy: policy.current(), meshDomain })
   }
 

@@ -58,6 +58,16 @@ export function explainEgress(question: EgressQuestion, policy: PolicySnapshot):
   return inWords({ ...decision, hint }, question.agent.tenant, policy)
 }
 
+/** For the agent itself: contains nothing of the global policy that its refusals do not tell it. */
+export function explainEgressToAgent(
+  question: EgressQuestion,
+  policy: PolicySnapshot,
+): Explanation {
+  const { tenant } = question.agent
+  const whole = inWords(decideEgress(question, policy), tenant, policy)
+  return { ...whole, rule: toldRule(whole.rule, tenant), file: toldFile(whole.file, tenant) }
+}
+
 /** `package.Service/Method`, with or without its leading slash; null for anything else. */
 export function parseMethodName(text: string): string | null {
   return text.length > 512 ? null : (METHOD.exec(text)?.[1] ?? null)

@@ -18,6 +18,7 @@ const policy = policyOf({
       ],
       agents: { worker: { mayOriginate: false } },
     },
+    egress: { allow: ['api.github.com', '*.example.com:80'], deny: ['gist.github.com'] },
   },
   globex: { delegation: { accept: [{ from: 'acme/planner', to: 'translator' }] } },
 })
@@ -29,7 +30,7 @@ describe('MeshService.Explain', () => {
   ) =>
     explainTo(
       asker,
-      { from: '', to: 'researcher', method: '', within_chain: false, ...request },
+      { from: '', to: 'researcher', method: '', within_chain: false, host: '', ...request },
       { policy, meshDomain: 'mesh.internal' },
     )
   const code = (request: Partial<ExplainRequest>, asker?: typeof gateway) => {
@@ -92,5 +93,30 @@ describe('MeshService.Explain', () => {
       assert.equal(code({ method }), 'MESH_EXPLAIN_INVALID', method)
     assert.equal(code({ to: 'acme/researcher' }, gateway), 'MESH_EXPLAIN_INVALID')
     assert.equal(code({ from: 'acme/planner' }, gateway), 'MESH_EXPLAIN_INVALID')
+  })
+
+  it('tells an agent what policy says of a host, as of a tunnel', () => {
+    const host = (name: string) => ask({ to: '', host: name })
+    assert.equal(host('api.github.com').rule, 'acme.json#/egress/allow/0')
+    assert.equal(host('API.github.com:443').action, 'allow')
+    assert.equal(host('a.example.com:80').action, 'allow')
+    const refused = host('github.com')
+    assert.deepEqual([refused.action, refused.code], ['deny', 'MESH_POLICY_NOT_ALLOWED'])
+    assert.match(refused.hint, /github\.com/)
+    assert.equal(host('gist.github.com').code, 'MESH_POLICY_DENIED')
+    assert.equal(host('a.example.com').code, 'MESH_POLICY_NOT_ALLOWED')
+  })
+
+  it('tells of hosts to the agent itself and to nobody else', () => {
+    const host = 'api.github.com'
+    for (const wrong of [
+      { host },
+      { to: '', host, from: 'acme/writer' },
+      { to: '', host, method: 'a.B/C' },
+    ])
+      assert.equal(code(wrong), 'MESH_EXPLAIN_INVALID')
+    assert.equal(code({ to: '', host }, gateway), 'MESH_EXPLAIN_INVALID')
+    for (const name of ['*.github.com', 'https://api.github.com/', 'a b', '127.1', '[::1'])
+      assert.equal(code({ to: '', host: name }), 'MESH_EXPLAIN_INVALID', name)
   })
 })
