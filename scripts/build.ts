@@ -1,12 +1,14 @@
 /**
  * Makes what is published: dist/<package>/ with JavaScript and declarations, the .proto files, the licence, and a
- * package.json whose exports and bin point at what was built. `npm run build`; `--out DIR` writes to another directory.
+ * package.json whose exports and bin point at what was built; and dist/openclaw-plugin/, whose code is one file.
+ * `npm run build`; `--out DIR` writes to another directory.
  */
 import { execFile } from 'node:child_process'
 import { chmod, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
+import { buildPlugin } from '@clawmesh/openclaw-plugin/build'
 
 const PACKAGES = ['proto', 'agent-sdk', 'pki', 'mesh-gateway', 'mesh-agent'] as const
 /** What of a package is not TypeScript and belongs to it all the same. */
@@ -26,7 +28,8 @@ const dist = resolve(values.out)
 await rm(dist, { recursive: true, force: true })
 await compile()
 for (const name of PACKAGES) await publishable(name)
-process.stderr.write(`build: wrote ${PACKAGES.join(', ')} to ${dist}\n`)
+await buildPlugin(join(dist, 'openclaw-plugin'))
+process.stderr.write(`build: wrote ${PACKAGES.join(', ')}, openclaw-plugin to ${dist}\n`)
 
 async function compile(): Promise<void> {
   const tsc = join(root, 'node_modules/typescript/bin/tsc')

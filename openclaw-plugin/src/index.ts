@@ -1,2 +1,22 @@
-/** The entry point of the OpenClaw plugin `clawmesh`. */
-export {}
+/**
+ * The entry point of the OpenClaw plugin `clawmesh`. OpenClaw loads it by `require`, several times in one process: nothing is awaited
+ * at the top, and the SDK comes with the first use.
+ */
+import type { HostApi } from './host/openclaw-types.ts'
+import { copiesOf } from './process/copies.ts'
+import { register } from './register.ts'
+
+/** Set by the build: a digest of the sources. */
+declare const CLAWMESH_BUILD: string | undefined
+
+const build = typeof CLAWMESH_BUILD === 'undefined' ? 'sources' : CLAWMESH_BUILD
+const copies = () =>
+  copiesOf(globalThis, build, async () => (await import('./core/mesh.ts')).createMesh())
+
+export default {
+  id: 'clawmesh',
+  name: 'Clawmesh',
+  description:
+    'Delegate to other agents over mutual TLS, serve them, and reach the outside through the egress gateway',
+  register: (api: HostApi) => register(api, copies),
+}

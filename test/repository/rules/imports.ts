@@ -16,7 +16,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     '@clawmesh/agent-sdk/mesh',
   ],
   // one built file: what it imports is bundled
-  'openclaw-plugin': ['@clawmesh/agent/tools', '@clawmesh/agent-sdk', '@clawmesh/agent-sdk/mesh'],
+  'openclaw-plugin': [
+    '@clawmesh/proto/tools',
+    '@clawmesh/agent/tools',
+    '@clawmesh/agent-sdk',
+    '@clawmesh/agent-sdk/mesh',
+  ],
 }
 
 const SPECIFIER =
@@ -27,6 +32,7 @@ const SECOND_DOORS: ReadonlySet<string> = new Set([
   '@clawmesh/agent-sdk/testing',
   '@clawmesh/agent/tools',
   '@clawmesh/proto/tools',
+  '@clawmesh/openclaw-plugin/build',
 ])
 
 /** Where each import of a file leads. */
