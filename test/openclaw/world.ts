@@ -1,0 +1,140 @@
+/** A mesh and two real OpenClaw gateways in it, `oc-a` and `oc-b`, with one mock model, one page outside and one plain worker. */
+import { execFile } from 'node:child_process'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { buildPlugin } from '@clawmesh/openclaw-plugin/build'
+import { freePort } from '../../scripts/dev/free-ports.ts'
+import { closeServer, listenOnFreePort } from '../support/http-origin.ts'
+import { type Mesh, startMesh } from '../support/mesh.ts'
+import { type InstalledOpenClaw, installOpenClaw } from './install-openclaw.ts'
+import { type MockModel, startMockModel } from './mock-model.ts'
+import { makeOpenClaw, type OpenClaw } from './openclaw-gateway.ts'
+
+export interface World {
+  readonly openclaw: InstalledOpenClaw
+  readonly mesh: Mesh
+  readonly model: MockModel
+  /** It has the plugin as its users install it. */
+  readonly a: OpenClaw
+  /** It has the plugin as its developers load it. */
+  readonly b: OpenClaw
+  /** What may be fetched. */
+  readonly page: { readonly url: string }
+  /** How often the agent `worker` was called. */
+  workerCalls(): number
+  close(): Promise<void>
+}
+
+export const PAGE_TEXT = 'the page that only egress reaches'
+/** Delegations in one tree. */
+export const LOOP_BUDGET = 10
+
+/** Neither OpenClaw is started yet. */
+export async function makeWorld(): Promise<World> {
+  const openclaw = await installOpenClaw()
+  const dir = await mkdtemp(join(tmpdir(), 'clawmesh-openclaw-'))
+  const undo: (() => Promise<unknown>)[] = [() => rm(dir, { recursive: true, force: true })]
+  const close = async () => {
+    for (const step of undo.splice(0).toReversed()) await step()
+  }
+  try {
+    const pluginDir = join(dir, 'plugin')
+    await buildPlugin(pluginDir)
+    const model = await startMockModel()
+    undo.push(() => model.close())
+    const page = await startPage()
+    undo.push(page.close)
+    const mesh = await startMesh({
+      policy: policyFor(page.port),
+      config: { revocation: { list: 'revoked.json' } },
+    })
+    undo.push(() => mesh.close())
+    mesh.addHost('page.example', ['127.0.0.1'])
+    let calls = 0
+    const work = () => {
+      calls += 1
+      return 'worked'
+    }
+    await mesh.serve('acme', 'worker', { skills: { work } })
+    const make = await makerOf({ openclaw, dir, modelUrl: model.baseUrl, mesh })
+    const a = await make('oc-a', SETTINGS_OF_A, {})
+    const b = await make('oc-b', SETTINGS_OF_B, { plugins: { load: { paths: [pluginDir] } } })
+    undo.push(() => Promise.all([a.end(), b.end()]))
+    const packed = await pack(pluginDir, dir)
+    const spec = `npm-pack:${packed}`
+    await a.command('plugins', 'install', spec, '--force', '--accept-capabilities')
+    return {
+      ...{ openclaw, mesh, model, a, b, close, page: { url: `http://page.example:${page.port}/` } },
+      workerCalls: () => calls,
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+const SETTINGS_OF_A = { peers: ['oc-b', 'oc-missing'], hosts: ['page.example'] }
+const SETTINGS_OF_B = {
+  ...{ peers: ['worker'], hosts: ['page.example'] },
+  serve: {
+    ask: {
+      ...{ agent: 'main', callers: ['oc-a'], concurrent: 4, timeout: '5m' },
+      ...{ description: 'answers questions', tools: ['mesh_fetch', 'mesh_delegate', 'exec'] },
+    },
+  },
+}
+
+function policyFor(pagePort: number) {
+  return {
+    _global: { egress: { allowCidrs: ['127.0.0.0/8'], ports: [pagePort] } },
+    acme: {
+      egress: { allow: [`page.example:${pagePort}`] },
+      delegation: {
+        allow: [
+          { from: 'oc-a', to: 'oc-b' },
+          { from: 'oc-b', to: 'worker' },
+        ],
+        maxDelegationsPerRoot: LOOP_BUDGET,
+      },
+    },
+  }
+}
+
+async function startPage() {
+  const origin = createServer((_request, response) => response.end(PAGE_TEXT))
+  const port = await listenOnFreePort(origin)
+  return { port, close: () => closeServer(origin) }
+}
+
+async function makerOf(parts: {
+  readonly openclaw: InstalledOpenClaw
+  readonly dir: string
+  readonly modelUrl: string
+  readonly mesh: Mesh
+}) {
+  const { openclaw, dir, modelUrl, mesh } = parts
+  return async (name: string, settings: object, config: Readonly<Record<string, unknown>>) => {
+    const home = join(dir, name)
+    await mkdir(home, { recursive: true })
+    const port = await freePort()
+    mesh.announce('acme', name, port)
+    const own = {
+      gateway: mesh.gateway.delegation,
+      egress: `http://${mesh.gateway.egress}`,
+      identity: await mesh.identity('acme', name),
+      listen: `127.0.0.1:${port}`,
+    }
+    const plugin = { enabled: true, config: { ...own, ...settings } }
+    return makeOpenClaw({ ...{ openclaw, name, dir: home, modelUrl, plugin, config } })
+  }
+}
+
+/** @returns the tarball */
+async function pack(pluginDir: string, to: string): Promise<string> {
+  const args = ['pack', '--silent', '--pack-destination', to]
+  const { stdout } = await promisify(execFile)('npm', args, { cwd: pluginDir })
+  return join(to, stdout.trim().split('\n').at(-1) ?? '')
+}
