@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { EventEmitter, once } from 'node:events'
 import { createServer, type Server } from 'node:http'
-import type { Agent, Delegation, Skill } from '@clawmesh/agent-sdk'
+import type { Agent, Delegation, Skill, TaskContext } from '@clawmesh/agent-sdk'
 import { MeshError } from '@clawmesh/proto'
 import { closeServer, listenOnFreePort } from '../support/http-origin.ts'
 import { type Mesh, startMesh } from '../support/mesh.ts'
@@ -139,6 +139,56 @@ describe('what a skill does stays in its chain', function () {
       assert.equal(line.hop, 2)
       assert.equal(line.root_id, (await lineOf(root.id)).root_id)
     })
+
+  it('work that comes by a queue is part of the task that it enters, also of tasks that run at once', async () => {
+    // of the host: begun outside of any task, and the same for all
+    const queue: (() => void)[] = []
+    const worker = setInterval(() => queue.shift()?.(), 1)
+    const given: Record<string, string> = {}
+    research = async (task, ctx) => {
+      await new Promise<void>((resolve, reject) => {
+        queue.push(() =>
+          ctx.enter(async () => {
+            await new Promise((next) => setImmediate(next))
+            const made = writing(researcher)
+            given[task.id] = idOf(made)
+            await made?.result()
+            const page = await researcher.fetch(site('researcher-only'))
+            if (page.status !== 200) reject(new Error(String(page.status)))
+          }).catch(reject).then(resolve),
+        )
+      })
+    }
+    try {
+      const roots = [ask(), ask(), ask()]
+      for (const root of roots)
+        await assert.rejects(root.result(), { code: 'MESH_CHAIN_ACTOR_REFUSED' })
+      for (const root of roots) {
+        const line = await lineOf(given[root.id] ?? '')
+        assert.deepEqual(line.chain, [id('planner'), id('researcher')])
+        assert.equal(line.root_id, (await lineOf(root.id)).root_id)
+      }
+    } finally {
+      clearInterval(worker)
+    }
+  })
+
+  it('a task that has ended is entered no more, and what was to run in it is not run', async () => {
+    let kept: TaskContext | null = null
+    research = (_, ctx) => {
+      kept = ctx
+    }
+    await ask().result()
+    let ran = false
+    const late = () => {
+      ran = true
+    }
+    assert.throws(() => (kept ?? assert.fail('no context')).enter(late), {
+      code: 'MESH_CALL_CANCELED',
+      message: 'the task has ended',
+    })
+    assert.equal(ran, false)
+  })
 
   it('an agent that may not originate delegates within a chain only, and sees through what it began there', async () => {
     let own = ''

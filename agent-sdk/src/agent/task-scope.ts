@@ -25,6 +25,7 @@ export interface TaskScope {
 export interface TaskScopes {
   /** Null outside of any task, and within `leave`. */
   current(): TaskScope | null
+  /** @throws the reason of the end of the task, once it has ended */
   enter<T>(scope: TaskScope, work: () => T): T
   leave<T>(work: () => T): T
   open(origin: TaskOrigin, signal: AbortSignal): TaskScope
@@ -85,7 +86,10 @@ export function createTaskScopes(
 
   return {
     current: () => storage.getStore() ?? null,
-    enter: (scope, work) => storage.run(scope, work),
+    enter(scope, work) {
+      scope.signal.throwIfAborted()
+      return storage.run(scope, work)
+    },
     leave: (work) => storage.run(null, work),
     open,
     async settled() {

@@ -23,7 +23,7 @@ export interface RunOptions {
   readonly store: TaskStore
   readonly log: Log
   /** What the skill reaches the world with, and what it runs within. */
-  outward(): Omit<Outward, 'log'> & { enter<T>(skill: () => T): T }
+  outward(): Omit<Outward, 'log'>
 }
 
 export async function runTask(run: TaskRun, options: RunOptions): Promise<void> {
@@ -36,14 +36,14 @@ export async function runTask(run: TaskRun, options: RunOptions): Promise<void> 
     live.emit({ kind: 'status', state: 'working', note }, { state: 'working' })
     // that it was begun is on disk before it begins: after a crash nobody takes it for one that never ran
     await live.settled()
-    const { enter, ...outward } = options.outward()
+    const outward = options.outward()
     const trace = parseTraceparent(outward.traceparent)
     log = withFields(log, {
       ...(trace === null ? {} : { trace_id: trace.traceId }),
       ...(task.chain === null ? {} : { root_id: task.chain.rootId }),
     })
     const context = createTaskContext(live, questions, earlier, { ...outward, log })
-    live.complete(toParts(await enter(() => skill(task, context))))
+    live.complete(toParts(await outward.enter(() => skill(task, context))))
   } catch (error) {
     if (live.ended()) {
       log.debug({ err: error }, 'the skill threw after the end of its task')

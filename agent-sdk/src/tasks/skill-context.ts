@@ -16,6 +16,7 @@ export interface Outward {
   readonly signal: AbortSignal
   readonly fetch: TaskContext['fetch']
   readonly delegate: TaskContext['delegate']
+  readonly enter: TaskContext['enter']
   readonly traceparent: string
   readonly log: Log
 }

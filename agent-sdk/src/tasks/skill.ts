@@ -122,6 +122,13 @@ export interface TaskContext {
   /** As `agent.delegate`; the task given away is cancelled when this one ends. */
   delegate(peer: string, options: DelegateOptions): Delegation
   /**
+   * Runs work that came by another way than this skill's own code (a queue, a socket, a hook of the host) as part of this task:
+   * what `agent.delegate`, `agent.fetch` and their like do within it, now and after any `await`, they do for this task.
+   * @returns what the work returns
+   * @throws the reason of the end when the task has ended: the work is not run then
+   */
+  enter<T>(work: () => T): T
+  /**
    * Where the task stands in its trace (W3C Trace Context): for what the skill calls by other ways, and for other logs. What it does
    * by `ctx` and by its agent continues the trace by itself.
    */

@@ -24,6 +24,7 @@ describe('the context of a skill', () => {
         signal: live.signal,
         fetch: () => assert.fail(),
         delegate: () => assert.fail(),
+        enter: () => assert.fail(),
         traceparent: '',
         log: silentLog,
       },
@@ -139,7 +140,7 @@ describe('the context of a skill', () => {
     })
     const ctx = createTaskContext(task.live, questions, null, {
       ...{ signal: task.live.signal, traceparent: '', log: silentLog },
-      ...{ fetch: () => assert.fail(), delegate: () => assert.fail() },
+      ...{ fetch: () => assert.fail(), delegate: () => assert.fail(), enter: () => assert.fail() },
     })
     await ctx.checkpoint({})
     assert.equal(flushed, true)
