@@ -148,14 +148,17 @@ describe('what a skill does stays in its chain', function () {
     research = async (task, ctx) => {
       await new Promise<void>((resolve, reject) => {
         queue.push(() =>
-          ctx.enter(async () => {
-            await new Promise((next) => setImmediate(next))
-            const made = writing(researcher)
-            given[task.id] = idOf(made)
-            await made?.result()
-            const page = await researcher.fetch(site('researcher-only'))
-            if (page.status !== 200) reject(new Error(String(page.status)))
-          }).catch(reject).then(resolve),
+          ctx
+            .enter(async () => {
+              await new Promise((next) => setImmediate(next))
+              const made = writing(researcher)
+              given[task.id] = idOf(made)
+              await made?.result()
+              const page = await researcher.fetch(site('researcher-only'))
+              if (page.status !== 200) reject(new Error(String(page.status)))
+            })
+            .catch(reject)
+            .then(resolve),
         )
       })
     }

@@ -7,6 +7,7 @@ import type { EgressRelay, EgressRelayOptions } from '../egress/relay/egress-rel
 import type { TaskFilter, TaskInfo } from '../model/task-event.ts'
 import type { Serving } from '../server/serve.ts'
 import type { ServeOptions } from '../server/serve-options.ts'
+import type { AgentState } from './agent-state.ts'
 import type { AllowedPeer, Explanation, WhoAmI } from './gateway-answers.ts'
 
 /**
@@ -25,8 +26,12 @@ import type { AllowedPeer, Explanation, WhoAmI } from './gateway-answers.ts'
  * as part of its chain of delegation, and until it ends.
  */
 export interface Agent {
-  /** Who this agent is, by its certificate. */
+  /** Who this agent is, by its certificate. @throws MeshError MESH_IDENTITY_… of a lazy agent that has no identity so far */
   readonly identity: AgentIdentity
+  /** How it stands with its gateway at this moment. Never throws. */
+  state(): AgentState
+  /** Calls `listener` at each change of `state()`. Returns a function that ends it. */
+  onState(listener: (state: AgentState) => void): () => void
   /**
    * Gives a task to a peer: an agent of the own tenant (`researcher`), of another (`globex/translator`), or a full name.
    * @throws TypeError for options that make no sense, MeshError MESH_LIMIT_SIZE for too large an input; everything else is in the handle

@@ -32,6 +32,12 @@ export interface AgentOptions {
   readonly allowPlaintextEgress?: boolean
   /** PEM of the CAs that https destinations must chain to, in place of the public ones. */
   readonly egressCa?: string
+  /**
+   * True: `createAgent` does not fail for an identity that is not there yet or cannot be used, and the agent connects by itself and
+   * stays connected, which `agent.state` shows. Both are tried again for as long as it takes; calls made meanwhile wait for
+   * `patience.connectGiveUpMs`, then fail with the reason. Default false: it connects with the first call.
+   */
+  readonly lazy?: boolean
   /** The gateway's own name, for its own services. Default `gateway.<mesh domain>`. */
   readonly gatewayName?: string
   /** What one result, its artifacts included, may take in memory. Default 64 MiB. */
@@ -56,6 +62,7 @@ const NAMES = optionNames<AgentOptions>({
   egressTokenTtlMs: true,
   allowPlaintextEgress: true,
   egressCa: true,
+  lazy: true,
   gatewayName: true,
   maxResultBytes: true,
   patience: true,

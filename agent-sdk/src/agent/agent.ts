@@ -1,6 +1,6 @@
 /** Makes an agent: one identity, one gateway, and all that works between them. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createSpiffeTemplate, MeshError } from '@clawmesh/proto'
+import { type AgentIdentity, createSpiffeTemplate, MeshError } from '@clawmesh/proto'
 import type { Connection } from '../client/connection.ts'
 import { FIRST_CONTACT_MS } from '../client/first-contact.ts'
 import { peerAddress } from '../client/peer-address.ts'
@@ -11,7 +11,7 @@ import { type Log, stderrLog } from '../log.ts'
 import { type ServeContext, type Serving, serve } from '../server/serve.ts'
 import type { ServeOptions } from '../server/serve-options.ts'
 import { checkIsGatewayFor } from '../tls/gateway-scope.ts'
-import type { IdentityStore } from '../tls/identity-snapshot.ts'
+import type { IdentitySnapshot, IdentityStore } from '../tls/identity-snapshot.ts'
 import type { Agent } from './agent-interface.ts'
 import { type AgentOptions, checkAgentOptions } from './agent-options.ts'
 import { createDelegations, propagatedBy } from './delegations.ts'
@@ -19,7 +19,9 @@ import { createEgressAccess, type EgressAccess } from './egress-access.ts'
 import { createGatewayCalls } from './gateway-calls.ts'
 import { createGatewayLink } from './gateway-link.ts'
 import { createGatewayQuestions } from './gateway-questions.ts'
-import { meshDomainOf, openStore, readEgress } from './read-options.ts'
+import { createGatewayState } from './gateway-state.ts'
+import { createLateAgent, type MadeAgent } from './late-agent.ts'
+import { type EgressSettings, meshDomainOf, openStore, readEgress } from './read-options.ts'
 import { createTaskScopes, type TaskScopes } from './task-scope.ts'
 import { createTreeWatch, type TreeWatch } from './tree-watch.ts'
 
@@ -27,9 +29,11 @@ import { createTreeWatch, type TreeWatch } from './tree-watch.ts'
 const GOODBYE_MS = 1_000
 
 /**
- * Makes an agent from an identity directory and the address of a gateway. It connects with the first call.
+ * Makes an agent from an identity directory and the address of a gateway. It connects with the first call, or by itself when it
+ * is `lazy`.
  *
- * @throws MeshError MESH_IDENTITY_… when the identity cannot be used, MESH_EGRESS_PLAINTEXT; TypeError for options that make no sense
+ * @throws MeshError MESH_IDENTITY_… when the identity cannot be used and the agent is not lazy, MESH_EGRESS_PLAINTEXT; TypeError for
+ * options that make no sense
  *
  * @example
  * import { createAgent } from '@clawmesh/agent-sdk'
@@ -40,10 +44,25 @@ const GOODBYE_MS = 1_000
  */
 export async function createAgent(options: AgentOptions): Promise<Agent> {
   checkAgentOptions(options)
-  const { gateway: target, log = stderrLog, now = Date.now } = options
-  const egressSettings = readEgress(options)
+  const { log = stderrLog, now = Date.now, patience, lazy = false, identity } = options
+  const egress = readEgress(options)
+  const open = async () => assemble(options, egress, await openAgentIdentity(options, log))
+  try {
+    return (await open()).agent
+  } catch (error) {
+    // a store that was given has its identity already
+    if (!lazy || typeof identity !== 'string' || !(error instanceof MeshError)) throw error
+    const giveUpMs = patience?.connectGiveUpMs ?? FIRST_CONTACT_MS
+    return createLateAgent({ open, error, giveUpMs, log, now })
+  }
+}
 
-  const { store, owned, snapshot, identity } = await openAgentIdentity(options, log)
+function assemble(
+  options: AgentOptions,
+  egressSettings: EgressSettings | null,
+  { store, owned, snapshot, identity }: OpenedIdentity,
+): MadeAgent {
+  const { gateway: target, log = stderrLog, now = Date.now, lazy = false } = options
   const { trustDomain, tenant } = identity
   const spiffe = createSpiffeTemplate({ ...options.spiffe, trustDomain })
   const meshDomain = options.meshDomain ?? meshDomainOf(identity, snapshot.dnsNames)
@@ -58,6 +77,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
   const { connectGiveUpMs: giveUpMs = FIRST_CONTACT_MS } = patience
   const link = createGatewayLink({ target, store, spiffe, expect, giveUpMs, log })
   const { connection } = link
+  const gateway = createGatewayState({ ...link, lazy, gatewayName, signal, log, now })
   const peers = createPeerClient({
     ...{ ...link, patience, letGo: letGo.signal, signal, log, now },
     maxResultBytes: options.maxResultBytes ?? 64 * 1024 * 1024,
@@ -88,13 +108,15 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
       fetch: scope.fetch,
       traceparent: scope.span,
       delegate: (peer, asked) => delegateIn(scope, peer, asked),
-      enter: (skill) => scopes.enter(scope, skill),
+      enter: (work) => scopes.enter(scope, work),
     }
   }
 
   let closing: Promise<void> | null = null
-  return Object.freeze({
+  const agent: Agent = Object.freeze({
     identity,
+    state: gateway.state,
+    onState: gateway.onState,
     ...delegations,
     async serve(serveOptions: ServeOptions) {
       const serving = await serve(serveOptions, {
@@ -113,6 +135,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     onOwnBehalf: <T>(work: () => T): T => scopes.leave(work),
     ...createGatewayQuestions({ ask, address, propagated }),
     close() {
+      gateway.closed()
       closing ??= closeAll({
         ...{ servings, trees, peers, letGo, lifetime, egress, scopes, access, connection },
         store: owned ? store : null,
@@ -120,10 +143,21 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
       return closing
     },
   })
+  const delegateAs: MadeAgent['delegateAs'] = (id, peer, asked) =>
+    delegateIn(scopes.current(), peer, asked, id)
+  return { agent, delegateAs }
+}
+
+interface OpenedIdentity {
+  readonly store: IdentityStore
+  /** To be closed with the agent. */
+  readonly owned: boolean
+  readonly snapshot: IdentitySnapshot
+  readonly identity: AgentIdentity
 }
 
 /** @throws MeshError MESH_IDENTITY_NOT_AGENT for the certificate of anything else */
-async function openAgentIdentity(options: AgentOptions, log: Log) {
+async function openAgentIdentity(options: AgentOptions, log: Log): Promise<OpenedIdentity> {
   const { store, owned } = await openStore(options, log)
   const snapshot = store.current()
   const { identity } = snapshot

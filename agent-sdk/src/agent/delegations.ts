@@ -16,8 +16,8 @@ export interface DelegationsOptions {
 
 /** As `Agent` says. */
 export interface Delegations {
-  /** @param scope the task that it is done for; null: none */
-  delegateIn(scope: TaskScope | null, peer: string, asked: DelegateOptions): Delegation
+  /** @param scope the task that it is done for; null: none. @param id default: a new one */
+  delegateIn(scope: TaskScope | null, peer: string, asked: DelegateOptions, id?: string): Delegation
   delegate(peer: string, asked: DelegateOptions): Delegation
   watch(peer: string, id: string, afterSeq?: number, options?: TraceOptions): Delegation
   get(peer: string, id: string, options?: TraceOptions): Promise<TaskInfo>
@@ -25,9 +25,9 @@ export interface Delegations {
 }
 
 export function createDelegations({ peers, scopes, address }: DelegationsOptions): Delegations {
-  const delegateIn = (scope: TaskScope | null, peer: string, asked: DelegateOptions) => {
+  const delegateIn: Delegations['delegateIn'] = (scope, peer, asked, id) => {
     const limited = scope === null ? asked : { ...asked, signal: both(scope.signal, asked.signal) }
-    return peers.delegate(address(peer), limited, propagatedBy(scope, asked.traceparent))
+    return peers.delegate(address(peer), limited, propagatedBy(scope, asked.traceparent), id)
   }
   const looking = (asked: TraceOptions, call: string) => {
     checkTraceOptions(asked, call)

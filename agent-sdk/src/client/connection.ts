@@ -11,6 +11,7 @@ import {
   Client,
   type ClientDuplexStream,
   type ClientReadableStream,
+  connectivityState,
   Metadata,
 } from '@grpc/grpc-js'
 import type { IdentityStore } from '../tls/identity-snapshot.ts'
@@ -52,8 +53,15 @@ export interface Connection {
     request: Request,
     choices: CallChoices,
   ): Promise<Response>
+  /** Of the connection that takes new calls. */
+  status(): ConnectionStatus
+  /** Calls `listener` at each change of `status()`, and when a renewed certificate gets a new connection. Returns what ends it. */
+  onStatus(listener: () => void): () => void
   close(): void
 }
+
+/** `connecting` also while it waits before it tries again. */
+export type ConnectionStatus = 'idle' | 'connecting' | 'connected'
 
 export interface ConnectionOptions {
   /** host:port */
@@ -148,6 +156,8 @@ export function createConnection(options: ConnectionOptions): Connection {
       const letGo = cancelBy(signal, call)
       return promise
     },
+    status: () => lines.status(),
+    onStatus: (listener) => lines.onStatus(listener),
     close() {
       lines.close()
     },
@@ -160,6 +170,7 @@ class Lines {
   readonly #replicas = createReplicaMarks()
   readonly #open = new Set<Line>()
   readonly #stopFollowing: () => void
+  readonly #listeners = new Set<() => void>()
   #current: Line
   #closed = false
 
@@ -171,6 +182,7 @@ class Lines {
       this.#current = this.#add()
       old.retired = true
       this.#settle(old)
+      this.#tell()
     })
   }
 
@@ -197,8 +209,19 @@ class Lines {
     this.#replicas.keep(asked, answered)
   }
 
+  status(): ConnectionStatus {
+    if (this.#closed) return 'idle'
+    return STATUS[this.#current.client.getChannel().getConnectivityState(false)]
+  }
+
+  onStatus(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
   close(): void {
     this.#closed = true
+    this.#listeners.clear()
     this.#options.contact.close()
     this.#stopFollowing()
     for (const line of this.#open) {
@@ -213,7 +236,22 @@ class Lines {
     const client = new Client(target, credentials(), CHANNEL_OPTIONS)
     const line = { client, calls: 0, retired: false }
     this.#open.add(line)
+    this.#watch(line)
     return line
+  }
+
+  /** grpc-js tells of one change only, and a retired line is of no interest. */
+  #watch(line: Line): void {
+    const channel = line.client.getChannel()
+    channel.watchConnectivityState(channel.getConnectivityState(false), Infinity, () => {
+      if (this.#closed || line.retired) return
+      this.#watch(line)
+      this.#tell()
+    })
+  }
+
+  #tell(): void {
+    for (const listener of [...this.#listeners]) listener()
   }
 
   #settle(line: Line): void {
@@ -222,6 +260,14 @@ class Lines {
     line.client.close()
   }
 }
+
+const STATUS: Readonly<Record<connectivityState, ConnectionStatus>> = Object.freeze({
+  [connectivityState.IDLE]: 'idle',
+  [connectivityState.CONNECTING]: 'connecting',
+  [connectivityState.READY]: 'connected',
+  [connectivityState.TRANSIENT_FAILURE]: 'connecting',
+  [connectivityState.SHUTDOWN]: 'idle',
+})
 
 /** Cancels the call when the signal aborts, until the function returned is called. */
 function cancelBy(signal: AbortSignal | undefined, call: { cancel(): void }): () => void {

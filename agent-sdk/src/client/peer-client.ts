@@ -55,8 +55,13 @@ export interface PeerClientOptions {
 }
 
 export interface PeerClient {
-  /** @param authority full name of the peer. @throws TypeError, MeshError MESH_LIMIT_SIZE */
-  delegate(authority: string, options: DelegateOptions, propagated?: Propagated): Delegation
+  /** @param authority full name of the peer. @param id default: a new one. @throws TypeError, MeshError MESH_LIMIT_SIZE */
+  delegate(
+    authority: string,
+    options: DelegateOptions,
+    propagated?: Propagated,
+    id?: string,
+  ): Delegation
   watch(authority: string, id: string, afterSeq: number, options?: LookOptions): Delegation
   get(authority: string, id: string, options?: LookOptions): Promise<TaskInfo>
   /** The newest first. */
@@ -107,9 +112,9 @@ class ClientOfPeers implements PeerClient {
     authority: string,
     asked: DelegateOptions,
     propagated: Propagated = NOTHING_PROPAGATED,
+    id = uuidV7(this.#now()),
   ): Delegation {
     checkOptions(asked, DELEGATE_OPTIONS, 'delegate')
-    const id = uuidV7(this.#now())
     const deadline = deadlineOf(asked, this.#now())
     const metadata = metadataOfDelegate(propagated, id, deadline, asked.narrow)
     if (!isSkillName(asked.skill)) throw new TypeError('skill: is not a name')

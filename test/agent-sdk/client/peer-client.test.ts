@@ -65,6 +65,8 @@ describe('a client of peers', () => {
     const { tasks = [[encodeTask(INFO)]], holds = false } = answers
     let page = 0
     const connection: Connection = {
+      status: () => 'connected',
+      onStatus: () => () => {},
       stream(method, request, choices) {
         const bytes = method.serialize(request)
         asked.push({ path: method.path, bytes, choices })
