@@ -3,6 +3,11 @@
  * A skill needs none of it. `Log` and `silentLog` leave by both doors, so that the gateway enters by this one alone.
  */
 
+export type { Caller, CallerOptions } from './agent/caller.ts'
+export { createCaller } from './agent/caller.ts'
+export type { AllowedPeer } from './agent/gateway-answers.ts'
+export type { Delegation } from './client/delegation.ts'
+export type { TaskResult } from './client/task-result.ts'
 export type { RelayFound } from './egress/relay/ask-relay.ts'
 export { askRelay } from './egress/relay/ask-relay.ts'
 export { openRelaySecret, readRelaySecret } from './egress/relay/relay-secret.ts'
@@ -34,6 +39,8 @@ export { openIdentity } from './identity/open-identity.ts'
 export { parseCertificates } from './identity/pem.ts'
 export type { Log } from './log.ts'
 export { silentLog } from './log.ts'
+export type { Part } from './model/part.ts'
+export type { TaskEvent, TaskInfo, TaskState } from './model/task-event.ts'
 export type { HealthService } from './server/health-service.ts'
 export { createHealthService } from './server/health-service.ts'
 export { addReflection } from './server/reflection.ts'

@@ -192,6 +192,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       ownAddresses: own.all,
       guard: config.delegation.limits,
       refuseWithoutAudit: config.delegation.withoutAudit === 'refuse',
+      mcp: config.delegation.mcp === 'off' ? null : { sessionKeys: () => keyRing.derive('mcp') },
     }),
     closing,
   )

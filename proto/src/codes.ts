@@ -422,6 +422,32 @@ export const ERRORS = Object.freeze({
     'peer names are <agent>.<tenant>.<mesh domain>; MeshService.ListPeers shows yours',
   ),
 
+  // -- the MCP endpoint of the delegation port
+  MESH_MCP_REQUEST: row(
+    400,
+    'INVALID_ARGUMENT',
+    'the request is none that the MCP endpoint takes',
+    'POST one message of JSON-RPC 2.0 as application/json to /mcp: docs/guides/mcp.md',
+  ),
+  MESH_MCP_METHOD: row(
+    405,
+    'UNIMPLEMENTED',
+    'the MCP endpoint takes POST only',
+    'POST messages to /mcp; it opens no stream of its own and ends no sessions, as MCP allows',
+  ),
+  MESH_MCP_SESSION: row(
+    404,
+    'NOT_FOUND',
+    'there is no such session of this agent',
+    'begin another one by initialize, without mcp-session-id',
+  ),
+  MESH_MCP_ORIGIN: row(
+    403,
+    'PERMISSION_DENIED',
+    'a page of another origin may not use the MCP endpoint',
+    'call /mcp from the host of the agent, not from a browser; leave out the Origin header',
+  ),
+
   // -- reaching the peer
   MESH_PEER_UNRESOLVED: row(
     502,

@@ -7,6 +7,7 @@ import { MeshError } from '@clawmesh/proto'
 import {
   type CallOptions,
   type ChannelCredentials,
+  type ChannelInterface,
   type ChannelOptions,
   Client,
   type ClientDuplexStream,
@@ -18,7 +19,7 @@ import type { IdentityStore } from '../tls/identity-snapshot.ts'
 import { WINDOW_BYTES } from '../tls/windows.ts'
 import { statusToError } from '../wire/status-codec.ts'
 import type { FirstContact } from './first-contact.ts'
-import { createReplicaMarks } from './replica-marks.ts'
+import { createReplicaMarks, type ReplicaMarks } from './replica-marks.ts'
 
 export interface Method<Request, Response> {
   readonly path: string
@@ -66,8 +67,12 @@ export type ConnectionStatus = 'idle' | 'connecting' | 'connected'
 export interface ConnectionOptions {
   /** host:port */
   readonly target: string
-  readonly store: IdentityStore
+  readonly store: Pick<IdentityStore, 'onChange'>
   readonly credentials: () => ChannelCredentials
+  /** Carries the calls in place of a connection to `target`. Default: none. */
+  readonly channel?: ChannelInterface
+  /** Where the replicas of tasks are remembered. Default: for this connection alone. */
+  readonly replicas?: ReplicaMarks
   readonly contact: Pick<FirstContact, 'beginEndless' | 'failed' | 'close'>
 }
 
@@ -167,7 +172,7 @@ export function createConnection(options: ConnectionOptions): Connection {
 /** The line that takes new calls, and older ones that carry theirs to the end. */
 class Lines {
   readonly #options: ConnectionOptions
-  readonly #replicas = createReplicaMarks()
+  readonly #replicas: ReplicaMarks
   readonly #open = new Set<Line>()
   readonly #stopFollowing: () => void
   readonly #listeners = new Set<() => void>()
@@ -176,6 +181,7 @@ class Lines {
 
   constructor(options: ConnectionOptions) {
     this.#options = options
+    this.#replicas = options.replicas ?? createReplicaMarks()
     this.#current = this.#add()
     this.#stopFollowing = options.store.onChange(() => {
       const old = this.#current
@@ -232,8 +238,9 @@ class Lines {
   }
 
   #add(): Line {
-    const { target, credentials } = this.#options
-    const client = new Client(target, credentials(), CHANNEL_OPTIONS)
+    const { target, credentials, channel } = this.#options
+    const own = channel === undefined ? {} : { channelOverride: channel }
+    const client = new Client(target, credentials(), { ...CHANNEL_OPTIONS, ...own })
     const line = { client, calls: 0, retired: false }
     this.#open.add(line)
     this.#watch(line)

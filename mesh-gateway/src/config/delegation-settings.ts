@@ -21,6 +21,11 @@ export const DELEGATION_SETTINGS: readonly Setting[] = Object.freeze([
     'serve, or refuse, while the audit log cannot be written; default serve',
   ),
   setting(
+    'delegation.mcp',
+    '<on|off>',
+    'the MCP endpoint /mcp, for agents by their certificates; default on',
+  ),
+  setting(
     'delegation.limits.maxConnections',
     '<number>',
     'connections to the delegation port at once; default 20000',
@@ -94,6 +99,22 @@ export const DELEGATION_SETTINGS: readonly Setting[] = Object.freeze([
     'names and values of the headers of one call; default 16384',
   ),
   setting('delegation.limits.headerCount', '<number>', 'headers of one call; default 100'),
+  setting(
+    'delegation.limits.maxMcpRequests',
+    '<number>',
+    'requests to the MCP endpoint at once, in all; default 2000',
+  ),
+  setting('delegation.limits.maxMcpRequestsPerAgent', '<number>', 'of one agent; default 200'),
+  setting(
+    'delegation.limits.mcpBodyBytes',
+    '<number>',
+    'body of one such request; default 4194304',
+  ),
+  setting(
+    'delegation.limits.mcpBufferedBytes',
+    '<number>',
+    'such bodies that are being read, in all; default 67108864',
+  ),
   setting(
     'delegation.limits.bufferedBytes',
     '<number>',

@@ -35,6 +35,14 @@ export interface GuardLimits {
   readonly headerBytes: number
   /** Per call. */
   readonly headerCount: number
+  /** Requests to the MCP endpoint that are open at once, in all, per process of the gateway. */
+  readonly maxMcpRequests: number
+  /** Of one agent. */
+  readonly maxMcpRequestsPerAgent: number
+  /** The body of one request to the MCP endpoint. */
+  readonly mcpBodyBytes: number
+  /** Of all such bodies that are being read. */
+  readonly mcpBufferedBytes: number
   /** Data buffered for slow readers, over all calls; over it the slowest calls are ended. */
   readonly bufferedBytes: number
   /** Silence after which the other side must answer a PING, in milliseconds. For callers and callees. */
@@ -64,6 +72,10 @@ export const DEFAULT_GUARD_LIMITS: GuardLimits = Object.freeze({
   controlBytesPerSecond: 1_048_576,
   headerBytes: 16_384,
   headerCount: 100,
+  maxMcpRequests: 2_000,
+  maxMcpRequestsPerAgent: 200,
+  mcpBodyBytes: 4_194_304,
+  mcpBufferedBytes: 67_108_864,
   bufferedBytes: 268_435_456,
   pingMs: 30_000,
   connectionAgeMs: 3_600_000,

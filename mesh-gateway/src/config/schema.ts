@@ -67,6 +67,10 @@ const guardLimits = {
   controlBytesPerSecond: count('controlBytesPerSecond', 16_384, 10_000_000_000),
   headerBytes: count('headerBytes', 1_024, 65_536),
   headerCount: count('headerCount', 16, 1_000),
+  maxMcpRequests: count('maxMcpRequests', 10, 1_000_000),
+  maxMcpRequestsPerAgent: count('maxMcpRequestsPerAgent', 1, 1_000_000),
+  mcpBodyBytes: count('mcpBodyBytes', 1_024, 16_777_216),
+  mcpBufferedBytes: count('mcpBufferedBytes', 1_048_576, 1_000_000_000_000),
   bufferedBytes: count('bufferedBytes', 1_048_576, 1_000_000_000_000),
   pingMs: guardTime('pingMs', 1_000, 3_600_000),
   connectionAgeMs: guardTime('connectionAgeMs', 0, 30 * DAY_MS),
@@ -144,6 +148,7 @@ export const configSchema = z.strictObject({
     peers: staticPeers,
     peerPorts: ports.default([7443]),
     withoutAudit,
+    mcp: z.enum(['on', 'off'], 'must be on or off').default('on'),
     limits: section(guardLimits),
   }),
   limits: section({

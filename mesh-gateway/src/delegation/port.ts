@@ -22,11 +22,13 @@ import { createGuard, type Guard } from './client/guard.ts'
 import { type ClientListener, createClientListener } from './client/listen-for-clients.ts'
 import { createOpenCalls } from './client/open-calls.ts'
 import { createLiveCalls } from './live/live-calls.ts'
+import { createMcpEndpoint, type McpEndpoint } from './mcp/endpoint.ts'
 import { createRouteNames } from './own-names.ts'
 import { addGatewayServices } from './own-services/gateway-services.ts'
 import type { MeshServiceOptions } from './own-services/mesh-service.ts'
 import { type OwnServices, startOwnServices } from './own-services/own-services.ts'
 import { createReflectionFilter } from './reflection/reflection-filter.ts'
+import type { RouteNames } from './route.ts'
 import { type CallHandler, createCallHandler } from './serve-call.ts'
 import type { ReplicaMarks } from './upstream/replica.ts'
 import { createUpstreams } from './upstream/upstreams.ts'
@@ -67,6 +69,11 @@ export interface DelegationPortOptions {
   readonly dialTimeoutMs?: number
   /** Limits per client. Default `DEFAULT_GUARD_LIMITS`. */
   readonly guard?: Partial<GuardLimits>
+  /** Serves MCP at `/mcp`. Default: it is not served. */
+  readonly mcp?: {
+    /** The keys of session ids, the newest first; gateways that share them take each other's. */
+    readonly sessionKeys: () => readonly Buffer[]
+  } | null
   /** Refuses every call while the audit log cannot be written. Default false: lost records are counted as dropped. */
   readonly refuseWithoutAudit?: boolean
 }
@@ -84,8 +91,10 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
   const limits = { ...DEFAULT_GUARD_LIMITS, ...options.guard }
   const ownServices = await startServices(options, limits)
   const guard = createGuard({ limits, windowBytes: WINDOW_BYTES, metrics, log })
-  const { calls, close: closeCalls } = createCalls(options, {
+  const parts: CallParts = {
     ...{ guardLimits: limits, guard, ownServices },
+    names: createRouteNames({ identity, meshDomain: options.meshDomain, names: options.names }),
+    refusals: options.refusals ?? createRefusalBudgets(),
     ownAddresses: () => [
       ...(options.ownAddresses?.() ?? []),
       ...(address === null ? [] : [address]),
@@ -94,12 +103,15 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
       if (draining) return new MeshError('MESH_GATEWAY_DRAINING')
       return refuseWithoutAudit && !audit.healthy() ? unauditable() : null
     },
-  })
+  }
+  const { calls, close: closeCalls } = createCalls(options, parts)
+  const mcp = createMcp(options, parts, calls)
   const listener = createClientListener({
-    ...{ identity, spiffe, revocations, limits, guard, calls, log },
+    ...{ identity, spiffe, revocations, limits, guard, calls, mcp, log },
   })
   const release = () => {
     listener.release()
+    mcp?.close()
     closeCalls()
     guard.close()
     ownServices.close()
@@ -111,7 +123,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     release()
     throw cause
   }
-  const { drain, close } = shutdown({ listener, guard, calls, release })
+  const { drain, close } = shutdown({ listener, guard, calls, mcp, release })
   return {
     address,
     drain(graceMs) {
@@ -147,6 +159,8 @@ interface CallParts {
   readonly guardLimits: GuardLimits
   readonly guard: Pick<Guard, 'backlog'>
   readonly ownServices: OwnServices
+  readonly names: () => RouteNames
+  readonly refusals: RefusalBudgets
   /** All addresses of the gateway, including that of this port. */
   readonly ownAddresses: () => readonly ListenAddress[]
   readonly closedFor: () => MeshError | null
@@ -154,11 +168,10 @@ interface CallParts {
 
 function createCalls(
   options: DelegationPortOptions,
-  { guardLimits, guard, ownServices, ownAddresses, closedFor }: CallParts,
+  { guardLimits, guard, ownServices, ownAddresses, closedFor, names, refusals }: CallParts,
 ): { readonly calls: CallHandler; close(): void } {
   const { identity, spiffe, policy, limits, chain, audit, metrics, log } = options
-  const { revocations = NO_REVOCATIONS, refusals = createRefusalBudgets() } = options
-  const { keys, meshDomain, names } = options
+  const { revocations = NO_REVOCATIONS, keys } = options
   const live = createLiveCalls({ identity, policy, revocations, keys, metrics })
   const upstreams = createUpstreams({
     ...{ identity, spiffe, resolver: options.resolver, metrics, log, revocations, ownAddresses },
@@ -177,7 +190,7 @@ function createCalls(
       limits: guardLimits,
       policyLimit: (agent) => concurrentStreams(policy.current(), agent),
     }),
-    names: createRouteNames({ identity, meshDomain, names }),
+    names,
   })
   return {
     calls,
@@ -189,21 +202,46 @@ function createCalls(
   }
 }
 
+/** The MCP endpoint; null when it is not served. */
+function createMcp(
+  { mcp = null, identity, revocations = NO_REVOCATIONS, ...options }: DelegationPortOptions,
+  { guardLimits, closedFor, names, refusals }: CallParts,
+  calls: CallHandler,
+): McpEndpoint | null {
+  if (mcp === null) return null
+  const { meshDomain, policy, audit, metrics, log } = options
+  return createMcpEndpoint({
+    ...{ identity, revocations, refusals, meshDomain, names, guardLimits, calls, closedFor },
+    ...{ audit, metrics, log, sessionKeys: mcp.sessionKeys },
+    gatewayId: () => identity.current().identity.id,
+    policyGeneration: () => policy.current().generation,
+  })
+}
+
 interface Closable {
   readonly listener: ClientListener
   readonly guard: Pick<Guard, 'dismissStrangers' | 'endAll'>
   readonly calls: Pick<CallHandler, 'drain'>
+  readonly mcp: Pick<McpEndpoint, 'release'> | null
   /** Called once all connections are closed. */
   release(): void
 }
 
 /** The two ends of a port: the graceful one, and the one at once. */
-function shutdown({ listener, guard, calls, release }: Closable): Pick<Port, 'drain' | 'close'> {
+function shutdown({
+  listener,
+  guard,
+  calls,
+  mcp,
+  release,
+}: Closable): Pick<Port, 'drain' | 'close'> {
   const { server } = listener
   const closed = new Promise<void>((resolve) => server.once('close', () => resolve()))
 
   /** Each call gets the reason for its end. A client that does not read the last frames is not waited for. */
   async function endAll(): Promise<void> {
+    // first, so that its answers say that the tasks go on
+    mcp?.release()
     calls.drain()
     listener.closeSessions()
     const timer = setTimeout(() => guard.endAll(), LAST_FRAMES_MS)

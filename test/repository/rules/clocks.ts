@@ -17,6 +17,7 @@ const TIMES_FROM_OUTSIDE: readonly string[] = [
   'agent-sdk/src/client/connection.ts',
   'agent-sdk/src/client/retry-unary.ts',
   'agent-sdk/src/agent/keep-connected.ts',
+  'mesh-gateway/src/delegation/mcp/inner-call.ts',
   // when the process began, which uptime says by the monotonic clock
   'mesh-gateway/src/admin/describe-gateway.ts',
   'mesh-gateway/src/telemetry/process-metrics.ts',

@@ -1,6 +1,7 @@
 /** Guards the delegation port against its clients: limits on connections, and on the behaviour of each connection. */
 import type { EventEmitter } from 'node:events'
 import type { ServerHttp2Session } from 'node:http2'
+import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Log } from '@clawmesh/agent-sdk/mesh'
 import type { GuardLimits } from '../../config/guard-limits.ts'
@@ -9,9 +10,8 @@ import { createLimits } from '../../limits/create-limits.ts'
 import { NO_ADDRESS } from '../../net/client-address.ts'
 import { codeOf } from '../../process/error-code.ts'
 import type { Metrics } from '../../telemetry/metrics-port.ts'
-import { createRefusalLog } from '../../telemetry/refusal-log.ts'
+import { createRefusalLog, type RefusalLog } from '../../telemetry/refusal-log.ts'
 import { type Backlog, createBacklog } from '../carry/backlog.ts'
-import { createHttp1Answers } from '../other-protocols/answer-http1.ts'
 import type { Client } from './authenticate.ts'
 import { createSessionGuard, type SessionGuard } from './session-guard.ts'
 
@@ -23,6 +23,13 @@ export interface Guard {
    * @param endCalls ends the calls of a connection that has reached its maximum age
    */
   watch(session: ServerHttp2Session, client: Client, endCalls: () => void): SessionGuard | null
+  /**
+   * Counts a connection of HTTP/1.1 with its agent. False when it has been cut because the agent has too many. Without a
+   * valid certificate it stays unauthenticated, and ends when its time is up.
+   */
+  watchHttp1(socket: TLSSocket, client: Client): boolean
+  /** Counts a request of HTTP/1.1 that wants another protocol. */
+  countHttp1(socket: Socket): void
   /** Closes all unauthenticated connections. */
   dismissStrangers(): void
   /** Closes all connections, without waiting for unsent data. */
@@ -54,8 +61,7 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
     },
     refused,
   })
-  const agents = createLimits()
-  const answerHttp1 = createHttp1Answers()
+  const counting = { agents: createLimits(), limits, refused }
   const backlog = createBacklog(limits.bufferedBytes, windowBytes)
   const guards = new Set<SessionGuard>()
   const tick = setInterval(() => {
@@ -71,10 +77,6 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
       server.on('tlsClientError', (err, socket: TLSSocket) => {
         refused('tls', { client: gate.addressOf(socket), detail: codeOf(err) })
       })
-      server.on('unknownProtocol', (socket: TLSSocket) => {
-        refused('not-http2', { client: gate.addressOf(socket) })
-        answerHttp1(socket)
-      })
       // too many open files end one connection, never the process; before the server listens, an error is about
       // listening, and its starter reports it
       server.once('listening', () => {
@@ -82,15 +84,10 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
       })
     },
     watch(session, client, endCalls) {
+      if (!enterAgent(client, session, counting)) return null
       const agent = client.peer?.identity.id ?? null
       const { address } = client
       const { socket } = session
-      const leave = agent === null ? () => {} : agents.enter(agent, limits.maxConnectionsPerAgent)
-      if (leave === null) {
-        refused('connections-per-agent', { client: address, agent })
-        session.destroy()
-        return null
-      }
       const guard = createSessionGuard({
         session,
         limits,
@@ -101,10 +98,7 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
         nowMs: performance.now(),
       })
       guards.add(guard)
-      session.once('close', () => {
-        leave()
-        guards.delete(guard)
-      })
+      session.once('close', () => guards.delete(guard))
       session.on('error', (err) => {
         // counts connections that Node's own limits end; a lost connection counts against no client
         if (codeOf(err).startsWith('ERR_HTTP2_'))
@@ -116,9 +110,39 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
         session.once('remoteSettings', () => gate.of(socket)?.setAuthenticated(true))
       return guard
     },
+    watchHttp1(socket, client) {
+      if (!enterAgent(client, socket, counting)) return false
+      if (client.peer !== null) gate.of(socket)?.setAuthenticated(true)
+      return true
+    },
+    countHttp1: (socket) => refused('not-http2', { client: gate.addressOf(socket) }),
     backlog,
     endAll: () => gate.closeAll(),
     dismissStrangers: () => gate.closeUnauthenticated(),
     close: () => clearInterval(tick),
   }
+}
+
+interface Counting {
+  readonly agents: ReturnType<typeof createLimits>
+  readonly limits: Pick<GuardLimits, 'maxConnectionsPerAgent'>
+  readonly refused: RefusalLog
+}
+
+/** Counts a connection with its agent until it closes. False when it has been cut because the agent has too many. */
+function enterAgent(
+  { peer, address }: Client,
+  connection: { once(event: 'close', listener: () => void): unknown; destroy(): unknown },
+  { agents, limits, refused }: Counting,
+): boolean {
+  if (peer === null) return true
+  const agent = peer.identity.id
+  const leave = agents.enter(agent, limits.maxConnectionsPerAgent)
+  if (leave !== null) {
+    connection.once('close', leave)
+    return true
+  }
+  refused('connections-per-agent', { client: address, agent })
+  connection.destroy()
+  return false
 }

@@ -1,6 +1,6 @@
 /**
- * Accepts client connections: HTTP/2 over TLS 1.3 with client certificates. A connection without a valid certificate
- * gets the reason in its answers, then is closed.
+ * Accepts client connections: HTTP/2 over TLS 1.3 with client certificates, and HTTP/1.1 for the MCP endpoint. A
+ * connection without a valid certificate gets the reason in its answers, then is closed.
  */
 import {
   constants,
@@ -26,6 +26,9 @@ import type { RevocationJudge } from '../../revocation/judge.ts'
 import { MAX_METADATA_BYTES } from '../carry/peer-response.ts'
 import { CONNECTION_WINDOW_BYTES, WINDOW_BYTES } from '../carry/windows.ts'
 import { trimmedFields } from '../field-values.ts'
+import { isMcpPath, type McpEndpoint } from '../mcp/endpoint.ts'
+import { createHttp1 } from '../mcp/http1.ts'
+import { serveHttp2 } from '../mcp/http2.ts'
 import { chooseProtocol } from '../other-protocols/answer-http1.ts'
 import type { CallHandler } from '../serve-call.ts'
 import { authenticateClient, type Client } from './authenticate.ts'
@@ -36,7 +39,7 @@ import type { SessionGuard } from './session-guard.ts'
 export interface ClientListener {
   /** Listens, and is closed. */
   readonly server: Http2SecureServer
-  /** GOAWAY on all connections: no new calls; open ones run to their end. */
+  /** GOAWAY on all connections, and the like over HTTP/1.1: no new calls; open ones run to their end. */
   goAway(): void
   /** Closes each connection when its last frames have left. */
   closeSessions(): void
@@ -51,6 +54,8 @@ export interface ClientListenerOptions {
   readonly limits: GuardLimits
   readonly guard: Guard
   readonly calls: CallHandler
+  /** Null when it is not served. */
+  readonly mcp: McpEndpoint | null
   readonly log: Log
 }
 
@@ -69,20 +74,24 @@ const SESSION_MEMORY_MB = 64
 const HEADER_SLACK = 4
 
 export function createClientListener(options: ClientListenerOptions): ClientListener {
-  const { identity, spiffe, revocations, limits, guard, calls, log } = options
+  const { identity, spiffe, revocations, limits, guard, calls, mcp, log } = options
   const guarded = new WeakMap<Http2Session, { client: Client; watch: SessionGuard }>()
   const sessions = new Set<ServerHttp2Session>()
   const server = createServer(identity, limits)
   const release = followIdentity(server, identity)
   guard.stand(server)
+  const authenticate = (socket: TLSSocket) =>
+    authenticateClient(socket, identity.current(), spiffe, revocations)
+  const { connectionAgeMs } = limits
+  const http1 = createHttp1({ endpoint: mcp, authenticate, guard, connectionAgeMs })
+  server.on('unknownProtocol', http1.serve)
 
   server.on('session', (session) => {
     leanStreamTables(session)
     sessions.add(session)
     session.once('close', () => sessions.delete(session))
     session.setLocalWindowSize(CONNECTION_WINDOW_BYTES)
-    const socket = session.socket as TLSSocket
-    const client = authenticateClient(socket, identity.current(), spiffe, revocations)
+    const client = authenticate(session.socket as TLSSocket)
     const watch = guard.watch(session, client, () => calls.drain(client, TOO_OLD))
     if (watch === null) return
     guarded.set(session, { client, watch })
@@ -91,7 +100,7 @@ export function createClientListener(options: ClientListenerOptions): ClientList
   server.on('stream', onStream)
   function onStream(
     stream: ServerHttp2Stream,
-    _headers: IncomingHttpHeaders,
+    headers: IncomingHttpHeaders,
     _flags: number,
     rawHeaders: readonly string[],
   ): void {
@@ -100,16 +109,20 @@ export function createClientListener(options: ClientListenerOptions): ClientList
     if (known === undefined || !known.watch.opened(stream)) {
       stream.on('error', () => {})
       stream.close(constants.NGHTTP2_REFUSED_STREAM)
-    } else calls.handle(stream, trimmedFields(rawHeaders), known.client)
+    } else if (mcp !== null && isMcpPath(headers[':path']))
+      serveHttp2(mcp, stream, headers, trimmedFields(rawHeaders), known.client)
+    else calls.handle(stream, trimmedFields(rawHeaders), known.client)
   }
   server.on('sessionError', (err) => log.debug({ err }, 'a connection ended with an error'))
 
   return {
     server,
     goAway() {
+      http1.drain()
       for (const session of sessions) gracefulGoaway(session)
     },
     closeSessions() {
+      http1.drain()
       for (const session of sessions) session.close()
     },
     release,

@@ -1,9 +1,5 @@
-/**
- * Answers HTTP/1.1 clients on the delegation port: each request gets the protocol to use, then the connection is
- * closed.
- */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { TLSSocket } from 'node:tls'
+/** Answers HTTP/1.1 clients on the delegation port that want another protocol than it serves. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { uuidV7 } from '@clawmesh/proto'
 import { answerInProtocol } from './answer-in-protocol.ts'
 import { notGrpc, protocolOf } from './protocol-of.ts'
@@ -20,17 +16,8 @@ export function chooseProtocol({
 }
 
 const VERSION_NOT_SUPPORTED = 505
-const MAX_HEAD_BYTES = 16_384
-
-/** Returns a function that answers on a connection. The guard of the port ends slow ones. */
-export function createHttp1Answers(): (socket: TLSSocket) => void {
-  const server = createServer({ maxHeaderSize: MAX_HEAD_BYTES, keepAlive: false }, answer)
-  // a malformed head has no protocol in which to answer
-  server.on('clientError', (_error, socket) => socket.destroy())
-  return (socket) => void server.emit('connection', socket)
-}
-
-function answer(request: IncomingMessage, response: ServerResponse): void {
+/** Says which protocol to use, and ends the connection. */
+export function answerHttp1(request: IncomingMessage, response: ServerResponse): void {
   const { method = '', url: path = '', headers } = request
   const { 'content-type': contentType = '' } = headers
   const connectVersion = headers['connect-protocol-version'] !== undefined

@@ -1,0 +1,201 @@
+/**
+ * The MCP endpoint of the delegation port (Model Context Protocol, streamable HTTP): an agent's certificate opens it, and
+ * a call of a tool becomes a call of that agent, through the same checks as a call over gRPC. It keeps no state but the
+ * requests that run.
+ */
+import type { IdentityStore, Log } from '@clawmesh/agent-sdk/mesh'
+import { type AgentIdentity, MeshError } from '@clawmesh/proto'
+import type { GuardLimits } from '../../config/guard-limits.ts'
+import { createLimits } from '../../limits/create-limits.ts'
+import type { RevocationJudge } from '../../revocation/judge.ts'
+import { asMeshError } from '../carry/status-of.ts'
+import { type Client, judgeClient } from '../client/authenticate.ts'
+import { checkHeaderSize } from '../client/check-header-size.ts'
+import { createOpenCalls } from '../client/open-calls.ts'
+import { checkRefusals, countRefusal, type RefusalBudgets } from '../count-refusals.ts'
+import type { RouteNames } from '../route.ts'
+import type { CallHandler } from '../serve-call.ts'
+import { type Answer, createEventStream, createJsonAnswer } from './answer.ts'
+import { Exchange, type ExchangeOptions } from './exchange.ts'
+import { type HttpRequest, type HttpResponse, headerOf, headersOf, mediaTypeOf } from './http.ts'
+import { createInnerConnections } from './inner-connections.ts'
+import { type Message, readMessages } from './messages.ts'
+import { checkOrigin } from './origin.ts'
+import { createBodies } from './read-body.ts'
+import { notified, serveMessage } from './requests.ts'
+import { createRunningRequests } from './running-requests.ts'
+import { createSessionIds } from './session-id.ts'
+import { isVersion } from './versions.ts'
+
+export interface McpEndpointOptions extends ExchangeOptions {
+  readonly identity: IdentityStore
+  readonly revocations: RevocationJudge
+  readonly refusals: RefusalBudgets
+  readonly meshDomain: string
+  readonly names: () => RouteNames
+  readonly guardLimits: GuardLimits
+  /** The keys of session ids, the newest first. */
+  readonly sessionKeys: () => readonly Buffer[]
+  readonly calls: Pick<CallHandler, 'handle'>
+  /** Why requests are refused now; null while they are served. */
+  readonly closedFor: () => MeshError | null
+  readonly log: Log
+}
+
+export interface McpEndpoint {
+  /** Serves a request whose path is that of the endpoint. */
+  serve(request: HttpRequest, response: HttpResponse, client: Client): void
+  /** Answers what still waits: the tasks go on. */
+  release(): void
+  close(): void
+}
+
+/** The path of the endpoint. */
+export const MCP_PATH = '/mcp'
+
+/** @param path as in the request, with its query */
+export function isMcpPath(path: string | undefined): boolean {
+  return path === MCP_PATH || path?.startsWith(`${MCP_PATH}?`) === true
+}
+
+export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
+  const { guardLimits, refusals, meshDomain, log } = options
+  const inner = createInnerConnections(options.calls.handle)
+  const running = createRunningRequests()
+  const sessions = createSessionIds(options.sessionKeys)
+  const calling = { meshDomain, log, inner, running }
+  const gate = createGate(options)
+  const bodies = createBodies({
+    maxBytes: guardLimits.mcpBodyBytes,
+    maxTotalBytes: guardLimits.mcpBufferedBytes,
+    timeoutMs: guardLimits.handshakeMs,
+  })
+
+  async function serve(exchange: Exchange): Promise<void> {
+    const { request, response, client } = exchange
+    const caller = gate(exchange)
+    // clients try GET for a stream of the server's own, and DELETE at their end: MCP allows this answer, and it refuses
+    // nothing
+    if (request.method !== 'POST') {
+      exchange.respond(new MeshError('MESH_MCP_METHOD'))
+      return
+    }
+    checkContent(request)
+    const session = sessionOf(request, caller)
+    const messages = readMessages(await bodies.read(request, client.meter))
+    if (messages === null) throw invalid('the body is no JSON-RPC message')
+    await answer(exchange, messages, { caller, session, response })
+  }
+
+  /** @throws MeshError MESH_MCP_SESSION for an id of another agent, or of no gateway with these keys */
+  function sessionOf(request: HttpRequest, caller: AgentIdentity): string {
+    const id = headerOf(request, 'mcp-session-id')
+    if (id !== null && !sessions.isOf(id, caller.id)) throw new MeshError('MESH_MCP_SESSION')
+    return id ?? ''
+  }
+
+  async function answer(
+    exchange: Exchange,
+    messages: readonly Message[],
+    to: {
+      readonly caller: AgentIdentity
+      readonly session: string
+      readonly response: HttpResponse
+    },
+  ): Promise<void> {
+    const asking = messages.filter(({ kind }) => kind === 'request' || kind === 'invalid')
+    for (const message of messages)
+      if (message.kind === 'notification') notified(message, to.session, calling)
+    if (asking.length === 0) {
+      exchange.accept(202)
+      return
+    }
+    const begins = messages.some((one) => one.kind === 'request' && one.method === 'initialize')
+    const headers = {
+      ...exchange.headers,
+      ...(begins ? { 'mcp-session-id': sessions.create(to.caller.id) } : {}),
+    }
+    const answered = openAnswer(exchange.request, to.response, headers, asking)
+    await Promise.all(
+      asking.map((message) =>
+        serveMessage(message, { exchange, answer: answered, ...to }, calling),
+      ),
+    )
+    answered.end()
+  }
+
+  return {
+    serve(request, response, client) {
+      const exchange = new Exchange(request, response, client, options)
+      serve(exchange).catch((cause: unknown) => {
+        const error = asMeshError(cause)
+        countRefusal(refusals, client, error)
+        if (error.code === 'MESH_GATEWAY_INTERNAL')
+          log.error({ request_id: exchange.requestId, err: error.cause }, 'a request of MCP failed')
+        exchange.refuse(error)
+      })
+    },
+    release: () => running.release(),
+    close: () => inner.close(),
+  }
+}
+
+/**
+ * The checks before a byte of the body is read: certificate, revocation, limits, headers. Holds a place under the limits
+ * until the response has ended.
+ * @throws MeshError
+ */
+function createGate(options: McpEndpointOptions): (exchange: Exchange) => AgentIdentity {
+  const { identity, revocations, refusals, closedFor, names, guardLimits } = options
+  const open = createOpenCalls({
+    limits: {
+      maxCalls: guardLimits.maxMcpRequests,
+      maxCallsPerTenant: guardLimits.maxMcpRequests,
+      maxCallsPerAgent: guardLimits.maxMcpRequestsPerAgent,
+    },
+    policyLimit: () => null,
+  })
+  const rates = createLimits()
+  const perMinute = guardLimits.ownCallsPerMinute
+
+  return ({ request, response, client }) => {
+    checkRefusals(refusals, client)
+    const certificate = judgeClient(client, identity.current(), Date.now(), revocations)
+    const caller = certificate.identity
+    if (caller.kind !== 'agent') throw new MeshError('MESH_IDENTITY_NOT_AGENT')
+    const closed = closedFor()
+    if (closed !== null) throw closed
+    const retryAfterMs = rates.take(caller.id, perMinute, Math.ceil(perMinute / 10))
+    if (retryAfterMs !== null) throw new MeshError('MESH_RATE_LIMITED', undefined, { retryAfterMs })
+    response.on('close', open.enter(caller))
+    checkHeaderSize(request.rawHeaders, guardLimits)
+    checkOrigin(headerOf(request, 'origin'), names().own)
+    return caller
+  }
+}
+
+/** @throws MeshError MESH_MCP_REQUEST */
+function checkContent(request: HttpRequest): void {
+  if (mediaTypeOf(headerOf(request, 'content-type') ?? '') !== 'application/json')
+    throw invalid('the content type must be application/json')
+  const version = headerOf(request, 'mcp-protocol-version')
+  if (version !== null && !isVersion(version)) throw invalid('this revision of MCP is not served')
+}
+
+/** A stream where a tool is called and the client takes one; the rest is answered at once. */
+function openAnswer(
+  request: HttpRequest,
+  response: HttpResponse,
+  headers: Readonly<Record<string, string>>,
+  asking: readonly Message[],
+): Answer {
+  const accept = headersOf(request, 'accept').join(',').split(',').map(mediaTypeOf)
+  const lasts = asking.some((one) => one.kind === 'request' && one.method === 'tools/call')
+  if ((lasts || asking.length > 1) && accept.includes('text/event-stream'))
+    return createEventStream(response, headers)
+  return createJsonAnswer(response, headers, asking.length > 1)
+}
+
+function invalid(message: string): MeshError {
+  return new MeshError('MESH_MCP_REQUEST', message)
+}
