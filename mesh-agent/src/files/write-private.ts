@@ -1,12 +1,21 @@
-/** Replaces a file in one step, readable by this user only. A symbolic link in its place is replaced, never followed. */
+/** Replaces a file in one step. A symbolic link in its place is replaced, never followed. */
 import { randomBytes } from 'node:crypto'
 import { open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { MeshError } from '@clawmesh/proto'
 
-/** @throws MeshError MESH_DISK_WRITE; the old file is then unchanged */
-export async function writePrivate(path: string, content: string | Uint8Array): Promise<void> {
-  await writePieces(path, [content])
+const PRIVATE = 0o600
+
+/**
+ * Readable by this user only, unless `mode` says otherwise.
+ * @throws MeshError MESH_DISK_WRITE; the old file is then unchanged
+ */
+export async function writePrivate(
+  path: string,
+  content: string | Uint8Array,
+  mode: number = PRIVATE,
+): Promise<void> {
+  await writePieces(path, [content], mode)
 }
 
 /**
@@ -16,11 +25,12 @@ export async function writePrivate(path: string, content: string | Uint8Array): 
 export async function writePieces(
   path: string,
   pieces: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>,
+  mode: number = PRIVATE,
 ): Promise<void> {
   const temporary = join(dirname(path), `.${randomBytes(8).toString('hex')}.tmp`)
   try {
     // wx: refuses whatever stands there, a link too
-    const file = await open(temporary, 'wx', 0o600).catch((error) => {
+    const file = await open(temporary, 'wx', mode).catch((error) => {
       throw diskError(path, error)
     })
     try {

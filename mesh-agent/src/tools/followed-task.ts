@@ -16,6 +16,8 @@ export interface FollowedTaskOptions {
   /** Empty when it is not known. */
   readonly skill: string
   readonly owner: string
+  /** It is given to the peer now, not looked at again. */
+  readonly isNew: boolean
   /** Writes what a completed task brought. */
   render(result: TaskResult, task: FollowedTask): Promise<ToolResult>
   /** Of an error that a call about it met: hints and causes are for the log. */
@@ -117,7 +119,7 @@ export class FollowedTask {
     }
   }
 
-  async #follow({ delegation, render, onError }: FollowedTaskOptions): Promise<Outcome> {
+  async #follow({ delegation, isNew, render, onError }: FollowedTaskOptions): Promise<Outcome> {
     // its last event says how it ended; without one, only the connection did
     let last: TaskEvent['kind'] | null = null
     let outcome: Outcome
@@ -139,7 +141,8 @@ export class FollowedTask {
         ...(last === 'failed' ? { state } : {}),
         ...(this.#usage.size === 0 ? {} : { usage: this.usage }),
       })
-      outcome = { result, final: last === 'failed' || last === 'result' || !this.#accepted }
+      const refused = isNew && !this.#accepted && error.code !== 'MESH_CALL_CANCELED'
+      outcome = { result, final: last === 'failed' || last === 'result' || refused }
     }
     this.#ended = outcome
     this.#question = null

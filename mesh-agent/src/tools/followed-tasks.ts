@@ -47,7 +47,7 @@ export class FollowedTasks {
     const { agent, owner = '', workspaceDir } = context
     const delegation = open(agent)
     const task = new FollowedTask({
-      ...{ delegation, skill, owner },
+      ...{ delegation, skill, owner, isNew },
       render: (result, followed) => this.#render(result, followed, workspaceDir),
       onError: (error) => this.#logError(error, delegation),
     })

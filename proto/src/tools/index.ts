@@ -18,9 +18,10 @@ export {
   TASK_ACTIONS,
   TASK_FIELDS,
   TOOL_DEFINITIONS,
+  TOOL_INSTRUCTIONS,
 } from './definitions.ts'
 export type { Field, Fields, JsonSchema, ValuesOf } from './fields.ts'
 export { ArgumentFault, readFields } from './fields.ts'
 export type { Refusal, RefusalCode, ToolResult } from './tool-result.ts'
-export { argumentsRefused, errorResult, refusalResult } from './tool-result.ts'
+export { argumentsRefused, errorResult, factsOf, refusalResult } from './tool-result.ts'
 export { markUntrusted, plainLineOf, plainTextOf } from './untrusted.ts'

@@ -2,14 +2,17 @@
 import type { ErrorCode } from '../codes.ts'
 import type { MeshError } from '../mesh-error.ts'
 import { adviceFor } from './advice.ts'
-import { markUntrusted, plainLineOf } from './untrusted.ts'
+import { markUntrusted, plainLineOf, plainTextOf } from './untrusted.ts'
 
 /** A refusal is a result too: `isError`, and `details` with code, reason and advice. */
 export interface ToolResult {
   /** For the model. Bounded; what another party wrote stands between marks. */
   readonly text: string
   readonly isError: boolean
-  /** For programs, as JSON: `peer`, `id`, `state`, `files` …; of a refusal `code`, `reason`, `advice`. Never a secret. */
+  /**
+   * For programs, as JSON: `peer`, `id`, `state`, `files` …; of a refusal `code`, `reason`, `advice`. Never a secret. `output` and
+   * `said` are the words of another party without marks: no model may see them (`factsOf` leaves them out).
+   */
   readonly details: Readonly<Record<string, unknown>>
 }
 
@@ -34,7 +37,10 @@ export function refusalResult({ code, reason, advice, said = null, facts }: Refu
   return {
     text: lines.join('\n'),
     isError: true,
-    details: { code, reason: plainLineOf(reason, 500), advice, ...facts },
+    details: {
+      ...{ code, reason: plainLineOf(reason, 500), advice, ...facts },
+      ...(said === null ? {} : { said: plainTextOf(said.text) }),
+    },
   }
 }
 
@@ -81,4 +87,10 @@ export function errorResult(
 function requestIdOf({ facts }: MeshError): Readonly<Record<string, string>> {
   const id = facts.request_id
   return id === undefined ? {} : { request_id: plainLineOf(id, 100) }
+}
+
+/** `details` without the words of others: for what a host may show to a model. */
+export function factsOf({ details }: ToolResult): Readonly<Record<string, unknown>> {
+  const { output: _output, said: _said, ...facts } = details
+  return facts
 }

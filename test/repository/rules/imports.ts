@@ -18,6 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // one built file: what it imports is bundled
   'openclaw-plugin': [
     '@clawmesh/proto/tools',
+    '@clawmesh/agent/skill',
     '@clawmesh/agent/tools',
     '@clawmesh/agent-sdk',
     '@clawmesh/agent-sdk/mesh',
@@ -30,6 +31,7 @@ const SPECIFIER =
 const SECOND_DOORS: ReadonlySet<string> = new Set([
   '@clawmesh/agent-sdk/mesh',
   '@clawmesh/agent-sdk/testing',
+  '@clawmesh/agent/skill',
   '@clawmesh/agent/tools',
   '@clawmesh/proto/tools',
   '@clawmesh/openclaw-plugin/build',

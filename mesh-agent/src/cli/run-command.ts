@@ -1,0 +1,110 @@
+/** Builds the command line, runs it, and words its errors. */
+import { MeshError } from '@clawmesh/proto'
+import { Command, CommanderError } from 'commander'
+import { VERSION } from '../version.ts'
+import { addDelegate } from './delegate.ts'
+import type { End, ExitCode } from './exit-code.ts'
+import { addFetch } from './fetch.ts'
+import { addMcp } from './mcp.ts'
+import { addPeers } from './peers.ts'
+import { addSkill } from './skill.ts'
+import { addTask } from './task.ts'
+import type { Terminal } from './terminal.ts'
+
+const EXAMPLES = `
+Examples:
+  $ mesh-agent peers                                whom may I ask
+  $ mesh-agent delegate researcher summarize https://example.com/
+  $ mesh-agent task list                            what was given to peers
+  $ mesh-agent task wait 01a2…                      the result of one of them
+  $ mesh-agent fetch https://api.example.com/       through the gateway
+  $ mesh-agent mcp                                  the same, for an agent host
+  $ mesh-agent skill install                        tell agent hosts about it
+
+Which agent it is, and where its gateway is, say --identity and --gateway,
+or MESH_AGENT_IDENTITY and MESH_AGENT_GATEWAY once for all commands.
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the task goes on,
+130 interrupted.`
+
+/** Fixed, for any terminal: the examples are written for this width. */
+const HELP_COLUMNS = 80
+
+/** @param args without the names of node and the script */
+export async function runCommand(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
+  const outcome: { code: ExitCode } = { code: 0 }
+  const end: End = (code) => {
+    outcome.code = code
+  }
+  const program = new Command('mesh-agent')
+    .description(
+      'What stands beside an agent of any kind: the tools of a mesh, for hosts and shells.',
+    )
+    .helpCommand(false)
+    .version(VERSION, '-V, --version', 'print the version')
+    .addHelpText('after', EXAMPLES)
+    .exitOverride()
+    .configureHelp({ helpWidth: HELP_COLUMNS })
+    .configureOutput({
+      writeOut: (text) => terminal.print(text.trimEnd()),
+      writeErr: (text) => terminal.writeError(text),
+      outputError: (text) => terminal.say(oneLine(text)),
+    })
+  addMcp(program, terminal)
+  addDelegate(program, terminal, end)
+  addTask(program, terminal, end)
+  addPeers(program, terminal, end)
+  addFetch(program, terminal, end)
+  addSkill(program, terminal, end)
+  try {
+    await program.parseAsync(args, { from: 'user' })
+    return outcome.code
+  } catch (error) {
+    return explain(error, args, program, terminal)
+  }
+}
+
+function explain(
+  error: unknown,
+  args: readonly string[],
+  program: Command,
+  terminal: Terminal,
+): ExitCode {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return 0
+    // help that was shown for a missing command is enough
+    if (error.code !== 'commander.help') terminal.say(`hint: ${lineOf(args, program)} --help`)
+    return 2
+  }
+  if (error instanceof MeshError) {
+    terminal.say(error.message)
+    terminal.say(`hint: ${error.hint}`)
+    return 1
+  }
+  // any other error is a fault of this program: a report needs the stack
+  terminal.say(error instanceof Error ? (error.stack ?? error.message) : 'it failed')
+  terminal.say('hint: this is a fault of mesh-agent; please report it')
+  return 1
+}
+
+/** The intended command, as far as its spelling is right. */
+function lineOf(args: readonly string[], program: Command): string {
+  let line = program.name()
+  let command = program
+  for (const word of args) {
+    const next = command.commands.find((one) => one.name() === word)
+    if (next === undefined) continue
+    line += ` ${word}`
+    command = next
+  }
+  return line
+}
+
+/** Formats a message of commander like our own. */
+function oneLine(text: string): string {
+  return text
+    .trim()
+    .replace(/^error: /, '')
+    .replace(/\n\(Did you mean (.*)\?\)$/, ', did you mean $1')
+    .replace(/\.$/, '')
+}
