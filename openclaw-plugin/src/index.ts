@@ -11,7 +11,11 @@ declare const CLAWMESH_BUILD: string | undefined
 
 const build = typeof CLAWMESH_BUILD === 'undefined' ? 'sources' : CLAWMESH_BUILD
 const copies = () =>
-  copiesOf(globalThis, build, async () => (await import('./core/mesh.ts')).createMesh())
+  copiesOf(globalThis, build, async () => {
+    // evaluating the SDK holds the event loop up for a third of a second, and more on a busy machine: not within `start`
+    await new Promise((resolve) => setImmediate(resolve))
+    return (await import('./core/mesh.ts')).createMesh()
+  })
 
 export default {
   id: 'clawmesh',

@@ -1,16 +1,16 @@
-/** The agent of the SDK. What keeps it from being made, such as an identity that is not there yet, is tried again by itself. */
+/** The agent of the SDK, a lazy one: it finds its identity and its gateway by itself, and says how it stands. */
 import {
   type Agent,
   type AgentOptions,
+  type AgentState,
   createAgent,
   type Log,
-  MeshError,
 } from '@clawmesh/agent-sdk'
 
 export interface AgentLink {
-  /** Null until it could be made. */
+  /** Null while it has no identity. */
   agent(): Agent | null
-  /** Why it could not be made; null when nothing has failed yet. */
+  /** Why it is not in the mesh; null when nothing is wrong, or not yet. */
   fault(): Error | null
   close(): Promise<void>
 }
@@ -18,47 +18,44 @@ export interface AgentLink {
 export interface AgentLinkOptions {
   readonly agent: AgentOptions
   readonly log: Log
-  /** Called once. */
+  /** Called once, when it has an identity. */
   onAgent(agent: Agent): void
-  /** How long to wait between tries, in milliseconds. Default 2,000, and twice as long each time, up to 30,000. */
-  readonly retryMs?: number
+  /** Called each time that the gateway is reached. */
+  onConnected(agent: Agent): void
 }
-
-const LONGEST_RETRY_MS = 30_000
 
 export function createAgentLink(options: AgentLinkOptions): AgentLink {
   const { log } = options
   let agent: Agent | null = null
   let fault: Error | null = null
+  let known = false
   let closed = false
-  let timer: NodeJS.Timeout | undefined
-  const attempt = async (waitMs: number): Promise<void> => {
-    try {
-      const made = await createAgent(options.agent)
-      if (closed) return await made.close()
-      agent = made
-      fault = null
+  const onState = (made: Agent, { status }: AgentState) => {
+    if (closed) return
+    if (!known && status !== 'no-identity') {
+      known = true
       options.onAgent(made)
-    } catch (error) {
-      const why = error instanceof Error ? error : new Error(String(error))
-      if (why.message !== fault?.message) log.error({ err: why }, 'this agent is not in the mesh')
-      fault = why
-      // wrong options stay wrong until they are edited
-      if (closed || !(why instanceof MeshError)) return
-      timer = setTimeout(() => {
-        tried = attempt(Math.min(waitMs * 2, LONGEST_RETRY_MS))
-      }, waitMs)
-      timer.unref()
     }
+    if (status === 'connected') options.onConnected(made)
   }
-  let tried = attempt(options.retryMs ?? 2_000)
+  const making = createAgent({ ...options.agent, lazy: true }).then(
+    async (made) => {
+      if (closed) return made.close()
+      agent = made
+      made.onState((state) => onState(made, state))
+      onState(made, made.state())
+    },
+    (error: unknown) => {
+      fault = error instanceof Error ? error : new Error(String(error))
+      log.error({ err: fault }, 'this agent is not in the mesh')
+    },
+  )
   return {
-    agent: () => agent,
-    fault: () => fault,
+    agent: () => (known ? agent : null),
+    fault: () => fault ?? agent?.state().error ?? null,
     async close() {
       closed = true
-      clearTimeout(timer)
-      await tried
+      await making
       await agent?.close()
     },
   }

@@ -15,12 +15,14 @@ export interface GuardOptions {
   readonly own: OwnNames
 }
 
+export const TASK_ENDED =
+  'CLAWMESH_TASK_ENDED: the task of the caller has ended. Do nothing more for it.'
+
 /** Null when it may be made; else why not, for the model. */
 export async function guardCall(call: GuardedCall, options: GuardOptions): Promise<string | null> {
   const { tool, params, sessionKey } = call
   const turn = options.turns.find(sessionKey ?? undefined)
-  if (turn === null && isServedSession(sessionKey ?? undefined))
-    return 'CLAWMESH_TASK_ENDED: the task of the caller has ended. Do nothing more for it.'
+  if (turn === null && isServedSession(sessionKey ?? undefined)) return TASK_ENDED
   if (turn !== null && !turn.tools.has(tool))
     return `CLAWMESH_TOOL_NOT_GIVEN: the caller of this task may not use ${JSON.stringify(tool.slice(0, 100))}. Go on without it.`
   const judge = judgeOf(tool, params, options)

@@ -8,8 +8,9 @@ import { type Agent, type Log, MeshError } from '@clawmesh/agent-sdk'
 import { readWhole } from '@clawmesh/agent-sdk/mesh'
 import type { PluginConfig } from '../config/plugin-config.ts'
 import { readConfig } from '../config/read-config.ts'
+import type { Declared } from '../declared/declarations.ts'
 import { createDeclarations, type Declarations } from '../declared/follow-declared.ts'
-import { reportMissing } from '../declared/report-missing.ts'
+import { missingOf } from '../declared/report-missing.ts'
 import type { Host } from '../host/host.ts'
 import { createServing, type Serving, servedShape } from '../inbound/serving.ts'
 import { createTurns } from '../inbound/turns.ts'
@@ -49,6 +50,7 @@ class PluginMesh implements Mesh {
   #serving: { readonly shape: string; readonly serving: Serving } | null = null
   /** Changes of what is served, one after another. */
   #changing: Promise<void> = Promise.resolve()
+  #toldMissing: string | null = null
   #leaving: NodeJS.Timeout | undefined
   #closed: Promise<void> | null = null
 
@@ -151,6 +153,10 @@ class PluginMesh implements Mesh {
           this.#declare()
           this.#serve()
         },
+        onConnected: (agent) => {
+          const declared = this.#declarations?.current()
+          if (declared !== undefined) void this.#tellMissing(agent, declared)
+        },
       }),
     }
     if (before === null) return
@@ -174,9 +180,17 @@ class PluginMesh implements Mesh {
       onChange: (declared, faults) => {
         for (const fault of faults) this.#log.warn({}, fault)
         const { agent } = this.#agent()
-        if (agent !== null) void reportMissing(agent, declared, this.#log)
+        if (agent?.state().status === 'connected') void this.#tellMissing(agent, declared)
       },
     })
+  }
+
+  /** Once for the same. */
+  async #tellMissing(agent: Agent, declared: Declared): Promise<void> {
+    const missing = await missingOf(agent, declared)
+    if (missing !== null && missing !== this.#toldMissing)
+      this.#log.warn({}, `policy does not allow all that is declared: ${missing}`)
+    this.#toldMissing = missing
   }
 
   #serve(): void {

@@ -4,6 +4,7 @@ import { markUntrusted, type Tools } from '@clawmesh/agent/tools'
 import { type Agent, type Log, MeshError } from '@clawmesh/agent-sdk'
 import type { Turn, Turns } from '../inbound/turns.ts'
 import type { GuardedCall, ToolAnswer, ToolCall } from './contract.ts'
+import { TASK_ENDED } from './guard-call.ts'
 
 export interface RunOptions {
   readonly agent: Agent | null
@@ -41,7 +42,9 @@ export async function runCall(call: ToolCall, options: RunOptions): Promise<Tool
       ...(call.signal === null ? {} : { signal: call.signal }),
       onProgress: ({ note }) => call.onProgress(note),
     })
-  return work()
+  if (turn === null) return work()
+  if (turn.context.signal.aborted) return refusal(TASK_ENDED)
+  return turn.context.enter(work)
 }
 
 /** An answer that does not come in time is told by a later run of the same conversation. */

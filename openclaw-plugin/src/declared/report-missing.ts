@@ -1,24 +1,44 @@
-/** Asks policy about all that is declared, and tells the operator in one message what is missing, with the line to add. */
-import type { Agent, Log } from '@clawmesh/agent-sdk'
+/** Asks policy about all that is declared: one message for the operator names all that is missing, with the line to add. */
+import { type Agent, type Explanation, MeshError } from '@clawmesh/agent-sdk'
 import type { Declared } from './declarations.ts'
 
-/** Never rejects: a gateway that is away is told by the agent itself, and asked again with the next change. */
-export async function reportMissing(agent: Agent, declared: Declared, log: Log): Promise<void> {
+/** Null when nothing is missing, and when policy cannot be asked, which the agent itself has told. Never rejects. */
+export async function missingOf(
+  agent: Pick<Agent, 'explain' | 'explainHost'>,
+  declared: Declared,
+): Promise<string | null> {
   const missing: string[] = []
-  const failed: string[] = []
-  for (const [name, by] of declared.peers) {
-    if (name.endsWith('*')) continue
-    try {
-      const { action, reason, hint } = await agent.explain(name)
-      if (action === 'deny')
-        missing.push(
-          `the peer ${name}, which ${by.join(' and ')} needs: ${hint ?? reason ?? 'policy refuses it'}`,
-        )
-    } catch (error) {
-      failed.push(`the peer ${name}: ${error instanceof Error ? error.message : String(error)}`)
+  const ask = async (
+    what: string,
+    names: ReadonlyMap<string, readonly string[]>,
+    explain: (name: string) => Promise<Explanation>,
+  ) => {
+    for (const [name, by] of names) {
+      // what a pattern names is asked of policy when it is used
+      if (name.includes('*')) continue
+      const why = await whyNot(() => explain(name))
+      if (why !== null) missing.push(`the ${what} ${name}, which ${by.join(' and ')} needs: ${why}`)
     }
   }
-  if (missing.length > 0)
-    log.warn({}, `policy does not allow all that is declared: ${missing.join('; ')}`)
-  if (failed.length > 0) log.warn({}, `policy could not be asked about ${failed.join('; ')}`)
+  try {
+    await ask('peer', declared.peers, (name) => agent.explain(name))
+    await ask('host', declared.hosts, (name) => agent.explainHost(name))
+  } catch (error) {
+    if (error instanceof MeshError) return null
+    throw error
+  }
+  return missing.length === 0 ? null : missing.join('; ')
+}
+
+/** @throws MeshError when policy cannot be asked */
+async function whyNot(explain: () => Promise<Explanation>): Promise<string | null> {
+  try {
+    const { action, reason, hint } = await explain()
+    return action === 'deny' ? (hint ?? reason ?? 'policy refuses it') : null
+  } catch (error) {
+    if (error instanceof TypeError) return error.message
+    if (error instanceof MeshError && error.code === 'MESH_EXPLAIN_INVALID')
+      return `${error.message}: write it in another way`
+    throw error
+  }
 }

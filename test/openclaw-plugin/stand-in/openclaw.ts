@@ -39,8 +39,6 @@ export interface StandInOpenClaw {
   readonly stateDir: string
   /** What the plugin has logged. */
   readonly logged: readonly string[]
-  /** Milliseconds that the last `start` of the service took. */
-  readonly startMs: number
   start(): Promise<void>
   /** As an edit of the configuration does. */
   reload(pluginConfig: Readonly<Record<string, unknown>>): Promise<void>
@@ -76,7 +74,6 @@ export function createStandInOpenClaw(options: StandInOptions): StandInOpenClaw 
 class StandIn implements StandInOpenClaw {
   readonly stateDir: string
   readonly logged: string[] = []
-  startMs = 0
   readonly #options: StandInOptions
   #pluginConfig: Readonly<Record<string, unknown>>
   #full: Copy | null = null
@@ -93,9 +90,7 @@ class StandIn implements StandInOpenClaw {
     await mkdir(this.stateDir, { recursive: true })
     this.#full = await this.#load('full')
     this.#turns = await this.#load('discovery')
-    const began = performance.now()
     await this.#full.service?.start(this.#context())
-    this.startMs = performance.now() - began
   }
 
   async reload(pluginConfig: Readonly<Record<string, unknown>>): Promise<void> {
