@@ -29,6 +29,33 @@ describe('metrics', () => {
     assert.equal(await line(series), `${series} 2`)
   })
 
+  it('begin at 0 for each plane and each reason of a refusal, so that an alert sees the first burst', async () => {
+    const born = (plane: string, action: string, reason: string) =>
+      `clawmesh_decisions_total{plane="${plane}",action="${action}",reason="${reason}"}`
+    for (const series of [
+      born('egress', 'deny', 'MESH_POLICY_NOT_ALLOWED'),
+      born('egress', 'deny', 'MESH_TOKEN_MISSING'),
+      born('egress', 'deny', 'MESH_EGRESS_ADDRESS_REFUSED'),
+      born('egress', 'audit', 'MESH_POLICY_NOT_ALLOWED'),
+      born('delegation', 'deny', 'MESH_IDENTITY_REVOKED'),
+      born('delegation', 'deny', 'MESH_CHAIN_LOOP_DETECTED'),
+      born('delegation', 'deny', 'MESH_MCP_ORIGIN'),
+      born('delegation', 'deny', 'MESH_PEER_PORT_REFUSED'),
+      born('delegation', 'deny', 'MESH_LIMIT_CONCURRENCY'),
+    ])
+      assert.equal(await line(series), `${series} 0`)
+    // what cannot be is not there
+    for (const series of [
+      born('delegation', 'deny', 'MESH_EGRESS_ECH'),
+      born('egress', 'deny', 'MESH_TASK_FAILED'),
+      born('egress', 'deny', 'MESH_PKI_EXISTS'),
+    ])
+      assert.equal(await line(series), undefined)
+    metrics.decision('egress', 'deny', 'MESH_POLICY_NOT_ALLOWED')
+    const counted = born('egress', 'deny', 'MESH_POLICY_NOT_ALLOWED')
+    assert.equal(await line(counted), `${counted} 1`)
+  })
+
   it('put each observation into every bucket that holds it', async () => {
     for (const seconds of [0.0005, 0.02, 100]) metrics.duration('delegation', seconds)
     const bucket = (le: string) =>
@@ -117,7 +144,9 @@ describe('metrics', () => {
       )
       assert.equal(await openLine(`${bucket}"1.0"`), `${bucket}"1.0"} 3`)
       assert.match(
-        (await openLine('clawmesh_decisions_total{')) ?? '',
+        (await openLine(
+          'clawmesh_decisions_total{plane="egress",action="deny",reason="MESH_POLICY_DENIED"}',
+        )) ?? '',
         /\} 1 # \{trace_id="c{32}"\} 1 \d+\.\d{3}$/,
       )
     })
@@ -172,11 +201,12 @@ describe('metrics', () => {
   })
 
   it('stay bounded when a reason is not', async () => {
+    const seriesNow = async () =>
+      (await metrics.text()).split('\n').filter((one) => one.startsWith('clawmesh_decisions_total'))
+    const born = (await seriesNow()).length
     for (let i = 0; i < 5000; i += 1) metrics.decision('egress', 'deny', `reason ${i}`)
-    const series = (await metrics.text())
-      .split('\n')
-      .filter((one) => one.startsWith('clawmesh_decisions_total'))
-    assert.ok(series.length <= 1001)
+    const series = await seriesNow()
+    assert.ok(series.length <= born + 1001)
     assert.ok(
       series.includes('clawmesh_decisions_total{plane="egress",action="deny",reason="other"} 4000'),
     )
