@@ -1,32 +1,18 @@
 /** Makes an agent: one identity, one gateway, and all that works between them. */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type AgentIdentity, createSpiffeTemplate, MeshError } from '@clawmesh/proto'
-import type { Connection } from '../client/connection.ts'
 import { FIRST_CONTACT_MS } from '../client/first-contact.ts'
-import { peerAddress } from '../client/peer-address.ts'
-import { createPeerClient, type PeerClient } from '../client/peer-client.ts'
-import type { AgentFetch, EgressClient } from '../egress/agent-fetch.ts'
-import type { EgressRelayOptions } from '../egress/relay/egress-relay.ts'
 import { type Log, stderrLog } from '../log.ts'
-import { type ServeContext, type Serving, serve } from '../server/serve.ts'
-import type { ServeOptions } from '../server/serve-options.ts'
+import { serve } from '../server/serve.ts'
 import { checkIsGatewayFor } from '../tls/gateway-scope.ts'
 import type { IdentitySnapshot, IdentityStore } from '../tls/identity-snapshot.ts'
 import type { Agent } from './agent-interface.ts'
 import { type AgentOptions, checkAgentOptions } from './agent-options.ts'
-import { createDelegations, propagatedBy } from './delegations.ts'
-import { createEgressAccess, type EgressAccess } from './egress-access.ts'
-import { createGatewayCalls } from './gateway-calls.ts'
+import { assembleAgent } from './assemble-agent.ts'
+import { createEgressAccess } from './egress-access.ts'
 import { createGatewayLink } from './gateway-link.ts'
-import { createGatewayQuestions } from './gateway-questions.ts'
-import { createGatewayState } from './gateway-state.ts'
 import { createLateAgent, type MadeAgent } from './late-agent.ts'
 import { type EgressSettings, meshDomainOf, openStore, readEgress } from './read-options.ts'
-import { createTaskScopes, type TaskScopes } from './task-scope.ts'
-import { createTreeWatch, type TreeWatch } from './tree-watch.ts'
-
-// how long close() takes to tell peers that their tasks are cancelled
-const GOODBYE_MS = 1_000
+import { createTreeWatch } from './tree-watch.ts'
 
 /**
  * Makes an agent from an identity directory and the address of a gateway. It connects with the first call, or by itself when it
@@ -46,7 +32,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
   checkAgentOptions(options)
   const { log = stderrLog, now = Date.now, patience, lazy = false, identity } = options
   const egress = readEgress(options)
-  const open = async () => assemble(options, egress, await openAgentIdentity(options, log))
+  const open = async () => surround(options, egress, await openAgentIdentity(options, log))
   try {
     return (await open()).agent
   } catch (error) {
@@ -57,95 +43,34 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
   }
 }
 
-function assemble(
+/** The place of an agent in a mesh of gateways and sockets. */
+function surround(
   options: AgentOptions,
-  egressSettings: EgressSettings | null,
+  egress: EgressSettings | null,
   { store, owned, snapshot, identity }: OpenedIdentity,
 ): MadeAgent {
-  const { gateway: target, log = stderrLog, now = Date.now, lazy = false } = options
+  const { gateway: target, patience, log = stderrLog, now = Date.now } = options
   const { trustDomain, tenant } = identity
   const spiffe = createSpiffeTemplate({ ...options.spiffe, trustDomain })
   const meshDomain = options.meshDomain ?? meshDomainOf(identity, snapshot.dnsNames)
   const gatewayName = options.gatewayName ?? `gateway.${meshDomain}`
-  const letGo = new AbortController()
-  const lifetime = new AbortController()
-  const { signal } = lifetime
-  const servings = new Set<Serving>()
-
   const expect = checkIsGatewayFor(tenant, meshDomain)
-  const patience = { idleMs: 60_000, giveUpMs: 120_000, startGiveUpMs: 20_000, ...options.patience }
-  const { connectGiveUpMs: giveUpMs = FIRST_CONTACT_MS } = patience
+  const giveUpMs = patience?.connectGiveUpMs ?? FIRST_CONTACT_MS
   const link = createGatewayLink({ target, store, spiffe, expect, giveUpMs, log })
   const { connection } = link
-  const gateway = createGatewayState({ ...link, lazy, gatewayName, signal, log, now })
-  const peers = createPeerClient({
-    ...{ ...link, patience, letGo: letGo.signal, signal, log, now },
-    maxResultBytes: options.maxResultBytes ?? 64 * 1024 * 1024,
-  })
-  const trees = createTreeWatch({ connection, gatewayName, store, log })
-  const { ask, exchange } = createGatewayCalls({
-    ...{ ...link, gatewayName, signal },
-    ...(options.egressTokenTtlMs === undefined
-      ? {}
-      : { egressTokenTtlMs: options.egressTokenTtlMs }),
-  })
-  const access = createEgressAccess(egressSettings, {
-    ...{ options, store, spiffe, check: expect, exchange, log, now },
-  })
-  const egress = access?.under(null) ?? null
-  const ownFetch: EgressClient['fetch'] = async (input, init, within) => {
-    if (egress === null) throw new TypeError('egress: createAgent was given no egress port')
-    return egress.fetch(input, init, within)
-  }
-  const scopes = createTaskScopes(access?.under ?? null, ownFetch)
-  const address = (peer: string) => peerAddress(peer, { tenant, meshDomain })
-  const { delegateIn, ...delegations } = createDelegations({ peers, scopes, address })
-  const propagated = (traceparent?: string) => propagatedBy(scopes.current(), traceparent)
-  const outward: ServeContext['outward'] = (origin, live) => {
-    const scope = scopes.open(origin, live.signal)
-    return {
-      signal: scope.signal,
-      fetch: scope.fetch,
-      traceparent: scope.span,
-      delegate: (peer, asked) => delegateIn(scope, peer, asked),
-      enter: (work) => scopes.enter(scope, work),
-    }
-  }
-
-  let closing: Promise<void> | null = null
-  const agent: Agent = Object.freeze({
-    identity,
-    state: gateway.state,
-    onState: gateway.onState,
-    ...delegations,
-    async serve(serveOptions: ServeOptions) {
-      const serving = await serve(serveOptions, {
-        ...{ store, spiffe, tenant, meshDomain, log, now, outward },
-        followTree: (token, onRevoked) => trees.follow(token, onRevoked),
-      })
-      servings.add(serving)
-      return serving
-    },
-    fetch: (async (input, init) =>
-      (scopes.current()?.fetch ?? ownFetch)(input, init)) satisfies AgentFetch,
-    async egressRelay(relayOptions: EgressRelayOptions) {
-      if (access === null) throw new TypeError('egress: createAgent was given no egress port')
-      return access.relay(relayOptions)
-    },
-    onOwnBehalf: <T>(work: () => T): T => scopes.leave(work),
-    ...createGatewayQuestions({ ask, address, propagated }),
-    close() {
-      gateway.closed()
-      closing ??= closeAll({
-        ...{ servings, trees, peers, letGo, lifetime, egress, scopes, access, connection },
-        store: owned ? store : null,
-      })
-      return closing
+  return assembleAgent(options, {
+    ...{ identity, spiffe, meshDomain, gatewayName, link },
+    trees: createTreeWatch({ connection, gatewayName, store, log }),
+    egress: ({ exchange }) =>
+      createEgressAccess(egress, {
+        ...{ options, store, spiffe, check: expect, exchange, log, now },
+      }),
+    serve: (serveOptions, context) => serve(serveOptions, { ...context, store }),
+    async close() {
+      connection.close()
+      if (owned) await store.close()
     },
   })
-  const delegateAs: MadeAgent['delegateAs'] = (id, peer, asked) =>
-    delegateIn(scopes.current(), peer, asked, id)
-  return { agent, delegateAs }
 }
 
 interface OpenedIdentity {
@@ -166,34 +91,4 @@ async function openAgentIdentity(options: AgentOptions, log: Log): Promise<Opene
     throw new MeshError('MESH_IDENTITY_NOT_AGENT', `the certificate is ${identity.id}'s`)
   }
   return { store, owned, snapshot, identity }
-}
-
-interface Parts {
-  readonly servings: ReadonlySet<Serving>
-  readonly trees: TreeWatch
-  readonly peers: PeerClient
-  readonly letGo: AbortController
-  readonly lifetime: AbortController
-  readonly egress: EgressClient | null
-  readonly scopes: TaskScopes
-  readonly access: EgressAccess | null
-  readonly connection: Connection
-  /** Null when it was given, and so is not the agent's to close. */
-  readonly store: IdentityStore | null
-}
-
-/** In an order in which each part can still use those after it. */
-async function closeAll(parts: Parts): Promise<void> {
-  const { peers, letGo, lifetime } = parts
-  await Promise.all([...parts.servings].map((serving) => serving.close()))
-  parts.trees.close()
-  const reason = new MeshError('MESH_CALL_CANCELED', 'the agent was closed')
-  letGo.abort(reason)
-  await Promise.race([peers.settled(), sleep(GOODBYE_MS, undefined, { ref: false })])
-  lifetime.abort(reason)
-  await parts.egress?.close()
-  await parts.scopes.settled()
-  await parts.access?.close()
-  parts.connection.close()
-  await parts.store?.close()
 }

@@ -1,19 +1,16 @@
 /** The agent's own server: its skills, health and reflection, for callers that come through the gateway. */
 
-import { DELEGATION_SERVICE, HEALTH_SERVICE, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
+import { DELEGATION_SERVICE, HEALTH_SERVICE, MeshError } from '@clawmesh/proto'
 import { type ChannelOptions, Server, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
-import type { Log } from '../log.ts'
 import { parseListen } from '../model/listen-address.ts'
-import { createMemoryTaskStore } from '../tasks/memory-task-store.ts'
-import { createTaskHost, type TaskHostOptions } from '../tasks/task-host.ts'
 import { type CallListener, listenForCalls } from '../tls/call-listener.ts'
 import type { IdentityStore } from '../tls/identity-snapshot.ts'
 import { definition } from '../wire/messages.ts'
 import { createCallerGate } from './caller-gate.ts'
-import { createDelegationService, type Service } from './delegation-service.ts'
-import { createHealthService } from './health-service.ts'
+import type { Service } from './delegation-service.ts'
 import { addReflection } from './reflection.ts'
 import { type AdditionalService, checkServeOptions, type ServeOptions } from './serve-options.ts'
+import { createTaskService, type TaskServiceContext } from './task-service.ts'
 
 /** A server of skills, as `agent.serve` returns it. */
 export interface Serving {
@@ -26,16 +23,11 @@ export interface Serving {
   close(): Promise<void>
 }
 
-export interface ServeContext {
+export interface ServeContext extends TaskServiceContext {
   /** Tenant of the agent. */
   readonly tenant: string
   readonly meshDomain: string
   readonly store: IdentityStore
-  readonly spiffe: SpiffeTemplate
-  readonly log: Log
-  readonly now: () => number
-  readonly outward: TaskHostOptions['outward']
-  readonly followTree: TaskHostOptions['followTree']
 }
 
 // what is left of close() once the tasks have ended: readers take their last events
@@ -52,30 +44,12 @@ const SERVER_OPTIONS: ChannelOptions = Object.freeze({
 /** @throws MeshError MESH_CONFIG_PORT when the address cannot be listened on, MESH_TASK_STORE_FAILED; TypeError for options that make no sense */
 export async function serve(options: ServeOptions, context: ServeContext): Promise<Serving> {
   checkServeOptions(options)
-  const { store: identity, spiffe, log, now, outward, followTree } = context
+  const { store: identity, spiffe, log, now } = context
   const own = { tenant: context.tenant, meshDomain: context.meshDomain, spiffe }
-  const { acceptFrom = 'gateway', heartbeatMs = 15_000, orphanGraceMs = 30_000 } = options
-  const { additionalServices = [], drainMs = 10_000, inputTimeoutMs = 3_600_000, skills } = options
+  const { acceptFrom = 'gateway', additionalServices = [], skills } = options
   const { host, port } = parseListen(options.listen ?? '127.0.0.1:7443')
-
-  const listed = namesOf(additionalServices)
-  const health = createHealthService(listed)
-
-  const taskStore = options.taskStore ?? createMemoryTaskStore({ now })
-  const tasks = createTaskHost({
-    ...{ skills, store: taskStore, log, orphanGraceMs, inputTimeoutMs, now, outward, followTree },
-    running: {
-      maxRunning: options.maxRunning ?? 100,
-      maxRunningPerTenant: options.maxRunningPerTenant ?? null,
-      maxRunningPerCaller: options.maxRunningPerCaller ?? null,
-    },
-    storeStays: options.taskStore !== undefined,
-    onServing: health.setServing,
-    identify(id) {
-      const known = spiffe.parse(id)
-      return known?.kind === 'agent' ? known : null
-    },
-  })
+  const service = createTaskService(options, context, namesOf(additionalServices))
+  const { tasks, health, delegations, drainMs } = service
   let listener: CallListener | null = null
   const identify = (call: ServerInterceptingCallInterface) => {
     if (listener === null) throw new MeshError('MESH_IDENTITY_NO_CERTIFICATE')
@@ -85,14 +59,13 @@ export async function serve(options: ServeOptions, context: ServeContext): Promi
     ...SERVER_OPTIONS,
     interceptors: [createCallerGate(acceptFrom, own, identify)],
   })
-  const delegations = createDelegationService({ host: tasks, spiffe, heartbeatMs, log, now })
   addServices(server, [delegations, health], additionalServices)
 
   try {
     listener = await listenForCalls({ server, store: identity, spiffe, host, port, log, now })
   } catch (cause) {
     await tasks.drain(0)
-    if (options.taskStore === undefined) taskStore.close()
+    service.close()
     throw new MeshError('MESH_CONFIG_PORT', `cannot listen on ${host}:${port}`, {
       cause,
       hint: 'change `listen` of serve(), or stop what uses the port',
@@ -114,7 +87,7 @@ export async function serve(options: ServeOptions, context: ServeContext): Promi
     await tasks.drain(drainMs)
     await bound.drain(FLUSH_MS)
     server.forceShutdown()
-    if (options.taskStore === undefined) taskStore.close()
+    service.close()
   }
   log.info({ ...address, skills: Object.keys(skills) }, 'the agent serves its skills')
   return Object.freeze({
