@@ -198,6 +198,8 @@ describe('an agent serves gateways only', () => {
       })
     const forever = () => new Promise<string>(() => {})
     const late = await mesh.agent('e', { patience: { startGiveUpMs: 1 } })
+    // it has its connection before the server begins to drain
+    await late.whoAmI()
     const serving = await mesh.serve({ skills: { waits, forever }, drainMs: 1_500 })
     const [first, second] = ['waits', 'forever'].map((skill) => mesh.a.delegate('b', { skill }))
     assert.ok(first !== undefined && second !== undefined)
