@@ -3,6 +3,7 @@
  * choice, and the tenants of an issuer have no default.
  */
 import { isIPv4 } from 'node:net'
+import { resolve } from 'node:path'
 import { EGRESS_AUDIENCE, isDnsLabel } from '@clawmesh/proto'
 import { z } from 'zod'
 import { claimPathFault } from './claim-path.ts'
@@ -28,10 +29,16 @@ const claim = z
   .string('must be the name of a claim, or a JSON pointer')
   .superRefine(refuse(claimPathFault))
 
+const file = z.string().min(1, 'must not be empty').nullable().default(null)
+
 const shape = {
   /** The exact `iss` of its tokens. */
   issuer: text('the iss of its tokens'),
   jwksUri: text('the URL of its public keys').superRefine(refuse(uriFault)),
+  /** PEM: the CAs of the server of jwksUri, in place of the usual ones. Null: the usual ones. */
+  caFile: file,
+  /** The bearer token to ask for the keys with, read each time. Null: none. */
+  tokenFile: file,
   audience: text('the aud that its tokens carry for this gateway').default(EGRESS_AUDIENCE),
   algorithms: z
     .array(z.enum(EXTERNAL_ALGORITHMS, `must be one of ${EXTERNAL_ALGORITHMS.join(', ')}`))
@@ -93,6 +100,19 @@ export const externalIssuers = z
   .array(externalIssuer, 'must be a list of issuers')
   .max(MAX_ISSUERS, `must name ${MAX_ISSUERS} at most`)
   .default([])
+
+/** The same entries, with paths from a base. What is no list, or no path, is for the schema to refuse. */
+export function withAbsoluteFiles(issuers: unknown, base: string): unknown {
+  if (!Array.isArray(issuers)) return issuers
+  return issuers.map((entry: unknown) => {
+    if (typeof entry !== 'object' || entry === null) return entry
+    const paths = ['caFile', 'tokenFile'].flatMap((key) => {
+      const path: unknown = Reflect.get(entry, key)
+      return typeof path === 'string' && path !== '' ? [[key, resolve(base, path)]] : []
+    })
+    return { ...entry, ...Object.fromEntries(paths) }
+  })
+}
 
 function refuse(fault: (text: string) => string | null) {
   return (value: string, context: z.RefinementCtx) => {

@@ -9,6 +9,7 @@ import { formatListenAddress } from '../net/listen-address.ts'
 import { issueInWords, valueAt } from '../policy/read/issue-in-words.ts'
 import { positionAt, readStrictJson } from '../policy/read/strict-json.ts'
 import { NO_NODE_PATCHES } from '../process/node-internals/switch.ts'
+import { withAbsoluteFiles } from './external-issuers.ts'
 import { type Config, completeConfig, configSchema } from './schema.ts'
 import type { Setting } from './setting.ts'
 import { FILE_SETTINGS, SETTINGS, settingOf } from './settings.ts'
@@ -62,6 +63,8 @@ export class ConfigInvalid extends MeshError {
   }
 }
 
+const ISSUERS = 'tokens.issuers'
+
 /** @throws ConfigInvalid */
 export function resolveConfig(sources: ConfigSources): ResolvedConfig {
   const faults: ConfigFault[] = []
@@ -81,6 +84,9 @@ export function resolveConfig(sources: ConfigSources): ResolvedConfig {
     put(raw, setting.key, setting.path ? absolute(text, sources.cwd) : text)
     origin.set(setting.key, source)
   }
+  const issuers = at(raw, ISSUERS)
+  if (issuers !== undefined && sources.file !== null)
+    put(raw, ISSUERS, withAbsoluteFiles(issuers, dirname(resolve(sources.cwd, sources.file.path))))
   judgeEnvironment(sources, faults, warnings)
   for (const key of sources.optional ?? []) if (at(raw, key) === undefined) put(raw, key, UNUSED)
 

@@ -338,6 +338,8 @@ describe('the configuration', () => {
     const whole = {
       issuer: entry.issuer,
       jwksUri: entry.jwksUri,
+      caFile: null,
+      tokenFile: null,
       audience: 'clawmesh-egress',
       algorithms: [
         ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
@@ -349,6 +351,14 @@ describe('the configuration', () => {
       destinations: 'claim',
       maxTtlMs: null,
     }
+
+    it('names files beside the configuration', () => {
+      const files = { caFile: 'ca.crt', tokenFile: '/run/token' }
+      const [found] = resolve(withIssuers([{ ...entry, ...files }])).config.tokens.issuers
+      assert.deepEqual([found?.caFile, found?.tokenFile], ['/srv/conf/ca.crt', '/run/token'])
+      const empty = faultsOf(withIssuers([{ ...entry, caFile: '', tokenFile: 7 }]))
+      assert.equal(empty.length, 2)
+    })
 
     it('has narrow defaults, and names every key of an entry', () => {
       assert.deepEqual(resolve(least).config.tokens.issuers, [])

@@ -5,7 +5,7 @@
  */
 import net, { type LookupFunction } from 'node:net'
 import tls, { type SecureContext } from 'node:tls'
-import { MeshError } from '@clawmesh/proto'
+import { MeshError, type Secret } from '@clawmesh/proto'
 import { Agent, type buildConnector } from 'undici'
 import type { Resolver } from '../../resolve/resolver.ts'
 import { issuerUnavailable } from './issuer-unavailable.ts'
@@ -15,6 +15,8 @@ export interface FetchJwksOptions {
   /** The trusted roots. */
   readonly trust: SecureContext
   readonly resolver: Pick<Resolver, 'addresses'>
+  /** The bearer token to ask with. Default: none. */
+  readonly token?: Secret<string> | null
   /** Total timeout, in milliseconds. Default 5000. */
   readonly timeoutMs?: number
   /** Aborts it. */
@@ -33,7 +35,7 @@ const MAX_HEADER_BYTES = 16 * 1024
 
 /** @throws MeshError MESH_TOKEN_ISSUER_UNAVAILABLE for any failure */
 export async function fetchJwks(options: FetchJwksOptions): Promise<FetchedJwks> {
-  const { uri, trust, resolver, timeoutMs = TIMEOUT_MS } = options
+  const { uri, trust, resolver, token = null, timeoutMs = TIMEOUT_MS } = options
   const url = new URL(uri)
   const late = AbortSignal.timeout(timeoutMs)
   const signal = options.signal === undefined ? late : AbortSignal.any([late, options.signal])
@@ -50,6 +52,7 @@ export async function fetchJwks(options: FetchJwksOptions): Promise<FetchedJwks>
       headers: {
         accept: 'application/jwk-set+json, application/json',
         'accept-encoding': 'identity',
+        ...(token === null ? {} : { authorization: `Bearer ${token.reveal()}` }),
       },
       signal,
     })

@@ -15,6 +15,7 @@ import type { TokenSource } from '../token-memory.ts'
 import { createExternalSource } from './external-source.ts'
 import { fetchJwks } from './fetch-jwks.ts'
 import { freshMs } from './fresh-ms.ts'
+import { readIssuerToken, readIssuerTrust } from './issuer-files.ts'
 import { type KeptKeys, keepKeys } from './keep-keys.ts'
 import { createClaimMapping } from './map-claims.ts'
 import { readJwks } from './read-jwks.ts'
@@ -101,9 +102,11 @@ async function fetchKeys(
   { trust, resolver, fetchMs }: ExternalIssuersOptions,
   signal: AbortSignal,
 ) {
+  const { jwksUri, caFile, tokenFile } = issuer
   const { text, cacheControl } = await fetchJwks({
-    uri: issuer.jwksUri,
-    trust: trust(),
+    uri: jwksUri,
+    trust: caFile === null ? trust() : await readIssuerTrust(caFile),
+    token: tokenFile === null ? null : await readIssuerToken(tokenFile),
     resolver,
     signal,
     ...(fetchMs === undefined ? {} : { timeoutMs: fetchMs }),

@@ -29,6 +29,8 @@ describe('the claims of a token of another issuer', () => {
           algorithms: ['ES256' as const],
           tenants: ['acme'],
           fixedTenant: null,
+          caFile: null,
+          tokenFile: null,
           maxTtlMs: null,
           destinations: 'claim' as const,
         },

@@ -32,6 +32,8 @@ describe('the issuers whose tokens are taken', () => {
             algorithms: ['ES256' as const],
             tenants: ['acme'],
             fixedTenant: null,
+            caFile: null,
+            tokenFile: null,
             maxTtlMs: null,
             destinations: 'claim' as const,
           },
