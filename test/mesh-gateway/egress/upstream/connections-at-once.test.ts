@@ -1,6 +1,5 @@
 /** How many connections may be open at once: of clients to the port, of all agents to one destination, and of one agent to all of them. */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { waitFor } from '../../../support/wait-for.ts'
 import { type Fixture, type RawClient, rawClient, refusalOf, sendRaw } from '../fixture.ts'
@@ -163,25 +162,40 @@ describe('connections at once', () => {
     for (const { client } of clients) client.socket.destroy()
   })
 
-  it('of clients are bounded too, what is beyond is closed and counted, and room is used again', async () => {
+  /** Whether a client of its own is served. */
+  const isServed = async (egress: Fixture, request: string) => {
+    const client = connect({ host: '127.0.0.1', port: egress.number })
+    client.on('error', () => {})
+    let text = ''
+    client.on('data', (chunk: Buffer) => {
+      text += chunk
+    })
+    client.write(request)
+    await new Promise((resolve) => client.once('close', resolve))
+    return text.startsWith('HTTP/1.1 200 ')
+  }
+
+  it('of clients are bounded too: one that has said nothing makes way, and is counted', async () => {
     const { egress, upstream, one } = await open({ maxConnections: 3 })
-    const held = await Promise.all(Array.from({ length: 3 }, () => rawClient(egress.number)))
-    const beyond = connect({ host: '127.0.0.1', port: egress.number })
-    await Promise.race([once(beyond.resume(), 'end'), once(beyond, 'close')])
+    const silent = await Promise.all(Array.from({ length: 3 }, () => rawClient(egress.number)))
+    assert.equal(await isServed(egress, get(upstream.port, one + CLOSE)), true)
+    await Promise.race(silent.map((client) => client.rest()))
     assert.equal(await count(egress, 'connections'), '1')
-    held[0]?.socket.destroy()
-    const ask = async () => {
-      const client = connect({ host: '127.0.0.1', port: egress.number })
-      client.on('error', () => {})
-      let text = ''
-      client.on('data', (chunk: Buffer) => {
-        text += chunk
-      })
-      client.write(get(upstream.port, one + CLOSE))
-      await once(client, 'close')
-      return text.startsWith('HTTP/1.1 200 ')
+    for (const client of silent) client.socket.destroy()
+  })
+
+  it('of clients that are served go on: what is beyond is closed and counted, and room is used again', async () => {
+    const { egress, upstream, one, tunnel } = await open({ maxConnections: 3 })
+    const tunnels = [await tunnel(one), await tunnel(one), await tunnel(one)]
+    const request = get(upstream.port, one + CLOSE)
+    assert.equal(await isServed(egress, request), false)
+    assert.equal(await count(egress, 'connections'), '1')
+    for (const client of tunnels) {
+      client.send('y')
+      await client.until((text) => text.endsWith('xy'))
     }
-    await waitFor('room', ask)
-    for (const client of held) client.socket.destroy()
+    tunnels[0]?.socket.destroy()
+    await waitFor('room', () => isServed(egress, request))
+    for (const client of tunnels) client.socket.destroy()
   })
 })
