@@ -27,20 +27,26 @@ export function openTerminal(process: NodeJS.Process): Terminal {
   })
 }
 
-/** How long a pending disk operation may take before it counts as hanging, in milliseconds. */
-const DISK_MS = 250
+/** How long disk operations may be pending, one or another, before the disk counts as hanging, in milliseconds. */
+const DISK_MS = 1_000
+const LOOK_MS = 10
 
 /**
  * Ends the process, even while the disk does not answer: `process.exit` would wait for the thread of the operation
  * (docs/discoveries/a-disk-that-hangs-keeps-a-process.md). In that case it ends by SIGTERM, and the exit code is lost.
  */
 export function endProcess(process: NodeJS.Process, code?: number): void {
-  if (!waitsForDisk(process)) process.exit(code)
-  setTimeout(() => {
+  const hangsAtMs = performance.now() + DISK_MS
+  const end = () => {
     if (!waitsForDisk(process)) process.exit(code)
+    if (performance.now() < hangsAtMs) {
+      setTimeout(end, LOOK_MS)
+      return
+    }
     process.removeAllListeners('SIGTERM')
     process.kill(process.pid, 'SIGTERM')
-  }, DISK_MS)
+  }
+  end()
 }
 
 function waitsForDisk(process: NodeJS.Process): boolean {

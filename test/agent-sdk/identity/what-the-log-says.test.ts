@@ -14,7 +14,12 @@ const ID = 'spiffe://mesh.internal/tenant/acme/agent/planner'
 /** Far longer than any test: what is seen was seen by watching. */
 const NEVER_MS = 3_600_000
 
-const root = mint({ name: 'root', pathLength: null })
+/** It ends long after any leaf, however much later that is minted. */
+const root = mint({
+  name: 'root',
+  pathLength: null,
+  notAfter: new Date(Date.now() + 10 * NEVER_MS),
+})
 const renewed = () => mint({ issuer: root, uris: [ID] })
 
 interface Line {

@@ -102,14 +102,16 @@ describe('mesh-gateway start', function () {
     await place.write('gateway.json', '{ broken')
     gateway.child.kill('SIGHUP')
     const page = async () => (await get(`${gateway.admin}/`)).body
-    await waitFor('the red page', async () => /<p class="bad">degraded</.test(await page()))
-    assert.match(
-      await page(),
-      /<li>config: the latest reload failed, the last good one is in force/,
-    )
+    const red = await waitFor('the red page', async () => {
+      const now = await page()
+      return now.includes('<li>config: the latest reload failed, the last good one is in') && now
+    })
+    assert.match(red, /<p class="bad">degraded</)
     const ready = await get(`${gateway.admin}/ready`)
     assert.equal(ready.status, 200)
-    assert.equal(JSON.parse(ready.body).degraded[0].what, 'config')
+    // on a slow machine the disk may be among them
+    const degraded: { what: string }[] = JSON.parse(ready.body).degraded
+    assert.ok(degraded.some(({ what }) => what === 'config'))
     await place.write('gateway.json', good)
     gateway.child.kill('SIGHUP')
     await waitFor('the green page', async () => /<p class="good">ready</.test(await page()))
@@ -206,7 +208,7 @@ describe('mesh-gateway start', function () {
     second.child.kill('SIGTERM')
     await waitFor('draining', () => /draining/.test(second.stderr()))
     second.child.kill('SIGTERM')
-    assert.deepEqual(await second.ended, [1, null])
+    assert.deepEqual(await second.ended, [1, null], second.stderr())
     tunnel.destroy()
   })
 })
