@@ -15,7 +15,8 @@ const FLOORS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['tasks'],
     ['server'],
     ['agent'],
-    ['index.ts', 'mesh.ts'],
+    ['testing'],
+    ['index.ts', 'mesh.ts', 'testing.ts'],
   ],
   pki: [
     ['der', 'disk', 'version.ts'],
