@@ -6,7 +6,9 @@ import { addDelegate } from './delegate.ts'
 import type { End, ExitCode } from './exit-code.ts'
 import { addFetch } from './fetch.ts'
 import { addMcp } from './mcp.ts'
+import { addOpenClaw } from './openclaw.ts'
 import { addPeers } from './peers.ts'
+import { addRelay } from './relay.ts'
 import { addSkill } from './skill.ts'
 import { addTask } from './task.ts'
 import type { Terminal } from './terminal.ts'
@@ -20,6 +22,8 @@ Examples:
   $ mesh-agent fetch https://api.example.com/       through the gateway
   $ mesh-agent mcp                                  the same, for an agent host
   $ mesh-agent skill install                        tell agent hosts about it
+  $ mesh-agent relay                                a way out for other programs
+  $ mesh-agent openclaw doctor                      is OpenClaw behind it
 
 Which agent it is, and where its gateway is, say --identity and --gateway,
 or MESH_AGENT_IDENTITY and MESH_AGENT_GATEWAY once for all commands.
@@ -56,6 +60,8 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
   addPeers(program, terminal, end)
   addFetch(program, terminal, end)
   addSkill(program, terminal, end)
+  addRelay(program, terminal)
+  addOpenClaw(program, terminal, end)
   try {
     await program.parseAsync(args, { from: 'user' })
     return outcome.code

@@ -19,6 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'openclaw-plugin': [
     '@clawmesh/proto/tools',
     '@clawmesh/agent/skill',
+    '@clawmesh/agent/relay',
     '@clawmesh/agent/tools',
     '@clawmesh/agent-sdk',
     '@clawmesh/agent-sdk/mesh',
@@ -31,6 +32,7 @@ const SPECIFIER =
 const SECOND_DOORS: ReadonlySet<string> = new Set([
   '@clawmesh/agent-sdk/mesh',
   '@clawmesh/agent-sdk/testing',
+  '@clawmesh/agent/relay',
   '@clawmesh/agent/skill',
   '@clawmesh/agent/tools',
   '@clawmesh/proto/tools',

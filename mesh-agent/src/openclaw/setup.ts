@@ -1,0 +1,152 @@
+/** `mesh-agent openclaw setup`: what would change in OpenClaw's configuration, and the change itself. */
+import { chmod, copyFile, realpath, stat } from 'node:fs/promises'
+import { isDeepStrictEqual } from 'node:util'
+import { openRelaySecret, readWhole } from '@clawmesh/agent-sdk/mesh'
+import { MeshError } from '@clawmesh/proto'
+import { writePrivate } from '../files/write-private.ts'
+import { appendAt, readJson5, valueAt, writeAt } from './json5-text.ts'
+import { type MeshSettings, type Setting, wantedSettings } from './wanted-settings.ts'
+
+export interface Change {
+  /** As `openclaw config get` takes it: `proxy.proxyUrl`. */
+  readonly path: string
+  /** As JSON, without credentials; null: there was none. */
+  readonly before: string | null
+  readonly after: string
+}
+
+export interface Plan {
+  readonly file: string
+  readonly changes: readonly Change[]
+  /** Others can read the file, which is to hold a secret. */
+  readonly tightens: boolean
+  /** Writes all of it. Answers where the file as it was is kept; null: there was none. @throws MeshError */
+  apply(): Promise<string | null>
+}
+
+export interface PlanOptions {
+  readonly configFile: string
+  readonly mesh: MeshSettings
+  /** The plugin's entry as well. */
+  readonly plugin: boolean
+  readonly now: () => Date
+}
+
+const MAX_BYTES = 4 * 1024 * 1024
+
+/** Changes nothing but a secret file that is missing. @throws MeshError MESH_CONFIG_INVALID, MESH_RELAY_SECRET */
+export async function planSetup(options: PlanOptions): Promise<Plan> {
+  const { mesh, plugin } = options
+  const file = await realpath(options.configFile).catch(() => options.configFile)
+  const secret = await openRelaySecret(mesh.secretFile)
+  const before = await readText(file)
+  const text = before ?? '{}\n'
+  const config = parse(file, text)
+  const settings = wantedSettings(config, mesh, secret.reveal(), plugin)
+  const after = settings.reduce(put, text)
+  checkOutcome(file, after, settings)
+  const mode = before === null ? 0o600 : (await stat(file)).mode & 0o777
+  return {
+    file,
+    changes: changesOf(config, settings),
+    tightens: (mode & 0o077) !== 0,
+    apply: () => write(file, before, after, options.now()),
+  }
+}
+
+/** The configuration, for a look at it; null when there is no file. @throws MeshError MESH_CONFIG_INVALID */
+export async function readOpenClawConfig(
+  file: string,
+): Promise<Readonly<Record<string, unknown>> | null> {
+  const text = await readText(file)
+  return text === null ? null : parse(file, text)
+}
+
+async function readText(file: string): Promise<string | null> {
+  try {
+    return (await readWhole(file, { maxBytes: MAX_BYTES })).toString('utf8')
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown'
+    if (code === 'ENOENT') return null
+    throw new MeshError('MESH_CONFIG_INVALID', `${file} cannot be read (${code})`, {
+      cause,
+      hint: "run this as OpenClaw's own user, or name another file with --config",
+    })
+  }
+}
+
+function parse(file: string, text: string): Readonly<Record<string, unknown>> {
+  try {
+    return readJson5(text)
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : 'no JSON5'
+    throw new MeshError('MESH_CONFIG_INVALID', `${file} is no JSON5: ${why}`, {
+      cause,
+      hint: 'mend the file first: `openclaw doctor` shows what is wrong with it',
+    })
+  }
+}
+
+function put(text: string, { path, value, append }: Setting): string {
+  return append === true ? appendAt(text, path, value) : writeAt(text, path, value)
+}
+
+/** The text is edited and not written anew: it is read once more before it replaces anything. */
+function checkOutcome(file: string, text: string, settings: readonly Setting[]): void {
+  const outcome = parse(file, text)
+  for (const { path, value, append } of settings) {
+    const found = valueAt(outcome, path)
+    const good = append === true ? [found].flat().includes(value) : isDeepStrictEqual(found, value)
+    if (!good)
+      throw new MeshError('MESH_CONFIG_INVALID', `${file}: ${path.join('.')} cannot be set`)
+  }
+}
+
+function changesOf(config: unknown, settings: readonly Setting[]): Change[] {
+  return settings.flatMap(({ path, value, append }) => {
+    const before = valueAt(config, path)
+    const after = append === true ? [...[before].flat(), value] : value
+    if (isDeepStrictEqual(before, after)) return []
+    return [
+      {
+        path: path.join('.'),
+        before: before === undefined ? null : shown(before),
+        after: shown(after),
+      },
+    ]
+  })
+}
+
+/** Without the credentials of URLs. */
+export function shown(value: unknown): string {
+  return JSON.stringify(value)?.replace(/:\/\/([^/@:"\s]*):[^@"\s]*@/g, '://$1:***@') ?? 'undefined'
+}
+
+async function write(
+  file: string,
+  before: string | null,
+  after: string,
+  now: Date,
+): Promise<string | null> {
+  // OpenClaw writes this file too
+  if ((await readText(file)) !== before)
+    throw new MeshError(
+      'MESH_CONFIG_INVALID',
+      `${file} has changed meanwhile; nothing was written`,
+      {
+        hint: 'run the command again',
+      },
+    )
+  let backup: string | null = null
+  if (before !== null) {
+    backup = `${file}.before-clawmesh-${now.toISOString().replace(/[-:]|\.\d+/g, '')}`
+    try {
+      await copyFile(file, backup)
+      await chmod(backup, 0o600)
+    } catch (cause) {
+      throw new MeshError('MESH_DISK_WRITE', `cannot write ${backup}`, { cause })
+    }
+  }
+  await writePrivate(file, after)
+  return backup
+}
