@@ -117,7 +117,8 @@ describe('the pool of connections to destinations', () => {
     const taken = await take()
     assert.equal(taken.reused, true)
     pool.give(taken, null)
-    assert.equal((await take()).reused, true)
+    for (let n = 0; n < 2; n += 1) assert.equal((await take()).reused, true)
+    assert.equal((await take()).reused, false)
     assert.equal(closed.length, 2)
   })
 
@@ -203,6 +204,15 @@ describe('the pool of connections to destinations', () => {
     // and again: the sweep begins anew
     pool.give(next, null)
     await waitFor('the next to close', () => closed.length === 2)
+  })
+
+  it('hands out none whose destination’s time is over, though nobody has looked yet', async () => {
+    const { pool, take, several, closed } = await open()
+    // a second of it is for the way there
+    for (const each of await several(2)) pool.give(each, 1_050)
+    await delay(80)
+    assert.equal((await take()).reused, false)
+    await waitFor('both to close', () => closed.length === 2)
   })
 
   it('counts no connection any more that it has closed, and closes all that wait at its end', async () => {
