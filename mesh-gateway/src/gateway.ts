@@ -4,8 +4,8 @@
  */
 import { createDisk, type Log } from '@clawmesh/agent-sdk/mesh'
 import { createSpiffeTemplate, type Identity } from '@clawmesh/proto'
-import { createAdminPort } from './admin/admin-port.ts'
 import { describeGateway } from './admin/describe-gateway.ts'
+import { openOperatorPorts } from './admin/open-operator-ports.ts'
 import { createReadiness } from './admin/readiness.ts'
 import type { Missing, StatusRow } from './admin/status-page.ts'
 import { foldRepeats } from './audit/fold-repeats.ts'
@@ -22,8 +22,8 @@ import { createEgressPort } from './egress/port.ts'
 import { openUpstreamTrust } from './egress/upstream/upstream-trust.ts'
 import { openLimits } from './limits/open-limits.ts'
 import { createRefusalBudgets } from './limits/refusal-budget.ts'
-import { createOwnAddresses } from './net/own-addresses.ts'
-import type { ListenAddress, Port } from './net/port.ts'
+import { createOwnAddresses, type PortAddresses } from './net/own-addresses.ts'
+import type { Port } from './net/port.ts'
 import { openPolicyStore } from './policy/policy-store.ts'
 import { diskThreads } from './process/thread-pool.ts'
 import { watchClock } from './process/watch-clock.ts'
@@ -50,11 +50,7 @@ export interface GatewayOptions {
 export interface Gateway {
   readonly identity: Identity
   readonly certificateNotAfter: Date
-  readonly addresses: {
-    readonly egress: ListenAddress
-    readonly delegation: ListenAddress
-    readonly admin: ListenAddress
-  }
+  readonly addresses: PortAddresses
   /** The reasons why it is not ready; empty when it is. */
   missing(): readonly Missing[]
   /** Faults that do not stop the gateway: a file that could not be reloaded. */
@@ -152,6 +148,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   const own = createOwnAddresses({
     delegation: config.delegation.listen,
     admin: together?.admin ?? config.admin.listen,
+    ...(config.health.listen === null ? {} : { health: config.health.listen }),
   })
   const refusals = createRefusalBudgets(config.limits)
   const { keys } = verifier
@@ -239,6 +236,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     egress: egress.address,
     delegation: delegation.address,
     admin: together?.admin ?? config.admin.listen,
+    health: config.health.listen,
   }
   const status = () =>
     describeGateway({
@@ -247,11 +245,12 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       config: live.current(),
     })
   if (together === null) {
-    const { listen } = config.admin
     const { connectionRefused } = metrics
-    const view = { listen, names, metrics, missing, degraded, status, connectionRefused, log }
-    addresses.admin = opened(await createAdminPort(view), closing).address
-    own.opened('admin', addresses.admin)
+    const view = { names, metrics, missing, degraded, status, connectionRefused, log }
+    const { admin, health } = opened(await openOperatorPorts(config, view), closing)
+    Object.assign(addresses, { admin, health })
+    own.opened('admin', admin)
+    if (health !== null) own.opened('health', health)
   }
 
   const resources = opening.move()

@@ -6,6 +6,7 @@ import { followConfig, type LiveConfig, readConfig } from '../config/live-config
 import { type Config, workersOf } from '../config/schema.ts'
 import type { MaybePromise } from '../limits/limits.ts'
 import { formatListenAddress } from '../net/listen-address.ts'
+import type { PortAddresses } from '../net/own-addresses.ts'
 import type { ListenAddress } from '../net/port.ts'
 import { leanAsyncResource } from '../process/node-internals/lean-async-resource.ts'
 import { NO_NODE_PATCHES, patchesNode } from '../process/node-internals/switch.ts'
@@ -34,7 +35,7 @@ audit log again.`
 interface Started {
   readonly identity: { readonly id: string }
   readonly certificateNotAfter: Date
-  readonly addresses: Readonly<Record<'egress' | 'delegation' | 'admin', ListenAddress>>
+  readonly addresses: PortAddresses
   missing(): MaybePromise<readonly Missing[]>
   degraded(): MaybePromise<readonly Missing[]>
   reload(): Promise<void>
@@ -143,6 +144,9 @@ async function announce(gateway: Started, config: Config, terminal: Terminal): P
     ['delegation', `grpcs://${formatListenAddress(addresses.delegation)}`],
     ...(workers === 1 ? [] : [['workers', String(workers)] as const]),
     ['admin', `http://${formatListenAddress(addresses.admin)}`],
+    ...(addresses.health === null
+      ? []
+      : [['health', `http://${formatListenAddress(addresses.health)}`] as const]),
   ])
   for (const line of lines.split('\n')) terminal.say(line)
   for (const { what, reason } of await gateway.missing())

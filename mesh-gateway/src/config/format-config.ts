@@ -9,6 +9,9 @@ export function formatConfig(config: Config): string {
     egress: { ...config.egress, ...listen(config.egress) },
     delegation: { ...config.delegation, ...listen(config.delegation) },
     admin: listen(config.admin),
+    health: {
+      listen: config.health.listen === null ? null : formatListenAddress(config.health.listen),
+    },
   }
   return `${JSON.stringify(shown, null, 2)}\n`
 }

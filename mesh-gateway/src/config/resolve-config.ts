@@ -235,8 +235,9 @@ function judgeTogether(
     ['egress.listen', config.egress],
     ['delegation.listen', config.delegation],
     ['admin.listen', config.admin],
+    ['health.listen', config.health],
   ] as const) {
-    if (listen.port === 0) continue
+    if (listen === null || listen.port === 0) continue
     const text = formatListenAddress(listen)
     const other = seen.get(text)
     if (other !== undefined)

@@ -26,6 +26,16 @@ const listen = (fallback: string, parse = parseListenAddress) =>
       context.addIssue({ code: 'custom', message: address })
       return z.NEVER
     })
+const listenOrNone = z
+  .string()
+  .transform((text, context) => {
+    const address = parseListenAddress(text)
+    if (typeof address !== 'string') return address
+    context.addIssue({ code: 'custom', message: address })
+    return z.NEVER
+  })
+  .nullable()
+  .default(null)
 const withoutAudit = z.enum(['serve', 'refuse'], 'must be serve or refuse').default('serve')
 const list = (item: z.ZodType<string, string>) =>
   z.preprocess(
@@ -159,6 +169,7 @@ export const configSchema = z.strictObject({
     maxTrees: wholeNumber(1_000_000, 100, 100_000_000),
   }),
   admin: section({ listen: listen('127.0.0.1:9090') }),
+  health: section({ listen: listenOrNone }),
   dns: section({
     servers: list(dnsServer).nullable().default(null),
     maxQueries: wholeNumber(256, 4, 10_000),

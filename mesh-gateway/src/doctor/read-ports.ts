@@ -30,7 +30,7 @@ export async function readPorts(
   identity: IdentitySnapshot | null,
   spiffe: SpiffeTemplate,
 ): Promise<PortFacts[]> {
-  const { egress, delegation, admin } = config
+  const { egress, delegation, admin, health } = config
   const listeners: Listener[] = [
     // over TLS any name may be in its certificate: the other ports identify the process
     {
@@ -40,6 +40,9 @@ export async function readPorts(
     },
     { key: 'delegation.listen', address: delegation.listen, asks: 'mesh' },
     { key: 'admin.listen', address: admin.listen, asks: 'http' },
+    ...(health.listen === null
+      ? []
+      : [{ key: 'health.listen', address: health.listen, asks: 'http' } as const]),
   ]
   const fixed = listeners.filter(({ address }) => address.path !== undefined || address.port !== 0)
   const facts = await Promise.all(fixed.map((one) => readPort(one, identity, spiffe)))

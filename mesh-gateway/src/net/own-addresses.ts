@@ -39,6 +39,15 @@ function localAddresses(): ReadonlySet<string> {
   return found
 }
 
+/** Where the ports of a gateway are. */
+export interface PortAddresses {
+  readonly egress: ListenAddress
+  readonly delegation: ListenAddress
+  readonly admin: ListenAddress
+  /** Null without one. */
+  readonly health: ListenAddress | null
+}
+
 /** The listeners of a gateway, by name. */
 export interface OwnAddresses {
   all(): readonly ListenAddress[]

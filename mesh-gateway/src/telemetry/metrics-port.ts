@@ -63,5 +63,5 @@ export interface Metrics {
   auditDropped(): void
   /** Reports a record that is counted in a summary instead of being written. */
   auditFolded(): void
-  connectionRefused(port: Plane | 'admin', reason: ConnectionRefusal): void
+  connectionRefused(port: Plane | 'admin' | 'health', reason: ConnectionRefusal): void
 }

@@ -17,7 +17,7 @@ export interface Offender {
 export type RefusalLog = (reason: ConnectionRefusal, offender: Offender) => void
 
 export interface RefusalLogOptions {
-  readonly port: Plane | 'admin'
+  readonly port: Plane | 'admin' | 'health'
   readonly metrics: Pick<Metrics, 'connectionRefused'>
   readonly log: Pick<Log, 'warn'>
   /** Milliseconds of a monotonic clock. */

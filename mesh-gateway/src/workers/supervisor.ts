@@ -5,13 +5,13 @@
  */
 import cluster from 'node:cluster'
 import { extname, join } from 'node:path'
-import { createAdminPort } from '../admin/admin-port.ts'
+import { openOperatorPorts } from '../admin/open-operator-ports.ts'
 import type { Missing } from '../admin/status-page.ts'
 import type { LiveConfig } from '../config/live-config.ts'
 import type { Config } from '../config/schema.ts'
 import { countHere } from '../limits/open-limits.ts'
 import { closeUmaskToOthers, removeAbandoned } from '../net/listen.ts'
-import type { ListenAddress } from '../net/port.ts'
+import type { PortAddresses } from '../net/own-addresses.ts'
 import type { OperationalLog } from '../telemetry/operational-log.ts'
 import { createForking } from './create-forking.ts'
 import { createGatewayReports } from './gateway-reports.ts'
@@ -33,7 +33,7 @@ export interface SupervisorOptions {
 export interface Supervisor {
   readonly identity: { readonly id: string }
   readonly certificateNotAfter: Date
-  readonly addresses: Readonly<Record<'egress' | 'delegation' | 'admin', ListenAddress>>
+  readonly addresses: PortAddresses
   missing(): Promise<readonly Missing[]>
   degraded(): Promise<readonly Missing[]>
   reload(): Promise<void>
@@ -73,12 +73,12 @@ export async function startSupervisor(
   const lines = opened(linesToStdout(metrics, log, passedOn))
   const reports = createGatewayReports({ running, live, metrics })
   const { view } = reports
-  const { listen } = config.admin
   const { connectionRefused } = metrics
-  const admin = opened(await createAdminPort({ ...view, listen, connectionRefused, log }))
+  const ports = opened(await openOperatorPorts(config, { ...view, connectionRefused, log }))
+  const { admin, health } = ports
   const fork = createForking({
-    ...{ config, live, lines, counting, log },
-    admin: admin.address,
+    // the ports that are open, which no agent may reach
+    ...{ config: { ...config, health: { listen: health } }, live, lines, counting, log, admin },
     tickets: ticketsInWords,
     onReady: (names) => reports.setNames(names),
     onEnded: (link) => reports.gone(link),
@@ -102,7 +102,7 @@ export async function startSupervisor(
   return {
     identity: { id: first.identity },
     certificateNotAfter: new Date(first.notAfterMs),
-    addresses: { ...first.addresses, admin: admin.address },
+    addresses: { ...first.addresses, admin, health },
     missing: view.missing,
     degraded: view.degraded,
     async reload() {

@@ -1,0 +1,138 @@
+/** A port for operators and their tools: answers GET over HTTP/1.1, within limits, and never waits for a body. */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { Log } from '@clawmesh/agent-sdk/mesh'
+import { createConnectionGate, gateConnections } from '../limits/connection-gate.ts'
+import { listenOn } from '../net/listen.ts'
+import type { ListenAddress, Port } from '../net/port.ts'
+import type { Metrics } from '../telemetry/metrics-port.ts'
+import { createRefusalLog } from '../telemetry/refusal-log.ts'
+
+export interface HttpPortOptions {
+  readonly name: 'admin' | 'health'
+  readonly listen: ListenAddress
+  readonly connectionRefused: Metrics['connectionRefused']
+  readonly log: Pick<Log, 'warn'>
+  /** Answers one request. What it throws is answered with 500. */
+  answer(request: IncomingMessage, response: ServerResponse): Promise<void>
+}
+
+const MAX_CONNECTIONS = 100
+const LIMITS = Object.freeze({
+  maxConnections: MAX_CONNECTIONS,
+  maxConnectionsPerAddress: Number.POSITIVE_INFINITY,
+  maxUnauthenticated: Number.POSITIVE_INFINITY,
+  maxUnauthenticatedPerAddress: Number.POSITIVE_INFINITY,
+  newConnectionsPerSecond: 1_000,
+  authenticateMs: null,
+  minEvictionAgeMs: 0,
+})
+/** @throws MeshError MESH_CONFIG_PORT */
+export async function createHttpPort(options: HttpPortOptions): Promise<Port> {
+  const server = createServer(
+    {
+      ...{
+        maxHeaderSize: 8192,
+        headersTimeout: 5000,
+        requestTimeout: 5000,
+        keepAliveTimeout: 5000,
+      },
+      // by default Node checks only every thirty seconds whether a header took too long
+      connectionsCheckingInterval: 1_000,
+    },
+    (request, response) => {
+      // a connection with a pending answer is not evicted
+      const client = gate.of(request.socket)
+      client?.setAuthenticated(true)
+      response.once('close', () => client?.setAuthenticated(false))
+      answerWithoutBody(request, response, options).catch(() => {
+        // a failing metric must not end the gateway; the client gets an error
+        if (!response.headersSent)
+          send(response, 500, 'text/plain', 'the answer could not be made\n')
+        else response.destroy()
+      })
+    },
+  )
+  const refused = createRefusalLog({ port: options.name, metrics: options, log: options.log })
+  const gate = createConnectionGate({ limits: LIMITS, refused })
+  gateConnections(server, gate)
+  server.setTimeout(10_000)
+  server.on('clientError', (_error, socket) => {
+    if (socket.writable)
+      socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n')
+    else socket.destroy()
+  })
+  const address = await listenOn(server, options.listen, `${options.name}.listen`)
+  let closing: Promise<void> | null = null
+  const close = () => {
+    closing ??= new Promise((resolve) => {
+      server.close(() => resolve())
+      server.closeAllConnections()
+    })
+    return closing
+  }
+  return {
+    address,
+    async drain(graceMs) {
+      const timer = setTimeout(() => server.closeAllConnections(), graceMs)
+      await new Promise<void>((resolve) => {
+        server.close(() => resolve())
+        server.closeIdleConnections()
+      })
+      clearTimeout(timer)
+    },
+    close,
+  }
+}
+
+async function answerWithoutBody(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { answer }: HttpPortOptions,
+): Promise<void> {
+  // bodies are ignored: do not wait for one
+  if (
+    request.headers['content-length'] !== undefined ||
+    request.headers['transfer-encoding'] !== undefined
+  ) {
+    response.setHeader('connection', 'close')
+    request.resume()
+  }
+  await answer(request, response)
+}
+
+/** The path of a request, without its query. */
+export function pathOf({ url = '' }: IncomingMessage): string {
+  return url.split('?', 1)[0] ?? ''
+}
+
+/** Answers what is not one of the paths, or not GET. False when it did not. */
+export function refuseOther(
+  request: IncomingMessage,
+  response: ServerResponse,
+  paths: readonly string[],
+): boolean {
+  if (!paths.includes(pathOf(request))) {
+    send(response, 404, 'text/plain', `there is ${paths.join(', ')}\n`)
+    return true
+  }
+  if (request.method === 'GET' || request.method === 'HEAD') return false
+  response.setHeader('allow', 'GET, HEAD')
+  send(response, 405, 'text/plain', 'read only\n')
+  return true
+}
+
+export function sendJson(response: ServerResponse, status: number, body: object): void {
+  send(response, status, 'application/json', `${JSON.stringify(body)}\n`)
+}
+
+export function send(response: ServerResponse, status: number, type: string, body: string): void {
+  response.writeHead(status, {
+    'content-type': type,
+    'content-length': Buffer.byteLength(body),
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    'content-security-policy':
+      "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+  })
+  response.end(response.req.method === 'HEAD' ? undefined : body)
+}
