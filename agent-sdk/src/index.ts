@@ -41,6 +41,8 @@ export type {
   TaskRecord,
   TaskStore,
 } from './model/task-store.ts'
+export type { JsonSchema } from './schema/json-schema.ts'
+export type { SkillSchema } from './schema/value-schema.ts'
 export type { AcceptFrom } from './server/caller-gate.ts'
 export type { Serving } from './server/serve.ts'
 export type { AdditionalService, ServeOptions } from './server/serve-options.ts'
@@ -50,3 +52,4 @@ export type { Answer, Skill, SkillWithOptions, Task, TaskContext } from './tasks
 export type { SqliteTaskStoreOptions } from './tasks/sqlite-task-store.ts'
 export { createSqliteTaskStore } from './tasks/sqlite-task-store.ts'
 export type { TaskChain } from './tasks/task-chain.ts'
+export type { SkillDescription } from './wire/skill-codec.ts'

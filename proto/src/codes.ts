@@ -510,6 +510,12 @@ export const ERRORS = Object.freeze({
     'see what the peer really is: grpcurl against it shows',
   ),
 
+  MESH_PEER_UNDESCRIBED: row(
+    501,
+    'UNIMPLEMENTED',
+    'the peer cannot describe its skills',
+    'it runs an older version, or serves no skills; a skill is delegated to by its name all the same',
+  ),
   MESH_PEER_METADATA_SIZE: row(
     502,
     'RESOURCE_EXHAUSTED',
@@ -621,6 +627,18 @@ export const ERRORS = Object.freeze({
     'FAILED_PRECONDITION',
     'the task has not asked for this input',
     'name the question by its id; Get shows those that are open',
+  ),
+  MESH_TASK_INPUT_INVALID: row(
+    400,
+    'INVALID_ARGUMENT',
+    'the input is not as the schema of the skill asks',
+    'correct the part that the message names; `agent.describe(peer)` shows the schema',
+  ),
+  MESH_TASK_OUTPUT_INVALID: row(
+    502,
+    'INTERNAL',
+    'the result is not as the schema of the skill says',
+    'tell the operator of the peer: the log of the peer says which part is wrong',
   ),
   MESH_TASK_ARTIFACT_CHANGED: row(
     500,

@@ -7,6 +7,7 @@ import type { EgressRelay, EgressRelayOptions } from '../egress/relay/egress-rel
 import type { TaskFilter, TaskInfo } from '../model/task-event.ts'
 import type { Serving } from '../server/serve.ts'
 import type { ServeOptions } from '../server/serve-options.ts'
+import type { SkillDescription } from '../wire/skill-codec.ts'
 import type { AgentState } from './agent-state.ts'
 import type { AllowedPeer, Explanation, WhoAmI } from './gateway-answers.ts'
 
@@ -34,7 +35,8 @@ export interface Agent {
   onState(listener: (state: AgentState) => void): () => void
   /**
    * Gives a task to a peer: an agent of the own tenant (`researcher`), of another (`globex/translator`), or a full name.
-   * @throws TypeError for options that make no sense, MeshError MESH_LIMIT_SIZE for too large an input; everything else is in the handle
+   * @throws TypeError for options that make no sense, MeshError MESH_LIMIT_SIZE for too large an input, MESH_TASK_INPUT_INVALID for one
+   * that is not as the peer has described it in the last five minutes; everything else is in the handle
    */
   delegate(peer: string, options: DelegateOptions): Delegation
   /**
@@ -46,6 +48,12 @@ export interface Agent {
   get(peer: string, id: string, options?: TraceOptions): Promise<TaskInfo>
   /** The tasks that this agent has given to a peer and that the peer still keeps, the newest first. Iterating throws MeshErrors. */
   list(peer: string, filter?: TaskFilter, options?: TraceOptions): AsyncIterable<TaskInfo>
+  /**
+   * The skills of a peer that this agent may delegate to: what they do, what goes in and what comes out. From then on, for five
+   * minutes, input is checked by it before it is sent, and results when they come. All of it is the peer's word.
+   * @throws MeshError MESH_PEER_UNDESCRIBED of an older peer, MESH_POLICY_NOT_ALLOWED …
+   */
+  describe(peer: string, options?: TraceOptions): Promise<readonly SkillDescription[]>
   /** Lets other agents delegate to this one. @throws MeshError MESH_CONFIG_PORT */
   serve(options: ServeOptions): Promise<Serving>
   /** fetch through the gateway's egress port. @throws TypeError when `egress` was not given */

@@ -4,6 +4,7 @@ import type { PeerClient } from '../client/peer-client.ts'
 import type { Propagated } from '../client/propagation.ts'
 import { checkTraceOptions, type TraceOptions } from '../client/trace-options.ts'
 import type { TaskFilter, TaskInfo } from '../model/task-event.ts'
+import type { SkillDescription } from '../wire/skill-codec.ts'
 import { checkTraceparent, spanOf } from '../wire/trace.ts'
 import { both, type TaskScope, type TaskScopes } from './task-scope.ts'
 
@@ -22,6 +23,7 @@ export interface Delegations {
   watch(peer: string, id: string, afterSeq?: number, options?: TraceOptions): Delegation
   get(peer: string, id: string, options?: TraceOptions): Promise<TaskInfo>
   list(peer: string, filter?: TaskFilter, options?: TraceOptions): AsyncIterable<TaskInfo>
+  describe(peer: string, options?: TraceOptions): Promise<readonly SkillDescription[]>
 }
 
 export function createDelegations({ peers, scopes, address }: DelegationsOptions): Delegations {
@@ -43,6 +45,7 @@ export function createDelegations({ peers, scopes, address }: DelegationsOptions
     get: async (peer, id, asked = {}) => peers.get(address(peer), id, looking(asked, 'get')),
     list: (peer, filter = {}, asked = {}) =>
       peers.list(address(peer), filter, looking(asked, 'list')),
+    describe: async (peer, asked = {}) => peers.describe(address(peer), looking(asked, 'describe')),
   }
 }
 

@@ -69,6 +69,7 @@ export function createLateAgent(options: LateAgentOptions): Agent {
     async *list(...asked): AsyncGenerator<TaskInfo, void, void> {
       yield* (await soon()).agent.list(...asked)
     },
+    describe: async (...asked) => (await soon()).agent.describe(...asked),
     serve: (asked) => late.serving((known) => known.serve(asked)),
     egressRelay: (asked) => late.serving((known) => known.egressRelay(asked)),
     fetch: (async (input, init) =>

@@ -30,6 +30,12 @@ export interface DelegationPort {
   cancel(id: string, reason: string): Promise<TaskInfo>
   get(id: string): Promise<TaskInfo>
   sendInput(id: string, inputId: string, answer: readonly Part[]): Promise<TaskInfo>
+  /**
+   * Checks what the task brought by what the peer has said of the skill.
+   * @param skill as the peer names it; null where that was not seen
+   * @throws MeshError MESH_TASK_OUTPUT_INVALID
+   */
+  checkOutput(skill: string | null, output: readonly Part[]): void
   /** The handle is done with; nothing of it is left. */
   onEnd(): void
 }
@@ -45,6 +51,7 @@ export class FollowedDelegation {
   #held: boolean
   /** What ended it before the peer had the task. */
   #refused: MeshError | null = null
+  #skill: string | null = null
   #resultWanted = false
   #iterated = false
 
@@ -146,6 +153,7 @@ export class FollowedDelegation {
       this.#accepted.resolve()
       const event = assembler.take(incoming)
       if (event === null) continue
+      if (event.kind === 'accepted') this.#skill = event.skill
       if (event.kind === 'failed') this.#outcome.reject(failureToError(event))
       if (event.kind === 'result') this.#settle(event.output, assembler)
       await this.#queue.push(event)
@@ -158,6 +166,7 @@ export class FollowedDelegation {
     { artifacts }: { artifacts(): Parameters<typeof createTaskResult>[2] },
   ): void {
     try {
+      this.#port.checkOutput(this.#skill, output)
       this.#outcome.resolve(createTaskResult(this.#id, output, artifacts()))
     } catch (error) {
       this.#outcome.reject(error)

@@ -23,6 +23,7 @@ export const methods = Object.freeze({
   cancel: method(METHODS.cancel, messages.cancelRequest, messages.task),
   list: method(METHODS.list, messages.listRequest, messages.list),
   sendInput: method(METHODS.sendInput, messages.sendInputRequest, messages.task),
+  describe: method(METHODS.describe, messages.describeRequest, messages.description),
   whoAmI: method(METHODS.whoAmI, messages.whoAmIRequest, messages.whoAmI),
   listPeers: method(METHODS.listPeers, messages.listPeersRequest, messages.peers),
   exchangeToken: method(METHODS.exchangeToken, messages.exchangeTokenRequest, messages.token),

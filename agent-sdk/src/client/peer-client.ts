@@ -1,11 +1,12 @@
 /** Delegations to peers over the connection to the gateway. */
-import { isUuidV7, type MeshError, uuidV7 } from '@clawmesh/proto'
+import { isUuidV7, MeshError, uuidV7 } from '@clawmesh/proto'
 import { checkOptions, optionNames } from '../check-options.ts'
 import type { Log } from '../log.ts'
 import { toParts } from '../model/part.ts'
 import type { TaskFilter, TaskInfo } from '../model/task-event.ts'
 import { messages } from '../wire/messages.ts'
 import { decodeTask, encodeRequest, isSkillName } from '../wire/request-codec.ts'
+import { decodeSkills, type SkillDescription } from '../wire/skill-codec.ts'
 import { encodeState } from '../wire/state-codec.ts'
 import type { Connection } from './connection.ts'
 import {
@@ -15,6 +16,7 @@ import {
   type Delegation,
 } from './delegation.ts'
 import type { FirstContact } from './first-contact.ts'
+import { createKnownSkills } from './known-skills.ts'
 import { methods } from './methods.ts'
 import { checkSize, PeerTask, type PeerTaskContext, type PeerTaskOptions } from './peer-task.ts'
 import {
@@ -55,7 +57,10 @@ export interface PeerClientOptions {
 }
 
 export interface PeerClient {
-  /** @param authority full name of the peer. @param id default: a new one. @throws TypeError, MeshError MESH_LIMIT_SIZE */
+  /**
+   * @param authority full name of the peer. @param id default: a new one.
+   * @throws TypeError, MeshError MESH_LIMIT_SIZE, MESH_TASK_INPUT_INVALID
+   */
   delegate(
     authority: string,
     options: DelegateOptions,
@@ -66,6 +71,8 @@ export interface PeerClient {
   get(authority: string, id: string, options?: LookOptions): Promise<TaskInfo>
   /** The newest first. */
   list(authority: string, filter: TaskFilter, options?: LookOptions): AsyncIterable<TaskInfo>
+  /** @throws MeshError MESH_PEER_UNDESCRIBED … */
+  describe(authority: string, options?: LookOptions): Promise<readonly SkillDescription[]>
   /** Resolves when all that was let go of has ended here, and the peers have been told. */
   settled(): Promise<void>
 }
@@ -90,6 +97,7 @@ class ClientOfPeers implements PeerClient {
   readonly #unary: UnaryCall
   readonly #context: PeerTaskContext
   readonly #active = new Set<PeerTask>()
+  readonly #known = createKnownSkills()
   #settle = () => {}
 
   constructor(options: PeerClientOptions) {
@@ -100,6 +108,7 @@ class ClientOfPeers implements PeerClient {
     this.#unary = retryUnary({ connection, contact, refusal })
     this.#context = {
       ...{ connection, unary: this.#unary, maxResultBytes, letGo, signal, now },
+      checkOutput: this.#known.checkOutput,
       following: { ...patience, contact, refusal, log },
       onEnd: (task) => {
         this.#active.delete(task)
@@ -118,10 +127,12 @@ class ClientOfPeers implements PeerClient {
     const deadline = deadlineOf(asked, this.#now())
     const metadata = metadataOfDelegate(propagated, id, deadline, asked.narrow)
     if (!isSkillName(asked.skill)) throw new TypeError('skill: is not a name')
+    const input = toParts(asked.input)
+    this.#known.checkInput(authority, asked.skill, input)
     const request = encodeRequest({
       id,
       skill: asked.skill,
-      input: toParts(asked.input),
+      input,
       idempotencyKey: asked.idempotencyKey ?? null,
       deadline,
       detached: asked.detached ?? false,
@@ -179,6 +190,27 @@ class ClientOfPeers implements PeerClient {
     } while (page_token !== '')
   }
 
+  async describe(
+    authority: string,
+    { propagated = NOTHING_PROPAGATED, signal }: LookOptions = {},
+  ): Promise<readonly SkillDescription[]> {
+    // it begins nothing, and so needs no chain
+    const metadata = metadataOfTask({ ...propagated, chain: null }, '', this.#now())
+    const until = this.#until(signal)
+    const asked = { authority, metadata }
+    try {
+      const skills = decodeSkills(
+        (await this.#unary(methods.describe, { skills: [] }, asked, until)).skills,
+      )
+      this.#known.remember(authority, skills)
+      return skills
+    } catch (error) {
+      throw isUndescribed(error)
+        ? new MeshError('MESH_PEER_UNDESCRIBED', undefined, { cause: error })
+        : error
+    }
+  }
+
   async settled(): Promise<void> {
     if (this.#active.size === 0) return
     await new Promise<void>((resolve) => {
@@ -195,6 +227,11 @@ class ClientOfPeers implements PeerClient {
   #until(signal: AbortSignal | undefined): AbortSignal {
     return signal === undefined ? this.#signal : AbortSignal.any([this.#signal, signal])
   }
+}
+
+/** An older peer, or a server of another make, has no such method: it says so by the status alone. */
+function isUndescribed(error: unknown): boolean {
+  return error instanceof MeshError && error.facts?.grpc_status === 'UNIMPLEMENTED'
 }
 
 function checkId(id: string): void {

@@ -28,6 +28,8 @@ export interface PeerTaskContext {
   /** Aborts when the agent is closed. */
   readonly signal: AbortSignal
   readonly now: () => number
+  /** @throws MeshError MESH_TASK_OUTPUT_INVALID */
+  checkOutput(peer: string, skill: string, output: readonly Part[]): void
   onEnd(task: PeerTask): void
 }
 
@@ -150,6 +152,11 @@ export class PeerTask implements DelegationPort {
     checkSize(messages.sendInputRequest.serialize(request).length)
     const choices = { authority: this.peer, metadata: this.#metadataOf(id) }
     return decodeTask(await unary(methods.sendInput, request, choices, signal))
+  }
+
+  checkOutput(skill: string | null, output: readonly Part[]): void {
+    const asked = this.#start?.request.skill ?? skill
+    if (asked !== null) this.#context.checkOutput(this.peer, asked, output)
   }
 
   onEnd(): void {

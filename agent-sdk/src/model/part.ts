@@ -70,6 +70,13 @@ export function jsonOf(parts: readonly Part[]): unknown {
   return parts.find((part) => part.kind === 'json')?.json
 }
 
+/** What a schema is about: the first JSON part, else all text, else null. */
+export function describedValue(parts: readonly Part[]): unknown {
+  const json = parts.find((part) => part.kind === 'json')
+  if (json !== undefined) return json.json
+  return parts.some((part) => part.kind === 'text') ? textOf(parts) : null
+}
+
 function isPart(value: unknown): value is Part {
   if (typeof value !== 'object' || value === null || !('kind' in value)) return false
   if (value.kind === 'text') return 'text' in value && typeof value.text === 'string'

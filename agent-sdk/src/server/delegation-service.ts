@@ -19,9 +19,11 @@ import {
   type WireDelegateRequest,
   type WireListRequest,
   type WireSendInputRequest,
+  type WireSkill,
   type WireTask,
 } from '../wire/messages.ts'
 import { decodeRequest, encodeTask, measureRequest, REQUEST_LIMITS } from '../wire/request-codec.ts'
+import { encodeSkill } from '../wire/skill-codec.ts'
 import { type AnswerOptions, createAnswers, only } from './answer-call.ts'
 
 export interface Service {
@@ -66,9 +68,12 @@ export function createDelegationService(options: AnswerOptions): Service {
     const id = known(request.delegation_id)
     return encodeTask(host.sendInput(caller, id, decodeSentInput(request)))
   }, idOf)
+  const Describe = unary<{ skills: string[] }, { skills: WireSkill[] }>((caller, { skills }) => ({
+    skills: host.describe(caller, skills).map(encodeSkill),
+  }))
   return {
     definition: withEncodedEvents(serviceOf(definition, DELEGATION_SERVICE)),
-    implementation: { Delegate, Watch, Get, Cancel, List, SendInput },
+    implementation: { Delegate, Watch, Get, Cancel, List, SendInput, Describe },
   }
 }
 

@@ -46,7 +46,7 @@ export async function serve(options: ServeOptions, context: ServeContext): Promi
   checkServeOptions(options)
   const { store: identity, spiffe, log, now } = context
   const own = { tenant: context.tenant, meshDomain: context.meshDomain, spiffe }
-  const { acceptFrom = 'gateway', additionalServices = [], skills } = options
+  const { acceptFrom = 'gateway', additionalServices = [] } = options
   const { host, port } = parseListen(options.listen ?? '127.0.0.1:7443')
   const service = createTaskService(options, context, namesOf(additionalServices))
   const { tasks, health, delegations, drainMs } = service
@@ -89,7 +89,7 @@ export async function serve(options: ServeOptions, context: ServeContext): Promi
     server.forceShutdown()
     service.close()
   }
-  log.info({ ...address, skills: Object.keys(skills) }, 'the agent serves its skills')
+  log.info({ ...address, skills: Object.keys(options.skills) }, 'the agent serves its skills')
   return Object.freeze({
     address,
     close() {

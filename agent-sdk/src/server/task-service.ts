@@ -2,6 +2,7 @@
 import type { SpiffeTemplate } from '@clawmesh/proto'
 import type { Log } from '../log.ts'
 import { createMemoryTaskStore } from '../tasks/memory-task-store.ts'
+import { createServedSkills } from '../tasks/served-skills.ts'
 import { createTaskHost, type TaskHost, type TaskHostOptions } from '../tasks/task-host.ts'
 import { createDelegationService, type Service } from './delegation-service.ts'
 import { createHealthService, type HealthService } from './health-service.ts'
@@ -25,14 +26,15 @@ export interface TaskService {
   close(): void
 }
 
-/** @param listed full names of the services that health knows */
+/** @param listed full names of the services that health knows. @throws TypeError for skills that cannot be served */
 export function createTaskService(
   options: ServeOptions,
   { spiffe, log, now, outward, followTree }: TaskServiceContext,
   listed: readonly string[],
 ): TaskService {
-  const { skills, heartbeatMs = 15_000, orphanGraceMs = 30_000 } = options
+  const { heartbeatMs = 15_000, orphanGraceMs = 30_000 } = options
   const { drainMs = 10_000, inputTimeoutMs = 3_600_000 } = options
+  const skills = createServedSkills(options.skills, log)
   const health = createHealthService(listed)
   const store = options.taskStore ?? createMemoryTaskStore({ now })
   const tasks = createTaskHost({

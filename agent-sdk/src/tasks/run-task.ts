@@ -26,6 +26,9 @@ export interface RunOptions {
   outward(): Omit<Outward, 'log'>
 }
 
+/** The skill did not take the task: the fault is the caller's. */
+const REJECTING: ReadonlySet<string> = new Set(['MESH_TASK_REJECTED', 'MESH_TASK_INPUT_INVALID'])
+
 export async function runTask(run: TaskRun, options: RunOptions): Promise<void> {
   const { skill, task, live, questions, checkpoint } = run
   const fields = { delegation_id: task.id, skill: task.skill, caller: task.caller.id }
@@ -53,7 +56,7 @@ export async function runTask(run: TaskRun, options: RunOptions): Promise<void> 
     else if (error.code === 'MESH_TASK_STORE_FULL')
       log.warn({ code: error.code }, `the task failed: ${error.message}`)
     const shown = error instanceof MeshError ? error : new MeshError('MESH_TASK_FAILED')
-    live.fail(failureOf(shown, shown.code === 'MESH_TASK_REJECTED' ? 'rejected' : 'failed'))
+    live.fail(failureOf(shown, REJECTING.has(shown.code) ? 'rejected' : 'failed'))
   }
 }
 

@@ -5,6 +5,7 @@ import type { DelegateOptions, Delegation } from '../client/delegation.ts'
 import type { AgentFetch } from '../egress/agent-fetch.ts'
 import type { Log } from '../log.ts'
 import type { Content, Part } from '../model/part.ts'
+import type { SkillSchema } from '../schema/value-schema.ts'
 import type { TaskChain } from './task-chain.ts'
 
 /**
@@ -27,9 +28,29 @@ export type Skill = (
   ctx: TaskContext,
 ) => Content | undefined | Promise<Content | undefined>
 
-/** A skill, and how it takes the end of its process. */
+/**
+ * A skill, what goes into it and comes out, who may call it, and how it takes the end of its process.
+ *
+ * @example
+ * import type { SkillWithOptions } from '@clawmesh/agent-sdk'
+ *
+ * const summarize: SkillWithOptions = {
+ *   description: 'Summarizes a web page',
+ *   input: { type: 'object', properties: { url: { type: 'string' } }, required: ['url'] },
+ *   output: { type: 'string' },
+ *   run: async (task, ctx) => (await ctx.fetch(Object(task.json()).url)).text(),
+ * }
+ */
 export interface SkillWithOptions {
   readonly run: Skill
+  /** What it does, for people and models; `agent.describe` shows it. At most 4,096 characters. */
+  readonly description?: string
+  /** Checked before the skill runs: other input ends the task as rejected, with MESH_TASK_INPUT_INVALID. Default: any. */
+  readonly input?: SkillSchema
+  /** Checked before the result leaves: another one ends the task with MESH_TASK_OUTPUT_INVALID. Default: any. */
+  readonly output?: SkillSchema
+  /** Who may call it, of the callers that policy lets through. For others it is not there. Default: all of them. */
+  readonly allows?: (caller: AgentIdentity) => boolean
   /**
    * True: when the agent dies while a task runs, the task is run again by the next one, from where `ctx.checkpoint` was called
    * last. The skill must bear that. Default false: the task ends as orphaned, with MESH_TASK_INTERRUPTED, and is never run twice.
@@ -37,7 +58,14 @@ export interface SkillWithOptions {
   readonly resume?: boolean
 }
 
-export const SKILL_OPTIONS = optionNames<SkillWithOptions>({ run: true, resume: true })
+export const SKILL_OPTIONS = optionNames<SkillWithOptions>({
+  run: true,
+  description: true,
+  input: true,
+  output: true,
+  allows: true,
+  resume: true,
+})
 
 /** What a caller sent. */
 export interface Answer {

@@ -2,7 +2,7 @@
  * Runs the skills of an agent: starts tasks or attaches to them, ends them, lets streams read their events, and goes
  * on with what an earlier process left. Knows callers by their identity and nothing of gRPC.
  */
-import { type AgentIdentity, MeshError, nearest } from '@clawmesh/proto'
+import { type AgentIdentity, MeshError } from '@clawmesh/proto'
 import type { TaskInfo } from '../model/task-event.ts'
 import type { LeftTask, TaskQuery, TaskRecord, TaskStore } from '../model/task-store.ts'
 import type { SentInput } from '../wire/list-codec.ts'
@@ -16,7 +16,7 @@ import {
   type RunningTasksOptions,
   type TaskOrigin,
 } from './running-tasks.ts'
-import type { Skill, SkillWithOptions } from './skill.ts'
+import type { ServedSkills } from './served-skills.ts'
 import { failureOf, infoOf, sizeOf } from './task-info.ts'
 import { requestOf, taskOf } from './task-of-request.ts'
 import { createTaskReader, type TaskReader } from './task-reader.ts'
@@ -24,7 +24,7 @@ import { createTaskReader, type TaskReader } from './task-reader.ts'
 export type { TaskOrigin } from './running-tasks.ts'
 
 export interface TaskHostOptions extends RunningTasksOptions {
-  readonly skills: Readonly<Record<string, Skill | SkillWithOptions>>
+  readonly skills: ServedSkills
   /** Whether tasks are taken, when that changes: not while the store cannot be written. */
   onServing(serving: boolean): void
 }
@@ -41,6 +41,8 @@ export interface TaskHost {
   /** The delegation token that tells which tree a task is part of; null outside any. @throws MeshError MESH_TASK_NOT_FOUND */
   treeOf(caller: AgentIdentity, id: string): string | null
   list(caller: AgentIdentity, query: TaskQuery): TaskPage
+  /** The skills that the caller may call. @param names only these; empty: all */
+  describe(caller: AgentIdentity, names: readonly string[]): ReturnType<ServedSkills['describe']>
   /** @throws MeshError MESH_TASK_NOT_FOUND */
   cancel(caller: AgentIdentity, id: string, reason: string): TaskInfo
   /** @throws MeshError MESH_TASK_NOT_FOUND, MESH_TASK_INPUT_UNEXPECTED, MESH_TASK_CONFLICT */
@@ -72,7 +74,7 @@ export function createTaskHost(options: TaskHostOptions): TaskHost {
 class HostOfSkills implements TaskHost {
   readonly #options: TaskHostOptions
   readonly #store: TaskStore
-  readonly #skills: ReadonlyMap<string, Required<SkillWithOptions>>
+  readonly #skills: ServedSkills
   readonly #running: RunningTasks
   readonly #stopMending: () => void
   #draining = false
@@ -81,7 +83,7 @@ class HostOfSkills implements TaskHost {
     const { skills, store, log, onServing } = options
     this.#options = options
     this.#store = store
-    this.#skills = new Map(Object.entries(skills).map(([name, skill]) => [name, whole(skill)]))
+    this.#skills = skills
     this.#running = createRunningTasks(options)
     this.#stopMending = mendStore({
       ...{ store, log, onServing },
@@ -130,6 +132,10 @@ class HostOfSkills implements TaskHost {
     })
     const more = tasks.length < found.length || found.length === query.limit
     return { tasks: tasks.map(infoOf), next: more ? (tasks.at(-1)?.number ?? null) : null }
+  }
+
+  describe(caller: AgentIdentity, names: readonly string[]): ReturnType<ServedSkills['describe']> {
+    return this.#skills.describe(caller, names)
   }
 
   cancel(caller: AgentIdentity, id: string, reason: string): TaskInfo {
@@ -186,11 +192,11 @@ class HostOfSkills implements TaskHost {
   #start(caller: AgentIdentity, asked: AskedTask, origin: TaskOrigin): TaskRecord {
     const { request, contentHash, inputBytes } = asked
     const { now } = this.#options
-    const skill = this.#skills.get(request.skill)
+    const skill = this.#skills.find(request.skill, caller)
     const deadlineMs = request.deadline?.getTime() ?? null
     if (this.#draining)
       throw new MeshError('MESH_PEER_DRAINING', undefined, { retryAfterMs: 1_000 })
-    if (skill === undefined) throw unknownSkill(request.skill, this.#skills)
+    if (skill === null) throw this.#skills.unknown(request.skill, caller)
     if (deadlineMs !== null && deadlineMs <= now()) throw new MeshError('MESH_TASK_EXPIRED')
     this.#running.check(caller)
     const { id, labels, detached, idempotencyKey } = request
@@ -211,7 +217,7 @@ class HostOfSkills implements TaskHost {
   #resume({ record, again }: LeftTask): void {
     const held = this.#running.hold(record, true, again?.beginning.delegationToken ?? null)
     const { deadlineMs } = record
-    const skill = this.#skills.get(record.skill)
+    const skill = this.#skills.resume(record.skill)
     const caller = this.#options.identify(record.caller)
     const request = again === null ? null : requestOf(again.beginning.request)
     if (deadlineMs !== null && deadlineMs <= this.#options.now())
@@ -227,17 +233,4 @@ class HostOfSkills implements TaskHost {
       this.#running.run(held, skill.run, task, beginning, checkpoint)
     }
   }
-}
-
-function whole(skill: Skill | SkillWithOptions): Required<SkillWithOptions> {
-  return typeof skill === 'function' ? { run: skill, resume: false } : { resume: false, ...skill }
-}
-
-/** Names one skill at most, and only to a caller that nearly knew it. */
-function unknownSkill(asked: string, skills: ReadonlyMap<string, unknown>): MeshError {
-  const meant = nearest(asked, skills.keys(), Math.min(2, Math.floor(asked.length / 4)))
-  return new MeshError(
-    'MESH_TASK_SKILL_UNKNOWN',
-    meant === null ? undefined : `the agent has no such skill; ${meant} is one`,
-  )
 }

@@ -94,6 +94,13 @@ export interface WireSendInputRequest {
   answer: WirePart[]
 }
 
+export interface WireSkill {
+  name: string
+  description: string
+  input_schema: string
+  output_schema: string
+}
+
 export interface WireWhoAmI {
   spiffe_id: string
   tenant: string
@@ -171,6 +178,8 @@ export const messages = Object.freeze({
   listRequest: delegation<WireListRequest>('ListRequest'),
   list: delegation<{ tasks: WireTask[]; next_page_token: string }>('ListResponse'),
   sendInputRequest: delegation<WireSendInputRequest>('SendInputRequest'),
+  describeRequest: delegation<{ skills: string[] }>('DescribeRequest'),
+  description: delegation<{ skills: WireSkill[] }>('DescribeResponse'),
   whoAmIRequest: mesh<object>('WhoAmIRequest'),
   whoAmI: mesh<WireWhoAmI>('WhoAmIResponse'),
   listPeersRequest: mesh<object>('ListPeersRequest'),
@@ -190,6 +199,7 @@ export const METHODS = Object.freeze({
   cancel: `/${DELEGATION_SERVICE}/Cancel`,
   list: `/${DELEGATION_SERVICE}/List`,
   sendInput: `/${DELEGATION_SERVICE}/SendInput`,
+  describe: `/${DELEGATION_SERVICE}/Describe`,
   whoAmI: `/${MESH_SERVICE}/WhoAmI`,
   listPeers: `/${MESH_SERVICE}/ListPeers`,
   exchangeToken: `/${MESH_SERVICE}/ExchangeToken`,

@@ -6,7 +6,7 @@ import { MeshError, type Peer } from '@clawmesh/proto'
 import { compileAddressRules } from '../net/address-rules.ts'
 import { judgeAddresses } from '../net/judge-addresses.ts'
 import { methodFault } from '../policy/compile/selector.ts'
-import { seesTaskThrough, withSeeingThrough } from '../policy/decide/task-methods.ts'
+import { beginsNothing, withImplied } from '../policy/decide/task-methods.ts'
 import type { GlobalDocument, TenantDocument } from '../policy/read/schema.ts'
 import { addCall, type DelegationUse, delegationKey, newDelegationUse } from './delegation-uses.ts'
 import { addRequest, type EgressUse, newUse, useKey } from './egress-uses.ts'
@@ -147,7 +147,7 @@ class Recording implements Suggesting {
     const key = delegationKey(question)
     if (recorded.code === 'MESH_POLICY_DENIED') put(this.#deniedCalls, `${key} ${method}`)
     if (!recorded.allowed) return
-    if (!withinChain && !seesTaskThrough(method)) this.#originating.add(nameOf(caller))
+    if (!withinChain && !beginsNothing(method)) this.#originating.add(nameOf(caller))
     if (hop !== null)
       for (const one of chainTenants) this.#hops.set(one, Math.max(this.#hops.get(one) ?? 0, hop))
     if (!this.#concerns(caller) && !this.#concerns(callee)) return
@@ -182,7 +182,7 @@ class Recording implements Suggesting {
       const methods = [...one.methods].filter((name) => !isDenied(name))
       if (methods.length !== one.methods.size) leftOutCalls += 1
       if (methods.length === 0) return []
-      const denied = withSeeingThrough(methods)?.filter(isDenied) ?? []
+      const denied = withImplied(methods)?.filter(isDenied) ?? []
       return [{ ...one, methods: new Set(methods), denied }]
     })
     return { keptCalls, leftOutCalls }

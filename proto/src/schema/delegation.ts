@@ -12,6 +12,7 @@ service DelegationService {
   rpc Cancel(CancelRequest) returns (Task);
   rpc List(ListRequest) returns (ListResponse);
   rpc SendInput(SendInputRequest) returns (Task);
+  rpc Describe(DescribeRequest) returns (DescribeResponse);
 }
 
 message DelegateRequest {
@@ -173,5 +174,20 @@ message Task {
   map<string, string> labels = 8;
   Failed failure = 9;
   repeated string pending_inputs = 10;
+}
+
+message DescribeRequest {
+  repeated string skills = 1;
+}
+
+message DescribeResponse {
+  repeated Skill skills = 1;
+}
+
+message Skill {
+  string name = 1;
+  string description = 2;
+  string input_schema = 3;
+  string output_schema = 4;
 }
 `

@@ -54,6 +54,7 @@ describe('a delegation', () => {
         peer: 'b.acme',
         traceId: '',
         rootId: null,
+        checkOutput: () => {},
         complete: true,
         maxResultBytes: 1e6,
       },

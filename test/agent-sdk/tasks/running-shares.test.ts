@@ -15,6 +15,7 @@ import {
   createRunningShares,
   type RunningSharesOptions,
 } from '../../../agent-sdk/src/tasks/running-shares.ts'
+import { createServedSkills } from '../../../agent-sdk/src/tasks/served-skills.ts'
 import { createTaskHost, type TaskHost } from '../../../agent-sdk/src/tasks/task-host.ts'
 import { waitFor } from '../../support/wait-for.ts'
 
@@ -51,7 +52,14 @@ describe('the tasks that an agent runs', () => {
     if (!stores.includes(store)) stores.push(store)
     return createTaskHost({
       onServing: () => {},
-      ...{ store, skills, storeStays: true, log: silentLog, now: Date.now, orphanGraceMs: 60_000 },
+      ...{
+        store,
+        skills: createServedSkills(skills, silentLog),
+        storeStays: true,
+        log: silentLog,
+        now: Date.now,
+        orphanGraceMs: 60_000,
+      },
       running: {
         maxRunning: 100,
         maxRunningPerTenant: more.perTenant ?? null,

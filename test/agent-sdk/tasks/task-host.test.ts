@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createMemoryTaskStore, silentLog, type TaskStore } from '@clawmesh/agent-sdk'
 import { createSpiffeTemplate, uuidV7 } from '@clawmesh/proto'
+import { createServedSkills } from '../../../agent-sdk/src/tasks/served-skills.ts'
 import { createTaskHost, type TaskOrigin } from '../../../agent-sdk/src/tasks/task-host.ts'
 
 const spiffe = createSpiffeTemplate({ trustDomain: 'mesh.internal' })
@@ -21,12 +22,18 @@ describe('the host of tasks', () => {
   })
   const host = (
     store: TaskStore,
-    skills: Parameters<typeof createTaskHost>[0]['skills'],
+    skills: Parameters<typeof createServedSkills>[0],
     origins: TaskOrigin[] = [],
   ) =>
     createTaskHost({
       onServing: () => {},
-      ...{ store, skills, storeStays: true, log: silentLog, now: Date.now },
+      ...{
+        store,
+        skills: createServedSkills(skills, silentLog),
+        storeStays: true,
+        log: silentLog,
+        now: Date.now,
+      },
       ...{ orphanGraceMs: 60_000, inputTimeoutMs: 60_000 },
       running: { maxRunning: 10, maxRunningPerTenant: null, maxRunningPerCaller: null },
       identify: () => caller,

@@ -11,11 +11,13 @@ import { policyOf } from './policies.ts'
 
 const A2A = 'lf.a2a.v1.A2AService'
 const OLD_A2A = 'a2a.v1.A2AService'
-/** By the method that begins a task, those that see it through. */
+/** By the method that begins a task, those that see it through, and the one that tells what may be begun. */
 const PAIRS: readonly (readonly [begin: string, through: readonly string[]])[] = [
   [
     `${DELEGATION_SERVICE}/Delegate`,
-    ['Watch', 'Get', 'List', 'Cancel', 'SendInput'].map((name) => `${DELEGATION_SERVICE}/${name}`),
+    ['Watch', 'Get', 'List', 'Cancel', 'SendInput', 'Describe'].map(
+      (name) => `${DELEGATION_SERVICE}/${name}`,
+    ),
   ],
   ...['SendMessage', 'SendStreamingMessage'].flatMap((begin) => [
     [

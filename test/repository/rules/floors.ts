@@ -9,7 +9,7 @@ import { importsOf } from './imports.ts'
 /** From the ground up. */
 const FLOORS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'agent-sdk': [
-    ['model', 'log.ts', 'check-options.ts'],
+    ['model', 'schema', 'log.ts', 'check-options.ts'],
     ['wire', 'tls', 'files'],
     ['client', 'egress', 'identity'],
     ['tasks'],

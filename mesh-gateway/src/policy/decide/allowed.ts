@@ -18,7 +18,7 @@ import { firstDenying } from '../compile/rules-of-host.ts'
 import { intersectMethods } from '../compile/selector.ts'
 import { StepBudget } from '../compile/step-budget.ts'
 import type { AgentEgress, PolicySnapshot, TenantPolicy } from '../snapshot.ts'
-import { withSeeingThrough } from './task-methods.ts'
+import { withImplied } from './task-methods.ts'
 
 export interface AllowedPeer {
   readonly tenant: string
@@ -143,16 +143,13 @@ export function allowedPeers(
     const to = target(rule)
     if (isDenied(policy, caller, to)) continue
     if (to.tenant === caller.tenant) {
-      add({ ...to, methods: withSeeingThrough(rule.methods), rule: rule.id })
+      add({ ...to, methods: withImplied(rule.methods), rule: rule.id })
       continue
     }
     for (const accept of acceptRules(policy, caller, to)) {
       const compared = (rule.methods?.length ?? 0) + (accept.methods?.length ?? 0)
       if (!budget.spend(1 + compared)) throw tooCostly(caller)
-      const methods = intersectMethods(
-        withSeeingThrough(rule.methods),
-        withSeeingThrough(accept.methods),
-      )
+      const methods = intersectMethods(withImplied(rule.methods), withImplied(accept.methods))
       if (methods !== null && methods.length === 0) continue
       const both = { tenant: to.tenant, agent: to.agent === '*' ? target(accept).agent : to.agent }
       if (!isDenied(policy, caller, both))

@@ -25,7 +25,7 @@ import type {
   DelegationQuestion,
 } from './decision.ts'
 import { acceptHint, allowHint, notAcceptedHint } from './delegation-hint.ts'
-import { begunBy, seesTaskThrough } from './task-methods.ts'
+import { beginsNothing, begunBy } from './task-methods.ts'
 
 const NO_LIMITS: DelegationLimits = Object.freeze({ callsPerMinute: null, concurrentStreams: null })
 
@@ -60,8 +60,8 @@ export function decideDelegation(
   if (crossing && other !== undefined) denies.push(other.delegation.deny)
   const denied = findDenying(denies, question, method)
   if (denied !== null) return verdict('deny', 'MESH_POLICY_DENIED', denied.id)
-  // a task that was begun within a chain may outlive its token
-  if (!agent.mayOriginate && !withinChain && !seesTaskThrough(method))
+  // a task that was begun within a chain may outlive its token, and a description begins nothing
+  if (!agent.mayOriginate && !withinChain && !beginsNothing(method))
     return verdict('deny', 'MESH_POLICY_MAY_NOT_ORIGINATE', mayOriginateRule(tenant, caller))
   if (tenant.delegation.chain.maxHops === 0)
     return verdict('deny', 'MESH_CHAIN_HOPS_EXCEEDED', `${tenant.file}#/delegation/maxHops`)

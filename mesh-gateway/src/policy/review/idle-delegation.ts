@@ -5,7 +5,7 @@
 import type { DelegationRule, RulesOfPair, RuleTable } from '../compile/rule-table.ts'
 import { intersectMethods, methodMatches } from '../compile/selector.ts'
 import { StepBudget } from '../compile/step-budget.ts'
-import { withSeeingThrough } from '../decide/task-methods.ts'
+import { withImplied } from '../decide/task-methods.ts'
 import type { DelegationPolicy, PolicySnapshot, TenantPolicy } from '../snapshot.ts'
 import type { IdleRule } from './idle-rule.ts'
 
@@ -163,7 +163,7 @@ function* whichSpeakOf<T>(
 /** After the budget is spent, true for any two. */
 function shareMethod(one: DelegationRule, other: DelegationRule, budget: StepBudget): boolean {
   if (!budget.spend(1 + (one.methods?.length ?? 0) + (other.methods?.length ?? 0))) return true
-  const both = intersectMethods(withSeeingThrough(one.methods), withSeeingThrough(other.methods))
+  const both = intersectMethods(withImplied(one.methods), withImplied(other.methods))
   return both?.length !== 0
 }
 

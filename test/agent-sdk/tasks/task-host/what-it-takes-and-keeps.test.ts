@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createMemoryTaskStore, silentLog, type TaskStore } from '@clawmesh/agent-sdk'
 import { createSpiffeTemplate, type MeshError, uuidV7 } from '@clawmesh/proto'
+import { createServedSkills } from '../../../../agent-sdk/src/tasks/served-skills.ts'
 import {
   createTaskHost,
   type TaskHostOptions,
@@ -31,22 +32,25 @@ describe('a host of tasks', () => {
     const host = createTaskHost({
       onServing: () => {},
       ...{ store, storeStays: true, log: silentLog, now: () => nowMs },
-      skills: {
-        quick: () => 'done',
-        async waits(_task, ctx) {
-          await once(ctx.signal, 'abort')
-        },
-        resumes: {
-          resume: true,
-          async run(_task, ctx) {
-            if (!ctx.resumed) await once(ctx.signal, 'abort')
+      skills: createServedSkills(
+        {
+          quick: () => 'done',
+          async waits(_task, ctx) {
+            await once(ctx.signal, 'abort')
           },
+          resumes: {
+            resume: true,
+            async run(_task, ctx) {
+              if (!ctx.resumed) await once(ctx.signal, 'abort')
+            },
+          },
+          async asks(_task, ctx) {
+            return (await ctx.ask('sure?')).text()
+          },
+          asksAgain: { resume: true, run: async (_task, ctx) => (await ctx.ask('sure?')).text() },
         },
-        async asks(_task, ctx) {
-          return (await ctx.ask('sure?')).text()
-        },
-        asksAgain: { resume: true, run: async (_task, ctx) => (await ctx.ask('sure?')).text() },
-      },
+        silentLog,
+      ),
       ...{ orphanGraceMs: 60_000, inputTimeoutMs: 60_000 },
       running: { maxRunning: 100, maxRunningPerTenant: 100, maxRunningPerCaller: 100 },
       identify: (id) => (id === caller.id ? caller : null),
@@ -283,8 +287,8 @@ describe('a host of tasks', () => {
         const { state, failure } = await recover(store, id, more)
         assert.deepEqual([state, failure?.code], interrupted)
       }
-      await ends({ skills: {} })
-      await ends({ skills: { resumes: () => 'done' } })
+      await ends({ skills: createServedSkills({}, silentLog) })
+      await ends({ skills: createServedSkills({ resumes: () => 'done' }, silentLog) })
       await ends({ identify: () => null })
     })
 
