@@ -291,6 +291,22 @@ describe('loading an identity', () => {
       )
     })
 
+    it('a chain that leads nowhere by that, though a root has ended too', async () => {
+      const old = mint({
+        ...{ name: 'old', pathLength: null },
+        ...{ notBefore: new Date(Date.now() - 2 * HOUR), notAfter: new Date(Date.now() - HOUR) },
+      })
+      const stranger = mint({ name: 'stranger', pathLength: null })
+      const own = mint({ issuer: stranger, uris: [ID] })
+      const files = { crt: own.pem, key: own.keyPem, ca: root.pem + old.pem }
+      await assert.rejects(loadIdentity(await write(files), { spiffe }), (error) => {
+        assert.ok(error instanceof MeshError)
+        assert.equal(error.code, 'MESH_IDENTITY_UNTRUSTED')
+        assert.doesNotMatch(error.message, /ended at/)
+        return true
+      })
+    })
+
     it('a root whose name is not encoded as DER has it', async () => {
       // its length in the long form, which TLS takes
       const name = subject('root')

@@ -57,6 +57,13 @@ describe('the answers that are kept', () => {
     assert.equal(answers.size, 4)
   })
 
+  it('make room among agents that have one each, and say how many they are', () => {
+    const { answers, put, kept } = make(2)
+    for (const agent of ['a', 'b', 'c', 'd']) put(`of ${agent}`, agent)
+    assert.equal(answers.size, 2)
+    assert.deepEqual(kept('of a@a', 'of b@b', 'of c@c', 'of d@d'), ['of c@c', 'of d@d'])
+  })
+
   it('are charged to the agent that was answered last', () => {
     const { put, kept } = make(3)
     for (const name of ['1', '2', '3']) put(name, 'a')

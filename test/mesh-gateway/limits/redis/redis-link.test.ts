@@ -1,10 +1,13 @@
 /** When Redis is away and when it is back, what is sent meanwhile, and what a link that closes leaves behind. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
 import type { Log } from '@clawmesh/agent-sdk'
 import {
   openRedisLink,
   type RedisLink,
 } from '../../../../mesh-gateway/src/limits/redis/redis-link.ts'
+import { listenOnFreePort } from '../../../support/http-origin.ts'
 import { waitFor } from '../../../support/wait-for.ts'
 import { type Asked, type RedisDouble, startRedisDouble } from './redis-double.ts'
 
@@ -224,5 +227,26 @@ describe('a link to Redis', () => {
     assert.equal(left, 0)
     assert.equal(link.away(), true)
     assert.deepEqual(states, [false])
+  })
+
+  it('tries its connection again, each time twice as much later', async () => {
+    const times: number[] = []
+    const closing = createServer((socket) => {
+      times.push(performance.now())
+      socket.destroy()
+    })
+    const port = await listenOnFreePort(closing)
+    link = await openRedisLink({
+      ...{ url: `redis://127.0.0.1:${port}`, username: null, password: null, ca: null },
+      ...{ timeoutMs: 50, log },
+      onState: (up) => void states.push(up),
+    })
+    await waitFor('four connections', () => times.length >= 4)
+    const [, second = 0, third = 0, fourth = 0] = times
+    assert.ok(third - second >= 190 && fourth - third >= 390, times.join(' '))
+    await link.close()
+    const closed = once(closing, 'close')
+    closing.close()
+    await closed
   })
 })
