@@ -4,14 +4,14 @@
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
+import { COMMAND_PAGES, commandPage } from './docs/command-page.ts'
 import { ERRORS_PAGE, errorsPage } from './docs/errors-page.ts'
-import { PKI_PAGE, pkiPage } from './docs/pki-page.ts'
 
 const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } })
 const pages = [
   { path: ERRORS_PAGE, text: errorsPage() },
-  { path: PKI_PAGE, text: await pkiPage() },
 ]
+for (const page of COMMAND_PAGES) pages.push({ path: page.path, text: await commandPage(page) })
 
 for (const { path, text } of pages) {
   const file = new URL(`../${path}`, import.meta.url)

@@ -12,6 +12,7 @@ export const PUBLISHED = {
   'agent-sdk': 'agent-sdk',
   pki: 'pki',
   'mesh-gateway': 'gateway',
+  'mesh-agent': 'agent',
 } as const
 
 const root = fileURLToPath(new URL('../../', import.meta.url))

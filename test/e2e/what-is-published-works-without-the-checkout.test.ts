@@ -35,7 +35,9 @@ describe('what is published works without the checkout', () => {
       const files = await readdir(join(installed, 'node_modules/@clawmesh', name), {
         recursive: true,
       })
-      assert.ok(files.includes('src/index.js') && files.includes('src/index.d.ts'), name)
+      // the command mesh-agent has doors, but no main one
+      const door = name === 'agent' ? 'src/tools/index' : 'src/index'
+      assert.ok(files.includes(`${door}.js`) && files.includes(`${door}.d.ts`), name)
       assert.ok(files.includes('LICENSE') && files.includes('package.json'), name)
       assert.deepEqual(
         files.filter((file) => /(?<!\.d)\.ts$/.test(file)),
@@ -44,10 +46,11 @@ describe('what is published works without the checkout', () => {
     }
   })
 
-  it('runs both commands', async () => {
+  it('runs each command', async () => {
     for (const [name, command] of [
       ['pki', 'mesh-pki'],
       ['gateway', 'mesh-gateway'],
+      ['agent', 'mesh-agent'],
     ] as const) {
       const main = join('node_modules/@clawmesh', name, 'bin', `${command}.cjs`)
       const { stdout } = await node(main, '--help')
@@ -89,12 +92,14 @@ describe('what is published works without the checkout', () => {
       import { loadProto, serviceOf, DELEGATION_SERVICE } from '@clawmesh/proto'
       import { createGateway } from '@clawmesh/gateway'
       import { initCa } from '@clawmesh/pki'
+      import { createTools } from '@clawmesh/agent/tools'
+      import { skillText } from '@clawmesh/agent/skill'
       const service = serviceOf(loadProto('clawmesh/delegation/v1/delegation.proto'), DELEGATION_SERVICE)
-      console.log([createAgent, createGateway, initCa].map((f) => typeof f).join(), Object.keys(service).join())`
+      console.log([createAgent, createGateway, initCa, createTools, skillText].map((f) => typeof f).join(), Object.keys(service).join())`
     const { stdout } = await node('--input-type=module', '--eval', program)
     assert.equal(
       stdout.trim(),
-      'function,function,function Delegate,Watch,Get,Cancel,List,SendInput',
+      'function,function,function,function,function Delegate,Watch,Get,Cancel,List,SendInput',
     )
   })
 

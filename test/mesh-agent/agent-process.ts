@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { ofTheRun } from '../pki/run.ts'
 
 export const MESH_AGENT = fileURLToPath(
   new URL('../../mesh-agent/bin/mesh-agent.cjs', import.meta.url),
@@ -33,7 +34,7 @@ export function startCommand(
   { env = {}, cwd, stdin = '' }: CommandOptions = {},
 ): RunningCommand {
   const child = spawn(process.execPath, [MESH_AGENT, ...args], {
-    env: { PATH: process.env.PATH ?? '', NODE_NO_WARNINGS: '1', ...env },
+    env: { PATH: process.env.PATH ?? '', ...ofTheRun(), NODE_NO_WARNINGS: '1', ...env },
     stdio: 'pipe',
     // only what hangs takes so long: it must not keep the tests
     timeout: 120_000,

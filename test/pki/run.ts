@@ -37,7 +37,7 @@ export async function run(
 }
 
 /** What the run of the tests tells every process of Node that it starts. */
-function ofTheRun(): Record<string, string> {
+export function ofTheRun(): Record<string, string> {
   const names = ['NODE_V8_COVERAGE', 'NODE_COMPILE_CACHE']
   return Object.fromEntries(
     names.flatMap((name) => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { ERRORS } from '@clawmesh/proto'
 import { ERRORS_PAGE, errorsPage } from '../../scripts/docs/errors-page.ts'
-import { PKI_PAGE, pkiPage } from '../../scripts/docs/pki-page.ts'
+import { COMMAND_PAGES, commandPage } from '../../scripts/docs/command-page.ts'
 import { commandFaults, type RealCommands } from './documents/command-faults.ts'
 import { linkFaults } from './documents/link-faults.ts'
 import {
@@ -56,11 +56,17 @@ describe('the documents say what is so', () => {
     assert.notEqual(errorsPage({ ...ERRORS, MESH_NEW_THING: row }), errorsPage())
   })
 
-  it('the page of mesh-pki is what the command says of itself', async () => {
-    const text = await readFile(`${ROOT}${PKI_PAGE}`, 'utf8')
-    assert.equal(text, await pkiPage(), 'run npm run docs')
-    for (const name of ['init', 'issue agent', 'renew intermediate', 'crl', 'verify'])
-      assert.match(text, new RegExp(`^## mesh-pki ${name}$`, 'm'))
+  it('the pages of commands are what the commands say of themselves', async () => {
+    const sections: Readonly<Record<string, readonly string[]>> = {
+      'mesh-pki': ['init', 'issue agent', 'renew intermediate', 'crl', 'verify'],
+      'mesh-agent': ['mcp', 'delegate', 'task wait', 'peers', 'skill install'],
+    }
+    for (const page of COMMAND_PAGES) {
+      const text = await readFile(`${ROOT}${page.path}`, 'utf8')
+      assert.equal(text, await commandPage(page), 'run npm run docs')
+      for (const name of sections[page.name] ?? ['it has none here'])
+        assert.match(text, new RegExp(`^## ${page.name} ${name}$`, 'm'))
+    }
   })
 
   it('every link leads somewhere', () => assert.deepEqual(linkFaults(documents, files), []))

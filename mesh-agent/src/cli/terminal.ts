@@ -1,11 +1,12 @@
 /** The environment of a command, and its output: results to stdout, everything else to stderr. */
+import type { Readable, Writable } from 'node:stream'
 import { printableLines } from '@clawmesh/proto'
 
 export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly cwd: string
-  readonly stdin: NodeJS.ReadStream
-  readonly stdout: NodeJS.WriteStream
+  readonly stdin: Readable
+  readonly stdout: Writable & { readonly isTTY?: boolean }
   /** Facts: lines without anything that acts on a terminal. */
   readonly print: (text: string) => void
   /** What was asked for, unchanged: for a file or a pipe. */

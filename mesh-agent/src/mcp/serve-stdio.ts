@@ -1,11 +1,12 @@
 /** The MCP door over stdin and stdout: one client, one session. It ends with its client. */
 import { once } from 'node:events'
+import type { Readable, Writable } from 'node:stream'
 import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js'
 import { createMcpSession, type McpSessionOptions } from './mcp-session.ts'
 
 export interface StdioOptions extends McpSessionOptions {
-  readonly stdin: NodeJS.ReadStream
-  readonly stdout: NodeJS.WriteStream
+  readonly stdin: Readable
+  readonly stdout: Writable
   /** Aborts when the process is told to end. */
   readonly signal: AbortSignal
 }

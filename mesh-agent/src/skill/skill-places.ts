@@ -68,5 +68,5 @@ export function skillFile(
   if (project !== null) return file(project, ...within)
   const named = variable === undefined ? '' : (env[variable] ?? '')
   // the variable stands for the first part, e.g. ~/.claude
-  return isAbsolute(named) ? file(named, ...user.slice(1)) : file(homedir(), ...user)
+  return isAbsolute(named) ? file(named, ...user.slice(1)) : file(env.HOME ?? homedir(), ...user)
 }

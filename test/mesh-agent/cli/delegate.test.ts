@@ -7,7 +7,8 @@ import { MeshError, type Skill } from '@clawmesh/agent-sdk'
 import { closeServer, listenOnFreePort } from '../../support/http-origin.ts'
 import { type Mesh, startMesh } from '../../support/mesh.ts'
 import { waitFor } from '../../support/wait-for.ts'
-import { type CommandOptions, runCommand, startCommand } from '../agent-process.ts'
+import { runCommand } from '../agent-process.ts'
+import { type CommandOptions, runInProcess, startInProcess } from './command.ts'
 
 describe('mesh-agent delegate, task, peers and fetch', function () {
   this.timeout(300_000)
@@ -15,7 +16,7 @@ describe('mesh-agent delegate, task, peers and fetch', function () {
   let dir: string
   let origin: Server
   let port = 0
-  let env: Readonly<Record<string, string>>
+  let agent: readonly string[]
   let running: { readonly id: string; readonly signal: AbortSignal; finish(value: string): void }[]
 
   const skills: Record<string, Skill> = {
@@ -56,13 +57,10 @@ describe('mesh-agent delegate, task, peers and fetch', function () {
     })
     mesh.addHost('open.example', ['127.0.0.1'])
     await mesh.serve('acme', 'researcher', { skills })
-    env = {
-      MESH_AGENT_IDENTITY: await mesh.identity('acme', 'planner'),
-      MESH_AGENT_GATEWAY: mesh.gateway.delegation,
-      MESH_AGENT_EGRESS: `http://${mesh.gateway.egress}`,
-      XDG_STATE_HOME: join(dir, 'state'),
-      HOME: dir,
-    }
+    agent = [
+      ...['--identity', await mesh.identity('acme', 'planner')],
+      ...['--gateway', mesh.gateway.delegation],
+    ]
   })
   beforeEach(() => {
     running = []
@@ -76,11 +74,19 @@ describe('mesh-agent delegate, task, peers and fetch', function () {
     await rm(dir, { recursive: true, force: true })
   })
 
-  const options = (more: CommandOptions = {}): CommandOptions => ({ cwd: dir, ...more, env })
-  const run = (args: readonly string[], more?: CommandOptions) => runCommand(args, options(more))
+  const start = (args: readonly string[], more: CommandOptions = {}) =>
+    startInProcess([...args, ...agent], { cwd: dir, ...more, env: { XDG_STATE_HOME: dir } })
+  const run = (args: readonly string[], more?: CommandOptions) => start(args, more).ended
 
-  it('prints the output alone on stdout, as it is', async () => {
-    const { code, stdout, stderr } = await run(['delegate', 'researcher', 'echo', 'a\tb\u001b[1m'])
+  it('prints the output alone on stdout, as it is, and takes its place from the environment', async () => {
+    const [, identity = '', , gateway = ''] = agent
+    const env = {
+      ...{ MESH_AGENT_IDENTITY: identity, MESH_AGENT_GATEWAY: gateway },
+      ...{ XDG_STATE_HOME: dir, HOME: dir },
+    }
+    // a process of its own, as a user starts it
+    const ended = await runCommand(['delegate', 'researcher', 'echo', 'a\tb\u001b[1m'], { env })
+    const { code, stdout, stderr } = ended
     assert.deepEqual([code, stdout, stderr], [0, 'a\tb\u001b[1m\n', ''])
   })
 
@@ -163,9 +169,9 @@ describe('mesh-agent delegate, task, peers and fetch', function () {
   })
 
   it('cancels the task with Ctrl-C while it delegates, and only stops waiting while it waits', async () => {
-    const delegating = startCommand(['delegate', 'researcher', 'gated'], options())
+    const delegating = start(['delegate', 'researcher', 'gated'])
     await waitFor('the skill', () => running.length === 1)
-    delegating.signal('SIGINT')
+    delegating.interrupt()
     const ended = await delegating.ended
     assert.equal(ended.code, 130)
     assert.match(ended.stderr, /cancelling the task at the peer/)
@@ -174,9 +180,9 @@ describe('mesh-agent delegate, task, peers and fetch', function () {
     const asked = await run(['delegate', 'researcher', 'askFirst', '--json'])
     const { id } = JSON.parse(asked.stdout)
     // the answer arrives: so the process waits
-    const waiting = startCommand(['task', 'answer', id, 'go on'], options())
+    const waiting = start(['task', 'answer', id, 'go on'])
     await waitFor('the answer', () => running.length === 2)
-    waiting.signal('SIGINT')
+    waiting.interrupt()
     assert.equal((await waiting.ended).code, 130)
     assert.equal(running[1]?.signal.aborted, false)
     const cancelled = await run(['task', 'cancel', id])
@@ -185,22 +191,23 @@ describe('mesh-agent delegate, task, peers and fetch', function () {
   })
 
   it('names peers, and fetches through the gateway', async () => {
+    const egress = `http://${mesh.gateway.egress}`
     const peers = await run(['peers'])
     assert.match(peers.stdout, /^- researcher$/m)
-    const page = await run(['fetch', `http://open.example:${port}/`])
+    const page = await run(['fetch', `http://open.example:${port}/`, '--egress', egress])
     assert.deepEqual([page.code, page.stdout], [0, 'from outside\n'])
-    const refused = await run(['fetch', `http://closed.example:${port}/`])
+    const refused = await run(['fetch', `http://closed.example:${port}/`, '--egress', egress])
     assert.equal(refused.code, 1)
     assert.match(refused.stderr, /MESH_POLICY_NOT_ALLOWED/)
   })
 
   it('says what is wrong with its own place', async () => {
-    const none = await runCommand(['peers', '--identity', join(dir, 'none'), '--gateway', 'a:1'])
+    const none = await runInProcess(['peers', '--identity', join(dir, 'none'), '--gateway', 'a:1'])
     assert.equal(none.code, 1)
     assert.match(none.stderr, /cannot read the identity in .*none.*\nmesh-agent: hint: /)
-    const bad = await run(['peers', '--gateway', 'https://x'])
+    const bad = await runInProcess(['peers', ...agent.slice(0, 2), '--gateway', 'https://x'])
     assert.match(bad.stderr, /is no address of a gateway\nmesh-agent: hint: --gateway is host:port/)
-    const lost = await run(['peers', '--gateway', '127.0.0.1:1'])
+    const lost = await runInProcess(['peers', ...agent.slice(0, 2), '--gateway', '127.0.0.1:1'])
     assert.equal(lost.code, 1)
     assert.match(lost.stderr, /^mesh-agent: MESH_GATEWAY_UNREACHABLE: /m)
   })

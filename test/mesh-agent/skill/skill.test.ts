@@ -3,13 +3,13 @@ import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { readSkill, SKILL_NAME, skillText } from '../../../mesh-agent/src/skill/skill-text.ts'
-import { runCommand } from '../agent-process.ts'
+import { runInProcess } from '../cli/command.ts'
 
 describe('mesh-agent skill', function () {
   this.timeout(180_000)
   let home: string
   const run = (...args: string[]) =>
-    runCommand(['skill', ...args], { env: { HOME: home }, cwd: home })
+    runInProcess(['skill', ...args], { env: { HOME: home }, cwd: home })
   const fileOf = (...parts: string[]) => join(home, ...parts, SKILL_NAME, 'SKILL.md')
   const old = () => skillText('0.0.9').replace('you can do it yourself', 'you can')
 

@@ -54,7 +54,7 @@ function faultOf(words: readonly string[], real: RealCommands): string | null {
   }
   const rest = program === 'npx' ? words.slice(1) : words
   const [tool = '', ...args] = rest
-  return /^mesh-(?:pki|gateway)$/.test(tool) ? toolFault(tool, args, real) : null
+  return /^mesh-(?:pki|gateway|agent)$/.test(tool) ? toolFault(tool, args, real) : null
 }
 
 function toolFault(tool: string, args: readonly string[], real: RealCommands): string | null {
