@@ -7,7 +7,7 @@ import { DELEGATE_FIELDS, errorResult, readFields, type ToolResult } from '@claw
 import type { FollowedTask } from './followed-task.ts'
 import type { FollowedTasks } from './followed-tasks.ts'
 import { asArguments } from './run-safely.ts'
-import type { ToolContext } from './tool.ts'
+import { type ToolContext, traceOf } from './tool.ts'
 import { waitForTask } from './wait-for-task.ts'
 
 /** How long a call that was cancelled waits for its peer to hear of it. */
@@ -21,7 +21,7 @@ export async function delegateTask(
   context: ToolContext,
 ): Promise<ToolResult> {
   const { peer, skill, input, wait_seconds, key } = readFields(DELEGATE_FIELDS, args)
-  const { signal, traceparent, owner = '' } = context
+  const { signal, owner = '' } = context
   if (signal?.aborted === true) throw new MeshError('MESH_CALL_CANCELED')
   const content = toContent(input)
   const task = asArguments(() =>
@@ -36,7 +36,7 @@ export async function delegateTask(
           detached: true,
           ...(content === undefined ? {} : { input: content }),
           ...(key === undefined ? {} : { idempotencyKey: keyOf(owner, key) }),
-          ...(traceparent === undefined ? {} : { traceparent }),
+          ...traceOf(context),
         }),
     }),
   )

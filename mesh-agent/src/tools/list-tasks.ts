@@ -1,11 +1,11 @@
 /** mesh_task list: the tasks that were given to peers, newest first, and where each one stands. */
-import type { Agent, TaskInfo } from '@clawmesh/agent-sdk'
+import type { TaskInfo } from '@clawmesh/agent-sdk'
 import type { TaskArguments, ToolResult } from '@clawmesh/proto/tools'
 import { plainLineOf } from '@clawmesh/proto/tools'
 import type { FollowedTasks } from './followed-tasks.ts'
 import { inTurns } from './in-turns.ts'
 import type { Register, RegisteredTask } from './register.ts'
-import type { ToolContext } from './tool.ts'
+import { type ToolContext, traceOf } from './tool.ts'
 
 const MAX_LISTED = 30
 /** How many peers are asked at once, and how long all of them are waited for. */
@@ -25,7 +25,7 @@ export async function listTasks(
   { peer }: TaskArguments,
   context: ToolContext,
 ): Promise<ToolResult> {
-  const { agent, owner = '', maxWaitMs, signal } = context
+  const { owner = '', maxWaitMs, signal } = context
   const all = await register.list(owner)
   const mine = peer === undefined ? all : all.filter((task) => isOf(task.peer, peer))
   const shown = mine.slice(0, MAX_LISTED)
@@ -35,14 +35,14 @@ export async function listTasks(
     const known = task.outcome?.details.state ?? followed.find(task.id, owner)?.state
     if (typeof known === 'string') return known
     if (task.outcome !== null) return 'refused'
-    return (await stateAt(agent, task, until)) ?? 'unknown'
+    return (await stateAt(context, task, until)) ?? 'unknown'
   })
   const rows: Row[] = shown.map(({ id, peer: at, skill, startedMs }, index) => ({
     ...{ id, peer: at, skill, state: states[index] ?? 'unknown' },
     started: new Date(startedMs).toISOString(),
   }))
   // only the peer knows those that another machine began; it cannot tell owners apart
-  const others = peer === undefined || owner !== '' ? [] : await heldBy(agent, peer, rows, until)
+  const others = peer === undefined || owner !== '' ? [] : await heldBy(context, peer, rows, until)
   const tasks = [...rows, ...others]
   const lines = tasks.map(
     (row) => `${row.id} ${row.state} ${row.peer} ${row.skill} since ${row.started}`,
@@ -68,12 +68,14 @@ function isOf(full: string, named: string): boolean {
 }
 
 async function stateAt(
-  agent: Agent,
+  context: ToolContext,
   { peer, id }: RegisteredTask,
   until: AbortSignal,
 ): Promise<string | null> {
+  const { agent } = context
+  const trace = traceOf(context)
   if (until.aborted) return null
-  const asked = agent.get(peer, id).then(
+  const asked = agent.get(peer, id, trace).then(
     ({ state }) => state,
     // away, or it has forgotten the task
     () => null,
@@ -82,14 +84,17 @@ async function stateAt(
 }
 
 async function heldBy(
-  agent: Agent,
+  context: ToolContext,
   peer: string,
   known: readonly Row[],
   until: AbortSignal,
 ): Promise<Row[]> {
+  const { agent } = context
+  const trace = traceOf(context)
   const listed: TaskInfo[] = []
   const read = async () => {
-    for await (const info of agent.list(peer)) if (listed.push(info) >= MAX_LISTED) return
+    for await (const info of agent.list(peer, {}, trace))
+      if (listed.push(info) >= MAX_LISTED) return
   }
   await Promise.race([read(), aborted(until)])
   return listed

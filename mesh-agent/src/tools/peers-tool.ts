@@ -1,16 +1,14 @@
 /** mesh_peers: the peers that policy lets this agent delegate to. */
 import type { AllowedPeer } from '@clawmesh/agent-sdk'
 import { PEERS_FIELDS, readFields, type ToolResult } from '@clawmesh/proto/tools'
-import type { ToolContext } from './tool.ts'
+import { type ToolContext, traceOf } from './tool.ts'
 
 const DELEGATE_METHOD = 'clawmesh.delegation.v1.DelegationService/Delegate'
 
 export async function listPeers(args: unknown, context: ToolContext): Promise<ToolResult> {
   readFields(PEERS_FIELDS, args ?? {})
-  const { agent, traceparent } = context
-  const allowed = (await agent.peers(traceparent === undefined ? {} : { traceparent })).filter(
-    takesTasks,
-  )
+  const { agent } = context
+  const allowed = (await agent.peers(traceOf(context))).filter(takesTasks)
   const own = agent.identity.tenant
   const named = allowed.filter(({ agent: name }) => name !== '*')
   const patterns = allowed.filter(({ agent: name }) => name === '*')

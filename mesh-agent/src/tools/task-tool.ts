@@ -1,5 +1,5 @@
 /** mesh_task: comes back to a task by its id, also after a restart of either side. */
-import { type Agent, MeshError, type TaskInfo, type TaskState } from '@clawmesh/agent-sdk'
+import { MeshError, type TaskInfo, type TaskState } from '@clawmesh/agent-sdk'
 import {
   ArgumentFault,
   markUntrusted,
@@ -14,7 +14,7 @@ import type { FollowedTasks } from './followed-tasks.ts'
 import { listTasks } from './list-tasks.ts'
 import type { Register, RegisteredTask } from './register.ts'
 import { asArguments } from './run-safely.ts'
-import type { ToolContext } from './tool.ts'
+import { type ToolContext, traceOf } from './tool.ts'
 import { waitForTask } from './wait-for-task.ts'
 
 export interface TaskToolOptions {
@@ -83,7 +83,7 @@ function followedAt(
       followed.begin(context, {
         skill: known?.skill ?? '',
         isNew: false,
-        open: (agent) => agent.watch(peer, id),
+        open: (agent) => agent.watch(peer, id, 0, traceOf(context)),
       }),
     )
   )
@@ -112,7 +112,7 @@ async function status(
   context: ToolContext,
 ): Promise<ToolResult> {
   const { id, peer, known } = place
-  const info = await infoOf(context.agent, place)
+  const info = await infoOf(context, place)
   const open = info.pendingInputs.length
   const task = open === 0 ? null : followedAt(options, place, context)
   const asks = () => info.pendingInputs.includes(task?.question?.inputId ?? '')
@@ -146,7 +146,7 @@ async function answer(
   if (asked.answer === undefined) throw new ArgumentFault('the argument answer is missing')
   const content =
     typeof asked.answer === 'string' ? asked.answer : { kind: 'json' as const, json: asked.answer }
-  const open = (await infoOf(context.agent, place)).pendingInputs
+  const open = (await infoOf(context, place)).pendingInputs
   if (asked.input_id === undefined && open.length > 1)
     throw new ArgumentFault('several questions are open: name one by input_id')
   const task = followedAt(options, place, context)
@@ -161,7 +161,7 @@ async function cancel(
   { reason }: TaskArguments,
   context: ToolContext,
 ): Promise<ToolResult> {
-  const { state } = await infoOf(context.agent, place)
+  const { state } = await infoOf(context, place)
   if (!GOES_ON.includes(state)) return saidState(place, state, 'It had ended already')
   const task = followedAt(options, place, context)
   task.handedBack = true
@@ -180,9 +180,9 @@ function saidState({ id, peer, known }: Place, state: TaskState, what: string): 
   }
 }
 
-async function infoOf(agent: Agent, { peer, id }: Place): Promise<TaskInfo> {
+async function infoOf(context: ToolContext, { peer, id }: Place): Promise<TaskInfo> {
   try {
-    return await agent.get(peer, id)
+    return await context.agent.get(peer, id, traceOf(context))
   } catch (error) {
     // a model chose both names
     if (error instanceof TypeError) throw new ArgumentFault(error.message)

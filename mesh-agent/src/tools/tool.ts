@@ -63,3 +63,8 @@ export interface Tools {
   /** Lets go of what is followed, after the register is written. Tasks go on. The agents stay the host's to close. */
   close(): Promise<void>
 }
+
+/** The trace of a call, as the SDK takes it. */
+export function traceOf({ traceparent }: ToolContext): { readonly traceparent?: string } {
+  return traceparent === undefined ? {} : { traceparent }
+}

@@ -1,7 +1,7 @@
 /** Waits for a followed task as long as a call may, and says where it stands when the call must answer first. */
 import { markUntrusted, type ToolResult } from '@clawmesh/proto/tools'
 import type { FollowedTask } from './followed-task.ts'
-import type { ToolContext } from './tool.ts'
+import { type ToolContext, traceOf } from './tool.ts'
 
 export interface WaitOptions {
   readonly context: ToolContext
@@ -39,9 +39,10 @@ export async function waitForTask(
 /** Until it has ended, asks something, or the time is over. */
 async function untilSomething(
   task: FollowedTask,
-  { agent, signal }: ToolContext,
+  context: ToolContext,
   endMs: number,
 ): Promise<void> {
+  const { agent, signal } = context
   const answered = new Set<string>()
   const asks = () => task.question !== null && !answered.has(task.question.inputId)
   for (;;) {
@@ -51,7 +52,7 @@ async function untilSomething(
     if (question === null) continue
     // a task that is looked at again tells its answered questions first
     const { pendingInputs } = await agent
-      .get(task.peer, task.id)
+      .get(task.peer, task.id, traceOf(context))
       .catch(() => ({ pendingInputs: [question.inputId] }))
     if (pendingInputs.includes(question.inputId)) return
     answered.add(question.inputId)
