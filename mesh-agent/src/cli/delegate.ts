@@ -5,7 +5,7 @@ import { MeshError } from '@clawmesh/proto'
 import type { Command } from 'commander'
 import { type AgentFlags, withAgentOptions, withStateOption } from './agent-options.ts'
 import type { End } from './exit-code.ts'
-import { runTool } from './run-tool.ts'
+import { runTool } from './run-when-needed.ts'
 import type { Terminal } from './terminal.ts'
 import { MAX_MS, parseDuration, parseJson } from './values.ts'
 

@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { type AgentFlags, withAgentOptions } from './agent-options.ts'
 import type { End } from './exit-code.ts'
-import { runTool } from './run-tool.ts'
+import { runTool } from './run-when-needed.ts'
 import type { Terminal } from './terminal.ts'
 import { parseDuration } from './values.ts'
 

@@ -1,11 +1,10 @@
 /** `mesh-agent mcp`: the tools of the mesh for any agent host that speaks MCP. */
 import { join, resolve } from 'node:path'
-import { type Log, stderrLog } from '@clawmesh/agent-sdk'
+import type { Log } from '@clawmesh/agent-sdk'
 import { type Command, Option } from 'commander'
-import { readSecretFile } from '../files/secret-file.ts'
 import { stateHome } from '../identity/state-dir.ts'
 import type { McpSessionOptions } from '../mcp/mcp-session.ts'
-import { createToolHost, type ToolHost } from '../tools/tool-host.ts'
+import type { ToolHost } from '../tools/tool-host.ts'
 import {
   type AgentFlags,
   readAgentOptions,
@@ -60,6 +59,10 @@ export function addMcp(program: Command, terminal: Terminal): void {
     .option('--workspace <dir>', "where files go (default: the client's directory)")
     .addHelpText('after', EXAMPLES)
     .action(async (options: Options) => {
+      const [{ createToolHost }, { stderrLog }] = await Promise.all([
+        import('../tools/tool-host.ts'),
+        import('@clawmesh/agent-sdk'),
+      ])
       // stdout is the client's: what is said goes to stderr
       const log: Log = stderrLog
       const host = createToolHost({
@@ -115,7 +118,10 @@ async function overHttp(
   log: Log,
   signal: AbortSignal,
 ): Promise<void> {
-  const { serveHttp } = await import('../mcp/serve-http.ts')
+  const [{ serveHttp }, { readSecretFile }] = await Promise.all([
+    import('../mcp/serve-http.ts'),
+    import('../files/secret-file.ts'),
+  ])
   const file = resolve(options.secretFile ?? join(stateHome(terminal.env), 'mcp-secret'))
   const door = await serveHttp({
     ...{ ...sessionOf(host, options, log), cwd: null, listen },

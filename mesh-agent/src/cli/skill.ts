@@ -2,7 +2,6 @@
 import { resolve } from 'node:path'
 import { printableJson } from '@clawmesh/proto'
 import { type Command, Option } from 'commander'
-import { installSkill, keptError, stateOfSkill } from '../skill/install-skill.ts'
 import {
   DEFAULT_HOSTS,
   SKILL_HOSTS,
@@ -43,6 +42,7 @@ export function addSkill(program: Command, terminal: Terminal, end: End): void {
     .option('--force', 'overwrite a file that was changed')
     .option('--json', 'print the facts as JSON')
     .action(async (options: Options) => {
+      const { installSkill, keptError } = await import('../skill/install-skill.ts')
       const done = []
       for (const file of filesOf(options, DEFAULT_HOSTS, terminal))
         done.push({ ...file, did: await installSkill(file.path, options.force === true) })
@@ -56,6 +56,7 @@ export function addSkill(program: Command, terminal: Terminal, end: End): void {
     .description('where it is, and whether it is outdated')
     .option('--json', 'print the facts as JSON')
     .action(async (options: Options) => {
+      const { stateOfSkill } = await import('../skill/install-skill.ts')
       const found = []
       for (const file of filesOf(options, SKILL_HOSTS, terminal))
         found.push({ ...file, ...(await stateOfSkill(file.path)) })
