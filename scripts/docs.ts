@@ -8,9 +8,7 @@ import { COMMAND_PAGES, commandPage } from './docs/command-page.ts'
 import { ERRORS_PAGE, errorsPage } from './docs/errors-page.ts'
 
 const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } })
-const pages = [
-  { path: ERRORS_PAGE, text: errorsPage() },
-]
+const pages = [{ path: ERRORS_PAGE, text: errorsPage() }]
 for (const page of COMMAND_PAGES) pages.push({ path: page.path, text: await commandPage(page) })
 
 for (const { path, text } of pages) {

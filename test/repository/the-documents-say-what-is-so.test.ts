@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { ERRORS } from '@clawmesh/proto'
-import { ERRORS_PAGE, errorsPage } from '../../scripts/docs/errors-page.ts'
 import { COMMAND_PAGES, commandPage } from '../../scripts/docs/command-page.ts'
+import { ERRORS_PAGE, errorsPage } from '../../scripts/docs/errors-page.ts'
 import { commandFaults, type RealCommands } from './documents/command-faults.ts'
 import { linkFaults } from './documents/link-faults.ts'
 import {

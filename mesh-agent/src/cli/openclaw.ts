@@ -5,9 +5,8 @@ import { createInterface } from 'node:readline/promises'
 import { MeshError, printable, printableJson } from '@clawmesh/proto'
 import { type Command, Option } from 'commander'
 import { isReadOnly, openClawPlace } from '../openclaw/config-place.ts'
-import { examineOpenClaw } from '../openclaw/doctor/examine-openclaw.ts'
 import { type CheckResult, isFault } from '../openclaw/doctor/finding.ts'
-import { type Plan, planSetup, readOpenClawConfig } from '../openclaw/setup.ts'
+import type { Plan } from '../openclaw/setup.ts'
 import { type MeshSettings, settingsIn } from '../openclaw/wanted-settings.ts'
 import type { End } from './exit-code.ts'
 import { DEFAULT_LISTEN, parseListen, secretFileOf } from './relay.ts'
@@ -89,6 +88,7 @@ function withPlaceOptions(command: Command): Command {
 }
 
 async function setup(options: SetupOptions, terminal: Terminal, end: End): Promise<void> {
+  const { planSetup, readOpenClawConfig } = await import('../openclaw/setup.ts')
   const { configFile } = openClawPlace(terminal.env, terminal.cwd, options.config)
   if (isReadOnly(terminal.env))
     throw new MeshError(
@@ -144,6 +144,10 @@ async function ask(file: string, { stdin, interactive }: Terminal): Promise<bool
 }
 
 async function doctor(options: Options, terminal: Terminal, end: End): Promise<void> {
+  const [{ examineOpenClaw }, { readOpenClawConfig }] = await Promise.all([
+    import('../openclaw/doctor/examine-openclaw.ts'),
+    import('../openclaw/setup.ts'),
+  ])
   const { configFile, stateDir } = openClawPlace(terminal.env, terminal.cwd, options.config)
   // a configuration that cannot be read is a finding
   const config = await readOpenClawConfig(configFile).catch(() => null)

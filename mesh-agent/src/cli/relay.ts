@@ -1,11 +1,10 @@
 /** `mesh-agent relay`: the way out for programs that can send a fixed credential and nothing better. */
 import { join, resolve } from 'node:path'
-import { stderrLog } from '@clawmesh/agent-sdk'
+import type { Readable } from 'node:stream'
 import { MeshError, printable } from '@clawmesh/proto'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { agentOf } from '../identity/agent-of.ts'
 import { stateDirOf } from '../identity/state-dir.ts'
-import { type RelayEvent, runRelay } from '../relay/run-relay.ts'
+import type { RelayEvent } from '../relay/run-relay.ts'
 import { type AgentFlags, readAgentOptions, withAgentOptions } from './agent-options.ts'
 import { onInterrupt, type Terminal } from './terminal.ts'
 import { parseDuration } from './values.ts'
@@ -56,12 +55,12 @@ export function addRelay(program: Command, terminal: Terminal): void {
 
 async function relay(options: Options, terminal: Terminal): Promise<void> {
   const { listen, drain: drainMs, allowOtherMachines = false, untilStdinEnds = false } = options
-  const {
-    identity: dir,
-    egress,
-    gateway,
-    egressPortCa,
-  } = await readAgentOptions(options, stderrLog)
+  const [{ stderrLog }, { runRelay }] = await Promise.all([
+    import('@clawmesh/agent-sdk'),
+    import('../relay/run-relay.ts'),
+  ])
+  const place = await readAgentOptions(options, stderrLog)
+  const { identity: dir, egress, gateway, egressPortCa } = place
   const identity = resolve(String(dir))
   const interrupt = onInterrupt(terminal)
   const stdin = untilStdinEnds ? endOf(terminal.stdin) : null
@@ -97,6 +96,7 @@ export async function secretFileOf(
   { env, cwd }: Pick<Terminal, 'env' | 'cwd'>,
 ): Promise<string> {
   if (secretFile !== undefined) return resolve(cwd, secretFile)
+  const { agentOf } = await import('../identity/agent-of.ts')
   return join(stateDirOf(env, await agentOf(identity)), 'relay.secret')
 }
 
@@ -108,7 +108,7 @@ function sentenceOf({ event, agent, listen, pid, secretFile }: RelayEvent): stri
 }
 
 /** Aborts when nobody holds the other end any more. */
-function endOf(stdin: NodeJS.ReadStream): AbortSignal {
+function endOf(stdin: Readable): AbortSignal {
   const controller = new AbortController()
   const end = () => controller.abort()
   stdin.once('end', end).once('close', end).once('error', end).resume()
