@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { installPublished, PUBLISHED } from '../../scripts/dev/install-published.ts'
 import { makeIssuedWorkplace } from '../mesh-gateway/cli/issued-workplace.ts'
+import { bundleSdk } from '../support/bundle-sdk.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const run = promisify(execFile)
@@ -86,7 +87,7 @@ describe('what is published works without the checkout', () => {
     }
   }).timeout(120_000)
 
-  it('imports by name, and finds its .proto files', async () => {
+  it('imports by name, and has its schemas in the code', async () => {
     const program = `
       import { createAgent } from '@clawmesh/agent-sdk'
       import { loadProto, serviceOf, DELEGATION_SERVICE } from '@clawmesh/proto'
@@ -102,6 +103,27 @@ describe('what is published works without the checkout', () => {
       'function,function,function,function,function Delegate,Watch,Get,Cancel,List,SendInput',
     )
   })
+
+  it('is bundled into one file that runs where nothing else is', async () => {
+    const program = `
+      import { createAgent } from '@clawmesh/agent-sdk'
+      import { createTestMesh } from '@clawmesh/agent-sdk/testing'
+      const mesh = createTestMesh()
+      await mesh.agent('b').serve({ skills: { echo: (task) => task.text() } })
+      const delegation = mesh.agent('a').delegate('b', { skill: 'echo', input: 'hello' })
+      console.log(typeof createAgent, (await delegation.result()).text())
+      await mesh.close()`
+    await writeFile(join(installed, 'bundled.js'), program)
+    const elsewhere = await mkdtemp(join(tmpdir(), 'clawmesh-bundle-'))
+    const file = join(elsewhere, 'agent.mjs')
+    try {
+      await bundleSdk(join(installed, 'bundled.js'), file, 'esm', installed)
+      const { stdout } = await run(process.execPath, ['--no-strip-types', file], { cwd: elsewhere })
+      assert.equal(stdout.trim(), 'function hello')
+    } finally {
+      await rm(elsewhere, { recursive: true, force: true })
+    }
+  }).timeout(120_000)
 
   it('has declarations that type-check where it is used', async () => {
     const program = `

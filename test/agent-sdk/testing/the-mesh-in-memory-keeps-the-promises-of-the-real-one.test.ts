@@ -18,6 +18,7 @@ import { realWorld, type World, worldInMemory } from './worlds.ts'
 const id = (agent: string) => `spiffe://mesh.internal/tenant/acme/agent/${agent}`
 /** Runs work in a context that is no task's. */
 const outside = AsyncLocalStorage.snapshot()
+const NUMBERS = { type: 'array', items: { type: 'number' } }
 const LARGE = Buffer.alloc(2_500_000, 'clawmesh ')
 
 for (const [name, make] of Object.entries({
@@ -187,6 +188,19 @@ for (const [name, make] of Object.entries({
       const known = peers.find(({ agent }) => agent === 'researcher')
       assert.deepEqual([known?.name, known?.tenant], ['researcher.acme.mesh.internal', 'acme'])
       assert.ok(peers.every(({ agent }) => agent !== 'stranger'))
+    })
+
+    it('describes what a peer can do, and checks by it', async () => {
+      const [described, ...more] = await planner.describe('researcher')
+      assert.deepEqual(more, [])
+      assert.deepEqual(
+        [described?.name, described?.description, described?.input],
+        ['add', 'adds numbers', NUMBERS],
+      )
+      assert.equal((await ask('add', [1, 2]).result()).json(), 3)
+      assert.throws(() => ask('add', ['one']), { code: 'MESH_TASK_INPUT_INVALID' })
+      const unasked = writer.delegate('researcher', { skill: 'add', input: ['one'] })
+      assert.equal(await codeOf(unasked.result()), 'MESH_TASK_INPUT_INVALID')
     })
 
     it('knows who is who', async () => {
