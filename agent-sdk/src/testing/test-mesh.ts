@@ -74,10 +74,11 @@ const PATIENCE = Object.freeze({ startGiveUpMs: 500, giveUpMs: 2_000 })
  * @throws TypeError for options that make no sense
  *
  * @example
+ * import type { Skill } from '@clawmesh/agent-sdk'
  * import { createTestMesh } from '@clawmesh/agent-sdk/testing'
  *
  * const mesh = createTestMesh({ fetch: () => new Response('a page') })
- * const read = async (_, ctx) => (await ctx.fetch('https://example.com/')).text()
+ * const read: Skill = async (_, ctx) => (await ctx.fetch('https://example.com/')).text()
  * await mesh.agent('researcher').serve({ skills: { read } })
  * const result = await mesh.agent('planner').delegate('researcher', { skill: 'read' }).result()
  * console.log(result.text(), mesh.records())
