@@ -189,7 +189,10 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       ownAddresses: own.all,
       guard: config.delegation.limits,
       refuseWithoutAudit: config.delegation.withoutAudit === 'refuse',
-      mcp: config.delegation.mcp === 'off' ? null : { sessionKeys: () => keyRing.derive('mcp') },
+      mcp:
+        config.delegation.mcp === 'off'
+          ? null
+          : { sessionKeys: () => keyRing.derive('mcp'), cancels: together?.cancels ?? null },
     }),
     closing,
   )

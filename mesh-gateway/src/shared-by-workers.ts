@@ -1,4 +1,5 @@
 /** The parts that worker processes of one gateway share: a worker gets them from its supervisor. */
+import type { CancelRelay } from './delegation/mcp/running-requests.ts'
 import type { TicketKeys } from './egress/client/listen-for-clients.ts'
 import type { Counting } from './limits/open-limits.ts'
 import type { ListenAddress } from './net/port.ts'
@@ -9,6 +10,7 @@ export interface WorkerShare {
   /** Counts limits for all workers, unless Redis does. */
   readonly counting: Counting
   readonly ticketKeys: TicketKeys
+  readonly cancels: CancelRelay
   /** True while the supervisor can write the workers' stdout. */
   passedOn(): boolean
 }

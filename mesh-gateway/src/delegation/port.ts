@@ -23,6 +23,7 @@ import { type ClientListener, createClientListener } from './client/listen-for-c
 import { createOpenCalls } from './client/open-calls.ts'
 import { createLiveCalls } from './live/live-calls.ts'
 import { createMcpEndpoint, type McpEndpoint } from './mcp/endpoint.ts'
+import type { CancelRelay } from './mcp/running-requests.ts'
 import { createRouteNames } from './own-names.ts'
 import { addGatewayServices } from './own-services/gateway-services.ts'
 import type { MeshServiceOptions } from './own-services/mesh-service.ts'
@@ -73,6 +74,8 @@ export interface DelegationPortOptions {
   readonly mcp?: {
     /** The keys of session ids, the newest first; gateways that share them take each other's. */
     readonly sessionKeys: () => readonly Buffer[]
+    /** Default: the gateway is one process. */
+    readonly cancels?: CancelRelay | null
   } | null
   /** Refuses every call while the audit log cannot be written. Default false: lost records are counted as dropped. */
   readonly refuseWithoutAudit?: boolean
@@ -212,7 +215,7 @@ function createMcp(
   const { meshDomain, policy, audit, metrics, log } = options
   return createMcpEndpoint({
     ...{ identity, revocations, refusals, meshDomain, names, guardLimits, calls, closedFor },
-    ...{ audit, metrics, log, sessionKeys: mcp.sessionKeys },
+    ...{ audit, metrics, log, sessionKeys: mcp.sessionKeys, cancels: mcp.cancels ?? null },
     gatewayId: () => identity.current().identity.id,
     policyGeneration: () => policy.current().generation,
   })

@@ -6,6 +6,7 @@ import { createLimitsServer } from '../limits/limits-server.ts'
 import type { Counting } from '../limits/open-limits.ts'
 import type { ListenAddress } from '../net/port.ts'
 import type { WorkerHooks } from './keep-workers.ts'
+import type { ToWorker } from './messages.ts'
 import type { LinePasser } from './relay-lines.ts'
 import { forkWorker, type WorkerLink } from './worker-link.ts'
 
@@ -22,12 +23,14 @@ export interface ForkingOptions {
   /** @param names the gateway's own */
   readonly onReady: (names: readonly string[]) => void
   readonly onEnded: (link: WorkerLink) => void
+  /** A worker has a message for all. */
+  readonly tell: (message: ToWorker) => void
 }
 
 export function createForking(
   options: ForkingOptions,
 ): (index: number, hooks: WorkerHooks) => WorkerLink {
-  const { config, live, admin, tickets, lines, counting, log, onReady, onEnded } = options
+  const { config, live, admin, tickets, lines, counting, log, onReady, onEnded, tell } = options
   return (index, hooks) => {
     const answering = createLimitsServer(counting)
     const link = forkWorker((message) => {
@@ -47,6 +50,7 @@ export function createForking(
           // the worker gets no answer, and refuses
           (err: unknown) => log.error({ err, worker: index }, 'what a worker asked is no question'),
         )
+      else if (message.kind === 'cancel') tell(message)
       if (message.kind === 'ready') onReady(message.names)
       hooks.onMessage(message)
     }, hooks.others)

@@ -3,6 +3,7 @@ import { createListeners, type Log } from '@clawmesh/agent-sdk/mesh'
 import { Secret } from '@clawmesh/proto'
 import type { LiveConfig } from '../config/live-config.ts'
 import type { Config } from '../config/schema.ts'
+import type { Cancel, CancelRelay } from '../delegation/mcp/running-requests.ts'
 import type { TicketKeys } from '../egress/client/listen-for-clients.ts'
 
 export function liveFromSupervisor(
@@ -44,4 +45,15 @@ export function ticketsFromSupervisor(
       listeners.tell()
     },
   }
+}
+
+/** @param publish passes it on to the supervisor */
+export function cancelsFromSupervisor(
+  publish: (cancel: Cancel) => void,
+  log: Pick<Log, 'error'>,
+): CancelRelay & { readonly tell: (cancel: Cancel) => void } {
+  const listeners = createListeners<Cancel>((err) =>
+    log.error({ err }, 'a listener to cancels failed'),
+  )
+  return { publish, onCancel: listeners.add, tell: (cancel) => listeners.tell(cancel) }
 }

@@ -3,6 +3,7 @@
  */
 import type { Missing, StatusRow } from '../admin/status-page.ts'
 import type { Config } from '../config/schema.ts'
+import type { Cancel } from '../delegation/mcp/running-requests.ts'
 import type { Answer, Question } from '../limits/limits-server.ts'
 import type { ListenAddress } from '../net/port.ts'
 import type { SampledMetric } from '../telemetry/metrics-format.ts'
@@ -15,6 +16,7 @@ export type ToWorker =
   | { readonly kind: 'answers'; readonly answers: readonly Answer[] }
   | { readonly kind: 'report' }
   | { readonly kind: 'reload' }
+  | { readonly kind: 'cancel'; readonly cancel: Cancel }
   | { readonly kind: 'drain'; readonly graceMs: number }
 
 /** The data that a worker needs to start. */
@@ -37,6 +39,8 @@ export type FromWorker =
   | Ready
   | Failed
   | { readonly kind: 'questions'; readonly questions: readonly Question[] }
+  /** For all workers. */
+  | { readonly kind: 'cancel'; readonly cancel: Cancel }
   | { readonly kind: 'report'; readonly report: Report }
 
 export interface Ready {
@@ -74,6 +78,7 @@ const TO_WORKER: readonly unknown[] = [
   'answers',
   'report',
   'reload',
+  'cancel',
   'drain',
 ] satisfies readonly ToWorker['kind'][]
 const FROM_WORKER: readonly unknown[] = [
@@ -81,6 +86,7 @@ const FROM_WORKER: readonly unknown[] = [
   'ready',
   'failed',
   'questions',
+  'cancel',
   'report',
 ] satisfies readonly FromWorker['kind'][]
 

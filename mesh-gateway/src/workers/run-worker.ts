@@ -9,7 +9,11 @@ import { leanAsyncResource } from '../process/node-internals/lean-async-resource
 import { releaseStartupMemory } from '../process/release-memory.ts'
 import type { Terminal } from '../process/terminal.ts'
 import { tuneHeap } from '../process/tune-heap.ts'
-import { liveFromSupervisor, ticketsFromSupervisor } from './from-supervisor.ts'
+import {
+  cancelsFromSupervisor,
+  liveFromSupervisor,
+  ticketsFromSupervisor,
+} from './from-supervisor.ts'
 import type { Failed, FromWorker, Ready } from './messages.ts'
 import { linkSupervisor } from './supervisor-link.ts'
 
@@ -33,6 +37,7 @@ export async function runWorker(terminal: Terminal): Promise<void> {
   const live = liveFromSupervisor(begin.live, log)
   live.onChange((next) => log.setLevel(next.log.level))
   const tickets = ticketsFromSupervisor(begin.tickets, log)
+  const cancels = cancelsFromSupervisor((cancel) => void post({ kind: 'cancel', cancel }), log)
   let { passedOn } = begin
   const made = Promise.withResolvers<Gateway>()
   const withGateway = (use: (gateway: Gateway) => Promise<unknown>) =>
@@ -44,6 +49,7 @@ export async function runWorker(terminal: Terminal): Promise<void> {
     if (message.kind === 'answers') asked.answered(message.answers)
     else if (message.kind === 'config') live.set(message.config)
     else if (message.kind === 'tickets') tickets.set(message.keys)
+    else if (message.kind === 'cancel') cancels.tell(message.cancel)
     else if (message.kind === 'passed-on') passedOn = message.ok
     else if (message.kind === 'reload') withGateway((gateway) => gateway.reload())
     else if (message.kind === 'report') withGateway(report)
@@ -63,6 +69,7 @@ export async function runWorker(terminal: Terminal): Promise<void> {
         admin: begin.admin,
         counting: asked,
         ticketKeys: tickets,
+        cancels,
         passedOn: () => passedOn,
       },
     })

@@ -80,6 +80,7 @@ export async function startSupervisor(
     // the ports that are open, which no agent may reach
     ...{ config: { ...config, health: { listen: health } }, live, lines, counting, log, admin },
     tickets: ticketsInWords,
+    tell,
     onReady: (names) => reports.setNames(names),
     onEnded: (link) => reports.gone(link),
   })

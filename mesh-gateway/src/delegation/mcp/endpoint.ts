@@ -23,7 +23,7 @@ import { type Message, readMessages } from './messages.ts'
 import { checkOrigin } from './origin.ts'
 import { createBodies } from './read-body.ts'
 import { notified, serveMessage } from './requests.ts'
-import { createRunningRequests } from './running-requests.ts'
+import { type CancelRelay, createRunningRequests } from './running-requests.ts'
 import { createSessionIds } from './session-id.ts'
 import { isVersion } from './versions.ts'
 
@@ -36,6 +36,8 @@ export interface McpEndpointOptions extends ExchangeOptions {
   readonly guardLimits: GuardLimits
   /** The keys of session ids, the newest first. */
   readonly sessionKeys: () => readonly Buffer[]
+  /** Null for a gateway of one process. */
+  readonly cancels: CancelRelay | null
   readonly calls: Pick<CallHandler, 'handle'>
   /** Why requests are refused now; null while they are served. */
   readonly closedFor: () => MeshError | null
@@ -61,7 +63,7 @@ export function isMcpPath(path: string | undefined): boolean {
 export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
   const { guardLimits, refusals, meshDomain, log } = options
   const inner = createInnerConnections(options.calls.handle)
-  const running = createRunningRequests()
+  const running = createRunningRequests(options.cancels)
   const sessions = createSessionIds(options.sessionKeys)
   const calling = { meshDomain, log, inner, running }
   const gate = createGate(options)
@@ -136,7 +138,10 @@ export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
       })
     },
     release: () => running.release(),
-    close: () => inner.close(),
+    close() {
+      running.close()
+      inner.close()
+    },
   }
 }
 

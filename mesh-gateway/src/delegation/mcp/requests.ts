@@ -48,7 +48,7 @@ export function notified(
 ): void {
   if (method !== 'notifications/cancelled' || session === '' || !isRequestId(requestId)) return
   const why = typeof reason === 'string' && reason !== '' ? reason : 'the client has cancelled it'
-  running.cancel(session, requestId, why.slice(0, MAX_REASON_LENGTH))
+  running.cancel({ session, id: requestId, reason: why.slice(0, MAX_REASON_LENGTH) })
 }
 
 /** @throws RpcFault */
