@@ -12,10 +12,12 @@ export interface SchemaChecker {
   check(schema: CompiledSchema, value: unknown): string | null
 }
 
-/** Of a small value under a schema without patterns: bounded by the looks alone, and free of the cost of a clock. */
+/** Of a small value under a schema without costly keywords: bounded by the looks alone, and free of the cost of a clock. */
 const LOOKS = 20_000
 const SMALL_PARTS = 2_000
 const SMALL_CHARACTERS = 16_384
+/** The same under a schema with patterns that are cheap on short texts. */
+const SHORT_CHARACTERS = 512
 /** Of any other. */
 const MOST_LOOKS = 250_000
 const SMALL_MS = 500
@@ -28,8 +30,9 @@ export function createSchemaChecker(): SchemaChecker {
   const clock = createClock()
   return {
     check(schema, value) {
-      const small = isSmall(value)
-      if (small && !schema.costly) {
+      const short = schema.patterns ? SHORT_CHARACTERS : SMALL_CHARACTERS
+      const small = isSmall(value, SMALL_CHARACTERS)
+      if (!schema.costly && isSmall(value, short)) {
         const found = judge(schema, value, LOOKS)
         if (found !== TOO_COSTLY) return found
       }
@@ -81,7 +84,7 @@ function createClock(): { within<T>(ms: number, work: () => T): T | undefined } 
 }
 
 /** Looks at no more of the value than it takes to say no. */
-function isSmall(value: unknown): boolean {
+function isSmall(value: unknown, most: number): boolean {
   let parts = 0
   let characters = 0
   const open: unknown[] = [value]
@@ -89,7 +92,7 @@ function isSmall(value: unknown): boolean {
     const one = open.pop()
     parts += 1
     if (typeof one === 'string') characters += one.length
-    if (parts > SMALL_PARTS || characters > SMALL_CHARACTERS) return false
+    if (parts > SMALL_PARTS || characters > most) return false
     if (typeof one !== 'object' || one === null) continue
     if (Array.isArray(one) && one.length > SMALL_PARTS) return false
     for (const [name, inner] of Object.entries(one)) {

@@ -3,6 +3,7 @@
  * becomes code, reaches nothing outside of itself, and each look at one of its parts is counted.
  */
 import { dereference, type Schema } from '@cfworker/json-schema'
+import { isCheapPattern } from './cheap-pattern.ts'
 import { fromDraft, type Kind, kindOf, OTHER_DRAFTS, valueFault } from './keywords.ts'
 
 /** A JSON Schema: an object of keywords, `true` for any value, `false` for none. */
@@ -11,8 +12,10 @@ export type JsonSchema = boolean | Readonly<Record<string, unknown>>
 export interface CompiledSchema {
   readonly root: Schema | boolean
   readonly lookup: Record<string, Schema | boolean>
-  /** It has keywords whose cost depends on more than the number of looks: patterns, and the comparison of all with all. */
+  /** It has keywords whose cost depends on more than the number of looks: most patterns, and the comparison of all with all. */
   readonly costly: boolean
+  /** It has patterns, cheap ones on short texts. */
+  readonly patterns: boolean
   /** Bounds the looks of one check, which fails with TooCostly beyond. */
   allow(looks: number): void
 }
@@ -23,6 +26,7 @@ const MAX_DEPTH = 32
 const MAX_NODES = 2_000
 /** A keyword of so many bytes counts as one look more. */
 const BYTES_PER_LOOK = 64
+const LOOKS_OF_PATTERN = 50
 
 export function isJsonSchema(value: unknown): value is JsonSchema {
   return typeof value === 'boolean' || isObject(value)
@@ -56,6 +60,7 @@ class Compiling {
   readonly #inPlace = new Map<object, unknown[]>()
   #left = Number.POSITIVE_INFINITY
   #costly = false
+  #patterns = false
 
   compile(given: unknown): CompiledSchema {
     const root = this.#copy(given, 'the schema', 0)
@@ -63,7 +68,7 @@ class Compiling {
     this.#followReferences(lookup)
     this.#refuseLoops()
     return {
-      ...{ root, lookup, costly: this.#costly },
+      ...{ root, lookup, costly: this.#costly, patterns: this.#patterns },
       allow: (looks) => {
         this.#left = looks
       },
@@ -90,7 +95,10 @@ class Compiling {
         const fault = valueFault(keyword, value)
         if (fault !== null) throw new Unusable(`${place} ${fault}`)
         bytes += JSON.stringify(value).length
-        this.#costly ||= keyword === 'pattern' || (keyword === 'uniqueItems' && value === true)
+        this.#costly ||= keyword === 'uniqueItems' && value === true
+        this.#costly ||= keyword === 'pattern' && !isCheapPattern(String(value))
+        this.#patterns ||= keyword === 'pattern'
+        if (keyword === 'pattern') bytes += LOOKS_OF_PATTERN * BYTES_PER_LOOK
         if (keyword !== '$ref') node[keyword] = value
       } else {
         if (keyword === 'patternProperties') this.#costly = true

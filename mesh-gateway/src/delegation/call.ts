@@ -107,7 +107,7 @@ export function readCall(rawHeaders: readonly string[], ownPort = ''): Call {
   let traceparent: string | undefined
   let chain = NO_CHAIN
   const metadata: string[] = []
-  const tracestate: string[] = []
+  let tracestate: string[] | null = null
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] ?? ''
     const value = rawHeaders[i + 1] ?? ''
@@ -133,7 +133,7 @@ export function readCall(rawHeaders: readonly string[], ownPort = ''): Call {
         traceparent = lastTraceparent(traceparent, value)
         break
       case METADATA_TRACESTATE:
-        tracestate.push(name, value)
+        tracestate = [...(tracestate ?? []), name, value]
         break
       case 'te':
       // DATA frames give the length; a false content-length would end the connection to the callee
@@ -155,7 +155,7 @@ export function readCall(rawHeaders: readonly string[], ownPort = ''): Call {
     throw malformed('grpc-timeout is malformed', HINTS.timeout)
   const parent = parseTraceparent(traceparent)
   // of a trace that begins here it says nothing (W3C Trace Context, section 4.3)
-  if (parent !== null && tracestate.length > 0) metadata.push(...tracestate)
+  if (parent !== null && tracestate !== null) metadata.push(...tracestate)
   return {
     path,
     method: path.slice(1),

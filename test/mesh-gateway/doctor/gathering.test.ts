@@ -45,7 +45,11 @@ describeClosing('what the doctor gathers', () => {
     close() {},
   })
   /** Looks at a peer that shows this certificate and tells this time. */
-  const visit = async (dir: string, date: string | null) => {
+  const visit = async (
+    dir: string,
+    date: string | null,
+    more: (port: number) => Partial<Parameters<typeof readPeerFacts>[0]> = () => ({}),
+  ) => {
     const snapshot = await loadIdentity(dir, { spiffe: ca.spiffe })
     const server = createSecureServer(serverTlsOptions(snapshot))
     server.on('stream', (stream) => {
@@ -68,6 +72,7 @@ describeClosing('what the doctor gathers', () => {
         spiffe: ca.spiffe,
         dialTimeoutMs: 2_000,
         now: Date.now,
+        ...more(port),
       })
     } finally {
       server.close()
@@ -75,6 +80,21 @@ describeClosing('what the doctor gathers', () => {
     }
   }
   const library = { tenant: 'acme', agent: 'library' }
+
+  it('a peer at the address that the configuration gives, without DNS', async () => {
+    const nowhere: Resolver = {
+      services: () => assert.fail('DNS is asked'),
+      addresses: () => assert.fail('DNS is asked'),
+      close() {},
+    }
+    const { answers } = await visit(await ca.agentDir(library), null, (port) => ({
+      ...{ resolver: nowhere, configured: [`127.0.0.1:${port}`] },
+    }))
+    assert.ok(!(answers instanceof MeshError))
+    const { findings, about } = checkPeer({ name: host, servers: null, configured: true, answers })
+    assert.deepEqual(findings, [])
+    assert.match(about, /^library\.acme\.mesh\.internal at 127\.0\.0\.1:\d+ \(delegation\.peers\)/)
+  })
 
   it('the clock of a peer, from whatever it answers', async () => {
     const dir = await ca.agentDir(library)
