@@ -26,13 +26,16 @@ export function admit(
   const ofTenant = tenantLimits(policy, tenant)
   const scopes =
     ofTenant === null ? [own] : [own, scopeOf(`delegation:${tenant}`, ofTenant, 'its tenant')]
-  const settle = (refused: MeshError | null) => {
-    // permits that were granted before a refusal are released with the end of the call
-    if (refused !== null) throw refused
-    return caller
-  }
-  const refused = enterScopes(limits, scopes, (release) => permits.hold(release))
-  return refused instanceof Promise ? refused.then(settle) : settle(refused)
+  // permits that were granted before a refusal are released with the end of the call
+  const refused = enterScopes(limits, scopes, permits)
+  return refused instanceof Promise
+    ? refused.then((error) => admitted(caller, error))
+    : admitted(caller, refused)
+}
+
+function admitted(caller: AgentIdentity, refused: MeshError | null): AgentIdentity {
+  if (refused !== null) throw refused
+  return caller
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import { MeshError } from '@clawmesh/proto'
 import type { GatedClient } from '../limits/connection-gate.ts'
-import type { Limits, MaybePromise } from '../limits/limits.ts'
+import type { Limits, MaybePromise, Release } from '../limits/limits.ts'
 import type { Admitted } from '../live/grounds.ts'
 import { judgeAddresses } from '../net/judge-addresses.ts'
 import type { ListenAddress } from '../net/port.ts'
@@ -80,8 +80,8 @@ export async function admit(
   notePrincipal(principal, client, context.refusals)
   if (principal instanceof Refused) return { ...unknown, result: principal, release }
   // before the policy decision: a refused request counts against the rate too
-  const entering = enterRate(principal, policy, context)
-  const rated = entering instanceof Promise ? await entering : entering
+  const rating = enterRate(principal, policy, context)
+  const rated = rating instanceof Promise ? await rating : rating
   if (rated !== null) return { ...unknown, principal, result: rated, release }
   const { target, question, decision } = decideTarget(principal, asked, head.method, policy)
   const admitted = { grounds: principal.grounds, question }
@@ -93,7 +93,8 @@ export async function admit(
     return { ...known, result: refused, release }
   }
   if (head.maxForwards === 0) return { ...known, result: 'answer-here', release }
-  const entered = await judged(() => enterLimits(principal, decision, target, head, context.limits))
+  const entering = enter(principal, decision, target, head, context)
+  const entered = entering instanceof Promise ? await entering : entering
   if (entered instanceof Refused) return { ...known, result: entered, release }
   try {
     const result = await locate(target, principal, decision, policy, context)
@@ -117,7 +118,12 @@ function enterRate(
   if (refused !== null) return refused
   const bounds = policy.bounds(agent)
   if (bounds === null || bounds.limits.requestsPerMinute === null) return null
-  return judged(() => takeOwnRate(agent, bounds, limits))
+  try {
+    const taken = takeOwnRate(agent, bounds, limits)
+    return taken instanceof Promise ? taken.catch(unavailable) : taken
+  } catch (error) {
+    return unavailable(error)
+  }
 }
 
 /** Null when the decision allows the request. */
@@ -136,14 +142,25 @@ function hiddenBehindEch(target: Target, { tunnelTls }: PolicyView): Refused | n
   return refuse('tls', 'MESH_EGRESS_ECH', { hint })
 }
 
-/** Limits that are unavailable refuse the request too. */
-async function judged<T>(limits: () => T | Promise<T>): Promise<T | Refused> {
+function enter(
+  principal: Principal,
+  decision: EgressDecision,
+  target: Target,
+  head: RequestHead,
+  { limits }: Pick<AdmissionContext, 'limits'>,
+): MaybePromise<Release | Refused> {
   try {
-    return await limits()
+    const entered = enterLimits(principal, decision, target, head, limits)
+    return entered instanceof Promise ? entered.catch(unavailable) : entered
   } catch (error) {
-    if (error instanceof MeshError) return new Refused('limits', error)
-    throw error
+    return unavailable(error)
   }
+}
+
+/** Limits that are unavailable refuse the request too. */
+function unavailable(error: unknown): Refused {
+  if (error instanceof MeshError) return new Refused('limits', error)
+  throw error
 }
 
 async function locate(

@@ -2,7 +2,14 @@
  * The limits that policy sets for an agent and for its tenant as a whole: rate, requests and tunnels at once, size of a
  * body. A request that is refused on the way gives back what it had entered. Without limits this costs nothing.
  */
-import { enterScopes, type LimitScope, type RateLimit, takeRate } from '../limits/enter-scopes.ts'
+import type { MeshError } from '@clawmesh/proto'
+import {
+  enterScopes,
+  type LimitScope,
+  type PermitHolder,
+  type RateLimit,
+  takeRate,
+} from '../limits/enter-scopes.ts'
 import type { Limits, MaybePromise, Release } from '../limits/limits.ts'
 import type { EgressDecision, EgressLimits } from '../policy/decide/decision.ts'
 import type { Principal } from './authenticate.ts'
@@ -51,13 +58,17 @@ export function enterLimits(
 }
 
 /** Takes one request from the agent's rate, before the policy decision. @throws MeshError MESH_LIMIT_UNAVAILABLE */
-export async function takeOwnRate(
+export function takeOwnRate(
   { tenant, agent }: Principal['agent'],
   { limits }: Bounds,
   by: Limits,
-): Promise<Refused | null> {
+): MaybePromise<Refused | null> {
   const rate = rateOf(`${tenant}/${agent}`, limits)
-  const error = rate === null ? null : await takeRate(by, rate, 'this agent')
+  const error = rate === null ? null : takeRate(by, rate, 'this agent')
+  return error instanceof Promise ? error.then(refusedBy) : refusedBy(error)
+}
+
+function refusedBy(error: MeshError | null): Refused | null {
   return error === null ? null : new Refused('limits', error)
 }
 
@@ -74,19 +85,44 @@ export function bodyLimit({
   return { maxBytes, message: `the body is larger than the ${maxBytes} bytes allowed to ${whose}` }
 }
 
-async function enterAll(scopes: readonly LimitScope[], limits: Limits): Promise<Release | Refused> {
-  const held: Release[] = []
-  const release = () => {
-    for (const one of held.splice(0)) one()
-  }
+/** Synchronous unless another process counts. */
+function enterAll(scopes: readonly LimitScope[], limits: Limits): MaybePromise<Release | Refused> {
+  const held = new HeldPermits()
   try {
-    const error = await enterScopes(limits, scopes, (one) => held.push(one))
-    if (error === null) return release
-    release()
+    const refused = enterScopes(limits, scopes, held)
+    return refused instanceof Promise
+      ? refused.then(
+          (error) => held.settle(error),
+          (cause: unknown) => held.drop(cause),
+        )
+      : held.settle(refused)
+  } catch (cause) {
+    return held.drop(cause)
+  }
+}
+
+/** The permits of one request. */
+class HeldPermits implements PermitHolder {
+  readonly #releases: Release[] = []
+
+  hold(release: Release): void {
+    this.#releases.push(release)
+  }
+
+  /** The release of all, or the refusal. */
+  settle(error: MeshError | null): Release | Refused {
+    if (error === null) return () => this.#release()
+    this.#release()
     return new Refused('limits', error)
-  } catch (error) {
-    release()
-    throw error
+  }
+
+  drop(cause: unknown): never {
+    this.#release()
+    throw cause
+  }
+
+  #release(): void {
+    for (const release of this.#releases.splice(0)) release()
   }
 }
 

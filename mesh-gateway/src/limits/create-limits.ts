@@ -2,7 +2,7 @@
  * Token buckets and counters in this process. A full bucket equals a new one, so full ones are dropped: memory follows
  * the keys in use, not all keys ever seen.
  */
-import { type LocalLimits, releaseOnce } from './limits.ts'
+import type { LocalLimits } from './limits.ts'
 
 interface Bucket {
   tokens: number
@@ -59,9 +59,12 @@ export function createLimits(now: () => number = () => performance.now()): Local
       const entered = room
       if (entered.count >= max) return null
       entered.count += 1
-      return releaseOnce(() => {
+      let left = false
+      return () => {
+        if (left) return
+        left = true
         entered.count -= 1
-      })
+      }
     },
   }
 }

@@ -30,25 +30,31 @@ export interface LimitScope {
   readonly room: RoomLimit | null
 }
 
+/** Takes each permit as soon as it is granted. */
+export interface PermitHolder {
+  /** What it throws is passed on by `enterScopes`. */
+  hold(release: Release): void
+}
+
 const RETRY_MS = 1_000
 
 /**
- * Enters each scope in turn. The first limit that is reached ends it, and the caller gives back what it holds by then.
- * @param hold takes each permit as soon as it is granted; what it throws is passed on
+ * Enters each scope in turn. The first limit that is reached ends it, and the holder gives back what it holds by then.
+ * Leaves no garbage where all is counted in this process.
  * @returns the refusal (MESH_RATE_LIMITED, MESH_LIMIT_CONCURRENCY), or null
  * @throws MeshError MESH_LIMIT_UNAVAILABLE
  */
 export function enterScopes(
   limits: Limits,
   scopes: readonly LimitScope[],
-  hold: (release: Release) => void,
+  holder: PermitHolder,
   from = 0,
 ): MaybePromise<MeshError | null> {
   for (let i = from; i < scopes.length; i += 1) {
     const scope = scopes[i]
-    const refused = scope === undefined ? null : enterScope(limits, scope, hold)
+    const refused = scope === undefined ? null : enterScope(limits, scope, holder)
     if (refused instanceof Promise)
-      return refused.then((error) => error ?? enterScopes(limits, scopes, hold, i + 1))
+      return refused.then((error) => error ?? enterScopes(limits, scopes, holder, i + 1))
     if (refused !== null) return refused
   }
   return null
@@ -57,48 +63,59 @@ export function enterScopes(
 /** @returns the refusal, or null. @throws MeshError MESH_LIMIT_UNAVAILABLE */
 export function takeRate(
   limits: Limits,
-  { key, perMinute, burst, noun }: RateLimit,
+  rate: RateLimit,
   whose: LimitScope['whose'],
 ): MaybePromise<MeshError | null> {
-  const refusal = (retryAfterMs: number | null) =>
-    retryAfterMs === null
-      ? null
-      : new MeshError(
-          'MESH_RATE_LIMITED',
-          `${perMinute} ${noun} per minute are allowed to ${whose}`,
-          { retryAfterMs },
-        )
-  const waitMs = limits.take(key, perMinute, burst)
-  return waitMs instanceof Promise ? waitMs.then(refusal) : refusal(waitMs)
+  const waitMs = limits.take(rate.key, rate.perMinute, rate.burst)
+  return waitMs instanceof Promise
+    ? waitMs.then((ms) => rateRefusal(ms, rate, whose))
+    : rateRefusal(waitMs, rate, whose)
+}
+
+function rateRefusal(
+  retryAfterMs: number | null,
+  { perMinute, noun }: RateLimit,
+  whose: LimitScope['whose'],
+): MeshError | null {
+  if (retryAfterMs === null) return null
+  const message = `${perMinute} ${noun} per minute are allowed to ${whose}`
+  return new MeshError('MESH_RATE_LIMITED', message, { retryAfterMs })
 }
 
 function enterScope(
   limits: Limits,
-  { rate, room, whose }: LimitScope,
-  hold: (release: Release) => void,
+  scope: LimitScope,
+  holder: PermitHolder,
 ): MaybePromise<MeshError | null> {
-  const enter = () => (room === null ? null : enterRoom(limits, room, whose, hold))
-  if (rate === null) return enter()
-  const refused = takeRate(limits, rate, whose)
+  const { rate, whose } = scope
+  const refused = rate === null ? null : takeRate(limits, rate, whose)
   return refused instanceof Promise
-    ? refused.then((error) => error ?? enter())
-    : (refused ?? enter())
+    ? refused.then((error) => error ?? enterRoom(limits, scope, holder))
+    : (refused ?? enterRoom(limits, scope, holder))
 }
 
 function enterRoom(
   limits: Limits,
-  { key, most, noun }: RoomLimit,
-  whose: LimitScope['whose'],
-  hold: (release: Release) => void,
+  { room, whose }: LimitScope,
+  holder: PermitHolder,
 ): MaybePromise<MeshError | null> {
-  const entered = (release: Release | null) => {
-    if (release !== null) {
-      hold(release)
-      return null
-    }
+  if (room === null) return null
+  const granted = limits.enter(room.key, room.most)
+  return granted instanceof Promise
+    ? granted.then((release) => holdRoom(release, room, whose, holder))
+    : holdRoom(granted, room, whose, holder)
+}
+
+function holdRoom(
+  release: Release | null,
+  { most, noun }: RoomLimit,
+  whose: LimitScope['whose'],
+  holder: PermitHolder,
+): MeshError | null {
+  if (release === null) {
     const message = `${most} ${noun} at once are allowed to ${whose}`
     return new MeshError('MESH_LIMIT_CONCURRENCY', message, { retryAfterMs: RETRY_MS })
   }
-  const granted = limits.enter(key, most)
-  return granted instanceof Promise ? granted.then(entered) : entered(granted)
+  holder.hold(release)
+  return null
 }

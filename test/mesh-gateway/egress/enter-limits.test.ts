@@ -228,20 +228,23 @@ describe('the limits of a request', () => {
       })
     })
 
-  it('cost nothing where there are none, and are judged where there is any', async () => {
-    const free = enterLimits(principal, bounds({}), ...one(GET), later)
-    assert.equal(typeof free, 'function')
-    for (const own of [
-      'requestsPerMinute',
-      'concurrentTunnels',
-      'concurrentRequests',
-      'maxBodyBytes',
+  it('are entered at once where they answer at once, and only where there are any', () => {
+    const entered = (by: Bounds, limits: Limits) => {
+      asked = []
+      const result = enterLimits(principal, by, ...one(GET), limits)
+      return [result instanceof Promise, asked] as const
+    }
+    assert.deepEqual(entered(bounds({}), later), [false, []])
+    const key = 'enter egress-requests:acme/bot-01 1'
+    assert.deepEqual(entered(bounds({ concurrentRequests: 1 }), atOnce), [false, [key]])
+    assert.deepEqual(entered(bounds({ concurrentRequests: 1 }), later), [true, []])
+    assert.deepEqual(entered(bounds({}, { requestsPerMinute: 2 }), atOnce), [
+      false,
+      ['take egress:acme 2 2'],
     ])
-      assert.ok(
-        enterLimits(principal, bounds({ [own]: 1 }), ...one(GET), later) instanceof Promise,
-        own,
-      )
-    assert.ok(enterLimits(principal, bounds({}, {}), ...one(GET), later) instanceof Promise)
+    // of something else, or taken before
+    for (const own of ['requestsPerMinute', 'concurrentTunnels', 'maxBodyBytes'])
+      assert.deepEqual(entered(bounds({ [own]: 1 }), atOnce), [false, []], own)
   })
   function one({ target, head }: typeof GET) {
     assert.ok(typeof target !== 'string')

@@ -35,7 +35,9 @@ for (const [how, limitsOf] of [
       held = []
     })
     const enter = async (scopes: readonly LimitScope[]) => {
-      const error = await enterScopes(limits, scopes, (release) => held.push(release))
+      const error = await enterScopes(limits, scopes, {
+        hold: (release) => void held.push(release),
+      })
       return error === null ? null : `${error.code} ${error.message}`
     }
 
@@ -48,7 +50,7 @@ for (const [how, limitsOf] of [
     it('refuses at the rate of the agent, and says when to come again', async () => {
       const scopes = [agent({ rate: rate('a', 2) })]
       assert.deepEqual(await Promise.all([enter(scopes), enter(scopes)]), [null, null])
-      const error = await enterScopes(limits, scopes, () => {})
+      const error = await enterScopes(limits, scopes, { hold() {} })
       assert.equal(error?.code, 'MESH_RATE_LIMITED')
       assert.match(String(error?.message), /60 calls per minute are allowed to this agent/)
       assert.equal(error?.retryAfterMs, 1000)
@@ -99,7 +101,7 @@ for (const [how, limitsOf] of [
         release()
         throw new Error('the call has ended')
       }
-      await assert.rejects(async () => await enterScopes(limits, scopes, hold), /has ended/)
+      await assert.rejects(async () => await enterScopes(limits, scopes, { hold }), /has ended/)
       assert.equal(entered, 1)
     })
 
@@ -117,10 +119,7 @@ describe('limits that are counted here', () => {
       tenant({ rate: rate('t', 9), room: room('t', 9) }),
     ]
     const limits = createLimits(() => 0)
-    assert.equal(
-      enterScopes(limits, scopes, () => {}),
-      null,
-    )
-    assert.ok(!(enterScopes(limits, scopes, () => {}) instanceof Promise))
+    assert.equal(enterScopes(limits, scopes, { hold() {} }), null)
+    assert.ok(!(enterScopes(limits, scopes, { hold() {} }) instanceof Promise))
   })
 })
