@@ -3,8 +3,8 @@
  * (`npm run docs` writes it; a test insists the two agree).
  *
  * `http` answers on the egress port, `grpc` on the delegation port and from the SDK. `retryable`: the same request may
- * succeed later without anybody changing anything. `final`: neither that nor a renewed certificate helps. `safe`: the message may be shown to the other
- * party; otherwise the wire carries `meaning` alone.
+ * succeed later without a change. `final`: neither that nor a renewed certificate helps. `safe`: the message may be
+ * shown to the other party; otherwise the wire carries `meaning` alone.
  */
 export interface ErrorRow {
   readonly http: number
@@ -62,7 +62,7 @@ function row(
 }
 
 export const ERRORS = Object.freeze({
-  // -- identity: who somebody is, by certificate
+  // -- identity, by certificate
   MESH_IDENTITY_NO_CERTIFICATE: row(
     401,
     'UNAUTHENTICATED',
@@ -138,7 +138,7 @@ export const ERRORS = Object.freeze({
     '`mesh-pki inspect DIR` shows what is wrong',
   ),
 
-  // -- policy: what somebody may do
+  // -- policy: what an agent may do
   MESH_POLICY_DENIED: row(
     403,
     'PERMISSION_DENIED',
@@ -217,7 +217,7 @@ export const ERRORS = Object.freeze({
   MESH_CHAIN_ACTOR_REFUSED: row(
     403,
     'PERMISSION_DENIED',
-    'somebody in the chain of delegation is not allowed it',
+    'an agent in the chain of delegation is not allowed it',
     'a chain reaches only what each of its agents may reach by itself; the agent is named',
   ),
   MESH_CHAIN_REVOKED: row(
@@ -308,7 +308,7 @@ export const ERRORS = Object.freeze({
     403,
     'UNAUTHENTICATED',
     'the signature of the token does not verify',
-    'get a fresh token; this one was altered or made by somebody else',
+    'get a fresh token; this one was altered, or signed by another issuer',
   ),
   MESH_TOKEN_KEY_UNKNOWN: row(
     403,
@@ -325,20 +325,20 @@ export const ERRORS = Object.freeze({
   MESH_TOKEN_ISSUER: row(
     403,
     'UNAUTHENTICATED',
-    'the token was issued by somebody else',
+    'the token was issued by another issuer',
     'get one from this gateway; its iss must be tokens.issuer of the configuration, or an issuer in tokens.issuers',
   ),
   MESH_TOKEN_ISSUER_UNAVAILABLE: row(
     503,
     'UNAVAILABLE',
-    'the keys of whoever issued the token cannot be had',
+    'the keys of the issuer of the token cannot be had',
     'try again; `mesh-gateway doctor` says what is wrong with the jwksUri of the issuer',
     'retry',
   ),
   MESH_TOKEN_TENANT: row(
     403,
     'UNAUTHENTICATED',
-    'whoever issued the token may not speak for its tenant',
+    'the issuer of the token may not speak for its tenant',
     'the tenants that an issuer may speak for are those in its entry of tokens.issuers',
   ),
   MESH_TOKEN_LIFETIME: row(

@@ -20,7 +20,7 @@ export function showMesh(screen: Screen, mesh: DevMesh, document: string | null)
   screen.line()
   screen.table([
     ['gateway', at(ports.delegation), 'delegation: agents call each other here'],
-    ['', at(ports.egress), 'egress: their way out'],
+    ['', at(ports.egress), 'egress: their requests to the outside'],
     ['', at(ports.admin), 'admin: /metrics /health /ready'],
     ...AGENTS.toReversed().map((agent) => [
       agent,

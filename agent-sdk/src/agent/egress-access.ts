@@ -1,4 +1,4 @@
-/** The way out of an agent: one egress port, and a client of it for each chain that the agent acts in. */
+/** The egress of an agent: one port, and a client of it for each chain that the agent acts in. */
 import type { SpiffeTemplate } from '@clawmesh/proto'
 import { createEgressClient, type EgressClient } from '../egress/agent-fetch.ts'
 import { createPortDialer, type PortDialer } from '../egress/port-dialer.ts'

@@ -1,4 +1,4 @@
-/** What an agent asks its gateway itself: who it is, whom it may call, and tokens for the way out. */
+/** The questions of an agent to its gateway itself: its identity, the peers that it may call, and egress tokens. */
 import {
   fromTimestamp,
   METADATA_DELEGATION,

@@ -1,6 +1,6 @@
 /**
- * A result larger than a message comes as several events. Only the SDK's own resuming begins between two of them; whoever
- * else names such a place as a cursor would get the rest of a result and take it for the whole.
+ * A result larger than a message comes as several events. Only the SDK's own resuming begins between two of them. A
+ * caller that names such a place as a cursor itself would get the rest of a result and take it for the whole.
  */
 import { MeshError } from '@clawmesh/proto'
 import type { IncomingEvent } from '../wire/event-codec.ts'

@@ -125,7 +125,7 @@ async function bodyOf(request: Request | null): Promise<Body> {
 async function isLater(read: Promise<unknown>): Promise<boolean> {
   const turn = new Promise<'later'>((resolve) => setImmediate(resolve, 'later'))
   const later = (await Promise.race([read, turn])) === 'later'
-  // if it fails then, whoever reads the stream is told
+  // if it fails then, the reader of the stream is told
   if (later) read.catch(() => {})
   return later
 }

@@ -58,7 +58,7 @@ export function createAnswers(options: AnswerOptions): Answers {
       call.emit('error', errorToStatus(error))
     }
   }
-  /** The gateway judges the call as part of the tree that the task is part of, whoever looks at it. */
+  /** The gateway judges the call as part of the tree that the task is part of, whichever agent makes it. */
   const tellTree = (
     call: ServerWritableStream<unknown, unknown> | ServerUnaryCall<unknown, unknown>,
     caller: AgentIdentity,

@@ -16,7 +16,7 @@ import { verifyFailure } from './verify-errors.ts'
 /**
  * The certificate of the peer, verified. Call it once per connection, after `secureConnection` or `secureConnect`,
  * and `judgePeer` with its result for every stream. The server must be one that `followIdentity` looks after: without it
- * Node drops the intermediates that the client sent, and whoever needs them is not trusted.
+ * Node drops the intermediates that the client sent, and a client that needs them is not trusted.
  * @throws MeshError MESH_IDENTITY_NO_CERTIFICATE, UNTRUSTED, EXPIRED, NOT_YET_VALID, AMBIGUOUS or MALFORMED
  */
 export function readPeer(socket: TLSSocket, options: ReadCertificateOptions): PeerCertificate {

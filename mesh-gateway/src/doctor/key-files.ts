@@ -17,7 +17,7 @@ export function checkKeyFiles(files: readonly KeyFile[]): CheckResult {
   const names = open.map(({ path, mode }) => `${path} (${(mode & 0o777).toString(8)})`)
   return result('key files', about, {
     what: `others on this machine can read ${names.join(', ')}`,
-    why: 'who reads a private key can be this gateway, this agent or the issuer of its tokens',
+    why: 'a user that reads a private key can act as this gateway, this agent or the issuer of its tokens',
     todo: `chmod 600 ${open.map(({ path }) => shellWord(path)).join(' ')}; in Kubernetes defaultMode: 0400 of the Secret`,
   })
 }

@@ -92,7 +92,7 @@ async function openTunnel(
   }
   const { ip } = dialled
   if (client.closed) {
-    dialled.wire.destroy()
+    dialled.socket.destroy()
     return { ...nothing, ip, status: 0, refused: refuse('client', 'MESH_CALL_CANCELED') }
   }
   opening.ip = ip
@@ -102,7 +102,7 @@ async function openTunnel(
   }
   const changed = context.judgeAgain(facts)
   if (changed !== null) {
-    dialled.wire.destroy()
+    dialled.socket.destroy()
     const refused = refuse(gateOf(changed), changed)
     return { ...nothing, ip, refused, status: answerRefusal(client, record, refused) }
   }
@@ -113,7 +113,7 @@ async function openTunnel(
   const rules = context.policy().tunnelTls
   const tunnel = splice({
     client,
-    upstream: dialled.wire,
+    upstream: dialled.socket,
     silence: timeouts,
     inspect: {
       judge: (bytes) => judgeFirstBytes(bytes, target, rules, decision.withoutServerName),

@@ -219,7 +219,7 @@ async function speakWebSocket(
   context: LiveContext & Pick<RequestContext, 'timeouts'>,
 ): Promise<Served> {
   const tunnel = splice({
-    ...{ client, upstream: upstream.wire, silence: context.timeouts, inspect: null },
+    ...{ client, upstream: upstream.socket, silence: context.timeouts, inspect: null },
   })
   const end = await follow(tunnel, context, facts)
   return {

@@ -71,7 +71,7 @@ function take(lockFile: string): DatabaseSync | null {
     const hint =
       code === SQLITE_NOTADB
         ? 'a lock file is empty, and this one is something else: move it away'
-        : 'whoever runs this must be able to write it, on a file system that has locks'
+        : 'the user that runs this must be able to write it, on a file system that has locks'
     throw new MeshError('MESH_DISK_WRITE', `cannot lock ${lockFile}`, { cause: error, hint })
   }
 }

@@ -36,22 +36,22 @@ export function createLimitsServer({ limits, budgets }: Counting): LimitsServer 
   let gone = false
 
   async function enter(id: number, key: string, max: number): Promise<Answer> {
-    const leave = await limits.enter(key, max)
-    if (leave === null || gone) {
-      leave?.()
+    const release = await limits.enter(key, max)
+    if (release === null || gone) {
+      release?.()
       return [id, false]
     }
     const place = free.pop() ?? inside.length
-    inside[place] = leave
+    inside[place] = release
     return [id, 'in', place]
   }
 
   function end(place: number): void {
-    const leave = inside[place] ?? null
-    if (leave === null) return
+    const release = inside[place] ?? null
+    if (release === null) return
     inside[place] = null
     free.push(place)
-    leave()
+    release()
   }
 
   async function spend(txn: string, max: number, tenant: string): Promise<boolean | null> {

@@ -28,7 +28,7 @@ export interface WaitingRoom {
 }
 
 interface Waiter {
-  admit(leave: Release): void
+  admit(release: Release): void
   refuse(error: unknown): void
 }
 
@@ -68,15 +68,15 @@ class QueuesByKey implements WaitingRoom {
     const queue = this.#queueOf(key, room)
     const place = queue.fair.hasNext() ? null : queue.fair.enter(asker)
     if (place === null) return this.#wait(queue, asker, gone)
-    const entered = (leave: Release | null) => {
-      if (leave !== null) return this.#waking(queue, place, leave)
+    const entered = (release: Release | null) => {
+      if (release !== null) return this.#waking(queue, place, release)
       place.leave()
       return this.#wait(queue, asker, gone)
     }
     try {
-      const leave = this.#limits.enter(key, room.most)
-      if (!(leave instanceof Promise)) return entered(leave)
-      return leave.then(entered, (error: unknown) => {
+      const granted = this.#limits.enter(key, room.most)
+      if (!(granted instanceof Promise)) return entered(granted)
+      return granted.then(entered, (error: unknown) => {
         place.leave()
         this.#drop(queue)
         throw error
@@ -99,9 +99,9 @@ class QueuesByKey implements WaitingRoom {
     return fresh
   }
 
-  #waking(queue: Queue, place: Place, leave: Release): Release {
+  #waking(queue: Queue, place: Place, release: Release): Release {
     return () => {
-      leave()
+      release()
       place.leave()
       void this.#letIn(queue)
     }
@@ -150,12 +150,12 @@ class QueuesByKey implements WaitingRoom {
     try {
       while (queue.fair.hasNext()) {
         const entered = this.#limits.enter(queue.key, queue.room.most)
-        const leave = entered instanceof Promise ? await entered : entered
-        if (leave === null) break
+        const release = entered instanceof Promise ? await entered : entered
+        if (release === null) break
         const next = queue.fair.shift()
         // all waiting callers have left meanwhile
-        if (next === null) leave()
-        else next.waiter.admit(this.#waking(queue, next.place, leave))
+        if (next === null) release()
+        else next.waiter.admit(this.#waking(queue, next.place, release))
       }
     } catch (error) {
       // limits are unavailable: refuse all waiting callers

@@ -8,7 +8,7 @@ const MEND =
 /** A configured list must exist: without it everything that it revokes would be admitted. */
 export function missingList(path: string): MeshError {
   return new MeshError('MESH_REVOCATION_MISSING', `there is no list of revocations ${path}`, {
-    hint: `put back the one that was there: without it everybody whom it revokes would be let in. Where there never was one, \`mesh-gateway revoke --new\` begins it`,
+    hint: `put back the one that was there: without it everything that it revokes would be let in. Where there never was one, \`mesh-gateway revoke --new\` begins it`,
   })
 }
 

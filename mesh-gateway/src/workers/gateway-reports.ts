@@ -1,4 +1,4 @@
-/** The reports of a gateway of several processes, for its admin port: made from those of its workers each time somebody asks. */
+/** The reports of a gateway of several processes, for its admin port: made from those of its workers for each request. */
 import type { Missing, StatusRow } from '../admin/status-page.ts'
 import type { LiveConfig } from '../config/live-config.ts'
 import type { MetricsFormat } from '../telemetry/metrics-format.ts'

@@ -19,20 +19,20 @@ describe('a connection that is closed gently', () => {
     server.once('connection', (socket: Socket) =>
       accepted.resolve(acceptSocket(socket, createReadBuffers())),
     )
-    const wire = await accepted.promise
+    const socket = await accepted.promise
     client.pause()
     // more than the kernel takes
-    wire.write(Buffer.alloc(32 * 1024 * 1024))
+    socket.write(Buffer.alloc(32 * 1024 * 1024))
     const drip = setInterval(() => client.write('x'), 20)
     try {
-      const closed = once(wire.socket, 'close', { signal: AbortSignal.timeout(15_000) })
-      wire.closeGently(300)
+      const closed = once(socket.raw, 'close', { signal: AbortSignal.timeout(15_000) })
+      socket.closeGently(300)
       await closed
       assert.ok(client.bytesRead < 32 * 1024 * 1024, 'it was read after all')
     } finally {
       clearInterval(drip)
       client.destroy()
-      wire.destroy()
+      socket.destroy()
       server.close()
       await once(server, 'close')
     }

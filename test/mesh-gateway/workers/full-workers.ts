@@ -36,10 +36,10 @@ if (cluster.isPrimary) {
     handshakeMs: 60_000,
     gate,
     refused: () => {},
-    onClient({ wire, client }) {
+    onClient({ socket, client }) {
       // none of them may be closed to make room
       client.setAuthenticated(true)
-      wire.socket.write('in')
+      socket.raw.write('in')
     },
   })
   server.listen(0, '127.0.0.1')

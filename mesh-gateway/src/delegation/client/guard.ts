@@ -137,9 +137,9 @@ function enterAgent(
 ): boolean {
   if (peer === null) return true
   const agent = peer.identity.id
-  const leave = agents.enter(agent, limits.maxConnectionsPerAgent)
-  if (leave !== null) {
-    connection.once('close', leave)
+  const release = agents.enter(agent, limits.maxConnectionsPerAgent)
+  if (release !== null) {
+    connection.once('close', release)
     return true
   }
   refused('connections-per-agent', { client: address, agent })

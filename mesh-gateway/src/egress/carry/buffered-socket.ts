@@ -29,8 +29,8 @@ const SMALL_BYTES = 8192
 
 /** Connects to an IP address. */
 export function connectSocket(host: string, port: number, buffers: ReadBuffers): BufferedSocket {
-  let wire: BufferedSocket | null = null
-  const onread = reusedReads(() => wire, buffers)
+  let buffered: BufferedSocket | null = null
+  const onread = reusedReads(() => buffered, buffers)
   const socket = connect({
     host,
     port,
@@ -40,21 +40,22 @@ export function connectSocket(host: string, port: number, buffers: ReadBuffers):
     ...TCP_KEEP_ALIVE,
   })
   socket.on('close', onread.release)
-  wire = new BufferedSocket(socket)
-  return wire
+  buffered = new BufferedSocket(socket)
+  return buffered
 }
 
 /** Wraps a client socket that a server has just accepted. */
 export function acceptSocket(socket: Socket, buffers: ReadBuffers): BufferedSocket {
   // only TCP sockets can be reset
-  const wire = new BufferedSocket(socket, socket.remoteAddress === undefined ? null : socket)
-  const reads = reusedReads(() => wire, buffers)
+  const buffered = new BufferedSocket(socket, socket.remoteAddress === undefined ? null : socket)
+  const reads = reusedReads(() => buffered, buffers)
   if (reuseReadsOf(socket, reads)) socket.on('close', reads.release)
-  return wire
+  return buffered
 }
 
 export class BufferedSocket implements ReadSink {
-  readonly socket: Socket
+  /** Below the buffer. */
+  readonly raw: Socket
   /** The TCP socket, which can be reset; null for a Unix socket, or for TLS over another stream. */
   readonly #tcp: Socket | null
   #reader: Reader | null = null
@@ -71,7 +72,7 @@ export class BufferedSocket implements ReadSink {
 
   /** @param tcp the TCP socket below; null without one. Default: the socket itself. */
   constructor(socket: Socket, tcp: Socket | null = socket) {
-    this.socket = socket
+    this.raw = socket
     this.#tcp = tcp
     socket.on('data', (chunk: Buffer) => this.accept(chunk))
     socket.on('end', () => this.#onEnd())
@@ -86,7 +87,7 @@ export class BufferedSocket implements ReadSink {
   }
 
   get closed(): boolean {
-    return this.#closed || this.socket.destroyed
+    return this.#closed || this.raw.destroyed
   }
 
   /** The other side has ended its half. */
@@ -133,30 +134,30 @@ export class BufferedSocket implements ReadSink {
 
   /** True while written data is not flushed. */
   get unsent(): boolean {
-    return this.socket.writableLength > 0
+    return this.raw.writableLength > 0
   }
 
   /** True after `write` has returned false: `onDrain` follows. */
   get full(): boolean {
-    return this.socket.writableNeedDrain
+    return this.raw.writableNeedDrain
   }
 
   /** False when the other side is slower (back-pressure): stop until `onDrain`. */
   write(data: Buffer): boolean {
-    return this.socket.write(data)
+    return this.raw.write(data)
   }
 
   writeText(text: string): boolean {
-    return this.socket.write(text, 'latin1')
+    return this.raw.write(text, 'latin1')
   }
 
   /** Writes both as one piece if they are small: copying costs less than a second system call or a list of pieces. */
   writeTextWith(text: string, data: Buffer): boolean {
     if (data.length > SMALL_BYTES) {
-      this.socket.cork()
+      this.raw.cork()
       this.writeText(text)
       const flowing = this.write(data)
-      this.socket.uncork()
+      this.raw.uncork()
       return flowing
     }
     const whole = Buffer.allocUnsafe(text.length + data.length)
@@ -166,22 +167,22 @@ export class BufferedSocket implements ReadSink {
   }
 
   pause(): void {
-    this.socket.pause()
+    this.raw.pause()
   }
 
   resume(): void {
-    if (this.socket.isPaused()) this.socket.resume()
+    if (this.raw.isPaused()) this.raw.resume()
   }
 
   destroy(): void {
-    this.socket.destroy()
+    this.raw.destroy()
   }
 
   /** Resets the connection, so that the other side cannot mistake a part for the whole. */
   reset(): void {
     this.#reader = null
     this.#tcp?.resetAndDestroy()
-    this.socket.destroy()
+    this.raw.destroy()
   }
 
   /**
@@ -189,17 +190,17 @@ export class BufferedSocket implements ReadSink {
    * @param mostMs the maximum time for that, in milliseconds. Default 300,000
    */
   closeGently(mostMs: number = FAREWELL_MS): void {
-    const { socket } = this
+    const { raw } = this
     if (this.closed) return
-    this.read({ data() {}, end: () => socket.destroySoon() })
+    this.read({ data() {}, end: () => raw.destroySoon() })
     let timer: NodeJS.Timeout | undefined
     // the linger time begins when all data is flushed: a slow reader gets all of it
-    socket.end(() => {
-      timer = setTimeout(() => socket.destroy(), LINGER_MS)
+    raw.end(() => {
+      timer = setTimeout(() => raw.destroy(), LINGER_MS)
     })
-    socket.setTimeout(STALLED_MS, () => socket.destroy())
+    raw.setTimeout(STALLED_MS, () => raw.destroy())
     // the total bound: a peer that sends a byte now and then may never read
-    const most = setTimeout(() => socket.destroy(), mostMs)
+    const most = setTimeout(() => raw.destroy(), mostMs)
     this.onClosed(() => {
       clearTimeout(timer)
       clearTimeout(most)
@@ -227,7 +228,7 @@ export class BufferedSocket implements ReadSink {
     this.keep()
     this.#held.push(chunk)
     this.#heldBytes += chunk.length
-    if (this.#heldBytes >= MAX_HELD_BYTES) this.socket.pause()
+    if (this.#heldBytes >= MAX_HELD_BYTES) this.raw.pause()
   }
 
   #onEnd(): void {

@@ -66,7 +66,7 @@ class Exchange implements ResponseDriver {
   constructor(options: ExchangeOptions, resolve: (end: ExchangeEnd) => void) {
     this.#options = options
     this.#client = options.client
-    this.#up = options.upstream.wire
+    this.#up = options.upstream.socket
     this.#resolve = resolve
     this.#response = new ResponseRelay(options, this)
     this.#silence = new SilenceTimer(
@@ -103,13 +103,13 @@ class Exchange implements ResponseDriver {
         this.#client.resume()
       })
       this.#requestBody = createBodyDecoder(head.body, (data) => this.#sendUp(data))
-      this.#up.socket.cork()
+      this.#up.raw.cork()
       this.#up.writeText(requestText)
       this.#client.read({
         data: (chunk) => this.#onRequestBytes(chunk),
         end: () => this.fail('client', 'MESH_EGRESS_MALFORMED', 'the body is shorter than it says'),
       })
-      this.#up.socket.uncork()
+      this.#up.raw.uncork()
     }
     if (this.#over) return
     this.#up.read({
@@ -182,7 +182,7 @@ class Exchange implements ResponseDriver {
   }
 
   #onSilent(): void {
-    const waitsForClient = !this.#requestDone && !this.#client.socket.isPaused()
+    const waitsForClient = !this.#requestDone && !this.#client.raw.isPaused()
     if (waitsForClient) this.fail('client', 'MESH_EGRESS_SLOW')
     else this.fail('upstream', 'MESH_EGRESS_TIMEOUT')
   }
@@ -203,10 +203,10 @@ class Exchange implements ResponseDriver {
     if (this.#over) return
     this.#over = true
     this.#silence.stop()
-    for (const wire of [this.#client, this.#up]) {
-      wire.release()
-      wire.onClosed(null)
-      wire.onDrain(null)
+    for (const socket of [this.#client, this.#up]) {
+      socket.release()
+      socket.onClosed(null)
+      socket.onDrain(null)
     }
     this.#resolve({
       status: this.#response.status,

@@ -13,7 +13,7 @@ import type { BufferedSocket } from './buffered-socket.ts'
 
 export interface ResponseRelayOptions {
   readonly client: BufferedSocket
-  readonly upstream: { readonly wire: BufferedSocket }
+  readonly upstream: { readonly socket: BufferedSocket }
   readonly head: RequestHead
   readonly requestId: string
   /** The client connection may carry another request, as far as known before the answer. */
@@ -52,7 +52,7 @@ export class ResponseRelay {
     this.#options = options
     this.#driver = driver
     this.#client = options.client
-    this.#up = options.upstream.wire
+    this.#up = options.upstream.socket
   }
 
   /** True before anything of the answer has arrived. */
@@ -158,10 +158,10 @@ export class ResponseRelay {
       this.#unsentHead = text
       return this.#onBodyBytes(rest, body)
     }
-    this.#client.socket.cork()
+    this.#client.raw.cork()
     this.#client.writeText(text)
     const progress = this.#onBodyBytes(rest, body)
-    this.#client.socket.uncork()
+    this.#client.raw.uncork()
     return progress
   }
 

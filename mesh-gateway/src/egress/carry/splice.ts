@@ -140,12 +140,12 @@ class Tunnel implements Splice {
 
   #halfClose(to: BufferedSocket): void {
     this.#open -= 1
-    to.socket.end()
+    to.raw.end()
     if (this.#open > 0) return
     this.#finish(null)
     // both FINs have arrived: the final flush may take as long as the idle timeout
     for (const side of [this.#client, this.#upstream])
-      side.socket.setTimeout(this.#idleMs, () => side.destroy())
+      side.raw.setTimeout(this.#idleMs, () => side.destroy())
   }
 
   #judgeFirstBytes(inspect: Inspection): void {
@@ -187,7 +187,7 @@ class Tunnel implements Splice {
       // the client has opened a tunnel and closed it unused
       this.#finish(null)
       this.#upstream.destroy()
-      this.#client.socket.end()
+      this.#client.raw.end()
     } else this.#halfClose(this.#upstream)
   }
 

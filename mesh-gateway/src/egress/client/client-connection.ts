@@ -59,7 +59,7 @@ export function serveConnection(
 }
 
 class Connection implements ClientConnection {
-  readonly #wire: BufferedSocket
+  readonly #socket: BufferedSocket
   readonly #client: GatedClient
   readonly #context: ConnectionContext
   #timer: NodeJS.Timeout | null = null
@@ -67,8 +67,8 @@ class Connection implements ClientConnection {
   #blankSeen = false
   idle = true
 
-  constructor({ wire, certificate, client }: ClientSocket, context: ConnectionContext) {
-    this.#wire = wire
+  constructor({ socket, certificate, client }: ClientSocket, context: ConnectionContext) {
+    this.#socket = socket
     this.#client = client
     this.#context = certificate === null ? context : { ...context, certificate }
   }
@@ -78,20 +78,20 @@ class Connection implements ClientConnection {
     this.idle = true
     this.#blankSeen = false
     this.#timer = setTimeout(() => this.#onSlow(), waitMs)
-    this.#wire.onClosed(() => this.#stopTimer())
-    this.#wire.read({ data: (chunk) => this.#onBytes(chunk), end: () => this.#onEnd() })
+    this.#socket.onClosed(() => this.#stopTimer())
+    this.#socket.read({ data: (chunk) => this.#onBytes(chunk), end: () => this.#onEnd() })
   }
 
   closeIdle(): void {
     this.#stopTimer()
     this.idle = false
-    if (this.#wire.unsent) this.#wire.closeGently()
-    else this.#wire.destroy()
+    if (this.#socket.unsent) this.#socket.closeGently()
+    else this.#socket.destroy()
   }
 
   destroy(): void {
     this.#stopTimer()
-    this.#wire.destroy()
+    this.#socket.destroy()
   }
 
   #onBytes(chunk: Buffer): void {
@@ -112,12 +112,12 @@ class Connection implements ClientConnection {
       refuseOtherProtocols(bytes)
       const end = findHeadEnd(bytes, REQUEST_LIMITS)
       if (end === -1) {
-        this.#wire.keep()
+        this.#socket.keep()
         return
       }
       this.#takeOver()
       const head = parseRequestHead(bytes.subarray(0, end))
-      this.#wire.unread(bytes.subarray(end))
+      this.#socket.unread(bytes.subarray(end))
       void this.#serve(head)
     } catch (error) {
       if (!(error instanceof MalformedMessage)) throw error
@@ -133,8 +133,8 @@ class Connection implements ClientConnection {
   #takeOver(): void {
     this.#stopTimer()
     this.#head = null
-    this.#wire.release()
-    this.#wire.onClosed(null)
+    this.#socket.release()
+    this.#socket.onClosed(null)
   }
 
   #onSlow(): void {
@@ -148,8 +148,8 @@ class Connection implements ClientConnection {
 
   #onEnd(): void {
     this.#stopTimer()
-    this.#wire.release()
-    if (this.#head === null || this.#head.length === 0) this.#wire.destroy()
+    this.#socket.release()
+    if (this.#head === null || this.#head.length === 0) this.#socket.destroy()
     else
       this.#refuse(
         startRecord('-', [], this.#client),
@@ -162,10 +162,10 @@ class Connection implements ClientConnection {
     const record = startRecord(head.method, head.fields, this.#client)
     try {
       const goesOn = await this.#dispatch(head, record)
-      if (goesOn && this.#wire.full) await this.#drained()
-      if (!goesOn || this.#wire.closed) return
-      const over = this.#wire.ended && this.#wire.heldBytes === 0
-      if (over || this.#context.draining()) this.#wire.closeGently()
+      if (goesOn && this.#socket.full) await this.#drained()
+      if (!goesOn || this.#socket.closed) return
+      const over = this.#socket.ended && this.#socket.heldBytes === 0
+      if (over || this.#context.draining()) this.#socket.closeGently()
       else this.awaitRequest(this.#keepAliveMs)
     } catch (error) {
       // a fault in one request must not end the process; the record and the log report it
@@ -180,13 +180,13 @@ class Connection implements ClientConnection {
    */
   #drained(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
-    this.#timer = setTimeout(() => this.#wire.destroy(), this.#context.timeouts.idleMs)
-    this.#wire.onDrain(resolve)
-    this.#wire.onClosed(resolve)
+    this.#timer = setTimeout(() => this.#socket.destroy(), this.#context.timeouts.idleMs)
+    this.#socket.onDrain(resolve)
+    this.#socket.onClosed(resolve)
     return promise.finally(() => {
       this.#stopTimer()
-      this.#wire.onDrain(null)
-      this.#wire.onClosed(null)
+      this.#socket.onDrain(null)
+      this.#socket.onClosed(null)
     })
   }
 
@@ -194,7 +194,7 @@ class Connection implements ClientConnection {
   async #dispatch(head: RequestHead, record: RequestRecord): Promise<boolean> {
     const context = this.#context
     const own = this.#ownRequest(head)
-    if (own === true) return await serveOwn(head, this.#wire, record, context)
+    if (own === true) return await serveOwn(head, this.#socket, record, context)
     if (typeof own === 'string') return this.#malformed(record, own, null)
     const target = targetOf(head)
     if (typeof target === 'string') return this.#malformed(record, target, null)
@@ -208,8 +208,8 @@ class Connection implements ClientConnection {
     if (context.refuseWithoutAudit && !context.audit.healthy())
       return this.#refuse(record, new Refused('gateway', unauditable()), target)
     if (target.form !== 'connect')
-      return await serveRequest(head, target, this.#wire, record, context)
-    await serveConnect(head, target, this.#wire, record, context)
+      return await serveRequest(head, target, this.#socket, record, context)
+    await serveConnect(head, target, this.#socket, record, context)
     return false
   }
 
@@ -225,7 +225,7 @@ class Connection implements ClientConnection {
   }
 
   #refuse(record: RequestRecord, refused: Refused, target: Target | null): false {
-    const gone = this.#wire.closed
+    const gone = this.#socket.closed
     const status = gone ? 0 : refused.error.row.http
     writeRecord(
       record,
@@ -236,8 +236,8 @@ class Connection implements ClientConnection {
     )
     if (gone) return false
     const { requestId, method } = record
-    this.#wire.writeText(formatRefusal(refused, { requestId, method, keepAlive: false }))
-    this.#wire.closeGently()
+    this.#socket.writeText(formatRefusal(refused, { requestId, method, keepAlive: false }))
+    this.#socket.closeGently()
     return false
   }
 

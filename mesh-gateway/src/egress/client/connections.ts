@@ -20,12 +20,12 @@ export function createConnections(context: ConnectionContext): Connections {
     serve(client) {
       // its handshake ended after the start of the drain
       if (context.draining()) {
-        client.wire.destroy()
+        client.socket.destroy()
         return
       }
       const entry = { connection: serveConnection(client, context), index: -1 }
       connections.add(entry)
-      client.wire.socket.on('close', () => connections.remove(entry))
+      client.socket.raw.on('close', () => connections.remove(entry))
     },
     closeIdle() {
       connections.visit(({ connection }) => {

@@ -16,7 +16,7 @@ import { acceptSocket, BufferedSocket } from '../carry/buffered-socket.ts'
 import { type CertifiedKey, type PortCertificate, portSecrets } from './port-certificate.ts'
 
 export interface ClientSocket {
-  readonly wire: BufferedSocket
+  readonly socket: BufferedSocket
   readonly client: GatedClient
   readonly certificate: ShownCertificate
 }
@@ -77,13 +77,14 @@ export function createClientListener(options: ClientListenerOptions): ClientList
       socket.on('error', () => {})
       tls.emit('connection', socket)
     } else {
-      onClient({ wire: acceptSocket(socket, options.buffers), client, certificate: null })
+      onClient({ socket: acceptSocket(socket, options.buffers), client, certificate: null })
     }
   })
   tls?.on('secureConnection', (socket) => {
     const client = gate.of(socket)
     if (client === null) socket.destroy()
-    else onClient({ wire: new BufferedSocket(socket, null), client, certificate: shownBy(socket) })
+    else
+      onClient({ socket: new BufferedSocket(socket, null), client, certificate: shownBy(socket) })
   })
   // a client without a finished handshake cannot be answered
   tls?.on('tlsClientError', (err, socket) => {

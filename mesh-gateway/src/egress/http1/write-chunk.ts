@@ -7,23 +7,23 @@ const SMALL_BYTES = 8192
 const CRLF = Buffer.from('\r\n', 'latin1')
 
 /** False when the other side is slower (back-pressure). */
-export function writeChunk(wire: BufferedSocket, data: Buffer): boolean {
+export function writeChunk(socket: BufferedSocket, data: Buffer): boolean {
   const size = `${data.length.toString(16)}\r\n`
   if (data.length <= SMALL_BYTES) {
     const chunk = Buffer.allocUnsafe(size.length + data.length + 2)
     chunk.write(size, 0, 'latin1')
     data.copy(chunk, size.length)
     chunk.write('\r\n', size.length + data.length, 'latin1')
-    return wire.write(chunk)
+    return socket.write(chunk)
   }
-  wire.socket.cork()
-  wire.writeText(size)
-  wire.write(data)
-  const flowing = wire.write(CRLF)
-  wire.socket.uncork()
+  socket.raw.cork()
+  socket.writeText(size)
+  socket.write(data)
+  const flowing = socket.write(CRLF)
+  socket.raw.uncork()
   return flowing
 }
 
-export function writeLastChunk(wire: BufferedSocket, trailers: readonly Field[]): void {
-  wire.writeText(`0\r\n${trailerLines(trailers)}\r\n`)
+export function writeLastChunk(socket: BufferedSocket, trailers: readonly Field[]): void {
+  socket.writeText(`0\r\n${trailerLines(trailers)}\r\n`)
 }

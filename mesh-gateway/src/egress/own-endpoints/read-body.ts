@@ -16,7 +16,7 @@ export interface ReadBodyOptions {
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n'
 
 export function readBody(
-  wire: BufferedSocket,
+  socket: BufferedSocket,
   options: ReadBodyOptions,
 ): Promise<Buffer | Refused> {
   const { length, maxBytes, timeoutMs } = options
@@ -24,14 +24,14 @@ export function readBody(
     refuse('limits', 'MESH_LIMIT_SIZE', { message: `the body is larger than ${maxBytes} bytes` })
   if (typeof length === 'number' && length > maxBytes) return Promise.resolve(tooLarge())
   if (length === 0) return Promise.resolve(Buffer.alloc(0))
-  if (options.expectContinue && wire.heldBytes === 0) wire.writeText(CONTINUE)
+  if (options.expectContinue && socket.heldBytes === 0) socket.writeText(CONTINUE)
   return new Promise((resolve) => {
     const pieces: Buffer[] = []
     let size = 0
     const end = (result: Buffer | Refused) => {
       clearTimeout(timer)
-      wire.release()
-      wire.onClosed(null)
+      socket.release()
+      socket.onClosed(null)
       resolve(result)
     }
     const timer = setTimeout(() => end(refuse('client', 'MESH_EGRESS_SLOW')), timeoutMs)
@@ -39,16 +39,16 @@ export function readBody(
       size += data.length
       if (size <= maxBytes) pieces.push(data)
     })
-    wire.onClosed(() => end(refuse('client', 'MESH_CALL_CANCELED')))
-    wire.read({
+    socket.onClosed(() => end(refuse('client', 'MESH_CALL_CANCELED')))
+    socket.read({
       data(chunk) {
-        wire.keep()
+        socket.keep()
         try {
           const taken = decoder.push(chunk)
           if (size + decoder.extraBytes > maxBytes) end(tooLarge())
           else if (decoder.done) {
             end(Buffer.concat(pieces))
-            wire.unread(chunk.subarray(taken))
+            socket.unread(chunk.subarray(taken))
           }
         } catch (error) {
           if (!(error instanceof MalformedMessage)) throw error

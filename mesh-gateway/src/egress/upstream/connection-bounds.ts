@@ -20,16 +20,16 @@ export function createConnectionBounds(options: ConnectionBoundsOptions): Connec
   const destinations = createLimits()
   return {
     enter(owner, destination) {
-      const leaveOwner = owners.enter(owner, options.perAgent)
-      if (leaveOwner === null) return 'connections-per-agent'
-      const leaveDestination = destinations.enter(destination, options.perDestination)
-      if (leaveDestination === null) {
-        leaveOwner()
+      const releaseOwner = owners.enter(owner, options.perAgent)
+      if (releaseOwner === null) return 'connections-per-agent'
+      const releaseDestination = destinations.enter(destination, options.perDestination)
+      if (releaseDestination === null) {
+        releaseOwner()
         return 'connections-per-destination'
       }
       return () => {
-        leaveOwner()
-        leaveDestination()
+        releaseOwner()
+        releaseDestination()
       }
     },
   }

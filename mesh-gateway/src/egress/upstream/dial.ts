@@ -25,7 +25,7 @@ import type { Target } from '../request.ts'
 export type { DialPlan }
 
 export interface Dialled {
-  readonly wire: BufferedSocket
+  readonly socket: BufferedSocket
   readonly ip: string
 }
 
@@ -108,13 +108,13 @@ export async function dial(
     keyOf,
     timeoutMs: dialMs,
     ...(signal === undefined ? {} : { signal }),
-    discard: (wire) => wire.destroy(),
+    discard: (socket) => socket.destroy(),
     connect: (ip, attempt) =>
       plan.tls
         ? connectTlsTo(plan, ip, attempt, trust(), () => handshaking.add(ip))
         : connectTcpTo(ip, plan.port, attempt, buffers),
   })
-  if ('connection' in end) return { wire: end.connection, ip: end.address }
+  if ('connection' in end) return { socket: end.connection, ip: end.address }
   if (end.aborted) return { refused: refuse('client', 'MESH_CALL_CANCELED'), ip: null }
   return whyNot(end.failures, end.unanswered, handshaking)
 }
@@ -142,9 +142,9 @@ async function connectTcpTo(
   { signal }: Attempt,
   buffers: ReadBuffers,
 ): Promise<End> {
-  const wire = connectSocket(ip, port, buffers)
-  const failure = await connected(wire.socket, ip, port, signal)
-  return failure === null ? { connection: wire } : { failure }
+  const socket = connectSocket(ip, port, buffers)
+  const failure = await connected(socket.raw, ip, port, signal)
+  return failure === null ? { connection: socket } : { failure }
 }
 
 async function connectTlsTo(

@@ -7,7 +7,7 @@ import type { Release } from '../../limits/limits.ts'
 import type { BufferedSocket } from '../carry/buffered-socket.ts'
 
 export interface Upstream {
-  readonly wire: BufferedSocket
+  readonly socket: BufferedSocket
   readonly ip: string
   readonly key: string
   readonly owner: string
@@ -103,10 +103,10 @@ export function createIdleConnections(options: IdleConnectionsOptions): IdleConn
     }
     if (!repeatable && nowMs >= entry.safeUntilMs) return null
     remove(entry)
-    const { wire, trust } = entry.upstream
-    wire.release()
-    wire.onClosed(null)
-    if (!wire.closed && !wire.ended && trust === options.trust()) return entry.upstream
+    const { socket, trust } = entry.upstream
+    socket.release()
+    socket.onClosed(null)
+    if (!socket.closed && !socket.ended && trust === options.trust()) return entry.upstream
     endUpstream(entry.upstream)
     return take(key, repeatable)
   }
@@ -124,7 +124,7 @@ export function createIdleConnections(options: IdleConnectionsOptions): IdleConn
       list.push(entry)
       idle.set(upstream.key, list)
       count += 1
-      endWhenUnfit(upstream.wire, () => drop(entry))
+      endWhenUnfit(upstream.socket, () => drop(entry))
       sweeper ??= setInterval(sweep, Math.max(50, options.idleMs / 4)).unref()
     },
     evict(inTheWay) {
@@ -142,9 +142,9 @@ export function createIdleConnections(options: IdleConnectionsOptions): IdleConn
 }
 
 /** Closes it, and stops counting it at once: `close` comes later, and must not make the next one exceed the bound. */
-export function endUpstream({ wire, release }: Upstream): void {
+export function endUpstream({ socket, release }: Upstream): void {
   release()
-  wire.destroy()
+  socket.destroy()
 }
 
 function oldestOf(
@@ -161,9 +161,9 @@ function oldestOf(
 
 /** Null when it can carry no further request. */
 function idleFrom(upstream: Upstream, keepAliveMs: number | null, idleMs: number): Idle | null {
-  const { wire } = upstream
+  const { socket } = upstream
   const forMs = Math.min(idleMs, (keepAliveMs ?? Number.POSITIVE_INFINITY) - MARGIN_MS)
-  if (forMs <= 0 || wire.closed || wire.ended || wire.heldBytes > 0) return null
+  if (forMs <= 0 || socket.closed || socket.ended || socket.heldBytes > 0) return null
   const sinceMs = performance.now()
   const safeMs = keepAliveMs === null ? Math.min(forMs, MOMENT_MS) : forMs
   return {
@@ -173,8 +173,8 @@ function idleFrom(upstream: Upstream, keepAliveMs: number | null, idleMs: number
 }
 
 /** An idle connection that sends anything is unusable. */
-function endWhenUnfit(wire: BufferedSocket, end: () => void): void {
-  wire.onDrain(null)
-  wire.onClosed(end)
-  wire.read({ data: end, end })
+function endWhenUnfit(socket: BufferedSocket, end: () => void): void {
+  socket.onDrain(null)
+  socket.onClosed(end)
+  socket.read({ data: end, end })
 }

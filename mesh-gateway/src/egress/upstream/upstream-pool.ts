@@ -109,8 +109,8 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamPool {
         release()
         return dialled
       }
-      if (dialled.wire.closed) release()
-      else dialled.wire.socket.once('close', release)
+      if (dialled.socket.closed) release()
+      else dialled.socket.raw.once('close', release)
       return { ...dialled, release, trust }
     } catch (error) {
       release()

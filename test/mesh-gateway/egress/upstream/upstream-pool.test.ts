@@ -67,8 +67,8 @@ describe('the pool of connections to destinations', () => {
       { host = 'api.test', ...options }: TakeOptions & { readonly host?: string } = {},
     ) => {
       const taken = await pool.take(owner, plan(host), CLIENT, options)
-      assert.ok('wire' in taken, 'refused')
-      setup.closing.push(async () => taken.wire.destroy())
+      assert.ok('socket' in taken, 'refused')
+      setup.closing.push(async () => taken.socket.destroy())
       return taken
     }
     const several = async (count: number, owner = 'acme/a') => {
@@ -81,7 +81,7 @@ describe('the pool of connections to destinations', () => {
     }
     return { upstream, closed, pool, plan, take, several, dials, renewTrust }
   }
-  const portOf = ({ wire }: Upstream) => wire.socket.localPort
+  const portOf = ({ socket }: Upstream) => socket.raw.localPort
 
   it('hands out the youngest of those that wait, to its agent and its host alone, and says that it was used', async () => {
     const { pool, take, several, dials } = await open()
@@ -142,18 +142,18 @@ describe('the pool of connections to destinations', () => {
     }
     await gone(() => {}, 0)
     await gone(() => {}, 1_000)
-    await gone(async ({ wire }, theirs) => {
+    await gone(async ({ socket }, theirs) => {
       theirs.end()
-      await waitFor('the end', () => wire.ended)
+      await waitFor('the end', () => socket.ended)
     })
-    await gone(async ({ wire }, theirs) => {
+    await gone(async ({ socket }, theirs) => {
       theirs.resetAndDestroy()
-      await waitFor('the reset', () => wire.closed)
+      await waitFor('the reset', () => socket.closed)
     })
-    await gone(async ({ wire }, theirs) => {
-      wire.release()
+    await gone(async ({ socket }, theirs) => {
+      socket.release()
       theirs.write('more')
-      await waitFor('the bytes', () => wire.heldBytes > 0)
+      await waitFor('the bytes', () => socket.heldBytes > 0)
     })
     // and the same while it waits
     for (const spoil of [

@@ -91,14 +91,14 @@ describe('reads into one buffer', () => {
   })
 
   it('never overwrite what was kept, whatever comes after it', async () => {
-    let wire: BufferedSocket | null = null
+    let buffered: BufferedSocket | null = null
     onAccepted = (socket) => {
-      wire = acceptSocket(socket, createReadBuffers())
+      buffered = acceptSocket(socket, createReadBuffers())
     }
     const { client } = await pair()
     const kept: Buffer[] = []
     const { promise: ended, resolve } = Promise.withResolvers<void>()
-    const reader: BufferedSocket = wire ?? assert.fail('nothing was accepted')
+    const reader: BufferedSocket = buffered ?? assert.fail('nothing was accepted')
     reader.read({
       data(chunk) {
         kept.push(chunk)
@@ -120,14 +120,14 @@ describe('reads into one buffer', () => {
   it('hold no more memory for what was kept than it has bytes, if it comes byte by byte', async function () {
     needNodePatches(this)
     const buffers = createReadBuffers()
-    let wire: BufferedSocket | null = null
+    let buffered: BufferedSocket | null = null
     onAccepted = (socket) => {
-      wire = acceptSocket(socket, buffers)
+      buffered = acceptSocket(socket, buffers)
     }
     const { client, accepted } = await pair()
     client.setNoDelay(true)
     const kept: Buffer[] = []
-    const reader: BufferedSocket = wire ?? assert.fail('nothing was accepted')
+    const reader: BufferedSocket = buffered ?? assert.fail('nothing was accepted')
     reader.read({
       data(chunk) {
         kept.push(chunk)
