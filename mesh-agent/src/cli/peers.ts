@@ -1,4 +1,5 @@
 /** `mesh-agent peers`: whom this agent may give tasks to. */
+import { plainLineOf, type ToolResult } from '@clawmesh/proto/tools'
 import type { Command } from 'commander'
 import { type AgentFlags, withAgentOptions } from './agent-options.ts'
 import type { End } from './exit-code.ts'
@@ -16,7 +17,24 @@ export function addPeers(program: Command, terminal: Terminal, end: End): void {
       runTool({
         ...{ tool: 'mesh_peers', args: {}, flags: options, maxWaitMs: PEERS_MS, terminal, end },
         onInterrupt: 'leaving',
-        show: ({ text }) => terminal.print(text),
+        show: ({ details }) => terminal.print(peersIn(details)),
       }),
     )
+}
+
+/** A line for each peer, and below it its skills, in its own words. */
+function peersIn({ peers, output, any_of_tenants: tenants }: ToolResult['details']): string {
+  const lines: string[] = []
+  for (const one of Array.isArray(peers) ? peers : []) {
+    const { peer, state }: { peer: string; state: string } = one
+    lines.push(state === 'described' ? peer : `${peer}  (${state})`)
+    const skills: unknown =
+      typeof output === 'object' && output !== null && Reflect.get(output, peer)
+    for (const skill of Array.isArray(skills) ? skills : []) {
+      const { name, description }: { name: string; description: string } = skill
+      lines.push(`  ${plainLineOf(`${name}  ${description}`, 500)}`)
+    }
+  }
+  for (const tenant of Array.isArray(tenants) ? tenants : []) lines.push(`${tenant}/*`)
+  return lines.length === 0 ? 'policy names no peer' : lines.join('\n')
 }

@@ -41,7 +41,9 @@ export function createTools(options: ToolsOptions = {}): Tools {
     mesh_task: tool('mesh_task', 'the peer', (args, context) =>
       runTaskAction({ followed, register, now }, args, context),
     ),
-    mesh_peers: tool('mesh_peers', 'the gateway', listPeers),
+    mesh_peers: tool('mesh_peers', 'the gateway', (args, context) =>
+      listPeers(maxTextLength, args, context),
+    ),
     mesh_fetch: tool('mesh_fetch', 'the destination', (args, context) =>
       fetchUrl(bounds, args, context),
     ),

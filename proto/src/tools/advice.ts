@@ -31,6 +31,9 @@ const BY_CODE: Partial<Readonly<Record<ErrorCode, string>>> = {
   MESH_PEER_UNIMPLEMENTED: 'this peer serves no skills: choose another peer',
   MESH_PEER_NOT_GRPC: 'this peer serves no skills: choose another peer',
   MESH_TASK_REQUEST_INVALID: CHANGE,
+  MESH_TASK_INPUT_INVALID:
+    'the input is not as the skill wants it: mesh_peers shows its form; change the input',
+  MESH_PEER_UNDESCRIBED: 'the peer says nothing of its skills: ask your user which to use',
   MESH_TASK_SKILL_UNKNOWN:
     'the peer has no such skill: mesh_peers names its skills where they are known',
   MESH_TASK_NOT_FOUND:
