@@ -77,7 +77,7 @@ export interface ConnectionOptions {
 }
 
 /** A message as gRPC takes it by default, both ways. */
-export const MESSAGE_BYTES = 4 * 1024 * 1024
+const MESSAGE_BYTES = 4 * 1024 * 1024
 
 // what grpc-timeout can say without overflowing in grpc-js (FACTS: 597 hours); beyond a day only our own clock counts
 const LONGEST_RPC_MS = 24 * 3_600_000

@@ -127,7 +127,7 @@ function enterRate(
 }
 
 /** Null when the decision allows the request. */
-export function refusalFor({ agent }: Principal, decision: EgressDecision): Refused | null {
+function refusalFor({ agent }: Principal, decision: EgressDecision): Refused | null {
   if (decision.action !== 'deny') return null
   return new Refused(
     'policy',

@@ -45,10 +45,10 @@ interface Queue {
 const LOOK_MS = 100
 
 /** The share of one tenant, and of one caller, rounded up; zero of zero. */
-export function tenantPart(all: number): number {
+function tenantPart(all: number): number {
   return Math.ceil((all * 3) / 4)
 }
-export function callerPart(all: number): number {
+function callerPart(all: number): number {
   return Math.ceil(all / 2)
 }
 

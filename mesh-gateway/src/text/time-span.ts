@@ -14,7 +14,7 @@ export function span(ms: number): string {
 }
 
 /** `in 3 days`, `5 hours ago`. */
-export function relativeTime(atMs: number, nowMs: number): string {
+function relativeTime(atMs: number, nowMs: number): string {
   const words = span(atMs - nowMs)
   return atMs < nowMs ? `${words} ago` : `in ${words}`
 }

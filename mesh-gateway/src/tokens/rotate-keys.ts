@@ -33,7 +33,7 @@ export interface RotateOptions extends RingChangeOptions {
   readonly leastPublishedMs?: number
 }
 
-export const DEFAULT_OVERLAP_MS = 24 * 60 * 60 * 1000
+const DEFAULT_OVERLAP_MS = 24 * 60 * 60 * 1000
 
 /** Creates the directory and its first keys when there is none; otherwise does nothing. True when it created them. */
 export async function ensureRing(options: RingChangeOptions): Promise<boolean> {

@@ -14,7 +14,7 @@ import { replaceFile } from '../disk/replace-file.ts'
 import { syncDirectory, writeSynced } from '../disk/synced-file.ts'
 import { REVOKED_FILE } from '../revocation/revoked-records.ts'
 
-export const CA_FILES = ['root.crt', 'root.key', 'intermediate.crt', 'intermediate.key'] as const
+const CA_FILES = ['root.crt', 'root.key', 'intermediate.crt', 'intermediate.key'] as const
 export type CaFileName = (typeof CA_FILES)[number]
 /**
  * The revocation list of the root. It is made with the root's key and kept, because that key is usually kept elsewhere.

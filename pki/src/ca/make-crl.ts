@@ -57,7 +57,7 @@ export interface CrlCa {
   readonly openRoot: (file: string | undefined) => Promise<KeyObject | null>
 }
 
-export const DEFAULT_CRL_TTL_MS = 24 * 3_600_000
+const DEFAULT_CRL_TTL_MS = 24 * 3_600_000
 
 /** Call it under the lock. @throws MeshError MESH_PKI_INVALID, MESH_DISK_WRITE. */
 export async function makeCrl(ca: CrlCa, request: CrlRequest, nowMs: number): Promise<IssuedCrl> {

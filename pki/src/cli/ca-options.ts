@@ -9,7 +9,7 @@ export interface CaOptions {
   readonly passphraseFile?: string
 }
 
-export const DEFAULT_CA_DIR = 'mesh-ca'
+const DEFAULT_CA_DIR = 'mesh-ca'
 
 export function withCaOptions(command: Command): Command {
   return command

@@ -67,7 +67,7 @@ export interface ChainGate {
 }
 
 /** For a tenant that sets no maxDelegationsPerRoot. */
-export const DEFAULT_MAX_DELEGATIONS = 1_000
+const DEFAULT_MAX_DELEGATIONS = 1_000
 
 export function createChainGate(options: ChainGateOptions): ChainGate {
   const { tokens, budgets, ttlMs, now = Date.now } = options

@@ -64,7 +64,7 @@ export function planDial(
 }
 
 /** True when the gateway itself speaks TLS to the destination. */
-export function speaksTls({ form, scheme }: Target, decision: EgressDecision): boolean {
+function speaksTls({ form, scheme }: Target, decision: EgressDecision): boolean {
   return (form === 'relay' ? decision.scheme : scheme) === 'https'
 }
 

@@ -14,7 +14,7 @@ import { GLOBAL_FILE } from './read-file.ts'
 
 /** Maximum size of one file, and of the whole directory. */
 export const MAX_FILE_BYTES = 1024 * 1024
-export const MAX_DIRECTORY_BYTES = 64 * 1024 * 1024
+const MAX_DIRECTORY_BYTES = 64 * 1024 * 1024
 export const MAX_FILES = 20_000
 /** Maximum entries of a tenant's directory that are checked for foreign files. */
 const MAX_ENTRIES = 200
