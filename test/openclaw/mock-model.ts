@@ -131,8 +131,10 @@ function textOf(content: unknown): string {
 }
 
 function nextCall({ prompt, results }: Asked): Call | null {
-  const [, loop] = /\bLOOP (\w.*)/s.exec(prompt) ?? []
-  if (loop !== undefined) return results.length < MOST_LOOPS ? readCall(loop).call : null
+  // the one that comes first: the other may be part of what is handed on
+  const [, kind, loop] = /\b(CALL|LOOP) (\w.*)/s.exec(prompt) ?? []
+  if (kind === 'LOOP' && loop !== undefined)
+    return results.length < MOST_LOOPS ? readCall(loop).call : null
   const calls: Call[] = []
   let rest = /\bCALL (\w.*)/s.exec(prompt)?.[1]
   while (rest !== undefined) {

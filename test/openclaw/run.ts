@@ -1,6 +1,7 @@
 /**
  * npm run test:openclaw: installs the pinned OpenClaw where it is not installed yet, then runs the parts against two real OpenClaw
  * gateways by mocha. Ends with `N passed, N failed`. Arguments go to mocha: `npm run test:openclaw -- --grep revoked`.
+ * It takes 15 minutes at most; CLAWMESH_OPENCLAW_MINUTES says otherwise, for a machine that has much else to do.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -32,7 +33,8 @@ const reporting =
 const files = given.some((each) => each.endsWith('.openclaw.ts'))
   ? []
   : ['test/openclaw/**/*.openclaw.ts']
-const { status } = spawnSync(
+const minutes = Number(process.env.CLAWMESH_OPENCLAW_MINUTES ?? 15)
+const { status, signal } = spawnSync(
   process.execPath,
   [
     ...[join(ROOT, 'node_modules/mocha/bin/mocha.js'), '--config', 'test/openclaw/mocharc.json'],
@@ -40,8 +42,10 @@ const { status } = spawnSync(
     ...given,
     ...files,
   ],
-  { stdio: 'inherit', cwd: ROOT },
+  // what mocha has started ends with it
+  { stdio: 'inherit', cwd: ROOT, timeout: minutes * 60_000 },
 )
+if (signal !== null) process.stdout.write(`ended after ${minutes} minutes by ${signal}\n`)
 process.exitCode = status ?? 1
 process.stdout.write(`${seconds()} in all\n${countOf(output)}\n`)
 rmSync(scratch, { recursive: true, force: true })

@@ -1,6 +1,6 @@
 /** A mesh and two real OpenClaw gateways in it, `oc-a` and `oc-b`, with one mock model, one page outside and one plain worker. */
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,6 +10,7 @@ import { freePort } from '../../scripts/dev/free-ports.ts'
 import { closeServer, listenOnFreePort } from '../support/http-origin.ts'
 import { type Mesh, startMesh } from '../support/mesh.ts'
 import { type InstalledOpenClaw, installOpenClaw } from './install-openclaw.ts'
+import { startMcpDoor } from './mcp-door.ts'
 import { type MockModel, startMockModel } from './mock-model.ts'
 import { makeOpenClaw, type OpenClaw } from './openclaw-gateway.ts'
 
@@ -23,6 +24,8 @@ export interface World {
   readonly b: OpenClaw
   /** What may be fetched. */
   readonly page: { readonly url: string }
+  /** Of A. */
+  readonly relay: { readonly port: number; secret(): Promise<string> }
   /** How often the agent `worker` was called. */
   workerCalls(): number
   close(): Promise<void>
@@ -49,7 +52,8 @@ export async function makeWorld(): Promise<World> {
     undo.push(page.close)
     const mesh = await startMesh({
       policy: policyFor(page.port),
-      config: { revocation: { list: 'revoked.json' } },
+      // the shortest that there is: tokens change while the tests run
+      config: { revocation: { list: 'revoked.json' }, tokens: { ttlMs: '1m' } },
     })
     undo.push(() => mesh.close())
     mesh.addHost('page.example', ['127.0.0.1'])
@@ -60,7 +64,15 @@ export async function makeWorld(): Promise<World> {
     }
     await mesh.serve('acme', 'worker', { skills: { work } })
     const make = await makerOf({ openclaw, dir, modelUrl: model.baseUrl, mesh })
-    const a = await make('oc-a', SETTINGS_OF_A, {})
+    const door = await startMcpDoor(mesh)
+    undo.push(() => door.close())
+    const relayPort = await freePort()
+    const relay = { listen: `127.0.0.1:${relayPort}` }
+    const a = await make(
+      'oc-a',
+      { ...SETTINGS_OF_A, relay },
+      { mcp: { servers: { door: door.server } } },
+    )
     const b = await make('oc-b', SETTINGS_OF_B, { plugins: { load: { paths: [pluginDir] } } })
     undo.push(() => Promise.all([a.end(), b.end()]))
     const packed = await pack(pluginDir, dir)
@@ -69,6 +81,11 @@ export async function makeWorld(): Promise<World> {
     return {
       ...{ openclaw, mesh, model, a, b, close, page: { url: `http://page.example:${page.port}/` } },
       workerCalls: () => calls,
+      relay: {
+        port: relayPort,
+        secret: async () =>
+          (await readFile(join(a.stateDir, 'clawmesh/relay.secret'), 'utf8')).trim(),
+      },
     }
   } catch (error) {
     await close()
@@ -81,7 +98,7 @@ const SETTINGS_OF_B = {
   ...{ peers: ['worker'], hosts: ['page.example'] },
   serve: {
     ask: {
-      ...{ agent: 'main', callers: ['oc-a'], concurrent: 4, timeout: '5m' },
+      ...{ agent: 'main', callers: ['oc-a', 'door'], concurrent: 4, timeout: '5m' },
       ...{ description: 'answers questions', tools: ['mesh_fetch', 'mesh_delegate', 'exec'] },
     },
   },
@@ -96,6 +113,7 @@ function policyFor(pagePort: number) {
         allow: [
           { from: 'oc-a', to: 'oc-b' },
           { from: 'oc-b', to: 'worker' },
+          { from: 'door', to: 'oc-b' },
         ],
         maxDelegationsPerRoot: LOOP_BUDGET,
       },
