@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { SKILL_NAME, skillText } from '@clawmesh/agent/skill'
 import { build } from 'esbuild'
 
 const HERE = fileURLToPath(new URL('.', import.meta.url))
@@ -33,8 +34,10 @@ export async function buildPlugin(dir: string): Promise<void> {
     .digest('hex')
     .slice(0, 16)
   await writeFile(join(dir, 'index.js'), await bundle(digest))
-  for (const each of ['openclaw.plugin.json', 'skills'])
-    await cp(join(HERE, each), join(dir, each), { recursive: true })
+  await cp(join(HERE, 'openclaw.plugin.json'), join(dir, 'openclaw.plugin.json'))
+  const skill = join(dir, 'skills', SKILL_NAME)
+  await mkdir(skill, { recursive: true })
+  await writeFile(join(skill, 'SKILL.md'), skillText())
   await cp(join(HERE, '../LICENSE'), join(dir, 'LICENSE'))
   const { devDependencies, exports, ...manifest }: Record<string, unknown> = JSON.parse(
     await readFile(join(HERE, 'package.json'), 'utf8'),

@@ -17,6 +17,12 @@ const copies = () =>
     return (await import('./core/mesh.ts')).createMesh()
   })
 
+// node runs this file by itself: it is the relay
+if (import.meta.main && process.argv[2] === 'relay')
+  void import('./relay/relay-process.ts').then(({ runAsRelay }) =>
+    runAsRelay(process.argv.slice(3)),
+  )
+
 export default {
   id: 'clawmesh',
   name: 'Clawmesh',

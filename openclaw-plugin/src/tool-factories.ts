@@ -50,7 +50,7 @@ function createTool(
   copies: () => Copies,
 ): HostTool {
   return {
-    ...{ name, label: name, description, parameters: inputSchema },
+    ...{ name, label: name, description, parameters: inputSchema, catalogMode: 'direct-only' },
     async execute(toolCallId, params, signal, onUpdate) {
       const { mesh, traces } = copies()
       const traceparent = traces.take(toolCallId)

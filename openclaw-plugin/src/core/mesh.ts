@@ -3,6 +3,7 @@
  * and taken over by those that come after it, so that an edit of the configuration ends no task.
  */
 import { join } from 'node:path'
+import { type KeptRelay, keepRelay } from '@clawmesh/agent/relay'
 import { createTools, type Tools } from '@clawmesh/agent/tools'
 import { type Agent, type Log, MeshError } from '@clawmesh/agent-sdk'
 import { readWhole } from '@clawmesh/agent-sdk/mesh'
@@ -51,6 +52,7 @@ class PluginMesh implements Mesh {
   /** Changes of what is served, one after another. */
   #changing: Promise<void> = Promise.resolve()
   #toldMissing: string | null = null
+  #kept: { readonly shape: string; readonly relay: KeptRelay | null } | null = null
   #leaving: NodeJS.Timeout | undefined
   #closed: Promise<void> | null = null
 
@@ -74,6 +76,7 @@ class PluginMesh implements Mesh {
     this.#config = config
     this.#tools ??= createTools({ stateDir: join(host.stateDir, 'clawmesh'), log: this.#log })
     this.#connect(config)
+    this.#relay(config, host)
     this.#declare()
     this.#serve()
   }
@@ -122,6 +125,7 @@ class PluginMesh implements Mesh {
     await this.#changing
     await this.#serving?.serving.close()
     await this.#tools?.close()
+    await this.#kept?.relay?.close()
     await this.#connected?.link.close()
   }
 
@@ -165,6 +169,27 @@ class PluginMesh implements Mesh {
       this.#serving = null
       await before.link.close()
     })
+  }
+
+  /** It survives reloads: what OpenClaw and its children send goes on meanwhile. */
+  #relay(config: PluginConfig, host: Host): void {
+    const { gateway, identity, egress, relay } = config
+    const shape = JSON.stringify([gateway, identity, egress, relay])
+    const before = this.#kept
+    if (before?.shape === shape) return
+    const wanted = relay !== null && egress !== null
+    if (relay !== null && egress === null)
+      this.#log.error({}, 'the relay needs egress, the URL of the egress port of the gateway')
+    const kept = wanted
+      ? keepRelay({
+          ...{ gateway, identity, egress, listen: relay.listen, log: this.#log },
+          secretFile: relay.secretFile ?? join(host.stateDir, 'clawmesh', 'relay.secret'),
+          command: [process.execPath, host.pluginFile, 'relay'],
+          env: process.env,
+        })
+      : null
+    this.#kept = { shape, relay: kept }
+    void before?.relay?.close()
   }
 
   /** Anew, since names are compared as those of the own tenant. */

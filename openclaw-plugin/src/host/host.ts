@@ -10,6 +10,8 @@ export interface Host {
   readonly log: HostLog
   /** Where files of OpenClaw are kept. */
   readonly stateDir: string
+  /** The installed file of the plugin, which stays when this copy is retired. */
+  readonly pluginFile: string
   /** `plugins.entries.clawmesh.config`, unchecked. */
   readonly pluginConfig: unknown
   /** Folders with a folder for each skill. */
@@ -47,6 +49,7 @@ export function createHost(api: HostApi, context: HostServiceContext): Host {
       error: (message: string) => logger.error(message),
     },
     stateDir: context.stateDir,
+    pluginFile: api.source,
     pluginConfig: api.pluginConfig,
     skillFolders: skillFoldersOf(config, context, runtime.agent.resolveAgentWorkspaceDir),
     runTurn: (turn: HostTurn) =>
@@ -59,6 +62,8 @@ export function createHost(api: HostApi, context: HostServiceContext): Host {
         toolsAllow: [...turn.tools],
         extraSystemPrompt: turn.systemPrompt,
         ...{ senderIsOwner: false, disableMessageTool: true, abortSignal: turn.signal },
+        // what is not written down is not run again after a restart
+        sessionPersistence: 'detached',
         terminalReplyExpectation: 'required',
         onAgentEvent: (event: HostAgentEvent) => turn.onEvent(event),
       }),

@@ -30,6 +30,8 @@ export interface HostTool {
   readonly description: string
   /** JSON Schema. */
   readonly parameters: HostSchema
+  /** Tool Search leaves it visible to the model: a call through its catalogue ends after ten seconds. */
+  readonly catalogMode: 'direct-only'
   execute(
     toolCallId: string,
     params: unknown,
@@ -95,6 +97,8 @@ export interface EmbeddedRunParams {
   readonly extraSystemPrompt: string
   readonly senderIsOwner: false
   readonly disableMessageTool: true
+  /** OpenClaw runs interrupted turns again after a restart, of every session that it has written down. */
+  readonly sessionPersistence: 'detached'
   readonly abortSignal: AbortSignal
   readonly terminalReplyExpectation: 'required'
   readonly onAgentEvent: (event: HostAgentEvent) => void
@@ -130,6 +134,8 @@ export interface EmbeddedRunResult {
 
 export interface HostApi<Config extends object = object> {
   readonly registrationMode: string
+  /** The file of the plugin, not of the copy of it that runs. */
+  readonly source: string
   readonly pluginConfig?: Readonly<Record<string, unknown>>
   readonly config: Config
   readonly logger: HostLogger

@@ -1,4 +1,4 @@
-/** How many turns run at once: so many of one skill, and one of one conversation. The others wait in order. */
+/** How many turns of one skill run at once. The others wait in order. */
 
 export interface Lanes {
   /**

@@ -25,8 +25,6 @@ export interface TurnSkillOptions {
 
 /** What a turn may always use. */
 export const ASK_TOOL = 'mesh_ask'
-/** Label of a task: later tasks with the same one go on with the conversation. */
-const CONVERSATION_LABEL = 'conversation'
 const MOST_RUNS = 20
 
 export function createTurnSkill(options: TurnSkillOptions): Skill {
@@ -35,24 +33,14 @@ export function createTurnSkill(options: TurnSkillOptions): Skill {
     if (settings === null) return context.reject(`the skill ${task.skill} is no longer served`)
     const allowed = toolsFor(task.caller, settings, options.ownTenant)
     if (allowed === null) return context.reject('this agent does not serve that caller')
-    const session = sessionOf(
-      settings.agent,
-      task.caller,
-      task.labels[CONVERSATION_LABEL] ?? null,
-      task.id,
-    )
+    const session = sessionOf(settings.agent, task.caller, task.id)
     const { lanes, name } = options
     const atOnce = () => options.settings()?.concurrent ?? settings.concurrent
-    const leaveSession = await lanes.enter(`session ${session.sessionKey}`, () => 1, context.signal)
+    const leave = await lanes.enter(name, atOnce, context.signal)
     try {
-      const leaveSkill = await lanes.enter(`skill ${name}`, atOnce, context.signal)
-      try {
-        return await serve({ options, task, context, settings, session, allowed })
-      } finally {
-        leaveSkill()
-      }
+      return await serve({ options, task, context, settings, session, allowed })
     } finally {
-      leaveSession()
+      leave()
     }
   }
 }
@@ -66,7 +54,7 @@ interface Served {
   readonly allowed: readonly string[]
 }
 
-/** A question that the caller answers after the run has ended is answered by a further run of the same conversation. */
+/** A question that the caller answers after the run has ended begins a further run, which is told all that was said. */
 async function serve(served: Served): Promise<string> {
   const { options, task, context, settings, session, allowed } = served
   const tools = [...new Set([...allowed, ASK_TOOL])]
@@ -86,7 +74,7 @@ async function serve(served: Served): Promise<string> {
       const text = await runOnce(served, tools, prompt, leftMs)
       const due = turn.dueAnswer()
       if (due === null) return text
-      prompt = answerPromptFor((await due).parts)
+      prompt = [prompt, answerPromptFor(text, (await due).parts)].join('\n\n')
       turn.delivered()
     }
   } finally {

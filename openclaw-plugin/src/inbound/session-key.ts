@@ -1,6 +1,6 @@
 /**
- * The conversation of OpenClaw that a task is served in. Tenant and agent of the caller are part of it, by the identity in its
- * certificate, so no caller enters the conversation of another, whatever it sends.
+ * The conversation of OpenClaw that a task is served in: one for each task. Tenant and agent of the caller are part of it, by the
+ * identity in its certificate, so no caller enters the conversation of another, whatever it sends.
  */
 import { createHash } from 'node:crypto'
 import type { AgentIdentity } from '@clawmesh/agent-sdk'
@@ -13,22 +13,12 @@ export interface ServedSession {
 
 const OURS = /^agent:[^:]+:clawmesh:/
 
-/**
- * @param conversation what the caller calls this conversation, so that a later task goes on with it; null: a conversation for
- * this task alone
- */
-export function sessionOf(
-  agentId: string,
-  caller: AgentIdentity,
-  conversation: string | null,
-  taskId: string,
-): ServedSession {
+export function sessionOf(agentId: string, caller: AgentIdentity, taskId: string): ServedSession {
   // OpenClaw writes keys in lower case, which would make two callers one: the digest tells them apart
   const name = `${caller.tenant}.${caller.agent}`.toLowerCase().replaceAll(/[^a-z0-9.-]/g, '-')
-  const about = conversation === null ? ['task', taskId] : ['conversation', conversation]
   const sessionKey = [
     ...['agent', agentId.toLowerCase(), 'clawmesh', name],
-    ...[digest(caller.id).slice(0, 16), digest(JSON.stringify([caller.id, ...about])).slice(0, 32)],
+    ...[digest(caller.id).slice(0, 16), digest(JSON.stringify([caller.id, taskId])).slice(0, 32)],
   ].join(':')
   return Object.freeze({ sessionKey, sessionId: uuidOf(sessionKey) })
 }

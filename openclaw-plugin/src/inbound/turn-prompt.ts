@@ -30,8 +30,10 @@ export function promptFor(task: Task): string {
   return text === '' ? '(the request has no text)' : plainTextOf(text)
 }
 
-export function answerPromptFor(answer: readonly Part[]): string {
-  return `The caller answers your question:\n${plainTextOf(answer.map(inWords).join('\n'))}`
+/** @param said the last words of the run that asked */
+export function answerPromptFor(said: string, answer: readonly Part[]): string {
+  const answered = plainTextOf(answer.map(inWords).join('\n'))
+  return `You have worked on this already, asked the caller, and ended with:\n${said}\n\nThe caller answers:\n${answered}`
 }
 
 function inWords(part: Part): string {

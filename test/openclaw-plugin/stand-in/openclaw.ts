@@ -172,6 +172,7 @@ class StandIn implements StandInOpenClaw {
     }
     return {
       ...{ registrationMode, pluginConfig: this.#pluginConfig, config: {} },
+      source: join(this.#options.pluginDir, 'index.js'),
       logger: { info: say('info'), warn: say('warn'), error: say('error') },
       runtime: {
         agent: {

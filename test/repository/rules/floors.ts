@@ -38,6 +38,15 @@ const FLOORS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['workers'],
     ['cli', 'index.ts'],
   ],
+  'openclaw-plugin': [
+    ['config', 'host', 'relay'],
+    ['declared', 'inbound'],
+    ['core'],
+    ['process'],
+    ['tool-factories.ts'],
+    ['register.ts'],
+    ['index.ts'],
+  ],
   'mesh-agent': [
     ['version.ts', 'text', 'files'],
     ['identity'],

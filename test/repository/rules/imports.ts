@@ -18,8 +18,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // one built file: what it imports is bundled
   'openclaw-plugin': [
     '@clawmesh/proto/tools',
-    '@clawmesh/agent/skill',
     '@clawmesh/agent/relay',
+    '@clawmesh/agent/skill',
     '@clawmesh/agent/tools',
     '@clawmesh/agent-sdk',
     '@clawmesh/agent-sdk/mesh',
