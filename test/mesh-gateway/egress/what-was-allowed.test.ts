@@ -125,6 +125,9 @@ describe('the record of a request', () => {
     assert.doesNotMatch(answer, /only the operator/)
     const { request_id, action_allowed, reason } = await egress.record(0)
     assert.deepEqual([action_allowed, reason], [false, 'MESH_GATEWAY_INTERNAL'])
+    // a refusal for want of a token is none
+    await sendRaw(egress.number, get(9, CLOSE))
+    assert.equal((await egress.record(1)).reason, 'MESH_TOKEN_MISSING')
     assert.deepEqual(said, [[{ request_id, err: cause }, 'egress request failed inside']])
   })
 
