@@ -5,6 +5,7 @@
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import {
+  bundledCommand,
   credentialIn,
   placeFor,
   startRelayProcess,
@@ -48,7 +49,7 @@ const mesh = await startMesh({
 })
 mesh.addHost('api.test', ['127.0.0.1'])
 const place = await placeFor(mesh)
-const relay = startRelayProcess(place.flags)
+const relay = startRelayProcess(await bundledCommand(mesh.dir), place.flags)
 await relay.event('listening')
 const ways = {
   port: {

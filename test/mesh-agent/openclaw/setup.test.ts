@@ -8,7 +8,7 @@ import { type ErrorCode, MeshError } from '@clawmesh/proto'
 import { readJson5, valueAt } from '../../../mesh-agent/src/openclaw/json5-text.ts'
 import { planSetup } from '../../../mesh-agent/src/openclaw/setup.ts'
 import { makeTestCa, type TestCa } from '../../support/test-ca.ts'
-import { COMMAND } from '../relay/relay-process.ts'
+import { bundledCommand } from '../relay/relay-process.ts'
 
 const WRITTEN = `// a gateway of mine
 {
@@ -139,10 +139,14 @@ describe('mesh-agent openclaw setup', function () {
   })
 
   describe('as a command', () => {
+    let command: string
+    before(async () => {
+      command = await bundledCommand(ca.dir)
+    })
     const run = (args: readonly string[], env: Record<string, string> = {}) => {
       const { status, stdout, stderr } = spawnSync(
         process.execPath,
-        [COMMAND, 'openclaw', 'setup', ...args],
+        [command, 'openclaw', 'setup', ...args],
         {
           encoding: 'utf8',
           env: { PATH: process.env.PATH ?? '', HOME: dir, OPENCLAW_STATE_DIR: dir, ...env },

@@ -17,7 +17,7 @@ import { type Mesh, startMesh } from '../../support/mesh.ts'
 import { needProgram } from '../../support/need-program.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import {
-  COMMAND,
+  bundledCommand,
   credentialIn,
   isAlive,
   placeFor,
@@ -29,10 +29,11 @@ import {
 const run = promisify(execFile)
 
 describe('mesh-agent relay', function () {
-  this.timeout(120_000)
+  this.timeout(240_000)
   let mesh: Mesh
   let origin: Server
   let port: number
+  let command: string
   const started: RelayProcess[] = []
 
   before(async () => {
@@ -45,6 +46,7 @@ describe('mesh-agent relay', function () {
       },
     })
     mesh.addHost('api.test', ['127.0.0.1'])
+    command = await bundledCommand(mesh.dir)
   })
   afterEach(async () => {
     for (const { child, ended } of started.splice(0)) {
@@ -58,7 +60,7 @@ describe('mesh-agent relay', function () {
   })
 
   const start = (flags: readonly string[]) => {
-    const relay = startRelayProcess(flags)
+    const relay = startRelayProcess(command, flags)
     started.push(relay)
     return relay
   }
@@ -205,7 +207,7 @@ describe('mesh-agent relay', function () {
         ...{ listen, secretFile, gateway: mesh.gateway.delegation },
         egress: `http://${mesh.gateway.egress}`,
         identity: await mesh.identity('acme', 'bot-01'),
-        command: [process.execPath, COMMAND, 'relay'] as const,
+        command: [process.execPath, command, 'relay'] as const,
       }
     }
 

@@ -5,13 +5,25 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { RelayEvent } from '@clawmesh/agent/relay'
+import { build } from 'esbuild'
 import { freePorts } from '../../../scripts/dev/free-ports.ts'
 import type { Mesh } from '../../support/mesh.ts'
 import { waitFor } from '../../support/wait-for.ts'
 
-export const COMMAND = fileURLToPath(
-  new URL('../../../mesh-agent/bin/mesh-agent.cjs', import.meta.url),
-)
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
+const REQUIRE = `import { createRequire as requireFrom } from 'node:module'
+const require = requireFrom(import.meta.url)`
+
+/** The command mesh-agent as one file in a directory, which starts in a third of the time (docs/decisions/tests-start-a-bundle.md). */
+export async function bundledCommand(dir: string): Promise<string> {
+  const outfile = join(dir, 'mesh-agent.mjs')
+  await build({
+    ...{ absWorkingDir: ROOT, entryPoints: ['mesh-agent/src/cli/main.ts'], outfile },
+    ...{ bundle: true, platform: 'node', format: 'esm', target: 'node24', logLevel: 'error' },
+    banner: { js: REQUIRE },
+  })
+  return outfile
+}
 
 export interface RelayProcess {
   readonly child: ChildProcess
@@ -44,8 +56,8 @@ export async function placeFor(mesh: Mesh, agent = 'bot-01'): Promise<RelayPlace
   return { listen, port, secretFile, flags }
 }
 
-export function startRelayProcess(flags: readonly string[]): RelayProcess {
-  const child = spawn(process.execPath, [COMMAND, 'relay', ...flags, '--json'], { stdio: 'pipe' })
+export function startRelayProcess(command: string, flags: readonly string[]): RelayProcess {
+  const child = spawn(process.execPath, [command, 'relay', ...flags, '--json'], { stdio: 'pipe' })
   let text = ''
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => {
@@ -59,8 +71,10 @@ export function startRelayProcess(flags: readonly string[]): RelayProcess {
     output: () => text,
     ended,
     event: (name) =>
-      waitFor(`the event ${name} in: ${text}`, () =>
-        eventsIn(text).findLast((each) => each.event === name),
+      waitFor(
+        `the event ${name} in: ${text}`,
+        () => eventsIn(text).findLast((each) => each.event === name),
+        { withinMs: 90_000 },
       ),
   }
 }

@@ -17,7 +17,7 @@ export type RelayFound =
   | { readonly kind: 'relay'; readonly status: RelayStatus }
   | { readonly kind: 'nobody' | 'stranger' | 'silent' }
 
-const ANSWER_MS = 3_000
+const ANSWER_MS = 10_000
 const MAX_ANSWER_BYTES = 16_384
 
 /** Never throws: what goes wrong is an answer too. */
