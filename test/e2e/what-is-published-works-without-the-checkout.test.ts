@@ -100,7 +100,7 @@ describe('what is published works without the checkout', () => {
     const { stdout } = await node('--input-type=module', '--eval', program)
     assert.equal(
       stdout.trim(),
-      'function,function,function,function,function Delegate,Watch,Get,Cancel,List,SendInput',
+      'function,function,function,function,function Delegate,Watch,Get,Cancel,List,SendInput,Describe',
     )
   })
 
