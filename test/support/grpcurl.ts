@@ -58,7 +58,7 @@ export function run(
     execFile(
       program,
       args,
-      { ...options, timeout: 30_000, maxBuffer: 8 * 1024 * 1024 },
+      { ...options, timeout: 90_000, maxBuffer: 8 * 1024 * 1024 },
       (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1
         resolve({ code, stdout, stderr })
