@@ -16,6 +16,7 @@ import { checkRefusals, countRefusal, type RefusalBudgets } from '../count-refus
 import type { RouteNames } from '../route.ts'
 import type { CallHandler } from '../serve-call.ts'
 import { type Answer, createEventStream, createJsonAnswer } from './answer.ts'
+import type { Asked, CallToolOptions } from './call-tool.ts'
 import { Exchange, type ExchangeOptions } from './exchange.ts'
 import { type HttpRequest, type HttpResponse, headerOf, headersOf, mediaTypeOf } from './http.ts'
 import { createInnerConnections } from './inner-connections.ts'
@@ -24,7 +25,7 @@ import { checkOrigin } from './origin.ts'
 import { createBodies } from './read-body.ts'
 import { notified, serveMessage } from './requests.ts'
 import { type CancelRelay, createRunningRequests } from './running-requests.ts'
-import { createSessionIds } from './session-id.ts'
+import { createSessionIds, type SessionIds } from './session-id.ts'
 import { isVersion } from './versions.ts'
 
 export interface McpEndpointOptions extends ExchangeOptions {
@@ -74,7 +75,7 @@ export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
   })
 
   async function serve(exchange: Exchange): Promise<void> {
-    const { request, response, client } = exchange
+    const { request, client } = exchange
     const caller = gate(exchange)
     // clients try GET for a stream of the server's own, and DELETE at their end: MCP allows this answer, and it refuses
     // nothing
@@ -83,47 +84,10 @@ export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
       return
     }
     checkContent(request)
-    const session = sessionOf(request, caller)
+    const session = sessionOf(request, caller, sessions)
     const messages = readMessages(await bodies.read(request, client.meter))
     if (messages === null) throw invalid('the body is no JSON-RPC message')
-    await answer(exchange, messages, { caller, session, response })
-  }
-
-  /** @throws MeshError MESH_MCP_SESSION for an id of another agent, or of no gateway with these keys */
-  function sessionOf(request: HttpRequest, caller: AgentIdentity): string {
-    const id = headerOf(request, 'mcp-session-id')
-    if (id !== null && !sessions.isOf(id, caller.id)) throw new MeshError('MESH_MCP_SESSION')
-    return id ?? ''
-  }
-
-  async function answer(
-    exchange: Exchange,
-    messages: readonly Message[],
-    to: {
-      readonly caller: AgentIdentity
-      readonly session: string
-      readonly response: HttpResponse
-    },
-  ): Promise<void> {
-    const asking = messages.filter(({ kind }) => kind === 'request' || kind === 'invalid')
-    for (const message of messages)
-      if (message.kind === 'notification') notified(message, to.session, calling)
-    if (asking.length === 0) {
-      exchange.accept(202)
-      return
-    }
-    const begins = messages.some((one) => one.kind === 'request' && one.method === 'initialize')
-    const headers = {
-      ...exchange.headers,
-      ...(begins ? { 'mcp-session-id': sessions.create(to.caller.id) } : {}),
-    }
-    const answered = openAnswer(exchange.request, to.response, headers, asking)
-    await Promise.all(
-      asking.map((message) =>
-        serveMessage(message, { exchange, answer: answered, ...to }, calling),
-      ),
-    )
-    answered.end()
+    await answer(messages, { exchange, caller, session }, { ...calling, sessions })
   }
 
   return {
@@ -143,6 +107,38 @@ export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
       inner.close()
     },
   }
+}
+
+/** @throws MeshError MESH_MCP_SESSION for an id of another agent, or of no gateway with these keys */
+function sessionOf(request: HttpRequest, caller: AgentIdentity, sessions: SessionIds): string {
+  const id = headerOf(request, 'mcp-session-id')
+  if (id !== null && !sessions.isOf(id, caller.id)) throw new MeshError('MESH_MCP_SESSION')
+  return id ?? ''
+}
+
+/** Answers the messages of one body. */
+async function answer(
+  messages: readonly Message[],
+  from: Omit<Asked, 'answer'>,
+  { sessions, ...calling }: CallToolOptions & { readonly sessions: SessionIds },
+): Promise<void> {
+  const { exchange, caller, session } = from
+  const asking = messages.filter(({ kind }) => kind === 'request' || kind === 'invalid')
+  for (const message of messages)
+    if (message.kind === 'notification') notified(message, session, calling)
+  if (asking.length === 0) {
+    exchange.accept(202)
+    return
+  }
+  const begins = messages.some((one) => one.kind === 'request' && one.method === 'initialize')
+  const headers = {
+    ...exchange.headers,
+    ...(begins ? { 'mcp-session-id': sessions.create(caller.id) } : {}),
+  }
+  const answered = openAnswer(exchange.request, exchange.response, headers, asking)
+  const asked = { ...from, answer: answered }
+  await Promise.all(asking.map((message) => serveMessage(message, asked, calling)))
+  answered.end()
 }
 
 /**
