@@ -42,13 +42,19 @@ export function longTasks(world: () => World): void {
     await b.edit((config) => peers(config, ['oc-later']))
     assert.match(await waits, /slept 25/)
     assert.deepEqual([(await a.ready()).status, (await b.ready()).status], [200, 200])
-    // OpenClaw applies no edit while work of the plugin is under way, and does not come back to it by itself
-    await a.edit((config) => peers(config, ['oc-again']))
-    const again = call('mesh_task', { action: 'status', peer: 'oc-again', id: 'x' })
+    // OpenClaw applies no edit while a turn is under way or is being put away, and does not come back to it by itself
+    const asksLater = call('mesh_task', { action: 'status', peer: 'oc-later', id: 'x' })
+    let edits = 0
     await waitFor(
-      'the edit',
-      async () => !/CLAWMESH_PEER_NOT_DECLARED|not found/.test(await a.turn(again)),
-      { withinMs: 120_000, everyMs: 2_000 },
+      'an edit that is applied',
+      async () => {
+        await new Promise((resolve) => setTimeout(resolve, 10_000))
+        edits += 1
+        await a.edit((config) => peers(config, [`oc-again-${edits}`]))
+        await new Promise((resolve) => setTimeout(resolve, 20_000))
+        return !/CLAWMESH_PEER_NOT_DECLARED|not found/.test(await a.turn(asksLater))
+      },
+      { withinMs: 240_000 },
     )
     assert.match(await a.turn(delegate('edited')), /SAID: edited/)
   })
