@@ -1,6 +1,7 @@
 /**
  * The second door of @clawmesh/agent-sdk: identities, TLS, peer checks and files, which the gateway shares with the SDK.
- * A skill needs none of it. `Log` and `silentLog` leave by both doors, so that the gateway enters by this one alone.
+ * A skill needs none of it. `Log`, `silentLog` and the types of a call leave by both doors, so that the gateway enters by
+ * this one alone.
  */
 
 export type { Caller, CallerOptions } from './agent/caller.ts'

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { needNodePatches } from '../mesh-gateway/process/need-node-patches.ts'
 import {
   isRunning,
   type SeveralWorkers,
@@ -9,7 +10,6 @@ import {
   type Tunnel,
 } from '../mesh-gateway/workers/several-workers.ts'
 import { describeClosing } from '../support/closes-everything.ts'
-import { needNodePatches } from '../support/need-node-patches.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 /** What the log says of the end of a worker. */

@@ -6,7 +6,7 @@ import type { FirstContact } from '../client/first-contact.ts'
 import { METHODS, messages, type WireExplanation } from '../wire/messages.ts'
 import { errorToStatus, statusToError } from '../wire/status-codec.ts'
 import { CallersEnd, serviceError } from './memory-call.ts'
-import { AWAY, type MemoryGateway } from './memory-gateway.ts'
+import { AWAY, type MemoryCall, type MemoryGateway } from './memory-gateway.ts'
 import type { MemoryPolicy } from './memory-policy.ts'
 
 export interface MemoryConnectionOptions {
@@ -32,58 +32,15 @@ export interface MemoryConnection extends Connection {
 }
 
 export function createMemoryConnection(options: MemoryConnectionOptions): MemoryConnection {
-  const { gateway, apart, contact, up } = options
-  const listeners = new Set<() => void>()
-  let used = false
-  const open = new Set<() => void>()
-  let closed = false
-
-  const tell = () => {
-    for (const listener of [...listeners]) listener()
-  }
-  /** A turn later, as over a network. */
-  const begin = <Request, Response>(
-    method: Method<Request, Response>,
-    request: Request,
-    choices: CallChoices,
-    ends: {
-      readonly stream: CallersEnd<unknown> | null
-      onHead(head: Metadata): void
-      onAnswer(error: StatusObject | null, answer: Buffer | null): void
-    },
-  ) => {
-    if (closed) throw new MeshError('MESH_CALL_CANCELED', 'the agent was closed')
-    const bytes = method.serialize(request)
-    const metadata = new Metadata()
-    for (const [key, value] of Object.entries(choices.metadata ?? {})) metadata.set(key, value)
-    const { authority } = choices
-    let stop = () => {}
-    let canceled = false
-    const start = () => {
-      if (canceled) return
-      const first = !used
-      used = true
-      if (up()) contact.made()
-      if (first) tell()
-      const call = { caller: options.identity, authority, path: method.path, request: bytes }
-      if (authority !== options.gatewayName) stop = gateway.call({ ...call, metadata, ...ends })
-      else answerOwn(options, method.path, bytes, ends.onAnswer)
-    }
-    setImmediate(() => apart(start))
-    const cancel = () => {
-      canceled = true
-      stop()
-    }
-    open.add(cancel)
-    return { cancel, over: () => open.delete(cancel) }
-  }
-
+  const { contact, up } = options
+  const calls = new OpenCalls(options)
   return {
     stream(method, request, choices) {
       const call = new CallersEnd(method.deserialize, () => begun.cancel())
       call.on('error', contact.failed)
       const onHead = (head: Metadata) => void call.emit('metadata', head)
-      const begun = begin(method, request, choices, { stream: call, onHead, onAnswer: () => {} })
+      const ends = { stream: call, onHead, onAnswer: () => {} }
+      const begun = calls.begin(method, request, choices, ends)
       call.once('close', begun.over)
       return call
     },
@@ -94,7 +51,7 @@ export function createMemoryConnection(options: MemoryConnectionOptions): Memory
       const { promise, resolve, reject } =
         Promise.withResolvers<ReturnType<typeof method.deserialize>>()
       const { signal } = choices
-      const onAnswer = (error: StatusObject | null, answer: Buffer | null) => {
+      const onAnswer: Ends['onAnswer'] = (error, answer) => {
         if (error !== null) {
           const failure = serviceError(error)
           contact.failed(failure)
@@ -105,7 +62,8 @@ export function createMemoryConnection(options: MemoryConnectionOptions): Memory
         begun.cancel()
         reject(new MeshError('MESH_CALL_CANCELED'))
       }
-      const begun = begin(method, request, choices, { stream: null, onHead: () => {}, onAnswer })
+      const ends = { stream: null, onHead: () => {}, onAnswer }
+      const begun = calls.begin(method, request, choices, ends)
       if (signal?.aborted) canceled()
       signal?.addEventListener('abort', canceled, { once: true })
       try {
@@ -116,22 +74,85 @@ export function createMemoryConnection(options: MemoryConnectionOptions): Memory
       }
     },
     status() {
-      if (!used || closed) return 'idle'
+      if (!calls.used()) return 'idle'
       return up() ? 'connected' : 'connecting'
     },
-    onStatus(listener) {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
-    },
-    changed() {
-      if (used && !closed) tell()
-    },
+    onStatus: (listener) => calls.onStatus(listener),
+    changed: () => calls.changed(),
     close() {
-      closed = true
       contact.close()
-      listeners.clear()
-      for (const cancel of open) cancel()
+      calls.close()
     },
+  }
+}
+
+/** Who hears what becomes of a call. */
+type Ends = Pick<MemoryCall, 'stream' | 'onHead' | 'onAnswer'>
+
+/** The calls of one agent that are not over. */
+class OpenCalls {
+  readonly #options: MemoryConnectionOptions
+  readonly #listeners = new Set<() => void>()
+  readonly #open = new Set<() => void>()
+  #used = false
+  #closed = false
+
+  constructor(options: MemoryConnectionOptions) {
+    this.#options = options
+  }
+
+  /** A call was made, and the agent is not closed. */
+  used(): boolean {
+    return this.#used && !this.#closed
+  }
+
+  onStatus(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  changed(): void {
+    if (this.used()) for (const listener of [...this.#listeners]) listener()
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#listeners.clear()
+    for (const cancel of this.#open) cancel()
+  }
+
+  /** A turn later, as over a network. */
+  begin<Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
+    choices: CallChoices,
+    ends: Ends,
+  ) {
+    if (this.#closed) throw new MeshError('MESH_CALL_CANCELED', 'the agent was closed')
+    const { gateway, gatewayName, identity: caller, apart, contact, up } = this.#options
+    const bytes = method.serialize(request)
+    const metadata = new Metadata()
+    for (const [key, value] of Object.entries(choices.metadata ?? {})) metadata.set(key, value)
+    const { authority } = choices
+    let stop = () => {}
+    let canceled = false
+    const start = () => {
+      if (canceled) return
+      const first = !this.#used
+      this.#used = true
+      if (up()) contact.made()
+      if (first) this.changed()
+      const call = { caller, authority, path: method.path, request: bytes, metadata }
+      if (authority !== gatewayName) stop = gateway.call({ ...call, ...ends })
+      else answerOwn(this.#options, method.path, bytes, ends.onAnswer)
+    }
+    setImmediate(() => apart(start))
+    const cancel = () => {
+      canceled = true
+      stop()
+    }
+    this.#open.add(cancel)
+    return { cancel, over: () => this.#open.delete(cancel) }
   }
 }
 

@@ -12,6 +12,10 @@ import type { Tool, ToolContext, Tools, ToolsOptions } from './tool.ts'
 
 /**
  * @example
+ * import { createAgent, silentLog } from '@clawmesh/agent-sdk'
+ * import { createTools } from '@clawmesh/agent/tools'
+ *
+ * const agent = await createAgent({ gateway: '127.0.0.1:8443', identity: '.clawmesh/planner' })
  * const tools = createTools({ stateDir: '/var/lib/planner' })
  * const result = await tools.get('mesh_delegate').run(
  *   { peer: 'researcher', skill: 'summarize', input: 'https://example.com/' },

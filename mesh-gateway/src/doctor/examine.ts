@@ -103,7 +103,11 @@ async function examineGateway(config: Config, options: ExamineOptions): Promise<
     results.push(
       checkStaticPeers({
         ...{ peers, meshDomain: config.meshDomain, tenants: policy.ok ? tenants : null },
-        own: [listen, config.admin.listen],
+        own: [
+          listen,
+          config.admin.listen,
+          ...(config.health.listen === null ? [] : [config.health.listen]),
+        ],
       }),
     )
   const { crl: file, stale } = config.revocation

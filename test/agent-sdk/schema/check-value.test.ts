@@ -83,9 +83,9 @@ describe('a value under a JSON Schema', () => {
       'pattern',
       'not',
     )
-    const any = fc.anything({ key: keyword, maxDepth: 4 })
+    const anySchema = fc.anything({ key: keyword, maxDepth: 4 })
     fc.assert(
-      fc.property(any, fc.jsonValue(), (schema, value) => {
+      fc.property(anySchema, fc.jsonValue(), (schema, value) => {
         const compiled = compileJsonSchema(schema)
         if (typeof compiled === 'string') assert.ok(compiled.length < 400)
         else checker.check(compiled, value)

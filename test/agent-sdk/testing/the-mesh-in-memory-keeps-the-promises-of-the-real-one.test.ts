@@ -292,7 +292,7 @@ for (const [name, make] of Object.entries({
     })
 
     it('goes on with a task in a store that was given, when the agent serves again', async () => {
-      const agent = await world.agent('writer')
+      const agent = await world.agent('counter')
       const taskStore = createMemoryTaskStore()
       const runs: unknown[] = []
       const count: SkillWithOptions = {
@@ -307,7 +307,7 @@ for (const [name, make] of Object.entries({
         },
       }
       const first = await world.serve(agent, { skills: { count }, taskStore, drainMs: 1 })
-      const delegation = planner.delegate('writer', { skill: 'count' })
+      const delegation = planner.delegate('counter', { skill: 'count' })
       await until(delegation, 'message')
       await first.close()
       const { port } = first.address

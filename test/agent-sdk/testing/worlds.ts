@@ -17,7 +17,7 @@ export interface World {
   close(): Promise<void>
 }
 
-const NAMES = ['planner', 'researcher', 'writer']
+const NAMES = ['planner', 'researcher', 'writer', 'counter']
 
 export async function realWorld(): Promise<World> {
   const origin = createServer(async (request, response) => {

@@ -193,7 +193,7 @@ describe('mesh-agent delegate, task, peers and fetch', function () {
   it('names peers, and fetches through the gateway', async () => {
     const egress = `http://${mesh.gateway.egress}`
     const peers = await run(['peers'])
-    assert.match(peers.stdout, /^researcher\n {2}ask\n/)
+    assert.match(peers.stdout, /^researcher\n(?: {2}\w+\n)* {2}ask$/m)
     const page = await run(['fetch', `http://open.example:${port}/`, '--egress', egress])
     assert.deepEqual([page.code, page.stdout], [0, 'from outside\n'])
     const refused = await run(['fetch', `http://closed.example:${port}/`, '--egress', egress])

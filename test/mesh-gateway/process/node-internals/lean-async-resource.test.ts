@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import http2 from 'node:http2'
 import { leanAsyncResource } from '../../../../mesh-gateway/src/process/node-internals/lean-async-resource.ts'
-import { needNodePatches } from '../../../support/need-node-patches.ts'
+import { needNodePatches } from '../need-node-patches.ts'
 
 const PLAIN = new URL('../../../../bench/variants/plain-async-resource.ts', import.meta.url).href
 const LEAN = new URL(

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import http2, { type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2'
 import { leanStreamTables } from '../../../../mesh-gateway/src/process/node-internals/lean-stream-tables.ts'
-import { needNodePatches } from '../../../support/need-node-patches.ts'
+import { needNodePatches } from '../need-node-patches.ts'
 
 describe('lean tables of streams in node:http2', () => {
   let server: http2.Http2Server

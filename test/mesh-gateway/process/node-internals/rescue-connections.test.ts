@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import type { Worker } from 'node:cluster'
 import { EventEmitter } from 'node:events'
 import { rescueConnections } from '../../../../mesh-gateway/src/process/node-internals/rescue-connections.ts'
-import { needNodePatches } from '../../../support/need-node-patches.ts'
+import { needNodePatches } from '../need-node-patches.ts'
 
 /** A worker as node:cluster makes one, without a process. */
 function fork(more: object = {}) {

@@ -10,7 +10,7 @@ import {
   reusedReads,
   reuseReadsOf,
 } from '../../../../mesh-gateway/src/process/node-internals/reused-reads.ts'
-import { needNodePatches } from '../../../support/need-node-patches.ts'
+import { needNodePatches } from '../need-node-patches.ts'
 
 describe('reads into one buffer', () => {
   const cleanup: (() => void)[] = []

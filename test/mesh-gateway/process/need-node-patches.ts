@@ -2,7 +2,7 @@
 import {
   NO_NODE_PATCHES,
   patchesNode,
-} from '../../mesh-gateway/src/process/node-internals/switch.ts'
+} from '../../../mesh-gateway/src/process/node-internals/switch.ts'
 
 /** To be called in `before`, or at the top of a test. */
 export function needNodePatches(context: Mocha.Context): void {
