@@ -159,7 +159,12 @@ describe('mesh-agent relay', function () {
       withAnother.output(),
       /another program has the port, or a relay with another secret file/,
     )
-    const stranger = createTcpServer((socket) => socket.on('error', () => {}).end('no'))
+    const stranger = createTcpServer((socket) =>
+      socket
+        .on('error', () => {})
+        .resume()
+        .end('no'),
+    )
     const strange = await listenOnFreePort(stranger)
     const beside = start(
       place.flags.map((flag) => (flag === place.listen ? `127.0.0.1:${strange}` : flag)),

@@ -11,11 +11,13 @@ import { patchesNode } from './switch.ts'
 type Bindable = (this: unknown, ...args: unknown[]) => unknown
 
 /**
- * For commands, once, at their start: a library must not patch its process. False when Node was left unchanged: it does
- * not bind as expected, the property cannot be changed, or the switch is off.
+ * For commands, at their start: a library must not patch its process. False when Node was left unchanged: it does not bind
+ * as expected, the property cannot be changed, or the switch is off. True also when it is in place already.
  */
 export function leanAsyncResource(): boolean {
-  if (!patchesNode() || !bindsAsExpected()) return false
+  if (!patchesNode()) return false
+  if (AsyncResource.prototype.bind === bind) return true
+  if (!bindsAsExpected()) return false
   return Reflect.defineProperty(AsyncResource.prototype, 'bind', {
     configurable: true,
     enumerable: false,

@@ -99,12 +99,12 @@ describe('a splice of two sockets', () => {
 
   it('is reset on both sides when it is ended, once, for the reason that came first', async () => {
     const { client, upstream, begin } = await open()
-    const { done, end } = begin()
+    const running = begin()
     client.socket.write('up')
     await has(upstream, 'up')
-    end('MESH_TOKEN_REVOKED')
-    end('MESH_EGRESS_IDLE')
-    assert.deepEqual(await done, { code: 'MESH_TOKEN_REVOKED', bytesUp: 2, bytesDown: 0 })
+    running.end('MESH_TOKEN_REVOKED')
+    running.end('MESH_EGRESS_IDLE')
+    assert.deepEqual(await running.done, { code: 'MESH_TOKEN_REVOKED', bytesUp: 2, bytesDown: 0 })
     assert.equal(await client.over, 'reset')
     await upstream.over
   })
@@ -216,9 +216,9 @@ describe('a splice of two sockets', () => {
   for (const [what, inspect, act, code] of TOLD)
     it(`tells a TLS client by an alert, and the destination nothing: ${what}`, async () => {
       const { client, upstream, begin } = await open(inspecting(inspect))
-      const { done, end } = begin()
-      await act(client, end)
-      assert.deepEqual(await done, { code, bytesUp: 0, bytesDown: 0 })
+      const running = begin()
+      await act(client, (why) => running.end(why))
+      assert.deepEqual(await running.done, { code, bytesUp: 0, bytesDown: 0 })
       assert.equal(await client.over, 'end')
       assert.equal(client.received().toString('hex'), ALERT)
       await upstream.over
@@ -227,11 +227,11 @@ describe('a splice of two sockets', () => {
 
   it('is reset, without an alert, when it is cut after the verdict', async () => {
     const { client, upstream, begin } = await open(inspecting({ judge: () => 'pass' }))
-    const { done, end } = begin()
+    const running = begin()
     client.socket.write('hello')
     await has(upstream, 'hello')
-    end('MESH_TOKEN_REVOKED')
-    assert.equal((await done).code, 'MESH_TOKEN_REVOKED')
+    running.end('MESH_TOKEN_REVOKED')
+    assert.equal((await running.done).code, 'MESH_TOKEN_REVOKED')
     assert.equal(await client.over, 'reset')
     assert.equal(client.received().length, 0)
   })
