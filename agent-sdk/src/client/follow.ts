@@ -3,7 +3,7 @@
  * Watch after the last event seen. Every event comes out once, in order, without gaps.
  */
 
-import { MeshError } from '@clawmesh/proto'
+import { isUuidV7, MeshError } from '@clawmesh/proto'
 import type { ClientReadableStream } from '@grpc/grpc-js'
 import type { Log } from '../log.ts'
 import type { IncomingEvent } from '../wire/event-codec.ts'
@@ -62,7 +62,7 @@ export async function* follow(options: FollowOptions): AsyncGenerator<IncomingEv
           cut = false
           backoff.reset()
           // a key that was used before attaches to the task that it began
-          if (!started) id = event.id
+          if (!started && event.id !== id) id = taskIdOf(event)
           started = true
           if (event.id !== id) throw new MeshError('MESH_PEER_PROTOCOL', 'an event of another task')
           if (event.seq === 0 || event.seq <= last) continue
@@ -114,4 +114,10 @@ export async function* follow(options: FollowOptions): AsyncGenerator<IncomingEv
       throw aborted
     }
   }
+}
+
+/** The id is the peer's to choose, and becomes part of paths and of what models read. @throws MeshError MESH_PEER_PROTOCOL */
+function taskIdOf({ id }: IncomingEvent): string {
+  if (!isUuidV7(id)) throw new MeshError('MESH_PEER_PROTOCOL', 'the id of the task is no UUIDv7')
+  return id
 }

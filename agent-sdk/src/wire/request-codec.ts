@@ -107,19 +107,28 @@ export function encodeTask(task: TaskInfo): WireTask {
   }
 }
 
+/** @throws MeshError MESH_PEER_PROTOCOL for an id that is none: it becomes part of what models read */
 export function decodeTask(task: WireTask): TaskInfo {
+  if (!isUuidV7(task.delegation_id))
+    throw new MeshError('MESH_PEER_PROTOCOL', 'the id of the task is no UUIDv7')
   return {
     id: task.delegation_id,
     skill: task.skill,
     state: decodeState(task.state),
     caller: task.caller,
-    created: fromTimestamp(task.created) ?? new Date(0),
-    updated: fromTimestamp(task.updated) ?? new Date(0),
+    created: timeOf(task.created),
+    updated: timeOf(task.updated),
     lastSeq: task.last_seq,
     labels: Object.freeze(Object.fromEntries(Object.entries(task.labels))),
     failure: task.failure === null ? null : decodeFailure(task.failure),
     pendingInputs: Object.freeze([...task.pending_inputs]),
   }
+}
+
+/** A time that no Date can hold is none. */
+function timeOf(given: WireTask['created']): Date {
+  const time = fromTimestamp(given)
+  return time === null || Number.isNaN(time.getTime()) ? new Date(0) : time
 }
 
 /** @throws MeshError MESH_TASK_REQUEST_INVALID */

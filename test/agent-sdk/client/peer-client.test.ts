@@ -283,11 +283,12 @@ describe('a client of peers', () => {
 
   it('lists page by page, with what the filter says, until there are no more', async () => {
     const page = (...ids: string[]) => ids.map((id) => encodeTask({ ...INFO, id }))
-    const { client, asked } = open({ tasks: [page('1', '2'), page(), page('3')] })
+    const [one, two, three] = [uuidV7(), uuidV7(), uuidV7()]
+    const { client, asked } = open({ tasks: [page(one, two), page(), page(three)] })
     const seen: string[] = []
     const filter = { states: ['input-required' as const], labels: { a: 'b' } }
     for await (const { id } of client.list(PEER, filter)) seen.push(id)
-    assert.deepEqual(seen, ['1', '2', '3'])
+    assert.deepEqual(seen, [one, two, three])
     const requests = asked.map(({ bytes }) => messages.listRequest.deserialize(bytes))
     assert.deepEqual(
       requests.map(({ page_token }) => page_token),
