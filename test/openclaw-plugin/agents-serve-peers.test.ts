@@ -227,6 +227,26 @@ describe('agents of OpenClaw serve peers', function () {
     assert.match(late, /CLAWMESH_TASK_ENDED/)
   })
 
+  it('and a run that a turn has started has its tools, and none once the task has ended', async () => {
+    const [child, grandchild] = ['agent:main:subagent:Ab1', 'agent:main:subagent:cd2']
+    const said = async (sessionKey: string) =>
+      JSON.stringify(await host.call('exec', {}, { sessionKey }))
+    act = async ({ params }) => {
+      host.spawn(params.sessionKey.toUpperCase(), child)
+      return said(child)
+    }
+    assert.match(await ask('x'), /CLAWMESH_TOOL_NOT_GIVEN/)
+    await waitFor('the end of the turn', async () => /CLAWMESH_TASK_ENDED/.test(await said(child)))
+    // a run that it starts now is of the same task
+    host.spawn(child, grandchild)
+    assert.match(await said(grandchild), /CLAWMESH_TASK_ENDED/)
+    host.spawn(turns[0]?.params.sessionKey ?? '', 'agent:main:subagent:late')
+    assert.match(await said('agent:main:subagent:late'), /CLAWMESH_TASK_ENDED/)
+    // those of its own user go on
+    host.spawn('agent:main:main', 'agent:main:subagent:own')
+    assert.match(await said('agent:main:subagent:own'), /no tool exec/)
+  })
+
   it('and a turn that fails says nothing of why, but to the log', async () => {
     act = async () => {
       throw new Error('the key sk-123 is wrong')

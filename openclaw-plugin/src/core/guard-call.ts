@@ -2,7 +2,6 @@
 import { judgePeer, judgeUrl } from '../declared/declarations.ts'
 import type { Declarations } from '../declared/follow-declared.ts'
 import type { OwnNames } from '../declared/names.ts'
-import { isServedSession } from '../inbound/session-key.ts'
 import type { Turns } from '../inbound/turns.ts'
 import type { GuardedCall } from './contract.ts'
 
@@ -22,7 +21,7 @@ export const TASK_ENDED =
 export async function guardCall(call: GuardedCall, options: GuardOptions): Promise<string | null> {
   const { tool, params, sessionKey } = call
   const turn = options.turns.find(sessionKey ?? undefined)
-  if (turn === null && isServedSession(sessionKey ?? undefined)) return TASK_ENDED
+  if (options.turns.isOver(sessionKey ?? undefined)) return TASK_ENDED
   if (turn !== null && !turn.tools.has(tool))
     return `CLAWMESH_TOOL_NOT_GIVEN: the caller of this task may not use ${JSON.stringify(tool.slice(0, 100))}. Go on without it.`
   const judge = judgeOf(tool, params, options)

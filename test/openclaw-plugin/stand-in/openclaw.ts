@@ -46,6 +46,8 @@ export interface StandInOpenClaw {
   call(tool: string, args: unknown, call?: CallOptions): Promise<HostToolResult>
   /** As `/tools/invoke`: in the copy that has the service, unchecked, with a signal that aborts afterwards. */
   invoke(tool: string, args: unknown): Promise<HostToolResult>
+  /** A run of that conversation starts another one. */
+  spawn(requesterSessionKey: string, childSessionKey: string): void
   stop(): Promise<void>
 }
 
@@ -63,6 +65,10 @@ interface Copy {
     context: BeforeToolCallContext,
   ) => BeforeToolCallResult | undefined | Promise<BeforeToolCallResult | undefined>)[]
   readonly stops: (() => void | Promise<void>)[]
+  readonly spawned: ((
+    event: { readonly childSessionKey: string },
+    context: { readonly requesterSessionKey?: string },
+  ) => void)[]
   service: HostService | null
   retired: boolean
 }
@@ -126,6 +132,11 @@ class StandIn implements StandInOpenClaw {
     return result
   }
 
+  spawn(requesterSessionKey: string, childSessionKey: string): void {
+    for (const spawned of this.#turns?.spawned ?? [])
+      spawned({ childSessionKey }, { requesterSessionKey })
+  }
+
   async stop(): Promise<void> {
     for (const copy of [this.#full, this.#turns]) for (const stop of copy?.stops ?? []) await stop()
     await this.#full?.service?.stop?.(this.#context())
@@ -152,7 +163,8 @@ class StandIn implements StandInOpenClaw {
     const dir = join(this.#options.dir, `captures/${this.#loads}`)
     await cp(this.#options.pluginDir, dir, { recursive: true })
     const copy: Copy = {
-      ...{ dir, factories: new Map(), before: [], stops: [], service: null, retired: false },
+      ...{ dir, factories: new Map(), before: [], stops: [], spawned: [] },
+      ...{ service: null, retired: false },
     }
     // as OpenClaw does: what awaits at its top cannot be required
     const loaded: { default: { register(api: HostApi): void } } = createRequire(import.meta.url)(
@@ -169,6 +181,7 @@ class StandIn implements StandInOpenClaw {
     const on: HostApi['on'] = (hook: string, handler: never) => {
       if (hook === 'before_tool_call') copy.before.push(handler)
       if (hook === 'gateway_stop') copy.stops.push(handler)
+      if (hook === 'subagent_spawned') copy.spawned.push(handler)
     }
     return {
       ...{ registrationMode, pluginConfig: this.#pluginConfig, config: {} },
