@@ -39,8 +39,7 @@ export async function serveHttp(options: HttpOptions): Promise<McpHttpDoor> {
   server.on('request', (request, response) => {
     const refusal = judgeRequest(request, { port, secret, origins })
     if (refusal !== null) return refuse(response, refusal.status, refusal.message)
-    if (new URL(request.url ?? '', 'http://localhost').pathname !== PATH)
-      return refuse(response, 404, `the path is ${PATH}`)
+    if (!isOfDoor(request.url ?? '')) return refuse(response, 404, `the path is ${PATH}`)
     sessions.handle(request, response).catch((err: unknown) => {
       log.error({ err }, 'an MCP request failed')
       if (!response.headersSent) refuse(response, 500, 'it failed')
@@ -58,6 +57,12 @@ export async function serveHttp(options: HttpOptions): Promise<McpHttpDoor> {
       await closed
     },
   }
+}
+
+/** @param target as sent: it may be no URL */
+function isOfDoor(target: string): boolean {
+  const base = 'http://localhost'
+  return URL.canParse(target, base) && new URL(target, base).pathname === PATH
 }
 
 async function listening(server: Server, { host, port }: HttpOptions['listen']): Promise<void> {

@@ -218,6 +218,8 @@ describe('mesh-agent mcp over HTTP', function () {
       [good(), '', 'DELETE', 400],
       [good(), 'x'.repeat(5 * 1024 * 1024), 'POST', 413],
     ]
+    for (const target of ['//', '//:', '/mcp/..'])
+      assert.equal((await post(good(), INITIALIZE, 'POST', target)).status, 404, target)
     for (const [headers, body, method, status] of cases) {
       const answer = await post(headers, body, method).catch(() => ({ status: 413 }))
       assert.equal(answer.status, status, `${method} ${body.slice(0, 60)}`)
