@@ -286,6 +286,31 @@ describe('agents of OpenClaw serve peers', function () {
     await host.reload(await settings())
   })
 
+  it('and a caller that is taken out of it while its task waits is not served', async () => {
+    const go = Promise.withResolvers<void>()
+    act = async () => {
+      await go.promise
+      return 'finished'
+    }
+    const given = ['one', 'two', 'waits'].map((input) => give(input))
+    await waitFor('the turns', () => turns.length === 2)
+    await waitFor('the third task', async () => {
+      const working: string[] = []
+      for await (const { id } of planner.list('bot', { states: ['working'] })) working.push(id)
+      return working.length === 3
+    })
+    await host.reload(await settings({ callers: ['globex/*'] }))
+    go.resolve()
+    const said = await Promise.allSettled(given.map((each) => each.result()))
+    const refused = said.flatMap((each) => (each.status === 'rejected' ? [each.reason] : []))
+    assert.deepEqual(
+      refused.map(({ code }) => code),
+      ['MESH_TASK_REJECTED'],
+    )
+    assert.equal(turns.length, 2)
+    await host.reload(await settings())
+  })
+
   it('and a restart of OpenClaw ends the tasks as interrupted, and runs none of them again', async () => {
     act = () => new Promise(() => {})
     const delegation = give('x', planner, { detached: true })

@@ -29,20 +29,31 @@ const MOST_RUNS = 20
 
 export function createTurnSkill(options: TurnSkillOptions): Skill {
   return async (task, context) => {
-    const settings = options.settings()
-    if (settings === null) return context.reject(`the skill ${task.skill} is no longer served`)
-    const allowed = toolsFor(task.caller, settings, options.ownTenant)
-    if (allowed === null) return context.reject('this agent does not serve that caller')
-    const session = sessionOf(settings.agent, task.caller, task.id)
-    const { lanes, name } = options
-    const atOnce = () => options.settings()?.concurrent ?? settings.concurrent
-    const leave = await lanes.enter(name, atOnce, context.signal)
+    judge(options, task, context)
+    const { lanes, name, settings } = options
+    const leave = await lanes.enter(name, () => settings()?.concurrent ?? 1, context.signal)
     try {
-      return await serve({ options, task, context, settings, session, allowed })
+      // what was true when it began to wait may no longer be
+      const judged = judge(options, task, context)
+      const session = sessionOf(judged.settings.agent, task.caller, task.id)
+      return await serve({ options, task, context, session, ...judged })
     } finally {
       leave()
     }
   }
+}
+
+/** By the configuration of now. @throws to reject the task */
+function judge(
+  { settings: current, ownTenant }: TurnSkillOptions,
+  task: Task,
+  context: TaskContext,
+): Pick<Served, 'settings' | 'allowed'> {
+  const settings = current()
+  if (settings === null) return context.reject(`the skill ${task.skill} is no longer served`)
+  const allowed = toolsFor(task.caller, settings, ownTenant)
+  if (allowed === null) return context.reject('this agent does not serve that caller')
+  return { settings, allowed }
 }
 
 interface Served {
