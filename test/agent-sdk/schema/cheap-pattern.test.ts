@@ -13,6 +13,7 @@ describe('a pattern', () => {
         '\\(\\*\\+\\?',
         '^$',
         '\\u{1f600}+',
+        ...['^https?://', '^sha256:[0-9a-f]{64}$', '^[a-z]{2}-\\d+$'],
       ],
     ])
       assert.ok(isCheapPattern(pattern), pattern)
@@ -23,6 +24,11 @@ describe('a pattern', () => {
       ...['^(a+)+$', '(a|a)*', '(?:a){30}', '(a|a)(a|a)', 'a?a?aa', '\\s+a*', '.*x{1,}', '(a)\\1'],
       ...['a{1,9}a{1,9}', '(?:ab)?', '^(?=a+)a+$', '(?<n>a)\\k<n>', '(a{2}){3}'],
     ])
+      assert.ok(!isCheapPattern(pattern), pattern)
+  })
+
+  it('is not, where more than a little is compared anew for each way to choose', () => {
+    for (const pattern of ['.*.{250}x', 'a*a{9}', `.*${'.'.repeat(20)}x`, '(?=.{30}x).*', '.{9}a?'])
       assert.ok(!isCheapPattern(pattern), pattern)
   })
 
