@@ -57,36 +57,51 @@ class Keeper implements KeptRelay {
   }
 
   start(): void {
-    const { command, identity, gateway, egress, listen, secretFile, log } = this.#options
-    const [file, ...before] = command
-    const flags = { identity, gateway, egress, listen, 'secret-file': secretFile }
-    const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])
     const startedMs = performance.now()
-    // of a process group of its own: a Ctrl-C for the host is not for the relay, which drains after it
-    const child = spawn(file, [...before, ...args, '--until-stdin-ends', '--json'], {
-      stdio: 'pipe',
-      detached: true,
-      env: Object.fromEntries(KEPT_NAMES.map((name) => [name, this.#options.env[name]])),
-    })
-    this.#child = child
-    child.stdin.on('error', () => {})
-    createInterface(child.stdout).on('line', (line) => this.#onLine(line))
-    createInterface(child.stderr).on('line', (line) => {
-      this.#said = line.slice(0, MAX_LINE)
-      log.warn({}, `relay: ${this.#said}`)
-    })
     let over = false
     const ended = (how: string) => {
       if (over) return
       over = true
       this.#onEnded(how, performance.now() - startedMs)
     }
+    try {
+      this.#listen(this.#spawn(), ended)
+    } catch (error) {
+      // of arguments that no process can have
+      ended(error instanceof Error ? error.message : String(error))
+    }
+  }
+
+  #spawn(): ChildProcess {
+    const { command, identity, gateway, egress, listen, secretFile } = this.#options
+    const [file, ...before] = command
+    const flags = { identity, gateway, egress, listen, 'secret-file': secretFile }
+    const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])
+    // of a process group of its own: a Ctrl-C for the host is not for the relay, which drains after it
+    return spawn(file, [...before, ...args, '--until-stdin-ends', '--json'], {
+      stdio: 'pipe',
+      detached: true,
+      env: Object.fromEntries(KEPT_NAMES.map((name) => [name, this.#options.env[name]])),
+    })
+  }
+
+  #listen(child: ChildProcess, ended: (how: string) => void): void {
+    this.#child = child
     child.once('error', (error) => ended(error.message))
     child.once('close', (code, signal) => ended(signal ?? `exit code ${code}`))
+    // where no file can be opened there are no pipes
+    const { stdin, stdout, stderr } = child
+    stdin?.on('error', () => {})
+    if (stdout) createInterface(stdout).on('line', (line) => this.#onLine(line))
+    if (stderr)
+      createInterface(stderr).on('line', (line) => {
+        this.#said = line.slice(0, MAX_LINE)
+        this.#options.log.warn({}, `relay: ${this.#said}`)
+      })
     // neither it nor its pipes keep the host running
     child.unref()
-    for (const pipe of [child.stdin, child.stdout, child.stderr])
-      if ('unref' in pipe && typeof pipe.unref === 'function') pipe.unref()
+    for (const pipe of [stdin, stdout, stderr])
+      if (pipe && 'unref' in pipe && typeof pipe.unref === 'function') pipe.unref()
   }
 
   close(): Promise<void> {
