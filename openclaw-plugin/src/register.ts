@@ -37,15 +37,14 @@ function createService(api: HostApi, copies: () => Copies): HostService {
       const mesh = copies().mesh()
       const mine = { host, mesh }
       started = mine
-      mesh.then(
-        (loaded) => {
+      mesh
+        .then((loaded) => {
           // stopped before it was loaded
           if (started === mine) loaded.begin(host)
-        },
-        (error: unknown) => {
-          host.log.error(`clawmesh: the plugin could not be loaded: ${String(error)}`)
-        },
-      )
+        })
+        .catch((error: unknown) => {
+          host.log.error(`clawmesh: the plugin could not be started: ${String(error)}`)
+        })
     },
     async stop() {
       const stopped = started
