@@ -63,6 +63,18 @@ class PluginMesh implements Mesh {
   begin(host: Host): void {
     clearTimeout(this.#leaving)
     this.#hosts.put(host)
+    if (this.#closed === null) {
+      this.#begin(host)
+      return
+    }
+    // it was given up: all is made anew once that is done
+    const again = () => {
+      if (this.#hosts.current() === host) this.#begin(host)
+    }
+    this.#closed.then(again, again)
+  }
+
+  #begin(host: Host): void {
     const { config, faults } = readConfig(host.pluginConfig)
     this.#faults = faults ?? []
     if (config === null) {
@@ -84,7 +96,9 @@ class PluginMesh implements Mesh {
   release(host: Host): void {
     if (!this.#hosts.take(host)) return
     clearTimeout(this.#leaving)
-    this.#leaving = setTimeout(() => void this.close(), this.#takeOverMs)
+    this.#leaving = setTimeout(() => {
+      this.close().catch((err: unknown) => this.#log.error({ err }, 'the mesh was not left well'))
+    }, this.#takeOverMs)
     this.#leaving.unref()
   }
 
@@ -121,12 +135,22 @@ class PluginMesh implements Mesh {
 
   async #closeAll(): Promise<void> {
     clearTimeout(this.#leaving)
-    this.#declarations?.close()
-    await this.#changing
-    await this.#serving?.serving.close()
-    await this.#tools?.close()
-    await this.#kept?.relay?.close()
-    await this.#connected?.link.close()
+    try {
+      this.#declarations?.close()
+      await this.#changing
+      await this.#serving?.serving.close()
+      await this.#tools?.close()
+      await this.#kept?.relay?.close()
+      await this.#connected?.link.close()
+    } finally {
+      this.#declarations = null
+      this.#serving = null
+      this.#tools = null
+      this.#kept = null
+      this.#connected = null
+      this.#config = null
+      this.#closed = null
+    }
   }
 
   #agent(): { readonly agent: Agent | null; readonly why: Error | null } {
