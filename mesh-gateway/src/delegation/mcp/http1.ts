@@ -29,8 +29,7 @@ export interface Http1 {
 interface Connection {
   readonly client: Client
   readonly bornMs: number
-  /** Answers that have not ended. Of pipelined requests only the first is the turn of the socket. */
-  readonly open: Set<ServerResponse>
+  open: number
 }
 
 const MAX_HEAD_BYTES = 16_384
@@ -55,9 +54,9 @@ export function createHttp1(options: Http1Options): Http1 {
     }
     // the answer may take as long as the task
     socket.setTimeout(0)
-    connection.open.add(response)
+    connection.open += 1
     response.once('close', () => {
-      connection.open.delete(response)
+      connection.open -= 1
       if (draining) socket.end()
     })
     const { client, bornMs } = connection
@@ -71,21 +70,14 @@ export function createHttp1(options: Http1Options): Http1 {
       if (endpoint !== null) {
         const client = authenticate(socket)
         if (!guard.watchHttp1(socket, client)) return
-        const open = new Set<ServerResponse>()
-        connections.set(socket, { client, bornMs: performance.now(), open })
-        socket.once('close', () => {
-          connections.delete(socket)
-          // Node tells the one whose turn it was; the others would wait for ever
-          setImmediate(() => {
-            for (const response of open) response.destroy().emit('close')
-          })
-        })
+        connections.set(socket, { client, bornMs: performance.now(), open: 0 })
+        socket.once('close', () => connections.delete(socket))
       }
       server.emit('connection', socket)
     },
     drain() {
       draining = true
-      for (const [socket, { open }] of connections) if (open.size === 0) socket.destroy()
+      for (const [socket, { open }] of connections) if (open === 0) socket.destroy()
     },
   }
 }

@@ -396,41 +396,6 @@ describe('the MCP endpoint', () => {
       )
     })
 
-    it('forgets every pipelined request of a client that leaves', async () => {
-      const fixture = await start({ maxMcpRequestsPerAgent: 2 })
-      let arrived = 0
-      await fixture.peer('researcher', () => {
-        arrived += 1
-      })
-      const { socket } = await socketTo(fixture)
-      for (const id of [1, 2]) {
-        const asked = JSON.stringify(
-          callOf('mesh_delegate', { peer: 'researcher', skill: 'x' }, id),
-        )
-        socket.write(`${head(`content-length: ${asked.length}\r\n`)}${asked}`)
-      }
-      await waitFor('both calls', () => (arrived === 2 ? true : undefined))
-      socket.destroy()
-      const client = await clientOf(fixture)
-      const stop = new AbortController()
-      // one of the two places is held, the other one must be free
-      await waitFor('a place', async () => {
-        const held = await client.fetch({
-          ...{ method: 'POST', signal: stop.signal },
-          headers: { 'content-type': 'application/json', accept: 'text/event-stream' },
-          body: JSON.stringify(callOf('mesh_delegate', { peer: 'researcher', skill: 'x' }, 3)),
-        })
-        held.text().catch(() => {})
-        return held.status === 200 ? true : undefined
-      })
-      await waitFor('the other place', async () => {
-        const answer = await client.post(PING)
-        await answer.text()
-        return answer.status === 200 ? true : undefined
-      })
-      stop.abort()
-    })
-
     it('gives up a body that does not come', async () => {
       const fixture = await start({ handshakeMs: 300 })
       const { socket, ended, said } = await socketTo(fixture)
