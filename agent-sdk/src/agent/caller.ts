@@ -31,7 +31,8 @@ export interface CallerOptions {
 }
 
 /** As `Agent` says. Artifacts of a task that it watches are not gathered. */
-export interface Caller extends Pick<Agent, 'delegate' | 'watch' | 'get' | 'list' | 'peers'> {
+export interface Caller
+  extends Pick<Agent, 'delegate' | 'watch' | 'get' | 'list' | 'peers' | 'describe'> {
   /** Lets go of what it follows. Tasks that are detached go on. */
   close(): void
 }
@@ -65,6 +66,7 @@ export function createCaller(options: CallerOptions): Caller {
     watch: (peer, id, afterSeq = 0) => peers.watch(address(peer), id, afterSeq, looking()),
     get: async (peer, id) => peers.get(address(peer), id, looking()),
     list: (peer, filter = {}) => peers.list(address(peer), filter, looking()),
+    describe: async (peer) => peers.describe(address(peer), looking()),
     peers: createGatewayQuestions({ ask, address, propagated }).peers,
     close() {
       lifetime.abort()

@@ -4,7 +4,7 @@ import { TOOL_DEFINITIONS, type ToolName, type ToolResult } from '@clawmesh/prot
 import { delegateTask } from './delegate-tool.ts'
 import { fetchUrl } from './fetch-tool.ts'
 import { FollowedTasks } from './followed-tasks.ts'
-import { listPeers } from './peers-tool.ts'
+import { showPeers } from './peers-tool.ts'
 import { createRegister } from './register.ts'
 import { runSafely } from './run-safely.ts'
 import { runTaskAction } from './task-tool.ts'
@@ -46,7 +46,7 @@ export function createTools(options: ToolsOptions = {}): Tools {
       runTaskAction({ followed, register, now }, args, context),
     ),
     mesh_peers: tool('mesh_peers', 'the gateway', (args, context) =>
-      listPeers(maxTextLength, args, context),
+      showPeers(maxTextLength, args, context),
     ),
     mesh_fetch: tool('mesh_fetch', 'the destination', (args, context) =>
       fetchUrl(bounds, args, context),

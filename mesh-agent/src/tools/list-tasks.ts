@@ -1,9 +1,8 @@
 /** mesh_task list: the tasks that were given to peers, newest first, and where each one stands. */
 import type { TaskInfo } from '@clawmesh/agent-sdk'
 import type { TaskArguments, ToolResult } from '@clawmesh/proto/tools'
-import { plainLineOf } from '@clawmesh/proto/tools'
+import { inTurns, plainLineOf } from '@clawmesh/proto/tools'
 import type { FollowedTasks } from './followed-tasks.ts'
-import { inTurns } from './in-turns.ts'
 import type { Register, RegisteredTask } from './register.ts'
 import { type ToolContext, traceOf } from './tool.ts'
 

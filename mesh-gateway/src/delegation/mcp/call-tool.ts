@@ -1,7 +1,7 @@
 /** tools/call: runs a tool as the agent of the client, within the trace and the chain of the request. */
 import { type Caller, createCaller, type Log } from '@clawmesh/agent-sdk/mesh'
 import { type AgentIdentity, formatTraceparent, MeshError, parseTraceparent } from '@clawmesh/proto'
-import type { ToolResult } from '@clawmesh/proto/tools'
+import { factsOf, type ToolResult } from '@clawmesh/proto/tools'
 import type { Answer } from './answer.ts'
 import type { Exchange } from './exchange.ts'
 import { createInnerChannel, type InnerChannel } from './inner-channel.ts'
@@ -104,8 +104,10 @@ function progressOf({ _meta: meta }: Params, answer: Answer): (progress: Progres
   }
 }
 
-function toolResult({ text, isError, details }: ToolResult): object {
-  return { content: [{ type: 'text', text }], structuredContent: details, isError }
+/** Hosts show structured content to the model too: the words of others stand in the text alone, between marks. */
+function toolResult(result: ToolResult): object {
+  const { text, isError } = result
+  return { content: [{ type: 'text', text }], structuredContent: factsOf(result), isError }
 }
 
 function refusalOf(result: ToolResult | null): MeshError | null {

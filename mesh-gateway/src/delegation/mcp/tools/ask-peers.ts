@@ -1,5 +1,5 @@
 /** Asks all peers that policy names the same question. */
-import { namedPeers } from './peers-tool.ts'
+import { namedPeers } from '@clawmesh/proto/tools'
 import type { ToolCall } from './tool-call.ts'
 
 const MAX_PEERS = 32
@@ -16,7 +16,7 @@ export async function askPeers<T>(
   call: ToolCall,
   ask: (peer: string) => Promise<T>,
 ): Promise<readonly PeerAnswer<T>[]> {
-  const { peers } = await namedPeers(call)
+  const { peers } = namedPeers(await call.caller.peers(), call.tenant)
   const late = AbortSignal.any([call.cancelled, call.released, AbortSignal.timeout(ASK_MS)])
   const { promise: over, resolve } = Promise.withResolvers<null>()
   if (late.aborted) resolve(null)
