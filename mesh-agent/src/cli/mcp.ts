@@ -118,14 +118,14 @@ async function overHttp(
   log: Log,
   signal: AbortSignal,
 ): Promise<void> {
-  const [{ serveHttp }, { readSecretFile }] = await Promise.all([
+  const [{ serveHttp }, { openMcpSecret }] = await Promise.all([
     import('../mcp/serve-http.ts'),
-    import('../files/secret-file.ts'),
+    import('../mcp/mcp-secret.ts'),
   ])
   const file = resolve(options.secretFile ?? join(stateHome(terminal.env), 'mcp-secret'))
   const door = await serveHttp({
     ...{ ...sessionOf(host, options, log), cwd: null, listen },
-    secret: await readSecretFile(file),
+    secret: await openMcpSecret(file),
     origins: options.allowOrigin ?? [],
     maxSessions: options.maxSessions,
   })

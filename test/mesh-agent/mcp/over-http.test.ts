@@ -267,6 +267,6 @@ describe('mesh-agent mcp over HTTP', function () {
     assert.equal(open.code, 2)
     assert.match(open.stderr, /must be a loopback address/)
     assert.equal(bare.code, 1)
-    assert.match(bare.stderr, /can be read by others\nmesh-agent: hint: chmod 600/)
+    assert.match(bare.stderr, /others can use it \(mode 0644\)\nmesh-agent: hint: chmod 600/)
   })
 })
