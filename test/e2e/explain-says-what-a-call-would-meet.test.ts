@@ -26,6 +26,7 @@ describeClosing('explain says what a call would meet', () => {
             ],
             deny: [{ from: 'planner', to: 'vault' }],
           },
+          egress: { allow: ['api.test', { host: 'reads.test', methods: ['GET'] }] },
         },
         globex: { delegation: { accept: [{ from: 'acme/writer', to: 'translator' }] } },
       },
@@ -72,7 +73,8 @@ describeClosing('explain says what a call would meet', () => {
       assert.equal(typed.code, exit, typed.stderr)
       assert.equal(curled.code, 0, curled.stderr)
       const onPaper = JSON.parse(typed.stdout)
-      const { file, generation, ...rest } = asked
+      const { file, generation, someRequests, ...rest } = asked
+      assert.equal(someRequests, false)
       if (decidedBy !== undefined) assert.equal(file, null)
       const inFile = decidedBy === undefined ? file : `${decidedBy}.json`
       assert.equal(onPaper.file, inFile === null ? null : `${mesh.dir}/policy/${inFile}`)
@@ -112,6 +114,16 @@ describeClosing('explain says what a call would meet', () => {
     assert.notEqual(code, 0)
     assert.match(stderr, /PermissionDenied/)
     assert.match(stderr, /MESH_EXPLAIN_FOREIGN/)
+  })
+
+  it('an agent is told of hosts, also of those that are allowed for certain methods only', async () => {
+    const told = async (host: string) => {
+      const { action, someRequests } = await planner.explainHost(host)
+      return [action, someRequests]
+    }
+    assert.deepEqual(await told('api.test'), ['allow', false])
+    assert.deepEqual(await told('reads.test'), ['deny', true])
+    assert.deepEqual(await told('other.test'), ['deny', false])
   })
 
   it('what the policy says now is what is explained', async () => {

@@ -80,7 +80,7 @@ export interface Agent {
   explain(peer: string, method?: string, options?: TraceOptions): Promise<Explanation>
   /**
    * What policy says of a host that this agent would reach through the egress port, and why, as of a tunnel: rules with methods or
-   * paths do not count. Nothing is sent there.
+   * paths do not allow it, but `someRequests` of the answer tells of them. Nothing is sent there.
    * @param host e.g. api.github.com, or with a port; 443 otherwise
    * @throws TypeError, MeshError MESH_EXPLAIN_INVALID …
    */

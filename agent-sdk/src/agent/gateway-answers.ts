@@ -1,4 +1,5 @@
 /** What the gateway tells an agent about itself and its peers. */
+import type { WireExplanation } from '../wire/messages.ts'
 
 /** The identity that the gateway reads from this agent's certificate. */
 export interface WhoAmI {
@@ -43,14 +44,15 @@ export interface Explanation {
   readonly mode: 'enforce' | 'audit'
   /** Of the policy that was asked. */
   readonly generation: number
+  /**
+   * Of a host that no rule allows as a whole: rules allow requests of certain methods or paths there, and `hint` names them. False for
+   * a peer, and from a gateway that is older than this field.
+   */
+  readonly someRequests: boolean
 }
 
 /** From the wire, where an empty text stands for nothing. What is not known is taken for the stricter. */
-export function readExplanation(
-  said: {
-    readonly [K in keyof Explanation]: K extends 'generation' ? number : string
-  },
-): Explanation {
+export function readExplanation(said: Readonly<WireExplanation>): Explanation {
   const text = (value: string) => (value === '' ? null : value)
   return Object.freeze({
     action: said.action === 'allow' || said.action === 'audit' ? said.action : 'deny',
@@ -61,5 +63,6 @@ export function readExplanation(
     hint: text(said.hint),
     mode: said.mode === 'audit' ? 'audit' : 'enforce',
     generation: said.generation,
+    someRequests: said.some_requests,
   })
 }

@@ -210,6 +210,7 @@ function explain(
     hint: refusal?.hint ?? '',
     mode: 'enforce',
     generation: 1,
+    some_requests: false,
   }
 }
 

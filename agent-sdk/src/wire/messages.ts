@@ -143,6 +143,7 @@ export interface WireExplanation {
   hint: string
   mode: string
   generation: number
+  some_requests: boolean
 }
 
 export interface WireFollowTrees {

@@ -33,8 +33,9 @@ export async function missingOf(
 /** @throws MeshError when policy cannot be asked */
 async function whyNot(explain: () => Promise<Explanation>): Promise<string | null> {
   try {
-    const { action, reason, hint } = await explain()
-    return action === 'deny' ? (hint ?? reason ?? 'policy refuses it') : null
+    const { action, reason, hint, someRequests } = await explain()
+    // a host that is allowed for certain methods or paths: the gateway judges each request
+    return action === 'deny' && !someRequests ? (hint ?? reason ?? 'policy refuses it') : null
   } catch (error) {
     if (error instanceof TypeError) return error.message
     if (error instanceof MeshError && error.code === 'MESH_EXPLAIN_INVALID')

@@ -78,5 +78,6 @@ message ExplainResponse {
   string hint = 6;
   string mode = 7;
   uint64 generation = 8;
+  bool some_requests = 9;
 }
 `

@@ -6,7 +6,7 @@ import { missingOf } from '../../../openclaw-plugin/src/declared/report-missing.
 const own = { tenant: 'acme' }
 const said = (action: Explanation['action'], hint: string | null): Explanation => ({
   ...{ action, hint, code: null, reason: null, rule: null, file: null },
-  ...{ mode: 'enforce', generation: 1 },
+  ...{ mode: 'enforce', generation: 1, someRequests: false },
 })
 
 describe('what policy lacks of all that is declared', () => {
@@ -56,6 +56,15 @@ describe('what policy lacks of all that is declared', () => {
       throw new MeshError('MESH_GATEWAY_UNREACHABLE')
     }
     assert.equal(await missingOf({ explain: away, explainHost: fine }, declared), null)
+  })
+
+  it('lacks no host that policy allows for certain methods or paths', async () => {
+    const fine = async () => said('allow', null)
+    const some = async () => ({
+      ...said('deny', 'the rule names methods GET, which a tunnel hides'),
+      someRequests: true,
+    })
+    assert.equal(await missingOf({ explain: fine, explainHost: some }, declared), null)
   })
 
   it('names what is not a name at all', async () => {

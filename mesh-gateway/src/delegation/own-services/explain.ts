@@ -9,9 +9,10 @@ import {
   DEFAULT_METHOD,
   type Explanation,
   explainDelegation,
-  explainEgressToAgent,
   explainToCaller,
+  explainTunnelToAgent,
   parseMethodName,
+  type TunnelExplanation,
 } from '../../policy/decide/explain.ts'
 import type { PolicySnapshot } from '../../policy/snapshot.ts'
 
@@ -34,6 +35,7 @@ export interface ExplainResponse {
   readonly hint: string
   readonly mode: string
   readonly generation: number
+  readonly some_requests: boolean
 }
 
 /** @throws MeshError MESH_EXPLAIN_INVALID, MESH_EXPLAIN_FOREIGN */
@@ -60,12 +62,12 @@ export function explainTo(
   return inWire((own === null ? explainDelegation : explainToCaller)(question, policy))
 }
 
-/** Asked as for a tunnel, whose content nobody sees. */
+/** As of a tunnel, whose content nobody sees. */
 function explainHost(
   agent: Peer | null,
   { from, to, method, host: asked, within_chain }: ExplainRequest,
   policy: PolicySnapshot,
-): Explanation {
+): TunnelExplanation {
   if (agent === null || from !== '' || to !== '' || method !== '')
     throw new MeshError('MESH_EXPLAIN_INVALID', 'an agent asks about a host for itself')
   const pattern = parseHostPattern(asked)
@@ -73,11 +75,15 @@ function explainHost(
     throw new MeshError('MESH_EXPLAIN_INVALID', 'host does not name a host')
   const { host, port } = { ...pattern, port: pattern.port ?? 443 }
   const allowedDestinations = [formatHostPattern({ host, port, wildcard: false })]
-  const question = { agent, host, port, request: null, allowedDestinations }
-  return explainEgressToAgent({ ...question, withinChain: within_chain }, policy)
+  const question = { agent, host, port, allowedDestinations, withinChain: within_chain }
+  return explainTunnelToAgent(question, policy)
 }
 
-function inWire({ limits, ...said }: Explanation): ExplainResponse {
+function inWire({
+  limits,
+  someRequests = false,
+  ...said
+}: Explanation & Partial<TunnelExplanation>): ExplainResponse {
   const { code, reason, rule, file, hint } = said
   return {
     ...said,
@@ -86,6 +92,7 @@ function inWire({ limits, ...said }: Explanation): ExplainResponse {
     rule: rule ?? '',
     file: file ?? '',
     hint: hint ?? '',
+    some_requests: someRequests,
   }
 }
 

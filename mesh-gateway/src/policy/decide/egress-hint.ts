@@ -42,7 +42,7 @@ export function notAllowedHint(
   const { allow, allowedAgent, children } = tenant.egress
   const tables = [allow, agent.allow]
   const wanted = formatHostPattern({ host, wildcard: false, port: usualPort(port) ? null : port })
-  const here = lookup(tables, host, firstForPort, port)
+  const here = ruleForPort(tables, host, port)
   if (here !== null) return contentHint(here, request, asked)
   const elsewhere = lookup(tables, host, firstRule, port)
   if (elsewhere !== null)
@@ -128,6 +128,15 @@ function parentRule(tables: readonly HostTable[], host: string): HostRule | null
       if (rule !== undefined) return rule
     }
   return null
+}
+
+/** The first allow rule for the host and port, whatever methods and paths it names. */
+export function ruleForPort(
+  tables: readonly HostTable[],
+  host: string,
+  port: number,
+): HostRule | null {
+  return lookup(tables, host, firstForPort, port)
 }
 
 function lookup(

@@ -8,6 +8,7 @@ import type { PolicySnapshot } from '../snapshot.ts'
 import { decideDelegation } from './decide-delegation.ts'
 import { decideEgress } from './decide-egress.ts'
 import type { Action, DelegationQuestion, EgressQuestion } from './decision.ts'
+import { ruleForPort } from './egress-hint.ts'
 
 export interface Explanation {
   readonly action: Action
@@ -58,14 +59,34 @@ export function explainEgress(question: EgressQuestion, policy: PolicySnapshot):
   return inWords({ ...decision, hint }, question.agent.tenant, policy)
 }
 
-/** For the agent itself: contains nothing of the global policy that its refusals do not tell it. */
-export function explainEgressToAgent(
-  question: EgressQuestion,
+export interface TunnelExplanation extends Explanation {
+  /** No rule allows a tunnel, but rules allow requests of certain methods or paths. */
+  readonly someRequests: boolean
+}
+
+/** Of a tunnel, for the agent itself: contains nothing of the global policy that its refusals do not tell it. */
+export function explainTunnelToAgent(
+  asked: Omit<EgressQuestion, 'request'>,
   policy: PolicySnapshot,
-): Explanation {
-  const { tenant } = question.agent
-  const whole = inWords(decideEgress(question, policy), tenant, policy)
-  return { ...whole, rule: toldRule(whole.rule, tenant), file: toldFile(whole.file, tenant) }
+): TunnelExplanation {
+  const { tenant } = asked.agent
+  const whole = inWords(decideEgress({ ...asked, request: null }, policy), tenant, policy)
+  return {
+    ...whole,
+    rule: toldRule(whole.rule, tenant),
+    file: toldFile(whole.file, tenant),
+    someRequests: whole.code === 'MESH_POLICY_NOT_ALLOWED' && hasRuleFor(asked, policy),
+  }
+}
+
+function hasRuleFor(
+  { agent, host, port }: Pick<EgressQuestion, 'agent' | 'host' | 'port'>,
+  { tenants }: PolicySnapshot,
+): boolean {
+  const egress = tenants.get(agent.tenant)?.egress
+  if (egress === undefined) return false
+  const own = egress.agents.get(agent.agent) ?? egress.others
+  return ruleForPort([egress.allow, own.allow], host, port) !== null
 }
 
 /** `package.Service/Method`, with or without its leading slash; null for anything else. */

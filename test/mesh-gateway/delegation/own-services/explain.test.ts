@@ -18,7 +18,17 @@ const policy = policyOf({
       ],
       agents: { worker: { mayOriginate: false } },
     },
-    egress: { allow: ['api.github.com', '*.example.com:80'], deny: ['gist.github.com'] },
+    egress: {
+      allow: [
+        'api.github.com',
+        '*.example.com:80',
+        { host: 'api.slack.com', methods: ['GET'] },
+        { host: '*.pages.test', paths: ['/docs/**'] },
+        { host: 'gist.github.com', methods: ['GET'] },
+      ],
+      deny: ['gist.github.com'],
+      agents: { writer: { allow: [{ host: 'api.writer.test', methods: ['POST'] }] } },
+    },
   },
   globex: { delegation: { accept: [{ from: 'acme/planner', to: 'translator' }] } },
 })
@@ -53,6 +63,7 @@ describe('MeshService.Explain', () => {
       hint: '',
       mode: 'enforce',
       generation: policy.generation,
+      some_requests: false,
     })
   })
 
@@ -105,6 +116,22 @@ describe('MeshService.Explain', () => {
     assert.match(refused.hint, /github\.com/)
     assert.equal(host('gist.github.com').code, 'MESH_POLICY_DENIED')
     assert.equal(host('a.example.com').code, 'MESH_POLICY_NOT_ALLOWED')
+  })
+
+  it('tells an agent of a host that is allowed for certain methods or paths only', () => {
+    const host = (name: string, asker = planner) => {
+      const { action, some_requests: some } = ask({ to: '', host: name }, asker)
+      return `${action}${some ? ', some requests' : ''}`
+    }
+    assert.equal(host('api.slack.com'), 'deny, some requests')
+    assert.match(ask({ to: '', host: 'api.slack.com' }).hint, /names methods GET/)
+    assert.equal(host('a.pages.test'), 'deny, some requests')
+    assert.equal(host('api.github.com'), 'allow')
+    for (const none of ['github.com', 'api.slack.com:8443', 'pages.test', 'gist.github.com'])
+      assert.equal(host(none), 'deny', none)
+    assert.equal(host('api.writer.test'), 'deny')
+    assert.equal(host('api.writer.test', spiffe.agent('acme', 'writer')), 'deny, some requests')
+    assert.equal(host('api.slack.com', spiffe.agent('acme', 'worker')), 'deny')
   })
 
   it('tells of hosts to the agent itself and to nobody else', () => {
