@@ -4,18 +4,20 @@ import { open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { MeshError } from '@clawmesh/proto'
 
-const PRIVATE = 0o600
+export interface WriteOptions {
+  /** Default 0600: for this user alone. */
+  readonly mode?: number
+  /** After a power cut too there is the old file or the new one. It waits for the disk, some milliseconds. Default false. */
+  readonly synced?: boolean
+}
 
-/**
- * Readable by this user only, unless `mode` says otherwise.
- * @throws MeshError MESH_DISK_WRITE; the old file is then unchanged
- */
+/** @throws MeshError MESH_DISK_WRITE; the old file is then unchanged */
 export async function writePrivate(
   path: string,
   content: string | Uint8Array,
-  mode: number = PRIVATE,
+  options: WriteOptions = {},
 ): Promise<void> {
-  await writePieces(path, [content], mode)
+  await writePieces(path, [content], options)
 }
 
 /**
@@ -25,31 +27,36 @@ export async function writePrivate(
 export async function writePieces(
   path: string,
   pieces: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>,
-  mode: number = PRIVATE,
+  { mode = 0o600, synced = false }: WriteOptions = {},
 ): Promise<void> {
+  const fail = (error: unknown): never => {
+    throw diskError(path, error)
+  }
   const temporary = join(dirname(path), `.${randomBytes(8).toString('hex')}.tmp`)
   try {
     // wx: refuses whatever stands there, a link too
-    const file = await open(temporary, 'wx', mode).catch((error) => {
-      throw diskError(path, error)
-    })
+    const file = await open(temporary, 'wx', mode).catch(fail)
     try {
-      for await (const piece of pieces)
-        await file.appendFile(piece).catch((error) => {
-          throw diskError(path, error)
-        })
+      for await (const piece of pieces) await file.appendFile(piece).catch(fail)
+      if (synced) await file.sync().catch(fail)
     } finally {
       await file.close()
     }
-    await rename(temporary, path).catch((error) => {
-      throw diskError(path, error)
-    })
+    await rename(temporary, path).catch(fail)
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {
       // the first error names the cause; the leftover file is never read
     })
     throw error
   }
+  if (synced) await syncDirectory(dirname(path))
+}
+
+/** So that the new name is on the disk. Not every system can; the file has its content all the same. */
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r').catch(() => null)
+  await directory?.sync().catch(() => {})
+  await directory?.close()
 }
 
 /** The error for a file that cannot be written. */

@@ -1,5 +1,5 @@
 /** `mesh-agent openclaw setup`: what would change in OpenClaw's configuration, and the change itself. */
-import { chmod, copyFile, realpath, stat } from 'node:fs/promises'
+import { realpath, stat } from 'node:fs/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { openRelaySecret, readWhole } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
@@ -63,8 +63,12 @@ export async function readOpenClawConfig(
 }
 
 async function readText(file: string): Promise<string | null> {
+  return (await readBytes(file))?.toString('utf8') ?? null
+}
+
+async function readBytes(file: string): Promise<Buffer | null> {
   try {
-    return (await readWhole(file, { maxBytes: MAX_BYTES })).toString('utf8')
+    return await readWhole(file, { maxBytes: MAX_BYTES })
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown'
     if (code === 'ENOENT') return null
@@ -129,7 +133,8 @@ async function write(
   now: Date,
 ): Promise<string | null> {
   // OpenClaw writes this file too
-  if ((await readText(file)) !== before)
+  const bytes = await readBytes(file)
+  if ((bytes?.toString('utf8') ?? null) !== before)
     throw new MeshError(
       'MESH_CONFIG_INVALID',
       `${file} has changed meanwhile; nothing was written`,
@@ -138,15 +143,10 @@ async function write(
       },
     )
   let backup: string | null = null
-  if (before !== null) {
+  if (bytes !== null) {
     backup = `${file}.before-clawmesh-${now.toISOString().replace(/[-:]|\.\d+/g, '')}`
-    try {
-      await copyFile(file, backup)
-      await chmod(backup, 0o600)
-    } catch (cause) {
-      throw new MeshError('MESH_DISK_WRITE', `cannot write ${backup}`, { cause })
-    }
+    await writePrivate(backup, bytes, { synced: true })
   }
-  await writePrivate(file, after)
+  await writePrivate(file, after, { synced: true })
   return backup
 }

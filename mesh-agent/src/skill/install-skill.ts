@@ -46,7 +46,7 @@ export async function installSkill(path: string, force: boolean): Promise<Instal
     throw diskError(path, error)
   }
   // nothing in it is a secret, and a project is shared
-  await writePrivate(path, skillText(), 0o644)
+  await writePrivate(path, skillText(), { mode: 0o644 })
   return state === 'missing' ? 'installed' : 'updated'
 }
 

@@ -1,7 +1,18 @@
 /** `mesh-agent openclaw setup`: what it writes, what it keeps, and when it writes nothing. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import {
+  type FileHandle,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type ErrorCode, MeshError } from '@clawmesh/proto'
@@ -71,6 +82,32 @@ describe('mesh-agent openclaw setup', function () {
     assert.equal(backup, `${file}.before-clawmesh-20261130T010203Z`)
     assert.equal(await readFile(backup, 'utf8'), WRITTEN)
     for (const one of [file, backup]) assert.equal((await stat(one)).mode & 0o777, 0o600)
+  })
+
+  it('is on the disk before it counts: the copy of the old file, then the new file, then its name', async () => {
+    await writeFile(file, WRITTEN)
+    const apply = (await plan()).apply
+    const probe = await open(file)
+    const proto: FileHandle = Object.getPrototypeOf(probe)
+    await probe.close()
+    const { sync } = proto
+    const seen: string[] = []
+    proto.sync = async function (this: FileHandle) {
+      const what = (await this.stat()).isDirectory() ? 'directory' : 'file'
+      const changed = (await readFile(file, 'utf8')) !== WRITTEN
+      const kept = (await readdir(dir)).some((name) => name.includes('.before-clawmesh-'))
+      seen.push(`${what}: ${kept ? 'kept' : '-'} ${changed ? 'changed' : '-'}`)
+      return sync.call(this)
+    }
+    try {
+      await apply()
+    } finally {
+      proto.sync = sync
+    }
+    assert.deepEqual(seen, [
+      ...['file: - -', 'directory: kept -'],
+      ...['file: kept -', 'directory: kept changed'],
+    ])
   })
 
   it('changes nothing the second time', async () => {
