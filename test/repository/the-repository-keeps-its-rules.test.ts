@@ -77,6 +77,20 @@ const promises: readonly RepositoryPromise[] = [
     good: [['test/support/a.ts', "import { x } from '@clawmesh/gateway'"]],
   },
   {
+    says: 'an example imports what the author of a skill has',
+    rule: importFaults,
+    bad: [
+      ['examples/skill/a.ts', "import { x } from '@clawmesh/proto'"],
+      ['examples/skill/a.ts', "import { x } from '@clawmesh/agent-sdk/mesh'"],
+      ['examples/skill/a.ts', "import { x } from '../../agent-sdk/src/index.ts'"],
+      ['examples/skill/a.ts', "import { x } from '../../scripts/dev/free-ports.ts'"],
+    ],
+    good: [
+      ['examples/skill/a.ts', "import { x } from '@clawmesh/agent-sdk'\nimport y from './y.ts'"],
+      ['examples/skill/a.test.ts', "import { x } from '@clawmesh/agent-sdk/testing'"],
+    ],
+  },
+  {
     says: 'a room imports only rooms of lower floors, and the planes never each other',
     rule: floorFaults,
     bad: [

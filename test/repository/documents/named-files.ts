@@ -3,7 +3,7 @@ import type { SourceFile } from '../repository-files.ts'
 import { proseOf } from './markdown-files.ts'
 
 const FILE =
-  /`((?:proto|agent-sdk|pki|mesh-gateway|mesh-agent|scripts|test|bench|docs|\.ci)\/[\w./-]+\.\w+)`/g
+  /`((?:proto|agent-sdk|pki|mesh-gateway|mesh-agent|scripts|test|bench|examples|docs|\.ci)\/[\w./-]+\.\w+)`/g
 
 export function namedFiles(document: SourceFile): string[] {
   return [...proseOf(document).matchAll(FILE)].map(([, path = '']) => path)

@@ -26,6 +26,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
 }
 
+/** What somebody has who installed the packages and writes a skill. */
+const EXAMPLES_MAY_IMPORT: readonly string[] = [
+  '@clawmesh/agent-sdk',
+  '@clawmesh/agent-sdk/testing',
+]
+
 const SPECIFIER =
   /(?:^|[\s;}])(?:import|export)\b[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]|\bimport\s*\(?\s*['"]([^'"]+)['"]/g
 
@@ -70,6 +76,8 @@ function namedFault(path: string, specifier: string): string | null {
   if (!specifier.startsWith('@clawmesh/')) return null
   if (specifier.split('/').length > 2 && !SECOND_DOORS.has(specifier))
     return 'a package is entered by its exports only'
+  if (path.startsWith('examples/'))
+    return EXAMPLES_MAY_IMPORT.includes(specifier) ? null : 'an example needs the SDK alone'
   const home = packageOf(path)
   if (home === null || MAY_IMPORT[home]?.includes(specifier)) return null
   return `${home} may not import it`
@@ -77,6 +85,9 @@ function namedFault(path: string, specifier: string): string | null {
 
 function relativeFault(path: string, specifier: string): string | null {
   const target = join(dirname(path), specifier)
+  // it is to work where it is copied to
+  if (path.startsWith('examples/') && !target.startsWith(`${dirname(path)}/`))
+    return 'leaves its example'
   const to = packageOf(target)
   const home = packageOf(path)
   // its own manifest lies beside src in what is published, too

@@ -40,7 +40,7 @@ export function anyFaults(file: SourceFile): string[] {
 
 /** The top of a file says what it is for. */
 export function purposeFaults(file: SourceFile): string[] {
-  const spoken = packageOf(file.path) !== null || file.path.startsWith('scripts/')
+  const spoken = packageOf(file.path) !== null || /^(?:scripts|examples)\//.test(file.path)
   if (!spoken || !isTypeScript(file.path)) return []
   return /^(?:#![^\n]*\n)?\/\*\*/.test(file.text)
     ? []
