@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import {
+  type FileHandle,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MeshError } from '@clawmesh/proto'
@@ -19,6 +29,25 @@ describe('the secret of mesh-agent mcp', () => {
     assert.equal(new Set(secrets.map((secret) => secret.reveal())).size, 1)
     assert.equal((await stat(file)).mode & 0o777, 0o600)
     assert.deepEqual(await readdir(join(dir, 'state')), ['secret'])
+  })
+
+  it('has its name only when it is whole, so that no process reads a part', async () => {
+    const file = join(dir, 'secret')
+    const probe = await open(dir)
+    const proto: FileHandle = Object.getPrototypeOf(probe)
+    await probe.close()
+    const { writeFile: write } = proto
+    const named: boolean[] = []
+    proto.writeFile = function (this: FileHandle, ...args) {
+      named.push(existsSync(file))
+      return write.apply(this, args)
+    }
+    try {
+      await openMcpSecret(file)
+    } finally {
+      proto.writeFile = write
+    }
+    assert.deepEqual(named, [false])
   })
 
   it('may be chosen by a person', async () => {
