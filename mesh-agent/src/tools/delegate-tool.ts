@@ -3,10 +3,15 @@ import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Content } from '@clawmesh/agent-sdk'
 import { MeshError } from '@clawmesh/proto'
-import { DELEGATE_FIELDS, errorResult, readFields, type ToolResult } from '@clawmesh/proto/tools'
+import {
+  asArguments,
+  DELEGATE_FIELDS,
+  errorResult,
+  readFields,
+  type ToolResult,
+} from '@clawmesh/proto/tools'
 import type { FollowedTask } from './followed-task.ts'
 import type { FollowedTasks } from './followed-tasks.ts'
-import { asArguments } from './run-safely.ts'
 import { type ToolContext, traceOf } from './tool.ts'
 import { waitForTask } from './wait-for-task.ts'
 

@@ -1,7 +1,15 @@
 /** A task's result as a model reads it: one marked block of bounded length, and the rest as files of the workspace. */
-import type { Part, TaskResult } from '@clawmesh/agent-sdk'
+import type { TaskResult } from '@clawmesh/agent-sdk'
 import { MeshError } from '@clawmesh/proto'
-import { markUntrusted, plainLineOf, plainTextOf, type ToolResult } from '@clawmesh/proto/tools'
+import {
+  markUntrusted,
+  outputOf,
+  outputText,
+  plainLineOf,
+  plainTextOf,
+  type ToolResult,
+  usageLines,
+} from '@clawmesh/proto/tools'
 import { nameForType } from './workspace/file-name.ts'
 import { createResultFolder, type ResultFolder } from './workspace/result-folder.ts'
 
@@ -63,35 +71,6 @@ function cutSentence(length: number, kept: number, path: string | null): string 
   const rest =
     path === null ? 'there is no workspace to keep the rest in' : `all of it is in ${path}`
   return `Its text is cut after ${kept} of ${length} characters: ${rest}.`
-}
-
-function usageLines(usage: Readonly<Record<string, number>>): string[] {
-  const entries = Object.entries(usage)
-  if (entries.length === 0) return []
-  return ['', `used: ${entries.map(([name, amount]) => `${name} ${amount}`).join(', ')}`]
-}
-
-/** Parts in their order, as text; bytes are files. */
-function outputText(output: readonly Part[]): string {
-  return output
-    .flatMap((part) => {
-      if (part.kind === 'text') return [part.text]
-      if (part.kind === 'json') return [JSON.stringify(part.json, null, 1) ?? 'null']
-      if (part.kind === 'artifact') return [`(the artifact ${plainLineOf(part.name)})`]
-      return []
-    })
-    .join('\n')
-}
-
-/** For programs: one JSON value, or the text. Null when it is too long for a result. */
-function outputOf(output: readonly Part[], maxTextLength: number): unknown {
-  const [first, ...more] = output
-  if (first?.kind === 'json' && more.length === 0) {
-    const text = JSON.stringify(first.json) ?? 'null'
-    return text.length > maxTextLength ? null : first.json
-  }
-  const text = outputText(output)
-  return text.length > maxTextLength ? null : text
 }
 
 interface Files {

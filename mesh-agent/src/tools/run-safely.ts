@@ -35,13 +35,3 @@ export async function runSafely(
     })
   }
 }
-
-/** Of the SDK, for a name or an option that makes no sense: here a model chose it. @throws ArgumentFault */
-export function asArguments<T>(work: () => T): T {
-  try {
-    return work()
-  } catch (error) {
-    if (error instanceof TypeError) throw new ArgumentFault(error.message)
-    throw error
-  }
-}

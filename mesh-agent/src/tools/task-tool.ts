@@ -2,6 +2,7 @@
 import { MeshError, type TaskInfo, type TaskState } from '@clawmesh/agent-sdk'
 import {
   ArgumentFault,
+  asArguments,
   markUntrusted,
   plainLineOf,
   readFields,
@@ -13,7 +14,6 @@ import type { FollowedTask } from './followed-task.ts'
 import type { FollowedTasks } from './followed-tasks.ts'
 import { listTasks } from './list-tasks.ts'
 import type { Register, RegisteredTask } from './register.ts'
-import { asArguments } from './run-safely.ts'
 import { type ToolContext, traceOf } from './tool.ts'
 import { waitForTask } from './wait-for-task.ts'
 

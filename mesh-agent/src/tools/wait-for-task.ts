@@ -1,5 +1,5 @@
 /** Waits for a followed task as long as a call may, and says where it stands when the call must answer first. */
-import { markUntrusted, type ToolResult } from '@clawmesh/proto/tools'
+import { standingResult, type ToolResult } from '@clawmesh/proto/tools'
 import type { FollowedTask } from './followed-task.ts'
 import { type ToolContext, traceOf } from './tool.ts'
 
@@ -33,7 +33,7 @@ export async function waitForTask(
   if (task.ended !== null) return task.ended.result
   if (signal?.aborted === true) return null
   task.handedBack = true
-  return standing(task, Math.round(waitMs / 1000))
+  return standingResult(task, Math.round(waitMs / 1000))
 }
 
 /** Until it has ended, asks something, or the time is over. */
@@ -56,32 +56,5 @@ async function untilSomething(
       .catch(() => ({ pendingInputs: [question.inputId] }))
     if (pendingInputs.includes(question.inputId)) return
     answered.add(question.inputId)
-  }
-}
-
-/** Where a task stands that goes on. */
-function standing(task: FollowedTask, seconds: number): ToolResult {
-  const { id, peer, skill, state, question } = task
-  const details = { id, peer, ...(skill === '' ? {} : { skill }), state }
-  const call = (action: string, more = '') =>
-    `mesh_task with {"action": "${action}", "id": "${id}"${more}}`
-  if (question === null)
-    return {
-      text: [
-        `The task has not ended after ${seconds} s: id ${id}, peer ${peer}, state ${state}.`,
-        `It goes on by itself. Come back with ${call('wait')}, or stop it with ${call('cancel')}.`,
-      ].join('\n'),
-      isError: false,
-      details,
-    }
-  return {
-    text: [
-      `The peer asks something before it goes on: id ${id}, peer ${peer}, state input-required.`,
-      `Answer with ${call('answer', ', "answer": …')}, or stop the task with ${call('cancel')}. Ask your user where you do not know.`,
-      '',
-      markUntrusted(`the peer ${peer}`, question.text),
-    ].join('\n'),
-    isError: false,
-    details: { ...details, state: 'input-required', input_id: question.inputId },
   }
 }

@@ -161,3 +161,13 @@ export function textOrJson(description: string): Field<unknown> {
 function shown(name: string): string {
   return JSON.stringify(name.slice(0, 40).toWellFormed())
 }
+
+/** For work of the SDK with names and options that a model chose. @throws ArgumentFault for its TypeError */
+export function asArguments<T>(work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    if (error instanceof TypeError) throw new ArgumentFault(error.message)
+    throw error
+  }
+}

@@ -1,6 +1,5 @@
 /** mesh_delegate: gives a task to a peer and waits for its result. The task is detached, so it survives this gateway. */
-import { DELEGATE_FIELDS, readFields } from '@clawmesh/proto/tools'
-import { asArguments } from './as-arguments.ts'
+import { asArguments, DELEGATE_FIELDS, readFields } from '@clawmesh/proto/tools'
 import { contentOf } from './content.ts'
 import type { RunTool } from './tool-call.ts'
 import { waitForTask } from './wait-for-task.ts'

@@ -1,7 +1,6 @@
 /** mesh_task list: the tasks that the agent has given to peers, as the peers remember them, newest first. */
 import type { TaskInfo } from '@clawmesh/agent-sdk/mesh'
-import { plainLineOf, type ToolResult } from '@clawmesh/proto/tools'
-import { asArguments } from './as-arguments.ts'
+import { asArguments, plainLineOf, type ToolResult } from '@clawmesh/proto/tools'
 import { askPeers } from './ask-peers.ts'
 import type { ToolCall } from './tool-call.ts'
 

@@ -1,6 +1,14 @@
 /** A task's result as a model reads it: one marked block of bounded length. The gateway keeps no files. */
 import type { Part, TaskResult } from '@clawmesh/agent-sdk/mesh'
-import { markUntrusted, plainLineOf, plainTextOf, type ToolResult } from '@clawmesh/proto/tools'
+import {
+  markUntrusted,
+  outputOf,
+  outputText,
+  plainLineOf,
+  plainTextOf,
+  type ToolResult,
+  usageLines,
+} from '@clawmesh/proto/tools'
 import type { TaskView } from './task-view.ts'
 
 const MAX_TEXT = 20_000
@@ -28,7 +36,7 @@ export function renderResult(
     isError: false,
     details: {
       ...{ id: result.id, peer, skill, state: 'completed' },
-      ...{ output: outputOf(result.output), files: [], usage, cut },
+      ...{ output: outputOf(result.output, MAX_TEXT), files: [], usage, cut },
     },
   }
 }
@@ -37,33 +45,4 @@ function nameOf(part: Part, index: number): string {
   return part.kind === 'bytes'
     ? `output ${index + 1}, ${plainLineOf(part.mediaType ?? 'binary', 100)}`
     : ''
-}
-
-function usageLines(usage: Readonly<Record<string, number>>): string[] {
-  const entries = Object.entries(usage)
-  if (entries.length === 0) return []
-  return ['', `used: ${entries.map(([name, amount]) => `${name} ${amount}`).join(', ')}`]
-}
-
-/** Parts in their order, as text; bytes are files. */
-function outputText(output: readonly Part[]): string {
-  return output
-    .flatMap((part) => {
-      if (part.kind === 'text') return [part.text]
-      if (part.kind === 'json') return [JSON.stringify(part.json, null, 1) ?? 'null']
-      if (part.kind === 'artifact') return [`(the artifact ${plainLineOf(part.name)})`]
-      return []
-    })
-    .join('\n')
-}
-
-/** For programs: one JSON value, or the text. Null when it is too long for a result. */
-function outputOf(output: readonly Part[]): unknown {
-  const [first, ...more] = output
-  if (first?.kind === 'json' && more.length === 0) {
-    const text = JSON.stringify(first.json) ?? 'null'
-    return text.length > MAX_TEXT ? null : first.json
-  }
-  const text = outputText(output)
-  return text.length > MAX_TEXT ? null : text
 }

@@ -1,7 +1,7 @@
 /** Waits for a task as long as a call may, and says where it stands when the call must answer first. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Delegation } from '@clawmesh/agent-sdk/mesh'
-import { errorResult, markUntrusted, type ToolResult } from '@clawmesh/proto/tools'
+import { errorResult, standingResult, type ToolResult } from '@clawmesh/proto/tools'
 import { renderResult } from './render-result.ts'
 import { TaskView } from './task-view.ts'
 import type { ToolCall } from './tool-call.ts'
@@ -52,7 +52,9 @@ export async function waitForTask(
     const { id, peer, skill: name, usage } = view
     return errorResult(view.error, `the peer ${peer}`, { id, peer, skill: name, usage })
   }
-  if (!call.cancelled.aborted) return standing(view, Math.round(waitMs / 1_000))
+  // the gateway keeps no register of tasks: the peer is needed to find one again
+  if (!call.cancelled.aborted)
+    return standingResult(view, Math.round(waitMs / 1_000), `, "peer": "${view.peer}"`)
   if (cancels) await cancelTask(delegation, call)
   return null
 }
@@ -68,31 +70,4 @@ async function cancelTask(
 
 async function during(ms: number, signal: AbortSignal): Promise<void> {
   await sleep(ms, undefined, { signal }).catch(() => {})
-}
-
-/** Where a task stands that goes on. */
-function standing(view: TaskView, seconds: number): ToolResult {
-  const { id, peer, skill, state, question } = view
-  const details = { id, peer, ...(skill === '' ? {} : { skill }), state }
-  const how = (action: string, more = '') =>
-    `mesh_task with {"action": "${action}", "id": "${id}", "peer": "${peer}"${more}}`
-  if (question === null)
-    return {
-      text: [
-        `The task has not ended after ${seconds} s: id ${id}, peer ${peer}, state ${state}.`,
-        `It goes on by itself. Come back with ${how('wait')}, or stop it with ${how('cancel')}.`,
-      ].join('\n'),
-      isError: false,
-      details,
-    }
-  return {
-    text: [
-      `The peer asks something before it goes on: id ${id}, peer ${peer}, state input-required.`,
-      `Answer with ${how('answer', ', "answer": …')}, or stop the task with ${how('cancel')}. Ask your user where you do not know.`,
-      '',
-      markUntrusted(`the peer ${peer}`, question.text),
-    ].join('\n'),
-    isError: false,
-    details: { ...details, input_id: question.inputId },
-  }
 }

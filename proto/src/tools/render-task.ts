@@ -1,0 +1,85 @@
+/** How a task at a peer is told to a model: its output as text, what it used, and where it stands when a call must answer first. */
+import type { ToolResult } from './tool-result.ts'
+import { markUntrusted, plainLineOf } from './untrusted.ts'
+
+/** One part of an output, as the SDK gives it. */
+export type OutputPart =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'json'; readonly json: unknown }
+  | { readonly kind: 'artifact'; readonly name: string }
+  | { readonly kind: 'bytes' }
+
+/** Parts in their order, as text; bytes are files. */
+export function outputText(output: readonly OutputPart[]): string {
+  return output
+    .flatMap((part) => {
+      if (part.kind === 'text') return [part.text]
+      if (part.kind === 'json') return [JSON.stringify(part.json, null, 1) ?? 'null']
+      if (part.kind === 'artifact') return [`(the artifact ${plainLineOf(part.name)})`]
+      return []
+    })
+    .join('\n')
+}
+
+/** For programs: one JSON value, or the text. Null when it is longer than that. */
+export function outputOf(output: readonly OutputPart[], maxTextLength: number): unknown {
+  const [first, ...more] = output
+  if (first?.kind === 'json' && more.length === 0) {
+    const text = JSON.stringify(first.json) ?? 'null'
+    return text.length > maxTextLength ? null : first.json
+  }
+  const text = outputText(output)
+  return text.length > maxTextLength ? null : text
+}
+
+/** The lines of a block that say what the task used; none for nothing. */
+export function usageLines(usage: Readonly<Record<string, number>>): string[] {
+  const entries = Object.entries(usage)
+  if (entries.length === 0) return []
+  return ['', `used: ${entries.map(([name, amount]) => `${name} ${amount}`).join(', ')}`]
+}
+
+export interface StandingTask {
+  readonly id: string
+  /** Full name. */
+  readonly peer: string
+  /** Empty when it is not known. */
+  readonly skill: string
+  readonly state: string
+  /** Of the peer, in its own words; null without one. */
+  readonly question: { readonly inputId: string; readonly text: string } | null
+}
+
+/**
+ * The answer of a call that ends before its task.
+ * @param seconds how long the call has waited
+ * @param where further arguments by which `mesh_task` finds the task again, as JSON, e.g. `, "peer": "…"`
+ */
+export function standingResult(
+  { id, peer, skill, state, question }: StandingTask,
+  seconds: number,
+  where = '',
+): ToolResult {
+  const details = { id, peer, ...(skill === '' ? {} : { skill }), state }
+  const call = (action: string, more = '') =>
+    `mesh_task with {"action": "${action}", "id": "${id}"${where}${more}}`
+  if (question === null)
+    return {
+      text: [
+        `The task has not ended after ${seconds} s: id ${id}, peer ${peer}, state ${state}.`,
+        `It goes on by itself. Come back with ${call('wait')}, or stop it with ${call('cancel')}.`,
+      ].join('\n'),
+      isError: false,
+      details,
+    }
+  return {
+    text: [
+      `The peer asks something before it goes on: id ${id}, peer ${peer}, state input-required.`,
+      `Answer with ${call('answer', ', "answer": …')}, or stop the task with ${call('cancel')}. Ask your user where you do not know.`,
+      '',
+      markUntrusted(`the peer ${peer}`, question.text),
+    ].join('\n'),
+    isError: false,
+    details: { ...details, state: 'input-required', input_id: question.inputId },
+  }
+}
