@@ -1,7 +1,7 @@
 /** A task at a peer while it is followed: where it stands, its open question, what it used, and its outcome once it has ended. */
 import type { Delegation, TaskEvent, TaskResult, TaskState } from '@clawmesh/agent-sdk'
 import { MeshError } from '@clawmesh/proto'
-import { errorResult, plainLineOf, type ToolResult } from '@clawmesh/proto/tools'
+import { errorResult, plainLineOf, questionText, type ToolResult } from '@clawmesh/proto/tools'
 import type { ToolProgress } from './tool.ts'
 
 /** How a task came to its end, as far as this side knows. */
@@ -30,7 +30,6 @@ export interface Question {
   readonly text: string
 }
 
-const MAX_QUESTION = 4_000
 /** Names of amounts are the peer's to choose. */
 const MAX_AMOUNTS = 32
 
@@ -163,14 +162,10 @@ export class FollowedTask {
       case 'message':
         this.#report(null, event.text)
         break
-      case 'input-required': {
-        const text = event.question
-          .map((part) => (part.kind === 'text' ? part.text : JSON.stringify(part)))
-          .join('\n')
-        this.#question = { inputId: event.inputId, text: text.slice(0, MAX_QUESTION) }
+      case 'input-required':
+        this.#question = { inputId: event.inputId, text: questionText(event.question) }
         this.#state = 'input-required'
         break
-      }
       case 'input-received':
         if (this.#question?.inputId === event.inputId) this.#question = null
         this.#state = 'working'

@@ -2,6 +2,10 @@
 import type { ToolResult } from './tool-result.ts'
 import { markUntrusted, plainLineOf } from './untrusted.ts'
 
+/** Characters of a question that a model sees at most. */
+const MAX_QUESTION = 4_000
+const TOO_DEEP = '(JSON that is nested too deep to show)'
+
 /** One part of an output, as the SDK gives it. */
 export type OutputPart =
   | { readonly kind: 'text'; readonly text: string }
@@ -14,7 +18,7 @@ export function outputText(output: readonly OutputPart[]): string {
   return output
     .flatMap((part) => {
       if (part.kind === 'text') return [part.text]
-      if (part.kind === 'json') return [JSON.stringify(part.json, null, 1) ?? 'null']
+      if (part.kind === 'json') return [jsonText(part.json, 1)]
       if (part.kind === 'artifact') return [`(the artifact ${plainLineOf(part.name)})`]
       return []
     })
@@ -25,11 +29,28 @@ export function outputText(output: readonly OutputPart[]): string {
 export function outputOf(output: readonly OutputPart[], maxTextLength: number): unknown {
   const [first, ...more] = output
   if (first?.kind === 'json' && more.length === 0) {
-    const text = JSON.stringify(first.json) ?? 'null'
-    return text.length > maxTextLength ? null : first.json
+    const text = jsonText(first.json)
+    return text === TOO_DEEP || text.length > maxTextLength ? null : first.json
   }
   const text = outputText(output)
   return text.length > maxTextLength ? null : text
+}
+
+/** The question of a peer as text of bounded length. */
+export function questionText(question: readonly OutputPart[]): string {
+  return question
+    .map((part) => (part.kind === 'text' ? part.text : jsonText(part)))
+    .join('\n')
+    .slice(0, MAX_QUESTION)
+}
+
+/** A peer may nest a value deeper than JSON.stringify can go, which then throws a RangeError. */
+function jsonText(value: unknown, indent = 0): string {
+  try {
+    return JSON.stringify(value, null, indent) ?? 'null'
+  } catch {
+    return TOO_DEEP
+  }
 }
 
 /** The lines of a block that say what the task used; none for nothing. */

@@ -1,7 +1,7 @@
 /** A task at a peer while a tool waits for it: where it stands, its open question, what it used, and how it ended. */
 import type { Delegation, TaskEvent, TaskResult, TaskState } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
-import { plainLineOf } from '@clawmesh/proto/tools'
+import { plainLineOf, questionText } from '@clawmesh/proto/tools'
 import type { Progress, ToolCall } from './tool-call.ts'
 
 export interface Question {
@@ -9,7 +9,6 @@ export interface Question {
   readonly text: string
 }
 
-const MAX_QUESTION = 4_000
 /** Names of amounts and of artifacts are the peer's to choose. */
 const MAX_NAMES = 32
 
@@ -97,7 +96,7 @@ export class TaskView {
         if (this.#artifacts.size < MAX_NAMES) this.#artifacts.add(plainLineOf(event.name))
         break
       case 'input-required':
-        this.question = { inputId: event.inputId, text: textOf(event.question) }
+        this.question = { inputId: event.inputId, text: questionText(event.question) }
         this.state = 'input-required'
         break
       case 'input-received':
@@ -122,13 +121,6 @@ export class TaskView {
       this.#usage.set(name, (this.#usage.get(name) ?? 0) + amount)
     }
   }
-}
-
-function textOf(question: Extract<TaskEvent, { kind: 'input-required' }>['question']): string {
-  return question
-    .map((part) => (part.kind === 'text' ? part.text : JSON.stringify(part)))
-    .join('\n')
-    .slice(0, MAX_QUESTION)
 }
 
 function report(
