@@ -11,6 +11,7 @@ import { run } from '../pki/run.ts'
 import { PASSPHRASE } from '../pki/scratch.ts'
 import { codeBlocks } from '../repository/documents/markdown-files.ts'
 import { describeClosing } from '../support/closes-everything.ts'
+import { isOnPath, needProgram } from '../support/need-program.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { linesOf, ROOT, servingPort, startExample } from './run-example.ts'
 
@@ -38,7 +39,9 @@ describeClosing('the guide to the first delegated skill', function () {
       .flatMap((block) => block.text.replaceAll(/\\\n\s*/g, ' ').split('\n'))
   }
 
-  it('makes a mesh, on which the example delegates without any DNS', async () => {
+  it('makes a mesh, on which the example delegates without any DNS', async function () {
+    // the guide is for a shell with its usual programs
+    if (!isOnPath('mkdir')) needProgram(this, 'mkdir')
     const [delegation = 0, egress = 0, admin = 0, listen = 0] = await freePorts(4)
     const own = (command: string) =>
       command
