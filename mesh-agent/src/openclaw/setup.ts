@@ -1,9 +1,8 @@
 /** `mesh-agent openclaw setup`: what would change in OpenClaw's configuration, and the change itself. */
 import { realpath, stat } from 'node:fs/promises'
 import { isDeepStrictEqual } from 'node:util'
-import { openRelaySecret, readWhole } from '@clawmesh/agent-sdk/mesh'
+import { openRelaySecret, readWhole, writeAtomic } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
-import { writePrivate } from '../files/write-private.ts'
 import { appendAt, readJson5, valueAt, writeAt } from './json5-text.ts'
 import { type MeshSettings, type Setting, wantedSettings } from './wanted-settings.ts'
 
@@ -145,8 +144,8 @@ async function write(
   let backup: string | null = null
   if (bytes !== null) {
     backup = `${file}.before-clawmesh-${now.toISOString().replace(/[-:]|\.\d+/g, '')}`
-    await writePrivate(backup, bytes, { synced: true })
+    await writeAtomic(backup, bytes)
   }
-  await writePrivate(file, after, { synced: true })
+  await writeAtomic(file, after)
   return backup
 }

@@ -1,9 +1,8 @@
 /** Puts the SKILL.md where a host looks for it. A file that somebody changed is left alone unless told otherwise. */
 import { lstat, mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { readWhole } from '@clawmesh/agent-sdk/mesh'
+import { diskError, readWhole, writeAtomic } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
-import { diskError, writePrivate } from '../files/write-private.ts'
 import { readSkill, type SkillState, skillText } from './skill-text.ts'
 
 const MAX_BYTES = 256 * 1024
@@ -46,7 +45,7 @@ export async function installSkill(path: string, force: boolean): Promise<Instal
     throw diskError(path, error)
   }
   // nothing in it is a secret, and a project is shared
-  await writePrivate(path, skillText(), { mode: 0o644 })
+  await writeAtomic(path, skillText(), { mode: 0o644, synced: false })
   return state === 'missing' ? 'installed' : 'updated'
 }
 

@@ -5,10 +5,9 @@
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Log } from '@clawmesh/agent-sdk'
-import { readWhole } from '@clawmesh/agent-sdk/mesh'
+import { readWhole, writeAtomic } from '@clawmesh/agent-sdk/mesh'
 import { isUuidV7 } from '@clawmesh/proto'
 import type { ToolResult } from '@clawmesh/proto/tools'
-import { writePrivate } from '../files/write-private.ts'
 
 export interface RegisteredTask {
   readonly id: string
@@ -59,7 +58,8 @@ class TaskRegister implements Register {
     if (this.#dir === null) return
     try {
       await mkdir(this.#dir, { recursive: true, mode: 0o700 })
-      await writePrivate(this.#file(task.id), JSON.stringify(kept))
+      // on the way of each delegation: a task that a power cut takes is still known to its peer
+      await writeAtomic(this.#file(task.id), JSON.stringify(kept), { synced: false })
       this.#written += 1
       if (this.#written % PRUNE_EVERY === 1) await this.#prune()
     } catch (err) {

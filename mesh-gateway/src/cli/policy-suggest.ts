@@ -4,9 +4,9 @@
  */
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
+import { diskError, writeAtomic } from '@clawmesh/agent-sdk/mesh'
 import { MeshError, printableJson } from '@clawmesh/proto'
 import { Command } from 'commander'
-import { diskError, writeAtomic } from '../files/write-atomic.ts'
 import { policyInvalid } from '../policy/index.ts'
 import { MAX_FILE_BYTES, readPolicyDirectory } from '../policy/read/read-directory.ts'
 import { broken, GLOBAL_FILE, readPolicyFile } from '../policy/read/read-file.ts'

@@ -7,9 +7,9 @@ import { closeSync, openSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
+import { diskError } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 import { codeOf } from '../process/error-code.ts'
-import { diskError } from './write-atomic.ts'
 
 const WAIT_MS = 5000
 const RETRY_MS = 25

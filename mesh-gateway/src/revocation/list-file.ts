@@ -3,9 +3,9 @@
  * revocations.ts.
  */
 import { lstat } from 'node:fs/promises'
+import { diskError } from '@clawmesh/agent-sdk/mesh'
 import { MeshError, uuidV7 } from '@clawmesh/proto'
 import { withLock } from '../files/with-lock.ts'
-import { diskError } from '../files/write-atomic.ts'
 import { hasEnded, type NewEntry, type RevocationEntry, readEntry } from './entry.ts'
 import { firstMark } from './journal-lines.ts'
 import { createListReader } from './list-reader.ts'

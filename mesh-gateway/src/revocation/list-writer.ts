@@ -5,9 +5,9 @@
  */
 import { constants } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
+import { diskError } from '@clawmesh/agent-sdk/mesh'
 import { MeshError, uuidV7 } from '@clawmesh/proto'
 import { withLock } from '../files/with-lock.ts'
-import { diskError } from '../files/write-atomic.ts'
 import { type Change, formatChange, type Position } from './journal-lines.ts'
 import { brokenList } from './list-faults.ts'
 import { fileOf, type ListReader, MAX_LIST_BYTES } from './list-reader.ts'

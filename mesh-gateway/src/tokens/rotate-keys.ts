@@ -6,9 +6,9 @@
 import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { diskError, writeAtomic } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 import { withLock } from '../files/with-lock.ts'
-import { diskError, writeAtomic } from '../files/write-atomic.ts'
 import {
   LOCK_FILE,
   mustReadRingContent,

@@ -5,11 +5,10 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { type Disk, type Log, silentLog } from '@clawmesh/agent-sdk/mesh'
+import { type Disk, diskError, type Log, silentLog, writeAtomic } from '@clawmesh/agent-sdk/mesh'
 import { MeshError, Secret } from '@clawmesh/proto'
 import { follow } from '../files/follow.ts'
 import { withLock } from '../files/with-lock.ts'
-import { diskError, writeAtomic } from '../files/write-atomic.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { readAccounts, type ServiceAccount } from './account-file.ts'
 

@@ -42,7 +42,7 @@ DatabaseSync.prototype.exec = stepped(DatabaseSync.prototype.exec)
 DatabaseSync.prototype.close = stepped(DatabaseSync.prototype.close)
 syncBuiltinESMExports()
 const { withLock } = await import('../../../mesh-gateway/src/files/with-lock.ts')
-const { writeAtomic } = await import('../../../mesh-gateway/src/files/write-atomic.ts')
+const { writeAtomic } = await import('@clawmesh/agent-sdk/mesh')
 loaded = true
 
 const note = (text: string) => fs.appendFileSync(`${dir}/ledger`, `${process.pid} ${text}\n`)
@@ -60,7 +60,8 @@ async function change(): Promise<void> {
 if (mode === 'hold')
   await withLock(`${dir}/a.lock`, async () => {
     process.stdout.write('held\n')
-    await new Promise(() => process.stdin.resume())
+    // a timer keeps the promise: one that nothing can settle is collected, and with it the lock
+    await new Promise((resolve) => setTimeout(resolve, 3_600_000))
   })
 else {
   do {

@@ -48,7 +48,7 @@ const FLOORS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['index.ts'],
   ],
   'mesh-agent': [
-    ['version.ts', 'text', 'files'],
+    ['version.ts'],
     ['identity'],
     ['tools', 'relay', 'skill'],
     ['mcp', 'openclaw'],

@@ -4,8 +4,8 @@
  */
 import { lstat, mkdir, realpath, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { diskError, writePieces } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
-import { diskError, writePieces } from '../../files/write-private.ts'
 import { safeFileName } from './file-name.ts'
 
 export const RESULTS_FOLDER = 'mesh-results'
@@ -63,7 +63,11 @@ export function createResultFolder(
       const folder = await opened
       const before = bytes
       const whole = typeof content === 'string' ? Buffer.from(content) : content
-      await writePieces(join(folder, file), counted(whole instanceof Uint8Array ? [whole] : whole))
+      await writePieces(
+        join(folder, file),
+        counted(whole instanceof Uint8Array ? [whole] : whole),
+        { synced: false },
+      )
       return { path: `${path}/${file}`, bytes: bytes - before }
     },
   }

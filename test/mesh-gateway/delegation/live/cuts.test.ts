@@ -9,10 +9,10 @@ import {
   clientTlsOptions,
   type IdentityStore,
   loadIdentity,
+  writeAtomic,
 } from '@clawmesh/agent-sdk/mesh'
 import { revoke, writeIdentity } from '@clawmesh/pki'
 import { decodeStatusDetails, type ErrorCode, type MeshError } from '@clawmesh/proto'
-import { writeAtomic } from '../../../../mesh-gateway/src/files/write-atomic.ts'
 import type { RevocationKind } from '../../../../mesh-gateway/src/revocation/entry.ts'
 import { addToList, beginList } from '../../../../mesh-gateway/src/revocation/list-file.ts'
 import {

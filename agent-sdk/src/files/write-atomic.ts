@@ -1,4 +1,7 @@
-/** Replaces a file in one step. A symbolic link in its place is replaced, never followed. */
+/**
+ * Replaces a file in one step: readers see the old file or the new one, never a part. A symbolic link in its place is
+ * replaced, never followed.
+ */
 import { randomBytes } from 'node:crypto'
 import { open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -7,12 +10,12 @@ import { MeshError } from '@clawmesh/proto'
 export interface WriteOptions {
   /** Default 0600: for this user alone. */
   readonly mode?: number
-  /** After a power cut too there is the old file or the new one. It waits for the disk, some milliseconds. Default false. */
+  /** After a power cut too there is the old file or the new one. It waits for the disk, some milliseconds. Default true. */
   readonly synced?: boolean
 }
 
 /** @throws MeshError MESH_DISK_WRITE; the old file is then unchanged */
-export async function writePrivate(
+export async function writeAtomic(
   path: string,
   content: string | Uint8Array,
   options: WriteOptions = {},
@@ -27,7 +30,7 @@ export async function writePrivate(
 export async function writePieces(
   path: string,
   pieces: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>,
-  { mode = 0o600, synced = false }: WriteOptions = {},
+  { mode = 0o600, synced = true }: WriteOptions = {},
 ): Promise<void> {
   const fail = (error: unknown): never => {
     throw diskError(path, error)
