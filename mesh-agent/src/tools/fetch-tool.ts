@@ -61,7 +61,8 @@ function urlOf(text: string): URL {
   return url
 }
 
-function requestOf(asked: FetchArguments, { traceparent }: ToolContext): RequestInit {
+function requestOf(asked: FetchArguments, context: ToolContext): RequestInit {
+  const { traceparent, redirects = 'follow' } = context
   const { method = 'GET', headers: given = {}, body } = asked
   for (const name of Object.keys(given))
     if (NOT_TO_BE_SET.test(name)) throw new ArgumentFault(`headers: ${name} cannot be set`)
@@ -74,7 +75,7 @@ function requestOf(asked: FetchArguments, { traceparent }: ToolContext): Request
     throw new ArgumentFault('headers: a name or a value is not one of HTTP')
   }
   if (traceparent !== undefined) headers.set('traceparent', traceparent)
-  return { method, headers, ...(body === undefined ? {} : { body }) }
+  return { method, headers, redirect: redirects, ...(body === undefined ? {} : { body }) }
 }
 
 /** The destination failed, as fetch says it; or there is no way out. */
@@ -113,6 +114,7 @@ async function render(response: Response, rendering: Rendering): Promise<ToolRes
   const lines = [
     `${asked.method ?? 'GET'} ${url.href.slice(0, 500)}: ${response.status}, ${bytes.length} bytes.`,
     ...(end.href === url.href ? [] : ['It was redirected.']),
+    ...(isRedirect(response) ? ['It redirects: fetch the location by a call of its own.'] : []),
     ...(whole ? [] : [`The body is longer: only its first ${maxBytes} bytes were read.`]),
     ...(file === null ? [] : [`What was read is in ${file.path}.`]),
     ...(isLong && file === null ? ['There is no workspace to keep it in.'] : []),
@@ -137,6 +139,11 @@ async function render(response: Response, rendering: Rendering): Promise<ToolRes
       output: text === null || isLong ? null : text,
     },
   }
+}
+
+/** One that was not followed (RFC 9110, 15.4). */
+function isRedirect({ status, headers }: Response): boolean {
+  return [301, 302, 303, 307, 308].includes(status) && headers.has('location')
 }
 
 async function keep(

@@ -29,6 +29,11 @@ export interface ToolContext {
   readonly owner?: string
   /** How long the call may take at most, in milliseconds, whatever `wait_seconds` says. */
   readonly maxWaitMs: number
+  /**
+   * `manual`: mesh_fetch gives a redirect back, and its target needs a call of its own. For a host that judges the URL of each
+   * call. Default `follow`.
+   */
+  readonly redirects?: 'follow' | 'manual'
   /** For the operator: hints and causes, which no model reads. */
   readonly log: Log
   onProgress?(progress: ToolProgress): void

@@ -36,6 +36,8 @@ export async function runCall(call: ToolCall, options: RunOptions): Promise<Tool
     tools.get(tool).run(params, {
       ...{ agent, maxWaitMs: options.waitMs, log: options.log },
       owner: turn === null ? `agent ${call.agentId ?? ''}` : `session ${sessionKey}`,
+      // the hook judges the target of a redirect too
+      redirects: 'manual',
       // the scope of the task has the trace of its caller
       ...(turn !== null || call.traceparent === null ? {} : { traceparent: call.traceparent }),
       ...(call.workspaceDir === null ? {} : { workspaceDir: call.workspaceDir }),

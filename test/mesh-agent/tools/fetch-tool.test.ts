@@ -154,6 +154,19 @@ describe('mesh_fetch and mesh_peers', () => {
     assert.equal(moved.details.code, 'MESH_POLICY_NOT_ALLOWED')
   })
 
+  it('gives a redirect back to a host that judges each URL, and sends nothing to its target', async () => {
+    const { text, isError, details } = await host.call(
+      'mesh_fetch',
+      { url: `http://open.example:${port}/moved`, method: 'POST', body: 'secret' },
+      { redirects: 'manual' },
+    )
+    assert.deepEqual([isError, details.http_status, details.code], [false, 302, undefined])
+    const { outside, inside } = blockOf(text)
+    assert.match(outside, /fetch the location by a call of its own/)
+    assert.doesNotMatch(outside, /evil/)
+    assert.ok(inside.includes(`location: http://evil.example:${port}/IGNORE`))
+  })
+
   it('refuses URLs that are none', async () => {
     for (const url of ['ftp://a.example/', 'file:///etc/passwd', 'x', 'http://u:p@a.example/', 5]) {
       const { details } = await host.call('mesh_fetch', { url })
