@@ -4,6 +4,7 @@
  */
 import { MeshError } from '@clawmesh/proto'
 import { type JWTHeaderParameters, type JWTPayload, jwtVerify } from 'jose'
+import { earlyToken } from './describe-times.ts'
 import { toMeshError } from './jose-error.ts'
 import type { KeyRing, VerifyingKey } from './key-ring.ts'
 import type { TokenSource } from './token-memory.ts'
@@ -59,6 +60,7 @@ export function createRingSource<Claims>(options: RingSourceOptions<Claims>): To
         },
       )
       checkLife(payload, maxTtlMs(), skewMs, now())
+      checkIssued(payload, skewMs, now())
       return { claims: options.parse(payload, kid), untilMs: endOf(key) }
     },
     verifies: (kid) => keyRing.verifying(kid) !== null,
@@ -87,6 +89,14 @@ function checkLife(
       hint: 'get a fresh one; tokens.maxTtlMs, of delegation tokens.delegationTtlMs, may be shorter than it was',
     },
   )
+}
+
+/**
+ * Checks that the token was not issued in the future, which jose does not. External issuers' tokens are held to the same.
+ * @throws MeshError MESH_TOKEN_NOT_YET_VALID
+ */
+function checkIssued({ iat = 0 }: JWTPayload, skewMs: number, nowMs: number): void {
+  if (iat * 1000 > nowMs + skewMs) throw earlyToken(iat, nowMs, undefined)
 }
 
 /** Without a key nothing was verified, and nothing is cached. */

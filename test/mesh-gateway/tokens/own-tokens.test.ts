@@ -123,7 +123,7 @@ describe('tokens that the gateway signed', () => {
       [{ exp: SECONDS + hour + 1 }, 'OK'],
       [{ exp: SECONDS + hour + 2 }, 'MESH_TOKEN_LIFETIME'],
       [{ iat: SECONDS + 29, exp: SECONDS + hour + 30 }, 'OK'],
-      [{ iat: SECONDS + 900, exp: SECONDS + hour + 31 }, 'OK'],
+      [{ iat: SECONDS + 30, exp: SECONDS + hour + 31 }, 'OK'],
       [{ iat: SECONDS + 900, exp: SECONDS + hour + 32 }, 'MESH_TOKEN_LIFETIME'],
       [{ iat: SECONDS - hour, exp: SECONDS + 1 }, 'OK'],
       [{ iat: SECONDS - hour, exp: SECONDS + 2 }, 'MESH_TOKEN_LIFETIME'],
@@ -139,6 +139,15 @@ describe('tokens that the gateway signed', () => {
     // one that names no end is not taken for one that ends
     const endless = { requiredClaims: ['jti'] }
     assert.equal(await judged({ exp: undefined }, endless), 'MESH_TOKEN_LIFETIME')
+  })
+
+  it('were issued in the past, within the difference of clocks', async () => {
+    for (const [claims, code] of [
+      [{ iat: SECONDS + 30 }, 'OK'],
+      [{ iat: SECONDS + 31 }, 'MESH_TOKEN_NOT_YET_VALID'],
+      [{ iat: 1e300 }, 'MESH_TOKEN_NOT_YET_VALID'],
+    ] as const)
+      assert.equal(await judged(claims), code, JSON.stringify(claims))
   })
 
   it('follow the keys of the ring', () => {
