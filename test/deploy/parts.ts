@@ -1,0 +1,13 @@
+/** The parts of `npm run test:deploy`, in the order in which they run. The files of a part are test/deploy/NAME/**.test.ts. */
+
+export interface Part {
+  readonly name: string
+  /** Whether .ci/run runs it. */
+  readonly ci: boolean
+  /** The Debian packages that it needs, also those that `npm test` needs. */
+  readonly packages: readonly string[]
+  /** The part is ended after so many minutes, and has failed then. */
+  readonly maxMinutes: number
+}
+
+export const PARTS: readonly Part[] = []
