@@ -10,4 +10,11 @@ export interface Part {
   readonly maxMinutes: number
 }
 
-export const PARTS: readonly Part[] = []
+export const PARTS: readonly Part[] = [
+  {
+    name: 'prometheus',
+    ci: true,
+    packages: ['prometheus', 'prometheus-alertmanager', 'nginx-light', 'redis-server'],
+    maxMinutes: 5,
+  },
+]
