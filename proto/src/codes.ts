@@ -938,6 +938,26 @@ export const ERRORS = Object.freeze({
     'retry',
   ),
 
+  // -- backups
+  MESH_BACKUP_INVALID: row(
+    400,
+    'FAILED_PRECONDITION',
+    'the archive is not a whole backup of this kind',
+    'take another copy of the archive; one that was cut off or altered is never restored',
+  ),
+  MESH_BACKUP_PASSPHRASE: row(
+    403,
+    'PERMISSION_DENIED',
+    'the passphrase of the archive is missing, too short or wrong',
+    'give the passphrase with which the archive was made: --passphrase-file FILE, or --passphrase-fd N',
+  ),
+  MESH_BACKUP_REFUSED: row(
+    409,
+    'FAILED_PRECONDITION',
+    'the restore would overwrite something, or take something back',
+    'restore into an empty directory, or an archive that is newer; --force restores it all the same',
+  ),
+
   // -- pki
   MESH_PKI_EXISTS: row(
     409,

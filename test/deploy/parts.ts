@@ -17,4 +17,5 @@ export const PARTS: readonly Part[] = [
     packages: ['prometheus', 'prometheus-alertmanager', 'nginx-light', 'redis-server'],
     maxMinutes: 5,
   },
+  { name: 'backup', ci: true, packages: ['restic'], maxMinutes: 4 },
 ]

@@ -1,12 +1,15 @@
 /** The flags of a command's settings, and the configuration from flags, environment and file. */
-import type { Command } from 'commander'
+import type { CommandPort } from '@clawmesh/proto/backup'
 import { type ConfigPlace, readConfig } from '../config/live-config.ts'
 import type { Config } from '../config/schema.ts'
 import { REQUIRED, SETTINGS } from '../config/settings.ts'
 import type { Terminal } from '../process/terminal.ts'
 
 /** @param keys settings that the command uses, e.g. `keys.dir`; null for all */
-export function addConfigOptions(command: Command, keys: readonly string[] | null): Command {
+export function addConfigOptions<T extends Pick<CommandPort, 'option'>>(
+  command: T,
+  keys: readonly string[] | null,
+): T {
   command.option('--config <file>', 'configuration file (MESH_CONFIG)')
   for (const { key, flag, value, help, env } of SETTINGS)
     if (keys === null || keys.includes(key))

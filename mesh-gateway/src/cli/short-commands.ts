@@ -1,6 +1,7 @@
 /** The commands that do one thing and end, loaded together. */
 import type { Command } from 'commander'
 import type { Terminal } from '../process/terminal.ts'
+import { addBackup } from './backup.ts'
 import { addDoctor } from './doctor.ts'
 import { explainCommand } from './explain.ts'
 import type { CommandOutput } from './explanation.ts'
@@ -20,6 +21,7 @@ export function addShortCommands(
   addKeys(program, terminal)
   addServiceAccount(program, terminal)
   addRevoke(program, terminal)
+  addBackup(program, terminal)
   addDoctor(program, terminal, output)
   for (const make of [policyCommand, explainCommand, treesCommand])
     program.addCommand(inherit(make(output, terminal), program))

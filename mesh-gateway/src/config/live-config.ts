@@ -16,6 +16,7 @@ import {
 import { MeshError } from '@clawmesh/proto'
 import { follow } from '../files/follow.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
+import { valueOfKey } from './object-path.ts'
 import { type ConfigSources, type ResolvedConfig, resolveConfig } from './resolve-config.ts'
 import type { Config } from './schema.ts'
 import { FILE_SETTINGS, SETTINGS } from './settings.ts'
@@ -37,7 +38,7 @@ const MAX_BYTES = 1024 * 1024
 
 /** @throws MeshError MESH_CONFIG_INVALID */
 export async function readConfig(place: ConfigPlace): Promise<ResolvedConfig> {
-  return resolveConfig({ ...place, file: await readConfigFile(place, createDisk()) })
+  return resolveConfig({ ...place, file: await readConfigFile(place) })
 }
 
 /** A configuration that never changes, e.g. one made by a program. */
@@ -78,7 +79,8 @@ export async function followConfig(
   )
   file.onChange((next) => {
     const fixed = [...SETTINGS, ...FILE_SETTINGS].filter(
-      (one) => !one.live && !isDeepStrictEqual(at(started, one.key), at(next, one.key)),
+      (one) =>
+        !one.live && !isDeepStrictEqual(valueOfKey(started, one.key), valueOfKey(next, one.key)),
     )
     if (fixed.length > 0)
       log.warn(
@@ -116,7 +118,11 @@ function merge(started: Config, next: Config): Config {
   }
 }
 
-async function readConfigFile(place: ConfigPlace, disk: Disk): Promise<ConfigSources['file']> {
+/** Null: none was named. @throws MeshError MESH_CONFIG_INVALID */
+export async function readConfigFile(
+  place: ConfigPlace,
+  disk: Disk = createDisk(),
+): Promise<ConfigSources['file']> {
   if (place.path === null) return null
   const path = resolve(place.cwd, place.path)
   try {
@@ -131,14 +137,4 @@ async function readConfigFile(place: ConfigPlace, disk: Disk): Promise<ConfigSou
       },
     )
   }
-}
-
-function at(value: unknown, key: string): unknown {
-  return key
-    .split('.')
-    .reduce<unknown>(
-      (current, part) =>
-        typeof current === 'object' && current !== null ? Reflect.get(current, part) : undefined,
-      value,
-    )
 }

@@ -10,6 +10,7 @@ import { issueInWords, valueAt } from '../policy/read/issue-in-words.ts'
 import { positionAt, readStrictJson } from '../policy/read/strict-json.ts'
 import { NO_NODE_PATCHES } from '../process/node-internals/switch.ts'
 import { withAbsoluteFiles } from './external-issuers.ts'
+import { isObject, setKey, valueOfKey } from './object-path.ts'
 import { type Config, completeConfig, configSchema } from './schema.ts'
 import type { Setting } from './setting.ts'
 import { FILE_SETTINGS, SETTINGS, settingOf } from './settings.ts'
@@ -73,22 +74,31 @@ export function resolveConfig(sources: ConfigSources): ResolvedConfig {
   const raw = whole ?? {}
   const origin = new Map<string, string>()
   for (const setting of SETTINGS) {
-    const fromFile = at(raw, setting.key)
+    const fromFile = valueOfKey(raw, setting.key)
     if (fromFile !== undefined && sources.file !== null) {
       origin.set(setting.key, sources.file.path)
       if (setting.path && typeof fromFile === 'string')
-        put(raw, setting.key, absolute(fromFile, dirname(resolve(sources.cwd, sources.file.path))))
+        setKey(
+          raw,
+          setting.key,
+          absolute(fromFile, dirname(resolve(sources.cwd, sources.file.path))),
+        )
     }
     const [text, source] = override(setting, sources)
     if (text === undefined) continue
-    put(raw, setting.key, setting.path ? absolute(text, sources.cwd) : text)
+    setKey(raw, setting.key, setting.path ? absolute(text, sources.cwd) : text)
     origin.set(setting.key, source)
   }
-  const issuers = at(raw, ISSUERS)
+  const issuers = valueOfKey(raw, ISSUERS)
   if (issuers !== undefined && sources.file !== null)
-    put(raw, ISSUERS, withAbsoluteFiles(issuers, dirname(resolve(sources.cwd, sources.file.path))))
+    setKey(
+      raw,
+      ISSUERS,
+      withAbsoluteFiles(issuers, dirname(resolve(sources.cwd, sources.file.path))),
+    )
   judgeEnvironment(sources, faults, warnings)
-  for (const key of sources.optional ?? []) if (at(raw, key) === undefined) put(raw, key, UNUSED)
+  for (const key of sources.optional ?? [])
+    if (valueOfKey(raw, key) === undefined) setKey(raw, key, UNUSED)
 
   const result = configSchema.safeParse(raw)
   if (!result.success)
@@ -127,7 +137,11 @@ function readFileValue(
   return null
 }
 
-function override(setting: Setting, { env, flags }: ConfigSources): [string | undefined, string] {
+/** What a flag or a variable says of a setting, and which; undefined: neither. */
+export function override(
+  setting: Setting,
+  { env, flags }: Pick<ConfigSources, 'env' | 'flags'>,
+): [string | undefined, string] {
   const flag = flags[setting.flag]
   if (flag !== undefined) return [flag, `--${setting.flag}`]
   // shells and compose files leave a variable empty to omit it
@@ -168,7 +182,7 @@ function toFaults(
   const setting = [...path.keys()]
     .map((length) => settingOf(path.slice(0, length + 1).join('.')))
     .find((one) => one !== undefined)
-  if (setting !== undefined && at(raw, setting.key) === undefined)
+  if (setting !== undefined && valueOfKey(raw, setting.key) === undefined)
     return [
       {
         key,
@@ -252,34 +266,4 @@ function judgeTogether(
 
 function absolute(path: string, base: string): string {
   return path === 'stdout' || path === '' ? path : resolve(base, path)
-}
-
-function at(value: unknown, key: string): unknown {
-  let current = value
-  for (const part of key.split('.')) {
-    if (!isObject(current) || !Object.hasOwn(current, part)) return undefined
-    current = current[part]
-  }
-  return current
-}
-
-function put(target: Record<string, unknown>, key: string, value: unknown): void {
-  const parts = key.split('.')
-  const last = parts.pop() ?? ''
-  let current = target
-  for (const part of parts) {
-    const next = Object.hasOwn(current, part) ? current[part] : undefined
-    if (isObject(next)) {
-      current = next
-    } else if (next === undefined || next === null) {
-      const made: Record<string, unknown> = {}
-      current[part] = made
-      current = made
-    } else return // the section is no object: the schema reports it
-  }
-  current[last] = value
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -14,7 +14,7 @@ import { replaceFile } from '../disk/replace-file.ts'
 import { syncDirectory, writeSynced } from '../disk/synced-file.ts'
 import { REVOKED_FILE } from '../revocation/revoked-records.ts'
 
-const CA_FILES = ['root.crt', 'root.key', 'intermediate.crt', 'intermediate.key'] as const
+export const CA_FILES = ['root.crt', 'root.key', 'intermediate.crt', 'intermediate.key'] as const
 export type CaFileName = (typeof CA_FILES)[number]
 /**
  * The revocation list of the root. It is made with the root's key and kept, because that key is usually kept elsewhere.
@@ -22,8 +22,10 @@ export type CaFileName = (typeof CA_FILES)[number]
 export const ROOT_LIST_FILE = 'root.crl'
 /** Held by a command that changes more than one file, or numbers a list. The empty file stays. */
 export const LOCK_FILE = 'ca.lock'
-const FORMER = 'former'
-const STAGED = '.next'
+/** Folder of the intermediates before. */
+export const FORMER = 'former'
+/** Ending of a file that a renewal has written and not yet moved into place. */
+export const STAGED = '.next'
 
 export interface CaManifest {
   readonly version: 1
@@ -34,7 +36,8 @@ export interface CaManifest {
   readonly intermediate: string
 }
 
-const MANIFEST = 'ca.json'
+/** Makes a directory a CA. */
+export const MANIFEST = 'ca.json'
 
 /** @throws MeshError MESH_PKI_EXISTS when a file already exists, MESH_DISK_WRITE. */
 export async function writeCaFiles(

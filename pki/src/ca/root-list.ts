@@ -6,11 +6,10 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parsePem, toPem } from '../der/pem.ts'
-import { itemsOf, readDer, TAG } from '../der/read.ts'
 import { fileFault, hasErrorCode } from '../disk/file-fault.ts'
 import { replaceFile } from '../disk/replace-file.ts'
+import { readList } from '../revocation/read-list.ts'
 import { type RevokedRecord, readRevoked } from '../revocation/revoked-records.ts'
-import { canonicalSerial } from '../revocation/serial.ts'
 import {
   isListed,
   issuerIdOf,
@@ -55,7 +54,7 @@ export async function readRootList(dir: string): Promise<RootList | null> {
   })
   if (text === null) return null
   const [der] = parsePem(text).flatMap((block) => (block.label === 'X509 CRL' ? [block.der] : []))
-  return der === undefined ? null : { pem: toPem('X509 CRL', der), serials: serialsOf(der) }
+  return der === undefined ? null : { pem: toPem('X509 CRL', der), serials: readList(der).serials }
 }
 
 export function revokedByRoot(
@@ -64,16 +63,4 @@ export function revokedByRoot(
 ): readonly RevokedRecord[] {
   const id = issuerIdOf(root)
   return [...records.values()].filter(({ issuer }) => issuer === id)
-}
-
-/** The serial numbers in a list that this CA has signed. */
-function serialsOf(der: Buffer): readonly string[] {
-  const [body] = itemsOf(readDer(der), TAG.sequence)
-  // version, algorithm, issuer, two times; then the entries, if any
-  const entries = itemsOf(body, TAG.sequence)[5]
-  if (entries?.tag !== TAG.sequence) return []
-  return itemsOf(entries, TAG.sequence).map((entry) => {
-    const [serial] = itemsOf(entry, TAG.sequence)
-    return canonicalSerial((serial?.content ?? Buffer.alloc(1)).toString('hex'))
-  })
 }

@@ -23,7 +23,7 @@ export interface TrustChange {
   readonly remove?: string
 }
 
-const FILE = 'also-trusted.crt'
+export const ALSO_TRUSTED_FILE = 'also-trusted.crt'
 
 /** All roots that the CA hands out, its own first. @throws MeshError MESH_PKI_NOT_FOUND, MESH_PKI_INVALID */
 export async function readTrust(dir: string): Promise<readonly ParsedCertificate[]> {
@@ -51,13 +51,13 @@ export async function changeTrust(change: TrustChange): Promise<readonly ParsedC
       })
     const kept = before.filter((one) => !has(removed, one))
     const next = [...kept, ...added.filter((one) => !has(kept, one) && !one.der.equals(root.der))]
-    await replaceFile(join(dir, FILE), next.map(({ pem }) => pem).join(''), 0o600)
+    await replaceFile(join(dir, ALSO_TRUSTED_FILE), next.map(({ pem }) => pem).join(''), 0o600)
     return [root, ...next]
   })
 }
 
 async function readAlsoTrusted(dir: string): Promise<readonly ParsedCertificate[]> {
-  const path = join(dir, FILE)
+  const path = join(dir, ALSO_TRUSTED_FILE)
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
     if (hasErrorCode(error, 'ENOENT')) return ''
     throw fileFault('MESH_PKI_INVALID', path, error)

@@ -2,6 +2,7 @@
 import { MeshError } from '@clawmesh/proto'
 import { Command, CommanderError } from 'commander'
 import { VERSION } from '../version.ts'
+import { addBackup } from './backup.ts'
 import { addCrl } from './crl.ts'
 import { addInit } from './init.ts'
 import { addInspect } from './inspect.ts'
@@ -61,6 +62,7 @@ export async function runCommand(args: readonly string[], given: Terminal): Prom
   addTrust(program, terminal)
   addRevoke(program, terminal)
   addCrl(program, terminal)
+  addBackup(program, terminal)
   addInspect(program, terminal)
   addVerify(program, terminal, fail)
   try {
@@ -107,6 +109,7 @@ const COMMANDS: readonly string[] = [
   'trust',
   'revoke',
   'crl',
+  'backup',
   'inspect',
   'verify',
 ]

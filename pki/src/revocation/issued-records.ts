@@ -22,13 +22,13 @@ export interface IssuedRecord {
   readonly notAfter: Date
 }
 
-const FOLDER = 'issued'
+export const ISSUED_FOLDER = 'issued'
 const FILE = /^(\d{4}-\d\d-\d\d)\.jsonl$/
 const DAY_MS = 86_400_000
 
 /** On disk when it returns. @throws MeshError MESH_DISK_WRITE; the certificate must then not be handed out. */
 export function recordIssued(caDir: string, record: IssuedRecord, nowMs: number): void {
-  appendRecord(join(caDir, FOLDER, `${dayOf(record.notAfter)}.jsonl`), {
+  appendRecord(join(caDir, ISSUED_FOLDER, `${dayOf(record.notAfter)}.jsonl`), {
     ...record,
     notAfter: record.notAfter.toISOString(),
     issued: new Date(nowMs).toISOString(),
@@ -62,7 +62,7 @@ export async function forgetExpired(caDir: string, nowMs: number): Promise<void>
 async function dayFiles(
   caDir: string,
 ): Promise<readonly { readonly day: string; readonly path: string }[]> {
-  const folder = join(caDir, FOLDER)
+  const folder = join(caDir, ISSUED_FOLDER)
   const names = await readdir(folder).catch((error: unknown): string[] => {
     // a CA of an earlier version, or one that has issued nothing
     if (hasErrorCode(error, 'ENOENT')) return []

@@ -28,7 +28,9 @@ export interface SignedList {
   readonly serials: readonly string[]
 }
 
-const NUMBER_FILE = 'crl.json'
+export const NUMBER_FILE = 'crl.json'
+const LISTS_SINCE_BACKUP = 1_000_000
+const CLOCK_ERROR_MS = 30 * 24 * 3_600_000
 const KEEP_EXPIRED_MS = 24 * 3_600_000
 
 export function signList({ issuer, number, nowMs, endsMs, revoked }: ListContent): SignedList {
@@ -68,11 +70,27 @@ export function isListed({ notAfter }: RevokedRecord, nowMs: number): boolean {
  * the lock.
  */
 export async function nextListNumber(dir: string, nowMs: number): Promise<number> {
-  const path = join(dir, NUMBER_FILE)
-  const last = await readBounded(path, 4096, 'MESH_PKI_INVALID').then(readNumber, () => 0)
-  const number = Math.max(last + 1, nowMs)
-  await replaceFile(path, `${JSON.stringify({ number })}\n`, 0o600)
+  const number = Math.max((await readListNumber(dir)) + 1, nowMs)
+  await writeListNumber(dir, number)
   return number
+}
+
+/** The number of the last list; 0 when it is not known. */
+export async function readListNumber(dir: string): Promise<number> {
+  return readBounded(join(dir, NUMBER_FILE), 4096, 'MESH_PKI_INVALID').then(readNumber, () => 0)
+}
+
+/**
+ * After a restore: numbers go on above those of lists that were signed since the backup, which nobody knows. Above the
+ * clock by more than any clock is wrong, and above the last known number by more lists than are signed between backups.
+ * docs/decisions/archives-are-age-files.md
+ */
+export async function raiseListNumber(dir: string, last: number, nowMs: number): Promise<void> {
+  await writeListNumber(dir, Math.max(last + LISTS_SINCE_BACKUP, nowMs + CLOCK_ERROR_MS))
+}
+
+async function writeListNumber(dir: string, number: number): Promise<void> {
+  await replaceFile(join(dir, NUMBER_FILE), `${JSON.stringify({ number })}\n`, 0o600)
 }
 
 function readNumber(text: string): number {

@@ -33,7 +33,7 @@ const FLOORS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['resolve', 'live', 'revocation', 'config', 'recorded'],
     ['tokens', 'trees'],
     ['admin', 'delegation', 'egress'],
-    ['doctor', 'shared-by-workers.ts'],
+    ['doctor', 'backup', 'shared-by-workers.ts'],
     ['gateway.ts'],
     ['workers'],
     ['cli', 'index.ts'],

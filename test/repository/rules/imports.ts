@@ -6,9 +6,14 @@ import { stripComments } from '../strip-source.ts'
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   proto: [],
   'agent-sdk': ['@clawmesh/proto'],
-  pki: ['@clawmesh/proto'],
+  pki: ['@clawmesh/proto', '@clawmesh/proto/backup'],
   // by the second door of the SDK: the first one is for authors of skills
-  'mesh-gateway': ['@clawmesh/proto', '@clawmesh/proto/tools', '@clawmesh/agent-sdk/mesh'],
+  'mesh-gateway': [
+    '@clawmesh/proto',
+    '@clawmesh/proto/backup',
+    '@clawmesh/proto/tools',
+    '@clawmesh/agent-sdk/mesh',
+  ],
   'mesh-agent': [
     '@clawmesh/proto',
     '@clawmesh/proto/tools',
@@ -41,6 +46,7 @@ const SECOND_DOORS: ReadonlySet<string> = new Set([
   '@clawmesh/agent/relay',
   '@clawmesh/agent/skill',
   '@clawmesh/agent/tools',
+  '@clawmesh/proto/backup',
   '@clawmesh/proto/tools',
   '@clawmesh/openclaw-plugin/build',
 ])
