@@ -918,6 +918,12 @@ export const ERRORS = Object.freeze({
     'wait, or rotate with --force, if a key has leaked',
     'retry',
   ),
+  MESH_KEYS_READ_ONLY: row(
+    500,
+    'FAILED_PRECONDITION',
+    'the signing keys come from elsewhere, and are not changed here',
+    'rotate them where they come from; running gateways take the new ones over',
+  ),
   MESH_ACCOUNTS_UNUSABLE: row(
     500,
     'FAILED_PRECONDITION',

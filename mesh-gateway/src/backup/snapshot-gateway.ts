@@ -2,8 +2,7 @@
  * The state of a gateway as of one moment: under the locks of its signing keys, service accounts and revocations, so
  * that no rotation is in the middle and no revocation is torn. Nothing waits while the archive is written.
  */
-import { access, constants } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 import {
@@ -17,9 +16,9 @@ import {
 import { type ConfigPlace, readConfig } from '../config/live-config.ts'
 import { valueOfKey } from '../config/object-path.ts'
 import type { Config } from '../config/schema.ts'
-import { withLock } from '../files/with-lock.ts'
+import { withLockWhereWritable } from '../files/with-lock.ts'
 import { readPolicyDirectory } from '../policy/read/read-directory.ts'
-import { LOCK_FILE, mustReadRingContent, RING_FILE } from '../tokens/key-ring-file.ts'
+import { LOCK_FILE, readRingFiles } from '../tokens/key-ring-file.ts'
 import { copyDatabase, isDatabase } from './copy-database.ts'
 import {
   CONFIG_NAME,
@@ -63,7 +62,9 @@ export async function snapshotGateway(
   const extra = await openSnapshot(await includedFiles(included, place.cwd))
   try {
     const state = await underLocks(locks, async () => {
-      const keys = await readKeys(config.keys.dir)
+      const keys = (await readRingFiles(config.keys.dir)).map(({ name, bytes }) =>
+        inMemory(`${KEYS_DIR}/${name}`, bytes),
+      )
       const files = await openSnapshot(configuredFiles(config))
       return { ...files, sources: [...keys, ...files.sources] }
     })
@@ -81,24 +82,10 @@ export async function snapshotGateway(
   }
 }
 
-/** Where this user may not write, neither may another command: a directory that Kubernetes or systemd mounts. */
+/** All of them, one in the other. */
 async function underLocks<T>(locks: readonly string[], work: () => Promise<T>): Promise<T> {
   const [first, ...rest] = locks
-  if (first === undefined) return work()
-  const inner = () => underLocks(rest, work)
-  const writable = await access(dirname(first), constants.W_OK).then(
-    () => true,
-    () => false,
-  )
-  return writable ? withLock(first, inner) : inner()
-}
-
-async function readKeys(dir: string): Promise<readonly BackupSource[]> {
-  const { keys } = await mustReadRingContent(dir)
-  const names = [RING_FILE, ...keys.map(({ kid }) => `${kid}.pem`)]
-  return Promise.all(
-    names.map(async (name) => inMemory(`${KEYS_DIR}/${name}`, await readSmall(join(dir, name)))),
-  )
+  return first === undefined ? work() : withLockWhereWritable(first, () => underLocks(rest, work))
 }
 
 function configuredFiles(config: Config): SnapshotFile[] {

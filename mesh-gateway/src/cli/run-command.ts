@@ -33,6 +33,7 @@ const SETTING_OF: Partial<Record<ErrorCode, string>> = {
   MESH_IDENTITY_INVALID: 'identity.dir',
   MESH_POLICY_INVALID: 'policy.dir',
   MESH_KEYS_UNUSABLE: 'keys.dir',
+  MESH_KEYS_READ_ONLY: 'keys.dir',
   MESH_ACCOUNTS_UNUSABLE: 'serviceAccounts.file',
 }
 

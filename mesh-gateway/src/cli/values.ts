@@ -1,5 +1,5 @@
 /** Parses values of options as they are read: a wrong value is wrong usage. */
-import { isDnsLabel } from '@clawmesh/proto'
+import { isDnsLabel, isDnsName } from '@clawmesh/proto'
 import { InvalidArgumentError } from 'commander'
 import { parseDuration } from '../config/duration.ts'
 
@@ -12,6 +12,12 @@ export function durationValue(text: string): number {
 export function labelValue(text: string): string {
   if (isDnsLabel(text)) return text
   throw new InvalidArgumentError('it must be a lower-case DNS label, e.g. bot-01.')
+}
+
+/** A name of an object of Kubernetes: a lower-case DNS name. */
+export function objectName(text: string): string {
+  if (isDnsName(text)) return text
+  throw new InvalidArgumentError('it must be a lower-case DNS name, e.g. mesh-keys.')
 }
 
 /** For an option that may be repeated, each time with one or more hosts. */

@@ -4,7 +4,8 @@
  * docs/decisions/locks-are-the-kernels.md
  */
 import { closeSync, openSync } from 'node:fs'
-import { readFile, stat } from 'node:fs/promises'
+import { access, constants, readFile, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
 import { diskError } from '@clawmesh/agent-sdk/mesh'
@@ -39,6 +40,18 @@ export async function withLock<T>(lockFile: string, work: () => Promise<T>): Pro
     // nothing was written, and closing rolls back the empty transaction
     held.close()
   }
+}
+
+/** Without the lock where this user may not write, as on a read-only mount: no other command changes anything there. */
+export async function withLockWhereWritable<T>(
+  lockFile: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  const writable = await access(dirname(lockFile), constants.W_OK).then(
+    () => true,
+    () => false,
+  )
+  return writable ? withLock(lockFile, work) : work()
 }
 
 /**

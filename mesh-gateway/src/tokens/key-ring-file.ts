@@ -64,7 +64,7 @@ export async function readRing(
 export async function readRingContent(dir: string): Promise<RingContent | null> {
   const path = join(dir, RING_FILE)
   try {
-    const bytes = await readWhole(path, { maxBytes: MAX_FILE_BYTES })
+    const bytes = await readFileOf(dir, RING_FILE)
     return parseRing(bytes.toString('utf8'), path)
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return null
@@ -83,6 +83,20 @@ export async function mustReadRingContent(dir: string): Promise<RingContent> {
   )
 }
 
+/** The files of the ring as they are. Call it under the lock. @throws MeshError MESH_KEYS_UNUSABLE */
+export async function readRingFiles(
+  dir: string,
+): Promise<readonly { readonly name: string; readonly bytes: Buffer }[]> {
+  const { keys } = await mustReadRingContent(dir)
+  const disk = createDisk()
+  return Promise.all(
+    [RING_FILE, ...keys.map(({ kid }) => `${kid}.pem`)].map(async (name) => ({
+      name,
+      bytes: Buffer.from(await readIn(dir, name, disk)),
+    })),
+  )
+}
+
 /** RFC 7638: SHA-256 of the required members of the JWK in order. */
 export function thumbprint(publicKey: KeyObject): string {
   const { crv, kty, x, y } = publicKey.export({ format: 'jwk' })
@@ -97,12 +111,25 @@ export function unusable(message: string, cause?: unknown, hint?: string): MeshE
 }
 
 async function readIn(dir: string, name: string, disk: Disk): Promise<string> {
-  const path = join(dir, name)
   try {
-    return (await readWhole(path, { maxBytes: MAX_FILE_BYTES, disk })).toString('utf8')
+    return (await readFileOf(dir, name, disk)).toString('utf8')
   } catch (error) {
-    throw unreadable(path, error)
+    throw unreadable(join(dir, name), error)
   }
+}
+
+/**
+ * systemd copies a directory of credentials into one with all others, each file with the name of the credential before
+ * its own: `keys` becomes `keys_ring.json` (systemd.exec(5), LoadCredential=).
+ */
+async function readFileOf(dir: string, name: string, disk?: Disk): Promise<Buffer> {
+  const options = { maxBytes: MAX_FILE_BYTES, ...(disk === undefined ? {} : { disk }) }
+  return readWhole(join(dir, name), options).catch((error: unknown) => {
+    if (codeOf(error) !== 'ENOENT') throw error
+    return readWhole(`${dir}_${name}`, options).catch(() => {
+      throw error
+    })
+  })
 }
 
 function unreadable(path: string, error: unknown): MeshError {

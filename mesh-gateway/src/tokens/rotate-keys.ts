@@ -19,6 +19,7 @@ import {
   thumbprint,
   unusable,
 } from './key-ring-file.ts'
+import { inOwnDirectory } from './keys-elsewhere.ts'
 
 export interface RingChangeOptions {
   readonly dir: string
@@ -39,6 +40,10 @@ const DEFAULT_OVERLAP_MS = 24 * 60 * 60 * 1000
 export async function ensureRing(options: RingChangeOptions): Promise<boolean> {
   const { dir, now = Date.now } = options
   if ((await readRingContent(dir)) !== null) return false
+  return inOwnDirectory(dir, () => makeRing(dir, now))
+}
+
+async function makeRing(dir: string, now: () => number): Promise<boolean> {
   await mkdir(dir, { recursive: true, mode: 0o700 }).catch((error) => {
     throw diskError(dir, error)
   })
@@ -120,7 +125,9 @@ async function change(
   edit: (content: RingContent) => Promise<RingEntry[]>,
 ): Promise<RingContent> {
   const before = await mustReadRingContent(dir)
-  return await withLock(join(dir, LOCK_FILE), async () => {
+  const underLock = (work: () => Promise<RingContent>) =>
+    inOwnDirectory(dir, () => withLock(join(dir, LOCK_FILE), work))
+  return underLock(async () => {
     const content = (await readRingContent(dir)) ?? before
     const after = { keys: await edit(content) }
     await save(dir, after)
