@@ -5,6 +5,8 @@ export interface DashboardQuery {
   /** The title of its panel. */
   readonly panel: string
   readonly expr: string
+  /** A template: `{{plane}}`. */
+  readonly legend: string
   readonly exemplar: boolean
 }
 
@@ -23,6 +25,7 @@ export function queriesOf({ panels = [] }: Dashboard): DashboardQuery[] {
             {
               panel: panel.title ?? '',
               expr: target.expr,
+              legend: 'legendFormat' in target ? String(target.legendFormat) : '',
               exemplar: 'exemplar' in target && target.exemplar === true,
             },
           ]

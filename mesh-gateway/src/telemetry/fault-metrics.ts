@@ -18,6 +18,8 @@ export function createFaultMetrics(
     labelNames: ['plane'],
     registers,
   })
+  // a series from the start: an increase from nothing to 1 would be none
+  stale.inc({ plane: 'delegation' }, 0)
   const cuts = new Counter({
     name: 'clawmesh_streams_cut_total',
     help: 'Live streams and tunnels ended for what changed after they were let through',

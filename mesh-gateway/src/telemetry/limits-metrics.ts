@@ -23,7 +23,11 @@ export function createLimitsMetrics(registry: Registry): LimitsMetrics {
     registers,
   })
   return {
-    limitsStore: (isUp) => up.set({ store: 'redis' }, isUp ? 1 : 0),
+    limitsStore(isUp) {
+      up.set({ store: 'redis' }, isUp ? 1 : 0)
+      // a series from the start: an increase from nothing to 1 would be none
+      for (const answer of ['refuse', 'local']) without.inc({ answer }, 0)
+    },
     limitsWithoutStore: (answer) => without.inc({ answer }),
   }
 }
