@@ -27,6 +27,7 @@ import type { Port } from './net/port.ts'
 import { openPolicyStore } from './policy/policy-store.ts'
 import { diskThreads } from './process/thread-pool.ts'
 import { watchClock } from './process/watch-clock.ts'
+import { watchMemory } from './process/watch-memory.ts'
 import { createResolver } from './resolve/create-resolver.ts'
 import { withPorts } from './resolve/server-addresses.ts'
 import { openRevocations } from './revocation/revocations.ts'
@@ -80,6 +81,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
 
   const metrics = opened(createMetrics(), closing)
   opened(watchClock({ log }), closing)
+  const memory = opened(watchMemory({ log, metrics }), closing)
   const disk = createDisk({ width: diskThreads(process.env) })
   const watching = { log, disk, pollMs: config.reload.pollMs }
   const following = { ...watching, metrics }
@@ -151,8 +153,8 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     ...(config.health.listen === null ? {} : { health: config.health.listen }),
   })
   const refusals = createRefusalBudgets(config.limits)
-  const { keys } = verifier
-  const given = { keys, policy, revocations, limits, refusals, audit, metrics, log, resolver }
+  const judging = { keys: verifier.keys, policy, revocations, limits, refusals }
+  const given = { ...judging, audit, metrics, log, resolver, memory }
   const names = () => [
     ...live.current().delegation.names,
     ...identity.current().dnsNames.filter((name) => !name.startsWith('*')),

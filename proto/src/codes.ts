@@ -865,6 +865,19 @@ export const ERRORS = Object.freeze({
     'try again; for the operator: raise the limit of open files (`ulimit -n`, LimitNOFILE of systemd), which `mesh-gateway doctor` shows',
     'retry',
   ),
+  MESH_GATEWAY_OVERLOADED: row(
+    503,
+    'UNAVAILABLE',
+    'the gateway has nearly used up its memory, and takes no new work',
+    'try again, another replica may answer; for the operator: raise its memory limit, add replicas, or lower limits of policy',
+    'retry',
+  ),
+  MESH_GATEWAY_MEMORY: row(
+    500,
+    'RESOURCE_EXHAUSTED',
+    'the gateway cannot run within its memory limit',
+    'raise the memory limit of its container or unit',
+  ),
   MESH_GATEWAY_NOT_READY: row(
     503,
     'UNAVAILABLE',

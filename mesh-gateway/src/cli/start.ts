@@ -15,6 +15,7 @@ import { listenForSignals, type Signals } from '../process/signals.ts'
 import { columns, type Terminal } from '../process/terminal.ts'
 import { refuseWithoutTlsChecks } from '../process/tls-environment.ts'
 import { tuneHeap } from '../process/tune-heap.ts'
+import { checkMemory } from '../process/watch-memory.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import type { OperationalLog } from '../telemetry/operational-log.ts'
 import { VERSION } from '../version.ts'
@@ -59,6 +60,7 @@ export function addStart(program: Command, terminal: Terminal): void {
     if (options.printConfig === true) return terminal.print(formatConfig(config).trimEnd())
 
     refuseWithoutTlsChecks(terminal.env)
+    checkMemory(workersOf(config))
     const signals = listenForSignals(terminal)
     try {
       const { createOperationalLog } = await import('../telemetry/operational-log.ts')

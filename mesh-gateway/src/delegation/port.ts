@@ -12,6 +12,12 @@ import { createRefusalBudgets, type RefusalBudgets } from '../limits/refusal-bud
 import { listenOn } from '../net/listen.ts'
 import type { ListenAddress, Port } from '../net/port.ts'
 import { concurrentStreams, type PolicySnapshot } from '../policy/snapshot.ts'
+import {
+  type MemoryWatch,
+  overloaded,
+  UNWATCHED_MEMORY,
+  withinMemory,
+} from '../process/watch-memory.ts'
 import type { Resolver } from '../resolve/resolver.ts'
 import { NO_REVOCATIONS, type Revocations } from '../revocation/revocations.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
@@ -77,10 +83,15 @@ export interface DelegationPortOptions {
     /** Default: the gateway is one process. */
     readonly cancels?: CancelRelay | null
   } | null
+  /** Refuses new work while the process has too little memory, and bounds what is buffered. Default: no limit. */
+  readonly memory?: Omit<MemoryWatch, 'close'>
   /** Refuses every call while the audit log cannot be written. Default false: lost records are counted as dropped. */
   readonly refuseWithoutAudit?: boolean
 }
 
+/** Shares of a memory limit, for what waits for slow readers and for bodies of MCP. */
+const BUFFERED_SHARE = 1 / 8
+const MCP_SHARE = 1 / 16
 /** How long the last frames of a connection may take to leave, in milliseconds. */
 const LAST_FRAMES_MS = 1_000
 
@@ -91,9 +102,10 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
   let draining = false
   let address: ListenAddress | null = null
 
-  const limits = { ...DEFAULT_GUARD_LIMITS, ...options.guard }
+  const { memory = UNWATCHED_MEMORY } = options
+  const limits = withinLimit({ ...DEFAULT_GUARD_LIMITS, ...options.guard }, memory)
   const ownServices = await startServices(options, limits)
-  const guard = createGuard({ limits, windowBytes: WINDOW_BYTES, metrics, log })
+  const guard = createGuard({ limits, windowBytes: WINDOW_BYTES, metrics, log, memory })
   const parts: CallParts = {
     ...{ guardLimits: limits, guard, ownServices },
     names: createRouteNames({ identity, meshDomain: options.meshDomain, names: options.names }),
@@ -104,6 +116,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
     ],
     closedFor() {
       if (draining) return new MeshError('MESH_GATEWAY_DRAINING')
+      if (memory.overloaded()) return overloaded()
       return refuseWithoutAudit && !audit.healthy() ? unauditable() : null
     },
   }
@@ -138,6 +151,15 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
       draining = true
       return close()
     },
+  }
+}
+
+/** What is buffered for all calls together must fit into the memory that there is. */
+function withinLimit(limits: GuardLimits, memory: Pick<MemoryWatch, 'limitBytes'>): GuardLimits {
+  return {
+    ...limits,
+    bufferedBytes: withinMemory(limits.bufferedBytes, BUFFERED_SHARE, memory),
+    mcpBufferedBytes: withinMemory(limits.mcpBufferedBytes, MCP_SHARE, memory),
   }
 }
 

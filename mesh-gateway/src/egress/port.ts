@@ -15,6 +15,7 @@ import type { ListenAddress, Port } from '../net/port.ts'
 import type { PolicySnapshot } from '../policy/snapshot.ts'
 import { codeOf } from '../process/error-code.ts'
 import { createReadBuffers, type ReadBuffers } from '../process/node-internals/read-buffers.ts'
+import { type MemoryWatch, UNWATCHED_MEMORY } from '../process/watch-memory.ts'
 import type { Resolver } from '../resolve/resolver.ts'
 import { NO_REVOCATIONS, type Revocations } from '../revocation/revocations.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
@@ -96,6 +97,8 @@ export interface EgressPortOptions {
   readonly maxConnectionsPerDestination?: number
   /** Maximum connections to destinations, per agent. Default 10,000. */
   readonly maxConnectionsPerAgent?: number
+  /** Refuses new work while the process has too little memory. Default: never. */
+  readonly memory?: Pick<MemoryWatch, 'overloaded' | 'exhausted'>
   /** Default false: lost records are counted as dropped. */
   readonly refuseWithoutAudit?: boolean
   /** Milliseconds since the epoch. Default: the system clock. */
@@ -193,7 +196,7 @@ function contextOf(options: EgressPortOptions, parts: Parts): ConnectionContext 
   const { issuer, limits, audit, metrics, resolver, verifyToken, jwks, isReady, spiffe } = options
   const { issueForAccountKey, revokeToken = null, refuseWithoutAudit = false } = options
   const { ownNames = ['localhost'], refusals = createRefusalBudgets() } = options
-  const { remembersToken = () => false } = options
+  const { remembersToken = () => false, memory = UNWATCHED_MEMORY } = options
   const { judged, pool, timeouts, log, ownAddresses, draining, view } = parts
   const { tunnels, bundle, standing } = judged
   return {
@@ -219,6 +222,7 @@ function contextOf(options: EgressPortOptions, parts: Parts): ConnectionContext 
     jwks,
     isReady,
     draining,
+    overloaded: memory.overloaded,
     ownAddresses,
     ownNames: new Set(ownNames.map((name) => name.toLowerCase())),
     parseAgent: (id) => {
@@ -244,6 +248,7 @@ function createGate(options: EgressPortOptions, refused: RefusalLog): Connection
     },
     refused,
     unixSocket: options.listen.path !== undefined,
+    ...(options.memory === undefined ? {} : { exhausted: options.memory.exhausted }),
   })
 }
 

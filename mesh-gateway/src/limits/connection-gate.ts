@@ -73,6 +73,8 @@ export interface ConnectionGateOptions {
   readonly refused: RefusalLog
   /** Clients have no address, and all are one source without bounds of its own. Default false. */
   readonly unixSocket?: boolean
+  /** Whether there is no memory for new connections. Default: never. */
+  readonly exhausted?: () => boolean
   /** Milliseconds of a monotonic clock. */
   readonly now?: () => number
 }
@@ -85,6 +87,7 @@ class Gate implements ConnectionGate {
   readonly #limits: ConnectionGateLimits
   readonly #refused: RefusalLog
   readonly #unixSocket: boolean
+  readonly #exhausted: () => boolean
   readonly #now: () => number
   readonly #sources = new Map<string, Source>()
   readonly #connections = new Set<Connection>()
@@ -95,6 +98,7 @@ class Gate implements ConnectionGate {
 
   constructor(options: ConnectionGateOptions) {
     const { limits, refused, unixSocket = false, now = () => performance.now() } = options
+    this.#exhausted = options.exhausted ?? (() => false)
     this.#limits = limits
     this.#refused = refused
     this.#unixSocket = unixSocket
@@ -214,6 +218,7 @@ class Gate implements ConnectionGate {
   #refusalOf(source: Source): ConnectionRefusal | null {
     const limits = this.#limits
     const bounded = source.key !== ''
+    if (this.#exhausted()) return 'memory'
     // first of all: a refused connection must not evict another
     if (bounded && source.tokens < 1) return 'connection-rate'
     if (bounded && source.open >= limits.maxConnectionsPerAddress)

@@ -13,12 +13,17 @@ import { createLimitsMetrics, type LimitsMetrics } from './limits-metrics.ts'
 import { formatMetrics, type MetricsFormat, type SampledMetric } from './metrics-format.ts'
 import type { Metrics } from './metrics-port.ts'
 import { createPolicyMetrics } from './policy-metrics.ts'
-import { observeProcess } from './process-metrics.ts'
+import { createMemoryMetrics, type MemoryMetrics, observeProcess } from './process-metrics.ts'
 import { createReloadMetrics, type ReloadMetrics } from './reload-metrics.ts'
 import { createRequestMetrics } from './request-metrics.ts'
 import { createRevocationMetrics } from './revocation-metrics.ts'
 
-export interface MetricsHandle extends Metrics, LimitsMetrics, IssuerMetrics, ReloadMetrics {
+export interface MetricsHandle
+  extends Metrics,
+    LimitsMetrics,
+    IssuerMetrics,
+    ReloadMetrics,
+    MemoryMetrics {
   readonly registry: Registry
   samples(): Promise<readonly SampledMetric[]>
   /** @param format default: that of Prometheus */
@@ -58,6 +63,7 @@ export function createMetrics(): MetricsHandle {
     close: stopProcess,
     ...createLimitsMetrics(registry),
     ...createIssuerMetrics(registry),
+    ...createMemoryMetrics(registry),
     decision: decisions,
     ...requests,
     ...reloads,

@@ -16,6 +16,7 @@ export type Reloadable =
 /** Why a connection was refused or cut; `decision` counts refused calls. */
 export type ConnectionRefusal =
   | 'accept'
+  | 'memory'
   | 'connections'
   | 'connections-per-address'
   | 'connection-rate'

@@ -1,4 +1,4 @@
-/** Memory, CPU time and event-loop lag of this process, read at a scrape. */
+/** Memory, CPU time and event-loop lag of this process, read at a scrape, and whether it takes new work. */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, Gauge, type Registry, Summary } from 'prom-client'
 
@@ -41,6 +41,21 @@ export function observeProcess(registry: Registry): () => void {
     },
   })
   return stopLag
+}
+
+export interface MemoryMetrics {
+  /** Whether new work is refused, since memory is nearly used up. */
+  overloaded(isOverloaded: boolean): void
+}
+
+export function createMemoryMetrics(registry: Registry): MemoryMetrics {
+  const gauge = new Gauge({
+    name: 'clawmesh_overloaded',
+    help: '1 while new work is refused, since memory is nearly used up',
+    aggregator: 'max',
+    registers: [registry],
+  })
+  return { overloaded: (isOverloaded) => gauge.set(isOverloaded ? 1 : 0) }
 }
 
 /**

@@ -9,6 +9,7 @@ import { createConnectionGate, gateConnections } from '../../limits/connection-g
 import { createLimits } from '../../limits/create-limits.ts'
 import { NO_ADDRESS } from '../../net/client-address.ts'
 import { codeOf } from '../../process/error-code.ts'
+import type { MemoryWatch } from '../../process/watch-memory.ts'
 import type { Metrics } from '../../telemetry/metrics-port.ts'
 import { createRefusalLog, type RefusalLog } from '../../telemetry/refusal-log.ts'
 import { type Backlog, createBacklog } from '../carry/backlog.ts'
@@ -43,13 +44,14 @@ export interface GuardOptions {
   readonly windowBytes: number
   readonly metrics: Pick<Metrics, 'connectionRefused'>
   readonly log: Log
+  readonly memory: Pick<MemoryWatch, 'exhausted'>
 }
 
 const TICK_MS = 1_000
 /** A younger connection may still be in its handshake when many clients connect at once: it is not evicted. */
 const HANDSHAKE_MS = 1_000
 
-export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions): Guard {
+export function createGuard({ limits, windowBytes, metrics, log, memory }: GuardOptions): Guard {
   const refused = createRefusalLog({ port: 'delegation', metrics, log })
   const gate = createConnectionGate({
     limits: {
@@ -60,6 +62,7 @@ export function createGuard({ limits, windowBytes, metrics, log }: GuardOptions)
       minEvictionAgeMs: HANDSHAKE_MS,
     },
     refused,
+    exhausted: memory.exhausted,
   })
   const counting = { agents: createLimits(), limits, refused }
   const backlog = createBacklog(limits.bufferedBytes, windowBytes)

@@ -6,6 +6,7 @@ import type { ErrorCode } from '@clawmesh/proto'
 import type { AuditLog } from '../../audit/audit-record.ts'
 import { unauditable } from '../../audit/unauditable.ts'
 import type { GatedClient } from '../../limits/connection-gate.ts'
+import { overloaded } from '../../process/watch-memory.ts'
 import type { BufferedSocket } from '../carry/buffered-socket.ts'
 import { findHeadEnd, HeadTooLarge, MalformedMessage, REQUEST_LIMITS } from '../http1/head.ts'
 import { parseRequestHead, type RequestHead } from '../http1/request-head.ts'
@@ -38,6 +39,8 @@ export interface ConnectionContext extends ConnectContext, RequestContext, OwnCo
   readonly ownNames: ReadonlySet<string>
   /** Refuses everything while the audit log cannot be written. */
   readonly refuseWithoutAudit: boolean
+  /** Whether the process takes no new work. */
+  overloaded(): boolean
   policy(): ReturnType<ConnectContext['policy']>
 }
 
@@ -205,6 +208,8 @@ class Connection implements ClientConnection {
       return this.#refuse(record, refuse('syntax', 'MESH_EGRESS_LOOP'), target)
     if (context.draining())
       return this.#refuse(record, refuse('gateway', 'MESH_GATEWAY_DRAINING'), target)
+    if (context.overloaded())
+      return this.#refuse(record, new Refused('gateway', overloaded()), target)
     if (context.refuseWithoutAudit && !context.audit.healthy())
       return this.#refuse(record, new Refused('gateway', unauditable()), target)
     if (target.form !== 'connect')

@@ -1,0 +1,103 @@
+/**
+ * Watches the memory that is left to this process: that of its container or unit, and the heap of V8. A process that
+ * comes to the end of either is killed, with every call that it carries; so new work is refused before.
+ */
+import { getHeapStatistics } from 'node:v8'
+import type { Log } from '@clawmesh/agent-sdk/mesh'
+import { MeshError } from '@clawmesh/proto'
+import { type GroupMemory, openGroupMemory } from './group-memory.ts'
+
+export interface MemoryWatch {
+  /** Whether new work is refused now, with the reason. */
+  overloaded(): boolean
+  /** Whether new connections are closed now, too: a refusal with its reason takes memory as well. */
+  exhausted(): boolean
+  /** Of the container or unit; null when the machine alone bounds it. */
+  readonly limitBytes: number | null
+  close(): void
+}
+
+export interface MemoryWatchOptions {
+  readonly log: Pick<Log, 'info' | 'warn'>
+  readonly metrics?: { overloaded(isOverloaded: boolean): void }
+  /** Default: those of this process. */
+  readonly group?: GroupMemory | null
+  readonly heap?: () => { readonly used_heap_size: number; readonly heap_size_limit: number }
+  /** The interval of readings, in milliseconds. Default 50. */
+  readonly everyMs?: number
+}
+
+/** No limit, which is never reached. */
+export const UNWATCHED_MEMORY: Omit<MemoryWatch, 'close'> = Object.freeze({
+  overloaded: () => false,
+  exhausted: () => false,
+  limitBytes: null,
+})
+
+/** Shares of the limit, at which refusing begins and ends. What is being served needs the rest. */
+const GROUP = { from: 0.8, until: 0.75, exhausted: 0.9 } as const
+/** V8 collects what is dead before its heap is full: more of it may be in use. */
+const HEAP = { from: 0.9, until: 0.8, exhausted: 0.95 } as const
+
+const MIB = 1024 * 1024
+/** The least that a gateway runs within, and each further process of it, in MiB. */
+const LEAST_MIB = 128
+
+export function watchMemory(options: MemoryWatchOptions): MemoryWatch {
+  const { log, metrics, heap = getHeapStatistics, everyMs = 50 } = options
+  const group = options.group === undefined ? openGroupMemory() : options.group
+  let overloaded = false
+  let exhausted = false
+  metrics?.overloaded(false)
+  const look = () => {
+    const { used_heap_size: used, heap_size_limit: most } = heap()
+    const groupBytes = group?.usedBytes() ?? 0
+    const groupLimit = group?.limitBytes ?? Number.POSITIVE_INFINITY
+    const isOver = (bound: keyof typeof GROUP) =>
+      groupBytes > groupLimit * GROUP[bound] || used > most * HEAP[bound]
+    exhausted = isOver('exhausted')
+    const now = isOver(overloaded ? 'until' : 'from')
+    if (now === overloaded) return
+    overloaded = now
+    metrics?.overloaded(now)
+    const fields = { heap_bytes: used, heap_limit_bytes: most, used_bytes: groupBytes }
+    const limit = group === null ? {} : { limit_bytes: groupLimit }
+    if (now) log.warn({ ...fields, ...limit }, 'memory is nearly used up: new work is refused')
+    else log.info({ ...fields, ...limit }, 'there is memory again: new work is admitted')
+  }
+  const timer = setInterval(look, everyMs).unref()
+  return {
+    overloaded: () => overloaded,
+    exhausted: () => exhausted,
+    limitBytes: group?.limitBytes ?? null,
+    close: () => clearInterval(timer),
+  }
+}
+
+/** The refusal while it is overloaded. */
+export function overloaded(): MeshError {
+  return new MeshError('MESH_GATEWAY_OVERLOADED', undefined, { retryAfterMs: 1_000 })
+}
+
+/** @throws MeshError MESH_GATEWAY_MEMORY when so many processes cannot run within the limit */
+export function checkMemory(
+  processes: number,
+  group: GroupMemory | null = openGroupMemory(),
+): void {
+  const least = LEAST_MIB * processes
+  if (group === null || group.limitBytes >= least * MIB) return
+  const has = Math.floor(group.limitBytes / MIB)
+  const fewer = processes > 1 ? ', or set fewer workers' : ''
+  throw new MeshError('MESH_GATEWAY_MEMORY', `the memory limit of ${has} MiB is too low`, {
+    hint: `give it ${least} MiB or more (--memory of docker and podman, mem_limit of compose, resources.limits.memory of Kubernetes, MemoryMax of systemd)${fewer}`,
+  })
+}
+
+/** A bound on what is kept in memory, lowered to a share of the limit where there is one. */
+export function withinMemory(
+  bytes: number,
+  share: number,
+  { limitBytes }: { readonly limitBytes: number | null },
+): number {
+  return limitBytes === null ? bytes : Math.min(bytes, Math.floor(limitBytes * share))
+}

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  checkMemory,
+  watchMemory,
+  withinMemory,
+} from '../../../mesh-gateway/src/process/watch-memory.ts'
+
+const MIB = 1024 * 1024
+const group = (limitMiB: number, usedMiB = 0) => ({
+  limitBytes: limitMiB * MIB,
+  usedBytes: () => usedMiB * MIB,
+})
+
+describe('the watch of the memory', () => {
+  const watch = (given: { groupMiB?: number; heapMiB?: number }) => {
+    const lines: string[] = []
+    const gauge: boolean[] = []
+    const memory = watchMemory({
+      log: { info: (_, text) => lines.push(text), warn: (_, text) => lines.push(text) },
+      metrics: { overloaded: (is) => gauge.push(is) },
+      group: { limitBytes: 256 * MIB, usedBytes: () => (given.groupMiB ?? 0) * MIB },
+      heap: () => ({ used_heap_size: (given.heapMiB ?? 0) * MIB, heap_size_limit: 100 * MIB }),
+      everyMs: 1,
+    })
+    const until = async (is: boolean) => {
+      while (memory.overloaded() !== is) await sleep(1)
+    }
+    return { memory, lines, gauge, until }
+  }
+
+  it('refuses from four fifths of the limit on, until there is memory again', async () => {
+    const given = { groupMiB: 204 }
+    const { memory, lines, gauge, until } = watch(given)
+    await sleep(5)
+    assert.equal(memory.overloaded(), false)
+    given.groupMiB = 206
+    await until(true)
+    given.groupMiB = 200
+    await sleep(5)
+    assert.equal(memory.overloaded(), true)
+    assert.equal(memory.exhausted(), false)
+    given.groupMiB = 231
+    while (!memory.exhausted()) await sleep(1)
+    given.groupMiB = 190
+    await until(false)
+    memory.close()
+    assert.deepEqual(gauge, [false, true, false])
+    assert.equal(lines.length, 2)
+  })
+
+  it('refuses when the heap of V8 is nearly full, whatever the machine has', async () => {
+    const given = { heapMiB: 91 }
+    const { memory, until } = watch(given)
+    await until(true)
+    given.heapMiB = 79
+    await until(false)
+    memory.close()
+  })
+
+  it('does not keep the process', async () => {
+    const { spawn } = await import('node:child_process')
+    const module = new URL('../../../mesh-gateway/src/process/watch-memory.ts', import.meta.url)
+    const text = `import { watchMemory } from '${module.href}'; watchMemory({ log: console })`
+    const child = spawn(process.execPath, ['--input-type=module', '-e', text], {
+      stdio: 'inherit',
+    })
+    assert.deepEqual(await once(child, 'exit'), [0, null])
+  })
+})
+
+describe('too little memory', () => {
+  it('is refused before the start, with what to change', () => {
+    assert.throws(() => checkMemory(1, group(127)), {
+      code: 'MESH_GATEWAY_MEMORY',
+      message: /127 MiB is too low/,
+      hint: /128 MiB.*--memory.*mem_limit/s,
+    })
+    assert.throws(() => checkMemory(4, group(300)), { hint: /512 MiB.*fewer workers/s })
+    checkMemory(1, group(128))
+    checkMemory(64, null)
+  })
+
+  it('lowers what is kept for slow readers', () => {
+    assert.equal(withinMemory(1000, 0.1, { limitBytes: null }), 1000)
+    assert.equal(withinMemory(1000, 0.1, { limitBytes: 5000 }), 500)
+    assert.equal(withinMemory(100, 0.1, { limitBytes: 5000 }), 100)
+  })
+})
