@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { MeshError } from '@clawmesh/proto'
+import { accessHint } from './file-fault.ts'
 
 export interface WriteOptions {
   /** Default 0600: for this user alone. */
@@ -66,5 +67,8 @@ async function syncDirectory(path: string): Promise<void> {
 export function diskError(path: string, error: unknown): MeshError {
   if (error instanceof MeshError) return error
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
-  return new MeshError('MESH_DISK_WRITE', `cannot write ${path} (${code})`, { cause: error })
+  return new MeshError('MESH_DISK_WRITE', `cannot write ${path} (${code})`, {
+    cause: error,
+    ...accessHint(error),
+  })
 }

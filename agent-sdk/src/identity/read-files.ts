@@ -7,7 +7,7 @@ import { realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MeshError, Secret } from '@clawmesh/proto'
 import { createDisk, type Disk } from '../files/disk.ts'
-import { describeFileFault, FileFault } from '../files/file-fault.ts'
+import { accessHint, describeFileFault, FileFault } from '../files/file-fault.ts'
 import { readWhole } from '../files/read-whole.ts'
 
 export const IDENTITY_FILES = ['tls.crt', 'tls.key', 'ca.crt'] as const
@@ -95,6 +95,7 @@ function unreadable(dir: string, cause: unknown): MeshError {
   const why = cause === undefined ? 'it keeps changing' : describeFileFault(cause)
   return new MeshError('MESH_IDENTITY_UNREADABLE', `cannot read the identity in ${dir}: ${why}`, {
     cause,
+    ...accessHint(cause),
   })
 }
 

@@ -5,6 +5,7 @@
 import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
 import { join } from 'node:path'
 import {
+  accessHint,
   createDisk,
   type Disk,
   describeFileFault,
@@ -133,7 +134,11 @@ async function readFileOf(dir: string, name: string, disk?: Disk): Promise<Buffe
 }
 
 function unreadable(path: string, error: unknown): MeshError {
-  return unusable(`cannot read ${path} (${describeFileFault(error)})`, error)
+  return unusable(
+    `cannot read ${path} (${describeFileFault(error)})`,
+    error,
+    accessHint(error).hint,
+  )
 }
 
 function parseRing(text: string, path: string): RingContent {
