@@ -27,6 +27,9 @@ MESH_CONFIG may name the configuration once for all of them.`
 /** Fixed, for any terminal: the examples are written for this width. */
 const HELP_COLUMNS = 80
 
+/** The first words that need no other command. */
+const ALONE: ReadonlySet<string> = Object.freeze(new Set(['start', '--version', '-V']))
+
 /** The setting of the file or directory that an error is about. */
 const SETTING_OF: Partial<Record<ErrorCode, string>> = {
   MESH_IDENTITY_UNREADABLE: 'identity.dir',
@@ -61,10 +64,11 @@ export async function runCommand(args: readonly string[], given: Terminal): Prom
       outputError: (text) => terminal.say(tidy(text)),
     })
   addStart(program, terminal)
-  if (args[0] !== 'start') {
+  const [name = ''] = args
+  if (!ALONE.has(name)) {
     // loaded on demand: a running gateway or supervisor needs none of it
     const { addShortCommands } = await import('./short-commands.ts')
-    addShortCommands(program, terminal, output)
+    await addShortCommands(name, program, terminal, output)
   }
   try {
     await program.parseAsync(args, { from: 'user' })
