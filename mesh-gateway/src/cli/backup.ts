@@ -11,9 +11,11 @@ import { addConfigOptions, configPlace } from './config-options.ts'
 
 const EXAMPLES = `
 Examples:
-  $ mesh-gateway backup create --config gateway.json --out gw.age --passphrase-file pass
+  $ mesh-gateway backup create --config gateway.json --out gw.age \\
+      --passphrase-file pass
   $ mesh-gateway backup verify gw.age --passphrase-file pass
-  $ mesh-gateway backup restore gw.age --dir /var/lib/mesh --passphrase-file pass
+  $ mesh-gateway backup restore gw.age --dir /var/lib/mesh \\
+      --passphrase-file pass
   $ mesh-gateway start --config /var/lib/mesh/gateway.json
 
 \`age --decrypt gw.age | tar x\` opens the archive too.`

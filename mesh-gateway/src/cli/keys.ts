@@ -44,7 +44,8 @@ Examples:
   $ mesh-gateway keys rotate --overlap 1h
   $ mesh-gateway keys rotate --force    twice in six minutes: a key has leaked
   $ mesh-gateway keys retire KID        its tokens are refused from now on
-  $ mesh-gateway keys export --secret mesh-keys --out - | kubectl apply --server-side -f -`
+  $ mesh-gateway keys export --secret mesh-keys --out - |
+      kubectl apply --server-side -f -`
 
 export function addKeys(program: Command, terminal: Terminal): void {
   const keys = program

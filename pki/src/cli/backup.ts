@@ -12,7 +12,8 @@ const EXAMPLES = `
 Examples:
   $ mesh-pki backup create --dir mesh-ca --out ca.age --passphrase-file pass
   $ mesh-pki backup verify ca.age --passphrase-file pass
-  $ mesh-pki backup restore ca.age --dir mesh-ca --passphrase-file pass --crl crl.pem
+  $ mesh-pki backup restore ca.age --dir mesh-ca --crl crl.pem \\
+      --passphrase-file pass
 
 The passphrase is that of the archive. The keys in it have the passphrase of the
 CA besides. \`age --decrypt ca.age | tar x\` opens the archive too.`

@@ -51,7 +51,9 @@ describe('mesh-gateway on the command line', () => {
     }
     assert.deepEqual(pages.map(({ of }) => of).toSorted(), [
       '',
-      ...['doctor', 'explain', 'issue-token', 'keys', 'keys list', 'keys retire', 'keys rotate'],
+      ...['backup', 'backup create', 'backup restore', 'backup verify'],
+      ...['doctor', 'explain', 'issue-token'],
+      ...['keys', 'keys export', 'keys list', 'keys retire', 'keys rotate'],
       ...['policy', 'policy check', 'policy explain', 'policy replay', 'policy suggest', 'revoke'],
       ...['service-account', 'service-account create', 'service-account list'],
       ...['service-account revoke', 'start', 'trees'],
