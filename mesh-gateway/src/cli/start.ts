@@ -72,9 +72,10 @@ export function addStart(program: Command, terminal: Terminal): void {
         live.onChange((next) => log.setLevel(next.log.level))
         return live
       }
-      const start = workersOf(config) === 1 ? startAlone : startTogether
-      const gateway = await start(config, { log, follow })
-      await announce(gateway, config, terminal)
+      const workers = workersOf(config)
+      const start = workers === 1 ? startAlone : startTogether
+      const gateway = await start(config, { log, follow, workers })
+      await announce(gateway, config, workers, terminal)
       await run(gateway, log, signals, terminal)
     } finally {
       signals.close()
@@ -85,6 +86,7 @@ export function addStart(program: Command, terminal: Terminal): void {
 interface StartOptions {
   readonly log: OperationalLog
   readonly follow: (metrics: Pick<Metrics, 'reload'>) => Promise<LiveConfig>
+  readonly workers: number
 }
 
 async function startAlone(config: Config, options: StartOptions): Promise<Started> {
@@ -100,7 +102,7 @@ async function startAlone(config: Config, options: StartOptions): Promise<Starte
 async function startTogether(config: Config, options: StartOptions): Promise<Started> {
   const { startSupervisor } = await import('../workers/supervisor.ts')
   releaseStartupMemory()
-  const supervisor = await startSupervisor(config, { ...options, workers: workersOf(config) })
+  const supervisor = await startSupervisor(config, options)
   // workers notice the crash of their supervisor: they drain, and write their records
   return { ...supervisor, flushAuditSync() {} }
 }
@@ -137,9 +139,13 @@ function egressUrl(address: ListenAddress, overTls: boolean): string {
   return `${overTls ? 'https' : 'http'}://${where}`
 }
 
-async function announce(gateway: Started, config: Config, terminal: Terminal): Promise<void> {
+async function announce(
+  gateway: Started,
+  config: Config,
+  workers: number,
+  terminal: Terminal,
+): Promise<void> {
   const { addresses, identity, certificateNotAfter } = gateway
-  const workers = workersOf(config)
   const lines = columns([
     ['identity', `${identity.id}, until ${certificateNotAfter.toISOString()}`],
     ['egress', egressUrl(addresses.egress, config.egress.tls.dir !== null)],

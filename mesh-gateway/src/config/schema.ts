@@ -1,10 +1,10 @@
 /** The schema of the configuration. Accepts text where environment and flags give text. */
 import { isIP } from 'node:net'
-import { availableParallelism } from 'node:os'
 import { isDnsName, spiffeTemplateFaults } from '@clawmesh/proto'
 import { z } from 'zod'
 import { DEFAULT_OPEN_AFTER_MS } from '../audit/open-record.ts'
 import { parseListenAddress, parseListenAddressOrSocket } from '../net/listen-address.ts'
+import { usableCores } from '../process/usable-cores.ts'
 import { type ExternalIssuerConfig, externalIssuers } from './external-issuers.ts'
 import { DEFAULT_GUARD_LIMITS, type GuardLimits } from './guard-limits.ts'
 import { staticPeers } from './static-peers.ts'
@@ -232,9 +232,9 @@ function isWorkerCount(value: number): boolean {
 
 type Parsed = z.output<typeof configSchema>
 
-/** The number of processes that serve the ports. */
+/** The number of processes that serve the ports. `auto` looks at the machine, and its answer may change. */
 export function workersOf({ workers }: Pick<Config, 'workers'>): number {
-  return workers === 'auto' ? Math.min(availableParallelism(), MAX_WORKERS) : workers
+  return workers === 'auto' ? Math.min(usableCores(), MAX_WORKERS) : workers
 }
 
 /** The complete, validated configuration of a gateway. Paths are absolute. */

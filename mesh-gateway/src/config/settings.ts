@@ -98,7 +98,7 @@ export const SETTINGS: readonly Setting[] = Object.freeze([
   setting(
     'workers',
     '<number|auto>',
-    'processes that share the ports; default 1, auto: one per core',
+    'processes that share the ports; default 1, auto: one per core of the CPU limit',
   ),
   setting('log.level', '<level>', 'debug, info, warn or error; default info', 'live'),
 ])

@@ -94,6 +94,7 @@ const OWN_READERS: readonly string[] = [
   'mesh-gateway/src/files/with-lock.ts',
   'mesh-gateway/src/doctor/file-descriptors.ts',
   'mesh-gateway/src/doctor/listening-process.ts',
+  'mesh-gateway/src/process/usable-cores.ts',
   'mesh-gateway/src/policy/read/read-directory.ts',
   'mesh-gateway/src/recorded/audit-lines.ts',
   // by the disk too, piece by piece: it is a journal
