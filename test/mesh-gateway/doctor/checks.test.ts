@@ -22,7 +22,7 @@ describe('the checks of the doctor', () => {
     const results = [
       checkNode('v20.1.0'),
       checkFileDescriptors(256),
-      checkKeyFiles([{ path: '/k/tls.key', mode: 0o100644 }]),
+      checkKeyFiles([{ path: '/k/tls.key', mode: 0o100644, uid: 0, gid: 0 }]),
       checkAuditLog({ file: '/a', error: 'EACCES', freeBytes: null }),
       checkClocks({ peer: 'p', theirMs: 0, ourMs: 90_000 }),
       checkPeerNames({ dir: '/g', dnsNames: [], tenants: ['acme'], meshDomain: 'm.test' }),
@@ -46,12 +46,25 @@ describe('the checks of the doctor', () => {
   })
 
   it('take files that others can read for a fault, and name them as a shell takes them', () => {
-    const good = [0o600, 0o400, 0o700].map((mode) => ({ path: '/k', mode }))
+    const file = (mode: number, path = '/k') => ({ path, mode, uid: 1000, gid: 1000 })
+    const good = [0o600, 0o400, 0o700].map((mode) => file(mode))
     assert.deepEqual(whats(checkKeyFiles(good)), [])
     for (const mode of [0o640, 0o604, 0o666])
-      assert.equal(whats(checkKeyFiles([...good, { path: '/k', mode }])).length, 1, String(mode))
-    const [finding] = checkKeyFiles([{ path: "/a b/it's.key", mode: 0o644 }]).findings
+      assert.equal(whats(checkKeyFiles([...good, file(mode)])).length, 1, String(mode))
+    const [finding] = checkKeyFiles([file(0o644, "/a b/it's.key")]).findings
     assert.match(finding?.todo ?? '', /^chmod 600 '\/a b\/it'\\''s\.key'/)
+  })
+
+  it('let a pod read keys by its group: files of a Secret belong to root', () => {
+    const inPod = { uid: 65_532, gids: [65_532] }
+    const ofRoot = { path: '/k', uid: 0, gid: 65_532 }
+    assert.deepEqual(whats(checkKeyFiles([{ ...ofRoot, mode: 0o440 }], inPod)), [])
+    for (const others of [
+      { ...ofRoot, mode: 0o444 },
+      { ...ofRoot, mode: 0o440, gid: 100 },
+      { ...ofRoot, mode: 0o440, uid: 65_532 },
+    ])
+      assert.equal(whats(checkKeyFiles([others], inPod)).length, 1)
   })
 
   it('allow clocks half a minute, both ways', () => {
