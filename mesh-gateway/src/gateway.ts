@@ -175,7 +175,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     await createDelegationPort({
       ...given,
       chain,
-      listen: config.delegation.listen,
+      ...{ listen: config.delegation.listen, proxiesFrom: config.delegation.proxyProtocol.from },
       identity,
       spiffe,
       meshDomain: config.meshDomain,
@@ -208,7 +208,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   const egress = opened(
     await createEgressPort({
       ...given,
-      listen: config.egress.listen,
+      ...{ listen: config.egress.listen, proxiesFrom: config.egress.proxyProtocol.from },
       ...config.egress.limits,
       issuer,
       verifyToken: (token) => verifier.verify(token),

@@ -36,6 +36,7 @@ export function describeGateway(from: StatusSources): readonly StatusRow[] {
     ['static peers', staticPeers(config)],
     ['egress port', formatListenAddress(addresses.egress)],
     ['delegation port', formatListenAddress(addresses.delegation)],
+    ['PROXY headers from', proxiesIn(config)],
     ['admin port', formatListenAddress(addresses.admin)],
     ['policy', `${config.policy.dir}, generation ${policy.generation}`],
     ['tenants', [...policy.tenants.keys()].join(', ') || 'none'],
@@ -50,6 +51,14 @@ export function describeGateway(from: StatusSources): readonly StatusRow[] {
     ['version', `${VERSION}, Node ${process.versions.node}`],
   ]
   return rows.map(([name, value]) => ({ name, value }))
+}
+
+function proxiesIn({ egress, delegation }: Config): string {
+  const listed = { egress: egress.proxyProtocol.from, delegation: delegation.proxyProtocol.from }
+  const shown = Object.entries(listed).flatMap(([port, from]) =>
+    from.length === 0 ? [] : [`${from.join(', ')} (${port})`],
+  )
+  return shown.join('; ') || 'no proxies'
 }
 
 function staticPeers({ delegation }: Config): string {

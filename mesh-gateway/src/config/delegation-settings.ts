@@ -3,6 +3,11 @@ import { type Setting, setting } from './setting.ts'
 
 export const DELEGATION_SETTINGS: readonly Setting[] = Object.freeze([
   setting('delegation.listen', '<host:port>', 'delegation port; default 127.0.0.1:8443'),
+  setting(
+    'delegation.proxyProtocol.from',
+    '<cidr,…>',
+    'proxies, each connection of which begins with a PROXY header; default none',
+  ),
   setting('delegation.names', '<names>', 'own names beside those of the certificate', 'live'),
   setting(
     'delegation.peers',

@@ -10,6 +10,11 @@ export const EGRESS_SETTINGS: readonly Setting[] = Object.freeze([
     'path',
   ),
   setting(
+    'egress.proxyProtocol.from',
+    '<cidr,…>',
+    'proxies, each connection of which begins with a PROXY header; default none',
+  ),
+  setting(
     'egress.withoutAudit',
     '<what>',
     'serve, or refuse, while the audit log cannot be written; default serve',

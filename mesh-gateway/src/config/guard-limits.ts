@@ -2,7 +2,7 @@
 export interface GuardLimits {
   /** Open connections, in all. */
   readonly maxConnections: number
-  /** From one IPv4 address, or one /64 of IPv6. A load balancer in front makes all of them one address. */
+  /** From one IPv4 address, or one /64 of IPv6. A load balancer that does not name its clients makes all of them one. */
   readonly maxConnectionsPerAddress: number
   /** With certificates of one agent. */
   readonly maxConnectionsPerAgent: number

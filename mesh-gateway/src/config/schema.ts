@@ -3,6 +3,7 @@ import { isIP } from 'node:net'
 import { isDnsName, spiffeTemplateFaults } from '@clawmesh/proto'
 import { z } from 'zod'
 import { DEFAULT_OPEN_AFTER_MS } from '../audit/open-record.ts'
+import { parseCidr } from '../net/cidr.ts'
 import { parseListenAddress, parseListenAddressOrSocket } from '../net/listen-address.ts'
 import { usableCores } from '../process/usable-cores.ts'
 import { type ExternalIssuerConfig, externalIssuers } from './external-issuers.ts'
@@ -42,6 +43,14 @@ const list = (item: z.ZodType<string, string>) =>
     (value) => (typeof value === 'string' ? value.split(',').map((one) => one.trim()) : value),
     z.array(item).max(100),
   )
+const proxyRange = z.string().superRefine((text, context) => {
+  const range = parseCidr(text)
+  const message =
+    typeof range === 'string'
+      ? range
+      : 'is every address: any client could then claim the address of another'
+  if (typeof range === 'string' || range.prefix === 0) context.addIssue({ code: 'custom', message })
+})
 const PORT = 'must be a port from 1 to 65535'
 const ports = z.preprocess(
   (value) => (typeof value === 'string' ? value.split(',').map(Number) : value),
@@ -56,6 +65,8 @@ const dnsServer = z.string().refine((text) => {
 /** A missing section equals an empty one. */
 const section = <T extends z.ZodRawShape>(shape: T) =>
   z.preprocess((value) => (value === undefined ? {} : value), z.strictObject(shape))
+
+const proxyProtocol = section({ from: list(proxyRange).default([]) })
 
 /** The bounds keep a typing error from closing the port, or from opening it to any load. */
 const guardLimits = {
@@ -141,6 +152,7 @@ export const configSchema = z.strictObject({
   egress: section({
     listen: listen('127.0.0.1:8080', parseListenAddressOrSocket),
     tls: section({ dir: path.nullable().default(null) }),
+    proxyProtocol,
     withoutAudit,
     ca: path.nullable().default(null),
     limits: section({
@@ -151,9 +163,16 @@ export const configSchema = z.strictObject({
       maxConnectionsPerDestination: wholeNumber(10_000, 1, 1_000_000),
       maxConnectionsPerAgent: wholeNumber(10_000, 1, 1_000_000),
     }),
+  }).superRefine(({ listen, proxyProtocol }, context) => {
+    const path = ['proxyProtocol', 'from']
+    const message =
+      'needs an IP address in egress.listen: a Unix socket tells no address of a proxy'
+    if (listen.path !== undefined && proxyProtocol.from.length > 0)
+      context.addIssue({ code: 'custom', path, message })
   }),
   delegation: section({
     listen: listen('127.0.0.1:8443'),
+    proxyProtocol,
     names: list(name).default([]),
     peers: staticPeers,
     peerPorts: ports.default([7443]),

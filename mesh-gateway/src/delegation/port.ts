@@ -74,6 +74,8 @@ export interface DelegationPortOptions {
   readonly ownAddresses?: () => readonly ListenAddress[]
   /** TCP, TLS and HTTP/2 to a peer together, in milliseconds. Default 10 000. */
   readonly dialTimeoutMs?: number
+  /** The addresses of proxies that name their clients by a PROXY header, as CIDR ranges. Default: no connection has one. */
+  readonly proxiesFrom?: readonly string[]
   /** Limits per client. Default `DEFAULT_GUARD_LIMITS`. */
   readonly guard?: Partial<GuardLimits>
   /** Serves MCP at `/mcp`. Default: it is not served. */
@@ -105,7 +107,10 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
   const { memory = UNWATCHED_MEMORY } = options
   const limits = withinLimit({ ...DEFAULT_GUARD_LIMITS, ...options.guard }, memory)
   const ownServices = await startServices(options, limits)
-  const guard = createGuard({ limits, windowBytes: WINDOW_BYTES, metrics, log, memory })
+  const { proxiesFrom = [] } = options
+  const guard = createGuard({
+    ...{ limits, windowBytes: WINDOW_BYTES, proxiesFrom, metrics, log, memory },
+  })
   const parts: CallParts = {
     ...{ guardLimits: limits, guard, ownServices },
     names: createRouteNames({ identity, meshDomain: options.meshDomain, names: options.names }),

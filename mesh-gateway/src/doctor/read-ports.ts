@@ -32,13 +32,18 @@ export async function readPorts(
 ): Promise<PortFacts[]> {
   const { egress, delegation, admin, health } = config
   const listeners: Listener[] = [
-    // over TLS any name may be in its certificate: the other ports identify the process
+    // over TLS any name may be in its certificate, and behind proxies nobody else is answered: the other ports identify
+    // the process
     {
       key: 'egress.listen',
       address: egress.listen,
-      asks: egress.tls.dir === null ? 'http' : 'nothing',
+      asks: egress.tls.dir === null && !behindProxies(egress) ? 'http' : 'nothing',
     },
-    { key: 'delegation.listen', address: delegation.listen, asks: 'mesh' },
+    {
+      key: 'delegation.listen',
+      address: delegation.listen,
+      asks: behindProxies(delegation) ? 'nothing' : 'mesh',
+    },
     { key: 'admin.listen', address: admin.listen, asks: 'http' },
     ...(health.listen === null
       ? []
@@ -53,6 +58,10 @@ export async function readPorts(
   return facts.map((one) =>
     one.process !== null && gateways.has(one.process.pid) ? { ...one, isGateway: true } : one,
   )
+}
+
+function behindProxies({ proxyProtocol }: Config['egress'] | Config['delegation']): boolean {
+  return proxyProtocol.from.length > 0
 }
 
 async function readPort(

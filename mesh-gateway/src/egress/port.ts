@@ -85,6 +85,8 @@ export interface EgressPortOptions {
   readonly ownNames?: readonly string[]
   readonly log?: Log
   readonly timeouts?: Partial<EgressTimeouts>
+  /** The addresses of proxies that name their clients by a PROXY header, as CIDR ranges. Default: no connection has one. */
+  readonly proxiesFrom?: readonly string[]
   /** Maximum client connections; over it one without a valid token is closed, else the new one. Default 20,000. */
   readonly maxConnections?: number
   /** The same from one IPv4 address, or one /64 of IPv6. Default 20,000: clients behind one address share it. */
@@ -132,6 +134,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
   const gate = createGate(options, refused)
   const listener = createClientListener({
     ...{ certificate, buffers, ticketKeys, handshakeMs: timeouts.headerMs, gate, refused },
+    proxiesFrom: options.proxiesFrom ?? [],
     onClient: (client) => connections.serve(client),
   })
   const { server } = listener
@@ -278,6 +281,7 @@ function shutdown(parts: Closable): Pick<Port, 'drain' | 'close'> {
     async drain(graceMs) {
       const ended = closed()
       connections.closeIdle()
+      listener.closeWaiting()
       const timer = setTimeout(() => void close(), graceMs)
       await ended
       clearTimeout(timer)

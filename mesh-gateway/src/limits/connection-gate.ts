@@ -7,6 +7,7 @@
 import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { type ClientAddress, clientAddressOf, NO_ADDRESS, sourceOf } from '../net/client-address.ts'
+import { type ProxyReceiver, receivedBy } from '../net/proxy-protocol/proxy-receiver.ts'
 import type { ConnectionRefusal } from '../telemetry/metrics-port.ts'
 import type { RefusalLog } from '../telemetry/refusal-log.ts'
 import { LargestSource } from './largest-source.ts'
@@ -37,8 +38,11 @@ export interface GatedClient extends ClientAddress {
 }
 
 export interface ConnectionGate {
-  /** Null when the socket has been closed instead. */
-  admit(socket: Socket): GatedClient | null
+  /**
+   * Null when the socket has been closed instead.
+   * @param client default: by the address of the socket
+   */
+  admit(socket: Socket, client?: ClientAddress): GatedClient | null
   /** The client of an admitted socket, or of a TLS socket on one, also after it has closed. */
   of(socket: object): GatedClient | null
   /** The address of that client; no address for an unknown socket. */
@@ -105,8 +109,7 @@ class Gate implements ConnectionGate {
     this.#now = now
   }
 
-  admit(socket: Socket): GatedClient | null {
-    const client = clientAddressOf(socket)
+  admit(socket: Socket, client = clientAddressOf(socket)): GatedClient | null {
     if (client.ip === null && !this.#unixSocket) {
       // it has closed already
       socket.on('error', () => {})
@@ -263,11 +266,20 @@ class Gate implements ConnectionGate {
   }
 }
 
-/** From now on the server sees admitted connections only. To be called before the server listens. */
-export function gateConnections(server: EventEmitter, gate: ConnectionGate): void {
+/**
+ * From now on the server sees admitted connections only. To be called before the server listens.
+ * @param proxies default none
+ */
+export function gateConnections(
+  server: EventEmitter,
+  gate: ConnectionGate,
+  proxies: ProxyReceiver | null = null,
+): void {
   const accept = server.listeners('connection')
   server.removeAllListeners('connection')
-  server.on('connection', (socket: Socket) => {
-    if (gate.admit(socket) !== null) for (const listener of accept) listener.call(server, socket)
-  })
+  const admit = (socket: Socket, client: ClientAddress) => {
+    if (gate.admit(socket, client) !== null)
+      for (const listener of accept) listener.call(server, socket)
+  }
+  server.on('connection', receivedBy(proxies, admit))
 }

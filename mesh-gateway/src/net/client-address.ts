@@ -8,6 +8,8 @@ export interface ClientAddress {
    */
   readonly ip: string | null
   readonly port: number | null
+  /** The port of the proxy to which it has connected; absent without a proxy that names its clients. */
+  readonly proxyPort?: number
 }
 
 export interface SocketAddress {

@@ -1,5 +1,6 @@
 /** The metrics interface of the data planes. Labels are bounded: planes, actions, error codes. Times are in seconds. */
 import type { ErrorCode } from '@clawmesh/proto'
+import type { ProxyFault } from '../net/proxy-protocol/reading.ts'
 
 export type Plane = 'egress' | 'delegation'
 export type Reloadable =
@@ -32,6 +33,7 @@ export type ConnectionRefusal =
   | 'control-frames'
   | 'control-bytes'
   | 'no-answer'
+  | ProxyFault
 
 export interface Metrics {
   /** @param traceId of the request or call: it becomes the exemplar of the series; default none */

@@ -26,6 +26,13 @@ describeClosing('the doctor beside a gateway that runs', () => {
     ['its ports', () => ({})],
     ['its socket', () => ({ egress: { listen: `unix:${join(dir, 'egress.sock')}` } })],
     ['its workers', () => ({ workers: 2 })],
+    [
+      'its ports, of which those behind proxies answer nobody else',
+      () => ({
+        egress: { proxyProtocol: { from: ['192.0.2.0/24'] } },
+        delegation: { proxyProtocol: { from: ['192.0.2.0/24'] } },
+      }),
+    ],
   ] as const)
     it(`leaves no word in its log, however often it looks at ${what}`, async function () {
       this.timeout(240_000)

@@ -23,6 +23,7 @@ import { waitFor } from '../../support/wait-for.ts'
 import { captureHello } from './capture-hello.ts'
 import { sendRaw, startUpstream } from './fixture.ts'
 import { clearText } from './fuzz-clear-text.ts'
+import { proxyHeaders } from './fuzz-proxy-headers.ts'
 import type { FuzzTarget } from './fuzz-target.ts'
 import { basic, connectTo, get, setUp } from './setup.ts'
 
@@ -339,4 +340,5 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   clearText,
   requests,
   responses,
+  proxyHeaders,
 ]

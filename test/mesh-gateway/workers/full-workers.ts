@@ -34,6 +34,7 @@ if (cluster.isPrimary) {
     ticketKeys: null,
     buffers: createReadBuffers(),
     handshakeMs: 60_000,
+    proxiesFrom: [],
     gate,
     refused: () => {},
     onClient({ socket, client }) {

@@ -10,7 +10,7 @@ import {
   readPeer,
 } from '@clawmesh/agent-sdk/mesh'
 import { MeshError, type SpiffeTemplate } from '@clawmesh/proto'
-import { type ClientAddress, clientAddressOf } from '../../net/client-address.ts'
+import type { ClientAddress } from '../../net/client-address.ts'
 import type { RevocationJudge } from '../../revocation/judge.ts'
 import { callerRefusal } from '../live/fault-in-words.ts'
 import { createRouteCache, type RouteCache } from '../route-cache.ts'
@@ -22,7 +22,7 @@ export type Client = (
 ) & {
   readonly routes: RouteCache
   readonly address: ClientAddress
-  /** The port that the client has connected to, with its colon. */
+  /** The port that the client has connected to, which may be a proxy's, with its colon. */
   readonly ownPort: string
   /** Counts the bytes of its calls. */
   readonly meter: Meter
@@ -30,12 +30,12 @@ export type Client = (
 
 export function authenticateClient(
   socket: TLSSocket,
+  address: ClientAddress,
   snapshot: IdentitySnapshot,
   spiffe: SpiffeTemplate,
   revocations: RevocationJudge,
 ): Client {
-  const address = clientAddressOf(socket)
-  const ownPort = `:${socket.localPort}`
+  const ownPort = `:${address.proxyPort ?? socket.localPort}`
   const shared = { routes: createRouteCache(), address, ownPort, meter: { bytes: 0 } }
   try {
     const peer = readPeer(socket, { spiffe, roots: snapshot.roots })

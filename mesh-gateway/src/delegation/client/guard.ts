@@ -7,7 +7,8 @@ import type { Log } from '@clawmesh/agent-sdk/mesh'
 import type { GuardLimits } from '../../config/guard-limits.ts'
 import { createConnectionGate, gateConnections } from '../../limits/connection-gate.ts'
 import { createLimits } from '../../limits/create-limits.ts'
-import { NO_ADDRESS } from '../../net/client-address.ts'
+import { type ClientAddress, NO_ADDRESS } from '../../net/client-address.ts'
+import { proxiesOf } from '../../net/proxy-protocol/proxy-receiver.ts'
 import { codeOf } from '../../process/error-code.ts'
 import type { MemoryWatch } from '../../process/watch-memory.ts'
 import type { Metrics } from '../../telemetry/metrics-port.ts'
@@ -29,9 +30,11 @@ export interface Guard {
    * valid certificate it stays unauthenticated, and ends when its time is up.
    */
   watchHttp1(socket: TLSSocket, client: Client): boolean
+  /** The address of the client of a connection. */
+  addressOf(socket: TLSSocket): ClientAddress
   /** Counts a request of HTTP/1.1 that wants another protocol. */
   countHttp1(socket: Socket): void
-  /** Closes all unauthenticated connections. */
+  /** Closes all unauthenticated connections, and those whose proxy has not named the client yet. */
   dismissStrangers(): void
   /** Closes all connections, without waiting for unsent data. */
   endAll(): void
@@ -42,6 +45,8 @@ export interface Guard {
 export interface GuardOptions {
   readonly limits: GuardLimits
   readonly windowBytes: number
+  /** The addresses of proxies that name their clients, as CIDR ranges. */
+  readonly proxiesFrom: readonly string[]
   readonly metrics: Pick<Metrics, 'connectionRefused'>
   readonly log: Log
   readonly memory: Pick<MemoryWatch, 'exhausted'>
@@ -51,8 +56,10 @@ const TICK_MS = 1_000
 /** A younger connection may still be in its handshake when many clients connect at once: it is not evicted. */
 const HANDSHAKE_MS = 1_000
 
-export function createGuard({ limits, windowBytes, metrics, log, memory }: GuardOptions): Guard {
+export function createGuard(options: GuardOptions): Guard {
+  const { limits, windowBytes, metrics, log, memory } = options
   const refused = createRefusalLog({ port: 'delegation', metrics, log })
+  const proxies = proxiesOf(options.proxiesFrom, { headerMs: limits.handshakeMs, refused })
   const gate = createConnectionGate({
     limits: {
       ...limits,
@@ -76,7 +83,7 @@ export function createGuard({ limits, windowBytes, metrics, log, memory }: Guard
 
   return {
     stand(server) {
-      gateConnections(server, gate)
+      gateConnections(server, gate, proxies)
       server.on('tlsClientError', (err, socket: TLSSocket) => {
         refused('tls', { client: gate.addressOf(socket), detail: codeOf(err) })
       })
@@ -118,10 +125,14 @@ export function createGuard({ limits, windowBytes, metrics, log, memory }: Guard
       if (client.peer !== null) gate.of(socket)?.setAuthenticated(true)
       return true
     },
+    addressOf: (socket) => gate.addressOf(socket),
     countHttp1: (socket) => refused('not-http2', { client: gate.addressOf(socket) }),
     backlog,
     endAll: () => gate.closeAll(),
-    dismissStrangers: () => gate.closeUnauthenticated(),
+    dismissStrangers() {
+      proxies?.closeWaiting()
+      gate.closeUnauthenticated()
+    },
     close: () => clearInterval(tick),
   }
 }

@@ -81,7 +81,7 @@ export function createClientListener(options: ClientListenerOptions): ClientList
   const release = followIdentity(server, identity)
   guard.stand(server)
   const authenticate = (socket: TLSSocket) =>
-    authenticateClient(socket, identity.current(), spiffe, revocations)
+    authenticateClient(socket, guard.addressOf(socket), identity.current(), spiffe, revocations)
   const { connectionAgeMs } = limits
   const http1 = createHttp1({ endpoint: mcp, authenticate, guard, connectionAgeMs })
   server.on('unknownProtocol', http1.serve)

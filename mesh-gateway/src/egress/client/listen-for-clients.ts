@@ -4,11 +4,13 @@
  * valid on a connection with a full handshake.
  */
 import { createHash, type X509Certificate } from 'node:crypto'
-import { createServer, type Server } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
 import type { Secret } from '@clawmesh/proto'
 import type { ConnectionGate, GatedClient } from '../../limits/connection-gate.ts'
+import type { ClientAddress } from '../../net/client-address.ts'
 import { TCP_KEEP_ALIVE } from '../../net/keep-alive.ts'
+import { proxiesOf, receivedBy } from '../../net/proxy-protocol/proxy-receiver.ts'
 import { codeOf } from '../../process/error-code.ts'
 import type { ReadBuffers } from '../../process/node-internals/read-buffers.ts'
 import type { RefusalLog } from '../../telemetry/refusal-log.ts'
@@ -38,6 +40,8 @@ export type ShownCertificate =
 export interface ClientListener {
   /** Listens, and is closed. */
   readonly server: Server
+  /** Closes the connections whose proxy has not named the client yet. */
+  closeWaiting(): void
   /** Destroys all connections, including those without a request yet. */
   destroyAll(): void
   /** Stops following the certificate. */
@@ -56,7 +60,10 @@ export interface ClientListenerOptions {
   readonly buffers: ReadBuffers
   /** Null: OpenSSL's own keys, which end with the process. */
   readonly ticketKeys: TicketKeys | null
+  /** Time for a TLS handshake, and before it for a PROXY header. */
   readonly handshakeMs: number
+  /** The addresses of proxies that name their clients, as CIDR ranges. */
+  readonly proxiesFrom: readonly string[]
   readonly gate: ConnectionGate
   readonly refused: RefusalLog
   onClient(client: ClientSocket): void
@@ -64,14 +71,15 @@ export interface ClientListenerOptions {
 
 export function createClientListener(options: ClientListenerOptions): ClientListener {
   const { certificate, gate, onClient, refused, ticketKeys } = options
+  const proxies = proxiesOf(options.proxiesFrom, { headerMs: options.handshakeMs, refused })
   const server = createServer({ allowHalfOpen: true, noDelay: true, ...TCP_KEEP_ALIVE })
   const tls = certificate === null ? null : createTls(certificate.current(), options)
   const unfollow = [
     certificate?.onChange((value) => tls?.setSecureContext(secrets(value, ticketKeys))),
     ticketKeys?.onChange(() => tls?.setTicketKeys(ticketKeys.current().reveal())),
   ]
-  server.on('connection', (socket) => {
-    const client = gate.admit(socket)
+  const accept = (socket: Socket, address: ClientAddress) => {
+    const client = gate.admit(socket, address)
     if (client === null) return
     if (tls !== null) {
       socket.on('error', () => {})
@@ -79,7 +87,8 @@ export function createClientListener(options: ClientListenerOptions): ClientList
     } else {
       onClient({ socket: acceptSocket(socket, options.buffers), client, certificate: null })
     }
-  })
+  }
+  server.on('connection', receivedBy(proxies, accept))
   tls?.on('secureConnection', (socket) => {
     const client = gate.of(socket)
     if (client === null) socket.destroy()
@@ -97,7 +106,11 @@ export function createClientListener(options: ClientListenerOptions): ClientList
   })
   return {
     server,
-    destroyAll: () => gate.closeAll(),
+    closeWaiting: () => proxies?.closeWaiting(),
+    destroyAll() {
+      proxies?.closeWaiting()
+      gate.closeAll()
+    },
     release() {
       for (const end of unfollow) end?.()
     },
