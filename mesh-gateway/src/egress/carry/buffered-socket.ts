@@ -44,10 +44,12 @@ export function connectSocket(host: string, port: number, buffers: ReadBuffers):
   return buffered
 }
 
-/** Wraps a client socket that a server has just accepted. */
+/** Wraps a client socket that a server has just accepted, or that is paused behind its PROXY header. */
 export function acceptSocket(socket: Socket, buffers: ReadBuffers): BufferedSocket {
   // only TCP sockets can be reset
   const buffered = new BufferedSocket(socket, socket.remoteAddress === undefined ? null : socket)
+  // what came with the header: now held by `buffered`, which listens
+  if (socket.readableLength > 0) socket.read()
   const reads = reusedReads(() => buffered, buffers)
   if (reuseReadsOf(socket, reads)) socket.on('close', reads.release)
   return buffered

@@ -90,7 +90,9 @@ export function reuseReadsOf(socket: Socket, reads: ReusedReads): boolean {
   if (buffer == null || callback == null || generator == null) return false
   if (typeof handle !== 'object' || handle === null) return false
   const use: unknown = Reflect.get(handle, 'useUserBuffer')
-  if (typeof use !== 'function' || socket.bytesRead > 0 || socket.readableLength > 0) return false
+  // a paused socket has stopped between two reads, another one may be within one
+  const mayHaveRead = socket.isPaused() || socket.bytesRead === 0
+  if (typeof use !== 'function' || !mayHaveRead || socket.readableLength > 0) return false
   const first = reads.buffer()
   Reflect.set(socket, buffer, first)
   Reflect.set(socket, callback, reads.callback)

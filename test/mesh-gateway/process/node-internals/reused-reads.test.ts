@@ -72,6 +72,36 @@ describe('reads into one buffer', () => {
     assert.equal(buffers.size, 1)
   })
 
+  it('are made by a socket that has read and is paused, of what comes from then on', async function () {
+    needNodePatches(this)
+    onAccepted = () => {}
+    const { client, accepted } = await pair()
+    client.write('first')
+    assert.equal(String((await once(accepted, 'data'))[0]), 'first')
+    accepted.pause()
+    accepted.unshift(Buffer.from('again '))
+    const buffered = acceptSocket(accepted, createReadBuffers())
+    const buffers = new Set<ArrayBufferLike>()
+    let received = ''
+    const { promise: ended, resolve } = Promise.withResolvers<void>()
+    buffered.read({
+      data(chunk) {
+        if (received !== '') buffers.add(chunk.buffer)
+        received += chunk.toString('latin1')
+      },
+      end: resolve,
+    })
+    for (const word of ['one ', 'two ', 'three ']) {
+      client.write(word)
+      const before = received.length
+      while (received.length === before) await new Promise(setImmediate)
+    }
+    client.end()
+    await ended
+    assert.equal(received, 'again one two three ')
+    assert.equal(buffers.size, 1)
+  })
+
   it('leave a socket alone that has read already, and read it as ever', async () => {
     onAccepted = () => {}
     const { client, accepted } = await pair()
