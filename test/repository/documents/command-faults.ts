@@ -7,7 +7,7 @@ export interface RealCommands {
   /** Is there such a file? */
   exists(path: string): boolean
   /** The help text of `mesh-gateway issue-token`, say; null when there is no such command. */
-  help(program: string, command: readonly string[]): string | null
+  help(program: string, command: readonly string[]): Promise<string | null>
 }
 
 const NPM_OWN: ReadonlySet<string> = new Set(['ci', 'install', 'pack', 'publish', 'view', 'ls'])
@@ -34,14 +34,20 @@ export function commandsOf(block: CodeBlock): string[] {
     .filter((command) => command !== '')
 }
 
-export function commandFaults(block: CodeBlock, real: RealCommands): string[] {
-  return commandsOf(block).flatMap((command) => {
-    const fault = faultOf(command.split(/\s+/), real)
-    return fault === null ? [] : [`${block.path}:${block.line}: ${command}: ${fault}`]
-  })
+export async function commandFaults(
+  blocks: readonly CodeBlock[],
+  real: RealCommands,
+): Promise<string[]> {
+  const faults: string[] = []
+  for (const block of blocks)
+    for (const command of commandsOf(block)) {
+      const fault = await faultOf(command.split(/\s+/), real)
+      if (fault !== null) faults.push(`${block.path}:${block.line}: ${command}: ${fault}`)
+    }
+  return faults
 }
 
-function faultOf(words: readonly string[], real: RealCommands): string | null {
+async function faultOf(words: readonly string[], real: RealCommands): Promise<string | null> {
   const [program = '', first = '', second = ''] = words
   if (program === 'npm') {
     const name = first === 'run' ? second : first
@@ -54,15 +60,19 @@ function faultOf(words: readonly string[], real: RealCommands): string | null {
   }
   const rest = program === 'npx' ? words.slice(1) : words
   const [tool = '', ...args] = rest
-  return /^mesh-(?:pki|gateway|agent)$/.test(tool) ? toolFault(tool, args, real) : null
+  return /^mesh-(?:pki|gateway|agent)$/.test(tool) ? await toolFault(tool, args, real) : null
 }
 
-function toolFault(tool: string, args: readonly string[], real: RealCommands): string | null {
+async function toolFault(
+  tool: string,
+  args: readonly string[],
+  real: RealCommands,
+): Promise<string | null> {
   const command: string[] = []
-  let help = real.help(tool, command)
+  let help = await real.help(tool, command)
   for (const word of args) {
     if (!/^[a-z][a-z-]*$/.test(word)) break
-    const deeper = real.help(tool, [...command, word])
+    const deeper = await real.help(tool, [...command, word])
     if (deeper === null) break
     command.push(word)
     help = deeper
