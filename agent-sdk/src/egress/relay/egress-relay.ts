@@ -11,7 +11,7 @@ import type { PortDialer } from '../port-dialer.ts'
 import { reachPort } from '../reach-port.ts'
 import type { TokenSource } from '../token-source.ts'
 import type { ProxyHead } from './proxy-head.ts'
-import { asciiJson, isFaultOfClient, jsonAnswer } from './relay-answer.ts'
+import { asciiJson, isFaultOfClient, jsonAnswer, refusalByRelay } from './relay-answer.ts'
 import { isRelaySecret, openRelaySecret } from './relay-secret.ts'
 import {
   ASK_FIELD,
@@ -61,6 +61,8 @@ export interface EgressRelayParts {
   readonly now: () => number
   /** How long a client may take for the head of its request, in milliseconds. Default 10,000. */
   readonly headMs?: number
+  /** Connections of clients at once. Each takes two file descriptors. Default 2,048. */
+  readonly maxConnections?: number
 }
 
 const NAMES = optionNames<EgressRelayOptions>({
@@ -71,6 +73,7 @@ const NAMES = optionNames<EgressRelayOptions>({
 const BACKLOG = 1_024
 const DRAIN_MS = 10_000
 const HEAD_MS = 10_000
+const MAX_CONNECTIONS = 2_048
 
 /**
  * @throws TypeError for options that make no sense; MeshError MESH_RELAY_SECRET, MESH_DISK_WRITE, MESH_CONFIG_PORT
@@ -104,8 +107,10 @@ class Relay {
   readonly #context: RelayContext
   readonly #connections = new Set<RelayedConnection>()
   readonly #sinceMs: number
+  readonly #maxConnections: number
   #fault: RelayFault | null = null
   #denied = 0
+  #saidFull = false
   #closing: Promise<void> | null = null
   address: ListenAddress = { host: '', port: 0 }
 
@@ -113,6 +118,7 @@ class Relay {
     this.#secret = secret
     this.#parts = parts
     this.#sinceMs = parts.now()
+    this.#maxConnections = parts.maxConnections ?? MAX_CONNECTIONS
     const { port, dialer, tokens, headMs = HEAD_MS } = parts
     this.#context = {
       ...{ tokens, headMs },
@@ -157,9 +163,43 @@ class Relay {
   }
 
   #onClient(socket: Socket): void {
+    if (this.#connections.size >= this.#maxConnections && !this.#makeRoom()) {
+      this.#refuseClient(socket)
+      return
+    }
     const connection = new RelayedConnection(socket, this.#context)
     this.#connections.add(connection)
-    socket.once('close', () => this.#connections.delete(connection))
+    socket.once('close', () => {
+      this.#connections.delete(connection)
+      if (this.#connections.size < this.#maxConnections / 2) this.#saidFull = false
+    })
+  }
+
+  /** Of the connections that have not shown the secret the oldest one goes: a program without it keeps nobody out. */
+  #makeRoom(): boolean {
+    for (const connection of this.#connections) {
+      if (connection.proven) continue
+      this.#connections.delete(connection)
+      connection.destroy()
+      return true
+    }
+    return false
+  }
+
+  #refuseClient(socket: Socket): void {
+    const error = new MeshError(
+      'MESH_LIMIT_CONCURRENCY',
+      `the relay has ${this.#maxConnections} connections already`,
+    )
+    const { requestId, bytes } = refusalByRelay(error, null)
+    const fields = { code: error.code, hint: error.hint, request_id: requestId }
+    // once, until there is room again
+    const level = this.#saidFull ? 'debug' : 'warn'
+    this.#saidFull = true
+    this.#parts.log[level](fields, `the relay refused a connection: ${error.message}`)
+    socket.on('error', () => {})
+    // what has come already is read, so that no reset overtakes the answer
+    socket.resume().end(bytes, 'latin1', () => socket.destroySoon())
   }
 
   #admit(head: ProxyHead): string | null {

@@ -9,6 +9,11 @@ const OF_CLIENTS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'MESH_EGRESS_HEAD_TOO_LARGE',
   'MESH_EGRESS_SLOW',
 ])
+/** Not of the gateway either. */
+const OWN_STATUS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  ...OF_CLIENTS,
+  'MESH_LIMIT_CONCURRENCY',
+])
 const BAD_GATEWAY = 502
 const MAX_REASON_LENGTH = 240
 
@@ -25,7 +30,7 @@ export function isFaultOfClient(code: ErrorCode): boolean {
 /** @param method null when none was read */
 export function refusalByRelay(error: MeshError, method: string | null): RelayRefusal {
   const { code, hint, publicMessage: reason } = error
-  const status = isFaultOfClient(code) ? error.row.http : BAD_GATEWAY
+  const status = OWN_STATUS.has(code) ? error.row.http : BAD_GATEWAY
   const requestId = uuidV7()
   const facts = { code, gate: 'relay', reason, rule: null, hint, request_id: requestId }
   const bytes = answer({

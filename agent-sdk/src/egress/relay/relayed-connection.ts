@@ -55,6 +55,7 @@ export class RelayedConnection {
   #begun: Buffer | null = null
   #answered = false
   #over = false
+  #proven = false
 
   constructor(client: Socket, context: RelayContext) {
     this.#client = client
@@ -72,6 +73,11 @@ export class RelayedConnection {
   /** No request has come so far. */
   get idle(): boolean {
     return this.#head === null && this.#gathered === null
+  }
+
+  /** Its request has shown the secret. */
+  get proven(): boolean {
+    return this.#proven
   }
 
   destroy(): void {
@@ -104,6 +110,7 @@ export class RelayedConnection {
       this.#head = readProxyHead(bytes.subarray(0, length))
       this.#gathered = null
       const own = this.#context.admit(this.#head)
+      this.#proven = true
       if (length < bytes.length) this.#keep(bytes.subarray(length))
       if (own === null) void this.#attempt()
       else this.#finish(own)

@@ -51,6 +51,41 @@ describe('a relay and its gateway', () => {
     return world
   }
 
+  it('holds a bounded number of connections: one without the secret makes room, one that works does not', async () => {
+    const arrived: Socket[] = []
+    const upstream = await gateway((_head, socket) => void arrived.push(socket))
+    const { port, credential, logged } = await relayBefore(upstream.port, { maxConnections: 3 })
+    // what says nothing, and what has said half a head
+    const idle = [await clientOf(port), await clientOf(port)]
+    idle[1]?.socket.write('GET http://a.example/ HTTP/1.1\r\n')
+    const working = [await clientOf(port)]
+    working[0]?.socket.write(get(80, credential))
+    await waitFor('the first request', () => arrived.length === 1)
+    for (const stranger of idle) {
+      const next = await clientOf(port)
+      next.socket.write(get(80, credential))
+      working.push(next)
+      assert.equal(await stranger.rest(), '')
+    }
+    await waitFor('all requests', () => arrived.length === 3)
+    const refused = [await sendRaw(port, get(80, credential)), await sendRaw(port, get(80, ''))]
+    for (const answer of refused) {
+      assert.equal(statusOf(answer), 429)
+      assert.equal(refusalOf(answer).code, 'MESH_LIMIT_CONCURRENCY')
+    }
+    assert.equal(logged().match(/the relay refused a connection/g)?.length, 2)
+    assert.equal(arrived.length, 3)
+    for (const socket of arrived) socket.end('HTTP/1.1 204 No Content\r\n\r\n')
+    for (const client of working) {
+      assert.equal(statusOf(await client.rest()), 204)
+      client.socket.destroy()
+    }
+    for (const socket of arrived) if (!socket.closed) await once(socket, 'close')
+    const last = await clientOf(port)
+    last.socket.write(get(80, credential))
+    await waitFor('a request again', () => arrived.length === 4)
+  })
+
   for (const answer of [
     'HTTP/1.1 407 MESH_TOKEN_MISSING no egress token was presented; send one\r\nProxy-Authenticate: Bearer realm="clawmesh"\r\ncontent-length: 2\r\n\r\n{}',
     'HTTP/1.1 403 MESH_POLICY_NOT_ALLOWED no rule\r\nx-mesh-refusal: MESH_POLICY_NOT_ALLOWED\r\ncontent-length: 3\r\n\r\nno\n',
