@@ -65,7 +65,8 @@ export function decodeFailure(failed: WireFailed): Failure {
 
 /**
  * What result() throws: how the task ended, in the peer's words. A code of the peer's own travels as fact `code` of
- * MESH_TASK_FAILED. The hint is of our own table; what the peer advises is fact `peer_hint`.
+ * MESH_TASK_FAILED. The hint is of our own table; what the peer advises is fact `peer_hint`. All of it is one bounded line each:
+ * it ends in logs and on terminals. The event of the failure has the words as they came.
  */
 export function failureToError(failure: Failure): MeshError {
   const known = isErrorCode(failure.code)
@@ -76,7 +77,7 @@ export function failureToError(failure: Failure): MeshError {
     ...(known ? {} : { code: plainText(failure.code) }),
   }
   const code = isErrorCode(failure.code) ? failure.code : 'MESH_TASK_FAILED'
-  return new MeshError(code, failure.message || undefined, { facts })
+  return new MeshError(code, plainText(failure.message) || undefined, { facts })
 }
 
 function encodeBody(body: OutgoingBody): Omit<WireEvent, 'delegation_id' | 'seq' | 'time'> {

@@ -114,8 +114,13 @@ class SessionTable implements HttpSessions {
       if (session.open === 0 && session.usedMs < before) void this.#end(session)
   }
 
+  /** Never rejects. */
   async #end(session: Session): Promise<void> {
-    if (this.#sessions.delete(session)) await session.close()
+    if (!this.#sessions.delete(session)) return
+    // nobody waits for most of these ends
+    await session.close().catch((err: unknown) => {
+      this.#options.session.log.warn({ err }, 'an MCP session did not end well')
+    })
   }
 }
 

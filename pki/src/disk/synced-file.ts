@@ -1,7 +1,7 @@
 /** Writes files that are on the disk before anything refers to them. */
-import { open } from 'node:fs/promises'
+import { open, rm } from 'node:fs/promises'
 
-/** Creates a new file; never overwrites one (EEXIST). The mode holds for any umask. */
+/** Creates a new file, whole or not at all; never overwrites one (EEXIST). The mode holds for any umask. */
 export async function writeSynced(
   path: string,
   content: string | Uint8Array,
@@ -12,6 +12,10 @@ export async function writeSynced(
     await file.chmod(mode)
     await file.writeFile(content)
     await file.sync()
+  } catch (error) {
+    // of a disk that is full: a part of a file would be taken for one, and a second attempt would find it
+    await rm(path, { force: true }).catch(() => {})
+    throw error
   } finally {
     await file.close()
   }

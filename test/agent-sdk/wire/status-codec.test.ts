@@ -67,6 +67,19 @@ describe('errors on the wire', () => {
     })
   })
 
+  it('that end a task are one bounded line in a log, whatever the peer has put into them', () => {
+    const words = `gone\n2026-11-30 all is well\u001b[2J\u202e${'x'.repeat(1e6)}`
+    const error = failureToError({
+      ...{ state: 'failed', code: words, message: words, hint: words, retryable: false },
+    })
+    for (const text of [error.message, ...Object.values(error.facts ?? {}).map(String)]) {
+      assert.ok(text.length <= 1_024, `${text.length}`)
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: these must not be there
+      assert.doesNotMatch(text, /[\u0000-\u001f\u202e]/)
+    }
+    assert.match(error.message, /^gone.2026-11-30 all is well/)
+  })
+
   it('say nothing of what happened inside', () => {
     const { details } = errorToStatus(new Error('the password is hunter2'))
     assert.doesNotMatch(details, /hunter2/)

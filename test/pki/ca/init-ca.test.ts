@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict'
 import { createPrivateKey } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
-import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  stat,
+  writeFile,
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import { initCa, openCa, readCaInfo } from '@clawmesh/pki'
 import { Secret } from '@clawmesh/proto'
@@ -27,6 +36,31 @@ describe('initCa', () => {
       ({ notBefore, notAfter }) => (notAfter.getTime() - notBefore.getTime() - 60_000) / YEAR_MS,
     )
     assert.deepEqual(lives, [10, 1])
+  })
+
+  it('leaves nothing in the way of a second attempt when the disk is full in the middle of it', async () => {
+    const dir = scratch.path('full')
+    const probe = await open(scratch.path('probe'), 'w')
+    const proto: FileHandle = Object.getPrototypeOf(probe)
+    await probe.close()
+    const { sync } = proto
+    const full = async () => {
+      throw Object.assign(new Error('the disk is full'), { code: 'ENOSPC' })
+    }
+    try {
+      for (const failing of [0, 2]) {
+        let files = 0
+        proto.sync = function (this: FileHandle) {
+          files += 1
+          return files > failing ? full() : sync.call(this)
+        }
+        await assert.rejects(initCa({ dir, ...QUICK }), { code: 'MESH_DISK_WRITE' })
+        assert.deepEqual(await readdir(dir), [])
+      }
+    } finally {
+      proto.sync = sync
+    }
+    await initCa({ dir, ...QUICK })
   })
 
   it('lets nobody else read it', async () => {

@@ -20,6 +20,8 @@ import type { CallHandler } from '../serve-call.ts'
 export interface InnerConnections {
   /** @param headers of the request, names and values in turn. @throws MeshError MESH_GATEWAY_DRAINING once it is closed */
   open(client: Client, headers: readonly string[]): ClientHttp2Stream
+  /** How many calls are open. */
+  readonly underWay: number
   close(): void
 }
 
@@ -55,10 +57,14 @@ export function createInnerConnections(handle: CallHandler['handle']): InnerConn
       const session = sessionOf(identity?.kind === 'agent' ? identity.tenant : '')
       calls += 1
       const number = String(calls)
-      clients.set(number, client)
       const stream = session.request([...headers, CLIENT, number], { endStream: false })
+      // after a request that was refused there is nobody to remember; the other end gets this one in a later turn
+      clients.set(number, client)
       stream.once('close', () => clients.delete(number))
       return stream
+    },
+    get underWay() {
+      return clients.size
     },
     close() {
       closed = true

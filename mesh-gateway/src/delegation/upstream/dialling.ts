@@ -1,6 +1,6 @@
 /**
  * The pending connections to one peer: one per address, shared by the calls that wait for it. A dial is aborted when no
- * call waits any more, and counts against the bound of its tenant.
+ * call waits any more or the gateway is closed, and counts against the bound of its tenant.
  */
 import { MeshError } from '@clawmesh/proto'
 import type { Attempt } from '../../net/happy-eyeballs.ts'
@@ -11,10 +11,12 @@ export interface Dialling {
   /**
    * Waits for a connection to the address, shared with other calls.
    * @param waiter.signal aborts when this call no longer waits
-   * @throws MeshError MESH_PEER_*, MESH_LIMIT_CONCURRENCY
+   * @throws MeshError MESH_PEER_*, MESH_LIMIT_CONCURRENCY, MESH_GATEWAY_DRAINING once it is closed
    */
   to(endpoint: Endpoint, waiter: Attempt): Promise<void>
   readonly size: number
+  /** Gives up all that are under way, and begins no others. */
+  close(): void
 }
 
 export interface DiallingOptions {
@@ -32,6 +34,7 @@ interface UnderWay {
 
 export function createDialling({ dials, open }: DiallingOptions): Dialling {
   const underWay = new Map<string, UnderWay>()
+  let closed = false
 
   function begin(endpoint: Endpoint): UnderWay {
     const key = keyOf(endpoint)
@@ -53,6 +56,7 @@ export function createDialling({ dials, open }: DiallingOptions): Dialling {
 
   return {
     async to(endpoint, waiter) {
+      if (closed) throw new MeshError('MESH_GATEWAY_DRAINING')
       if (waiter.signal.aborted) throw new MeshError('MESH_PEER_UNREACHABLE')
       const one = underWay.get(keyOf(endpoint)) ?? begin(endpoint)
       one.waiters.add(waiter)
@@ -73,6 +77,10 @@ export function createDialling({ dials, open }: DiallingOptions): Dialling {
     },
     get size() {
       return underWay.size
+    },
+    close() {
+      closed = true
+      for (const { controller } of underWay.values()) controller.abort()
     },
   }
 }

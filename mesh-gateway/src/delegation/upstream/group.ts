@@ -35,6 +35,7 @@ export interface Group {
   acquire(about: About, failed?: UpstreamSession): UpstreamSession | Promise<UpstreamSession>
   /** The sessions take no new streams; open streams run to their end. */
   retire(): void
+  /** Ends its sessions and the connections that are being made, for good. */
   destroy(): void
   /** True when the group can be dropped without loss. */
   idle(): boolean
@@ -92,6 +93,7 @@ class PeerGroup implements Group {
   }
 
   destroy(): void {
+    this.#dialling.close()
     this.#sessions.each((session) => session.destroy())
   }
 

@@ -65,11 +65,13 @@ const MAX_CANCELS = 500
 /** Far more than any peer needs. */
 const MAX_SETTINGS = 1_000
 const FORGIVEN_PER_MS = 30 / 1_000
-/** Errors of `session.request` that mean: the session is closing, and nothing was sent. */
+/**
+ * Errors that mean: the session began to close since a place was reserved, and nothing was sent. Node 24.16 throws them;
+ * 24.21 ends the stream with them, which then has no id (`unprocessed`).
+ */
 const GOING: ReadonlySet<string> = new Set([
   'ERR_HTTP2_GOAWAY_SESSION',
   'ERR_HTTP2_INVALID_SESSION',
-  'ERR_HTTP2_OUT_OF_STREAMS',
 ])
 
 export function wrapSession(session: ClientHttp2Session, options: SessionOptions): UpstreamSession {

@@ -3,6 +3,7 @@
  * streams. Does load balancing: picks the least loaded address, avoids unhealthy ones, asks DNS again after its TTL,
  * and opens another session when one is full.
  */
+import { MeshError } from '@clawmesh/proto'
 import type { ChainHeaders } from '../call.ts'
 import type { PeerRoute } from '../route.ts'
 import { createDials, type Dials } from './dials.ts'
@@ -17,7 +18,7 @@ export interface Upstreams {
    * A session to the peer with a place reserved for one stream, to be opened or released. Synchronous when one is
    * available.
    * @param failed a session to avoid, and its address too if there is another
-   * @throws MeshError MESH_PEER_*, MESH_LIMIT_CONCURRENCY, MESH_REVOCATION_STALE
+   * @throws MeshError MESH_PEER_*, MESH_LIMIT_CONCURRENCY, MESH_REVOCATION_STALE; MESH_GATEWAY_DRAINING once they are closed
    */
   acquire(
     tenant: string,
@@ -27,6 +28,7 @@ export interface Upstreams {
   ): UpstreamSession | Promise<UpstreamSession>
   /** The number of remembered names and ports, over all tenants. */
   readonly known: number
+  /** Ends all sessions, and the connections that are being made. */
   close(): void
 }
 
@@ -45,6 +47,7 @@ const SWEEP_AT = 1_024
 export function createUpstreams(options: UpstreamsOptions): Upstreams {
   /** By tenant, then by name and port: a call builds no key. */
   const tenants = new Map<string, Tenant>()
+  let closed = false
   const settings: UpstreamSettings = {
     ...options,
     dialTimeoutMs: options.dialTimeoutMs ?? 10_000,
@@ -82,6 +85,7 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
 
   return {
     acquire(tenant, route, about, failed) {
+      if (closed) return Promise.reject(new MeshError('MESH_GATEWAY_DRAINING'))
       const callers = tenantOf(tenant)
       let group = callers.groups.get(route.key)
       if (group === undefined) {
@@ -95,6 +99,7 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
       return [...tenants.values()].reduce((sum, { groups }) => sum + groups.size, 0)
     },
     close() {
+      closed = true
       unfollow()
       clearInterval(timer)
       for (const { groups } of tenants.values())

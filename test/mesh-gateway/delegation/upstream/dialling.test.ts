@@ -87,6 +87,20 @@ describe('connections that are being made', () => {
     await again
   })
 
+  it('are given up when the gateway is closed, and none is begun after that', async () => {
+    const { dialling, opened, waiter } = start()
+    const waits = [dialling.to(ONE, waiter()), dialling.to(OTHER, waiter())]
+    dialling.close()
+    assert.deepEqual(
+      opened.map(({ attempt }) => attempt.signal.aborted),
+      [true, true],
+    )
+    for (const { done } of opened) done.reject(new Error('given up'))
+    for (const wait of waits) await assert.rejects(wait, /given up/)
+    await assert.rejects(dialling.to(ONE, waiter()), { code: 'MESH_GATEWAY_DRAINING' })
+    assert.equal(opened.length, 2)
+  })
+
   it('are not begun for a call that has gone, and not given up by one that goes after they stand', async () => {
     const { dialling, opened, waiter } = start()
     const gone = waiter()

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createSecureServer } from 'node:http2'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { silentLog } from '@clawmesh/agent-sdk'
 import { type IdentityStore, serverTlsOptions } from '@clawmesh/agent-sdk/mesh'
 import { createUpstreams } from '../../../../mesh-gateway/src/delegation/upstream/upstreams.ts'
@@ -45,6 +45,42 @@ describe('the sessions to peers', () => {
     assert.ok(upstreams.known <= 1_024, `${upstreams.known} are remembered`)
     upstreams.close()
     metrics.close()
+  })
+
+  it('are not made any more once they are closed, nor those that are being made', async () => {
+    const mute = createServer()
+    const sockets: Socket[] = []
+    mute.on('connection', (socket) => void sockets.push(socket.on('error', () => {})))
+    mute.listen(0, '127.0.0.1')
+    await once(mute, 'listening')
+    const { port } = mute.address() as AddressInfo
+    const metrics = createMetrics()
+    const upstreams = createUpstreams({
+      ...{ identity, spiffe: ca.spiffe, metrics, log: silentLog, peerPorts: [port] },
+      resolver: {
+        async addresses() {
+          return [{ ip: '127.0.0.1', ttlMs: 60_000 }]
+        },
+        services: () => Promise.reject(new ResolveFailure('not-found')),
+        close() {},
+      },
+    })
+    const host = 'researcher.acme.mesh.internal'
+    const peer = { tenant: 'acme', agent: 'researcher' }
+    const route = { kind: 'peer', peer, host, port, key: `${host}:${port}` } as const
+    const acquire = async () =>
+      await upstreams.acquire('acme', route, { delegationId: null, replica: null })
+    // it accepts, and never answers the handshake
+    const waiting = assert.rejects(acquire(), { code: 'MESH_PEER_UNREACHABLE' })
+    await once(mute, 'connection')
+    const ended = once(sockets[0] ?? assert.fail(), 'close')
+    upstreams.close()
+    await waiting
+    await ended
+    await assert.rejects(acquire(), { code: 'MESH_GATEWAY_DRAINING' })
+    assert.equal(sockets.length, 1)
+    metrics.close()
+    mute.close()
   })
 
   it('carry the calls that waited for them, and no more, when the gateway’s certificate has changed while dialling', async () => {
