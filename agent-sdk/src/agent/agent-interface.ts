@@ -1,7 +1,7 @@
 /** What a skill author does with an agent. */
 import type { AgentIdentity } from '@clawmesh/proto'
 import type { DelegateOptions, Delegation } from '../client/delegation.ts'
-import type { TraceOptions } from '../client/trace-options.ts'
+import type { DescribeOptions, TraceOptions } from '../client/trace-options.ts'
 import type { AgentFetch } from '../egress/agent-fetch.ts'
 import type { EgressRelay, EgressRelayOptions } from '../egress/relay/egress-relay.ts'
 import type { TaskFilter, TaskInfo } from '../model/task-event.ts'
@@ -53,7 +53,7 @@ export interface Agent {
    * minutes, input is checked by it before it is sent, and results when they come. All of it is the peer's word.
    * @throws MeshError MESH_PEER_UNDESCRIBED of an older peer, MESH_POLICY_NOT_ALLOWED …
    */
-  describe(peer: string, options?: TraceOptions): Promise<readonly SkillDescription[]>
+  describe(peer: string, options?: DescribeOptions): Promise<readonly SkillDescription[]>
   /** Lets other agents delegate to this one. @throws MeshError MESH_CONFIG_PORT */
   serve(options: ServeOptions): Promise<Serving>
   /** fetch through the gateway's egress port. @throws TypeError when `egress` was not given */

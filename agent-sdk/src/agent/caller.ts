@@ -66,7 +66,8 @@ export function createCaller(options: CallerOptions): Caller {
     watch: (peer, id, afterSeq = 0) => peers.watch(address(peer), id, afterSeq, looking()),
     get: async (peer, id) => peers.get(address(peer), id, looking()),
     list: (peer, filter = {}) => peers.list(address(peer), filter, looking()),
-    describe: async (peer) => peers.describe(address(peer), looking()),
+    describe: async (peer, { retryAway = true } = {}) =>
+      peers.describe(address(peer), { ...looking(), retryAway }),
     peers: createGatewayQuestions({ ask, address, propagated }).peers,
     close() {
       lifetime.abort()

@@ -2,7 +2,12 @@
 import type { DelegateOptions, Delegation } from '../client/delegation.ts'
 import type { PeerClient } from '../client/peer-client.ts'
 import type { Propagated } from '../client/propagation.ts'
-import { checkTraceOptions, type TraceOptions } from '../client/trace-options.ts'
+import {
+  checkDescribeOptions,
+  checkTraceOptions,
+  type DescribeOptions,
+  type TraceOptions,
+} from '../client/trace-options.ts'
 import type { TaskFilter, TaskInfo } from '../model/task-event.ts'
 import type { SkillDescription } from '../wire/skill-codec.ts'
 import { checkTraceparent, spanOf } from '../wire/trace.ts'
@@ -23,7 +28,7 @@ export interface Delegations {
   watch(peer: string, id: string, afterSeq?: number, options?: TraceOptions): Delegation
   get(peer: string, id: string, options?: TraceOptions): Promise<TaskInfo>
   list(peer: string, filter?: TaskFilter, options?: TraceOptions): AsyncIterable<TaskInfo>
-  describe(peer: string, options?: TraceOptions): Promise<readonly SkillDescription[]>
+  describe(peer: string, options?: DescribeOptions): Promise<readonly SkillDescription[]>
 }
 
 export function createDelegations({ peers, scopes, address }: DelegationsOptions): Delegations {
@@ -33,6 +38,9 @@ export function createDelegations({ peers, scopes, address }: DelegationsOptions
   }
   const looking = (asked: TraceOptions, call: string) => {
     checkTraceOptions(asked, call)
+    return lookingAs(asked)
+  }
+  const lookingAs = (asked: TraceOptions) => {
     const scope = scopes.current()
     const propagated = propagatedBy(scope, asked.traceparent)
     return { propagated, ...(scope === null ? {} : { signal: scope.signal }) }
@@ -45,7 +53,11 @@ export function createDelegations({ peers, scopes, address }: DelegationsOptions
     get: async (peer, id, asked = {}) => peers.get(address(peer), id, looking(asked, 'get')),
     list: (peer, filter = {}, asked = {}) =>
       peers.list(address(peer), filter, looking(asked, 'list')),
-    describe: async (peer, asked = {}) => peers.describe(address(peer), looking(asked, 'describe')),
+    describe: async (peer, asked = {}) => {
+      checkDescribeOptions(asked)
+      const { retryAway = true } = asked
+      return peers.describe(address(peer), { ...lookingAs(asked), retryAway })
+    },
   }
 }
 

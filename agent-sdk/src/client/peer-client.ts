@@ -1,5 +1,5 @@
 /** Delegations to peers over the connection to the gateway. */
-import { isUuidV7, MeshError, uuidV7 } from '@clawmesh/proto'
+import { type ErrorCode, isUuidV7, MeshError, uuidV7 } from '@clawmesh/proto'
 import { checkOptions, optionNames } from '../check-options.ts'
 import type { Log } from '../log.ts'
 import { toParts } from '../model/part.ts'
@@ -72,7 +72,7 @@ export interface PeerClient {
   /** The newest first. */
   list(authority: string, filter: TaskFilter, options?: LookOptions): AsyncIterable<TaskInfo>
   /** @throws MeshError MESH_PEER_UNDESCRIBED … */
-  describe(authority: string, options?: LookOptions): Promise<readonly SkillDescription[]>
+  describe(authority: string, options?: DescribeLookOptions): Promise<readonly SkillDescription[]>
   /** Resolves when all that was let go of has ended here, and the peers have been told. */
   settled(): Promise<void>
 }
@@ -83,6 +83,17 @@ export interface LookOptions {
   readonly signal?: AbortSignal
   readonly artifacts?: 'gather' | 'stream'
 }
+
+export interface DescribeLookOptions extends LookOptions {
+  /** As in `DescribeOptions`. Default true. */
+  readonly retryAway?: boolean
+}
+
+/** The gateway has looked for the peer, and does not reach it. */
+const AWAY: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'MESH_PEER_UNRESOLVED',
+  'MESH_PEER_UNREACHABLE',
+])
 
 const FILTER_OPTIONS = optionNames<TaskFilter>({ states: true, labels: true })
 
@@ -192,12 +203,13 @@ class ClientOfPeers implements PeerClient {
 
   async describe(
     authority: string,
-    { propagated = NOTHING_PROPAGATED, signal }: LookOptions = {},
+    { propagated = NOTHING_PROPAGATED, signal, retryAway = true }: DescribeLookOptions = {},
   ): Promise<readonly SkillDescription[]> {
     // it begins nothing, and so needs no chain
     const metadata = metadataOfTask({ ...propagated, chain: null }, '', this.#now())
     const until = this.#until(signal)
-    const asked = { authority, metadata }
+    const stands = retryAway ? {} : { stands: (code: ErrorCode) => AWAY.has(code) }
+    const asked = { authority, metadata, ...stands }
     try {
       const skills = decodeSkills(
         (await this.#unary(methods.describe, { skills: [] }, asked, until)).skills,

@@ -1,15 +1,20 @@
 /** Calls that may be repeated, repeated while the connection is at fault. */
-import type { MeshError } from '@clawmesh/proto'
+import type { ErrorCode, MeshError } from '@clawmesh/proto'
 import { createBackoff } from './backoff.ts'
 import type { CallChoices, Connection, Method } from './connection.ts'
 import type { FirstContact } from './first-contact.ts'
 import { judgeStreamError } from './lost-stream.ts'
 
+export interface UnaryChoices extends Omit<CallChoices, 'deadline' | 'signal'> {
+  /** Errors of a connection that are an answer to this call. Default: none is. */
+  readonly stands?: (code: ErrorCode) => boolean
+}
+
 /** @throws MeshError the last one, once 10 s have passed or the answer stands; sooner of a gateway that was never reached */
 export type UnaryCall = <Request, Response>(
   method: Method<Request, Response>,
   request: Request,
-  choices: Omit<CallChoices, 'deadline' | 'signal'>,
+  choices: UnaryChoices,
   signal: AbortSignal,
 ) => Promise<Response>
 
@@ -27,7 +32,7 @@ const UNARY_MS = 10_000
 
 export function retryUnary(options: RetryUnaryOptions): UnaryCall {
   const { connection, contact, refusal, forMs = UNARY_MS } = options
-  return async (method, request, choices, callersSignal) => {
+  return async (method, request, { stands, ...choices }, callersSignal) => {
     const { signal, unreached, failure, end } = contact.begin(callersSignal)
     const backoff = createBackoff({ maxMs: 1_000 })
     let untilMs = performance.now() + forMs
@@ -45,7 +50,8 @@ export function retryUnary(options: RetryUnaryOptions): UnaryCall {
           // a gateway that was never reached has its own clock, and no answer has come from it
           const waiting = unreached() && (lost || error.code === 'MESH_CALL_DEADLINE')
           if (waiting) untilMs = performance.now() + forMs
-          else if (!lost || performance.now() >= untilMs) throw error
+          else if (!lost || stands?.(error.code) === true || performance.now() >= untilMs)
+            throw error
           if (signal.aborted) throw error
           try {
             await backoff.wait(signal)

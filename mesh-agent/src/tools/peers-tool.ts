@@ -12,7 +12,7 @@ export async function showPeers(
   return listPeers({
     allowed: await agent.peers(traceOf(context)),
     tenant: agent.identity.tenant,
-    describe: (peer) => agent.describe(peer, traceOf(context)),
+    describe: (peer) => agent.describe(peer, { ...traceOf(context), retryAway: false }),
     ...{ maxWaitMs, maxTextLength },
     ...(signal === undefined ? {} : { signal }),
   })

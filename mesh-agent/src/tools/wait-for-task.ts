@@ -19,10 +19,10 @@ export async function waitForTask(
   task: FollowedTask,
   { context, waitSeconds, forAcceptance = false }: WaitOptions,
 ): Promise<ToolResult | null> {
-  const { maxWaitMs, signal, onProgress } = context
+  const { maxWaitMs, signal } = context
   const waitMs = Math.min(maxWaitMs, (waitSeconds ?? Number.POSITIVE_INFINITY) * 1000)
   const endMs = performance.now() + waitMs
-  const stopTelling = onProgress === undefined ? null : task.onProgress((one) => onProgress(one))
+  const stopTelling = tellProgress(task, context)
   try {
     if (forAcceptance && waitMs < ACCEPTANCE_MS)
       await task.wait(() => task.accepted, Math.min(maxWaitMs, ACCEPTANCE_MS), signal)
@@ -34,6 +34,23 @@ export async function waitForTask(
   if (signal?.aborted === true) return null
   task.handedBack = true
   return standingResult(task, Math.round(waitMs / 1000))
+}
+
+/** A host that fails to take progress gets no more of it; the task goes on. @returns stops telling */
+function tellProgress(
+  task: FollowedTask,
+  { onProgress, log }: ToolContext,
+): (() => void) | undefined {
+  if (onProgress === undefined) return undefined
+  const stop = task.onProgress((progress) => {
+    try {
+      onProgress(progress)
+    } catch (err) {
+      stop()
+      log.warn({ err, id: task.id }, 'the host did not take the progress of a task')
+    }
+  })
+  return stop
 }
 
 /** Until it has ended, asks something, or the time is over. */

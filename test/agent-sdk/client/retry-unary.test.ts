@@ -3,7 +3,11 @@ import assert from 'node:assert/strict'
 import { MeshError } from '@clawmesh/proto'
 import { Metadata, status } from '@grpc/grpc-js'
 import { createFirstContact } from '../../../agent-sdk/src/client/first-contact.ts'
-import { type RetryUnaryOptions, retryUnary } from '../../../agent-sdk/src/client/retry-unary.ts'
+import {
+  type RetryUnaryOptions,
+  retryUnary,
+  type UnaryChoices,
+} from '../../../agent-sdk/src/client/retry-unary.ts'
 import { silentLog } from '../../../agent-sdk/src/log.ts'
 
 const failing = (code: number) =>
@@ -14,9 +18,13 @@ describe('a call that may be repeated', () => {
   const method = { path: '/a.B/C', serialize: bytes, deserialize: bytes }
   const run = async (
     outcomes: readonly (Error | string)[],
-    more: Partial<RetryUnaryOptions> & { signal?: AbortSignal; unreached?: boolean } = {},
+    more: Partial<RetryUnaryOptions> & {
+      signal?: AbortSignal
+      unreached?: boolean
+      stands?: UnaryChoices['stands']
+    } = {},
   ) => {
-    const { signal = new AbortController().signal, unreached = false, ...options } = more
+    const { signal = new AbortController().signal, unreached = false, stands, ...options } = more
     let calls = 0
     const refusal = () => null
     const contact = createFirstContact({ target: 'gw:1', log: silentLog, refusal })
@@ -32,7 +40,8 @@ describe('a call that may be repeated', () => {
         },
       },
     })
-    const answer = await call(method, Buffer.alloc(0), { authority: 'b' }, signal).then(
+    const choices = { authority: 'b', ...(stands === undefined ? {} : { stands }) }
+    const answer = await call(method, Buffer.alloc(0), choices, signal).then(
       String,
       (error: unknown) => (error instanceof MeshError ? error.code : assert.fail()),
     )
@@ -53,6 +62,13 @@ describe('a call that may be repeated', () => {
     // it may have been done: what an unanswered call meets in the middle of an answer is not lost
     const unknown = failing(status.DEADLINE_EXCEEDED)
     assert.deepEqual(await run([unknown, 'late']), { answer: 'MESH_CALL_DEADLINE', calls: 1 })
+  })
+
+  it('is not repeated for what its caller takes for an answer', async () => {
+    const stands: UnaryChoices['stands'] = (code) => code === 'MESH_GATEWAY_UNREACHABLE'
+    const outcomes = [failing(status.INTERNAL), failing(status.UNAVAILABLE), 'late']
+    const { answer, calls } = await run(outcomes, { stands })
+    assert.deepEqual({ answer, calls }, { answer: 'MESH_GATEWAY_UNREACHABLE', calls: 2 })
   })
 
   it('is repeated whatever its time, and when our own clock ended it, while the gateway was never reached', async () => {

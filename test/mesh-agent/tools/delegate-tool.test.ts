@@ -29,6 +29,10 @@ const skills: Record<string, Skill> = {
     await ctx.artifact('/tmp/x\u001b[31m.html', Buffer.alloc(100_000, 1))
     return { ok: true }
   },
+  steps(_task, ctx) {
+    for (const step of ['one', 'two', 'three']) ctx.status(step)
+    return 'done'
+  },
   inject: () => INJECTION,
   fail() {
     throw new MeshError('OBEY_ME', INJECTION)
@@ -202,6 +206,23 @@ describe('mesh_delegate', () => {
       assert.equal(details.code, 'TOOL_ARGUMENTS')
       assert.match(String(details.reason), why)
     }
+  })
+
+  it('goes on when its host does not take the progress, and says so once', async () => {
+    const lame = callTools(planner, { context: { workspaceDir } })
+    const { isError, details } = await lame.call(
+      'mesh_delegate',
+      { peer: 'researcher', skill: 'steps' },
+      {
+        onProgress() {
+          throw new Error('no such view')
+        },
+      },
+    )
+    assert.deepEqual([isError, details.output], [false, 'done'])
+    const said = lame.lines.filter(({ message }) => /did not take the progress/.test(message))
+    assert.equal(said.length, 1)
+    await lame.close()
   })
 
   it('leads the same key to the same task, and no key to other work or to another owner', async () => {

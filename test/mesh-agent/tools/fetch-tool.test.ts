@@ -207,6 +207,12 @@ describe('mesh_fetch and mesh_peers', () => {
       { peer: 'researcher', tenant: 'acme', state: 'described' },
       { peer: 'globex/translator', tenant: 'globex', state: 'away' },
     ])
+    // a peer that does not resolve is looked for once: nobody waits for it
+    const { trace_id } = await mesh.auditLine('the peer that is away', isOfTranslator)
+    const looks = (await mesh.audit()).filter(
+      (line) => isOfTranslator(line) && line.trace_id === trace_id,
+    )
+    assert.equal(looks.length, 1)
     const odd = await host.call('mesh_delegate', {
       peer: 'researcher',
       skill: 'sum',
@@ -218,6 +224,10 @@ describe('mesh_fetch and mesh_peers', () => {
     assert.equal(refused.details.code, 'TOOL_ARGUMENTS')
   })
 })
+
+function isOfTranslator({ destination_host }: Readonly<Record<string, unknown>>): boolean {
+  return String(destination_host).startsWith('translator.globex.')
+}
 
 function filesOf(details: Readonly<Record<string, unknown>>): { path: string; bytes: number }[] {
   const { files } = details

@@ -8,7 +8,7 @@ export const peersTool: RunTool = async (given, { caller, tenant, cancelled, rel
   readFields(PEERS_FIELDS, given)
   const result = await listPeers({
     ...{ allowed: await caller.peers(), tenant, maxTextLength: MAX_TEXT },
-    describe: (peer) => caller.describe(peer),
+    describe: (peer) => caller.describe(peer, { retryAway: false }),
     signal: AbortSignal.any([cancelled, released]),
   })
   return cancelled.aborted ? null : result
