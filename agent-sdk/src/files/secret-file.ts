@@ -3,11 +3,12 @@
  * processes that make it at once both get the same one.
  */
 import { randomBytes } from 'node:crypto'
-import { link, mkdir, open, rm, stat } from 'node:fs/promises'
+import { link, mkdir, open, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { type ErrorCode, MeshError, Secret } from '@clawmesh/proto'
 import { describeFileFault } from './file-fault.ts'
 import { readWhole } from './read-whole.ts'
+import { writeAtomic } from './write-atomic.ts'
 
 /** What a secret is for, and what to do about a file that cannot be used. */
 export interface SecretFileKind {
@@ -36,16 +37,32 @@ export async function openSecretFile(file: string, kind: SecretFileKind): Promis
   return made
 }
 
+/** A new one, which is in no file yet. */
+export function makeSecret(): Secret<string> {
+  return new Secret(randomBytes(SECRET_BYTES).toString('base64url'))
+}
+
+/** Takes the place of what the file holds, also where that cannot be used. @throws MeshError MESH_DISK_WRITE */
+export async function replaceSecretFile(file: string, secret: Secret<string>): Promise<void> {
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+    throw new MeshError('MESH_DISK_WRITE', `cannot write ${file} (${describeFileFault(cause)})`, {
+      cause,
+    })
+  })
+  await writeAtomic(file, `${secret.reveal()}\n`)
+}
+
 /** Null when there is no file. @throws MeshError the code of the kind when it cannot be used */
 export async function readSecretFile(
   file: string,
   kind: SecretFileKind,
 ): Promise<Secret<string> | null> {
   try {
-    const { mode, uid } = await stat(file)
-    const text = (await readWhole(file, { maxBytes: MAX_FILE_BYTES })).toString('latin1')
-    checkOwner(file, kind, mode, uid)
-    const secret = text.trimEnd()
+    const text = await readWhole(file, {
+      maxBytes: MAX_FILE_BYTES,
+      judge: ({ mode, uid }) => checkOwner(file, kind, mode, uid),
+    })
+    const secret = text.toString('latin1').trimEnd()
     if (!kind.form.test(secret))
       throw fault(file, kind, secret === '' ? 'it is empty' : 'it holds something else', {
         hint: kind.whenSpoilt,
@@ -78,7 +95,7 @@ async function create(file: string): Promise<void> {
     await mkdir(dirname(file), { recursive: true, mode: 0o700 })
     const handle = await open(draft, 'wx', 0o600)
     try {
-      await handle.writeFile(`${randomBytes(SECRET_BYTES).toString('base64url')}\n`)
+      await handle.writeFile(`${makeSecret().reveal()}\n`)
       await handle.sync()
     } finally {
       await handle.close()

@@ -1,9 +1,9 @@
 /**
- * Replaces a file in one step: readers see the old file or the new one, never a part. A symbolic link in its place is
+ * Writes a file in one step: readers see the old file or the new one, never a part. A symbolic link in its place is
  * replaced, never followed.
  */
 import { randomBytes } from 'node:crypto'
-import { open, rename, rm } from 'node:fs/promises'
+import { link, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { MeshError } from '@clawmesh/proto'
 import { accessHint } from './file-fault.ts'
@@ -13,6 +13,8 @@ export interface WriteOptions {
   readonly mode?: number
   /** After a power cut too there is the old file or the new one. It waits for the disk, some milliseconds. Default true. */
   readonly synced?: boolean
+  /** False: a file that is there already is an error, EEXIST. Default true. */
+  readonly replaces?: boolean
 }
 
 /** @throws MeshError MESH_DISK_WRITE; the old file is then unchanged */
@@ -31,7 +33,7 @@ export async function writeAtomic(
 export async function writePieces(
   path: string,
   pieces: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>,
-  { mode = 0o600, synced = true }: WriteOptions = {},
+  { mode = 0o600, synced = true, replaces = true }: WriteOptions = {},
 ): Promise<void> {
   const fail = (error: unknown): never => {
     throw diskError(path, error)
@@ -46,7 +48,11 @@ export async function writePieces(
     } finally {
       await file.close()
     }
-    await rename(temporary, path).catch(fail)
+    if (replaces) await rename(temporary, path).catch(fail)
+    else {
+      await link(temporary, path).catch(fail)
+      await rm(temporary).catch(fail)
+    }
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {
       // the first error names the cause; the leftover file is never read

@@ -24,6 +24,7 @@ interface Options {
 
 interface SetupOptions extends Options {
   readonly plugin: boolean
+  readonly renewSecret?: true
   readonly yes?: true
 }
 
@@ -31,6 +32,7 @@ const SETUP_EXAMPLES = `
 Examples:
   $ mesh-agent openclaw setup --identity /etc/mesh --gateway gw:8443 --egress https://gw:8080
   $ mesh-agent openclaw setup --no-plugin --yes     the way out alone
+  $ mesh-agent openclaw setup --renew-secret        another program had the port
 
 It shows what it changes and asks. Comments and all other keys stay. The file as
 it was is kept beside it. The secret of the relay is never printed. What the
@@ -54,6 +56,7 @@ export function addOpenClaw(program: Command, terminal: Terminal, end: End): voi
   withPlaceOptions(openclaw.command('setup'))
     .description("write OpenClaw's configuration: its proxy, web_fetch, the plugin")
     .option('--no-plugin', "leave the plugin's entry alone")
+    .option('--renew-secret', 'give the relay a new secret: another program may know it')
     .option('--yes', 'do not ask')
     .option('--json', 'print the facts as JSON')
     .addHelpText('after', SETUP_EXAMPLES)
@@ -101,7 +104,7 @@ async function setup(options: SetupOptions, terminal: Terminal, end: End): Promi
   const config = await readOpenClawConfig(configFile)
   const mesh = complete(await settingsOf(options, config, terminal))
   const plan = await planSetup({
-    ...{ configFile, mesh, plugin: options.plugin },
+    ...{ configFile, mesh, plugin: options.plugin, renewSecret: options.renewSecret === true },
     now: () => new Date(),
   })
   const { file, changes } = plan
@@ -118,6 +121,10 @@ async function setup(options: SetupOptions, terminal: Terminal, end: End): Promi
   }
   if (!agreed) return
   if (backup !== null) terminal.say(`the file as it was: ${backup}`)
+  if (options.renewSecret === true)
+    terminal.say(
+      'restart the relay: until then it takes the old secret. The plugin’s ends with OpenClaw',
+    )
   terminal.say('restart OpenClaw: it reads its proxy URL once. Then: mesh-agent openclaw doctor')
 }
 

@@ -1,7 +1,13 @@
 /** `mesh-agent openclaw setup`: what would change in OpenClaw's configuration, and the change itself. */
 import { realpath, stat } from 'node:fs/promises'
 import { isDeepStrictEqual } from 'node:util'
-import { openRelaySecret, readWhole, writeAtomic } from '@clawmesh/agent-sdk/mesh'
+import {
+  makeSecret,
+  openRelaySecret,
+  readWhole,
+  replaceSecretFile,
+  writeAtomic,
+} from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 import { appendAt, readJson5, valueAt, writeAt } from './json5-text.ts'
 import { type MeshSettings, type Setting, wantedSettings } from './wanted-settings.ts'
@@ -28,16 +34,20 @@ export interface PlanOptions {
   readonly mesh: MeshSettings
   /** The plugin's entry as well. */
   readonly plugin: boolean
+  /** Puts a new secret in the place of the relay's. Default false. */
+  readonly renewSecret?: boolean
   readonly now: () => Date
 }
 
 const MAX_BYTES = 4 * 1024 * 1024
+/** Within one second. */
+const MOST_COPIES = 100
 
 /** Changes nothing but a secret file that is missing. @throws MeshError MESH_CONFIG_INVALID, MESH_RELAY_SECRET */
 export async function planSetup(options: PlanOptions): Promise<Plan> {
-  const { mesh, plugin } = options
+  const { mesh, plugin, renewSecret = false } = options
   const file = await realpath(options.configFile).catch(() => options.configFile)
-  const secret = await openRelaySecret(mesh.secretFile)
+  const secret = renewSecret ? makeSecret() : await openRelaySecret(mesh.secretFile)
   const before = await readText(file)
   const text = before ?? '{}\n'
   const config = parse(file, text)
@@ -49,7 +59,11 @@ export async function planSetup(options: PlanOptions): Promise<Plan> {
     file,
     changes: changesOf(config, settings),
     tightens: (mode & 0o077) !== 0,
-    apply: () => write(file, before, after, options.now()),
+    async apply() {
+      // first: with a configuration that cannot be written OpenClaw is refused, and keeps no secret that may be known
+      if (renewSecret) await replaceSecretFile(mesh.secretFile, secret)
+      return write(file, before, after, options.now())
+    },
   }
 }
 
@@ -120,10 +134,15 @@ function changesOf(config: unknown, settings: readonly Setting[]): Change[] {
   })
 }
 
-/** Without the credentials of URLs. */
+/** As JSON, without the credentials of URLs: the name of a user is shown, and nothing of what may be a token. */
 export function shown(value: unknown): string {
-  return JSON.stringify(value)?.replace(/:\/\/([^/@:"\s]*):[^@"\s]*@/g, '://$1:***@') ?? 'undefined'
+  const hide = (_key: string, one: unknown) =>
+    typeof one === 'string' ? one.replace(CREDENTIALS, '://$1***@') : one
+  return JSON.stringify(value, hide) ?? 'undefined'
 }
+
+/** Up to the last @: a password may hold any character, also where no URL may. */
+const CREDENTIALS = /:\/\/(?:([^/@:]*:).*|[^/@]+)@/gs
 
 async function write(
   file: string,
@@ -141,11 +160,26 @@ async function write(
         hint: 'run the command again',
       },
     )
-  let backup: string | null = null
-  if (bytes !== null) {
-    backup = `${file}.before-clawmesh-${now.toISOString().replace(/[-:]|\.\d+/g, '')}`
-    await writeAtomic(backup, bytes)
-  }
+  const backup = bytes === null ? null : await keep(file, bytes, now)
   await writeAtomic(file, after)
   return backup
+}
+
+/** Beside it, under a name that nothing has: an earlier copy is never replaced. @throws MeshError MESH_DISK_WRITE */
+async function keep(file: string, bytes: Buffer, now: Date): Promise<string> {
+  const name = `${file}.before-clawmesh-${now.toISOString().replace(/[-:]|\.\d+/g, '')}`
+  for (let copy = 1; ; copy += 1) {
+    const backup = copy === 1 ? name : `${name}-${copy}`
+    try {
+      await writeAtomic(backup, bytes, { replaces: false })
+      return backup
+    } catch (error) {
+      if (!(error instanceof MeshError) || !isTaken(error.cause) || copy === MOST_COPIES)
+        throw error
+    }
+  }
+}
+
+function isTaken(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && cause.code === 'EEXIST'
 }

@@ -117,7 +117,7 @@ async function whoListens(
   if (found.kind !== 'relay')
     throw taken(
       'another program has the port, or a relay with another secret file',
-      'stop it, or choose another port with --listen; then run `mesh-agent openclaw setup` again',
+      'stop it, or choose another port with --listen; what used the relay may have sent it the secret: run `mesh-agent openclaw setup --renew-secret`',
     )
   const { status } = found
   if (status.agent === agent.identity.id && status.egress === new URL(egress).origin) return status

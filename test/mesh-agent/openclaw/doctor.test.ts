@@ -1,6 +1,6 @@
 /** `mesh-agent openclaw doctor`: what it finds, by code, and what it says about a mesh that is well. */
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,6 +19,7 @@ import {
   checkWebFetch,
 } from '../../../mesh-agent/src/openclaw/doctor/check-proxy.ts'
 import { checkRelay } from '../../../mesh-agent/src/openclaw/doctor/check-relay.ts'
+import { checkServedTools } from '../../../mesh-agent/src/openclaw/doctor/check-served-tools.ts'
 import { examineOpenClaw } from '../../../mesh-agent/src/openclaw/doctor/examine-openclaw.ts'
 import type { CheckResult } from '../../../mesh-agent/src/openclaw/doctor/finding.ts'
 import { planSetup } from '../../../mesh-agent/src/openclaw/setup.ts'
@@ -150,6 +151,26 @@ describe('the doctor for OpenClaw', () => {
       assert.deepEqual(codes(checkRelay({ kind }, { listen: LISTEN }, null)), [code])
   })
 
+  it('looks at the tools that turns for peers have', () => {
+    const serve = (settings: object) =>
+      checkServedTools({
+        plugins: { entries: { clawmesh: { config: { serve: { ask: settings } } } } },
+      })
+    const found = (settings: object) => {
+      const check = serve(settings)
+      return check === null ? null : codes(check)
+    }
+    assert.equal(checkServedTools({}), null)
+    assert.deepEqual(found({ tools: ['mesh_fetch', 'read'], callers: ['planner'] }), [])
+    assert.deepEqual(
+      found({ tools: ['cron'], callers: [{ caller: 'a', tools: ['Gateway', 'write'] }] }),
+      ['served-tool-refused', 'served-tool-refused', '(served-tools-wide)'],
+    )
+    const [note] = serve({ tools: ['exec'], callers: ['*'] })?.findings ?? []
+    assert.match(note?.what ?? '', /exec of ask runs any program/)
+    assert.deepEqual(found({ tools: 5, callers: [null, 7] }), [])
+  })
+
   it('looks at certificate, gateway, clock and the way out', () => {
     const identity = {
       kind: 'agent',
@@ -263,16 +284,24 @@ describe('the doctor for OpenClaw, with a mesh', function () {
     assert.deepEqual(await faults(), ['gateway-away', 'relay-cannot-serve', 'way-out-closed'])
     await relay.close()
     assert.deepEqual(await faults(), ['gateway-away', 'relay-not-running'])
-    const stranger = createServer(
-      (socket) =>
-        void socket
-          .on('error', () => {})
-          .resume()
-          .end('hello'),
+    let heard = ''
+    const stranger = createServer((socket) =>
+      socket
+        .on('error', () => {})
+        .on('data', (chunk) => {
+          heard += chunk.toString('latin1')
+          socket.end('hello')
+        }),
     )
     const port = await listenOnFreePort(stranger)
     const taken = { mesh: { ...settings, listen: `127.0.0.1:${port}` } }
     assert.deepEqual(await faults(taken), ['proxy-elsewhere', 'gateway-away', 'relay-port-taken'])
     stranger.close()
+    // it was asked for a proof, and shown nothing
+    assert.match(heard, /^GET \/clawmesh-relay /)
+    const secret = (await readFile(settings.secretFile, 'utf8')).trim()
+    for (const shown of [secret, Buffer.from(`doctor:${secret}`).toString('base64')])
+      assert.equal(heard.includes(shown), false)
+    assert.doesNotMatch(heard, /proxy-authorization/i)
   })
 })

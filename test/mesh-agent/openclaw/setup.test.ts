@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import {
+  chmod,
   type FileHandle,
   mkdir,
   mkdtemp,
@@ -17,7 +18,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type ErrorCode, MeshError } from '@clawmesh/proto'
 import { readJson5, valueAt } from '../../../mesh-agent/src/openclaw/json5-text.ts'
-import { planSetup } from '../../../mesh-agent/src/openclaw/setup.ts'
+import { planSetup, shown } from '../../../mesh-agent/src/openclaw/setup.ts'
 import { makeTestCa, type TestCa } from '../../support/test-ca.ts'
 import { bundledCommand } from '../relay/relay-process.ts'
 
@@ -46,14 +47,14 @@ describe('mesh-agent openclaw setup', function () {
   })
   afterEach(() => rm(dir, { recursive: true }))
 
-  const plan = (plugin = true) =>
+  const plan = (plugin = true, renewSecret = false) =>
     planSetup({
       configFile: file,
       mesh: {
         ...{ identity, gateway: '127.0.0.1:8443', egress: 'http://127.0.0.1:8080' },
         ...{ listen: '127.0.0.1:8081', secretFile: join(dir, 'relay.secret') },
       },
-      plugin,
+      ...{ plugin, renewSecret },
       now: () => new Date('2026-11-30T01:02:03Z'),
     })
   const secret = async () => (await readFile(join(dir, 'relay.secret'), 'utf8')).trim()
@@ -136,6 +137,32 @@ describe('mesh-agent openclaw setup', function () {
     assert.equal(await readFile(file, 'utf8'), WRITTEN)
   })
 
+  it('shows no credential of any form, also of what is no URL', () => {
+    for (const [url, instead] of [
+      ['http://hunter2@10.0.0.1:3128', 'http://***@10.0.0.1:3128'],
+      ['http://bob:hun"ter2@10.0.0.1', 'http://bob:***@10.0.0.1'],
+      ['http://bob:hunter2@hunter2@10.0.0.1', 'http://bob:***@10.0.0.1'],
+      ['http://bob:hun/ter2@10.0.0.1', 'http://bob:***@10.0.0.1'],
+      ['http://:hunter2@10.0.0.1', 'http://:***@10.0.0.1'],
+      ['http://10.0.0.1:3128/a', 'http://10.0.0.1:3128/a'],
+      ['http://10.0.0.1/@a', 'http://10.0.0.1/@a'],
+    ])
+      assert.deepEqual(JSON.parse(shown({ list: [url] })), { list: [instead] })
+    assert.equal(shown(undefined), 'undefined')
+  })
+
+  it('keeps each earlier file, also of two changes in one second', async () => {
+    const texts = ['{ a: 1 }', '{ a: 2 }', '{ a: 3 }']
+    const backups: (string | null)[] = []
+    for (const text of texts) {
+      await writeFile(file, text)
+      backups.push(await (await plan()).apply())
+    }
+    const kept = await Promise.all(backups.map((one) => readFile(String(one), 'utf8')))
+    assert.deepEqual(kept, texts)
+    assert.deepEqual((await readdir(dir)).length, 5, 'no draft is left')
+  })
+
   it('keeps the settings that the plugin has besides', async () => {
     await writeFile(
       file,
@@ -145,6 +172,25 @@ describe('mesh-agent openclaw setup', function () {
     const config = valueAt(await written(), ['plugins', 'entries', 'clawmesh', 'config'])
     assert.deepEqual(valueAt(config, ['peers']), ['a'])
     assert.equal(valueAt(config, ['relay', 'listen']), '127.0.0.1:8081')
+  })
+
+  it('gives the relay a new secret when it is told to, also in the place of one that cannot be used', async () => {
+    await (await plan()).apply()
+    const before = await secret()
+    await chmod(join(dir, 'relay.secret'), 0o644)
+    const renewal = await plan(true, true)
+    assert.equal(await secret(), before, 'a plan changes nothing')
+    assert.deepEqual(
+      renewal.changes.map(({ path }) => path),
+      ['proxy.proxyUrl'],
+    )
+    await renewal.apply()
+    assert.notEqual(await secret(), before)
+    assert.equal((await stat(join(dir, 'relay.secret'))).mode & 0o777, 0o600)
+    const proxyUrl = `http://openclaw:${await secret()}@127.0.0.1:8081`
+    assert.equal(valueAt(await written(), ['proxy', 'proxyUrl']), proxyUrl)
+    const shown = JSON.stringify(renewal.changes)
+    for (const hidden of [before, await secret()]) assert.equal(shown.includes(hidden), false)
   })
 
   it('writes to the file that a link leads to', async () => {
@@ -169,8 +215,10 @@ describe('mesh-agent openclaw setup', function () {
     await writeFile(file, '{ other: 1 }')
     await assert.rejects(planned.apply(), refused('MESH_CONFIG_INVALID', 'has changed meanwhile'))
     assert.equal(await readFile(file, 'utf8'), '{ other: 1 }')
+    // the copy of it would have too long a name
+    file = join(dir, `${'x'.repeat(240)}.json`)
+    await writeFile(file, '{ other: 1 }')
     const next = await plan()
-    await mkdir(`${file}.before-clawmesh-20261130T010203Z`)
     await assert.rejects(next.apply(), refused('MESH_DISK_WRITE', dir))
     assert.equal(await readFile(file, 'utf8'), '{ other: 1 }')
   })

@@ -11,7 +11,7 @@ const KIND: SecretFileKind = Object.freeze({
   form: /^[A-Za-z0-9_-]{43,86}$/,
   whenSpoilt:
     'remove the file, run `mesh-agent openclaw setup` again, and restart the relay and OpenClaw',
-  whenKnown: 'remove it and run `mesh-agent openclaw setup` again',
+  whenKnown: 'run `mesh-agent openclaw setup --renew-secret`, and restart the relay and OpenClaw',
 })
 
 /**

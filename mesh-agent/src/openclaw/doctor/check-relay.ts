@@ -15,7 +15,7 @@ const NOT_THERE: Readonly<
   stranger: (listen) => ({
     code: 'relay-port-taken',
     what: `what listens on ${listen} does not have the secret of the relay`,
-    todo: 'stop OpenClaw, find out what it is (`ss -ltnp`), and choose another port with `mesh-agent openclaw setup --listen`',
+    todo: 'stop OpenClaw, which sends it the secret of the relay; find out what it is (`ss -ltnp`); then run `mesh-agent openclaw setup --renew-secret`, with --listen for another port',
   }),
   silent: (listen) => ({
     code: 'relay-silent',

@@ -9,6 +9,7 @@ import { checkCertificate, checkGateway, checkWayOut } from './check-mesh.ts'
 import { checkPlugin, readPlugin } from './check-plugin.ts'
 import { checkProxy, checkToolSearch, checkWebFetch } from './check-proxy.ts'
 import { checkRelay, checkSecret } from './check-relay.ts'
+import { checkServedTools } from './check-served-tools.ts'
 import { type CheckResult, result, SETUP } from './finding.ts'
 import { tryWayOut } from './way-out.ts'
 
@@ -82,8 +83,9 @@ async function configChecks(
     checkProxy(config, mesh, secret?.reveal() ?? null),
     checkWebFetch(config),
     checkPlugin(config, mesh, await readPlugin(config, stateDir)),
+    checkServedTools(config),
     checkToolSearch(config),
-  ]
+  ].filter((check) => check !== null)
 }
 
 async function relayChecks(

@@ -1,10 +1,21 @@
 /** The secret of a relay: how it is kept, and who gets to know it. */
 import assert from 'node:assert/strict'
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  link,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
+import { Worker } from 'node:worker_threads'
 import { createAgent, silentLog } from '@clawmesh/agent-sdk'
 import { askRelay, openRelaySecret, readRelaySecret } from '@clawmesh/agent-sdk/mesh'
 import { type ErrorCode, MeshError, Secret } from '@clawmesh/proto'
@@ -14,6 +25,14 @@ import { refusalOf, sendRaw, startUpstream } from '../../../mesh-gateway/egress/
 import { connectTo, get, setUp } from '../../../mesh-gateway/egress/setup.ts'
 import { makeTestCa } from '../../../support/test-ca.ts'
 import { ABOUT, basicOf, fixedTokens, startRelay } from './relay-world.ts'
+
+const SWAP = `
+const { linkSync, renameSync } = require('node:fs')
+const { file, mine, open } = require('node:worker_threads').workerData
+for (let turn = 0; ; turn += 1) {
+  linkSync(turn % 2 === 0 ? open : mine, file + '.next')
+  renameSync(file + '.next', file)
+}`
 
 describe('the secret of a relay', () => {
   const setup = setUp()
@@ -62,6 +81,27 @@ describe('the secret of a relay', () => {
         await assert.rejects(open(file), refused('MESH_RELAY_SECRET', file))
       assert.deepEqual(await readFile(file).catch(() => null), before)
     })
+
+  it('is judged as it is read, also while another file takes its name', async () => {
+    const file = join(dir, 'relay.secret')
+    const [mine, open] = [join(dir, 'mine'), join(dir, 'open')]
+    await writeFile(mine, 'm'.repeat(43), { mode: 0o600 })
+    await writeFile(open, 'o'.repeat(43))
+    await chmod(open, 0o644)
+    await link(mine, file)
+    // renames as fast as it can, until it is told to end
+    const swap = new Worker(SWAP, { eval: true, workerData: { file, mine, open } })
+    const seen = new Set<string>()
+    try {
+      for (let read = 0; read < 500; read += 1) {
+        const secret = await readRelaySecret(file).catch((error: unknown) => error)
+        seen.add(secret instanceof Secret ? secret.reveal().slice(0, 1) : 'refused')
+      }
+    } finally {
+      await swap.terminate()
+    }
+    assert.deepEqual([...seen].sort(), ['m', 'refused'])
+  })
 
   it('says so when there is none, and when none can be written', async () => {
     await assert.rejects(readRelaySecret(join(dir, 'none')), refused('MESH_RELAY_SECRET', dir))
