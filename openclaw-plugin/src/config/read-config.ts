@@ -1,4 +1,5 @@
 /** Reads the configuration of the plugin. All faults are told at once, each with the path of its key. */
+import { reachOf } from '@clawmesh/agent/served-tools'
 import { createFields, type Fields } from './fields.ts'
 import type {
   CallerRule,
@@ -18,7 +19,8 @@ const CALLER =
   /^(?:\*|[A-Za-z0-9][A-Za-z0-9._-]*|[A-Za-z0-9][A-Za-z0-9._-]*\/(?:\*|[A-Za-z0-9][A-Za-z0-9._-]*))$/
 const HOST = /^(?:\*|(?:\*\.)?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)(?::\d{1,5})?$/
 const SKILL = /^[A-Za-z0-9._/-]{1,128}$/
-const TOOL = /^[\w*.:-]{1,128}$/
+/** One tool: a turn is held to names, so a group or a pattern would give nothing. */
+const TOOL = /^[\w.-]{1,128}$/
 
 const MINUTE_MS = 60_000
 /** Above, OpenClaw ends the turn: its watchdog strikes after 15 minutes in one tool. */
@@ -87,7 +89,7 @@ function readSkill(fields: Fields): ServedSkill {
   return {
     agent: fields.optionalText('agent', /^[\w-]{1,64}$/, 'the id of an agent, e.g. main') ?? 'main',
     description: fields.optionalText('description', /^[^\0]{1,1000}$/s, 'a text') ?? '',
-    tools: fields.texts('tools', TOOL, 'names of tools') ?? [],
+    tools: readTools(fields) ?? [],
     callers: callers ?? [],
     concurrent: fields.count('concurrent', { least: 1, most: 100 }) ?? 2,
     timeoutMs:
@@ -98,9 +100,19 @@ function readSkill(fields: Fields): ServedSkill {
 function readCaller(value: unknown, path: string, faults: string[]): CallerRule {
   const fields = createFields(typeof value === 'string' ? { caller: value } : value, path, faults)
   const caller = fields.text('caller', CALLER, 'planner, globex/translator, globex/* or *')
-  const tools = fields.texts('tools', TOOL, 'names of tools')
+  const tools = readTools(fields)
   fields.end()
   return { caller, tools }
+}
+
+function readTools(fields: Fields): readonly string[] | null {
+  const tools = fields.texts('tools', TOOL, 'names of single tools')
+  for (const tool of tools ?? []) {
+    const reach = reachOf(tool)
+    if (reach?.refused === true)
+      fields.fault('tools', `names ${tool}, which no caller can have: it ${reach.does}`)
+  }
+  return tools
 }
 
 function readRelay(fields: Fields): RelayConfig {

@@ -9,8 +9,10 @@ import { type Agent, type Log, MeshError } from '@clawmesh/agent-sdk'
 import { readWhole } from '@clawmesh/agent-sdk/mesh'
 import type { PluginConfig } from '../config/plugin-config.ts'
 import { readConfig } from '../config/read-config.ts'
+import { wideTools } from '../config/wide-tools.ts'
 import type { Declared } from '../declared/declarations.ts'
 import { createDeclarations, type Declarations } from '../declared/follow-declared.ts'
+import { createNeedsLog } from '../declared/needs-log.ts'
 import { missingOf } from '../declared/report-missing.ts'
 import type { Host } from '../host/host.ts'
 import { createServing, type Serving, servedShape } from '../inbound/serving.ts'
@@ -52,6 +54,8 @@ class PluginMesh implements Mesh {
   /** Changes of what is served, one after another. */
   #changing: Promise<void> = Promise.resolve()
   #toldMissing: string | null = null
+  #toldWide: string | null = null
+  readonly #toldNeeds = createNeedsLog()
   #kept: { readonly shape: string; readonly relay: KeptRelay | null } | null = null
   #leaving: NodeJS.Timeout | undefined
   #closed: Promise<void> | null = null
@@ -86,6 +90,7 @@ class PluginMesh implements Mesh {
       return
     }
     this.#config = config
+    this.#toldWide = this.#tellOnce(wideTools(config), this.#toldWide)
     this.#tools ??= createTools({ stateDir: join(host.stateDir, 'clawmesh'), log: this.#log })
     this.#connect(config)
     this.#relay(config, host)
@@ -135,22 +140,25 @@ class PluginMesh implements Mesh {
 
   async #closeAll(): Promise<void> {
     clearTimeout(this.#leaving)
-    try {
-      this.#declarations?.close()
-      await this.#changing
-      await this.#serving?.serving.close()
-      await this.#tools?.close()
-      await this.#kept?.relay?.close()
-      await this.#connected?.link.close()
-    } finally {
-      this.#declarations = null
-      this.#serving = null
-      this.#tools = null
-      this.#kept = null
-      this.#connected = null
-      this.#config = null
-      this.#closed = null
-    }
+    this.#declarations?.close()
+    await this.#changing
+    // in this order, and each of them however the one before has ended
+    const steps = [
+      async () => this.#serving?.serving.close(),
+      async () => this.#tools?.close(),
+      async () => this.#kept?.relay?.close(),
+      async () => this.#connected?.link.close(),
+    ]
+    const faults: unknown[] = []
+    for (const step of steps) await step().catch((error) => faults.push(error))
+    this.#declarations = null
+    this.#serving = null
+    this.#tools = null
+    this.#kept = null
+    this.#connected = null
+    this.#config = null
+    this.#closed = null
+    if (faults.length > 0) throw faults[0]
   }
 
   #agent(): { readonly agent: Agent | null; readonly why: Error | null } {
@@ -229,6 +237,8 @@ class PluginMesh implements Mesh {
       onChange: (declared, faults) => {
         for (const fault of faults) this.#log.warn({}, fault)
         const { agent } = this.#agent()
+        // before it is known short names are of no tenant
+        if (agent !== null) this.#toldNeeds.tell(declared, this.#log)
         if (agent?.state().status === 'connected') void this.#tellMissing(agent, declared)
       },
     })
@@ -237,9 +247,14 @@ class PluginMesh implements Mesh {
   /** Once for the same. */
   async #tellMissing(agent: Agent, declared: Declared): Promise<void> {
     const missing = await missingOf(agent, declared)
-    if (missing !== null && missing !== this.#toldMissing)
-      this.#log.warn({}, `policy does not allow all that is declared: ${missing}`)
-    this.#toldMissing = missing
+    const words = missing === null ? null : `policy does not allow all that is declared: ${missing}`
+    this.#toldMissing = this.#tellOnce(words, this.#toldMissing)
+  }
+
+  /** @returns what to give as `before` the next time */
+  #tellOnce(words: string | null, before: string | null): string | null {
+    if (words !== null && words !== before) this.#log.warn({}, words)
+    return words
   }
 
   #serve(): void {

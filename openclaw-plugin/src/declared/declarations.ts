@@ -8,6 +8,8 @@ export interface Declaration extends Needs {
   readonly by: string
 }
 
+export const BY_CONFIGURATION = 'the configuration'
+
 export interface Declared {
   readonly peers: ReadonlyMap<string, readonly string[]>
   readonly hosts: ReadonlyMap<string, readonly string[]>

@@ -3,7 +3,12 @@
  * before anything is refused, and from time to time. A change is told once.
  */
 import type { PluginConfig } from '../config/plugin-config.ts'
-import { type Declaration, type Declared, gatherDeclared } from './declarations.ts'
+import {
+  BY_CONFIGURATION,
+  type Declaration,
+  type Declared,
+  gatherDeclared,
+} from './declarations.ts'
 import type { OwnNames } from './names.ts'
 import { readSkillFiles } from './read-skill-files.ts'
 
@@ -32,7 +37,7 @@ const SETTLED_MS = 1_000
 export function createDeclarations(options: DeclarationsOptions): Declarations {
   const { config, own, now = () => performance.now() } = options
   const configured: Declaration = {
-    ...{ by: 'the configuration', peers: config.peers, hosts: config.hosts ?? [] },
+    ...{ by: BY_CONFIGURATION, peers: config.peers, hosts: config.hosts ?? [] },
   }
   let declared = gatherDeclared([configured], own)
   let told = ''

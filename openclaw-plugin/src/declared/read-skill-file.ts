@@ -5,12 +5,17 @@ export interface Needs {
   readonly hosts: readonly string[]
 }
 
+export interface SkillNeeds extends Needs {
+  /** Names with `*`, which a skill may not declare: its agent may have written it. */
+  readonly patterns: readonly string[]
+}
+
 /**
  * Reads `metadata: {"clawmesh": {"peers": ["researcher.acme.mesh.internal"], "hosts": ["api.github.com"]}}`, in one line or
  * in several that are indented. Null when the file says nothing of the mesh.
  * @throws TypeError saying what is wrong with it
  */
-export function readNeeds(text: string): Needs | null {
+export function readNeeds(text: string): SkillNeeds | null {
   const metadata = metadataOf(text)
   if (metadata === null) return null
   // of other hosts, which allow what JSON does not: only what names the mesh has to be right
@@ -22,7 +27,10 @@ export function readNeeds(text: string): Needs | null {
   for (const key of Object.keys(found))
     if (key !== 'peers' && key !== 'hosts')
       throw new TypeError(`metadata.clawmesh.${key.slice(0, 60)} is not a key that there is`)
-  return Object.freeze({ peers: names(found, 'peers'), hosts: names(found, 'hosts') })
+  const all = { peers: names(found, 'peers'), hosts: names(found, 'hosts') }
+  const single = (list: readonly string[]) => list.filter((name) => !name.includes('*'))
+  const patterns = [...all.peers, ...all.hosts].filter((name) => name.includes('*'))
+  return Object.freeze({ peers: single(all.peers), hosts: single(all.hosts), patterns })
 }
 
 /** The value of `metadata`, up to the next key of the frontmatter. */

@@ -32,7 +32,10 @@ export async function readSkillFiles(
       if (bytes === null) continue
       try {
         const needs = readNeeds(bytes.toString('utf8'))
-        if (needs !== null) declarations.push({ by: `the skill ${name}`, ...needs })
+        if (needs === null) continue
+        const { patterns, ...single } = needs
+        declarations.push({ by: `the skill ${name}`, ...single })
+        if (patterns.length > 0) faults.push(`${path}: ${refusedPatterns(patterns)}`)
       } catch (error) {
         if (!(error instanceof TypeError)) throw error
         faults.push(`${path}: ${error.message}`)
@@ -40,4 +43,9 @@ export async function readSkillFiles(
     }
   }
   return { declarations, faults }
+}
+
+function refusedPatterns(patterns: readonly string[]): string {
+  const shown = patterns.slice(0, 5).map((one) => JSON.stringify(one.slice(0, 100)))
+  return `metadata.clawmesh names ${shown.join(', ')}, which does not count: only the configuration of the plugin may have a *`
 }

@@ -3,6 +3,7 @@ import type {
   EmbeddedRunResult,
   HostAgentEvent,
   HostApi,
+  HostImage,
   HostServiceContext,
 } from './openclaw-types.ts'
 
@@ -32,6 +33,7 @@ export interface HostTurn {
   readonly sessionId: string
   readonly runId: string
   readonly prompt: string
+  readonly images: readonly HostImage[]
   readonly systemPrompt: string
   /** Only these are there. Not empty. */
   readonly tools: readonly string[]
@@ -56,6 +58,7 @@ export function createHost(api: HostApi, context: HostServiceContext): Host {
       runtime.agent.runEmbeddedAgent({
         ...{ config, agentId: turn.agentId, sessionKey: turn.sessionKey },
         ...{ sessionId: turn.sessionId, runId: turn.runId, prompt: turn.prompt },
+        ...(turn.images.length === 0 ? {} : { images: [...turn.images] }),
         workspaceDir: runtime.agent.resolveAgentWorkspaceDir(config, turn.agentId),
         agentDir: runtime.agent.resolveAgentDir(config, turn.agentId),
         timeoutMs: turn.timeoutMs,

@@ -84,8 +84,17 @@ export interface HostService {
   stop?(context: HostServiceContext): void | Promise<void>
 }
 
+/** A picture beside a prompt. */
+export interface HostImage {
+  readonly type: 'image'
+  /** Base64. */
+  readonly data: string
+  readonly mimeType: string
+}
+
 export interface EmbeddedRunParams {
   readonly prompt: string
+  readonly images?: HostImage[]
   readonly sessionId: string
   readonly sessionKey: string
   readonly agentId: string

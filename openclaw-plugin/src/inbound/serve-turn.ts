@@ -1,11 +1,12 @@
 /** A delegation of a peer becomes a turn of an agent of this OpenClaw: once, with the tools of that caller and no others. */
 import { randomUUID } from 'node:crypto'
 import { plainLineOf } from '@clawmesh/agent/tools'
-import { MeshError, type Skill, type Task, type TaskContext } from '@clawmesh/agent-sdk'
+import { MeshError, type Part, type Skill, type Task, type TaskContext } from '@clawmesh/agent-sdk'
 import type { ServedSkill } from '../config/plugin-config.ts'
 import type { Host } from '../host/host.ts'
 import type { EmbeddedRunResult } from '../host/openclaw-types.ts'
 import { toolsFor } from './caller.ts'
+import { imagesOf } from './files-of-caller.ts'
 import type { Lanes } from './lanes.ts'
 import { sessionOf } from './session-key.ts'
 import { tellEvent, tellUsage } from './tell-caller.ts'
@@ -72,6 +73,7 @@ async function serve(served: Served): Promise<string> {
   const turn = createTurn(task, context, tools)
   const untilMs = performance.now() + settings.timeoutMs
   let prompt = promptFor(task)
+  const given = [...task.input]
   if (prompt.length > MAX_PROMPT_LENGTH)
     throw new MeshError(
       'MESH_LIMIT_SIZE',
@@ -82,10 +84,12 @@ async function serve(served: Served): Promise<string> {
     for (let run = 1; ; run += 1) {
       const leftMs = Math.floor(untilMs - performance.now())
       if (leftMs <= 0 || run > MOST_RUNS) throw tookTooLong(settings.timeoutMs)
-      const text = await runOnce(served, tools, prompt, leftMs)
+      const text = await runOnce(served, tools, { prompt, given }, leftMs)
       const due = turn.dueAnswer()
       if (due === null) return text
-      prompt = [prompt, answerPromptFor(text, (await due).parts)].join('\n\n')
+      const { parts } = await due
+      given.push(...parts)
+      prompt = [prompt, answerPromptFor(text, parts)].join('\n\n')
       turn.delivered()
     }
   } finally {
@@ -96,7 +100,7 @@ async function serve(served: Served): Promise<string> {
 async function runOnce(
   { options, task, context, settings, session }: Served,
   tools: readonly string[],
-  prompt: string,
+  { prompt, given }: { readonly prompt: string; readonly given: readonly Part[] },
   leftMs: number,
 ): Promise<string> {
   const host = await options.host(context.signal)
@@ -108,6 +112,7 @@ async function runOnce(
     .runTurn({
       ...session,
       ...{ agentId: settings.agent, runId: randomUUID(), prompt, tools, timeoutMs: leftMs },
+      images: imagesOf(given),
       systemPrompt: systemPromptFor(task, settings.description, tools),
       signal: AbortSignal.any([signal, over.signal]),
       onEvent: (event) => {

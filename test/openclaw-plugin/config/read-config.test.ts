@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { readConfig } from '../../../openclaw-plugin/src/config/read-config.ts'
+import { wideTools } from '../../../openclaw-plugin/src/config/wide-tools.ts'
 
 const least = { gateway: '127.0.0.1:8443', identity: '/etc/mesh' }
 
@@ -55,6 +56,38 @@ describe('the configuration of the OpenClaw plugin', () => {
       'serve.tell.callers[1].caller must be planner, globex/translator, globex/* or *',
       'gatway is not a key that there is',
     ])
+  })
+
+  it('gives no caller a tool that reaches beyond its task for good, and tools by their own names only', () => {
+    const faultsOf = (tools: readonly string[], more: readonly unknown[] = []) =>
+      readConfig({ ...least, serve: { ask: { tools, callers: ['planner', ...more] } } }).faults
+    for (const [tool, why] of [
+      ['cron', /begins turns after the task has ended/],
+      ['automations', /begins turns after the task has ended/],
+      ['Gateway', /changes OpenClaw itself/],
+      ['sessions_send', /writes into conversations/],
+      ['conversations_turn', /writes into conversations/],
+    ] as const) {
+      assert.match(String(faultsOf([tool])), why)
+      const own = String(faultsOf([], [{ caller: 'globex/*', tools: ['read', tool] }]))
+      assert.match(own, new RegExp(`serve\\.ask\\.callers\\[1\\]\\.tools names ${tool}, which no`))
+    }
+    for (const pattern of ['*', 'group:fs', 'mesh_*'])
+      assert.match(String(faultsOf([pattern])), /tools\[0\] must be among names of single tools/)
+    assert.equal(faultsOf(['exec', 'write', 'door__mesh_delegate']), null)
+  })
+
+  it('says which tools reach beyond the tasks of callers, and how', () => {
+    const wide = (tools: readonly string[]) => {
+      const callers = ['planner', { caller: 'globex/*', tools: ['web_fetch'] }]
+      const { config } = readConfig({ ...least, serve: { ask: { tools, callers } } })
+      return wideTools(config ?? assert.fail())
+    }
+    assert.match(
+      String(wide(['write', 'edit', 'mesh_fetch'])),
+      /: write of ask, edit of ask changes files .*; web_fetch of ask reaches the network/,
+    )
+    assert.equal(wideTools({ serve: {} }), null)
   })
 
   it('takes no other kind of value for an object', () => {

@@ -1,38 +1,49 @@
-/** The mesh of a process is given up when its host has gone for long, and made anew when one comes after that. */
+/** The mesh of a process is given up when its host has gone for long, whole, and made anew when one comes after that. */
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { createMesh } from '../../../openclaw-plugin/src/core/mesh.ts'
 import type { Host } from '../../../openclaw-plugin/src/host/host.ts'
-import { startMesh } from '../../support/mesh.ts'
+import { type Mesh, startMesh } from '../../support/mesh.ts'
 import { waitFor } from '../../support/wait-for.ts'
 
-describe('the mesh of a plugin that was disabled for long', function () {
-  this.timeout(120_000)
+const RELAY = `
+const { writeFileSync } = require('node:fs')
+writeFileSync(__filename + '.begun', '')
+process.stdin.on('end', () => writeFileSync(__filename + '.ended', '')).resume()`
 
-  it('is there again once the plugin is enabled', async () => {
-    const dir = await mkdtemp(join(tmpdir(), 'clawmesh-plugin-'))
-    const mesh = await startMesh({
+describe('the mesh of a plugin', function () {
+  this.timeout(120_000)
+  let dir: string
+  let mesh: Mesh
+  let identity: string
+  const said: string[] = []
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'clawmesh-plugin-'))
+    mesh = await startMesh({
       policy: { acme: { delegation: { allow: [{ from: '*', to: '*' }] } } },
     })
-    const identity = await mesh.identity('acme', 'bot')
-    const none = () => {}
-    const host = (): Host => ({
-      ...{ log: { info: none, warn: none, error: none }, stateDir: dir, skillFolders: [] },
-      pluginFile: join(dir, 'index.js'),
-      pluginConfig: { gateway: mesh.gateway.delegation, identity },
-      runTurn: () => assert.fail('nobody is served'),
-    })
+    identity = await mesh.identity('acme', 'bot')
+  })
+  after(async () => {
+    await mesh.close()
+    await rm(dir, { recursive: true, force: true })
+  })
+
+  const say = (message: string) => void said.push(message)
+  const host = (more: object = {}): Host => ({
+    ...{ log: { info: say, warn: say, error: say }, stateDir: dir, skillFolders: [] },
+    pluginFile: join(dir, 'index.js'),
+    pluginConfig: { gateway: mesh.gateway.delegation, identity, ...more },
+    runTurn: () => assert.fail('nobody is served'),
+  })
+
+  it('is there again once the plugin is enabled after a long time', async () => {
     const plugin = createMesh({ takeOverMs: 1 })
-    const works = async () => {
-      const { isError } = await plugin.run({
-        tool: 'mesh_peers',
-        ...{ params: {}, agentId: 'main', sessionKey: 'agent:main:main' },
-        ...{ traceparent: null, workspaceDir: null, signal: null, onProgress: none },
-      })
-      return !isError
-    }
+    const works = () => reaches(plugin)
     try {
       const first = host()
       plugin.begin(first)
@@ -43,8 +54,38 @@ describe('the mesh of a plugin that was disabled for long', function () {
       await waitFor('the mesh again', works)
     } finally {
       await plugin.close()
-      await mesh.close()
-      await rm(dir, { recursive: true, force: true })
     }
   })
+
+  it('lets go of everything when it is closed, also when a part of it does not end well', async () => {
+    const plugin = createMesh()
+    const ask = { agent: 'main', callers: ['*'] }
+    // what the plugin starts as its relay
+    const relay = join(dir, 'index.js')
+    await writeFile(relay, RELAY)
+    const egress = `http://${mesh.gateway.egress}`
+    plugin.begin(host({ listen: '127.0.0.1:0', egress, serve: { ask }, relay: {} }))
+    await waitFor('the mesh', () => reaches(plugin))
+    await waitFor('the port of the agent', () => said.some((line) => /serves ask/.test(line)))
+    await waitFor('the relay', () => existsSync(`${relay}.begun`))
+    const { close } = DatabaseSync.prototype
+    DatabaseSync.prototype.close = () => {
+      throw new Error('the disk is gone')
+    }
+    try {
+      await assert.rejects(plugin.close())
+    } finally {
+      DatabaseSync.prototype.close = close
+    }
+    await waitFor('the end of the relay', () => existsSync(`${relay}.ended`))
+  })
 })
+
+async function reaches(plugin: ReturnType<typeof createMesh>): Promise<boolean> {
+  const { isError } = await plugin.run({
+    tool: 'mesh_peers',
+    ...{ params: {}, agentId: 'main', sessionKey: 'agent:main:main', onProgress: () => {} },
+    ...{ traceparent: null, workspaceDir: null, signal: null },
+  })
+  return !isError
+}

@@ -64,10 +64,11 @@ describe('the frontmatter of a SKILL.md', () => {
   it('names peers and hosts in one line or in several', () => {
     const needs = { peers: ['researcher.acme.mesh.internal'], hosts: ['api.github.com'] }
     const oneLine = `metadata: ${JSON.stringify({ openclaw: { emoji: 'x' }, clawmesh: needs })}`
-    assert.deepEqual(readNeeds(file(oneLine)), needs)
+    const read = { ...needs, patterns: [] }
+    assert.deepEqual(readNeeds(file(oneLine)), read)
     const lines = JSON.stringify({ clawmesh: needs }, null, 2).replaceAll('\n', '\n  ')
-    assert.deepEqual(readNeeds(file(`metadata:\n  ${lines.replace(/\]\n/, '],\n')}`)), needs)
-    assert.deepEqual(readNeeds(file(oneLine).replaceAll('\n', '\r\n')), needs)
+    assert.deepEqual(readNeeds(file(`metadata:\n  ${lines.replace(/\]\n/, '],\n')}`)), read)
+    assert.deepEqual(readNeeds(file(oneLine).replaceAll('\n', '\r\n')), read)
   })
 
   it('may say nothing of the mesh', () => {
@@ -79,6 +80,14 @@ describe('the frontmatter of a SKILL.md', () => {
     ])
       assert.equal(readNeeds(text), null)
     assert.equal(readNeeds('---\nname: x\n---\nmetadata: {"clawmesh":{"peers":["a"]}}\n'), null)
+  })
+
+  it('declares no pattern: the agent may have written it', () => {
+    const needs = { peers: ['globex/*', 'writer', '*'], hosts: ['*', '*.example.com', 'a.example'] }
+    assert.deepEqual(readNeeds(file(`metadata: ${JSON.stringify({ clawmesh: needs })}`)), {
+      ...{ peers: ['writer'], hosts: ['a.example'] },
+      patterns: ['globex/*', '*', '*', '*.example.com'],
+    })
   })
 
   it('is told when it says something else of the mesh', () => {
