@@ -92,7 +92,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     await openRevocations({ ...config.revocation, identity, ...following }),
     closing,
   )
-  const keyRing = opened(await openKeyRing({ dir: config.keys.dir, ...following }), closing)
+  const keyRing = opened(await openKeyRing({ ...config.keys, ...following }), closing)
   const accountsFile = config.serviceAccounts.file
   const accounts =
     accountsFile === null
@@ -145,7 +145,8 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   })
 
   reportIdentity(identity, metrics)
-  const readiness = createReadiness({ identity, policy, revocations, audit, auditFile, metrics })
+  const judged = { identity, policy, revocations, keyRing, audit, auditFile, metrics }
+  const readiness = createReadiness(judged)
   const { missing, degraded } = readiness
   const own = createOwnAddresses({
     delegation: config.delegation.listen,

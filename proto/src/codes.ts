@@ -937,6 +937,28 @@ export const ERRORS = Object.freeze({
     'the signing keys come from elsewhere, and are not changed here',
     'rotate them where they come from; running gateways take the new ones over',
   ),
+  MESH_HSM_UNAVAILABLE: row(
+    503,
+    'UNAVAILABLE',
+    'the token with the private keys (PKCS #11) does not answer',
+    'check the token, its module and that pkcs11js is installed; what needs no signature goes on',
+    'retry',
+    'hidden',
+  ),
+  MESH_HSM_PIN: row(
+    500,
+    'FAILED_PRECONDITION',
+    'the token with the private keys (PKCS #11) does not take the PIN',
+    'put the right PIN into the file of pin-source; a wrong one is tried once, so that it locks no token',
+    'hidden',
+  ),
+  MESH_HSM_INVALID: row(
+    500,
+    'FAILED_PRECONDITION',
+    'the private key in the token (PKCS #11) is missing, of another kind, or not well described',
+    'write pkcs11:token=LABEL?module-path=/path/of/module.so&pin-source=file:/path/of/pin; keys are P-256',
+    'hidden',
+  ),
   MESH_ACCOUNTS_UNUSABLE: row(
     500,
     'FAILED_PRECONDITION',

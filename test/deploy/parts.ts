@@ -18,4 +18,5 @@ export const PARTS: readonly Part[] = [
     maxMinutes: 5,
   },
   { name: 'backup', ci: true, packages: ['restic'], maxMinutes: 4 },
+  { name: 'keys', ci: true, packages: ['softhsm2', 'opensc'], maxMinutes: 4 },
 ]

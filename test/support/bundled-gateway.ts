@@ -17,8 +17,9 @@ const ENTRIES = {
   main: 'cli/main.ts',
   'worker-main': 'workers/worker-main.ts',
   'parse-worker': 'policy/read/parse-worker.ts',
+  'token-process': '../../proto/src/pkcs11/token-process.ts',
 }
-const NEXT_TO_IT = /\/(?:supervisor|document-parser)\.ts$/
+const NEXT_TO_IT = /\/(?:supervisor|document-parser|token-once)\.ts$/
 /**
  * It collects for a third of a second, so that an idle gateway is 20 MB smaller: of what is published
  * (what-is-published-works-without-the-checkout.test.ts), not of a process that a test ends soon.

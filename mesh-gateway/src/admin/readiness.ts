@@ -30,14 +30,20 @@ export interface GatewayReadinessOptions extends Omit<ReadinessOptions, 'drainin
     problems(): Parameters<typeof policyProblems>[0]
   }
   readonly metrics: Pick<ReloadMetrics, 'failedReloads'>
+  /** Its problem: no token can be signed, while those that were signed verify. */
+  readonly keyRing: { problem(): string | null }
 }
 
 export function createReadiness(options: GatewayReadinessOptions): Readiness {
-  const { policy, metrics } = options
+  const { policy, metrics, keyRing } = options
   let draining = false
   return {
     missing: () => whatIsMissing({ ...options, draining: () => draining }),
-    degraded: () => whatIsDegraded(policyProblems(policy.problems()), metrics),
+    degraded: () => {
+      const reason = keyRing.problem()
+      const faults = whatIsDegraded(policyProblems(policy.problems()), metrics)
+      return reason === null ? faults : [...faults, { what: 'signing', reason }]
+    },
     drain() {
       draining = true
     },

@@ -61,7 +61,7 @@ export function addIssueToken(program: Command, terminal: Terminal): void {
     const concerned = tenants.size === 0 ? [...closed] : []
     const tenant = options.tenant ?? onlyTenant(command, policyFor(dir, loading, concerned), dir)
     const policy = policyFor(dir, loading, [tenant])
-    const keyRing = await openKeyRing({ dir: config.keys.dir })
+    const keyRing = await openKeyRing(config.keys)
     try {
       const { token, claims } = await createTokenService({
         keyRing,

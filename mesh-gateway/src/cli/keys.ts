@@ -12,6 +12,7 @@ import {
   type RingEntry,
   readRing,
 } from '../tokens/key-ring-file.ts'
+import { keyToken } from '../tokens/key-token.ts'
 import { retireKey, rotateRing } from '../tokens/rotate-keys.ts'
 import { addConfigOptions, readCommandConfig } from './config-options.ts'
 import { durationValue, labelValue, objectName } from './values.ts'
@@ -30,7 +31,7 @@ interface ExportOptions {
 
 /** As long as verifiers may cache the key set, plus the time in which a gateway publishes a new key. */
 const LEAST_PUBLISHED_MS = JWKS_MAX_AGE_MS + 30_000
-const USED = ['keys.dir', 'keys.overlapMs']
+const USED = ['keys.dir', 'keys.overlapMs', 'keys.pkcs11']
 const MEANING = {
   active: 'signs',
   next: 'published, signs after the next rotation',
@@ -78,9 +79,10 @@ export function addKeys(program: Command, terminal: Terminal): void {
     .option('--overlap <time>', 'how long the old key verifies; default 24h', durationValue)
     .option('--force', 'also when the next key is so new that verifiers may not know it')
     .action(async (options: KeysOptions) => {
-      const { dir, overlapMs } = await dirOf(options)
+      const { dir, overlapMs, pkcs11 } = await dirOf(options)
       const content = await rotateRing({
         dir,
+        token: keyToken(pkcs11),
         overlapMs: options.overlap ?? overlapMs,
         leastPublishedMs: options.force === true ? 0 : LEAST_PUBLISHED_MS,
       })
@@ -109,8 +111,8 @@ export function addKeys(program: Command, terminal: Terminal): void {
   add('retire', 'refuse from now on what a key has signed')
     .argument('<kid>', 'the id of the key, as `keys list` shows it')
     .action(async (kid: string, options: KeysOptions) => {
-      const { dir } = await dirOf(options)
-      show(options, await retireKey({ dir, kid }))
+      const { dir, pkcs11 } = await dirOf(options)
+      show(options, await retireKey({ dir, kid, token: keyToken(pkcs11) }))
       terminal.say(`retired ${kid}`)
     })
 }

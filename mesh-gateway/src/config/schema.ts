@@ -1,6 +1,7 @@
 /** The schema of the configuration. Accepts text where environment and flags give text. */
 import { isIP } from 'node:net'
-import { isDnsName, spiffeTemplateFaults } from '@clawmesh/proto'
+import { isDnsName, MeshError, spiffeTemplateFaults } from '@clawmesh/proto'
+import { parseTokenUri } from '@clawmesh/proto/pkcs11'
 import { z } from 'zod'
 import { DEFAULT_OPEN_AFTER_MS } from '../audit/open-record.ts'
 import { parseCidr } from '../net/cidr.ts'
@@ -61,6 +62,15 @@ const dnsServer = z.string().refine((text) => {
   const address = parseListenAddress(text)
   return typeof address !== 'string' && isIP(address.host) !== 0 && address.port !== 0
 }, 'must be an IP address, with or without a port: 10.0.0.2:53 or [fd00::2]:53')
+
+const tokenUri = z.string().superRefine((text, context) => {
+  try {
+    parseTokenUri(text)
+  } catch (error) {
+    const message = error instanceof MeshError ? error.message : 'must be a PKCS #11 URI'
+    context.addIssue({ code: 'custom', message })
+  }
+})
 
 /** A missing section equals an empty one. */
 const section = <T extends z.ZodRawShape>(shape: T) =>
@@ -138,7 +148,11 @@ export const configSchema = z.strictObject({
   meshDomain: name.optional(),
   identity: section({ dir: path }),
   policy: section({ dir: path, tenantDirs: path.nullable().default(null) }),
-  keys: section({ dir: path, overlapMs: duration(DAY_MS, 60_000, 90 * DAY_MS) }),
+  keys: section({
+    dir: path,
+    overlapMs: duration(DAY_MS, 60_000, 90 * DAY_MS),
+    pkcs11: tokenUri.nullable().default(null),
+  }),
   serviceAccounts: section({ file: path.nullable().default(null) }),
   revocation: section({
     crl: path.nullable().default(null),

@@ -23,6 +23,11 @@ export const SETTINGS: readonly Setting[] = Object.freeze([
   ),
   setting('keys.dir', '<dir>', 'holds the keys that sign tokens; made when empty', 'path'),
   setting('keys.overlapMs', '<time>', 'how long a rotated key still verifies; default 24h', 'live'),
+  setting(
+    'keys.pkcs11',
+    '<uri>',
+    'token that holds the private keys, pkcs11:token=…?module-path=…&pin-source=file:…; default none',
+  ),
   setting('serviceAccounts.file', '<file>', 'service accounts; default none', 'path'),
   setting('revocation.crl', '<file>', 'lists of revoked certificates by CAs; default none', 'path'),
   setting(

@@ -15,7 +15,6 @@ import {
   type SpiffeTemplate,
   uuidV7,
 } from '@clawmesh/proto'
-import { SignJWT } from 'jose'
 import type { MaybePromise } from '../limits/limits.ts'
 import { type DestinationSet, textsOf } from '../net/destination-set.ts'
 import { certificateClaim } from './certificate-claim.ts'
@@ -24,7 +23,7 @@ import { narrowDestinations } from './narrow-destinations.ts'
 import { MAX_TOKEN_LENGTH } from './token-memory.ts'
 
 export interface TokenIssuerOptions {
-  readonly keyRing: Pick<KeyRing, 'active'>
+  readonly keyRing: Pick<KeyRing, 'sign'>
   /** `iss` of the tokens. */
   readonly issuer: string
   readonly spiffe: SpiffeTemplate
@@ -131,10 +130,10 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
         ...(request.boundTo == null ? {} : { cnf: { 'x5t#S256': request.boundTo } }),
         ...(chain === null ? {} : { act: chain.act, txn: chain.txn }),
       })
-      const { kid, privateKey } = keyRing.active()
-      const token = await new SignJWT({ ...claims, allowed_destinations: destinations })
-        .setProtectedHeader({ alg: 'ES256', kid, typ: EGRESS_TOKEN_TYPE })
-        .sign(privateKey)
+      const token = await keyRing.sign(EGRESS_TOKEN_TYPE, {
+        ...claims,
+        allowed_destinations: destinations,
+      })
       if (token.length > MAX_TOKEN_LENGTH)
         throw refuse('the token would be too long for a header', 'name fewer destinations')
       return { token: new Secret(token), claims }

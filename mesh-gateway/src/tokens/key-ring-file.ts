@@ -13,6 +13,7 @@ import {
   readWhole,
 } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
+import { isTokenKeyFile, parseTokenKeyFile, type TokenKeyFile } from '@clawmesh/proto/pkcs11'
 import { z } from 'zod'
 import { parseJsonFile } from '../policy/read/json-file.ts'
 import { codeOf } from '../process/error-code.ts'
@@ -39,8 +40,11 @@ export type RingEntry = z.infer<typeof ringEntry>
 export type RingContent = z.infer<typeof ringFile>
 
 export interface RingKey extends RingEntry {
-  readonly privateKey: KeyObject
+  /** Null: it is in a token. */
+  readonly privateKey: KeyObject | null
   readonly publicKey: KeyObject
+  /** Where the private key is, when it is in a token (PKCS #11). */
+  readonly token: TokenKeyFile | null
   /** Milliseconds since the epoch; null: while it is in the ring. */
   readonly untilMs: number | null
 }
@@ -156,22 +160,27 @@ function parseRing(text: string, path: string): RingContent {
 
 function readKey(dir: string, entry: RingEntry, pem: string): RingKey {
   const path = join(dir, `${entry.kid}.pem`)
-  let privateKey: KeyObject
-  try {
-    privateKey = createPrivateKey(pem)
-  } catch {
-    // without the cause, which may quote the file
-    throw unusable(`${path} is not a private key in PEM`)
-  }
-  if (privateKey.asymmetricKeyDetails?.namedCurve !== 'prime256v1')
+  const token = isTokenKeyFile(pem) ? parseTokenKeyFile(pem, path) : null
+  const privateKey = token === null ? readPrivateKey(pem, path) : null
+  const publicKey = token?.publicKey ?? createPublicKey(privateKey ?? pem)
+  if (publicKey.asymmetricKeyDetails?.namedCurve !== 'prime256v1')
     throw unusable(`${path} is not a P-256 key`)
-  const publicKey = createPublicKey(privateKey)
   if (thumbprint(publicKey) !== entry.kid)
     throw unusable(`${path} holds another key than its name says`)
   return {
     ...entry,
     privateKey,
     publicKey,
+    token,
     untilMs: entry.until === null ? null : Date.parse(entry.until),
+  }
+}
+
+function readPrivateKey(pem: string, path: string): KeyObject {
+  try {
+    return createPrivateKey(pem)
+  } catch {
+    // without the cause, which may quote the file
+    throw unusable(`${path} is not a private key in PEM`)
   }
 }

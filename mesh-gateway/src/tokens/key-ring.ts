@@ -5,14 +5,19 @@
 import { hkdfSync, type KeyObject } from 'node:crypto'
 import { join } from 'node:path'
 import { type Disk, type Log, silentLog } from '@clawmesh/agent-sdk/mesh'
+import type { JWTPayload } from 'jose'
 import { follow } from '../files/follow.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
-import { RING_FILE, type RingKey, readRing } from './key-ring-file.ts'
+import { RING_FILE, type RingKey, readRing, unusable } from './key-ring-file.ts'
+import { keyToken, keyTokenLink } from './key-token.ts'
 import { ensureRing } from './rotate-keys.ts'
+import { signJwt, tokenKeyProof } from './sign-jwt.ts'
 
 export interface KeyRingOptions {
   /** Contains ring.json and one PEM file per key. Created, with its first keys, when it is empty or missing. */
   readonly dir: string
+  /** URI of the token that holds the private keys (PKCS #11); null, as by default: keys are files. */
+  readonly pkcs11?: string | null
   readonly log?: Log
   readonly metrics?: Pick<Metrics, 'reload'>
   /** Milliseconds. Default 10,000. */
@@ -41,8 +46,12 @@ export interface PublicJwk {
 }
 
 export interface KeyRing {
-  /** The key that signs. */
-  active(): { readonly kid: string; readonly privateKey: KeyObject }
+  /** The key that signs; its private key is null when it is in a token. */
+  active(): { readonly kid: string; readonly privateKey: KeyObject | null }
+  /** A JWT (ES256) by the key that signs. @throws MeshError MESH_HSM_* when that key is in a token that is away */
+  sign(typ: string, claims: JWTPayload): Promise<string>
+  /** Why tokens cannot be signed, though all else works: the token of the keys is away. Null when they can. */
+  problem(): string | null
   /** Null when unknown, retired, or past its overlap. */
   verifying(kid: string): VerifyingKey | null
   /** Public keys only: the active one, the next one, and those that still verify. */
@@ -63,41 +72,51 @@ const MAX_TIMER_MS = 2 ** 31 - 1
 
 /** @throws MeshError MESH_KEYS_UNUSABLE or MESH_DISK_WRITE */
 export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
-  const { dir, log = silentLog, now = Date.now } = options
-  if (await ensureRing({ dir, now })) log.info({ dir }, 'signing keys made')
+  const { dir, log = silentLog, now = Date.now, pkcs11 = null } = options
+  const token = keyToken(pkcs11)
+  if (await ensureRing({ dir, now, token })) log.info({ dir }, 'signing keys made')
+  const link = keyTokenLink(pkcs11)
+  const prove = tokenKeyProof(dir, link)
   const keys = await follow<readonly RingKey[]>({
     what: 'keys',
     files: [join(dir, RING_FILE)],
     directories: [dir],
-    read: (disk) => readRing(dir, disk),
+    read: async (disk) => prove(await readRing(dir, disk)),
     log,
     metrics: options.metrics ?? { reload: () => {} },
     pollMs: options.pollMs,
     disk: options.disk,
+  }).catch(async (error: unknown) => {
+    await link?.close()
+    throw error
   })
   const alive = (key: RingKey) => key.untilMs === null || key.untilMs > now()
   const overlap = followOverlaps(() => keys.current(), now)
   keys.onChange(overlap.changed)
 
+  const active = () => {
+    const key = keys.current().find((one) => one.role === 'active')
+    // readRing refuses a ring without one
+    if (key === undefined) throw new TypeError('a key ring without an active key')
+    return key
+  }
+
   return {
-    active() {
-      const key = keys.current().find((one) => one.role === 'active')
-      // readRing refuses a ring without one
-      if (key === undefined) throw new TypeError('a key ring without an active key')
-      return key
-    },
+    active,
+    sign: (typ, claims) => signJwt(active(), link, typ, claims),
+    problem: () => link?.problem() ?? null,
     verifying(kid) {
       const key = keys.current().find((one) => one.kid === kid)
       return key !== undefined && alive(key) ? key : null
     },
     jwks: () => ({ keys: keys.current().filter(alive).map(toJwk) }),
     derive(purpose) {
-      const active = (key: RingKey) => Number(key.role === 'active')
+      const first = (key: RingKey) => Number(key.role === 'active')
       return keys
         .current()
         .filter(alive)
-        .toSorted((a, b) => active(b) - active(a))
-        .map(({ privateKey }) => derived(privateKey, purpose))
+        .toSorted((a, b) => first(b) - first(a))
+        .map((key) => derived(key, purpose))
     },
     generation: () => keys.generation(),
     onChange(listener) {
@@ -110,6 +129,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     async close() {
       overlap.close()
       await keys.close()
+      await link?.close()
     },
   }
 }
@@ -141,8 +161,10 @@ function followOverlaps(current: () => readonly RingKey[], now: () => number) {
   }
 }
 
-function derived(key: KeyObject, purpose: string): Buffer {
-  const secret = key.export({ type: 'pkcs8', format: 'der' })
+function derived({ privateKey, token, kid }: RingKey, purpose: string): Buffer {
+  // a key in a token cannot be exported: a secret in its file stands for it
+  const secret = privateKey?.export({ type: 'pkcs8', format: 'der' }) ?? token?.secret
+  if (secret === null || secret === undefined) throw unusable(`${kid}.pem holds no secret`)
   return Buffer.from(hkdfSync('sha256', secret, '', `clawmesh ${purpose}`, 32))
 }
 

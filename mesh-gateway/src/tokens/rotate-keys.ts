@@ -3,11 +3,12 @@
  * directory. The next key is published long before it signs, and the old one verifies during the overlap, so a rotation
  * interrupts nothing.
  */
-import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { diskError, writeAtomic } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
+import { formatTokenKeyFile, isTokenKeyFile, parseTokenKeyFile } from '@clawmesh/proto/pkcs11'
 import { withLock } from '../files/with-lock.ts'
 import {
   LOCK_FILE,
@@ -19,10 +20,13 @@ import {
   thumbprint,
   unusable,
 } from './key-ring-file.ts'
+import type { KeyToken } from './key-token.ts'
 import { inOwnDirectory } from './keys-elsewhere.ts'
 
 export interface RingChangeOptions {
   readonly dir: string
+  /** Makes keys in it; null, as by default: keys are files. */
+  readonly token?: KeyToken | null
   /** Milliseconds since the epoch. Default: the system clock. */
   readonly now?: () => number
 }
@@ -38,12 +42,12 @@ const DEFAULT_OVERLAP_MS = 24 * 60 * 60 * 1000
 
 /** Creates the directory and its first keys when there is none; otherwise does nothing. True when it created them. */
 export async function ensureRing(options: RingChangeOptions): Promise<boolean> {
-  const { dir, now = Date.now } = options
-  if ((await readRingContent(dir)) !== null) return false
-  return inOwnDirectory(dir, () => makeRing(dir, now))
+  if ((await readRingContent(options.dir)) !== null) return false
+  return inOwnDirectory(options.dir, () => makeRing(options))
 }
 
-async function makeRing(dir: string, now: () => number): Promise<boolean> {
+async function makeRing(options: RingChangeOptions): Promise<boolean> {
+  const { dir, now = Date.now } = options
   await mkdir(dir, { recursive: true, mode: 0o700 }).catch((error) => {
     throw diskError(dir, error)
   })
@@ -57,7 +61,7 @@ async function makeRing(dir: string, now: () => number): Promise<boolean> {
         `restore ${RING_FILE}, or move the .pem files away to begin with new keys`,
       )
     await save(dir, {
-      keys: [await addKey(dir, 'active', now()), await addKey(dir, 'next', now())],
+      keys: [await addKey(options, 'active', now()), await addKey(options, 'next', now())],
     })
     return true
   })
@@ -68,18 +72,18 @@ async function makeRing(dir: string, now: () => number): Promise<boolean> {
  * @throws MeshError MESH_KEYS_TOO_SOON when verifiers may not know the next key yet
  */
 export async function rotateRing(options: RotateOptions): Promise<RingContent> {
-  const { dir, overlapMs = DEFAULT_OVERLAP_MS, leastPublishedMs = 0, now = Date.now } = options
-  return await change(dir, async ({ keys }) => {
+  const { overlapMs = DEFAULT_OVERLAP_MS, leastPublishedMs = 0, now = Date.now } = options
+  return await change(options, async ({ keys }) => {
     const waitMs = leastPublishedMs - publishedMs(keys, now())
     // with 0 the rotation never waits, whatever the clock says
     if (waitMs > 0 && leastPublishedMs > 0) throw tooSoon(waitMs)
     const until = new Date(now() + overlapMs).toISOString()
     const alive = keys.filter((key) => key.until === null || Date.parse(key.until) > now())
-    const next = alive.find((key) => key.role === 'next') ?? (await addKey(dir, 'next', now()))
+    const next = alive.find((key) => key.role === 'next') ?? (await addKey(options, 'next', now()))
     const rest = alive
       .filter((key) => key.kid !== next.kid)
       .map((key): RingEntry => (key.role === 'active' ? { ...key, role: 'verifying', until } : key))
-    return [{ ...next, role: 'active' }, await addKey(dir, 'next', now()), ...rest]
+    return [{ ...next, role: 'active' }, await addKey(options, 'next', now()), ...rest]
   })
 }
 
@@ -106,7 +110,7 @@ export async function retireKey(
   options: RingChangeOptions & { kid: string },
 ): Promise<RingContent> {
   const { dir, kid, now = Date.now } = options
-  return await change(dir, async ({ keys }) => {
+  return await change(options, async ({ keys }) => {
     const key = keys.find((one) => one.kid === kid)
     if (key === undefined) throw unusable(`there is no key ${JSON.stringify(kid)} in ${dir}`)
     if (key.role === 'active')
@@ -116,14 +120,15 @@ export async function retireKey(
         'run `mesh-gateway keys rotate` first, then retire it',
       )
     const rest = keys.filter((one) => one.kid !== kid)
-    return key.role === 'next' ? [...rest, await addKey(dir, 'next', now())] : rest
+    return key.role === 'next' ? [...rest, await addKey(options, 'next', now())] : rest
   })
 }
 
 async function change(
-  dir: string,
+  options: RingChangeOptions,
   edit: (content: RingContent) => Promise<RingEntry[]>,
 ): Promise<RingContent> {
+  const { dir, token = null } = options
   const before = await mustReadRingContent(dir)
   const underLock = (work: () => Promise<RingContent>) =>
     inOwnDirectory(dir, () => withLock(join(dir, LOCK_FILE), work))
@@ -134,18 +139,47 @@ async function change(
     const kept = new Set(after.keys.map((key) => key.kid))
     // only after the ring no longer names them: a concurrent reader finds every key that it looks for
     for (const key of content.keys)
-      if (!kept.has(key.kid)) await rm(join(dir, `${key.kid}.pem`), { force: true })
+      if (!kept.has(key.kid)) await removeKey(join(dir, `${key.kid}.pem`), token)
     return after
   })
 }
 
-async function addKey(dir: string, role: 'active' | 'next', nowMs: number): Promise<RingEntry> {
-  const { kid, privateKey } = generateKey()
-  await writeAtomic(
-    join(dir, `${kid}.pem`),
-    privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
-  )
+async function addKey(
+  { dir, token = null }: RingChangeOptions,
+  role: 'active' | 'next',
+  nowMs: number,
+): Promise<RingEntry> {
+  const { kid, file } = token === null ? newFile() : newInToken(token)
+  await writeAtomic(join(dir, `${kid}.pem`), file)
   return { kid, created: new Date(nowMs).toISOString(), role, until: null }
+}
+
+function newFile() {
+  const { kid, privateKey } = generateKey()
+  return { kid, file: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() }
+}
+
+function newInToken({ uri, once }: KeyToken) {
+  for (;;) {
+    const { id, publicKey } = once.generate('clawmesh signing key')
+    const kid = thumbprint(publicKey)
+    const secret = randomBytes(32)
+    if (!kid.startsWith('-'))
+      return { kid, file: formatTokenKeyFile({ uri, id, publicKey, secret }) }
+    once.destroy(id)
+  }
+}
+
+/** No token verifies with it any more, whether or not a token lets it go. */
+async function removeKey(path: string, token: KeyToken | null): Promise<void> {
+  const text = token === null ? '' : await readFile(path, 'utf8').catch(() => '')
+  await rm(path, { force: true })
+  if (token === null || !isTokenKeyFile(text)) return
+  try {
+    token.once.destroy(parseTokenKeyFile(text, path).id)
+  } catch (error) {
+    if (!(error instanceof MeshError)) throw error
+  }
 }
 
 /** One thumbprint in 64 begins with a hyphen, and commands would take it for an option: such a key is discarded. */

@@ -8,6 +8,7 @@ import {
   type TokenIssuerOptions,
   type TokenRequest,
 } from '../../../mesh-gateway/src/tokens/issue-token.ts'
+import { ringOfOne } from './ring-of-one.ts'
 
 const NOW_MS = 1_800_000_000_500
 const SECONDS = 1_800_000_000
@@ -26,7 +27,7 @@ describe('a token that is issued', () => {
     options: Partial<TokenIssuerOptions> = {},
   ) =>
     await createTokenIssuer({
-      keyRing: { active: () => ({ kid: 'key', privateKey }) },
+      keyRing: ringOfOne('key', privateKey),
       issuer: 'https://gateway.mesh.internal',
       spiffe: createSpiffeTemplate({ trustDomain: 'mesh.internal' }),
       allowedDestinations: () => ['api.test', '*.example.com'],
@@ -212,7 +213,7 @@ describe('a token that is issued', () => {
       for (let more = 30; more < 60; more += 1) {
         const list = [...long.slice(0, 80), `${'b'.repeat(more)}.${'c'.repeat(20)}`]
         const options = {
-          keyRing: { active: () => ({ kid, privateKey }) },
+          keyRing: ringOfOne(kid, privateKey),
           allowedDestinations: () => list,
         }
         const length = await issue({}, options).then(

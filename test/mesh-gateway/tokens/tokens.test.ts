@@ -82,11 +82,12 @@ describe('egress tokens', () => {
   const issue = async (more: object = {}) =>
     await tokens.issue({ agent, destinations: null, ...more })
   const claims = async (): Promise<Record<string, unknown>> => ({ ...(await issue()).claims })
-  const sign = (
-    payload: Record<string, unknown>,
-    key: KeyObject = ring.active().privateKey,
-    header = {},
-  ) =>
+  const signingKey = (): KeyObject => {
+    const { privateKey } = ring.active()
+    assert.ok(privateKey !== null)
+    return privateKey
+  }
+  const sign = (payload: Record<string, unknown>, key: KeyObject = signingKey(), header = {}) =>
     new SignJWT(payload)
       .setProtectedHeader({
         ...{ alg: 'ES256', kid: ring.active().kid, typ: EGRESS_TOKEN_TYPE },
@@ -244,7 +245,7 @@ describe('egress tokens', () => {
       'HS256 keyed with the public key': {
         code: 'MESH_TOKEN_ALGORITHM',
         make: async () => {
-          const pem = createPublicKey(ring.active().privateKey).export({
+          const pem = createPublicKey(signingKey()).export({
             type: 'spki',
             format: 'pem',
           })

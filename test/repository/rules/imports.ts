@@ -6,11 +6,12 @@ import { stripComments } from '../strip-source.ts'
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   proto: [],
   'agent-sdk': ['@clawmesh/proto'],
-  pki: ['@clawmesh/proto', '@clawmesh/proto/backup'],
+  pki: ['@clawmesh/proto', '@clawmesh/proto/backup', '@clawmesh/proto/pkcs11'],
   // by the second door of the SDK: the first one is for authors of skills
   'mesh-gateway': [
     '@clawmesh/proto',
     '@clawmesh/proto/backup',
+    '@clawmesh/proto/pkcs11',
     '@clawmesh/proto/tools',
     '@clawmesh/agent-sdk/mesh',
   ],
@@ -47,6 +48,7 @@ const SECOND_DOORS: ReadonlySet<string> = new Set([
   '@clawmesh/agent/skill',
   '@clawmesh/agent/tools',
   '@clawmesh/proto/backup',
+  '@clawmesh/proto/pkcs11',
   '@clawmesh/proto/tools',
   '@clawmesh/openclaw-plugin/build',
 ])

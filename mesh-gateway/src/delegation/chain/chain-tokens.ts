@@ -6,7 +6,6 @@ import {
   type SpiffeTemplate,
   uuidV7,
 } from '@clawmesh/proto'
-import { SignJWT } from 'jose'
 import type { ChainGrounds } from '../../live/grounds.ts'
 import type { KeyRing } from '../../tokens/key-ring.ts'
 import { chainGrounds } from '../../tokens/token-grounds.ts'
@@ -17,7 +16,7 @@ import { parseDelegationClaims } from './parse-delegation-claims.ts'
 import { type TaskTree, treeOfToken } from './tree-of-token.ts'
 
 export interface ChainTokensOptions {
-  readonly keyRing: Pick<KeyRing, 'active' | 'verifying' | 'onChange'>
+  readonly keyRing: Pick<KeyRing, 'sign' | 'verifying' | 'onChange'>
   /** `iss` of the tokens. */
   readonly issuer: string
   readonly spiffe: SpiffeTemplate
@@ -79,10 +78,7 @@ export function createChainTokens(options: ChainTokensOptions): ChainTokens {
   return {
     async sign(link) {
       const claims: DelegationClaims = Object.freeze({ iss: issuer, ...link, jti: uuidV7(now()) })
-      const { kid, privateKey } = keyRing.active()
-      const token = await new SignJWT({ ...claims })
-        .setProtectedHeader({ alg: 'ES256', kid, typ: DELEGATION_TOKEN_TYPE })
-        .sign(privateKey)
+      const token = await keyRing.sign(DELEGATION_TOKEN_TYPE, { ...claims })
       if (token.length > MAX_TOKEN_LENGTH)
         throw new MeshError(
           'MESH_TOKEN_REQUEST_INVALID',

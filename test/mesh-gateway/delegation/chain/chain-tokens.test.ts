@@ -109,6 +109,7 @@ describe('delegation tokens', () => {
     )
     egress.close()
     const { kid, privateKey } = keyRing.active()
+    assert.ok(privateKey !== null)
     const sign = (typ: string) =>
       new SignJWT({ ...link(), iss: issuer, jti: 'j', nbf: 1 })
         .setProtectedHeader({ alg: 'ES256', kid, typ })
@@ -135,6 +136,7 @@ describe('delegation tokens', () => {
         (error) => error instanceof MeshError && error.code.startsWith('MESH_TOKEN_'),
       )
     const { kid, privateKey } = keyRing.active()
+    assert.ok(privateKey !== null)
     const shapes: object[] = [
       { act: 'planner' },
       { act: { sub: 'spiffe://other/tenant/a/agent/b' } },

@@ -59,7 +59,7 @@ describe('the tree of a task', () => {
       `${head}.${body}.x`,
     ])
       assert.equal(tokens.tree(changed, id('researcher')).signed, false)
-    const gone = { verifying: () => null, active: keyRing.active, onChange: () => () => {} }
+    const gone = { verifying: () => null, sign: keyRing.sign, onChange: () => () => {} }
     const without = createChainTokens({ keyRing: gone, issuer: 'https://gateway', spiffe })
     assert.equal(without.tree(token, id('researcher')).signed, false)
     without.close()
@@ -69,6 +69,7 @@ describe('the tree of a task', () => {
     const { token, claims } = await tokens.sign(link())
     fails(() => tokens.tree(token, id('writer')), 'MESH_TOKEN_AUDIENCE')
     const { kid, privateKey } = keyRing.active()
+    assert.ok(privateKey !== null)
     const jwt = (typ: string, iss: string) =>
       new SignJWT({ ...claims, iss })
         .setProtectedHeader({ alg: 'ES256', kid, typ })
