@@ -19,4 +19,10 @@ export const PARTS: readonly Part[] = [
   },
   { name: 'backup', ci: true, packages: ['restic'], maxMinutes: 4 },
   { name: 'keys', ci: true, packages: ['softhsm2', 'opensc'], maxMinutes: 4 },
+  {
+    name: 'segmentation',
+    ci: true,
+    packages: ['nftables', 'iptables', 'iproute2', 'ulogd2', 'ulogd2-json', 'python3', 'curl'],
+    maxMinutes: 5,
+  },
 ]

@@ -1,0 +1,53 @@
+/** Tries attempts one by one, and tells which of them arrived somewhere. */
+import { waitFor } from '../../support/wait-for.ts'
+import type { Arrival, Attacker, Attempt } from './attacker.ts'
+import type { Rules } from './rules.ts'
+
+export interface NamedAttempt extends Attempt {
+  /** As a sentence goes on after "it cannot reach". */
+  readonly name: string
+}
+
+export interface SiegeOptions {
+  readonly arrivals: () => readonly Arrival[]
+  /** Somebody whose packets get through whatever the rules are, and what is sent then. */
+  readonly free: Attacker
+  readonly freely: Attempt
+}
+
+export interface Siege {
+  /** Resolves when it has arrived. @throws Error when it does not */
+  arrives(attacker: Attacker, attempt: Attempt): Promise<Arrival>
+  /** Resolves when the rules have dropped it, and all that was sent before has arrived. With what arrived of it. */
+  isDropped(attacker: Attacker, attempt: Attempt, rules: Rules): Promise<readonly Arrival[]>
+}
+
+export function createSiege({ arrivals, free, freely }: SiegeOptions): Siege {
+  let count = 0
+  const nextMarker = () => `mark-${++count}-`
+  const arrived = (marker: string) => arrivals().find((each) => each.marker === marker)
+  async function arrives(attacker: Attacker, attempt: Attempt): Promise<Arrival> {
+    const marker = nextMarker()
+    await attacker.begin(attempt, marker)
+    return waitFor(`${JSON.stringify(attempt)} to arrive`, () => arrived(marker), { everyMs: 2 })
+  }
+  return {
+    arrives,
+    async isDropped(attacker, attempt, rules) {
+      // what is still being sent again is not counted for this one
+      if (attempt.kind !== 'again') await attacker.begin({ kind: 'forget' }, '')
+      const before = await rules.dropped()
+      const known = new Set(arrivals())
+      const marker = nextMarker()
+      await attacker.begin(attempt, marker)
+      await waitFor(
+        `${JSON.stringify(attempt)} to be dropped`,
+        async () => arrived(marker) !== undefined || (await rules.dropped()) > before,
+        { everyMs: 10 },
+      )
+      // on the same way as what would have got through
+      const last = await arrives(free, freely)
+      return arrivals().filter((each) => !known.has(each) && each.marker !== last.marker)
+    },
+  }
+}

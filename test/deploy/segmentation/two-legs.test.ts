@@ -1,0 +1,4 @@
+/** deploy/segmentation/two-legs.*: a host with a leg for the agents, under attack. */
+import { besiege } from './besieged-gateway.ts'
+
+besiege('two-legs')
