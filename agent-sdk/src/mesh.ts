@@ -87,4 +87,8 @@ export type {
 } from './tls/tls-options.ts'
 export { clientTlsOptions, serverTlsOptions } from './tls/tls-options.ts'
 export { handshakeFailure } from './tls/verify-errors.ts'
+export type { CollectorCredentials } from './trace/post-spans.ts'
+export type { AttributeValue, Span } from './trace/span.ts'
+export type { SpanExporter } from './trace/span-exporter.ts'
+export { createSpanExporter } from './trace/span-exporter.ts'
 export { errorToStatus } from './wire/status-codec.ts'

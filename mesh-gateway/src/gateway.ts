@@ -10,6 +10,7 @@ import { createReadiness } from './admin/readiness.ts'
 import type { Missing, StatusRow } from './admin/status-page.ts'
 import { foldRepeats } from './audit/fold-repeats.ts'
 import { openAuditLog } from './audit/open-audit-log.ts'
+import { createRequestSpans } from './audit/request-spans.ts'
 import { fixedConfig, type LiveConfig } from './config/live-config.ts'
 import { openOwnIdentity } from './config/open-own-identity.ts'
 import type { Config } from './config/schema.ts'
@@ -103,6 +104,8 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   const passedOn = () => together?.passedOn() ?? true
   const auditLog = openAuditLog({ file: auditFile, openAfterMs, metrics, log, shared, passedOn })
   const audit = opened(foldRepeats({ audit: auditLog, onFolded: metrics.auditFolded }), closing)
+  const spans = createRequestSpans(config.traces, { identity, metrics, log })
+  opened(spans, (one) => one?.close())
   const live = opened((await options.follow?.(metrics)) ?? fixedConfig(config), closing)
   const resolver = opened(
     createResolver({
@@ -155,16 +158,13 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   })
   const refusals = createRefusalBudgets(config.limits)
   const judging = { keys: verifier.keys, policy, revocations, limits, refusals }
-  const given = { ...judging, audit, metrics, log, resolver, memory }
+  const given = { ...judging, audit, spans, metrics, log, resolver, memory }
   const names = () => [
     ...live.current().delegation.names,
     ...identity.current().dnsNames.filter((name) => !name.startsWith('*')),
   ]
   const chainTokens = opened(
-    createChainTokens({
-      ...{ keyRing, issuer, spiffe },
-      maxTtlMs: delegationTtlMs,
-    }),
+    createChainTokens({ ...{ keyRing, issuer, spiffe }, maxTtlMs: delegationTtlMs }),
     closing,
   )
   const chain = createChainGate({
@@ -202,6 +202,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   own.opened('delegation', delegation.address)
   const { list } = config.revocation
   const { dir: tlsDir } = config.egress.tls
+  const { headerMs, dialMs, idleTunnelMs: idleMs, answerMs } = config.timeouts
   const certificate =
     tlsDir === null
       ? null
@@ -229,12 +230,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
       trust: () => upstreamTrust.context(),
       isReady: () => missing().length === 0,
       ownNames: ['localhost', ...names()],
-      timeouts: {
-        headerMs: config.timeouts.headerMs,
-        dialMs: config.timeouts.dialMs,
-        idleMs: config.timeouts.idleTunnelMs,
-        answerMs: config.timeouts.answerMs,
-      },
+      timeouts: { headerMs, dialMs, idleMs, answerMs },
     }),
     closing,
   )

@@ -262,6 +262,11 @@ const running: Row = {
       unit: 'bytes',
     }),
     graph({
+      title: 'Overloaded',
+      description: '1 while new work is refused, since memory is nearly used up.',
+      queries: [{ expr: `clawmesh_overloaded{${GATEWAYS}}`, legend: '{{instance}}' }],
+    }),
+    graph({
       title: 'Workers',
       queries: [
         { expr: `sum by (state) (clawmesh_workers{${GATEWAYS}})`, legend: '{{state}}' },
@@ -283,6 +288,11 @@ const running: Row = {
           legend: 'lost',
         },
       ],
+      unit: 'cps',
+    }),
+    graph({
+      title: 'Spans for the collector of traces',
+      queries: [{ expr: perSecond('clawmesh_spans_total', 'result'), legend: '{{result}}' }],
       unit: 'cps',
     }),
     graph({

@@ -4,6 +4,7 @@ import { checkOptions, optionNames } from '../check-options.ts'
 import type { Patience } from '../client/peer-client.ts'
 import type { Log } from '../log.ts'
 import type { IdentityStore } from '../tls/identity-snapshot.ts'
+import { checkTraceExport, type TraceExport } from './open-spans.ts'
 
 /** Options of `createAgent`. `gateway` and `identity` are required. */
 export interface AgentOptions {
@@ -44,6 +45,8 @@ export interface AgentOptions {
   readonly maxResultBytes?: number
   /** How patient it is with broken connections. */
   readonly patience?: Patience
+  /** Exports spans of what it delegates, fetches and runs, to a collector of OpenTelemetry. Default: none are exported. */
+  readonly traces?: TraceExport
   /** A pino logger fits. Default: `stderrLog`, warnings and errors as text on stderr; `silentLog` says nothing. */
   readonly log?: Log
   /** Milliseconds since the epoch. Default Date.now. */
@@ -66,6 +69,7 @@ const NAMES = optionNames<AgentOptions>({
   gatewayName: true,
   maxResultBytes: true,
   patience: true,
+  traces: true,
   log: true,
   now: true,
 })
@@ -81,7 +85,8 @@ export function checkAgentOptions(options: AgentOptions): void {
   checkOptions(options, NAMES, 'createAgent')
   const { gateway, patience, identity } = options
   if (patience !== undefined) checkOptions(patience, PATIENCE, 'createAgent', 'patience')
-  const { egressTokenTtlMs: ttlMs } = options
+  const { egressTokenTtlMs: ttlMs, traces } = options
+  if (traces !== undefined) checkTraceExport(traces)
   if (ttlMs !== undefined && !(Number.isInteger(ttlMs) && ttlMs >= 1_000))
     throw new TypeError('egressTokenTtlMs: must be 1,000 milliseconds or more')
   if (!/^(?:\[[0-9a-fA-F:]+\]|[^\s:/[\]]+):\d{1,5}$/.test(gateway))

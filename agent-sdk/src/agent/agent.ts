@@ -11,6 +11,7 @@ import { assembleAgent } from './assemble-agent.ts'
 import { createEgressAccess } from './egress-access.ts'
 import { createGatewayLink } from './gateway-link.ts'
 import { createLateAgent, type MadeAgent } from './late-agent.ts'
+import { openSpans } from './open-spans.ts'
 import { type EgressSettings, meshDomainOf, openStore, readEgress } from './read-options.ts'
 import { createTreeWatch } from './tree-watch.ts'
 
@@ -58,16 +59,19 @@ function surround(
   const giveUpMs = patience?.connectGiveUpMs ?? FIRST_CONTACT_MS
   const link = createGatewayLink({ target, store, spiffe, expect, giveUpMs, log })
   const { connection } = link
+  const spans = openSpans(options.traces, { identity, log })
   return assembleAgent(options, {
+    spans,
     ...{ identity, spiffe, meshDomain, gatewayName, link },
     trees: createTreeWatch({ connection, gatewayName, store, log }),
     egress: ({ exchange }) =>
       createEgressAccess(egress, {
-        ...{ options, store, spiffe, check: expect, exchange, log, now },
+        ...{ options, store, spiffe, check: expect, exchange, spans, log, now },
       }),
     serve: (serveOptions, context) => serve(serveOptions, { ...context, store }),
     async close() {
       connection.close()
+      await spans?.close()
       if (owned) await store.close()
     },
   })

@@ -8,6 +8,9 @@ import type { EgressRelayOptions } from '../egress/relay/egress-relay.ts'
 import { stderrLog } from '../log.ts'
 import type { ServeContext, Serving } from '../server/serve.ts'
 import type { ServeOptions } from '../server/serve-options.ts'
+import type { LiveTask } from '../tasks/live-task.ts'
+import type { TaskOrigin } from '../tasks/task-host.ts'
+import type { SpanRecorder } from '../trace/span-recorder.ts'
 import type { Agent } from './agent-interface.ts'
 import type { AgentOptions } from './agent-options.ts'
 import { createDelegations, propagatedBy } from './delegations.ts'
@@ -17,7 +20,7 @@ import type { GatewayLink } from './gateway-link.ts'
 import { createGatewayQuestions } from './gateway-questions.ts'
 import { createGatewayState } from './gateway-state.ts'
 import type { MadeAgent } from './late-agent.ts'
-import { createTaskScopes, type TaskScopes } from './task-scope.ts'
+import { createTaskScopes, type TaskScope, type TaskScopes } from './task-scope.ts'
 import type { TreeWatch } from './tree-watch.ts'
 
 /** Where an agent is: who it is, and what leads from it to the gateway and the outside. */
@@ -33,6 +36,8 @@ export interface Surroundings {
   readonly trees: TreeWatch
   /** Null without an egress port. */
   readonly egress: (calls: Pick<GatewayCalls, 'exchange'>) => EgressAccess | null
+  /** Default: none are exported. */
+  readonly spans?: SpanRecorder | null
   readonly serve: (options: ServeOptions, context: Omit<ServeContext, 'store'>) => Promise<Serving>
   /** After all that uses them has ended. */
   close(): Promise<void>
@@ -48,7 +53,7 @@ const GOODBYE_MS = 1_000
 
 export function assembleAgent(options: AssembleOptions, around: Surroundings): MadeAgent {
   const { log = stderrLog, now = Date.now, lazy = false } = options
-  const { identity, spiffe, meshDomain, gatewayName, link, trees } = around
+  const { identity, spiffe, meshDomain, gatewayName, link, trees, spans = null } = around
   const { tenant } = identity
   const letGo = new AbortController()
   const lifetime = new AbortController()
@@ -75,10 +80,11 @@ export function assembleAgent(options: AssembleOptions, around: Surroundings): M
   }
   const scopes = createTaskScopes(access?.under ?? null, ownFetch)
   const address = (peer: string) => peerAddress(peer, { tenant, meshDomain })
-  const { delegateIn, ...delegations } = createDelegations({ peers, scopes, address })
+  const { delegateIn, ...delegations } = createDelegations({ peers, scopes, address, spans })
   const propagated = (traceparent?: string) => propagatedBy(scopes.current(), traceparent)
   const outward: ServeContext['outward'] = (origin, live) => {
     const scope = scopes.open(origin, live.signal)
+    if (spans !== null) recordTask(spans, scope, origin, live)
     return {
       signal: scope.signal,
       fetch: scope.fetch,
@@ -122,6 +128,27 @@ export function assembleAgent(options: AssembleOptions, around: Surroundings): M
   const delegateAs: MadeAgent['delegateAs'] = (id, peer, asked) =>
     delegateIn(scopes.current(), peer, asked, id)
   return { agent, delegateAs }
+}
+
+/** The span of a task, from the begin of this run to its end. */
+function recordTask(
+  spans: SpanRecorder,
+  { span }: TaskScope,
+  { traceparent }: TaskOrigin,
+  live: LiveTask,
+): void {
+  const { id, skill, caller } = live.record()
+  const attributes = { 'clawmesh.delegation_id': id, 'clawmesh.caller': caller }
+  const end = spans.begin({
+    ...{ span, parent: traceparent, name: `task ${skill}`, kind: 'server' },
+    attributes: { ...attributes, 'clawmesh.skill': skill },
+  })
+  const over = () => {
+    const { state, failure } = live.record()
+    end(state === 'completed' ? null : (failure?.code ?? state))
+  }
+  if (live.signal.aborted) over()
+  else live.signal.addEventListener('abort', over, { once: true })
 }
 
 interface Parts extends Pick<Surroundings, 'trees' | 'close'> {

@@ -9,6 +9,7 @@ import {
   type TraceOptions,
 } from '../client/trace-options.ts'
 import type { TaskFilter, TaskInfo } from '../model/task-event.ts'
+import type { SpanRecorder } from '../trace/span-recorder.ts'
 import type { SkillDescription } from '../wire/skill-codec.ts'
 import { checkTraceparent, spanOf } from '../wire/trace.ts'
 import { both, type TaskScope, type TaskScopes } from './task-scope.ts'
@@ -18,6 +19,8 @@ export interface DelegationsOptions {
   readonly scopes: Pick<TaskScopes, 'current'>
   /** Full name and port of a peer. @throws TypeError */
   address(peer: string): string
+  /** Null: none are exported. */
+  readonly spans: SpanRecorder | null
 }
 
 /** As `Agent` says. */
@@ -31,10 +34,24 @@ export interface Delegations {
   describe(peer: string, options?: DescribeOptions): Promise<readonly SkillDescription[]>
 }
 
-export function createDelegations({ peers, scopes, address }: DelegationsOptions): Delegations {
+export function createDelegations({
+  peers,
+  scopes,
+  address,
+  spans,
+}: DelegationsOptions): Delegations {
   const delegateIn: Delegations['delegateIn'] = (scope, peer, asked, id) => {
     const limited = scope === null ? asked : { ...asked, signal: both(scope.signal, asked.signal) }
-    return peers.delegate(address(peer), limited, propagatedBy(scope, asked.traceparent), id)
+    const propagated = propagatedBy(scope, asked.traceparent)
+    const authority = address(peer)
+    const span = propagated.traceparent
+    if (spans === null || span === null) return peers.delegate(authority, limited, propagated, id)
+    const onOutcome = spans.begin({
+      ...{ span, parent: asked.traceparent ?? scope?.span },
+      ...{ name: `delegate ${asked.skill}`, kind: 'client' },
+      attributes: { 'server.address': authority, 'clawmesh.skill': asked.skill },
+    })
+    return peers.delegate(authority, limited, propagated, id, onOutcome)
   }
   const looking = (asked: TraceOptions, call: string) => {
     checkTraceOptions(asked, call)

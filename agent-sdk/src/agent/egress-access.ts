@@ -11,6 +11,7 @@ import { createTokenSource } from '../egress/token-source.ts'
 import type { Log } from '../log.ts'
 import type { IdentityStore } from '../tls/identity-snapshot.ts'
 import type { PeerCheck } from '../tls/peer-checks.ts'
+import type { SpanRecorder } from '../trace/span-recorder.ts'
 import type { AgentOptions } from './agent-options.ts'
 import type { DelegationToken } from './delegation-token.ts'
 import type { GatewayCalls } from './gateway-calls.ts'
@@ -32,6 +33,8 @@ export interface EgressAccessParts {
   /** What makes a certificate of the mesh good for the port. */
   readonly check: PeerCheck
   readonly exchange: GatewayCalls['exchange']
+  /** Null: none are exported. */
+  readonly spans: SpanRecorder | null
   readonly log: Log
   readonly now: () => number
 }
@@ -39,7 +42,7 @@ export interface EgressAccessParts {
 /** Null without an egress port. */
 export function createEgressAccess(
   settings: EgressSettings | null,
-  { options, store, spiffe, check, exchange, log, now }: EgressAccessParts,
+  { options, store, spiffe, check, exchange, spans, log, now }: EgressAccessParts,
 ): EgressAccess | null {
   if (settings === null) return null
   const { url, bound } = settings
@@ -60,6 +63,7 @@ export function createEgressAccess(
       createEgressClient({
         proxy: url,
         dialer,
+        spans,
         tokens: chain === null && signal === undefined ? own : tokensOf(chain, signal),
         ...(options.egressCa === undefined ? {} : { ca: options.egressCa }),
       }),

@@ -36,6 +36,8 @@ export interface DelegationPort {
    * @throws MeshError MESH_TASK_OUTPUT_INVALID
    */
   checkOutput(skill: string | null, output: readonly Part[]): void
+  /** What it came to: the error, or null. Called once. */
+  onOutcome(failure: unknown): void
   /** The handle is done with; nothing of it is left. */
   onEnd(): void
 }
@@ -64,7 +66,10 @@ export class FollowedDelegation {
     this.#queue = createEventQueue(() => !this.#resultWanted)
     if (port.held) this.#accepted.resolve()
     // a handle whose result is not asked for must not end the process
-    this.#outcome.promise.catch(() => {})
+    this.#outcome.promise.then(
+      () => port.onOutcome(null),
+      (error: unknown) => port.onOutcome(error),
+    )
     signal.addEventListener('abort', this.#queue.giveUp, { once: true })
   }
 

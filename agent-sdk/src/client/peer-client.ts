@@ -58,7 +58,7 @@ export interface PeerClientOptions {
 
 export interface PeerClient {
   /**
-   * @param authority full name of the peer. @param id default: a new one.
+   * @param authority full name of the peer. @param id default: a new one. @param onOutcome called once with the error, or null
    * @throws TypeError, MeshError MESH_LIMIT_SIZE, MESH_TASK_INPUT_INVALID
    */
   delegate(
@@ -66,6 +66,7 @@ export interface PeerClient {
     options: DelegateOptions,
     propagated?: Propagated,
     id?: string,
+    onOutcome?: (failure: unknown) => void,
   ): Delegation
   watch(authority: string, id: string, afterSeq: number, options?: LookOptions): Delegation
   get(authority: string, id: string, options?: LookOptions): Promise<TaskInfo>
@@ -133,6 +134,7 @@ class ClientOfPeers implements PeerClient {
     asked: DelegateOptions,
     propagated: Propagated = NOTHING_PROPAGATED,
     id = uuidV7(this.#now()),
+    onOutcome: (failure: unknown) => void = ignored,
   ): Delegation {
     checkOptions(asked, DELEGATE_OPTIONS, 'delegate')
     const deadline = deadlineOf(asked, this.#now())
@@ -153,7 +155,8 @@ class ClientOfPeers implements PeerClient {
     const { signal, detached = false } = asked
     const gather = asked.artifacts !== 'stream'
     const following = { signal, deadline, detached, gather, propagated }
-    return this.#open({ authority, id, afterSeq: 0, following, start: { request, metadata } })
+    const start = { request, metadata }
+    return this.#open({ authority, id, afterSeq: 0, following, start, onOutcome })
   }
 
   watch(
@@ -167,7 +170,7 @@ class ClientOfPeers implements PeerClient {
       throw new TypeError('afterSeq: must be the seq of an event, or 0')
     const gather = artifacts !== 'stream'
     const following = { signal, deadline: null, detached: true, gather, propagated }
-    return this.#open({ authority, id, afterSeq, following, start: null })
+    return this.#open({ authority, id, afterSeq, following, start: null, onOutcome: ignored })
   }
 
   async get(
@@ -240,6 +243,8 @@ class ClientOfPeers implements PeerClient {
     return signal === undefined ? this.#signal : AbortSignal.any([this.#signal, signal])
   }
 }
+
+function ignored(): void {}
 
 /** An older peer, or a server of another make, has no such method: it says so by the status alone. */
 function isUndescribed(error: unknown): boolean {

@@ -55,6 +55,8 @@ export interface PeerTaskOptions {
     readonly request: WireDelegateRequest
     readonly metadata: Readonly<Record<string, string>>
   } | null
+  /** Called once, with the error or null. */
+  onOutcome(failure: unknown): void
 }
 
 // room for what surrounds the message in 4 MiB
@@ -72,6 +74,7 @@ export class PeerTask implements DelegationPort {
   readonly held: boolean
   readonly gather: boolean
   readonly signal: AbortSignal
+  readonly onOutcome: (failure: unknown) => void
   readonly #context: PeerTaskContext
   readonly #afterSeq: number
   readonly #propagated: Propagated
@@ -85,13 +88,14 @@ export class PeerTask implements DelegationPort {
 
   constructor(
     context: PeerTaskContext,
-    { authority, id, afterSeq, following, start }: PeerTaskOptions,
+    { authority, id, afterSeq, following, start, onOutcome }: PeerTaskOptions,
   ) {
     const { deadline } = following
     this.#context = context
     this.#afterSeq = afterSeq
     this.#propagated = following.propagated
     this.#start = start
+    this.onOutcome = onOutcome
     this.#callers = reasoned(following.signal)
     const timeout = new AbortController()
     if (deadline !== null) {

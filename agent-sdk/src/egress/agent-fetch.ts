@@ -8,6 +8,7 @@ import {
   parseTraceparent,
 } from '@clawmesh/proto'
 import type { Headers, Response as UndiciResponse } from 'undici'
+import type { SpanRecorder, Work } from '../trace/span-recorder.ts'
 import { spanOf } from '../wire/trace.ts'
 import type { EgressDispatcher } from './egress-dispatcher.ts'
 import type { FetchInit, FetchInput } from './fetch-options.ts'
@@ -53,6 +54,8 @@ export interface EgressClientOptions {
   readonly ca?: string
   /** For a port that speaks TLS. Default: it does not. */
   readonly dialer?: PortDialer | null
+  /** Default: none are exported. */
+  readonly spans?: SpanRecorder | null
 }
 
 const CONNECT_TIMEOUT_MS = 30_000
@@ -82,13 +85,32 @@ class FetchThroughPort implements EgressClient {
   async fetch(input: FetchInput, given?: FetchInit, within: FetchWithin = {}): Promise<Response> {
     if (this.#closed) throw new MeshError('MESH_CALL_CANCELED', 'the agent was closed')
     within.signal?.throwIfAborted()
-    const { tokens } = this.#options
     const { Headers, readFetchRequest } = await loaded()
     const asked = await readFetchRequest(input, given)
     const headers = new Headers(asked.init.headers)
     const trace = traceOf(headers.get(METADATA_TRACEPARENT) ?? undefined, within.trace)
     const request = withoutTrace(asked, headers, trace)
     const signal = either(request.signal, within.signal)
+    const { spans = null } = this.#options
+    if (spans === null) return this.#send(request, signal, trace)
+    const end = spans.begin(workOf(request, trace))
+    try {
+      const response = await this.#send(request, signal, trace)
+      end(response.status < 500 ? null : String(response.status))
+      return response
+    } catch (error) {
+      end(error)
+      throw error
+    }
+  }
+
+  /** Once more with a new token, when the token is to blame. */
+  async #send(
+    request: FetchRequest,
+    signal: AbortSignal | null,
+    trace: FetchTrace,
+  ): Promise<Response> {
+    const { tokens } = this.#options
     const token = await tokens.get(trace.span)
     try {
       return await this.#attempt(request, signal, trace, token)
@@ -141,7 +163,8 @@ class FetchThroughPort implements EgressClient {
       token: token.token,
       timeoutMs: CONNECT_TIMEOUT_MS,
       dial: dialer === null ? null : () => dialer.dial(token.boundTo),
-      traceparent: () => spanOf(this.#traces.getStore()?.span),
+      // the span of the fetch: what the gateway does for it is within
+      traceparent: () => this.#traces.getStore()?.span ?? spanOf(null),
       traceId: () => this.#traces.getStore()?.named ?? null,
       ...(ca === undefined ? {} : { ca }),
     })
@@ -161,6 +184,8 @@ class FetchThroughPort implements EgressClient {
 interface FetchTrace {
   /** A traceparent: the span of this fetch. */
   readonly span: string
+  /** The traceparent that it continues; null: the trace begins with the fetch. */
+  readonly parent: string | null
   /** The id of a trace that was named; null of one that begins with the fetch, which may share tunnels with others. */
   readonly named: string | null
   /** What the headers say of the trace is good, so that their tracestate belongs to it. */
@@ -170,8 +195,28 @@ interface FetchTrace {
 function traceOf(header: string | undefined, ofTask: string | undefined): FetchTrace {
   const byHeader = parseTraceparent(header)
   const parent = byHeader ?? parseTraceparent(ofTask)
-  const span = spanOf(byHeader === null ? ofTask : header)
-  return { span, named: parent?.traceId ?? null, byHeader: byHeader !== null }
+  const continued = byHeader === null ? ofTask : header
+  const span = spanOf(continued)
+  return {
+    span,
+    parent: continued ?? null,
+    named: parent?.traceId ?? null,
+    byHeader: byHeader !== null,
+  }
+}
+
+/** Without the path, which may hold anything. */
+function workOf({ url, init }: FetchRequest, { span, parent }: FetchTrace): Work {
+  const method = init.method ?? 'GET'
+  return {
+    ...{ span, parent, name: `fetch ${method}`, kind: 'client' },
+    attributes: {
+      'http.request.method': method,
+      'url.scheme': url.protocol.slice(0, -1),
+      'server.address': url.hostname,
+      'server.port': url.port === '' ? null : Number(url.port),
+    },
+  }
 }
 
 /** Over http the gateway reads the headers: there the span of the fetch takes the place of what they say. */

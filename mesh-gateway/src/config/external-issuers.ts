@@ -2,10 +2,10 @@
  * The configuration of external issuers (trusted issuers, federated issuers) of egress tokens. Defaults are the narrow
  * choice, and the tenants of an issuer have no default.
  */
-import { isIPv4 } from 'node:net'
 import { resolve } from 'node:path'
 import { EGRESS_AUDIENCE, isDnsLabel } from '@clawmesh/proto'
 import { z } from 'zod'
+import { isLoopbackHost } from '../net/loopback.ts'
 import { claimPathFault } from './claim-path.ts'
 import { time } from './time-value.ts'
 
@@ -126,12 +126,8 @@ function uriFault(value: string): string | null {
   const url = URL.parse(value)
   if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:'))
     return 'must be an https URL'
-  if (url.protocol === 'http:' && !isLoopback(url.hostname))
+  if (url.protocol === 'http:' && !isLoopbackHost(url.hostname))
     return 'must be https; http is for loopback hosts alone'
   if (url.username !== '' || url.password !== '') return 'must not carry credentials'
   return url.hash === '' ? null : 'must have no fragment'
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '[::1]' || (isIPv4(host) && host.startsWith('127.'))
 }

@@ -11,6 +11,7 @@ import { type ExternalIssuerConfig, externalIssuers } from './external-issuers.t
 import { DEFAULT_GUARD_LIMITS, type GuardLimits } from './guard-limits.ts'
 import { staticPeers } from './static-peers.ts'
 import { duration } from './time-value.ts'
+import { traceExport } from './trace-export.ts'
 
 const DAY_MS = 86_400_000
 const MAX_WORKERS = 64
@@ -230,6 +231,7 @@ export const configSchema = z.strictObject({
     idleTunnelMs: duration(300_000, 1000, DAY_MS),
     answerMs: duration(900_000, 1000, DAY_MS),
   }),
+  traces: traceExport,
   workers: z
     .union([z.literal('auto'), z.number(), z.string().regex(/^\d{1,2}$/, WORKERS)], WORKERS)
     .default(1)

@@ -100,6 +100,10 @@ export const SETTINGS: readonly Setting[] = Object.freeze([
     '<time>',
     'silence after which a request without an answer ends; default 15m',
   ),
+  setting('traces.url', '<url>', 'collector that spans are posted to, by OTLP/HTTP; default none'),
+  setting('traces.caFile', '<file>', 'CAs of an https collector; default the public ones', 'path'),
+  setting('traces.tokenFile', '<file>', 'holds a bearer token for it; default none', 'path'),
+  setting('traces.ratio', '<number>', 'share of traces that is exported, 0 to 1; default 1'),
   setting(
     'workers',
     '<number|auto>',

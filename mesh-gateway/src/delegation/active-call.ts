@@ -5,7 +5,6 @@
 import type { ServerHttp2Stream } from 'node:http2'
 import type { Log } from '@clawmesh/agent-sdk/mesh'
 import { GRPC_STATUS, MeshError, uuidV7 } from '@clawmesh/proto'
-import type { AuditLog } from '../audit/audit-record.ts'
 import type { MaybePromise } from '../limits/limits.ts'
 import type { DenseSet, Member } from '../live/dense-set.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
@@ -25,15 +24,20 @@ import type { LiveCalls } from './live/live-calls.ts'
 import type { OtherProtocol } from './other-protocols/protocol-of.ts'
 import type { OwnServices } from './own-services/own-services.ts'
 import { createPermits, type Permits } from './permits.ts'
-import { actionOf, type CallRecord, RecordWriter, startRecord } from './record.ts'
+import {
+  actionOf,
+  type CallRecord,
+  type RecordTargets,
+  RecordWriter,
+  startRecord,
+} from './record.ts'
 import { refuseCall, refuseOther } from './respond.ts'
 import type { UpstreamSession } from './upstream/session.ts'
 import { UnreachedPeer } from './upstream/unreached-peer.ts'
 
-export interface ActiveCallOptions {
+export interface ActiveCallOptions extends RecordTargets {
   readonly live: LiveCalls
   readonly refusals: RefusalBudgets
-  readonly audit: AuditLog
   readonly metrics: Metrics
   readonly log: Log
   readonly ownServices: Pick<OwnServices, 'end'>
@@ -87,12 +91,12 @@ export class ActiveCall implements Member {
     options: ActiveCallOptions,
     calls: ActiveCalls,
   ) {
-    const { live, audit, metrics } = options
+    const { live, metrics } = options
     this.client = client
     this.#stream = stream
     this.#options = options
     this.record = startRecord(client.peer, client.address)
-    this.#records = new RecordWriter(this.record, audit, this.#startedMs, policyGeneration)
+    this.#records = new RecordWriter(this.record, options, this.#startedMs, policyGeneration)
     this.#places = new CallPlaces(live, this.#records.opening)
     this.#epoch = live.epoch
     this.#calls = calls

@@ -40,6 +40,8 @@ export interface Call {
   readonly timeoutMs: number | null
   readonly requestId: string
   readonly trace: TraceContext
+  /** Of the caller's span, when it named the trace; null: the trace begins here. */
+  readonly parentSpanId: string | null
   readonly chain: ChainHeaders
   /**
    * The id of the delegation that the call begins or refers to: the caller's, or a new one when a task begins without
@@ -163,6 +165,7 @@ export function readCall(rawHeaders: readonly string[], ownPort = ''): Call {
     timeoutMs,
     requestId: requestIdOf(requestId),
     trace: parent === null ? startTrace() : childTrace(parent),
+    parentSpanId: parent?.parentId ?? null,
     chain,
     delegationId: chain.delegationId ?? (startsTask(path.slice(1)) ? uuidV7() : null),
     metadata,

@@ -4,6 +4,7 @@
 import type { IdentityStore, Log } from '@clawmesh/agent-sdk/mesh'
 import { MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
+import type { RequestSpans } from '../audit/request-spans.ts'
 import { unauditable } from '../audit/unauditable.ts'
 import { DEFAULT_GUARD_LIMITS, type GuardLimits } from '../config/guard-limits.ts'
 import type { StaticPeers } from '../config/static-peers.ts'
@@ -25,7 +26,7 @@ import type { VerifyingKeys } from '../tokens/verify-token.ts'
 import { WINDOW_BYTES } from './carry/windows.ts'
 import type { ChainGate } from './chain/chain-gate.ts'
 import { createGuard, type Guard } from './client/guard.ts'
-import { type ClientListener, createClientListener } from './client/listen-for-clients.ts'
+import { createClientListener } from './client/listen-for-clients.ts'
 import { createOpenCalls } from './client/open-calls.ts'
 import { createLiveCalls } from './live/live-calls.ts'
 import { createMcpEndpoint, type McpEndpoint } from './mcp/endpoint.ts'
@@ -37,6 +38,7 @@ import { type OwnServices, startOwnServices } from './own-services/own-services.
 import { createReflectionFilter } from './reflection/reflection-filter.ts'
 import type { RouteNames } from './route.ts'
 import { type CallHandler, createCallHandler } from './serve-call.ts'
+import { shutdown } from './shutdown.ts'
 import type { ReplicaMarks } from './upstream/replica.ts'
 import { createUpstreams } from './upstream/upstreams.ts'
 
@@ -58,6 +60,8 @@ export interface DelegationPortOptions {
   /** Counts agents and addresses that are refused repeatedly. Default: for this port alone. */
   readonly refusals?: RefusalBudgets
   readonly audit: AuditLog
+  /** Exports a span for each call. Default: none is exported. */
+  readonly spans?: RequestSpans | null
   readonly metrics: Metrics
   readonly log: Log
   readonly resolver: Resolver
@@ -94,8 +98,6 @@ export interface DelegationPortOptions {
 /** Shares of a memory limit, for what waits for slow readers and for bodies of MCP. */
 const BUFFERED_SHARE = 1 / 8
 const MCP_SHARE = 1 / 16
-/** How long the last frames of a connection may take to leave, in milliseconds. */
-const LAST_FRAMES_MS = 1_000
 
 /** @throws MeshError MESH_CONFIG_PORT */
 export async function createDelegationPort(options: DelegationPortOptions): Promise<Port> {
@@ -201,7 +203,7 @@ function createCalls(
   { guardLimits, guard, ownServices, ownAddresses, closedFor, names, refusals }: CallParts,
 ): { readonly calls: CallHandler; close(): void } {
   const { identity, spiffe, policy, limits, chain, audit, metrics, log } = options
-  const { revocations = NO_REVOCATIONS, keys } = options
+  const { revocations = NO_REVOCATIONS, keys, spans = null } = options
   const live = createLiveCalls({ identity, policy, revocations, keys, metrics })
   const upstreams = createUpstreams({
     ...{ identity, spiffe, resolver: options.resolver, metrics, log, revocations, ownAddresses },
@@ -215,7 +217,8 @@ function createCalls(
   const reflection = createReflectionFilter(policy)
   const calls = createCallHandler({
     ...{ identity, spiffe, policy, revocations, limits, chain, refusals, audit, metrics, log },
-    ...{ live, upstreams, ownServices, reflection, guardLimits, backlog: guard.backlog, closedFor },
+    ...{ spans, live, upstreams, ownServices, reflection, guardLimits, closedFor },
+    backlog: guard.backlog,
     openCalls: createOpenCalls({
       limits: guardLimits,
       policyLimit: (agent) => concurrentStreams(policy.current(), agent),
@@ -239,61 +242,11 @@ function createMcp(
   calls: CallHandler,
 ): McpEndpoint | null {
   if (mcp === null) return null
-  const { meshDomain, policy, audit, metrics, log } = options
+  const { meshDomain, policy, audit, spans = null, metrics, log } = options
   return createMcpEndpoint({
     ...{ identity, revocations, refusals, meshDomain, names, guardLimits, calls, closedFor },
-    ...{ audit, metrics, log, sessionKeys: mcp.sessionKeys, cancels: mcp.cancels ?? null },
+    ...{ audit, spans, metrics, log, sessionKeys: mcp.sessionKeys, cancels: mcp.cancels ?? null },
     gatewayId: () => identity.current().identity.id,
     policyGeneration: () => policy.current().generation,
   })
-}
-
-interface Closable {
-  readonly listener: ClientListener
-  readonly guard: Pick<Guard, 'dismissStrangers' | 'endAll'>
-  readonly calls: Pick<CallHandler, 'drain'>
-  readonly mcp: Pick<McpEndpoint, 'release'> | null
-  /** Called once all connections are closed. */
-  release(): void
-}
-
-/** The two ends of a port: the graceful one, and the one at once. */
-function shutdown({
-  listener,
-  guard,
-  calls,
-  mcp,
-  release,
-}: Closable): Pick<Port, 'drain' | 'close'> {
-  const { server } = listener
-  const closed = new Promise<void>((resolve) => server.once('close', () => resolve()))
-
-  /** Each call gets the reason for its end. A client that does not read the last frames is not waited for. */
-  async function endAll(): Promise<void> {
-    // first, so that its answers say that the tasks go on
-    mcp?.release()
-    calls.drain()
-    listener.closeSessions()
-    const timer = setTimeout(() => guard.endAll(), LAST_FRAMES_MS)
-    await closed
-    clearTimeout(timer)
-  }
-
-  return {
-    async drain(graceMs) {
-      server.close()
-      guard.dismissStrangers()
-      listener.goAway()
-      const timer = setTimeout(endAll, graceMs)
-      await closed
-      clearTimeout(timer)
-      release()
-    },
-    async close() {
-      server.close()
-      guard.dismissStrangers()
-      await endAll()
-      release()
-    },
-  }
 }

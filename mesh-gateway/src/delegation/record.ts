@@ -4,6 +4,7 @@ import { actorsOf, type DelegationClaims, ERRORS, type ErrorCode, uuidV7 } from 
 import type { AuditLog, DelegationAuditRecord } from '../audit/audit-record.ts'
 import { DEFAULT_OPEN_AFTER_MS, OpenRecord, type Phase } from '../audit/open-record.ts'
 import { durationMs as roundMs } from '../audit/request-facts.ts'
+import type { RequestSpans } from '../audit/request-spans.ts'
 import type { ClientAddress } from '../net/client-address.ts'
 import type { DelegationDecision } from '../policy/decide/decision.ts'
 import type { Call } from './call.ts'
@@ -64,19 +65,27 @@ export interface Ending {
   readonly policyGeneration: number
 }
 
+/** Where the records of calls go. */
+export interface RecordTargets {
+  readonly audit: AuditLog
+  /** Null: spans are not exported. Default null. */
+  readonly spans?: RequestSpans | null
+}
+
 /** Writes the audit records of one call: one while it is open, if it lasts long, and one at its end. */
 export class RecordWriter {
   readonly #call: CallRecord
-  readonly #audit: AuditLog
+  readonly #to: RecordTargets
   readonly #startedMs: number
   readonly #policyGeneration: number
   /** The registry of open calls writes it. */
   readonly opening: OpenRecord
 
   /** @param startedMs by `performance.now()` */
-  constructor(record: CallRecord, audit: AuditLog, startedMs: number, policyGeneration: number) {
+  constructor(record: CallRecord, to: RecordTargets, startedMs: number, policyGeneration: number) {
+    const { audit } = to
     this.#call = record
-    this.#audit = audit
+    this.#to = to
     this.#startedMs = startedMs
     this.#policyGeneration = policyGeneration
     const dueMs = startedMs + (audit.openAfterMs ?? DEFAULT_OPEN_AFTER_MS)
@@ -86,7 +95,13 @@ export class RecordWriter {
   /** To be called once. Returns the record that it has written. */
   end(outcome: Outcome): DelegationAuditRecord {
     const record = this.#compose(outcome, this.opening.end())
-    this.#audit.write(record)
+    const { audit, spans = null } = this.#to
+    audit.write(record)
+    const { call } = this.#call
+    if (spans !== null && call !== null) {
+      const { traceId, parentId: spanId } = call.trace
+      spans.ended({ traceId, spanId, parentSpanId: call.parentSpanId }, record)
+    }
     return record
   }
 

@@ -6,6 +6,7 @@ import type { SecureContext } from 'node:tls'
 import { type IdentityStore, type Log, silentLog } from '@clawmesh/agent-sdk/mesh'
 import { type ErrorCode, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
 import type { AuditLog } from '../audit/audit-record.ts'
+import type { RequestSpans } from '../audit/request-spans.ts'
 import { type ConnectionGate, createConnectionGate } from '../limits/connection-gate.ts'
 import type { Limits } from '../limits/limits.ts'
 import { createRefusalBudgets, type RefusalBudgets } from '../limits/refusal-budget.ts'
@@ -77,6 +78,8 @@ export interface EgressPortOptions {
   /** Counts agents and addresses that are refused repeatedly. Default: for this port alone. */
   readonly refusals?: RefusalBudgets
   readonly audit: AuditLog
+  /** Exports a span for each request. Default: none is exported. */
+  readonly spans?: RequestSpans | null
   readonly metrics: Metrics
   /** All listeners of this gateway: none can be reached through it. Its own may be omitted. */
   readonly ownAddresses: () => readonly ListenAddress[]
@@ -200,12 +203,14 @@ function contextOf(options: EgressPortOptions, parts: Parts): ConnectionContext 
   const { issueForAccountKey, revokeToken = null, refuseWithoutAudit = false } = options
   const { ownNames = ['localhost'], refusals = createRefusalBudgets() } = options
   const { remembersToken = () => false, memory = UNWATCHED_MEMORY } = options
+  const { spans = null } = options
   const { judged, pool, timeouts, log, ownAddresses, draining, view } = parts
   const { tunnels, bundle, standing } = judged
   return {
     issuer,
     limits,
     audit,
+    spans,
     metrics,
     log,
     resolver,

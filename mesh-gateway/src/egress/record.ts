@@ -14,6 +14,7 @@ import {
 import type { AuditLog, EgressAuditRecord } from '../audit/audit-record.ts'
 import { DEFAULT_OPEN_AFTER_MS, ONLY_RECORD, OpenRecord, type Phase } from '../audit/open-record.ts'
 import { durationMs, isRequestId, requestIdOf } from '../audit/request-facts.ts'
+import type { RequestSpans } from '../audit/request-spans.ts'
 import type { GatedClient } from '../limits/connection-gate.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import type { Admission } from './admit.ts'
@@ -27,6 +28,8 @@ export interface RecordContext {
   readonly audit: Pick<AuditLog, 'write' | 'openAfterMs'>
   readonly metrics: Pick<Metrics, 'decision' | 'duration'>
   readonly log: Pick<Log, 'error'>
+  /** Null: spans are not exported. Default null. */
+  readonly spans?: RequestSpans | null
   policy(): Pick<PolicyView, 'generation'>
 }
 
@@ -36,8 +39,10 @@ export interface RequestRecord {
   readonly requestId: string
   readonly traceId: string
   readonly traceparent: string
-  /** The client named the trace; else it begins here. */
-  readonly continued: boolean
+  /** Of the gateway's span. */
+  readonly spanId: string
+  /** Of the client's span, when it named the trace; null: the trace begins here. */
+  readonly parentSpanId: string | null
   readonly method: string
   /** The path of an own endpoint; null where the target has the path. */
   readonly ownPath: string | null
@@ -75,7 +80,8 @@ export function startRecord(
     requestId: requestIdOf(requestId),
     traceId: trace.traceId,
     traceparent: formatTraceparent(trace),
-    continued: parent !== null,
+    spanId: trace.parentId,
+    parentSpanId: parent?.parentId ?? null,
     method,
     ownPath: null,
     startMs: performance.now(),
@@ -112,6 +118,7 @@ export function writeRecord(
   const phase = opening?.end() ?? ONLY_RECORD
   const written = recordOf(record, target, admission, outcome, phase, context)
   context.audit.write(written)
+  context.spans?.ended(record, written)
   const code = written.reason ?? 'OK'
   const byAudit = admission?.decision?.action === 'audit'
   const action = !written.action_allowed ? 'deny' : byAudit ? 'audit' : 'allow'

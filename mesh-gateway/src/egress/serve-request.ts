@@ -84,7 +84,7 @@ async function serve(
   const requestText = writeRequestHead(head, target, {
     requestId: record.requestId,
     traceparent: record.traceparent,
-    dropTracestate: !record.continued,
+    dropTracestate: record.parentSpanId === null,
     path: decision.path,
     defaultPort: plan.tls ? 443 : 80,
     dropAuthorization: head.fields.some(

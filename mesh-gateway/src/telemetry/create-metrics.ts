@@ -17,13 +17,15 @@ import { createMemoryMetrics, type MemoryMetrics, observeProcess } from './proce
 import { createReloadMetrics, type ReloadMetrics } from './reload-metrics.ts'
 import { createRequestMetrics } from './request-metrics.ts'
 import { createRevocationMetrics } from './revocation-metrics.ts'
+import { createSpanMetrics, type SpanMetrics } from './span-metrics.ts'
 
 export interface MetricsHandle
   extends Metrics,
     LimitsMetrics,
     IssuerMetrics,
     ReloadMetrics,
-    MemoryMetrics {
+    MemoryMetrics,
+    SpanMetrics {
   readonly registry: Registry
   samples(): Promise<readonly SampledMetric[]>
   /** @param format default: that of Prometheus */
@@ -64,6 +66,7 @@ export function createMetrics(): MetricsHandle {
     ...createLimitsMetrics(registry),
     ...createIssuerMetrics(registry),
     ...createMemoryMetrics(registry),
+    ...createSpanMetrics(registry),
     decision: decisions,
     ...requests,
     ...reloads,

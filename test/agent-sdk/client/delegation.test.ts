@@ -81,6 +81,7 @@ describe('a delegation', () => {
         asked.push(`answer ${id} ${inputId} ${answer.length}`)
         return INFO
       },
+      onOutcome: () => {},
       onEnd() {
         ends += 1
       },

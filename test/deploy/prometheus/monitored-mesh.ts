@@ -1,12 +1,13 @@
 /**
  * A mesh that has something to tell of everything: a gateway of two workers with Redis, a CRL, an issuer of tokens and a
- * broken policy file, agents that use both planes, Prometheus, Alertmanager and a webhook.
+ * broken policy file, a collector of traces, agents that use both planes, Prometheus, Alertmanager and a webhook.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer as createHttpServer } from 'node:http'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import type { Agent } from '@clawmesh/agent-sdk'
+import { startCollector } from '../../support/collector.ts'
 import { closeServer, listenOnFreePort } from '../../support/http-origin.ts'
 import { type Mesh, type PolicyFiles, startMesh } from '../../support/mesh.ts'
 import { startOpenClawMetrics } from '../../support/openclaw-metrics.ts'
@@ -52,9 +53,13 @@ export async function startMonitoredMesh(): Promise<MonitoredMesh> {
     })
     const redis = await opened(startRedisServer())
     const issuer = await opened(startTokenIssuer())
+    const collector = await opened(startCollector())
     const ports = [page.port, silent.port]
     const mesh = await opened(
-      startGateway({ redis: redis.url, issuer, ports, policy: policy(page.host, silent.host) }),
+      startGateway({
+        ...{ redis: redis.url, issuer, traces: collector.url, ports },
+        policy: policy(page.host, silent.host),
+      }),
     )
     for (const name of ['page.example', 'silent.example']) mesh.addHost(name, ['127.0.0.1'])
     const planner = await mesh.agent('acme', 'planner')
@@ -104,14 +109,16 @@ export async function startMonitoredMesh(): Promise<MonitoredMesh> {
 function startGateway(options: {
   readonly redis: string
   readonly issuer: { readonly iss: string; readonly jwksUri: string }
+  readonly traces: string
   readonly ports: readonly number[]
   readonly policy: PolicyFiles
 }): Promise<Mesh> {
-  const { redis, issuer, ports, policy } = options
+  const { redis, issuer, traces, ports, policy } = options
   return startMesh({
     policy: { _global: { egress: { allowCidrs: ['127.0.0.0/8'], ports } }, ...policy },
     config: {
       workers: 2,
+      traces: { url: traces },
       limits: { redis: { url: redis } },
       revocation: { crl: 'crl/crl.pem', list: 'revoked/revoked.json' },
       tokens: { issuers: [{ issuer: issuer.iss, jwksUri: issuer.jwksUri, tenants: ['acme'] }] },

@@ -2,8 +2,6 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { resolveConfig } from '../../../mesh-gateway/src/config/resolve-config.ts'
 import { FILE_SETTINGS, SETTINGS } from '../../../mesh-gateway/src/config/settings.ts'
-import { createMetrics } from '../../../mesh-gateway/src/telemetry/create-metrics.ts'
-import { createSupervisorMetrics } from '../../../mesh-gateway/src/workers/supervisor-metrics.ts'
 
 const page = (name: string) =>
   readFile(new URL(`../../../docs/reference/${name}.md`, import.meta.url), 'utf8')
@@ -64,22 +62,6 @@ describe('the reference of the gateway', () => {
     assert.deepEqual(
       [...sentence.matchAll(/`([\w-]+)`/g)].map(([, what]) => what).toSorted(),
       known.toSorted(),
-    )
-  })
-
-  it('has a row for every metric, and no other', async () => {
-    const metrics = createMetrics()
-    const supervisor = createSupervisorMetrics()
-    const text = `${await metrics.text()}\n${await supervisor.registry.metrics()}`
-    metrics.close()
-    supervisor.close()
-    const types = text.matchAll(/^# TYPE (\S+) (\S+)$/gm)
-    // what both have is one metric
-    const exported = [...new Set([...types].map(([, name, kind]) => `${name} ${kind}`))]
-    const rows = [...(await page('metrics')).matchAll(/^\| `(\w+)` \| (\w+) \|/gm)]
-    assert.deepEqual(
-      rows.map(([, name, kind]) => `${name} ${kind}`).toSorted(),
-      exported.toSorted(),
     )
   })
 })

@@ -160,6 +160,29 @@ describe('the configuration', () => {
     assert.match(faults({ passwordFile: 'secret' })[0] ?? '', /no effect/)
   })
 
+  it('exports no spans unless told where to, and sends a token over TLS or not beyond this machine', () => {
+    assert.deepEqual(resolve(least).config.traces, {
+      ...{ url: null, caFile: null, tokenFile: null, ratio: 1 },
+    })
+    const url = 'http://127.0.0.1:4318/v1/traces'
+    const { config } = resolve(
+      { ...least, traces: { url, tokenFile: 'token' } },
+      { MESH_TRACES_RATIO: '0.25' },
+    )
+    assert.deepEqual(config.traces, {
+      ...{ url, caFile: null, tokenFile: '/srv/conf/token', ratio: 0.25 },
+    })
+    const faults = (traces: object) => faultsOf({ ...least, traces })
+    for (const bad of ['collector:4318', 'ftp://host/v1/traces', 'http://host', 'http:///v1'])
+      assert.equal(faults({ url: bad }).length, 1, bad)
+    assert.ok(faults({ url: 'http://u:hunter2@host/x' }).every((one) => !one.includes('hunter2')))
+    const elsewhere = 'http://collector.example/v1/traces'
+    assert.match(faults({ url: elsewhere, tokenFile: 't' })[0] ?? '', /needs https/)
+    assert.match(faults({ url: elsewhere, caFile: 'c' })[0] ?? '', /no effect/)
+    assert.match(faults({ tokenFile: 't' })[0] ?? '', /no effect/)
+    for (const ratio of [-1, 1.5, 'half', '1.2.3']) assert.equal(faults({ url, ratio }).length, 1)
+  })
+
   it('warns of other MESH_ variables, and leaves those of other tools and of Kubernetes alone', () => {
     const { warnings } = resolve(least, {
       MESH_FAVOURITE_COLOUR: 'red',

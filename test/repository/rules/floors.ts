@@ -10,7 +10,7 @@ import { importsOf } from './imports.ts'
 const FLOORS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'agent-sdk': [
     ['model', 'schema', 'log.ts', 'check-options.ts'],
-    ['wire', 'tls', 'files'],
+    ['wire', 'tls', 'files', 'trace'],
     ['client', 'egress', 'identity'],
     ['tasks'],
     ['server'],

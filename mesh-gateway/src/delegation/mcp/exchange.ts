@@ -13,18 +13,16 @@ import {
   statusMessage,
   type TraceContext,
 } from '@clawmesh/proto'
-import type { AuditLog } from '../../audit/audit-record.ts'
 import { requestIdOf } from '../../audit/request-facts.ts'
 import type { Metrics } from '../../telemetry/metrics-port.ts'
 import type { Call } from '../call.ts'
 import type { Client } from '../client/authenticate.ts'
-import { actionOf, RecordWriter, startRecord } from '../record.ts'
+import { actionOf, type RecordTargets, RecordWriter, startRecord } from '../record.ts'
 import { endWithin } from './answer.ts'
 import { type HttpRequest, type HttpResponse, headersOf } from './http.ts'
 import { RPC_ERRORS } from './messages.ts'
 
-export interface ExchangeOptions {
-  readonly audit: AuditLog
+export interface ExchangeOptions extends RecordTargets {
   readonly metrics: Pick<Metrics, 'decision' | 'duration'>
   /** The gateway's SPIFFE ID. */
   readonly gatewayId: () => string
@@ -42,6 +40,7 @@ export class Exchange {
   readonly client: Client
   readonly requestId: string
   readonly trace: TraceContext
+  readonly #parentSpanId: string | null
   /** Aborts when the response has ended, or its client has gone. */
   readonly gone: AbortSignal
   readonly #options: ExchangeOptions
@@ -63,6 +62,7 @@ export class Exchange {
     response.on('close', () => gone.abort('the client has closed the stream'))
     this.gone = gone.signal
     this.trace = parent === null ? startTrace() : childTrace(parent)
+    this.#parentSpanId = parent?.parentId ?? null
   }
 
   /** Headers of each answer. */
@@ -110,17 +110,18 @@ export class Exchange {
 
   /** Writes the one audit record of something that the gateway answers itself. @param method of MCP; empty without one */
   record(method: string, error: MeshError | null): void {
-    const { audit, metrics, gatewayId, policyGeneration } = this.#options
+    const { metrics, gatewayId, policyGeneration } = this.#options
     const record = startRecord(this.client.peer, this.client.address)
     record.call = {
       ...{ path: '/mcp', method: method === '' ? 'mcp' : `mcp/${method}`, target: '' },
       ...{ timeoutMs: null, requestId: this.requestId, trace: this.trace },
+      parentSpanId: this.#parentSpanId,
       ...{ chain: NO_CHAIN, delegationId: null, metadata: [] },
     }
     record.route = SELF
     record.callee = gatewayId()
     record.letThrough = error === null
-    const writer = new RecordWriter(record, audit, this.#startedMs, policyGeneration())
+    const writer = new RecordWriter(record, this.#options, this.#startedMs, policyGeneration())
     const { reason } = writer.end({
       grpcStatus: error === null ? 0 : GRPC_STATUS[error.row.grpc],
       code: error?.code ?? null,

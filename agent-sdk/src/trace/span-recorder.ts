@@ -1,0 +1,48 @@
+/** The spans of an agent: what it delegates, what it fetches, the tasks that it runs. */
+import { MeshError, parseTraceparent } from '@clawmesh/proto'
+import { type AttributeValue, type Span, type SpanKind, spanIdsOf } from './span.ts'
+import type { SpanExporter } from './span-exporter.ts'
+
+/** Work that begins now. */
+export interface Work {
+  /** The traceparent that names its span. */
+  readonly span: string
+  /** The traceparent that it continues; null, and what cannot be read: its trace begins here. */
+  readonly parent: string | null | undefined
+  readonly name: string
+  readonly kind: SpanKind
+  readonly attributes: Readonly<Record<string, AttributeValue>>
+}
+
+export interface SpanRecorder {
+  /** The result ends the span, once. It takes what went wrong: an error, an error code, or null. */
+  begin(work: Work): (failure: unknown) => void
+}
+
+export function createSpanRecorder(exporter: SpanExporter<Span>): SpanRecorder {
+  return {
+    begin({ span, parent, ...rest }) {
+      const ids = spanIdsOf(span)
+      const startMs = performance.now()
+      let over = ids === null
+      return (failure) => {
+        if (over || ids === null) return
+        over = true
+        exporter.add(ids.traceId, {
+          ...{ ...ids, ...rest },
+          parentSpanId: parseTraceparent(parent ?? undefined)?.parentId ?? null,
+          endMs: Date.now(),
+          durationMs: performance.now() - startMs,
+          error: failureOf(failure),
+        })
+      }
+    },
+  }
+}
+
+/** Of bounded number: never the words of an error. */
+function failureOf(failure: unknown): string | null {
+  if (failure === null || failure === undefined) return null
+  if (failure instanceof MeshError) return failure.code
+  return failure instanceof Error ? failure.name : String(failure).slice(0, 100)
+}
