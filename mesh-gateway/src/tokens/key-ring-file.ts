@@ -24,7 +24,7 @@ export const LOCK_FILE = 'ring.lock'
 export const JWKS_MAX_AGE_MS = 300_000
 
 /** For the ring, and for each key. */
-const MAX_FILE_BYTES = 256 * 1024
+export const MAX_FILE_BYTES = 256 * 1024
 
 /** Times are ISO 8601. A key is published before it signs, signs while it is active, and verifies until its end. */
 const ringEntry = z.strictObject({

@@ -4,14 +4,15 @@
  * interrupts nothing.
  */
 import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { diskError, writeAtomic } from '@clawmesh/agent-sdk/mesh'
+import { diskError, readWhole, writeAtomic } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 import { formatTokenKeyFile, isTokenKeyFile, parseTokenKeyFile } from '@clawmesh/proto/pkcs11'
 import { withLock } from '../files/with-lock.ts'
 import {
   LOCK_FILE,
+  MAX_FILE_BYTES,
   mustReadRingContent,
   RING_FILE,
   type RingContent,
@@ -172,7 +173,7 @@ function newInToken({ uri, once }: KeyToken) {
 
 /** No token verifies with it any more, whether or not a token lets it go. */
 async function removeKey(path: string, token: KeyToken | null): Promise<void> {
-  const text = token === null ? '' : await readFile(path, 'utf8').catch(() => '')
+  const text = token === null ? '' : await readText(path)
   await rm(path, { force: true })
   if (token === null || !isTokenKeyFile(text)) return
   try {
@@ -180,6 +181,13 @@ async function removeKey(path: string, token: KeyToken | null): Promise<void> {
   } catch (error) {
     if (!(error instanceof MeshError)) throw error
   }
+}
+
+async function readText(path: string): Promise<string> {
+  return readWhole(path, { maxBytes: MAX_FILE_BYTES }).then(
+    (bytes) => bytes.toString('utf8'),
+    () => '',
+  )
 }
 
 /** One thumbprint in 64 begins with a hyphen, and commands would take it for an option: such a key is discarded. */

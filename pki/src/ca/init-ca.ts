@@ -19,13 +19,9 @@ import {
   lifeMs,
   toRange,
 } from './ca-terms.ts'
-import {
-  encryptPrivateKey,
-  KEY_ITERATIONS,
-  LEAST_KEY_ITERATIONS,
-  MIN_PASSPHRASE_LENGTH,
-} from './encrypted-key.ts'
-import { generateCaKeys, makeIntermediate, newIssuer } from './make-intermediate.ts'
+import { KEY_ITERATIONS, LEAST_KEY_ITERATIONS, MIN_PASSPHRASE_LENGTH } from './encrypted-key.ts'
+import { makeIntermediate, newIssuer } from './make-intermediate.ts'
+import { type NewKeyOptions, newKey } from './new-key.ts'
 
 export interface InitCaOptions {
   /** Created with mode 0700; must not exist, or be empty. */
@@ -34,8 +30,13 @@ export interface InitCaOptions {
   readonly trustDomain: string
   /** The domain of peer names. Default: the trust domain. */
   readonly meshDomain?: string
-  /** Encrypts both keys. At least 12 characters. */
+  /** Encrypts both keys. At least 12 characters. Not used where keys are in a token. */
   readonly passphrase: Secret
+  /**
+   * Makes both keys in a token (PKCS #11), `pkcs11:token=LABEL?module-path=/path/of.so&pin-source=file:/path/of/pin`.
+   * Default: none; keys are encrypted files.
+   */
+  readonly pkcs11?: string
   /**
    * PBKDF2 iterations that turn the passphrase into a key; at least 1,000. Default 600,000, for passphrases chosen by
    * people. A passphrase of 128 random bits is as strong with 1,000, and the CA then opens in a millisecond.
@@ -58,7 +59,7 @@ export interface InitCaOptions {
   readonly now?: () => number
 }
 
-/** @throws MeshError MESH_PKI_EXISTS, MESH_PKI_PASSPHRASE, MESH_DISK_WRITE; TypeError for unusable options. */
+/** @throws MeshError MESH_PKI_EXISTS, MESH_PKI_PASSPHRASE, MESH_HSM_*, MESH_DISK_WRITE; TypeError for unusable options. */
 export async function initCa(options: InitCaOptions): Promise<CaInfo> {
   const { trustDomain, meshDomain = trustDomain, permitDnsDomains = [] } = options
   if (typeof options.dir !== 'string' || options.dir === '')
@@ -68,14 +69,7 @@ export async function initCa(options: InitCaOptions): Promise<CaInfo> {
   checkDomain('meshDomain', meshDomain)
   for (const domain of permitDnsDomains) checkDomain('permitDnsDomains', domain)
   const ipRanges = (options.permitIpRanges ?? []).map(toRange)
-  if (options.passphrase.reveal().length < MIN_PASSPHRASE_LENGTH)
-    throw new MeshError(
-      'MESH_PKI_PASSPHRASE',
-      `the passphrase is shorter than ${MIN_PASSPHRASE_LENGTH} characters`,
-    )
-  const keyIterations = options.keyIterations ?? KEY_ITERATIONS
-  if (!Number.isInteger(keyIterations) || keyIterations < LEAST_KEY_ITERATIONS)
-    throw new TypeError(`keyIterations: must be a whole number from ${LEAST_KEY_ITERATIONS}`)
+  const making = keyOptions(options)
   const nowMs = (options.now ?? Date.now)()
   const notBefore = new Date(nowMs - BACKDATE_MS)
   const rootEnds = nowMs + lifeMs('rootDays', options.rootDays ?? DEFAULT_ROOT_DAYS)
@@ -83,7 +77,7 @@ export async function initCa(options: InitCaOptions): Promise<CaInfo> {
   const wanted = lifeMs('intermediateDays', intermediateDays)
   const intermediateEnds = Math.min(nowMs + wanted, rootEnds)
 
-  const rootKeys = generateCaKeys()
+  const rootKeys = await newKey('root', making)
   const rootIssuer = newIssuer('root', trustDomain, rootKeys)
   const rootDer = signCertificate(
     {
@@ -95,7 +89,7 @@ export async function initCa(options: InitCaOptions): Promise<CaInfo> {
     },
     rootIssuer,
   )
-  const keys = generateCaKeys()
+  const keys = await newKey('intermediate', making)
   const intermediateDer = makeIntermediate(
     {
       subject: newIssuer('intermediate', trustDomain, keys).name,
@@ -115,9 +109,9 @@ export async function initCa(options: InitCaOptions): Promise<CaInfo> {
   const intermediate = parseCertificate(intermediateDer)
   const files = {
     'root.crt': toPem('CERTIFICATE', rootDer),
-    'root.key': await encryptPrivateKey(rootKeys.privateKey, options.passphrase, keyIterations),
+    'root.key': rootKeys.file,
     'intermediate.crt': toPem('CERTIFICATE', intermediateDer),
-    'intermediate.key': await encryptPrivateKey(keys.privateKey, options.passphrase, keyIterations),
+    'intermediate.key': keys.file,
   }
   const rootList = signList({
     issuer: rootIssuer,
@@ -138,4 +132,17 @@ export async function initCa(options: InitCaOptions): Promise<CaInfo> {
     },
   )
   return caInfo({ dir, trustDomain, meshDomain, root, intermediate })
+}
+
+/** @throws MeshError MESH_PKI_PASSPHRASE */
+function keyOptions(options: InitCaOptions): NewKeyOptions {
+  const { pkcs11: token = null, passphrase, keyIterations = KEY_ITERATIONS } = options
+  if (token === null && passphrase.reveal().length < MIN_PASSPHRASE_LENGTH)
+    throw new MeshError(
+      'MESH_PKI_PASSPHRASE',
+      `the passphrase is shorter than ${MIN_PASSPHRASE_LENGTH} characters`,
+    )
+  if (!Number.isInteger(keyIterations) || keyIterations < LEAST_KEY_ITERATIONS)
+    throw new TypeError(`keyIterations: must be a whole number from ${LEAST_KEY_ITERATIONS}`)
+  return { token, passphrase, keyIterations }
 }

@@ -3,7 +3,6 @@
  * root. They are numbered, and valid until their nextUpdate. Expired certificates are removed from a list one day
  * later.
  */
-import type { KeyObject } from 'node:crypto'
 import { MeshError } from '@clawmesh/proto'
 import { forgetExpired } from '../revocation/issued-records.ts'
 import { type RevokedRecord, readRevoked } from '../revocation/revoked-records.ts'
@@ -16,6 +15,7 @@ import {
   signList,
 } from '../revocation/sign-list.ts'
 import type { ParsedCertificate } from '../x509/parse-certificate.ts'
+import type { SigningKey } from '../x509/signing-key.ts'
 import type { LoadedCa } from './load-ca.ts'
 import { readRootList, renewRootList, revokedByRoot } from './root-list.ts'
 
@@ -51,10 +51,10 @@ export interface IssuedCrl {
 export interface CrlCa {
   readonly loaded: LoadedCa
   /** Of the intermediate. */
-  readonly privateKey: KeyObject
-  readonly openFormer: (keyFile: string) => Promise<KeyObject>
+  readonly privateKey: SigningKey
+  readonly openFormer: (keyFile: string) => Promise<SigningKey>
   /** Null when it is not available. @throws MeshError when the given file cannot be opened */
-  readonly openRoot: (file: string | undefined) => Promise<KeyObject | null>
+  readonly openRoot: (file: string | undefined) => Promise<SigningKey | null>
 }
 
 const DEFAULT_CRL_TTL_MS = 24 * 3_600_000
@@ -72,7 +72,7 @@ export async function makeCrl(ca: CrlCa, request: CrlRequest, nowMs: number): Pr
   if (rootKey !== null) await renewRootList(ca.loaded, rootKey, nowMs)
   const records = await readRevoked(dir)
   const number = await nextListNumber(dir, nowMs)
-  const list = (certificate: ParsedCertificate, privateKey: KeyObject): SignedList =>
+  const list = (certificate: ParsedCertificate, privateKey: SigningKey): SignedList =>
     signList({
       issuer: listIssuer(certificate, privateKey),
       number,

@@ -13,10 +13,11 @@ import {
   tlsExtendedKeyUsage,
 } from '../x509/extensions.ts'
 import type { ParsedCertificate } from '../x509/parse-certificate.ts'
+import type { SigningKey } from '../x509/signing-key.ts'
 
 export interface CaKeys {
   readonly publicKey: KeyObject
-  readonly privateKey: KeyObject
+  readonly privateKey: SigningKey
 }
 
 export interface IntermediateContent {
@@ -29,7 +30,10 @@ export interface IntermediateContent {
 }
 
 /** P-256. */
-export function generateCaKeys(): CaKeys {
+export function generateCaKeys(): {
+  readonly publicKey: KeyObject
+  readonly privateKey: KeyObject
+} {
   return generateKeyPairSync('ec', { namedCurve: 'P-256' })
 }
 

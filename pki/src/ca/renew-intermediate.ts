@@ -2,7 +2,6 @@
  * Renews the intermediate of a CA, with its key or a new one. Certificates of the previous intermediate stay valid
  * until they or it expire, since they include it. Atomic, under the lock; needs the key of the root.
  */
-import type { KeyObject } from 'node:crypto'
 import { join } from 'node:path'
 import { MeshError, type Secret } from '@clawmesh/proto'
 import { toPem } from '../der/pem.ts'
@@ -12,6 +11,7 @@ import { canonicalSerial } from '../revocation/serial.ts'
 import { issuerIdOf, listIssuer } from '../revocation/sign-list.ts'
 import type { NamesPermitted } from '../x509/extensions.ts'
 import { type ParsedCertificate, parseCertificate } from '../x509/parse-certificate.ts'
+import { keyFits, type SigningKey } from '../x509/signing-key.ts'
 import {
   finishRenewal,
   keepFormer,
@@ -24,9 +24,9 @@ import {
 import { type CaInfo, caInfo } from './ca-info.ts'
 import { openIntermediateKey, openRootKey } from './ca-keys.ts'
 import { BACKDATE_MS, checkDomain, DEFAULT_INTERMEDIATE_DAYS, lifeMs, toRange } from './ca-terms.ts'
-import { encryptPrivateKey } from './encrypted-key.ts'
 import { type LoadedCa, loadCa, stagedIntermediate } from './load-ca.ts'
-import { generateCaKeys, makeIntermediate, newIssuer } from './make-intermediate.ts'
+import { makeIntermediate, newIssuer } from './make-intermediate.ts'
+import { newKey as makeKey, tokenOf } from './new-key.ts'
 import { renewRootList } from './root-list.ts'
 
 export interface RenewIntermediateOptions {
@@ -86,7 +86,9 @@ async function renew(before: LoadedCa, options: RenewIntermediateOptions): Promi
     dir,
     (await stagedIntermediate(dir, before.intermediate.fingerprint)) !== null,
   )
-  const keys = newKey ? generateCaKeys() : null
+  const { keyIterations } = options
+  const token = tokenOf(await readCaFile(dir, 'intermediate.key'))
+  const keys = newKey ? await makeKey('intermediate', { token, passphrase, keyIterations }) : null
   const subject =
     keys === null ? before.intermediate.subject : newIssuer('intermediate', trustDomain, keys).name
   const publicKey = keys?.publicKey ?? before.intermediate.publicKey
@@ -98,15 +100,7 @@ async function renew(before: LoadedCa, options: RenewIntermediateOptions): Promi
   if (keys !== null) await keepAsFormer(before)
   const files: Partial<Record<RenewedFile, string>> = {
     'intermediate.crt': toPem('CERTIFICATE', der),
-    ...(keys === null
-      ? {}
-      : {
-          'intermediate.key': await encryptPrivateKey(
-            keys.privateKey,
-            passphrase,
-            options.keyIterations,
-          ),
-        }),
+    ...(keys === null ? {} : { 'intermediate.key': keys.file }),
   }
   provesToFit(intermediate, keys?.privateKey ?? oldKey)
   const manifest = await readManifest(dir)
@@ -163,7 +157,7 @@ async function keepAsFormer({ dir, intermediate }: LoadedCa): Promise<void> {
 }
 
 /** Only an intermediate that can be opened again replaces the old one. */
-function provesToFit(intermediate: ParsedCertificate, key: KeyObject): void {
-  if (intermediate.x509.checkPrivateKey(key)) return
+function provesToFit(intermediate: ParsedCertificate, key: SigningKey): void {
+  if (keyFits(intermediate, key)) return
   throw new MeshError('MESH_PKI_INVALID', 'the new intermediate does not fit its key')
 }

@@ -1,5 +1,7 @@
 /** The options with which commands find and open the CA. */
+import { Secret } from '@clawmesh/proto'
 import type { Command } from 'commander'
+import { hasPassphrase } from '../ca/ca-keys.ts'
 import { type Ca, openCa, readCaInfo } from '../ca/open-ca.ts'
 import { readPassphrase } from './passphrase.ts'
 import type { Terminal } from './terminal.ts'
@@ -25,6 +27,16 @@ export async function openCaOf(terminal: Terminal, options: CaOptions): Promise<
   const dir = caDirectory(terminal, options)
   // a missing CA is reported before the passphrase prompt
   await readCaInfo(dir)
-  const passphrase = await readPassphrase(terminal, options.passphraseFile, false)
-  return openCa({ dir, passphrase })
+  return openCa({ dir, passphrase: await passphraseOf(terminal, dir, options, null) })
+}
+
+/** Nobody is asked for the passphrase of keys in a token. @param rootKeyFile null: the key of the root is not needed */
+export async function passphraseOf(
+  terminal: Terminal,
+  dir: string,
+  { passphraseFile }: CaOptions,
+  rootKeyFile: string | null,
+): Promise<Secret> {
+  if (!(await hasPassphrase(dir, rootKeyFile))) return new Secret('')
+  return readPassphrase(terminal, passphraseFile, false)
 }

@@ -1,5 +1,5 @@
 /** `mesh-pki init`: creates a CA. */
-import { printableJson } from '@clawmesh/proto'
+import { printableJson, Secret } from '@clawmesh/proto'
 import type { Command } from 'commander'
 import { initCa } from '../ca/init-ca.ts'
 import { formatDate, formatDuration } from '../verify/words.ts'
@@ -16,6 +16,7 @@ interface InitOptions extends CaOptions {
   readonly constrainUri?: boolean
   readonly rootDays?: number
   readonly intermediateDays?: number
+  readonly pkcs11?: string
   readonly json?: boolean
 }
 
@@ -48,17 +49,26 @@ export function addInit(program: Command, terminal: Terminal): void {
     )
     .option('--root-days <days>', 'life of the root (default: 3650)', parseDays)
     .option('--intermediate-days <days>', 'life of the intermediate (default: 365)', parseDays)
+    .option(
+      '--pkcs11 <uri>',
+      'make the keys in a token: pkcs11:token=…?module-path=…&pin-source=file:…',
+    )
     .option('--json', 'print the facts as JSON')
     .addHelpText('after', EXAMPLES)
     .action(async (options: InitOptions) => {
       const dir = caDirectory(terminal, options)
-      const passphrase = await readPassphrase(terminal, options.passphraseFile, true)
+      const { pkcs11 } = options
+      const passphrase =
+        pkcs11 === undefined
+          ? await readPassphrase(terminal, options.passphraseFile, true)
+          : new Secret('')
       const { trustDomain, meshDomain, permitDns, permitIp, rootDays, intermediateDays } = options
       const { constrainUri: constrainUris } = options
       const info = await initCa({
         dir,
         trustDomain,
         passphrase,
+        ...(pkcs11 === undefined ? {} : { pkcs11 }),
         ...(meshDomain === undefined ? {} : { meshDomain }),
         ...(permitDns === undefined ? {} : { permitDnsDomains: permitDns }),
         ...(permitIp === undefined ? {} : { permitIpRanges: permitIp }),
@@ -83,7 +93,9 @@ export function addInit(program: Command, terminal: Terminal): void {
             ]),
       )
       terminal.say(
-        'root.key is needed for `mesh-pki renew intermediate` only: keep it off this machine',
+        pkcs11 === undefined
+          ? 'root.key is needed for `mesh-pki renew intermediate` only: keep it off this machine'
+          : 'both keys are in the token: root.key and intermediate.key name them',
       )
       terminal.say('next: mesh-pki issue agent --tenant acme --agent planner --out planner')
     })

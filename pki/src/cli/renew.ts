@@ -1,11 +1,11 @@
 /** `mesh-pki renew intermediate`: renews the intermediate of a CA. */
+import { join } from 'node:path'
 import { printableJson } from '@clawmesh/proto'
 import type { Command } from 'commander'
 import { readCaInfo } from '../ca/open-ca.ts'
 import { renewIntermediate } from '../ca/renew-intermediate.ts'
 import { formatDate, formatDuration } from '../verify/words.ts'
-import { type CaOptions, caDirectory, withCaOptions } from './ca-options.ts'
-import { readPassphrase } from './passphrase.ts'
+import { type CaOptions, caDirectory, passphraseOf, withCaOptions } from './ca-options.ts'
 import { columns, type Terminal } from './terminal.ts'
 import { collectDomains, collectIpRanges, parseDays } from './values.ts'
 
@@ -57,7 +57,8 @@ export function addRenew(program: Command, terminal: Terminal): void {
       const dir = caDirectory(terminal, options)
       // a missing CA is reported before the passphrase prompt
       const before = await readCaInfo(dir)
-      const passphrase = await readPassphrase(terminal, options.passphraseFile, false)
+      const rootKeyFile = options.rootKey ?? join(dir, 'root.key')
+      const passphrase = await passphraseOf(terminal, dir, options, rootKeyFile)
       const { rootKey, newKey, days, permitDns, permitIp, constrainUri } = options
       const info = await renewIntermediate({
         dir,

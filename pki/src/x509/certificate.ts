@@ -1,16 +1,17 @@
 /** Encodes certificates, signed by node:crypto. Knows nothing about the mesh's names and lifetimes. */
-import { createHash, type KeyObject, randomBytes, sign } from 'node:crypto'
+import { createHash, type KeyObject, randomBytes } from 'node:crypto'
 import { OID } from '../der/oids.ts'
 import { itemsOf, readBitBytes, readDer, TAG } from '../der/read.ts'
 import { bitString, integer, oid, sequence, setOf, tagged, time, utf8 } from '../der/write.ts'
 import { authorityKeyId, subjectKeyId } from './extensions.ts'
+import { type SigningKey, signWith } from './signing-key.ts'
 
 export interface Issuer {
   /** The encoded subject of the issuing certificate. */
   readonly name: Buffer
   readonly keyId: Buffer
   /** ECDSA P-256. */
-  readonly privateKey: KeyObject
+  readonly privateKey: SigningKey
 }
 
 export interface CertificateContent {
@@ -42,7 +43,7 @@ export function signCertificate(content: CertificateContent, issuer: Issuer): Bu
     spki,
     tagged(3, sequence(...extensions)),
   )
-  return sequence(body, algorithm, bitString(sign('sha256', body, issuer.privateKey)))
+  return sequence(body, algorithm, bitString(signWith(issuer.privateKey, body)))
 }
 
 export interface NamePart {

@@ -1,5 +1,4 @@
 /** Encodes certificate revocation lists, version 2 (RFC 5280, section 5), signed by node:crypto. */
-import { sign } from 'node:crypto'
 import { OID } from '../der/oids.ts'
 import {
   bitString,
@@ -13,6 +12,7 @@ import {
 } from '../der/write.ts'
 import type { Issuer } from './certificate.ts'
 import { authorityKeyId } from './extensions.ts'
+import { signWith } from './signing-key.ts'
 
 export interface CrlEntry {
   /** Hexadecimal. */
@@ -48,7 +48,7 @@ export function signCrl(content: CrlContent, issuer: Issuer): Buffer {
     ...(entries.length === 0 ? [] : [sequence(...entries)]),
     tagged(0, sequence(...extensions)),
   )
-  return sequence(body, algorithm, bitString(sign('sha256', body, issuer.privateKey)))
+  return sequence(body, algorithm, bitString(signWith(issuer.privateKey, body)))
 }
 
 function encodeEntry({ serial, revoked, reasonCode }: CrlEntry): Buffer {

@@ -70,6 +70,28 @@ describe('signing keys that come from elsewhere', () => {
     assert.ok(ring.verifying(before))
   })
 
+  it('are taken over once all files are there, when an agent of Vault writes one after the other', async () => {
+    const put = async (name: string, bytes: Buffer) => {
+      await writeFile(path('rendered', `.${name}`), bytes, { mode: 0o400 })
+      await rename(path('rendered', `.${name}`), path('rendered', name))
+    }
+    await mkdir(path('rendered'))
+    for (const [name, bytes] of await exported()) await put(name, bytes)
+    ring = await openKeyRing({ dir: path('rendered'), pollMs: 50 })
+    const before = ring.active().kid
+    await rotateRing({ dir: path('source') })
+    const [[name, bytes] = ['', Buffer.alloc(0)], ...rest] = await exported()
+    assert.equal(name, 'ring.json')
+    await put(name, bytes)
+    // it names a key whose file is not there
+    assert.equal(await ring.reload(), false)
+    assert.equal(ring.active().kid, before)
+    const changed = new Promise<void>((resolve) => ring?.onChange(resolve))
+    for (const [file, content] of rest) await put(file, content)
+    await changed
+    assert.notEqual(ring.active().kid, before)
+  })
+
   it('are not rotated in a volume of Kubernetes: the error says where, and nothing is written', async () => {
     await mountSecret('..1')
     const found = await names('mounted')
