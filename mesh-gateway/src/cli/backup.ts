@@ -9,16 +9,16 @@ import { columns, type Terminal } from '../process/terminal.ts'
 import { VERSION } from '../version.ts'
 import { addConfigOptions, configPlace } from './config-options.ts'
 
-const EXAMPLES = `
-Examples:
-  $ mesh-gateway backup create --config gateway.json --out gw.age \\
+const EXAMPLES = {
+  create: `  $ mesh-gateway backup create --config gateway.json --out gw.age \\
+      --passphrase-file pass`,
+  verify: `  $ mesh-gateway backup verify gw.age --passphrase-file pass`,
+  restore: `  $ mesh-gateway backup restore gw.age --dir /var/lib/mesh \\
       --passphrase-file pass
-  $ mesh-gateway backup verify gw.age --passphrase-file pass
-  $ mesh-gateway backup restore gw.age --dir /var/lib/mesh \\
-      --passphrase-file pass
-  $ mesh-gateway start --config /var/lib/mesh/gateway.json
+  $ mesh-gateway start --config /var/lib/mesh/gateway.json`,
+}
 
-\`age --decrypt gw.age | tar x\` opens the archive too.`
+const REMARK = `\`age --decrypt gw.age | tar x\` opens the archive too.`
 
 const USED = ['trustDomain', ...Object.keys(DIRECTORY_NAMES), ...Object.keys(FILE_NAMES)]
 
@@ -28,6 +28,7 @@ export function addBackup(program: Command, terminal: Terminal): void {
     what: 'a gateway',
     version: VERSION,
     examples: EXAMPLES,
+    remark: REMARK,
     addSourceOptions(command: CommandPort) {
       addConfigOptions(command, USED)
       command.option(

@@ -8,14 +8,14 @@ import { VERSION } from '../version.ts'
 import { caDirectory } from './ca-options.ts'
 import { columns, type Terminal } from './terminal.ts'
 
-const EXAMPLES = `
-Examples:
-  $ mesh-pki backup create --dir mesh-ca --out ca.age --passphrase-file pass
-  $ mesh-pki backup verify ca.age --passphrase-file pass
-  $ mesh-pki backup restore ca.age --dir mesh-ca --crl crl.pem \\
-      --passphrase-file pass
+const EXAMPLES = {
+  create: `  $ mesh-pki backup create --dir mesh-ca --out ca.age --passphrase-file pass`,
+  verify: `  $ mesh-pki backup verify ca.age --passphrase-file pass`,
+  restore: `  $ mesh-pki backup restore ca.age --dir mesh-ca --crl crl.pem \\
+      --passphrase-file pass`,
+}
 
-The passphrase is that of the archive. The keys in it have the passphrase of the
+const REMARK = `The passphrase is that of the archive. The keys in it have the passphrase of the
 CA besides. \`age --decrypt ca.age | tar x\` opens the archive too.`
 
 export function addBackup(program: Command, terminal: Terminal): void {
@@ -25,6 +25,7 @@ export function addBackup(program: Command, terminal: Terminal): void {
     what: 'a CA',
     version: VERSION,
     examples: EXAMPLES,
+    remark: REMARK,
     addSourceOptions(command) {
       command
         .option('--dir <dir>', 'directory of the CA (default: MESH_PKI_DIR, or ./mesh-ca)')

@@ -30,8 +30,9 @@ export interface BackupCommandParts {
   /** What is backed up, with its article. */
   readonly what: string
   readonly version: string
-  /** Below the help. */
-  readonly examples: string
+  /** Below the help of `backup` and of each command in it: lines of a shell, and then what else there is to say. */
+  readonly examples: Readonly<Record<'create' | 'verify' | 'restore', string>>
+  readonly remark: string
   /** Adds the options that name what is backed up. */
   addSourceOptions(command: CommandPort): void
   snapshot(options: GivenOptions): Promise<BackupSnapshot>
@@ -55,7 +56,7 @@ export function addBackupCommands(program: CommandPort, parts: BackupCommandPart
     .command('backup')
     .description(`back ${what} up into one encrypted archive, and restore it`)
     .helpCommand(false)
-    .addHelpText('after', parts.examples)
+    .addHelpText('after', helpOf(Object.values(parts.examples), parts.remark))
   const add = (nameAndArgs: string, description: string) =>
     withPassphrase(backup.command(nameAndArgs).description(description)).option(
       '--json',
@@ -68,10 +69,9 @@ export function addBackupCommands(program: CommandPort, parts: BackupCommandPart
         : output.columns(rows.map(([name, text]) => [name, text])),
     )
 
-  const create = add('create', `write an archive of ${what}; it may run meanwhile`).requiredOption(
-    '--out <file>',
-    'archive to write or replace; - for standard output',
-  )
+  const create = add('create', `write an archive of ${what}; it may run meanwhile`)
+    .requiredOption('--out <file>', 'archive to write or replace; - for standard output')
+    .addHelpText('after', helpOf([parts.examples.create]))
   parts.addSourceOptions(create)
   create.action(async (given) => {
     const options = toOptions(given)
@@ -81,16 +81,17 @@ export function addBackupCommands(program: CommandPort, parts: BackupCommandPart
     if (out !== '-') show(options, rows)
   })
 
-  add('verify <archive>', 'prove that an archive is whole, without restoring it').action(
-    async (archive, given) => {
+  add('verify <archive>', 'prove that an archive is whole, without restoring it')
+    .addHelpText('after', helpOf([parts.examples.verify]))
+    .action(async (archive, given) => {
       const options = toOptions(given)
       show(options, await verifyArchive(parts, String(archive), options))
-    },
-  )
+    })
 
   const restore = add('restore <archive>', 'restore an archive into an empty directory')
     .requiredOption('--dir <dir>', 'directory to make')
     .option('--force', 'also when that replaces something, or takes something back')
+    .addHelpText('after', helpOf([parts.examples.restore]))
   parts.addRestoreOptions(restore)
   restore.action(async (archive, given) => {
     const options = toOptions(given)
@@ -158,6 +159,10 @@ async function verifyArchive(
     ['bytes', String(bytes), bytes],
     ['hashes', 'all are right', files.map(({ name, sha256 }) => ({ name, sha256 }))],
   ]
+}
+
+function helpOf(examples: readonly string[], remark = ''): string {
+  return ['\nExamples:', ...examples, ...(remark === '' ? [] : ['', remark])].join('\n')
 }
 
 function withPassphrase(command: CommandPort): CommandPort {

@@ -92,6 +92,10 @@ describe('the usage of mesh-pki', () => {
     }
     assert.deepEqual(pages.map(({ of }) => of).toSorted(), [
       '',
+      'backup',
+      'backup create',
+      'backup restore',
+      'backup verify',
       'crl',
       'init',
       'inspect',
