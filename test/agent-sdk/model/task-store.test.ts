@@ -41,6 +41,7 @@ for (const [title, make] of Object.entries(KINDS))
         inputBytes?: number
         again?: boolean
         labels?: Record<string, string>
+        tree?: string
       } = {},
     ) =>
       store.create({
@@ -48,7 +49,7 @@ for (const [title, make] of Object.entries(KINDS))
         ...{
           labels: more.labels ?? {},
           detached: false,
-          tree: null,
+          tree: more.tree ?? null,
           deadlineMs: null,
           createdMs: now,
         },
@@ -115,6 +116,16 @@ for (const [title, make] of Object.entries(KINDS))
       add('a', '2', 10, true)
       create('b', '1', { inputBytes: 100 })
       assert.throws(() => create('c', '1', { inputBytes: 4_000 }), { code: 'MESH_TASK_STORE_FULL' })
+    })
+
+    it('counts the labels of a task and the token of its tree among its bytes', () => {
+      open({ maxCallerBytes: 10_000 })
+      const labels = { note: 'x'.repeat(5_000) }
+      assert.throws(() => create('a', '1', { labels }), { code: 'MESH_TASK_STORE_FULL' })
+      create('a', '1', { tree: 'h.p.'.padEnd(4_000, 's') })
+      const tree = 'h.p.'.padEnd(2_500, 's')
+      assert.throws(() => create('a', '2', { tree }), { code: 'MESH_TASK_STORE_FULL' })
+      create('a', '2')
     })
 
     it('drops the oldest ended task of a caller for a new one of the same caller, never one that runs or one of others', () => {

@@ -24,8 +24,8 @@ describe('the file of a task store', () => {
   const stores: TaskStore[] = []
   let count = 0
   let file = ''
-  const open = (of = file) => {
-    const store = createSqliteTaskStore({ file: of })
+  const open = (of = file, limits: { readonly maxTasksPerCaller?: number } = {}) => {
+    const store = createSqliteTaskStore({ file: of, ...limits })
     stores.push(store)
     return store
   }
@@ -73,6 +73,19 @@ describe('the file of a task store', () => {
     assert.deepEqual(
       again.takeLeft().map(({ record }) => record.id),
       Array.from({ length: 10 }, (_, i) => `${i * 2 + 1}`),
+    )
+  })
+
+  it('opened again, it holds no task that made room for another', () => {
+    const first = open(file, { maxTasksPerCaller: 3 })
+    fill(first, 4)
+    const held = ['0', '1', '2', '3'].map((id) => first.get('a', id) !== null)
+    assert.deepEqual(held, [false, true, true, true])
+    first.close()
+    const again = open()
+    assert.deepEqual(
+      ['0', '1', '2', '3'].map((id) => again.get('a', id) !== null),
+      held,
     )
   })
 
