@@ -25,4 +25,10 @@ export const PARTS: readonly Part[] = [
     packages: ['nftables', 'iptables', 'iproute2', 'ulogd2', 'ulogd2-json', 'python3', 'curl'],
     maxMinutes: 5,
   },
+  {
+    name: 'systemd',
+    ci: true,
+    packages: ['systemd-container', 'debootstrap', 'util-linux'],
+    maxMinutes: 10,
+  },
 ]

@@ -11,6 +11,7 @@ import type { ListenAddress } from '../net/port.ts'
 import { leanAsyncResource } from '../process/node-internals/lean-async-resource.ts'
 import { NO_NODE_PATCHES, patchesNode } from '../process/node-internals/switch.ts'
 import { releaseStartupMemory } from '../process/release-memory.ts'
+import { openServiceManager, type ServiceManager } from '../process/service-manager.ts'
 import { listenForSignals, type Signals } from '../process/signals.ts'
 import { columns, type Terminal } from '../process/terminal.ts'
 import { refuseWithoutTlsChecks } from '../process/tls-environment.ts'
@@ -31,6 +32,9 @@ Examples:
 Flags win over MESH_ variables, which win over the file. SIGTERM and SIGINT
 drain, a second one ends at once; SIGHUP reads everything anew and opens the
 audit log again.`
+
+/** What closing takes after the grace period, in milliseconds. */
+const CLOSING_MS = 10_000
 
 /** A running gateway, of one process or several. */
 interface Started {
@@ -67,16 +71,26 @@ export function addStart(program: Command, terminal: Terminal): void {
       const log = createOperationalLog(config.log.level)
       log.info({ version: VERSION, node: process.versions.node }, 'mesh-gateway starts')
       if (!patchesNode(terminal.env)) log.info({}, `${NO_NODE_PATCHES}: Node is not patched`)
+      let current = config
       const follow = async (metrics: Pick<Metrics, 'reload'>) => {
         const live = await followConfig(place, config, { log, metrics })
-        live.onChange((next) => log.setLevel(next.log.level))
+        live.onChange((next) => {
+          current = next
+          log.setLevel(next.log.level)
+        })
         return live
       }
       const workers = workersOf(config)
       const start = workers === 1 ? startAlone : startTogether
       const gateway = await start(config, { log, follow, workers })
       await announce(gateway, config, workers, terminal)
-      await run(gateway, log, signals, terminal)
+      const manager = openServiceManager({ env: terminal.env, log })
+      try {
+        const drainMs = () => current.drainMs
+        await run(gateway, { log, signals, terminal, manager, drainMs })
+      } finally {
+        manager.close()
+      }
     } finally {
       signals.close()
     }
@@ -107,12 +121,17 @@ async function startTogether(config: Config, options: StartOptions): Promise<Sta
   return { ...supervisor, flushAuditSync() {} }
 }
 
-async function run(
-  gateway: Started,
-  log: OperationalLog,
-  signals: Signals,
-  terminal: Terminal,
-): Promise<void> {
+interface RunOptions {
+  readonly log: OperationalLog
+  readonly signals: Signals
+  readonly terminal: Terminal
+  readonly manager: ServiceManager
+  /** How long open work may take after a signal, in milliseconds. */
+  readonly drainMs: () => number
+}
+
+async function run(gateway: Started, options: RunOptions): Promise<void> {
+  const { log, signals, terminal, manager, drainMs } = options
   const crash = (error: unknown) => {
     // the state is unknown now: log the reason and exit, the supervisor starts a new process
     log.error({ err: error }, 'a fault of the gateway; it ends')
@@ -120,16 +139,28 @@ async function run(
     terminal.exit(1)
   }
   terminal.process.on('uncaughtException', crash)
+  const tellReady = async () => manager.ready(await stateOf(gateway))
   signals.onReload(() => {
     log.info({}, 'SIGHUP: reading everything anew')
-    gateway.reload().catch(crash)
+    manager.reloading()
+    gateway.reload().then(tellReady).catch(crash)
   })
   signals.onAgain(() => gateway.kill())
+  await tellReady()
   const signal = await signals.ended
   terminal.say(`${signal}: draining; a second signal ends at once`)
+  manager.stopping(drainMs() + CLOSING_MS)
   await gateway.drain()
   terminal.process.off('uncaughtException', crash)
   terminal.say('drained')
+}
+
+/** In one line: the first reason why it is not ready, or works with less than it should. */
+async function stateOf(gateway: Started): Promise<string> {
+  const [missing] = await gateway.missing()
+  if (missing !== undefined) return `not ready: ${missing.what}: ${missing.reason}`
+  const [degraded] = await gateway.degraded()
+  return degraded === undefined ? 'ready' : `degraded: ${degraded.what}: ${degraded.reason}`
 }
 
 function egressUrl(address: ListenAddress, overTls: boolean): string {

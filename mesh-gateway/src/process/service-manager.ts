@@ -1,0 +1,99 @@
+/**
+ * Tells systemd the state of the gateway: ready, reloading, stopping, alive (sd_notify(3)). Node has no datagram sockets
+ * of Unix, so the program systemd-notify sends each message (docs/decisions/systemd-is-told-by-systemd-notify.md).
+ */
+import { execFile } from 'node:child_process'
+import type { Log } from '@clawmesh/agent-sdk/mesh'
+
+export interface ServiceManagerOptions {
+  /** NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID, as systemd sets them, and PATH. */
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly log: Pick<Log, 'warn'>
+  /** Default: that of this process. */
+  readonly pid?: number
+}
+
+export interface ServiceManager {
+  /** The gateway serves. It tells that it is alive from now on, twice in each period of the watchdog. */
+  ready(status: string): void
+  /** To be followed by `ready`. */
+  reloading(): void
+  /** @param graceMs how long it may take, in milliseconds: systemd waits for so long */
+  stopping(graceMs: number): void
+  /** Tells nothing more. What was told before is on its way. */
+  close(): void
+}
+
+/** How long one message may take, in milliseconds. */
+const SEND_MS = 10_000
+const NOTHING: ServiceManager = Object.freeze({
+  ready() {},
+  reloading() {},
+  stopping() {},
+  close() {},
+})
+
+/** Does nothing when the process was not started by a service manager that waits for messages. */
+export function openServiceManager(options: ServiceManagerOptions): ServiceManager {
+  const { env, log, pid = process.pid } = options
+  if (!env.NOTIFY_SOCKET) return NOTHING
+  const periodMs = watchdogMs(env, pid)
+  const messages: string[][] = []
+  let sending = false
+  let failed = false
+  let timer: NodeJS.Timeout | null = null
+
+  const sendNext = () => {
+    const message = messages.shift()
+    sending = message !== undefined
+    if (message === undefined) return
+    const sent = (error: unknown) => {
+      if (error !== null && !failed)
+        log.warn({ err: error }, 'systemd was not told the state: systemd-notify failed')
+      failed = error !== null
+      sendNext()
+    }
+    try {
+      execFile('systemd-notify', message, { env: { ...env }, timeout: SEND_MS }, sent)
+    } catch (error) {
+      // a process that cannot be made for want of memory, among others, is told at once
+      setImmediate(sent, error)
+    }
+  }
+  const send = (...message: string[]) => {
+    messages.push(message)
+    if (!sending) sendNext()
+  }
+  // a loop that hangs sends nothing; one message is enough when the last is still on its way
+  const alive = () => {
+    if (!sending) send('WATCHDOG=1')
+  }
+  return {
+    ready(status) {
+      send('READY=1', `STATUS=${oneLine(status)}`)
+      if (periodMs !== null) timer ??= setInterval(alive, periodMs / 2)
+    },
+    reloading() {
+      // the clock of systemd, which is that of hrtime on Linux
+      send('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`)
+    },
+    stopping(graceMs) {
+      send('STOPPING=1', `EXTEND_TIMEOUT_USEC=${Math.ceil(graceMs) * 1000}`)
+    },
+    close() {
+      if (timer !== null) clearInterval(timer)
+    },
+  }
+}
+
+/** The period of the watchdog in milliseconds; null when there is none, or it is for another process. */
+function watchdogMs(env: ServiceManagerOptions['env'], pid: number): number | null {
+  const micros = Number(env.WATCHDOG_USEC)
+  const isOurs = env.WATCHDOG_PID === undefined || env.WATCHDOG_PID === String(pid)
+  return isOurs && Number.isFinite(micros) && micros > 0 ? micros / 1000 : null
+}
+
+/** A line end would begin another message. */
+function oneLine(text: string): string {
+  return text.replaceAll(/\s+/g, ' ')
+}

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict'
+import { chmod, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openServiceManager } from '../../../mesh-gateway/src/process/service-manager.ts'
+import { waitFor } from '../../support/wait-for.ts'
+
+/** What systemd itself does with the messages is tried in test/deploy/systemd. */
+describe('Telling the service manager', () => {
+  let dir: string
+  let warnings: string[]
+  const log = { warn: (_fields: object, text: string) => void warnings.push(text) }
+
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'clawmesh-notify-'))
+    warnings = []
+    const tell = `printf '%s|' "$@" >>"${dir}/told"; echo >>"${dir}/told"`
+    const file = join(dir, 'systemd-notify')
+    await writeFile(file, `#!/bin/sh\n[ ! -e "${dir}/fails" ] || exit 1\n${tell}\n`)
+    await chmod(file, 0o755)
+  })
+
+  afterEach(() => rm(dir, { recursive: true, force: true }))
+
+  const env = (more: Readonly<Record<string, string>> = {}) => ({
+    NOTIFY_SOCKET: '/run/systemd/notify',
+    PATH: dir,
+    ...more,
+  })
+  const told = async () =>
+    (await readFile(join(dir, 'told'), 'utf8').catch(() => '')).split('\n').filter(Boolean)
+
+  it('says when it is ready, reloads and stops, in this order', async () => {
+    const manager = openServiceManager({ env: env(), log })
+    manager.ready('ready')
+    manager.reloading()
+    manager.ready('degraded: policy: acme.json\nREADY=0')
+    manager.stopping(40_000)
+    const lines = await waitFor('four messages', async () => {
+      const all = await told()
+      return all.length === 4 && all
+    })
+    assert.match(lines[1] ?? '', /^RELOADING=1\|MONOTONIC_USEC=\d+\|$/)
+    assert.deepEqual(
+      lines.filter((_, at) => at !== 1),
+      [
+        'READY=1|STATUS=ready|',
+        'READY=1|STATUS=degraded: policy: acme.json READY=0|',
+        'STOPPING=1|EXTEND_TIMEOUT_USEC=40000000|',
+      ],
+    )
+    manager.close()
+  })
+
+  it('says that it is alive, once it is ready, until it is closed', async () => {
+    const manager = openServiceManager({ env: env({ WATCHDOG_USEC: '20000' }), log })
+    assert.deepEqual(await told(), [])
+    manager.ready('ready')
+    await waitFor('signs of life', async () => (await told()).length > 3)
+    const [first, ...others] = await told()
+    assert.equal(first, 'READY=1|STATUS=ready|')
+    assert.ok(others.every((line) => line === 'WATCHDOG=1|'))
+    manager.close()
+  })
+
+  it('sends no sign of life for another process', async () => {
+    const ours = env({ WATCHDOG_USEC: '1000', WATCHDOG_PID: '4711' })
+    const manager = openServiceManager({ env: ours, log, pid: 4712 })
+    manager.ready('ready')
+    await waitFor('the first message', async () => (await told()).length > 0)
+    manager.stopping(1)
+    const lines = await waitFor('the last message', async () => {
+      const all = await told()
+      return all.some((line) => line.startsWith('STOPPING')) && all
+    })
+    assert.equal(lines.length, 2)
+    manager.close()
+  })
+
+  it('says in the log, once, that systemd-notify fails, and goes on', async () => {
+    await writeFile(join(dir, 'fails'), '')
+    const manager = openServiceManager({ env: env(), log })
+    manager.ready('ready')
+    manager.reloading()
+    manager.ready('ready')
+    await waitFor('a warning', () => warnings.length > 0)
+    await rm(join(dir, 'fails'))
+    manager.stopping(1)
+    await waitFor('a message', async () => (await told()).some((line) => /^STOPPING/.test(line)))
+    assert.equal(warnings.length, 1)
+    manager.close()
+  })
+
+  it('goes on when a process cannot even be started', async () => {
+    // it is being written, as in an upgrade: Node throws
+    await using _writer = await open(join(dir, 'systemd-notify'), 'r+')
+    const manager = openServiceManager({ env: env(), log })
+    manager.ready('ready')
+    await waitFor('a warning', () => warnings.length > 0)
+    manager.stopping(1)
+    manager.close()
+  })
+
+  it('does nothing without a service manager', async () => {
+    const manager = openServiceManager({ env: { PATH: dir, WATCHDOG_USEC: '1000' }, log })
+    manager.ready('ready')
+    manager.stopping(1)
+    manager.close()
+    assert.deepEqual([await told(), warnings], [[], []])
+  })
+})
