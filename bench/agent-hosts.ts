@@ -14,11 +14,8 @@ import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/
 import { startProcess } from '../scripts/dev/child-process.ts'
 import { freePorts } from '../scripts/dev/free-ports.ts'
 import { bundledCommand } from '../test/mesh-agent/relay/relay-process.ts'
-import {
-  createStandInOpenClaw,
-  type StandInOpenClaw,
-  textOf,
-} from '../test/openclaw-plugin/stand-in/openclaw.ts'
+import { createStandInOpenClaw, textOf } from '../test/openclaw-plugin/stand-in/openclaw.ts'
+import { startHostProcess } from '../test/openclaw-plugin/stand-in/start-host-process.ts'
 import { mcpFetch } from '../test/support/mcp-client.ts'
 import { startMesh } from '../test/support/mesh.ts'
 import { waitFor } from '../test/support/wait-for.ts'
@@ -72,31 +69,25 @@ await mesh.serve('acme', 'researcher', {
 })
 const pluginDir = join(mesh.dir, 'plugin')
 await buildPlugin(pluginDir)
-const hosts: StandInOpenClaw[] = []
+const settings = await settingsOf('planner')
+const host = createStandInOpenClaw({
+  ...{ pluginDir, dir: await placeOf('planner'), pluginConfig: settings },
+})
 
-async function startHost(
-  agent: string,
-  more: object,
-  runTurn?: Parameters<typeof createStandInOpenClaw>[0]['runTurn'],
-) {
+async function settingsOf(agent: string, more: object = {}) {
+  const identity = await mesh.identity('acme', agent)
+  const peers = ['researcher', 'server']
+  return { gateway: mesh.gateway.delegation, identity, peers, ...more }
+}
+
+async function placeOf(agent: string): Promise<string> {
   const dir = join(mesh.dir, `host-${agent}`)
   await mkdir(join(dir, 'workspace'), { recursive: true })
-  const settings = {
-    gateway: mesh.gateway.delegation,
-    identity: await mesh.identity('acme', agent),
-    peers: ['researcher', 'server'],
-    ...more,
-  }
-  const host = createStandInOpenClaw({
-    ...{ pluginDir, dir, pluginConfig: settings },
-    ...(runTurn === undefined ? {} : { runTurn }),
-  })
-  hosts.push(host)
-  return { host, settings }
+  return dir
 }
 
 const ECHO = { peer: 'researcher', skill: 'echo', input: 'x' }
-const isUp = (host: StandInOpenClaw, args: object) =>
+const isUp = (args: object) =>
   waitFor(
     'the mesh',
     async () => /is completed/.test(textOf(await host.call('mesh_delegate', args))),
@@ -118,12 +109,11 @@ async function sizes(): Promise<void> {
 }
 
 async function plugin(): Promise<void> {
-  const { host, settings } = await startHost('planner', {})
   const before = ownBytes()
   const from = performance.now()
   await host.start()
   say('plugin: load and start (aim 200 ms)', ms(performance.now() - from))
-  await isUp(host, ECHO)
+  await isUp(ECHO)
   const started = ownBytes()
   say('plugin: memory added at start (aim 20 MB)', mb(started - before))
   const toHandler: number[] = []
@@ -138,26 +128,27 @@ async function plugin(): Promise<void> {
   const calm = ownBytes()
   for (let edit = 0; edit < EDITS; edit += 1)
     await host.reload({ ...settings, peers: ['researcher', 'server', `edit-${edit}`] })
-  await isUp(host, ECHO)
+  await isUp(ECHO)
   say(`plugin: memory for each of ${EDITS} edits (aim 5 MB)`, mb((ownBytes() - calm) / EDITS))
 }
 
+/** The other host is a process of its own: copies of the plugin in one process share one agent. */
 async function turnToTurn(): Promise<void> {
   const [port = 0] = await freePorts(1)
   mesh.announce('acme', 'server', port)
   const serve = { ask: { callers: ['*'], concurrent: 4 } }
-  const { host } = await startHost(
-    'server',
-    { listen: `127.0.0.1:${port}`, serve },
-    async ({ params }) => `said: ${params.prompt}`,
-  )
-  await host.start()
-  const ask = { peer: 'server', skill: 'ask', input: 'x' }
-  const [asker] = hosts
-  if (asker === undefined) throw new Error('no host asks')
-  await isUp(asker, ask)
-  const times = await timesOf(CALLS, () => asker.call('mesh_delegate', ask))
-  say('delegation: turn to turn, without a model', spread(times.slice(Math.min(20, CALLS / 2))))
+  const other = await startHostProcess({
+    ...{ pluginDir, dir: await placeOf('server') },
+    pluginConfig: await settingsOf('server', { listen: `127.0.0.1:${port}`, serve }),
+  })
+  try {
+    const ask = { peer: 'server', skill: 'ask', input: 'x' }
+    await isUp(ask)
+    const times = await timesOf(CALLS, () => host.call('mesh_delegate', ask))
+    say('delegation: turn to turn, without a model', spread(times.slice(Math.min(20, CALLS / 2))))
+  } finally {
+    await other.stop()
+  }
 }
 
 const tool = (client: Client) => () => client.callTool({ name: 'mesh_delegate', arguments: ECHO })
@@ -259,7 +250,7 @@ try {
   await overHttp(command, flags)
   await atGateway()
 } finally {
-  for (const host of hosts) await host.stop()
+  await host.stop()
   await mesh.close()
   await rm(pluginDir, { recursive: true, force: true })
 }

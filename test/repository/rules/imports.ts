@@ -25,6 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'openclaw-plugin': [
     '@clawmesh/proto/tools',
     '@clawmesh/agent/relay',
+    '@clawmesh/agent/served-tools',
     '@clawmesh/agent/skill',
     '@clawmesh/agent/tools',
     '@clawmesh/agent-sdk',
