@@ -8,6 +8,8 @@ export interface Part {
   readonly packages: readonly string[]
   /** The part is ended after so many minutes, and has failed then. */
   readonly maxMinutes: number
+  /** Whether it runs in a network namespace of its own, with loopback alone. Default false. */
+  readonly ownNetwork?: boolean
 }
 
 export const PARTS: readonly Part[] = [
@@ -16,6 +18,13 @@ export const PARTS: readonly Part[] = [
     ci: true,
     packages: ['prometheus', 'prometheus-alertmanager', 'nginx-light', 'redis-server'],
     maxMinutes: 5,
+  },
+  {
+    name: 'proxies',
+    ci: true,
+    packages: ['haproxy', 'nginx-light', 'libnginx-mod-stream', 'iproute2', 'curl'],
+    maxMinutes: 10,
+    ownNetwork: true,
   },
   { name: 'backup', ci: true, packages: ['restic'], maxMinutes: 4 },
   { name: 'keys', ci: true, packages: ['softhsm2', 'opensc'], maxMinutes: 4 },

@@ -31,6 +31,7 @@ export interface PartRun {
   /** Patterns or paths of its test files. */
   readonly files: readonly string[]
   readonly maxMinutes: number
+  readonly ownNetwork?: boolean
   /** More arguments of mocha, such as `--grep`. */
   readonly mochaArgs?: readonly string[]
   /** How long what was stopped may take to be gone, in milliseconds. Default: 10,000. */
@@ -67,6 +68,7 @@ export async function runPart(part: PartRun): Promise<Count> {
 
 function runFiles(part: PartRun, scratch: string): Count {
   const { name, files, maxMinutes, mochaArgs = [], settleMs = SETTLE_MS, silent = false } = part
+  const own = part.ownNetwork === true
   const output = join(scratch, 'count.json')
   // short: sockets of Unix in it may have names of up to 108 bytes
   const temporary = join(scratch, 't')
@@ -74,7 +76,8 @@ function runFiles(part: PartRun, scratch: string): Count {
   const { signal, error } = spawnSync(
     'unshare',
     [
-      ...[...INSIDE, '--', 'sh', '-c', SET_UP, 'sh'],
+      ...[...(own ? ['--net'] : []), ...INSIDE, '--'],
+      ...['sh', '-c', own ? `ip link set lo up && ${SET_UP}` : SET_UP, 'sh'],
       ...[process.execPath, join(ROOT, 'test/deploy/run-inside.ts')],
       ...[join(scratch, 'left.json'), String(settleMs)],
       ...['--config', join(ROOT, 'test/deploy/mocharc.json')],

@@ -1,6 +1,5 @@
 /** Writes headers of the PROXY protocol, as proxies send them before the bytes of a client. */
 import { isIPv4 } from 'node:net'
-import { parseIp, parseIpv6 } from '../../mesh-gateway/src/net/ip.ts'
 
 export interface Named {
   readonly ip: string
@@ -34,9 +33,8 @@ export function version2(
   { ip, port, to, proxyPort = 443 }: Named,
   { command = 0x21, family, tlvs = [], checksum = false }: Binary = {},
 ): Buffer {
-  const bytes = isIPv4(ip) ? parseIp : parseIpv6
-  const source = bytes(ip) ?? new Uint8Array()
-  const destination = bytes(to ?? (isIPv4(ip) ? '10.0.0.2' : 'fd00::2')) ?? new Uint8Array()
+  const source = bytesOf(ip)
+  const destination = bytesOf(to ?? (isIPv4(ip) ? '10.0.0.2' : 'fd00::2'))
   const ports = Buffer.alloc(4)
   ports.writeUInt16BE(port)
   ports.writeUInt16BE(proxyPort, 2)
@@ -49,6 +47,18 @@ export function version2(
   const header = raw(command, family ?? (isIPv4(ip) ? 0x11 : 0x21), rest)
   if (checksum) header.writeUInt32BE(castagnoli(header), header.length - 4)
   return header
+}
+
+function bytesOf(ip: string): Buffer {
+  if (isIPv4(ip)) return Buffer.from(ip.split('.').map(Number))
+  // without dots
+  const { hostname } = new URL(`http://[${ip}]/`)
+  const [head = '', tail] = hostname.slice(1, -1).split('::')
+  const groups = (text: string) => (text === '' ? [] : text.split(':'))
+  const [before, after] = [groups(head), groups(tail ?? '')]
+  const zeros = Array<string>(8 - before.length - after.length).fill('0')
+  const whole = [...before, ...zeros, ...after].map((group) => group.padStart(4, '0'))
+  return Buffer.from(whole.join(''), 'hex')
 }
 
 /** Any version, command, family, and bytes behind them. */
