@@ -27,7 +27,7 @@ export const PARTS: readonly Part[] = [
     ownNetwork: true,
   },
   { name: 'backup', ci: true, packages: ['restic'], maxMinutes: 4 },
-  { name: 'keys', ci: true, packages: ['softhsm2', 'opensc'], maxMinutes: 4 },
+  { name: 'keys', ci: true, packages: ['softhsm2', 'opensc'], maxMinutes: 8 },
   {
     name: 'segmentation',
     ci: true,

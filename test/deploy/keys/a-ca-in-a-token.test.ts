@@ -14,7 +14,6 @@ describe('a CA with its keys in a token (PKCS #11, SoftHSM)', function () {
     needProgram(this, 'softhsm2-util', '--version')
     needProgram(this, 'pkcs11-tool', '--module', MODULE, '--show-info')
     hsm = makeToken('mesh-ca')
-    Object.assign(process.env, hsm.env)
     cwd = mkdtempSync(join(tmpdir(), 'ca-'))
   })
   after(() => {

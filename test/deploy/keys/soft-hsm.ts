@@ -11,8 +11,6 @@ export interface SoftHsm {
   readonly dir: string
   readonly uri: string
   readonly pinFile: string
-  /** What processes need to find the token. */
-  readonly env: Readonly<Record<string, string>>
   /** pkcs11-tool, logged in. */
   tool(...args: string[]): string
   remove(): void
@@ -26,6 +24,9 @@ export function makeToken(label: string): SoftHsm {
   const pinFile = join(dir, 'pin')
   writeFileSync(pinFile, `${PIN}\n`, { mode: 0o600 })
   const env = { SOFTHSM2_CONF: conf }
+  // processes that this one starts find the token by it
+  const { SOFTHSM2_CONF: before } = process.env
+  Object.assign(process.env, env)
   const run = (program: string, args: readonly string[]) =>
     execFileSync(program, args, {
       env: { ...process.env, ...env },
@@ -37,7 +38,6 @@ export function makeToken(label: string): SoftHsm {
   return {
     dir,
     pinFile,
-    env,
     uri: `pkcs11:token=${label}?module-path=${MODULE}&pin-source=file:${pinFile}`,
     tool: (...args) =>
       run('pkcs11-tool', [
@@ -50,6 +50,10 @@ export function makeToken(label: string): SoftHsm {
         PIN,
         ...args,
       ]),
-    remove: () => rmSync(dir, { recursive: true, force: true }),
+    remove() {
+      if (before === undefined) delete process.env.SOFTHSM2_CONF
+      else process.env.SOFTHSM2_CONF = before
+      rmSync(dir, { recursive: true, force: true })
+    },
   }
 }

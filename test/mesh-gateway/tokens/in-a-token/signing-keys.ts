@@ -31,7 +31,6 @@ function describeThem(this: Mocha.Suite): void {
   })
   beforeEach(() => {
     hsm = makeToken('mesh')
-    Object.assign(process.env, hsm.env)
     dir = join(mkdtempSync(join(tmpdir(), 'keys-')), 'keys')
     ring = null
   })
