@@ -299,7 +299,8 @@ describe('the limits of the egress port', function () {
     const dns = await startDnsDouble((name) =>
       name.endsWith('.evil.test') ? null : { ips: ['127.0.0.1'], ttl: 30 },
     )
-    const resolver = createResolver({ servers: [dns.server], maxQueries: 8, timeoutMs: 3_000 })
+    // longer than a busy machine takes for 300 requests: all of them wait at once
+    const resolver = createResolver({ servers: [dns.server], maxQueries: 8, timeoutMs: 60_000 })
     setup.closing.push(dns.close, async () => resolver.close())
     const { port } = await setup.http(serve)
     const allow = [`api.test:${port}`, '*.evil.test']
@@ -314,16 +315,17 @@ describe('the limits of the egress port', function () {
         `GET http://${host}/ HTTP/1.1\r\nHost: ${host}\r\n${evil}${CLOSE}\r\n`,
       )
     }
-    const answers = Array.from({ length: 300 }, (_, i) => ask(i))
-    const first = await Promise.any(answers)
+    const answers: string[] = []
+    for (let i = 0; i < 300; i += 1) void ask(i).then((answer) => answers.push(answer))
+    await waitFor('the refusals', () => answers.length >= 300 - 256 - 2)
+    const [first = ''] = answers
     assert.match(first, /^HTTP\/1\.1 429 [\s\S]*retry-after: 1\r\n/)
     const { code, gate, reason } = refusalOf(first)
     assert.deepEqual([code, gate], ['MESH_LIMIT_CONCURRENCY', 'limits'])
     assert.equal(reason, 'too many names of this agent wait to be resolved')
     assert.match(await sendRaw(egress.number, get(port, good + CLOSE)), /^HTTP\/1\.1 200 /)
-    const codes = (await Promise.all(answers)).map((answer) => refusalOf(answer).code)
-    assert.equal(codes.filter((one) => one === 'MESH_LIMIT_CONCURRENCY').length, 300 - 256 - 2)
-    assert.ok(codes.every((one) => /MESH_LIMIT_CONCURRENCY|MESH_EGRESS_TIMEOUT/.test(one)))
+    assert.equal(answers.length, 300 - 256 - 2)
+    assert.ok(answers.every((answer) => refusalOf(answer).code === 'MESH_LIMIT_CONCURRENCY'))
   })
 
   it('let in no more than allowed, however many ask at once', async () => {
