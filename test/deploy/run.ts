@@ -28,10 +28,16 @@ const { values, positionals } = parseArgs({
   },
 })
 const files = positionals.filter((each) => each.endsWith('.ts')).map((each) => relative(ROOT, each))
-const chosen = chooseParts(positionals.filter((each) => !each.endsWith('.ts')))
+const names = positionals.filter((each) => !each.endsWith('.ts'))
+const unknown = names.filter((name) => !PARTS.some((part) => part.name === name))
+const chosen = chooseParts()
 const packages = [...new Set(chosen.flatMap((part) => part.packages))]
 
-if (values.packages)
+if (unknown.length > 0) {
+  const known = PARTS.map(({ name }) => name).join(', ')
+  process.stderr.write(`there is no part ${unknown.join(', ')}; the parts are ${known}\n`)
+  process.exitCode = 2
+} else if (values.packages)
   process.stdout.write(
     missingPackages(packages)
       .map((name) => `${name}\n`)
@@ -59,13 +65,7 @@ async function main(): Promise<void> {
   if (count.failures > 0) process.exitCode = 1
 }
 
-function chooseParts(names: readonly string[]): readonly Part[] {
-  const unknown = names.filter((name) => !PARTS.some((part) => part.name === name))
-  if (unknown.length > 0) {
-    const known = PARTS.map(({ name }) => name).join(', ')
-    process.stderr.write(`there is no part ${unknown.join(', ')}; the parts are ${known}\n`)
-    process.exit(2)
-  }
+function chooseParts(): readonly Part[] {
   if (files.length > 0) return PARTS.filter((part) => filesIn(part).length > 0)
   return PARTS.filter((part) =>
     names.length > 0 ? names.includes(part.name) : part.ci || !values.ci,

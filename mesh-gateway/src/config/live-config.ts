@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import {
+  accessHint,
   createDisk,
   createListeners,
   type Disk,
@@ -134,6 +135,7 @@ export async function readConfigFile(
       {
         cause: error,
         hint: 'check the path given by --config or MESH_CONFIG',
+        ...accessHint(error),
       },
     )
   }

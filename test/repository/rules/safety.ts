@@ -107,6 +107,8 @@ const OWN_READERS: readonly string[] = [
   'mesh-gateway/src/recorded/audit-lines.ts',
   // by the disk too, piece by piece: it is a journal
   'mesh-gateway/src/revocation/list-reader.ts',
+  // of the kernel, which has no disk behind them
+  'mesh-gateway/src/process/group-memory.ts',
 ]
 
 /** A file that is read in another way may be a pipe that is waited for, or fill the memory. */
