@@ -40,4 +40,19 @@ export const PARTS: readonly Part[] = [
     packages: ['systemd-container', 'debootstrap', 'util-linux'],
     maxMinutes: 10,
   },
+  {
+    name: 'image',
+    ci: false,
+    packages: ['docker.io', 'podman', 'runc', 'iptables'],
+    maxMinutes: 10,
+  },
+  {
+    name: 'compose',
+    ci: false,
+    packages: [
+      ...['docker.io', 'docker-compose', 'podman', 'runc', 'iptables'],
+      ...['containernetworking-plugins', 'iproute2', 'curl'],
+    ],
+    maxMinutes: 10,
+  },
 ]
