@@ -1,6 +1,7 @@
 /** The exports of @clawmesh/gateway: a gateway inside another program. The command is mesh-gateway. */
 
 export type { Missing } from './admin/status-page.ts'
+export { configJsonSchema } from './config/json-schema.ts'
 export type { LiveConfig } from './config/live-config.ts'
 export { readConfig } from './config/live-config.ts'
 export type { Config } from './config/schema.ts'

@@ -55,4 +55,5 @@ export const PARTS: readonly Part[] = [
     ],
     maxMinutes: 10,
   },
+  { name: 'chart', ci: true, packages: ['python3-venv'], maxMinutes: 15 },
 ]

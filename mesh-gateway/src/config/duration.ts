@@ -1,5 +1,5 @@
 /** Parses time spans: `15m`, `30s`, `500ms`, `24h`, `7d`; a bare number is milliseconds. */
-const FORM = /^(\d{1,12})(ms|s|m|h|d)?$/
+export const DURATION_FORM = /^(\d{1,12})(ms|s|m|h|d)?$/
 const UNIT_MS: Readonly<Record<string, number>> = {
   ms: 1,
   s: 1000,
@@ -10,7 +10,7 @@ const UNIT_MS: Readonly<Record<string, number>> = {
 
 /** Milliseconds, or null when the text is not a time span. */
 export function parseDuration(text: string): number | null {
-  const [, digits, unit = 'ms'] = FORM.exec(text) ?? []
+  const [, digits, unit = 'ms'] = DURATION_FORM.exec(text) ?? []
   const factor = UNIT_MS[unit]
   return digits === undefined || factor === undefined ? null : Number(digits) * factor
 }

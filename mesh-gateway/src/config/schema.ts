@@ -255,7 +255,10 @@ function count(key: keyof GuardLimits, least: number, most: number) {
 function wholeNumber(fallback: number, least: number, most: number) {
   const message = `must be a whole number from ${least} to ${most}`
   return z
-    .union([z.number(), z.string().regex(/^\d{1,15}$/, message)], message)
+    .union(
+      [z.number().meta({ minimum: least, maximum: most }), z.string().regex(/^\d{1,15}$/, message)],
+      message,
+    )
     .default(fallback)
     .transform(Number)
     .refine((value) => Number.isInteger(value) && value >= least && value <= most, message)

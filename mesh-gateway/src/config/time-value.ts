@@ -1,11 +1,13 @@
 /** Time spans in the configuration: text or milliseconds, within bounds. */
 import { z } from 'zod'
-import { parseDuration } from './duration.ts'
+import { DURATION_FORM, parseDuration } from './duration.ts'
 
 const FORM = 'must be a time: 15m, 30s, or a number of milliseconds'
 
 export function time(leastMs: number, mostMs: number) {
-  return z.union([z.number(), z.string()], FORM).transform((value, context) => {
+  const number = z.number().meta({ minimum: leastMs, maximum: mostMs })
+  const text = z.string().meta({ pattern: DURATION_FORM.source })
+  return z.union([number, text], FORM).transform((value, context) => {
     const ms = typeof value === 'number' ? value : parseDuration(value)
     const fault =
       ms === null || !Number.isInteger(ms)

@@ -1,5 +1,5 @@
 /**
- * The schema of policy files. docs/reference/policy.schema.json is generated from it (`node scripts/policy-schema.ts`;
+ * The schema of policy files. docs/reference/policy.schema.json is generated from it (`node scripts/json-schemas.ts`;
  * a test checks that they agree). Unknown keys are errors everywhere.
  */
 import { isDnsLabel, isDnsName } from '@clawmesh/proto'

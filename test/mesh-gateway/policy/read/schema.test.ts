@@ -7,7 +7,7 @@ const page = new URL('../../../../docs/reference/policy.md', import.meta.url)
 const published = new URL('../../../../docs/reference/policy.schema.json', import.meta.url)
 
 describe('the published policy schema', () => {
-  it('is what the gateway reads policy with (node scripts/policy-schema.ts writes it)', async () => {
+  it('is what the gateway reads policy with (node scripts/json-schemas.ts writes it)', async () => {
     assert.deepEqual(JSON.parse(await readFile(published, 'utf8')), policyJsonSchema())
   })
 

@@ -1,0 +1,93 @@
+/** The charts by helm lint, and what they render by the schemas of three versions of Kubernetes. */
+import assert from 'node:assert/strict'
+import { type Chart, field, find, helm, type KubeObject, render, type Values } from './helm.ts'
+import { validate } from './kubernetes-validate.ts'
+import { EVERY_TENANT, EVERYTHING, LEAST, LEAST_TENANT } from './values.ts'
+
+const VERSIONS = ['1.35', '1.36', '1.37']
+/** Kinds of others, which these schemas do not have: test/deploy/cluster gives them to a real API server. */
+const FOREIGN = /^(cert-manager\.io|monitoring\.coreos\.com)\//
+
+const CASES: readonly (readonly [string, Chart, Values])[] = [
+  ['the gateway, the least', 'clawmesh-gateway', LEAST],
+  ['the gateway, everything', 'clawmesh-gateway', EVERYTHING],
+  ['a tenant, the least', 'clawmesh-tenant', LEAST_TENANT],
+  ['a tenant, everything', 'clawmesh-tenant', EVERY_TENANT],
+]
+
+describe('the charts', function () {
+  this.timeout(600_000)
+  const rendered: KubeObject[][] = []
+  before('render', async () => {
+    const all = CASES.map(([, chart, values]) => render(chart, values))
+    for (const objects of await Promise.all(all)) rendered.push([...objects])
+  })
+
+  for (const [name, chart, values] of CASES)
+    it(`please helm lint: ${name}`, async () => {
+      const { code, stdout } = await helm('lint', chart, values)
+      assert.equal(code, 0, stdout)
+    })
+
+  it('render what three versions of Kubernetes take, unknown fields refused', () => {
+    const all = rendered.flat().filter(({ apiVersion }) => !FOREIGN.test(String(apiVersion)))
+    assert.ok(all.length > 25)
+    assert.deepEqual(validate(all, VERSIONS), [])
+    const [map] = all.filter(({ kind }) => kind === 'Deployment')
+    assert.ok(map)
+    const misspelt = { ...map, spec: { ...Object(map.spec), replica: 2 } }
+    assert.equal(validate([misspelt], VERSIONS).length, VERSIONS.length, 'a misspelt field is seen')
+  })
+
+  it('give each object the labels of its release', () => {
+    for (const object of rendered.flat()) {
+      const labels = Object(field(object, 'metadata.labels'))
+      assert.equal(labels['app.kubernetes.io/instance'], 'mesh', object.metadata.name)
+    }
+  })
+
+  for (const index of [0, 1])
+    it(`have pods as the PodSecurity level restricted wants them: ${CASES[index]?.[0]}`, () => {
+      const pod = field(find(rendered[index] ?? [], 'Deployment'), 'spec.template.spec')
+      assert.deepEqual(restrictedFaults(pod), [])
+      assert.equal(field(pod, 'automountServiceAccountToken'), false)
+    })
+
+  it('let a pod end later than its open calls do', async () => {
+    for (const [drainSeconds, preStopSeconds] of [
+      [30, 5],
+      [0, 1],
+      [3600, 300],
+    ] as const) {
+      const objects = await render('clawmesh-gateway', { ...LEAST, drainSeconds, preStopSeconds })
+      const pod = field(find(objects, 'Deployment'), 'spec.template.spec')
+      const grace = Number(field(pod, 'terminationGracePeriodSeconds'))
+      // a worker that has not ended 5 s after the drain is killed
+      assert.ok(grace >= preStopSeconds + drainSeconds + 5 + 5, String(grace))
+    }
+  })
+})
+
+/** https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted, of what a Deployment of ours has. */
+function restrictedFaults(pod: unknown): string[] {
+  const faults: string[] = []
+  const want = (path: string, value: unknown, of: unknown = pod) => {
+    const found = JSON.stringify(field(of, path))
+    if (found !== JSON.stringify(value)) faults.push(`${path} is ${found}`)
+  }
+  want('securityContext.runAsNonRoot', true)
+  want('securityContext.seccompProfile.type', 'RuntimeDefault')
+  for (const absent of ['hostNetwork', 'hostPID', 'hostIPC']) want(absent, undefined)
+  for (const container of Object.values(Object(field(pod, 'containers')))) {
+    want('securityContext.allowPrivilegeEscalation', false, container)
+    want('securityContext.readOnlyRootFilesystem', true, container)
+    want('securityContext.capabilities', { drop: ['ALL'] }, container)
+    want('securityContext.privileged', undefined, container)
+  }
+  for (const volume of Object.values(Object(field(pod, 'volumes')))) {
+    const kinds = Object.keys(Object(volume)).filter((key) => key !== 'name')
+    const allowed = ['configMap', 'secret', 'projected', 'emptyDir']
+    if (!kinds.every((kind) => allowed.includes(kind))) faults.push(`a volume is ${kinds}`)
+  }
+  return faults
+}
