@@ -31,7 +31,7 @@ export async function inOwnDirectory<T>(dir: string, change: () => Promise<T>): 
   try {
     return await change()
   } catch (error) {
-    const denied = error instanceof MeshError ? whenDenied(codeOf(error.cause)) : null
+    const denied = error instanceof MeshError ? whenDenied(error) : null
     throw denied === null ? error : readOnly(dir, denied)
   }
 }
@@ -52,12 +52,13 @@ async function mountedFrom(dir: string): Promise<Elsewhere | null> {
   return null
 }
 
-/** @param code of the system, when a file could not be written */
-function whenDenied(code: string): Elsewhere | null {
+/** @param error of a file that could not be written, whose hint says how this user gets access */
+function whenDenied(error: MeshError): Elsewhere | null {
+  const code = codeOf(error.cause)
   if (code !== 'EROFS' && code !== 'EACCES' && code !== 'EPERM') return null
   return {
     what: code === 'EROFS' ? 'are on a read-only file system' : 'may be read only by this user',
-    hint: `rotate them where they come from, as a user that may write there; for a Secret: ${EXPORT}; ${STORE}`,
+    hint: `${error.hint}; keys that come from elsewhere: rotate them where they come from, as a user that may write there; for a Secret: ${EXPORT}; ${STORE}`,
   }
 }
 

@@ -1,12 +1,11 @@
 /** What is said of a file that this user has no access to, as in a container whose user is not the owner of a directory. */
 import assert from 'node:assert/strict'
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openIdentity, writeAtomic } from '@clawmesh/agent-sdk/mesh'
 import { createSpiffeTemplate } from '@clawmesh/proto'
 import { accessHint } from '../../../agent-sdk/src/files/file-fault.ts'
-import { openKeyRing } from '../../../mesh-gateway/src/tokens/key-ring.ts'
 import { makeTestCa } from '../../support/test-ca.ts'
 import { withoutPrivileges } from '../../support/without-privileges.ts'
 
@@ -27,19 +26,7 @@ describe('a file that is denied', () => {
     byOther(async () => {
       const denied = { code: 'MESH_DISK_WRITE', hint: named }
       await assert.rejects(writeAtomic(join(dir, 'file'), 'text'), denied)
-      await assert.rejects(openKeyRing({ dir: join(dir, 'keys') }), denied)
     }))
-
-  it('is a ring of keys that the user may not read', async () => {
-    await mkdir(join(dir, 'keys'), { mode: 0o755 })
-    await writeFile(join(dir, 'keys/ring.json'), '{}', { mode: 0o600 })
-    await byOther(() =>
-      assert.rejects(openKeyRing({ dir: join(dir, 'keys') }), {
-        code: 'MESH_KEYS_UNUSABLE',
-        hint: named,
-      }),
-    )
-  })
 
   it('is the key of an identity that the user may not read', async () => {
     const ca = await makeTestCa()

@@ -46,6 +46,7 @@ const SECOND_DOORS: ReadonlySet<string> = new Set([
   '@clawmesh/agent-sdk/mesh',
   '@clawmesh/agent-sdk/testing',
   '@clawmesh/agent/relay',
+  '@clawmesh/agent/served-tools',
   '@clawmesh/agent/skill',
   '@clawmesh/agent/tools',
   '@clawmesh/proto/backup',
