@@ -8,6 +8,7 @@ import { relayProcesses, startTraffic, type Traffic, wayOut } from './parts/egre
 import { firstContact } from './parts/first-contact.ts'
 import { longTasks } from './parts/long-tasks.ts'
 import { mcpDoor } from './parts/mcp-door.ts'
+import { theGuide } from './parts/the-guide.ts'
 import { toolsInOpenClaw } from './parts/tools.ts'
 import { makeWorld, type World } from './world.ts'
 
@@ -50,6 +51,7 @@ describe('two OpenClaw gateways', () => {
   describe('are bounded', () => bounds(world))
   describe('are clients of MCP', () => mcpDoor(world))
   describe('reach the outside', () => wayOut(world, traffic))
+  describe('follow the guide', () => theGuide(world))
   describe('in the end', () => {
     before(async () => {
       const { a, b } = world()

@@ -9,6 +9,7 @@ import { buildPlugin } from '@clawmesh/openclaw-plugin/build'
 import { freePort } from '../../scripts/dev/free-ports.ts'
 import { closeServer, listenOnFreePort } from '../support/http-origin.ts'
 import { type Mesh, startMesh } from '../support/mesh.ts'
+import { commandsOfGuide } from './guide.ts'
 import { type InstalledOpenClaw, installOpenClaw } from './install-openclaw.ts'
 import { startMcpDoor } from './mcp-door.ts'
 import { type MockModel, startMockModel } from './mock-model.ts'
@@ -54,6 +55,8 @@ export async function makeWorld(): Promise<World> {
       policy: policyFor(page.port),
       // the shortest that there is: tokens change while the tests run
       config: { revocation: { list: 'revoked.json' }, tokens: { ttlMs: '1m' } },
+      // OpenClaw calls /mcp there, and takes no other name for it
+      gatewayAddresses: ['127.0.0.1'],
     })
     undo.push(() => mesh.close())
     mesh.addHost('page.example', ['127.0.0.1'])
@@ -71,13 +74,17 @@ export async function makeWorld(): Promise<World> {
     const a = await make(
       'oc-a',
       { ...SETTINGS_OF_A, relay },
-      { mcp: { servers: { door: door.server } } },
+      { mcp: { servers: { door: door.server, gateway: await mcpAtGateway(mesh) } } },
+      // the one way to give OpenClaw the roots of a server
+      { NODE_EXTRA_CA_CERTS: join(await mesh.identity('acme', 'oc-a'), 'ca.crt') },
     )
     const b = await make('oc-b', SETTINGS_OF_B, { plugins: { load: { paths: [pluginDir] } } })
     undo.push(() => Promise.all([a.end(), b.end()]))
-    const packed = await pack(pluginDir, dir)
-    const spec = `npm-pack:${packed}`
-    await a.command('plugins', 'install', spec, '--force', '--accept-capabilities')
+    await pack(pluginDir, a.workspaceDir)
+    const [install = [], inspect = []] = await commandsOfGuide('## 2.')
+    await a.command(...install)
+    const inspected = await a.command(...inspect)
+    if (!inspected.includes('"status": "loaded"')) throw new Error(inspected)
     return {
       ...{ openclaw, mesh, model, a, b, close, page: { url: `http://page.example:${page.port}/` } },
       workerCalls: () => calls,
@@ -114,6 +121,8 @@ function policyFor(pagePort: number) {
           { from: 'oc-a', to: 'oc-b' },
           { from: 'oc-b', to: 'worker' },
           { from: 'door', to: 'oc-b' },
+          // as the guide names them
+          { from: 'planner', to: 'researcher' },
         ],
         maxDelegationsPerRoot: LOOP_BUDGET,
       },
@@ -134,7 +143,12 @@ async function makerOf(parts: {
   readonly mesh: Mesh
 }) {
   const { openclaw, dir, modelUrl, mesh } = parts
-  return async (name: string, settings: object, config: Readonly<Record<string, unknown>>) => {
+  return async (
+    name: string,
+    settings: object,
+    config: Readonly<Record<string, unknown>>,
+    env: Readonly<Record<string, string>> = {},
+  ) => {
     const home = join(dir, name)
     await mkdir(home, { recursive: true })
     const port = await freePort()
@@ -146,13 +160,20 @@ async function makerOf(parts: {
       listen: `127.0.0.1:${port}`,
     }
     const plugin = { enabled: true, config: { ...own, ...settings } }
-    return makeOpenClaw({ ...{ openclaw, name, dir: home, modelUrl, plugin, config } })
+    return makeOpenClaw({ openclaw, name, dir: home, modelUrl, plugin, config, env })
   }
 }
 
-/** @returns the tarball */
-async function pack(pluginDir: string, to: string): Promise<string> {
+/** As the guide on MCP has it, for the agent of A. */
+async function mcpAtGateway(mesh: Mesh): Promise<Readonly<Record<string, string>>> {
+  const identity = await mesh.identity('acme', 'oc-a')
+  return {
+    ...{ url: `https://${mesh.gateway.delegation}/mcp`, transport: 'streamable-http' },
+    ...{ clientCert: join(identity, 'tls.crt'), clientKey: join(identity, 'tls.key') },
+  }
+}
+
+async function pack(pluginDir: string, to: string): Promise<void> {
   const args = ['pack', '--silent', '--pack-destination', to]
-  const { stdout } = await promisify(execFile)('npm', args, { cwd: pluginDir })
-  return join(to, stdout.trim().split('\n').at(-1) ?? '')
+  await promisify(execFile)('npm', args, { cwd: pluginDir })
 }

@@ -37,6 +37,8 @@ export interface MeshOptions {
   readonly trustDomain?: string
   /** Names the gateway's certificate covers, besides those of the policy. */
   readonly tenants?: readonly string[]
+  /** Addresses that the gateway's certificate is for besides, of 127.0.0.0/8: for clients that cannot be given a name. */
+  readonly gatewayAddresses?: readonly string[]
   /** Merged into the configuration of the gateway. */
   readonly config?: Readonly<Record<string, unknown>>
   /** Added to the environment of the gateway. */
@@ -95,14 +97,16 @@ export async function startMesh(options: MeshOptions = {}): Promise<Mesh> {
     for (const step of undo.splice(0).toReversed()) await step()
   }
   try {
-    const ca = await makeCa(join(dir, 'ca'), trustDomain)
+    const { gatewayAddresses: ipAddresses = [] } = options
+    const permitIpRanges = ipAddresses.length === 0 ? [] : ['127.0.0.0/8']
+    const ca = await makeCa(join(dir, 'ca'), trustDomain, permitIpRanges)
     const tenants = [
       ...new Set([
         ...Object.keys(policy).filter((name) => name !== '_global'),
         ...(options.tenants ?? ['acme']),
       ]),
     ]
-    const issueGateway = (from: Ca) => from.issueGateway({ name: 'gw-1', tenants })
+    const issueGateway = (from: Ca) => from.issueGateway({ name: 'gw-1', tenants, ipAddresses })
     await writeIdentity(join(dir, 'gateway'), issueGateway(ca))
     await writePolicy(dir, policy)
     await options.prepare?.({ dir, ca })
@@ -193,9 +197,13 @@ export async function startMesh(options: MeshOptions = {}): Promise<Mesh> {
 }
 
 /** A CA of its own, e.g. one that nobody trusts. */
-export async function makeCa(dir: string, trustDomain = 'mesh.internal'): Promise<Ca> {
+export async function makeCa(
+  dir: string,
+  trustDomain = 'mesh.internal',
+  permitIpRanges: readonly string[] = [],
+): Promise<Ca> {
   const passphrase = new Secret(randomBytes(24).toString('base64url'))
-  await initCa({ dir, trustDomain, passphrase, keyIterations: 1_000 })
+  await initCa({ dir, trustDomain, passphrase, permitIpRanges, keyIterations: 1_000 })
   return openCa({ dir, passphrase })
 }
 

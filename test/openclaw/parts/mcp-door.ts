@@ -16,4 +16,15 @@ export function mcpDoor(world: () => World): void {
       .map(({ agent_id }) => agent_id)
     assert.deepEqual(callers, ['door', 'door'])
   })
+  it("the gateway's own /mcp takes OpenClaw's client certificate, without any process of ours", async () => {
+    const { a, mesh } = world()
+    const from = (await mesh.audit()).length
+    const asked = { peer: 'oc-b', skill: 'ask', input: 'by the gateway' }
+    assert.match(await a.turn(call('gateway__mesh_delegate', asked)), /SAID: by the gateway/)
+    const lines = (await mesh.audit()).slice(from)
+    const callers = lines
+      .filter(({ grpc_method }) => /\/Delegate$/.test(String(grpc_method)))
+      .map(({ agent_id }) => agent_id)
+    assert.deepEqual(callers, ['oc-a'])
+  })
 }
