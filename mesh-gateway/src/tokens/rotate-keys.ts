@@ -49,8 +49,13 @@ export async function ensureRing(options: RingChangeOptions): Promise<boolean> {
 
 async function makeRing(options: RingChangeOptions): Promise<boolean> {
   const { dir, now = Date.now } = options
-  await mkdir(dir, { recursive: true, mode: 0o700 }).catch((error) => {
-    throw diskError(dir, error)
+  await mkdir(dir, { recursive: true, mode: 0o700 }).catch(async (error) => {
+    // on a read-only file system the recursive one says ENOENT (Node), and the plain one why
+    const reason = await mkdir(dir).then(
+      () => error,
+      (plain: unknown) => plain,
+    )
+    throw diskError(dir, reason)
   })
   return await withLock(join(dir, LOCK_FILE), async () => {
     if ((await readRingContent(dir)) !== null) return false

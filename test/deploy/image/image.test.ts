@@ -15,6 +15,7 @@ import {
   REFERENCE,
 } from '../../support/containers/built-image.ts'
 import { type Engine, type EngineName, startEngine } from '../../support/containers/engine.ts'
+import { waitFor } from '../../support/wait-for.ts'
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 /** As the guide runs it. */
@@ -159,7 +160,13 @@ function onEngine(name: EngineName, image: () => BuiltImage): void {
     const from = (name: string) => ['-v', `${join(dir, name)}:/etc/clawmesh:ro`]
 
     it('without a configuration', () => refused([...state], /gateway\.json.*hint: /s))
-    it('without a policy', () => refused([...state, ...from('no-policy')], /policy.*hint: /s))
+    it('without a policy it waits for one, and says so', async () => {
+      const given = [...CONFINED, '--network', 'none', ...state, ...from('no-policy')]
+      await engine.client('run', '-d', '--name', 'waiting', ...given, REFERENCE)
+      const said = /not ready: policy: there is no policy in \/etc\/clawmesh\/policy/
+      await waitFor('the reason', async () => said.test(await engine.logs('waiting')))
+      await engine.client('rm', '-f', '-v', 'waiting')
+    })
     it('with a key that it may not read', () =>
       refused([...state, ...from('unreadable')], /identity.*hint: user 65532 has no access/s))
     it('with a state directory of root', () =>

@@ -14,6 +14,8 @@ export interface Engine {
   readonly name: EngineName
   /** What the client prints. @throws Error with what it says when it fails */
   client(...args: readonly string[]): Promise<string>
+  /** What a container has printed, on stderr too. */
+  logs(container: string): Promise<string>
   /** As `docker-compose` with these arguments. */
   compose(dir: string, ...args: readonly string[]): Promise<string>
   /** Runs a program in the network of the engine, which is the outside of its containers. */
@@ -65,21 +67,26 @@ export async function startEngine(
   const run = async (command: string, args: readonly string[], cwd?: string) => {
     try {
       const options = { env, maxBuffer: 64 * 1024 * 1024, ...(cwd === undefined ? {} : { cwd }) }
-      return (await promisify(execFile)(command, args, options)).stdout
+      return await promisify(execFile)(command, args, options)
     } catch (error) {
       const stderr = error instanceof Error && 'stderr' in error ? String(error.stderr) : ''
       throw new Error(`${command} ${args.join(' ')}: ${stderr || String(error)}`, { cause: error })
     }
   }
   const inside = ['-t', String(pid), '--net', '--mount']
-  const client = (...args: readonly string[]) =>
+  const ask = (...args: readonly string[]) =>
     name === 'docker' ? run(CLIENT.docker, args) : run(CLIENT.podman, ['--url', host, ...args])
+  const client = async (...args: readonly string[]) => (await ask(...args)).stdout
 
   const engine: Engine = {
     name,
     client,
-    compose: (at, ...args) => run('/usr/bin/docker-compose', args, at),
-    outside: (...command) => run('nsenter', [...inside, ...command]),
+    logs: async (container) => {
+      const { stdout, stderr } = await ask('logs', container)
+      return stdout + stderr
+    },
+    compose: async (at, ...args) => (await run('/usr/bin/docker-compose', args, at)).stdout,
+    outside: async (...command) => (await run('nsenter', [...inside, ...command])).stdout,
     async serveOutside(...command) {
       const child = spawn('nsenter', [...inside, ...command], {
         stdio: ['pipe', 'pipe', 'inherit'],
