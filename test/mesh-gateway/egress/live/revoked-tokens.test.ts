@@ -233,8 +233,13 @@ describe('a token that was taken back', () => {
 
   it('that is none costs its address, though the answer does not tell', async () => {
     const statuses: number[] = []
-    for (let count = 0; count < 150; count += 1)
-      statuses.push((await post('/v1/token/revoke', form(`a.b.${count}`))).status)
-    assert.deepEqual([statuses[0], statuses.at(-1)], [200, 429])
+    // at once, since the budget fills again while a busy machine answers one after the other
+    for (let round = 0; round < 40 && !statuses.includes(429); round += 1) {
+      const posts = Array.from({ length: 50 }, (_, count) =>
+        post('/v1/token/revoke', form(`a.${round}.${count}`)),
+      )
+      statuses.push(...(await Promise.all(posts)).map(({ status }) => status))
+    }
+    assert.deepEqual([statuses[0], statuses.includes(429)], [200, true])
   })
 })
