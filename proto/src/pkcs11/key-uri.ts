@@ -25,9 +25,9 @@ export function parseTokenUri(text: string): TokenUri {
   const token = path.get('token') ?? ''
   const modulePath = query.get('module-path') ?? ''
   const pinFile = (query.get('pin-source') ?? '').replace(/^file:(?:\/\/)?/, '')
-  if (token === '') throw invalid(text, 'token is missing')
-  if (!modulePath.startsWith('/')) throw invalid(text, 'module-path is not an absolute path')
-  if (!pinFile.startsWith('/')) throw invalid(text, 'pin-source is not an absolute path of a file')
+  if (token === '') throw invalid('token is missing')
+  if (!modulePath.startsWith('/')) throw invalid('module-path is not an absolute path')
+  if (!pinFile.startsWith('/')) throw invalid('pin-source is not an absolute path of a file')
   return { token, modulePath, pinFile }
 }
 
@@ -40,38 +40,37 @@ export function formatTokenUri({ token, modulePath, pinFile }: TokenUri, id?: Ke
 /** The id of the key that a URI names. @throws MeshError MESH_HSM_INVALID */
 export function keyIdOfUri(text: string): KeyId {
   const id = /[:;]id=((?:%[0-9A-Fa-f]{2}){1,64})(?:[;?]|$)/.exec(text)?.[1]
-  if (id === undefined) throw invalid(text, 'it names no key by its id')
+  if (id === undefined) throw invalid('it names no key by its id')
   return id.replaceAll('%', '').toLowerCase()
 }
 
 function parts(text: string) {
   const [, pathText = '', queryText = ''] = /^pkcs11:([^?#]*)(?:\?([^#]*))?$/.exec(text) ?? []
-  if (pathText === '') throw invalid(text, 'it does not begin with pkcs11:')
+  if (pathText === '') throw invalid('it does not begin with pkcs11:')
   const read = (list: string, separator: string, known: ReadonlySet<string>) => {
     const found = new Map<string, string>()
     for (const pair of list === '' ? [] : list.split(separator)) {
       const at = pair.indexOf('=')
       const key = pair.slice(0, Math.max(at, 0))
-      if (key === 'pin-value') throw invalid(text, 'a PIN belongs into a file: pin-source')
+      if (key === 'pin-value') throw invalid('a PIN belongs into a file: pin-source')
       if (!known.has(key) || found.has(key))
-        throw invalid(text, `${JSON.stringify(pair.slice(0, 50))} is not understood`)
-      found.set(key, key === 'id' ? pair.slice(at + 1) : decoded(text, pair.slice(at + 1)))
+        throw invalid(`${JSON.stringify(key.slice(0, 50))} is not understood, or there twice`)
+      found.set(key, key === 'id' ? pair.slice(at + 1) : decoded(pair.slice(at + 1)))
     }
     return found
   }
   return { path: read(pathText, ';', PATH_KEYS), query: read(queryText, '&', QUERY_KEYS) }
 }
 
-function decoded(text: string, value: string): string {
+function decoded(value: string): string {
   try {
     return decodeURIComponent(value)
   } catch {
-    throw invalid(text, 'it is not percent-encoded')
+    throw invalid('it is not percent-encoded')
   }
 }
 
-function invalid(text: string, what: string): MeshError {
-  // without what may be a PIN
-  const shown = text.replace(/(pin-value=)[^&;]*/g, '$1…').slice(0, 300)
-  return new MeshError('MESH_HSM_INVALID', `${JSON.stringify(shown)} is no PKCS #11 URI: ${what}`)
+/** Not quoted: what stands there may be a PIN, or another secret that was put into the wrong place. */
+function invalid(what: string): MeshError {
+  return new MeshError('MESH_HSM_INVALID', `no PKCS #11 URI: ${what}`)
 }

@@ -121,9 +121,9 @@ describe('mesh-agent delegate, task, peers and fetch', function () {
     assert.match(refused.stderr, /^mesh-agent: hint: .+$/m)
     const failed = await run(['delegate', 'researcher', 'fail', '--json'])
     assert.equal(failed.code, 1)
-    assert.match(failed.stderr, /^mesh-agent: the peer says: QUOTA: no more today$/m)
+    assert.match(failed.stderr, /^mesh-agent: the peer says: QUOTA: no more\?\[2J today$/m)
     const { code, peer_code: own, said } = JSON.parse(failed.stdout)
-    assert.deepEqual([code, own, said], ['MESH_TASK_FAILED', 'QUOTA', 'QUOTA: no more today'])
+    assert.deepEqual([code, own, said], ['MESH_TASK_FAILED', 'QUOTA', 'QUOTA: no more?[2J today'])
   })
 
   it('ends with 2 for wrong usage', async () => {

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { LONGEST_WAIT_MS } from '../../../openclaw-plugin/src/config/read-config.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { call, delegate, sleepers, taskIdOf } from '../prompts.ts'
 import type { World } from '../world.ts'
@@ -19,8 +18,8 @@ export function longTasks(world: () => World): void {
   const resultOf = (id: string) =>
     world().a.turn(call('mesh_task', { action: 'wait', id, wait_seconds: 120 }))
 
-  it('no tool call of the plugin lasts as long as the watchdog of this OpenClaw lets one', async () => {
-    // no setting changes it, so the clock of before-the-watchdog.test.ts is a stand-in
+  it('the watchdog of this OpenClaw waits for 900 s, longer than a call of the plugin', async () => {
+    // no setting changes it: before-the-watchdog.test.ts shows by a stand-in clock that a call ends after 600 s
     const dist = join(world().openclaw.dir, 'node_modules/openclaw/dist')
     const names = (await readdir(dist)).filter((name) =>
       name.startsWith('diagnostic-run-activity-'),
@@ -30,7 +29,6 @@ export function longTasks(world: () => World): void {
       (text) => /BLOCKED_TOOL_CALL_ABORT_FLOOR_MS = ([\de]+);/.exec(text)?.[1] ?? [],
     )
     assert.deepEqual(floors.map(Number), [900_000])
-    assert.ok(LONGEST_WAIT_MS <= 600_000)
   })
 
   it('a task outlives wait_seconds, and is fetched by mesh_task in another conversation', async () => {

@@ -195,7 +195,7 @@ describe('a restore', () => {
         { encoding: 'utf8' },
       )
     const script = (size: string, then: string) =>
-      `mkdir -p "$1"; mount -t tmpfs -o size=${size} none "$1"; ${then}; ls -A "$1"; ls -A "$1"/* 2>&1 | sort -u | tr '\\n' ' '`
+      `mkdir -p "$1"; mount -t tmpfs -o size=${size} none "$1"; ${then}; ls -A "$1"; find "$1" -mindepth 2 -maxdepth 2 -printf '%f\\n' | sort`
     const full = inside(script('200k', '"$2" "$3" "$4" "$1/target"'))
     assert.match(full, /^begin\nMESH_DISK_WRITE cannot write .* \(ENOSPC\)\n\s*$/)
     const older = inside(
