@@ -1,6 +1,6 @@
 /** A mesh and two real OpenClaw gateways in it, `oc-a` and `oc-b`, with one mock model, one page outside and one plain worker. */
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -76,13 +76,14 @@ export async function makeWorld(): Promise<World> {
       { ...SETTINGS_OF_A, relay },
       { mcp: { servers: { door: door.server, gateway: await mcpAtGateway(mesh) } } },
       // the one way to give OpenClaw the roots of a server
-      { NODE_EXTRA_CA_CERTS: join(await mesh.identity('acme', 'oc-a'), 'ca.crt') },
+      { NODE_EXTRA_CA_CERTS: await rootsBesideOwn(mesh, dir) },
     )
     const b = await make('oc-b', SETTINGS_OF_B, { plugins: { load: { paths: [pluginDir] } } })
     undo.push(() => Promise.all([a.end(), b.end()]))
     await pack(pluginDir, a.workspaceDir)
     const [install = [], inspect = []] = await commandsOfGuide('## 2.')
-    await a.command(...install)
+    // on a terminal OpenClaw asks whether to install from this source; here is none
+    await a.command(...install, '--force')
     const inspected = await a.command(...inspect)
     if (!inspected.includes('"status": "loaded"')) throw new Error(inspected)
     return {
@@ -171,6 +172,17 @@ async function mcpAtGateway(mesh: Mesh): Promise<Readonly<Record<string, string>
     ...{ url: `https://${mesh.gateway.delegation}/mcp`, transport: 'streamable-http' },
     ...{ clientCert: join(identity, 'tls.crt'), clientKey: join(identity, 'tls.key') },
   }
+}
+
+/** The mesh's roots, and those that this machine adds, by which npm reaches its registry. @returns the file */
+async function rootsBesideOwn(mesh: Mesh, dir: string): Promise<string> {
+  const files = [join(await mesh.identity('acme', 'oc-a'), 'ca.crt')]
+  const { NODE_EXTRA_CA_CERTS: own = '' } = process.env
+  if (own !== '') files.push(own)
+  const file = join(dir, 'roots.crt')
+  const roots = await Promise.all(files.map((one) => readFile(one, 'utf8')))
+  await writeFile(file, roots.join('\n'))
+  return file
 }
 
 async function pack(pluginDir: string, to: string): Promise<void> {

@@ -1,9 +1,10 @@
 /** Archives as files or pipes: `-` is standard input or output. */
 import { randomBytes } from 'node:crypto'
-import { createReadStream, createWriteStream } from 'node:fs'
+import { createReadStream, createWriteStream, fstatSync } from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'
+import { Socket } from 'node:net'
 import { dirname, resolve } from 'node:path'
-import { Readable } from 'node:stream'
+import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { MeshError } from '../mesh-error.ts'
 import { codeOf, diskFault } from './faults.ts'
@@ -21,9 +22,7 @@ export async function saveArchive(archive: AsyncIterable<Buffer>, out: string): 
     }
   }
   if (out === '-') {
-    // not process.stdout: a reader that goes away has half an archive, which is no success
-    const stdout = createWriteStream('', { fd: 1, autoClose: false })
-    await pipeline(Readable.from(counted(), { objectMode: false }), stdout).catch(
+    await pipeline(Readable.from(counted(), { objectMode: false }), standardOutput()).catch(
       (error: unknown) => {
         throw diskFault('to standard output', error)
       },
@@ -50,10 +49,21 @@ export async function saveArchive(archive: AsyncIterable<Buffer>, out: string): 
   }
 }
 
+/**
+ * Not process.stdout: a reader that goes away has half an archive, which is no success. A pipe may have been set to not
+ * block by another process, so it is written as a socket: a file's write would fail with EAGAIN.
+ */
+function standardOutput(): Writable {
+  const found = fstatSync(1)
+  return found.isFIFO() || found.isSocket()
+    ? new Socket({ fd: 1, readable: false, writable: true })
+    : createWriteStream('', { fd: 1, autoClose: false })
+}
+
 /** @throws MeshError MESH_BACKUP_INVALID when it cannot be read, while it is read */
 export async function* openArchive(path: string): AsyncGenerator<Uint8Array> {
-  const stream =
-    path === '-' ? createReadStream('', { fd: 0, autoClose: false }) : createReadStream(path)
+  // process.stdin also reads a pipe that another process has set to not block
+  const stream = path === '-' ? process.stdin : createReadStream(path)
   try {
     for await (const piece of stream) yield Buffer.from(piece)
   } catch (error) {
