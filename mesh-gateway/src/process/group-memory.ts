@@ -2,9 +2,9 @@
  * The memory of the control group (cgroup) that this process runs in: of its container, pod or unit. At its limit the
  * kernel kills the process, whatever memory the machine has left.
  */
-import { readFileSync } from 'node:fs'
 import { totalmem } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path/posix'
+import { groupDirectories, type ReadText, readKernelFile } from './control-groups.ts'
 
 export interface GroupMemory {
   readonly limitBytes: number
@@ -13,82 +13,52 @@ export interface GroupMemory {
 }
 
 export interface GroupMemoryOptions {
-  /** Where control groups are mounted. Default /sys/fs/cgroup. */
-  readonly root?: string
-  /** The file that names the groups of this process. Default /proc/self/cgroup. */
-  readonly self?: string
+  /** Default: reads the files of the kernel. */
+  readonly readText?: ReadText
   /** A limit that is not below it is none. Default: the memory of the machine. */
   readonly machineBytes?: number
 }
 
 /** The files of one version of control groups. */
-interface Version {
+interface Files {
   readonly limit: string
   readonly usage: string
-  /** The fields of memory.stat with memory that the kernel takes back. */
-  readonly reclaimable: readonly string[]
+  /** The lines of memory.stat with memory that the kernel takes back. */
+  readonly reclaimable: RegExp
 }
 
-const V1: Version = {
-  limit: 'memory.limit_in_bytes',
-  usage: 'memory.usage_in_bytes',
-  reclaimable: ['total_inactive_file', 'total_active_file'],
-}
-const V2: Version = {
-  limit: 'memory.max',
-  usage: 'memory.current',
-  reclaimable: ['inactive_file', 'active_file', 'slab_reclaimable'],
+const FILES: Readonly<Record<1 | 2, Files>> = {
+  1: {
+    limit: 'memory.limit_in_bytes',
+    usage: 'memory.usage_in_bytes',
+    reclaimable: /^total_(?:in)?active_file (\d+)$/gm,
+  },
+  2: {
+    limit: 'memory.max',
+    usage: 'memory.current',
+    reclaimable: /^(?:(?:in)?active_file|slab_reclaimable) (\d+)$/gm,
+  },
 }
 
 /** Null where nothing but the machine bounds the memory, and where there are no control groups. */
 export function openGroupMemory(options: GroupMemoryOptions = {}): GroupMemory | null {
-  const { root = '/sys/fs/cgroup', self = '/proc/self/cgroup', machineBytes = totalmem() } = options
-  const lines = (readText(self) ?? '').split('\n').map((line) => line.split(':'))
-  const ofMemory = lines.find(([, controllers]) => controllers?.split(',').includes('memory'))
-  const version = ofMemory === undefined ? V2 : V1
-  const path = (ofMemory ?? lines.find(([id]) => id === '0'))?.[2]
-  if (path === undefined) return null
-  const mounted = version === V1 ? join(root, 'memory') : root
-  let dir: string | null = null
-  let limitBytes = machineBytes
+  const { readText = readKernelFile, machineBytes = totalmem() } = options
+  let lowest: GroupMemory | null = null
   // the limit of a group holds for those below it too
-  for (const each of groupsFrom(mounted, path)) {
-    const limit = Number(readText(join(each, version.limit)) ?? Number.NaN)
-    if (!(limit < limitBytes)) continue
-    limitBytes = limit
-    dir = each
+  for (const { version, path } of groupDirectories('memory', readText)) {
+    const files = FILES[version]
+    // `max` is no number
+    const limitBytes = Number.parseInt(readText(join(path, files.limit)) ?? '', 10)
+    if (limitBytes < (lowest?.limitBytes ?? machineBytes))
+      lowest = { limitBytes, usedBytes: () => usedIn(path, files, readText) }
   }
-  return dir === null ? null : memoryOf(dir, limitBytes, version)
+  return lowest
 }
 
-/** In a container the path may be that of the machine, while its own group is mounted at the root. */
-function groupsFrom(mounted: string, path: string): string[] {
-  const dirs: string[] = []
-  for (let dir = join(mounted, path); dir.startsWith(`${mounted}/`); dir = dirname(dir))
-    if (dir !== `${mounted}/`) dirs.push(dir)
-  return [...dirs, mounted]
-}
-
-function memoryOf(dir: string, limitBytes: number, version: Version): GroupMemory {
-  const field = new RegExp(`^(?:${version.reclaimable.join('|')}) (\\d+)$`, 'gm')
-  return {
-    limitBytes,
-    usedBytes() {
-      const usage = Number(readText(join(dir, version.usage)) ?? 0)
-      const stat = readText(join(dir, 'memory.stat')) ?? ''
-      let reclaimable = 0
-      for (const [, bytes] of stat.matchAll(field)) reclaimable += Number(bytes)
-      return Math.max(0, usage - reclaimable)
-    },
-  }
-}
-
-/** These files are made by the kernel: reading them waits for no disk. Null when there is none. */
-function readText(file: string): string | null {
-  try {
-    return readFileSync(file, 'latin1').trim()
-  } catch {
-    // another version of control groups, or none
-    return null
-  }
+function usedIn(path: string, files: Files, readText: ReadText): number {
+  const usage = Number(readText(join(path, files.usage)) ?? 0)
+  const stat = readText(join(path, 'memory.stat')) ?? ''
+  let reclaimable = 0
+  for (const [, bytes] of stat.matchAll(files.reclaimable)) reclaimable += Number(bytes)
+  return Math.max(0, usage - reclaimable)
 }

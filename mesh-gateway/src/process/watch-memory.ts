@@ -34,7 +34,7 @@ export const UNWATCHED_MEMORY: Omit<MemoryWatch, 'close'> = Object.freeze({
   limitBytes: null,
 })
 
-/** Shares of the limit, at which refusing begins and ends. What is being served needs the rest. */
+/** Shares of the limit, at which refusing begins and ends. Open calls need the rest. */
 const GROUP = { from: 0.8, until: 0.75, exhausted: 0.9 } as const
 /** V8 collects what is dead before its heap is full: more of it may be in use. */
 const HEAP = { from: 0.9, until: 0.8, exhausted: 0.95 } as const

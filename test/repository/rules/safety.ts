@@ -102,13 +102,12 @@ const OWN_READERS: readonly string[] = [
   'mesh-gateway/src/files/with-lock.ts',
   'mesh-gateway/src/doctor/file-descriptors.ts',
   'mesh-gateway/src/doctor/listening-process.ts',
-  'mesh-gateway/src/process/usable-cores.ts',
   'mesh-gateway/src/policy/read/read-directory.ts',
   'mesh-gateway/src/recorded/audit-lines.ts',
   // by the disk too, piece by piece: it is a journal
   'mesh-gateway/src/revocation/list-reader.ts',
   // of the kernel, which has no disk behind them
-  'mesh-gateway/src/process/group-memory.ts',
+  'mesh-gateway/src/process/control-groups.ts',
 ]
 
 /** A file that is read in another way may be a pipe that is waited for, or fill the memory. */
