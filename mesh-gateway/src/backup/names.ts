@@ -18,6 +18,8 @@ export const FILE_NAMES: Readonly<Record<string, string>> = Object.freeze({
   'egress.ca': 'egress-ca.pem',
   'limits.redis.passwordFile': 'redis-password',
   'limits.redis.caFile': 'redis-ca.pem',
+  'traces.caFile': 'traces-ca.pem',
+  'traces.tokenFile': 'traces-token',
 })
 /** Directories, by their setting. */
 export const DIRECTORY_NAMES: Readonly<Record<string, string>> = Object.freeze({

@@ -91,8 +91,8 @@ async function underLocks<T>(locks: readonly string[], work: () => Promise<T>): 
 function configuredFiles(config: Config): SnapshotFile[] {
   const files = Object.entries(FILE_NAMES).flatMap(([key, name]) => {
     const path = valueOfKey(config, key)
-    // accounts may be missing: none was created yet
-    const required = key !== 'serviceAccounts.file'
+    // accounts may be missing: none was created yet; without files of traces the gateway runs on
+    const required = key !== 'serviceAccounts.file' && !key.startsWith('traces.')
     return typeof path === 'string' ? [{ name, path, required }] : []
   })
   for (const [index, issuer] of config.tokens.issuers.entries())
