@@ -12,6 +12,7 @@ import {
   hardLimit,
   startEngine,
 } from '../../support/containers/engine.ts'
+import { waitFor } from '../../support/wait-for.ts'
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const USER = 65532
@@ -20,6 +21,8 @@ export const OUTSIDE = '203.0.113.7'
 export const GATEWAY = '172.31.250.2'
 export const BRIDGE = '172.31.250.1'
 const PROJECT = 'mesh'
+/** Only a hang takes longer, on a machine that has much else to do too. */
+const HANG = { withinMs: 180_000 }
 const SLEEPING = ['-e', 'setInterval(() => {}, 1000)']
 
 export interface Stack {
@@ -184,11 +187,15 @@ class RunningStack implements Stack {
 
   async ready(other = 0): Promise<{ readonly pid: number; readonly ms: number }> {
     const began = performance.now()
-    for (;;) {
-      const pid = await this.pid('gateway').catch(() => 0)
-      if (pid !== 0 && pid !== other && (await isReady(pid)))
-        return { pid, ms: performance.now() - began }
-    }
+    const pid = await waitFor(
+      'the gateway to be ready',
+      async () => {
+        const found = await this.pid('gateway').catch(() => 0)
+        return found !== 0 && found !== other && (await isReady(found)) && found
+      },
+      HANG,
+    )
+    return { pid, ms: performance.now() - began }
   }
 
   async audit(): Promise<readonly Readonly<Record<string, unknown>>[]> {
