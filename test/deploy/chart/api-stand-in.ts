@@ -1,6 +1,6 @@
 /**
  * An API server that knows some objects and nothing else, for what a chart looks up: discovery, and GET of ConfigMaps
- * and Namespaces. It counts what would change something. The real one is in test/deploy/cluster.
+ * and Namespaces. It keeps what would change something.
  */
 import { createServer } from 'node:http'
 import { closeServer, listenOnFreePort } from '../../support/http-origin.ts'

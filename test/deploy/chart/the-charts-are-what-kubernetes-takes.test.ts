@@ -5,7 +5,7 @@ import { validate } from './kubernetes-validate.ts'
 import { EVERY_TENANT, EVERYTHING, LEAST, LEAST_TENANT } from './values.ts'
 
 const VERSIONS = ['1.35', '1.36', '1.37']
-/** Kinds of others, which these schemas do not have: test/deploy/cluster gives them to a real API server. */
+/** Kinds of cert-manager and of the Prometheus Operator, which these schemas do not have. */
 const FOREIGN = /^(cert-manager\.io|monitoring\.coreos\.com)\//
 
 const CASES: readonly (readonly [string, Chart, Values])[] = [
@@ -33,9 +33,9 @@ describe('the charts', function () {
     const all = rendered.flat().filter(({ apiVersion }) => !FOREIGN.test(String(apiVersion)))
     assert.ok(all.length > 25)
     assert.deepEqual(validate(all, VERSIONS), [])
-    const [map] = all.filter(({ kind }) => kind === 'Deployment')
-    assert.ok(map)
-    const misspelt = { ...map, spec: { ...Object(map.spec), replica: 2 } }
+    const [deployment] = all.filter(({ kind }) => kind === 'Deployment')
+    assert.ok(deployment)
+    const misspelt = { ...deployment, spec: { ...Object(deployment.spec), replica: 2 } }
     assert.equal(validate([misspelt], VERSIONS).length, VERSIONS.length, 'a misspelt field is seen')
   })
 

@@ -1,5 +1,6 @@
 /** The stack of deploy/compose on real engines: what the agent reaches, and what becomes of the gateway under pressure. */
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { isRecord } from '../../../scripts/dev/message.ts'
 import type { EngineName } from '../../support/containers/engine.ts'
 import { waitFor } from '../../support/wait-for.ts'
@@ -123,7 +124,6 @@ function sidecar(engine: EngineName): void {
 
   it('the gateway runs as nobody, with nothing that it could use', async () => {
     const pid = await stack.pid('gateway')
-    const { readFile } = await import('node:fs/promises')
     const status = await readFile(`/proc/${pid}/status`, 'utf8')
     assert.match(status, /^Uid:\s+65532\s+65532\s+65532\s+65532$/m)
     assert.match(status, /^NoNewPrivs:\s+1$/m)

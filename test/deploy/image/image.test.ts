@@ -1,7 +1,7 @@
 /** The image of deploy/image: what it is made of, on which engines it runs, and what it says when it cannot. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -46,7 +46,6 @@ describe('the image', () => {
   })
 
   it('lists its parts: our packages, their dependencies, Node and the libraries of Debian', async () => {
-    const { readFile } = await import('node:fs/promises')
     const sbom: unknown = JSON.parse(await readFile(join(image.out, 'sbom.cdx.json'), 'utf8'))
     assert.ok(isRecord(sbom) && Array.isArray(sbom.components))
     const names = sbom.components.map(({ name }) => name)

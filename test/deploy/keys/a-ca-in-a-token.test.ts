@@ -59,6 +59,11 @@ describe('a CA with its keys in a token (PKCS #11, SoftHSM)', function () {
     const pass = ['--passphrase-file', 'pass']
     await done('backup', 'create', '--out', 'ca.age', ...pass)
     await done('backup', 'restore', 'ca.age', '--dir', 'restored', ...pass)
+    for (const name of ['root.key', 'intermediate.key'])
+      assert.equal(
+        readFileSync(join(cwd, 'restored', name), 'utf8'),
+        readFileSync(join(cwd, 'mesh-ca', name), 'utf8'),
+      )
     await done('crl', '--dir', 'restored', '--out', 'restored.pem')
   })
 

@@ -67,8 +67,8 @@ describe('What is dropped', () => {
       const forged = { kind: 'raw', from: '198.51.100.9', to: outside, port: 4056 } as const
       await world.attacker.begin(forged, 'mark-4-')
       const lines = await waitFor('four lines', async () => {
-        const new_ = (await told()).slice(known).filter((line) => 'dest_port' in line)
-        return new_.length >= 4 && new_
+        const added = (await told()).slice(known).filter((line) => 'dest_port' in line)
+        return added.length >= 4 && added
       })
       const facts = lines.map((line) => [
         ...[String(line['oob.prefix']).trim(), line['oob.in'], line.src_ip],
