@@ -93,24 +93,34 @@ class Link implements TokenLink {
       if (mark === this.#refusedPin && this.#failure !== null) throw this.#failure
       this.#start({ library, ...uri, pin, writes: false }, mark)
     } catch (error) {
-      if (error instanceof MeshError) this.#failure = error
-      throw error
+      const { token } = uri
+      const message = `its process cannot be started (${wordOf(error)})`
+      this.#failure =
+        error instanceof MeshError ? error : tokenFault(token, { kind: 'token', message })
+      throw this.#failure
     }
   }
 
   #start(settings: TokenSettings, mark: string): void {
-    const child = spawn(process.execPath, [tokenProgram()], { stdio: ['pipe', 'pipe', 'ignore'] })
+    const child: ChildProcess = spawn(process.execPath, [tokenProgram()], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+    })
     this.#child = child
+    const ended = (message: string) => {
+      if (this.#child === child) this.#end(tokenFault(settings.token, { kind: 'token', message }))
+    }
+    // first of all: without file descriptors it has no pipes, and this error alone
+    child
+      .once('error', (error) => ended(`its process cannot be started (${wordOf(error)})`))
+      .once('exit', () => ended('its module crashed'))
     child.unref()
-    child.stdin.on('error', () => {
+    child.stdin?.on('error', () => {
       // its end is reported by `exit`
     })
-    const ended = () => {
-      if (this.#child === child)
-        this.#end(tokenFault(settings.token, { kind: 'token', message: 'its module crashed' }))
-    }
-    child.once('error', ended).once('exit', ended)
-    createInterface({ input: child.stdout }).on('line', (line) => this.#answered(parseAnswer(line)))
+    if (child.stdout)
+      createInterface({ input: child.stdout }).on('line', (line) =>
+        this.#answered(parseAnswer(line)),
+      )
     this.#ask({ settings }).catch((error: unknown) => {
       if (!(error instanceof MeshError)) return
       if (error.code === 'MESH_HSM_PIN') this.#refusedPin = mark
@@ -166,3 +176,7 @@ class Link implements TokenLink {
 }
 
 const NO_REASON = Object.freeze({ kind: 'token', message: 'it gave no reason' } as const)
+
+function wordOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+}
