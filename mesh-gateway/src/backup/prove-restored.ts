@@ -101,7 +101,8 @@ async function newerState(
   try {
     if (!named) await access(place.path ?? '')
     const { config } = await readConfig(place)
-    return await readState(config, nowMs, true)
+    // of one that was named nothing may be missing: what it has revoked would be let in again
+    return await readState(config, nowMs, !named)
   } catch (error) {
     // the directory that is replaced may hold anything
     if (named || !(error instanceof Error)) throw error

@@ -223,6 +223,19 @@ describe('mesh-gateway backup', () => {
     assert.match(over.stderr, new RegExp(`signing key ${old}`))
   })
 
+  it('is refused when what the gateway to compare with has revoked cannot be read', async () => {
+    await Promise.all([account(), issueToken()])
+    await create()
+    for (const one of ['state/revoked.jsonl', 'keys/ring.json', 'accounts.json']) {
+      const before = await readFile(path(one))
+      await writeFile(path(one), 'nothing of the kind\n')
+      const { code, stderr } = await restore('restored', '--compare', path('gateway.json'))
+      assert.ok(code === 1 && stderr.includes(one), stderr)
+      await writeFile(path(one), before)
+    }
+    await assert.rejects(stat(path('restored')), { code: 'ENOENT' })
+  })
+
   it('does not keep a key that signs and was retired since, and says so', async () => {
     await issueToken()
     await create()
