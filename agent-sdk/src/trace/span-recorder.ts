@@ -40,9 +40,14 @@ export function createSpanRecorder(exporter: SpanExporter<Span>): SpanRecorder {
   }
 }
 
-/** Of bounded number: never the words of an error. */
+/** A status, a state, a code, the name of a class. */
+const WORD = /^(?:\d{3}|[a-z_-]{1,30}|[A-Z][A-Za-z0-9_]{0,60})$/
+const OTHER = 'other'
+
+/** Of bounded number: never the words of an error, nor of what else was thrown, as the reason of an abort. */
 function failureOf(failure: unknown): string | null {
   if (failure === null || failure === undefined) return null
   if (failure instanceof MeshError) return failure.code
-  return failure instanceof Error ? failure.name : String(failure).slice(0, 100)
+  const word = failure instanceof Error ? failure.name : failure
+  return typeof word === 'string' && WORD.test(word) ? word : OTHER
 }
