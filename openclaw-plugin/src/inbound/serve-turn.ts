@@ -10,7 +10,7 @@ import { imagesOf } from './files-of-caller.ts'
 import type { Lanes } from './lanes.ts'
 import { sessionOf } from './session-key.ts'
 import { tellEvent, tellUsage } from './tell-caller.ts'
-import { answerPromptFor, MAX_PROMPT_LENGTH, promptFor, systemPromptFor } from './turn-prompt.ts'
+import { promptAfter, promptFor, systemPromptFor } from './turn-prompt.ts'
 import { createTurn, type Turns } from './turns.ts'
 
 export interface TurnSkillOptions {
@@ -74,11 +74,6 @@ async function serve(served: Served): Promise<string> {
   const untilMs = performance.now() + settings.timeoutMs
   let prompt = promptFor(task)
   const given = [...task.input]
-  if (prompt.length > MAX_PROMPT_LENGTH)
-    throw new MeshError(
-      'MESH_LIMIT_SIZE',
-      `the input is longer than ${MAX_PROMPT_LENGTH} characters`,
-    )
   const end = options.turns.begin(session.sessionKey, turn)
   try {
     for (let run = 1; ; run += 1) {
@@ -89,7 +84,7 @@ async function serve(served: Served): Promise<string> {
       if (due === null) return text
       const { parts } = await due
       given.push(...parts)
-      prompt = [prompt, answerPromptFor(text, parts)].join('\n\n')
+      prompt = promptAfter(prompt, text, parts)
       turn.delivered()
     }
   } finally {

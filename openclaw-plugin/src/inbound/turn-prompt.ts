@@ -1,11 +1,11 @@
 /** What the model of a turn that serves a peer is told: about the caller by us, and the task in the caller's words. */
 
 import { plainTextOf } from '@clawmesh/agent/tools'
-import type { Part, Task } from '@clawmesh/agent-sdk'
+import { MeshError, type Part, type Task } from '@clawmesh/agent-sdk'
 import { fileInWords } from './files-of-caller.ts'
 
-/** Longer input is refused: it would not fit into the context of the model. */
-export const MAX_PROMPT_LENGTH = 400_000
+/** Longer input, with all answers to questions, is refused: it would not fit into the context of the model. */
+const MAX_PROMPT_LENGTH = 400_000
 
 /** @param tools that the turn has */
 export function systemPromptFor(task: Task, description: string, tools: readonly string[]): string {
@@ -26,15 +26,29 @@ export function systemPromptFor(task: Task, description: string, tools: readonly
   ].join('\n')
 }
 
-export function promptFor(task: Task): string {
+/** @throws MeshError MESH_LIMIT_SIZE */
+export function promptFor(task: Pick<Task, 'input'>): string {
   const text = task.input.map(inWords).join('\n').trim()
-  return text === '' ? '(the request has no text)' : plainTextOf(text)
+  return bounded(text === '' ? '(the request has no text)' : plainTextOf(text))
 }
 
-/** @param said the last words of the run that asked */
-export function answerPromptFor(said: string, answer: readonly Part[]): string {
+/**
+ * The prompt of a further run.
+ * @param prompt of the run that asked, and `said` its last words. @throws MeshError MESH_LIMIT_SIZE
+ */
+export function promptAfter(prompt: string, said: string, answer: readonly Part[]): string {
   const answered = plainTextOf(answer.map(inWords).join('\n'))
-  return `You have worked on this already, asked the caller, and ended with:\n${said}\n\nThe caller answers:\n${answered}`
+  return bounded(
+    `${prompt}\n\nYou have worked on this already, asked the caller, and ended with:\n${said}\n\nThe caller answers:\n${answered}`,
+  )
+}
+
+function bounded(prompt: string): string {
+  if (prompt.length <= MAX_PROMPT_LENGTH) return prompt
+  throw new MeshError(
+    'MESH_LIMIT_SIZE',
+    `the input is longer than ${MAX_PROMPT_LENGTH} characters, with the answers to questions`,
+  )
 }
 
 function inWords(part: Part): string {
