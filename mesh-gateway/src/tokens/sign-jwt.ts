@@ -23,17 +23,18 @@ export async function signJwt(
 }
 
 /**
- * Lets a ring pass whose keys for signing work. Each content is proven once; then a signature is tried with each reading,
- * so that a token that goes away is noticed before a token is asked for.
+ * Lets a ring pass whose keys for signing work. Each key is proven once, so that a retired one goes also while the token is
+ * away; then a signature is tried with each reading, so that this is noticed before a token is asked for.
  */
 export function tokenKeyProof(
   dir: string,
   link: TokenLink | null,
 ): (found: FoundNow<readonly RingKey[]>) => Promise<FoundNow<readonly RingKey[]>> {
-  let proven = ''
+  let passed = ''
+  let proven: ReadonlySet<string> = new Set()
   const probe = (key: RingKey) => signInToken(key, link, randomBytes(32))
   return async (found) => {
-    if (found.digest === proven && link === null) return found
+    if (found.digest === passed && link === null) return found
     const keys = found
       .parse()
       .filter(({ role, token }) => token !== null && role !== 'verifying')
@@ -44,14 +45,21 @@ export function tokenKeyProof(
         undefined,
         'set keys.pkcs11 to the URI of the token',
       )
-    if (found.digest !== proven) for (const key of keys) await probe(key)
-    else if (keys[0] !== undefined)
+    const unproven = keys.filter((key) => !proven.has(inToken(key)))
+    for (const key of unproven) await probe(key)
+    if (unproven.length === 0 && keys[0] !== undefined)
       void probe(keys[0]).catch(() => {
         // the link reports it as its problem
       })
-    proven = found.digest
+    passed = found.digest
+    proven = new Set(keys.map(inToken))
     return found
   }
+}
+
+/** A key, and its place in the token. */
+function inToken({ kid, token }: RingKey): string {
+  return `${kid} ${token?.id ?? ''}`
 }
 
 async function signInToken(
