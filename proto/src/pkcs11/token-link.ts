@@ -25,6 +25,8 @@ export interface TokenLinkOptions {
   readonly answerMs?: number
   /** How long after a failure the token is tried again, in milliseconds. Default 5,000. */
   readonly retryMs?: number
+  /** Requests that may wait for the token, which answers one after the other; more are refused at once. Default 512. */
+  readonly maxWaiting?: number
 }
 
 export interface TokenLink {
@@ -42,6 +44,7 @@ interface Waiting {
 
 const ANSWER_MS = 5_000
 const RETRY_MS = 5_000
+const MAX_WAITING = 512
 
 export function openTokenLink(options: TokenLinkOptions): TokenLink {
   return new Link(options)
@@ -65,11 +68,17 @@ class Link implements TokenLink {
 
   async sign(id: KeyId, publicKey: KeyObject, data: Uint8Array): Promise<Buffer> {
     const digest = hash('sha256', data, 'base64')
+    const { uri, maxWaiting = MAX_WAITING } = this.#options
+    if (this.#waiting.size >= maxWaiting)
+      throw tokenFault(uri.token, {
+        kind: 'token',
+        message: `${maxWaiting} requests wait for it already`,
+      })
     this.#ready()
     const { signature = '' } = await this.#ask({ op: 'sign', id, digest })
     const bytes = Buffer.from(signature, 'base64')
-    if (!isSignature(bytes, publicKey, data)) throw otherKey(this.#options.uri)
-    this.#failure = null
+    this.#failure = isSignature(bytes, publicKey, data) ? null : otherKey(uri)
+    if (this.#failure !== null) throw this.#failure
     return bytes
   }
 
