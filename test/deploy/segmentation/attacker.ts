@@ -67,7 +67,7 @@ export async function startObserver(
   space.start(command, [...args, ...words], (line) => {
     const { ready: isReady, ...arrival } = JSON.parse(line)
     if (isReady === true) ready = true
-    else arrivals.push(arrival)
+    else if (!isOfTheLink(arrival)) arrivals.push(arrival)
   })
   await waitFor('the observer', () => ready, { everyMs: 5 })
   return arrivals
@@ -83,4 +83,12 @@ function python(
   const capabilities = rawSockets ? ['--inh-caps', '+net_raw', '--ambient-caps', '+net_raw'] : []
   const ids = ['--reuid', String(user), '--regid', String(user), '--clear-groups']
   return ['setpriv', ...ids, ...capabilities, '--', ...program]
+}
+
+/**
+ * Reports that the two ends of a link send to each other when it comes up (MLDv2, RFC 3810), seconds later too. No router
+ * forwards a link-local source (RFC 4291, section 2.5.6), and all that an agent sends has a marker.
+ */
+function isOfTheLink({ marker, from }: Arrival): boolean {
+  return marker === null && from.startsWith('fe80:')
 }
