@@ -86,15 +86,10 @@ export async function createTwoSidedWorld({
     ) ?? []
   return {
     ...{ agent, gateway, outside, attacker, gatewayItself, stranger },
-    arrivals: () => observers.flat().filter((each) => !isOfLink(each)),
+    arrivals: () => observers.flat(),
     linkLocal: `${linkLocal}%eth0`,
     async close() {
       await Promise.all(spaces.map((space) => space.close()))
     },
   }
-}
-
-/** What a host says by itself on its own link, as reports of its groups (MLD): no router passes it on. */
-function isOfLink({ seen }: Arrival): boolean {
-  return seen?.startsWith('ff02:') === true
 }
