@@ -36,7 +36,7 @@ export { makeSecret, openSecretFile, replaceSecretFile } from './files/secret-fi
 export type { SingleFlight } from './files/single-flight.ts'
 export { singleFlight } from './files/single-flight.ts'
 export type { WriteOptions } from './files/write-atomic.ts'
-export { diskError, writeAtomic, writePieces } from './files/write-atomic.ts'
+export { diskError, isTaken, writeAtomic, writePieces } from './files/write-atomic.ts'
 export type { LoadIdentityOptions } from './identity/load-identity.ts'
 export { loadIdentity, readTrustDomain } from './identity/load-identity.ts'
 export type { OpenIdentityOptions } from './identity/open-identity.ts'

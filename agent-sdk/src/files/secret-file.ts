@@ -3,12 +3,12 @@
  * processes that make it at once both get the same one.
  */
 import { randomBytes } from 'node:crypto'
-import { link, mkdir, open, rm } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { type ErrorCode, MeshError, Secret } from '@clawmesh/proto'
 import { describeFileFault } from './file-fault.ts'
 import { readWhole } from './read-whole.ts'
-import { writeAtomic } from './write-atomic.ts'
+import { diskError, isTaken, type WriteOptions, writeAtomic } from './write-atomic.ts'
 
 /** What a secret is for, and what to do about a file that cannot be used. */
 export interface SecretFileKind {
@@ -44,12 +44,7 @@ export function makeSecret(): Secret<string> {
 
 /** Takes the place of what the file holds, also where that cannot be used. @throws MeshError MESH_DISK_WRITE */
 export async function replaceSecretFile(file: string, secret: Secret<string>): Promise<void> {
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
-    throw new MeshError('MESH_DISK_WRITE', `cannot write ${file} (${describeFileFault(cause)})`, {
-      cause,
-    })
-  })
-  await writeAtomic(file, `${secret.reveal()}\n`)
+  await write(file, secret)
 }
 
 /** Null when there is no file. @throws MeshError the code of the kind when it cannot be used */
@@ -90,26 +85,19 @@ function checkOwner(file: string, kind: SecretFileKind, mode: number, uid: numbe
 
 /** Never in place of one that is there. */
 async function create(file: string): Promise<void> {
-  const draft = `${file}.${randomBytes(8).toString('hex')}.draft`
   try {
-    await mkdir(dirname(file), { recursive: true, mode: 0o700 })
-    const handle = await open(draft, 'wx', 0o600)
-    try {
-      await handle.writeFile(`${makeSecret().reveal()}\n`)
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-    await link(draft, file)
-  } catch (cause) {
+    await write(file, makeSecret(), { replaces: false })
+  } catch (error) {
     // another process was first: its secret counts
-    if (cause instanceof Error && 'code' in cause && cause.code === 'EEXIST') return
-    throw new MeshError('MESH_DISK_WRITE', `cannot write ${file} (${describeFileFault(cause)})`, {
-      cause,
-    })
-  } finally {
-    await rm(draft, { force: true }).catch(() => {})
+    if (!isTaken(error)) throw error
   }
+}
+
+async function write(file: string, secret: Secret<string>, options?: WriteOptions): Promise<void> {
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw diskError(file, error)
+  })
+  await writeAtomic(file, `${secret.reveal()}\n`, options)
 }
 
 function fault(

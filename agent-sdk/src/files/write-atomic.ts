@@ -78,3 +78,10 @@ export function diskError(path: string, error: unknown): MeshError {
     ...accessHint(error),
   })
 }
+
+/** True for the error of a file that may not be replaced and is there already. */
+export function isTaken(error: unknown): boolean {
+  if (!(error instanceof MeshError)) return false
+  const { cause } = error
+  return cause instanceof Error && 'code' in cause && cause.code === 'EEXIST'
+}

@@ -2,6 +2,7 @@
 import { realpath, stat } from 'node:fs/promises'
 import { isDeepStrictEqual } from 'node:util'
 import {
+  isTaken,
   makeSecret,
   openRelaySecret,
   readWhole,
@@ -174,12 +175,7 @@ async function keep(file: string, bytes: Buffer, now: Date): Promise<string> {
       await writeAtomic(backup, bytes, { replaces: false })
       return backup
     } catch (error) {
-      if (!(error instanceof MeshError) || !isTaken(error.cause) || copy === MOST_COPIES)
-        throw error
+      if (!isTaken(error) || copy === MOST_COPIES) throw error
     }
   }
-}
-
-function isTaken(cause: unknown): boolean {
-  return cause instanceof Error && 'code' in cause && cause.code === 'EEXIST'
 }

@@ -36,16 +36,16 @@ describe('the secret of mesh-agent mcp', () => {
     const probe = await open(dir)
     const proto: FileHandle = Object.getPrototypeOf(probe)
     await probe.close()
-    const { writeFile: write } = proto
+    const { appendFile: write } = proto
     const named: boolean[] = []
-    proto.writeFile = function (this: FileHandle, ...args) {
+    proto.appendFile = function (this: FileHandle, ...args) {
       named.push(existsSync(file))
       return write.apply(this, args)
     }
     try {
       await openMcpSecret(file)
     } finally {
-      proto.writeFile = write
+      proto.appendFile = write
     }
     assert.deepEqual(named, [false])
   })
