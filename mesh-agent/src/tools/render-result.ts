@@ -2,13 +2,11 @@
 import type { TaskResult } from '@clawmesh/agent-sdk'
 import { MeshError } from '@clawmesh/proto'
 import {
-  markUntrusted,
+  boundedText,
+  completedResult,
   outputOf,
-  outputText,
   plainLineOf,
-  plainTextOf,
   type ToolResult,
-  usageLines,
 } from '@clawmesh/proto/tools'
 import { nameForType } from './workspace/file-name.ts'
 import { createResultFolder, type ResultFolder } from './workspace/result-folder.ts'
@@ -41,30 +39,17 @@ export async function renderResult(
   options: RenderOptions,
 ): Promise<ToolResult> {
   const { peer, skill, usage, maxTextLength } = options
+  const { id, output } = result
   const files = await storeFiles(result, options)
-  const whole = plainTextOf(outputText(result.output))
-  const cut = whole.length > maxTextLength
-  if (cut) await files.add('result.txt', 'text/plain', whole)
-  const shown = cut ? whole.slice(0, maxTextLength).toWellFormed() : whole
-  const head = [
-    `The task is completed: id ${result.id}, peer ${peer}, skill ${skill}.`,
-    ...(cut ? [cutSentence(whole.length, maxTextLength, files.at('result.txt'))] : []),
+  const text = boundedText(output, maxTextLength)
+  if (text.cut) await files.add('result.txt', 'text/plain', text.whole)
+  const path = files.at('result.txt')
+  const sentences = [
+    ...(text.cut ? [cutSentence(text.whole.length, maxTextLength, path)] : []),
     ...files.sentences(),
   ]
-  const block = [shown === '' ? '(no output)' : shown, ...files.lines(), ...usageLines(usage)].join(
-    '\n',
-  )
-  return {
-    text: [...head, '', markUntrusted(`the peer ${peer}`, block)].join('\n'),
-    isError: false,
-    details: {
-      ...{ id: result.id, peer, skill, state: 'completed' },
-      output: outputOf(result.output, maxTextLength),
-      files: files.stored,
-      usage,
-      cut,
-    },
-  }
+  const task = { id, peer, skill, usage, output: outputOf(output, maxTextLength) }
+  return completedResult(task, text, { sentences, lines: files.lines(), files: files.stored })
 }
 
 function cutSentence(length: number, kept: number, path: string | null): string {

@@ -27,8 +27,20 @@ export type { DescribedSkill, ListPeersOptions } from './list-peers.ts'
 export { listPeers } from './list-peers.ts'
 export type { AllowedAgent, NamedPeer } from './named-peers.ts'
 export { namedPeers } from './named-peers.ts'
-export type { OutputPart, StandingTask } from './render-task.ts'
-export { outputOf, outputText, questionText, standingResult, usageLines } from './render-task.ts'
+export type {
+  BoundedText,
+  CompletedRemarks,
+  CompletedTask,
+  OutputPart,
+  StandingTask,
+} from './render-task.ts'
+export {
+  boundedText,
+  completedResult,
+  outputOf,
+  questionText,
+  standingResult,
+} from './render-task.ts'
 export type { Refusal, RefusalCode, ToolResult } from './tool-result.ts'
 export { argumentsRefused, errorResult, factsOf, refusalResult } from './tool-result.ts'
 export { markUntrusted, plainLineOf, plainTextOf } from './untrusted.ts'

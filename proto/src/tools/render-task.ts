@@ -1,6 +1,6 @@
 /** How a task at a peer is told to a model: its output as text, what it used, and where it stands when a call must answer first. */
 import type { ToolResult } from './tool-result.ts'
-import { markUntrusted, plainLineOf } from './untrusted.ts'
+import { markUntrusted, plainLineOf, plainTextOf } from './untrusted.ts'
 
 /** Characters of a question that a model sees at most. */
 const MAX_QUESTION = 4_000
@@ -14,7 +14,7 @@ export type OutputPart =
   | { readonly kind: 'bytes' }
 
 /** Parts in their order, as text; bytes are files. */
-export function outputText(output: readonly OutputPart[]): string {
+function outputText(output: readonly OutputPart[]): string {
   return output
     .flatMap((part) => {
       if (part.kind === 'text') return [part.text]
@@ -54,10 +54,58 @@ function jsonText(value: unknown, indent = 0): string {
 }
 
 /** The lines of a block that say what the task used; none for nothing. */
-export function usageLines(usage: Readonly<Record<string, number>>): string[] {
+function usageLines(usage: Readonly<Record<string, number>>): string[] {
   const entries = Object.entries(usage)
   if (entries.length === 0) return []
   return ['', `used: ${entries.map(([name, amount]) => `${name} ${amount}`).join(', ')}`]
+}
+
+/** The text of an output, for a model. */
+export interface BoundedText {
+  readonly whole: string
+  /** Its beginning, at most so long as asked. */
+  readonly shown: string
+  readonly cut: boolean
+}
+
+export function boundedText(output: readonly OutputPart[], maxTextLength: number): BoundedText {
+  const whole = plainTextOf(outputText(output))
+  const cut = whole.length > maxTextLength
+  return { whole, shown: cut ? whole.slice(0, maxTextLength).toWellFormed() : whole, cut }
+}
+
+export interface CompletedTask {
+  readonly id: string
+  /** Full name. */
+  readonly peer: string
+  readonly skill: string
+  readonly usage: Readonly<Record<string, number>>
+  /** As `outputOf` gives it. */
+  readonly output: unknown
+}
+
+/** What a door says around the text, and where the files went. */
+export interface CompletedRemarks {
+  /** In our words alone. */
+  readonly sentences: readonly string[]
+  /** With the words of the peer: they go into the marked block. */
+  readonly lines: readonly string[]
+  readonly files: readonly object[]
+}
+
+/** A completed task: sentences of ours, and one marked block with the words of the peer. */
+export function completedResult(
+  { id, peer, skill, usage, output }: CompletedTask,
+  { shown, cut }: BoundedText,
+  { sentences, lines, files }: CompletedRemarks,
+): ToolResult {
+  const head = [`The task is completed: id ${id}, peer ${peer}, skill ${skill}.`, ...sentences]
+  const block = [shown === '' ? '(no output)' : shown, ...lines, ...usageLines(usage)].join('\n')
+  return {
+    text: [...head, '', markUntrusted(`the peer ${peer}`, block)].join('\n'),
+    isError: false,
+    details: { id, peer, skill, state: 'completed', output, files, usage, cut },
+  }
 }
 
 export interface StandingTask {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { outputOf, outputText, questionText } from '@clawmesh/proto/tools'
+import { boundedText, outputOf, questionText } from '@clawmesh/proto/tools'
 
 const DEPTH = 200_000
 
@@ -11,7 +11,7 @@ describe('a task that is told to a model', () => {
       { kind: 'bytes' },
       { kind: 'artifact', name: 'three\u001b[31m' },
     ] as const
-    assert.equal(outputText(output), 'one\n{\n "two": 2\n}\n(the artifact three)')
+    assert.equal(boundedText(output, 100).whole, 'one\n{\n "two": 2\n}\n(the artifact three)')
     assert.equal(outputOf(output, 10), null)
     assert.deepEqual(outputOf([{ kind: 'json', json: { two: 2 } }], 10), { two: 2 })
     assert.equal(outputOf([{ kind: 'json', json: { two: 2 } }], 8), null)
@@ -20,7 +20,10 @@ describe('a task that is told to a model', () => {
   it('goes on where a peer nests its JSON deeper than can be written', () => {
     const json: unknown = JSON.parse('['.repeat(DEPTH) + ']'.repeat(DEPTH))
     const part = { kind: 'json', json } as const
-    assert.match(outputText([{ kind: 'text', text: 'before' }, part]), /^before\n\(JSON .*deep/)
+    assert.match(
+      boundedText([{ kind: 'text', text: 'before' }, part], 100).whole,
+      /^before\n\(JSON .*deep/,
+    )
     assert.equal(outputOf([part], 20_000), null)
     assert.match(questionText([part]), /^\(JSON .*deep/)
   })

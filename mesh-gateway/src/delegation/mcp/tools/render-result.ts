@@ -1,44 +1,29 @@
 /** A task's result as a model reads it: one marked block of bounded length. The gateway keeps no files. */
 import type { Part, TaskResult } from '@clawmesh/agent-sdk/mesh'
 import {
-  markUntrusted,
+  boundedText,
+  completedResult,
   outputOf,
-  outputText,
   plainLineOf,
-  plainTextOf,
   type ToolResult,
-  usageLines,
 } from '@clawmesh/proto/tools'
 import type { TaskView } from './task-view.ts'
 
 const MAX_TEXT = 20_000
 
 export function renderResult(
-  result: TaskResult,
+  { id, output }: TaskResult,
   { peer, skill, usage, artifacts }: Pick<TaskView, 'peer' | 'skill' | 'usage' | 'artifacts'>,
 ): ToolResult {
-  const whole = plainTextOf(outputText(result.output))
-  const cut = whole.length > MAX_TEXT
-  const shown = cut ? whole.slice(0, MAX_TEXT).toWellFormed() : whole
-  const left = [...artifacts, ...result.output.filter((part) => part.kind === 'bytes').map(nameOf)]
-  const head = [
-    `The task is completed: id ${result.id}, peer ${peer}, skill ${skill}.`,
-    ...(cut ? [`Its text is cut after ${MAX_TEXT} of ${whole.length} characters.`] : []),
+  const text = boundedText(output, MAX_TEXT)
+  const left = [...artifacts, ...output.filter((part) => part.kind === 'bytes').map(nameOf)]
+  const sentences = [
+    ...(text.cut ? [`Its text is cut after ${MAX_TEXT} of ${text.whole.length} characters.`] : []),
     ...(left.length === 0 ? [] : [`Files do not come this way: ${left.length} not kept.`]),
   ]
-  const block = [
-    shown === '' ? '(no output)' : shown,
-    ...left.map((name) => `file not kept: ${name}`),
-    ...usageLines(usage),
-  ].join('\n')
-  return {
-    text: [...head, '', markUntrusted(`the peer ${peer}`, block)].join('\n'),
-    isError: false,
-    details: {
-      ...{ id: result.id, peer, skill, state: 'completed' },
-      ...{ output: outputOf(result.output, MAX_TEXT), files: [], usage, cut },
-    },
-  }
+  const lines = left.map((name) => `file not kept: ${name}`)
+  const task = { id, peer, skill, usage, output: outputOf(output, MAX_TEXT) }
+  return completedResult(task, text, { sentences, lines, files: [] })
 }
 
 function nameOf(part: Part, index: number): string {
