@@ -1,4 +1,5 @@
 /** Where a server of the SDK listens: `host:port`, and whether that is this machine alone. */
+import { isIPv4 } from 'node:net'
 
 export interface ListenAddress {
   /** A name, or an address without brackets. */
@@ -18,5 +19,6 @@ export function parseListen(listen: string): ListenAddress {
 
 /** A host that only this machine reaches, with or without the brackets of an IPv6 address. */
 export function isLoopback(host: string): boolean {
-  return host === 'localhost' || /^(?:\[::1\]|::1|127(?:\.\d{1,3}){3})$/.test(host)
+  if (host === 'localhost' || host === '::1' || host === '[::1]') return true
+  return isIPv4(host) && host.startsWith('127.')
 }

@@ -3,9 +3,9 @@
  * choice, and the tenants of an issuer have no default.
  */
 import { resolve } from 'node:path'
+import { isLoopback } from '@clawmesh/agent-sdk/mesh'
 import { EGRESS_AUDIENCE, isDnsLabel } from '@clawmesh/proto'
 import { z } from 'zod'
-import { isLoopbackHost } from '../net/loopback.ts'
 import { claimPathFault } from './claim-path.ts'
 import { time } from './time-value.ts'
 
@@ -126,7 +126,7 @@ function uriFault(value: string): string | null {
   const url = URL.parse(value)
   if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:'))
     return 'must be an https URL'
-  if (url.protocol === 'http:' && !isLoopbackHost(url.hostname))
+  if (url.protocol === 'http:' && !isLoopback(url.hostname))
     return 'must be https; http is for loopback hosts alone'
   if (url.username !== '' || url.password !== '') return 'must not carry credentials'
   return url.hash === '' ? null : 'must have no fragment'

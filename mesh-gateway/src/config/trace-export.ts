@@ -1,6 +1,6 @@
 /** The configuration of the export of spans: off unless a collector is named. */
+import { isLoopback } from '@clawmesh/agent-sdk/mesh'
 import { z } from 'zod'
-import { isLoopbackHost } from '../net/loopback.ts'
 
 const RATIO = 'must be a number from 0 to 1'
 
@@ -40,11 +40,7 @@ const shape = z
     if (section.tokenFile !== null && target === null)
       fault('tokenFile', 'has no effect without traces.url')
     // a token in the clear goes no further than this machine
-    if (
-      section.tokenFile !== null &&
-      target?.protocol === 'http:' &&
-      !isLoopbackHost(target.hostname)
-    )
+    if (section.tokenFile !== null && target?.protocol === 'http:' && !isLoopback(target.hostname))
       fault('tokenFile', 'needs https:// in traces.url, or a loopback address')
   })
 
