@@ -4,7 +4,7 @@
  */
 import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
-import type * as Pkcs11 from 'pkcs11js'
+import type { Pkcs11Library, Pkcs11Module } from './pkcs11-library.ts'
 import type { TokenAnswer, TokenRequest, TokenSettings } from './token-protocol.ts'
 
 /** DER of the identifier prime256v1. */
@@ -23,13 +23,13 @@ class Refused extends Error {
 }
 
 interface OpenToken {
-  readonly library: typeof Pkcs11
-  readonly module: Pkcs11.PKCS11
+  readonly library: Pkcs11Library
+  readonly module: Pkcs11Module
   readonly session: Buffer
 }
 
 function openToken(settings: TokenSettings): OpenToken {
-  const library: typeof Pkcs11 = createRequire(import.meta.url)(settings.library)
+  const library: Pkcs11Library = createRequire(import.meta.url)(settings.library)
   const module = new library.PKCS11()
   module.load(settings.modulePath)
   module.C_Initialize()

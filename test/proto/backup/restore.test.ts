@@ -15,6 +15,7 @@ import {
   saveArchive,
   writeArchive,
 } from '@clawmesh/proto/backup'
+import { needProgram } from '../../support/need-program.ts'
 import { bytes, forged, PASSPHRASE, WORK_FACTOR } from './forge-archive.ts'
 
 const WORKER = fileURLToPath(new URL('restore-worker.ts', import.meta.url))
@@ -188,6 +189,7 @@ describe('a restore', () => {
       process.stderr.write('skipped: only root can mount a small disk\n')
       this.skip()
     }
+    needProgram(this, 'unshare', '-m', 'true')
     const inside = (script: string) =>
       execFileSync(
         'unshare',
