@@ -62,7 +62,7 @@ export interface Gateway {
   /** Its own names, accepted in the Host header of the admin port. */
   names(): readonly string[]
   readonly metrics: Pick<MetricsHandle, 'registry'>
-  /** Reloads keys, accounts and configuration, and reopens the audit log. */
+  /** Reads all files anew, policy and the own certificate among them, and reopens the audit log. Resolves once it is so. */
   reload(): Promise<void>
   /** Graceful shutdown: refuses new work, lets open work end within drainMs (or as configured), then closes. */
   drain(graceMs?: number): Promise<void>
@@ -274,6 +274,8 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     metrics,
     async reload() {
       await Promise.all([
+        identity.reload(),
+        policy.reload(),
         keyRing.reload(),
         revocations.reload(),
         accounts?.reload(),

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -48,6 +48,33 @@ describe('a gateway', () => {
     const response = await fetch(`http://127.0.0.1:${port}/ready`)
     return { status: response.status, body: await response.text() }
   }
+
+  it('has read everything anew when a reload has ended, policy and its certificate too', async () => {
+    const config = await configOf('anew', { 'reload-poll-ms': '3600000' })
+    const gateway = await createGateway(config, { log: silentLog })
+    const generation = () =>
+      gateway
+        .status()
+        .find(({ name }) => name === 'certificate generation')
+        ?.value.split(',')[0]
+    try {
+      await ca.gatewayDir({ name: 'anew', tenants: ['acme'] })
+      await gateway.reload()
+      assert.equal(generation(), '2')
+      const file = join(ca.dir, 'policy-anew', 'globex.json')
+      await writeFile(file, '{"tenant":"globex","unknown":1}')
+      await gateway.reload()
+      assert.deepEqual(
+        gateway.degraded().map(({ what }) => what),
+        ['policy'],
+      )
+      await rm(file)
+      await gateway.reload()
+      assert.deepEqual(gateway.degraded(), [])
+    } finally {
+      await gateway.close()
+    }
+  })
 
   it('can run twice in one process, each with its own name, keys and metrics', async () => {
     const [one, two] = await Promise.all(

@@ -79,6 +79,7 @@ export async function openIdentity(options: OpenIdentityOptions): Promise<Identi
   return Object.freeze({
     current: () => followed.current(),
     onChange: (listener: (snapshot: IdentitySnapshot) => void) => followed.onChange(listener),
+    reload: () => followed.reload(),
     lastReload: () => toOutcome(followed.lastReload()),
     onReload: (listener: (outcome: ReloadOutcome) => void) =>
       followed.onReload((outcome) => listener(toOutcome(outcome))),

@@ -44,6 +44,8 @@ export interface IdentityStore {
   current(): IdentitySnapshot
   /** Called after each swap, with the new snapshot. Returns a function that ends it. */
   onChange(listener: (snapshot: IdentitySnapshot) => void): () => void
+  /** Reads the files now. True when what is on disk is what is in use. Never rejects. */
+  reload(): Promise<boolean>
   /** How the latest attempt to load went. */
   lastReload(): ReloadOutcome
   /** Called after each attempt to load that found changed files, good or bad. Returns a function that ends it. */

@@ -147,6 +147,7 @@ async function run(gateway: Started, options: RunOptions): Promise<void> {
   })
   signals.onAgain(() => gateway.kill())
   await tellReady()
+  manager.follow(() => stateOf(gateway))
   const signal = await signals.ended
   terminal.say(`${signal}: draining; a second signal ends at once`)
   manager.stopping(drainMs() + CLOSING_MS)

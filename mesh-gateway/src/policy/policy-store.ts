@@ -3,6 +3,7 @@
  * keeps its last good version, and the others go on. A thread parses files, and they are compiled in slices, so that
  * none delays traffic.
  */
+import { setTimeout as delay } from 'node:timers/promises'
 import { type Disk, type Log, singleFlight } from '@clawmesh/agent-sdk/mesh'
 import type { MeshError } from '@clawmesh/proto'
 import type { Metrics } from '../telemetry/metrics-port.ts'
@@ -51,11 +52,15 @@ export interface PolicyStore {
   problems(): readonly PolicyProblem[]
   /** All `problems` in one error; null when there are none. */
   problem(): MeshError | null
+  /** Reads policy now. Resolves once what is on disk is in force, or among the `problems`. */
+  reload(): Promise<void>
   close(): Promise<void>
 }
 
 /** The time limit of one round, in milliseconds; the next round reads again and takes the rest. */
 const ROUND_MS = 1_000
+/** After so many readings `reload` waits no longer for files that keep changing. */
+const MOST_READINGS = 20
 
 /**
  * Opens policy. A missing or empty directory gives a snapshot that allows nothing, and a broken tenant's file one that
@@ -80,16 +85,18 @@ export async function openPolicyStore(options: PolicyStoreOptions): Promise<Poli
     throw error
   })
 
-  const flight = singleFlight(async () => {
+  const flight = singleFlight(async (): Promise<Outcome> => {
     try {
       const raw = await read()
-      if (signal.aborted) return
+      if (signal.aborted) return 'done'
       const outcome = await takeOver(raw, { judge, settled, inForce, dir, signal })
       await Promise.all(watchers.map((watcher) => watcher.follow()))
       if (outcome === 'unsettled') hint()
       if (outcome === 'unfinished' && !signal.aborted) void flight.now()
+      return outcome
     } catch (error) {
       if (!signal.aborted) options.log.error({ err: error }, 'policy could not be checked')
+      return 'done'
     }
   })
 
@@ -118,6 +125,12 @@ export async function openPolicyStore(options: PolicyStoreOptions): Promise<Poli
     readiness: () => ({ ready: inForce.nothing() === null, reason: inForce.nothing() }),
     problems: () => inForce.problems,
     problem: () => inForce.problem(),
+    async reload() {
+      for (let readings = 1; (await flight.now()) !== 'done'; readings += 1) {
+        if (signal.aborted || readings >= MOST_READINGS) return
+        await delay(debounceMs, null, { ref: false })
+      }
+    },
     async close() {
       closing.abort()
       clearInterval(poll)
@@ -156,10 +169,12 @@ async function begin(raw: RawDirectory, parts: Parts): Promise<void> {
 }
 
 /** `unsettled`: read again after a moment. `unfinished`: continue at once with any later changes. */
+type Outcome = 'done' | 'unsettled' | 'unfinished'
+
 async function takeOver(
   raw: RawDirectory,
   { judge, settled, inForce, signal }: Parts,
-): Promise<'done' | 'unsettled' | 'unfinished'> {
+): Promise<Outcome> {
   // half-written files cause events too: content is used once two readings agree
   const believed = settled.believed(raw)
   if (believed === null) return 'unsettled'

@@ -11,11 +11,15 @@ export interface ServiceManagerOptions {
   readonly log: Pick<Log, 'warn'>
   /** Default: that of this process. */
   readonly pid?: number
+  /** How often the status is looked at, in milliseconds. Default 5,000. */
+  readonly followMs?: number
 }
 
 export interface ServiceManager {
   /** The gateway serves. It tells that it is alive from now on, twice in each period of the watchdog. */
   ready(status: string): void
+  /** Tells the status from now on, whenever it is another, or what was told got lost. @param state in words */
+  follow(state: () => Promise<string>): void
   /** To be followed by `ready`. */
   reloading(): void
   /** @param graceMs how long it may take, in milliseconds: systemd waits for so long */
@@ -28,6 +32,7 @@ export interface ServiceManager {
 const SEND_MS = 10_000
 const NOTHING: ServiceManager = Object.freeze({
   ready() {},
+  follow() {},
   reloading() {},
   stopping() {},
   close() {},
@@ -35,13 +40,18 @@ const NOTHING: ServiceManager = Object.freeze({
 
 /** Does nothing when the process was not started by a service manager that waits for messages. */
 export function openServiceManager(options: ServiceManagerOptions): ServiceManager {
-  const { env, log, pid = process.pid } = options
+  const { env, log, pid = process.pid, followMs = 5_000 } = options
   if (!env.NOTIFY_SOCKET) return NOTHING
   const periodMs = watchdogMs(env, pid)
   const messages: string[][] = []
   let sending = false
   let failed = false
   let timer: NodeJS.Timeout | null = null
+  let follower: NodeJS.Timeout | null = null
+  /** What systemd shows; null when that is not known. */
+  let told: string | null = null
+  /** Between `ready` and the next reload or stop. */
+  let serving = false
 
   const sendNext = () => {
     const message = messages.shift()
@@ -51,6 +61,8 @@ export function openServiceManager(options: ServiceManagerOptions): ServiceManag
       if (error !== null && !failed)
         log.warn({ err: error }, 'systemd was not told the state: systemd-notify failed')
       failed = error !== null
+      // a message that got lost is told again with the next look at the status
+      if (failed) told = null
       sendNext()
     }
     try {
@@ -68,19 +80,40 @@ export function openServiceManager(options: ServiceManagerOptions): ServiceManag
   const alive = () => {
     if (!sending) send('WATCHDOG=1')
   }
+  const tell = (status: string) => {
+    told = status
+    send('READY=1', `STATUS=${status}`)
+  }
+  const look = async (state: () => Promise<string>) => {
+    const status = oneLine(await state())
+    if (serving && !sending && status !== told) tell(status)
+  }
+  const unfollow = () => {
+    serving = false
+    if (follower !== null) clearInterval(follower)
+  }
   return {
     ready(status) {
-      send('READY=1', `STATUS=${oneLine(status)}`)
+      serving = true
+      tell(oneLine(status))
       if (periodMs !== null) timer ??= setInterval(alive, periodMs / 2)
     },
+    follow(state) {
+      follower ??= setInterval(() => {
+        look(state).catch((err: unknown) => log.warn({ err }, 'the state could not be told'))
+      }, followMs)
+    },
     reloading() {
+      serving = false
       // the clock of systemd, which is that of hrtime on Linux
       send('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`)
     },
     stopping(graceMs) {
+      unfollow()
       send('STOPPING=1', `EXTEND_TIMEOUT_USEC=${Math.ceil(graceMs) * 1000}`)
     },
     close() {
+      unfollow()
       if (timer !== null) clearInterval(timer)
     },
   }

@@ -101,6 +101,26 @@ describe('a policy store', () => {
     assert.deepEqual(store.readiness(), { ready: true, reason: null })
   })
 
+  it('reads anew when it is asked to, and says so once that is in force or a problem', async () => {
+    const dir = await directory()
+    await put(path.join(dir, 'acme.json'), allowing('a.test'))
+    // nothing but the request makes it read so soon
+    const store = await openPolicyStore({ dir, log, metrics, pollMs: 60_000, debounceMs: 1_000 })
+    stores.push(store)
+    await put(path.join(dir, 'acme.json'), allowing('b.test'))
+    await store.reload()
+    assert.equal(allows(store.current(), 'b.test'), true)
+    await put(path.join(dir, 'globex.json'), '{')
+    await store.reload()
+    assert.deepEqual(
+      store.problems().map(({ file }) => file),
+      ['globex.json'],
+    )
+    await rm(path.join(dir, 'globex.json'))
+    await Promise.all([store.reload(), store.reload()])
+    assert.deepEqual(store.problems(), [])
+  })
+
   it('opens an empty directory, and allows nothing', async () => {
     const dir = await directory()
     await writeFile(path.join(dir, 'README.md'), 'not policy')

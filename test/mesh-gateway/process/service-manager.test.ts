@@ -52,6 +52,51 @@ describe('Telling the service manager', () => {
     manager.close()
   })
 
+  it('says its state when it is another, and only then', async () => {
+    const manager = openServiceManager({ env: env(), log, followMs: 5 })
+    let state = 'degraded: policy: acme.json'
+    manager.follow(async () => state)
+    manager.ready('ready')
+    const lines = (count: number) =>
+      waitFor(`${count} messages`, async () => {
+        const all = await told()
+        return all.length >= count && all
+      })
+    assert.deepEqual(await lines(2), [
+      'READY=1|STATUS=ready|',
+      'READY=1|STATUS=degraded: policy: acme.json|',
+    ])
+    state = 'ready'
+    await lines(3)
+    // it is reloading until it says ready again
+    manager.reloading()
+    state = 'degraded: keys: ring.json'
+    await lines(4)
+    manager.ready('ready')
+    assert.deepEqual((await lines(6)).slice(4), [
+      'READY=1|STATUS=ready|',
+      'READY=1|STATUS=degraded: keys: ring.json|',
+    ])
+    manager.stopping(1)
+    state = 'not ready: draining'
+    assert.match((await lines(7)).at(-1) ?? '', /^STOPPING/)
+    assert.equal((await told()).length, 7)
+    manager.close()
+  })
+
+  it('says again what got lost', async () => {
+    await writeFile(join(dir, 'fails'), '')
+    const manager = openServiceManager({ env: env(), log, followMs: 5 })
+    manager.ready('ready')
+    manager.follow(async () => 'ready')
+    await waitFor('a warning', () => warnings.length > 0)
+    assert.deepEqual(await told(), [])
+    await rm(join(dir, 'fails'))
+    await waitFor('the state', async () => (await told()).includes('READY=1|STATUS=ready|'))
+    assert.equal(warnings.length, 1)
+    manager.close()
+  })
+
   it('says that it is alive, once it is ready, until it is closed', async () => {
     const manager = openServiceManager({ env: env({ WATCHDOG_USEC: '20000' }), log })
     assert.deepEqual(await told(), [])
