@@ -21,6 +21,12 @@ describe('messages read from the pieces of a stream', () => {
     }
   })
 
+  it('are not copied when they came in one piece', () => {
+    const piece = bytes('one', 'two')
+    for (const message of createMessageReader(100).push(piece))
+      assert.equal(message.buffer, piece.buffer)
+  })
+
   const refused = (act: () => void, code: string) =>
     assert.throws(act, (error) => error instanceof MeshError && error.code === code)
 

@@ -63,6 +63,7 @@ describe('the keys of an issuer', () => {
     assert.equal(asked, 1)
     assert.equal(new Set(all).size, 1)
     assert.equal(changes, 0, 'the first are no change')
+    assert.equal(keys.untilMs(), nowMs + 5 * MINUTE_MS)
   })
 
   it('are fetched anew in the last fifth of their time, and nobody waits for that', async () => {
