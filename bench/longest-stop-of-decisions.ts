@@ -18,7 +18,8 @@ import {
   openIdentity,
   serverTlsOptions,
 } from '@clawmesh/agent-sdk/mesh'
-import { createSpiffeTemplate, loadProto, messageOf } from '@clawmesh/proto'
+import { createSpiffeTemplate } from '@clawmesh/proto'
+import { loadProto, messageOf } from '@clawmesh/proto/wire'
 import { call, frame } from '../test/mesh-gateway/delegation/fixture.ts'
 import { type Mesh, type PolicyFiles, startMesh } from '../test/support/mesh.ts'
 

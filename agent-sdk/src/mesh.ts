@@ -4,8 +4,6 @@
  * this one alone.
  */
 
-export type { Caller, CallerOptions } from './agent/caller.ts'
-export { createCaller } from './agent/caller.ts'
 export type { AllowedPeer } from './agent/gateway-answers.ts'
 export type { Delegation } from './client/delegation.ts'
 export type { TaskResult } from './client/task-result.ts'
@@ -47,11 +45,6 @@ export { silentLog } from './log.ts'
 export { isLoopback } from './model/listen-address.ts'
 export type { Part } from './model/part.ts'
 export type { TaskEvent, TaskInfo, TaskState } from './model/task-event.ts'
-export type { HealthService } from './server/health-service.ts'
-export { createHealthService } from './server/health-service.ts'
-export { addReflection } from './server/reflection.ts'
-export type { CallConnection, CallListener, CallListenerOptions } from './tls/call-listener.ts'
-export { listenForCalls } from './tls/call-listener.ts'
 export type { Crl } from './tls/crl/parse-crl.ts'
 export { MAX_CRL_BYTES, parseCrl } from './tls/crl/parse-crl.ts'
 export type { VerifiedCrl } from './tls/crl/verify-crl.ts'
@@ -59,8 +52,6 @@ export { createCrlVerifier, verifyCrl } from './tls/crl/verify-crl.ts'
 export { fingerprintOf } from './tls/fingerprint.ts'
 export type { FollowingServer } from './tls/follow-identity.ts'
 export { followIdentity } from './tls/follow-identity.ts'
-export type { ChannelCredentialsOptions } from './tls/grpc-credentials.ts'
-export { channelCredentials, serverCredentials } from './tls/grpc-credentials.ts'
 export type { BothEnds } from './tls/handshake-in-memory.ts'
 export { handshakeInMemory } from './tls/handshake-in-memory.ts'
 export type {
@@ -79,7 +70,6 @@ export { anchorOf, canonicalSerial, judgePeer, keyIdentity } from './tls/peer-ce
 export type { PeerCheck } from './tls/peer-checks.ts'
 export { checkAgent, checkFromGateway, checkIsAgent, checkIsGateway } from './tls/peer-checks.ts'
 export { readPeer } from './tls/read-peer.ts'
-export { surviveLostStreams } from './tls/streams-already-gone.ts'
 export type {
   ClientTlsChoices,
   ClientTlsOptions,
@@ -92,4 +82,3 @@ export type { CollectorCredentials } from './trace/post-spans.ts'
 export type { AttributeValue, Span } from './trace/span.ts'
 export type { SpanExporter } from './trace/span-exporter.ts'
 export { createSpanExporter } from './trace/span-exporter.ts'
-export { errorToStatus } from './wire/status-codec.ts'

@@ -15,22 +15,8 @@ export { nearest } from './nearest.ts'
 export type { Peer } from './peer-name.ts'
 export { formatPeerName, parsePeerName } from './peer-name.ts'
 export { printable, printableJson, printableLines } from './printable.ts'
-export {
-  decodeStatusDetails,
-  ERROR_DOMAIN,
-  encodeStatusDetails,
-  statusMessage,
-} from './rpc-status.ts'
 export { Secret } from './secret.ts'
-export type { ProtoFile } from './services.ts'
-export {
-  DELEGATION_SERVICE,
-  HEALTH_SERVICE,
-  loadProto,
-  MESH_SERVICE,
-  messageOf,
-  serviceOf,
-} from './services.ts'
+export { DELEGATION_SERVICE, HEALTH_SERVICE, MESH_SERVICE } from './service-names.ts'
 export type {
   AgentIdentity,
   GatewayIdentity,
@@ -39,6 +25,7 @@ export type {
   SpiffeTemplateOptions,
 } from './spiffe-id.ts'
 export { createSpiffeTemplate, spiffeTemplateFaults } from './spiffe-id.ts'
+export { statusMessage } from './status-message.ts'
 export type { Timestamp } from './timestamp.ts'
 export { fromTimestamp, toTimestamp } from './timestamp.ts'
 export type { TraceContext } from './trace-context.ts'

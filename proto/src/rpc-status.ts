@@ -5,6 +5,7 @@
 import { ERRORS, GRPC_STATUS, isErrorCode } from './codes.ts'
 import { MeshError } from './mesh-error.ts'
 import { loadProto, messageOf } from './services.ts'
+import { statusMessage } from './status-message.ts'
 
 export const ERROR_DOMAIN = 'clawmesh'
 
@@ -33,19 +34,6 @@ const retryInfo = messageOf<RetryInfo>(definition, 'google.rpc.RetryInfo')
 const TYPE_PREFIX = 'type.googleapis.com/'
 const ERROR_INFO = `${TYPE_PREFIX}google.rpc.ErrorInfo`
 const RETRY_INFO = `${TYPE_PREFIX}google.rpc.RetryInfo`
-
-/** Longer messages meet header limits on their way. */
-const MESSAGE_LENGTH = 1_024
-
-/**
- * What grpc-message says, for tools that show nothing else: code, message and hint in one line.
- * Programs match on the code in the details.
- */
-export function statusMessage(error: MeshError): string {
-  const line = `${error.code}: ${error.publicMessage} (${error.hint})`.toWellFormed()
-  // cut between characters: a lone surrogate throws uncaught inside grpc-js
-  return line.length <= MESSAGE_LENGTH ? line : line.slice(0, MESSAGE_LENGTH).toWellFormed()
-}
 
 /** The bytes of grpc-status-details-bin. Hint and message alone travel as metadata `hint` and `message`. */
 export function encodeStatusDetails(error: MeshError): Buffer {

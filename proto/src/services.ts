@@ -14,10 +14,6 @@ import { HEALTH_SCHEMA, REFLECTION_SCHEMA } from './schema/grpc.ts'
 import { MESH_SCHEMA } from './schema/mesh.ts'
 import { ERROR_DETAILS_SCHEMA, STATUS_SCHEMA } from './schema/rpc.ts'
 
-export const DELEGATION_SERVICE = 'clawmesh.delegation.v1.DelegationService'
-export const MESH_SERVICE = 'clawmesh.mesh.v1.MeshService'
-export const HEALTH_SERVICE = 'grpc.health.v1.Health'
-
 /** By the names of the .proto files that they are the schemas of. */
 const SCHEMAS = Object.freeze({
   'clawmesh/delegation/v1/delegation.proto': DELEGATION_SCHEMA,

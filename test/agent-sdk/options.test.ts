@@ -9,11 +9,10 @@ import {
   createSqliteTaskStore,
   type DelegateOptions,
 } from '@clawmesh/agent-sdk'
+import { channelCredentials, listenForCalls } from '@clawmesh/agent-sdk/calls'
 import {
-  channelCredentials,
   checkIsGateway,
   clientTlsOptions,
-  listenForCalls,
   loadIdentity,
   openIdentity,
   serverTlsOptions,

@@ -1,7 +1,8 @@
 /** Twenty rotations on caller, gateway and callee, under calls of all four kinds. */
 import assert from 'node:assert/strict'
 import type { Agent } from '@clawmesh/agent-sdk'
-import { channelCredentials, checkIsGateway, openIdentity } from '@clawmesh/agent-sdk/mesh'
+import { channelCredentials } from '@clawmesh/agent-sdk/calls'
+import { checkIsGateway, openIdentity } from '@clawmesh/agent-sdk/mesh'
 import { createSpiffeTemplate } from '@clawmesh/proto'
 import {
   Client,

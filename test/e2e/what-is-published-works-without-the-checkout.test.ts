@@ -90,7 +90,8 @@ describe('what is published works without the checkout', () => {
   it('imports by name, and has its schemas in the code', async () => {
     const program = `
       import { createAgent } from '@clawmesh/agent-sdk'
-      import { loadProto, serviceOf, DELEGATION_SERVICE } from '@clawmesh/proto'
+      import { DELEGATION_SERVICE } from '@clawmesh/proto'
+import { loadProto, serviceOf } from '@clawmesh/proto/wire'
       import { createGateway } from '@clawmesh/gateway'
       import { initCa } from '@clawmesh/pki'
       import { createTools } from '@clawmesh/agent/tools'

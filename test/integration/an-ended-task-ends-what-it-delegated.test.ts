@@ -7,8 +7,10 @@ import {
   type ServeOptions,
   type TaskInfo,
 } from '@clawmesh/agent-sdk'
-import { channelCredentials, checkIsGateway } from '@clawmesh/agent-sdk/mesh'
-import { DELEGATION_SERVICE, loadProto, serviceOf, uuidV7 } from '@clawmesh/proto'
+import { channelCredentials } from '@clawmesh/agent-sdk/calls'
+import { checkIsGateway } from '@clawmesh/agent-sdk/mesh'
+import { DELEGATION_SERVICE, uuidV7 } from '@clawmesh/proto'
+import { loadProto, serviceOf } from '@clawmesh/proto/wire'
 import { Client, Metadata, status } from '@grpc/grpc-js'
 import { type StandInMesh, startStandInMesh } from '../agent-sdk/stand-in/mesh.ts'
 import { waitFor } from '../support/wait-for.ts'

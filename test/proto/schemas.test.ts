@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { fileURLToPath } from 'node:url'
-import { loadProto, type ProtoFile } from '@clawmesh/proto'
+import { loadProto, type ProtoFile } from '@clawmesh/proto/wire'
 import { loadSync } from '@grpc/proto-loader'
 
 const PROTO = fileURLToPath(new URL('../../proto', import.meta.url))

@@ -4,7 +4,8 @@
  */
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { decodeStatusDetails, METADATA_STATUS_DETAILS } from '@clawmesh/proto'
+import { METADATA_STATUS_DETAILS } from '@clawmesh/proto'
+import { decodeStatusDetails } from '@clawmesh/proto/wire'
 import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js'
 import {
   loadSync,

@@ -1,7 +1,8 @@
 /** An agent without the SDK: a gRPC server with an agent's certificate, that describes itself and answers as a test likes. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DELEGATION_SERVICE, loadProto, serviceOf, toTimestamp } from '@clawmesh/proto'
+import { DELEGATION_SERVICE, toTimestamp } from '@clawmesh/proto'
+import { loadProto, serviceOf } from '@clawmesh/proto/wire'
 import {
   Server,
   ServerCredentials,

@@ -6,8 +6,8 @@ import {
   METADATA_DELEGATION,
   METADATA_TRACEPARENT,
   MeshError,
-  serviceOf,
 } from '@clawmesh/proto'
+import { serviceOf } from '@clawmesh/proto/wire'
 import type {
   handleServerStreamingCall,
   ServiceDefinition,

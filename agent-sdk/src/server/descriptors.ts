@@ -3,7 +3,7 @@
  * full, and get map entries and reserved ranges wrong, so that grpcurl cannot link them: here they are put right.
  */
 
-import { type loadProto, messageOf } from '@clawmesh/proto'
+import { type loadProto, messageOf } from '@clawmesh/proto/wire'
 import { loadSync } from '@grpc/proto-loader'
 
 export type Definition = ReturnType<typeof loadProto>

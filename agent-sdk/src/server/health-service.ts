@@ -1,6 +1,7 @@
 /** grpc.health.v1.Health: whether the agent and each of its services take calls. */
 
-import { HEALTH_SERVICE, serviceOf } from '@clawmesh/proto'
+import { HEALTH_SERVICE } from '@clawmesh/proto'
+import { serviceOf } from '@clawmesh/proto/wire'
 import {
   Metadata,
   type ServerUnaryCall,

@@ -2,7 +2,7 @@
  * Server reflection v1 and v1alpha (https://github.com/grpc/grpc/blob/master/doc/server-reflection.md). Not by
  * @grpc/reflection, which reads its own .proto file from the disk when a server is made.
  */
-import { loadProto, serviceOf } from '@clawmesh/proto'
+import { loadProto, serviceOf } from '@clawmesh/proto/wire'
 import { type Server, type ServerDuplexStream, status } from '@grpc/grpc-js'
 import {
   type Definition,

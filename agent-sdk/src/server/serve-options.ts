@@ -1,5 +1,5 @@
 /** What `serve` takes. */
-import type { loadProto } from '@clawmesh/proto'
+import type { loadProto } from '@clawmesh/proto/wire'
 import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js'
 import { checkOptions, optionNames } from '../check-options.ts'
 import type { TaskStore } from '../model/task-store.ts'

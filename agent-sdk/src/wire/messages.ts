@@ -2,13 +2,8 @@
  * The messages of delegation.proto and mesh.proto as they are on the wire: snake_case, as reflection shows them.
  * Nothing outside this room sees them.
  */
-import {
-  DELEGATION_SERVICE,
-  loadProto,
-  MESH_SERVICE,
-  messageOf,
-  type Timestamp,
-} from '@clawmesh/proto'
+import { DELEGATION_SERVICE, MESH_SERVICE, type Timestamp } from '@clawmesh/proto'
+import { loadProto, messageOf } from '@clawmesh/proto/wire'
 
 export interface WirePart {
   content?: string

@@ -1,15 +1,14 @@
 /** Errors to gRPC statuses and back. The details travel in grpc-status-details-bin; a plain status still says enough. */
 
 import {
-  decodeStatusDetails,
   type ErrorCode,
-  encodeStatusDetails,
   GRPC_STATUS,
   HEADER_REFUSAL,
   METADATA_STATUS_DETAILS,
   MeshError,
   statusMessage,
 } from '@clawmesh/proto'
+import { decodeStatusDetails, encodeStatusDetails } from '@clawmesh/proto/wire'
 import { Metadata, type ServiceError, type StatusObject, status } from '@grpc/grpc-js'
 import { peerWords, plainText } from './peer-words.ts'
 

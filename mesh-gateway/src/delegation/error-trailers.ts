@@ -1,6 +1,5 @@
 /** Encodes an error of the gateway as gRPC fields: trailers, or the whole head of an answer. */
 import {
-  encodeStatusDetails,
   GRPC_STATUS,
   HEADER_REFUSAL,
   METADATA_REQUEST_ID,
@@ -8,6 +7,7 @@ import {
   type MeshError,
   statusMessage,
 } from '@clawmesh/proto'
+import { encodeStatusDetails } from '@clawmesh/proto/wire'
 
 /** The trailers that carry an error; also the whole head of a trailers-only answer. */
 export function errorTrailers(error: MeshError, requestId: string): Record<string, string> {

@@ -1,7 +1,7 @@
 /** A gateway's certificate is for the tenants whose names it covers: stolen, it opens no other tenant. */
 import assert from 'node:assert/strict'
 import { type Agent, createAgent, type Serving } from '@clawmesh/agent-sdk'
-import { channelCredentials } from '@clawmesh/agent-sdk/mesh'
+import { channelCredentials } from '@clawmesh/agent-sdk/calls'
 import { uuidV7 } from '@clawmesh/proto'
 import { Client, Metadata } from '@grpc/grpc-js'
 import { methods } from '../../../agent-sdk/src/client/methods.ts'

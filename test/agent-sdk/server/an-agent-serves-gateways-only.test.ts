@@ -1,8 +1,10 @@
 /** Nobody bypasses the gateway: an agent's server refuses other agents, unless its author said otherwise. */
 import assert from 'node:assert/strict'
 import type { ServeOptions, Serving } from '@clawmesh/agent-sdk'
-import { channelCredentials, type IdentityStore } from '@clawmesh/agent-sdk/mesh'
-import { loadProto, type MeshError, uuidV7 } from '@clawmesh/proto'
+import { channelCredentials } from '@clawmesh/agent-sdk/calls'
+import type { IdentityStore } from '@clawmesh/agent-sdk/mesh'
+import { type MeshError, uuidV7 } from '@clawmesh/proto'
+import { loadProto } from '@clawmesh/proto/wire'
 import { Client, credentials, type Client as GrpcClient, Metadata } from '@grpc/grpc-js'
 import { methods } from '../../../agent-sdk/src/client/methods.ts'
 import { statusToError } from '../../../agent-sdk/src/wire/status-codec.ts'

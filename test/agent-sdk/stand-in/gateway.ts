@@ -12,14 +12,8 @@ import {
   readPeer,
   serverTlsOptions,
 } from '@clawmesh/agent-sdk/mesh'
-import {
-  encodeStatusDetails,
-  GRPC_STATUS,
-  loadProto,
-  MeshError,
-  messageOf,
-  type SpiffeTemplate,
-} from '@clawmesh/proto'
+import { GRPC_STATUS, MeshError, type SpiffeTemplate } from '@clawmesh/proto'
+import { encodeStatusDetails, loadProto, messageOf } from '@clawmesh/proto/wire'
 import { freePort } from '../../../scripts/dev/free-ports.ts'
 
 export interface StandInGateway {

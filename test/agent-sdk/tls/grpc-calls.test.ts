@@ -5,14 +5,16 @@ import tls from 'node:tls'
 import {
   type CallListener,
   channelCredentials,
+  listenForCalls,
+  serverCredentials,
+} from '@clawmesh/agent-sdk/calls'
+import {
   checkIsGateway,
   type IdentitySnapshot,
   type IdentityStore,
-  listenForCalls,
   loadIdentity,
   type PeerCertificate,
   type PeerCheck,
-  serverCredentials,
 } from '@clawmesh/agent-sdk/mesh'
 import { writeIdentity } from '@clawmesh/pki'
 import { MeshError } from '@clawmesh/proto'

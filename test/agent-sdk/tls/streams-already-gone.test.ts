@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { duplexPair } from 'node:stream'
-import { surviveLostStreams } from '@clawmesh/agent-sdk/mesh'
+import { surviveLostStreams } from '@clawmesh/agent-sdk/calls'
 import { Server, ServerCredentials } from '@grpc/grpc-js'
 
 function field(name: string, value: string): Buffer {

@@ -1,6 +1,7 @@
 /** An expired certificate is that of somebody: the words say whose, since the side that reads them may have a good one. */
 import assert from 'node:assert/strict'
-import { channelCredentials, checkIsGateway, listenForCalls } from '@clawmesh/agent-sdk/mesh'
+import { channelCredentials, listenForCalls } from '@clawmesh/agent-sdk/calls'
+import { checkIsGateway } from '@clawmesh/agent-sdk/mesh'
 import type { MeshError } from '@clawmesh/proto'
 import * as grpc from '@grpc/grpc-js'
 import { createExpiryWatch } from '../../../agent-sdk/src/identity/expiry-watch.ts'

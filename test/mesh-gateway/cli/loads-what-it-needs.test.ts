@@ -8,23 +8,38 @@ const MAIN = fileURLToPath(new URL('../../../mesh-gateway/src/cli/main.ts', impo
 const COMMANDS = ['issue-token', 'keys', 'service-account', 'revoke', 'backup', 'doctor']
   .concat(['policy', 'explain', 'trees'])
   .map((name) => `${name}.ts`)
-/** Tells the files of the folder cli that were loaded, on stderr. */
+const PKI = fileURLToPath(new URL('../../../pki/src/cli/main.ts', import.meta.url))
+/** Tells what was loaded, on stderr. */
 const SPY = `data:text/javascript,${encodeURIComponent(`
   import { registerHooks } from 'node:module'
   registerHooks({
     load(url, context, next) {
-      const [, file] = /mesh-gateway\\/src\\/cli\\/([\\w-]+\\.ts)$/.exec(url) ?? []
-      if (file !== undefined) process.stderr.write('loaded ' + file + '\\n')
+      process.stderr.write('loaded ' + url + '\\n')
       return next(url, context)
     },
   })`)}`
 
-async function commandsLoadedBy(...args: string[]): Promise<string[]> {
+async function loadedBy(main: string, ...args: string[]): Promise<string[]> {
   const run = promisify(execFile)
-  const { stderr } = await run(process.execPath, ['--import', SPY, MAIN, ...args])
-  const loaded = [...stderr.matchAll(/^loaded (.*)$/gm)].map(([, file = '']) => file)
-  assert.ok(loaded.includes('run-command.ts'), stderr)
-  return loaded.filter((file) => COMMANDS.includes(file))
+  const { stderr } = await run(process.execPath, ['--import', SPY, main, ...args])
+  const loaded = [...stderr.matchAll(/^loaded (.*)$/gm)].map(([, url = '']) => url)
+  assert.ok(
+    loaded.some((url) => url.endsWith('/src/cli/run-command.ts')),
+    stderr,
+  )
+  return loaded
+}
+
+async function commandsLoadedBy(...args: string[]): Promise<string[]> {
+  const loaded = await loadedBy(MAIN, ...args)
+  const files = loaded.map((url) => /mesh-gateway\/src\/cli\/([\w-]+\.ts)$/.exec(url)?.[1] ?? '')
+  return files.filter((file) => COMMANDS.includes(file))
+}
+
+/** The packages of gRPC, of which a command that makes no call uses nothing: 200 files of 460. */
+async function grpcLoadedBy(main: string, ...args: string[]): Promise<string[]> {
+  const loaded = await loadedBy(main, ...args)
+  return loaded.filter((url) => /node_modules\/(?:@grpc|protobufjs|@protobufjs)\//.test(url))
 }
 
 describe('mesh-gateway', () => {
@@ -35,6 +50,12 @@ describe('mesh-gateway', () => {
 
   it('loads none for its version', async () => {
     assert.deepEqual(await commandsLoadedBy('--version'), [])
+  })
+
+  it('loads nothing of gRPC for a command that makes no call', async () => {
+    for (const args of [['--version'], ['--help'], ['policy', 'check', '--help']])
+      assert.deepEqual(await grpcLoadedBy(MAIN, ...args), [])
+    assert.deepEqual(await grpcLoadedBy(PKI, '--help'), [])
   })
 
   it('loads all of them for the list in its help', async () => {

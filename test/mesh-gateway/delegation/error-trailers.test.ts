@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { decodeStatusDetails, MeshError } from '@clawmesh/proto'
+import { MeshError } from '@clawmesh/proto'
+import { decodeStatusDetails } from '@clawmesh/proto/wire'
 import { errorTrailers } from '../../../mesh-gateway/src/delegation/error-trailers.ts'
 
 describe('an error of the gateway in trailers', () => {

@@ -17,7 +17,8 @@ import {
   type IdentityStore,
   serverTlsOptions,
 } from '@clawmesh/agent-sdk/mesh'
-import { decodeStatusDetails, type MeshError, Secret, uuidV7 } from '@clawmesh/proto'
+import { type MeshError, Secret, uuidV7 } from '@clawmesh/proto'
+import { decodeStatusDetails } from '@clawmesh/proto/wire'
 import type {
   AuditLog,
   DelegationAuditRecord,

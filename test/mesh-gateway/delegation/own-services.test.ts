@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { IdentityStore } from '@clawmesh/agent-sdk/mesh'
-import { loadProto, messageOf } from '@clawmesh/proto'
+import { loadProto, messageOf } from '@clawmesh/proto/wire'
 import { call, type Fixture, frame, GATEWAY, makeFixture } from './fixture.ts'
 
 const mesh = loadProto('clawmesh/mesh/v1/mesh.proto', 'grpc/health/v1/health.proto')

@@ -3,13 +3,10 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type ClientHttp2Session, connect } from 'node:http2'
 import tls from 'node:tls'
-import {
-  channelCredentials,
-  checkIsGateway,
-  clientTlsOptions,
-  type IdentityStore,
-} from '@clawmesh/agent-sdk/mesh'
-import { decodeStatusDetails, MeshError } from '@clawmesh/proto'
+import { channelCredentials } from '@clawmesh/agent-sdk/calls'
+import { checkIsGateway, clientTlsOptions, type IdentityStore } from '@clawmesh/agent-sdk/mesh'
+import { MeshError } from '@clawmesh/proto'
+import { decodeStatusDetails } from '@clawmesh/proto/wire'
 import { Client, type ServiceError } from '@grpc/grpc-js'
 import { createLimits } from '../../../mesh-gateway/src/limits/create-limits.ts'
 import type { Limits } from '../../../mesh-gateway/src/limits/limits.ts'

@@ -2,12 +2,8 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { silentLog } from '@clawmesh/agent-sdk'
-import {
-  channelCredentials,
-  checkIsGateway,
-  type IdentityStore,
-  listenForCalls,
-} from '@clawmesh/agent-sdk/mesh'
+import { channelCredentials, listenForCalls } from '@clawmesh/agent-sdk/calls'
+import { checkIsGateway, type IdentityStore } from '@clawmesh/agent-sdk/mesh'
 import { Client, Server as GrpcServer } from '@grpc/grpc-js'
 import { openRedisLink } from '../../../mesh-gateway/src/limits/redis/redis-link.ts'
 import { listenOnFreePort } from '../../support/http-origin.ts'

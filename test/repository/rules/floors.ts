@@ -16,7 +16,7 @@ const FLOORS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['server'],
     ['agent'],
     ['testing'],
-    ['index.ts', 'mesh.ts', 'testing.ts'],
+    ['calls.ts', 'index.ts', 'mesh.ts', 'testing.ts'],
   ],
   pki: [
     ['der', 'disk', 'version.ts'],

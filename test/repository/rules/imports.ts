@@ -5,14 +5,16 @@ import { stripComments } from '../strip-source.ts'
 
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   proto: [],
-  'agent-sdk': ['@clawmesh/proto'],
+  'agent-sdk': ['@clawmesh/proto', '@clawmesh/proto/wire'],
   pki: ['@clawmesh/proto', '@clawmesh/proto/backup', '@clawmesh/proto/pkcs11'],
-  // by the second door of the SDK: the first one is for authors of skills
+  // by the doors of the SDK for the gateway: the first one is for authors of skills
   'mesh-gateway': [
     '@clawmesh/proto',
     '@clawmesh/proto/backup',
     '@clawmesh/proto/pkcs11',
     '@clawmesh/proto/tools',
+    '@clawmesh/proto/wire',
+    '@clawmesh/agent-sdk/calls',
     '@clawmesh/agent-sdk/mesh',
   ],
   'mesh-agent': [
@@ -43,6 +45,7 @@ const SPECIFIER =
   /(?:^|[\s;}])(?:import|export)\b[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]|\bimport\s*\(?\s*['"]([^'"]+)['"]/g
 
 const SECOND_DOORS: ReadonlySet<string> = new Set([
+  '@clawmesh/agent-sdk/calls',
   '@clawmesh/agent-sdk/mesh',
   '@clawmesh/agent-sdk/testing',
   '@clawmesh/agent/relay',
@@ -52,6 +55,7 @@ const SECOND_DOORS: ReadonlySet<string> = new Set([
   '@clawmesh/proto/backup',
   '@clawmesh/proto/pkcs11',
   '@clawmesh/proto/tools',
+  '@clawmesh/proto/wire',
   '@clawmesh/openclaw-plugin/build',
 ])
 

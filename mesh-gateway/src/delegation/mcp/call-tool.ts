@@ -1,5 +1,6 @@
 /** tools/call: runs a tool as the agent of the client, within the trace and the chain of the request. */
-import { type Caller, createCaller, type Log } from '@clawmesh/agent-sdk/mesh'
+import { type Caller, createCaller } from '@clawmesh/agent-sdk/calls'
+import type { Log } from '@clawmesh/agent-sdk/mesh'
 import { type AgentIdentity, formatTraceparent, MeshError, parseTraceparent } from '@clawmesh/proto'
 import { factsOf, type ToolResult } from '@clawmesh/proto/tools'
 import type { Answer } from './answer.ts'

@@ -3,7 +3,7 @@
  * callee presents the token that came with each task, so it learns of its own trees only. Nothing is kept after the
  * stream ends.
  */
-import { errorToStatus } from '@clawmesh/agent-sdk/mesh'
+import { errorToStatus } from '@clawmesh/agent-sdk/calls'
 import { actorsOf, MeshError } from '@clawmesh/proto'
 import type { ServerDuplexStream } from '@grpc/grpc-js'
 import { createLimits } from '../../limits/create-limits.ts'

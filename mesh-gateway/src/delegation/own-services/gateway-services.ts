@@ -1,6 +1,7 @@
 /** The services that the gateway serves under its own name: health, MeshService, and reflection of both. */
-import { addReflection, createHealthService } from '@clawmesh/agent-sdk/mesh'
-import { HEALTH_SERVICE, loadProto, MESH_SERVICE } from '@clawmesh/proto'
+import { addReflection, createHealthService } from '@clawmesh/agent-sdk/calls'
+import { HEALTH_SERVICE, MESH_SERVICE } from '@clawmesh/proto'
+import { loadProto } from '@clawmesh/proto/wire'
 import type { Server } from '@grpc/grpc-js'
 import { addMeshService, type MeshServiceOptions } from './mesh-service.ts'
 

@@ -2,13 +2,12 @@
  * clawmesh.mesh.v1.MeshService: identifies the caller, explains which agents it may call, and issues its egress token.
  */
 
-import { errorToStatus } from '@clawmesh/agent-sdk/mesh'
+import { errorToStatus } from '@clawmesh/agent-sdk/calls'
 import {
   type AgentIdentity,
   type EgressClaims,
   formatPeerName,
   type Identity,
-  loadProto,
   MESH_SERVICE,
   METADATA_CALLER,
   METADATA_DELEGATION,
@@ -16,10 +15,10 @@ import {
   type Peer,
   type Secret,
   type SpiffeTemplate,
-  serviceOf,
   type Timestamp,
   toTimestamp,
 } from '@clawmesh/proto'
+import { loadProto, serviceOf } from '@clawmesh/proto/wire'
 import type { Metadata, Server, ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js'
 import { allowedPeers } from '../../policy/decide/allowed.ts'
 import { toldRule } from '../../policy/read/told.ts'

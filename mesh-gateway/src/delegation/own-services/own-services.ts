@@ -3,7 +3,8 @@
  * one more peer, so the same checks apply. Each tenant has its own connections, because a thousand cancelled calls end
  * a connection. The caller's identity reaches them in metadata that only the gateway can set.
  */
-import { type PeerCertificate, surviveLostStreams } from '@clawmesh/agent-sdk/mesh'
+import { surviveLostStreams } from '@clawmesh/agent-sdk/calls'
+import type { PeerCertificate } from '@clawmesh/agent-sdk/mesh'
 import { MESH_SERVICE, METADATA_DELEGATION, MeshError } from '@clawmesh/proto'
 import { Server, ServerCredentials } from '@grpc/grpc-js'
 import { createLimits } from '../../limits/create-limits.ts'

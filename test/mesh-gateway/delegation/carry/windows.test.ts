@@ -10,11 +10,11 @@ import {
 import { Duplex } from 'node:stream'
 import tls from 'node:tls'
 import { createAgent, silentLog } from '@clawmesh/agent-sdk'
+import { listenForCalls } from '@clawmesh/agent-sdk/calls'
 import {
   checkAgent,
   clientTlsOptions,
   type IdentityStore,
-  listenForCalls,
   serverTlsOptions,
 } from '@clawmesh/agent-sdk/mesh'
 import { Server as GrpcServer } from '@grpc/grpc-js'

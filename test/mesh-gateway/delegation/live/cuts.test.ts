@@ -12,7 +12,8 @@ import {
   writeAtomic,
 } from '@clawmesh/agent-sdk/mesh'
 import { revoke, writeIdentity } from '@clawmesh/pki'
-import { decodeStatusDetails, type ErrorCode, type MeshError } from '@clawmesh/proto'
+import type { ErrorCode, MeshError } from '@clawmesh/proto'
+import { decodeStatusDetails } from '@clawmesh/proto/wire'
 import type { RevocationKind } from '../../../../mesh-gateway/src/revocation/entry.ts'
 import { addToList, beginList } from '../../../../mesh-gateway/src/revocation/list-file.ts'
 import {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type ClientHttp2Stream, constants } from 'node:http2'
 import type { IdentityStore } from '@clawmesh/agent-sdk/mesh'
-import { loadProto, messageOf } from '@clawmesh/proto'
+import { loadProto, messageOf } from '@clawmesh/proto/wire'
 import { decodeJwt } from 'jose'
 import type {
   FollowTreesRequest,

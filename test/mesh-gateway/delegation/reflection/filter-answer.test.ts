@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { fileURLToPath } from 'node:url'
-import { MeshError, messageOf } from '@clawmesh/proto'
+import { MeshError } from '@clawmesh/proto'
+import { messageOf } from '@clawmesh/proto/wire'
 import { loadSync } from '@grpc/proto-loader'
 import { filterAnswer } from '../../../../mesh-gateway/src/delegation/reflection/filter-answer.ts'
 import { StepBudget } from '../../../../mesh-gateway/src/policy/compile/step-budget.ts'

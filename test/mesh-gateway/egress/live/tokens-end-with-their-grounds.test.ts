@@ -18,7 +18,7 @@ import {
 } from '@clawmesh/agent-sdk/mesh'
 import { createGateway, type Gateway, readConfig } from '@clawmesh/gateway'
 import { revoke, writeIdentity } from '@clawmesh/pki'
-import { loadProto, messageOf } from '@clawmesh/proto'
+import { loadProto, messageOf } from '@clawmesh/proto/wire'
 import { createChainGate } from '../../../../mesh-gateway/src/delegation/chain/chain-gate.ts'
 import { createChainTokens } from '../../../../mesh-gateway/src/delegation/chain/chain-tokens.ts'
 import { createMemoryBudgets } from '../../../../mesh-gateway/src/limits/budgets.ts'

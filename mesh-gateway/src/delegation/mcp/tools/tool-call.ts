@@ -1,5 +1,5 @@
 /** One call of a tool: the agent's calls, and the ways in which it ends early. */
-import type { Caller } from '@clawmesh/agent-sdk/mesh'
+import type { Caller } from '@clawmesh/agent-sdk/calls'
 import type { MeshError } from '@clawmesh/proto'
 import type { ToolResult } from '@clawmesh/proto/tools'
 
