@@ -69,6 +69,7 @@ describe('handshakes of the mesh', () => {
   const fixed = (snapshot: IdentitySnapshot): IdentityStore => ({
     current: () => snapshot,
     onChange: () => () => {},
+    reload: async () => true,
     onReload: () => () => {},
     lastReload: () => ({ ok: true, at: new Date(), error: null }),
     close: async () => {},

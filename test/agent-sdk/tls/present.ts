@@ -143,6 +143,7 @@ export function fixed(snapshot: IdentitySnapshot): IdentityStore {
   return {
     current: () => snapshot,
     onChange: () => () => {},
+    reload: async () => true,
     onReload: () => () => {},
     lastReload: () => ({ ok: true, at: new Date(), error: null }),
     close: async () => {},

@@ -24,8 +24,10 @@ const HEADERS = [':method', 'POST', ':scheme', 'https', ':path', '/a.B/C', ':aut
 
 /** An agent of a tenant. */
 function clientOf(tenant: string): Client {
+  const identity = spiffe.parse(`spiffe://mesh.internal/tenant/${tenant}/agent/planner`)
+  assert.ok(identity)
   const peer = {
-    identity: spiffe.parse(`spiffe://mesh.internal/tenant/${tenant}/agent/planner`),
+    identity,
     ...{ dnsNames: [], links: [], serial: '1', fingerprint: 'f' },
     ...{ rootFingerprint: 'r', anchor: 'a' },
     ...{ notBefore: new Date(0), notAfter: new Date(1) },
