@@ -110,6 +110,12 @@ export function gatewayValuesSchema(): object {
     identity,
     signingKeys: section({ secretName: objectName }),
     serviceAccounts: section({ secretName: orEmpty(objectName), key }),
+    clusterTokens: section({
+      enabled: bool,
+      issuer: matching('^https://[^ ]+$', 'what `iss` of the tokens is: a URL'),
+      jwksUri: matching('^$|^https://[^ ]+$', 'an https URL; "" is that of the API server'),
+      audience: matching('^[^ ]{1,253}$', 'what `aud` of the tokens must be'),
+    }),
     egressTls: section({ secretName: orEmpty(objectName) }),
     egressCa: section({ configMap: orEmpty(objectName), key }),
     revocation: section({

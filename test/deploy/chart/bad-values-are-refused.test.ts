@@ -100,6 +100,30 @@ const GATEWAY: readonly (readonly [string, Values, RegExp])[] = [
     /redis\.passwordSecret: has no effect/,
   ],
   [
+    'tokens of the cluster for no tenant',
+    { clusterTokens: { enabled: true } },
+    /clusterTokens\.enabled: name the tenants/,
+  ],
+  [
+    'tokens of the cluster, and no way to their keys',
+    { clusterTokens: { enabled: true }, tenants: { acme: {} } },
+    /clusterTokens\.enabled: name the API server in networkPolicy\.also/,
+  ],
+  [
+    // somebody else may have the namespace of that name
+    'tokens of the cluster for a tenant whose namespace has another name',
+    {
+      ...{ clusterTokens: { enabled: true, jwksUri: 'https://oidc.example/jwks' } },
+      tenants: { globex: { namespace: 'globex-agents' } },
+    },
+    /tenants\.globex\.namespace: globex-agents; with clusterTokens/,
+  ],
+  [
+    'keys without TLS',
+    { clusterTokens: { enabled: true, jwksUri: 'http://oidc.example/jwks' } },
+    /'\/clusterTokens\/jwksUri'/,
+  ],
+  [
     'a list of revocations of no ConfigMap',
     { revocation: { listKey: 'revoked.json' } },
     /revocation\.configMap: name the ConfigMap/,

@@ -2,7 +2,14 @@
 import assert from 'node:assert/strict'
 import { type Chart, field, find, helm, type KubeObject, render, type Values } from './helm.ts'
 import { validate } from './kubernetes-validate.ts'
-import { EVERY_TENANT, EVERYTHING, LEAST, LEAST_TENANT } from './values.ts'
+import {
+  EVERY_TENANT,
+  EVERYTHING,
+  LEAST,
+  LEAST_TENANT,
+  OTHER_ISSUER,
+  TOKENS_OF_CLUSTER,
+} from './values.ts'
 
 const VERSIONS = ['1.35', '1.36', '1.37']
 /** Kinds of cert-manager and of the Prometheus Operator, which these schemas do not have. */
@@ -13,6 +20,7 @@ const CASES: readonly (readonly [string, Chart, Values])[] = [
   ['the gateway, everything', 'clawmesh-gateway', EVERYTHING],
   ['a tenant, the least', 'clawmesh-tenant', LEAST_TENANT],
   ['a tenant, everything', 'clawmesh-tenant', EVERY_TENANT],
+  ['the gateway, with tokens of the cluster', 'clawmesh-gateway', TOKENS_OF_CLUSTER],
 ]
 
 describe('the charts', function () {
@@ -46,7 +54,40 @@ describe('the charts', function () {
     }
   })
 
-  for (const index of [0, 1])
+  it('give the pods a token for the API server only where agents come with tokens of the cluster', () => {
+    const volumes = rendered.map((objects) => {
+      const deployment = objects.find(({ kind }) => kind === 'Deployment')
+      return JSON.stringify(field(deployment, 'spec.template.spec.volumes') ?? [])
+    })
+    const having = CASES.filter((_, index) => /serviceAccountToken/.test(volumes[index] ?? ''))
+    assert.deepEqual(
+      having.map(([name]) => name),
+      ['the gateway, with tokens of the cluster'],
+    )
+    const map = find(rendered[4] ?? [], 'ConfigMap', 'mesh-config')
+    const config: unknown = JSON.parse(String(Object(map.data)['gateway.json']))
+    assert.deepEqual(field(config, 'tokens'), {
+      ttlMs: '5m',
+      issuers: [
+        OTHER_ISSUER,
+        {
+          issuer: 'https://kubernetes.default.svc.cluster.local',
+          jwksUri: 'https://kubernetes.default.svc/openid/v1/jwks',
+          audience: 'clawmesh-egress',
+          tenants: ['acme', 'globex'],
+          claims: {
+            tenant: '/kubernetes.io/namespace',
+            agent: '/kubernetes.io/serviceaccount/name',
+          },
+          destinations: 'policy',
+          caFile: '/etc/clawmesh/api-server/ca.crt',
+          tokenFile: '/etc/clawmesh/api-server/token',
+        },
+      ],
+    })
+  })
+
+  for (const index of [0, 1, 4])
     it(`have pods as the PodSecurity level restricted wants them: ${CASES[index]?.[0]}`, () => {
       const pod = field(find(rendered[index] ?? [], 'Deployment'), 'spec.template.spec')
       assert.deepEqual(restrictedFaults(pod), [])

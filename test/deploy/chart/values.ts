@@ -10,6 +10,11 @@ export const LEAST: Values = {
   signingKeys: { secretName: 'gateway-keys' },
 }
 
+export const OTHER_ISSUER = {
+  ...{ issuer: 'https://login.example', jwksUri: 'https://login.example/jwks' },
+  ...{ tenants: ['acme'], fixedTenant: 'acme', destinations: 'policy' },
+}
+
 export const EVERYTHING: Values = {
   ...LEAST,
   image: {
@@ -70,6 +75,15 @@ export const EVERYTHING: Values = {
     prometheusRule: { enabled: true, labels: { release: 'prometheus' } },
     dashboard: { enabled: true },
   },
+}
+
+/** Agents come with tokens of the cluster, and the keys of these are at its API server. */
+export const TOKENS_OF_CLUSTER: Values = {
+  ...LEAST,
+  config: { tokens: { ttlMs: '5m', issuers: [OTHER_ISSUER] } },
+  tenants: { globex: {}, acme: {} },
+  clusterTokens: { enabled: true },
+  networkPolicy: { also: [{ cidr: '10.0.0.1/32', ports: [6443] }] },
 }
 
 export const LEAST_TENANT: Values = { tenant: 'acme', gateway: { release: 'mesh' } }

@@ -32,6 +32,12 @@ before it talks of changes to the cluster.
 {{- if and (not .Values.revocation.configMap) (or .Values.revocation.crlKey .Values.revocation.listKey) }}
 {{- fail "revocation.configMap: name the ConfigMap that has the key" }}
 {{- end }}
+{{- if and .Values.clusterTokens.enabled (not .Values.tenants) }}
+{{- fail "clusterTokens.enabled: name the tenants in `tenants`; a token is good for these alone" }}
+{{- end }}
+{{- if and (include "gateway.asksApiServer" .) .Values.networkPolicy.enabled (not .Values.networkPolicy.also) }}
+{{- fail "clusterTokens.enabled: name the API server in networkPolicy.also, with its port; its address is in: kubectl get endpointslices kubernetes" }}
+{{- end }}
 {{- $seen := dict -}}
 {{- range $name, $tenant := .Values.tenants }}
 {{- $namespace := $tenant.namespace | default $name -}}
@@ -40,6 +46,9 @@ before it talks of changes to the cluster.
 {{- end }}
 {{- if hasKey $seen $namespace }}
 {{- fail (printf "tenants.%s: its namespace, %s, is that of tenants.%s" $name $namespace (get $seen $namespace)) }}
+{{- end }}
+{{- if and $.Values.clusterTokens.enabled (ne $namespace $name) }}
+{{- fail (printf "tenants.%s.namespace: %s; with clusterTokens the namespace of a token is its tenant, so both need one name" $name $namespace) }}
 {{- end }}
 {{- $_ := set $seen $namespace $name -}}
 {{- if $tenant.policy }}

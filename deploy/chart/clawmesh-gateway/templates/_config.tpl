@@ -19,6 +19,22 @@
 -}}
 {{- if .Values.tenants }}{{ $_ := set $own.policy "tenantDirs" (printf "%s/tenants" $dir) }}{{ end -}}
 {{- with .Values.serviceAccounts }}{{ if .secretName }}{{ $_ := set $own "serviceAccounts" (dict "file" (printf "%s/accounts/%s" $dir .key)) }}{{ end }}{{ end -}}
+{{- with .Values.clusterTokens }}{{ if .enabled }}
+{{- $issuer := dict
+  "issuer" .issuer
+  "jwksUri" (.jwksUri | default "https://kubernetes.default.svc/openid/v1/jwks")
+  "audience" .audience
+  "tenants" (keys $.Values.tenants | sortAlpha)
+  "claims" (dict "tenant" "/kubernetes.io/namespace" "agent" "/kubernetes.io/serviceaccount/name")
+  "destinations" "policy"
+-}}
+{{- if not .jwksUri }}
+{{- $_ := set $issuer "caFile" (printf "%s/api-server/ca.crt" $dir) }}
+{{- $_ := set $issuer "tokenFile" (printf "%s/api-server/token" $dir) }}
+{{- end }}
+{{- $others := dig "tokens" "issuers" list $.Values.config }}
+{{- $_ := set $own "tokens" (dict "issuers" (append $others $issuer)) }}
+{{- end }}{{ end -}}
 {{- if .Values.egressTls.secretName }}{{ $_ := set $own.egress "tls" (dict "dir" (printf "%s/egress-tls" $dir)) }}{{ end -}}
 {{- with .Values.egressCa }}{{ if .configMap }}{{ $_ := set $own.egress "ca" (printf "%s/egress-ca/%s" $dir .key) }}{{ end }}{{ end -}}
 {{- with .Values.revocation }}{{ if .configMap }}

@@ -52,3 +52,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") 
 {{- range $name, $tenant := .Values.tenants }}{{ $found = append $found ($tenant.namespace | default $name) }}{{ end -}}
 {{- $found | sortAlpha | toJson }}
 {{- end }}
+
+{{- /* True when the pods fetch keys from the API server, with a token of their own. */ -}}
+{{- define "gateway.asksApiServer" -}}
+{{- if and .Values.clusterTokens.enabled (not .Values.clusterTokens.jwksUri) }}true{{ end }}
+{{- end }}

@@ -11,6 +11,9 @@
 {{- if .Values.serviceAccounts.secretName }}
 - { name: accounts, mountPath: /etc/clawmesh/accounts, readOnly: true }
 {{- end }}
+{{- if include "gateway.asksApiServer" . }}
+- { name: api-server, mountPath: /etc/clawmesh/api-server, readOnly: true }
+{{- end }}
 {{- if .Values.egressTls.secretName }}
 - { name: egress-tls, mountPath: /etc/clawmesh/egress-tls, readOnly: true }
 {{- end }}
@@ -64,6 +67,17 @@
 - name: accounts
   secret: { secretName: {{ .secretName }}, defaultMode: 0400 }
 {{- end }}{{ end }}
+{{- if include "gateway.asksApiServer" . }}
+- name: api-server
+  projected:
+    defaultMode: 0400
+    sources:
+      - serviceAccountToken: { path: token, expirationSeconds: 3600 }
+      - configMap:
+          name: kube-root-ca.crt
+          items:
+            - { key: ca.crt, path: ca.crt }
+{{- end }}
 {{- with .Values.egressTls }}{{ if .secretName }}
 - name: egress-tls
   secret: { secretName: {{ .secretName }}, defaultMode: 0400 }
