@@ -4,12 +4,15 @@
  */
 import { createDisk, type Log } from '@clawmesh/agent-sdk/mesh'
 import { createSpiffeTemplate, type Identity } from '@clawmesh/proto'
+import type { Facts } from './admin/api/facts.ts'
+import { createGatewayFacts, ofOneProcess } from './admin/api/gateway-facts.ts'
 import { describeGateway } from './admin/describe-gateway.ts'
 import { openOperatorPorts } from './admin/open-operator-ports.ts'
 import { createReadiness } from './admin/readiness.ts'
 import type { Missing, StatusRow } from './admin/status-page.ts'
 import { foldRepeats } from './audit/fold-repeats.ts'
 import { openAuditLog } from './audit/open-audit-log.ts'
+import { createRecentLines } from './audit/recent-lines.ts'
 import { createRequestSpans } from './audit/request-spans.ts'
 import { fixedConfig, type LiveConfig } from './config/live-config.ts'
 import { openOwnIdentity } from './config/open-own-identity.ts'
@@ -24,7 +27,6 @@ import { openUpstreamTrust } from './egress/upstream/upstream-trust.ts'
 import { openLimits } from './limits/open-limits.ts'
 import { createRefusalBudgets } from './limits/refusal-budget.ts'
 import { createOwnAddresses, type PortAddresses } from './net/own-addresses.ts'
-import type { Port } from './net/port.ts'
 import { openPolicyStore } from './policy/policy-store.ts'
 import { diskThreads } from './process/thread-pool.ts'
 import { watchClock } from './process/watch-clock.ts'
@@ -59,6 +61,8 @@ export interface Gateway {
   degraded(): readonly Missing[]
   /** The rows of the status page. */
   status(): readonly StatusRow[]
+  /** Its answers to questions of the admin port. */
+  readonly facts: Facts
   /** Its own names, accepted in the Host header of the admin port. */
   names(): readonly string[]
   readonly metrics: Pick<MetricsHandle, 'registry'>
@@ -102,8 +106,10 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   const shared = together !== null
   const { file: auditFile, openAfterMs } = config.audit
   const passedOn = () => together?.passedOn() ?? true
-  const auditLog = openAuditLog({ file: auditFile, openAfterMs, metrics, log, shared, passedOn })
-  const audit = opened(foldRepeats({ audit: auditLog, onFolded: metrics.auditFolded }), closing)
+  const recent = createRecentLines()
+  const auditing = { file: auditFile, openAfterMs, metrics, log, shared, passedOn, recent }
+  const folding = { audit: openAuditLog(auditing), onFolded: metrics.auditFolded }
+  const audit = opened(foldRepeats(folding), closing)
   const spans = createRequestSpans(config.traces, { identity, metrics, log })
   opened(spans, (one) => one?.close())
   const live = opened((await options.follow?.(metrics)) ?? fixedConfig(config), closing)
@@ -117,10 +123,11 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   )
   const counting = together?.counting ?? null
   const delegationTtlMs = () => live.current().tokens.delegationTtlMs
-  const { limits, budgets } = opened(
+  const limiting = opened(
     await openLimits(config.limits, { counting, delegationTtlMs, metrics, log }),
     closing,
   )
+  const { limits, budgets } = limiting
   const { issuer } = config.tokens
   const upstreamTrust = opened(
     await openUpstreamTrust({ file: config.egress.ca, ...following }),
@@ -137,12 +144,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     closing,
   )
   const tokens = createTokenService({
-    keyRing,
-    issuer,
-    spiffe,
-    policy,
-    accounts,
-    limits,
+    ...{ keyRing, issuer, spiffe, policy, accounts, limits },
     revoked: (id) => revocations.agent(id) !== null,
     ttl: () => live.current().tokens,
   })
@@ -240,16 +242,17 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     admin: together?.admin ?? config.admin.listen,
     health: config.health.listen,
   }
-  const status = () =>
-    describeGateway({
-      ...{ addresses, identity, keyRing, accounts },
-      policy: policy.current(),
-      config: live.current(),
-    })
+  const told = { addresses, identity, keyRing, config: live.current }
+  const status = () => describeGateway({ ...told, accounts, policy: policy.current() })
+  const facts = createGatewayFacts({
+    ...{ ...told, delegation, egress, policy, certificate, audit, recent, metrics },
+    limits: limiting,
+  })
   if (together === null) {
     const { connectionRefused } = metrics
     const view = { names, metrics, missing, degraded, status, connectionRefused, log }
-    const { admin, health } = opened(await openOperatorPorts(config, view), closing)
+    const shown = { ...view, ...ofOneProcess(facts, live.current) }
+    const { admin, health } = opened(await openOperatorPorts(config, shown), closing)
     Object.assign(addresses, { admin, health })
     own.opened('admin', admin)
     if (health !== null) own.opened('health', health)
@@ -262,7 +265,6 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     ended ??= resources.disposeAsync()
     return ended
   }
-  const planes: readonly Port[] = [egress, delegation]
   return {
     identity: identity.current().identity,
     certificateNotAfter: identity.current().notAfter,
@@ -270,6 +272,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     missing,
     degraded,
     status,
+    facts,
     names,
     metrics,
     async reload() {
@@ -289,7 +292,7 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     },
     async drain(graceMs = live.current().drainMs) {
       readiness.drain()
-      await Promise.all(planes.map((port) => port.drain(graceMs)))
+      await Promise.all([egress.drain(graceMs), delegation.drain(graceMs)])
       await close()
     },
     close,

@@ -7,6 +7,7 @@ import { isIP } from 'node:net'
 import type { Log } from '@clawmesh/agent-sdk/mesh'
 import type { MaybePromise } from '../limits/limits.ts'
 import type { ListenAddress, Port } from '../net/port.ts'
+import type { AgentOf } from '../recorded/recorded-case.ts'
 import {
   METRICS_CONTENT_TYPES,
   type MetricsFormat,
@@ -14,6 +15,8 @@ import {
 } from '../telemetry/metrics-format.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { VERSION } from '../version.ts'
+import type { FactsSource } from './api/facts.ts'
+import { createOperatorApi, type OperatorApi } from './api/operator-api.ts'
 import { createHttpPort, pathOf, refuseOther, send, sendJson } from './http-port.ts'
 import { type Missing, renderStatusPage, type StatusRow } from './status-page.ts'
 
@@ -28,10 +31,16 @@ export interface AdminView {
   readonly degraded?: () => MaybePromise<readonly Missing[]>
   /** The rows of the status page. */
   readonly status: () => MaybePromise<readonly StatusRow[]>
+  /** What the endpoints below /api/ tell of. */
+  readonly facts: FactsSource
+  /** Names agents of SPIFFE IDs, as configured now. */
+  readonly agentOf: () => AgentOf
 }
 
 export interface AdminPortOptions extends AdminView {
   readonly listen: ListenAddress
+  /** Whether /api/ and the console are served. */
+  readonly console: boolean
   readonly connectionRefused: Metrics['connectionRefused']
   readonly log: Pick<Log, 'warn'>
 }
@@ -41,9 +50,11 @@ const PATHS = ['/', '/metrics', '/health', '/ready']
 /** @throws MeshError MESH_CONFIG_PORT */
 export function createAdminPort(options: AdminPortOptions): Promise<Port> {
   const { listen, connectionRefused, log } = options
+  const api = options.console ? createOperatorApi(options) : null
   return createHttpPort({
     ...{ name: 'admin', listen, connectionRefused, log },
-    answer: (request, response) => answer(request, response, options),
+    takesBody: (request) => api?.serves(pathOf(request)) === true,
+    answer: (request, response) => answer(request, response, options, api),
   })
 }
 
@@ -51,6 +62,7 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
   options: AdminPortOptions,
+  api: OperatorApi | null,
 ): Promise<void> {
   if (!isOwnHost(request.headers.host, options.names()))
     return send(
@@ -59,6 +71,7 @@ async function answer(
       'text/plain',
       'ask by IP address, as localhost, or by a name in delegation.names\n',
     )
+  if (api?.serves(pathOf(request))) return api.answer(request, response)
   if (refuseOther(request, response, PATHS)) return
   const path = pathOf(request)
   if (path === '/metrics') {

@@ -18,11 +18,12 @@ export interface StatusSources {
   readonly policy: PolicySnapshot
   readonly keyRing: KeyRing
   readonly accounts: ServiceAccounts | null
-  readonly config: Config
+  readonly config: () => Config
 }
 
 export function describeGateway(from: StatusSources): readonly StatusRow[] {
-  const { addresses, config, keyRing, policy } = from
+  const { addresses, keyRing, policy } = from
+  const config = from.config()
   const identity = from.identity.current()
   const reload = from.identity.lastReload()
   const rows: readonly (readonly [string, string])[] = [

@@ -1,4 +1,4 @@
-/** A port for operators and their tools: answers GET over HTTP/1.1, within limits, and never waits for a body. */
+/** A port for operators and their tools: answers over HTTP/1.1, within limits, and waits for a body only where one is read. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Log } from '@clawmesh/agent-sdk/mesh'
 import { createConnectionGate, gateConnections } from '../limits/connection-gate.ts'
@@ -12,6 +12,8 @@ export interface HttpPortOptions {
   readonly listen: ListenAddress
   readonly connectionRefused: Metrics['connectionRefused']
   readonly log: Pick<Log, 'warn'>
+  /** Whether the body of a request is read. Default: bodies are ignored. */
+  readonly takesBody?: (request: IncomingMessage) => boolean
   /** Answers one request. What it throws is answered with 500. */
   answer(request: IncomingMessage, response: ServerResponse): Promise<void>
 }
@@ -44,7 +46,7 @@ export async function createHttpPort(options: HttpPortOptions): Promise<Port> {
       const client = gate.of(request.socket)
       client?.setAuthenticated(true)
       response.once('close', () => client?.setAuthenticated(false))
-      answerWithoutBody(request, response, options).catch(() => {
+      answerRequest(request, response, options).catch(() => {
         // a failing metric must not end the gateway; the client gets an error
         if (!response.headersSent)
           send(response, 500, 'text/plain', 'the answer could not be made\n')
@@ -84,16 +86,15 @@ export async function createHttpPort(options: HttpPortOptions): Promise<Port> {
   }
 }
 
-async function answerWithoutBody(
+async function answerRequest(
   request: IncomingMessage,
   response: ServerResponse,
-  { answer }: HttpPortOptions,
+  { answer, takesBody }: HttpPortOptions,
 ): Promise<void> {
-  // bodies are ignored: do not wait for one
-  if (
-    request.headers['content-length'] !== undefined ||
-    request.headers['transfer-encoding'] !== undefined
-  ) {
+  const { 'content-length': length, 'transfer-encoding': coding } = request.headers
+  const hasBody = length !== undefined || coding !== undefined
+  // an ignored body is not waited for
+  if (hasBody && takesBody?.(request) !== true) {
     response.setHeader('connection', 'close')
     request.resume()
   }
@@ -125,14 +126,23 @@ export function sendJson(response: ServerResponse, status: number, body: object)
   send(response, status, 'application/json', `${JSON.stringify(body)}\n`)
 }
 
-export function send(response: ServerResponse, status: number, type: string, body: string): void {
+const NOTHING_RUNS = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+
+/** @param policy Content-Security-Policy. Default: nothing runs, and nothing is loaded */
+export function send(
+  response: ServerResponse,
+  status: number,
+  type: string,
+  body: string,
+  policy = NOTHING_RUNS,
+): void {
   response.writeHead(status, {
     'content-type': type,
     'content-length': Buffer.byteLength(body),
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
-    'content-security-policy':
-      "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    'cross-origin-resource-policy': 'same-origin',
+    'content-security-policy': policy,
   })
   response.end(response.req.method === 'HEAD' ? undefined : body)
 }

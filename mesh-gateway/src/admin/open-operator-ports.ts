@@ -1,4 +1,5 @@
 /** Opens the ports for operators: the admin port, and the health port where there is one. */
+import { isLoopback } from '@clawmesh/agent-sdk/mesh'
 import type { ListenAddress } from '../net/port.ts'
 import { type AdminPortOptions, createAdminPort } from './admin-port.ts'
 import { createHealthPort } from './health-port.ts'
@@ -11,16 +12,21 @@ export interface OperatorPorts {
 }
 
 export interface OperatorListeners {
-  readonly admin: { readonly listen: ListenAddress }
+  readonly admin: {
+    readonly listen: ListenAddress
+    /** `auto`: where the port listens on loopback, or on a Unix socket. */
+    readonly console: 'auto' | 'on' | 'off'
+  }
   readonly health: { readonly listen: ListenAddress | null }
 }
 
 /** @throws MeshError MESH_CONFIG_PORT; then none is open */
 export async function openOperatorPorts(
-  { admin: { listen }, health: { listen: healthListen } }: OperatorListeners,
-  view: Omit<AdminPortOptions, 'listen'>,
+  { admin: { listen, console }, health: { listen: healthListen } }: OperatorListeners,
+  view: Omit<AdminPortOptions, 'listen' | 'console'>,
 ): Promise<OperatorPorts> {
-  const admin = await createAdminPort({ ...view, listen })
+  const shown = console === 'on' || (console === 'auto' && isLocal(listen))
+  const admin = await createAdminPort({ ...view, listen, console: shown })
   try {
     const health =
       healthListen === null ? null : await createHealthPort({ ...view, listen: healthListen })
@@ -35,4 +41,8 @@ export async function openOperatorPorts(
     await admin.close()
     throw cause
   }
+}
+
+function isLocal({ host, path }: ListenAddress): boolean {
+  return path !== undefined || isLoopback(host)
 }

@@ -2,7 +2,12 @@
  * The fields of one line of the audit log (the access log of both ports): how one egress request or one delegated call
  * ended, or that one has been open for long. Field names are constant; absent facts are null.
  */
-import type { Phase } from './open-record.ts'
+
+/** Audit fields that tell two records of one request apart; null in a single record. */
+export interface Phase {
+  readonly phase: 'open' | 'end' | null
+  readonly open_id: string | null
+}
 
 export interface AuditBase extends Phase {
   readonly request_id: string

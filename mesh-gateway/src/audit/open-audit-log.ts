@@ -8,6 +8,7 @@ import type { Metrics } from '../telemetry/metrics-port.ts'
 import type { AuditLog, AuditRecord } from './audit-record.ts'
 import { createLineWriter } from './line-writer.ts'
 import { DEFAULT_OPEN_AFTER_MS } from './open-record.ts'
+import type { RecentLines } from './recent-lines.ts'
 
 export interface AuditLogOptions {
   /** A path, or `stdout`. */
@@ -21,6 +22,8 @@ export interface AuditLogOptions {
   readonly shared?: boolean
   /** True while the process that relays stdout can write. Default: no process relays it. */
   readonly passedOn?: () => boolean
+  /** Gets each line. Default: none are kept. */
+  readonly recent?: Pick<RecentLines, 'add'>
   /** As in LineWriterOptions; for tests. */
   readonly maxBufferBytes?: number
   readonly retryMs?: number
@@ -38,7 +41,7 @@ export interface AuditLogHandle extends AuditLog {
 export function openAuditLog(options: AuditLogOptions): AuditLogHandle {
   const { file, log, metrics, shared = false, passedOn = () => true } = options
   const writer = createLineWriter<Entry>({
-    format: createFormat(),
+    format: createFormat(options.recent),
     target: file === 'stdout' ? 1 : file,
     shared,
     ...(options.maxBufferBytes === undefined ? {} : { maxBufferBytes: options.maxBufferBytes }),
@@ -76,13 +79,15 @@ interface Entry {
 }
 
 /** Formats one JSON line per record, the time first. */
-function createFormat(): (entry: Entry) => string {
+function createFormat(recent?: Pick<RecentLines, 'add'>): (entry: Entry) => string {
   let lastMs = Number.NaN
   let time = ''
   return ({ atMs, record, repeated }) => {
     if (atMs !== lastMs) time = new Date(atMs).toISOString()
     lastMs = atMs
-    return `{"time":"${time}",${JSON.stringify(inOrder(record)).slice(1, -1)},"repeated":${repeated},"phase":${quoted(record.phase)},"open_id":${quoted(record.open_id)}}\n`
+    const line = `{"time":"${time}",${JSON.stringify(inOrder(record)).slice(1, -1)},"repeated":${repeated},"phase":${quoted(record.phase)},"open_id":${quoted(record.open_id)}}\n`
+    recent?.add(record, line)
+    return line
   }
 }
 

@@ -4,31 +4,32 @@
  * `open_id`.
  */
 import { uuidV7 } from '@clawmesh/proto'
+import type { AuditLog, AuditRecord, Phase } from './audit-record.ts'
 
 /** The default time before the open record. */
 export const DEFAULT_OPEN_AFTER_MS = 5_000
-
-/** Audit fields that tell two records of one request apart; null in a single record. */
-export interface Phase {
-  readonly phase: 'open' | 'end' | null
-  readonly open_id: string | null
-}
 
 /** For a request with a single record. */
 export const ONLY_RECORD: Phase = Object.freeze({ phase: null, open_id: null })
 
 export class OpenRecord {
-  readonly #write: (phase: Phase) => void
+  readonly #audit: Pick<AuditLog, 'write'>
+  readonly #compose: (phase: Phase) => AuditRecord
   #openId: string | null = null
   #dueMs: number
 
   /**
    * @param dueMs when to write it, by `performance.now()`
-   * @param write writes the record, with the facts known by then
+   * @param compose makes the record, with the facts known by then
    */
-  constructor(dueMs: number, write: (phase: Phase) => void) {
+  constructor(
+    dueMs: number,
+    audit: Pick<AuditLog, 'write'>,
+    compose: (phase: Phase) => AuditRecord,
+  ) {
     this.#dueMs = dueMs
-    this.#write = write
+    this.#audit = audit
+    this.#compose = compose
   }
 
   /** When to write it, by `performance.now()`. Infinite after that. */
@@ -41,7 +42,12 @@ export class OpenRecord {
     if (this.#openId !== null) return
     this.#openId = uuidV7()
     this.#dueMs = Number.POSITIVE_INFINITY
-    this.#write({ phase: 'open', open_id: this.#openId })
+    this.#audit.write(this.facts())
+  }
+
+  /** The facts known by now, as an open record has them; nothing is written. Its open_id is null when it was not due yet. */
+  facts(): AuditRecord {
+    return this.#compose({ phase: 'open', open_id: this.#openId })
   }
 
   /** The fields for the end record. */

@@ -1,15 +1,14 @@
 /** `mesh-gateway explain`: whether an agent may call another, and why. policy/decide/explain.ts gives the answer. */
 import type { Peer } from '@clawmesh/proto'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { DEFAULT_METHOD, explainDelegation, parseMethodName } from '../policy/index.ts'
+import { DEFAULT_METHOD, parseMethodName } from '../policy/index.ts'
 import type { Terminal } from '../process/terminal.ts'
 import {
   addPolicyPlace,
+  answer,
   type CommandOutput,
-  loadPolicyOf,
   type PolicyPlace,
   parsePeer,
-  printExplanation,
 } from './explanation.ts'
 
 interface Options extends PolicyPlace {
@@ -40,21 +39,9 @@ export function explainCommand(
       '\nExample:\n  $ mesh-gateway explain --from acme/planner --to globex/translator',
     )
     .action(async (options: Options) => {
-      const { from: caller, to: callee, method } = options
-      const { dir, policy } = await loadPolicyOf(options, place, [caller.tenant, callee.tenant])
+      const { from, to, method } = options
       const withinChain = options.withinChain === true
-      const explanation = explainDelegation({ caller, callee, method, withinChain }, policy)
-      const names = {
-        caller: `${caller.tenant}/${caller.agent}`,
-        callee: `${callee.tenant}/${callee.agent}`,
-      }
-      printExplanation(output, {
-        question: `${names.caller} to ${names.callee} (${method})`,
-        facts: { plane: 'delegation', ...names, method, within_chain: withinChain },
-        explanation,
-        dir,
-        json: options.json === true,
-      })
+      await answer({ plane: 'delegation', from, to, method, withinChain }, options, place, output)
     })
 }
 

@@ -1,10 +1,16 @@
 /** Used by `policy explain` and `explain`: loads policy, and shows a decision. */
-import path from 'node:path'
-import { isDnsLabel, type Peer, printable, printableJson } from '@clawmesh/proto'
+import { type Peer, printable, printableJson } from '@clawmesh/proto'
 import { type Command, InvalidArgumentError } from 'commander'
 import { readConfig } from '../config/live-config.ts'
 import { REQUIRED } from '../config/settings.ts'
-import type { Explanation } from '../policy/decide/explain.ts'
+import {
+  type Answered,
+  type Asked,
+  askedInWords,
+  explainAsked,
+  readPeer,
+  tenantsAsked,
+} from '../policy/decide/explain-asked.ts'
 import { loadPolicy, type PolicySnapshot, policyFor, policyOfEach } from '../policy/index.ts'
 import type { PolicyPlaces } from '../policy/read/read-directory.ts'
 import type { Terminal } from '../process/terminal.ts'
@@ -19,42 +25,38 @@ export interface CommandOutput {
   failed(): void
 }
 
-export interface Shown {
-  readonly question: string
-  /** The question, for --json. */
-  readonly facts: object
-  readonly explanation: Explanation
-  /** The policy directory. */
-  readonly dir: string
-  readonly json: boolean
+/** Loads the policy of a question, and prints the answer. */
+export async function answer(
+  asked: Asked,
+  options: PolicyPlace & { readonly json?: true },
+  place: Pick<Terminal, 'env' | 'cwd'>,
+  output: CommandOutput,
+): Promise<void> {
+  const { dir, policy } = await loadPolicyOf(options, place, tenantsAsked(asked))
+  const answered = explainAsked(asked, policy, dir)
+  if (options.json === true) output.result(`${printableJson(answered)}\n`)
+  else output.result(inLines(askedInWords(asked), answered))
+  if (answered.action === 'deny') output.failed()
 }
 
-export function printExplanation(output: CommandOutput, shown: Shown): void {
-  const { facts, dir, question } = shown
-  const { action, code, reason, rule, mode, limits, hint } = shown.explanation
-  const file = shown.explanation.file === null ? null : path.join(dir, shown.explanation.file)
-  if (shown.json) {
-    const said = { action, code, reason, rule, file, mode, hint, limits }
-    output.result(`${printableJson({ ...facts, ...said })}\n`)
-  } else {
-    const limited = Object.entries(limits).flatMap(([name, value]) =>
-      value === null ? [] : [`${name} ${value}`],
-    )
-    const lines: [string, string | null][] = [
-      [action, question],
-      ['  code', code === null ? null : `${code}, ${reason}`],
-      ['  rule', rule ?? 'none matches'],
-      ['  file', file],
-      ['  mode', action === 'audit' ? 'audit; enforce would refuse' : mode],
-      ['  limits', limited.length === 0 ? null : limited.join(', ')],
-      ['  hint', hint],
-    ]
-    const text = lines.flatMap(([name, value]) =>
-      value === null ? [] : [`${printable(`${name.padEnd(9)}${value}`)}\n`],
-    )
-    output.result(text.join(''))
-  }
-  if (action === 'deny') output.failed()
+function inLines(question: string, answered: Answered): string {
+  const { action, code, reason, rule, file, mode, limits, hint } = answered
+  const limited = Object.entries(limits).flatMap(([name, value]) =>
+    value === null ? [] : [`${name} ${value}`],
+  )
+  const lines: [string, string | null][] = [
+    [action, question],
+    ['  code', code === null ? null : `${code}, ${reason}`],
+    ['  rule', rule ?? 'none matches'],
+    ['  file', file],
+    ['  mode', action === 'audit' ? 'audit; enforce would refuse' : mode],
+    ['  limits', limited.length === 0 ? null : limited.join(', ')],
+    ['  hint', hint],
+  ]
+  const text = lines.flatMap(([name, value]) =>
+    value === null ? [] : [`${printable(`${name.padEnd(9)}${value}`)}\n`],
+  )
+  return text.join('')
 }
 
 /** The source of policy: --dir, or the configuration. */
@@ -99,8 +101,7 @@ async function placesOf(
 }
 
 export function parsePeer(text: string): Peer {
-  const [tenant = '', agent = '', ...rest] = text.split('/')
-  if (rest.length > 0 || !isDnsLabel(tenant) || !isDnsLabel(agent))
-    throw new InvalidArgumentError('write tenant/agent, e.g. acme/planner')
-  return { tenant, agent }
+  const peer = readPeer(text)
+  if (peer === null) throw new InvalidArgumentError('write tenant/agent, e.g. acme/planner')
+  return peer
 }

@@ -3,8 +3,9 @@ import { printable, printableJson } from '@clawmesh/proto'
 import { Command } from 'commander'
 import type { Terminal } from '../process/terminal.ts'
 import { readRecording } from '../recorded/read-recording.ts'
-import { agentNames, tenantsOfCase } from '../recorded/recorded-case.ts'
-import { type Changed, createReplay } from '../recorded/replay.ts'
+import { agentNames } from '../recorded/recorded-case.ts'
+import type { Changed } from '../recorded/replay.ts'
+import { createReportedReplay, type ReplayReport } from '../recorded/replay-report.ts'
 import { plural } from '../text/plural.ts'
 import {
   addPolicyPlace,
@@ -43,57 +44,39 @@ export function replayCommand(
     .action(async (options: ReplayOptions) => {
       const { audit, tenant } = options
       const { dir, policy } = await loadPolicyOf(options, place, null)
-      const replay = createReplay(policy, options.examples)
-      const unjudged = new Set<string>()
-      let notJudged = 0
+      const replay = createReportedReplay(policy, options.examples)
       const counts = await readRecording(audit, agentNames(options.spiffeAgentPath), (recorded) => {
         const { question } = recorded
         const asker = 'agent' in question ? question.agent : question.caller
-        if (tenant !== undefined && asker.tenant !== tenant) return
-        const broken = tenantsOfCase(recorded).filter((one) => policy.closed.has(one))
-        for (const one of broken) unjudged.add(`${one}.json`)
-        if (broken.length === 0) replay.add(recorded)
-        else notJudged += recorded.times
+        if (tenant === undefined || asker.tenant === tenant) replay.add(recorded)
       })
-      const { same, byAudit, newlyAllowed, newlyRefused, examples } = replay.result()
+      const report = replay.report()
       noteCounts(counts, audit, output)
       if (options.json)
-        output.result(
-          `${printableJson({
-            dir,
-            ...countsAsJson(counts),
-            same,
-            not_judged: notJudged,
-            broken_files: [...unjudged],
-            newly_refused: newlyRefused,
-            newly_allowed: newlyAllowed,
-            by_audit_mode: byAudit,
-            examples: {
-              newly_refused: examples.newlyRefused,
-              newly_allowed: examples.newlyAllowed,
-            },
-          })}\n`,
-        )
-      else
-        output.result(
-          [
-            `same           ${same}`,
-            `newly refused  ${newlyRefused}`,
-            ...examples.newlyRefused.map(exampleLine),
-            `newly allowed  ${newlyAllowed}`,
-            ...examples.newlyAllowed.map(exampleLine),
-            ...(byAudit === 0 ? [] : [`by audit mode  ${byAudit}, which enforce would refuse`]),
-            '',
-          ].join('\n'),
-        )
+        output.result(`${printableJson({ dir, ...countsAsJson(counts), ...report })}\n`)
+      else output.result(inLines(report))
+      const { newly_refused: newlyRefused, not_judged: notJudged } = report
       if (newlyRefused > 0)
         output.note(`${plural(newlyRefused, 'recorded request')} would be refused under ${dir}`)
       if (notJudged > 0)
         output.note(
-          `${plural(notJudged, 'recorded request')} not judged: of ${[...unjudged].join(', ')}, broken; mesh-gateway policy check ${dir} says why`,
+          `${plural(notJudged, 'recorded request')} not judged: of ${report.broken_files.join(', ')}, broken; mesh-gateway policy check ${dir} says why`,
         )
       if (newlyRefused + notJudged > 0) output.failed()
     })
+}
+
+function inLines(report: ReplayReport): string {
+  const { examples, by_audit_mode: byAudit } = report
+  return [
+    `same           ${report.same}`,
+    `newly refused  ${report.newly_refused}`,
+    ...examples.newly_refused.map(exampleLine),
+    `newly allowed  ${report.newly_allowed}`,
+    ...examples.newly_allowed.map(exampleLine),
+    ...(byAudit === 0 ? [] : [`by audit mode  ${byAudit}, which enforce would refuse`]),
+    '',
+  ].join('\n')
 }
 
 function exampleLine({ agent, what, code, rule, count }: Changed): string {

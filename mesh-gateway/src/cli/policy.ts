@@ -4,19 +4,17 @@
  */
 import { type Peer, printable, printableJson } from '@clawmesh/proto'
 import { Command, InvalidArgumentError } from 'commander'
-import { canonicalName } from '../net/host.ts'
-import { formatHostPattern } from '../net/host-pattern.ts'
-import { countFaults, explainEgress, formatFault } from '../policy/index.ts'
+import { type Destination, readDestination } from '../policy/decide/explain-asked.ts'
+import { countFaults, formatFault } from '../policy/index.ts'
 import { reviewPolicy } from '../policy/review/review-policy.ts'
 import type { Terminal } from '../process/terminal.ts'
 import { plural } from '../text/plural.ts'
 import {
   addPolicyPlace,
+  answer,
   type CommandOutput,
-  loadPolicyOf,
   type PolicyPlace,
   parsePeer,
-  printExplanation,
 } from './explanation.ts'
 import { replayCommand } from './policy-replay.ts'
 import { suggestCommand } from './policy-suggest.ts'
@@ -27,11 +25,6 @@ Examples:
   $ mesh-gateway policy explain --agent acme/planner --to api.github.com
   $ mesh-gateway policy suggest --audit audit.log --out candidate
   $ mesh-gateway policy replay --audit audit.log --dir candidate`
-
-interface Destination {
-  readonly host: string
-  readonly port: number
-}
 
 interface ExplainOptions extends PolicyPlace {
   readonly agent: Peer
@@ -116,38 +109,19 @@ function explainEgressCommand(
       '\nExamples:\n  $ mesh-gateway policy explain --agent acme/bot-01 --to api.openai.com\n  $ mesh-gateway policy explain --agent acme/bot-01 --to api.github.com \\\n      --method GET --path /repos/acme/site',
     )
     .action(async (options: ExplainOptions) => {
-      const { agent, to, method, path: asked, token } = options
-      const { dir, policy } = await loadPolicyOf(options, place, [agent.tenant])
-      const shown = formatHostPattern({ ...to, wildcard: false })
+      const { agent, to, method, path, token = null } = options
       const request =
-        method === undefined && asked === undefined
+        method === undefined && path === undefined
           ? null
-          : { method: method ?? 'GET', path: asked ?? '/' }
-      const allowedDestinations = token ?? [shown]
+          : { method: method ?? 'GET', path: path ?? '/' }
       const withinChain = options.withinChain === true
-      const question = { agent, ...to, request, allowedDestinations, withinChain }
-      const explanation = explainEgress(question, policy)
-      const what = request === null ? 'tunnel' : `${request.method} ${request.path}`
-      printExplanation(output, {
-        question: `${agent.tenant}/${agent.agent} to ${shown} (${what})`,
-        facts: {
-          plane: 'egress',
-          agent: `${agent.tenant}/${agent.agent}`,
-          destination: shown,
-          ...(request ?? { method: 'CONNECT', path: null }),
-          within_chain: withinChain,
-        },
-        explanation,
-        dir,
-        json: options.json === true,
-      })
+      const asked = { agent, to, request, allowedDestinations: token, withinChain }
+      await answer({ plane: 'egress', ...asked }, options, place, output)
     })
 }
 
 function parseDestination(text: string): Destination {
-  const [, name = '', port = '443'] = /^(\[[^\]]*\]|[^:[\]]*)(?::(\d{1,5}))?$/.exec(text) ?? []
-  const host = canonicalName(name)
-  if (typeof host === 'string' || Number(port) < 1 || Number(port) > 65_535)
-    throw new InvalidArgumentError('write a host and port, e.g. api.example.com:443')
-  return { host: host.name, port: Number(port) }
+  const to = readDestination(text)
+  if (to === null) throw new InvalidArgumentError('write a host and port, e.g. api.example.com:443')
+  return to
 }

@@ -17,6 +17,7 @@ const SHORT_COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   policy: async () => adding((await import('./policy.ts')).policyCommand),
   explain: async () => adding((await import('./explain.ts')).explainCommand),
   trees: async () => adding((await import('./trees.ts')).treesCommand),
+  top: async () => adding((await import('./top.ts')).topCommand),
 }
 
 /** @param name the word of the command line that names the command. Any other word: the help names all of them. */

@@ -3,19 +3,22 @@ import { isUuidV7, MeshError, printableJson } from '@clawmesh/proto'
 import { Command, InvalidArgumentError } from 'commander'
 import { readConfig } from '../config/live-config.ts'
 import { REQUIRED } from '../config/settings.ts'
-import { type Terminal, table } from '../process/terminal.ts'
+import type { Terminal } from '../process/terminal.ts'
 import { auditLines, STDIN, withRotated } from '../recorded/audit-lines.ts'
 import { type AgentOf, agentNames } from '../recorded/recorded-case.ts'
 import { plural } from '../text/plural.ts'
-import { countsOf, drawTree, factsOfDelegations, factsOfTree, seconds } from '../trees/draw-tree.ts'
+import { drawTree, factsOfDelegations, factsOfTree } from '../trees/draw-tree.ts'
 import { type GatheredTree, gatherTrees, type TreeGathering } from '../trees/gather-trees.ts'
 import { mayTellOf, readTreeRecord } from '../trees/tree-record.ts'
+import type { AdminPlace } from './ask-admin.ts'
 import type { CommandOutput } from './explanation.ts'
+import { type LiveOptions, parseSeconds } from './live-screen.ts'
+import { showLive, tableOfTrees } from './live-trees.ts'
 import { parseCount } from './recording.ts'
 
-interface Options {
+interface Options extends AdminPlace, LiveOptions {
   readonly audit?: readonly string[]
-  readonly config?: string
+  readonly live?: true
   readonly last: number
   readonly spiffeAgentPath?: string
   readonly json?: true
@@ -27,6 +30,8 @@ Examples:
   $ mesh-gateway trees 0199… --config gateway.json  one of them, drawn
   $ mesh-gateway trees --audit gw-1/audit.log* gw-2/audit.log*
   $ kubectl logs gateway-0 | mesh-gateway trees --audit -
+  $ mesh-gateway trees --live                       what runs now, drawn again
+                                                    and again on a terminal
 
 ROOT is root_id of an audit record, or the id of any delegation in the tree.
 Without --audit it reads audit.file of the configuration, and what logrotate
@@ -34,18 +39,23 @@ has left beside it.`
 
 export function treesCommand(
   output: CommandOutput,
-  terminal: Pick<Terminal, 'env' | 'cwd'>,
+  terminal: Pick<Terminal, 'env' | 'cwd' | 'screen'>,
 ): Command {
   return new Command('trees')
     .description('draw who delegated what to whom, from an audit log')
     .argument('[root]', 'of one tree', parseId)
     .option('--audit <files...>', 'audit logs, .gz too, in any order; - is the standard input')
     .option('--config <file>', 'or the configuration file that names it (MESH_CONFIG)')
+    .option('--live', 'ask a running gateway, at its admin port')
+    .option('--admin <url>', 'that admin port', (url) => [url])
+    .option('--every <seconds>', 'with --live: how often it is asked', parseSeconds, 2)
+    .option('--once', 'with --live: once')
     .option('--last <number>', 'how many trees are listed', parseCount, 20)
     .option('--spiffe-agent-path <path>', 'template of SPIFFE IDs of agents, as configured')
     .option('--json', 'print JSON')
     .addHelpText('after', EXAMPLES)
     .action(async (root: string | undefined, options: Options) => {
+      if (options.live) return showLive(root ?? null, options, terminal, output)
       const files = options.audit ?? (await configuredFiles(options, terminal))
       const agentOf = agentNames(options.spiffeAgentPath)
       if (root === undefined) await list(files, options, agentOf, output)
@@ -63,16 +73,7 @@ async function list(
   await gather(files, null, gathering, output)
   const trees = gathering.trees().map((tree) => factsOfTree(tree, agentOf))
   if (json) output.result(`${printableJson({ trees, older: gathering.older() })}\n`)
-  else if (trees.length > 0)
-    output.result(
-      `${table(
-        ['ROOT', 'BEGAN', 'BY', 'LASTED', 'DELEGATIONS'],
-        trees.map((tree) => [
-          ...[tree.root_id, tree.began, tree.origin ?? '?'],
-          ...[seconds(tree.duration_ms), countsOf(tree)],
-        ]),
-      )}\n`,
-    )
+  else if (trees.length > 0) output.result(`${tableOfTrees(trees)}\n`)
   else output.note('no delegation is recorded')
   if (gathering.older()) output.note(`there are older ones; --last ${last * 10} lists more`)
 }
@@ -94,7 +95,7 @@ async function draw(
     output.result(
       `${printableJson({ ...factsOfTree(tree, agentOf), nodes: factsOfDelegations(tree, agentOf) })}\n`,
     )
-  else output.result(drawTree(tree, agentOf))
+  else output.result(drawTree(factsOfTree(tree, agentOf), factsOfDelegations(tree, agentOf)))
 }
 
 async function find(

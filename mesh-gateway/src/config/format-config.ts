@@ -3,12 +3,14 @@ import { formatListenAddress } from '../net/listen-address.ts'
 import type { Config } from './schema.ts'
 
 export function formatConfig(config: Config): string {
-  const listen = (of: Config['admin']) => ({ listen: formatListenAddress(of.listen) })
+  const listen = (of: Pick<Config['admin'], 'listen'>) => ({
+    listen: formatListenAddress(of.listen),
+  })
   const shown = {
     ...config,
     egress: { ...config.egress, ...listen(config.egress) },
     delegation: { ...config.delegation, ...listen(config.delegation) },
-    admin: listen(config.admin),
+    admin: { ...config.admin, ...listen(config.admin) },
     health: {
       listen: config.health.listen === null ? null : formatListenAddress(config.health.listen),
     },

@@ -202,7 +202,10 @@ export const configSchema = z.strictObject({
     refusedPerAddress: wholeNumber(600, 1, 100_000_000),
     maxTrees: wholeNumber(1_000_000, 100, 100_000_000),
   }),
-  admin: section({ listen: listen('127.0.0.1:9090') }),
+  admin: section({
+    listen: listen('127.0.0.1:9090'),
+    console: z.enum(['auto', 'on', 'off'], 'must be auto, on or off').default('auto'),
+  }),
   health: section({ listen: listenOrNone }),
   dns: section({
     servers: list(dnsServer).nullable().default(null),

@@ -75,6 +75,11 @@ export const SETTINGS: readonly Setting[] = Object.freeze([
     'trees of delegations that are counted at once; default 1000000',
   ),
   setting('admin.listen', '<host:port>', 'admin port; default 127.0.0.1:9090'),
+  setting(
+    'admin.console',
+    '<auto|on|off>',
+    'the console and /api/ on the admin port; default auto: on where it listens on loopback',
+  ),
   setting('health.listen', '<host:port>', 'health port, for probes; default none'),
   setting('dns.servers', '<ip:port,…>', 'DNS servers to ask; default those of the system'),
   setting('dns.maxQueries', '<number>', 'questions to them at once; default 256'),

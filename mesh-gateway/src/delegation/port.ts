@@ -10,6 +10,8 @@ import { DEFAULT_GUARD_LIMITS, type GuardLimits } from '../config/guard-limits.t
 import type { StaticPeers } from '../config/static-peers.ts'
 import type { Limits } from '../limits/limits.ts'
 import { createRefusalBudgets, type RefusalBudgets } from '../limits/refusal-budget.ts'
+import type { PeerState } from '../live/peer-state.ts'
+import type { OpenWork } from '../live/registry.ts'
 import { listenOn } from '../net/listen.ts'
 import type { ListenAddress, Port } from '../net/port.ts'
 import { concurrentStreams, type PolicySnapshot } from '../policy/snapshot.ts'
@@ -28,7 +30,7 @@ import type { ChainGate } from './chain/chain-gate.ts'
 import { createGuard, type Guard } from './client/guard.ts'
 import { createClientListener } from './client/listen-for-clients.ts'
 import { createOpenCalls } from './client/open-calls.ts'
-import { createLiveCalls } from './live/live-calls.ts'
+import { createLiveCalls, type LiveCalls } from './live/live-calls.ts'
 import { createMcpEndpoint, type McpEndpoint } from './mcp/endpoint.ts'
 import type { CancelRelay } from './mcp/running-requests.ts'
 import { createRouteNames } from './own-names.ts'
@@ -40,7 +42,7 @@ import type { RouteNames } from './route.ts'
 import { type CallHandler, createCallHandler } from './serve-call.ts'
 import { shutdown } from './shutdown.ts'
 import type { ReplicaMarks } from './upstream/replica.ts'
-import { createUpstreams } from './upstream/upstreams.ts'
+import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
 
 export interface DelegationPortOptions {
   readonly listen: ListenAddress
@@ -99,8 +101,17 @@ export interface DelegationPortOptions {
 const BUFFERED_SHARE = 1 / 8
 const MCP_SHARE = 1 / 16
 
+export interface DelegationPort extends Port {
+  /** Calls that were forwarded. @param most how many records */
+  open(most: number): OpenWork
+  /** The peers that are called, or were of late. @param most how many */
+  peers(most: number): readonly PeerState[]
+}
+
 /** @throws MeshError MESH_CONFIG_PORT */
-export async function createDelegationPort(options: DelegationPortOptions): Promise<Port> {
+export async function createDelegationPort(
+  options: DelegationPortOptions,
+): Promise<DelegationPort> {
   const { identity, spiffe, log, audit, metrics, revocations = NO_REVOCATIONS } = options
   const { refuseWithoutAudit = false } = options
   let draining = false
@@ -127,7 +138,7 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
       return refuseWithoutAudit && !audit.healthy() ? unauditable() : null
     },
   }
-  const { calls, close: closeCalls } = createCalls(options, parts)
+  const { calls, close: closeCalls, live, upstreams } = createCalls(options, parts)
   const mcp = createMcp(options, parts, calls)
   const listener = createClientListener({
     ...{ identity, spiffe, revocations, limits, guard, calls, mcp, log },
@@ -149,6 +160,8 @@ export async function createDelegationPort(options: DelegationPortOptions): Prom
   const { drain, close } = shutdown({ listener, guard, calls, mcp, release })
   return {
     address,
+    open: (most) => live.open(most),
+    peers: (most) => upstreams.peers(most),
     drain(graceMs) {
       draining = true
       ownServices.drain()
@@ -201,7 +214,12 @@ interface CallParts {
 function createCalls(
   options: DelegationPortOptions,
   { guardLimits, guard, ownServices, ownAddresses, closedFor, names, refusals }: CallParts,
-): { readonly calls: CallHandler; close(): void } {
+): {
+  readonly calls: CallHandler
+  readonly live: LiveCalls
+  readonly upstreams: Upstreams
+  close(): void
+} {
   const { identity, spiffe, policy, limits, chain, audit, metrics, log } = options
   const { revocations = NO_REVOCATIONS, keys, spans = null } = options
   const live = createLiveCalls({ identity, policy, revocations, keys, metrics })
@@ -226,7 +244,7 @@ function createCalls(
     names,
   })
   return {
-    calls,
+    ...{ calls, live, upstreams },
     close() {
       live.close()
       reflection.close()

@@ -1,8 +1,8 @@
 /** The record of a call: collects its facts, and writes the line of the audit log (the access log of this port). */
 import type { PeerCertificate } from '@clawmesh/agent-sdk/mesh'
 import { actorsOf, type DelegationClaims, ERRORS, type ErrorCode, uuidV7 } from '@clawmesh/proto'
-import type { AuditLog, DelegationAuditRecord } from '../audit/audit-record.ts'
-import { DEFAULT_OPEN_AFTER_MS, OpenRecord, type Phase } from '../audit/open-record.ts'
+import type { AuditLog, DelegationAuditRecord, Phase } from '../audit/audit-record.ts'
+import { DEFAULT_OPEN_AFTER_MS, OpenRecord } from '../audit/open-record.ts'
 import { durationMs as roundMs } from '../audit/request-facts.ts'
 import type { RequestSpans } from '../audit/request-spans.ts'
 import type { ClientAddress } from '../net/client-address.ts'
@@ -89,7 +89,7 @@ export class RecordWriter {
     this.#startedMs = startedMs
     this.#policyGeneration = policyGeneration
     const dueMs = startedMs + (audit.openAfterMs ?? DEFAULT_OPEN_AFTER_MS)
-    this.opening = new OpenRecord(dueMs, (phase) => audit.write(this.#compose(null, phase)))
+    this.opening = new OpenRecord(dueMs, audit, (phase) => this.#compose(null, phase))
   }
 
   /** To be called once. Returns the record that it has written. */

@@ -113,6 +113,8 @@ export interface EgressPortOptions {
 export interface EgressPort extends Port {
   /** Ends open tunnels with the code that `judge` returns; returns how many. For revocation. */
   endTunnels(judge: (tunnel: LiveTunnel) => ErrorCode | null): number
+  /** Open tunnels, and requests that wait for their answer. @param most how many records */
+  readonly open: JudgedTunnels['tunnels']['open']
 }
 
 /** @throws MeshError MESH_CONFIG_PORT */
@@ -161,6 +163,7 @@ export async function createEgressPort(options: EgressPortOptions): Promise<Egre
   return {
     address,
     endTunnels: (judge) => tunnels.endWhere(judge),
+    open: (most) => tunnels.open(most),
     drain(graceMs) {
       draining = true
       return drain(graceMs)

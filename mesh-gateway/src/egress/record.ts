@@ -11,8 +11,8 @@ import {
   parseTraceparent,
   startTrace,
 } from '@clawmesh/proto'
-import type { AuditLog, EgressAuditRecord } from '../audit/audit-record.ts'
-import { DEFAULT_OPEN_AFTER_MS, ONLY_RECORD, OpenRecord, type Phase } from '../audit/open-record.ts'
+import type { AuditLog, EgressAuditRecord, Phase } from '../audit/audit-record.ts'
+import { DEFAULT_OPEN_AFTER_MS, ONLY_RECORD, OpenRecord } from '../audit/open-record.ts'
 import { durationMs, isRequestId, requestIdOf } from '../audit/request-facts.ts'
 import type { RequestSpans } from '../audit/request-spans.ts'
 import type { GatedClient } from '../limits/connection-gate.ts'
@@ -94,9 +94,9 @@ export class OpenRequestRecord extends OpenRecord {
 
   constructor(record: RequestRecord, target: Target, admission: Admission, context: RecordContext) {
     const dueMs = record.startMs + (context.audit.openAfterMs ?? DEFAULT_OPEN_AFTER_MS)
-    super(dueMs, (phase) => {
+    super(dueMs, context.audit, (phase) => {
       const open = { ...OPEN, ip: this.ip }
-      context.audit.write(recordOf(record, target, admission, open, phase, context))
+      return recordOf(record, target, admission, open, phase, context)
     })
   }
 }

@@ -2,13 +2,19 @@
  * Token buckets and counters in this process. A full bucket equals a new one, so full ones are dropped: memory follows
  * the keys in use, not all keys ever seen.
  */
-import type { LocalLimits } from './limits.ts'
+import type { LimitUse, LocalLimits } from './limits.ts'
 
 interface Bucket {
   tokens: number
   at: number
   perMs: number
   burst: number
+}
+
+interface Room {
+  count: number
+  /** As the latest one asked. */
+  max: number
 }
 
 const SWEEP_AT = 10_000
@@ -19,7 +25,7 @@ const ROUNDING_MS = 1e-6
 export function createLimits(now: () => number = () => performance.now()): LocalLimits {
   const buckets = new Map<string, Bucket>()
   // zero counters stay: a map that gains and loses an entry with each call costs more than the call
-  const inside = new Map<string, { count: number }>()
+  const inside = new Map<string, Room>()
   let sweepAt = SWEEP_AT
 
   function sweep(at: number): void {
@@ -53,10 +59,11 @@ export function createLimits(now: () => number = () => performance.now()): Local
       if (room === undefined) {
         if (inside.size >= SWEEP_AT)
           for (const [other, { count }] of inside) if (count === 0) inside.delete(other)
-        room = { count: 0 }
+        room = { count: 0, max }
         inside.set(key, room)
       }
       const entered = room
+      entered.max = max
       if (entered.count >= max) return null
       entered.count += 1
       let left = false
@@ -66,5 +73,28 @@ export function createLimits(now: () => number = () => performance.now()): Local
         entered.count -= 1
       }
     },
+    usage(most) {
+      const at = now()
+      const rates = buckets.entries().map(([key, bucket]): LimitUse => {
+        const tokens = Math.min(bucket.burst, bucket.tokens + (at - bucket.at) * bucket.perMs)
+        const used = Math.round((bucket.burst - tokens) * 100) / 100
+        const perMinute = Math.round(bucket.perMs * 60_000 * 100) / 100
+        return { key, kind: 'rate', used, most: bucket.burst, per_minute: perMinute }
+      })
+      const rooms = inside
+        .entries()
+        .filter(([, { count }]) => count > 0)
+        .map(
+          ([key, { count, max }]): LimitUse => ({
+            ...{ key, kind: 'at-once', used: count, most: max, per_minute: null },
+          }),
+        )
+      return fullestFirst([...rates, ...rooms]).slice(0, most)
+    },
   }
+}
+
+export function fullestFirst(uses: readonly LimitUse[]): readonly LimitUse[] {
+  const share = ({ used, most }: LimitUse) => used / Math.max(1, most)
+  return uses.toSorted((a, b) => share(b) - share(a) || (a.key < b.key ? -1 : 1))
 }

@@ -6,8 +6,21 @@ export interface Limits {
   enter(key: string, max: number): MaybePromise<Release | null>
 }
 
+/** How full a limit is: `used` of `most`. Of a rate, what is taken of the burst at this moment. */
+export interface LimitUse {
+  /** E.g. `egress:acme/bot-01`. */
+  readonly key: string
+  readonly kind: 'rate' | 'at-once'
+  readonly used: number
+  readonly most: number
+  /** Null for a number at once. */
+  readonly per_minute: number | null
+}
+
 /** Synchronous: counted in this process. */
 export interface LocalLimits extends Limits {
+  /** The fullest first. Goes through all keys in use. @param most how many */
+  usage(most: number): readonly LimitUse[]
   take(key: string, perMinute: number, burst: number): number | null
   enter(key: string, max: number): Release | null
 }

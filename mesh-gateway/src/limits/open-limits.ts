@@ -3,7 +3,7 @@ import type { Log } from '@clawmesh/agent-sdk/mesh'
 import type { LimitsMetrics } from '../telemetry/limits-metrics.ts'
 import { type Budgets, createMemoryBudgets } from './budgets.ts'
 import { createLimits } from './create-limits.ts'
-import type { Limits } from './limits.ts'
+import type { Limits, LimitUse } from './limits.ts'
 import { type RedisConfig, readRedisAccess } from './redis/redis-access.ts'
 import type { WhenRedisIsAway } from './redis/shared-limits.ts'
 
@@ -19,7 +19,18 @@ export interface Counting {
   readonly budgets: Budgets
 }
 
+export interface LocalCounting extends Counting {
+  /** How full the limits are, the fullest first. */
+  usage(most: number): readonly LimitUse[]
+}
+
+/** Where limits are counted. */
+export type CountedIn = 'process' | 'supervisor' | 'redis'
+
 export interface OpenLimits extends Counting {
+  readonly countedIn: CountedIn
+  /** As LocalCounting; empty where another process or Redis counts. */
+  usage(most: number): readonly LimitUse[]
   close(): Promise<void>
 }
 
@@ -33,9 +44,11 @@ export interface CountingOptions {
 }
 
 /** Counts in the memory of this process. */
-export function countHere({ maxTrees, delegationTtlMs }: CountingOptions): Counting {
+export function countHere({ maxTrees, delegationTtlMs }: CountingOptions): LocalCounting {
   const keepMs = () => delegationTtlMs() + MARGIN_MS
-  return { limits: createLimits(), budgets: createMemoryBudgets({ keepMs, maxTrees }) }
+  const limits = createLimits()
+  const budgets = createMemoryBudgets({ keepMs, maxTrees })
+  return { limits, budgets, usage: (most) => limits.usage(most) }
 }
 
 export interface OpenLimitsOptions extends Pick<CountingOptions, 'delegationTtlMs'> {
@@ -51,8 +64,10 @@ export async function openLimits(
   { counting, delegationTtlMs, metrics, log }: OpenLimitsOptions,
 ): Promise<OpenLimits> {
   const { url } = redis
+  if (url === null && counting !== null)
+    return { ...counting, countedIn: 'supervisor', usage: () => [], async close() {} }
   if (url === null)
-    return { ...(counting ?? countHere({ maxTrees, delegationTtlMs })), async close() {} }
+    return { ...countHere({ maxTrees, delegationTtlMs }), countedIn: 'process', async close() {} }
   const access = await readRedisAccess({ ...redis, url })
   // loaded on demand: most gateways count by themselves, and the Redis client takes megabytes
   const [{ openRedisLink }, { createSharedBudgets }, { createSharedLimits }] = await Promise.all([
@@ -68,6 +83,8 @@ export async function openLimits(
   const limits = createSharedLimits(shared)
   return {
     limits,
+    countedIn: 'redis',
+    usage: () => [],
     budgets: createSharedBudgets({
       ...shared,
       maxTrees,

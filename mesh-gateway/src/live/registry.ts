@@ -3,6 +3,7 @@
  * judges them: all of them after a change, else the expired ones. It works in slices, so that ten thousand of them
  * delay nothing; each costs a place in a list, and no timer. docs/discoveries/maps-keep-what-has-died.md
  */
+import type { AuditRecord } from '../audit/audit-record.ts'
 import type { OpenRecord } from '../audit/open-record.ts'
 import { createSlices } from '../process/slices.ts'
 import { createDenseSet, type Member } from './dense-set.ts'
@@ -37,6 +38,12 @@ export interface Registry<T extends Place> {
   /** A copy, in no order. */
   all(): T[]
   close(): void
+}
+
+/** What is open on one plane: the number, and the records as they stand now. */
+export interface OpenWork {
+  readonly count: number
+  readonly records: readonly AuditRecord[]
 }
 
 export interface RegistryOptions<T extends Place> {
@@ -126,4 +133,17 @@ export function createRegistry<T extends Place>(options: RegistryOptions<T>): Re
       places.visit((place) => places.remove(place))
     },
   }
+}
+
+/** The records of what is open, as they stand now. For an operator that asks. @param most how many */
+export function openRecordsOf<T extends Place>(
+  places: Pick<Registry<T>, 'all'>,
+  most: number,
+): readonly AuditRecord[] {
+  const records: AuditRecord[] = []
+  for (const { opening } of places.all()) {
+    if (records.length >= most) break
+    if (opening !== undefined) records.push(opening.facts())
+  }
+  return records
 }

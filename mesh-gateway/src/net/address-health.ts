@@ -14,6 +14,8 @@ export interface AddressHealth {
   order<A>(addresses: readonly A[], keyOf: (address: A) => string): readonly A[]
   /** Forgets all other addresses. */
   keepOnly(keys: ReadonlySet<string>): void
+  /** How long it is still avoided, in milliseconds, and its failures; null when it is healthy. */
+  state(key: string): { readonly avoidedMs: number; readonly failures: number } | null
   /** The number of remembered addresses. */
   readonly size: number
 }
@@ -79,6 +81,11 @@ export function createAddressHealth(options: AddressHealthOptions = {}): Address
     },
     keepOnly(keys) {
       for (const key of failing.keys()) if (!keys.has(key)) failing.delete(key)
+    },
+    state(key) {
+      const known = failing.get(key)
+      if (known === undefined) return null
+      return { avoidedMs: Math.max(0, known.untilMs - now()), failures: known.failures }
     },
     get size() {
       return failing.size

@@ -9,6 +9,8 @@ export interface Terminal {
   readonly say: (text: string) => void
   /** Unchanged, to stderr. */
   readonly writeError: (text: string) => void
+  /** Shows a text on an emptied screen. Default: stdout is none. */
+  readonly screen?: ((text: string) => void) | null
   /** The source of signals and crashes. */
   readonly process: Pick<NodeJS.EventEmitter, 'on' | 'off'>
   /** Ends the process at once; for a second signal and for a crash. */
@@ -22,6 +24,9 @@ export function openTerminal(process: NodeJS.Process): Terminal {
     print: (text: string) => void process.stdout.write(`${text}\n`),
     say: (text: string) => void process.stderr.write(`mesh-gateway: ${text}\n`),
     writeError: (text: string) => void process.stderr.write(text),
+    screen: process.stdout.isTTY
+      ? (text: string) => void process.stdout.write(`\u001b[H\u001b[2J${text}\n`)
+      : null,
     process,
     exit: (code: number) => endProcess(process, code),
   })
@@ -58,10 +63,12 @@ function waitsForDisk(process: NodeJS.Process): boolean {
  * certificate or a peer can neither overwrite other lines nor reorder them.
  */
 export function plainTerminal(terminal: Terminal): Terminal {
+  const { screen = null } = terminal
   return {
     ...terminal,
     print: (text) => terminal.print(printableLines(text)),
     say: (text) => terminal.say(printableLines(text)),
+    screen: screen === null ? null : (text) => screen(printableLines(text)),
   }
 }
 

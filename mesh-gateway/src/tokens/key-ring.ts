@@ -54,6 +54,8 @@ export interface KeyRing {
   problem(): string | null
   /** Null when unknown, retired, or past its overlap. */
   verifying(kid: string): VerifyingKey | null
+  /** The keys that verify, with their roles and ends (ISO 8601); no key material. */
+  list(): readonly Pick<RingKey, 'kid' | 'role' | 'created' | 'until'>[]
   /** Public keys only: the active one, the next one, and those that still verify. */
   jwks(): { readonly keys: readonly PublicJwk[] }
   /**
@@ -109,6 +111,11 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
       const key = keys.current().find((one) => one.kid === kid)
       return key !== undefined && alive(key) ? key : null
     },
+    list: () =>
+      keys
+        .current()
+        .filter(alive)
+        .map(({ kid, role, created, until }) => ({ kid, role, created, until })),
     jwks: () => ({ keys: keys.current().filter(alive).map(toJwk) }),
     derive(purpose) {
       const first = (key: RingKey) => Number(key.role === 'active')

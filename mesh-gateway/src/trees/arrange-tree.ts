@@ -6,8 +6,6 @@ export interface Placed {
   readonly node: DelegationNode
   /** 0 for those that begin the chain. */
   readonly depth: number
-  /** For each delegation above it, and for itself: true when it is the last child. */
-  readonly last: readonly boolean[]
   /** True when its parent is not in the log. */
   readonly lost: boolean
 }
@@ -32,8 +30,8 @@ export function arrangeTree(nodes: readonly DelegationNode[]): Placed[] {
   const placed: Placed[] = []
   const seen = new Set<DelegationNode>()
   const walk = (roots: readonly DelegationNode[], areLost: boolean) => {
-    const waiting = inOrder(roots).map((node, index, all) => ({
-      ...{ node, depth: 0, last: [index === all.length - 1] },
+    const waiting = inOrder(roots).map((node) => ({
+      ...{ node, depth: 0 },
       lost: areLost || lost.has(node),
     }))
     waiting.reverse()
@@ -41,14 +39,10 @@ export function arrangeTree(nodes: readonly DelegationNode[]): Placed[] {
       if (seen.has(next.node)) continue
       seen.add(next.node)
       placed.push(next)
-      const { depth, last } = next
+      const { depth } = next
       if (depth >= MAX_DEPTH) continue
       const below = inOrder(children.get(next.node) ?? [])
-      for (const [index, node] of below.entries().toArray().reverse())
-        waiting.push({
-          ...{ node, depth: depth + 1, lost: false },
-          last: [...last, index === below.length - 1],
-        })
+      for (const node of below.toReversed()) waiting.push({ node, depth: depth + 1, lost: false })
     }
   }
   walk(children.get(null) ?? [], false)

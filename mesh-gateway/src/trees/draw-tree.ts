@@ -2,7 +2,7 @@
 import { printable } from '@clawmesh/proto'
 import type { AgentOf } from '../recorded/recorded-case.ts'
 import { plural } from '../text/plural.ts'
-import { arrangeTree, type Placed } from './arrange-tree.ts'
+import { arrangeTree } from './arrange-tree.ts'
 import type { Standing, State } from './delegation-node.ts'
 import type { GatheredTree } from './gather-trees.ts'
 
@@ -72,11 +72,10 @@ export function factsOfDelegations(tree: GatheredTree, agentOf: AgentOf): Delega
 }
 
 /** The lines of the drawing, the origin of the tree first. */
-export function drawTree(tree: GatheredTree, agentOf: AgentOf): string {
-  const facts = factsOfTree(tree, agentOf)
-  const placed = arrangeTree(tree.nodes)
-  const began = Math.min(...bounds(tree.nodes, 'startMs'))
-  const rows = placed.map((one) => rowOf(one, began, agentOf))
+export function drawTree(facts: TreeFacts, nodes: readonly DelegationFacts[]): string {
+  const began = Date.parse(facts.began)
+  const lasts = lastOnes(nodes)
+  const rows = nodes.map((node, i) => rowOf(node, lasts[i] ?? [], began))
   const widths = [0, 1, 2, 3].map((column) =>
     rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), 0),
   )
@@ -87,6 +86,17 @@ export function drawTree(tree: GatheredTree, agentOf: AgentOf): string {
   return [printable(head), printable(facts.origin ?? 'the beginning is not in the log'), ...lines]
     .map((line) => `${line}\n`)
     .join('')
+}
+
+/** For each node, and for each depth down to its own: true when no further branch follows there. */
+function lastOnes(nodes: readonly DelegationFacts[]): readonly (readonly boolean[])[] {
+  const lasts: (readonly boolean[])[] = []
+  let follows: readonly boolean[] = []
+  for (const { depth } of nodes.toReversed()) {
+    lasts.push(Array.from({ length: depth + 1 }, (_, d) => follows[d] !== true))
+    follows = Array.from({ length: depth + 1 }, (_, d) => d === depth || follows[d] === true)
+  }
+  return lasts.toReversed()
 }
 
 /** `6 delegations, 1 refused, 2 running` */
@@ -104,18 +114,18 @@ export function seconds(durationMs: number): string {
 
 type Row = readonly [callee: string, state: string, began: string, lasted: string, id: string]
 
-function rowOf({ node, last, lost }: Placed, beganMs: number, agentOf: AgentOf): Row {
+function rowOf(node: DelegationFacts, last: readonly boolean[], beganMs: number): Row {
+  const { state, code, times } = node
+  const startMs = Date.parse(node.began)
   const above = last.slice(0, -1).map((end) => (end ? '   ' : '│  '))
   const branch = last.at(-1) === true ? '└─ ' : '├─ '
-  const { state, code } = node.standing()
-  const of = lost ? ` (of ${nameOf(node.caller, agentOf)}, for what is not in the log)` : ''
-  const times = node.times > 1 ? ` ${node.times} times` : ''
+  const of = node.parent_lost ? ` (of ${node.caller}, for what is not in the log)` : ''
   return [
-    `${above.join('')}${branch}${nameOf(node.callee, agentOf)}${of}`,
-    `${state}${code === null ? '' : ` ${code}`}${times}`,
-    `${node.startMs < beganMs ? '-' : '+'}${seconds(Math.abs(node.startMs - beganMs))}`,
-    seconds(node.endMs - node.startMs),
-    node.delegationId,
+    `${above.join('')}${branch}${node.callee}${of}`,
+    `${state}${code === null ? '' : ` ${code}`}${times > 1 ? ` ${times} times` : ''}`,
+    `${startMs < beganMs ? '-' : '+'}${seconds(Math.abs(startMs - beganMs))}`,
+    seconds(node.duration_ms),
+    node.delegation_id,
   ]
 }
 

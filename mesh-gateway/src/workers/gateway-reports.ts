@@ -1,7 +1,11 @@
 /** The reports of a gateway of several processes, for its admin port: made from those of its workers for each request. */
+import type { FactsSource } from '../admin/api/facts.ts'
 import type { Missing, StatusRow } from '../admin/status-page.ts'
 import type { LiveConfig } from '../config/live-config.ts'
+import type { LocalCounting } from '../limits/open-limits.ts'
+import { type AgentOf, agentNames } from '../recorded/recorded-case.ts'
 import type { MetricsFormat } from '../telemetry/metrics-format.ts'
+import { factsOfWorkers } from './ask-workers.ts'
 import { collectReports, degradedOf, describeWorkers, missingOf } from './collect-reports.ts'
 import { createMetricsGathering } from './gather-metrics.ts'
 import type { KeptWorker } from './keep-workers.ts'
@@ -16,6 +20,8 @@ export interface GatewayReports {
     readonly degraded: () => Promise<readonly Missing[]>
     readonly status: () => Promise<readonly StatusRow[]>
     readonly metrics: { readonly text: (format: MetricsFormat) => Promise<string> }
+    readonly facts: FactsSource
+    readonly agentOf: () => AgentOf
   }
   /** As a worker has told them. */
   setNames(names: readonly string[]): void
@@ -28,11 +34,13 @@ export interface GatewayReports {
 export interface GatewayReportsOptions {
   readonly running: () => readonly KeptWorker[]
   readonly live: Pick<LiveConfig, 'current'>
+  /** Counts limits for all workers. */
+  readonly counting: Pick<LocalCounting, 'usage'>
   readonly metrics: Pick<SupervisorMetrics, 'failedReloads' | 'workers' | 'registry'>
 }
 
 export function createGatewayReports(options: GatewayReportsOptions): GatewayReports {
-  const { running, live, metrics } = options
+  const { running, live, counting, metrics } = options
   const gathering = createMetricsGathering()
   let names: readonly string[] = []
   let draining = false
@@ -53,6 +61,8 @@ export function createGatewayReports(options: GatewayReportsOptions): GatewayRep
     },
     degraded: async () => [...metrics.failedReloads(), ...degradedOf(await ask())],
     status: async () => describeWorkers(await ask()),
+    facts: factsOfWorkers(running, counting),
+    agentOf: () => agentNames(live.current().spiffe.agentPath),
     metrics: {
       async text(format) {
         const answers = await ask()

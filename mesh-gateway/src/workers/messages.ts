@@ -1,6 +1,7 @@
 /**
  * The messages between a supervisor and its workers. Both run the same program, and no other process has the channel.
  */
+import type { Asking, Answer as Fact, Kind } from '../admin/api/facts.ts'
 import type { Missing, StatusRow } from '../admin/status-page.ts'
 import type { Config } from '../config/schema.ts'
 import type { Cancel } from '../delegation/mcp/running-requests.ts'
@@ -15,6 +16,8 @@ export type ToWorker =
   | { readonly kind: 'passed-on'; readonly ok: boolean }
   | { readonly kind: 'answers'; readonly answers: readonly Answer[] }
   | { readonly kind: 'report' }
+  /** A question of the admin port; its answer has the same id. */
+  | { readonly kind: 'ask'; readonly id: number; readonly asking: Asking }
   | { readonly kind: 'reload' }
   | { readonly kind: 'cancel'; readonly cancel: Cancel }
   | { readonly kind: 'drain'; readonly graceMs: number }
@@ -42,6 +45,7 @@ export type FromWorker =
   /** For all workers. */
   | { readonly kind: 'cancel'; readonly cancel: Cancel }
   | { readonly kind: 'report'; readonly report: Report }
+  | { readonly kind: 'fact'; readonly id: number; readonly fact: Fact[Kind] | null }
 
 export interface Ready {
   readonly kind: 'ready'
@@ -77,6 +81,7 @@ const TO_WORKER: readonly unknown[] = [
   'passed-on',
   'answers',
   'report',
+  'ask',
   'reload',
   'cancel',
   'drain',
@@ -88,6 +93,7 @@ const FROM_WORKER: readonly unknown[] = [
   'questions',
   'cancel',
   'report',
+  'fact',
 ] satisfies readonly FromWorker['kind'][]
 
 /** Checks the kind only: the same program has written the rest. */

@@ -2,7 +2,9 @@
  * Runs a worker: one gateway that shares its ports with others. It starts with the data of its supervisor, answers its
  * requests, and ends on its command, or when the supervisor is gone: then it drains and leaves nothing behind.
  */
+import type { Log } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
+import { type Asking, answerOf } from '../admin/api/facts.ts'
 import type { Gateway } from '../gateway.ts'
 import { createLimitsClient } from '../limits/limits-client.ts'
 import { leanAsyncResource } from '../process/node-internals/lean-async-resource.ts'
@@ -45,6 +47,7 @@ export async function runWorker(terminal: Terminal): Promise<void> {
   // a failing metric must not end the worker; the supervisor sees that it does not answer
   const report = (gateway: Gateway) =>
     reportOf(gateway).then(post, (err: unknown) => log.error({ err }, 'no report could be made'))
+  const tell = answerQuestions(post, log)
   supervisor.hear((message) => {
     if (message.kind === 'answers') asked.answered(message.answers)
     else if (message.kind === 'config') live.set(message.config)
@@ -53,6 +56,8 @@ export async function runWorker(terminal: Terminal): Promise<void> {
     else if (message.kind === 'passed-on') passedOn = message.ok
     else if (message.kind === 'reload') withGateway((gateway) => gateway.reload())
     else if (message.kind === 'report') withGateway(report)
+    else if (message.kind === 'ask')
+      withGateway((gateway) => tell(gateway, message.id, message.asking))
   })
   let gateway: Gateway | null = null
   const crash = (error: unknown) => {
@@ -87,6 +92,18 @@ export async function runWorker(terminal: Terminal): Promise<void> {
   const graceMs = await supervisor.ended
   await gateway.drain(graceMs ?? undefined)
   terminal.exit(0)
+}
+
+/** Answers questions of the admin port, which get no answer when that fails. */
+function answerQuestions(post: (message: FromWorker) => boolean, log: Pick<Log, 'error'>) {
+  return (gateway: Gateway, id: number, asking: Asking) =>
+    answerOf(gateway.facts, asking).then(
+      (fact) => post({ kind: 'fact', id, fact }),
+      (err: unknown) => {
+        log.error({ err }, 'a question of the admin port could not be answered')
+        post({ kind: 'fact', id, fact: null })
+      },
+    )
 }
 
 function readyOf(gateway: Gateway): Ready {

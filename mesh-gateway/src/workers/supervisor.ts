@@ -71,7 +71,7 @@ export async function startSupervisor(
   }
   const passedOn = (ok: boolean) => tell({ kind: 'passed-on', ok })
   const lines = opened(linesToStdout(metrics, log, passedOn))
-  const reports = createGatewayReports({ running, live, metrics })
+  const reports = createGatewayReports({ running, live, counting, metrics })
   const { view } = reports
   const { connectionRefused } = metrics
   const ports = opened(await openOperatorPorts(config, { ...view, connectionRefused, log }))

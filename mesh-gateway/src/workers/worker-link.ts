@@ -1,6 +1,7 @@
 /** The supervisor's connection to one worker process. */
 import cluster, { type Worker } from 'node:cluster'
 import type { Readable } from 'node:stream'
+import type { Asking, Answer as Fact, Kind } from '../admin/api/facts.ts'
 import { rescueConnections } from '../process/node-internals/rescue-connections.ts'
 import { type FromWorker, isFromWorker, type Report, type ToWorker } from './messages.ts'
 
@@ -16,6 +17,8 @@ export interface WorkerLink {
   send(message: ToWorker): void
   /** Null without an answer in time. */
   report(withinMs: number): Promise<Report | null>
+  /** Null without an answer in time. */
+  ask(asking: Asking, withinMs: number): Promise<Fact[Kind] | null>
   /** Ends it at once. */
   kill(): void
 }
@@ -38,6 +41,8 @@ export function forkWorker(
   const waiting = new Set<(report: Report | null) => void>()
   rescueConnections(worker, others)
   let asked = false
+  const facts = new Map<number, (fact: Fact[Kind] | null) => void>()
+  let questions = 0
 
   function reported(report: Report | null): void {
     asked = false
@@ -47,7 +52,10 @@ export function forkWorker(
   const link: WorkerLink = {
     pid: process.pid ?? 0,
     stdout: process.stdout,
-    ended: whenEnded(worker).finally(() => reported(null)),
+    ended: whenEnded(worker).finally(() => {
+      reported(null)
+      for (const answer of facts.values()) answer(null)
+    }),
     connected: () => worker.isConnected(),
     send(message) {
       // a worker that has left gets no message; its end is noticed separately
@@ -65,6 +73,19 @@ export function forkWorker(
         waiting.delete(resolve)
       })
     },
+    ask(asking, withinMs) {
+      const { promise, resolve } = Promise.withResolvers<Fact[Kind] | null>()
+      if (!worker.isConnected()) return Promise.resolve(null)
+      questions += 1
+      const id = questions
+      const clock = setTimeout(() => resolve(null), withinMs)
+      facts.set(id, resolve)
+      link.send({ kind: 'ask', id, asking })
+      return promise.finally(() => {
+        clearTimeout(clock)
+        facts.delete(id)
+      })
+    },
     kill() {
       process.kill('SIGKILL')
     },
@@ -72,6 +93,7 @@ export function forkWorker(
   worker.on('message', (message: unknown) => {
     if (!isFromWorker(message)) return
     if (message.kind === 'report') reported(message.report)
+    else if (message.kind === 'fact') facts.get(message.id)?.(message.fact)
     else onMessage(message)
   })
   return link

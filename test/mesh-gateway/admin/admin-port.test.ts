@@ -22,6 +22,9 @@ describe('the admin port', () => {
     missing: () => missing,
     connectionRefused: () => {},
     log: silentLog,
+    console: false,
+    facts: { ask: async () => [], workers: () => [] },
+    agentOf: () => () => null,
     status: () => [{ name: 'policy', value: '<script>alert("1")</script>' }],
   })
   beforeEach(async () => {

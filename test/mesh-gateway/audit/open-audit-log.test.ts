@@ -7,82 +7,12 @@ import { dirname, join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { silentLog } from '@clawmesh/agent-sdk'
 import { MeshError } from '@clawmesh/proto'
-import type {
-  DelegationAuditRecord,
-  EgressAuditRecord,
-} from '../../../mesh-gateway/src/audit/audit-record.ts'
 import {
   type AuditLogOptions,
   openAuditLog,
 } from '../../../mesh-gateway/src/audit/open-audit-log.ts'
 import { makeNamedPipe, needNamedPipes } from '../../support/named-pipe.ts'
-
-const egress: EgressAuditRecord = {
-  status: 200,
-  event: 'egress',
-  request_id: 'r1',
-  trace_id: null,
-  tenant: 'acme',
-  agent_id: 'bot-01',
-  token_jti: 'j1',
-  destination_host: 'api.example.com',
-  destination_port: 443,
-  destination_ip: '192.0.2.1',
-  method: 'CONNECT',
-  path: null,
-  action_allowed: true,
-  mode: 'enforce',
-  reason: null,
-  rule: 'acme.json#/egress/allow/0',
-  policy_generation: 3,
-  duration_ms: 12,
-  bytes_up: 1,
-  bytes_down: 2,
-  root_id: null,
-  chain: null,
-  refused_actor: null,
-  certificate: 'ab',
-  client_ip: '192.0.2.7',
-  client_port: 40000,
-  phase: null,
-  open_id: null,
-}
-const delegation: DelegationAuditRecord = {
-  event: 'delegation',
-  request_id: 'r2',
-  trace_id: 't',
-  tenant: 'acme',
-  agent_id: 'planner',
-  action_allowed: false,
-  mode: 'enforce',
-  reason: 'MESH_POLICY_NOT_ALLOWED',
-  rule: null,
-  policy_generation: 3,
-  duration_ms: 1,
-  bytes_up: 0,
-  bytes_down: 0,
-  caller: 'spiffe://mesh.internal/tenant/acme/agent/planner',
-  callee: null,
-  destination_host: null,
-  destination_port: null,
-  destination_ip: null,
-  grpc_method: 'a.B/C',
-  grpc_status: 7,
-  delegation_id: null,
-  root_id: null,
-  hop: null,
-  chain: null,
-  token_jti: 'j2',
-  certificate: 'cd',
-  client_ip: null,
-  client_port: null,
-  asked_from: null,
-  asked_to: null,
-  asked_method: null,
-  parent_id: null,
-  phase: null,
-  open_id: null,
-}
+import { SAMPLE_DELEGATION as delegation, SAMPLE_EGRESS as egress } from './sample-records.ts'
 
 describe('the audit log', () => {
   let dir: string

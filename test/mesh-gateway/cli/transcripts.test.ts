@@ -56,7 +56,7 @@ describe('mesh-gateway on the command line', () => {
       ...['keys', 'keys export', 'keys list', 'keys retire', 'keys rotate'],
       ...['policy', 'policy check', 'policy explain', 'policy replay', 'policy suggest', 'revoke'],
       ...['service-account', 'service-account create', 'service-account list'],
-      ...['service-account revoke', 'start', 'trees'],
+      ...['service-account revoke', 'start', 'top', 'trees'],
     ])
   })
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { mock } from 'node:test'
 import { OpenRecord } from '../../../mesh-gateway/src/audit/open-record.ts'
 import { createRegistry, type Place } from '../../../mesh-gateway/src/live/registry.ts'
+import { SAMPLE_EGRESS } from '../audit/sample-records.ts'
 
 describe('the registry of what is open', () => {
   let nowMs: number
@@ -83,7 +84,7 @@ describe('the registry of what is open', () => {
   it('writes the record of what has been open for long, but not of what it has just ended', async () => {
     const written: string[] = []
     const opening = (name: string, dueMs: number) =>
-      new OpenRecord(dueMs, () => void written.push(name))
+      new OpenRecord(dueMs, { write: () => void written.push(name) }, () => SAMPLE_EGRESS)
     const { registry, add, looked } = make({
       look(place, expired) {
         looked.push([place, expired])

@@ -50,6 +50,7 @@ describe('workers that are kept running', () => {
           connected: () => fake.connected,
           send() {},
           report: async () => null,
+          ask: async () => null,
           kill() {
             fake.killed = true
             resolve({ code: null, signal: 'SIGKILL' })

@@ -13,7 +13,12 @@ import {
   type SigningKeys,
   type Standing,
 } from '../../live/judge.ts'
-import { createRegistry, type Place as RegistryPlace } from '../../live/registry.ts'
+import {
+  createRegistry,
+  type OpenWork,
+  openRecordsOf,
+  type Place as RegistryPlace,
+} from '../../live/registry.ts'
 import { createTrust } from '../../live/trust.ts'
 import { decideDelegation } from '../../policy/decide/decide-delegation.ts'
 import type { DelegationQuestion } from '../../policy/decide/decision.ts'
@@ -48,6 +53,8 @@ export interface LiveCalls {
   add(stream: LiveCall, call: AdmittedCall, opening?: OpenRecord): Place
   /** To be called once for each place. */
   remove(place: Place): void
+  /** The open calls. @param most how many records */
+  open(most: number): OpenWork
   close(): void
 }
 
@@ -87,6 +94,8 @@ export function createLiveCalls(options: LiveCallsOptions): LiveCalls {
     },
   }
   const places = createRegistry<Place>({ look, now, sweepMs })
+  /** A call within a tree has two places. */
+  let calls = 0
 
   /** @param judgedBy the generation of policy that last allowed it; null for none */
   function judge(call: AdmittedCall, judgedBy: number | null): MeshError | null {
@@ -120,8 +129,7 @@ export function createLiveCalls(options: LiveCallsOptions): LiveCalls {
   }
 
   const unfollow = onAnyChange(options, changed)
-  const timer = setInterval(tick, sweepMs)
-  timer.unref()
+  const timer = setInterval(tick, sweepMs).unref()
 
   return {
     get size() {
@@ -138,9 +146,13 @@ export function createLiveCalls(options: LiveCallsOptions): LiveCalls {
       const judgedBy = generation
       const place: Place = { stream, call, endMs, epoch, judgedBy, opening, index: -1 }
       places.add(place)
+      if (opening !== undefined) calls += 1
       return place
     },
-    remove: (place) => void places.remove(place),
+    remove(place) {
+      if (places.remove(place) && place.opening !== undefined) calls -= 1
+    },
+    open: (most) => ({ count: calls, records: openRecordsOf(places, most) }),
     close() {
       clearInterval(timer)
       unfollow()

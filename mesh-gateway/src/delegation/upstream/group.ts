@@ -3,6 +3,7 @@
  * least loaded address first, unhealthy ones (outliers) last.
  */
 import { MeshError } from '@clawmesh/proto'
+import type { AddressState } from '../../live/peer-state.ts'
 import { createAddressHealth } from '../../net/address-health.ts'
 import {
   type Attempt,
@@ -27,6 +28,7 @@ import { UnreachedPeer } from './unreached-peer.ts'
 import type { UpstreamSettings } from './upstreams-options.ts'
 
 export interface Group {
+  readonly route: PeerRoute
   /**
    * A session with a place reserved for one stream.
    * @param about the delegation of the call: the call goes to its holder while that is reachable
@@ -39,6 +41,8 @@ export interface Group {
   destroy(): void
   /** True when the group can be dropped without loss. */
   idle(): boolean
+  /** The addresses that DNS named last, and those with sessions. */
+  addresses(): readonly AddressState[]
 }
 
 type About = Pick<ChainHeaders, 'delegationId' | 'replica'>
@@ -56,6 +60,7 @@ export function createGroup(route: PeerRoute, settings: UpstreamSettings, dials:
 }
 
 class PeerGroup implements Group {
+  readonly route: PeerRoute
   readonly #sessions = createHeldSessions()
   readonly #health = createAddressHealth({ firstMs: EJECT_MS, longestMs: EJECT_MAX_MS })
   readonly #holders = createHolders()
@@ -68,6 +73,7 @@ class PeerGroup implements Group {
   readonly #locating: Locating
 
   constructor(route: PeerRoute, settings: UpstreamSettings, dials: Dials) {
+    this.route = route
     this.#known = createKnownEndpoints(settings.marks, MAX_KNOWN)
     this.#dialling = createDialling({
       dials,
@@ -99,6 +105,20 @@ class PeerGroup implements Group {
 
   idle(): boolean {
     return this.#sessions.size === 0 && this.#dialling.size === 0 && !this.#locating.underWay
+  }
+
+  addresses(): readonly AddressState[] {
+    const endpoints = new Map<string, Pick<Endpoint, 'ip' | 'port'>>()
+    for (const one of this.#locating.last?.endpoints ?? []) endpoints.set(keyOf(one), one)
+    this.#sessions.each(({ ip, port }) => {
+      if (ip !== null && port !== null) endpoints.set(keyOf({ ip, port }), { ip, port })
+    })
+    return [...endpoints].map(([key, { ip, port }]) => {
+      const { avoidedMs = 0, failures = 0 } = this.#health.state(key) ?? {}
+      const sessions = this.#sessions.count(key)
+      const streams = this.#sessions.load(key)
+      return { ip, port, sessions, streams, avoided_ms: Math.ceil(avoidedMs), failures }
+    })
   }
 
   /** Finds the holder of the delegation; a replica that gets it now becomes its holder. */

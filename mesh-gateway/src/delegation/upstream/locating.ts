@@ -12,6 +12,8 @@ export interface Locating {
   /** Asks DNS, once for all concurrent callers. @throws MeshError as `locate` does */
   find(): Promise<Located>
   readonly underWay: boolean
+  /** The last answer, valid or not. */
+  readonly last: Located | null
 }
 
 export interface LocatingOptions
@@ -81,6 +83,9 @@ export function createLocating(options: LocatingOptions): Locating {
       if (known !== null) return known
       locating ??= ask()
       return await locating
+    },
+    get last() {
+      return located
     },
     get underWay() {
       return locating !== null

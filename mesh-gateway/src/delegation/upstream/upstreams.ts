@@ -4,6 +4,7 @@
  * and opens another session when one is full.
  */
 import { MeshError } from '@clawmesh/proto'
+import type { PeerState } from '../../live/peer-state.ts'
 import type { ChainHeaders } from '../call.ts'
 import type { PeerRoute } from '../route.ts'
 import { createDials, type Dials } from './dials.ts'
@@ -28,6 +29,8 @@ export interface Upstreams {
   ): UpstreamSession | Promise<UpstreamSession>
   /** The number of remembered names and ports, over all tenants. */
   readonly known: number
+  /** The state of each of them. @param most how many */
+  peers(most: number): readonly PeerState[]
   /** Ends all sessions, and the connections that are being made. */
   close(): void
 }
@@ -98,6 +101,12 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
     get known() {
       return [...tenants.values()].reduce((sum, { groups }) => sum + groups.size, 0)
     },
+    peers: (most) =>
+      tenants
+        .entries()
+        .flatMap(([tenant, { groups }]) => groups.values().map((group) => stateOf(tenant, group)))
+        .take(most)
+        .toArray(),
     close() {
       closed = true
       unfollow()
@@ -107,4 +116,9 @@ export function createUpstreams(options: UpstreamsOptions): Upstreams {
       tenants.clear()
     },
   }
+}
+
+function stateOf(tenant: string, group: Group): PeerState {
+  const { host: name, port } = group.route
+  return { tenant, name, port, addresses: group.addresses() }
 }

@@ -5,7 +5,7 @@
  */
 import type { ErrorCode, Peer } from '@clawmesh/proto'
 import type { Limits } from '../../limits/limits.ts'
-import { createRegistry, type Registry } from '../../live/registry.ts'
+import { createRegistry, type OpenWork, openRecordsOf, type Registry } from '../../live/registry.ts'
 import type { Bounds } from '../enter-limits.ts'
 import type { LivePlace, LiveTunnel } from './live-tunnel.ts'
 import { createLateEntries, createTally, type LateEntries, type Tally } from './trim.ts'
@@ -16,6 +16,8 @@ export interface Tunnels {
   /** To be called once when the tunnel has ended. */
   remove(place: LivePlace): void
   readonly size: number
+  /** @param most how many records */
+  open(most: number): OpenWork
   /** Ends it, unless the registry has already ended it. */
   end(place: LivePlace, code: ErrorCode): void
   /** Ends each for which `judge` gives a code; returns how many. */
@@ -107,6 +109,10 @@ class LiveTunnels implements Tunnels {
 
   get size(): number {
     return this.#places.size
+  }
+
+  open(most: number): OpenWork {
+    return { count: this.#places.size, records: openRecordsOf(this.#places, most) }
   }
 
   end(place: LivePlace, code: ErrorCode): void {

@@ -15,6 +15,7 @@ import { CallPlaces, joinTree } from '../../../../mesh-gateway/src/delegation/li
 import type { LiveCalls, Place } from '../../../../mesh-gateway/src/delegation/live/live-calls.ts'
 import { type CallRecord, startRecord } from '../../../../mesh-gateway/src/delegation/record.ts'
 import { routeOf } from '../../../../mesh-gateway/src/delegation/route.ts'
+import { SAMPLE_DELEGATION } from '../../audit/sample-records.ts'
 
 const spiffe = createSpiffeTemplate({ trustDomain: 'mesh.internal' })
 const id = (agent: string) => spiffe.agent('acme', agent).id
@@ -118,7 +119,7 @@ describe('the places of a call', () => {
       },
       remove: (place) => void assert.ok(places.delete(place), 'once'),
     }
-    const opening = new OpenRecord(Infinity, () => {})
+    const opening = new OpenRecord(Infinity, { write() {} }, () => SAMPLE_DELEGATION)
     return { places, judged, opening, mine: new CallPlaces(live, opening) }
   }
   const stream = { cut() {}, reset() {} }

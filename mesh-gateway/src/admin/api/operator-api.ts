@@ -1,0 +1,178 @@
+/**
+ * The JSON endpoints of the admin port, below /api/: the one source of the console, of `mesh-gateway top` and of
+ * `mesh-gateway trees --admin`. docs/reference/admin-api.md has the shapes. Read-only.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { ERRORS, isErrorCode, isUuidV7 } from '@clawmesh/proto'
+import type { MaybePromise } from '../../limits/limits.ts'
+import { inSlices } from '../../process/in-slices.ts'
+import type { AgentOf } from '../../recorded/recorded-case.ts'
+import { VERSION } from '../../version.ts'
+import { pathOf, send, sendJson } from '../http-port.ts'
+import type { Missing } from '../status-page.ts'
+import { mergeEdges } from './edges.ts'
+import type { FactsSource, Line } from './facts.ts'
+import {
+  mergeDecisions,
+  mergeLimits,
+  mergeOpen,
+  mergeOverviews,
+  mergePeers,
+  mergeReplays,
+} from './merge.ts'
+import {
+  BadQuestion,
+  filterOf,
+  lastOf,
+  readAsked,
+  readCandidate,
+  readJson,
+  refuseOtherOrigins,
+} from './read-question.ts'
+import { listTrees, oneTree } from './trees.ts'
+
+export interface OperatorApiOptions {
+  readonly facts: FactsSource
+  readonly missing: () => MaybePromise<readonly Missing[]>
+  readonly degraded?: () => MaybePromise<readonly Missing[]>
+  /** Names agents of SPIFFE IDs, as configured now. */
+  readonly agentOf: () => AgentOf
+}
+
+export interface OperatorApi {
+  /** True for a path below /api/. */
+  serves(path: string): boolean
+  answer(request: IncomingMessage, response: ServerResponse): Promise<void>
+}
+
+const GET_PATHS = [
+  'overview',
+  'decisions',
+  'mesh',
+  'trees',
+  'open',
+  'peers',
+  'limits',
+  'certificates',
+]
+const POST_PATHS = ['explain', 'replay']
+const MAX_LIMITS = 200
+
+export function createOperatorApi(options: OperatorApiOptions): OperatorApi {
+  return {
+    serves: (path) => path.startsWith('/api/'),
+    async answer(request, response) {
+      try {
+        refuseOtherOrigins(request)
+        await route(request, response, options)
+      } catch (error) {
+        if (!(error instanceof BadQuestion)) throw error
+        response.setHeader('connection', 'close')
+        sendJson(response, error.status, { error: error.message })
+      }
+    },
+  }
+}
+
+async function route(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: OperatorApiOptions,
+): Promise<void> {
+  const [, name = '', id = null] = /^\/api\/([a-z]+)(?:\/([^/]*))?$/.exec(pathOf(request)) ?? []
+  const posts = POST_PATHS.includes(name) && id === null
+  const gets = GET_PATHS.includes(name) && (id === null || name === 'trees')
+  if (!posts && !gets) {
+    const paths = [...GET_PATHS, 'trees/ROOT', ...POST_PATHS].map((one) => `/api/${one}`)
+    return send(response, 404, 'text/plain', `there is ${paths.join(', ')}\n`)
+  }
+  const methods = posts ? ['POST'] : ['GET', 'HEAD']
+  if (!methods.includes(request.method ?? '')) {
+    response.setHeader('allow', methods.join(', '))
+    return sendJson(response, 405, { error: `ask by ${methods.join(' or ')}` })
+  }
+  const query = new URL(request.url ?? '/', 'http://gateway').searchParams
+  const body = posts ? await readJson(request) : null
+  const answer = await answerOf(name, id, query, body, options)
+  if (answer === null) sendJson(response, 503, { error: 'no process of the gateway answers' })
+  else sendJson(response, 200, answer)
+}
+
+/** Null while no process answers. @throws BadQuestion */
+async function answerOf(
+  name: string,
+  id: string | null,
+  query: URLSearchParams,
+  body: unknown,
+  options: OperatorApiOptions,
+): Promise<object | null> {
+  const { facts, agentOf } = options
+  if (name === 'overview') return overviewOf(options)
+  if (name === 'decisions') {
+    const filter = filterOf(query)
+    const found = mergeDecisions(await facts.ask('decisions', filter), filter.last)
+    const decisions = found.lines.map(recordOf)
+    return { decisions, more: found.more, reasons: reasonsOf(decisions) }
+  }
+  if (name === 'mesh') return mergeEdges(await facts.ask('edges', null))
+  if (name === 'trees' && id === null) {
+    const lines = (await facts.ask('tasks', { root: null })).flat()
+    return inSlices(listTrees(lines, lastOf(query, 20), agentOf()))
+  }
+  if (name === 'trees') return treeOf(id ?? '', options)
+  if (name === 'open') {
+    const { calls, tunnels, lines } = mergeOpen(await facts.ask('open', null))
+    return { calls, tunnels, open: lines.map(recordOf) }
+  }
+  if (name === 'peers') return { peers: mergePeers(await facts.ask('peers', null)) }
+  if (name === 'limits') return mergeLimits(await facts.ask('limits', null), MAX_LIMITS)
+  if (name === 'certificates') {
+    const [certificates = null] = await facts.ask('certificates', null)
+    return certificates === null ? null : { certificates }
+  }
+  if (name === 'explain') return (await facts.ask('explain', readAsked(body)))[0] ?? null
+  const replayed = mergeReplays(await facts.ask('replay', readCandidate(body)))
+  if (replayed === 'busy') throw new BadQuestion(503, 'another replay is running; try again')
+  return replayed
+}
+
+async function overviewOf(options: OperatorApiOptions): Promise<object | null> {
+  const { facts, missing: whatIsMissing, degraded: whatIsDegraded } = options
+  const [missing, degraded = [], answers] = await Promise.all([
+    whatIsMissing(),
+    whatIsDegraded?.(),
+    facts.ask('overview', null),
+  ])
+  const overview = mergeOverviews(answers)
+  if (overview === null) return null
+  const started = new Date(performance.timeOrigin).toISOString()
+  const versions = { version: VERSION, node: process.versions.node, started }
+  const state = { ready: missing.length === 0, missing, degraded, workers: facts.workers() }
+  return { ...versions, ...state, ...overview }
+}
+
+async function treeOf(root: string, { facts, agentOf }: OperatorApiOptions): Promise<object> {
+  if (!isUuidV7(root)) throw new BadQuestion(400, 'write root_id of an audit record')
+  const lines = (await facts.ask('tasks', { root })).flat()
+  const tree = await inSlices(oneTree(lines, root, agentOf()))
+  if (tree === null) throw new BadQuestion(404, 'no recent call tells of this tree')
+  return tree
+}
+
+/** Without the path, which may hold anything. The gateway has written the line itself. */
+function recordOf(line: Line): Readonly<Record<string, unknown>> {
+  const { path, ...record }: Record<string, unknown> = JSON.parse(line)
+  return record
+}
+
+/** What the codes of records mean, each once. */
+function reasonsOf(records: readonly Readonly<Record<string, unknown>>[]) {
+  const codes = new Set(records.map(({ reason }) => reason))
+  return Object.fromEntries(
+    [...codes].flatMap((code) =>
+      typeof code === 'string' && isErrorCode(code)
+        ? [[code, { meaning: ERRORS[code].meaning, hint: ERRORS[code].hint }]]
+        : [],
+    ),
+  )
+}

@@ -1,0 +1,74 @@
+/** Asks a running gateway at its admin port, for the commands that show what it does now. */
+import { MeshError } from '@clawmesh/proto'
+import type { Command } from 'commander'
+import { z } from 'zod'
+import { readConfig } from '../config/live-config.ts'
+import { REQUIRED } from '../config/settings.ts'
+import { formatListenAddress } from '../net/listen-address.ts'
+import type { Terminal } from '../process/terminal.ts'
+
+export interface AdminPlace {
+  /** URLs of admin ports. */
+  readonly admin?: readonly string[]
+  readonly config?: string
+}
+
+/** How long an answer may take, in milliseconds. */
+const ANSWER_MS = 10_000
+const DEFAULT = 'http://127.0.0.1:9090'
+
+export function addAdminPlace(command: Command): Command {
+  return command
+    .option('--admin <urls...>', `admin ports of running gateways (default: ${DEFAULT})`)
+    .option('--config <file>', 'or the configuration file that names it (MESH_CONFIG)')
+}
+
+/** @throws MeshError MESH_CONFIG_INVALID */
+export async function adminUrls(
+  { admin, config }: AdminPlace,
+  { env, cwd }: Pick<Terminal, 'env' | 'cwd'>,
+): Promise<readonly string[]> {
+  if (admin !== undefined) return admin
+  const path = config ?? (env.MESH_CONFIG || null)
+  if (path === null) return [DEFAULT]
+  const resolved = await readConfig({ path, env, cwd, flags: {}, optional: REQUIRED })
+  return [`http://${formatListenAddress(resolved.config.admin.listen)}`]
+}
+
+/**
+ * The answer of an endpoint below /api/, checked against its shape.
+ * @throws MeshError MESH_GATEWAY_UNREACHABLE
+ */
+export async function askAdmin<T>(url: string, path: string, shape: z.ZodType<T>): Promise<T> {
+  const unreachable = (why: string, cause?: unknown) =>
+    new MeshError('MESH_GATEWAY_UNREACHABLE', `${url} gives no answer: ${why}`, {
+      cause,
+      hint: 'check that the gateway runs; --admin names its admin port, e.g. http://127.0.0.1:9090',
+    })
+  let response: Response
+  let body: unknown
+  try {
+    response = await fetch(new URL(`/api/${path}`, url), {
+      headers: { connection: 'close' },
+      signal: AbortSignal.timeout(ANSWER_MS),
+    })
+    body = await response.json().catch(() => null)
+  } catch (cause) {
+    throw unreachable(reasonOf(cause), cause)
+  }
+  const refused = z.object({ error: z.string() }).safeParse(body)
+  if (refused.success) throw unreachable(refused.data.error)
+  if (response.status === 404)
+    throw new MeshError('MESH_GATEWAY_UNREACHABLE', `${url} has no /api/`, {
+      hint: 'set admin.console to on, and run this version of the gateway',
+    })
+  const read = shape.safeParse(body)
+  if (!read.success) throw unreachable(`it answered ${response.status}, not as this version does`)
+  return read.data
+}
+
+function reasonOf(error: unknown): string {
+  const { cause } = error instanceof Error ? error : { cause: null }
+  if (cause instanceof Error && 'code' in cause) return String(cause.code)
+  return error instanceof Error ? error.message : 'it failed'
+}

@@ -1,0 +1,123 @@
+/** The endpoints of the admin port as hostile pages, clients and names meet them. */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { request } from 'node:http'
+import { text } from 'node:stream/consumers'
+import { silentLog } from '@clawmesh/agent-sdk'
+import type { Facts, Kind } from '../../../mesh-gateway/src/admin/api/facts.ts'
+import { answerOf } from '../../../mesh-gateway/src/admin/api/facts.ts'
+import { openOperatorPorts } from '../../../mesh-gateway/src/admin/open-operator-ports.ts'
+import { makeFacts } from './facts-of-nobody.ts'
+
+interface Asked {
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+describe('the endpoints of the admin port', () => {
+  let asked: Kind[]
+  let facts: Facts
+  const open = (console: 'auto' | 'on' | 'off', host = '127.0.0.1') =>
+    openOperatorPorts(
+      { admin: { listen: { host, port: 0 }, console }, health: { listen: null } },
+      {
+        names: () => [],
+        metrics: { text: async () => '' },
+        missing: () => [],
+        connectionRefused: () => {},
+        log: silentLog,
+        status: () => [],
+        facts: {
+          async ask(what, question) {
+            asked.push(what)
+            return [await answerOf(facts, { what, asked: question })]
+          },
+          workers: () => [],
+        },
+        agentOf: () => () => null,
+      },
+    )
+  let ports: Awaited<ReturnType<typeof open>>
+  beforeEach(async () => {
+    asked = []
+    facts = makeFacts()
+    ports = await open('auto')
+  })
+  afterEach(() => ports.close())
+
+  const ask = async (path: string, { method = 'GET', headers = {}, body }: Asked = {}) => {
+    const { port } = ports.admin
+    const sent = request({ port, host: '127.0.0.1', path, method, headers, agent: false })
+    sent.on('error', () => {})
+    sent.end(body)
+    const [response] = await once(sent, 'response')
+    return { status: response.statusCode, headers: response.headers, body: await text(response) }
+  }
+  const JSON_BODY = { 'content-type': 'application/json' }
+  const QUESTION = '{"plane":"delegation","from":"acme/a","to":"acme/b"}'
+
+  it('answer where the port listens on loopback, or where they are switched on, and nowhere else', async () => {
+    assert.equal((await ask('/api/overview')).status, 200)
+    for (const [console, host, status] of [
+      ['off', '127.0.0.1', 404],
+      ['auto', '0.0.0.0', 404],
+      ['on', '0.0.0.0', 200],
+    ] as const) {
+      await ports.close()
+      ports = await open(console, host)
+      assert.equal((await ask('/api/overview')).status, status, `${console} at ${host}`)
+      assert.equal((await ask('/health')).status, 200)
+    }
+  })
+
+  it('answer no page of another origin, also one whose name leads here', async () => {
+    for (const headers of [
+      { origin: 'https://evil.example' },
+      { origin: 'null' },
+      { 'sec-fetch-site': 'cross-site' },
+      { 'sec-fetch-site': 'same-site' },
+    ]) {
+      const post = { method: 'POST', headers: { ...JSON_BODY, ...headers }, body: QUESTION }
+      for (const found of [
+        await ask('/api/explain', post),
+        await ask('/api/overview', { headers }),
+      ]) {
+        assert.equal(found.status, 403)
+        assert.equal(found.headers['access-control-allow-origin'], undefined)
+      }
+    }
+    assert.equal((await ask('/api/overview', { headers: { host: 'evil.example' } })).status, 421)
+    assert.deepEqual(asked, [], 'nothing was computed')
+    const own = { origin: `http://127.0.0.1:${ports.admin.port}`, 'sec-fetch-site': 'same-origin' }
+    const headers = { ...JSON_BODY, ...own, host: `127.0.0.1:${ports.admin.port}` }
+    const found = await ask('/api/explain', { method: 'POST', headers, body: QUESTION })
+    assert.equal(found.status, 200, found.body)
+  })
+
+  it('take JSON by POST only where they compute, and of a bounded size', async () => {
+    const post = (body: string, headers: Readonly<Record<string, string>> = JSON_BODY) =>
+      ask('/api/explain', { method: 'POST', headers, body })
+    assert.equal((await post(QUESTION)).status, 200)
+    assert.equal((await post(QUESTION, { 'content-type': 'text/plain' })).status, 415)
+    assert.equal((await post(QUESTION, {})).status, 415)
+    assert.equal((await post('{')).status, 400)
+    assert.equal((await post('[]')).status, 400)
+    assert.equal((await post(`"${'x'.repeat(300_000)}"`)).status, 413)
+    assert.match((await post('{"plane":"egress","agent":"a/b","to":"x","more":1}')).body, /more/)
+    assert.equal((await ask('/api/explain')).status, 405)
+    for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS'])
+      assert.equal((await ask('/api/overview', { method, headers: JSON_BODY })).status, 405, method)
+    for (const path of ['/api/', '/api/none', '/api/peers/x', '/api/explain/x', '/api/constructor'])
+      assert.equal((await ask(path)).status, 404, path)
+    assert.equal((await ask('/api/trees/not-an-id')).status, 400)
+  })
+
+  it('say that no process answers, and are read as nothing but JSON', async () => {
+    const { headers } = await ask('/api/peers')
+    assert.equal(headers['content-type'], 'application/json')
+    assert.equal(headers['x-content-type-options'], 'nosniff')
+    assert.equal(headers['cross-origin-resource-policy'], 'same-origin')
+    assert.equal(headers['cache-control'], 'no-store')
+  })
+})
