@@ -39,7 +39,7 @@ import type { MeshServiceOptions } from './own-services/mesh-service.ts'
 import { type OwnServices, startOwnServices } from './own-services/own-services.ts'
 import { createReflectionFilter } from './reflection/reflection-filter.ts'
 import type { RouteNames } from './route.ts'
-import { type CallHandler, createCallHandler } from './serve-call.ts'
+import { type CallHandler, type ClosedFor, createCallHandler } from './serve-call.ts'
 import { shutdown } from './shutdown.ts'
 import type { ReplicaMarks } from './upstream/replica.ts'
 import { createUpstreams, type Upstreams } from './upstream/upstreams.ts'
@@ -132,9 +132,9 @@ export async function createDelegationPort(
       ...(options.ownAddresses?.() ?? []),
       ...(address === null ? [] : [address]),
     ],
-    closedFor() {
+    closedFor(freesMemory) {
       if (draining) return new MeshError('MESH_GATEWAY_DRAINING')
-      if (memory.overloaded()) return overloaded()
+      if (!freesMemory && memory.overloaded()) return overloaded()
       return refuseWithoutAudit && !audit.healthy() ? unauditable() : null
     },
   }
@@ -208,7 +208,7 @@ interface CallParts {
   readonly refusals: RefusalBudgets
   /** All addresses of the gateway, including that of this port. */
   readonly ownAddresses: () => readonly ListenAddress[]
-  readonly closedFor: () => MeshError | null
+  readonly closedFor: ClosedFor
 }
 
 function createCalls(

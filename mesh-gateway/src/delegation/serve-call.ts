@@ -7,6 +7,7 @@ import type { IdentityStore, PeerCertificate } from '@clawmesh/agent-sdk/mesh'
 import type { MeshError } from '@clawmesh/proto'
 import type { GuardLimits } from '../config/guard-limits.ts'
 import { createDenseSet } from '../live/dense-set.ts'
+import { endsOrAsks } from '../policy/decide/task-methods.ts'
 import type { RevocationJudge } from '../revocation/judge.ts'
 import { ActiveCall, type ActiveCallOptions, type ActiveCalls } from './active-call.ts'
 import { type Call, isGrpc, readCall } from './call.ts'
@@ -15,6 +16,7 @@ import { type Client, judgeClient } from './client/authenticate.ts'
 import { checkHeaderSize } from './client/check-header-size.ts'
 import type { OpenCalls } from './client/open-calls.ts'
 import { checkRefusals } from './count-refusals.ts'
+import { fieldOnce } from './field-values.ts'
 import { headOf, notGrpc, protocolOf } from './other-protocols/protocol-of.ts'
 import type { OwnServices } from './own-services/own-services.ts'
 import type { RouteNames } from './route.ts'
@@ -28,9 +30,14 @@ export interface CallHandlerOptions extends ActiveCallOptions, PeerCallsOptions 
   readonly chain: ChainGate
   readonly guardLimits: GuardLimits
   readonly openCalls: OpenCalls
-  /** Why calls are refused now; null while they are served. */
-  readonly closedFor: () => MeshError | null
+  readonly closedFor: ClosedFor
 }
+
+/**
+ * Why calls are refused now; null while they are served.
+ * @param freesMemory for a call that is served while memory is short
+ */
+export type ClosedFor = (freesMemory: boolean) => MeshError | null
 
 export interface CallHandler {
   handle(
@@ -77,7 +84,7 @@ function begin(
     served.protocol = protocolOf(headOf(rawHeaders))
     throw notGrpc(served.protocol)
   }
-  const certificate = letIn(served, options)
+  const certificate = letIn(served, rawHeaders, options)
   const call = readRoutedCall(served, rawHeaders, options)
   if (call.chain.token === null) serve(served, certificate, call, options, peerCalls)
   else
@@ -89,14 +96,21 @@ function begin(
 /** Checks the client: its earlier refusals, its certificate, and whether there is room for one more call. */
 function letIn(
   { client, permits }: ActiveCall,
+  rawHeaders: readonly string[],
   { refusals, identity, revocations, closedFor, openCalls }: CallHandlerOptions,
 ): PeerCertificate {
   checkRefusals(refusals, client)
   const certificate = judgeClient(client, identity.current(), Date.now(), revocations)
-  const closed = closedFor()
+  let closed = closedFor(false)
+  if (closed !== null && endsOrAsks(methodIn(rawHeaders))) closed = closedFor(true)
   if (closed !== null) throw closed
   permits.hold(openCalls.enter(certificate.identity))
   return certificate
+}
+
+function methodIn(rawHeaders: readonly string[]): string {
+  const path = fieldOnce(rawHeaders, ':path')
+  return typeof path === 'string' ? path.slice(1) : ''
 }
 
 /** Reads the request headers and finds the route. The deadline of the call starts here. */

@@ -14,7 +14,7 @@ import { checkHeaderSize } from '../client/check-header-size.ts'
 import { createOpenCalls } from '../client/open-calls.ts'
 import { checkRefusals, countRefusal, type RefusalBudgets } from '../count-refusals.ts'
 import type { RouteNames } from '../route.ts'
-import type { CallHandler } from '../serve-call.ts'
+import type { CallHandler, ClosedFor } from '../serve-call.ts'
 import { type Answer, createEventStream, createJsonAnswer } from './answer.ts'
 import type { Asked, CallToolOptions } from './call-tool.ts'
 import { Exchange, type ExchangeOptions } from './exchange.ts'
@@ -23,7 +23,7 @@ import { createInnerConnections } from './inner-connections.ts'
 import { type Message, readMessages } from './messages.ts'
 import { checkOrigin } from './origin.ts'
 import { createBodies } from './read-body.ts'
-import { notified, serveMessage } from './requests.ts'
+import { endsOrAsks, notified, serveMessage } from './requests.ts'
 import { type CancelRelay, createRunningRequests } from './running-requests.ts'
 import { createSessionIds, type SessionIds } from './session-id.ts'
 import { isVersion } from './versions.ts'
@@ -40,8 +40,7 @@ export interface McpEndpointOptions extends ExchangeOptions {
   /** Null for a gateway of one process. */
   readonly cancels: CancelRelay | null
   readonly calls: Pick<CallHandler, 'handle'>
-  /** Why requests are refused now; null while they are served. */
-  readonly closedFor: () => MeshError | null
+  readonly closedFor: ClosedFor
   readonly log: Log
 }
 
@@ -51,6 +50,12 @@ export interface McpEndpoint {
   /** Answers what still waits: the tasks go on. */
   release(): void
   close(): void
+}
+
+interface LetIn {
+  readonly caller: AgentIdentity
+  /** Why nothing but what frees memory is served to it; null while all is served. */
+  readonly closed: MeshError | null
 }
 
 /** The path of the endpoint. */
@@ -76,7 +81,7 @@ export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
 
   async function serve(exchange: Exchange): Promise<void> {
     const { request, client } = exchange
-    const caller = gate(exchange)
+    const { caller, closed } = gate(exchange)
     // clients try GET for a stream of the server's own, and DELETE at their end: MCP allows this answer, and it refuses
     // nothing
     if (request.method !== 'POST') {
@@ -87,6 +92,7 @@ export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
     const session = sessionOf(request, caller, sessions)
     const messages = readMessages(await bodies.read(request, client.meter))
     if (messages === null) throw invalid('the body is no JSON-RPC message')
+    if (closed !== null && !messages.every(endsOrAsks)) throw closed
     await answer(messages, { exchange, caller, session }, { ...calling, sessions })
   }
 
@@ -146,7 +152,7 @@ async function answer(
  * until the response has ended.
  * @throws MeshError
  */
-function createGate(options: McpEndpointOptions): (exchange: Exchange) => AgentIdentity {
+function createGate(options: McpEndpointOptions): (exchange: Exchange) => LetIn {
   const { identity, revocations, refusals, closedFor, names, guardLimits } = options
   const open = createOpenCalls({
     limits: {
@@ -164,15 +170,23 @@ function createGate(options: McpEndpointOptions): (exchange: Exchange) => AgentI
     const certificate = judgeClient(client, identity.current(), Date.now(), revocations)
     const caller = certificate.identity
     if (caller.kind !== 'agent') throw new MeshError('MESH_IDENTITY_NOT_AGENT')
-    const closed = closedFor()
-    if (closed !== null) throw closed
+    const closed = closedFor(false)
+    if (closed !== null && (closedFor(true) !== null || !isShortPost(request))) throw closed
     const retryAfterMs = rates.take(caller.id, perMinute, Math.ceil(perMinute / 10))
     if (retryAfterMs !== null) throw new MeshError('MESH_RATE_LIMITED', undefined, { retryAfterMs })
     response.on('close', open.enter(caller))
     checkHeaderSize(request.rawHeaders, guardLimits)
     checkOrigin(headerOf(request, 'origin'), names().own)
-    return caller
+    return { caller, closed }
   }
+}
+
+/** A body of which so little is read also while memory is short: a cancel has no more. */
+const SHORT_BYTES = 4096
+
+function isShortPost(request: HttpRequest): boolean {
+  const length = headerOf(request, 'content-length')
+  return request.method === 'POST' && length !== null && Number(length) <= SHORT_BYTES
 }
 
 /** @throws MeshError MESH_MCP_REQUEST */

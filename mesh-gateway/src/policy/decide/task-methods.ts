@@ -9,6 +9,8 @@ interface TaskService {
   readonly name: string
   readonly begin: readonly string[]
   readonly seeThrough: readonly string[]
+  /** Of `seeThrough` those that end a task or ask for its state: one small message each way. */
+  readonly endOrAsk: readonly string[]
   /** What tells a caller beforehand what it may begin, and begins nothing. */
   readonly describe: readonly string[]
 }
@@ -18,18 +20,21 @@ const SERVICES: readonly TaskService[] = Object.freeze([
     name: DELEGATION_SERVICE,
     begin: ['Delegate'],
     seeThrough: ['Watch', 'Get', 'List', 'Cancel', 'SendInput'],
+    endOrAsk: ['Get', 'Cancel'],
     describe: ['Describe'],
   },
   {
     name: 'lf.a2a.v1.A2AService',
     begin: ['SendMessage', 'SendStreamingMessage'],
     seeThrough: ['GetTask', 'ListTasks', 'CancelTask', 'SubscribeToTask'],
+    endOrAsk: ['GetTask', 'CancelTask'],
     describe: [],
   },
   {
     name: 'a2a.v1.A2AService',
     begin: ['SendMessage', 'SendStreamingMessage'],
     seeThrough: ['GetTask', 'CancelTask', 'TaskSubscription'],
+    endOrAsk: ['GetTask', 'CancelTask'],
     describe: [],
   },
 ])
@@ -40,6 +45,9 @@ const IMPLIED_BY = pairs(['begin'], ['seeThrough', 'describe'])
 /** By implied method, the methods that imply it. */
 const BEGUN_BY = pairs(['seeThrough', 'describe'], ['begin'])
 const SEE_THROUGH = pairs(['seeThrough'], ['begin'])
+const END_OR_ASK: ReadonlySet<string> = new Set(
+  SERVICES.flatMap(({ name, endOrAsk }) => endOrAsk.map((method) => `${name}/${method}`)),
+)
 
 /**
  * Such a call gives the callee a delegation token, and counts in hops and budgets.
@@ -52,6 +60,14 @@ export function startsTask(method: string): boolean {
 /** True for a call about a task that its caller began before. */
 export function seesTaskThrough(method: string): boolean {
   return SEE_THROUGH.has(method)
+}
+
+/**
+ * True for a call that ends a task or asks for its state, which clients do before they end it. It is served while memory
+ * is short, since a task that ends gives memory back.
+ */
+export function endsOrAsks(method: string): boolean {
+  return END_OR_ASK.has(method)
 }
 
 /** True for a call that begins nothing: also an agent that may act only within a chain makes it outside of any. */
