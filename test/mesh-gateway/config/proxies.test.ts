@@ -47,6 +47,10 @@ describe('the addresses of proxies in the configuration', () => {
       ['lb.internal/32', /does not begin with an IP address$/],
       ['0.0.0.0/0', /is every address: any client could then claim the address of another$/],
       ['::/0', /is every address/],
+      ['0.0.0.0/1', /is wider than \/8: any client could then claim the address of another$/],
+      ['128.0.0.0/1', /is wider than \/8/],
+      ['8.0.0.0/7', /is wider than \/8/],
+      ['8000::/1', /is wider than \/8/],
       ['::/1', /holds every IPv4 address in its mapped form/],
       [7, /./],
     ] as const) {
