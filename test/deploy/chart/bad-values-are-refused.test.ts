@@ -83,6 +83,16 @@ const GATEWAY: readonly (readonly [string, Values, RegExp])[] = [
     { networkPolicy: { healthFrom: ['host'] } },
     /'\/networkPolicy\/healthFrom\/0'/,
   ],
+  [
+    'a private network among those outside',
+    { networkPolicy: { outside: { cidrs: ['0.0.0.0/0', '172.31.0.0/16'] } } },
+    /networkPolicy\.outside\.cidrs: 172\.31\.0\.0\/16 is within networkPolicy\.outside\.except, 172\.16\.0\.0\/12/,
+  ],
+  [
+    'an exception among those outside, over IPv6',
+    { networkPolicy: { outside: { cidrs: ['FD00:1::/32'] } } },
+    /networkPolicy\.outside\.cidrs: FD00:1::\/32 is within networkPolicy\.outside\.except, fc00::\/7/,
+  ],
   ['no memory', { resources: { limits: { memory: 'much' } } }, /'\/resources\/limits\/memory'/],
   [
     'fewer pods at most than at least',

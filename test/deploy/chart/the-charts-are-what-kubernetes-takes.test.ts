@@ -94,6 +94,44 @@ describe('the charts', function () {
       assert.equal(field(pod, 'automountServiceAccountToken'), false)
     })
 
+  it('except private and special networks from each range of destinations', async () => {
+    const outside = async (...cidrs: readonly string[]) => {
+      const values = { ...LEAST, networkPolicy: { outside: { cidrs } } }
+      const objects = await render('clawmesh-gateway', values)
+      assert.deepEqual(validate(objects, VERSIONS), [])
+      const rules = Object.values(Object(field(find(objects, 'NetworkPolicy'), 'spec.egress')))
+      const blocks = rules.flatMap((rule) => Object.values(Object(field(rule, 'to'))))
+      return Object.fromEntries(
+        blocks.flatMap((one): [string, unknown][] => {
+          const cidr = field(one, 'ipBlock.cidr')
+          return typeof cidr === 'string' ? [[cidr, field(one, 'ipBlock.except')]] : []
+        }),
+      )
+    }
+    const low = ['0.0.0.0/8', '10.0.0.0/8', '100.64.0.0/10', '127.0.0.0/8']
+    const high = ['169.254.0.0/16', '172.16.0.0/12', '192.168.0.0/16', '224.0.0.0/4', '240.0.0.0/4']
+    const six = ['::/127', 'fc00::/7', 'fe80::/10', 'ff00::/8']
+    assert.deepEqual(await outside('0.0.0.0/0', '::/0'), {
+      ...{ '0.0.0.0/0': [...low, ...high], '::/0': six },
+    })
+    // the same in halves, and others that hold some of them or none
+    assert.deepEqual(
+      await outside(
+        '0.0.0.0/1',
+        '128.0.0.0/1',
+        '169.0.0.0/8',
+        '198.51.100.0/24',
+        '2000::/3',
+        '::/1',
+      ),
+      {
+        ...{ '0.0.0.0/1': low, '128.0.0.0/1': high, '169.0.0.0/8': ['169.254.0.0/16'] },
+        ...{ '198.51.100.0/24': undefined, '2000::/3': undefined },
+        '::/1': ['::/127'],
+      },
+    )
+  })
+
   it('let a pod end later than its open calls do', async () => {
     for (const [drainSeconds, preStopSeconds] of [
       [30, 5],

@@ -38,6 +38,13 @@ before it talks of changes to the cluster.
 {{- if and (include "gateway.asksApiServer" .) .Values.networkPolicy.enabled (not .Values.networkPolicy.also) }}
 {{- fail "clusterTokens.enabled: name the API server in networkPolicy.also, with its port; its address is in: kubectl get endpointslices kubernetes" }}
 {{- end }}
+{{- range $cidr := $values.networkPolicy.outside.cidrs }}
+{{- range $values.networkPolicy.outside.except }}
+{{- if include "gateway.isWithin" (list $cidr .) }}
+{{- fail (printf "networkPolicy.outside.cidrs: %s is within networkPolicy.outside.except, %s; name it in networkPolicy.also, or take the exception away" $cidr .) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- $seen := dict -}}
 {{- range $name, $tenant := .Values.tenants }}
 {{- $namespace := $tenant.namespace | default $name -}}
