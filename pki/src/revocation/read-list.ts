@@ -6,7 +6,7 @@ import { canonicalSerial } from './serial.ts'
 export interface ListContents {
   /** Lower-case hexadecimal. */
   readonly serials: readonly string[]
-  /** The CRL number; 0 for a list without one, or with one that is no safe integer. */
+  /** The CRL number; 0 for a list without one. Beyond 2^53 it is near the one in the list, or Infinity. */
   readonly number: number
 }
 
@@ -42,8 +42,7 @@ function numberIn(wrapped: DerValue): number {
     const [id, value] = itemsOf(extension, TAG.sequence)
     if (id?.content.equals(CRL_NUMBER) !== true || value === undefined) continue
     const digits = readDer(value.content).content.toString('hex')
-    const number = Number.parseInt(digits, 16)
-    return Number.isSafeInteger(number) ? number : 0
+    return digits === '' ? 0 : Number.parseInt(digits, 16)
   }
   return 0
 }

@@ -1,5 +1,6 @@
 /** Signs one revocation list: numbered, in whole seconds, as PEM and DER. */
 import { join } from 'node:path'
+import { MeshError } from '@clawmesh/proto'
 import { toPem } from '../der/pem.ts'
 import { readBounded } from '../disk/read-bounded.ts'
 import { replaceFile } from '../disk/replace-file.ts'
@@ -32,6 +33,8 @@ export const NUMBER_FILE = 'crl.json'
 const LISTS_SINCE_BACKUP = 1_000_000
 const CLOCK_ERROR_MS = 30 * 24 * 3_600_000
 const KEEP_EXPIRED_MS = 24 * 3_600_000
+/** Numbers are near milliseconds since the epoch: this one is of the year 5138, and leaves numbers above it. */
+const MOST_NUMBER = 100_000_000_000_000
 
 export function signList({ issuer, number, nowMs, endsMs, revoked }: ListContent): SignedList {
   // a list has whole seconds only
@@ -84,8 +87,17 @@ export async function readListNumber(dir: string): Promise<number> {
  * After a restore: numbers go on above those of lists that were signed since the backup, which nobody knows. Above the
  * clock by more than any clock is wrong, and above the last known number by more lists than are signed between backups.
  * docs/decisions/archives-are-age-files.md
+ * @throws MeshError MESH_PKI_INVALID for a number that no CA of ours reaches: lists could not be numbered above it
  */
 export async function raiseListNumber(dir: string, last: number, nowMs: number): Promise<void> {
+  if (last > MOST_NUMBER)
+    throw new MeshError(
+      'MESH_PKI_INVALID',
+      `${last} is the number of no revocation list of this CA`,
+      {
+        hint: 'compare with a list that `mesh-pki crl` of this CA wrote',
+      },
+    )
   await writeListNumber(dir, Math.max(last + LISTS_SINCE_BACKUP, nowMs + CLOCK_ERROR_MS))
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { X509Certificate } from 'node:crypto'
+import { generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { copyFile, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import {
   type Ca,
@@ -12,8 +12,11 @@ import {
 import { Secret } from '@clawmesh/proto'
 import { saveArchive, writeArchive } from '@clawmesh/proto/backup'
 import { snapshotCa } from '../../../pki/src/ca/backup-ca.ts'
+import { toPem } from '../../../pki/src/der/pem.ts'
 import { listsIn } from '../../../pki/src/revocation/read-list.ts'
 import { readRevoked } from '../../../pki/src/revocation/revoked-records.ts'
+import { distinguishedName } from '../../../pki/src/x509/certificate.ts'
+import { signCrl } from '../../../pki/src/x509/crl.ts'
 import { meshPki } from '../run.ts'
 import { meshPkiHere } from '../run-here.ts'
 import { makeCa, makeScratch, PASSPHRASE, type Scratch } from '../scratch.ts'
@@ -113,6 +116,17 @@ describe('mesh-pki backup', () => {
     assert.ok((await (await open('elsewhere')).crl()).number > number)
     assert.equal((await restore('ca', '--force')).code, 0)
     assert.ok((await (await open('ca')).crl()).number > number)
+  })
+
+  it('takes no list for its own whose number leaves none above it', async () => {
+    await create()
+    for (const number of [2 ** 53 - 1, 2 ** 63, 2 ** 150]) {
+      await writeFile(scratch.path('crl.pem'), listOfNumber(number))
+      const { code, stderr } = await restore('elsewhere', '--crl', 'crl.pem')
+      assert.equal(code, 1, String(number))
+      assert.match(stderr, /\d\S* is the number of no revocation list of this CA/)
+      await assert.rejects(stat(scratch.path('elsewhere')), { code: 'ENOENT' })
+    }
   })
 
   it('is refused when it would let in again what is revoked now, and says what', async () => {
@@ -227,3 +241,16 @@ describe('mesh-pki backup', () => {
     assert.equal(code, 0, stdout)
   })
 })
+
+/** An empty list, signed by anybody. */
+function listOfNumber(number: number): string {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const name = distinguishedName([{ type: 'commonName', value: 'anybody' }])
+  const now = new Date()
+  const times = { thisUpdate: now, nextUpdate: new Date(now.getTime() + DAY_MS) }
+  const der = signCrl(
+    { number, ...times, entries: [] },
+    { name, keyId: Buffer.alloc(20), privateKey },
+  )
+  return toPem('X509 CRL', der)
+}
