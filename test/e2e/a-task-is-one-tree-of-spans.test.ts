@@ -39,6 +39,7 @@ describeClosing('a task is one tree of spans', function () {
       listen: '127.0.0.1:0',
       skills: {
         read: async (_task, ctx) => (await ctx.fetch(url)).text(),
+        brews: async (_task, ctx) => String((await ctx.fetch(url, { method: 'BREW' })).status),
         refuses: async (_task, ctx) => (await ctx.fetch(closed)).text(),
       },
     })
@@ -124,6 +125,17 @@ describeClosing('a task is one tree of spans', function () {
     assert.equal(named(spans, 'egress GET').error, 'MESH_POLICY_NOT_ALLOWED')
     // the call itself went well: the task that it began did not
     assert.equal(named(spans, DELEGATE).error, null)
+  })
+
+  it('under few names, whatever method a client makes up', async () => {
+    const task = planner.delegate('researcher', { skill: 'brews' })
+    await task.result()
+    const spans = await spansOf(task.traceId, 'fetch _OTHER', 'egress _OTHER')
+    for (const name of ['fetch _OTHER', 'egress _OTHER']) {
+      const { attributes } = named(spans, name)
+      assert.equal(attributes['http.request.method'], '_OTHER')
+      assert.equal(attributes['http.request.method_original'], 'BREW')
+    }
   })
 
   const count = async (result: string) => {

@@ -8,6 +8,7 @@ import {
   parseTraceparent,
 } from '@clawmesh/proto'
 import type { Headers, Response as UndiciResponse } from 'undici'
+import { spanMethod } from '../trace/span.ts'
 import type { SpanRecorder, Work } from '../trace/span-recorder.ts'
 import { spanOf } from '../wire/trace.ts'
 import type { EgressDispatcher } from './egress-dispatcher.ts'
@@ -207,11 +208,12 @@ function traceOf(header: string | undefined, ofTask: string | undefined): FetchT
 
 /** Without the path, which may hold anything. */
 function workOf({ url, init }: FetchRequest, { span, parent }: FetchTrace): Work {
-  const method = init.method ?? 'GET'
+  // fetch takes `post` for POST
+  const method = spanMethod((init.method ?? 'GET').toUpperCase())
   return {
-    ...{ span, parent, name: `fetch ${method}`, kind: 'client' },
+    ...{ span, parent, name: `fetch ${method.name}`, kind: 'client' },
     attributes: {
-      'http.request.method': method,
+      ...method.attributes,
       'url.scheme': url.protocol.slice(0, -1),
       'server.address': url.hostname,
       'server.port': url.port === '' ? null : Number(url.port),

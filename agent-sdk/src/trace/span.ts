@@ -23,6 +23,30 @@ export interface Span {
   readonly attributes: Readonly<Record<string, AttributeValue>>
 }
 
+/** RFC 9110 and RFC 5789, and QUERY. */
+const HTTP_METHODS: ReadonlySet<string> = new Set(
+  'CONNECT DELETE GET HEAD OPTIONS PATCH POST PUT QUERY TRACE'.split(' '),
+)
+
+/** A method of HTTP for a span, by OpenTelemetry's semantic conventions: names of spans are few, whatever a client sends. */
+export interface SpanMethod {
+  /** One of the known methods, or `_OTHER`. */
+  readonly name: string
+  readonly attributes: Readonly<Record<string, AttributeValue>>
+}
+
+export function spanMethod(method: string): SpanMethod {
+  const known = HTTP_METHODS.has(method)
+  const name = known ? method : '_OTHER'
+  return {
+    name,
+    attributes: {
+      'http.request.method': name,
+      'http.request.method_original': known ? null : method,
+    },
+  }
+}
+
 /** The library that made the spans. */
 export interface Scope {
   readonly name: string

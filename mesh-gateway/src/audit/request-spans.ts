@@ -11,6 +11,7 @@ import {
   type Log,
   readWhole,
   type Span,
+  spanMethod,
 } from '@clawmesh/agent-sdk/mesh'
 import { MeshError, Secret } from '@clawmesh/proto'
 import type { SpanMetrics } from '../telemetry/span-metrics.ts'
@@ -83,7 +84,9 @@ function spanOf({ ids, record, endMs }: Ended): Span {
   return {
     ...{ traceId, spanId, parentSpanId, endMs, durationMs: record.duration_ms },
     name:
-      record.event === 'egress' ? `egress ${record.method}` : (record.grpc_method ?? 'delegation'),
+      record.event === 'egress'
+        ? `egress ${spanMethod(record.method).name}`
+        : (record.grpc_method ?? 'delegation'),
     kind: 'server',
     error: failureOf(record),
     attributes: { ...commonOf(record), ...ofPlane(record) },
@@ -121,7 +124,7 @@ function commonOf(record: AuditRecord): Readonly<Record<string, AttributeValue>>
 function ofPlane(record: AuditRecord): Readonly<Record<string, AttributeValue>> {
   if (record.event === 'egress')
     return {
-      'http.request.method': record.method,
+      ...spanMethod(record.method).attributes,
       'http.response.status_code': record.status === 0 ? null : record.status,
     }
   return {
