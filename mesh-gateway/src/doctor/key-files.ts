@@ -1,13 +1,15 @@
 /** Checks that private keys are readable by their owner only. */
-import { readdir, stat } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type CheckResult, result, shellWord } from './finding.ts'
+import { type CheckResult, type Finding, result, shellWord } from './finding.ts'
 
 export interface KeyFile {
   readonly path: string
   readonly mode: number
   readonly uid: number
   readonly gid: number
+  /** Users of the machine that are in its group, but for the one that runs this process. */
+  readonly groupUsers: readonly string[]
 }
 
 /** Of a process: its user, and all of its groups. */
@@ -17,6 +19,7 @@ export interface Reader {
 }
 
 const GROUP_AND_OTHERS_READ = 0o044
+const GROUP_READS = 0o040
 const OTHERS_READ = 0o004
 
 /** @param reader default: this process */
@@ -25,14 +28,44 @@ export function checkKeyFiles(
   reader: Reader = { uid: process.geteuid?.() ?? 0, gids: processGroups() },
 ): CheckResult {
   const open = files.filter((file) => (file.mode & unwanted(file, reader)) !== 0)
+  const shared = files.filter((file) => !open.includes(file) && isShared(file))
   const about = files.length === 1 ? '1 file' : `${files.length} files`
-  if (open.length === 0) return result('key files', about)
-  const names = open.map(({ path, mode }) => `${path} (${(mode & 0o777).toString(8)})`)
-  return result('key files', about, {
-    what: `others on this machine can read ${names.join(', ')}`,
-    why: 'a user that reads a private key can act as this gateway, this agent or the issuer of its tokens',
-    todo: `chmod 600 ${open.map(({ path }) => shellWord(path)).join(' ')}; in Kubernetes defaultMode: 0400 of the Secret, and fsGroup`,
-  })
+  return result('key files', about, openToOthers(open), openToGroup(shared))
+}
+
+const WHY =
+  'a user that reads a private key can act as this gateway, this agent or the issuer of its tokens'
+
+function openToOthers(files: readonly KeyFile[]): Finding | null {
+  if (files.length === 0) return null
+  return {
+    what: `others on this machine can read ${files.map(named).join(', ')}`,
+    why: WHY,
+    todo: `chmod 600 ${pathsOf(files)}; in Kubernetes defaultMode: 0400 of the Secret, and fsGroup`,
+  }
+}
+
+/** This process reads them by their group: without it the gateway could not either. */
+function openToGroup(files: readonly KeyFile[]): Finding | null {
+  if (files.length === 0) return null
+  const users = [...new Set(files.flatMap(({ groupUsers }) => groupUsers))].join(', ')
+  return {
+    what: `by their group ${users} can read ${files.map(named).join(', ')}`,
+    why: WHY,
+    todo: `give them a group of this user alone, or chown them to this user and chmod 600 ${pathsOf(files)}`,
+  }
+}
+
+function named({ path, mode }: KeyFile): string {
+  return `${path} (${(mode & 0o777).toString(8)})`
+}
+
+function pathsOf(files: readonly KeyFile[]): string {
+  return files.map(({ path }) => shellWord(path)).join(' ')
+}
+
+function isShared({ mode, groupUsers }: KeyFile): boolean {
+  return (mode & GROUP_READS) !== 0 && groupUsers.length > 0
 }
 
 /** In a pod, files of Secrets belong to root and to fsGroup: the process reads them by its group alone. */
@@ -51,13 +84,39 @@ export async function readKeyFiles(
     ...identityDirs.map((dir) => join(dir, 'tls.key')),
     ...names.filter((name) => name.endsWith('.pem')).map((name) => join(keysDir, name)),
   ]
+  const groupUsers = await readGroupUsers()
   const found = await Promise.all(
     paths.map(async (path) => {
       const facts = await stat(path).catch(() => null)
-      return facts === null ? [] : [{ path, mode: facts.mode, uid: facts.uid, gid: facts.gid }]
+      if (facts === null) return []
+      const { mode, uid, gid } = facts
+      return [{ path, mode, uid, gid, groupUsers: groupUsers(gid) }]
     }),
   )
   return found.flat()
+}
+
+/** By /etc/group and /etc/passwd; of a directory service nothing is known. */
+async function readGroupUsers(): Promise<(gid: number) => readonly string[]> {
+  const groups = await linesOf('/etc/group')
+  const users = await linesOf('/etc/passwd')
+  const own = users.flatMap(([name = '', , uid]) =>
+    uid === String(process.geteuid?.()) ? name : [],
+  )
+  return (gid) => {
+    const listed = groups.flatMap(([, , id, names = '']) =>
+      id === String(gid) ? names.split(',') : [],
+    )
+    const primary = users.flatMap(([name = '', , , id]) => (id === String(gid) ? name : []))
+    return [...new Set([...listed, ...primary])].filter(
+      (name) => name !== '' && !own.includes(name),
+    )
+  }
+}
+
+async function linesOf(file: string): Promise<string[][]> {
+  const text = await readFile(file, 'utf8').catch(() => '')
+  return text.split('\n').map((line) => line.split(':'))
 }
 
 function processGroups(): number[] {

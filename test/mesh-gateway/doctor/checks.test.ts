@@ -22,7 +22,7 @@ describe('the checks of the doctor', () => {
     const results = [
       checkNode('v20.1.0'),
       checkFileDescriptors(256),
-      checkKeyFiles([{ path: '/k/tls.key', mode: 0o100644, uid: 0, gid: 0 }]),
+      checkKeyFiles([{ path: '/k/tls.key', mode: 0o100644, uid: 0, gid: 0, groupUsers: [] }]),
       checkAuditLog({ file: '/a', error: 'EACCES', freeBytes: null }),
       checkClocks({ peer: 'p', theirMs: 0, ourMs: 90_000 }),
       checkPeerNames({ dir: '/g', dnsNames: [], tenants: ['acme'], meshDomain: 'm.test' }),
@@ -46,7 +46,8 @@ describe('the checks of the doctor', () => {
   })
 
   it('take files that others can read for a fault, and name them as a shell takes them', () => {
-    const file = (mode: number, path = '/k') => ({ path, mode, uid: 1000, gid: 1000 })
+    const owned = { uid: 1000, gid: 1000, groupUsers: [] }
+    const file = (mode: number, path = '/k') => ({ path, mode, ...owned })
     const good = [0o600, 0o400, 0o700].map((mode) => file(mode))
     assert.deepEqual(whats(checkKeyFiles(good)), [])
     for (const mode of [0o640, 0o604, 0o666])
@@ -57,7 +58,7 @@ describe('the checks of the doctor', () => {
 
   it('let a pod read keys by its group: files of a Secret belong to root', () => {
     const inPod = { uid: 65_532, gids: [65_532] }
-    const ofRoot = { path: '/k', uid: 0, gid: 65_532 }
+    const ofRoot = { path: '/k', uid: 0, gid: 65_532, groupUsers: [] }
     assert.deepEqual(whats(checkKeyFiles([{ ...ofRoot, mode: 0o440 }], inPod)), [])
     for (const others of [
       { ...ofRoot, mode: 0o444 },
@@ -65,6 +66,19 @@ describe('the checks of the doctor', () => {
       { ...ofRoot, mode: 0o440, uid: 65_532 },
     ])
       assert.equal(whats(checkKeyFiles([others], inPod)).length, 1)
+  })
+
+  it('name the users that read a key by the group by which this process reads it', () => {
+    const reader = { uid: 500, gids: [900] }
+    const ofRoot = { path: '/k/tls.key', uid: 0, gid: 900, mode: 0o100440 }
+    assert.deepEqual(whats(checkKeyFiles([{ ...ofRoot, groupUsers: [] }], reader)), [])
+    const shared = [{ ...ofRoot, groupUsers: ['backup', 'eve'] }]
+    const [finding, ...more] = checkKeyFiles(shared, reader).findings
+    assert.deepEqual(more, [])
+    assert.equal(finding?.what, 'by their group backup, eve can read /k/tls.key (440)')
+    assert.match(finding?.todo ?? '', /chown them to this user and chmod 600 \/k\/tls\.key$/)
+    const closed = [{ ...ofRoot, mode: 0o100400, groupUsers: ['eve'] }]
+    assert.deepEqual(whats(checkKeyFiles(closed, reader)), [])
   })
 
   it('allow clocks half a minute, both ways', () => {
