@@ -76,6 +76,8 @@ export async function makeImage(options: MakeImageOptions): Promise<MadeImage> {
     const archiveBytes = await writeAll(archive, tarOf(image.entries, { epoch }))
     await writeFile(join(out, 'Dockerfile'), dockerfileOf(RUN, labels))
     await writeFile(join(out, 'sbom.cdx.json'), sbom)
+    // what the Dockerfile needs is sent to the engine, and the archive beside it is not
+    await writeFile(join(out, '.dockerignore'), '*\n!rootfs.tar\n')
     const { digest, id } = image
     return { digest, id, archive, archiveBytes, rootfsBytes: tar.length }
   } finally {

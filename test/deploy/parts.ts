@@ -42,8 +42,8 @@ export const PARTS: readonly Part[] = [
   },
   {
     name: 'image',
-    ci: false,
-    packages: ['docker.io', 'podman', 'runc', 'iptables'],
+    ci: true,
+    packages: ['docker.io', 'podman', 'runc', 'iptables', 'iproute2'],
     maxMinutes: 10,
   },
   {
@@ -51,9 +51,9 @@ export const PARTS: readonly Part[] = [
     ci: false,
     packages: [
       ...['docker.io', 'docker-compose', 'podman', 'runc', 'iptables'],
-      ...['containernetworking-plugins', 'iproute2', 'curl'],
+      ...['containernetworking-plugins', 'iproute2', 'curl', 'jq'],
     ],
-    maxMinutes: 10,
+    maxMinutes: 15,
   },
   { name: 'chart', ci: true, packages: ['python3-venv'], maxMinutes: 15 },
   // its judge is built from Go modules first: a minute and a half of two cores
