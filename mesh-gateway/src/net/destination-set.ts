@@ -11,6 +11,12 @@ export interface DestinationSet {
   readonly below: ReadonlyMap<string, ReadonlySet<number>>
 }
 
+/**
+ * In a token of the gateway: whatever policy lets pass. An agent in audit mode gets it, since nobody can list beforehand
+ * what such an agent will reach. It is no host pattern, so neither policy nor a token of another issuer may have it.
+ */
+export const ANY_DESTINATION = '*'
+
 const UNNAMED = 0
 
 /** A text that is no host pattern is only in `texts`. */

@@ -16,7 +16,7 @@ import {
   uuidV7,
 } from '@clawmesh/proto'
 import type { MaybePromise } from '../limits/limits.ts'
-import { type DestinationSet, textsOf } from '../net/destination-set.ts'
+import { ANY_DESTINATION, type DestinationSet, textsOf } from '../net/destination-set.ts'
 import { certificateClaim } from './certificate-claim.ts'
 import type { KeyRing } from './key-ring.ts'
 import { narrowDestinations } from './narrow-destinations.ts'
@@ -30,8 +30,8 @@ export interface TokenIssuerOptions {
   /** The destinations that policy allows an agent now, as host patterns. */
   readonly allowedDestinations: (agent: Peer) => MaybePromise<readonly string[] | DestinationSet>
   /**
-   * False for an agent in audit mode: its token may contain destinations beyond policy, so that policy can be seen at
-   * work; deny rules still apply when it is used. Default true.
+   * False for an agent in audit mode: its token may contain destinations beyond policy, and without a list it contains
+   * ANY_DESTINATION, so that policy can be seen at work. Policy still decides when it is used. Default true.
    */
   readonly enforced?: (agent: Peer) => boolean
   /** False for an agent that may act within chains only: it gets no token without one. Default true. */
@@ -162,7 +162,7 @@ function checkTtl(wanted: number | undefined, limits: { ttlMs: number; maxTtlMs:
 function withinChain(chosen: string[], chain: TokenChain | null): string[] {
   const limits = chain?.allowedDestinations ?? null
   if (limits === null) return chosen
-  const { within } = narrowDestinations(chosen, limits)
+  const { within } = narrowDestinations(chosen[0] === ANY_DESTINATION ? limits : chosen, limits)
   if (within.length > 0) return [...within]
   throw new MeshError(
     'MESH_TOKEN_DESTINATION',
@@ -176,8 +176,9 @@ function chooseDestinations(
   allows: readonly string[] | DestinationSet,
   enforced: boolean,
 ): string[] {
-  const allowed = textsOf(allows)
   const { agent, destinations, outside = 'refuse' } = request
+  if (destinations === null && !enforced) return [ANY_DESTINATION]
+  const allowed = textsOf(allows)
   const name = `${agent.tenant}/${agent.agent}`
   if (destinations !== null && destinations.length === 0)
     throw refuse(
@@ -185,11 +186,9 @@ function chooseDestinations(
       'name hosts, or leave the list out to get all that policy allows',
     )
   checkCount(destinations ?? allowed)
-  if (allowed.length === 0 && (enforced || destinations === null))
+  if (allowed.length === 0 && enforced)
     throw new MeshError('MESH_POLICY_NOT_ALLOWED', `policy allows ${name} no destination`, {
-      hint: enforced
-        ? `add hosts to egress.allow, for all or for agent ${agent.agent}, in the policy of tenant ${agent.tenant}`
-        : 'the agent is in audit mode: name the destinations that it wants',
+      hint: `add hosts to egress.allow, for all or for agent ${agent.agent}, in the policy of tenant ${agent.tenant}`,
     })
   const wanted = destinations ?? allowed
   const narrowed = narrowDestinations(wanted, enforced ? allows : wanted)

@@ -63,6 +63,8 @@ export interface Fixture {
     chain?: TokenChain
     /** When it was issued, milliseconds since the epoch. */
     atMs?: number
+    /** Issued while the agent is in audit mode. Default false. */
+    audit?: boolean
   }): Promise<string>
   /** Resolves with the record at that place, once it is written. */
   record(index: number): Promise<EgressAuditRecord>
@@ -165,12 +167,14 @@ export async function startEgress(options: FixtureOptions = {}): Promise<Fixture
       boundTo,
       chain,
       atMs,
+      audit = false,
     } = {}) {
       const issuer = createTokenIssuer({
         keyRing,
         issuer: ISSUER,
         spiffe,
         allowedDestinations: () => destinations ?? ALL_DESTINATIONS,
+        enforced: () => !audit,
         ttl: () => ({ ttlMs: 900_000, maxTtlMs: 3_600_000 }),
         ...(atMs === undefined ? {} : { now: () => atMs }),
       })

@@ -472,12 +472,15 @@ describe('a refusal of the egress port', () => {
     const { port } = await setup.http((_, response) => response.end('ok'))
     const egress = await setup.egress(port)
     egress.setPolicy({ allow: [], agents: { 'bot-01': { mode: 'audit' } } }, { ports: [port] })
-    const auth = basic(await egress.token({ destinations: [`api.test:${port}`] }))
-    assert.match(await sendRaw(egress.number, get(port, auth + CLOSE)), /^HTTP\/1\.1 200 /)
-    const record = await egress.record(0)
-    assert.equal(record.mode, 'audit')
-    assert.equal(record.action_allowed, true)
-    assert.equal(record.reason, 'MESH_POLICY_NOT_ALLOWED')
+    const named = { destinations: [`api.test:${port}`] }
+    for (const [nth, request] of [named, { audit: true }].entries()) {
+      const auth = basic(await egress.token(request))
+      assert.match(await sendRaw(egress.number, get(port, auth + CLOSE)), /^HTTP\/1\.1 200 /)
+      const record = await egress.record(nth)
+      assert.equal(record.mode, 'audit')
+      assert.equal(record.action_allowed, true)
+      assert.equal(record.reason, 'MESH_POLICY_NOT_ALLOWED')
+    }
     assert.match(await egress.metrics(), /clawmesh_decisions_total\{[^}]*action="audit"/)
   })
 

@@ -190,15 +190,27 @@ describe('a token that is issued', () => {
 
   it('carries in audit mode what the agent names, beyond policy too, and its chain still counts', async () => {
     const audit = { allowedDestinations: () => [], enforced: () => false }
-    const error = await refusal({}, audit)
-    assert.equal(error.code, 'MESH_POLICY_NOT_ALLOWED')
-    assert.match(error.hint, /audit mode: name the destinations/)
     const destinations = ['anything.test', 'other.test']
     const { claims } = await issue({ destinations }, audit)
     assert.deepEqual(claims.allowed_destinations, destinations)
     const allowedDestinations = ['other.test']
     const narrowed = await issue({ destinations, chain: { ...chain, allowedDestinations } }, audit)
     assert.deepEqual(narrowed.claims.allowed_destinations, ['other.test'])
+  })
+
+  it('allows in audit mode whatever policy lets pass, when the agent names nothing, within its chain', async () => {
+    const audit = { allowedDestinations: () => ['api.test'], enforced: () => false }
+    const { claims } = await issue({ destinations: null }, audit)
+    assert.deepEqual(claims.allowed_destinations, ['*'])
+    const allowedDestinations = ['other.test', '*.Wide.test']
+    const narrowed = await issue(
+      { destinations: null, chain: { ...chain, allowedDestinations } },
+      audit,
+    )
+    assert.deepEqual(narrowed.claims.allowed_destinations, ['other.test', '*.wide.test'])
+    const nothing = { ...chain, allowedDestinations: [] }
+    const error = await refusal({ destinations: null, chain: nothing }, audit)
+    assert.equal(error.code, 'MESH_TOKEN_DESTINATION')
   })
 
   it('fits into a header of 8 KiB', async () => {

@@ -117,11 +117,12 @@ describe('who gets an egress token', () => {
     await service.issueEgressToken({ ...bot, agent: 'bot-02' }, null)
   })
 
-  it('an agent in audit mode: what it names, even beyond policy, and never without naming it', async () => {
+  it('an agent in audit mode: what it names, even beyond policy, or all that policy lets pass', async () => {
     await setPolicy({ agents: { 'bot-01': { mode: 'audit' } } })
     const named = await service.issueEgressToken(bot, ['anything.net', 'other.org:8443'])
     assert.deepEqual(named.claims.allowed_destinations, ['anything.net', 'other.org:8443'])
-    await refuses(service.issueEgressToken(bot, null), 'MESH_POLICY_NOT_ALLOWED')
+    const any = await service.issueEgressToken(bot, null)
+    assert.deepEqual(any.claims.allowed_destinations, ['*'])
     await refuses(service.issueEgressToken(bot, ['*']), 'MESH_TOKEN_REQUEST_INVALID')
     await refuses(
       service.issueEgressToken({ ...bot, agent: 'bot-02' }, ['x.net']),

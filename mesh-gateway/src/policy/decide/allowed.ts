@@ -31,7 +31,7 @@ export interface AllowedPeer {
 
 /**
  * Host patterns that policy allows the agent, without those that a deny rule covers completely. Audit mode adds none:
- * it admits what policy does not name, and a list can only contain names. Deny rules are found by look-up.
+ * it admits what policy does not name. Deny rules are found by look-up.
  */
 export function allowedDestinations(policy: PolicySnapshot, agent: Peer): readonly string[] {
   return atOneGo(allowedInSteps(policy, agent)).texts

@@ -7,7 +7,7 @@
  * the missing rule and nothing else.
  */
 import type { ErrorCode, Peer } from '@clawmesh/proto'
-import { includes, isDestinationSet, textsOf } from '../../net/destination-set.ts'
+import { ANY_DESTINATION, includes, isDestinationSet, textsOf } from '../../net/destination-set.ts'
 import { embeddedIpv4 } from '../../net/embedded-ipv4.ts'
 import { canonicalName } from '../../net/host.ts'
 import { parseHostPattern, portMatches, usualPort } from '../../net/host-pattern.ts'
@@ -185,6 +185,7 @@ function tokenAllows(
     if (text === host && usualPort(port)) return true
     // fast path: parsing is expensive, and usual names do not need it
     if (CANONICAL_NAME.test(text)) continue
+    if (text === ANY_DESTINATION) return true
     if (
       text.startsWith('*.') &&
       CANONICAL_NAME.test(text.slice(2)) &&

@@ -260,11 +260,11 @@ describe('an egress decision', () => {
       ['a.test:80', ['a.test:443'], false],
       ['a.test:443', [], false],
       ['a.test:443', ['b.test'], false],
-      ['a.test:443', ['*'], false],
+      ['a.test:443', ['*'], true],
       ['a.test:443', ['https://a.test/', '', 'a.test/', '*.a.test', '**.test', '.test'], false],
       ['x.b.test:443', ['*.B.test:443'], true],
       ['x.b.test:443', ['b.test'], false],
-      ['127.0.0.1:443', ['*.0.0.1', '*.1', '*'], false],
+      ['127.0.0.1:443', ['*.0.0.1', '*.1', '**', '*.'], false],
       ['127.0.0.1:443', ['127.0.0.1'], true],
     ]
     for (const [to, allowedDestinations, allowed] of table)
@@ -281,6 +281,16 @@ describe('an egress decision', () => {
         'MESH_TOKEN_DESTINATION',
       )
       assert.equal(ask(audit, 'a.test:443', { allowedDestinations: ['*.test'] }).action, 'audit')
+    })
+
+    it('leaves all to policy with a token of audit mode, when that has ended too', () => {
+      const any = { allowedDestinations: ['*'] }
+      const audit = policyOf({ acme: { mode: 'audit', egress: { deny: ['b.test'] } } })
+      assert.equal(ask(audit, 'a.test:443', any).action, 'audit')
+      assert.equal(ask(audit, 'b.test:443', any).code, 'MESH_POLICY_DENIED')
+      const enforced = egress({ allow: ['a.test'] })
+      assert.equal(ask(enforced, 'a.test:443', any).action, 'allow')
+      assert.equal(ask(enforced, 'b.test:443', any).code, 'MESH_POLICY_NOT_ALLOWED')
     })
 
     it('says what the token has instead', () => {
