@@ -3,7 +3,8 @@ import { chmod, cp, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describeClosing } from '../support/closes-everything.ts'
-import { needGrpcurl, run } from '../support/grpcurl.ts'
+import { needGrpcurl } from '../support/grpcurl.ts'
+import { guideSections, openGuideShell } from '../support/guide.ts'
 import { type Mesh, startMesh } from '../support/mesh.ts'
 
 const GUIDE = new URL('../../docs/guides/debugging.md', import.meta.url)
@@ -41,25 +42,14 @@ describeClosing('the guide on debugging', () => {
     await assert.rejects(intruder.delegate('researcher', { skill: 'echo', input: '' }).result())
     await mesh.auditLine('the refusal', ({ action_allowed }) => action_allowed === false)
 
-    const guide = (await readFile(GUIDE, 'utf8')).replaceAll(
-      '127.0.0.1:8443',
-      mesh.gateway.delegation,
-    )
-    let ran = 0
-    for (const [, block = ''] of guide.matchAll(/^```console\n(.*?)^```$/gms)) {
-      let setting = ''
-      for (const line of block.match(/(?<=^\$ ).*$/gm) ?? []) {
-        const [, command = '', code = '0'] = /^(.*?)(?: # exit (\d))?$/.exec(line) ?? []
-        const isSetting = /^[A-Z]+=/.test(command)
-        if (isSetting) setting = `${command}\n`
-        const ended = await run('sh', ['-c', isSetting ? command : `${setting}${command}`], {
-          env,
-          cwd: mesh.dir,
-        })
-        assert.equal(ended.code, Number(code), `${command}\n${ended.stdout}${ended.stderr}`)
-        ran += 1
-      }
+    const steps = [...guideSections(await readFile(GUIDE, 'utf8')).values()].flat()
+    assert.ok(steps.length > 12, `${steps.length} commands`)
+    const replaced = [['127.0.0.1:8443', mesh.gateway.delegation]] as const
+    const shell = await openGuideShell({ cwd: mesh.dir, env, replaced })
+    try {
+      await shell.take(steps)
+    } finally {
+      await shell.close()
     }
-    assert.ok(ran > 12, `${ran} commands`)
   }).timeout(120_000)
 })

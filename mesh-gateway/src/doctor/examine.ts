@@ -13,6 +13,7 @@ import { checkDnsServers, readDnsServers } from './dns-servers.ts'
 import { checkEgressCertificate, readEgressCertificate } from './egress-certificate.ts'
 import { checkFileDescriptors, readFileDescriptorLimit } from './file-descriptors.ts'
 import { type CheckResult, result } from './finding.ts'
+import { checkKernelSettings, readKernelSettings } from './kernel-settings.ts'
 import { checkKeyFiles, readKeyFiles } from './key-files.ts'
 import { checkLimitsStore, readLimitsStore } from './limits-store.ts'
 import { checkNode } from './node-version.ts'
@@ -56,6 +57,7 @@ export async function examine(options: ExamineOptions): Promise<CheckResult[]> {
   const machine = [
     checkNode(options.nodeVersion),
     checkFileDescriptors(await readFileDescriptorLimit()),
+    checkKernelSettings(await readKernelSettings()),
     checkTlsEnvironment(options.env),
   ]
   if (!(config instanceof MeshError))

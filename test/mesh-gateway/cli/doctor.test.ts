@@ -301,11 +301,12 @@ describeClosing('mesh-gateway doctor finds', () => {
       [
         ['node', true],
         ['open files', true],
+        ['kernel', true],
         ['TLS variables', true],
         ['configuration', false],
       ],
     )
-    assert.match(checks[3]?.findings[0]?.what ?? '', /nowhere\.json \(ENOENT\)/)
+    assert.match(checks[4]?.findings[0]?.what ?? '', /nowhere\.json \(ENOENT\)/)
   })
 
   it('without changing anything: no file is made, and the gateway goes on', async () => {

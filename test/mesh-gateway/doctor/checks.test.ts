@@ -5,6 +5,10 @@ import { checkAuditLog } from '../../../mesh-gateway/src/doctor/audit-log.ts'
 import { checkClocks } from '../../../mesh-gateway/src/doctor/clocks.ts'
 import { checkFileDescriptors } from '../../../mesh-gateway/src/doctor/file-descriptors.ts'
 import { type CheckResult, shellWord } from '../../../mesh-gateway/src/doctor/finding.ts'
+import {
+  checkKernelSettings,
+  readKernelSettings,
+} from '../../../mesh-gateway/src/doctor/kernel-settings.ts'
 import { checkKeyFiles } from '../../../mesh-gateway/src/doctor/key-files.ts'
 import { checkNode, LEAST_NODE } from '../../../mesh-gateway/src/doctor/node-version.ts'
 import { checkPeer } from '../../../mesh-gateway/src/doctor/peer.ts'
@@ -22,6 +26,8 @@ describe('the checks of the doctor', () => {
     const results = [
       checkNode('v20.1.0'),
       checkFileDescriptors(256),
+      checkKernelSettings({ waiting: 128, localPorts: null }),
+      checkKernelSettings({ waiting: null, localPorts: 100 }),
       checkKeyFiles([{ path: '/k/tls.key', mode: 0o100644, uid: 0, gid: 0, groupUsers: [] }]),
       checkAuditLog({ file: '/a', error: 'EACCES', freeBytes: null }),
       checkClocks({ peer: 'p', theirMs: 0, ourMs: 90_000 }),
@@ -248,6 +254,19 @@ describe('the checks of the doctor', () => {
     assert.deepEqual(whats(audit(1e10)), [])
     assert.deepEqual(whats(checkFileDescriptors(null)), [])
     assert.deepEqual(whats(checkFileDescriptors(65_536)), [])
+  })
+
+  it('warn of a kernel that lets few connections wait, or has few ports for them', async () => {
+    const few = checkKernelSettings({ waiting: 510, localPorts: 9_999 })
+    assert.equal(few.about, '510 connections may wait, 9999 local ports')
+    assert.match(whats(few).join(), /somaxconn.*ip_local_port_range/)
+    for (const enough of [
+      { waiting: 511, localPorts: 10_000 },
+      { waiting: null, localPorts: null },
+    ])
+      assert.deepEqual(whats(checkKernelSettings(enough)), [])
+    const { waiting, localPorts } = await readKernelSettings()
+    if (process.platform === 'linux') assert.ok(Number(waiting) > 0 && Number(localPorts) > 0)
   })
 
   it('write spans of time and words of a shell so that people and shells read them', () => {
