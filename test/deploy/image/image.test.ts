@@ -20,7 +20,7 @@ describe('the image', () => {
   let image: BuiltImage
   let again: BuildAgain
   before('it is built', async function () {
-    this.timeout(300_000)
+    this.timeout(600_000)
     image = await builtImage()
     // most of the tests wait for an engine meanwhile
     again = await buildAgain()
@@ -68,7 +68,7 @@ describe('the image', () => {
 
   describe('that is built again, at another time and place', () => {
     it('has the same digest', async function () {
-      this.timeout(300_000)
+      this.timeout(600_000)
       const { digest, id } = await again.made
       assert.deepEqual({ digest, id }, { digest: image.digest, id: image.id })
     })
