@@ -32,14 +32,15 @@ await buildPlugin(join(dist, 'openclaw-plugin'))
 process.stderr.write(`build: wrote ${PACKAGES.join(', ')}, openclaw-plugin to ${dist}\n`)
 
 async function compile(): Promise<void> {
-  const tsc = join(root, 'node_modules/typescript/bin/tsc')
-  await promisify(execFile)(
-    process.execPath,
-    [tsc, '-p', join(root, 'tsconfig.build.json'), '--outDir', dist],
-    {
-      cwd: root,
-    },
-  ).catch((error: unknown) => {
+  await tsc('tsconfig.build.json')
+  // the modules that a browser loads
+  await tsc('tsconfig.console.json', '--noEmit', 'false', '--rootDir', root)
+}
+
+async function tsc(project: string, ...options: readonly string[]): Promise<void> {
+  const program = join(root, 'node_modules/typescript/bin/tsc')
+  const args = [program, '-p', join(root, project), '--outDir', dist, ...options]
+  await promisify(execFile)(process.execPath, args, { cwd: root }).catch((error: unknown) => {
     const output =
       error instanceof Error && 'stdout' in error ? String(error.stdout) : String(error)
     process.stderr.write(output)

@@ -176,12 +176,9 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
   })
   const delegation = opened(
     await createDelegationPort({
-      ...given,
-      chain,
+      ...{ ...given, chain },
       ...{ listen: config.delegation.listen, proxiesFrom: config.delegation.proxyProtocol.from },
-      identity,
-      spiffe,
-      meshDomain: config.meshDomain,
+      ...{ identity, spiffe, meshDomain: config.meshDomain },
       names: () => live.current().delegation.names,
       issueEgressToken: tokens.issueEgressToken,
       dialTimeoutMs: config.timeouts.dialMs,

@@ -55,6 +55,7 @@ export const PARTS: readonly Part[] = [
     ],
     maxMinutes: 15,
   },
+  { name: 'console', ci: true, packages: ['chromium'], maxMinutes: 5 },
   { name: 'chart', ci: true, packages: ['python3-venv'], maxMinutes: 15 },
   // its judge is built from Go modules first: a minute and a half of two cores
   { name: 'policies', ci: false, packages: [], maxMinutes: 60 },

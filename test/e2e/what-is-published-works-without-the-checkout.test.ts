@@ -87,6 +87,15 @@ describe('what is published works without the checkout', () => {
     }
   }).timeout(120_000)
 
+  it('serves the console, whose modules are JavaScript, and lit-html beside them', async () => {
+    await writeFile(join(installed, 'console.mjs'), ASK_CONSOLE)
+    const { stdout, stderr } = await node('console.mjs')
+    assert.equal(stderr, '', 'nothing is experimental there')
+    const modules: readonly string[] = JSON.parse(stdout)
+    for (const name of ['page/main.js', 'page/trees.js', 'lit-html.js'])
+      assert.ok(modules.includes(`/console/${name}`), stdout)
+  })
+
   it('imports by name, and has its schemas in the code', async () => {
     const program = `
       import { createAgent } from '@clawmesh/agent-sdk'
@@ -146,3 +155,26 @@ import { loadProto, serviceOf } from '@clawmesh/proto/wire'
     })
   }).timeout(120_000)
 })
+
+/** Loads the page as a browser would, module by module, and prints what it has loaded. */
+const ASK_CONSOLE = `
+import { createServer } from 'node:http'
+import { createConsole } from './node_modules/@clawmesh/gateway/src/admin/console/console-files.js'
+const { answer } = createConsole()
+const server = createServer((request, response) => void answer(request, response)).listen(0)
+const origin = 'http://127.0.0.1:' + server.address().port
+const loaded = new Set()
+const load = async (path) => {
+  if (loaded.has(path)) return
+  loaded.add(path)
+  const response = await fetch(origin + path)
+  if (response.status !== 200) throw new Error(path + ' ' + response.status)
+  const text = await response.text()
+  for (const [, to] of text.matchAll(/(?:from |src=)["']([^"']+)["']/g))
+    await load(to === 'lit-html' ? '/console/lit-html.js' : new URL(to, origin + path).pathname)
+}
+await load('/console/')
+process.stdout.write(JSON.stringify([...loaded]))
+server.close()
+server.closeAllConnections()
+`

@@ -1,4 +1,4 @@
-/** The text files of the repository: what is committed, and what would be with the next `git add`. */
+/** The files of the repository: what is committed, and what would be with the next `git add`. Pictures have no text. */
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -27,9 +27,10 @@ export async function repositoryFiles(): Promise<SourceFile[]> {
     const bytes = await readFile(new URL(path, new URL('../../', import.meta.url))).catch(
       () => null,
     )
-    // deleted in the work tree but not yet in git, or binary
-    if (bytes === null || bytes.includes(0)) continue
-    files.push({ path, text: bytes.toString('utf8') })
+    // deleted in the work tree but not yet in git
+    if (bytes === null) continue
+    if (path.endsWith('.png')) files.push({ path, text: '' })
+    else if (!bytes.includes(0)) files.push({ path, text: bytes.toString('utf8') })
   }
   return files
 }

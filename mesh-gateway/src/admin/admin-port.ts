@@ -16,7 +16,8 @@ import {
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { VERSION } from '../version.ts'
 import type { FactsSource } from './api/facts.ts'
-import { createOperatorApi, type OperatorApi } from './api/operator-api.ts'
+import { createOperatorApi } from './api/operator-api.ts'
+import { createConsole } from './console/console-files.ts'
 import { createHttpPort, pathOf, refuseOther, send, sendJson } from './http-port.ts'
 import { type Missing, renderStatusPage, type StatusRow } from './status-page.ts'
 
@@ -45,16 +46,28 @@ export interface AdminPortOptions extends AdminView {
   readonly log: Pick<Log, 'warn'>
 }
 
+/** Serves some paths of the port. */
+interface Part {
+  /** Whether it reads the body of a request. */
+  readonly takesBody: boolean
+  serves(path: string): boolean
+  answer(request: IncomingMessage, response: ServerResponse): Promise<void>
+}
+
 const PATHS = ['/', '/metrics', '/health', '/ready']
 
 /** @throws MeshError MESH_CONFIG_PORT */
 export function createAdminPort(options: AdminPortOptions): Promise<Port> {
   const { listen, connectionRefused, log } = options
-  const api = options.console ? createOperatorApi(options) : null
+  const parts: readonly Part[] = options.console
+    ? [createOperatorApi(options), createConsole()]
+    : []
+  const partOf = (request: IncomingMessage) =>
+    parts.find((part) => part.serves(pathOf(request))) ?? null
   return createHttpPort({
     ...{ name: 'admin', listen, connectionRefused, log },
-    takesBody: (request) => api?.serves(pathOf(request)) === true,
-    answer: (request, response) => answer(request, response, options, api),
+    takesBody: (request) => partOf(request)?.takesBody === true,
+    answer: (request, response) => answer(request, response, options, partOf(request)),
   })
 }
 
@@ -62,7 +75,7 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
   options: AdminPortOptions,
-  api: OperatorApi | null,
+  part: Pick<Part, 'answer'> | null,
 ): Promise<void> {
   if (!isOwnHost(request.headers.host, options.names()))
     return send(
@@ -71,7 +84,7 @@ async function answer(
       'text/plain',
       'ask by IP address, as localhost, or by a name in delegation.names\n',
     )
-  if (api?.serves(pathOf(request))) return api.answer(request, response)
+  if (part !== null) return part.answer(request, response)
   if (refuseOther(request, response, PATHS)) return
   const path = pathOf(request)
   if (path === '/metrics') {
@@ -88,7 +101,8 @@ async function answer(
       ? sendJson(response, 200, { status: 'ready', ...told })
       : sendJson(response, 503, { status: 'not ready', missing, ...told })
   }
-  const page = renderStatusPage(await options.status(), missing, degraded)
+  const { console } = options
+  const page = renderStatusPage(await options.status(), { missing, degraded, console })
   send(response, 200, 'text/html; charset=utf-8', page)
 }
 

@@ -14,10 +14,16 @@ export interface StatusRow {
   readonly value: string
 }
 
+export interface StatusState {
+  readonly missing: readonly Missing[]
+  readonly degraded: readonly Missing[]
+  /** Whether there is a console to lead to. */
+  readonly console: boolean
+}
+
 export function renderStatusPage(
   rows: readonly StatusRow[],
-  missing: readonly Missing[],
-  degraded: readonly Missing[] = [],
+  { missing, degraded, console }: StatusState,
 ): string {
   const listed = (list: readonly Missing[]) =>
     list.length === 0
@@ -46,7 +52,7 @@ ${listed(missing)}${listed(degraded)}
 <table>
 ${table}
 </table>
-<p><a href="/metrics">/metrics</a> · <a href="/health">/health</a> · <a href="/ready">/ready</a></p>
+<p>${console ? '<a href="/console/">console</a> · ' : ''}<a href="/metrics">/metrics</a> · <a href="/health">/health</a> · <a href="/ready">/ready</a></p>
 </body></html>
 `
 }

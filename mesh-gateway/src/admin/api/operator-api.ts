@@ -40,6 +40,7 @@ export interface OperatorApiOptions {
 }
 
 export interface OperatorApi {
+  readonly takesBody: boolean
   /** True for a path below /api/. */
   serves(path: string): boolean
   answer(request: IncomingMessage, response: ServerResponse): Promise<void>
@@ -60,6 +61,7 @@ const MAX_LIMITS = 200
 
 export function createOperatorApi(options: OperatorApiOptions): OperatorApi {
   return {
+    takesBody: true,
     serves: (path) => path.startsWith('/api/'),
     async answer(request, response) {
       try {

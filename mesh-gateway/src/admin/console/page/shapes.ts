@@ -1,0 +1,205 @@
+/** The answers of the endpoints below /api/, as the page uses them. docs/reference/admin-api.md has all fields. */
+
+export interface Fault {
+  readonly what: string
+  readonly reason: string
+}
+
+export interface Counts {
+  readonly allow: number
+  readonly audit: number
+  readonly deny: number
+}
+
+export interface Overview {
+  readonly version: string
+  readonly node: string
+  readonly started: string
+  readonly identity: string
+  readonly mesh_domain: string
+  readonly ready: boolean
+  readonly missing: readonly Fault[]
+  readonly degraded: readonly Fault[]
+  readonly workers: readonly {
+    readonly worker: number
+    readonly state: string
+    readonly pid: number | null
+  }[]
+  readonly addresses: {
+    readonly egress: string
+    readonly delegation: string
+    readonly admin: string
+  }
+  readonly policy: {
+    readonly dir: string
+    readonly generation: number
+    readonly tenants: number
+    readonly closed: readonly string[]
+  }
+  readonly audit: { readonly file: string; readonly healthy: boolean }
+  readonly decisions: { readonly egress: Counts; readonly delegation: Counts }
+  readonly open: { readonly calls: number; readonly tunnels: number }
+  readonly memory_bytes: number
+}
+
+export interface Edge {
+  readonly plane: 'egress' | 'delegation'
+  readonly from: string | null
+  readonly to: string | null
+  readonly allowed: number
+  readonly refused: number
+  readonly open: number
+  readonly reason: string | null
+  readonly rule: string | null
+  readonly duration_ms: number
+  readonly last: string
+}
+
+export interface Mesh {
+  readonly edges: readonly Edge[]
+  readonly left_out: number
+}
+
+export interface TreeFacts {
+  readonly root_id: string
+  readonly origin: string | null
+  readonly began: string
+  readonly duration_ms: number
+  readonly delegations: number
+  readonly states: Readonly<Record<string, number>>
+  readonly left_out: number
+}
+
+export interface TreeNode {
+  readonly delegation_id: string
+  readonly depth: number
+  readonly caller: string
+  readonly callee: string
+  readonly state: string
+  readonly code: string | null
+  readonly began: string
+  readonly duration_ms: number
+  readonly times: number
+}
+
+export interface Trees {
+  readonly trees: readonly TreeFacts[]
+  readonly older: boolean
+}
+
+export interface Tree extends TreeFacts {
+  readonly nodes: readonly TreeNode[]
+}
+
+/** A record of the audit log. */
+export interface Decision {
+  readonly time: string
+  readonly event: 'egress' | 'delegation'
+  readonly request_id: string
+  readonly tenant: string | null
+  readonly agent_id: string | null
+  readonly destination_host: string | null
+  readonly destination_port: number | null
+  readonly callee?: string | null
+  readonly grpc_method?: string | null
+  readonly method?: string
+  readonly action_allowed: boolean
+  readonly mode: string
+  readonly reason: string | null
+  readonly rule: string | null
+  readonly root_id: string | null
+  readonly hop?: number | null
+  readonly duration_ms: number
+  readonly repeated: number | null
+}
+
+export interface Decisions {
+  readonly decisions: readonly Decision[]
+  readonly more: boolean
+  readonly reasons: Readonly<Record<string, { readonly meaning: string; readonly hint: string }>>
+}
+
+export interface Open {
+  readonly calls: number
+  readonly tunnels: number
+  readonly open: readonly Decision[]
+}
+
+export interface Peers {
+  readonly peers: readonly {
+    readonly tenant: string
+    readonly name: string
+    readonly port: number | null
+    readonly addresses: readonly {
+      readonly ip: string
+      readonly port: number
+      readonly sessions: number
+      readonly streams: number
+      readonly avoided_ms: number
+      readonly failures: number
+    }[]
+  }[]
+}
+
+export interface Limits {
+  readonly counted_in: string
+  readonly uses: readonly {
+    readonly key: string
+    readonly kind: string
+    readonly used: number
+    readonly most: number
+    readonly per_minute: number | null
+  }[]
+}
+
+export interface Certificates {
+  readonly certificates: readonly {
+    readonly kind: string
+    readonly name: string
+    readonly fingerprint: string | null
+    readonly role: string | null
+    readonly until: string | null
+  }[]
+}
+
+export interface Explained {
+  readonly action: string
+  readonly code: string | null
+  readonly reason: string | null
+  readonly rule: string | null
+  readonly file: string | null
+  readonly mode: string
+  readonly hint: string | null
+  readonly limits: Readonly<Record<string, number | null>>
+}
+
+export interface Changed {
+  readonly plane: string
+  readonly agent: string
+  readonly what: string
+  readonly code: string | null
+  readonly rule: string | null
+  readonly count: number
+}
+
+export interface Replayed {
+  readonly records: number
+  readonly since: string | null
+  readonly same: number
+  readonly not_judged: number
+  readonly newly_refused: number
+  readonly newly_allowed: number
+  readonly by_audit_mode: number
+  readonly examples: {
+    readonly newly_refused: readonly Changed[]
+    readonly newly_allowed: readonly Changed[]
+  }
+}
+
+export interface PolicyFault {
+  readonly file: string
+  readonly pointer: string
+  readonly line: number | null
+  readonly column: number | null
+  readonly message: string
+}

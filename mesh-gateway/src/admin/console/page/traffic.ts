@@ -1,0 +1,68 @@
+/** What is open, the peers with the health of each address, and how full the limits are. */
+import { html, type TemplateResult } from 'lit-html'
+import { state, table } from './parts.ts'
+import type { Limits, Open, Peers } from './shapes.ts'
+import { agent, count, duration, name } from './words.ts'
+
+export function openPage({ calls, tunnels, open }: Open): TemplateResult {
+  return html`
+    <p>${count(calls)} calls, ${count(tunnels)} tunnels and requests.</p>
+    ${table(
+      'Open now, the longest first',
+      ['plane', 'agent', 'to', 'how', 'for', 'tree'],
+      open
+        .toSorted((a, b) => b.duration_ms - a.duration_ms)
+        .map((one) => [
+          one.event,
+          name(`${one.tenant ?? '?'}/${one.agent_id ?? '?'}`),
+          one.event === 'egress' ? name(one.destination_host) : agent(one.callee),
+          name(one.event === 'egress' ? one.method : one.grpc_method),
+          duration(one.duration_ms),
+          one.root_id === null ? '' : html`<a href="#trees/${one.root_id}">tree</a>`,
+        ]),
+    )}`
+}
+
+export function peersPage({ peers }: Peers): TemplateResult {
+  const rows = peers.flatMap(({ tenant, name: peer, addresses }) =>
+    addresses.map((one) => ({ tenant, peer, replicas: addresses.length, ...one })),
+  )
+  return table(
+    'Peers and their replicas, those that are avoided first',
+    ['peer', 'callers of', 'replica', 'health', 'connections', 'streams', 'failures'],
+    rows
+      .toSorted((a, b) => b.failures - a.failures || b.streams - a.streams)
+      .map((one) => [
+        name(one.peer),
+        name(one.tenant),
+        `${name(one.ip)} ${one.port}`,
+        one.failures === 0
+          ? state('healthy')
+          : html`${state('avoided')} for ${duration(one.avoided_ms)}`,
+        count(one.sessions),
+        count(one.streams),
+        count(one.failures),
+      ]),
+    'no peer was called of late',
+  )
+}
+
+export function limitsPage({ counted_in: countedIn, uses }: Limits): TemplateResult {
+  if (countedIn === 'redis')
+    return html`<p>Redis counts the limits of all gateways together; they are not listed here.</p>`
+  return table(
+    `Limits, the fullest first, counted in the ${countedIn}`,
+    ['whose', 'what', 'used', 'of', 'how full'],
+    uses.map(({ key, kind, used, most, per_minute: perMinute }) => {
+      const words = `${name(key)}: ${used} of ${most}`
+      return [
+        name(key),
+        perMinute === null ? kind : `${count(perMinute)} a minute, burst`,
+        count(used),
+        count(most),
+        html`<meter min="0" max=${most} high=${most * 0.9} value=${used} aria-label=${words}></meter>`,
+      ]
+    }),
+    'none is in use',
+  )
+}
