@@ -2,7 +2,7 @@
  * Opens CONNECT tunnels through the egress port, for undici's agents. undici's own ProxyAgent keeps
  * neither the status line nor the body of a CONNECT that was refused, and they say why.
  */
-import { type IncomingMessage, request } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { MeshError, Secret } from '@clawmesh/proto'
@@ -10,6 +10,9 @@ import { buildConnector } from 'undici'
 import { dialFailure } from './port-dialer.ts'
 import { reachPort } from './reach-port.ts'
 import { REFUSAL_BYTES, refusalInBody, refusalInStatusLine } from './refusal.ts'
+
+// an import would load undici: docs/discoveries/an-import-of-node-http-loads-undici.md
+const { request } = process.getBuiltinModule('node:http')
 
 export interface TunnelOptions {
   readonly proxy: URL

@@ -1,7 +1,10 @@
 /** One POST to a collector (OTLP/HTTP), and what its answer means: taken, to be tried again, or never to be taken. */
-import { type IncomingMessage, request as requestHttp } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { MeshError, type Secret } from '@clawmesh/proto'
+
+// an import would load undici: docs/discoveries/an-import-of-node-http-loads-undici.md
+const { request: requestHttp } = process.getBuiltinModule('node:http')
 
 export interface CollectorOptions {
   /** `http:` or `https:`, with the path: `http://127.0.0.1:4318/v1/traces`. */

@@ -1,11 +1,14 @@
 /** The MCP door over streamable HTTP, on loopback: many clients, one process, one agent. */
 import { once } from 'node:events'
-import { createServer, type Server } from 'node:http'
+import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { MeshError, type Secret } from '@clawmesh/proto'
 import { judgeRequest } from './http-gate.ts'
 import { createHttpSessions, refuse } from './http-sessions.ts'
 import type { McpSessionOptions } from './mcp-session.ts'
+
+// an import would load undici: docs/discoveries/an-import-of-node-http-loads-undici.md
+const { createServer } = process.getBuiltinModule('node:http')
 
 export interface HttpOptions extends McpSessionOptions {
   /** A loopback address. Port 0: a free one. */

@@ -1,11 +1,14 @@
 /** A port for operators and their tools: answers over HTTP/1.1, within limits, and waits for a body only where one is read. */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Log } from '@clawmesh/agent-sdk/mesh'
 import { createConnectionGate, gateConnections } from '../limits/connection-gate.ts'
 import { listenOn } from '../net/listen.ts'
 import type { ListenAddress, Port } from '../net/port.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { createRefusalLog } from '../telemetry/refusal-log.ts'
+
+// an import would load undici: docs/discoveries/an-import-of-node-http-loads-undici.md
+const { createServer } = process.getBuiltinModule('node:http')
 
 export interface HttpPortOptions {
   readonly name: 'admin' | 'health'

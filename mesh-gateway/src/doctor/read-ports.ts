@@ -2,7 +2,6 @@
 import { once } from 'node:events'
 import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
-import { request } from 'node:http'
 import { connect as connectHttp2 } from 'node:http2'
 import { connect, createServer } from 'node:net'
 import { dirname } from 'node:path'
@@ -14,6 +13,9 @@ import type { ListenAddress } from '../net/port.ts'
 import { codeOf } from '../process/error-code.ts'
 import { listeningProcess } from './listening-process.ts'
 import type { PortFacts } from './ports.ts'
+
+// an import would load undici: docs/discoveries/an-import-of-node-http-loads-undici.md
+const { request } = process.getBuiltinModule('node:http')
 
 const ASK_MS = 2_000
 const MAX_ANSWER_BYTES = 1_024

@@ -1,7 +1,9 @@
 /** The gateway's own responses. A refusal explains itself in the body, and for CONNECT in the status line too. */
-import { STATUS_CODES } from 'node:http'
 import { HEADER_REFUSAL } from '@clawmesh/proto'
 import type { Refused } from './refused.ts'
+
+// an import would load undici: docs/discoveries/an-import-of-node-http-loads-undici.md
+const { STATUS_CODES } = process.getBuiltinModule('node:http')
 
 export interface AnswerOptions {
   readonly status: number

@@ -1,6 +1,8 @@
 /** The relay's own answers, in the form of the gateway's: JSON, and for CONNECT the reason in the status line too. */
-import { STATUS_CODES } from 'node:http'
 import { type ErrorCode, HEADER_REFUSAL, type MeshError, uuidV7 } from '@clawmesh/proto'
+
+// an import would load undici: docs/discoveries/an-import-of-node-http-loads-undici.md
+const { STATUS_CODES } = process.getBuiltinModule('node:http')
 
 /** Faults of the request have their own status; all else is a gateway that the relay did not reach. */
 const OF_CLIENTS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([

@@ -2,13 +2,16 @@
  * HTTP/1.1 on the delegation port: the MCP endpoint is served to an agent's certificate. Every other request gets the
  * protocol to use, then the connection is closed.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Client } from '../client/authenticate.ts'
 import type { Guard } from '../client/guard.ts'
 import { answerHttp1 } from '../other-protocols/answer-http1.ts'
 import { isMcpPath, type McpEndpoint } from './endpoint.ts'
+
+// an import would load undici: docs/discoveries/an-import-of-node-http-loads-undici.md
+const { createServer } = process.getBuiltinModule('node:http')
 
 export interface Http1Options {
   /** Null when it is not served. */
