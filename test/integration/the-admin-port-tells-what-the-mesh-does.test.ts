@@ -1,9 +1,11 @@
 /** The JSON endpoints of the admin port, of a real gateway with agents at work: of one process, and of two workers. */
 import assert from 'node:assert/strict'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { runHere } from '../mesh-gateway/cli/run-here.ts'
 import { describeClosing } from '../support/closes-everything.ts'
 import { waitFor } from '../support/wait-for.ts'
-import { startWatchedMesh, type WatchedMesh } from '../support/watched-mesh.ts'
+import { type Body, startWatchedMesh, type WatchedMesh } from '../support/watched-mesh.ts'
 
 interface Fields {
   readonly [name: string]: unknown
@@ -18,7 +20,7 @@ for (const workers of [1, 2])
     })
     after(() => watched?.close())
 
-    const list = async (path: string, name: string): Promise<readonly Fields[]> => {
+    const list = async (path: string, name: keyof Body): Promise<readonly Fields[]> => {
       const { status, body } = await watched.get(path)
       assert.equal(status, 200, JSON.stringify(body))
       return body[name]
@@ -148,14 +150,14 @@ for (const workers of [1, 2])
     it('the gateway itself, its peers, limits, certificates and keys', async () => {
       await watched.work()
       const { body: overview } = await watched.get('overview')
-      assert.equal(overview['ready'], true)
-      assert.equal(overview['identity'], 'spiffe://mesh.internal/gateway/gw-1')
-      const shown: readonly Fields[] = overview['workers']
+      assert.equal(overview.ready, true)
+      assert.equal(overview.identity, 'spiffe://mesh.internal/gateway/gw-1')
+      const shown: readonly Fields[] = overview.workers
       assert.deepEqual(
         shown.map(({ state }) => state),
         workers === 1 ? [] : ['ready', 'ready'],
       )
-      const decisions: { delegation: { allow: number } } = overview['decisions']
+      const decisions: { delegation: { allow: number } } = overview.decisions
       assert.ok(decisions.delegation.allow > 0)
       const peers = await list('peers', 'peers')
       const researcher = peers.find(({ name }) => name === 'researcher.acme.mesh.internal')
@@ -163,8 +165,8 @@ for (const workers of [1, 2])
       assert.deepEqual([address?.ip, address?.failures, address?.avoided_ms], ['127.0.0.1', 0, 0])
       assert.ok(Number(address?.sessions) > 0)
       const { body: limits } = await watched.get('limits')
-      assert.equal(limits['counted_in'], workers === 1 ? 'process' : 'supervisor')
-      const uses: readonly Fields[] = limits['uses']
+      assert.equal(limits.counted_in, workers === 1 ? 'process' : 'supervisor')
+      const uses: readonly Fields[] = limits.uses
       assert.ok(
         uses.some(({ key }) => /acme\/planner/.test(String(key))),
         JSON.stringify(uses),
@@ -182,15 +184,15 @@ for (const workers of [1, 2])
       const asked = { plane: 'delegation', from: 'acme/planner', to: 'acme/writer' }
       const { status, body } = await watched.post('explain', asked)
       assert.equal(status, 200)
-      assert.equal(body['action'], 'deny')
-      assert.equal(body['code'], 'MESH_POLICY_NOT_ALLOWED')
-      assert.match(body['hint'], /"from": ?"planner"/)
+      assert.equal(body.action, 'deny')
+      assert.equal(body.code, 'MESH_POLICY_NOT_ALLOWED')
+      assert.match(body.hint, /"from": ?"planner"/)
       const egress = { plane: 'egress', agent: 'acme/planner', to: 'gist.example' }
       const denied = await watched.post('explain', egress)
-      assert.equal(denied.body['rule'], 'acme.json#/egress/deny/0')
+      assert.equal(denied.body.rule, 'acme.json#/egress/deny/0')
       const wrong = await watched.post('explain', { plane: 'egress', agent: 'x', to: ':' })
       assert.equal(wrong.status, 400)
-      assert.match(wrong.body['error'], /agent: write tenant\/agent.*to: write a host and port/)
+      assert.match(wrong.body.error, /agent: write tenant\/agent.*to: write a host and port/)
     })
 
     it('what a candidate policy would change, and its faults, while the policy in force stays', async () => {
@@ -200,17 +202,33 @@ for (const workers of [1, 2])
       const files = { 'acme.json': { tenant: 'acme', egress: { allow: [] }, delegation } }
       const { status, body } = await watched.post('replay', { files })
       assert.equal(status, 200, JSON.stringify(body))
-      assert.ok(Number(body['newly_refused']) > 0, JSON.stringify(body))
-      assert.ok(Number(body['newly_allowed']) > 0, JSON.stringify(body))
+      assert.ok(Number(body.newly_refused) > 0, JSON.stringify(body))
+      assert.ok(Number(body.newly_allowed) > 0, JSON.stringify(body))
       const faulty = await watched.post('replay', {
         files: { 'acme.json': '{"tenant": "acme",\n "egres": {}}' },
       })
-      const [fault]: readonly Fields[] = faulty.body['faults']
+      const [fault]: readonly Fields[] = faulty.body.faults
       assert.deepEqual([fault?.file, fault?.line], ['acme.json', 2])
       assert.equal((await watched.post('replay', { files: {} })).status, 400)
       const { body: after } = await watched.post('explain', {
         ...{ plane: 'delegation', from: 'acme/planner', to: 'acme/writer' },
       })
-      assert.equal(after['action'], 'deny')
+      assert.equal(after.action, 'deny')
+    })
+
+    it('a file that could not be reloaded, with its fault, while the last good one is in force', async () => {
+      await writeFile(
+        join(watched.mesh.dir, 'policy/acme.json'),
+        '{ "tenant": "acme", "egres": {} }',
+      )
+      const { what, reason } = await waitFor('the fault', async () => {
+        const { body } = await watched.get('overview')
+        const [fault]: readonly Fields[] = body.degraded
+        return body.ready === true && fault
+      })
+      assert.equal(what, 'policy')
+      assert.match(String(reason), /^of acme\.json the last good one stays: .*did you mean egress/)
+      const asked = { plane: 'delegation', from: 'acme/planner', to: 'acme/researcher' }
+      assert.equal((await watched.post('explain', asked)).body.action, 'allow')
     })
   })

@@ -7,6 +7,36 @@ import type { Agent } from '@clawmesh/agent-sdk'
 import { closeServer, listenOnFreePort } from './http-origin.ts'
 import { type Mesh, startMesh } from './mesh.ts'
 
+/** JSON of an endpoint: each part is what a test takes it for. */
+export type Body = Readonly<
+  Record<
+    | 'action'
+    | 'certificates'
+    | 'code'
+    | 'counted_in'
+    | 'decisions'
+    | 'degraded'
+    | 'edges'
+    | 'error'
+    | 'faults'
+    | 'hint'
+    | 'identity'
+    | 'newly_allowed'
+    | 'newly_refused'
+    | 'nodes'
+    | 'open'
+    | 'origin'
+    | 'peers'
+    | 'ready'
+    | 'reasons'
+    | 'rule'
+    | 'trees'
+    | 'uses'
+    | 'workers',
+    never
+  >
+>
+
 export interface WatchedMesh {
   readonly mesh: Mesh
   readonly planner: Agent
@@ -19,8 +49,8 @@ export interface WatchedMesh {
   /** A call and a request that are refused. */
   beRefused(): Promise<void>
   /** JSON of an endpoint of the admin port. */
-  get(path: string): Promise<{ readonly status: number; readonly body: never }>
-  post(path: string, body: unknown): Promise<{ readonly status: number; readonly body: never }>
+  get(path: string): Promise<{ readonly status: number; readonly body: Body }>
+  post(path: string, body: unknown): Promise<{ readonly status: number; readonly body: Body }>
   close(): Promise<void>
 }
 
@@ -88,7 +118,7 @@ export async function startWatchedMesh(options: WatchedMeshOptions = {}): Promis
         ({ root_id: root }) => root !== null,
       )
       const open = await ask(mesh, 'open')
-      const roots: readonly { readonly root_id: string | null }[] = open.body['open' as never] ?? []
+      const roots: readonly { readonly root_id: string | null }[] = open.body.open ?? []
       const rootId = roots.find(({ root_id: root }) => root !== null)?.root_id ?? line.root_id
       return {
         rootId: String(rootId),
@@ -144,5 +174,6 @@ async function ask(mesh: Mesh, path: string, init: RequestInit = {}) {
     headers: { connection: 'close' },
     ...init,
   })
-  return { status: response.status, body: JSON.parse(await response.text()) as never }
+  const body: Body = JSON.parse(await response.text())
+  return { status: response.status, body }
 }

@@ -37,7 +37,7 @@ export async function adminUrls(
 
 /**
  * The answer of an endpoint below /api/, checked against its shape.
- * @throws MeshError MESH_GATEWAY_UNREACHABLE
+ * @throws MeshError MESH_GATEWAY_UNREACHABLE, MESH_AUDIT_UNREADABLE for a tree that it does not remember
  */
 export async function askAdmin<T>(url: string, path: string, shape: z.ZodType<T>): Promise<T> {
   const unreachable = (why: string, cause?: unknown) =>
@@ -57,6 +57,10 @@ export async function askAdmin<T>(url: string, path: string, shape: z.ZodType<T>
     throw unreachable(reasonOf(cause), cause)
   }
   const refused = z.object({ error: z.string() }).safeParse(body)
+  if (refused.success && response.status === 404)
+    throw new MeshError('MESH_AUDIT_UNREADABLE', refused.data.error, {
+      hint: 'it forgets what is older; mesh-gateway trees ROOT --audit FILE reads the audit log',
+    })
   if (refused.success) throw unreachable(refused.data.error)
   if (response.status === 404)
     throw new MeshError('MESH_GATEWAY_UNREACHABLE', `${url} has no /api/`, {

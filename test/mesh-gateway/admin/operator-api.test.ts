@@ -18,6 +18,7 @@ interface Asked {
 describe('the endpoints of the admin port', () => {
   let asked: Kind[]
   let facts: Facts
+  let answers: boolean
   const open = (console: 'auto' | 'on' | 'off', host = '127.0.0.1') =>
     openOperatorPorts(
       { admin: { listen: { host, port: 0 }, console }, health: { listen: null } },
@@ -31,6 +32,7 @@ describe('the endpoints of the admin port', () => {
         facts: {
           async ask(what, question) {
             asked.push(what)
+            if (!answers) return []
             return [await answerOf(facts, { what, asked: question })]
           },
           workers: () => [],
@@ -42,6 +44,7 @@ describe('the endpoints of the admin port', () => {
   beforeEach(async () => {
     asked = []
     facts = makeFacts()
+    answers = true
     ports = await open('auto')
   })
   afterEach(() => ports.close())
@@ -113,7 +116,25 @@ describe('the endpoints of the admin port', () => {
     assert.equal((await ask('/api/trees/not-an-id')).status, 400)
   })
 
+  it('answer before the rest of a body that is too large, and close the connection', async () => {
+    const { port } = ports.admin
+    const headers = { ...JSON_BODY, 'content-length': '100000000' }
+    const sent = request({ port, host: '127.0.0.1', path: '/api/replay', method: 'POST', headers })
+    sent.on('error', () => {})
+    sent.write('x'.repeat(400_000))
+    const [response] = await once(sent, 'response')
+    assert.equal(response.statusCode, 413)
+    assert.equal(response.headers.connection, 'close')
+    assert.match(await text(response), /262144 bytes/)
+    sent.destroy()
+  })
+
   it('say that no process answers, and are read as nothing but JSON', async () => {
+    const silent = await ask('/api/certificates')
+    assert.equal(silent.status, 200)
+    answers = false
+    for (const path of ['overview', 'certificates'])
+      assert.equal((await ask(`/api/${path}`)).status, 503, path)
     const { headers } = await ask('/api/peers')
     assert.equal(headers['content-type'], 'application/json')
     assert.equal(headers['x-content-type-options'], 'nosniff')

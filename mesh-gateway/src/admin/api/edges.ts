@@ -1,7 +1,8 @@
 /** Adds up, from lines of the audit log, who called whom and what was refused: the edges of the picture of a mesh. */
 import type { Steps } from '../../process/in-slices.ts'
-import { type AgentOf, type Fields, readFields } from '../../recorded/recorded-case.ts'
+import type { AgentOf } from '../../recorded/recorded-case.ts'
 import type { Edge, Line } from './facts.ts'
+import { type OwnFields, ownFields } from './newest-lines.ts'
 
 /** Over it, further edges are counted as left out. */
 const MAX_EDGES = 3_000
@@ -19,14 +20,24 @@ export function* edgesOf(
   agentOf: AgentOf,
 ): Steps<Edges> {
   const found = new Found()
+  // an agent is in many lines: its id is read once
+  const names = new Map<string, string>()
+  const nameOf = (id: string) => {
+    const known = names.get(id)
+    if (known !== undefined) return known
+    const peer = agentOf(id)
+    const name = peer === null ? id : `${peer.tenant}/${peer.agent}`
+    names.set(id, name)
+    return name
+  }
   for (const line of lines) {
-    const fields = readFields(line)
+    const fields = ownFields(line)
     // what is open is counted as such, or by its end
-    if (fields.get('phase') !== 'open') found.add(edgeOf(fields, agentOf, false))
+    if (fields.phase !== 'open') found.add(edgeOf(fields, nameOf, false))
     yield
   }
   for (const line of open) {
-    found.add(edgeOf(readFields(line), agentOf, true))
+    found.add(edgeOf(ownFields(line), nameOf, true))
     yield
   }
   return found.all()
@@ -70,26 +81,26 @@ function sum(a: Edge, b: Edge): Edge {
   }
 }
 
-function edgeOf(fields: Fields, agentOf: AgentOf, isOpen: boolean): Edge {
+function edgeOf(fields: OwnFields, nameOf: (id: string) => string, isOpen: boolean): Edge {
   const text = (name: string) => {
-    const value = fields.get(name)
+    const value = fields[name]
     return typeof value === 'string' ? value : null
   }
   const number = (name: string) => {
-    const value = fields.get(name)
+    const value = fields[name]
     return typeof value === 'number' ? value : 0
   }
   const [tenant, agent] = [text('tenant'), text('agent_id')]
+  // an identity that is no agent's, such as the gateway's, as it is
+  const named = (id: string | null) => (id === null ? null : nameOf(id))
   const plane = text('event') === 'egress' ? 'egress' : 'delegation'
-  const allowed = fields.get('action_allowed') === true
+  const allowed = fields.action_allowed === true
   const times = Math.max(1, number('repeated'))
   return {
     plane,
     from: tenant === null || agent === null ? null : `${tenant}/${agent}`,
     to:
-      plane === 'egress'
-        ? destinationOf(text('destination_host'), fields)
-        : calleeOf(text('callee'), agentOf),
+      plane === 'egress' ? destinationOf(text('destination_host'), fields) : named(text('callee')),
     allowed: allowed ? times : 0,
     refused: allowed ? 0 : times,
     open: isOpen ? 1 : 0,
@@ -100,14 +111,8 @@ function edgeOf(fields: Fields, agentOf: AgentOf, isOpen: boolean): Edge {
   }
 }
 
-function destinationOf(host: string | null, fields: Fields): string | null {
+function destinationOf(host: string | null, fields: OwnFields): string | null {
   if (host === null) return null
-  const port = fields.get('destination_port')
+  const port = fields.destination_port
   return typeof port === 'number' ? `${host.includes(':') ? `[${host}]` : host}:${port}` : host
-}
-
-/** An identity that is no agent's, such as the gateway's, as it is. */
-function calleeOf(id: string | null, agentOf: AgentOf): string | null {
-  const peer = id === null ? null : agentOf(id)
-  return peer === null ? id : `${peer.tenant}/${peer.agent}`
 }

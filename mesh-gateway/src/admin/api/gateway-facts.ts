@@ -51,6 +51,8 @@ const MAX_OPEN = 1_000
 const MAX_PEERS = 1_000
 const MAX_LIMITS = 500
 const MAX_CLOSED = 100
+/** How long one answer serves several questions, in milliseconds. */
+const SHARED_MS = 500
 
 export function createGatewayFacts(options: GatewayFactsOptions): Facts {
   const { config, policy, recent, limits, delegation, egress } = options
@@ -60,7 +62,10 @@ export function createGatewayFacts(options: GatewayFactsOptions): Facts {
   return {
     overview: () => overviewOf(options),
     decisions: (filter) => findDecisions(recent, filter),
-    edges: () => inSlices(edgesOf(newestFirst(allLines(recent)), openLines(), agentOf())),
+    // however many look at the picture
+    edges: sharedFor(SHARED_MS, () =>
+      inSlices(edgesOf(newestFirst(allLines(recent)), openLines(), agentOf())),
+    ),
     tasks({ root }) {
       const lines = [...recent.of('delegation'), ...recent.of('refused')]
       const open = delegation.open(MAX_OPEN).records.map(lineOf)
@@ -81,6 +86,16 @@ export function createGatewayFacts(options: GatewayFactsOptions): Facts {
       }),
     explain: (asked) => explainAsked(asked, policy.current(), config().policy.dir),
     replay: createCandidateReplay({ recent, policy, agentOf }),
+  }
+}
+
+/** Gives all that ask within a time the same answer. */
+function sharedFor<T>(ms: number, make: () => Promise<T>): () => Promise<T> {
+  let latest: { readonly answer: Promise<T>; readonly untilMs: number } | null = null
+  return () => {
+    const nowMs = performance.now()
+    if (latest === null || nowMs >= latest.untilMs) latest = { answer: make(), untilMs: nowMs + ms }
+    return latest.answer
   }
 }
 

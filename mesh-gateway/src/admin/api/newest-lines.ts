@@ -1,6 +1,5 @@
 /** Reads the latest lines of the audit log, the newest first, and finds those that an operator asks for. */
 import type { LineKind, RecentLines } from '../../audit/recent-lines.ts'
-import { readFields } from '../../recorded/recorded-case.ts'
 import type { DecisionFilter, Line } from './facts.ts'
 
 const KINDS: readonly LineKind[] = ['refused', 'delegation', 'egress']
@@ -10,6 +9,13 @@ const TIME = [9, 33] as const
 
 export function timeOf(line: Line): string {
   return line.slice(...TIME)
+}
+
+export type OwnFields = Readonly<Record<string, unknown>>
+
+/** The fields of a line that this program has written itself. */
+export function ownFields(line: Line): OwnFields {
+  return JSON.parse(line)
 }
 
 /** Lines of all kinds, the newest first. */
@@ -58,9 +64,9 @@ function mayHold(kind: LineKind, { allowed, plane }: DecisionFilter): boolean {
 function fits(line: Line, filter: DecisionFilter): boolean {
   const { agent, host, reason, plane } = filter
   if (plane === null && agent === null && host === null && reason === null) return true
-  const fields = readFields(line)
+  const fields = ownFields(line)
   const text = (name: string) => {
-    const value = fields.get(name)
+    const value = fields[name]
     return typeof value === 'string' ? value : ''
   }
   const holds = (value: string, wanted: string | null) =>

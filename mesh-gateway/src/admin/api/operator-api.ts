@@ -20,6 +20,7 @@ import {
   mergePeers,
   mergeReplays,
 } from './merge.ts'
+import { type OwnFields, ownFields } from './newest-lines.ts'
 import {
   BadQuestion,
   filterOf,
@@ -161,14 +162,14 @@ async function treeOf(root: string, { facts, agentOf }: OperatorApiOptions): Pro
   return tree
 }
 
-/** Without the path, which may hold anything. The gateway has written the line itself. */
-function recordOf(line: Line): Readonly<Record<string, unknown>> {
-  const { path, ...record }: Record<string, unknown> = JSON.parse(line)
+/** Without the path, which may hold anything. */
+function recordOf(line: Line): OwnFields {
+  const { path, ...record } = ownFields(line)
   return record
 }
 
 /** What the codes of records mean, each once. */
-function reasonsOf(records: readonly Readonly<Record<string, unknown>>[]) {
+function reasonsOf(records: readonly OwnFields[]) {
   const codes = new Set(records.map(({ reason }) => reason))
   return Object.fromEntries(
     [...codes].flatMap((code) =>

@@ -66,10 +66,14 @@ export function refuseOtherOrigins({ headers, method }: IncomingMessage): void {
 export async function readJson(request: IncomingMessage): Promise<unknown> {
   const pieces: Buffer[] = []
   let bytes = 0
-  for await (const piece of request) {
+  // the connection stays for the answer, however large the body is
+  for await (const piece of request.iterator({ destroyOnReturn: false })) {
     const data = Buffer.from(piece)
     bytes += data.length
-    if (bytes > MAX_BODY_BYTES) throw new BadQuestion(413, `more than ${MAX_BODY_BYTES} bytes`)
+    if (bytes > MAX_BODY_BYTES) {
+      request.resume()
+      throw new BadQuestion(413, `more than ${MAX_BODY_BYTES} bytes`)
+    }
     pieces.push(data)
   }
   try {
