@@ -52,6 +52,8 @@ export { createCrlVerifier, verifyCrl } from './tls/crl/verify-crl.ts'
 export { fingerprintOf } from './tls/fingerprint.ts'
 export type { FollowingServer } from './tls/follow-identity.ts'
 export { followIdentity } from './tls/follow-identity.ts'
+export type { GonePeerWatch } from './tls/gone-peers.ts'
+export { createGonePeerWatch } from './tls/gone-peers.ts'
 export type { BothEnds } from './tls/handshake-in-memory.ts'
 export { handshakeInMemory } from './tls/handshake-in-memory.ts'
 export type {

@@ -178,6 +178,9 @@ class Lines {
   readonly #listeners = new Set<() => void>()
   #current: Line
   #closed = false
+  #calls = 0
+  /** A script that waits for a call does not end. A socket alone keeps it only while it is read from. */
+  readonly #stay = setInterval(() => {}, LONGEST_RPC_MS).unref()
 
   constructor(options: ConnectionOptions) {
     this.#options = options
@@ -199,11 +202,13 @@ class Lines {
     const [metadata, options] = prepare(choices)
     const line = this.#current
     line.calls += 1
+    if (this.#calls++ === 0) this.#stay.ref()
     let over = false
     const release = () => {
       if (over) return
       over = true
       line.calls -= 1
+      if (--this.#calls === 0) this.#stay.unref()
       this.#settle(line)
     }
     this.#replicas.show(metadata)
@@ -227,6 +232,7 @@ class Lines {
 
   close(): void {
     this.#closed = true
+    clearInterval(this.#stay)
     this.#listeners.clear()
     this.#options.contact.close()
     this.#stopFollowing()

@@ -11,6 +11,7 @@ import { checkOptions, optionNames } from '../check-options.ts'
 import { type Log, silentLog } from '../log.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { followIdentity } from './follow-identity.ts'
+import { createGonePeerWatch } from './gone-peers.ts'
 import type { IdentitySnapshot, IdentityStore } from './identity-snapshot.ts'
 import { KEEP_ALIVE_MS } from './keep-alive.ts'
 import { judgePeer, type PeerCertificate } from './peer-certificate.ts'
@@ -134,6 +135,7 @@ class CallConnections {
   readonly #refusedMs: number
   readonly #log: Log
   readonly #now: () => number
+  readonly #gonePeers = createGonePeerWatch()
   readonly #open = new Map<TLSSocket, PeerCertificate | MeshError>()
   readonly #peers = new Map<string, PeerCertificate>()
   readonly #refusals = new Map<string, MeshError>()
@@ -168,6 +170,7 @@ class CallConnections {
       this.#peers.set(found.fingerprint, found)
     }
     socket.once('close', () => this.#forget(socket, remote))
+    this.#gonePeers.watch(socket)
     this.#injector.injectConnection(socket)
   }
 

@@ -14,6 +14,7 @@ import {
   ServerCredentials,
 } from '@grpc/grpc-js'
 import { checkOptions, optionNames } from '../check-options.ts'
+import { createGonePeerWatch } from './gone-peers.ts'
 import type { IdentitySnapshot, IdentityStore } from './identity-snapshot.ts'
 import { KEEP_ALIVE_MS } from './keep-alive.ts'
 import type { PeerCertificate } from './peer-certificate.ts'
@@ -72,6 +73,7 @@ export function serverCredentials(store: IdentityStore): ServerCredentials {
 class FollowingChannelCredentials extends ChannelCredentials {
   readonly #store: IdentityStore
   readonly #options: ChannelCredentialsOptions
+  readonly #gonePeers = createGonePeerWatch()
   #made: { readonly snapshot: IdentitySnapshot; readonly context: SecureContext } | null = null
 
   constructor(store: IdentityStore, options: ChannelCredentialsOptions) {
@@ -147,8 +149,9 @@ class FollowingChannelCredentials extends ChannelCredentials {
       })
       tls.once('secureConnect', () => {
         clearTimeout(timer)
-        if (tls.authorized) resolve({ socket: tls, secure: true })
-        else fail(tls.authorizationError)
+        if (!tls.authorized) return fail(tls.authorizationError)
+        this.#gonePeers.watch(tls)
+        resolve({ socket: tls, secure: true })
       })
     })
   }

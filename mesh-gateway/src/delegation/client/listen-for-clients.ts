@@ -13,6 +13,7 @@ import {
 } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import {
+  createGonePeerWatch,
   followIdentity,
   type IdentityStore,
   type Log,
@@ -85,6 +86,8 @@ export function createClientListener(options: ClientListenerOptions): ClientList
   const { connectionAgeMs } = limits
   const http1 = createHttp1({ endpoint: mcp, authenticate, guard, connectionAgeMs })
   server.on('unknownProtocol', http1.serve)
+  const gonePeers = createGonePeerWatch()
+  server.on('secureConnection', (socket) => gonePeers.watch(socket))
 
   server.on('session', (session) => {
     leanStreamTables(session)

@@ -7,6 +7,7 @@ import tls from 'node:tls'
 import {
   checkAgent,
   clientTlsOptions,
+  createGonePeerWatch,
   handshakeFailure,
   type IdentitySnapshot,
   type PeerCertificate,
@@ -110,6 +111,7 @@ export function dial(options: DialOptions): Promise<Dialled> {
         settled()
         socket.off('close', lost)
         if (certificate === null) return fail(new MeshError('MESH_PEER_UNTRUSTED'))
+        createGonePeerWatch().watch(socket)
         session.setLocalWindowSize(CONNECTION_WINDOW_BYTES)
         resolve({ session, certificate })
       })
