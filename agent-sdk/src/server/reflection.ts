@@ -34,22 +34,39 @@ type Answer =
 
 type ReflectionResponse = Answer & { valid_host: string; original_request: ReflectionRequest }
 
-/** @param services full names that `list` shows */
+export interface ReflectionOptions {
+  /** Asked once, with the first request or by `prepare`. */
+  readonly definition: () => Definition
+  /** Full names that `list` shows. */
+  readonly services: readonly string[]
+}
+
+export interface Reflection {
+  /** Makes the descriptors now: the first request makes them otherwise. @throws Error when a definition is broken */
+  prepare(): void
+}
+
+/** Few servers are ever asked, and the descriptors cost a tenth of the start of a process. */
 export function addReflection(
   server: Pick<Server, 'addService'>,
-  definition: Definition,
-  services: readonly string[],
-): void {
-  // with these, tools show the details of errors in words
-  const details = loadProto('google/rpc/error_details.proto', 'google/rpc/status.proto')
-  const reflected = new Reflected(describedFiles({ ...details, ...definition }), services)
+  { definition, services }: ReflectionOptions,
+): Reflection {
+  let made: Reflected | null = null
+  const reflected = (): Reflected => {
+    // with these, tools show the details of errors in words
+    const details = loadProto('google/rpc/error_details.proto', 'google/rpc/status.proto')
+    made = new Reflected(describedFiles({ ...details, ...definition() }), services)
+    return made
+  }
   const own = loadProto('grpc/reflection/v1/reflection.proto')
   const { ServerReflectionInfo: method } = serviceOf(own, 'grpc.reflection.v1.ServerReflection')
   if (method === undefined) throw new TypeError('reflection: the schema has no method')
   const ServerReflectionInfo = (
     stream: ServerDuplexStream<ReflectionRequest, ReflectionResponse>,
   ) => {
-    stream.on('data', (request: ReflectionRequest) => stream.write(reflected.answer(request)))
+    stream.on('data', (request: ReflectionRequest) =>
+      stream.write((made ?? reflected()).answer(request)),
+    )
     stream.on('end', () => stream.end())
   }
   // the two versions have the same messages
@@ -57,6 +74,7 @@ export function addReflection(
     const path = `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`
     server.addService({ ServerReflectionInfo: { ...method, path } }, { ServerReflectionInfo })
   }
+  return { prepare: () => void reflected() }
 }
 
 /** What there is to show, by its names. */

@@ -109,7 +109,12 @@ function addServices(
     server.addService(methods, implementation)
   for (const { service, implementation } of additional) server.addService(service, implementation)
   const described = additional.map((service) => service.definition ?? {})
-  addReflection(server, Object.assign({}, definition, ...described), namesOf(additional))
+  const reflection = addReflection(server, {
+    definition: () => Object.assign({}, definition, ...described),
+    services: namesOf(additional),
+  })
+  // a broken definition of the author's is told at once
+  if (described.length > 0) reflection.prepare()
 }
 
 /** Names of the services that health and reflection list. */

@@ -14,8 +14,10 @@ export function addGatewayServices(server: Server, options: MeshServiceOptions):
   const health = createHealthService([MESH_SERVICE])
   server.addService(health.definition, health.implementation)
   const mesh = addMeshService(server, options)
-  const reflected = loadProto('clawmesh/mesh/v1/mesh.proto', 'grpc/health/v1/health.proto')
-  addReflection(server, reflected, [MESH_SERVICE, HEALTH_SERVICE])
+  addReflection(server, {
+    definition: () => loadProto('clawmesh/mesh/v1/mesh.proto', 'grpc/health/v1/health.proto'),
+    services: [MESH_SERVICE, HEALTH_SERVICE],
+  })
   return {
     stop() {
       health.stop()

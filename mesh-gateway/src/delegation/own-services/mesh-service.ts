@@ -2,7 +2,7 @@
  * clawmesh.mesh.v1.MeshService: identifies the caller, explains which agents it may call, and issues its egress token.
  */
 
-import { errorToStatus } from '@clawmesh/agent-sdk/calls'
+import { errorToStatus, protoDefinition } from '@clawmesh/agent-sdk/calls'
 import {
   type AgentIdentity,
   type EgressClaims,
@@ -18,7 +18,7 @@ import {
   type Timestamp,
   toTimestamp,
 } from '@clawmesh/proto'
-import { loadProto, serviceOf } from '@clawmesh/proto/wire'
+import { serviceOf } from '@clawmesh/proto/wire'
 import type { Metadata, Server, ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js'
 import { allowedPeers } from '../../policy/decide/allowed.ts'
 import { toldRule } from '../../policy/read/told.ts'
@@ -80,7 +80,7 @@ export function addMeshService(server: Server, options: MeshServiceOptions): { s
   const { revocations = NO_REVOCATIONS, chain } = options
   const followers = createTreeFollowers({ chain, revocations })
   const service = new MeshService(options)
-  server.addService(serviceOf(loadProto('clawmesh/mesh/v1/mesh.proto'), MESH_SERVICE), {
+  server.addService(serviceOf(protoDefinition, MESH_SERVICE), {
     WhoAmI: unary((_: unknown, metadata) => service.whoAmI(metadata)),
     ListPeers: unary((_: unknown, metadata) => service.listPeers(metadata)),
     ExchangeToken: unary((request: ExchangeRequest, metadata) =>
