@@ -6,6 +6,7 @@ import { type Ended, type RunningProcess, startProcess } from '../../scripts/dev
 import { freePorts } from '../../scripts/dev/free-ports.ts'
 import { waitUntilReady } from '../../scripts/dev/wait-until-ready.ts'
 import { gatewayCommand } from './bundled-gateway.ts'
+import { ONE_ROOT } from './one-root.ts'
 
 export interface GatewayProcessOptions {
   /** Relative paths in the configuration are relative to it; gateway.json is written there. */
@@ -83,7 +84,7 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
       file,
       args: ['start', '--config', configFile],
       foreign: true,
-      ...(options.env === undefined ? {} : { env: options.env }),
+      env: { ...ONE_ROOT, ...options.env },
       ...(options.onLine === undefined ? {} : { onLine: options.onLine }),
     })
     const { ended, lastLines } = child

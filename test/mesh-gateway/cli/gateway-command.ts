@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { gatewayCommand } from '../../support/bundled-gateway.ts'
+import { ONE_ROOT } from '../../support/one-root.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { runHere } from './run-here.ts'
 
@@ -54,7 +55,7 @@ export async function makeWorkplace(main?: string): Promise<Workplace> {
   const launch = (args: readonly string[], env: Readonly<Record<string, string>> = {}) =>
     spawn(process.execPath, [command, ...args], {
       cwd: dir,
-      env: { ...clean, ...env },
+      env: { ...clean, ...ONE_ROOT, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
   const here = (said: string) => said.replaceAll(dir, 'DIR')
