@@ -1,7 +1,8 @@
 /** Bad values of the charts: refused before anything changes, and the message names the key. */
 import assert from 'node:assert/strict'
+import type { Ran } from '../../support/run-command.ts'
 import { startApiStandIn } from './api-stand-in.ts'
-import { type Chart, type HelmRun, helm, NAMESPACE, type Values } from './helm.ts'
+import { type Chart, helm, NAMESPACE, type Values } from './helm.ts'
 import { DIGEST, EVERYTHING, LEAST, LEAST_TENANT } from './values.ts'
 
 const image = { repository: 'registry.example/clawmesh/gateway', digest: DIGEST }
@@ -158,7 +159,7 @@ const TENANT: readonly (readonly [string, Values, RegExp])[] = [
 describe('bad values of a chart', function () {
   this.timeout(600_000)
 
-  const refused = ({ code, stdout, stderr }: HelmRun, message: RegExp) => {
+  const refused = ({ code, stdout, stderr }: Ran, message: RegExp) => {
     assert.notEqual(code, 0)
     assert.match(stderr, message)
     assert.equal(stdout, '', 'nothing is rendered')
@@ -169,7 +170,7 @@ describe('bad values of a chart', function () {
     ['clawmesh-tenant', LEAST_TENANT, TENANT],
   ] as const) {
     describe(`of ${chart}`, () => {
-      let runs: readonly HelmRun[] = []
+      let runs: readonly Ran[] = []
       before('all at once', async () => {
         runs = await inTurns(cases, ([, values]) =>
           helm('template', chart, { ...least, ...values }),

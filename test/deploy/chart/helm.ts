@@ -1,10 +1,10 @@
 /** The charts of deploy/chart, rendered and judged by Helm. */
-import { execFile } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { loadAll } from 'js-yaml'
+import { type Ran, runCommand } from '../../support/run-command.ts'
 import { KUBERNETES, officialTool } from '../tools/helm-and-kubectl.ts'
 
 export type Chart = 'clawmesh-gateway' | 'clawmesh-tenant'
@@ -15,12 +15,6 @@ export interface KubeObject {
   readonly kind: string
   readonly metadata: { readonly name: string; readonly [key: string]: unknown }
   readonly [key: string]: unknown
-}
-
-export interface HelmRun {
-  readonly code: number
-  readonly stdout: string
-  readonly stderr: string
 }
 
 export const NAMESPACE = 'mesh-system'
@@ -44,7 +38,7 @@ export async function helm(
   chart: Chart,
   values: Values,
   { release = 'mesh', server }: HelmOptions = {},
-): Promise<HelmRun> {
+): Promise<Ran> {
   const program = await officialTool('helm')
   const dir = await mkdtemp(join(tmpdir(), 'clawmesh-helm-'))
   try {
@@ -58,12 +52,7 @@ export async function helm(
     ]
     // it reads and writes nothing of the user
     const env = { PATH: process.env.PATH ?? '', HOME: dir, KUBECONFIG: join(dir, 'none') }
-    return await new Promise((resolve) => {
-      execFile(program, args, { env, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
-        const code = typeof error?.code === 'number' ? error.code : error === null ? 0 : 1
-        resolve({ code, stdout, stderr })
-      })
-    })
+    return await runCommand([program, ...args], { env })
   } finally {
     await rm(dir, { recursive: true, force: true })
   }

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { freePort } from '../../../scripts/dev/free-ports.ts'
 import { isRecord } from '../../../scripts/dev/message.ts'
 import { startProgram } from '../../support/start-program.ts'
-import { answersWell, shipped } from './servers.ts'
+import { shipped } from '../shipped.ts'
+import { answersWell } from './servers.ts'
 
 export interface PrometheusOptions {
   readonly dir: string
@@ -40,7 +41,7 @@ export async function startPrometheus(options: PrometheusOptions): Promise<Prome
   const { dir, gateway, remote, openclaw, alertmanager, files } = options
   const address = `127.0.0.1:${await freePort()}`
   await mkdir(dir, { recursive: true })
-  const config = await shipped('prometheus.yml', {
+  const config = await shipped('prometheus/prometheus.yml', {
     'scrape_interval: 15s': 'scrape_interval: 1s',
     'evaluation_interval: 15s': 'evaluation_interval: 1s',
     "'127.0.0.1:9093'": `'${alertmanager}'`,
@@ -49,7 +50,7 @@ export async function startPrometheus(options: PrometheusOptions): Promise<Prome
     "'127.0.0.1:18789'": `'${openclaw}'`,
   })
   await writeFile(join(dir, 'prometheus.yml'), config)
-  await writeFile(join(dir, 'rules.yml'), `${await shipped('rules.yml')}${EVALUATIONS}`)
+  await writeFile(join(dir, 'rules.yml'), `${await shipped('prometheus/rules.yml')}${EVALUATIONS}`)
   for (const [name, text] of Object.entries(files)) await writeFile(join(dir, name), text)
   const program = await startProgram({
     command: 'prometheus',

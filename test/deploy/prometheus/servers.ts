@@ -1,5 +1,4 @@
 /** Debian's Prometheus, Alertmanager and nginx with the files of deploy/prometheus, in which a test changes addresses. */
-import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
@@ -9,26 +8,12 @@ import { freePort } from '../../../scripts/dev/free-ports.ts'
 import { isRecord } from '../../../scripts/dev/message.ts'
 import { closeServer, listenOnFreePort } from '../../support/http-origin.ts'
 import { type Program, startProgram } from '../../support/start-program.ts'
+import { shipped } from '../shipped.ts'
 
 export interface Placed {
   /** host:port */
   readonly address: string
   close(): Promise<void>
-}
-
-/** A file of deploy/prometheus, in which each of these texts is there and is replaced. */
-export async function shipped(
-  name: string,
-  changes: Readonly<Record<string, string>> = {},
-): Promise<string> {
-  const url = new URL(`../../../deploy/prometheus/${name}`, import.meta.url)
-  return Object.entries(changes).reduce(
-    (text, [from, to]) => {
-      assert.ok(text.includes(from), `${name} has no ${from}`)
-      return text.replaceAll(from, to)
-    },
-    await readFile(url, 'utf8'),
-  )
 }
 
 export interface Webhook {
@@ -59,7 +44,7 @@ export async function startAlertmanager(dir: string, webhook: string): Promise<P
   await mkdir(dir, { recursive: true })
   await writeFile(
     file,
-    await shipped('alertmanager.yml', { 'http://127.0.0.1:9095/alerts': webhook }),
+    await shipped('prometheus/alertmanager.yml', { 'http://127.0.0.1:9095/alerts': webhook }),
   )
   const program = await startProgram({
     command: 'prometheus-alertmanager',
@@ -88,7 +73,7 @@ export async function startAdminProxy(options: {
   await mkdir(dir, { recursive: true })
   const { stdout: hash } = await promisify(execFile)('openssl', ['passwd', '-6', password])
   await writeFile(join(dir, 'passwords'), `prometheus:${hash}`)
-  const site = await shipped('nginx-admin.conf', {
+  const site = await shipped('prometheus/nginx-admin.conf', {
     'listen 9443 ssl': `listen ${address} ssl`,
     '/etc/clawmesh/gateway': identity,
     '/etc/clawmesh/admin-passwords': join(dir, 'passwords'),

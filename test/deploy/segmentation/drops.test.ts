@@ -1,44 +1,19 @@
 /** What the rules drop is a line of JSON for each packet, by ulogd2 and deploy/segmentation/ulogd.conf. */
 import { strict as assert } from 'node:assert'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { needProgram } from '../../support/need-program.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { createHostWorld } from './host-world.ts'
-import type { NetworkNamespace } from './network-namespace.ts'
-import { RULES, rulesOf, TOOLS } from './rules.ts'
+import { rulesOf, TOOLS } from './rules.ts'
 import { createTwoSidedWorld, type TwoSidedWorld } from './two-sided-world.ts'
-
-type Line = Readonly<Record<string, unknown>>
-
-/** As the operator starts it, but for the place of the file. */
-async function startUlogd(
-  space: NetworkNamespace,
-  dir: string,
-): Promise<() => Promise<readonly Line[]>> {
-  const file = join(dir, 'drops.jsonl')
-  const shipped = await readFile(`${RULES}/ulogd.conf`, 'utf8')
-  const conf = shipped
-    .replace('/var/log/clawmesh/drops.jsonl', file)
-    .replace('"syslog"', '"stdout"')
-  assert.notEqual(conf, shipped)
-  await writeFile(join(dir, 'ulogd.conf'), conf)
-  space.start('ulogd', ['--configfile', join(dir, 'ulogd.conf')])
-  const lines = async (): Promise<readonly Line[]> =>
-    (await readFile(file, 'utf8').catch(() => ''))
-      .split('\n')
-      .slice(0, -1)
-      .map((line) => JSON.parse(line))
-  const listeners = () => space.run('cat', '/proc/net/netfilter/nfnetlink_log')
-  await waitFor('ulogd', async () => /^\s*12\s/m.test(await listeners()))
-  return lines
-}
+import { type DropLine, startUlogd } from './ulogd.ts'
 
 describe('What is dropped', () => {
   let dir: string
   let world: TwoSidedWorld
-  let told: () => Promise<readonly Line[]>
+  let told: () => Promise<readonly DropLine[]>
 
   before(async function () {
     needProgram(this, 'ulogd')

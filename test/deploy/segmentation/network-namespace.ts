@@ -1,8 +1,8 @@
 /** A network namespace for as long as a test holds it: its process ends with the test's, and the kernel takes all of it back. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
+import { type Program, spawnProgram } from '../../support/start-program.ts'
 
 export interface NetworkNamespace {
   readonly pid: number
@@ -11,12 +11,6 @@ export interface NetworkNamespace {
   /** Starts a program in it, which ends with `close()`. Default of `onLine`: what it prints is not read. */
   start(command: string, args: readonly string[], onLine?: (line: string) => void): Program
   close(): Promise<void>
-}
-
-export interface Program {
-  readonly pid: number
-  send(line: string): void
-  stop(): Promise<void>
 }
 
 /** Loopback is up; IPv6 addresses are good at once; nothing is asked of routers. */
@@ -49,36 +43,18 @@ export async function createNetworkNamespace(): Promise<NetworkNamespace> {
       return stdout
     },
     start(command, args, onLine) {
-      const program = startProgram(['nsenter', ...enter, command, ...args], onLine)
+      const program = spawnProgram({
+        ...{ command: 'nsenter', args: [...enter, command, ...args], takesInput: true },
+        ...(onLine === undefined ? {} : { onLine }),
+      })
       programs.push(program)
       return program
     },
     async close() {
-      await Promise.all(programs.map((program) => program.stop()))
+      await Promise.all(programs.map((program) => program.close()))
       const gone = once(holder, 'exit')
       holder.stdin?.end()
       await gone
-    },
-  }
-}
-
-function startProgram(words: readonly string[], onLine?: (line: string) => void): Program {
-  const [command = '', ...args] = words
-  const child = spawn(command, args, {
-    stdio: ['pipe', 'pipe', onLine === undefined ? 'ignore' : 'inherit'],
-  })
-  const gone = once(child, 'exit')
-  const lines = createInterface({ input: child.stdout })
-  lines.on('line', onLine ?? (() => {}))
-  // it may end by itself
-  child.stdin.on('error', () => {})
-  return {
-    pid: child.pid ?? 0,
-    send: (line) => void child.stdin.write(`${line}\n`),
-    async stop() {
-      child.kill('SIGTERM')
-      await gone
-      lines.close()
     },
   }
 }

@@ -1,22 +1,17 @@
 /** A booted machine: systemd as process 1 in systemd-nspawn, on an overlay of the tree that is gone with it. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, globSync } from 'node:fs'
 import { mkdtemp, readFile, rm, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
+import { type Ran, runCommand } from '../../support/run-command.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { debianTree } from './debian-tree.ts'
 
-export interface Said {
-  readonly code: number
-  readonly stdout: string
-  readonly stderr: string
-}
-
 export interface Machine {
   /** Runs a command as root in it. */
-  run(command: string, ...args: readonly string[]): Promise<Said>
+  run(command: string, ...args: readonly string[]): Promise<Ran>
   /** The same. Resolves with stdout. @throws Error with stderr when it fails */
   must(command: string, ...args: readonly string[]): Promise<string>
   /** Writes a file that root alone can read, unless `mode` says otherwise. */
@@ -149,16 +144,7 @@ async function takeBack(dir: string, roots: readonly string[]): Promise<void> {
   await rm(dir, { recursive: true, force: true })
 }
 
-function execute(words: readonly string[], input = ''): Promise<Said> {
-  const [command = '', ...args] = words
-  return new Promise((resolve) => {
-    // nothing of this machine's environment
-    const options = { maxBuffer: 1 << 26, env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } }
-    const child = execFile(command, args, options, (error, stdout, stderr) => {
-      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 1
-      resolve({ code, stdout, stderr })
-    })
-    child.stdin?.on('error', () => {})
-    child.stdin?.end(input)
-  })
+function execute(words: readonly string[], input = ''): Promise<Ran> {
+  // nothing of this machine's environment
+  return runCommand(words, { env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }, input })
 }

@@ -1,11 +1,9 @@
 /** deploy/systemd/clawmesh-segmentation.service, by a systemd that was booted for it, with the rules for users of a host. */
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
+import { shipped } from '../shipped.ts'
 import { bootMachine, type Machine } from './machine.ts'
 
 const UNIT = 'clawmesh-segmentation.service'
-const DEPLOY = new URL('../../../deploy/', import.meta.url)
-const shipped = (path: string) => readFile(new URL(path, DEPLOY), 'utf8')
 
 describe('Segmentation under systemd', function () {
   this.timeout(240_000)
