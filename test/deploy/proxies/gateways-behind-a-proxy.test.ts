@@ -13,10 +13,18 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { Agent } from '@clawmesh/agent-sdk'
 import { describeClosing } from '../../support/closes-everything.ts'
+import type { Program } from '../../support/start-program.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { startLoad } from './load.ts'
-import { AGENTS, type Network, openNetwork, PROXY, type Program } from './network.ts'
-import { GATEWAYS, HANG, openWorld, serveResearcher, type World } from './world.ts'
+import { AGENTS, type Network, openNetwork, PROXY } from './network.ts'
+import {
+  GATEWAYS,
+  type GatewayName,
+  HANG,
+  openWorld,
+  serveResearcher,
+  type World,
+} from './world.ts'
 
 const FILES = fileURLToPath(new URL('../../../deploy/proxies/', import.meta.url))
 const MESH_AGENT = fileURLToPath(new URL('../../../mesh-agent/src/cli/main.ts', import.meta.url))
@@ -88,13 +96,13 @@ describeClosing('two gateways behind a proxy', function () {
       })
       after(async () => {
         await Promise.all(planners.map((agent) => agent.close()))
-        await proxy.stop()
+        await proxy.close()
       })
       const linesSince = async (from: readonly number[]) => {
         const all = await Promise.all(GATEWAYS.map((gateway) => world.audit(gateway)))
         return all.map((lines, index) => lines.slice(from[index]))
       }
-      const logged = (line: RegExp) => proxy.lines.some((one) => line.test(one))
+      const logged = (line: RegExp) => proxy.lastLines().some((one) => line.test(one))
       const counts = async () => (await linesSince([0, 0])).map((lines) => lines.length)
 
       it('takes its file without a warning', () => {
@@ -169,6 +177,25 @@ describeClosing('two gateways behind a proxy', function () {
         }
       })
 
+      /** Requests that are open, one of them at least at this gateway. */
+      const openRequests = async (gateway: GatewayName) => {
+        const known = world.waiting.length
+        const answers: Promise<string>[] = []
+        const arrived = () => world.waiting.slice(known)
+        while (!arrived().some((one) => one.gateway === gateway)) {
+          const agent = planners[answers.length % CALLERS] ?? assert.fail()
+          answers.push(agent.fetch(world.slow).then((answer) => answer.text()))
+          await waitFor('its arrival', () => arrived().length === answers.length, HANG)
+          assert.ok(answers.length < 50, `none of ${answers.length} came by ${gateway}`)
+        }
+        return {
+          async answered() {
+            for (const { answer } of arrived()) answer()
+            return await Promise.all(answers)
+          },
+        }
+      }
+
       it('loses no call and no request while one of them drains, and while it comes back', async () => {
         const load = startLoad(planners, world.destination)
         const { done, failures } = load
@@ -178,12 +205,14 @@ describeClosing('two gateways behind a proxy', function () {
         }
         try {
           await more('load')
+          const open = await openRequests('gw-1')
           const began = performance.now()
           const ended = world.stopGateway('gw-1')
           await more('load while it drains')
-          assert.equal(await ended, 0)
           if (health)
-            await waitFor('its end in the log', () => logged(/delegation\/gw-1 is DOWN/), HANG)
+            await waitFor('its end in the log', () => logged(/egress\/gw-1 is DOWN/), HANG)
+          assert.deepEqual(new Set(await open.answered()), new Set(['reached']))
+          assert.equal(await ended, 0)
           const drainedMs = performance.now() - began
           await more('load without it')
           const before = await counts()

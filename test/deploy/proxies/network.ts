@@ -3,21 +3,13 @@
  * gateways at 10.20.0.11 and 10.20.0.12, each in a network namespace of its own, joined by a bridge. Part of a network
  * namespace that this process has for itself.
  */
-import { execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createInterface } from 'node:readline'
+import { execFileSync } from 'node:child_process'
+import { type Program, spawnProgram } from '../../support/start-program.ts'
 
 export const AGENTS = '10.20.0.1'
 export const PROXY = '10.20.0.5'
 const HOSTS = { proxy: PROXY, 'gw-1': '10.20.0.11', 'gw-2': '10.20.0.12' } as const
 export type Host = keyof typeof HOSTS
-
-export interface Program {
-  readonly lines: readonly string[]
-  /** Resolves with its exit code, or the signal that ended it. */
-  readonly ended: Promise<number | string>
-  stop(signal?: NodeJS.Signals): Promise<number | string>
-}
 
 export interface Network {
   /** Runs a command on a host. Resolves with its stdout. @throws Error with stderr */
@@ -49,12 +41,15 @@ export function openNetwork(): Network {
     run: (host, ...words) => ip('netns', 'exec', host, ...words),
     start(host, ...words) {
       const own = 'mount -t tmpfs tmpfs /run && exec "$@"'
-      const program = startProgram(['netns', 'exec', host, 'sh', '-c', own, 'sh', ...words])
+      // `ip` and the shell replace themselves by the program: signals reach it
+      const args = ['netns', 'exec', host, 'sh', '-c', own, 'sh', ...words]
+      const program = spawnProgram({ command: 'ip', args, keptLines: Number.POSITIVE_INFINITY })
       programs.push(program)
       return program
     },
     async close() {
-      await Promise.all(programs.map((program) => program.stop('SIGKILL')))
+      for (const program of programs) program.signal('SIGKILL')
+      await Promise.all(programs.map((program) => program.ended))
       for (const host of Object.keys(HOSTS)) ip('netns', 'delete', host)
       ip('link', 'delete', 'br0')
     },
@@ -63,21 +58,4 @@ export function openNetwork(): Network {
 
 function ip(...args: readonly string[]): string {
   return execFileSync('ip', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
-}
-
-function startProgram(args: readonly string[]): Program {
-  // `ip` and the shell replace themselves by the program: signals reach it
-  const child = spawn('ip', args, { stdio: ['ignore', 'pipe', 'pipe'] })
-  const lines: string[] = []
-  for (const input of [child.stdout, child.stderr])
-    createInterface({ input }).on('line', (line) => lines.push(line))
-  const ended = once(child, 'close').then(([code, signal]) => signal ?? code)
-  return {
-    lines,
-    ended,
-    async stop(signal = 'SIGTERM') {
-      child.kill(signal)
-      return await ended
-    },
-  }
 }

@@ -8,8 +8,9 @@ import { type Ca, writeIdentity } from '@clawmesh/pki'
 import { gatewayCommand } from '../../support/bundled-gateway.ts'
 import { closeServer } from '../../support/http-origin.ts'
 import { makeCa } from '../../support/mesh.ts'
+import type { Program } from '../../support/start-program.ts'
 import { waitFor } from '../../support/wait-for.ts'
-import { AGENTS, type Network, PROXY, type Program } from './network.ts'
+import { AGENTS, type Network, PROXY } from './network.ts'
 
 const GUIDE = new URL('../../../docs/guides/load-balancers.md', import.meta.url)
 const DESTINATION = { host: AGENTS, port: 8000 }
@@ -21,9 +22,19 @@ export const HANG = { withinMs: 180_000 }
 export type GatewayName = 'gw-1' | 'gw-2'
 export const GATEWAYS: readonly GatewayName[] = ['gw-1', 'gw-2']
 
+/** A request to `slow` that waits for its answer. */
+export interface Waiting {
+  readonly gateway: GatewayName | null
+  answer(): void
+}
+
 export interface World {
   readonly dir: string
   readonly destination: string
+  /** It answers when it is told to. */
+  readonly slow: string
+  /** The requests to it so far. */
+  readonly waiting: readonly Waiting[]
   identity(agent: string): Promise<string>
   /** An agent of acme behind the proxy. Closed by close(). */
   agent(name: string): Promise<Agent>
@@ -41,7 +52,8 @@ export interface World {
 export async function openWorld(network: Network): Promise<World> {
   const dir = await mkdtemp(join(tmpdir(), 'front-'))
   const ca = await makeCa(join(dir, 'ca'))
-  const origin = await startOrigin()
+  const waiting: Waiting[] = []
+  const origin = await startOrigin(waiting)
   const command = await gatewayCommand()
   const running = new Map<GatewayName, Program>()
   const agents: Agent[] = []
@@ -55,9 +67,9 @@ export async function openWorld(network: Network): Promise<World> {
     return place
   }
   const world: World = {
-    dir,
+    ...{ dir, identity, waiting },
     destination: `http://${DESTINATION.host}:${DESTINATION.port}/`,
-    identity,
+    slow: `http://${DESTINATION.host}:${DESTINATION.port}/slow`,
     async agent(name) {
       const agent = await createAgent({
         ...{ gateway: `${PROXY}:8443`, egress: `https://${PROXY}:8080` },
@@ -71,7 +83,7 @@ export async function openWorld(network: Network): Promise<World> {
       const program = network.start(name, process.execPath, ...args)
       running.set(name, program)
       const early = program.ended.then((how) => {
-        throw new Error(`${name} ended with ${how}:\n${program.lines.join('\n')}`)
+        throw new Error(`${name} ended with ${how}:\n${program.lastLines().join('\n')}`)
       })
       early.catch(() => {})
       const ready = waitFor(
@@ -82,7 +94,11 @@ export async function openWorld(network: Network): Promise<World> {
       await Promise.race([ready, early])
     },
     async stopGateway(name) {
-      return (await running.get(name)?.stop()) ?? 'it does not run'
+      const program = running.get(name)
+      if (program === undefined) return 'it does not run'
+      // it may take as long as its drain
+      program.signal('SIGTERM')
+      return await program.ended
     },
     async ready(name) {
       const url = `http://${addressOf(name)}:9091/ready`
@@ -119,9 +135,15 @@ function addressOf(name: GatewayName): string {
   return name === 'gw-1' ? '10.20.0.11' : '10.20.0.12'
 }
 
-async function startOrigin(): Promise<Server> {
+async function startOrigin(waiting: Waiting[]): Promise<Server> {
   const origin = createServer((request, response) => {
-    request.resume().on('end', () => response.end('reached'))
+    const answer = () => void response.end('reached')
+    request.resume()
+    if (request.url !== '/slow') request.on('end', answer)
+    else {
+      const from = request.socket.remoteAddress
+      waiting.push({ gateway: GATEWAYS.find((name) => addressOf(name) === from) ?? null, answer })
+    }
   })
   await new Promise<void>((resolve) => {
     origin.listen(DESTINATION.port, DESTINATION.host, resolve)
@@ -153,7 +175,7 @@ async function writeGateway(dir: string, ca: Ca, name: GatewayName): Promise<voi
   const config = {
     ...guide,
     ...{ trustDomain: 'mesh.internal', policy: { dir: '../policy' }, keys: { dir: '../keys' } },
-    ...{ identity: { dir: 'identity' }, drainMs: '20s' },
+    ...{ identity: { dir: 'identity' }, drainMs: '60s' },
     audit: { file: 'audit.jsonl' },
     egress: { ...guide.egress, tls: { dir: 'identity' } },
     delegation: {
