@@ -14,4 +14,10 @@ export const TOOLS: Readonly<Record<string, GoTool>> = {
     ...{ module: 'cyclonus', package: 'github.com/mattfenwick/cyclonus/cmd/cyclonus' },
     set: {},
   },
+  'otel-collector': { module: 'otel-collector', package: '.', set: {} },
+  'victoria-logs': {
+    module: 'victoria-logs',
+    package: 'github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs',
+    set: {},
+  },
 }
