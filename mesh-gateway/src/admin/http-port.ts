@@ -47,8 +47,13 @@ export async function createHttpPort(options: HttpPortOptions): Promise<Port> {
     (request, response) => {
       // a connection with a pending answer is not evicted
       const client = gate.of(request.socket)
-      client?.setAuthenticated(true)
-      response.once('close', () => client?.setAuthenticated(false))
+      // requests in one packet would all be computed before the first answer leaves, and before any traffic
+      if (client === null || client.authenticated) {
+        request.socket.destroy()
+        return
+      }
+      client.setAuthenticated(true)
+      response.once('close', () => client.setAuthenticated(false))
       answerRequest(request, response, options).catch(() => {
         // a failing metric must not end the gateway; the client gets an error
         if (!response.headersSent)

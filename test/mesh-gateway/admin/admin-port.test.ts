@@ -164,6 +164,28 @@ describe('the admin port', () => {
     assert.equal((await ask('/health')).status, 200)
   })
 
+  it('computes one answer at a time for a connection, and ends one that asks for more', async () => {
+    await port.close()
+    let computed = 0
+    const metrics = {
+      text() {
+        computed += 1
+        return new Promise<string>(() => {})
+      },
+    }
+    port = await createAdminPort({ ...options(), metrics })
+    const question = 'GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n'
+    assert.equal(await raw(question.repeat(1_000)), '')
+    assert.equal(computed, 1)
+    const socket = connect(port.address.port, '127.0.0.1')
+    for (const _ of [1, 2]) {
+      socket.write('GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n')
+      const [answer] = await once(socket, 'data')
+      assert.match(String(answer), /^HTTP\/1\.1 200 /)
+    }
+    socket.destroy()
+  })
+
   it('says which setting to change when its address is taken', async () => {
     await assert.rejects(
       createAdminPort({ ...options(), listen: port.address }),
