@@ -39,6 +39,7 @@ const listenOrNone = z
   })
   .nullable()
   .default(null)
+const consoleSwitch = z.enum(['auto', 'on', 'off'], 'must be auto, on or off').default('auto')
 const withoutAudit = z.enum(['serve', 'refuse'], 'must be serve or refuse').default('serve')
 const list = (item: z.ZodType<string, string>) =>
   z.preprocess(
@@ -206,10 +207,7 @@ export const configSchema = z.strictObject({
     refusedPerAddress: wholeNumber(600, 1, 100_000_000),
     maxTrees: wholeNumber(1_000_000, 100, 100_000_000),
   }),
-  admin: section({
-    listen: listen('127.0.0.1:9090'),
-    console: z.enum(['auto', 'on', 'off'], 'must be auto, on or off').default('auto'),
-  }),
+  admin: section({ listen: listen('127.0.0.1:9090'), console: consoleSwitch }),
   health: section({ listen: listenOrNone }),
   dns: section({
     servers: list(dnsServer).nullable().default(null),

@@ -43,7 +43,7 @@ export function decisionsPage(
     </form>
     ${table(
       'Decisions, the latest first',
-      ['time', 'decision', 'agent', 'to', 'how', 'took', 'reason', 'rule', 'tree', 'now'],
+      ['time', 'decision', 'agent', 'to', 'reason', 'now', 'rule', 'how', 'took', 'tree'],
       decisions.map((one) => [
         clock(one.time),
         html`${state(one.action_allowed ? 'allowed' : 'refused')}
@@ -51,12 +51,12 @@ export function decisionsPage(
           ${one.mode === 'audit' ? 'audit mode' : ''}`,
         name(`${one.tenant ?? '?'}/${one.agent_id ?? '?'}`),
         toOf(one),
-        name(one.event === 'egress' ? one.method : one.grpc_method),
-        duration(one.duration_ms),
         one.reason ?? '',
-        one.rule === null ? '' : name(one.rule),
-        one.root_id === null ? '' : html`<a href="#trees/${one.root_id}">tree</a>`,
         whyButton(one, explain),
+        one.rule === null ? '' : name(one.rule),
+        howOf(one),
+        duration(one.duration_ms),
+        one.root_id === null ? '' : html`<a href="#trees/${one.root_id}">tree</a>`,
       ]),
       'none that fits',
     )}
@@ -88,6 +88,11 @@ function toOf(one: Decision): string {
   return one.destination_port === null
     ? name(one.destination_host)
     : `${name(one.destination_host)}:${one.destination_port}`
+}
+
+/** The method; of a call without its service. */
+function howOf(one: Decision): string {
+  return one.event === 'egress' ? name(one.method) : name(one.grpc_method?.replace(/^.*\//, ''))
 }
 
 /** Of what policy can be asked about. */

@@ -1,5 +1,5 @@
 /** The facts of a gateway in which nothing goes on, for tests of the ways to them. */
-import type { Facts, OverviewFacts } from '../../../mesh-gateway/src/admin/api/facts.ts'
+import type { Facts, OverviewFacts } from '../../../../mesh-gateway/src/admin/api/facts.ts'
 
 const NONE = Object.freeze({ allow: 0, audit: 0, deny: 0 })
 const OVERVIEW: OverviewFacts = {

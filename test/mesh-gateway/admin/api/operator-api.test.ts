@@ -4,9 +4,9 @@ import { once } from 'node:events'
 import { request } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { silentLog } from '@clawmesh/agent-sdk'
-import type { Facts, Kind } from '../../../mesh-gateway/src/admin/api/facts.ts'
-import { answerOf } from '../../../mesh-gateway/src/admin/api/facts.ts'
-import { openOperatorPorts } from '../../../mesh-gateway/src/admin/open-operator-ports.ts'
+import type { Facts, Kind } from '../../../../mesh-gateway/src/admin/api/facts.ts'
+import { answerOf } from '../../../../mesh-gateway/src/admin/api/facts.ts'
+import { openOperatorPorts } from '../../../../mesh-gateway/src/admin/open-operator-ports.ts'
 import { makeFacts } from './facts-of-nobody.ts'
 
 interface Asked {
@@ -17,6 +17,7 @@ interface Asked {
 
 describe('the endpoints of the admin port', () => {
   let asked: Kind[]
+  let questions: unknown[]
   let facts: Facts
   let answers: boolean
   const open = (console: 'auto' | 'on' | 'off', host = '127.0.0.1') =>
@@ -32,6 +33,7 @@ describe('the endpoints of the admin port', () => {
         facts: {
           async ask(what, question) {
             asked.push(what)
+            questions.push(question)
             if (!answers) return []
             return [await answerOf(facts, { what, asked: question })]
           },
@@ -43,6 +45,7 @@ describe('the endpoints of the admin port', () => {
   let ports: Awaited<ReturnType<typeof open>>
   beforeEach(async () => {
     asked = []
+    questions = []
     facts = makeFacts()
     answers = true
     ports = await open('auto')
@@ -114,6 +117,97 @@ describe('the endpoints of the admin port', () => {
     for (const path of ['/api/', '/api/none', '/api/peers/x', '/api/explain/x', '/api/constructor'])
       assert.equal((await ask(path)).status, 404, path)
     assert.equal((await ask('/api/trees/not-an-id')).status, 400)
+  })
+
+  it('take questions as the commands do, with the same defaults, and say all that is wrong with one', async () => {
+    const explain = async (body: object) => {
+      const sent = { method: 'POST', headers: JSON_BODY, body: JSON.stringify(body) }
+      const { status, body: said } = await ask('/api/explain', sent)
+      return status === 200 ? questions.at(-1) : JSON.parse(said).error
+    }
+    const [a, b] = ['a', 'b'].map((agent) => ({ tenant: 'acme', agent }))
+    assert.deepEqual(await explain({ plane: 'delegation', from: 'acme/a', to: 'acme/b' }), {
+      ...{ plane: 'delegation', from: a, to: b, withinChain: false },
+      method: 'clawmesh.delegation.v1.DelegationService/Delegate',
+    })
+    const egress = { plane: 'egress', agent: 'acme/a', to: 'X.test' }
+    const tunnel = {
+      ...{ plane: 'egress', agent: a, to: { host: 'x.test', port: 443 } },
+      ...{ request: null, allowedDestinations: null, withinChain: false },
+    }
+    assert.deepEqual(await explain(egress), tunnel)
+    assert.deepEqual(
+      await explain({ ...egress, path: '/a', token: ['*.test'], within_chain: true }),
+      {
+        ...{ ...tunnel, withinChain: true, allowedDestinations: ['*.test'] },
+        request: { method: 'GET', path: '/a' },
+      },
+    )
+    assert.deepEqual(await explain({ ...egress, method: 'PUT' }), {
+      ...{ ...tunnel, request: { method: 'PUT', path: '/' } },
+    })
+    assert.match(await explain({ ...egress, path: 'a' }), /path: begins with/)
+    assert.match(
+      await explain({ plane: 'delegation', from: 'a', to: 'b/c/d', method: 'x' }),
+      /from: .*; to: .*; method: /,
+    )
+    assert.match(await explain({ plane: 'none' }), /plane: /)
+  })
+
+  it('take filters, and numbers from 1 to 500', async () => {
+    const query = 'plane=egress&allowed=false&agent=acme/a&host=x&reason=DENIED&last=500'
+    assert.equal((await ask(`/api/decisions?${query}`)).status, 200)
+    assert.deepEqual(questions.at(-1), {
+      ...{
+        plane: 'egress',
+        allowed: false,
+        agent: 'acme/a',
+        host: 'x',
+        reason: 'DENIED',
+        last: 500,
+      },
+    })
+    assert.equal((await ask('/api/decisions?agent=&plane=')).status, 200)
+    const none = { plane: null, allowed: null, agent: null, host: null, reason: null }
+    assert.deepEqual(questions.at(-1), { ...none, last: 100 })
+    for (const wrong of ['last=0', 'last=501', 'last=1.5', 'last=', 'plane=x', 'allowed=yes'])
+      assert.equal((await ask(`/api/decisions?${wrong}`)).status, 400, wrong)
+    assert.equal((await ask('/api/trees?last=501')).status, 400)
+  })
+
+  it('take candidate files as text or as documents, and not too many', async () => {
+    const replay = (files: unknown) => {
+      const body = JSON.stringify({ files })
+      return ask('/api/replay', { method: 'POST', headers: JSON_BODY, body })
+    }
+    const { status, body } = await replay({ 'acme.json': '{ ', 'b.json': { tenant: 'b' } })
+    assert.deepEqual(
+      [status, JSON.parse(body).error],
+      [503, 'another replay is running; try again'],
+    )
+    assert.deepEqual(questions.at(-1), [
+      { name: 'acme.json', text: '{ ' },
+      { name: 'b.json', text: '{\n  "tenant": "b"\n}' },
+    ])
+    const many = Object.fromEntries(Array.from({ length: 21 }, (_, i) => [`t-${i}.json`, {}]))
+    for (const files of [{}, many, { 'a.json': 7 }, [], null])
+      assert.equal((await replay(files)).status, 400, JSON.stringify(files))
+  })
+
+  it('show records without their path, and what each code means', async () => {
+    const record = { path: '/secret', reason: 'MESH_POLICY_DENIED', time: 'now' }
+    const own = { path: '/secret', reason: 'NO_CODE_OF_OURS' }
+    facts = makeFacts({
+      decisions: () => ({ lines: [record, own].map((one) => JSON.stringify(one)), more: true }),
+    })
+    const { decisions, more, reasons } = JSON.parse((await ask('/api/decisions')).body)
+    assert.deepEqual(decisions, [
+      { reason: 'MESH_POLICY_DENIED', time: 'now' },
+      { reason: 'NO_CODE_OF_OURS' },
+    ])
+    assert.equal(more, true)
+    assert.deepEqual(Object.keys(reasons), ['MESH_POLICY_DENIED'])
+    assert.match(reasons.MESH_POLICY_DENIED.meaning, /deny rule/)
   })
 
   it('answer before the rest of a body that is too large, and close the connection', async () => {
