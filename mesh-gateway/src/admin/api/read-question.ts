@@ -144,8 +144,17 @@ export function readCandidate(body: unknown): readonly CandidateFile[] {
     throw new BadQuestion(400, `files: name 1 to ${MAX_FILES} of them, e.g. acme.json`)
   return files.map(([name, document]) => ({
     name,
-    text: typeof document === 'string' ? document : JSON.stringify(document, null, 2),
+    text: typeof document === 'string' ? document : textOf(name, document),
   }))
+}
+
+/** Not indented: a deep document would become a thousand times as long. */
+function textOf(name: string, document: object): string {
+  try {
+    return JSON.stringify(document)
+  } catch {
+    throw new BadQuestion(400, `files: ${name} is too deep`)
+  }
 }
 
 function parsed<S extends z.ZodType>(schema: S, body: unknown): z.output<S> {
