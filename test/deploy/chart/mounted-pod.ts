@@ -3,7 +3,7 @@
  * directory, and its arguments start the gateway. Paths of the container are paths below that directory, and it
  * listens to free ports of loopback.
  */
-import { mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type Ended, startProcess } from '../../../scripts/dev/child-process.ts'
@@ -15,6 +15,7 @@ import { field, find, type KubeObject } from './helm.ts'
 export type Files = Readonly<Record<string, string>>
 
 export interface MountedPod {
+  readonly egress: string
   readonly health: string
   readonly admin: string
   lastLines(): readonly string[]
@@ -27,11 +28,15 @@ export interface MountedPod {
 
 const ROOT = '/etc/clawmesh'
 
-/** @param secrets what is not rendered, by the names of Secrets and ConfigMaps */
+/**
+ * @param secrets what is not rendered, by the names of Secrets and ConfigMaps; of a projected volume by its own
+ * @param onLine called with each line that it prints
+ */
 export async function startMountedPod(
   objects: readonly KubeObject[],
   secrets: Readonly<Record<string, Files>>,
   dir: string,
+  onLine?: (line: string) => void,
 ): Promise<MountedPod> {
   const pod = field(find(objects, 'Deployment'), 'spec.template.spec')
   const container = Object.values(Object(field(pod, 'containers')))[0]
@@ -52,7 +57,11 @@ export async function startMountedPod(
     await swap(place, mapValues(files ?? {}, here))
   }
   for (const volume of Object.values(Object(field(pod, 'volumes')))) {
-    const name = String(field(volume, 'configMap.name') ?? field(volume, 'secret.secretName'))
+    const name = String(
+      field(volume, 'configMap.name') ??
+        field(volume, 'secret.secretName') ??
+        field(volume, 'name'),
+    )
     const files = filesOf(name)
     if (files === undefined && field(volume, 'configMap.optional') !== true)
       throw new Error(`kubelet would wait for ${name}`)
@@ -73,8 +82,10 @@ export async function startMountedPod(
       ...['--health-listen', `127.0.0.1:${health}`, '--admin-listen', `127.0.0.1:${admin}`],
     ],
     foreign: true,
+    ...(onLine === undefined ? {} : { onLine }),
   })
   return {
+    egress: `http://127.0.0.1:${egress}`,
     health: `http://127.0.0.1:${health}`,
     admin: `http://127.0.0.1:${admin}`,
     lastLines: () => gateway.lastLines(),
@@ -82,6 +93,13 @@ export async function startMountedPod(
     update,
     stop: () => gateway.stop(15_000),
   }
+}
+
+/** The files of an identity or a key ring, as a Secret holds them. */
+export async function readFiles(dir: string): Promise<Files> {
+  const names = (await readdir(dir)).filter((name) => !name.startsWith('.') && name !== 'ring.lock')
+  const texts = await Promise.all(names.map((name) => readFile(join(dir, name), 'utf8')))
+  return Object.fromEntries(names.map((name, i) => [name, texts[i] ?? '']))
 }
 
 /** A new directory, one rename of the link to it, then links to the files that are new, and none to those that went. */

@@ -1,12 +1,11 @@
 /** The rendered container as a process, with volumes as kubelet makes them. */
 import assert from 'node:assert/strict'
-import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeKeyRing } from '../../mesh-gateway/tokens/make-key-ring.ts'
 import { makeTestCa, type TestCa } from '../../support/test-ca.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { find, type KubeObject, render } from './helm.ts'
-import { type Files, type MountedPod, startMountedPod } from './mounted-pod.ts'
+import { type MountedPod, readFiles, startMountedPod } from './mounted-pod.ts'
 import { LEAST } from './values.ts'
 
 /** Only what hangs takes so long. */
@@ -29,8 +28,8 @@ describe('a gateway with what the chart writes', function () {
     const keys = join(ca.dir, 'keys')
     await makeKeyRing(keys)
     const secrets = {
-      'gateway-identity': await readAll(await ca.gatewayDir({ name: 'gw', tenants: ['acme'] })),
-      'gateway-keys': await readAll(keys),
+      'gateway-identity': await readFiles(await ca.gatewayDir({ name: 'gw', tenants: ['acme'] })),
+      'gateway-keys': await readFiles(keys),
     }
     pod = await startMountedPod(objects, secrets, ca.dir)
     await waitFor(
@@ -86,10 +85,3 @@ describe('a gateway with what the chart writes', function () {
     assert.deepEqual(await pod.stop(), { code: 0, signal: null })
   })
 })
-
-/** The files of an identity or a key ring, as a Secret holds them. */
-async function readAll(dir: string): Promise<Files> {
-  const names = (await readdir(dir)).filter((name) => !name.startsWith('.') && name !== 'ring.lock')
-  const texts = await Promise.all(names.map((name) => readFile(join(dir, name), 'utf8')))
-  return Object.fromEntries(names.map((name, i) => [name, texts[i] ?? '']))
-}

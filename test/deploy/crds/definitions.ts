@@ -7,7 +7,7 @@ import { field, type KubeObject } from '../chart/helm.ts'
 import { goModule } from '../tools/go-module.ts'
 
 /** Modules, and where in them the definitions are. */
-const SOURCES = [
+export const DEFINITIONS = [
   ['github.com/cert-manager/cert-manager@v1.21.0', 'deploy/crds'],
   ['github.com/prometheus-operator/prometheus-operator@v0.85.0', 'example/prometheus-operator-crd'],
 ] as const
@@ -19,7 +19,7 @@ export interface Definitions {
 
 export async function readDefinitions(): Promise<Definitions> {
   const schemas = new Map<string, Schema>()
-  for (const [module, below] of SOURCES) {
+  for (const [module, below] of DEFINITIONS) {
     const dir = join(await goModule(module), below)
     for (const file of (await readdir(dir)).filter((name) => name.endsWith('.yaml')))
       for (const definition of loadAll(await readFile(join(dir, file), 'utf8')))

@@ -1,4 +1,5 @@
 /** The programs that tests of deploy build from Go modules. helm-and-kubectl.ts has those that need no build. */
+import { KUBERNETES } from './helm-and-kubectl.ts'
 
 export interface GoTool {
   /** The package of its main. */
@@ -9,7 +10,10 @@ export interface GoTool {
   readonly set: Readonly<Record<string, string>>
 }
 
+const [MAJOR = '', MINOR = ''] = KUBERNETES.split('.')
+
 export const TOOLS: Readonly<Record<string, GoTool>> = {
+  'kube-apiserver': ofKubernetes('kube-apiserver'),
   cyclonus: {
     ...{ module: 'cyclonus', package: 'github.com/mattfenwick/cyclonus/cmd/cyclonus' },
     set: {},
@@ -20,4 +24,24 @@ export const TOOLS: Readonly<Record<string, GoTool>> = {
     package: 'github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs',
     set: {},
   },
+}
+
+function ofKubernetes(command: string): GoTool {
+  return {
+    package: `k8s.io/kubernetes/cmd/${command}`,
+    set: of(['k8s.io/component-base/version', 'k8s.io/client-go/pkg/version'], {
+      ...{ gitVersion: `v${KUBERNETES}`, gitMajor: MAJOR, gitMinor: MINOR },
+    }),
+  }
+}
+
+function of(
+  packages: readonly string[],
+  variables: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    packages.flatMap((name) =>
+      Object.entries(variables).map(([key, value]) => [`${name}.${key}`, value]),
+    ),
+  )
 }
