@@ -77,6 +77,15 @@ export const PARTS: readonly Part[] = [
     maxMinutes: 90,
     ownNetwork: true,
   },
+  {
+    name: 'cluster',
+    ci: false,
+    packages: [
+      ...['containerd', 'runc', 'containernetworking-plugins', 'etcd-server'],
+      ...['iptables', 'ipset', 'iproute2', 'conntrack'],
+    ],
+    maxMinutes: 120,
+  },
   // its judge is built from Go modules first: a minute and a half of two cores
   { name: 'policies', ci: false, packages: [], maxMinutes: 60 },
 ]

@@ -51,6 +51,8 @@ export async function startApiServer(
     `--cert-dir=${certificates}`,
     `--token-auth-file=${at('tokens.csv')}`,
     '--authorization-mode=Node,RBAC',
+    // nobody resolves the name of the node
+    '--kubelet-preferred-address-types=InternalIP',
     `--service-cluster-ip-range=${SERVICE_RANGE}`,
     `--service-account-issuer=${SERVICE_ISSUER}`,
     `--service-account-key-file=${at('sa.pub')}`,

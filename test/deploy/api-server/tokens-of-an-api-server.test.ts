@@ -8,6 +8,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { createServer, request, type Server } from 'node:http'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { makeWorkplace, type Workplace } from '../../mesh-gateway/cli/gateway-command.ts'
 import { makeKeyRing } from '../../mesh-gateway/tokens/make-key-ring.ts'
 import { closeServer } from '../../support/http-origin.ts'
@@ -22,6 +23,8 @@ import { NAMESPACE } from './commands.ts'
 
 const AUDIENCE = 'clawmesh-egress'
 const ACCOUNT = 'planner'
+/** The clocks of issuer and gateway may differ by so much. */
+const LEEWAY_MS = 30_000
 const ENV = { MESH_TRUST_DOMAIN: 'mesh.internal', MESH_REVOCATION_LIST: 'revoked.json' }
 /** Only what hangs takes so long. */
 const PATIENT = { withinMs: 120_000, everyMs: 1_000 }
@@ -34,6 +37,7 @@ describe('a token of a service account', function () {
   let place: Workplace
   let origin: Server
   const records: Readonly<Record<string, unknown>>[] = []
+  let shortToken = ''
 
   before('an API server, and a gateway that believes it', async () => {
     api = await startApiServerAlone()
@@ -47,6 +51,8 @@ describe('a token of a service account', function () {
       await api.kubectl('create', 'serviceaccount', '-n', namespace, ACCOUNT)
     }
     await api.kubectl('create', 'serviceaccount', '-n', NAMESPACE, 'mesh')
+    // the shortest that the API server makes: it has expired when the last test asks
+    shortToken = await made('acme', '--duration', '10m')
     ca = await makeTestCa()
     place = await makeWorkplace()
     await revoke('--new')
@@ -188,6 +194,13 @@ describe('a token of a service account', function () {
     )
     assert.equal(await outcome(other), '200')
   })
+
+  it('that has expired is refused', async () => {
+    const leftMs = claimsOf(shortToken).exp * 1000 + LEEWAY_MS + 1_000 - Date.now()
+    if (leftMs > LEEWAY_MS * 2) assert.equal(await outcome(shortToken), '200')
+    if (leftMs > 0) await sleep(leftMs)
+    assert.equal(await outcome(shortToken), '403 MESH_TOKEN_EXPIRED')
+  })
 })
 
 /** With a token that kubelet projects, and by the name that the API server has in each cluster. */
@@ -196,7 +209,9 @@ function assertAsksApiServer(objects: readonly KubeObject[]): void {
   assert.match(String(Object(data)['gateway.json']), /https:\/\/kubernetes\.default\.svc\//)
 }
 
-function claimsOf(token: string): { readonly jti: string } {
-  const { jti } = Object(JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()))
-  return { jti: String(jti) }
+function claimsOf(token: string): { readonly exp: number; readonly jti: string } {
+  const { exp, jti } = Object(
+    JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()),
+  )
+  return { exp: Number(exp), jti: String(jti) }
 }

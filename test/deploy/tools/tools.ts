@@ -14,6 +14,19 @@ const [MAJOR = '', MINOR = ''] = KUBERNETES.split('.')
 
 export const TOOLS: Readonly<Record<string, GoTool>> = {
   'kube-apiserver': ofKubernetes('kube-apiserver'),
+  'kube-controller-manager': ofKubernetes('kube-controller-manager'),
+  'kube-scheduler': ofKubernetes('kube-scheduler'),
+  'kube-proxy': ofKubernetes('kube-proxy'),
+  kubelet: ofKubernetes('kubelet'),
+  // of another k8s.io than the others
+  'kube-router': {
+    ...{
+      module: 'kube-router',
+      package: 'github.com/cloudnativelabs/kube-router/v2/cmd/kube-router',
+    },
+    set: {},
+  },
+  pause: { package: './pause', set: {} },
   cyclonus: {
     ...{ module: 'cyclonus', package: 'github.com/mattfenwick/cyclonus/cmd/cyclonus' },
     set: {},

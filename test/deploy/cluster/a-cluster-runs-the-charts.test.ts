@@ -1,0 +1,68 @@
+/** The charts on a real cluster: etcd, API server, controllers, kubelet, containerd, and a firewall for NetworkPolicies. */
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { makeImage } from '../../../deploy/image/make-image.ts'
+import { makeTestCa } from '../../support/test-ca.ts'
+import { NAMESPACE } from '../api-server/commands.ts'
+import { certificates } from './certificates.ts'
+import { startCluster } from './cluster.ts'
+import { startDns } from './dns.ts'
+import { tell } from './figures.ts'
+import { gatewayValues, prepareNamespace, RELEASE } from './gateway-release.ts'
+import { networkPolicies } from './network-policies.ts'
+import { importImage } from './node-programs.ts'
+import { startOutside } from './outside.ts'
+import { IMAGE } from './pods.ts'
+import { installTenants, releases } from './releases.ts'
+import type { World } from './world.ts'
+
+describe('a cluster', function () {
+  this.timeout(900_000)
+  let world: World | null = null
+  const get = (): World => {
+    assert.ok(world !== null, 'the cluster did not start')
+    return world
+  }
+
+  before('start it', async () => {
+    const ca = await makeTestCa()
+    const reference = `${IMAGE}:test`
+    const building = makeImage({
+      ...{ out: join(ca.dir, 'image'), reference, version: '0.0.0', revision: null, epoch: 0 },
+    })
+    // told below
+    building.catch(() => {})
+    const cluster = await startCluster()
+    world = { cluster, ca, digest: '' }
+    const digest = importImage(cluster.containerd, (await building).archive, reference)
+    world = { ...world, digest }
+    startOutside(cluster.programs)
+    await startDns(cluster, digest)
+    await prepareNamespace(cluster, ca)
+    const began = performance.now()
+    const ran = await cluster.release(
+      ...(['install', RELEASE, 'clawmesh-gateway', gatewayValues(digest)] as const),
+      ...['--wait', '--timeout', '5m'],
+    )
+    assert.equal(ran.code, 0, ran.stderr)
+    tell('helm install --wait of the gateway', performance.now() - began)
+    await installTenants(cluster)
+  })
+  after('remove it', async () => {
+    await world?.ca.close()
+    await world?.cluster.close()
+    for (const [what, ms] of Object.entries(world?.cluster.times ?? {}))
+      process.stderr.write(`${what}: ${ms} ms\n`)
+  })
+
+  it('has the gateway ready, in a namespace that enforces restricted', async () => {
+    const { cluster } = get()
+    const path = '{range .items[*]}{.status.conditions[?(@.type=="Ready")].status}{end}'
+    const ready = await cluster.kubectl('get', 'pods', '-n', NAMESPACE, '-o', `jsonpath=${path}`)
+    assert.equal(ready, 'TrueTrue')
+  })
+
+  releases(get)
+  networkPolicies(get)
+  certificates(get)
+})
