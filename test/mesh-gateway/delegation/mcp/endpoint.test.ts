@@ -380,7 +380,8 @@ describe('the MCP endpoint', () => {
       socket.on('error', () => {})
       open.push(async () => void socket.destroy())
       await once(socket, 'secureConnect')
-      const ended = once(socket, 'close')
+      // `once` would reject when the port ends it by a reset
+      const ended = new Promise((resolve) => socket.once('close', resolve))
       return { socket, ended, said: () => text }
     }
     const head = (more: string) =>
