@@ -246,5 +246,13 @@ describe('the list of allowed peers', () => {
     const one = new StepBudget()
     assert.equal(allowedPeers(accepting('globex/bot-7', theirs), bot, one).length, 9_000)
     assert.equal(one.spent, 9_000)
+    // and each method that is compared
+    const methods = policyOf({
+      acme: { delegation: { allow: [{ from: '*', to: 'globex/x', methods: ['p.S/A', 'p.S/B'] }] } },
+      globex: { delegation: { accept: [{ from: 'acme/*', to: 'x', methods: ['p.S/A'] }] } },
+    })
+    const compared = new StepBudget()
+    assert.equal(allowedPeers(methods, bot, compared).length, 1)
+    assert.equal(compared.spent, 4)
   })
 })
