@@ -41,6 +41,10 @@ for (const workers of [1, 2])
           ['acme/writer', 1, 'running'],
         ],
       )
+      for (const { delegation_id: id } of tree.nodes) {
+        const { body } = await watched.get(`trees/${id}`)
+        assert.equal(body.root_id, task.rootId, 'found by any delegation in it')
+      }
       const open = await list('open', 'open')
       assert.deepEqual(
         open

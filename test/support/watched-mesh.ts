@@ -29,6 +29,7 @@ export type Body = Readonly<
     | 'peers'
     | 'ready'
     | 'reasons'
+    | 'root_id'
     | 'rule'
     | 'trees'
     | 'uses'

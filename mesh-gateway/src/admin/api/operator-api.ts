@@ -30,7 +30,7 @@ import {
   readJson,
   refuseOtherOrigins,
 } from './read-question.ts'
-import { listTrees, oneTree } from './trees.ts'
+import { listTrees, oneTree, rootOf } from './trees.ts'
 
 export interface OperatorApiOptions {
   readonly facts: FactsSource
@@ -154,10 +154,14 @@ async function overviewOf(options: OperatorApiOptions): Promise<object | null> {
   return { ...versions, ...state, ...overview }
 }
 
-async function treeOf(root: string, { facts, agentOf }: OperatorApiOptions): Promise<object> {
-  if (!isUuidV7(root)) throw new BadQuestion(400, 'write root_id of an audit record')
-  const lines = (await facts.ask('tasks', { root })).flat()
-  const tree = await inSlices(oneTree(lines, root, agentOf()))
+/** @param id of the tree, or of any delegation in it */
+async function treeOf(id: string, { facts, agentOf }: OperatorApiOptions): Promise<object> {
+  if (!isUuidV7(id)) throw new BadQuestion(400, 'write root_id of an audit record')
+  const linesOf = async (root: string) => (await facts.ask('tasks', { root })).flat()
+  const lines = await linesOf(id)
+  const root = rootOf(lines, id)
+  const all = root === null || root === id ? lines : await linesOf(root)
+  const tree = await inSlices(oneTree(all, root ?? id, agentOf()))
   if (tree === null) throw new BadQuestion(404, 'no recent call tells of this tree')
   return tree
 }

@@ -49,6 +49,17 @@ export function* oneTree(
   return { ...factsOfTree(tree, agentOf), nodes: factsOfDelegations(tree, agentOf) }
 }
 
+/** The tree of a delegation, from lines that name its id; null when none of them is its own or a child's. */
+export function rootOf(lines: readonly Line[], id: string): string | null {
+  for (const line of lines) {
+    const record = readTreeRecord(line)
+    if (record === null || record === 'foreign') continue
+    const { rootId, delegationId, parentId } = record
+    if ([rootId, delegationId, parentId].includes(id)) return rootId
+  }
+  return null
+}
+
 function* gather(
   lines: readonly Line[],
   gathering: TreeGathering,
