@@ -4,11 +4,11 @@ import { isDnsName, MeshError, spiffeTemplateFaults } from '@clawmesh/proto'
 import { parseTokenUri } from '@clawmesh/proto/pkcs11'
 import { z } from 'zod'
 import { DEFAULT_OPEN_AFTER_MS } from '../audit/open-record.ts'
-import { parseCidr } from '../net/cidr.ts'
 import { parseListenAddress, parseListenAddressOrSocket } from '../net/listen-address.ts'
 import { usableCores } from '../process/usable-cores.ts'
 import { type ExternalIssuerConfig, externalIssuers } from './external-issuers.ts'
 import { DEFAULT_GUARD_LIMITS, type GuardLimits } from './guard-limits.ts'
+import { proxyRange } from './proxy-range.ts'
 import { staticPeers } from './static-peers.ts'
 import { duration } from './time-value.ts'
 import { traceExport } from './trace-export.ts'
@@ -46,18 +46,6 @@ const list = (item: z.ZodType<string, string>) =>
     (value) => (typeof value === 'string' ? value.split(',').map((one) => one.trim()) : value),
     z.array(item).max(100),
   )
-/** The widest private networks, 10.0.0.0/8 and fd00::/8. A list of 100 such ranges is not every address either. */
-const LEAST_PROXY_PREFIX = 8
-const proxyRange = z.string().superRefine((text, context) => {
-  const range = parseCidr(text)
-  const message = typeof range === 'string' ? range : faultOfWidth(range.prefix)
-  if (message !== null) context.addIssue({ code: 'custom', message })
-})
-function faultOfWidth(prefix: number): string | null {
-  if (prefix >= LEAST_PROXY_PREFIX) return null
-  const what = prefix === 0 ? 'is every address' : `is wider than /${LEAST_PROXY_PREFIX}`
-  return `${what}: any client could then claim the address of another`
-}
 const PORT = 'must be a port from 1 to 65535'
 const ports = z.preprocess(
   (value) => (typeof value === 'string' ? value.split(',').map(Number) : value),

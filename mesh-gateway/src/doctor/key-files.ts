@@ -1,6 +1,7 @@
 /** Checks that private keys are readable by their owner only. */
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { readWhole } from '@clawmesh/agent-sdk/mesh'
 import { type CheckResult, type Finding, result, shellWord } from './finding.ts'
 
 export interface KeyFile {
@@ -18,6 +19,8 @@ export interface Reader {
   readonly gids: readonly number[]
 }
 
+/** Of /etc/group and /etc/passwd. */
+const MAX_USERS_BYTES = 4_194_304
 const GROUP_AND_OTHERS_READ = 0o044
 const GROUP_READS = 0o040
 const OTHERS_READ = 0o004
@@ -115,8 +118,11 @@ async function readGroupUsers(): Promise<(gid: number) => readonly string[]> {
 }
 
 async function linesOf(file: string): Promise<string[][]> {
-  const text = await readFile(file, 'utf8').catch(() => '')
-  return text.split('\n').map((line) => line.split(':'))
+  const text = await readWhole(file, { maxBytes: MAX_USERS_BYTES }).catch(() => '')
+  return text
+    .toString()
+    .split('\n')
+    .map((line) => line.split(':'))
 }
 
 function processGroups(): number[] {

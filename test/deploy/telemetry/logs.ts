@@ -4,9 +4,7 @@ import { execFile } from 'node:child_process'
 import { appendFile, mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { silentLog } from '@clawmesh/agent-sdk'
-import type { EgressAuditRecord } from '../../../mesh-gateway/src/audit/audit-record.ts'
-import { openAuditLog } from '../../../mesh-gateway/src/audit/open-audit-log.ts'
+import { openAuditLines, traceOf } from '../../mesh-gateway/audit/audit-lines.ts'
 import { shipped } from '../shipped.ts'
 import { MESH_AGENT_ID } from './shippers.ts'
 
@@ -20,17 +18,10 @@ export interface Logs {
   close(): Promise<void>
 }
 
-/** One request in so many is refused; the path of one in so many is long. */
-export const REFUSED_EVERY = 1_000
-const LONG_EVERY = 500
-const LONG = `/${'x'.repeat(16_000)}`
-
 export async function openLogs(dir: string): Promise<Logs> {
   const [gatewayLogs, openclawLogs] = [join(dir, 'clawmesh'), join(dir, 'openclaw')]
   for (const each of [gatewayLogs, openclawLogs]) await mkdir(each, { recursive: true })
-  const file = join(gatewayLogs, 'audit.log')
-  const metrics = { auditDropped: () => {} }
-  const audit = openAuditLog({ file, log: silentLog, metrics })
+  const audit = openAuditLines(join(gatewayLogs, 'audit.log'), MESH_AGENT_ID)
   const openclaw = (part: string) => join(openclawLogs, `openclaw-2026-11-30${part}.log`)
   const logrotate = join(dir, 'logrotate.conf')
   await writeFile(
@@ -48,7 +39,7 @@ export async function openLogs(dir: string): Promise<Logs> {
     async write(count) {
       const lines: string[] = []
       for (const end = written + count; written < end; written += 1) {
-        audit.write(recordOf(written))
+        audit.write(written)
         lines.push(`${JSON.stringify(openclawLineOf(written))}\n`)
       }
       await appendFile(openclaw(''), lines.join(''))
@@ -64,26 +55,6 @@ export async function openLogs(dir: string): Promise<Logs> {
       archives += 1
     },
     close: () => audit.close(),
-  }
-}
-
-export function traceOf(n: number): string {
-  return (n + 1).toString(16).padStart(32, '0')
-}
-
-function recordOf(n: number): EgressAuditRecord {
-  const refused = n % REFUSED_EVERY === 7
-  return {
-    ...{ event: 'egress', request_id: `request-${n}`, trace_id: traceOf(n) },
-    ...{ tenant: 'acme', agent_id: MESH_AGENT_ID, token_jti: 'j1' },
-    ...{ destination_host: 'api.example.com', destination_port: 443, destination_ip: '192.0.2.1' },
-    ...{ method: 'GET', path: n % LONG_EVERY === 3 ? LONG : `/items/${n}` },
-    ...{ action_allowed: !refused, mode: 'enforce', rule: null, policy_generation: 3 },
-    reason: refused ? 'MESH_POLICY_NOT_ALLOWED' : null,
-    ...{ duration_ms: 12.345, bytes_up: 1, bytes_down: 2, status: refused ? 403 : 200 },
-    ...{ root_id: null, chain: ['spiffe://mesh.internal/tenant/acme/agent/planner'] },
-    ...{ refused_actor: null, certificate: 'ab', client_ip: '10.77.0.2', client_port: 40_000 },
-    ...{ phase: null, open_id: null },
   }
 }
 
