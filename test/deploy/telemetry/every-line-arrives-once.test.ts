@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -92,7 +93,14 @@ for (const make of SHIPPERS)
       await write(1_000)
       await arrived(7_000)
       await store.stop()
+      const nobody = await answerNobody(store.address)
       await write(1_000)
+      await waitFor('the shipper to ask in vain', () => nobody.asked() > 2, HANG)
+      // what it holds in memory is gone with it
+      program.signal('SIGKILL')
+      await program.close()
+      await nobody.close()
+      program = await shipper.start()
       await logs.rotate()
       await write(1_000)
       await store.start()
@@ -167,3 +175,18 @@ for (const make of SHIPPERS)
       )
     })
   })
+
+/** Takes the place of a store: every connection is closed at once, and counted. */
+async function answerNobody(address: string) {
+  const { hostname, port } = new URL(`tcp://${address}`)
+  let asked = 0
+  const server = createServer((socket) => {
+    asked += 1
+    socket.destroy()
+  })
+  await new Promise<void>((resolve) => server.listen(Number(port), hostname, resolve))
+  return {
+    asked: () => asked,
+    close: () => new Promise<void>((resolve) => server.close(() => resolve())),
+  }
+}
