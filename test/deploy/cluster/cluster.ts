@@ -35,11 +35,14 @@ export async function startCluster(): Promise<Cluster> {
   const programs = createPrograms(dir, enter('node'))
   const containerd = startContainerd(world, programs)
   const close = async () => {
-    for (const name of ['kube-router', 'kube-proxy', 'kubelet']) await programs.stop(name)
-    containerd.removeAll()
-    await programs.close()
-    await world.close()
-    await rm(dir, { recursive: true, force: true })
+    try {
+      for (const name of ['kube-router', 'kube-proxy', 'kubelet']) await programs.stop(name)
+      containerd.removeAll()
+    } finally {
+      await programs.close()
+      await world.close()
+      await rm(dir, { recursive: true, force: true })
+    }
   }
   try {
     return { ...(await whenReady(world, programs, containerd)), close }

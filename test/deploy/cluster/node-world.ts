@@ -5,7 +5,7 @@
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { METADATA_ADDRESS, NODE_ADDRESS, OUTSIDE_ADDRESS } from '../policies/addresses.ts'
 
@@ -53,18 +53,18 @@ export function createNodeWorld(dir: string): NodeWorld {
   mkdirSync(join(dir, 'etcd'))
   run('mount', '-t', 'tmpfs', '-o', 'mode=0700', 'etcd', join(dir, 'etcd'))
   makeNetwork()
-  const cgroupRoot = `clawmesh-cluster-${process.pid}`
+  const cgroupRoot = `clawmesh-cluster-${basename(dir)}`
   for (const hierarchy of hierarchies()) mkdirSync(join(hierarchy, cgroupRoot), { recursive: true })
   return {
     dir,
     cgroupRoot: `/${cgroupRoot}`,
     async close() {
+      for (const [path, value] of sysctls) writeFileSync(path, value)
       for (const name of readdirSync('/run/netns').filter((each) => NETWORK_NAMESPACES.test(each)))
         run('ip', 'netns', 'delete', name)
       unmountBelow([dir, ...FIXED])
       for (const path of made.toReversed()) rmdirSync(path)
       for (const hierarchy of hierarchies()) await removeCgroups(join(hierarchy, cgroupRoot))
-      for (const [path, value] of sysctls) writeFileSync(path, value)
     },
   }
 }
