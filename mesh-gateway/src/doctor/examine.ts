@@ -57,7 +57,7 @@ export async function examine(options: ExamineOptions): Promise<CheckResult[]> {
   const machine = [
     checkNode(options.nodeVersion),
     checkFileDescriptors(await readFileDescriptorLimit()),
-    checkKernelSettings(await readKernelSettings()),
+    checkKernelSettings(readKernelSettings()),
     checkTlsEnvironment(options.env),
   ]
   if (!(config instanceof MeshError))

@@ -1,5 +1,5 @@
 /** Checks settings of the kernel that bound how many connections begin at once, and how many go to one destination. */
-import { readFile } from 'node:fs/promises'
+import { readKernelFile } from '../process/control-groups.ts'
 import { type CheckResult, result } from './finding.ts'
 
 /** Connections that wait to be accepted: as many as Node asks for. */
@@ -40,15 +40,12 @@ export function checkKernelSettings({ waiting, localPorts }: KernelSettings): Ch
 }
 
 /** Of the network namespace of this process, and so of a gateway started from the same place. Linux only. */
-export async function readKernelSettings(): Promise<KernelSettings> {
-  const [waiting, range] = await Promise.all(
-    ['core/somaxconn', 'ipv4/ip_local_port_range'].map((name) =>
-      readFile(`/proc/sys/net/${name}`, 'utf8').catch(() => ''),
-    ),
-  )
-  const [, least, most] = /^(\d+)\s+(\d+)\s*$/.exec(range ?? '') ?? []
+export function readKernelSettings(): KernelSettings {
+  const waiting = readKernelFile('/proc/sys/net/core/somaxconn') ?? ''
+  const range = readKernelFile('/proc/sys/net/ipv4/ip_local_port_range') ?? ''
+  const [, least, most] = /^(\d+)\s+(\d+)\s*$/.exec(range) ?? []
   return {
-    waiting: /^\d+\s*$/.test(waiting ?? '') ? Number(waiting) : null,
+    waiting: /^\d+\s*$/.test(waiting) ? Number(waiting) : null,
     localPorts: least === undefined ? null : Number(most) - Number(least) + 1,
   }
 }

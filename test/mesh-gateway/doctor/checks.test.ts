@@ -256,7 +256,7 @@ describe('the checks of the doctor', () => {
     assert.deepEqual(whats(checkFileDescriptors(65_536)), [])
   })
 
-  it('warn of a kernel that lets few connections wait, or has few ports for them', async () => {
+  it('warn of a kernel that lets few connections wait, or has few ports for them', () => {
     const few = checkKernelSettings({ waiting: 510, localPorts: 9_999 })
     assert.equal(few.about, '510 connections may wait, 9999 local ports')
     assert.match(whats(few).join(), /somaxconn.*ip_local_port_range/)
@@ -265,7 +265,7 @@ describe('the checks of the doctor', () => {
       { waiting: null, localPorts: null },
     ])
       assert.deepEqual(whats(checkKernelSettings(enough)), [])
-    const { waiting, localPorts } = await readKernelSettings()
+    const { waiting, localPorts } = readKernelSettings()
     if (process.platform === 'linux') assert.ok(Number(waiting) > 0 && Number(localPorts) > 0)
   })
 

@@ -121,8 +121,8 @@ describe('who gets an egress token', () => {
     await setPolicy({ agents: { 'bot-01': { mode: 'audit' } } })
     const named = await service.issueEgressToken(bot, ['anything.net', 'other.org:8443'])
     assert.deepEqual(named.claims.allowed_destinations, ['anything.net', 'other.org:8443'])
-    const any = await service.issueEgressToken(bot, null)
-    assert.deepEqual(any.claims.allowed_destinations, ['*'])
+    const wide = await service.issueEgressToken(bot, null)
+    assert.deepEqual(wide.claims.allowed_destinations, ['*'])
     await refuses(service.issueEgressToken(bot, ['*']), 'MESH_TOKEN_REQUEST_INVALID')
     await refuses(
       service.issueEgressToken({ ...bot, agent: 'bot-02' }, ['x.net']),

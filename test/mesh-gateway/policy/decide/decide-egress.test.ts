@@ -284,13 +284,13 @@ describe('an egress decision', () => {
     })
 
     it('leaves all to policy with a token of audit mode, when that has ended too', () => {
-      const any = { allowedDestinations: ['*'] }
+      const wide = { allowedDestinations: ['*'] }
       const audit = policyOf({ acme: { mode: 'audit', egress: { deny: ['b.test'] } } })
-      assert.equal(ask(audit, 'a.test:443', any).action, 'audit')
-      assert.equal(ask(audit, 'b.test:443', any).code, 'MESH_POLICY_DENIED')
+      assert.equal(ask(audit, 'a.test:443', wide).action, 'audit')
+      assert.equal(ask(audit, 'b.test:443', wide).code, 'MESH_POLICY_DENIED')
       const enforced = egress({ allow: ['a.test'] })
-      assert.equal(ask(enforced, 'a.test:443', any).action, 'allow')
-      assert.equal(ask(enforced, 'b.test:443', any).code, 'MESH_POLICY_NOT_ALLOWED')
+      assert.equal(ask(enforced, 'a.test:443', wide).action, 'allow')
+      assert.equal(ask(enforced, 'b.test:443', wide).code, 'MESH_POLICY_NOT_ALLOWED')
     })
 
     it('says what the token has instead', () => {

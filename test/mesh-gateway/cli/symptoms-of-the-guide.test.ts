@@ -5,17 +5,17 @@ import { createServer, type Server } from 'node:http'
 import { join } from 'node:path'
 import { writeIdentity } from '@clawmesh/pki'
 import { createSpiffeTemplate } from '@clawmesh/proto'
-import { createTokenIssuer } from '../../mesh-gateway/src/tokens/issue-token.ts'
-import { openKeyRing } from '../../mesh-gateway/src/tokens/key-ring.ts'
-import { freePorts } from '../../scripts/dev/free-ports.ts'
-import { describeClosing } from '../support/closes-everything.ts'
-import { grpcurl, run } from '../support/grpcurl.ts'
-import { closeServer, listenOnFreePort } from '../support/http-origin.ts'
-import { type Mesh, makeCa, startMesh } from '../support/mesh.ts'
-import { needProgram } from '../support/need-program.ts'
-import { waitFor } from '../support/wait-for.ts'
+import { createTokenIssuer } from '../../../mesh-gateway/src/tokens/issue-token.ts'
+import { openKeyRing } from '../../../mesh-gateway/src/tokens/key-ring.ts'
+import { freePorts } from '../../../scripts/dev/free-ports.ts'
+import { describeClosing } from '../../support/closes-everything.ts'
+import { grpcurl, run } from '../../support/grpcurl.ts'
+import { closeServer, listenOnFreePort } from '../../support/http-origin.ts'
+import { type Mesh, makeCa, startMesh } from '../../support/mesh.ts'
+import { needProgram } from '../../support/need-program.ts'
+import { waitFor } from '../../support/wait-for.ts'
 
-const GUIDE = new URL('../../docs/guides/debugging.md', import.meta.url)
+const GUIDE = new URL('../../../docs/guides/debugging.md', import.meta.url)
 const MINUTE = 60_000
 
 interface Row {
