@@ -6,6 +6,7 @@ import { getHeapStatistics } from 'node:v8'
 import type { Log } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 import { type GroupMemory, openGroupMemory } from './group-memory.ts'
+import { openCollector } from './release-memory.ts'
 
 export interface MemoryWatch {
   /** Whether new work is refused now, with the reason. */
@@ -23,6 +24,8 @@ export interface MemoryWatchOptions {
   /** Default: those of this process. */
   readonly group?: GroupMemory | null
   readonly heap?: () => { readonly used_heap_size: number; readonly heap_size_limit: number }
+  /** Collects what is dead, at once. Default: all of it, and gives it back to the system. */
+  readonly collect?: () => void
   /** The interval of readings, in milliseconds. Default 50. */
   readonly everyMs?: number
 }
@@ -39,12 +42,20 @@ const GROUP = { from: 0.8, until: 0.75, exhausted: 0.9 } as const
 /** V8 collects what is dead before its heap is full: more of it may be in use. */
 const HEAP = { from: 0.9, until: 0.8, exhausted: 0.95 } as const
 
+/**
+ * V8 collects when something is allocated, and a gateway that refuses allocates little: what those that have gone left
+ * behind would keep it above the bound for ever. So it collects by itself, in readings after the first one that is over,
+ * each time after twice as many as before, because a collection stops the process.
+ */
+const COLLECT = { first: 20, most: 200 } as const
+
 const MIB = 1024 * 1024
 /** The least that a gateway runs within, and each further process of it, in MiB. */
 const LEAST_MIB = 128
 
 export function watchMemory(options: MemoryWatchOptions): MemoryWatch {
   const { log, metrics, heap = getHeapStatistics, everyMs = 50 } = options
+  const collecting = new Collecting(options.collect)
   const group = options.group === undefined ? openGroupMemory() : options.group
   let overloaded = false
   let exhausted = false
@@ -57,6 +68,7 @@ export function watchMemory(options: MemoryWatchOptions): MemoryWatch {
       groupBytes > groupLimit * GROUP[bound] || used > most * HEAP[bound]
     exhausted = isOver('exhausted')
     const now = isOver(overloaded ? 'until' : 'from')
+    collecting.afterReading(now)
     if (now === overloaded) return
     overloaded = now
     metrics?.overloaded(now)
@@ -71,6 +83,29 @@ export function watchMemory(options: MemoryWatchOptions): MemoryWatch {
     exhausted: () => exhausted,
     limitBytes: group?.limitBytes ?? null,
     close: () => clearInterval(timer),
+  }
+}
+
+class Collecting {
+  #collect: (() => void) | undefined
+  #wait: number = COLLECT.first
+  #left: number = COLLECT.first
+
+  constructor(collect: (() => void) | undefined) {
+    this.#collect = collect
+  }
+
+  afterReading(isOver: boolean): void {
+    if (!isOver) {
+      this.#wait = this.#left = COLLECT.first
+      return
+    }
+    this.#left -= 1
+    if (this.#left > 0) return
+    this.#wait = Math.min(this.#wait * 2, COLLECT.most)
+    this.#left = this.#wait
+    this.#collect ??= openCollector()
+    this.#collect()
   }
 }
 

@@ -50,6 +50,35 @@ describe('the watch of the memory', () => {
     assert.equal(lines.length, 2)
   })
 
+  it('collects what those that have gone left behind, now and then, while it refuses', async () => {
+    let [usedMiB, readings] = [0, 0]
+    const collected: number[] = []
+    const memory = watchMemory({
+      log: { info: () => {}, warn: () => {} },
+      group: {
+        limitBytes: 256 * MIB,
+        usedBytes: () => {
+          readings += 1
+          return usedMiB * MIB
+        },
+      },
+      collect: () => {
+        collected.push(readings)
+        // the third one finds that they have gone
+        if (collected.length === 3) usedMiB = 60
+      },
+      everyMs: 1,
+    })
+    while (readings < 30) await sleep(1)
+    assert.deepEqual(collected, [], 'not while there is memory')
+    usedMiB = 220
+    while (!memory.overloaded()) await sleep(1)
+    while (memory.overloaded()) await sleep(1)
+    memory.close()
+    const [first = 0, second = 0, third = 0] = collected
+    assert.deepEqual([collected.length, second - first, third - second], [3, 40, 80])
+  })
+
   it('refuses when the heap of V8 is nearly full, whatever the machine has', async () => {
     const given = { heapMiB: 91 }
     const { memory, until } = watch(given)
