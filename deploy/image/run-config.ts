@@ -7,8 +7,15 @@ export const RUN: RunConfig = {
   // V8 would let its heap grow to the whole limit of the container, which has more in it than a heap
   Entrypoint: ['/usr/bin/node', '--max-old-space-size-percentage=50', '/app/mesh-gateway'],
   Cmd: ['start'],
-  // the C library would keep freed memory in an arena for each of many threads
-  Env: ['PATH=/usr/bin', 'MESH_CONFIG=/etc/clawmesh/gateway.json', 'MALLOC_ARENA_MAX=2'],
+  // the C library would keep freed memory in an arena for each of many threads, and buffers of connections that have
+  // ended in a heap whose end is in use: the gateway would stay at its memory limit
+  Env: [
+    'PATH=/usr/bin',
+    'MESH_CONFIG=/etc/clawmesh/gateway.json',
+    'MALLOC_ARENA_MAX=2',
+    'MALLOC_MMAP_THRESHOLD_=32768',
+    'MALLOC_TRIM_THRESHOLD_=65536',
+  ],
   WorkingDir: '/var/lib/clawmesh',
   ExposedPorts: { '8080/tcp': {}, '8443/tcp': {} },
   StopSignal: 'SIGTERM',

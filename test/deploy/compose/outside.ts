@@ -24,21 +24,26 @@ const endless = createServer((_, response) => {
   send()
 })
 const service = createTcpServer((socket) => socket.on('error', () => {}).end('the machine\n'))
-const resolver = createSocket('udp4', (message, from) => {
+/** Of its own address too: who asks there takes no answer from another. */
+const resolvers = ['0.0.0.0', address].map((at) => {
+  const resolver = createSocket({ type: 'udp4', reuseAddr: true })
+  resolver.on('message', (message, from) => {
+    resolver.send(answerTo(message), from.port, from.address)
+  })
+  return resolver.bind(53, at)
+})
+
+function answerTo(message: Buffer): Buffer {
   const { id, questions = [] } = decode(message)
   for (const { name } of questions) process.stdout.write(`asked ${name}\n`)
   const answers = questions
     .filter(({ type }) => type === 'A')
     .map(({ name }) => ({ type: 'A' as const, name, ttl: 60, data: address }))
-  resolver.send(
-    encode({ type: 'response', id: id ?? 0, flags: 0x180, questions, answers }),
-    from.port,
-    from.address,
-  )
-})
+  return encode({ type: 'response', id: id ?? 0, flags: 0x180, questions, answers })
+}
+
 page.listen(80, address)
 endless.listen(81, address)
 service.listen(9999, '0.0.0.0')
-resolver.bind(53, '0.0.0.0')
-await Promise.all([page, endless, service, resolver].map((each) => once(each, 'listening')))
+await Promise.all([page, endless, service, ...resolvers].map((each) => once(each, 'listening')))
 process.stdout.write('listening\n')

@@ -1,27 +1,37 @@
-// Runs inside of the agent: requests over 16 kept connections, for as long as it is told. Prints { requests, refused, ms }.
+// Runs inside of a container: requests over kept connections, for as long as it is told; by the gateway with a token, and
+// else by itself. Prints { requests, refused, ms, p50Ms }.
 import { readFileSync } from 'node:fs'
-import { Agent, request } from 'node:https'
+import http from 'node:http'
+import https from 'node:https'
 
-const { token, ms } = JSON.parse(process.argv[1])
-const agent = new Agent({ keepAlive: true, maxSockets: 16 })
-const options = {
-  agent,
+const { token, address, connections, ms } = JSON.parse(process.argv[1])
+const headers = { host: 'outside.test' }
+const kept = { keepAlive: true, maxSockets: connections }
+const byGateway = () => ({
+  agent: new https.Agent(kept),
   host: 'gateway.mesh.internal',
   port: 8080,
   servername: 'gateway.mesh.internal',
   path: 'http://outside.test/',
   ca: readFileSync('/etc/clawmesh/ca.crt'),
-  headers: { host: 'outside.test', 'proxy-authorization': `Bearer ${token}` },
-}
+  headers: { ...headers, 'proxy-authorization': `Bearer ${token}` },
+})
+const byItself = () => ({ agent: new http.Agent(kept), host: address, headers })
+const [{ request }, options] = token === undefined ? [http, byItself()] : [https, byGateway()]
 const began = performance.now()
 const seen = { requests: 0, refused: 0 }
+const took = []
 
 const ask = () =>
   new Promise((resolve, reject) => {
+    const askedMs = performance.now()
     request(options, (response) => {
       if (response.statusCode === 200) seen.requests += 1
       else seen.refused += 1
-      response.resume().on('end', resolve)
+      response.resume().on('end', () => {
+        took.push(performance.now() - askedMs)
+        resolve()
+      })
     })
       .on('error', reject)
       .end()
@@ -29,7 +39,8 @@ const ask = () =>
 const work = async () => {
   while (performance.now() - began < ms) await ask()
 }
-await Promise.all(Array.from({ length: 16 }, work))
-process.stdout.write(JSON.stringify({ ...seen, ms: performance.now() - began }), () =>
+await Promise.all(Array.from({ length: connections }, work))
+const p50Ms = took.sort((a, b) => a - b)[Math.floor(took.length / 2)]
+process.stdout.write(JSON.stringify({ ...seen, ms: performance.now() - began, p50Ms }), () =>
   process.exit(0),
 )

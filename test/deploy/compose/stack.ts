@@ -13,6 +13,7 @@ import {
   startEngine,
 } from '../../support/containers/engine.ts'
 import { waitFor } from '../../support/wait-for.ts'
+import { AGENT_IMAGE, buildAgentImage } from './agent-image.ts'
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const USER = 65532
@@ -21,9 +22,11 @@ export const OUTSIDE = '203.0.113.7'
 export const GATEWAY = '172.31.250.2'
 export const BRIDGE = '172.31.250.1'
 const PROJECT = 'mesh'
+const PASSPHRASE = 'a passphrase of this test'
 /** Only a hang takes longer, on a machine that has much else to do too. */
 const HANG = { withinMs: 180_000 }
-const SLEEPING = ['-e', 'setInterval(() => {}, 1000)']
+/** As the first process of a container Node would ignore the signal to end. */
+const SLEEPING = ['-e', "process.on('SIGTERM', process.exit); setInterval(() => {}, 1000)"]
 
 export interface Stack {
   readonly engine: Engine
@@ -43,7 +46,10 @@ export interface Stack {
   ready(other?: number): Promise<{ readonly pid: number; readonly ms: number }>
   /** Lines of the gateway that are audit records. */
   audit(): Promise<readonly Readonly<Record<string, unknown>>[]>
-  token(): Promise<string>
+  /** Default: of bot-01. */
+  token(agent?: string): Promise<string>
+  /** For a shell in `dir`, in which the commands of the guides are typed. */
+  shellEnv(): Promise<Readonly<Record<string, string | undefined>>>
   close(): Promise<void>
 }
 
@@ -58,6 +64,7 @@ export async function startStack(name: EngineName): Promise<Stack> {
   })
   try {
     await engine.client('load', '-i', archive)
+    await buildAgentImage(engine, REFERENCE, dir)
     await engine.outside('ip', 'address', 'add', `${OUTSIDE}/32`, 'dev', 'lo')
     const outside = await engine.serveOutside(
       process.execPath,
@@ -84,7 +91,7 @@ export async function startStack(name: EngineName): Promise<Stack> {
 /** As docs/guides/deploy-containers.md says it. */
 async function setUpFiles(dir: string): Promise<void> {
   await cp(join(ROOT, 'deploy/compose'), dir, { recursive: true })
-  const env = { ...process.env, MESH_PKI_PASSPHRASE: 'a passphrase of this test' }
+  const env = { ...process.env, MESH_PKI_PASSPHRASE: PASSPHRASE }
   const pki = (...args: readonly string[]) =>
     promisify(execFile)(process.execPath, [join(ROOT, 'pki/bin/mesh-pki.cjs'), ...args], {
       cwd: dir,
@@ -103,10 +110,7 @@ async function setUpFiles(dir: string): Promise<void> {
   )
   await pki('issue', 'agent', '--tenant', 'acme', '--agent', 'bot-01', '--out', 'agent')
   for (const identity of ['gateway/identity', 'agent']) await giveTo(join(dir, identity), USER)
-  const policy = JSON.parse(await readFile(join(dir, 'gateway/policy/acme.json'), 'utf8'))
-  policy.egress.allow.push('outside.test:80', 'outside.test:81')
-  policy.egress.limits = {}
-  await writeFile(join(dir, 'gateway/policy/acme.json'), JSON.stringify(policy))
+  await allowOutside(dir)
   await writeFile(
     join(dir, 'gateway/policy/_global.json'),
     JSON.stringify({ egress: { allowCidrs: [`${OUTSIDE}/32`], ports: [80, 81, 443] } }),
@@ -120,11 +124,21 @@ async function setUpFiles(dir: string): Promise<void> {
   await writeFile(join(dir, 'test/agent.json'), JSON.stringify({ services }))
 }
 
+/** The outside of the tests, beside what the file of deploy/compose allows. */
+export async function allowOutside(dir: string): Promise<void> {
+  const policy = JSON.parse(
+    await readFile(join(ROOT, 'deploy/compose/gateway/policy/acme.json'), 'utf8'),
+  )
+  policy.egress.allow.push('outside.test:80', 'outside.test:81')
+  policy.egress.limits = {}
+  await writeFile(join(dir, 'gateway/policy/acme.json'), JSON.stringify(policy))
+}
+
 /** Where root may not raise the limit of open files, the stack takes what there is. */
 function environment(name: EngineName): Readonly<Record<string, string>> {
   const files = Math.min(65_535, hardLimit('open files'))
   return {
-    AGENT_IMAGE: REFERENCE,
+    AGENT_IMAGE,
     CLAWMESH_NOFILE: String(files),
     COMPOSE_FILE: `compose.yaml:compose.${name}.yaml:test/agent.json`,
   }
@@ -142,7 +156,6 @@ class RunningStack implements Stack {
   readonly engine: Engine
   readonly dir: string
   readonly #outside: () => string[]
-  readonly #ids = new Map<string, string>()
 
   constructor(engine: Engine, dir: string, outside: () => string[]) {
     this.engine = engine
@@ -159,13 +172,9 @@ class RunningStack implements Stack {
   }
 
   async id(service: string): Promise<string> {
-    const known = this.#ids.get(service)
-    if (known !== undefined) return known
     const filters = ['--filter', `label=com.docker.compose.service=${service}`]
     const [id = ''] = (await this.engine.client('ps', '-aq', ...filters)).trim().split('\n')
     if (id === '') throw new Error(`there is no container of ${service}`)
-    // a container that is started again keeps it
-    this.#ids.set(service, id)
     return id
   }
 
@@ -203,10 +212,35 @@ class RunningStack implements Stack {
     return lines.flatMap((line) => (line.startsWith('{"time"') ? [JSON.parse(line)] : []))
   }
 
-  async token(): Promise<string> {
+  async token(agent = 'bot-01'): Promise<string> {
     const id = await this.id('gateway')
-    const command = ['/usr/bin/node', '/app/mesh-gateway', 'issue-token', '--agent-id', 'bot-01']
-    return (await this.engine.client('exec', id, ...command)).trim()
+    // in a container of its own: one that exec starts shares the memory of the gateway
+    const beside = ['run', '--rm', '--network', 'none', '--volumes-from', id, REFERENCE]
+    return (await this.engine.client(...beside, 'issue-token', '--agent-id', agent)).trim()
+  }
+
+  async shellEnv(): Promise<Readonly<Record<string, string | undefined>>> {
+    const bin = join(this.dir, 'bin')
+    await mkdir(bin, { recursive: true })
+    const commands = {
+      'mesh-gateway': `'${process.execPath}' '${join(ROOT, 'mesh-gateway/bin/mesh-gateway.cjs')}' "$@"`,
+      'mesh-pki': `'${process.execPath}' '${join(ROOT, 'pki/bin/mesh-pki.cjs')}' "$@"`,
+      // of Debian, which has no plugin of docker for it
+      docker: `/usr/bin/docker-compose "$@"`,
+    }
+    for (const [name, command] of Object.entries(commands)) {
+      const only =
+        name === 'docker'
+          ? 'if [ "$1" = compose ]; then shift; else exec /usr/bin/docker "$@"; fi\n'
+          : ''
+      await writeFile(join(bin, name), `#!/bin/sh\n${only}exec ${command}\n`, { mode: 0o755 })
+    }
+    return {
+      ...this.engine.env,
+      COMPOSE_PROJECT_NAME: PROJECT,
+      MESH_PKI_PASSPHRASE: PASSPHRASE,
+      PATH: `${bin}:${this.engine.env.PATH}`,
+    }
   }
 
   async close(): Promise<void> {

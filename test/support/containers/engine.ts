@@ -12,6 +12,8 @@ export type EngineName = 'docker' | 'podman'
 
 export interface Engine {
   readonly name: EngineName
+  /** Of its clients. */
+  readonly env: Readonly<Record<string, string | undefined>>
   /** What the client prints. @throws Error with what it says when it fails */
   client(...args: readonly string[]): Promise<string>
   /** What a container has printed, on stderr too. */
@@ -80,6 +82,7 @@ export async function startEngine(
 
   const engine: Engine = {
     name,
+    env,
     client,
     logs: async (container) => {
       const { stdout, stderr } = await ask('logs', container)
