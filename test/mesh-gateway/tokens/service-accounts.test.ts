@@ -94,6 +94,22 @@ describe('service accounts', () => {
     )
   })
 
+  it('that cannot be written say which directory is wrong', async () => {
+    await writeFile(join(dir, 'taken'), '')
+    await assert.rejects(createServiceAccount(join(dir, 'taken', 'accounts.json'), wanted), {
+      ...{ code: 'MESH_DISK_WRITE', name: 'MeshError' },
+      message: new RegExp(`${join(dir, 'taken')}\\b(?!/)`),
+    })
+  })
+
+  it('are read no more once they are closed', async () => {
+    await createServiceAccount(file, wanted)
+    const closed = await openServiceAccounts({ file })
+    assert.equal(await closed.reload(), true)
+    await closed.close()
+    assert.equal(await closed.reload(), false)
+  })
+
   it('that are not there cannot be revoked', async () => {
     await assert.rejects(revokeServiceAccount(file, 'nobody'), /no service account "nobody"/)
   })
