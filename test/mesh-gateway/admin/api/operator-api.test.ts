@@ -187,7 +187,7 @@ describe('the endpoints of the admin port', () => {
     )
     assert.deepEqual(questions.at(-1), [
       { name: 'acme.json', text: '{ ' },
-      { name: 'b.json', text: '{\n  "tenant": "b"\n}' },
+      { name: 'b.json', text: '{"tenant":"b"}' },
     ])
     const many = Object.fromEntries(Array.from({ length: 21 }, (_, i) => [`t-${i}.json`, {}]))
     for (const files of [{}, many, { 'a.json': 7 }, [], null])
