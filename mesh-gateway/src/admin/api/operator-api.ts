@@ -31,6 +31,7 @@ import {
   refuseOtherOrigins,
 } from './read-question.ts'
 import { listTrees, oneTree, rootOf } from './trees.ts'
+import { createTurns, type Turns } from './turns.ts'
 
 export interface OperatorApiOptions {
   readonly facts: FactsSource
@@ -59,15 +60,18 @@ const GET_PATHS = [
 ]
 const POST_PATHS = ['explain', 'replay']
 const MAX_LIMITS = 200
+/** Each answer may take some milliseconds of the process. */
+const AT_ONCE = 2
 
 export function createOperatorApi(options: OperatorApiOptions): OperatorApi {
+  const turns = createTurns(AT_ONCE)
   return {
     takesBody: true,
     serves: (path) => path.startsWith('/api/'),
     async answer(request, response) {
       try {
         refuseOtherOrigins(request)
-        await route(request, response, options)
+        await route(request, response, options, turns)
       } catch (error) {
         if (!(error instanceof BadQuestion)) throw error
         response.setHeader('connection', 'close')
@@ -81,6 +85,7 @@ async function route(
   request: IncomingMessage,
   response: ServerResponse,
   options: OperatorApiOptions,
+  turns: Turns,
 ): Promise<void> {
   const [, name = '', id = null] = /^\/api\/([a-z]+)(?:\/([^/]*))?$/.exec(pathOf(request)) ?? []
   const posts = POST_PATHS.includes(name) && id === null
@@ -96,7 +101,9 @@ async function route(
   }
   const query = new URL(request.url ?? '/', 'http://gateway').searchParams
   const body = posts ? await readJson(request) : null
-  const answer = await answerOf(name, id, query, body, options)
+  const make = () => answerOf(name, id, query, body, options)
+  // a replay takes long, and has a line of its own
+  const answer = await (name === 'replay' ? make() : turns(make, () => !request.socket.destroyed))
   if (answer === null) sendJson(response, 503, { error: 'no process of the gateway answers' })
   else sendJson(response, 200, answer)
 }
