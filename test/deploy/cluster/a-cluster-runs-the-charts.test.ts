@@ -14,6 +14,7 @@ import { importImage } from './node-programs.ts'
 import { startOutside } from './outside.ts'
 import { IMAGE } from './pods.ts'
 import { installTenants, releases } from './releases.ts'
+import { tenants } from './tenants.ts'
 import type { World } from './world.ts'
 
 describe('a cluster', function () {
@@ -64,5 +65,6 @@ describe('a cluster', function () {
 
   releases(get)
   networkPolicies(get)
+  tenants(get)
   certificates(get)
 })

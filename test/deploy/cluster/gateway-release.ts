@@ -83,3 +83,16 @@ export function adminOf(cluster: Cluster, pod: PodPlace, path: string): Promise<
   const script = `console.log(await (await fetch('http://127.0.0.1:9090${path}')).text())`
   return nodeIn(cluster, pod, script)
 }
+
+/** A token for the egress port, made by the command within the pod. */
+export async function tokenOf(
+  { kubectl }: Cluster,
+  pod: PodPlace,
+  tenant: string,
+  agent: string,
+): Promise<string> {
+  const command = ['/usr/bin/node', '/app/mesh-gateway', 'issue-token', '--ttl', '1h']
+  const config = '/etc/clawmesh/config/gateway.json'
+  const who = ['--config', config, '--tenant', tenant, '--agent-id', agent]
+  return (await kubectl('exec', '-n', pod.namespace, pod.name, '--', ...command, ...who)).trim()
+}

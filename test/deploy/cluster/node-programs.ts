@@ -163,5 +163,7 @@ function kubeletConfig({ dir, cgroupRoot }: NodeWorld): object {
     imageGCHighThresholdPercent: 100,
     // the readiness of a node is told often, so that a test need not wait
     nodeStatusUpdateFrequency: '5s',
+    // by default a minute, in which a changed ConfigMap or Secret reaches a pod by and by
+    syncFrequency: '10s',
   }
 }
