@@ -134,7 +134,8 @@ export async function createDelegationPort(
     ],
     closedFor(freesMemory) {
       if (draining) return new MeshError('MESH_GATEWAY_DRAINING')
-      if (!freesMemory && memory.overloaded()) return overloaded()
+      // callers may keep open what frees memory, too: not until the process is killed
+      if (freesMemory ? memory.exhausted() : memory.overloaded()) return overloaded()
       return refuseWithoutAudit && !audit.healthy() ? unauditable() : null
     },
   }

@@ -35,7 +35,7 @@ export interface CallHandlerOptions extends ActiveCallOptions, PeerCallsOptions 
 
 /**
  * Why calls are refused now; null while they are served.
- * @param freesMemory for a call that is served while memory is short
+ * @param freesMemory for a call that is served while memory is short, until it is exhausted
  */
 export type ClosedFor = (freesMemory: boolean) => MeshError | null
 

@@ -11,7 +11,7 @@ import { openCollector } from './release-memory.ts'
 export interface MemoryWatch {
   /** Whether new work is refused now, with the reason. */
   overloaded(): boolean
-  /** Whether new connections are closed now, too: a refusal with its reason takes memory as well. */
+  /** Whether new connections are closed and cancels refused now, too: a refusal with its reason takes memory as well. */
   exhausted(): boolean
   /** Of the container or unit; null when the machine alone bounds it. */
   readonly limitBytes: number | null

@@ -75,6 +75,35 @@ describe('a delegation port of a process with little memory', () => {
       assert.equal(await statusOf(`${own}/${method}`), status, method)
   })
 
+  it('refuses cancels too when it is about to be killed: a caller may keep them open, and as many as it may', async () => {
+    let exhausted = false
+    mesh = await makeFixture(OPEN_POLICY, {
+      memory: { overloaded: () => true, exhausted: () => exhausted, limitBytes: null },
+      mcp: { sessionKeys: () => [randomBytes(32)] },
+    })
+    const identityDir = await mesh.ca.agentDir({ tenant: 'acme', agent: 'planner' })
+    const peer = await mesh.peer('researcher', echo)
+    const session = await mesh.connect(await mesh.ca.open(identityDir))
+    const { host, port } = mesh.port.address
+    const delegation = `${host}:${port}`
+    const client = await mcpFetch({ delegation, name: GATEWAY, identityDir, http2: true })
+    const statuses = async () => {
+      const path = '/clawmesh.delegation.v1.DelegationService/Cancel'
+      const byGrpc = await call(session, { ':authority': peer.name, ':path': path })
+      const message = { jsonrpc: '2.0', method: 'notifications/cancelled', params: {} }
+      const byMcp = await client.post(message)
+      await byMcp.text()
+      return [byGrpc.status, byMcp.status]
+    }
+    try {
+      assert.deepEqual(await statuses(), [0, 202])
+      exhausted = true
+      assert.deepEqual(await statuses(), [14, 503])
+    } finally {
+      await client.close()
+    }
+  })
+
   for (const http2 of [false, true])
     it(`cancels by MCP meanwhile, over HTTP/${http2 ? '2' : '1.1'}, and serves nothing else there`, async () => {
       let overloaded = false
