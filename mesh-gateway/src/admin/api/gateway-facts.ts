@@ -61,7 +61,7 @@ export function createGatewayFacts(options: GatewayFactsOptions): Facts {
     [...delegation.open(MAX_OPEN).records, ...egress.open(MAX_OPEN).records].map(lineOf)
   return {
     overview: () => overviewOf(options),
-    decisions: (filter) => findDecisions(recent, filter),
+    decisions: (filter) => inSlices(findDecisions(recent, filter)),
     // however many look at the picture
     edges: sharedFor(SHARED_MS, () =>
       inSlices(edgesOf(newestFirst(allLines(recent)), openLines(), agentOf())),

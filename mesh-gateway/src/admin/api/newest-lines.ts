@@ -1,5 +1,6 @@
 /** Reads the latest lines of the audit log, the newest first, and finds those that an operator asks for. */
 import type { LineKind, RecentLines } from '../../audit/recent-lines.ts'
+import type { Steps } from '../../process/in-slices.ts'
 import type { DecisionFilter, Line } from './facts.ts'
 
 const KINDS: readonly LineKind[] = ['refused', 'delegation', 'egress']
@@ -42,13 +43,15 @@ export function allLines(recent: Pick<RecentLines, 'of'>): readonly (readonly Li
   return KINDS.map((kind) => recent.of(kind))
 }
 
-export function findDecisions(
+/** Pauses after each line: when none fits, thousands are read. */
+export function* findDecisions(
   recent: Pick<RecentLines, 'of'>,
   filter: DecisionFilter,
-): { readonly lines: readonly Line[]; readonly more: boolean } {
+): Steps<{ readonly lines: readonly Line[]; readonly more: boolean }> {
   const kinds = KINDS.filter((kind) => mayHold(kind, filter))
   const lines: Line[] = []
   for (const line of newestFirst(kinds.map((kind) => recent.of(kind)))) {
+    yield
     if (!fits(line, filter)) continue
     if (lines.length === filter.last) return { lines, more: true }
     lines.push(line)

@@ -3,6 +3,7 @@ import type { DecisionFilter } from '../../../../mesh-gateway/src/admin/api/fact
 import { findDecisions, newestFirst } from '../../../../mesh-gateway/src/admin/api/newest-lines.ts'
 import type { AuditRecord } from '../../../../mesh-gateway/src/audit/audit-record.ts'
 import { createRecentLines } from '../../../../mesh-gateway/src/audit/recent-lines.ts'
+import { atOneGo } from '../../../../mesh-gateway/src/process/in-slices.ts'
 import { SAMPLE_DELEGATION, SAMPLE_EGRESS } from '../../audit/sample-records.ts'
 
 const ANY: DecisionFilter = {
@@ -20,7 +21,7 @@ describe('the latest lines of the audit log', () => {
   add(4, { ...SAMPLE_EGRESS, action_allowed: false, reason: 'MESH_POLICY_DENIED' })
   add(5, { ...SAMPLE_EGRESS, agent_id: 'Planner-2', destination_host: 'api.other.test' })
   const found = (filter: Partial<DecisionFilter>) =>
-    findDecisions(recent, { ...ANY, ...filter }).lines.map((one) => Number(one[27]))
+    atOneGo(findDecisions(recent, { ...ANY, ...filter })).lines.map((one) => Number(one[27]))
 
   it('are read newest first, whatever their kind', () => {
     assert.deepEqual(found({}), [5, 4, 3, 2, 1])
@@ -44,9 +45,16 @@ describe('the latest lines of the audit log', () => {
   })
 
   it('are no more than asked for, and say that older ones fit', () => {
-    const all = findDecisions(recent, { ...ANY, last: 5 })
+    const all = atOneGo(findDecisions(recent, { ...ANY, last: 5 }))
     assert.deepEqual([all.lines.length, all.more], [5, false])
-    const some = findDecisions(recent, { ...ANY, last: 4 })
+    const some = atOneGo(findDecisions(recent, { ...ANY, last: 4 }))
     assert.deepEqual([some.lines.length, some.more], [4, true])
+  })
+
+  it('are looked for with pauses, also when none fits', () => {
+    const steps = findDecisions(recent, { ...ANY, agent: 'nobody' })
+    let pauses = 0
+    while (steps.next().done !== true) pauses += 1
+    assert.equal(pauses, 5)
   })
 })
