@@ -1,7 +1,12 @@
 /** A port for operators and their tools: answers over HTTP/1.1, within limits, and waits for a body only where one is read. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Log } from '@clawmesh/agent-sdk/mesh'
-import { createConnectionGate, gateConnections } from '../limits/connection-gate.ts'
+import {
+  createConnectionGate,
+  type GatedClient,
+  gateConnections,
+} from '../limits/connection-gate.ts'
 import { listenOn } from '../net/listen.ts'
 import type { ListenAddress, Port } from '../net/port.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
@@ -33,6 +38,7 @@ const LIMITS = Object.freeze({
 })
 /** @throws MeshError MESH_CONFIG_PORT */
 export async function createHttpPort(options: HttpPortOptions): Promise<Port> {
+  const unanswered = new WeakSet<Socket>()
   const server = createServer(
     {
       ...{
@@ -45,21 +51,16 @@ export async function createHttpPort(options: HttpPortOptions): Promise<Port> {
       connectionsCheckingInterval: 1_000,
     },
     (request, response) => {
-      // a connection with a pending answer is not evicted
-      const client = gate.of(request.socket)
+      const { socket } = request
+      const client = gate.of(socket)
       // requests in one packet would all be computed before the first answer leaves, and before any traffic
-      if (client === null || client.authenticated) {
-        request.socket.destroy()
+      if (client === null || unanswered.has(socket)) {
+        socket.destroy()
         return
       }
-      client.setAuthenticated(true)
-      response.once('close', () => client.setAuthenticated(false))
-      answerRequest(request, response, options).catch(() => {
-        // a failing metric must not end the gateway; the client gets an error
-        if (!response.headersSent)
-          send(response, 500, 'text/plain', 'the answer could not be made\n')
-        else response.destroy()
-      })
+      unanswered.add(socket)
+      response.once('close', () => unanswered.delete(socket))
+      void answerRequest(request, response, options, client)
     },
   )
   const refused = createRefusalLog({ port: options.name, metrics: options, log: options.log })
@@ -94,19 +95,33 @@ export async function createHttpPort(options: HttpPortOptions): Promise<Port> {
   }
 }
 
+/** A connection is not evicted while its answer is made. One that sends or reads slowly keeps nobody out. */
 async function answerRequest(
   request: IncomingMessage,
   response: ServerResponse,
   { answer, takesBody }: HttpPortOptions,
+  client: Pick<GatedClient, 'setAuthenticated'>,
 ): Promise<void> {
   const { 'content-length': length, 'transfer-encoding': coding } = request.headers
   const hasBody = length !== undefined || coding !== undefined
+  const readsBody = hasBody && takesBody?.(request) === true
+  const begin = () => client.setAuthenticated(!response.writableEnded)
+  if (readsBody) request.once('end', begin)
+  else begin()
   // an ignored body is not waited for
-  if (hasBody && takesBody?.(request) !== true) {
+  if (hasBody && !readsBody) {
     response.setHeader('connection', 'close')
     request.resume()
   }
-  await answer(request, response)
+  try {
+    await answer(request, response)
+  } catch {
+    // a failing metric must not end the gateway; the client gets an error
+    if (!response.headersSent) send(response, 500, 'text/plain', 'the answer could not be made\n')
+    else response.destroy()
+  } finally {
+    client.setAuthenticated(false)
+  }
 }
 
 /** The path of a request, without its query. */

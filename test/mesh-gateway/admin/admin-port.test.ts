@@ -9,6 +9,7 @@ import { createAdminPort } from '../../../mesh-gateway/src/admin/admin-port.ts'
 import type { Missing } from '../../../mesh-gateway/src/admin/status-page.ts'
 import type { Port } from '../../../mesh-gateway/src/net/port.ts'
 import { VERSION } from '../../../mesh-gateway/src/version.ts'
+import { waitFor } from '../../support/wait-for.ts'
 
 describe('the admin port', () => {
   let port: Port
@@ -162,6 +163,27 @@ describe('the admin port', () => {
       'GET /health HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99999999999\r\n\r\nxx'
     assert.match(await raw(endless), /^HTTP\/1\.1 200 /)
     assert.equal((await ask('/health')).status, 200)
+  })
+
+  it('answers while a hundred others do not read what they asked for', async () => {
+    await port.close()
+    const long = 'x'.repeat(4_000_000)
+    let computed = 0
+    const metrics = {
+      async text() {
+        computed += 1
+        return long
+      },
+    }
+    port = await createAdminPort({ ...options(), metrics })
+    const silent = Array.from({ length: 100 }, () => connect(port.address.port, '127.0.0.1'))
+    for (const socket of silent) {
+      socket.on('error', () => {}).pause()
+      socket.write('GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n')
+    }
+    await waitFor('all of them to be asked', async () => computed === 100)
+    assert.equal((await ask('/health')).status, 200)
+    for (const socket of silent) socket.destroy()
   })
 
   it('computes one answer at a time for a connection, and ends one that asks for more', async () => {

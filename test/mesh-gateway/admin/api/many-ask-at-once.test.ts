@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type ClientRequest, request } from 'node:http'
+import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { silentLog } from '@clawmesh/agent-sdk'
 import { answerOf } from '../../../../mesh-gateway/src/admin/api/facts.ts'
@@ -70,5 +71,21 @@ describe('many questions to the admin port at once', () => {
     assert.deepEqual(await Promise.all(statuses), Array(10).fill(200))
     assert.equal(await statusOf(get('/api/peers')), 200, 'the line goes on')
     assert.equal(asked, 11)
+  })
+
+  it('that never arrive whole keep no other client out', async () => {
+    const head = [
+      ...['POST /api/explain HTTP/1.1', 'host: localhost', 'content-type: application/json'],
+      ...['content-length: 100', 'expect: 100-continue', '', ''],
+    ].join('\r\n')
+    const slow = Array.from({ length: 100 }, () => connect(ports.admin.port, '127.0.0.1'))
+    const awaited = slow.map(async (socket) => {
+      socket.on('error', () => {}).write(head)
+      const [answer] = await once(socket, 'data')
+      assert.match(String(answer), /^HTTP\/1\.1 100 /)
+    })
+    await Promise.all(awaited)
+    assert.equal(await statusOf(get('/health')), 200)
+    for (const socket of slow) socket.destroy()
   })
 })
