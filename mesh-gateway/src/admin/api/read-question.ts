@@ -49,7 +49,8 @@ export function filterOf(query: URLSearchParams): DecisionFilter {
 
 /**
  * A page of another origin can neither read an answer nor have something computed: browsers say where a request comes
- * from, and a body that is said to be JSON is never sent from elsewhere without asking first.
+ * from, and a body that is said to be JSON is never sent from elsewhere without asking first. Of a GET in the clear they
+ * say so at a loopback address alone (Fetch Metadata, section 3): elsewhere a page can have it computed, and reads nothing.
  */
 export function refuseOtherOrigins({ headers, method }: IncomingMessage): void {
   const site = headers['sec-fetch-site']
