@@ -14,10 +14,13 @@ export default class SpecAndCount extends Mocha.reporters.Spec {
     const failed: string[] = []
     const broken = new Set<string>()
     const passesIn = new Map<string, number>()
+    // in parallel, what mocha tells of one file comes in one piece, and hooks of the whole run are run for each file
+    let latestFile = ''
     const said = (runnable: Mocha.Runnable, error: unknown) =>
       `${runnable.fullTitle()}: ${inWords(error)}`
     runner.on(constants.EVENT_TEST_PASS, (test) => {
       const file = fileOf(test)
+      latestFile = file
       passesIn.set(file, (passesIn.get(file) ?? 0) + 1)
     })
     runner.on(constants.EVENT_TEST_RETRY, (test, error) => retried.push(said(test, error)))
@@ -25,7 +28,7 @@ export default class SpecAndCount extends Mocha.reporters.Spec {
     // a hook too, which mocha never tries again
     runner.on(constants.EVENT_TEST_FAIL, (runnable, error) => {
       failed.push(said(runnable, error))
-      broken.add(fileOf(runnable))
+      broken.add(fileOf(runnable) || (options.parallel === true ? latestFile : ''))
     })
     runner.once(constants.EVENT_RUN_END, () => {
       const { passes = 0, failures = 0 } = runner.stats ?? {}

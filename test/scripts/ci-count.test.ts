@@ -22,7 +22,7 @@ function countIsTrue(more: readonly string[]): void {
   })
   afterEach(() => rm(dir, { recursive: true }))
 
-  const count = async (...files: string[]) => {
+  const countWith = async (options: readonly string[], ...files: string[]) => {
     const output = join(dir, 'count.json')
     for (const [index, text] of files.entries())
       await writeFile(join(dir, 'test', `${'abc'[index]}.test.mjs`), `${HEAD}${text}`)
@@ -36,13 +36,14 @@ function countIsTrue(more: readonly string[]): void {
         mocha,
         '--no-config',
         '--extension=mjs',
-        ...more,
+        ...options,
       ],
       { cwd: dir },
     )
     const printed = await run(process.execPath, [script('print-count.ts'), output])
     return { tests: ran.code, code: printed.code, lines: printed.stdout.trim().split('\n') }
   }
+  const count = (...files: string[]) => countWith(more, ...files)
   // the first call in all runs fails, the next ones do not
   const HEAD = `
     import { existsSync, writeFileSync } from 'node:fs'
@@ -85,6 +86,17 @@ function countIsTrue(more: readonly string[]): void {
     const late = "describe('d', () => { after(failsOnce('l')); it('b', passes); it('c', passes) })"
     assert.equal((await count("it('a', passes)", late)).lines.at(-1), '4 passed, 0 failed')
   })
+
+  if (more.includes('--parallel'))
+    it('the same for a hook that is run for each file', async () => {
+      const hooks = `export const mochaHooks = { afterAll: () => failsOnce('h')() }`
+      await writeFile(join(dir, 'hooks.mjs'), `${HEAD}${hooks}`)
+      const options = [...more, '--require=./hooks.mjs']
+      const { lines, ...codes } = await countWith(options, "it('a', passes)", "it('b', passes)")
+      assert.deepEqual(codes, { tests: 0, code: 0 })
+      assert.match(lines[0] ?? '', /^tried a second time: .*"after all" hook.*: Error: once$/)
+      assert.equal(lines[1], '2 passed, 0 failed')
+    })
 
   it('fails with a hook that fails each time', async () => {
     const broken = "describe('d', () => { before(fails); it('b', passes) })"
