@@ -25,17 +25,14 @@ import type { RevokeToken } from '../tokens/revoke-token.ts'
 import type { VerifyingKeys } from '../tokens/verify-token.ts'
 import type { VerifyToken } from './authenticate.ts'
 import type { ConnectionContext } from './client/client-connection.ts'
-import { type Connections, createConnections } from './client/connections.ts'
-import {
-  type ClientListener,
-  createClientListener,
-  type TicketKeys,
-} from './client/listen-for-clients.ts'
+import { createConnections } from './client/connections.ts'
+import { createClientListener, type TicketKeys } from './client/listen-for-clients.ts'
 import type { PortCertificate } from './client/port-certificate.ts'
 import { createJudgedTunnels, type JudgedTunnels } from './live/judged-tunnels.ts'
 import type { LiveTunnel } from './live/live-tunnel.ts'
 import type { IssueForAccountKey } from './own-endpoints/token-request.ts'
 import { followPolicy, type PolicyView } from './policy-view.ts'
+import { shutdown } from './shut-down.ts'
 import { DEFAULT_TIMEOUTS, type EgressTimeouts } from './timeouts.ts'
 import { createUpstreamPool, type UpstreamPool } from './upstream/upstream-pool.ts'
 
@@ -261,40 +258,4 @@ function createGate(options: EgressPortOptions, refused: RefusalLog): Connection
     unixSocket: options.listen.path !== undefined,
     ...(options.memory === undefined ? {} : { exhausted: options.memory.exhausted }),
   })
-}
-
-interface Closable {
-  readonly listener: ClientListener
-  readonly connections: Connections
-  readonly tunnels: JudgedTunnels['tunnels']
-  /** Called once nothing is open. */
-  release(): void
-}
-
-/** The two ends of a port: the graceful one, and the one at once. */
-function shutdown(parts: Closable): Pick<Port, 'drain' | 'close'> {
-  const { listener, connections, tunnels, release } = parts
-  const closed = () => new Promise<void>((resolve) => listener.server.close(() => resolve()))
-
-  async function close(): Promise<void> {
-    const ended = closed()
-    tunnels.endWhere(() => 'MESH_GATEWAY_DRAINING')
-    connections.destroyAll()
-    listener.destroyAll()
-    release()
-    await ended
-  }
-
-  return {
-    async drain(graceMs) {
-      const ended = closed()
-      connections.closeIdle()
-      listener.closeWaiting()
-      const timer = setTimeout(() => void close(), graceMs)
-      await ended
-      clearTimeout(timer)
-      await close()
-    },
-    close,
-  }
 }

@@ -206,7 +206,8 @@ class Connection implements ClientConnection {
     // before the credential: a looping request lost its token at the first pass
     if (isLoop(head.fields))
       return this.#refuse(record, refuse('syntax', 'MESH_EGRESS_LOOP'), target)
-    if (context.draining())
+    // a tunnel would be cut; one more request of a kept connection is served, and is its last one
+    if (target.form === 'connect' && context.draining())
       return this.#refuse(record, refuse('gateway', 'MESH_GATEWAY_DRAINING'), target)
     if (context.overloaded())
       return this.#refuse(record, new Refused('gateway', overloaded()), target)
