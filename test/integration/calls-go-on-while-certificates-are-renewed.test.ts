@@ -4,14 +4,20 @@ import { createAgent } from '@clawmesh/agent-sdk'
 import { type IdentityStore, openIdentity } from '@clawmesh/agent-sdk/mesh'
 import { writeIdentity } from '@clawmesh/pki'
 import { startStandInGateway } from '../agent-sdk/stand-in/gateway.ts'
-import { QUICK } from '../agent-sdk/stand-in/mesh.ts'
 import { makeTestCa } from '../support/test-ca.ts'
 
 const ROTATIONS = 8
 
 describe('calls go on while certificates are renewed', () => {
+  /** Also of a try that failed. */
+  const closing: { close(): Promise<void> }[] = []
+  afterEach(async () => {
+    for (const one of closing.splice(0).reverse()) await one.close()
+  })
+
   it('of the agent that asks, the agent that serves, and the gateway', async () => {
     const ca = await makeTestCa()
+    closing.push(ca)
     const dirs = {
       a: await ca.agentDir({ tenant: 'acme', agent: 'a' }),
       b: await ca.agentDir({ tenant: 'acme', agent: 'b' }),
@@ -20,14 +26,17 @@ describe('calls go on while certificates are renewed', () => {
     const open = (dir: string) =>
       openIdentity({ dir, spiffe: ca.spiffe, debounceMs: 10, pollMs: 200 })
     const stores = { a: await open(dirs.a), b: await open(dirs.b), gw: await open(dirs.gw) }
+    closing.push(stores.a, stores.b, stores.gw)
     const gateway = await startStandInGateway({ store: stores.gw, spiffe: ca.spiffe })
-    const options = { gateway: gateway.address, patience: QUICK }
+    closing.push(gateway)
+    const options = { gateway: gateway.address }
     const a = await createAgent({ ...options, identity: stores.a })
     const b = await createAgent({ ...options, identity: stores.b })
     let release = () => {}
     const held = new Promise<void>((resolve) => {
       release = resolve
     })
+    closing.push(a, b)
     const serving = await b.serve({
       listen: '127.0.0.1:0',
       skills: {
@@ -81,10 +90,5 @@ describe('calls go on while certificates are renewed', () => {
     release()
     assert.equal((await longResult).text(), 'ended')
     assert.ok(calls > ROTATIONS)
-
-    await Promise.all([a.close(), b.close()])
-    await gateway.close()
-    await Promise.all([stores.a.close(), stores.b.close(), stores.gw.close()])
-    await ca.close()
   })
 })

@@ -77,13 +77,13 @@ export async function readHeader(input: ByteReader, passphrase: Secret): Promise
     throw invalidBackup(`its passphrase would take ${2 ** (workFactor - 10)} MiB to check`)
   const wrappedText = await line()
   const last = await line()
-  const wrapped = Buffer.from(wrappedText, 'base64')
+  const wrapped = fromBase64(wrappedText)
   if (wrapped.length !== FILE_KEY_BYTES + TAG_BYTES || !last.startsWith('--- '))
     throw invalidBackup('its header is damaged')
-  const key = await wrapKey(passphrase, Buffer.from(saltText, 'base64'), workFactor)
+  const key = await wrapKey(passphrase, fromBase64(saltText), workFactor)
   const fileKey = unwrap(wrapped, key)
   const body = `${version}\n${stanza}\n${wrappedText}\n---`
-  const mac = Buffer.from(last.slice(4), 'base64')
+  const mac = fromBase64(last.slice(4))
   const expected = macOf(fileKey, body)
   if (mac.length !== expected.length || !timingSafeEqual(mac, expected))
     throw invalidBackup('its header was altered')
@@ -129,6 +129,13 @@ function noNonce(): Buffer {
   return Buffer.alloc(12)
 }
 
+/** Without padding, as age has it. */
 function base64(bytes: Buffer): string {
   return bytes.toString('base64').replace(/=+$/, '')
+}
+
+/** Empty for a text that is not the only one for its bytes (RFC 4648, section 3.5): the MAC does not cover itself. */
+function fromBase64(text: string): Buffer {
+  const bytes = Buffer.from(text, 'base64')
+  return base64(bytes) === text ? bytes : Buffer.alloc(0)
 }

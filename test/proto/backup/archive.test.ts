@@ -116,6 +116,25 @@ describe('an archive of a backup', () => {
     assert.match(await refused(Buffer.concat([archive, Buffer.from('x')])), /^MESH_BACKUP_INVALID/)
   })
 
+  it('is refused when a line of its header is another text for the same bytes', async () => {
+    const archive = await archiveOf({ file: randomBytes(10) })
+    const text = archive.toString('latin1')
+    for (const line of [/ [\w+/]{22} (?=4\n)/, /\n[\w+/]{43}\n(?=---)/, /--- [\w+/]{43}\n/]) {
+      const { 0: found = '', index = 0 } = line.exec(text) ?? {}
+      const at = index + found.length - 2
+      for (const letter of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=') {
+        if (letter === text[at]) continue
+        const altered = Buffer.from(archive)
+        altered[at] = letter.charCodeAt(0)
+        assert.match(
+          await refused(altered),
+          /^MESH_BACKUP_(?:INVALID|PASSPHRASE)/,
+          `${at} ${letter}`,
+        )
+      }
+    }
+  })
+
   it('costs no more memory to open than 256 MiB, whatever its header asks for', async () => {
     const archive = await archiveOf({ file: Buffer.from('x') })
     const text = archive.toString('latin1').replace(/^(-> scrypt \S+) 4$/m, '$1 30')
