@@ -77,6 +77,12 @@ const promises: readonly RepositoryPromise[] = [
     good: [['test/support/a.ts', "import { x } from '@clawmesh/gateway'"]],
   },
   {
+    says: 'no package needs an optional one to be compiled',
+    rule: importFaults,
+    bad: [['proto/src/a.ts', "import type * as Pkcs11 from 'pkcs11js'"]],
+    good: [['proto/src/a.ts', "const library = createRequire(import.meta.url)('pkcs11js')"]],
+  },
+  {
     says: 'an example imports what the author of a skill has',
     rule: importFaults,
     bad: [

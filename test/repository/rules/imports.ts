@@ -86,7 +86,11 @@ export function dependencyFaults(file: SourceFile): string[] {
   )
 }
 
+/** Optional packages with native code: they are required by name when they are asked for, and their types may be missing. */
+const MAY_BE_MISSING: ReadonlySet<string> = new Set(['pkcs11js'])
+
 function namedFault(path: string, specifier: string): string | null {
+  if (MAY_BE_MISSING.has(specifier)) return 'a machine may not have it, nor its types'
   if (!specifier.startsWith('@clawmesh/')) return null
   if (specifier.split('/').length > 2 && !SECOND_DOORS.has(specifier))
     return 'a package is entered by its exports only'
