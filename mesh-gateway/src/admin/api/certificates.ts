@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto'
 import type { IdentityStore } from '@clawmesh/agent-sdk/mesh'
 import type { KeyRing } from '../../tokens/key-ring.ts'
-import type { CertificateFacts } from './facts.ts'
+import type { CertificateFacts } from './answer-shapes.ts'
 
 export interface CertificateSources {
   readonly identity: Pick<IdentityStore, 'current'>

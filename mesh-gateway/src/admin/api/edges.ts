@@ -1,7 +1,8 @@
 /** Adds up, from lines of the audit log, who called whom and what was refused: the edges of the picture of a mesh. */
 import type { Steps } from '../../process/in-slices.ts'
 import type { AgentOf } from '../../recorded/recorded-case.ts'
-import type { Edge, Line } from './facts.ts'
+import type { Edge } from './answer-shapes.ts'
+import type { Line } from './facts.ts'
 import { type OwnFields, ownFields } from './newest-lines.ts'
 
 /** Over it, further edges are counted as left out. */

@@ -15,16 +15,10 @@ import { type AgentOf, agentNames } from '../../recorded/recorded-case.ts'
 import type { MetricsHandle } from '../../telemetry/create-metrics.ts'
 import type { KeyRing } from '../../tokens/key-ring.ts'
 import { mayTellOf } from '../../trees/tree-record.ts'
+import type { Counts, OverviewFacts } from './answer-shapes.ts'
 import { certificatesOf } from './certificates.ts'
 import { edgesOf } from './edges.ts'
-import {
-  answerOf,
-  type Counts,
-  type Facts,
-  type FactsSource,
-  type Line,
-  type OverviewFacts,
-} from './facts.ts'
+import { answerOf, type Facts, type FactsSource, type Line } from './facts.ts'
 import { allLines, findDecisions, newestFirst } from './newest-lines.ts'
 import { createCandidateReplay } from './replay-candidate.ts'
 

@@ -2,7 +2,8 @@
 import { fullestFirst } from '../../limits/create-limits.ts'
 import type { PeerState } from '../../live/peer-state.ts'
 import type { Changed } from '../../recorded/replay.ts'
-import type { Answer, Counts, OverviewFacts, ReplayFacts } from './facts.ts'
+import type { Counts, OverviewFacts } from './answer-shapes.ts'
+import type { Answer, ReplayFacts } from './facts.ts'
 import { newestFirst } from './newest-lines.ts'
 
 export function mergeOverviews(all: readonly OverviewFacts[]): OverviewFacts | null {

@@ -1,5 +1,6 @@
 /** The facts of a gateway in which nothing goes on, for tests of the ways to them. */
-import type { Facts, OverviewFacts } from '../../../../mesh-gateway/src/admin/api/facts.ts'
+import type { OverviewFacts } from '../../../../mesh-gateway/src/admin/api/answer-shapes.ts'
+import type { Facts } from '../../../../mesh-gateway/src/admin/api/facts.ts'
 
 const NONE = Object.freeze({ allow: 0, audit: 0, deny: 0 })
 const OVERVIEW: OverviewFacts = {

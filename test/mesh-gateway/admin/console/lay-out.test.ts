@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
+import type { Edge } from '../../../../mesh-gateway/src/admin/api/answer-shapes.ts'
 import { layOut } from '../../../../mesh-gateway/src/admin/console/page/lay-out.ts'
-import type { Edge } from '../../../../mesh-gateway/src/admin/console/page/shapes.ts'
 import { agent, name, timeLeft } from '../../../../mesh-gateway/src/admin/console/page/words.ts'
 
 function edge(from: string | null, to: string | null, plane: Edge['plane'] = 'delegation'): Edge {

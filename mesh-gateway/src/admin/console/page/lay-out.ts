@@ -1,5 +1,5 @@
 /** Places agents and hosts in columns: those that nobody calls on the left, then those that they call, hosts last. Pure. */
-import type { Edge } from './shapes.ts'
+import type { Edge } from '../../api/answer-shapes.ts'
 
 export interface Placed {
   readonly key: string

@@ -1,9 +1,10 @@
 /** The mesh as a picture: who calls whom, what agents reach, and what is refused, in red; the same as a table. */
 import { html, type TemplateResult } from 'lit-html'
+import type { Edge } from '../../api/answer-shapes.ts'
 import { drawMesh } from './draw-mesh.ts'
 import { layOut } from './lay-out.ts'
 import { field, table } from './parts.ts'
-import type { Edge, Mesh } from './shapes.ts'
+import type { Mesh } from './shapes.ts'
 import { clock, count, duration, name } from './words.ts'
 
 export interface MeshFilter {

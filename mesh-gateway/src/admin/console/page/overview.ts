@@ -1,7 +1,8 @@
 /** The first page: is all well, how much goes on, what is refused. */
 import { html, type TemplateResult } from 'lit-html'
+import type { Counts } from '../../api/answer-shapes.ts'
 import { facts, state, table } from './parts.ts'
-import type { Certificates, Counts, Overview } from './shapes.ts'
+import type { Certificates, Overview } from './shapes.ts'
 import { count, name, span, timeLeft } from './words.ts'
 
 export interface OverviewData {

@@ -1,58 +1,20 @@
 /** The answers of the endpoints below /api/, as the page uses them. docs/reference/admin-api.md has all fields. */
+import type { PeerState } from '../../../live/peer-state.ts'
+import type { CertificateFacts, Edge, OverviewFacts, WorkerState } from '../../api/answer-shapes.ts'
 
 export interface Fault {
   readonly what: string
   readonly reason: string
 }
 
-export interface Counts {
-  readonly allow: number
-  readonly audit: number
-  readonly deny: number
-}
-
-export interface Overview {
+export interface Overview extends OverviewFacts {
   readonly version: string
   readonly node: string
   readonly started: string
-  readonly identity: string
-  readonly mesh_domain: string
   readonly ready: boolean
   readonly missing: readonly Fault[]
   readonly degraded: readonly Fault[]
-  readonly workers: readonly {
-    readonly worker: number
-    readonly state: string
-    readonly pid: number | null
-  }[]
-  readonly addresses: {
-    readonly egress: string
-    readonly delegation: string
-    readonly admin: string
-  }
-  readonly policy: {
-    readonly dir: string
-    readonly generation: number
-    readonly tenants: number
-    readonly closed: readonly string[]
-  }
-  readonly audit: { readonly file: string; readonly healthy: boolean }
-  readonly decisions: { readonly egress: Counts; readonly delegation: Counts }
-  readonly open: { readonly calls: number; readonly tunnels: number }
-  readonly memory_bytes: number
-}
-
-export interface Edge {
-  readonly plane: 'egress' | 'delegation'
-  readonly from: string | null
-  readonly to: string | null
-  readonly allowed: number
-  readonly refused: number
-  readonly open: number
-  readonly reason: string | null
-  readonly rule: string | null
-  readonly duration_ms: number
-  readonly last: string
+  readonly workers: readonly WorkerState[]
 }
 
 export interface Mesh {
@@ -126,19 +88,7 @@ export interface Open {
 }
 
 export interface Peers {
-  readonly peers: readonly {
-    readonly tenant: string
-    readonly name: string
-    readonly port: number | null
-    readonly addresses: readonly {
-      readonly ip: string
-      readonly port: number
-      readonly sessions: number
-      readonly streams: number
-      readonly avoided_ms: number
-      readonly failures: number
-    }[]
-  }[]
+  readonly peers: readonly PeerState[]
 }
 
 export interface Limits {
@@ -153,13 +103,7 @@ export interface Limits {
 }
 
 export interface Certificates {
-  readonly certificates: readonly {
-    readonly kind: string
-    readonly name: string
-    readonly fingerprint: string | null
-    readonly role: string | null
-    readonly until: string | null
-  }[]
+  readonly certificates: readonly CertificateFacts[]
 }
 
 export interface Explained {
