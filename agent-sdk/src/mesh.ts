@@ -71,6 +71,7 @@ export type {
 export { anchorOf, canonicalSerial, judgePeer, keyIdentity } from './tls/peer-certificate.ts'
 export type { PeerCheck } from './tls/peer-checks.ts'
 export { checkAgent, checkFromGateway, checkIsAgent, checkIsGateway } from './tls/peer-checks.ts'
+export { propertyOf } from './tls/property-of.ts'
 export { readPeer } from './tls/read-peer.ts'
 export type {
   ClientTlsChoices,

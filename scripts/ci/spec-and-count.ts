@@ -20,8 +20,11 @@ export default class SpecAndCount extends Mocha.reporters.Spec {
       `${runnable.fullTitle()}: ${inWords(error)}`
     runner.on(constants.EVENT_TEST_PASS, (test) => {
       const file = fileOf(test)
-      latestFile = file
       passesIn.set(file, (passesIn.get(file) ?? 0) + 1)
+    })
+    // one that failed or was skipped, too
+    runner.on(constants.EVENT_TEST_END, (test) => {
+      latestFile = fileOf(test)
     })
     runner.on(constants.EVENT_TEST_RETRY, (test, error) => retried.push(said(test, error)))
     runner.on(constants.EVENT_TEST_PENDING, (test) => skipped.push(test.fullTitle()))

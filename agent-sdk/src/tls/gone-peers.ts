@@ -4,6 +4,7 @@
  * that the connection is dead (docs/discoveries/a-failed-write-stops-a-connection.md).
  */
 import type { TLSSocket } from 'node:tls'
+import { propertyOf } from './property-of.ts'
 
 export interface GonePeerWatch {
   /** To be called once TLS stands. The socket is destroyed with ECONNRESET when its peer is gone, and let go of when it closes. */
@@ -45,19 +46,15 @@ export function createGonePeerWatch(): GonePeerWatch {
 // `remoteAddress` is remembered. Where the handle does not look as expected, the connection is left alone.
 
 function bytesWaiting(socket: TLSSocket): number {
-  const waiting = property(property(socket, '_handle'), 'writeQueueSize')
+  const waiting = propertyOf(propertyOf(socket, '_handle'), 'writeQueueSize')
   return typeof waiting === 'number' ? waiting : 0
 }
 
 /** The kernel knows no other end of the connection any more. */
 function isGone(socket: TLSSocket): boolean {
-  const handle = property(socket, '_handle')
-  const ask = property(handle, 'getpeername')
+  const handle = propertyOf(socket, '_handle')
+  const ask = propertyOf(handle, 'getpeername')
   if (typeof ask !== 'function') return false
   const failed: unknown = Reflect.apply(ask, handle, [{}])
   return typeof failed === 'number' && failed !== 0
-}
-
-function property(value: unknown, key: string): unknown {
-  return typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined
 }

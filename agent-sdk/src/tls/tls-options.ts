@@ -16,6 +16,7 @@ import { checkOptions, optionNames } from '../check-options.ts'
 import type { IdentitySnapshot } from './identity-snapshot.ts'
 import { type PeerCertificate, readCertificate } from './peer-certificate.ts'
 import type { PeerCheck } from './peer-checks.ts'
+import { propertyOf } from './property-of.ts'
 
 export interface ContextOptions extends SecureContextOptions {
   readonly minVersion: 'TLSv1.3'
@@ -178,16 +179,12 @@ function chainOfNode(certificate: NodePeerCertificate): X509Certificate[] {
   const chain: X509Certificate[] = []
   let node: unknown = certificate
   while (chain.length < MAX_WALK) {
-    const raw = property(node, 'raw')
+    const raw = propertyOf(node, 'raw')
     if (!(raw instanceof Uint8Array)) break
     chain.push(new X509Certificate(raw))
-    const issuer = property(node, 'issuerCertificate')
+    const issuer = propertyOf(node, 'issuerCertificate')
     if (issuer === node) break
     node = issuer
   }
   return chain
-}
-
-function property(of: unknown, name: string): unknown {
-  return typeof of === 'object' && of !== null ? Reflect.get(of, name) : undefined
 }

@@ -32,7 +32,7 @@ import { createJudgedTunnels, type JudgedTunnels } from './live/judged-tunnels.t
 import type { LiveTunnel } from './live/live-tunnel.ts'
 import type { IssueForAccountKey } from './own-endpoints/token-request.ts'
 import { followPolicy, type PolicyView } from './policy-view.ts'
-import { shutdown } from './shut-down.ts'
+import { shutdown } from './shutdown.ts'
 import { DEFAULT_TIMEOUTS, type EgressTimeouts } from './timeouts.ts'
 import { createUpstreamPool, type UpstreamPool } from './upstream/upstream-pool.ts'
 

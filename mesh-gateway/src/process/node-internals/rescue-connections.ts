@@ -6,6 +6,7 @@
  * (docs/discoveries/a-connection-that-a-dead-worker-was-given.md).
  */
 import type { Worker } from 'node:cluster'
+import { propertyOf } from '@clawmesh/agent-sdk/mesh'
 import { patchesNode } from './switch.ts'
 
 /**
@@ -26,7 +27,7 @@ export function rescueConnections(worker: Worker, others: () => boolean): boolea
   }
   Reflect.set(child, 'send', watchedSend)
   child.on('internalMessage', (message: unknown) => {
-    const taken = property(message, 'ack')
+    const taken = propertyOf(message, 'ack')
     const at = typeof taken === 'number' ? given.indexOf(taken) : -1
     if (at !== -1) given.splice(at, 1)
   })
@@ -64,10 +65,6 @@ function looksAsExpected({ process: child }: Worker): boolean {
 
 /** The sequence number of a message that awaits an answer. */
 function numberOf(message: unknown, key: string, value: string): number | null {
-  const seq = property(message, 'seq')
-  return property(message, key) === value && typeof seq === 'number' ? seq : null
-}
-
-function property(value: unknown, key: string): unknown {
-  return typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined
+  const seq = propertyOf(message, 'seq')
+  return propertyOf(message, key) === value && typeof seq === 'number' ? seq : null
 }
