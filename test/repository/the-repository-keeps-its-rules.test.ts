@@ -24,6 +24,7 @@ import {
   roomFaults,
   stateFaults,
 } from './rules/shape.ts'
+import { missingSteps } from './rules/steps-of-planes.ts'
 import { tlsClientFaults } from './rules/tls-clients.ts'
 import { topLevelAwaitFaults } from './rules/top-level-await.ts'
 
@@ -402,6 +403,12 @@ describe('the repository keeps its rules', () => {
       { path: 'bench/d.ts', text: '' },
     ])
     assert.deepEqual(circle, [['bench/a.ts', 'bench/b.ts', 'bench/c/c.ts']])
+  })
+
+  it('both planes have their steps under the same names', () => {
+    assert.deepEqual(missingSteps(files), [])
+    const renamed = files.filter(({ path }) => path !== 'mesh-gateway/src/egress/shutdown.ts')
+    assert.deepEqual(missingSteps(renamed), ['egress/shutdown.ts'])
   })
 
   for (const { says, rule, bad, good } of promises) {
