@@ -4,6 +4,7 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { silentLog } from '@clawmesh/agent-sdk'
+import { writeAtomic } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
 import { calculateJwkThumbprint } from 'jose'
 import { type KeyRing, openKeyRing } from '../../../mesh-gateway/src/tokens/key-ring.ts'
@@ -182,12 +183,13 @@ describe('the key ring', () => {
       [`${kid}.pem`, p384.export({ type: 'pkcs8', format: 'pem' }).toString()],
     ]
     for (const [name, content] of torn) {
-      await writeFile(join(dir, name), content)
+      // in one step: a look between two would meet one more fault
+      await writeAtomic(join(dir, name), content)
       assert.equal(await ring.reload(), false, `${name}: ${content.slice(0, 20)}`)
       await ring.reload()
       assert.equal(ring.active().kid, kid)
-      await writeFile(join(dir, 'ring.json'), good)
-      await writeFile(join(dir, `${kid}.pem`), pem)
+      await writeAtomic(join(dir, 'ring.json'), good)
+      await writeAtomic(join(dir, `${kid}.pem`), pem)
       assert.equal(await ring.reload(), true)
     }
     assert.equal(warnings.length, torn.length)
