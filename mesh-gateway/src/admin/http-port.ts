@@ -22,10 +22,17 @@ export interface HttpPortOptions {
   readonly log: Pick<Log, 'warn'>
   /** Whether the body of a request is read. Default: bodies are ignored. */
   readonly takesBody?: (request: IncomingMessage) => boolean
+  /** A connection on which nothing moves for so long is ended. It does not count while an answer is made. Default: 10,000. */
+  readonly idleMs?: number
+  /** How long an answer may be made; then the request is answered with 503. Default: 70,000. */
+  readonly answerMs?: number
   /** Answers one request. What it throws is answered with 500. */
   answer(request: IncomingMessage, response: ServerResponse): Promise<void>
 }
 
+const IDLE_MS = 10_000
+/** A little longer than a replay may take, which says more by itself. */
+const ANSWER_MS = 70_000
 const MAX_CONNECTIONS = 100
 const LIMITS = Object.freeze({
   maxConnections: MAX_CONNECTIONS,
@@ -66,7 +73,7 @@ export async function createHttpPort(options: HttpPortOptions): Promise<Port> {
   const refused = createRefusalLog({ port: options.name, metrics: options, log: options.log })
   const gate = createConnectionGate({ limits: LIMITS, refused })
   gateConnections(server, gate)
-  server.setTimeout(10_000)
+  server.setTimeout(options.idleMs ?? IDLE_MS)
   server.on('clientError', (_error, socket) => {
     if (socket.writable)
       socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n')
@@ -99,13 +106,33 @@ export async function createHttpPort(options: HttpPortOptions): Promise<Port> {
 async function answerRequest(
   request: IncomingMessage,
   response: ServerResponse,
-  { answer, takesBody }: HttpPortOptions,
+  { answer, takesBody, idleMs = IDLE_MS, answerMs = ANSWER_MS }: HttpPortOptions,
   client: Pick<GatedClient, 'setAuthenticated'>,
 ): Promise<void> {
   const { 'content-length': length, 'transfer-encoding': coding } = request.headers
   const hasBody = length !== undefined || coding !== undefined
   const readsBody = hasBody && takesBody?.(request) === true
-  const begin = () => client.setAuthenticated(!response.writableEnded)
+  const { socket } = request
+  let late: NodeJS.Timeout | undefined
+  const begin = () => {
+    if (response.writableEnded) return
+    client.setAuthenticated(true)
+    // from now on the client waits for the gateway
+    socket.setTimeout(0)
+    late = setTimeout(giveUp, answerMs)
+    response.once('close', () => clearTimeout(late))
+  }
+  const answered = () => {
+    clearTimeout(late)
+    client.setAuthenticated(false)
+    // reading counts again, but for a client that has read all
+    if (!response.writableFinished) socket.setTimeout(idleMs)
+  }
+  const giveUp = () => {
+    answered()
+    response.setHeader('connection', 'close')
+    sendJson(response, 503, { error: `the answer takes longer than ${answerMs / 1_000} s` })
+  }
   if (readsBody) request.once('end', begin)
   else begin()
   // an ignored body is not waited for
@@ -118,9 +145,9 @@ async function answerRequest(
   } catch {
     // a failing metric must not end the gateway; the client gets an error
     if (!response.headersSent) send(response, 500, 'text/plain', 'the answer could not be made\n')
-    else response.destroy()
+    else if (!response.writableEnded) response.destroy()
   } finally {
-    client.setAuthenticated(false)
+    answered()
   }
 }
 

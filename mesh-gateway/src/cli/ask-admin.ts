@@ -13,8 +13,10 @@ export interface AdminPlace {
   readonly config?: string
 }
 
-/** How long an answer may take, in milliseconds. */
+/** How long an answer may take as a whole, in milliseconds. */
 const ANSWER_MS = 10_000
+/** More than a gateway remembers. */
+const MAX_ANSWER_BYTES = 33_554_432
 const DEFAULT = 'http://127.0.0.1:9090'
 
 export function addAdminPlace(command: Command): Command {
@@ -39,22 +41,28 @@ export async function adminUrls(
  * The answer of an endpoint below /api/, checked against its shape.
  * @throws MeshError MESH_GATEWAY_UNREACHABLE, MESH_AUDIT_UNREADABLE for a tree that it does not remember
  */
-export async function askAdmin<T>(url: string, path: string, shape: z.ZodType<T>): Promise<T> {
+export async function askAdmin<T>(
+  url: string,
+  path: string,
+  shape: z.ZodType<T>,
+  withinMs = ANSWER_MS,
+): Promise<T> {
   const unreachable = (why: string, cause?: unknown) =>
     new MeshError('MESH_GATEWAY_UNREACHABLE', `${url} gives no answer: ${why}`, {
       cause,
       hint: 'check that the gateway runs; --admin names its admin port, e.g. http://127.0.0.1:9090',
     })
+  const signal = AbortSignal.timeout(withinMs)
   let response: Response
   let body: unknown
   try {
     response = await fetch(new URL(`/api/${path}`, url), {
-      headers: { connection: 'close' },
-      signal: AbortSignal.timeout(ANSWER_MS),
+      ...{ headers: { connection: 'close' }, signal },
     })
-    body = await response.json().catch(() => null)
+    body = parsed(await readAnswer(response))
   } catch (cause) {
-    throw unreachable(reasonOf(cause), cause)
+    const late = `it took more than ${withinMs / 1_000} s`
+    throw unreachable(signal.aborted ? late : reasonOf(cause), cause)
   }
   const refused = z.object({ error: z.string() }).safeParse(body)
   if (refused.success && response.status === 404)
@@ -69,6 +77,27 @@ export async function askAdmin<T>(url: string, path: string, shape: z.ZodType<T>
   const read = shape.safeParse(body)
   if (!read.success) throw unreachable(`it answered ${response.status}, not as this version does`)
   return read.data
+}
+
+async function readAnswer({ body }: Response): Promise<Buffer> {
+  const pieces: Uint8Array[] = []
+  let bytes = 0
+  // to leave the loop ends the connection
+  for await (const piece of body ?? []) {
+    bytes += piece.length
+    if (bytes > MAX_ANSWER_BYTES)
+      throw new RangeError(`it answers with more than ${MAX_ANSWER_BYTES} bytes`)
+    pieces.push(piece)
+  }
+  return Buffer.concat(pieces)
+}
+
+function parsed(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString('utf8'))
+  } catch {
+    return null
+  }
 }
 
 function reasonOf(error: unknown): string {

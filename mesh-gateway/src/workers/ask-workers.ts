@@ -5,7 +5,7 @@ import type { KeptWorker } from './keep-workers.ts'
 
 /** How long a worker may take to answer, in milliseconds. A replay parses and compiles files. */
 const ANSWER_MS = 2_000
-const REPLAY_MS = 15_000
+const REPLAY_MS = 60_000
 const MAX_LIMITS = 500
 
 export function factsOfWorkers(

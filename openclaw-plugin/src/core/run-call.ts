@@ -2,6 +2,7 @@
 
 import { markUntrusted, type Tools } from '@clawmesh/agent/tools'
 import { type Agent, type Log, MeshError } from '@clawmesh/agent-sdk'
+import { answerInWords } from '../inbound/turn-prompt.ts'
 import type { Turn, Turns } from '../inbound/turns.ts'
 import type { GuardedCall, ToolAnswer, ToolCall } from './contract.ts'
 import { TASK_ENDED } from './guard-call.ts'
@@ -71,7 +72,10 @@ async function askCaller(
       )
     turn.delivered()
     const from = `the caller ${turn.task.caller.tenant}/${turn.task.caller.agent}`
-    return fact(markUntrusted(from, answer.text() || JSON.stringify(answer.json() ?? '')))
+    return fact(markUntrusted(from, answerInWords(answer.parts)))
+  } catch (error) {
+    if (!(error instanceof MeshError) || error.code !== 'MESH_LIMIT_SIZE') throw error
+    return refusal(`${error.code}: ${error.message}. Ask the caller for a shorter answer.`)
   } finally {
     clearTimeout(timer)
     signal?.removeEventListener('abort', stop)

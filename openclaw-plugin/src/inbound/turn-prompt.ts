@@ -37,10 +37,15 @@ export function promptFor(task: Pick<Task, 'input'>): string {
  * @param prompt of the run that asked, and `said` its last words. @throws MeshError MESH_LIMIT_SIZE
  */
 export function promptAfter(prompt: string, said: string, answer: readonly Part[]): string {
-  const answered = plainTextOf(answer.map(inWords).join('\n'))
+  const answered = answerInWords(answer)
   return bounded(
     `${prompt}\n\nYou have worked on this already, asked the caller, and ended with:\n${said}\n\nThe caller answers:\n${answered}`,
   )
+}
+
+/** The answer of the caller to a question. @throws MeshError MESH_LIMIT_SIZE */
+export function answerInWords(answer: readonly Part[]): string {
+  return bounded(plainTextOf(answer.map(inWords).join('\n')))
 }
 
 function bounded(prompt: string): string {

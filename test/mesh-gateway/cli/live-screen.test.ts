@@ -84,6 +84,42 @@ describe('asking the admin port', () => {
     )
   })
 
+  it('reads no more than a gateway ever answers, however much is sent', async () => {
+    const piece = Buffer.alloc(1_048_576, ' ')
+    let sent = 0
+    const endless = createServer((_request, response) => {
+      const go = () => {
+        while (!response.destroyed) {
+          sent += piece.length
+          if (!response.write(piece)) break
+        }
+      }
+      response.on('drain', go)
+      go()
+    })
+    const here = `http://127.0.0.1:${await listenOnFreePort(endless)}`
+    const asked = askAdmin(here, 'overview', z.object({}))
+    await assert.rejects(asked, (error) => {
+      assert.ok(error instanceof MeshError)
+      assert.equal(error.code, 'MESH_GATEWAY_UNREACHABLE')
+      assert.match(error.message, /more than 33554432 bytes/)
+      return true
+    })
+    assert.ok(sent < 67_108_864, `${sent} bytes`)
+    await closeServer(endless)
+  })
+
+  it('waits no longer than it says, also for the end of an answer', async () => {
+    const slow = createServer((_request, response) => {
+      response.writeHead(200).write('{"ready":')
+    })
+    const here = `http://127.0.0.1:${await listenOnFreePort(slow)}`
+    const asked = askAdmin(here, 'overview', z.object({}), 100)
+    await assert.rejects(asked, /gives no answer: it took more than 0\.1 s/)
+    slow.closeAllConnections()
+    await closeServer(slow)
+  })
+
   it('ends with 1 where nobody listens, says where it has asked, and with 2 for a wrong option', async () => {
     const gone = createServer()
     const nobody = `http://127.0.0.1:${await listenOnFreePort(gone)}`
