@@ -43,7 +43,8 @@ interface Started {
   readonly addresses: PortAddresses
   missing(): MaybePromise<readonly Missing[]>
   degraded(): MaybePromise<readonly Missing[]>
-  reload(): Promise<void>
+  /** Resolves when everything has been read anew: what could not be read. */
+  reload(): Promise<readonly Missing[]>
   drain(): Promise<void>
   /** Writes synchronously, at the end of a crashing process. */
   flushAuditSync(): void
@@ -109,7 +110,12 @@ async function startAlone(config: Config, options: StartOptions): Promise<Starte
   // loaded on demand: the other commands and the help do not need it
   const { createGateway } = await import('../gateway.ts')
   releaseStartupMemory()
-  return { ...(await createGateway(config, options)), kill() {} }
+  const gateway = await createGateway(config, options)
+  const reload = async () => {
+    await gateway.reload()
+    return gateway.degraded()
+  }
+  return { ...gateway, reload, kill() {} }
 }
 
 /** Loads nothing of the gateway itself: its workers do. */
@@ -140,11 +146,19 @@ async function run(gateway: Started, options: RunOptions): Promise<void> {
   }
   terminal.process.on('uncaughtException', crash)
   const tellReady = async () => manager.ready(await stateOf(gateway))
-  signals.onReload(() => {
+  let reloads = 0
+  const reload = async () => {
+    reloads += 1
+    const own = reloads
     log.info({}, 'SIGHUP: reading everything anew')
     manager.reloading()
-    gateway.reload().then(tellReady).catch(crash)
-  })
+    const faults = await gateway.reload()
+    if (faults.length === 0) log.info({}, 'everything has been read anew')
+    else log.warn({ faults }, 'not everything could be read anew; the last good one is in force')
+    // another one goes on
+    if (own === reloads) await tellReady()
+  }
+  signals.onReload(() => void reload().catch(crash))
   signals.onAgain(() => gateway.kill())
   await tellReady()
   manager.follow(() => stateOf(gateway))

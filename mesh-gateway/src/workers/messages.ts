@@ -18,7 +18,8 @@ export type ToWorker =
   | { readonly kind: 'report' }
   /** A question of the admin port; its answer has the same id. */
   | { readonly kind: 'ask'; readonly id: number; readonly asking: Asking }
-  | { readonly kind: 'reload' }
+  /** Everything is read anew; its answer has the same id. */
+  | { readonly kind: 'reload'; readonly id: number }
   | { readonly kind: 'cancel'; readonly cancel: Cancel }
   | { readonly kind: 'drain'; readonly graceMs: number }
 
@@ -46,6 +47,8 @@ export type FromWorker =
   | { readonly kind: 'cancel'; readonly cancel: Cancel }
   | { readonly kind: 'report'; readonly report: Report }
   | { readonly kind: 'fact'; readonly id: number; readonly fact: Fact[Kind] | null }
+  /** With what could not be read, and keeps its last good version. */
+  | { readonly kind: 'reloaded'; readonly id: number; readonly faults: readonly Missing[] }
 
 export interface Ready {
   readonly kind: 'ready'
@@ -94,6 +97,7 @@ const FROM_WORKER: readonly unknown[] = [
   'cancel',
   'report',
   'fact',
+  'reloaded',
 ] satisfies readonly FromWorker['kind'][]
 
 /** Checks the kind only: the same program has written the rest. */

@@ -54,7 +54,11 @@ export async function runWorker(terminal: Terminal): Promise<void> {
     else if (message.kind === 'tickets') tickets.set(message.keys)
     else if (message.kind === 'cancel') cancels.tell(message.cancel)
     else if (message.kind === 'passed-on') passedOn = message.ok
-    else if (message.kind === 'reload') withGateway((gateway) => gateway.reload())
+    else if (message.kind === 'reload')
+      withGateway(async (gateway) => {
+        await gateway.reload()
+        post({ kind: 'reloaded', id: message.id, faults: gateway.degraded() })
+      })
     else if (message.kind === 'report') withGateway(report)
     else if (message.kind === 'ask')
       withGateway((gateway) => tell(gateway, message.id, message.asking))

@@ -18,6 +18,7 @@ import { createGatewayReports } from './gateway-reports.ts'
 import { type KeptWorkers, keepWorkers } from './keep-workers.ts'
 import type { Ready, ToWorker } from './messages.ts'
 import { createLinePasser, type LinePasser } from './relay-lines.ts'
+import { reloadWorkers, type WorkerFault } from './reload-workers.ts'
 import { createSupervisorMetrics, type SupervisorMetrics } from './supervisor-metrics.ts'
 import { type MadeTicketKeys, makeTicketKeys } from './ticket-keys.ts'
 
@@ -36,7 +37,8 @@ export interface Supervisor {
   readonly addresses: PortAddresses
   missing(): Promise<readonly Missing[]>
   degraded(): Promise<readonly Missing[]>
-  reload(): Promise<void>
+  /** Resolves when every worker has read everything anew: what each of them could not read. */
+  reload(): Promise<readonly WorkerFault[]>
   /** Graceful shutdown: lets open work end within graceMs (or as configured), then ends the workers and closes. */
   drain(graceMs?: number): Promise<void>
   /** Ends the workers at once, without closing the rest. */
@@ -107,8 +109,9 @@ export async function startSupervisor(
     missing: view.missing,
     degraded: view.degraded,
     async reload() {
-      tell({ kind: 'reload' })
+      // the configuration first: workers read their files by it
       await live.reload()
+      return reloadWorkers(running())
     },
     async drain(graceMs = live.current().drainMs) {
       reports.drain()

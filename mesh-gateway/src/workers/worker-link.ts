@@ -2,7 +2,9 @@
 import cluster, { type Worker } from 'node:cluster'
 import type { Readable } from 'node:stream'
 import type { Asking, Answer as Fact, Kind } from '../admin/api/facts.ts'
+import type { Missing } from '../admin/status-page.ts'
 import { rescueConnections } from '../process/node-internals/rescue-connections.ts'
+import { createAwaitedAnswers } from './awaited-answers.ts'
 import { type FromWorker, isFromWorker, type Report, type ToWorker } from './messages.ts'
 
 export interface WorkerLink {
@@ -19,6 +21,8 @@ export interface WorkerLink {
   report(withinMs: number): Promise<Report | null>
   /** Null without an answer in time. */
   ask(asking: Asking, withinMs: number): Promise<Fact[Kind] | null>
+  /** Has it read everything anew: what it could not read; null without an answer in time. */
+  reload(withinMs: number): Promise<readonly Missing[] | null>
   /** Ends it at once. */
   kill(): void
 }
@@ -41,8 +45,8 @@ export function forkWorker(
   const waiting = new Set<(report: Report | null) => void>()
   rescueConnections(worker, others)
   let asked = false
-  const facts = new Map<number, (fact: Fact[Kind] | null) => void>()
-  let questions = 0
+  const facts = createAwaitedAnswers<Fact[Kind]>()
+  const reloads = createAwaitedAnswers<readonly Missing[]>()
 
   function reported(report: Report | null): void {
     asked = false
@@ -54,7 +58,8 @@ export function forkWorker(
     stdout: process.stdout,
     ended: whenEnded(worker).finally(() => {
       reported(null)
-      for (const answer of facts.values()) answer(null)
+      facts.end()
+      reloads.end()
     }),
     connected: () => worker.isConnected(),
     send(message) {
@@ -74,17 +79,12 @@ export function forkWorker(
       })
     },
     ask(asking, withinMs) {
-      const { promise, resolve } = Promise.withResolvers<Fact[Kind] | null>()
       if (!worker.isConnected()) return Promise.resolve(null)
-      questions += 1
-      const id = questions
-      const clock = setTimeout(() => resolve(null), withinMs)
-      facts.set(id, resolve)
-      link.send({ kind: 'ask', id, asking })
-      return promise.finally(() => {
-        clearTimeout(clock)
-        facts.delete(id)
-      })
+      return facts.ask((id) => link.send({ kind: 'ask', id, asking }), withinMs)
+    },
+    reload(withinMs) {
+      if (!worker.isConnected()) return Promise.resolve(null)
+      return reloads.ask((id) => link.send({ kind: 'reload', id }), withinMs)
     },
     kill() {
       process.kill('SIGKILL')
@@ -93,7 +93,8 @@ export function forkWorker(
   worker.on('message', (message: unknown) => {
     if (!isFromWorker(message)) return
     if (message.kind === 'report') reported(message.report)
-    else if (message.kind === 'fact') facts.get(message.id)?.(message.fact)
+    else if (message.kind === 'fact') facts.answered(message.id, message.fact)
+    else if (message.kind === 'reloaded') reloads.answered(message.id, message.faults)
     else onMessage(message)
   })
   return link

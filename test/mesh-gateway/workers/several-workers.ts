@@ -54,6 +54,8 @@ export interface SeveralWorkersOptions {
   readonly workers?: number
   /** Merged into the configuration. */
   readonly config?: Readonly<Record<string, unknown>>
+  /** Added to the environment of the gateway. */
+  readonly env?: Readonly<Record<string, string>>
   /** Of the tenant; default: all may reach the upstream. */
   readonly egress?: Readonly<Record<string, unknown>>
 }
@@ -89,6 +91,7 @@ export async function startSeveralWorkers(
     dir,
     ports,
     config: { workers: options.workers ?? 2, ...options.config },
+    ...(options.env === undefined ? {} : { env: options.env }),
   })
 
   const get = async (path: string) => {
