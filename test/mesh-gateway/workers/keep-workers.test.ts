@@ -51,6 +51,7 @@ describe('workers that are kept running', () => {
           send() {},
           report: async () => null,
           ask: async () => null,
+          reload: async () => [],
           kill() {
             fake.killed = true
             resolve({ code: null, signal: 'SIGKILL' })
