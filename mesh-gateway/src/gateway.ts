@@ -97,7 +97,8 @@ export async function createGateway(config: Config, options: GatewayOptions): Pr
     await openRevocations({ ...config.revocation, identity, ...following }),
     closing,
   )
-  const keyRing = opened(await openKeyRing({ ...config.keys, ...following }), closing)
+  const link = together?.token ?? null
+  const keyRing = opened(await openKeyRing({ ...config.keys, link, ...following }), closing)
   const accountsFile = config.serviceAccounts.file
   const accounts =
     accountsFile === null

@@ -1,4 +1,5 @@
 /** The parts that worker processes of one gateway share: a worker gets them from its supervisor. */
+import type { TokenLink } from '@clawmesh/proto/pkcs11'
 import type { CancelRelay } from './delegation/mcp/running-requests.ts'
 import type { TicketKeys } from './egress/client/listen-for-clients.ts'
 import type { Counting } from './limits/open-limits.ts'
@@ -11,6 +12,8 @@ export interface WorkerShare {
   readonly counting: Counting
   readonly ticketKeys: TicketKeys
   readonly cancels: CancelRelay
+  /** The token of the signing keys, in the supervisor; null where keys are files. */
+  readonly token: TokenLink | null
   /** True while the supervisor can write the workers' stdout. */
   passedOn(): boolean
 }

@@ -7,7 +7,6 @@ import {
   type CollectorCredentials,
   createSpanExporter,
   describeFileFault,
-  type IdentityStore,
   type Log,
   readWhole,
   type Span,
@@ -17,6 +16,7 @@ import { MeshError, Secret } from '@clawmesh/proto'
 import type { SpanMetrics } from '../telemetry/span-metrics.ts'
 import { VERSION } from '../version.ts'
 import type { AuditRecord } from './audit-record.ts'
+import { rpcSpan } from './rpc-method.ts'
 
 /** Of the span that the gateway made for a request or call. */
 export interface SpanIds {
@@ -42,7 +42,7 @@ export interface CollectorConfig {
 }
 
 export interface RequestSpansOptions {
-  readonly identity: Pick<IdentityStore, 'current'>
+  readonly identity: { current(): { readonly identity: { readonly id: string } } }
   readonly metrics: SpanMetrics
   readonly log: Pick<Log, 'warn' | 'info'>
 }
@@ -86,7 +86,7 @@ function spanOf({ ids, record, endMs }: Ended): Span {
     name:
       record.event === 'egress'
         ? `egress ${spanMethod(record.method).name}`
-        : (record.grpc_method ?? 'delegation'),
+        : rpcSpan(record.grpc_method).name,
     kind: 'server',
     error: failureOf(record),
     attributes: { ...commonOf(record), ...ofPlane(record) },
@@ -128,8 +128,7 @@ function ofPlane(record: AuditRecord): Readonly<Record<string, AttributeValue>> 
       'http.response.status_code': record.status === 0 ? null : record.status,
     }
   return {
-    'rpc.system': 'grpc',
-    'rpc.method': record.grpc_method,
+    ...rpcSpan(record.grpc_method).attributes,
     'rpc.grpc.status_code': record.grpc_status,
     'clawmesh.caller': record.caller,
     'clawmesh.callee': record.callee,

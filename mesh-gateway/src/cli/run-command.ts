@@ -9,8 +9,8 @@ import type { CommandOutput } from './explanation.ts'
 import { formatHelpItem } from './help-item.ts'
 import { addStart } from './start.ts'
 
-/** 0 success, 1 refused or failed, 2 wrong usage. */
-export type ExitCode = 0 | 1 | 2
+/** 0 success, 1 refused or failed, 2 wrong usage, 3 do not start again: a token did not take the PIN, and may lock. */
+export type ExitCode = 0 | 1 | 2 | 3
 
 const EXAMPLES = `
 Examples:
@@ -101,6 +101,7 @@ function explain(
     if (setting !== undefined && command.options.some(({ long }) => long === `--${setting.flag}`))
       if (!error.hint.includes(setting.env))
         terminal.say(`hint: ${setting.key} is --${setting.flag} or ${setting.env}`)
+    if (error.code === 'MESH_HSM_PIN' && args[0] === 'start') return 3
     return isOfFlags(error) ? 2 : 1
   }
   // any other error is a fault of this program: a report needs the stack

@@ -5,6 +5,7 @@
 import { hkdfSync, type KeyObject } from 'node:crypto'
 import { join } from 'node:path'
 import { type Disk, type Log, silentLog } from '@clawmesh/agent-sdk/mesh'
+import type { TokenLink } from '@clawmesh/proto/pkcs11'
 import type { JWTPayload } from 'jose'
 import { follow } from '../files/follow.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
@@ -18,6 +19,8 @@ export interface KeyRingOptions {
   readonly dir: string
   /** URI of the token that holds the private keys (PKCS #11); null, as by default: keys are files. */
   readonly pkcs11?: string | null
+  /** Signs in that token, and is not closed with the ring. Default: a process of its own that is logged in. */
+  readonly link?: TokenLink | null
   readonly log?: Log
   readonly metrics?: Pick<Metrics, 'reload'>
   /** Milliseconds. Default 10,000. */
@@ -77,7 +80,8 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
   const { dir, log = silentLog, now = Date.now, pkcs11 = null } = options
   const token = keyToken(pkcs11)
   if (await ensureRing({ dir, now, token })) log.info({ dir }, 'signing keys made')
-  const link = keyTokenLink(pkcs11)
+  const own = options.link ? null : keyTokenLink(pkcs11)
+  const link = options.link ?? own
   const prove = tokenKeyProof(dir, link)
   const keys = await follow<readonly RingKey[]>({
     what: 'keys',
@@ -89,7 +93,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     pollMs: options.pollMs,
     disk: options.disk,
   }).catch(async (error: unknown) => {
-    await link?.close()
+    await own?.close()
     throw error
   })
   const alive = (key: RingKey) => key.untilMs === null || key.untilMs > now()
@@ -136,7 +140,7 @@ export async function openKeyRing(options: KeyRingOptions): Promise<KeyRing> {
     async close() {
       overlap.close()
       await keys.close()
-      await link?.close()
+      await own?.close()
     },
   }
 }

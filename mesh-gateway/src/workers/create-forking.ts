@@ -1,5 +1,6 @@
 /** Makes worker processes, tells each with what to begin, and answers its questions about limits. */
 import type { Log } from '@clawmesh/agent-sdk/mesh'
+import type { TokenLink } from '@clawmesh/proto/pkcs11'
 import type { LiveConfig } from '../config/live-config.ts'
 import type { Config } from '../config/schema.ts'
 import { createLimitsServer } from '../limits/limits-server.ts'
@@ -8,6 +9,7 @@ import type { ListenAddress } from '../net/port.ts'
 import type { WorkerHooks } from './keep-workers.ts'
 import type { ToWorker } from './messages.ts'
 import type { LinePasser } from './relay-lines.ts'
+import { signFor } from './shared-token.ts'
 import { forkWorker, type WorkerLink } from './worker-link.ts'
 
 export interface ForkingOptions {
@@ -18,6 +20,8 @@ export interface ForkingOptions {
   /** The keys of TLS tickets, in base64. */
   readonly tickets: () => string
   readonly lines: LinePasser
+  /** Of the signing keys; null where they are files. */
+  readonly token: TokenLink | null
   readonly counting: Counting
   readonly log: Log
   /** @param names the gateway's own */
@@ -30,7 +34,8 @@ export interface ForkingOptions {
 export function createForking(
   options: ForkingOptions,
 ): (index: number, hooks: WorkerHooks) => WorkerLink {
-  const { config, live, admin, tickets, lines, counting, log, onReady, onEnded, tell } = options
+  const { config, live, admin, tickets, lines, counting, token, log } = options
+  const { onReady, onEnded, tell } = options
   return (index, hooks) => {
     const answering = createLimitsServer(counting)
     const link = forkWorker((message) => {
@@ -51,6 +56,8 @@ export function createForking(
           (err: unknown) => log.error({ err, worker: index }, 'what a worker asked is no question'),
         )
       else if (message.kind === 'cancel') tell(message)
+      else if (message.kind === 'sign')
+        void signFor(token, message).then((signed) => link.send(signed))
       if (message.kind === 'ready') onReady(message.names)
       hooks.onMessage(message)
     }, hooks.others)

@@ -4,7 +4,7 @@
  * running.
  */
 import type { Log } from '@clawmesh/agent-sdk/mesh'
-import { isErrorCode, MeshError } from '@clawmesh/proto'
+import { fromFault } from './faults.ts'
 import type { Failed, FromWorker, Ready } from './messages.ts'
 import type { Ended, WorkerLink } from './worker-link.ts'
 
@@ -148,7 +148,7 @@ class Keeper implements KeptWorkers {
     slot.state = 'waiting'
     if (this.#closing) return
     if (this.#starting && (slot.failed !== null || code !== null)) {
-      this.#started.reject(faultOf(slot.failed ?? { code: null, message: '', hint: '' }))
+      this.#started.reject(faultOf(slot.failed))
       return
     }
     if (wasReady && performance.now() - slot.readyAt >= STEADY_MS) slot.failures = 0
@@ -181,10 +181,7 @@ function isThere({ state, link }: Slot): boolean {
   return state === 'ready' && link?.connected() === true
 }
 
-/** As it was thrown in the worker. */
-function faultOf({ code, message, hint }: Pick<Failed, 'code' | 'message' | 'hint'>): Error {
-  if (code !== null && isErrorCode(code)) return new MeshError(code, message, { hint })
-  const error = new Error('a worker ended before it was ready')
-  if (message !== '') error.stack = message
-  return error
+function faultOf(failed: Failed | null): Error {
+  const fault = failed ?? { code: null, message: '', hint: '' }
+  return fromFault(fault, 'a worker ended before it was ready')
 }

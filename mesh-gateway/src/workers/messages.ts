@@ -1,6 +1,7 @@
 /**
  * The messages between a supervisor and its workers. Both run the same program, and no other process has the channel.
  */
+import type { KeyId } from '@clawmesh/proto/pkcs11'
 import type { Asking, Answer as Fact, Kind } from '../admin/api/facts.ts'
 import type { Missing, StatusRow } from '../admin/status-page.ts'
 import type { Config } from '../config/schema.ts'
@@ -8,6 +9,7 @@ import type { Cancel } from '../delegation/mcp/running-requests.ts'
 import type { Answer, Question } from '../limits/limits-server.ts'
 import type { ListenAddress } from '../net/port.ts'
 import type { SampledMetric } from '../telemetry/metrics-format.ts'
+import type { Fault } from './faults.ts'
 
 export type ToWorker =
   | Begin
@@ -21,6 +23,7 @@ export type ToWorker =
   /** Everything is read anew; its answer has the same id. */
   | { readonly kind: 'reload'; readonly id: number }
   | { readonly kind: 'cancel'; readonly cancel: Cancel }
+  | Signed
   | { readonly kind: 'drain'; readonly graceMs: number }
 
 /** The data that a worker needs to start. */
@@ -45,6 +48,7 @@ export type FromWorker =
   | { readonly kind: 'questions'; readonly questions: readonly Question[] }
   /** For all workers. */
   | { readonly kind: 'cancel'; readonly cancel: Cancel }
+  | Sign
   | { readonly kind: 'report'; readonly report: Report }
   | { readonly kind: 'fact'; readonly id: number; readonly fact: Fact[Kind] | null }
   /** With what could not be read, and keeps its last good version. */
@@ -61,12 +65,28 @@ export interface Ready {
 }
 
 /** The worker could not start. */
-export interface Failed {
+export interface Failed extends Fault {
   readonly kind: 'failed'
-  /** A code of the error table; null: a fault of the program, and the message is its stack. */
-  readonly code: string | null
-  readonly message: string
-  readonly hint: string
+}
+
+/** To be signed by the token of the signing keys. */
+export interface Sign {
+  readonly kind: 'sign'
+  readonly id: number
+  readonly key: KeyId
+  /** SubjectPublicKeyInfo, DER in base64. */
+  readonly publicKey: string
+  /** base64 */
+  readonly data: string
+}
+
+/** The answer to `sign` of the same id. */
+export interface Signed {
+  readonly kind: 'signed'
+  readonly id: number
+  /** base64; empty with a fault. */
+  readonly signature: string
+  readonly fault: Fault | null
 }
 
 export interface Report {
@@ -87,6 +107,7 @@ const TO_WORKER: readonly unknown[] = [
   'ask',
   'reload',
   'cancel',
+  'signed',
   'drain',
 ] satisfies readonly ToWorker['kind'][]
 const FROM_WORKER: readonly unknown[] = [
@@ -95,6 +116,7 @@ const FROM_WORKER: readonly unknown[] = [
   'failed',
   'questions',
   'cancel',
+  'sign',
   'report',
   'fact',
   'reloaded',

@@ -3,7 +3,6 @@
  * requests, and ends on its command, or when the supervisor is gone: then it drains and leaves nothing behind.
  */
 import type { Log } from '@clawmesh/agent-sdk/mesh'
-import { MeshError } from '@clawmesh/proto'
 import { type Asking, answerOf } from '../admin/api/facts.ts'
 import type { Gateway } from '../gateway.ts'
 import { createLimitsClient } from '../limits/limits-client.ts'
@@ -11,12 +10,14 @@ import { leanAsyncResource } from '../process/node-internals/lean-async-resource
 import { releaseStartupMemory } from '../process/release-memory.ts'
 import type { Terminal } from '../process/terminal.ts'
 import { tuneHeap } from '../process/tune-heap.ts'
+import { toFault } from './faults.ts'
 import {
   cancelsFromSupervisor,
   liveFromSupervisor,
   ticketsFromSupervisor,
 } from './from-supervisor.ts'
-import type { Failed, FromWorker, Ready } from './messages.ts'
+import type { FromWorker, Ready } from './messages.ts'
+import { tokenFromSupervisor } from './shared-token.ts'
 import { linkSupervisor } from './supervisor-link.ts'
 
 export async function runWorker(terminal: Terminal): Promise<void> {
@@ -40,6 +41,7 @@ export async function runWorker(terminal: Terminal): Promise<void> {
   live.onChange((next) => log.setLevel(next.log.level))
   const tickets = ticketsFromSupervisor(begin.tickets, log)
   const cancels = cancelsFromSupervisor((cancel) => void post({ kind: 'cancel', cancel }), log)
+  const token = begin.config.keys.pkcs11 === null ? null : tokenFromSupervisor(post)
   let { passedOn } = begin
   const made = Promise.withResolvers<Gateway>()
   const withGateway = (use: (gateway: Gateway) => Promise<unknown>) =>
@@ -53,12 +55,9 @@ export async function runWorker(terminal: Terminal): Promise<void> {
     else if (message.kind === 'config') live.set(message.config)
     else if (message.kind === 'tickets') tickets.set(message.keys)
     else if (message.kind === 'cancel') cancels.tell(message.cancel)
+    else if (message.kind === 'signed') token?.answered(message)
     else if (message.kind === 'passed-on') passedOn = message.ok
-    else if (message.kind === 'reload')
-      withGateway(async (gateway) => {
-        await gateway.reload()
-        post({ kind: 'reloaded', id: message.id, faults: gateway.degraded() })
-      })
+    else if (message.kind === 'reload') withGateway((gateway) => reload(gateway, message.id, post))
     else if (message.kind === 'report') withGateway(report)
     else if (message.kind === 'ask')
       withGateway((gateway) => tell(gateway, message.id, message.asking))
@@ -79,23 +78,34 @@ export async function runWorker(terminal: Terminal): Promise<void> {
         counting: asked,
         ticketKeys: tickets,
         cancels,
+        token,
         passedOn: () => passedOn,
       },
     })
   } catch (error) {
-    supervisor.postLast(failed(error), () => terminal.exit(1))
+    supervisor.postLast({ kind: 'failed', ...toFault(error) }, () => terminal.exit(1))
     return
   }
   terminal.process.on('uncaughtException', crash)
   made.resolve(gateway)
   void supervisor.gone.then(() => {
     asked.close()
+    void token?.close()
     log.warn({}, 'the supervisor has gone; this worker drains and ends')
   })
   post(readyOf(gateway))
   const graceMs = await supervisor.ended
   await gateway.drain(graceMs ?? undefined)
   terminal.exit(0)
+}
+
+async function reload(
+  gateway: Gateway,
+  id: number,
+  post: (message: FromWorker) => boolean,
+): Promise<void> {
+  await gateway.reload()
+  post({ kind: 'reloaded', id, faults: gateway.degraded() })
 }
 
 /** Answers questions of the admin port, which get no answer when that fails. */
@@ -132,11 +142,4 @@ async function reportOf(gateway: Gateway): Promise<FromWorker> {
       metrics: await gateway.metrics.registry.getMetricsAsJSON(),
     },
   }
-}
-
-function failed(error: unknown): Failed {
-  if (error instanceof MeshError)
-    return { kind: 'failed', code: error.code, message: error.message, hint: error.hint }
-  const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
-  return { kind: 'failed', code: null, message, hint: '' }
 }

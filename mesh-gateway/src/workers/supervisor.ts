@@ -19,6 +19,7 @@ import { type KeptWorkers, keepWorkers } from './keep-workers.ts'
 import type { Ready, ToWorker } from './messages.ts'
 import { createLinePasser, type LinePasser } from './relay-lines.ts'
 import { reloadWorkers, type WorkerFault } from './reload-workers.ts'
+import { openSharedToken } from './shared-token.ts'
 import { createSupervisorMetrics, type SupervisorMetrics } from './supervisor-metrics.ts'
 import { type MadeTicketKeys, makeTicketKeys } from './ticket-keys.ts'
 
@@ -63,10 +64,11 @@ export async function startSupervisor(
     maxTrees: config.limits.maxTrees,
     delegationTtlMs: () => live.current().tokens.delegationTtlMs,
   })
+  const token = await openSharedToken(config.keys, log)
+  opening.defer(() => token?.close())
   const tickets = opened(ticketKeys ?? makeTicketKeys())
   let kept: KeptWorkers | null = null
 
-  const ticketsInWords = () => tickets.current().reveal().toString('base64')
   const running = () => kept?.all() ?? []
   const tell = (message: ToWorker) => {
     for (const { link } of running()) link?.send(message)
@@ -80,8 +82,16 @@ export async function startSupervisor(
   const { admin, health } = ports
   const fork = createForking({
     // the ports that are open, which no agent may reach
-    ...{ config: { ...config, health: { listen: health } }, live, lines, counting, log, admin },
-    tickets: ticketsInWords,
+    ...{
+      config: { ...config, health: { listen: health } },
+      live,
+      lines,
+      counting,
+      token,
+      log,
+      admin,
+    },
+    tickets: () => inBase64(tickets),
     tell,
     onReady: (names) => reports.setNames(names),
     onEnded: (link) => reports.gone(link),
@@ -89,13 +99,7 @@ export async function startSupervisor(
   await setUpCluster(config)
   const workers = await keepWorkers({ count, fork, log, onRestart: () => metrics.restarted() })
   kept = workers
-  const tellTickets = () => tell({ kind: 'tickets', keys: ticketsInWords() })
-  const tellConfig = (next: Config) => tell({ kind: 'config', config: next })
-  tickets.onChange(tellTickets)
-  live.onChange(tellConfig)
-  // changes since each of them was started
-  tellTickets()
-  tellConfig(live.current())
+  passOnChanges({ live, tickets, tell })
   passedOn(lines.healthy())
   const first = firstReady(workers)
   const resources = opening.move()
@@ -124,6 +128,28 @@ export async function startSupervisor(
     },
     kill,
   }
+}
+
+/** Also those since each of them was started. */
+function passOnChanges({
+  live,
+  tickets,
+  tell,
+}: {
+  readonly live: LiveConfig
+  readonly tickets: MadeTicketKeys
+  readonly tell: (message: ToWorker) => void
+}): void {
+  const tellTickets = () => tell({ kind: 'tickets', keys: inBase64(tickets) })
+  const tellConfig = (next: Config) => tell({ kind: 'config', config: next })
+  tickets.onChange(tellTickets)
+  live.onChange(tellConfig)
+  tellTickets()
+  tellConfig(live.current())
+}
+
+function inBase64(tickets: MadeTicketKeys): string {
+  return tickets.current().reveal().toString('base64')
 }
 
 /** Writes what workers write to stdout. */
