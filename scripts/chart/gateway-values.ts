@@ -50,9 +50,17 @@ const image = section({
   pullSecrets: list(objectName),
 })
 
+const trustedObject = section({ name: objectName, key })
+/** As a Bundle of trust-manager has it, but for the public CAs, which the mesh does not trust. */
+const trustSource: Schema = {
+  ...{ type: 'object', minProperties: 1, maxProperties: 1 },
+  properties: { secret: trustedObject, configMap: trustedObject, inLine: text },
+  additionalProperties: false,
+}
+
 const identity = section({
   secretName: orEmpty(objectName),
-  trustBundle: section({ configMap: orEmpty(objectName), key }),
+  trustBundle: section({ configMap: orEmpty(objectName), key, sources: list(trustSource) }),
   certManager: section({
     enabled: bool,
     gatewayName: orEmpty(label),

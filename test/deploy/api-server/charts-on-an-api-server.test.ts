@@ -133,7 +133,7 @@ describe('an API server', function () {
     assert.equal(await all(), before)
   })
 
-  it('takes everything that the charts have, with the definitions of cert-manager and of the Prometheus Operator', async () => {
+  it('takes everything that the charts have, with the definitions of cert-manager, trust-manager and the Prometheus Operator', async () => {
     for (const [module, below] of DEFINITIONS)
       await api.kubectl('apply', '--server-side', '-f', join(await goModule(module), below))
     await api.kubectl('wait', '--for=condition=Established', 'crd', '--all', '--timeout=120s')

@@ -33,6 +33,16 @@ const GATEWAY: readonly (readonly [string, Values, RegExp])[] = [
     /identity\.certManager\.issuerRef\.name: name the issuer/,
   ],
   [
+    'CAs for no ConfigMap',
+    { identity: { secretName: 'a', trustBundle: { sources: [{ inLine: 'a certificate' }] } } },
+    /identity\.trustBundle\.configMap: name the ConfigMap/,
+  ],
+  [
+    'public CAs for the mesh',
+    { identity: { trustBundle: { configMap: 'roots', sources: [{ useDefaultCAs: true }] } } },
+    /'\/identity\/trustBundle\/sources\/0': additional properties 'useDefaultCAs' not allowed/,
+  ],
+  [
     'a bad tenant name',
     { tenants: { Acme_1: {} } },
     /'\/tenants': additional properties 'Acme_1' not allowed/,

@@ -12,8 +12,8 @@ import {
 } from './values.ts'
 
 const VERSIONS = ['1.35', '1.36', '1.37']
-/** Kinds of cert-manager and of the Prometheus Operator, which these schemas do not have: test/deploy/crds judges them. */
-const FOREIGN = /^(cert-manager\.io|monitoring\.coreos\.com)\//
+/** Kinds of cert-manager, trust-manager and the Prometheus Operator: test/deploy/crds judges them. */
+const FOREIGN = /^((trust\.)?cert-manager\.io|monitoring\.coreos\.com)\//
 
 const CASES: readonly (readonly [string, Chart, Values])[] = [
   ['the gateway, the least', 'clawmesh-gateway', LEAST],

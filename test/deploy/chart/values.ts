@@ -30,7 +30,14 @@ export const EVERYTHING: Values = {
     timeouts: { dialMs: 5000 },
   },
   identity: {
-    trustBundle: { configMap: 'mesh-roots' },
+    trustBundle: {
+      configMap: 'mesh-roots',
+      sources: [
+        { secret: { name: 'mesh-ca', key: 'tls.crt' } },
+        { configMap: { name: 'old-mesh-ca', key: 'ca.crt' } },
+        { inLine: 'a certificate' },
+      ],
+    },
     certManager: { enabled: true, issuerRef: { name: 'mesh' }, dnsNames: ['gw.example.com'] },
   },
   serviceAccounts: { secretName: 'accounts' },

@@ -9,6 +9,7 @@ import { goModule } from '../tools/go-module.ts'
 /** Modules, and where in them the definitions are. */
 export const DEFINITIONS = [
   ['github.com/cert-manager/cert-manager@v1.21.0', 'deploy/crds'],
+  ['github.com/cert-manager/trust-manager@v0.25.0', 'deploy/crds'],
   ['github.com/prometheus-operator/prometheus-operator@v0.85.0', 'example/prometheus-operator-crd'],
 ] as const
 

@@ -1,4 +1,4 @@
-/** Objects of cert-manager and of the Prometheus Operator that the charts make, by the definitions of these projects. */
+/** Objects of cert-manager, trust-manager and the Prometheus Operator that the charts make, by the definitions of these projects. */
 import assert from 'node:assert/strict'
 import { field, type KubeObject, render } from '../chart/helm.ts'
 import { EVERY_TENANT, EVERYTHING } from '../chart/values.ts'
@@ -16,12 +16,13 @@ describe('objects of other projects', function () {
       ...(await render('clawmesh-tenant', EVERY_TENANT)),
     ]
     objects = all.filter(({ apiVersion }) =>
-      /^(cert-manager|monitoring)\./.test(String(apiVersion)),
+      /^((trust\.)?cert-manager|monitoring)\./.test(String(apiVersion)),
     )
   })
 
   it('are as their definitions have them, unknown fields refused', () => {
     assert.deepEqual([...new Set(objects.map(({ kind }) => kind))].sort(), [
+      'Bundle',
       'Certificate',
       'PrometheusRule',
       'ServiceMonitor',

@@ -14,6 +14,9 @@ before it talks of changes to the cluster.
 {{- if and .Values.identity.certManager.enabled (not .Values.identity.certManager.issuerRef.name) }}
 {{- fail "identity.certManager.issuerRef.name: name the issuer" }}
 {{- end }}
+{{- if and .Values.identity.trustBundle.sources (not .Values.identity.trustBundle.configMap) }}
+{{- fail "identity.trustBundle.configMap: name the ConfigMap that trust-manager makes of identity.trustBundle.sources" }}
+{{- end }}
 {{- if and .Values.autoscaling.enabled (lt (int .Values.autoscaling.maxReplicas) (int .Values.replicas)) }}
 {{- fail (printf "autoscaling.maxReplicas: %d is below replicas, %d" (int .Values.autoscaling.maxReplicas) (int .Values.replicas)) }}
 {{- end }}
