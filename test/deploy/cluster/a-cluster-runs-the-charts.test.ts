@@ -10,6 +10,7 @@ import { startDns } from './dns.ts'
 import { tell } from './figures.ts'
 import { gatewayValues, prepareNamespace, RELEASE } from './gateway-release.ts'
 import { networkPolicies } from './network-policies.ts'
+import { noCallFails } from './no-call-fails.ts'
 import { importImage } from './node-programs.ts'
 import { startOutside } from './outside.ts'
 import { IMAGE } from './pods.ts'
@@ -36,7 +37,6 @@ describe('a cluster', function () {
     const cluster = await startCluster()
     world = { cluster, ca, digest: '' }
     const digest = importImage(cluster.containerd, (await building).archive, reference)
-    world = { ...world, digest }
     startOutside(cluster.programs)
     await startDns(cluster, digest)
     await prepareNamespace(cluster, ca)
@@ -48,6 +48,7 @@ describe('a cluster', function () {
     assert.equal(ran.code, 0, ran.stderr)
     tell('helm install --wait of the gateway', performance.now() - began)
     await installTenants(cluster)
+    world = { cluster, ca, digest }
   })
   after('remove it', async () => {
     await world?.ca.close()
@@ -67,4 +68,5 @@ describe('a cluster', function () {
   networkPolicies(get)
   tenants(get)
   certificates(get)
+  noCallFails(get)
 })

@@ -1,4 +1,5 @@
 /** DNS of the cluster, as small as it can be: names of Services that are written down here, and no way out. */
+import { RESEARCHER_ADDRESS } from './agents.ts'
 import type { Cluster } from './cluster.ts'
 import { CLUSTER_DNS } from './node-programs.ts'
 import { listenOn, type PodPlace, startPods } from './pods.ts'
@@ -7,6 +8,7 @@ export const DNS_POD: PodPlace = { namespace: 'kube-system', name: 'dns' }
 const LABELS = { 'k8s-app': 'kube-dns' }
 const ADDRESSES = {
   'kubernetes.default.svc.cluster.local': '10.96.0.1',
+  'researcher.acme.mesh.internal': RESEARCHER_ADDRESS,
 }
 
 /** RFC 1035: one question, and an A record of five seconds for it or no such name. */

@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeKeyRing } from '../../mesh-gateway/tokens/make-key-ring.ts'
 import type { TestCa } from '../../support/test-ca.ts'
+import { waitFor } from '../../support/wait-for.ts'
 import { NAMESPACE } from '../api-server/commands.ts'
 import type { Values } from '../chart/helm.ts'
 import type { Cluster } from './cluster.ts'
@@ -11,6 +12,8 @@ import { IMAGE, nodeIn, type PodPlace } from './pods.ts'
 export const RELEASE = 'mesh'
 /** Fixed, since agents ask no DNS. */
 export const SERVICE_ADDRESS = '10.96.0.99'
+
+const PODS = 'app.kubernetes.io/name=clawmesh-gateway'
 
 /** Those that the gateway names. The last one has no policy. */
 export const TENANTS = ['acme', 'globex', 'initech'] as const
@@ -67,10 +70,9 @@ export async function secretOf(name: string, dir: string, namespace = NAMESPACE)
 
 /** The pods that run and are not about to go, by name. */
 export async function gatewayPods({ kubectl }: Cluster): Promise<readonly PodPlace[]> {
-  const selector = 'app.kubernetes.io/name=clawmesh-gateway'
   const path =
     '{range .items[*]}{.metadata.name} {.status.phase}{.metadata.deletionTimestamp}{"\\n"}{end}'
-  const args = ['-n', NAMESPACE, '-l', selector, '-o', `jsonpath=${path}`]
+  const args = ['-n', NAMESPACE, '-l', PODS, '-o', `jsonpath=${path}`]
   const lines = (await kubectl('get', 'pods', ...args)).split('\n')
   return lines.flatMap((line) => {
     const [, name] = /^(\S+) Running$/.exec(line) ?? []
@@ -95,4 +97,15 @@ export async function tokenOf(
   const config = '/etc/clawmesh/config/gateway.json'
   const who = ['--config', config, '--tenant', tenant, '--agent-id', agent]
   return (await kubectl('exec', '-n', pod.namespace, pod.name, '--', ...command, ...who)).trim()
+}
+
+/** Resolves when every pod is of the last revision, and those before are gone with their open calls. */
+export async function rolledOut({ kubectl }: Cluster): Promise<void> {
+  await kubectl('rollout', 'status', '-n', NAMESPACE, `deployment/${RELEASE}`, '--timeout=5m')
+  const path = 'jsonpath={.items[*].metadata.deletionTimestamp}'
+  await waitFor(
+    'the end of the pods before',
+    async () => (await kubectl('get', 'pods', '-n', NAMESPACE, '-l', PODS, '-o', path)) === '',
+    { withinMs: 120_000, everyMs: 1_000 },
+  )
 }

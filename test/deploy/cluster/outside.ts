@@ -12,8 +12,12 @@ const EVERY_MS = 500
 /** `/quick` answers at once, `/slow` in SLOW_CHUNKS chunks over twelve seconds. */
 const SERVER = `import { createServer } from 'node:http'
 import { createServer as createTcp } from 'node:net'
+let open = 0
+const count = (change) => { open += change; console.log('slow requests open: ' + open) }
 createServer((request, response) => {
   if (request.url !== '/slow') return response.end('here')
+  count(1)
+  response.on('close', () => count(-1))
   let left = ${SLOW_CHUNKS}
   const timer = setInterval(() => {
     response.write('x')
@@ -26,4 +30,9 @@ for (const port of [${OTHER_PORTS.join()}]) createTcp((socket) => socket.on('err
 export function startOutside(programs: Programs): void {
   const args = ['--input-type=module', '--eval', SERVER]
   programs.start('outside', process.execPath, args, { by: enter('outside') })
+}
+
+export function slowRequestsOpen(programs: Programs): number {
+  const [, count] = /open: (\d+)\n$/.exec(programs.lastWords('outside')) ?? []
+  return Number(count ?? 0)
 }

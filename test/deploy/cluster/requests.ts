@@ -1,7 +1,12 @@
 /** Requests through the egress port from within a pod, each over a connection of its own. */
-
+import assert from 'node:assert/strict'
 import { OUTSIDE_ADDRESS } from '../policies/addresses.ts'
+import type { Cluster } from './cluster.ts'
+import { SERVICE_ADDRESS } from './gateway-release.ts'
 import { PAGE_PORT } from './outside.ts'
+import { nodeIn, type PodPlace } from './pods.ts'
+
+export const THROUGH_SERVICE = { gateway: `${SERVICE_ADDRESS}:8080` }
 
 export interface Requests {
   readonly gateway: string
@@ -13,13 +18,13 @@ export interface Requests {
   readonly forMs: number
 }
 
-export interface Outcome {
+interface Outcome {
   /** By status, with the length of the body, `200 4`, or the code of the refusal, `403 MESH_…`; else the error. */
   readonly [what: string]: number
 }
 
 /** Prints an Outcome. */
-export const REQUESTS = `import { request } from 'node:http'
+const REQUESTS = `import { request } from 'node:http'
 const { gateway, token, path, width, forMs } = JSON.parse(process.argv[1])
 const outcome = {}
 const one = () => new Promise((resolve) => {
@@ -42,6 +47,38 @@ await Promise.all(Array.from({ length: width }, async () => {
 }))
 console.log(JSON.stringify(outcome))`
 
-export function outcomeOf(printed: string): Outcome {
-  return JSON.parse(printed)
+/** Sends them from within that pod. */
+export async function send(
+  cluster: Pick<Cluster, 'kubectl'>,
+  from: PodPlace,
+  asked: Requests,
+): Promise<Outcome> {
+  return JSON.parse(await nodeIn(cluster, from, REQUESTS, JSON.stringify(asked)))
+}
+
+/** Through the Service, four quick ones at a time, until they are stopped. */
+export function keepSending(cluster: Pick<Cluster, 'kubectl'>, from: PodPlace, token: string) {
+  const asked = { ...THROUGH_SERVICE, token, path: '/quick', width: 4, forMs: 5_000 } as const
+  let stopped = false
+  const all: Record<string, number> = {}
+  const running = (async () => {
+    while (!stopped)
+      for (const [what, count] of Object.entries(await send(cluster, from, asked)))
+        all[what] = (all[what] ?? 0) + count
+  })()
+  return {
+    async stop(): Promise<Outcome> {
+      stopped = true
+      await running
+      return all
+    },
+  }
+}
+
+/** What came of requests of which none may fail. Tells how many they were. */
+export function assertAllServed(outcome: Outcome): void {
+  const { '200 4': served = 0, ...others } = outcome
+  assert.deepEqual(others, {})
+  assert.ok(served > 0)
+  process.stderr.write(`      requests meanwhile: ${served}, none failed\n`)
 }

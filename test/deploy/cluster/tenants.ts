@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict'
 import { waitFor } from '../../support/wait-for.ts'
 import { first, tell } from './figures.ts'
-import { gatewayPods, SERVICE_ADDRESS, tokenOf } from './gateway-release.ts'
+import { gatewayPods, tokenOf } from './gateway-release.ts'
 import { SWAPPED } from './node-programs.ts'
-import { listenOn, nodeIn, type PodPlace, startPods } from './pods.ts'
+import { listenOn, type PodPlace, startPods } from './pods.ts'
 import { POLICY, tenantValues } from './releases.ts'
-import { outcomeOf, REQUESTS } from './requests.ts'
+import { assertAllServed, keepSending, send } from './requests.ts'
 import type { World } from './world.ts'
 
 /** Of the tenant that must not notice. */
@@ -18,7 +18,7 @@ export function tenants(get: () => World): void {
   describe('a tenant', () => {
     let token = ''
     let pods: readonly PodPlace[] = []
-    let calls: { stop(): Promise<Readonly<Record<string, number>>> } | null = null
+    let calls: ReturnType<typeof keepSending> | null = null
 
     before('calls of another one run', async () => {
       const { cluster, digest } = get()
@@ -31,7 +31,7 @@ export function tenants(get: () => World): void {
         SWAPPED,
       )
       await everywhere('the policy of globex', '200', globex)
-      calls = keepCalling(get(), globex)
+      calls = keepSending(cluster, CALLER, globex)
     })
     after(() => calls?.stop())
 
@@ -94,39 +94,16 @@ export function tenants(get: () => World): void {
       )
     })
 
-    it('does all that while no call of another one fails', async () => {
-      const outcome = await calls?.stop()
-      assert.deepEqual(Object.keys(outcome ?? {}), ['200 4'])
-      process.stderr.write(`      calls of the other tenant meanwhile: ${outcome?.['200 4']}\n`)
+    it('does all that while no call of another one fails, and no pod is started anew', async () => {
+      assertAllServed((await calls?.stop()) ?? {})
+      assert.deepEqual(await gatewayPods(get().cluster), pods)
     })
   })
 }
 
-/** Calls through the Service, one after another in four rows, until they are stopped; answers all outcomes. */
-function keepCalling({ cluster }: World, token: string) {
-  const asked = { gateway: `${SERVICE_ADDRESS}:8080`, token, path: '/quick' }
-  const whole = JSON.stringify({ ...asked, width: 4, forMs: 5_000 })
-  let stopped = false
-  const all: Record<string, number> = {}
-  const running = (async () => {
-    while (!stopped)
-      for (const [what, count] of Object.entries(
-        outcomeOf(await nodeIn(cluster, CALLER, REQUESTS, whole)),
-      ))
-        all[what] = (all[what] ?? 0) + count
-  })()
-  return {
-    async stop() {
-      stopped = true
-      await running
-      return all
-    },
-  }
-}
-
 /** Of a request by the egress port of one pod, sent within it. */
 async function statusOf({ cluster }: World, pod: PodPlace, token: string): Promise<string> {
-  const asked = { gateway: '127.0.0.1:8080', token, path: '/quick', width: 1, forMs: 0 }
-  const outcome = outcomeOf(await nodeIn(cluster, pod, REQUESTS, JSON.stringify(asked)))
+  const asked = { gateway: '127.0.0.1:8080', token, path: '/quick', width: 1, forMs: 0 } as const
+  const outcome = await send(cluster, pod, asked)
   return Object.keys(outcome)[0]?.split(' ')[0] ?? 'nothing'
 }
