@@ -111,6 +111,7 @@ export function gatewayValuesSchema(): object {
     workers: { anyOf: [{ const: 'auto' }, whole(1, 64)] },
     trustDomain: dnsName,
     meshDomain: orEmpty(dnsName),
+    clusterDomain: dnsName,
     // what a gateway needs at least is among what the chart decides
     config: { ...without(configJsonSchema(), ...DECIDED), required: [] },
     drainSeconds: whole(0, 3600),

@@ -73,7 +73,7 @@ export const PARTS: readonly Part[] = [
   {
     name: 'api-server',
     ci: false,
-    packages: ['etcd-server', 'iproute2'],
+    packages: ['etcd-server', 'iproute2', 'openssl'],
     maxMinutes: 90,
     ownNetwork: true,
   },
@@ -82,7 +82,7 @@ export const PARTS: readonly Part[] = [
     ci: false,
     packages: [
       ...['containerd', 'runc', 'containernetworking-plugins', 'etcd-server'],
-      ...['iptables', 'ipset', 'iproute2', 'conntrack'],
+      ...['iptables', 'ipset', 'iproute2', 'conntrack', 'openssl'],
     ],
     maxMinutes: 120,
   },

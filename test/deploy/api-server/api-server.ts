@@ -19,7 +19,7 @@ export interface ApiServer extends Access, Commands {
 
 /** Only what hangs takes so long. */
 const READY = { withinMs: 240_000, everyMs: 500 }
-/** Where it is within a cluster: https://kubernetes.default.svc */
+/** Where it is within a cluster: https://kubernetes.default.svc.cluster.local */
 const PORT = 443
 
 /** In a network of its own, where its address is on loopback. */

@@ -1,6 +1,7 @@
 /** etcd of Debian, and the API server of Kubernetes, with an administrator. */
+import { execFileSync } from 'node:child_process'
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { NODE_ADDRESS } from '../policies/addresses.ts'
 import { goTool } from '../tools/go-tool.ts'
@@ -8,7 +9,10 @@ import { NAMESPACE } from './commands.ts'
 import type { Programs } from './programs.ts'
 
 export const SERVICE_RANGE = '10.96.0.0/16'
-export const SERVICE_ISSUER = 'https://kubernetes.default.svc.cluster.local'
+/** The first one of the range: that of the API server within the cluster. */
+export const SERVICE_ADDRESS = '10.96.0.1'
+export const SERVICE_NAME = 'kubernetes.default.svc.cluster.local'
+export const SERVICE_ISSUER = `https://${SERVICE_NAME}`
 
 export interface Access {
   /** A kubeconfig of an administrator. */
@@ -26,15 +30,13 @@ export async function startApiServer(
   port = 6443,
 ): Promise<Access> {
   const at = (name: string) => join(dir, name)
-  const certificates = at('apiserver')
-  mkdirSync(certificates)
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
   writeFileSync(at('sa.key'), privateKey.export({ type: 'pkcs1', format: 'pem' }), { mode: 0o600 })
   writeFileSync(at('sa.pub'), publicKey.export({ type: 'spki', format: 'pem' }))
   const token = randomBytes(24).toString('hex')
   writeFileSync(at('tokens.csv'), `${token},admin,admin,"system:masters"\n`, { mode: 0o600 })
-  // it makes itself a certificate for its address
-  const caFile = join(certificates, 'apiserver.crt')
+  const [caFile, keyFile] = [at('apiserver.crt'), at('apiserver.key')]
+  makeCertificate(caFile, keyFile)
   const kubeconfig = at('kubeconfig')
   const server = `https://${NODE_ADDRESS}:${port}`
   writeFileSync(kubeconfig, JSON.stringify(kubeconfigOf(server, caFile, token)), { mode: 0o600 })
@@ -48,7 +50,7 @@ export async function startApiServer(
     `--etcd-servers=${etcd}`,
     `--advertise-address=${NODE_ADDRESS}`,
     ...[`--bind-address=${NODE_ADDRESS}`, `--secure-port=${port}`],
-    `--cert-dir=${certificates}`,
+    ...[`--tls-cert-file=${caFile}`, `--tls-private-key-file=${keyFile}`],
     `--token-auth-file=${at('tokens.csv')}`,
     '--authorization-mode=Node,RBAC',
     // nobody resolves the name of the node
@@ -59,6 +61,25 @@ export async function startApiServer(
     `--service-account-signing-key-file=${at('sa.key')}`,
   ])
   return { kubeconfig, caFile, accountKeyFile: at('sa.key') }
+}
+
+/** With the names that installers of Kubernetes give it. One that the API server makes itself lacks the whole name. */
+function makeCertificate(certFile: string, keyFile: string): void {
+  const names = ['kubernetes', 'kubernetes.default', 'kubernetes.default.svc', SERVICE_NAME]
+  const addresses = [NODE_ADDRESS, SERVICE_ADDRESS]
+  const alternative = [
+    ...names.map((each) => `DNS:${each}`),
+    ...addresses.map((each) => `IP:${each}`),
+  ]
+  execFileSync(
+    'openssl',
+    [
+      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc'],
+      ...['-keyout', keyFile, '-out', certFile, '-days', '2', '-subj', '/CN=kubernetes'],
+      ...['-addext', `subjectAltName=${alternative.join()}`],
+    ],
+    { stdio: 'pipe' },
+  )
 }
 
 function kubeconfigOf(server: string, caFile: string, token: string): object {

@@ -20,6 +20,7 @@ import { LEAST } from '../chart/values.ts'
 import { NODE_ADDRESS, OUTSIDE_ADDRESS } from '../policies/addresses.ts'
 import { type ApiServer, startApiServerAlone } from './api-server.ts'
 import { NAMESPACE } from './commands.ts'
+import { SERVICE_NAME } from './control-plane.ts'
 
 const AUDIENCE = 'clawmesh-egress'
 const ACCOUNT = 'planner'
@@ -44,7 +45,7 @@ describe('a token of a service account', function () {
     process.stderr.write(`      the API server was ready after ${api.readyMs} ms\n`)
     spawnSync('ip', ['address', 'add', `${OUTSIDE_ADDRESS}/32`, 'dev', 'lo'])
     const hosts = join(api.dir, 'hosts')
-    await writeFile(hosts, `127.0.0.1 localhost\n${NODE_ADDRESS} kubernetes.default.svc\n`)
+    await writeFile(hosts, `127.0.0.1 localhost\n${NODE_ADDRESS} ${SERVICE_NAME}\n`)
     spawnSync('mount', ['--bind', hosts, '/etc/hosts'])
     for (const namespace of [NAMESPACE, 'acme', 'globex', 'other']) {
       await api.kubectl('create', 'namespace', namespace)
@@ -206,7 +207,10 @@ describe('a token of a service account', function () {
 /** With a token that kubelet projects, and by the name that the API server has in each cluster. */
 function assertAsksApiServer(objects: readonly KubeObject[]): void {
   const { data } = find(objects, 'ConfigMap', 'mesh-config')
-  assert.match(String(Object(data)['gateway.json']), /https:\/\/kubernetes\.default\.svc\//)
+  assert.match(
+    String(Object(data)['gateway.json']),
+    /https:\/\/kubernetes\.default\.svc\.cluster\.local\//,
+  )
 }
 
 function claimsOf(token: string): { readonly exp: number; readonly jti: string } {

@@ -72,7 +72,7 @@ describe('the charts', function () {
         OTHER_ISSUER,
         {
           issuer: 'https://kubernetes.default.svc.cluster.local',
-          jwksUri: 'https://kubernetes.default.svc/openid/v1/jwks',
+          jwksUri: 'https://kubernetes.default.svc.cluster.example/openid/v1/jwks',
           audience: 'clawmesh-egress',
           tenants: ['acme', 'globex'],
           claims: {

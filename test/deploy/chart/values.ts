@@ -87,6 +87,7 @@ export const EVERYTHING: Values = {
 /** Agents come with tokens of the cluster, and the keys of these are at its API server. */
 export const TOKENS_OF_CLUSTER: Values = {
   ...LEAST,
+  clusterDomain: 'cluster.example',
   config: { tokens: { ttlMs: '5m', issuers: [OTHER_ISSUER] } },
   tenants: { globex: {}, acme: {} },
   clusterTokens: { enabled: true },

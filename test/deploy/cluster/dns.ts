@@ -1,4 +1,5 @@
 /** DNS of the cluster, as small as it can be: names of Services that are written down here, and no way out. */
+import { SERVICE_ADDRESS, SERVICE_NAME } from '../api-server/control-plane.ts'
 import { RESEARCHER_ADDRESS } from './agents.ts'
 import type { Cluster } from './cluster.ts'
 import { CLUSTER_DNS } from './node-programs.ts'
@@ -7,7 +8,7 @@ import { listenOn, type PodPlace, startPods } from './pods.ts'
 export const DNS_POD: PodPlace = { namespace: 'kube-system', name: 'dns' }
 const LABELS = { 'k8s-app': 'kube-dns' }
 const ADDRESSES = {
-  'kubernetes.default.svc.cluster.local': '10.96.0.1',
+  [SERVICE_NAME]: SERVICE_ADDRESS,
   'researcher.acme.mesh.internal': RESEARCHER_ADDRESS,
 }
 

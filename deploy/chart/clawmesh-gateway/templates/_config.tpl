@@ -22,7 +22,7 @@
 {{- with .Values.clusterTokens }}{{ if .enabled }}
 {{- $issuer := dict
   "issuer" .issuer
-  "jwksUri" (.jwksUri | default "https://kubernetes.default.svc/openid/v1/jwks")
+  "jwksUri" (.jwksUri | default (printf "https://kubernetes.default.svc.%s/openid/v1/jwks" $.Values.clusterDomain))
   "audience" .audience
   "tenants" (keys $.Values.tenants | sortAlpha)
   "claims" (dict "tenant" "/kubernetes.io/namespace" "agent" "/kubernetes.io/serviceaccount/name")

@@ -43,7 +43,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") 
 {{- define "gateway.serviceNames" -}}
 {{- $name := include "gateway.name" . -}}
 {{- $full := printf "%s.%s" $name .Release.Namespace -}}
-{{- list $name $full (printf "%s.svc" $full) (printf "%s.svc.cluster.local" $full) | toJson }}
+{{- list $name $full (printf "%s.svc" $full) (printf "%s.svc.%s" $full .Values.clusterDomain) | toJson }}
 {{- end }}
 
 {{- /* Namespaces of tenants, as a JSON list. */ -}}
