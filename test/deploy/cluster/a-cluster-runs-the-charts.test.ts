@@ -16,6 +16,7 @@ import { startOutside } from './outside.ts'
 import { IMAGE } from './pods.ts'
 import { installTenants, releases } from './releases.ts'
 import { tenants } from './tenants.ts'
+import { makeShortToken, tokensOfTheCluster } from './tokens-of-the-cluster.ts'
 import type { World } from './world.ts'
 
 describe('a cluster', function () {
@@ -35,7 +36,7 @@ describe('a cluster', function () {
     // told below
     building.catch(() => {})
     const cluster = await startCluster()
-    world = { cluster, ca, digest: '' }
+    world = { cluster, ca, digest: '', shortToken: '' }
     const digest = importImage(cluster.containerd, (await building).archive, reference)
     startOutside(cluster.programs)
     await startDns(cluster, digest)
@@ -48,7 +49,7 @@ describe('a cluster', function () {
     assert.equal(ran.code, 0, ran.stderr)
     tell('helm install --wait of the gateway', performance.now() - began)
     await installTenants(cluster)
-    world = { cluster, ca, digest }
+    world = { cluster, ca, digest, shortToken: await makeShortToken(cluster) }
   })
   after('remove it', async () => {
     await world?.ca.close()
@@ -69,4 +70,5 @@ describe('a cluster', function () {
   tenants(get)
   certificates(get)
   noCallFails(get)
+  tokensOfTheCluster(get)
 })

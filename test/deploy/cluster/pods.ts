@@ -95,6 +95,17 @@ export function nodeIn(
   return kubectl('exec', '-n', namespace, name, '--', ...command)
 }
 
+/** The text of a file in a pod. */
+export function fileIn(
+  cluster: Pick<Cluster, 'kubectl'>,
+  pod: PodPlace,
+  path: string,
+): Promise<string> {
+  const script = `import { readFileSync } from 'node:fs'
+process.stdout.write(readFileSync(process.argv[1], 'utf8'))`
+  return nodeIn(cluster, pod, script, path)
+}
+
 export async function addressOf(
   { kubectl }: Pick<Cluster, 'kubectl'>,
   pod: PodPlace,

@@ -7,4 +7,6 @@ export interface World {
   readonly ca: TestCa
   /** Of the image of the gateway. */
   readonly digest: string
+  /** Of a service account, good for ten minutes from the start. */
+  readonly shortToken: string
 }
