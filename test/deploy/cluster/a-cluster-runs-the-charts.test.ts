@@ -9,6 +9,7 @@ import { startCluster } from './cluster.ts'
 import { startDns } from './dns.ts'
 import { tell } from './figures.ts'
 import { gatewayValues, prepareNamespace, RELEASE } from './gateway-release.ts'
+import { issuedCertificates } from './issued-certificates.ts'
 import { networkPolicies } from './network-policies.ts'
 import { noCallFails } from './no-call-fails.ts'
 import { importImage } from './node-programs.ts'
@@ -70,5 +71,6 @@ describe('a cluster', function () {
   tenants(get)
   certificates(get)
   noCallFails(get)
+  issuedCertificates(get)
   tokensOfTheCluster(get)
 })

@@ -27,6 +27,15 @@ export const TOOLS: Readonly<Record<string, GoTool>> = {
     set: {},
   },
   pause: { package: './pause', set: {} },
+  'cert-manager': { module: 'cert-manager', package: '.', set: {} },
+  // of another k8s.io than cert-manager
+  'trust-manager': {
+    ...{
+      module: 'trust-manager',
+      package: 'github.com/cert-manager/trust-manager/cmd/trust-manager',
+    },
+    set: {},
+  },
   cyclonus: {
     ...{ module: 'cyclonus', package: 'github.com/mattfenwick/cyclonus/cmd/cyclonus' },
     set: {},
