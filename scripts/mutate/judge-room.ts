@@ -67,21 +67,24 @@ export async function judgeRoom(options: JudgeOptions): Promise<Judgement> {
     fresh: options.fresh,
   })
   const copy = await createWorkCopy({ from: root, files, modules: options.modules })
-  const reachesOf = openReaches({
+  const reaches = openReaches({
     ...{ copy, textOf, print, signal },
     sources: files.filter((file) => /^[\w-]+\/src\/.*\.ts$/.test(file)),
     path: join(options.stateFolder, 'reach.json'),
   })
   try {
     const { mostTests, graceMs } = options
-    const trial = { copy, textOf, sightings: new Map<string, number>(), mostTests, graceMs, signal }
+    const trial = {
+      ...{ copy, textOf, reaches, mostTests, graceMs, signal },
+      sightings: new Map<string, number>(),
+    }
     const judged: Result[] = []
     for (const [index, mutant] of chosen.entries()) {
       let result = results.find(mutant)
       if (result === null) {
-        result = await tryMutant(mutant, { ...trial, reaches: await reachesOf(near) })
+        result = await tryMutant(mutant, { ...trial, tests: near })
         if (far.length > 0 && !result.verdict.startsWith('seen'))
-          result = await tryMutant(mutant, { ...trial, reaches: await reachesOf(far) })
+          result = await tryMutant(mutant, { ...trial, tests: far })
         results.add(mutant, result)
       }
       judged.push(result)

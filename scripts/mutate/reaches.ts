@@ -1,4 +1,4 @@
-/** The reach of all tests of an area, kept from run to run for as long as the sources and the test are the same. */
+/** The reach of tests, kept from run to run for as long as a test and the sources that it executes are the same. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { isRecord } from '../dev/message.ts'
@@ -9,7 +9,7 @@ import type { WorkCopy } from './work-copy.ts'
 export interface ReachesOptions {
   /** The copy in which tests run. */
   readonly copy: WorkCopy
-  /** All sources of the packages: what a test executes depends on them. */
+  /** All sources of the packages. */
   readonly sources: readonly string[]
   readonly textOf: (file: string) => string
   /** Where it is kept. */
@@ -18,48 +18,62 @@ export interface ReachesOptions {
   readonly signal: AbortSignal
 }
 
-/** A test file runs once. One that fails without a mutant is left out, which is printed. */
-export function openReaches(
-  options: ReachesOptions,
-): (tests: readonly string[]) => Promise<Reach[]> {
+export interface Reaches {
+  /** What is known of a test without running it. */
+  known(test: string): Reach | null
+  /** Runs a test file once, unless that was done. Null for one that fails without a mutant, which is printed. */
+  of(test: string): Promise<Reach | null>
+}
+
+export function openReaches(options: ReachesOptions): Reaches {
   const { copy, signal, sources, textOf, path, print } = options
-  const known = readKept(path)
+  const kept = readKept(path)
   const ours = new Set(sources)
   const lengthOf = (file: string) => (ours.has(file) ? textOf(file).length : null)
-  const sourcesHash = hashOf(sources.map(textOf))
-  const leftOut = new Set<string>()
+  // a source that a test did not load changes nothing for it, until one that it loads is changed too
+  const hashFor = ({ test, executed }: Reach) =>
+    hashOf([test, ...Object.keys(executed)].map(textOf))
+  const stands = (reach: Reach, hash: string) =>
+    Object.keys(reach.executed).every((file) => ours.has(file)) && hash === hashFor(reach)
+  /** Null for a test that is left out. */
+  const found = new Map<string, Reach | null>()
 
-  async function find(test: string, key: string): Promise<Reach | null> {
+  async function find(test: string): Promise<Reach | null> {
+    print(`without a mutant: ${test}`)
     // once more for a test that needed it: the machine may be busy
-    let found = await findReach(test, { copy, lengthOf, signal })
-    if ('kind' in found) found = await findReach(test, { copy, lengthOf, signal })
-    if (!('kind' in found)) {
-      known.set(key, found)
+    let reach = await findReach(test, { copy, lengthOf, signal })
+    if ('kind' in reach) reach = await findReach(test, { copy, lengthOf, signal })
+    if (!('kind' in reach)) {
+      kept.set(test, [reach, hashFor(reach)])
       mkdirSync(dirname(path), { recursive: true })
-      writeFileSync(path, JSON.stringify([...known]))
-      return found
+      writeFileSync(path, JSON.stringify([...kept.values()]))
+      return reach
     }
-    const why = found.kind === 'failed' ? `${found.test}: ${found.why}` : 'does not end'
+    const why = reach.kind === 'failed' ? `${reach.test}: ${reach.why}` : 'does not end'
     print(`left out, since it fails without a mutant: ${test}: ${why}`)
-    leftOut.add(test)
     return null
   }
 
-  return async (tests) => {
-    const reaches: Reach[] = []
-    for (const [index, test] of tests.entries()) {
-      if (leftOut.has(test)) continue
-      const key = hashOf([sourcesHash, test, textOf(test)])
-      if (!known.has(key)) print(`without a mutant, ${index + 1} of ${tests.length}: ${test}`)
-      const reach = known.get(key) ?? (await find(test, key))
-      if (reach !== null) reaches.push(reach)
-    }
-    return reaches
+  function known(test: string): Reach | null {
+    const [reach, hash] = found.has(test) ? [] : (kept.get(test) ?? [])
+    if (reach !== undefined && hash !== undefined)
+      if (stands(reach, hash)) found.set(test, reach)
+      else kept.delete(test)
+    return found.get(test) ?? null
+  }
+  return {
+    known,
+    async of(test) {
+      const reach = known(test)
+      if (reach !== null || found.has(test)) return reach
+      found.set(test, await find(test))
+      return found.get(test) ?? null
+    },
   }
 }
 
-function readKept(path: string): Map<string, Reach> {
-  const kept = new Map<string, Reach>()
+function readKept(path: string): Map<string, [Reach, string]> {
+  const kept = new Map<string, [Reach, string]>()
   let list: unknown
   try {
     list = JSON.parse(readFileSync(path, 'utf8'))
@@ -69,10 +83,11 @@ function readKept(path: string): Map<string, Reach> {
   }
   if (!Array.isArray(list)) return kept
   for (const entry of list) {
-    const [key, reach]: unknown[] = Array.isArray(entry) ? entry : []
-    if (typeof key !== 'string' || !isRecord(reach) || !isRecord(reach.executed)) continue
-    if (typeof reach.test !== 'string' || typeof reach.ms !== 'number') continue
-    kept.set(key, { test: reach.test, ms: reach.ms, executed: readExecuted(reach.executed) })
+    const [reach, hash]: unknown[] = Array.isArray(entry) ? entry : []
+    if (typeof hash !== 'string' || !isRecord(reach) || !isRecord(reach.executed)) continue
+    const { test, ms, executed } = reach
+    if (typeof test !== 'string' || typeof ms !== 'number') continue
+    kept.set(test, [{ test, ms, executed: readExecuted(executed) }, hash])
   }
   return kept
 }

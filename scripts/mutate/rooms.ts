@@ -73,6 +73,13 @@ export function mirrors(test: string, source: string): boolean {
   return relative(folder, test) === `${name}.test.ts` || dirname(test) === join(folder, name)
 }
 
+/** How many folders a test is away from the place that mirrors a source. */
+export function distance(test: string, source: string): number {
+  const [owner = '', , ...inside] = dirname(source).split('/')
+  const between = relative(join('test', owner, ...inside), dirname(test))
+  return between === '' ? 0 : between.split('/').length
+}
+
 function gatewayRoom(name: string, ...more: readonly string[]): Room {
   return {
     name,

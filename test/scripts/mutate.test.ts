@@ -122,7 +122,7 @@ describe('npm run mutate', () => {
       ]
       const judgement = await judge({ equivalents })
       assert.deepEqual(reportLines('room', judgement), [
-        `${SOURCE}:3 comparison: survived (1 of 1 test files that execute it)`,
+        `${SOURCE}:3 comparison: survived (1 test files that execute it)`,
         '  - return open < most',
         '  + return open <= most',
         `${SOURCE}:7 comparison: reached by no test (no test file)`,
