@@ -20,7 +20,6 @@ import { stopReading } from './stop-reading.ts'
 
 const { NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR } = constants
 const HEADERS_END_STREAM = 0x1
-const NO_FIELDS: readonly string[] = Object.freeze([])
 
 /** Forwards one call. */
 export function forward(options: ForwardOptions): Forwarding {
@@ -193,12 +192,12 @@ class ForwardedCall implements Forwarding {
   }
 
   #listen(from: ClientHttp2Stream): void {
-    from.on('response', (headers, flags, raw?: readonly string[]) =>
-      this.#onResponse(from, headers[':status'] ?? 0, flags, raw ?? NO_FIELDS),
+    from.on('response', (headers, flags, raw: readonly string[]) =>
+      this.#onResponse(from, headers[':status'] ?? 0, flags, raw),
     )
     from.on('headers', () => this.#onInformational())
-    from.on('trailers', (_headers, _flags, raw?: readonly string[]) =>
-      this.#onTrailers(raw ?? NO_FIELDS),
+    from.on('trailers', (_headers, _flags, raw: readonly string[]) =>
+      this.#onTrailers(raw),
     )
     // `close` follows and carries the reason; an `error` event without a listener would end the process
     from.on('error', ignore)

@@ -90,8 +90,8 @@ function openSession(
   })
   server.on('error', () => {})
   server.setLocalWindowSize(CONNECTION_WINDOW_BYTES)
-  server.on('stream', (stream, _headers, _flags, raw?: readonly string[]) => {
-    const headers = trimmedFields(raw ?? [])
+  server.on('stream', (stream, _headers, _flags, raw: readonly string[]) => {
+    const headers = trimmedFields(raw)
     // the last one, after all that the client may have chosen
     const [name, number = ''] = headers.slice(-2)
     const client = name === CLIENT ? clients.get(number) : undefined

@@ -60,8 +60,8 @@ class FilteredStream {
     pump({ from: down, to: up, count: () => {}, end: (last) => this.#endQuestions(last) })
     down.once('close', () => up.close(NGHTTP2_CANCEL))
     up.on('headers', () => this.#onInformational())
-    up.once('response', (_headers, flags, list?: string[]) => this.#onHead(flags, list ?? []))
-    up.once('trailers', (_headers, _flags, raw?: string[]) => this.#onTrailers(raw ?? []))
+    up.once('response', (_headers, flags, list: string[]) => this.#onHead(flags, list))
+    up.once('trailers', (_headers, _flags, raw: string[]) => this.#onTrailers(raw))
     up.once('end', () => this.#onEnd())
     // `close` follows and carries the reason; an `error` event without a listener would end the process
     up.on('error', () => {})
