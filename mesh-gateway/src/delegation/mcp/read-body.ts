@@ -11,8 +11,6 @@ export interface BodyLimits {
 }
 
 export interface Bodies {
-  /** The bytes that are held now. */
-  readonly heldBytes: number
   /**
    * @param meter of the client's connection
    * @throws MeshError MESH_LIMIT_SIZE, MESH_LIMIT_CONCURRENCY, MESH_CALL_DEADLINE, MESH_CALL_CANCELED
@@ -21,12 +19,10 @@ export interface Bodies {
 }
 
 export function createBodies({ maxBytes, maxTotalBytes, timeoutMs }: BodyLimits): Bodies {
+  /** Of all bodies that are being read. */
   let heldBytes = 0
 
   return {
-    get heldBytes() {
-      return heldBytes
-    },
     async read(request, meter) {
       const chunks: Buffer[] = []
       let size = 0
