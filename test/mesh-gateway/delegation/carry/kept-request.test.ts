@@ -35,7 +35,7 @@ describe('a request that is sent again elsewhere', () => {
   }
 
   it('is whole, with the data that had been read when the first peer refused it', async () => {
-    const { down, first, got, outcomes } = start()
+    const { down, first, second, got, outcomes } = start()
     const [one, two] = [Buffer.alloc(10_000, 'a'), Buffer.alloc(10_000, 'b')]
     down.emit('data', one)
     await turn()
@@ -44,22 +44,41 @@ describe('a request that is sent again elsewhere', () => {
     first.emit('close')
     await turn()
     await turn()
+    assert.equal(second.writableEnded, false)
     down.emit('end')
     await turn()
+    assert.equal(second.writableEnded, true)
     assert.deepEqual(outcomes, [])
     assert.ok(got().equals(Buffer.concat([one, two])), `${got().length} bytes were sent again`)
   })
 
-  it('is not sent again once more of it has gone than is kept', async () => {
-    const { down, first, got, outcomes } = start()
-    // what is left of the answer has no part here
-    Object.assign(down, { headersSent: true, state: { localClose: 1 }, close() {} })
-    Object.assign(first, { close() {} })
-    down.emit('data', Buffer.alloc(20_000))
+  it('ends again when it had ended', async () => {
+    const { down, first, second, got } = start()
+    down.emit('data', Buffer.from('all of it'))
+    down.emit('end')
     await turn()
     first.emit('close')
     await turn()
-    assert.equal(got().length, 0)
-    assert.equal(outcomes.length, 1)
+    await turn()
+    assert.equal(String(got()), 'all of it')
+    assert.equal(second.writableEnded, true)
+  })
+
+  it('is not sent again once more of it has gone than is kept', async () => {
+    for (const [bytes, again] of [
+      [16_384, true],
+      [16_385, false],
+    ] as const) {
+      const { down, first, got, outcomes } = start()
+      // what is left of the answer has no part here
+      Object.assign(down, { respond() {}, state: { localClose: 1 }, close() {} })
+      Object.assign(first, { close() {} })
+      down.emit('data', Buffer.alloc(bytes))
+      await turn()
+      first.emit('close')
+      for (let turns = 0; turns < 3; turns += 1) await turn()
+      assert.equal(got().length, again ? bytes : 0)
+      assert.equal(outcomes.length, again ? 0 : 1)
+    }
   })
 })

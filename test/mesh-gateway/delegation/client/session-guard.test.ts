@@ -147,6 +147,16 @@ describe('the guard of a connection', () => {
     assert.deepEqual(opened, [...Array.from({ length: 9 }, () => true), false])
   })
 
+  it('cuts it once: the calls that end with it are no resets of the client', async () => {
+    const limits = { streamsPerSecond: 10, resetsPerSecond: 1 }
+    const { client, cuts, resets } = await watched(limits)
+    const gone = new Promise((resolve) => client.once('close', resolve))
+    for (let i = 0; i < 21; i += 1) ask(client)
+    await gone
+    await waitFor('the ends of the calls', () => resets() >= 20)
+    assert.deepEqual(cuts, ['streams'])
+  })
+
   it('allows two seconds’ worth of control frames at once, and cuts it for the next', async () => {
     const { client, guard, cuts, pings } = await watched({ controlFramesPerSecond: 3 })
     const ping = async (times: number) => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { IdentitySnapshot, PeerCertificate } from '@clawmesh/agent-sdk/mesh'
 import { createSpiffeTemplate, type ErrorCode, type MeshError, Secret } from '@clawmesh/proto'
+import { OpenRecord } from '../../../../mesh-gateway/src/audit/open-record.ts'
 import type { AdmittedCall } from '../../../../mesh-gateway/src/delegation/live/admitted.ts'
 import {
   createLiveCalls,
@@ -158,6 +159,21 @@ describe('the registry of live streams', () => {
     const error = live.judge(crossing)
     assert.equal(error?.code, 'MESH_POLICY_DENIED')
     assert.ok(!JSON.stringify(error.facts).includes('globex.json'), JSON.stringify(error.facts))
+  })
+
+  it('counts each call once, though one within a tree has two places', () => {
+    const add = (opening?: OpenRecord) =>
+      live.add({ cut() {}, reset() {} }, grounds('planner'), opening)
+    const record = new OpenRecord(Number.POSITIVE_INFINITY, { write() {} }, () => assert.fail())
+    const [one, ofItsTree, other] = [add(record), add(), add(record)]
+    assert.equal(live.open(0).count, 2)
+    live.remove(one)
+    live.remove(ofItsTree)
+    // a call may leave more than once
+    live.remove(one)
+    assert.equal(live.open(0).count, 1)
+    live.remove(other)
+    assert.equal(live.open(0).count, 0)
   })
 
   it('ends whom it has to of ten thousand, misses none, and holds nobody up', async () => {

@@ -78,6 +78,33 @@ describe('a connection within the process', () => {
     inner.close()
   })
 
+  it('brings an answer with as many headers and trailers as pass the port', async () => {
+    const fields: Record<string, string> = {}
+    // by the count of RFC 9113, section 6.5.2: 32 bytes for each beside its name and value
+    for (let i = 100; i < 711; i += 1) fields[`x-field-${i}`] = 'a'.repeat(64)
+    const inner = createInnerConnections((stream) => {
+      stream.respond({ ':status': 200, ...fields }, { waitForTrailers: true })
+      stream.once('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0', ...fields }))
+      stream.end('the body')
+    })
+    const stream = inner.open(clientOf('acme'), HEADERS)
+    stream.end()
+    const gone = once(stream, 'close')
+    const [head, trailers, body] = await Promise.all([
+      once(stream, 'response'),
+      once(stream, 'trailers'),
+      text(stream),
+    ])
+    for (const [got] of [head, trailers])
+      assert.deepEqual(
+        Object.keys(got).filter((name) => name.startsWith('x-')),
+        Object.keys(fields),
+      )
+    assert.equal(body, 'the body')
+    await gone
+    inner.close()
+  })
+
   describe('with calls that go on', () => {
     let inner: InnerConnections
     let handed: number

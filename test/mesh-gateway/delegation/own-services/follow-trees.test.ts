@@ -50,7 +50,7 @@ describe('following trees of delegations', () => {
     fixture = await makeFixture(policy, { revocations })
     for (const agent of ['planner', 'researcher', 'writer', 'editor', 'reader'])
       stores.set(agent, await fixture.ca.open(await fixture.ca.agentDir({ tenant: 'acme', agent })))
-    for (const callee of ['researcher', 'editor', 'reader'])
+    for (const callee of ['researcher', 'writer', 'editor', 'reader'])
       await fixture.peer(
         callee,
         (stream, headers) => {
@@ -76,8 +76,8 @@ describe('following trees of delegations', () => {
     })
     return token
   }
-  async function follow(agent = 'researcher'): Promise<Following> {
-    const session = await fixture.connect(store(agent))
+  async function follow(agent = 'researcher', on?: ClientHttp2Session): Promise<Following> {
+    const session = on ?? (await fixture.connect(store(agent)))
     const stream = session.request({
       ':method': 'POST',
       ':path': '/clawmesh.mesh.v1.MeshService/FollowTrees',
@@ -192,6 +192,31 @@ describe('following trees of delegations', () => {
     const following = await follow()
     for (let key = 1; key <= 2_001; key += 1) following.say(key, one)
     assert.equal((await following.trailers)['grpc-status'], '8')
+  })
+
+  it('an agent has 64 streams at once, and another when one of them has ended', async () => {
+    const one = await task('writer')
+    const session = await fixture.connect(store('writer'))
+    const followed = async (key: number) => {
+      const before = asked
+      const following = await follow('writer', session)
+      following.say(key, one)
+      await reached(before + 1)
+      return following
+    }
+    const streams: Following[] = []
+    for (let key = 1; key <= 64; key += 1) streams.push(await followed(key))
+    const over = await follow('writer', session)
+    assert.equal((await over.trailers)['grpc-status'], '8')
+    const [first] = streams
+    first?.stream.end()
+    assert.equal((await first?.trailers)?.['grpc-status'], '0')
+    streams.push(await followed(65))
+    assert.equal((await (await follow('writer', session)).trailers)['grpc-status'], '8')
+    revoked.add(txnOf(one))
+    change()
+    for (const { told } of streams.slice(1)) await waitFor('to be told', () => told[0])
+    for (const { stream } of streams) stream.end()
   })
 
   it('an agent that does not read its answers is heard no further', async () => {
