@@ -131,7 +131,7 @@ describe('the records of a CA', () => {
     assert.equal((await stat(path)).mode & 0o777, 0o600)
     for (const text of ['', '{}', '{"number":1e9}', 'x{"number":9000000000000}', '{"number":-5}']) {
       await writeFile(path, text)
-      assert.equal(await nextListNumber(dir, NOW_MS), NOW_MS, text)
+      assert.equal(await nextListNumber(dir, 1), 1, text)
     }
     await rm(path)
     assert.equal(await nextListNumber(dir, 5), 5)
@@ -189,6 +189,9 @@ describe('the records of a CA', () => {
     await mkdir(join(dir, 'folder', 'more'), { recursive: true })
     await assert.rejects(replaceFile(join(dir, 'folder'), 'x', 0o600), { code: 'MESH_DISK_WRITE' })
     assert.deepEqual((await readdir(dir)).toSorted(), ['file', 'folder'], 'no draft is left')
+    await assert.rejects(replaceFile(join(dir, 'none', 'file'), 'x', 0o600), {
+      ...{ code: 'MESH_DISK_WRITE', message: /it does not exist$/ },
+    })
     assert.equal(await readBounded(path, 3, 'MESH_PKI_INVALID'), 'two')
     await assert.rejects(readBounded(path, 2, 'MESH_PKI_INVALID'), {
       ...{ code: 'MESH_PKI_INVALID', message: /it is larger than 2 bytes$/ },
