@@ -1,7 +1,7 @@
 /** A callee follows the trees of its tasks: what it is told, and what it cannot ask. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { type ClientHttp2Stream, constants } from 'node:http2'
+import { type ClientHttp2Session, type ClientHttp2Stream, constants } from 'node:http2'
 import type { IdentityStore } from '@clawmesh/agent-sdk/mesh'
 import { loadProto, messageOf } from '@clawmesh/proto/wire'
 import { decodeJwt } from 'jose'
