@@ -196,9 +196,7 @@ class ForwardedCall implements Forwarding {
       this.#onResponse(from, headers[':status'] ?? 0, flags, raw),
     )
     from.on('headers', () => this.#onInformational())
-    from.on('trailers', (_headers, _flags, raw: readonly string[]) =>
-      this.#onTrailers(raw),
-    )
+    from.on('trailers', (_headers, _flags, raw: readonly string[]) => this.#onTrailers(raw))
     // `close` follows and carries the reason; an `error` event without a listener would end the process
     from.on('error', ignore)
     from.on('close', () => this.#onCalleeClosed(from))
