@@ -18,6 +18,7 @@ import { concurrentStreams, type PolicySnapshot } from '../policy/snapshot.ts'
 import {
   type MemoryWatch,
   overloaded,
+  type Serving,
   UNWATCHED_MEMORY,
   withinMemory,
 } from '../process/watch-memory.ts'
@@ -124,8 +125,9 @@ export async function createDelegationPort(
   const guard = createGuard({
     ...{ limits, windowBytes: WINDOW_BYTES, proxiesFrom, metrics, log, memory },
   })
+  const serving: Serving = { count: 0 }
   const parts: CallParts = {
-    ...{ guardLimits: limits, guard, ownServices },
+    ...{ guardLimits: limits, guard, ownServices, serving },
     names: createRouteNames({ identity, meshDomain: options.meshDomain, names: options.names }),
     refusals: options.refusals ?? createRefusalBudgets(),
     ownAddresses: () => [
@@ -135,7 +137,8 @@ export async function createDelegationPort(
     closedFor(freesMemory) {
       if (draining) return new MeshError('MESH_GATEWAY_DRAINING')
       // callers may keep open what frees memory, too: not until the process is killed
-      if (freesMemory ? memory.exhausted() : memory.overloaded()) return overloaded()
+      if (freesMemory ? memory.exhausted(serving.count) : memory.overloaded(serving.count))
+        return overloaded()
       return refuseWithoutAudit && !audit.healthy() ? unauditable() : null
     },
   }
@@ -210,11 +213,12 @@ interface CallParts {
   /** All addresses of the gateway, including that of this port. */
   readonly ownAddresses: () => readonly ListenAddress[]
   readonly closedFor: ClosedFor
+  readonly serving: Serving
 }
 
 function createCalls(
   options: DelegationPortOptions,
-  { guardLimits, guard, ownServices, ownAddresses, closedFor, names, refusals }: CallParts,
+  { guardLimits, guard, ownServices, ownAddresses, closedFor, names, refusals, serving }: CallParts,
 ): {
   readonly calls: CallHandler
   readonly live: LiveCalls
@@ -239,7 +243,7 @@ function createCalls(
     ...{ spans, live, upstreams, ownServices, reflection, guardLimits, closedFor },
     backlog: guard.backlog,
     openCalls: createOpenCalls({
-      limits: guardLimits,
+      ...{ limits: guardLimits, serving },
       policyLimit: (agent) => concurrentStreams(policy.current(), agent),
     }),
     names,
@@ -257,14 +261,22 @@ function createCalls(
 /** The MCP endpoint; null when it is not served. */
 function createMcp(
   { mcp = null, identity, revocations = NO_REVOCATIONS, ...options }: DelegationPortOptions,
-  { guardLimits, closedFor, names, refusals }: CallParts,
+  { guardLimits, closedFor, names, refusals, serving }: CallParts,
   calls: CallHandler,
 ): McpEndpoint | null {
   if (mcp === null) return null
   const { meshDomain, policy, audit, spans = null, metrics, log } = options
   return createMcpEndpoint({
     ...{ identity, revocations, refusals, meshDomain, names, guardLimits, calls, closedFor },
-    ...{ audit, spans, metrics, log, sessionKeys: mcp.sessionKeys, cancels: mcp.cancels ?? null },
+    ...{
+      serving,
+      audit,
+      spans,
+      metrics,
+      log,
+      sessionKeys: mcp.sessionKeys,
+      cancels: mcp.cancels ?? null,
+    },
     gatewayId: () => identity.current().identity.id,
     policyGeneration: () => policy.current().generation,
   })

@@ -16,7 +16,7 @@ import type { ListenAddress, Port } from '../net/port.ts'
 import type { PolicySnapshot } from '../policy/snapshot.ts'
 import { codeOf } from '../process/error-code.ts'
 import { createReadBuffers, type ReadBuffers } from '../process/node-internals/read-buffers.ts'
-import { type MemoryWatch, UNWATCHED_MEMORY } from '../process/watch-memory.ts'
+import { type MemoryWatch, type Serving, UNWATCHED_MEMORY } from '../process/watch-memory.ts'
 import type { Resolver } from '../resolve/resolver.ts'
 import { NO_REVOCATIONS, type Revocations } from '../revocation/revocations.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
@@ -204,6 +204,7 @@ function contextOf(options: EgressPortOptions, parts: Parts): ConnectionContext 
   const { ownNames = ['localhost'], refusals = createRefusalBudgets() } = options
   const { remembersToken = () => false, memory = UNWATCHED_MEMORY } = options
   const { spans = null } = options
+  const serving: Serving = { count: 0 }
   const { judged, pool, timeouts, log, ownAddresses, draining, view } = parts
   const { tunnels, bundle, standing } = judged
   return {
@@ -231,6 +232,7 @@ function contextOf(options: EgressPortOptions, parts: Parts): ConnectionContext 
     isReady,
     draining,
     overloaded: memory.overloaded,
+    serving,
     ownAddresses,
     ownNames: new Set(ownNames.map((name) => name.toLowerCase())),
     parseAgent: (id) => {

@@ -77,8 +77,8 @@ export interface ConnectionGateOptions {
   readonly refused: RefusalLog
   /** Clients have no address, and all are one source without bounds of its own. Default false. */
   readonly unixSocket?: boolean
-  /** Whether there is no memory for new connections. Default: never. */
-  readonly exhausted?: () => boolean
+  /** Whether there is no memory for one more, with so many open. Default: never. */
+  readonly exhausted?: (open: number) => boolean
   /** Milliseconds of a monotonic clock. */
   readonly now?: () => number
 }
@@ -91,7 +91,7 @@ class Gate implements ConnectionGate {
   readonly #limits: ConnectionGateLimits
   readonly #refused: RefusalLog
   readonly #unixSocket: boolean
-  readonly #exhausted: () => boolean
+  readonly #exhausted: (open: number) => boolean
   readonly #now: () => number
   readonly #sources = new Map<string, Source>()
   readonly #connections = new Set<Connection>()
@@ -221,7 +221,7 @@ class Gate implements ConnectionGate {
   #refusalOf(source: Source): ConnectionRefusal | null {
     const limits = this.#limits
     const bounded = source.key !== ''
-    if (this.#exhausted()) return 'memory'
+    if (this.#exhausted(this.#connections.size)) return 'memory'
     // first of all: a refused connection must not evict another
     if (bounded && source.tokens < 1) return 'connection-rate'
     if (bounded && source.open >= limits.maxConnectionsPerAddress)

@@ -9,10 +9,13 @@ import { type GroupMemory, openGroupMemory } from './group-memory.ts'
 import { openCollector } from './release-memory.ts'
 
 export interface MemoryWatch {
-  /** Whether new work is refused now, with the reason. */
-  overloaded(): boolean
-  /** Whether new connections are closed and cancels refused now, too: a refusal with its reason takes memory as well. */
-  exhausted(): boolean
+  /** Whether one more call or request is refused now, with the reason. @param served how many the port serves */
+  overloaded(served: number): boolean
+  /**
+   * Whether new connections are closed and cancels refused now, too: a refusal with its reason takes memory as well.
+   * @param open how many there are
+   */
+  exhausted(open: number): boolean
   /** Of the container or unit; null when the machine alone bounds it. */
   readonly limitBytes: number | null
   close(): void
@@ -39,6 +42,16 @@ export const UNWATCHED_MEMORY: Omit<MemoryWatch, 'close'> = Object.freeze({
 
 /** Shares of the limit, at which refusing begins and ends. Open calls need the rest. */
 const GROUP = { from: 0.8, until: 0.75, exhausted: 0.9 } as const
+/**
+ * Allocators keep memory that nobody uses: after a crowd the rest of it may stay above these shares for ever. So refusing
+ * begins this much above what a collection has left, and at the highest here, until less is in use again.
+ */
+const ABOVE_KEPT = { by: 0.05, most: 0.88 } as const
+/**
+ * A port serves so many calls, requests and tunnels, and has so many connections, whatever is in use. They hold next to
+ * nothing of it: refusing them would give nothing back, and a gateway would refuse for ever.
+ */
+const ALWAYS = 8
 /** V8 collects what is dead before its heap is full: more of it may be in use. */
 const HEAP = { from: 0.9, until: 0.8, exhausted: 0.95 } as const
 
@@ -57,33 +70,42 @@ export function watchMemory(options: MemoryWatchOptions): MemoryWatch {
   const { log, metrics, heap = getHeapStatistics, everyMs = 50 } = options
   const collecting = new Collecting(options.collect)
   const group = options.group === undefined ? openGroupMemory() : options.group
+  const usedBytes = () => group?.usedBytes() ?? 0
+  const limitBytes = group?.limitBytes ?? Number.POSITIVE_INFINITY
+  let bounds: { readonly from: number; readonly until: number } = GROUP
   let overloaded = false
   let exhausted = false
   metrics?.overloaded(false)
   const look = () => {
     const { used_heap_size: used, heap_size_limit: most } = heap()
-    const groupBytes = group?.usedBytes() ?? 0
-    const groupLimit = group?.limitBytes ?? Number.POSITIVE_INFINITY
-    const isOver = (bound: keyof typeof GROUP) =>
-      groupBytes > groupLimit * GROUP[bound] || used > most * HEAP[bound]
-    exhausted = isOver('exhausted')
-    const now = isOver(overloaded ? 'until' : 'from')
-    collecting.afterReading(now)
-    if (now === overloaded) return
-    overloaded = now
-    metrics?.overloaded(now)
+    const groupBytes = usedBytes()
+    const share = groupBytes / limitBytes
+    if (share < GROUP.until) bounds = GROUP
+    const bound = overloaded ? 'until' : 'from'
+    const isOver = share > bounds[bound] || used > most * HEAP[bound]
+    if (collecting.afterReading(isOver)) bounds = boundsAbove(usedBytes() / limitBytes)
+    exhausted = share > GROUP.exhausted || used > most * HEAP.exhausted
+    if (isOver === overloaded) return
+    overloaded = isOver
+    metrics?.overloaded(isOver)
     const fields = { heap_bytes: used, heap_limit_bytes: most, used_bytes: groupBytes }
-    const limit = group === null ? {} : { limit_bytes: groupLimit }
-    if (now) log.warn({ ...fields, ...limit }, 'memory is nearly used up: new work is refused')
+    const limit = group === null ? {} : { limit_bytes: limitBytes }
+    if (isOver) log.warn({ ...fields, ...limit }, 'memory is nearly used up: new work is refused')
     else log.info({ ...fields, ...limit }, 'there is memory again: new work is admitted')
   }
   const timer = setInterval(look, everyMs).unref()
   return {
-    overloaded: () => overloaded,
-    exhausted: () => exhausted,
+    overloaded: (served) => overloaded && served >= ALWAYS,
+    exhausted: (open) => exhausted && open >= ALWAYS,
     limitBytes: group?.limitBytes ?? null,
     close: () => clearInterval(timer),
   }
+}
+
+/** @param kept the share that is in use after a collection */
+function boundsAbove(kept: number): { readonly from: number; readonly until: number } {
+  const from = Math.max(GROUP.from, Math.min(kept + ABOVE_KEPT.by, ABOVE_KEPT.most))
+  return { from, until: Math.max(GROUP.until, Math.min(from, (kept + from) / 2)) }
 }
 
 class Collecting {
@@ -95,18 +117,25 @@ class Collecting {
     this.#collect = collect
   }
 
-  afterReading(isOver: boolean): void {
+  /** Whether it has collected. */
+  afterReading(isOver: boolean): boolean {
     if (!isOver) {
       this.#wait = this.#left = COLLECT.first
-      return
+      return false
     }
     this.#left -= 1
-    if (this.#left > 0) return
+    if (this.#left > 0) return false
     this.#wait = Math.min(this.#wait * 2, COLLECT.most)
     this.#left = this.#wait
     this.#collect ??= openCollector()
     this.#collect()
+    return true
   }
+}
+
+/** The calls, requests and tunnels that a port serves now. */
+export interface Serving {
+  count: number
 }
 
 /** The refusal while it is overloaded. */

@@ -45,6 +45,34 @@ describe('a delegation port of a process with little memory', () => {
     await mesh.connect(planner)
   })
 
+  it('serves a few calls and connections all the same, and counts them to their end', async () => {
+    let connections = 1
+    mesh = await makeFixture(OPEN_POLICY, {
+      memory: {
+        overloaded: (served) => served >= 1,
+        exhausted: (open) => open >= connections,
+        limitBytes: null,
+      },
+    })
+    const planner = await mesh.ca.open(await mesh.ca.agentDir({ tenant: 'acme', agent: 'planner' }))
+    const asked = Promise.withResolvers<void>()
+    const answering = Promise.withResolvers<void>()
+    const peer = await mesh.peer('researcher', (stream) => {
+      asked.resolve()
+      void answering.promise.then(() => echo(stream))
+    })
+    const session = await mesh.connect(planner)
+    const open = call(session, { ':authority': peer.name })
+    await asked.promise
+    await assert.rejects(mesh.connect(planner))
+    connections = 2
+    await mesh.connect(planner)
+    assert.equal((await call(session, { ':authority': peer.name })).status, 14)
+    answering.resolve()
+    assert.equal((await open).status, 0)
+    assert.equal((await call(session, { ':authority': peer.name })).status, 0)
+  })
+
   it('ends tasks and tells their state meanwhile, since that gives memory back', async () => {
     let overloaded = false
     mesh = await makeFixture(OPEN_POLICY, {

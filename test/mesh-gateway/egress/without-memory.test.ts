@@ -41,4 +41,33 @@ describe('an egress port of a process with little memory', () => {
       /^HTTP\/1\.1 200 /,
     )
   })
+
+  it('serves a few requests and connections all the same, and counts them to their end', async () => {
+    let most = { requests: 1, connections: 1 }
+    const asked = Promise.withResolvers<void>()
+    const answering = Promise.withResolvers<void>()
+    const { port } = await setup.http(async (_, response) => {
+      asked.resolve()
+      await answering.promise
+      response.end('done')
+    })
+    const memory = {
+      overloaded: (served: number) => served >= most.requests,
+      exhausted: (open: number) => open >= most.connections,
+    }
+    const egress = await setup.egress(port, { port: { memory } })
+    const auth = basic(await egress.token({ destinations: [`api.test:${port}`] }))
+    const open = await rawClient(egress.number)
+    open.send(get(port, `${auth}Connection: close\r\n`))
+    await asked.promise
+    const late = connect(egress.number, '127.0.0.1')
+    await assert.rejects(once(late, 'end'), { code: 'ECONNRESET' })
+    most = { requests: 1, connections: 2 }
+    assert.match(await sendRaw(egress.number, get(port, auth)), /^HTTP\/1\.1 503 /)
+    answering.resolve()
+    assert.match(await open.rest(), /^HTTP\/1\.1 200 [\s\S]*done/)
+    open.socket.destroy()
+    const after = await sendRaw(egress.number, get(port, `${auth}Connection: close\r\n`))
+    assert.match(after, /^HTTP\/1\.1 200 /)
+  })
 })

@@ -25,7 +25,7 @@ describe('the watch of the memory', () => {
       everyMs: 1,
     })
     const until = async (is: boolean) => {
-      while (memory.overloaded() !== is) await sleep(1)
+      while (memory.overloaded(1_000) !== is) await sleep(1)
     }
     return { memory, lines, gauge, until }
   }
@@ -34,15 +34,15 @@ describe('the watch of the memory', () => {
     const given = { groupMiB: 204 }
     const { memory, lines, gauge, until } = watch(given)
     await sleep(5)
-    assert.equal(memory.overloaded(), false)
+    assert.equal(memory.overloaded(1_000), false)
     given.groupMiB = 206
     await until(true)
     given.groupMiB = 200
     await sleep(5)
-    assert.equal(memory.overloaded(), true)
-    assert.equal(memory.exhausted(), false)
+    assert.equal(memory.overloaded(1_000), true)
+    assert.equal(memory.exhausted(1_000), false)
     given.groupMiB = 231
-    while (!memory.exhausted()) await sleep(1)
+    while (!memory.exhausted(1_000)) await sleep(1)
     given.groupMiB = 190
     await until(false)
     memory.close()
@@ -55,12 +55,10 @@ describe('the watch of the memory', () => {
     const collected: number[] = []
     const memory = watchMemory({
       log: { info: () => {}, warn: () => {} },
-      group: {
-        limitBytes: 256 * MIB,
-        usedBytes: () => {
-          readings += 1
-          return usedMiB * MIB
-        },
+      group: { limitBytes: 256 * MIB, usedBytes: () => usedMiB * MIB },
+      heap: () => {
+        readings += 1
+        return { used_heap_size: 0, heap_size_limit: MIB }
       },
       collect: () => {
         collected.push(readings)
@@ -71,12 +69,53 @@ describe('the watch of the memory', () => {
     })
     while (readings < 30) await sleep(1)
     assert.deepEqual(collected, [], 'not while there is memory')
-    usedMiB = 220
-    while (!memory.overloaded()) await sleep(1)
-    while (memory.overloaded()) await sleep(1)
+    usedMiB = 228
+    while (!memory.overloaded(1_000)) await sleep(1)
+    while (memory.overloaded(1_000)) await sleep(1)
     memory.close()
     const [first = 0, second = 0, third = 0] = collected
     assert.deepEqual([collected.length, second - first, third - second], [3, 40, 80])
+  })
+
+  const crowded = (given: { usedMiB: number; keptMiB: number }) => {
+    const memory = watchMemory({
+      log: { info: () => {}, warn: () => {} },
+      group: { limitBytes: 256 * MIB, usedBytes: () => given.usedMiB * MIB },
+      heap: () => ({ used_heap_size: 0, heap_size_limit: 100 * MIB }),
+      collect: () => {
+        given.usedMiB = Math.min(given.usedMiB, given.keptMiB)
+      },
+      everyMs: 1,
+    })
+    const until = async (is: boolean) => {
+      while (memory.overloaded(1_000) !== is) await sleep(1)
+    }
+    return { memory, until }
+  }
+
+  it('goes by what a collection leaves, when nothing gives that back', async () => {
+    for (const keptMiB of [200, 206, 215, 222]) {
+      const given = { usedMiB: 230, keptMiB }
+      const { memory, until } = crowded(given)
+      await until(true)
+      await until(false)
+      // and not beyond 0.88 of the limit
+      given.usedMiB = given.keptMiB = 226
+      await until(true)
+      given.usedMiB = 100
+      await until(false)
+      given.usedMiB = 206
+      await until(true)
+      memory.close()
+    }
+  })
+
+  it('admits a few whatever is in use, since to refuse them would give nothing back', async () => {
+    const { memory, until } = watch({ groupMiB: 250 })
+    await until(true)
+    for (const bound of ['overloaded', 'exhausted'] as const)
+      assert.deepEqual([0, 7, 8].map(memory[bound]), [false, false, true], bound)
+    memory.close()
   })
 
   it('refuses when the heap of V8 is nearly full, whatever the machine has', async () => {

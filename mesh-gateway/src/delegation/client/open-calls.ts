@@ -6,11 +6,14 @@
 import { type Identity, MeshError, type Peer } from '@clawmesh/proto'
 import type { GuardLimits } from '../../config/guard-limits.ts'
 import type { Release } from '../../limits/limits.ts'
+import type { Serving } from '../../process/watch-memory.ts'
 
 export interface OpenCallsOptions {
   readonly limits: Pick<GuardLimits, 'maxCalls' | 'maxCallsPerTenant' | 'maxCallsPerAgent'>
   /** `concurrentStreams` of an agent; null without one in policy. */
   policyLimit(agent: Peer): number | null
+  /** Counts all that the port serves, these calls among it. */
+  readonly serving: Serving
 }
 
 export interface OpenCalls {
@@ -24,7 +27,7 @@ interface Count {
 
 const SWEEP_AT = 10_000
 
-export function createOpenCalls({ limits, policyLimit }: OpenCallsOptions): OpenCalls {
+export function createOpenCalls({ limits, policyLimit, serving }: OpenCallsOptions): OpenCalls {
   const { maxCalls, maxCallsPerTenant, maxCallsPerAgent } = limits
   // zero counts stay: a map that gains and loses an entry with each call costs more than the call
   const tenants = new Map<string, Count>()
@@ -45,10 +48,12 @@ export function createOpenCalls({ limits, policyLimit }: OpenCallsOptions): Open
         throw full(`${maxCallsPerTenant} calls at once are allowed to its tenant`)
       if (open >= maxCalls) throw full('the gateway has as many open calls as it may')
       open += 1
+      serving.count += 1
       ofTenant.open += 1
       ofAgent.open += 1
       return () => {
         open -= 1
+        serving.count -= 1
         ofTenant.open -= 1
         ofAgent.open -= 1
       }

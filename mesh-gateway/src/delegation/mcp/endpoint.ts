@@ -7,6 +7,7 @@ import type { IdentityStore, Log } from '@clawmesh/agent-sdk/mesh'
 import { type AgentIdentity, MeshError } from '@clawmesh/proto'
 import type { GuardLimits } from '../../config/guard-limits.ts'
 import { createLimits } from '../../limits/create-limits.ts'
+import type { Serving } from '../../process/watch-memory.ts'
 import type { RevocationJudge } from '../../revocation/judge.ts'
 import { asMeshError } from '../carry/status-of.ts'
 import { type Client, judgeClient } from '../client/authenticate.ts'
@@ -41,6 +42,7 @@ export interface McpEndpointOptions extends ExchangeOptions {
   readonly cancels: CancelRelay | null
   readonly calls: Pick<CallHandler, 'handle'>
   readonly closedFor: ClosedFor
+  readonly serving: Serving
   readonly log: Log
 }
 
@@ -153,7 +155,7 @@ async function answer(
  * @throws MeshError
  */
 function createGate(options: McpEndpointOptions): (exchange: Exchange) => LetIn {
-  const { identity, revocations, refusals, closedFor, names, guardLimits } = options
+  const { identity, revocations, refusals, closedFor, names, guardLimits, serving } = options
   const open = createOpenCalls({
     limits: {
       maxCalls: guardLimits.maxMcpRequests,
@@ -161,6 +163,7 @@ function createGate(options: McpEndpointOptions): (exchange: Exchange) => LetIn 
       maxCallsPerAgent: guardLimits.maxMcpRequestsPerAgent,
     },
     policyLimit: () => null,
+    serving,
   })
   const rates = createLimits()
   const perMinute = guardLimits.ownCallsPerMinute

@@ -6,7 +6,7 @@ import type { ErrorCode } from '@clawmesh/proto'
 import type { AuditLog } from '../../audit/audit-record.ts'
 import { unauditable } from '../../audit/unauditable.ts'
 import type { GatedClient } from '../../limits/connection-gate.ts'
-import { overloaded } from '../../process/watch-memory.ts'
+import { overloaded, type Serving } from '../../process/watch-memory.ts'
 import type { BufferedSocket } from '../carry/buffered-socket.ts'
 import { findHeadEnd, HeadTooLarge, MalformedMessage, REQUEST_LIMITS } from '../http1/head.ts'
 import { parseRequestHead, type RequestHead } from '../http1/request-head.ts'
@@ -39,8 +39,9 @@ export interface ConnectionContext extends ConnectContext, RequestContext, OwnCo
   readonly ownNames: ReadonlySet<string>
   /** Refuses everything while the audit log cannot be written. */
   readonly refuseWithoutAudit: boolean
-  /** Whether the process takes no new work. */
-  overloaded(): boolean
+  /** Whether the process takes no new work. @param served how much it serves */
+  overloaded(served: number): boolean
+  readonly serving: Serving
   policy(): ReturnType<ConnectContext['policy']>
 }
 
@@ -163,6 +164,8 @@ class Connection implements ClientConnection {
 
   async #serve(head: RequestHead): Promise<void> {
     const record = startRecord(head.method, head.fields, this.#client)
+    const { serving } = this.#context
+    serving.count += 1
     try {
       const goesOn = await this.#dispatch(head, record)
       if (goesOn && this.#socket.full) await this.#drained()
@@ -174,6 +177,8 @@ class Connection implements ClientConnection {
       // a fault in one request must not end the process; the record and the log report it
       const refused = refuse('gateway', 'MESH_GATEWAY_INTERNAL', { cause: error })
       this.#refuse(record, refused, null)
+    } finally {
+      serving.count -= 1
     }
   }
 
@@ -209,7 +214,8 @@ class Connection implements ClientConnection {
     // a tunnel would be cut; one more request of a kept connection is served, and is its last one
     if (target.form === 'connect' && context.draining())
       return this.#refuse(record, refuse('gateway', 'MESH_GATEWAY_DRAINING'), target)
-    if (context.overloaded())
+    // this one is served already
+    if (context.overloaded(context.serving.count - 1))
       return this.#refuse(record, new Refused('gateway', overloaded()), target)
     if (context.refuseWithoutAudit && !context.audit.healthy())
       return this.#refuse(record, new Refused('gateway', unauditable()), target)
