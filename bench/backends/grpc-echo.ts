@@ -1,14 +1,14 @@
 /**
  * The peer: answers each gRPC message with itself, over HTTP/2 frames that it does not parse, mTLS with a gateway
  * as the only client it accepts. Ends when the caller does; a call of `Hold` stays open.
- * usage: grpc-echo.ts <identity dir>
+ * usage: grpc-echo.ts <identity dir> [address]
  */
 import http2 from 'node:http2'
 import { TLSSocket } from 'node:tls'
 import { say } from '../process/commands.ts'
 import { readTlsFiles } from '../world/tls-files.ts'
 
-const [dir = ''] = process.argv.slice(2)
+const [dir = '', host = '127.0.0.1'] = process.argv.slice(2)
 const server = http2.createSecureServer({
   ...readTlsFiles(dir),
   requestCert: true,
@@ -35,7 +35,7 @@ server.on('stream', (stream, headers) => {
   })
   if (!stays) stream.on('end', () => stream.end())
 })
-server.listen(0, '127.0.0.1', () => {
+server.listen(0, host, () => {
   const address = server.address()
   if (address !== null && typeof address !== 'string') say({ port: address.port })
 })
