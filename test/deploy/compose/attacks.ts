@@ -7,7 +7,7 @@ export async function attacksOn(stack: Stack, outsider: string) {
   const tcp = (host: string, port: number) => ({ kind: 'tcp', host, port })
   const udp = (host: string) => ({ kind: 'udp', host, port: 53 })
   return {
-    'a container outside': tcp(outsider, 80),
+    'a container outside': tcp(outsider, 8000),
     'a machine outside': tcp(OUTSIDE, 80),
     'the outer address of the gateway': tcp(outer, 8080),
     'its delegation port there': tcp(outer, 8443),

@@ -13,7 +13,7 @@ import {
   startEngine,
 } from '../../support/containers/engine.ts'
 import { waitFor } from '../../support/wait-for.ts'
-import { AGENT_IMAGE, buildAgentImage } from './agent-image.ts'
+import { curlVolumes } from './agent-program.ts'
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const USER = 65532
@@ -55,7 +55,6 @@ export interface Stack {
 
 export async function startStack(name: EngineName): Promise<Stack> {
   const dir = await mkdtemp(join(tmpdir(), 'cs-'))
-  await setUpFiles(dir)
   const { archive } = await builtImage()
   const engine = await startEngine(name, {
     env: environment(name),
@@ -63,8 +62,7 @@ export async function startStack(name: EngineName): Promise<Stack> {
     resolvConf: `nameserver ${name === 'docker' ? '127.0.0.1' : OUTSIDE}\n`,
   })
   try {
-    await engine.client('load', '-i', archive)
-    await buildAgentImage(engine, REFERENCE, dir)
+    await Promise.all([engine.client('load', '-i', archive), setUpFiles(dir)])
     await engine.outside('ip', 'address', 'add', `${OUTSIDE}/32`, 'dev', 'lo')
     const outside = await engine.serveOutside(
       process.execPath,
@@ -117,7 +115,7 @@ async function setUpFiles(dir: string): Promise<void> {
   )
   await mkdir(join(dir, 'test'))
   const services = {
-    agent: { entrypoint: '/usr/bin/node', command: SLEEPING },
+    agent: { entrypoint: '/usr/bin/node', command: SLEEPING, volumes: curlVolumes() },
     // podman would raise it, which root may not do everywhere
     gateway: { ulimits: { nproc: hardLimit('processes') } },
   }
@@ -129,7 +127,7 @@ export async function allowOutside(dir: string): Promise<void> {
   const policy = JSON.parse(
     await readFile(join(ROOT, 'deploy/compose/gateway/policy/acme.json'), 'utf8'),
   )
-  policy.egress.allow.push('outside.test:80', 'outside.test:81')
+  policy.egress.allow.push('outside.test:80', 'outside.test:81', 'crowd.test:80')
   policy.egress.limits = {}
   await writeFile(join(dir, 'gateway/policy/acme.json'), JSON.stringify(policy))
 }
@@ -138,7 +136,7 @@ export async function allowOutside(dir: string): Promise<void> {
 function environment(name: EngineName): Readonly<Record<string, string>> {
   const files = Math.min(65_535, hardLimit('open files'))
   return {
-    AGENT_IMAGE,
+    AGENT_IMAGE: REFERENCE,
     CLAWMESH_NOFILE: String(files),
     COMPOSE_FILE: `compose.yaml:compose.${name}.yaml:test/agent.json`,
   }

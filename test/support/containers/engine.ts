@@ -162,6 +162,8 @@ async function filesFor(name: EngineName, dir: string, cgroup: string): Promise<
       'runtime = "runc"',
       'cgroup_manager = "cgroupfs"',
       'events_logger = "file"',
+      // what watches a command of `exec` would stay for five minutes after its end
+      'exit_command_delay = 1',
       '[network]',
       `network_config_dir = "${join(dir, 'networks')}"`,
     ].join('\n'),
