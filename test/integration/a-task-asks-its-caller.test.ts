@@ -1,6 +1,5 @@
 /** A skill asks, the task waits, the caller answers: over broken connections, from another handle, once. */
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import type { Delegation, TaskEvent } from '@clawmesh/agent-sdk'
 import { type StandInMesh, startStandInMesh } from '../agent-sdk/stand-in/mesh.ts'
 
@@ -9,7 +8,6 @@ describe('a task asks its caller', () => {
   before(async () => {
     mesh = await startStandInMesh()
     await mesh.serve({
-      orphanGraceMs: 300,
       skills: {
         async books(task, ctx) {
           const city = await ctx.ask('which city?')
@@ -22,9 +20,6 @@ describe('a task asks its caller', () => {
         },
         async forever(_task, ctx) {
           await ctx.ask('anybody?')
-        },
-        async late(_task, ctx) {
-          await once(ctx.signal, 'abort').catch(() => {})
         },
       },
     })
@@ -102,7 +97,7 @@ describe('a task asks its caller', () => {
     assert.equal((await delegation.result()).text(), 'one two')
   })
 
-  it('a task that waits ends like any other: cancelled, expired or orphaned', async () => {
+  it('a task that waits ends like any other: cancelled or expired', async () => {
     const cancelled = mesh.a.delegate('b', { skill: 'forever' })
     await until(cancelled, 'input-required')
     assert.deepEqual((await cancelled.cancel()).pendingInputs, [])

@@ -48,13 +48,21 @@ describe('draining the delegation port', () => {
     const planner = await mesh.ca.open(await mesh.ca.agentDir({ tenant: 'acme', agent: 'planner' }))
     const session = await mesh.connect(planner)
     const delegate = '/clawmesh.delegation.v1.DelegationService/Delegate'
-    const stuck = call(session, { ':authority': peer.name, ':path': delegate })
-    const unary = call(session, { ':authority': peer.name })
+    let begun = 0
+    const begin = (path?: string) => {
+      const headers = { ':authority': peer.name, ...(path === undefined ? {} : { ':path': path }) }
+      return call(session, headers, undefined, () => {
+        begun += 1
+      })
+    }
+    const stuck = begin(delegate)
+    const unary = begin()
     const waiting = call(session, { ':authority': 'mute.acme.mesh.internal' })
     const [unanswered]: Socket[] = await once(mute, 'connection')
     await waitFor('three open calls', async () =>
       (await mesh.metrics.text()).includes('clawmesh_active{plane="delegation"} 3'),
     )
+    await waitFor('the first message of both', () => begun === 2)
     await mesh.port.drain(50)
     const answers = await Promise.all([stuck, unary, waiting])
     for (const { error, status } of answers)

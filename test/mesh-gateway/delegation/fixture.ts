@@ -259,6 +259,7 @@ export async function call(
   session: ClientHttp2Session,
   headers: Record<string, string | readonly string[]>,
   body: Buffer = frame(Buffer.from('hello')),
+  onHeaders?: () => void,
 ): Promise<Answer> {
   const stream = session.request({
     ':method': 'POST',
@@ -272,6 +273,7 @@ export async function call(
   const chunks: Buffer[] = []
   stream.on('response', (answered) => {
     head = answered
+    onHeaders?.()
   })
   let rawTrailers: readonly string[] = []
   stream.on('trailers', (ended, _flags, raw?: readonly string[]) => {

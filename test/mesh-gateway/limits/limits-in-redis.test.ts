@@ -95,8 +95,10 @@ describe('limits in Redis', function () {
   it('a bucket fills again with time', async () => {
     const a = await gateway()
     assert.equal(await a.limits.take('k', 6_000, 1), null)
-    const wait = await a.limits.take('k', 6_000, 1)
-    assert.ok(wait !== null && wait <= 10)
+    let wait: number | null = null
+    // where the machine stood still for 10 ms, the bucket is full again
+    while (wait === null) wait = await a.limits.take('k', 6_000, 1)
+    assert.ok(wait > 0 && wait <= 10, `${wait}`)
     await waitFor('the next one', async () =>
       (await a.limits.take('k', 6_000, 1)) === null ? true : undefined,
     )

@@ -178,6 +178,7 @@ describe('the resolver, of names that are asked for in bad faith', () => {
     const { dns, resolver } = await open(() => ({ ips: [IP], ttl: 3_600 }), {
       maxAnswers: 500,
       maxQueries: 512,
+      timeoutMs: 30_000,
     })
     const names = Array.from({ length: 50 }, (_, i) => `${i}.good.test`)
     // the first of them were looked up for the other one, and are used by both
