@@ -2,7 +2,7 @@
  * Where a change of files can show: the directories that hold them, and those that hold a symbolic link on the way to
  * them (`..data` of Kubernetes, `current -> releases/7`).
  */
-import { readlink, stat } from 'node:fs/promises'
+import { readlink, realpath, stat } from 'node:fs/promises'
 import { dirname, join, parse, resolve, sep } from 'node:path'
 import type { Disk } from './disk.ts'
 
@@ -64,6 +64,7 @@ export async function walkTrail(
 }
 
 async function walk(path: string, note: (link: string) => void, disk: Disk): Promise<string> {
+  if (await hasNoLink(path, disk)) return path
   const { root } = parse(path)
   let parts = path.slice(root.length).split(sep)
   let at = root
@@ -86,6 +87,17 @@ async function walk(path: string, note: (link: string) => void, disk: Disk): Pro
     parts = [...resolved.slice(root.length).split(sep), ...rest]
   }
   return at
+}
+
+/** One question in place of one for each directory on the way: most paths lead through no link. */
+function hasNoLink(path: string, disk: Disk): Promise<boolean> {
+  return disk.run(path, () =>
+    realpath(path).then(
+      (end) => end === path,
+      // missing, or a loop of links: the walk finds out where
+      () => false,
+    ),
+  )
 }
 
 function targetOf(
