@@ -2,7 +2,7 @@
  * Where a change of files can show: the directories that hold them, and those that hold a symbolic link on the way to
  * them (`..data` of Kubernetes, `current -> releases/7`).
  */
-import { readlink, realpath, stat } from 'node:fs/promises'
+import { readlink, stat } from 'node:fs/promises'
 import { dirname, join, parse, resolve, sep } from 'node:path'
 import type { Disk } from './disk.ts'
 
@@ -32,6 +32,7 @@ export async function walkTrail(
   { files, directories = [] }: TrailStart,
   disk: Disk,
 ): Promise<LinkTrail> {
+  const linkAt = askOnce(disk)
   const watched = new Set<string>()
   const entries = new Set<string>()
   const whole = new Set<string>()
@@ -41,7 +42,7 @@ export async function walkTrail(
   }
   const follow = async (path: string) => {
     note(path)
-    const end = await walk(path, note, disk)
+    const end = await walk(path, note, linkAt)
     note(end)
     return end
   }
@@ -63,8 +64,14 @@ export async function walkTrail(
   return { directories: keys, entries, whole }
 }
 
-async function walk(path: string, note: (link: string) => void, disk: Disk): Promise<string> {
-  if (await hasNoLink(path, disk)) return path
+/** Where a link leads; a path that is no link, or is missing. */
+type Target = { readonly link: string } | 'no link' | 'missing'
+
+async function walk(
+  path: string,
+  note: (link: string) => void,
+  linkAt: (path: string) => Promise<Target>,
+): Promise<string> {
   const { root } = parse(path)
   let parts = path.slice(root.length).split(sep)
   let at = root
@@ -72,7 +79,7 @@ async function walk(path: string, note: (link: string) => void, disk: Disk): Pro
   while (parts.length > 0) {
     const [part = '', ...rest] = parts
     const next = join(at, part)
-    const target = await targetOf(next, disk)
+    const target = await linkAt(next)
     if (target === 'missing') return next
     if (target === 'no link') {
       at = next
@@ -89,27 +96,23 @@ async function walk(path: string, note: (link: string) => void, disk: Disk): Pro
   return at
 }
 
-/** One question in place of one for each directory on the way: most paths lead through no link. */
-function hasNoLink(path: string, disk: Disk): Promise<boolean> {
-  return disk.run(path, () =>
-    realpath(path).then(
-      (end) => end === path,
-      // missing, or a loop of links: the walk finds out where
-      () => false,
-    ),
-  )
+/** Files of one directory share the way to it, and each link leads over most of that way again: each place is asked about once. */
+function askOnce(disk: Disk): (path: string) => Promise<Target> {
+  const targets = new Map<string, Promise<Target>>()
+  return (path) => {
+    const known = targets.get(path)
+    if (known !== undefined) return known
+    const target = disk.run(path, () => targetOf(path))
+    targets.set(path, target)
+    return target
+  }
 }
 
-function targetOf(
-  path: string,
-  disk: Disk,
-): Promise<{ readonly link: string } | 'no link' | 'missing'> {
-  return disk.run(path, () =>
-    readlink(path).then(
-      (link) => ({ link }),
-      // EINVAL is what readlink says of everything that is no link
-      (error: NodeJS.ErrnoException) => (error.code === 'EINVAL' ? 'no link' : 'missing'),
-    ),
+function targetOf(path: string): Promise<Target> {
+  return readlink(path).then(
+    (link) => ({ link }),
+    // EINVAL is what readlink says of everything that is no link
+    (error: NodeJS.ErrnoException) => (error.code === 'EINVAL' ? 'no link' : 'missing'),
   )
 }
 
