@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict'
 import { printable, printableJson, printableLines } from '@clawmesh/proto'
 import fc from 'fast-check'
+import { anyText } from '../support/any-text.ts'
 
-const HOSTILE = fc.string({ unit: 'binary' }).map((text) => `${text}\u202e\u2066\u001b[2J\u009b\r`)
+const HOSTILE = anyText().map((text) => `${text}\u202e\u2066\u001b[2J\u009b\r`)
 const MOVES = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u
 
 describe('text for a terminal', () => {

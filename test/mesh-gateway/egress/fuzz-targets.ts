@@ -18,6 +18,7 @@ import {
   parseRelayTarget,
 } from '../../../mesh-gateway/src/egress/request.ts'
 import { canonicalHost } from '../../../mesh-gateway/src/net/host.ts'
+import { anyText } from '../../support/any-text.ts'
 import { listenOnFreePort } from '../../support/http-origin.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { captureHello } from './capture-hello.ts'
@@ -79,7 +80,7 @@ const PIECES = [
 ]
 const text = fc.oneof(
   fc.array(fc.constantFrom(...PIECES), { maxLength: 8 }).map((pieces) => pieces.join('')),
-  fc.string({ unit: 'binary', maxLength: 40 }),
+  anyText({ maxLength: 40 }),
   fc.domain(),
   fc.ipV4Extended(),
   fc.ipV6().map((ip) => `[${ip}]`),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { markUntrusted, plainLineOf, plainTextOf } from '@clawmesh/proto/tools'
 import fc from 'fast-check'
+import { anyText } from '../../support/any-text.ts'
 
 const marks = (block: string) => {
   const [, word = '', body = '', end = ''] =
@@ -30,7 +31,7 @@ describe('the words of another party', () => {
       'x',
     )
     fc.assert(
-      fc.property(fc.array(fc.oneof(parts, fc.string({ unit: 'binary' }))), (pieces) => {
+      fc.property(fc.array(fc.oneof(parts, anyText())), (pieces) => {
         const block = markUntrusted('the peer a', pieces.join(''))
         const { word, body } = marks(block)
         assert.equal(block.match(/UNTRUSTED-MESH-DATA/g)?.length, 2)
