@@ -1,9 +1,11 @@
 /**
  * The latest lines of the audit log in memory, for the admin port: rings of lines as they were written, one for each
- * kind, so that many requests of one kind do not push out the others. A record costs one write into a ring, in the
- * batch that makes it text; all else is done when somebody asks.
+ * kind, so that many requests of one kind do not push out the others, and shared by the agents, so that one does not push
+ * out what the others did. A record costs one write into a ring, in the batch that makes it text; all else is done when
+ * somebody asks.
  */
 import type { AuditRecord } from './audit-record.ts'
+import { type RingSize, SharedRing } from './shared-ring.ts'
 
 export type LineKind = 'refused' | 'delegation' | 'egress'
 
@@ -12,12 +14,6 @@ export interface RecentLines {
   add(record: AuditRecord, line: string): void
   /** The oldest first. */
   of(kind: LineKind): readonly string[]
-}
-
-export interface RingSize {
-  readonly lines: number
-  /** Of all its lines together, in characters. */
-  readonly chars: number
 }
 
 const MEBI = 1024 * 1024
@@ -31,55 +27,20 @@ const SIZES: Readonly<Record<LineKind, RingSize>> = Object.freeze({
 export function createRecentLines(
   sizes: Readonly<Record<LineKind, RingSize>> = SIZES,
 ): RecentLines {
-  const rings: Readonly<Record<LineKind, Ring>> = {
-    refused: new Ring(sizes.refused),
-    delegation: new Ring(sizes.delegation),
-    egress: new Ring(sizes.egress),
+  const rings: Readonly<Record<LineKind, SharedRing>> = {
+    refused: new SharedRing(sizes.refused),
+    delegation: new SharedRing(sizes.delegation),
+    egress: new SharedRing(sizes.egress),
   }
   return {
     add(record, line) {
-      rings[record.action_allowed ? record.event : 'refused'].add(line)
+      rings[record.action_allowed ? record.event : 'refused'].add(nameOf(record), line)
     },
     of: (kind) => rings[kind].all(),
   }
 }
 
-class Ring {
-  readonly #most: RingSize
-  /** Empty text: no line. */
-  readonly #lines: string[]
-  #next = 0
-  #oldest = 0
-  #count = 0
-  #chars = 0
-
-  constructor(most: RingSize) {
-    this.#most = most
-    this.#lines = new Array<string>(most.lines).fill('')
-  }
-
-  add(line: string): void {
-    if (line.length > this.#most.chars) return
-    while (this.#count === this.#most.lines || this.#chars + line.length > this.#most.chars)
-      this.#drop()
-    this.#lines[this.#next] = line
-    this.#next = (this.#next + 1) % this.#most.lines
-    this.#count += 1
-    this.#chars += line.length
-  }
-
-  all(): readonly string[] {
-    const { lines } = this.#most
-    return Array.from(
-      { length: this.#count },
-      (_, i) => this.#lines[(this.#oldest + i) % lines] ?? '',
-    )
-  }
-
-  #drop(): void {
-    this.#chars -= this.#lines[this.#oldest]?.length ?? 0
-    this.#lines[this.#oldest] = ''
-    this.#oldest = (this.#oldest + 1) % this.#most.lines
-    this.#count -= 1
-  }
+/** Clients that nobody knows are one, however many they are. */
+function nameOf({ tenant, agent_id: agent }: AuditRecord): string {
+  return agent === null ? '' : `${tenant}/${agent}`
 }

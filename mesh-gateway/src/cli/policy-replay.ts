@@ -4,8 +4,8 @@ import { Command } from 'commander'
 import type { Terminal } from '../process/terminal.ts'
 import { readRecording } from '../recorded/read-recording.ts'
 import { agentNames } from '../recorded/recorded-case.ts'
-import type { Changed } from '../recorded/replay.ts'
-import { createReportedReplay, type ReplayReport } from '../recorded/replay-report.ts'
+import { createReportedReplay } from '../recorded/replay-report.ts'
+import type { Changed, ReplayReport } from '../recorded/replay-shapes.ts'
 import { plural } from '../text/plural.ts'
 import {
   addPolicyPlace,

@@ -25,6 +25,7 @@ export {
   type PolicyStore,
   type PolicyStoreOptions,
 } from './policy-store.ts'
-export { countFaults, formatFault, type PolicyFault, policyInvalid } from './read/fault.ts'
+export { countFaults, formatFault, policyInvalid } from './read/fault.ts'
+export type { PolicyFault } from './read/fault-shape.ts'
 export { loadPolicy, type PolicyLoading, policyFor, policyOfEach } from './read/load-policy.ts'
 export { addressRules, type ChainLimits, chainLimits, type PolicySnapshot } from './snapshot.ts'

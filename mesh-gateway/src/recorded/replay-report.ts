@@ -4,22 +4,8 @@
  */
 import type { PolicySnapshot } from '../policy/snapshot.ts'
 import { type RecordedCase, tenantsOfCase } from './recorded-case.ts'
-import { type Changed, createReplay } from './replay.ts'
-
-export interface ReplayReport {
-  readonly same: number
-  /** Requests of tenants whose file is broken. */
-  readonly not_judged: number
-  readonly broken_files: readonly string[]
-  readonly newly_refused: number
-  readonly newly_allowed: number
-  /** Requests that audit mode alone lets through. */
-  readonly by_audit_mode: number
-  readonly examples: {
-    readonly newly_refused: readonly Changed[]
-    readonly newly_allowed: readonly Changed[]
-  }
-}
+import { createReplay } from './replay.ts'
+import type { ReplayReport } from './replay-shapes.ts'
 
 export interface ReportedReplay {
   add(recorded: RecordedCase): void

@@ -5,22 +5,7 @@
 import type { PolicySnapshot } from '../policy/snapshot.ts'
 import { caseJudge } from './decide-case.ts'
 import type { RecordedCase } from './recorded-case.ts'
-
-/** Records that are equal in everything that policy looks at. */
-export interface Changed {
-  readonly plane: 'egress' | 'delegation'
-  /** `tenant/agent` */
-  readonly agent: string
-  /** `GET api.example.com:443/v1`, `CONNECT api.example.com:443`, `globex/translator pkg.Svc/M` */
-  readonly what: string
-  /** Of the recorded or the new refusal. */
-  readonly code: string | null
-  readonly rule: string | null
-  /** The number of records. */
-  readonly count: number
-  /** The time of the first. */
-  readonly time: string | null
-}
+import type { Changed } from './replay-shapes.ts'
 
 export interface Replayed {
   readonly same: number

@@ -6,8 +6,8 @@ import type { LimitUse, MaybePromise } from '../../limits/limits.ts'
 import type { CountedIn } from '../../limits/open-limits.ts'
 import type { PeerState } from '../../live/peer-state.ts'
 import type { Answered, Asked } from '../../policy/decide/explain-asked.ts'
-import type { PolicyFault } from '../../policy/read/fault.ts'
-import type { ReplayReport } from '../../recorded/replay-report.ts'
+import type { PolicyFault } from '../../policy/read/fault-shape.ts'
+import type { ReplayFacts } from '../../recorded/replay-shapes.ts'
 import type { CertificateFacts, Edge, OverviewFacts, WorkerState } from './answer-shapes.ts'
 
 /** One line of the audit log, its field `time` included. */
@@ -30,13 +30,6 @@ export interface CandidateFile {
   /** `acme.json`, `_global.json`. */
   readonly name: string
   readonly text: string
-}
-
-export interface ReplayFacts extends ReplayReport {
-  readonly records: number
-  readonly not_of_policy: number
-  /** The time of the oldest record, ISO 8601; null without one. */
-  readonly since: string | null
 }
 
 /** `busy`: another replay is running. */

@@ -1,9 +1,9 @@
 /** Makes one answer of the answers of all processes of a gateway. Pure. */
 import { fullestFirst } from '../../limits/create-limits.ts'
 import type { PeerState } from '../../live/peer-state.ts'
-import type { Changed } from '../../recorded/replay.ts'
+import type { Changed, ReplayFacts } from '../../recorded/replay-shapes.ts'
 import type { Counts, OverviewFacts } from './answer-shapes.ts'
-import type { Answer, ReplayFacts } from './facts.ts'
+import type { Answer } from './facts.ts'
 import { newestFirst } from './newest-lines.ts'
 
 export function mergeOverviews(all: readonly OverviewFacts[]): OverviewFacts | null {

@@ -132,7 +132,8 @@ async function answerOf(
   if (name === 'trees') return treeOf(id ?? '', options)
   if (name === 'open') {
     const { calls, tunnels, lines } = mergeOpen(await facts.ask('open', null))
-    return { calls, tunnels, open: lines.map(recordOf) }
+    const leftOut = Math.max(0, calls + tunnels - lines.length)
+    return { calls, tunnels, open: lines.map(recordOf), left_out: leftOut }
   }
   if (name === 'peers') return { peers: mergePeers(await facts.ask('peers', null)) }
   if (name === 'limits') return mergeLimits(await facts.ask('limits', null), MAX_LIMITS)

@@ -1,17 +1,7 @@
 /** One fault of a policy directory, and its place. */
 import { MeshError, printable } from '@clawmesh/proto'
 import { plural } from '../../text/plural.ts'
-
-export interface PolicyFault {
-  /** Name within the directory; the directory itself when it cannot be read. */
-  readonly file: string
-  /** JSON pointer (RFC 6901); empty for the whole file. */
-  readonly pointer: string
-  /** From 1; null where the file cannot be read. */
-  readonly line: number | null
-  readonly column: number | null
-  readonly message: string
-}
+import type { PolicyFault } from './fault-shape.ts'
 
 const SHOWN = 50
 

@@ -3,7 +3,7 @@
  * affect other files. Pure.
  */
 import type { CompiledFile } from '../compile/compile.ts'
-import type { PolicyFault } from './fault.ts'
+import type { PolicyFault } from './fault-shape.ts'
 import type { JudgedFile } from './file-judge.ts'
 import type { RawDirectory } from './read-directory.ts'
 import { GLOBAL_FILE } from './read-file.ts'

@@ -4,7 +4,8 @@
  */
 import { assemblePolicy, type CompiledFile, compileFile } from '../compile/compile.ts'
 import type { PolicySnapshot } from '../snapshot.ts'
-import { type PolicyFault, policyInvalid } from './fault.ts'
+import { policyInvalid } from './fault.ts'
+import type { PolicyFault } from './fault-shape.ts'
 import {
   type PolicyPlaces,
   type RawDirectory,

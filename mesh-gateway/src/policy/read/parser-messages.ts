@@ -1,6 +1,6 @@
 /** The messages between the gateway and its parsing thread. */
 import type { Piece } from './document-pieces.ts'
-import type { PolicyFault } from './fault.ts'
+import type { PolicyFault } from './fault-shape.ts'
 
 export type ToParser =
   | { readonly kind: 'parse'; readonly name: string; readonly bytes: Uint8Array }

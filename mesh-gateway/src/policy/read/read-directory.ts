@@ -9,7 +9,7 @@ import path from 'node:path'
 import { createDisk, type Disk, describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
 import { isDnsLabel } from '@clawmesh/proto'
 import { codeOf } from '../../process/error-code.ts'
-import type { PolicyFault } from './fault.ts'
+import type { PolicyFault } from './fault-shape.ts'
 import { GLOBAL_FILE } from './read-file.ts'
 
 /** Maximum size of one file, and of the whole directory. */

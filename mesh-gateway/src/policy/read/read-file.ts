@@ -1,7 +1,7 @@
 /** Validates the bytes of one policy file: returns a valid document, or every fault. */
 import { isDnsLabel, nearest } from '@clawmesh/proto'
 import type { z } from 'zod'
-import type { PolicyFault } from './fault.ts'
+import type { PolicyFault } from './fault-shape.ts'
 import { type GlobalDocument, globalSchema, type TenantDocument, tenantSchema } from './schema.ts'
 import { type SchemaFault, schemaFaults } from './schema-faults.ts'
 import { MAX_RULES } from './schema-values.ts'

@@ -2,7 +2,7 @@
  * Reviews a policy directory for its author: every fault, and in a policy without faults the rules that can never take
  * effect.
  */
-import type { PolicyFault } from '../read/fault.ts'
+import type { PolicyFault } from '../read/fault-shape.ts'
 import { concernsAll, judgeDirectory, type PolicyLoading } from '../read/load-policy.ts'
 import { type PolicyPlaces, type RawFile, readPolicyDirectory } from '../read/read-directory.ts'
 import { positionsIn, readStrictJson } from '../read/strict-json.ts'

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { edgesOf, mergeEdges } from '../../../../mesh-gateway/src/admin/api/edges.ts'
-import type { ReplayFacts } from '../../../../mesh-gateway/src/admin/api/facts.ts'
 import {
   mergeDecisions,
   mergeLimits,
@@ -9,6 +8,7 @@ import {
 } from '../../../../mesh-gateway/src/admin/api/merge.ts'
 import { atOneGo } from '../../../../mesh-gateway/src/process/in-slices.ts'
 import { agentNames } from '../../../../mesh-gateway/src/recorded/recorded-case.ts'
+import type { ReplayFacts } from '../../../../mesh-gateway/src/recorded/replay-shapes.ts'
 import { SAMPLE_DELEGATION, SAMPLE_EGRESS } from '../../audit/sample-records.ts'
 
 describe('one answer of several processes', () => {

@@ -63,6 +63,15 @@ describe('the endpoints of the admin port', () => {
   const JSON_BODY = { 'content-type': 'application/json' }
   const QUESTION = '{"plane":"delegation","from":"acme/a","to":"acme/b"}'
 
+  it('say how much of what is open they leave out', async () => {
+    const lines = ['{"time":"2026-11-30T00:00:00.000Z","event":"egress"}\n']
+    facts = makeFacts({ open: () => ({ calls: 5_000, tunnels: 321, lines }) })
+    const { left_out: leftOut, open: shown } = JSON.parse((await ask('/api/open')).body)
+    assert.deepEqual([shown.length, leftOut], [1, 5_320])
+    facts = makeFacts()
+    assert.equal(JSON.parse((await ask('/api/open')).body).left_out, 0)
+  })
+
   it('answer where the port listens on loopback, or where they are switched on, and nowhere else', async () => {
     assert.equal((await ask('/api/overview')).status, 200)
     for (const [console, host, status] of [

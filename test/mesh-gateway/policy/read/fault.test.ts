@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import {
   countFaults,
   formatFault,
-  type PolicyFault,
   policyInvalid,
 } from '../../../../mesh-gateway/src/policy/read/fault.ts'
+import type { PolicyFault } from '../../../../mesh-gateway/src/policy/read/fault-shape.ts'
 
 const fault = (more: Partial<PolicyFault> = {}): PolicyFault => ({
   ...{ file: 'acme.json', pointer: '/egress', line: 3, column: 12, message: 'is wrong' },

@@ -1,7 +1,8 @@
 /** Runs a candidate policy over the latest decisions, and shows what it would change. */
 import { html, type TemplateResult } from 'lit-html'
+import type { PolicyFault } from '../../../policy/read/fault-shape.ts'
+import type { Changed, ReplayFacts } from '../../../recorded/replay-shapes.ts'
 import { facts, field, table } from './parts.ts'
-import type { Changed, PolicyFault, Replayed } from './shapes.ts'
 import { count, name } from './words.ts'
 
 export interface ReplayForm {
@@ -11,7 +12,7 @@ export interface ReplayForm {
 
 export interface ReplayState {
   readonly form: ReplayForm
-  readonly answer: Replayed | { readonly faults: readonly PolicyFault[] } | null
+  readonly answer: ReplayFacts | { readonly faults: readonly PolicyFault[] } | null
   readonly fault: string | null
   readonly busy: boolean
 }
@@ -58,7 +59,7 @@ function faultsOf(faults: readonly PolicyFault[]): TemplateResult {
   )
 }
 
-function differences(answer: Replayed): TemplateResult {
+function differences(answer: ReplayFacts): TemplateResult {
   const { newly_refused: refused, newly_allowed: allowed } = answer
   return html`
     ${facts('Differences', [

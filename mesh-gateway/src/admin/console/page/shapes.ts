@@ -85,6 +85,7 @@ export interface Open {
   readonly calls: number
   readonly tunnels: number
   readonly open: readonly Decision[]
+  readonly left_out: number
 }
 
 export interface Peers {
@@ -115,35 +116,4 @@ export interface Explained {
   readonly mode: string
   readonly hint: string | null
   readonly limits: Readonly<Record<string, number | null>>
-}
-
-export interface Changed {
-  readonly plane: string
-  readonly agent: string
-  readonly what: string
-  readonly code: string | null
-  readonly rule: string | null
-  readonly count: number
-}
-
-export interface Replayed {
-  readonly records: number
-  readonly since: string | null
-  readonly same: number
-  readonly not_judged: number
-  readonly newly_refused: number
-  readonly newly_allowed: number
-  readonly by_audit_mode: number
-  readonly examples: {
-    readonly newly_refused: readonly Changed[]
-    readonly newly_allowed: readonly Changed[]
-  }
-}
-
-export interface PolicyFault {
-  readonly file: string
-  readonly pointer: string
-  readonly line: number | null
-  readonly column: number | null
-  readonly message: string
 }

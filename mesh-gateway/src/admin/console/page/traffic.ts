@@ -4,11 +4,12 @@ import { state, table } from './parts.ts'
 import type { Limits, Open, Peers } from './shapes.ts'
 import { agent, count, duration, name } from './words.ts'
 
-export function openPage({ calls, tunnels, open }: Open): TemplateResult {
+export function openPage({ calls, tunnels, open, left_out: leftOut }: Open): TemplateResult {
+  const some = `${count(open.length)} of ${count(open.length + leftOut)}`
   return html`
     <p>${count(calls)} calls, ${count(tunnels)} tunnels and requests.</p>
     ${table(
-      'Open now, the longest first',
+      leftOut === 0 ? 'Open now, the longest first' : `${some} that are open now`,
       ['plane', 'agent', 'to', 'how', 'for', 'tree'],
       open
         .toSorted((a, b) => b.duration_ms - a.duration_ms)
