@@ -119,7 +119,7 @@ function avoided({ peers }: TopFacts): string | null {
 
 function full({ limits }: TopFacts): string | null {
   const rows = limits.uses
-    .filter(({ used, most }) => used / Math.max(1, most) >= FULL)
+    .filter(({ used, most }) => (used ?? 0) / Math.max(1, most) >= FULL)
     .map(({ key, kind, used, most }) => [key, kind, `${used} of ${most}`])
   return listed(['KEY', 'KIND', 'USED'], rows)
 }

@@ -55,7 +55,8 @@ const PEERS = z.object({
 })
 const LIMITS = z.object({
   counted_in: text,
-  uses: z.array(z.object({ key: text, kind: text, used: count, most: count })),
+  // Redis counts for all gateways together, and is not asked
+  uses: z.array(z.object({ key: text, kind: text, used: count.nullable(), most: count })),
 })
 const CERTIFICATES = z.object({
   certificates: z.array(z.object({ kind: text, name: text, until: text.nullable() })),

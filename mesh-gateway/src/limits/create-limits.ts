@@ -95,6 +95,6 @@ export function createLimits(now: () => number = () => performance.now()): Local
 }
 
 export function fullestFirst(uses: readonly LimitUse[]): readonly LimitUse[] {
-  const share = ({ used, most }: LimitUse) => used / Math.max(1, most)
+  const share = ({ used, most }: LimitUse) => (used ?? 0) / Math.max(1, most)
   return uses.toSorted((a, b) => share(b) - share(a) || (a.key < b.key ? -1 : 1))
 }

@@ -11,7 +11,8 @@ export interface LimitUse {
   /** E.g. `egress:acme/bot-01`. */
   readonly key: string
   readonly kind: 'rate' | 'at-once'
-  readonly used: number
+  /** Null: Redis counts it, for all gateways together. */
+  readonly used: number | null
   readonly most: number
   /** Null for a number at once. */
   readonly per_minute: number | null

@@ -29,7 +29,7 @@ export type CountedIn = 'process' | 'supervisor' | 'redis'
 
 export interface OpenLimits extends Counting {
   readonly countedIn: CountedIn
-  /** As LocalCounting; empty where another process or Redis counts. */
+  /** As LocalCounting; empty where another process counts. Where Redis does, the names and bounds of those of late. */
   usage(most: number): readonly LimitUse[]
   close(): Promise<void>
 }
@@ -84,7 +84,7 @@ export async function openLimits(
   return {
     limits,
     countedIn: 'redis',
-    usage: () => [],
+    usage: (most) => limits.usage(most),
     budgets: createSharedBudgets({
       ...shared,
       maxTrees,

@@ -74,9 +74,12 @@ function sumAddresses(all: PeerState['addresses']): PeerState['addresses'] {
   })
 }
 
-/** A supervisor counts for its workers; they have nothing to tell then. */
+/** A supervisor counts for its workers; they have nothing to tell then. Limits in Redis are those of all workers. */
 export function mergeLimits(all: readonly Answer['limits'][], most: number): Answer['limits'] {
-  const uses = fullestFirst(all.flatMap((one) => one.uses)).slice(0, most)
+  const each = new Map(
+    all.flatMap(({ uses }) => uses.map((use) => [`${use.kind} ${use.key}`, use])),
+  )
+  const uses = fullestFirst([...each.values()]).slice(0, most)
   return { counted_in: all[0]?.counted_in ?? 'process', uses }
 }
 

@@ -6,7 +6,7 @@
 import { MeshError, uuidV7 } from '@clawmesh/proto'
 import type { Redis } from 'ioredis'
 import { createLimits } from '../create-limits.ts'
-import { type Limits, type Release, releaseOnce } from '../limits.ts'
+import { type Limits, type LimitUse, type Release, releaseOnce } from '../limits.ts'
 import { RedisAway, type RedisLink } from './redis-link.ts'
 import { refusesOneQuestion } from './reply-errors.ts'
 import { ENTER, LEAVE, RENEW, TAKE } from './scripts.ts'
@@ -25,6 +25,8 @@ export interface SharedLimitsOptions {
 }
 
 export interface SharedLimits extends Limits {
+  /** Those that were asked for of late, the latest first. */
+  usage(most: number): readonly LimitUse[]
   close(): void
 }
 
@@ -40,6 +42,8 @@ interface Entry {
 const LEASE_MS = 15_000
 /** Keys renewed in one batch. */
 const BATCH = 500
+/** Limits that are remembered by name. */
+const MAX_NAMED = 500
 
 export function createSharedLimits(options: SharedLimitsOptions): SharedLimits {
   return new LimitsInRedis(options)
@@ -51,6 +55,8 @@ class LimitsInRedis implements SharedLimits {
   readonly #local = createLimits()
   readonly #gateway = uuidV7()
   readonly #entries = new Map<string, Entry>()
+  /** By kind and key, the latest last. */
+  readonly #named = new Map<string, LimitUse>()
   readonly #heart: NodeJS.Timeout
 
   constructor(options: SharedLimitsOptions) {
@@ -77,6 +83,7 @@ class LimitsInRedis implements SharedLimits {
   async take(key: string, perMinute: number, burst: number): Promise<number | null> {
     const { link, prefix } = this.#options
     if (perMinute <= 0) return 60_000
+    this.#name({ key, kind: 'rate', used: null, most: Math.max(1, burst), per_minute: perMinute })
     try {
       const waitMs = await link.ask((redis) =>
         redis.eval(TAKE, 1, `${prefix}rate:${key}`, perMinute, Math.max(1, burst)),
@@ -91,6 +98,7 @@ class LimitsInRedis implements SharedLimits {
   async enter(key: string, max: number): Promise<Release | null> {
     const { link, prefix } = this.#options
     const name = `${prefix}inside:${key}`
+    this.#name({ key, kind: 'at-once', used: null, most: max, per_minute: null })
     const entry = this.#entryOf(name)
     entry.pending += 1
     try {
@@ -107,8 +115,21 @@ class LimitsInRedis implements SharedLimits {
     }
   }
 
+  usage(most: number): readonly LimitUse[] {
+    return [...this.#named.values()].reverse().slice(0, most)
+  }
+
   close(): void {
     clearInterval(this.#heart)
+  }
+
+  #name(use: LimitUse): void {
+    const id = `${use.kind} ${use.key}`
+    this.#named.delete(id)
+    this.#named.set(id, use)
+    if (this.#named.size <= MAX_NAMED) return
+    const [oldest = ''] = this.#named.keys()
+    this.#named.delete(oldest)
   }
 
   #entryOf(key: string): Entry {

@@ -107,6 +107,23 @@ describe('limits that gateways share', () => {
     assert.deepEqual(told(), ['take 1 p:rate:k 1 1'])
   })
 
+  it('are known by name and bound, the latest first, and are no more than so many', async () => {
+    const limits = open()
+    answer = (question) => (question.startsWith('take') ? -1 : 1)
+    await limits.take('egress:acme/a', 60, 5)
+    await limits.enter('egress:acme/a', 3)
+    await limits.take('egress:acme/a', 30, 0.5)
+    const redis = { used: null, per_minute: null }
+    assert.deepEqual(limits.usage(10), [
+      { key: 'egress:acme/a', kind: 'rate', ...redis, most: 1, per_minute: 30 },
+      { key: 'egress:acme/a', kind: 'at-once', ...redis, most: 3 },
+    ])
+    for (let n = 0; n < 3_000; n += 1) await limits.take(`k${n}`, 60, 5)
+    const [latest, ...others] = limits.usage(10_000)
+    assert.equal(latest?.key, 'k2999')
+    assert.equal(others.length, 499)
+  })
+
   it('count one inside when Redis has room, and give it back once', async () => {
     const limits = open()
     const leave = await limits.enter('k', 3)

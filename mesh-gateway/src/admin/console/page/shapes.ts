@@ -1,4 +1,5 @@
 /** The answers of the endpoints below /api/, as the page uses them. docs/reference/admin-api.md has all fields. */
+import type { LimitUse } from '../../../limits/limits.ts'
 import type { PeerState } from '../../../live/peer-state.ts'
 import type { CertificateFacts, Edge, OverviewFacts, WorkerState } from '../../api/answer-shapes.ts'
 
@@ -94,13 +95,7 @@ export interface Peers {
 
 export interface Limits {
   readonly counted_in: string
-  readonly uses: readonly {
-    readonly key: string
-    readonly kind: string
-    readonly used: number
-    readonly most: number
-    readonly per_minute: number | null
-  }[]
+  readonly uses: readonly LimitUse[]
 }
 
 export interface Certificates {

@@ -49,19 +49,22 @@ export function peersPage({ peers }: Peers): TemplateResult {
 }
 
 export function limitsPage({ counted_in: countedIn, uses }: Limits): TemplateResult {
-  if (countedIn === 'redis')
-    return html`<p>Redis counts the limits of all gateways together; they are not listed here.</p>`
+  const caption =
+    countedIn === 'redis'
+      ? 'Limits of late, counted by Redis for all gateways together'
+      : `Limits, the fullest first, counted in the ${countedIn}`
   return table(
-    `Limits, the fullest first, counted in the ${countedIn}`,
+    caption,
     ['whose', 'what', 'used', 'of', 'how full'],
     uses.map(({ key, kind, used, most, per_minute: perMinute }) => {
       const words = `${name(key)}: ${used} of ${most}`
+      const meter = html`<meter min="0" max=${most} high=${most * 0.9} value=${used} aria-label=${words}></meter>`
       return [
         name(key),
         perMinute === null ? kind : `${count(perMinute)} a minute, burst`,
-        count(used),
+        used === null ? 'counted by Redis' : count(used),
         count(most),
-        html`<meter min="0" max=${most} high=${most * 0.9} value=${used} aria-label=${words}></meter>`,
+        used === null ? '' : meter,
       ]
     }),
     'none is in use',
