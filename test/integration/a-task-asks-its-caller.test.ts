@@ -1,6 +1,6 @@
 /** A skill asks, the task waits, the caller answers: over broken connections, from another handle, once. */
 import assert from 'node:assert/strict'
-import type { Delegation, TaskEvent } from '@clawmesh/agent-sdk'
+import { type Delegation, MeshError, type TaskEvent } from '@clawmesh/agent-sdk'
 import { type StandInMesh, startStandInMesh } from '../agent-sdk/stand-in/mesh.ts'
 
 describe('a task asks its caller', () => {
@@ -52,6 +52,27 @@ describe('a task asks its caller', () => {
     ])
     const result = (await delegation.result()).json()
     assert.deepEqual(result, { hotel: 'a room in Lyon', nights: { nights: 3 } })
+  })
+
+  it('an answer is sent again for as long as the task would be looked for', async () => {
+    let tries = 0
+    mesh.gateway.refuse = (path) => {
+      if (!path.endsWith('/SendInput')) return null
+      tries += 1
+      return tries <= 4 ? new MeshError('MESH_GATEWAY_DRAINING') : null
+    }
+    const patience = { idleMs: 60_000, giveUpMs: 1, startGiveUpMs: 60_000 }
+    const hasty = await mesh.agent('a', { patience })
+    const patient = await mesh.agent('a', { patience: { ...patience, giveUpMs: 60_000 } })
+    const task = mesh.a.delegate('b', { skill: 'forever' })
+    await until(task, 'input-required')
+    const answer = (agent: typeof hasty) => agent.watch('b', task.id).sendInput('I', '1')
+    await assert.rejects(answer(hasty), { code: 'MESH_GATEWAY_DRAINING' })
+    assert.ok(tries < 4)
+    assert.equal((await answer(patient)).id, task.id)
+    assert.equal(tries, 5)
+    mesh.gateway.refuse = () => null
+    await task.result()
   })
 
   it('the connection breaks while it waits: the answer arrives all the same, also from another handle', async () => {

@@ -97,9 +97,7 @@ describe('a task ends once and says why', () => {
   })
 
   it('a caller that has gone orphans it after the grace, unless it was detached', async () => {
-    const other = await mesh.agent('c', {
-      patience: { idleMs: 100, giveUpMs: 1, startGiveUpMs: 1 },
-    })
+    const other = await mesh.agent('c')
     const left = other.delegate('b', { skill: 'stubborn' })
     const detached = other.delegate('b', { skill: 'stubborn', detached: true })
     await Promise.all([running(left), running(detached)])

@@ -31,7 +31,7 @@ import { retryUnary, type UnaryCall } from './retry-unary.ts'
 export interface Patience {
   /** A stream that is silent for so long, in milliseconds, is taken for lost. Default 60,000: four heartbeats. */
   readonly idleMs?: number
-  /** How long a running task is looked for after its stream broke, in milliseconds. Default 120,000. */
+  /** How long a running task is looked for after its stream broke, and an answer to its question is sent again, in milliseconds. Default 120,000. */
   readonly giveUpMs?: number
   /** How long a call that does not get through is tried again, in milliseconds. Default 20,000. */
   readonly startGiveUpMs?: number

@@ -154,7 +154,9 @@ export class PeerTask implements DelegationPort {
     const { unary, signal } = this.#context
     const request = { delegation_id: id, input_id: inputId, answer: answer.map(encodePart) }
     checkSize(messages.sendInputRequest.serialize(request).length)
-    const choices = { authority: this.peer, metadata: this.#metadataOf(id) }
+    // the task waits for it, and is looked for as long; the same answer twice is taken once
+    const forMs = this.#context.following.giveUpMs
+    const choices = { authority: this.peer, metadata: this.#metadataOf(id), forMs }
     return decodeTask(await unary(methods.sendInput, request, choices, signal))
   }
 

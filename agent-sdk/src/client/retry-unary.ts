@@ -8,9 +8,11 @@ import { judgeStreamError } from './lost-stream.ts'
 export interface UnaryChoices extends Omit<CallChoices, 'deadline' | 'signal'> {
   /** Errors of a connection that are an answer to this call. Default: none is. */
   readonly stands?: (code: ErrorCode) => boolean
+  /** How long this call is repeated, in milliseconds. Default: as long as all others. */
+  readonly forMs?: number
 }
 
-/** @throws MeshError the last one, once 10 s have passed or the answer stands; sooner of a gateway that was never reached */
+/** @throws MeshError the last one, once that time (10 s) has passed or the answer stands; sooner of a gateway that was never reached */
 export type UnaryCall = <Request, Response>(
   method: Method<Request, Response>,
   request: Request,
@@ -31,8 +33,8 @@ export interface RetryUnaryOptions {
 const UNARY_MS = 10_000
 
 export function retryUnary(options: RetryUnaryOptions): UnaryCall {
-  const { connection, contact, refusal, forMs = UNARY_MS } = options
-  return async (method, request, { stands, ...choices }, callersSignal) => {
+  const { connection, contact, refusal, forMs: usualMs = UNARY_MS } = options
+  return async (method, request, { stands, forMs = usualMs, ...choices }, callersSignal) => {
     const { signal, unreached, failure, end } = contact.begin(callersSignal)
     const backoff = createBackoff({ maxMs: 1_000 })
     let untilMs = performance.now() + forMs
