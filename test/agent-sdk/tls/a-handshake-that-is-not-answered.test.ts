@@ -45,7 +45,8 @@ describe('a handshake that is not answered', () => {
   }
 
   it('ends with its client', async () => {
-    const { client, closed } = await waiting()
+    // long before the handshake would be given up
+    const { client, closed } = await waiting({ handshakeTimeoutMs: 600_000 })
     client.close()
     await closed
   })

@@ -155,6 +155,26 @@ describe('the record of a request', () => {
     )
   })
 
+  for (const [what, rest, status, code] of [
+    ['malformed', 'no size\r\n', 400, 'MESH_EGRESS_MALFORMED'],
+    ['too large', '64\r\n', 413, 'MESH_LIMIT_SIZE'],
+  ] as const)
+    it(`says refused of a request whose body turns out to be ${what} after it was sent on`, async () => {
+      const upstream = await setup.upstream((socket) => socket.resume())
+      const policy = { limits: { maxBodyBytes: 10 } }
+      const { egress, auth } = await ask(upstream.port, { policy })
+      const client = await rawClient(egress.number)
+      const chunked = `${auth}Transfer-Encoding: chunked\r\n`
+      client.send(`${get(upstream.port, chunked, '/', 'POST')}1\r\na\r\n`)
+      while (upstream.connections[0] === undefined || upstream.connections[0].bytesRead === 0)
+        await new Promise(setImmediate)
+      client.send(rest + 'x'.repeat(100))
+      assert.match(await client.rest(), new RegExp(`^HTTP/1\\.1 ${status} [\\s\\S]*${code}`))
+      client.socket.destroy()
+      const { action_allowed, reason } = await egress.record(0)
+      assert.deepEqual([action_allowed, reason], [false, code])
+    })
+
   it('has an id of the caller with a colon, the first good one of several, and microseconds', async () => {
     const { egress, auth } = await ask(await deadPort())
     const { port } = egress.port.address

@@ -154,6 +154,22 @@ describe('the list of allowed destinations of a large policy', () => {
     )
     assert.ok(events.indexOf('turn') < events.indexOf('own-9'), 'with turns in between')
   })
+
+  it('is found out for one agent of a tenant at a time, also for one that asks meanwhile', async () => {
+    const far = `${'a.'.repeat(110)}test`
+    const many = Array.from({ length: 5_000 }, (_, n) => `h${n}.${far}`)
+    const agents = { first: { allow: ['b.test'] }, slow: { allow: many }, quick: { allow: [] } }
+    const policy = policyOf({ acme: { egress: { allow: ['a.test'], deny: ['c.test'], agents } } })
+    const remembered = rememberDestinations({ current: () => policy })
+    const done: string[] = []
+    const ask = (agent: string) =>
+      remembered({ tenant: 'acme', agent }).then(() => done.push(agent))
+    const first = ask('first')
+    const slow = ask('slow')
+    await first
+    await Promise.all([ask('quick'), slow])
+    assert.deepEqual(done, ['first', 'slow', 'quick'])
+  })
 })
 
 describe('the list of allowed peers', () => {
