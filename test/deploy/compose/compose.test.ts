@@ -9,6 +9,7 @@ import { migration } from './migration.ts'
 import {
   allowOutside,
   GATEWAY,
+  HANG,
   OUTSIDE,
   PROBE,
   REFERENCE,
@@ -187,11 +188,13 @@ function sidecar(engine: EngineName): void {
   // last, since all others would wait for the end of it
   describe('under pressure', () => {
     // the policy of the migration does not have this host
-    const serves = (agent: string, token: string) =>
-      waitFor('service', async () => {
+    const serves = (agent: string, token: string) => {
+      const served = async () => {
         const answer = await stack.inside(agent, REQUEST, { url: 'http://crowd.test/', token })
         return isRecord(answer) && answer.status === 200
-      })
+      }
+      return waitFor('service', served, HANG)
+    }
 
     it('at its memory limit it sheds load, lives on, and serves again', async function () {
       this.timeout(300_000)

@@ -34,7 +34,7 @@ function ask() {
 
 let tried = 0
 const work = async () => {
-  while (tried < most && seen.refused + seen.closed + seen.other < 300) {
+  while (tried < most && seen.refused + seen.closed + seen.other < 100) {
     tried += 1
     await ask()
   }

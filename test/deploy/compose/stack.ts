@@ -24,7 +24,7 @@ export const BRIDGE = '172.31.250.1'
 const PROJECT = 'mesh'
 const PASSPHRASE = 'a passphrase of this test'
 /** Only a hang takes longer, on a machine that has much else to do too. */
-const HANG = { withinMs: 180_000 }
+export const HANG = { withinMs: 180_000 }
 /** As the first process of a container Node would ignore the signal to end. */
 const SLEEPING = ['-e', "process.on('SIGTERM', process.exit); setInterval(() => {}, 1000)"]
 
