@@ -16,7 +16,7 @@ export interface ServiceManagerOptions {
 }
 
 export interface ServiceManager {
-  /** The gateway serves. It tells that it is alive from now on, twice in each period of the watchdog. */
+  /** The gateway serves. It tells that it is alive from now on, four times in each period of the watchdog. */
   ready(status: string): void
   /** Tells the status from now on, whenever it is another, or what was told got lost. @param state in words */
   follow(state: () => Promise<string>): void
@@ -30,6 +30,8 @@ export interface ServiceManager {
 
 /** How long one message may take, in milliseconds. */
 const SEND_MS = 10_000
+/** Signs of life in each period of the watchdog, and on their way at once: a process may take its time to start. */
+const SIGNS = 4
 const NOTHING: ServiceManager = Object.freeze({
   ready() {},
   follow() {},
@@ -46,6 +48,8 @@ export function openServiceManager(options: ServiceManagerOptions): ServiceManag
   const messages: string[][] = []
   let sending = false
   let failed = false
+  let begun = false
+  let signs = 0
   let timer: NodeJS.Timeout | null = null
   let follower: NodeJS.Timeout | null = null
   /** What systemd shows; null when that is not known. */
@@ -53,32 +57,42 @@ export function openServiceManager(options: ServiceManagerOptions): ServiceManag
   /** Between `ready` and the next reload or stop. */
   let serving = false
 
-  const sendNext = () => {
-    const message = messages.shift()
-    sending = message !== undefined
-    if (message === undefined) return
+  const notify = (message: readonly string[], withinMs: number, then: () => void) => {
     const sent = (error: unknown) => {
       if (error !== null && !failed)
         log.warn({ err: error }, 'systemd was not told the state: systemd-notify failed')
       failed = error !== null
       // a message that got lost is told again with the next look at the status
       if (failed) told = null
-      sendNext()
+      then()
     }
     try {
-      execFile('systemd-notify', message, { env: { ...env }, timeout: SEND_MS }, sent)
+      execFile('systemd-notify', message, { env: { ...env }, timeout: withinMs }, sent)
     } catch (error) {
       // a process that cannot be made for want of memory, among others, is told at once
       setImmediate(sent, error)
     }
   }
+  const sendNext = () => {
+    const message = messages.shift()
+    sending = message !== undefined
+    if (message === undefined) return
+    notify(message, SEND_MS, () => {
+      begun = true
+      sendNext()
+    })
+  }
   const send = (...message: string[]) => {
     messages.push(message)
     if (!sending) sendNext()
   }
-  // a loop that hangs sends nothing; one message is enough when the last is still on its way
-  const alive = () => {
-    if (!sending) send('WATCHDOG=1')
+  // a loop that hangs sends nothing; a sign of life waits for no other message, of which each may be slow
+  const alive = (periodMs: number) => {
+    if (!begun || signs === SIGNS) return
+    signs += 1
+    notify(['WATCHDOG=1'], periodMs, () => {
+      signs -= 1
+    })
   }
   const tell = (status: string) => {
     told = status
@@ -96,7 +110,7 @@ export function openServiceManager(options: ServiceManagerOptions): ServiceManag
     ready(status) {
       serving = true
       tell(oneLine(status))
-      if (periodMs !== null) timer ??= setInterval(alive, periodMs / 2)
+      if (periodMs !== null) timer ??= setInterval(() => alive(periodMs), periodMs / SIGNS)
     },
     follow(state) {
       follower ??= setInterval(() => {

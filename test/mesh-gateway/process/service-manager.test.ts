@@ -108,6 +108,33 @@ describe('Telling the service manager', () => {
     manager.close()
   })
 
+  it('says that it is alive while another message, or the last sign of life, is slow to leave', async () => {
+    // on a busy machine a process takes seconds to start; this one waits for a file
+    const wait = `while [ -e "${dir}/$1" ]; do sleep 0.01; done`
+    const tell = `printf '%s|' "$@" >>"${dir}/told"; echo >>"${dir}/told"`
+    const file = join(dir, 'systemd-notify')
+    await writeFile(file, `#!/bin/sh\necho "$1" >>"${dir}/begun"\n${wait}\n${tell}\n`)
+    const slow = (message: string) => writeFile(join(dir, message), '')
+    const begun = async (message: string) =>
+      (await readFile(join(dir, 'begun'), 'utf8')).split('\n').filter((one) => one === message)
+        .length
+    const usual = { ...env({ WATCHDOG_USEC: '2000000' }), PATH: `${dir}:/usr/bin:/bin` }
+    const manager = openServiceManager({ env: usual, log })
+    manager.ready('ready')
+    await waitFor('the first message', async () => (await told()).length > 0)
+    await slow('RELOADING=1')
+    await slow('WATCHDOG=1')
+    manager.reloading()
+    await waitFor('two signs of life on their way', async () => (await begun('WATCHDOG=1')) >= 2)
+    await rm(join(dir, 'WATCHDOG=1'))
+    await waitFor('signs of life', async () => (await told()).includes('WATCHDOG=1|'))
+    assert.ok(!(await told()).some((line) => line.startsWith('RELOADING')))
+    await rm(join(dir, 'RELOADING=1'))
+    await waitFor('the other', async () => (await told()).some((line) => /^RELOADING/.test(line)))
+    manager.close()
+    assert.deepEqual(warnings, [])
+  })
+
   it('sends no sign of life for another process', async () => {
     const ours = env({ WATCHDOG_USEC: '1000', WATCHDOG_PID: '4711' })
     const manager = openServiceManager({ env: ours, log, pid: 4712 })
