@@ -47,9 +47,7 @@ export function openServiceManager(options: ServiceManagerOptions): ServiceManag
   const periodMs = watchdogMs(env, pid)
   const messages: string[][] = []
   let sending = false
-  let failed = false
   let begun = false
-  let signs = 0
   let timer: NodeJS.Timeout | null = null
   let follower: NodeJS.Timeout | null = null
   /** What systemd shows; null when that is not known. */
@@ -57,22 +55,13 @@ export function openServiceManager(options: ServiceManagerOptions): ServiceManag
   /** Between `ready` and the next reload or stop. */
   let serving = false
 
-  const notify = (message: readonly string[], withinMs: number, then: () => void) => {
-    const sent = (error: unknown) => {
-      if (error !== null && !failed)
-        log.warn({ err: error }, 'systemd was not told the state: systemd-notify failed')
-      failed = error !== null
-      // a message that got lost is told again with the next look at the status
-      if (failed) told = null
-      then()
-    }
-    try {
-      execFile('systemd-notify', message, { env: { ...env }, timeout: withinMs }, sent)
-    } catch (error) {
-      // a process that cannot be made for want of memory, among others, is told at once
-      setImmediate(sent, error)
-    }
-  }
+  const notify = createNotifier({
+    ...{ env, log },
+    // a message that got lost is told again with the next look at the status
+    onLost() {
+      told = null
+    },
+  })
   const sendNext = () => {
     const message = messages.shift()
     sending = message !== undefined
@@ -86,14 +75,7 @@ export function openServiceManager(options: ServiceManagerOptions): ServiceManag
     messages.push(message)
     if (!sending) sendNext()
   }
-  // a loop that hangs sends nothing; a sign of life waits for no other message, of which each may be slow
-  const alive = (periodMs: number) => {
-    if (!begun || signs === SIGNS) return
-    signs += 1
-    notify(['WATCHDOG=1'], periodMs, () => {
-      signs -= 1
-    })
-  }
+  const alive = createSigns(notify)
   const tell = (status: string) => {
     told = status
     send('READY=1', `STATUS=${status}`)
@@ -110,7 +92,7 @@ export function openServiceManager(options: ServiceManagerOptions): ServiceManag
     ready(status) {
       serving = true
       tell(oneLine(status))
-      if (periodMs !== null) timer ??= setInterval(() => alive(periodMs), periodMs / SIGNS)
+      if (periodMs !== null) timer ??= setInterval(() => begun && alive(periodMs), periodMs / SIGNS)
     },
     follow(state) {
       follower ??= setInterval(() => {
@@ -130,6 +112,44 @@ export function openServiceManager(options: ServiceManagerOptions): ServiceManag
       unfollow()
       if (timer !== null) clearInterval(timer)
     },
+  }
+}
+
+/** Sends one message, by a process of its own. */
+type Notify = (message: readonly string[], withinMs: number, then: () => void) => void
+
+function createNotifier({
+  env,
+  log,
+  onLost,
+}: Pick<ServiceManagerOptions, 'env' | 'log'> & { readonly onLost: () => void }): Notify {
+  let failed = false
+  return (message, withinMs, then) => {
+    const sent = (error: unknown) => {
+      if (error !== null && !failed)
+        log.warn({ err: error }, 'systemd was not told the state: systemd-notify failed')
+      failed = error !== null
+      if (failed) onLost()
+      then()
+    }
+    try {
+      execFile('systemd-notify', message, { env: { ...env }, timeout: withinMs }, sent)
+    } catch (error) {
+      // a process that cannot be made for want of memory, among others, is told at once
+      setImmediate(sent, error)
+    }
+  }
+}
+
+/** A loop that hangs sends nothing; a sign of life waits for no other message, of which each may be slow. */
+function createSigns(notify: Notify): (periodMs: number) => void {
+  let onTheirWay = 0
+  return (periodMs) => {
+    if (onTheirWay === SIGNS) return
+    onTheirWay += 1
+    notify(['WATCHDOG=1'], periodMs, () => {
+      onTheirWay -= 1
+    })
   }
 }
 
