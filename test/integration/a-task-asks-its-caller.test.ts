@@ -24,6 +24,9 @@ describe('a task asks its caller', () => {
       },
     })
   })
+  afterEach(() => {
+    mesh.gateway.refuse = () => null
+  })
   after(() => mesh.close())
 
   const until = async (delegation: Delegation, kind: TaskEvent['kind']): Promise<TaskEvent> => {
@@ -73,6 +76,44 @@ describe('a task asks its caller', () => {
     assert.equal(tries, 5)
     mesh.gateway.refuse = () => null
     await task.result()
+  })
+
+  it('that nobody names the question of, is as patient: which one is open is asked for as long', async () => {
+    const refused: string[] = []
+    mesh.gateway.refuse = (path) => {
+      if (!/\/(Get|SendInput)$/.test(path) || refused.length === 4) return null
+      refused.push(path)
+      return new MeshError('MESH_GATEWAY_DRAINING')
+    }
+    const patience = { idleMs: 60_000, giveUpMs: 1, startGiveUpMs: 60_000 }
+    const hasty = await mesh.agent('a', { patience })
+    const task = mesh.a.delegate('b', { skill: 'forever' })
+    await until(task, 'input-required')
+    const answer = hasty.watch('b', task.id).sendInput('I')
+    await assert.rejects(answer, { code: 'MESH_GATEWAY_DRAINING' })
+    assert.ok(refused.length < 4)
+    mesh.gateway.refuse = () => null
+    await task.sendInput('I')
+    await task.result()
+  })
+
+  it('is sent no more when its caller has let go of the task, and says why', async () => {
+    const patience = { idleMs: 60_000, giveUpMs: 60_000, startGiveUpMs: 60_000 }
+    const patient = await mesh.agent('a', { patience })
+    const letGo = new AbortController()
+    const task = patient.delegate('b', { skill: 'forever', signal: letGo.signal })
+    await until(task, 'input-required')
+    const tried = Promise.withResolvers<void>()
+    mesh.gateway.refuse = (path) => {
+      if (!path.endsWith('/SendInput')) return null
+      tried.resolve()
+      return new MeshError('MESH_GATEWAY_DRAINING')
+    }
+    const answered = task.sendInput('I', '1')
+    await tried.promise
+    letGo.abort()
+    await assert.rejects(answered, { code: 'MESH_CALL_CANCELED' })
+    await assert.rejects(task.result(), { code: 'MESH_CALL_CANCELED' })
   })
 
   it('the connection breaks while it waits: the answer arrives all the same, also from another handle', async () => {

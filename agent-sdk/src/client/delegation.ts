@@ -97,7 +97,8 @@ export interface Delegation extends AsyncIterable<TaskEvent> {
   /**
    * Answers a question of the peer's, an event `input-required`; the task goes on then. May be repeated with the same answer.
    * @param inputId which question; default: the only one that is open
-   * @throws MeshError MESH_TASK_INPUT_UNEXPECTED, MESH_TASK_CONFLICT when it was answered in another way
+   * @throws MeshError MESH_TASK_INPUT_UNEXPECTED, MESH_TASK_CONFLICT when it was answered in another way, MESH_CALL_CANCELED
+   * when the caller has let go of the task meanwhile
    */
   sendInput(answer: Content, inputId?: string): Promise<TaskInfo>
   /** Asks the peer to stop. Resolves with the task as it then stands. */
@@ -111,13 +112,17 @@ export function createDelegation(port: DelegationPort): Delegation {
   const own = new AbortController()
   const followed = new FollowedDelegation(port, AbortSignal.any([port.signal, own.signal]))
 
-  /** The id is named even when there is only one, so that an answer that is repeated cannot go to the next question. */
-  const openQuestions = async (): Promise<readonly string[]> => {
+  /**
+   * The id is named even when there is only one, so that an answer that is repeated cannot go to the next question. Where
+   * none is open it would go to whatever is asked meanwhile.
+   */
+  const openQuestion = async (): Promise<string> => {
     // of the peer, not of the events so far: another client may have answered while this handle's stream was broken
-    const open = (await port.get(followed.id)).pendingInputs
-    if (open.length > 1)
+    const [question, ...others] = (await port.get(followed.id)).pendingInputs
+    if (others.length > 0)
       throw new TypeError('inputId: several questions are open, so name the one that is answered')
-    return open
+    if (question === undefined) throw new MeshError('MESH_TASK_INPUT_UNEXPECTED')
+    return question
   }
 
   followed.startSoon()
@@ -133,8 +138,7 @@ export function createDelegation(port: DelegationPort): Delegation {
     result: () => followed.result(),
     async sendInput(answer: Content, inputId?: string) {
       const parts = toParts(answer)
-      const [question] = inputId === undefined ? await openQuestions() : [inputId]
-      return port.sendInput(followed.id, question ?? '', parts)
+      return port.sendInput(followed.id, inputId ?? (await openQuestion()), parts)
     },
     async cancel(reason = 'the caller cancelled it') {
       await followed.accepted(ACCEPT_WAIT_MS)

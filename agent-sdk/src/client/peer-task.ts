@@ -8,7 +8,7 @@ import type { IncomingEvent } from '../wire/event-codec.ts'
 import { messages, type WireDelegateRequest, type WireEvent } from '../wire/messages.ts'
 import { encodePart } from '../wire/part-codec.ts'
 import { decodeTask, REQUEST_LIMITS } from '../wire/request-codec.ts'
-import type { CallChoices, Connection } from './connection.ts'
+import type { CallChoices, Connection, Method } from './connection.ts'
 import { type FollowOptions, follow } from './follow.ts'
 import type { DelegationPort } from './followed-delegation.ts'
 import { methods } from './methods.ts'
@@ -145,19 +145,14 @@ export class PeerTask implements DelegationPort {
   }
 
   async get(id: string): Promise<TaskInfo> {
-    const { unary, signal } = this.#context
-    const choices = { authority: this.peer, metadata: this.#metadataOf(id) }
-    return decodeTask(await unary(methods.get, { delegation_id: id }, choices, signal))
+    return decodeTask(await this.#patiently(methods.get, { delegation_id: id }, id))
   }
 
   async sendInput(id: string, inputId: string, answer: readonly Part[]): Promise<TaskInfo> {
-    const { unary, signal } = this.#context
     const request = { delegation_id: id, input_id: inputId, answer: answer.map(encodePart) }
     checkSize(messages.sendInputRequest.serialize(request).length)
-    // the task waits for it, and is looked for as long; the same answer twice is taken once
-    const forMs = this.#context.following.giveUpMs
-    const choices = { authority: this.peer, metadata: this.#metadataOf(id), forMs }
-    return decodeTask(await unary(methods.sendInput, request, choices, signal))
+    // the same answer twice is taken once
+    return decodeTask(await this.#patiently(methods.sendInput, request, id))
   }
 
   checkOutput(skill: string | null, output: readonly Part[]): void {
@@ -169,6 +164,25 @@ export class PeerTask implements DelegationPort {
     this.#stopClock?.()
     this.#callers.release()
     this.#context.onEnd(this)
+  }
+
+  /** The task waits for an answer, and is looked for as long, unless its caller has let go of it. */
+  async #patiently<Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
+    id: string,
+  ): Promise<Response> {
+    const { unary, signal, following } = this.#context
+    const choices = {
+      ...{ authority: this.peer, metadata: this.#metadataOf(id), forMs: following.giveUpMs },
+    }
+    // a detached task goes on, and may ask
+    if (this.detached) return unary(method, request, choices, signal)
+    try {
+      return await unary(method, request, choices, AbortSignal.any([signal, this.signal]))
+    } catch (error) {
+      throw this.signal.aborted ? this.signal.reason : error
+    }
   }
 
   readonly #watch = (id: string, afterSeq: number): ClientReadableStream<WireEvent> =>

@@ -150,7 +150,7 @@ async function answer(
   if (asked.input_id === undefined && open.length > 1)
     throw new ArgumentFault('several questions are open: name one by input_id')
   const task = followedAt(options, place, context)
-  await task.delegation.sendInput(content, asked.input_id ?? open[0] ?? '')
+  await task.delegation.sendInput(content, asked.input_id ?? open[0])
   const result = await waitForTask(task, { context, waitSeconds: asked.wait_seconds })
   return result ?? waitingGivenUp()
 }
