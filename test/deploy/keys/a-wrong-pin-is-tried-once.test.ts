@@ -15,10 +15,10 @@ import { shipped } from '../shipped.ts'
 import { MODULE, makeToken, PIN, type SoftHsm } from './soft-hsm.ts'
 
 const SPY = '/usr/lib/x86_64-linux-gnu/pkcs11-spy.so'
-const WORKERS = 4
+const WORKERS = 2
 const WRONG = /exit code 3:.*does not take the PIN/s
 
-describe('the PIN of a token, with four workers', function () {
+describe('the PIN of a token, with several workers', function () {
   this.timeout(240_000)
   let hsm: SoftHsm
   let world: SeveralWorkers
