@@ -76,14 +76,27 @@ describe('a reload of a gateway of several workers', () => {
     assert.ok(world.gateway.lastLines().some((one) => one.includes('has been read anew')))
   })
 
+  it('tells a fault of the configuration itself, which no worker reads', async () => {
+    const { configFile } = world.gateway
+    const config = await readFile(configFile)
+    await writeFile(configFile, '{ broken')
+    process.kill(world.gateway.pid, 'SIGHUP')
+    assert.match(await over(3), /^READY=1 STATUS=degraded: config: /)
+    const line = world.gateway.lastLines().findLast((one) => one.includes('anew'))
+    assert.match(line ?? '', /"faults":\[\{"what":"config",.*not everything could be read anew/)
+    await writeFile(configFile, config)
+    process.kill(world.gateway.pid, 'SIGHUP')
+    assert.equal(await over(4), 'READY=1 STATUS=ready')
+  })
+
   it('does not wait for a worker that ends meanwhile', async () => {
     const [, slow] = await world.pids()
     assert.ok(slow !== undefined)
     process.kill(slow, 'SIGSTOP')
     process.kill(world.gateway.pid, 'SIGHUP')
-    await waitFor('RELOADING=1', async () => (await sinceReload(3)) !== null)
+    await waitFor('RELOADING=1', async () => (await sinceReload(5)) !== null)
     process.kill(slow, 'SIGKILL')
-    assert.match(await over(3), /^READY=1 /)
+    assert.match(await over(5), /^READY=1 /)
     const line = world.gateway.lastLines().find((one) => one.includes('it ended meanwhile'))
     assert.match(line ?? '', /"worker":2,"what":"worker"/)
   })

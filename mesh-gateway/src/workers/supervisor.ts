@@ -38,8 +38,8 @@ export interface Supervisor {
   readonly addresses: PortAddresses
   missing(): Promise<readonly Missing[]>
   degraded(): Promise<readonly Missing[]>
-  /** Resolves when every worker has read everything anew: what each of them could not read. */
-  reload(): Promise<readonly WorkerFault[]>
+  /** Resolves when every worker has read everything anew: what each of them, or the supervisor, could not read. */
+  reload(): Promise<readonly (WorkerFault | Missing)[]>
   /** Graceful shutdown: lets open work end within graceMs (or as configured), then ends the workers and closes. */
   drain(graceMs?: number): Promise<void>
   /** Ends the workers at once, without closing the rest. */
@@ -115,7 +115,8 @@ export async function startSupervisor(
     async reload() {
       // the configuration first: workers read their files by it
       await live.reload()
-      return reloadWorkers(running())
+      const ofWorkers = await reloadWorkers(running())
+      return [...metrics.failedReloads(), ...ofWorkers]
     },
     async drain(graceMs = live.current().drainMs) {
       reports.drain()
