@@ -952,6 +952,13 @@ export const ERRORS = Object.freeze({
     'put the right PIN into the file of pin-source; a wrong one is tried once, so that it locks no token',
     'hidden',
   ),
+  MESH_HSM_PIN_MISSING: row(
+    500,
+    'FAILED_PRECONDITION',
+    'the PIN of the token with the private keys (PKCS #11) cannot be read',
+    'put the PIN into the file of pin-source, where this program may read it; none was tried',
+    'hidden',
+  ),
   MESH_HSM_INVALID: row(
     500,
     'FAILED_PRECONDITION',

@@ -62,16 +62,16 @@ export function otherKey({ token }: TokenUri): MeshError {
   return new MeshError('MESH_HSM_INVALID', `the token ${token} signs with another key`)
 }
 
-/** Without its line end. @throws MeshError MESH_HSM_PIN */
+/** Without its line end. @throws MeshError MESH_HSM_PIN_MISSING */
 export function readPin(path: string): Secret {
   try {
     const bytes = readFileSync(path)
     const pin = bytes.length > MAX_PIN_BYTES ? '' : bytes.toString('utf8').replace(/\r?\n$/, '')
     if (pin !== '') return new Secret(pin)
   } catch (cause) {
-    throw new MeshError('MESH_HSM_PIN', `the PIN cannot be read from ${path}`, { cause })
+    throw new MeshError('MESH_HSM_PIN_MISSING', `the PIN cannot be read from ${path}`, { cause })
   }
-  throw new MeshError('MESH_HSM_PIN', `there is no PIN in ${path}`)
+  throw new MeshError('MESH_HSM_PIN_MISSING', `there is no PIN in ${path}`)
 }
 
 /** The program of the other process, beside this file. */

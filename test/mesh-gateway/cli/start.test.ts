@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { readdir, readFile, rename } from 'node:fs/promises'
+import { readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { checksOff } from '../../support/tls-checks-off.ts'
@@ -188,6 +188,20 @@ describe('mesh-gateway start', function () {
     assert.match(stderr, /NODE_TLS_REJECT_UNAUTHORIZED is 0/)
     assert.match(stderr, /hint: unset it/)
     assert.doesNotMatch(stderr, /mesh-gateway: (?:egress|admin) /)
+  })
+
+  it('ends as after any failure where the PIN of its token is not to be read yet: 3 is for a PIN that was refused', async () => {
+    const pin = join(place.dir, 'pin')
+    const config = JSON.parse(await readFile(join(place.dir, 'gateway.json'), 'utf8'))
+    const pkcs11 = `pkcs11:token=mesh?module-path=/none.so&pin-source=file:${pin}`
+    await place.write('gateway.json', { ...config, keys: { ...config.keys, pkcs11 } })
+    const start = () => place.run('start', '--config', 'gateway.json')
+    const missing = await start()
+    assert.match(missing.stderr, /the PIN cannot be read from .*pin/)
+    await writeFile(pin, '\n')
+    const empty = await start()
+    assert.match(empty.stderr, /there is no PIN in .*pin/)
+    assert.deepEqual([missing.code, empty.code], [1, 1])
   })
 
   it('ends within its drain time whoever holds on, and at once on a second signal', async () => {
