@@ -42,8 +42,8 @@ function toDer(signature: Buffer): Buffer {
 
 /** The content of an INTEGER: minimal, and positive. */
 function unsigned(bytes: Buffer): Buffer {
-  const first = bytes.findIndex((byte) => byte !== 0)
-  const minimal = first === -1 ? Buffer.alloc(1) : bytes.subarray(first)
+  // where all bytes are 0 the index is -1, and the last one remains
+  const minimal = bytes.subarray(bytes.findIndex((byte) => byte !== 0))
   return (minimal[0] ?? 0) < 0x80 ? minimal : Buffer.concat([Buffer.alloc(1), minimal])
 }
 

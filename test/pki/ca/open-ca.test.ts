@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { cp, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import { openCa, readCaInfo } from '@clawmesh/pki'
@@ -61,6 +62,21 @@ describe('openCa', () => {
           `${fault} ${name}`,
         )
       }
+  })
+
+  it('uses no CA whose manifest is no object, or whose key file holds two keys', async () => {
+    const dir = scratch.path('odd')
+    await cp(scratch.path('ca'), dir, { recursive: true })
+    const refused = (what: string) =>
+      assert.rejects(openCa({ dir, passphrase: PASSPHRASE }), { code: 'MESH_PKI_INVALID' }, what)
+    const key = await readFile(join(dir, 'intermediate.key'), 'utf8')
+    await writeFile(join(dir, 'intermediate.key'), key + key)
+    await refused('two keys')
+    await writeFile(join(dir, 'intermediate.key'), key)
+    for (const text of ['5', '"x"', 'null', '[]', 'true']) {
+      await writeFile(join(dir, 'ca.json'), text)
+      await refused(text)
+    }
   })
 
   it('refuses a key that is not encrypted', async () => {
