@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { mock } from 'node:test'
 import { channelCredentials, listenForCalls } from '@clawmesh/agent-sdk/calls'
 import { checkIsGateway } from '@clawmesh/agent-sdk/mesh'
@@ -45,10 +45,37 @@ describe('a handshake that is not answered', () => {
   }
 
   it('ends with its client', async () => {
-    // long before the handshake would be given up
-    const { client, closed } = await waiting({ handshakeTimeoutMs: 600_000 })
+    // long before the handshake is given up, which is later than this test may take
+    const { client, closed } = await waiting({ handshakeTimeoutMs: 90_000 })
     client.close()
     await closed
+  })
+
+  it('is not begun for a client that has gone, and is left alone when it is done', async () => {
+    const gateway = await ca.open(await ca.gatewayDir({ name: 'gw', tenants: ['acme'] }))
+    const agent = await ca.open(await ca.agentDir({ tenant: 'acme', agent: 'c' }))
+    const { spiffe } = ca
+    const listener = await listenForCalls({ server: new GrpcServer(), store: gateway, spiffe })
+    try {
+      const { port } = listener.address
+      const connector = channelCredentials(agent, {
+        ...{ spiffe, expect: checkIsGateway },
+      })._createSecureConnector({ path: `127.0.0.1:${port}` }, {})
+      const dial = async () => {
+        const socket = connect(port, '127.0.0.1')
+        await once(socket, 'connect')
+        return socket
+      }
+      const { socket: done } = await connector.connect(await dial())
+      connector.destroy()
+      assert.equal(done.destroyed, false)
+      done.destroy()
+      const late = await dial()
+      await assert.rejects(connector.connect(late), /the client is closed/)
+      late.destroy()
+    } finally {
+      await listener.close()
+    }
   })
 
   it('is given up, so that another connection is tried', async () => {
