@@ -1,4 +1,4 @@
-/** Certificates of the trusted CA that are not as an agent has them: the gateway refuses each, with its reason. */
+/** Certificates that are not as an agent has them, or of the CA before: the gateway refuses each, with its reason. */
 import assert from 'node:assert/strict'
 import { NAMESPACE } from '../api-server/commands.ts'
 import type { Cluster } from './cluster.ts'
@@ -16,6 +16,10 @@ const BAD: Readonly<Record<string, readonly [object, string]>> = {
   'may-sign': [
     { uris: [AGENT], isCA: true, usages: ['cert sign', 'digital signature', 'client auth'] },
     'MESH_IDENTITY_NOT_LEAF',
+  ],
+  'of-the-ca-before': [
+    { uris: [AGENT], issuerRef: { name: 'one', kind: 'ClusterIssuer' } },
+    'MESH_IDENTITY_UNTRUSTED',
   ],
 }
 
@@ -41,7 +45,7 @@ export function refusedCertificates(get: () => World): void {
   })
 }
 
-/** By the CA that the gateway trusts. */
+/** By the CA that the gateway trusts, unless a certificate names another one. */
 async function issue({ apply, kubectl }: Cluster): Promise<void> {
   const { namespace } = POD
   await apply(
@@ -64,7 +68,8 @@ async function issue({ apply, kubectl }: Cluster): Promise<void> {
 /** A call with a certificate that the SDK would not show. Prints the code that the gateway answers with. */
 const CALL = `import { readFileSync } from 'node:fs'
 import { connect } from 'node:http2'
-const [cert, key, ca] = ['tls.crt', 'tls.key', 'ca.crt'].map((name) => readFileSync(process.argv[1] + '/' + name))
+const [cert, key] = ['tls.crt', 'tls.key'].map((name) => readFileSync(process.argv[1] + '/' + name))
+const ca = readFileSync('/certificates/wildcard/ca.crt')
 const session = connect('https://${SERVICE_ADDRESS}:8443', { cert, key, ca, servername: '${RELEASE}.${NAMESPACE}.svc' })
 session.on('error', (error) => { console.log(error.code); process.exit(0) })
 const stream = session.request({
