@@ -31,6 +31,8 @@ export interface MemoryWatchOptions {
   readonly collect?: () => void
   /** The interval of readings, in milliseconds. Default 50. */
   readonly everyMs?: number
+  /** Milliseconds of a monotonic clock. */
+  readonly now?: () => number
 }
 
 /** No limit, which is never reached. */
@@ -58,9 +60,10 @@ const HEAP = { from: 0.9, until: 0.8, exhausted: 0.95 } as const
 /**
  * V8 collects when something is allocated, and a gateway that refuses allocates little: what those that have gone left
  * behind would keep it above the bound for ever. So it collects by itself, in readings after the first one that is over,
- * each time after twice as many as before, because a collection stops the process.
+ * each time after twice as many as before, because a collection stops the process. Of a large heap that takes seconds:
+ * it runs for `rest` times as long before the next one, or agents that fill the memory again and again would stop it.
  */
-const COLLECT = { first: 20, most: 200 } as const
+const COLLECT = { first: 20, most: 200, rest: 10 } as const
 
 const MIB = 1024 * 1024
 /** The least that a gateway runs within, and each further process of it, in MiB. */
@@ -68,7 +71,7 @@ const LEAST_MIB = 128
 
 export function watchMemory(options: MemoryWatchOptions): MemoryWatch {
   const { log, metrics, heap = getHeapStatistics, everyMs = 50 } = options
-  const collecting = new Collecting(options.collect)
+  const collecting = new Collecting(options.collect, options.now)
   const group = options.group === undefined ? openGroupMemory() : options.group
   const usedBytes = () => group?.usedBytes() ?? 0
   const limitBytes = group?.limitBytes ?? Number.POSITIVE_INFINITY
@@ -110,11 +113,14 @@ function boundsAbove(kept: number): { readonly from: number; readonly until: num
 
 class Collecting {
   #collect: (() => void) | undefined
+  readonly #now: () => number
   #wait: number = COLLECT.first
   #left: number = COLLECT.first
+  #notBeforeMs = 0
 
-  constructor(collect: (() => void) | undefined) {
+  constructor(collect: (() => void) | undefined, now = () => performance.now()) {
     this.#collect = collect
+    this.#now = now
   }
 
   /** Whether it has collected. */
@@ -124,11 +130,14 @@ class Collecting {
       return false
     }
     this.#left -= 1
-    if (this.#left > 0) return false
+    const beginMs = this.#now()
+    if (this.#left > 0 || beginMs < this.#notBeforeMs) return false
     this.#wait = Math.min(this.#wait * 2, COLLECT.most)
     this.#left = this.#wait
     this.#collect ??= openCollector()
     this.#collect()
+    const endMs = this.#now()
+    this.#notBeforeMs = endMs + (endMs - beginMs) * COLLECT.rest
     return true
   }
 }

@@ -66,6 +66,8 @@ describe('the watch of the memory', () => {
         if (collected.length === 3) usedMiB = 60
       },
       everyMs: 1,
+      // however long it takes on a busy machine
+      now: () => 0,
     })
     while (readings < 30) await sleep(1)
     assert.deepEqual(collected, [], 'not while there is memory')
@@ -75,6 +77,33 @@ describe('the watch of the memory', () => {
     memory.close()
     const [first = 0, second = 0, third = 0] = collected
     assert.deepEqual([collected.length, second - first, third - second], [3, 40, 80])
+  })
+
+  it('takes a tenth of the time at most, also where it is full again as soon as it has collected', async () => {
+    let usedMiB = 228
+    const runs: { readonly begin: number; readonly end: number }[] = []
+    const memory = watchMemory({
+      log: { info: () => {}, warn: () => {} },
+      group: { limitBytes: 256 * MIB, usedBytes: () => usedMiB * MIB },
+      heap: () => ({ used_heap_size: 0, heap_size_limit: MIB }),
+      collect: () => {
+        const begin = performance.now()
+        while (performance.now() < begin + 30);
+        usedMiB = 60
+        runs.push({ begin, end: performance.now() })
+      },
+      everyMs: 1,
+    })
+    while (runs.length < 3) {
+      while (memory.overloaded(1_000)) await sleep(1)
+      usedMiB = 228
+      while (!memory.overloaded(1_000)) await sleep(1)
+    }
+    memory.close()
+    for (const [n, { begin, end }] of runs.slice(0, -1).entries()) {
+      const idleMs = (runs[n + 1]?.begin ?? 0) - end
+      assert.ok(idleMs >= 10 * (end - begin), `${idleMs} ms after ${end - begin} ms`)
+    }
   })
 
   const crowded = (given: { usedMiB: number; keptMiB: number }) => {
