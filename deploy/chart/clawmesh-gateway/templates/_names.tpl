@@ -6,7 +6,7 @@
 
 {{- define "gateway.selector" -}}
 app.kubernetes.io/name: clawmesh-gateway
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "gateway.labels" -}}

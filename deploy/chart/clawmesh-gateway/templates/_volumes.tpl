@@ -6,7 +6,7 @@
 - { name: keys, mountPath: /etc/clawmesh/keys, readOnly: true }
 - { name: policy, mountPath: /etc/clawmesh/policy, readOnly: true }
 {{- range $name, $tenant := .Values.tenants }}
-- { name: {{ include "gateway.tenantVolume" $name }}, mountPath: /etc/clawmesh/tenants/{{ $name }}, readOnly: true }
+- { name: {{ include "gateway.tenantVolume" $name | quote }}, mountPath: /etc/clawmesh/tenants/{{ $name }}, readOnly: true }
 {{- end }}
 {{- if .Values.serviceAccounts.secretName }}
 - { name: accounts, mountPath: /etc/clawmesh/accounts, readOnly: true }
@@ -41,23 +41,23 @@
     defaultMode: 0400
     sources:
       - secret:
-          name: {{ include "gateway.identitySecret" . }}
+          name: {{ include "gateway.identitySecret" . | quote }}
           items:
             - { key: tls.crt, path: tls.crt }
             - { key: tls.key, path: tls.key }
       - configMap:
-          name: {{ .Values.identity.trustBundle.configMap }}
+          name: {{ .Values.identity.trustBundle.configMap | quote }}
           items:
             - { key: {{ .Values.identity.trustBundle.key | quote }}, path: ca.crt }
   {{- else }}
-  secret: { secretName: {{ include "gateway.identitySecret" . }}, defaultMode: 0400 }
+  secret: { secretName: {{ include "gateway.identitySecret" . | quote }}, defaultMode: 0400 }
   {{- end }}
 - name: keys
-  secret: { secretName: {{ .Values.signingKeys.secretName }}, defaultMode: 0400 }
+  secret: { secretName: {{ .Values.signingKeys.secretName | quote }}, defaultMode: 0400 }
 - name: policy
   configMap: { name: {{ include "gateway.name" . }}-policy }
 {{- range $name, $tenant := .Values.tenants }}
-- name: {{ include "gateway.tenantVolume" $name }}
+- name: {{ include "gateway.tenantVolume" $name | quote }}
   configMap:
     name: {{ include "gateway.name" $ }}-tenant-{{ $name }}
     # that of a release of clawmesh-tenant may come and go while pods run
@@ -65,7 +65,7 @@
 {{- end }}
 {{- with .Values.serviceAccounts }}{{ if .secretName }}
 - name: accounts
-  secret: { secretName: {{ .secretName }}, defaultMode: 0400 }
+  secret: { secretName: {{ .secretName | quote }}, defaultMode: 0400 }
 {{- end }}{{ end }}
 {{- if include "gateway.asksApiServer" . }}
 - name: api-server
@@ -80,22 +80,22 @@
 {{- end }}
 {{- with .Values.egressTls }}{{ if .secretName }}
 - name: egress-tls
-  secret: { secretName: {{ .secretName }}, defaultMode: 0400 }
+  secret: { secretName: {{ .secretName | quote }}, defaultMode: 0400 }
 {{- end }}{{ end }}
 {{- with .Values.egressCa }}{{ if .configMap }}
 - name: egress-ca
-  configMap: { name: {{ .configMap }} }
+  configMap: { name: {{ .configMap | quote }} }
 {{- end }}{{ end }}
 {{- with .Values.revocation }}{{ if .configMap }}
 - name: revocation
-  configMap: { name: {{ .configMap }} }
+  configMap: { name: {{ .configMap | quote }} }
 {{- end }}{{ end }}
 {{- with .Values.redis }}{{ if .passwordSecret }}
 - name: redis-password
-  secret: { secretName: {{ .passwordSecret }}, defaultMode: 0400 }
+  secret: { secretName: {{ .passwordSecret | quote }}, defaultMode: 0400 }
 {{- end }}{{ end }}
 {{- with .Values.redis }}{{ if .caConfigMap }}
 - name: redis-ca
-  configMap: { name: {{ .caConfigMap }} }
+  configMap: { name: {{ .caConfigMap | quote }} }
 {{- end }}{{ end }}
 {{- end }}

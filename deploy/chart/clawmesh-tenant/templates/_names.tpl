@@ -1,6 +1,6 @@
 {{- define "tenant.labels" -}}
 app.kubernetes.io/name: clawmesh-tenant
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/part-of: clawmesh
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") }}
@@ -15,11 +15,11 @@ clawmesh.internal/tenant: {{ .Values.tenant | quote }}
 {{- define "tenant.gatewayPods" -}}
 - namespaceSelector:
     matchLabels:
-      kubernetes.io/metadata.name: {{ .Release.Namespace }}
+      kubernetes.io/metadata.name: {{ .Release.Namespace | quote }}
   podSelector:
     matchLabels:
       app.kubernetes.io/name: clawmesh-gateway
-      app.kubernetes.io/instance: {{ .Values.gateway.release }}
+      app.kubernetes.io/instance: {{ .Values.gateway.release | quote }}
 {{- end }}
 
 {{- /* The release that an object belongs to, in words. */ -}}
