@@ -65,19 +65,24 @@ const HEAP = { from: 0.9, until: 0.8, exhausted: 0.95 } as const
  */
 const COLLECT = { first: 20, most: 200, rest: 10 } as const
 
+/** Where memory hovers at a bound, each reading may be a change: the log has so many milliseconds between two lines. */
+const TELL_MS = 1_000
+
 const MIB = 1024 * 1024
 /** The least that a gateway runs within, and each further process of it, in MiB. */
 const LEAST_MIB = 128
 
 export function watchMemory(options: MemoryWatchOptions): MemoryWatch {
   const { log, metrics, heap = getHeapStatistics, everyMs = 50 } = options
-  const collecting = new Collecting(options.collect, options.now)
+  const { now = () => performance.now() } = options
+  const collecting = new Collecting(options.collect, now)
   const group = options.group === undefined ? openGroupMemory() : options.group
   const usedBytes = () => group?.usedBytes() ?? 0
   const limitBytes = group?.limitBytes ?? Number.POSITIVE_INFINITY
   let bounds: { readonly from: number; readonly until: number } = GROUP
   let overloaded = false
   let exhausted = false
+  let told = { overloaded, atMs: Number.NEGATIVE_INFINITY }
   metrics?.overloaded(false)
   const look = () => {
     const { used_heap_size: used, heap_size_limit: most } = heap()
@@ -88,9 +93,10 @@ export function watchMemory(options: MemoryWatchOptions): MemoryWatch {
     const isOver = share > bounds[bound] || used > most * HEAP[bound]
     if (collecting.afterReading(isOver)) bounds = boundsAbove(usedBytes() / limitBytes)
     exhausted = share > GROUP.exhausted || used > most * HEAP.exhausted
-    if (isOver === overloaded) return
+    if (isOver !== overloaded) metrics?.overloaded(isOver)
     overloaded = isOver
-    metrics?.overloaded(isOver)
+    if (isOver === told.overloaded || now() < told.atMs + TELL_MS) return
+    told = { overloaded, atMs: now() }
     const fields = { heap_bytes: used, heap_limit_bytes: most, used_bytes: groupBytes }
     const limit = group === null ? {} : { limit_bytes: limitBytes }
     if (isOver) log.warn({ ...fields, ...limit }, 'memory is nearly used up: new work is refused')
@@ -118,7 +124,7 @@ class Collecting {
   #left: number = COLLECT.first
   #notBeforeMs = 0
 
-  constructor(collect: (() => void) | undefined, now = () => performance.now()) {
+  constructor(collect: (() => void) | undefined, now: () => number) {
     this.#collect = collect
     this.#now = now
   }

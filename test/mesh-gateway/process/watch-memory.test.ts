@@ -14,7 +14,7 @@ const group = (limitMiB: number, usedMiB = 0) => ({
 })
 
 describe('the watch of the memory', () => {
-  const watch = (given: { groupMiB?: number; heapMiB?: number }) => {
+  const watch = (given: { groupMiB?: number; heapMiB?: number; nowMs?: number }) => {
     const lines: string[] = []
     const gauge: boolean[] = []
     const memory = watchMemory({
@@ -23,6 +23,7 @@ describe('the watch of the memory', () => {
       group: { limitBytes: 256 * MIB, usedBytes: () => (given.groupMiB ?? 0) * MIB },
       heap: () => ({ used_heap_size: (given.heapMiB ?? 0) * MIB, heap_size_limit: 100 * MIB }),
       everyMs: 1,
+      now: () => given.nowMs ?? 0,
     })
     const until = async (is: boolean) => {
       while (memory.overloaded(1_000) !== is) await sleep(1)
@@ -31,7 +32,7 @@ describe('the watch of the memory', () => {
   }
 
   it('refuses from four fifths of the limit on, until there is memory again', async () => {
-    const given = { groupMiB: 204 }
+    const given = { groupMiB: 204, nowMs: 0 }
     const { memory, lines, gauge, until } = watch(given)
     await sleep(5)
     assert.equal(memory.overloaded(1_000), false)
@@ -44,10 +45,28 @@ describe('the watch of the memory', () => {
     given.groupMiB = 231
     while (!memory.exhausted(1_000)) await sleep(1)
     given.groupMiB = 190
+    given.nowMs = 1_000
     await until(false)
     memory.close()
     assert.deepEqual(gauge, [false, true, false])
     assert.equal(lines.length, 2)
+  })
+
+  it('says so once a second at most, where memory hovers at the bound, and what holds in the end', async () => {
+    const given = { groupMiB: 0, nowMs: 0 }
+    const { memory, lines, gauge, until } = watch(given)
+    for (let turn = 0; turn < 10; turn += 1) {
+      given.groupMiB = 240
+      await until(true)
+      given.groupMiB = 60
+      await until(false)
+    }
+    assert.equal(gauge.length, 21)
+    assert.deepEqual(lines, ['memory is nearly used up: new work is refused'])
+    given.nowMs = 1_000
+    while (lines.length === 1) await sleep(1)
+    memory.close()
+    assert.deepEqual(lines.slice(1), ['there is memory again: new work is admitted'])
   })
 
   it('collects what those that have gone left behind, now and then, while it refuses', async () => {
