@@ -8,12 +8,8 @@ describe('a delegation port of a process with little memory', () => {
   let mesh: Fixture
   afterEach(() => mesh.close())
 
-  it('refuses new calls and connections, carries open calls to their end, and serves again', async () => {
-    let overloaded = false
-    let exhausted = false
-    mesh = await makeFixture(OPEN_POLICY, {
-      memory: { overloaded: () => overloaded, exhausted: () => exhausted, limitBytes: null },
-    })
+  /** A call that its peer has, and answers when it is told to. */
+  async function openCall() {
     const planner = await mesh.ca.open(await mesh.ca.agentDir({ tenant: 'acme', agent: 'planner' }))
     const asked = Promise.withResolvers<void>()
     const answering = Promise.withResolvers<void>()
@@ -24,6 +20,16 @@ describe('a delegation port of a process with little memory', () => {
     const session = await mesh.connect(planner)
     const open = call(session, { ':authority': peer.name })
     await asked.promise
+    return { planner, peer, session, open, answer: answering.resolve }
+  }
+
+  it('refuses new calls and connections, carries open calls to their end, and serves again', async () => {
+    let overloaded = false
+    let exhausted = false
+    mesh = await makeFixture(OPEN_POLICY, {
+      memory: { overloaded: () => overloaded, exhausted: () => exhausted, limitBytes: null },
+    })
+    const { planner, peer, session, open, answer } = await openCall()
     overloaded = true
     const { status, error } = await call(session, { ':authority': peer.name })
     assert.equal(status, 14, 'UNAVAILABLE')
@@ -37,7 +43,7 @@ describe('a delegation port of a process with little memory', () => {
       await mesh.metrics.text(),
       /clawmesh_connections_refused_total\{plane="delegation",reason="memory"\} 1/,
     )
-    answering.resolve()
+    answer()
     assert.equal((await open).status, 0)
     overloaded = false
     exhausted = false
@@ -54,21 +60,12 @@ describe('a delegation port of a process with little memory', () => {
         limitBytes: null,
       },
     })
-    const planner = await mesh.ca.open(await mesh.ca.agentDir({ tenant: 'acme', agent: 'planner' }))
-    const asked = Promise.withResolvers<void>()
-    const answering = Promise.withResolvers<void>()
-    const peer = await mesh.peer('researcher', (stream) => {
-      asked.resolve()
-      void answering.promise.then(() => echo(stream))
-    })
-    const session = await mesh.connect(planner)
-    const open = call(session, { ':authority': peer.name })
-    await asked.promise
+    const { planner, peer, session, open, answer } = await openCall()
     await assert.rejects(mesh.connect(planner))
     connections = 2
     await mesh.connect(planner)
     assert.equal((await call(session, { ':authority': peer.name })).status, 14)
-    answering.resolve()
+    answer()
     assert.equal((await open).status, 0)
     assert.equal((await call(session, { ':authority': peer.name })).status, 0)
   })
