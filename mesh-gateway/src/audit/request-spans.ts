@@ -81,15 +81,14 @@ export function createRequestSpans(
 
 function spanOf({ ids, record, endMs }: Ended): Span {
   const { traceId, spanId, parentSpanId } = ids
+  const isEgress = record.event === 'egress'
+  const method = isEgress ? spanMethod(record.method) : rpcSpan(record.grpc_method)
   return {
     ...{ traceId, spanId, parentSpanId, endMs, durationMs: record.duration_ms },
-    name:
-      record.event === 'egress'
-        ? `egress ${spanMethod(record.method).name}`
-        : rpcSpan(record.grpc_method).name,
+    name: isEgress ? `egress ${method.name}` : method.name,
     kind: 'server',
     error: failureOf(record),
-    attributes: { ...commonOf(record), ...ofPlane(record) },
+    attributes: { ...commonOf(record), ...method.attributes, ...ofPlane(record) },
   }
 }
 
@@ -124,11 +123,9 @@ function commonOf(record: AuditRecord): Readonly<Record<string, AttributeValue>>
 function ofPlane(record: AuditRecord): Readonly<Record<string, AttributeValue>> {
   if (record.event === 'egress')
     return {
-      ...spanMethod(record.method).attributes,
       'http.response.status_code': record.status === 0 ? null : record.status,
     }
   return {
-    ...rpcSpan(record.grpc_method).attributes,
     'rpc.grpc.status_code': record.grpc_status,
     'clawmesh.caller': record.caller,
     'clawmesh.callee': record.callee,

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { readConfig } from '../config/live-config.ts'
 import { REQUIRED } from '../config/settings.ts'
 import { formatListenAddress } from '../net/listen-address.ts'
+import { readBounded } from '../net/read-bounded.ts'
 import type { Terminal } from '../process/terminal.ts'
 
 export interface AdminPlace {
@@ -59,7 +60,9 @@ export async function askAdmin<T>(
     response = await fetch(new URL(`/api/${path}`, url), {
       ...{ headers: { connection: 'close' }, signal },
     })
-    body = parsed(await readAnswer(response))
+    const bytes = await readBounded(response.body ?? [], MAX_ANSWER_BYTES)
+    if (bytes === null) throw new RangeError(`it answers with more than ${MAX_ANSWER_BYTES} bytes`)
+    body = parsed(bytes)
   } catch (cause) {
     const late = `it took more than ${withinMs / 1_000} s`
     throw unreachable(signal.aborted ? late : reasonOf(cause), cause)
@@ -77,19 +80,6 @@ export async function askAdmin<T>(
   const read = shape.safeParse(body)
   if (!read.success) throw unreachable(`it answered ${response.status}, not as this version does`)
   return read.data
-}
-
-async function readAnswer({ body }: Response): Promise<Buffer> {
-  const pieces: Uint8Array[] = []
-  let bytes = 0
-  // to leave the loop ends the connection
-  for await (const piece of body ?? []) {
-    bytes += piece.length
-    if (bytes > MAX_ANSWER_BYTES)
-      throw new RangeError(`it answers with more than ${MAX_ANSWER_BYTES} bytes`)
-    pieces.push(piece)
-  }
-  return Buffer.concat(pieces)
 }
 
 function parsed(bytes: Buffer): unknown {

@@ -268,15 +268,8 @@ function createMcp(
   const { meshDomain, policy, audit, spans = null, metrics, log } = options
   return createMcpEndpoint({
     ...{ identity, revocations, refusals, meshDomain, names, guardLimits, calls, closedFor },
-    ...{
-      serving,
-      audit,
-      spans,
-      metrics,
-      log,
-      sessionKeys: mcp.sessionKeys,
-      cancels: mcp.cancels ?? null,
-    },
+    ...{ serving, audit, spans, metrics, log },
+    ...{ sessionKeys: mcp.sessionKeys, cancels: mcp.cancels ?? null },
     gatewayId: () => identity.current().identity.id,
     policyGeneration: () => policy.current().generation,
   })

@@ -1,6 +1,7 @@
 /** Reads what is asked of the admin port: the query of a GET, and the JSON of a POST from its own pages. Bounded. */
 import type { IncomingMessage } from 'node:http'
 import { z } from 'zod'
+import { readBounded } from '../../net/read-bounded.ts'
 import { DEFAULT_METHOD, parseMethodName } from '../../policy/decide/explain.ts'
 import { type Asked, readDestination, readPeer } from '../../policy/decide/explain-asked.ts'
 import type { CandidateFile, DecisionFilter } from './facts.ts'
@@ -65,20 +66,15 @@ export function refuseOtherOrigins({ headers, method }: IncomingMessage): void {
 
 /** @throws BadQuestion for what is no JSON, or larger than 256 KiB */
 export async function readJson(request: IncomingMessage): Promise<unknown> {
-  const pieces: Buffer[] = []
-  let bytes = 0
   // the connection stays for the answer, however large the body is
-  for await (const piece of request.iterator({ destroyOnReturn: false })) {
-    const data = Buffer.from(piece)
-    bytes += data.length
-    if (bytes > MAX_BODY_BYTES) {
-      request.resume()
-      throw new BadQuestion(413, `more than ${MAX_BODY_BYTES} bytes`)
-    }
-    pieces.push(data)
+  const body = request.iterator({ destroyOnReturn: false })
+  const bytes = await readBounded(body, MAX_BODY_BYTES)
+  if (bytes === null) {
+    request.resume()
+    throw new BadQuestion(413, `more than ${MAX_BODY_BYTES} bytes`)
   }
   try {
-    return JSON.parse(Buffer.concat(pieces).toString('utf8'))
+    return JSON.parse(bytes.toString('utf8'))
   } catch {
     throw new BadQuestion(400, 'the body is no JSON')
   }

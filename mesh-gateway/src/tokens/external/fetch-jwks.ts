@@ -7,6 +7,7 @@ import net, { type LookupFunction } from 'node:net'
 import tls, { type SecureContext } from 'node:tls'
 import { MeshError, type Secret } from '@clawmesh/proto'
 import { Agent, type buildConnector } from 'undici'
+import { readBounded } from '../../net/read-bounded.ts'
 import type { Resolver } from '../../resolve/resolver.ts'
 import { issuerUnavailable } from './issuer-unavailable.ts'
 
@@ -58,8 +59,10 @@ export async function fetchJwks(options: FetchJwksOptions): Promise<FetchedJwks>
     })
     if (statusCode !== 200)
       throw issuerUnavailable(`its JWKS was answered with status ${statusCode}`)
-    const text = await readText(body)
+    const bytes = await readBounded(body, MAX_BODY_BYTES)
+    if (bytes === null) throw issuerUnavailable(`its JWKS has more than ${MAX_BODY_BYTES} bytes`)
     const control = headers['cache-control']
+    const text = bytes.toString('utf8')
     return { text, cacheControl: Array.isArray(control) ? control.join(',') : (control ?? null) }
   } catch (error) {
     if (error instanceof MeshError) throw error
@@ -71,19 +74,6 @@ export async function fetchJwks(options: FetchJwksOptions): Promise<FetchedJwks>
     // also stops the rest of a body that is too long
     await agent.destroy()
   }
-}
-
-async function readText(body: AsyncIterable<unknown>): Promise<string> {
-  const pieces: Uint8Array[] = []
-  let size = 0
-  for await (const piece of body) {
-    if (!(piece instanceof Uint8Array)) continue
-    size += piece.byteLength
-    if (size > MAX_BODY_BYTES)
-      throw issuerUnavailable(`its JWKS has more than ${MAX_BODY_BYTES} bytes`)
-    pieces.push(piece)
-  }
-  return Buffer.concat(pieces).toString('utf8')
 }
 
 /** undici's own connector ignores the signal, and checks its timeout once a second. */
