@@ -199,7 +199,9 @@ describe('a restarted agent ends or resumes its tasks', () => {
     await begin()
     const caller = await mesh.agent('c', { patience: { idleMs: 100, giveUpMs: 1 } })
     const begun = Date.now()
-    const late = caller.delegate('b', { skill: 'crashes', deadlineMs: 400 })
+    // long enough for a busy machine to begin both
+    const deadlineMs = 3_000
+    const late = caller.delegate('b', { skill: 'crashes', deadlineMs })
     const left = caller.delegate('b', { skill: 'crashes' })
     for (const task of [late, left]) task.result().catch(() => {})
     await waiting(late.id, 3, caller)
@@ -207,7 +209,7 @@ describe('a restarted agent ends or resumes its tasks', () => {
     store.close()
     mesh.gateway.breakConnections()
     await caller.close()
-    await waitFor('the deadline', () => Date.now() > begun + 400)
+    await waitFor('the deadline', () => Date.now() > begun + deadlineMs)
     await restart({ orphanGraceMs: 100 })
     const again = await mesh.agent('c')
     assert.equal((await again.get('b', late.id)).state, 'expired')
