@@ -22,6 +22,7 @@ describe('a call that would take longer than OpenClaw lets a tool run', () => {
   let planner: Agent
   let release: (value: string) => void
   let aborted: boolean
+  let begun: boolean
   const turns = createTurns()
   const tools = createTools()
   let asking: { readonly task: Task; readonly context: TaskContext } | null = null
@@ -29,6 +30,7 @@ describe('a call that would take longer than OpenClaw lets a tool run', () => {
   beforeEach(async () => {
     mesh = createTestMesh()
     aborted = false
+    begun = false
     asking = null
     const { promise, resolve } = Promise.withResolvers<string>()
     release = resolve
@@ -37,6 +39,7 @@ describe('a call that would take longer than OpenClaw lets a tool run', () => {
       listen: '127.0.0.1:0',
       skills: {
         async slow(_task, { signal }) {
+          begun = true
           signal.addEventListener('abort', () => {
             aborted = true
           })
@@ -58,11 +61,14 @@ describe('a call that would take longer than OpenClaw lets a tool run', () => {
   })
   after(() => tools.close())
 
-  /** The answer of a call, and after how long it came. */
+  /** The answer of a call, and after how long it came. @param from when the clock begins to run: what comes before takes real time */
   async function timed(
     tool: Parameters<typeof runCall>[0]['tool'],
     params: object,
-    sessionKey = 'agent:main:main',
+    {
+      sessionKey = 'agent:main:main',
+      from = () => true,
+    }: { readonly sessionKey?: string; readonly from?: () => boolean } = {},
   ): Promise<{ readonly answer: ToolAnswer; readonly afterMs: number }> {
     let answer: ToolAnswer | null = null
     const call = runCall(
@@ -78,6 +84,7 @@ describe('a call that would take longer than OpenClaw lets a tool run', () => {
       answer = given
     })
     let afterMs = 0
+    while (!from()) await stat(import.meta.filename)
     while (answer === null && afterMs < WATCHDOG_MS) {
       for (let turn = 0; turn < 20; turn += 1) await turnOfTheLoop()
       // what a call loads when it is first made takes real time, more of it on a busy machine
@@ -92,7 +99,8 @@ describe('a call that would take longer than OpenClaw lets a tool run', () => {
   }
 
   it('answers with the id of the task after ten minutes; the task goes on, and is fetched by the id', async () => {
-    const { answer, afterMs } = await timed('mesh_delegate', { peer: 'researcher', skill: 'slow' })
+    const slow = { peer: 'researcher', skill: 'slow' }
+    const { answer, afterMs } = await timed('mesh_delegate', slow, { from: () => begun })
     assert.ok(afterMs <= 601_000, `${afterMs} ms`)
     assert.equal(answer.isError, false)
     const { id, state } = answer.details
@@ -114,7 +122,11 @@ describe('a call that would take longer than OpenClaw lets a tool run', () => {
     while (asking === null) await turnOfTheLoop()
     const turn = createTurn(asking.task, asking.context, ['mesh_ask'])
     const end = turns.begin(SESSION, turn)
-    const { answer, afterMs } = await timed('mesh_ask', { question: 'which one?' }, SESSION)
+    const { answer, afterMs } = await timed(
+      'mesh_ask',
+      { question: 'which one?' },
+      { sessionKey: SESSION },
+    )
     end()
     assert.ok(afterMs <= 481_000, `${afterMs} ms`)
     assert.match(answer.text, /^The caller has not answered yet\. End your turn now/)
