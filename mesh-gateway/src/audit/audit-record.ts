@@ -46,6 +46,8 @@ export interface EgressAuditRecord extends AuditBase {
   readonly method: string
   /** Without the query. Null for a tunnel. */
   readonly path: string | null
+  /** The header by which the destination may read another method or path; null without one. */
+  readonly override: string | null
   /** HTTP status of the answer; 0 when the client had left; null while it is open. */
   readonly status: number | null
 }

@@ -120,6 +120,7 @@ function inOrder(record: AuditRecord): object {
       certificate: record.certificate,
       client_ip: record.client_ip,
       client_port: record.client_port,
+      override: record.override,
     }
   return {
     event: record.event,

@@ -83,7 +83,7 @@ export async function admit(
   const rating = enterRate(principal, policy, context)
   const rated = rating instanceof Promise ? await rating : rating
   if (rated !== null) return { ...unknown, principal, result: rated, release }
-  const { target, question, decision } = decideTarget(principal, asked, head.method, policy)
+  const { target, question, decision } = decideTarget(principal, asked, head, policy)
   const admitted = { grounds: principal.grounds, question }
   const { settled: counted } = context.tunnels
   const known = { principal, target, decision, admitted, generation, counted }

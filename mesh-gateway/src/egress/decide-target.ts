@@ -1,6 +1,8 @@
 /** Asks policy about a target, and resolves its port where the client named none. Pure. */
 import type { EgressDecision, EgressQuestion } from '../policy/decide/decision.ts'
 import type { Principal } from './authenticate.ts'
+import { overrideOf } from './http1/override.ts'
+import type { RequestHead } from './http1/request-head.ts'
 import type { PolicyView } from './policy-view.ts'
 import { DEFAULT_PORTS, type Target } from './request.ts'
 
@@ -18,13 +20,13 @@ export interface DecidedTarget {
 export function decideTarget(
   principal: Principal,
   target: Target,
-  method: string,
+  head: Pick<RequestHead, 'method' | 'fields'>,
   policy: PolicyView,
 ): DecidedTarget {
-  const secure = decide(principal, target, method, policy)
+  const secure = decide(principal, target, head, policy)
   const { action, scheme } = secure.decision
   if (target.portNamed || (action === 'allow' && scheme === 'https')) return secure
-  const clear = decide(principal, { ...target, port: DEFAULT_PORTS.http }, method, policy)
+  const clear = decide(principal, { ...target, port: DEFAULT_PORTS.http }, head, policy)
   if (clear.decision.action === 'allow' && clear.decision.scheme === 'http') return clear
   // a rule for any port says http, and another forbids port 80: clear text must not go to 443 instead
   const forbidden = action === 'allow' && clear.decision.code !== 'MESH_POLICY_NOT_ALLOWED'
@@ -34,14 +36,15 @@ export function decideTarget(
 function decide(
   { agent, claims, actors }: Principal,
   target: Target,
-  method: string,
+  { method, fields }: Pick<RequestHead, 'method' | 'fields'>,
   policy: PolicyView,
 ): DecidedTarget {
+  const { path } = target
   const question: EgressQuestion = {
     agent,
     host: target.host,
     port: target.port,
-    request: target.path === null ? null : { method, path: target.path },
+    request: path === null ? null : { method, path, override: overrideOf(fields, method) },
     allowedDestinations: claims.destinations ?? claims.allowed_destinations,
     withinChain: actors !== null,
     ...(actors === null ? {} : { actors }),

@@ -174,6 +174,7 @@ function recordOf(
     bytes_down: outcome.bytesDown,
     client_ip: record.client.ip,
     client_port: record.client.port,
+    override: admission?.admitted?.question?.request?.override ?? null,
     status: outcome.status,
     phase,
     open_id,

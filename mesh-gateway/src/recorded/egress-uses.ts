@@ -36,7 +36,8 @@ export function newUse(agent: Peer, host: string, port: number): EgressUse {
 export function addRequest(use: EgressUse, request: EgressCase['question']['request']): void {
   use.count += 1
   if (use.requests === null) return
-  if (request === null || !METHOD.test(request.method) || request.method === 'CONNECT') {
+  const expressible = request !== null && request.override == null && METHOD.test(request.method)
+  if (!expressible || request.method === 'CONNECT') {
     use.requests = null
     return
   }

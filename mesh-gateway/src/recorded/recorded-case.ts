@@ -147,7 +147,7 @@ function egressCase(
       agent,
       host,
       port,
-      request: path === null ? null : { method, path },
+      request: path === null ? null : { method, path, override: text('override') },
       // the token's destinations are not recorded, but this one was among them
       allowedDestinations: [formatHostPattern({ host, port, wildcard: false })],
       ...(actors === null ? {} : { actors }),

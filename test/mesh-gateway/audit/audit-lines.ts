@@ -35,7 +35,7 @@ function recordOf(n: number, agent: string): EgressAuditRecord {
     ...{ event: 'egress', request_id: `request-${n}`, trace_id: traceOf(n) },
     ...{ tenant: 'acme', agent_id: agent, token_jti: 'j1' },
     ...{ destination_host: 'api.example.com', destination_port: 443, destination_ip: '192.0.2.1' },
-    ...{ method: 'GET', path: n % LONG_EVERY === 3 ? LONG : `/items/${n}` },
+    ...{ method: 'GET', override: null, path: n % LONG_EVERY === 3 ? LONG : `/items/${n}` },
     ...{ action_allowed: !refused, mode: 'enforce', rule: null, policy_generation: 3 },
     reason: refused ? 'MESH_POLICY_NOT_ALLOWED' : null,
     ...{ duration_ms: 12.345, bytes_up: 1, bytes_down: 2, status: refused ? 403 : 200 },

@@ -20,6 +20,7 @@ const refused: EgressAuditRecord = {
   destination_ip: null,
   method: 'CONNECT',
   path: null,
+  override: null,
   action_allowed: false,
   mode: 'enforce',
   reason: 'MESH_POLICY_NOT_ALLOWED',

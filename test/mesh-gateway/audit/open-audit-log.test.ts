@@ -36,7 +36,7 @@ describe('the audit log', () => {
     const [first = '', second = ''] = await lines(file)
     assert.deepEqual(
       Object.keys(JSON.parse(first)),
-      'time event request_id trace_id tenant agent_id token_jti destination_host destination_port destination_ip method path action_allowed mode reason rule policy_generation duration_ms bytes_up bytes_down status root_id chain refused_actor certificate client_ip client_port repeated phase open_id'.split(
+      'time event request_id trace_id tenant agent_id token_jti destination_host destination_port destination_ip method path action_allowed mode reason rule policy_generation duration_ms bytes_up bytes_down status root_id chain refused_actor certificate client_ip client_port override repeated phase open_id'.split(
         ' ',
       ),
     )

@@ -17,6 +17,7 @@ export const SAMPLE_EGRESS: EgressAuditRecord = {
   destination_ip: '192.0.2.1',
   method: 'CONNECT',
   path: null,
+  override: null,
   action_allowed: true,
   mode: 'enforce',
   reason: null,

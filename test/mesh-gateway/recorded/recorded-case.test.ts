@@ -24,6 +24,7 @@ const EGRESS = {
   destination_ip: '192.0.2.1',
   method: 'GET',
   path: '/v1',
+  override: 'x-original-url',
   action_allowed: true,
   reason: null,
   rule: 'acme.json#/egress/allow/0',
@@ -86,7 +87,7 @@ describe('a record of a request', () => {
       plane: 'egress',
       question: {
         ...{ agent: peer('bot'), host: 'api.test', port: 443 },
-        request: { method: 'GET', path: '/v1' },
+        request: { method: 'GET', path: '/v1', override: 'x-original-url' },
         allowedDestinations: ['api.test:443'],
       },
       ...{ ip: '192.0.2.1', refusedActor: null },

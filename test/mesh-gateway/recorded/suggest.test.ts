@@ -198,6 +198,16 @@ describe('a suggestion', () => {
     assert.deepEqual(suggest([get('a.test', '/x*'), fetched('a.test')]).remarks, [])
   })
 
+  it('allows the host alone where a header let the destination read another method or path', () => {
+    const asked = { method: 'POST', path: '/things', reason: 'MESH_POLICY_NOT_ALLOWED' }
+    const cases = [
+      fetched('a.test', { ...asked, override: 'x-http-method-override' }),
+      fetched('b.test', { ...asked, override: null }),
+    ]
+    const allow = ['a.test:443', { host: 'b.test:443', methods: ['POST'], paths: ['/things'] }]
+    assert.deepEqual(suggest(cases).tenants, [egressOf({ bot: { allow } })])
+  })
+
   it('has wildcards where it is told to, and none over what was refused to anybody', () => {
     const hosts = ['x.a.test', 'y.a.test'].map((host) => fetched(host))
     const allowed = (cases: readonly RecordedCase[], wildcards: number | null) =>

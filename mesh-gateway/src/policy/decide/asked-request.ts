@@ -22,9 +22,9 @@ export class AskedRequest {
     return this.#question.port
   }
 
-  /** Null for a tunnel. */
+  /** Null for a tunnel, and for a request whose header may replace it. */
   get method(): string | null {
-    return this.#question.request?.method ?? null
+    return this.#judged?.method ?? null
   }
 
   get budget(): StepBudget {
@@ -37,9 +37,9 @@ export class AskedRequest {
     return this.#budget?.exhausted ?? false
   }
 
-  /** Canonical. Null for a tunnel, and for a path that no rule with paths can match: `fault` says why. */
+  /** Canonical. Null where `method` is, and for a path that no rule with paths can match: `fault` says why. */
   get path(): string | null {
-    const { request } = this.#question
+    const request = this.#judged
     if (request === null) return null
     this.#path ??= readPath(request.path)
     return this.#path.path
@@ -48,6 +48,12 @@ export class AskedRequest {
   /** What is wrong with the path; null until a rule with paths is checked. */
   get fault(): PathFault | 'too-long' | null {
     return this.#path?.fault ?? null
+  }
+
+  /** What rules with methods or paths may judge. */
+  get #judged(): EgressQuestion['request'] {
+    const { request } = this.#question
+    return request?.override == null ? request : null
   }
 }
 

@@ -46,6 +46,16 @@ export interface DelegationDecision extends Verdict {
   readonly limits: DelegationLimits
 }
 
+export interface AskedOf {
+  readonly method: string
+  readonly path: string
+  /**
+   * The header by which a server may read another method or path: rules with methods or paths then do not match, as for a
+   * tunnel. Default: none.
+   */
+  readonly override?: string | null
+}
+
 export interface EgressQuestion {
   readonly agent: Peer
   /** Canonical: lower case, punycode, no trailing dot; or an IP literal in canonical form, without brackets. */
@@ -55,7 +65,7 @@ export interface EgressQuestion {
    * The path as sent, without its query. Null for a tunnel, whose content the gateway does not see: rules with methods
    * or paths then do not match.
    */
-  readonly request: { readonly method: string; readonly path: string } | null
+  readonly request: AskedOf | null
   /** Of the token. A set, found by look-up, where they may be many. */
   readonly allowedDestinations: readonly string[] | DestinationSet
   /** The agents that delegated to it, the origin first: each must be allowed the destination too. Default: none. */

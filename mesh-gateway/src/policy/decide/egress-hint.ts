@@ -114,6 +114,8 @@ function contentHint(
   const names = `${methods === null ? '' : `methods ${some(methods)}`}${and}${paths === null ? '' : `paths ${someGlobs(paths)}`}`
   if (request === null)
     return `the rule ${rule.text} matches but names ${names}, which a tunnel hides; send the request in absolute or relay form, or allow the host alone`
+  if (request.override != null)
+    return `the rule ${rule.text} matches but names ${names}, and the header ${request.override} lets servers read another method or path; send the request without it, or allow the host alone`
   if (methods !== null && !methods.has(request.method))
     return `the rule ${rule.text} matches but names methods ${some(methods)} only`
   if (fault !== null)
