@@ -29,6 +29,7 @@ describe('other languages ride the mesh', function () {
     python = found
     mesh = await startMesh({
       policy: { acme: { delegation: { allow: [{ from: 'caller', to: 'snake' }] } } },
+      config: { delegation: { limits: { pingMs: '1s' } } },
     })
     server = spawn(python, [PYTHON_AGENT, 'serve', await mesh.identity('acme', 'snake')], {
       stdio: ['pipe', 'pipe', 'inherit'],
@@ -56,7 +57,7 @@ describe('other languages ride the mesh', function () {
   }
   const caller = 'spiffe://mesh.internal/tenant/acme/agent/caller'
 
-  it('Python calls Python, all four kinds, with statuses and binary trailers', async () => {
+  it('Python calls Python, all four kinds, a silent one too, with statuses and binary trailers', async () => {
     const dir = await mesh.identity('acme', 'caller')
     const lines = await callAs(python, [PYTHON_AGENT, 'call', dir])
     assert.deepEqual(lines, [

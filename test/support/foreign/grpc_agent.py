@@ -3,6 +3,7 @@
 Serves and calls test.v1.Kinds, all four kinds, messages as raw bytes. Nothing of Clawmesh in it.
 """
 import sys
+import time
 from concurrent import futures
 from pathlib import Path
 
@@ -32,6 +33,8 @@ class Kinds(grpc.GenericRpcHandler):
     def unary(self, request, context):
         if request == b'who':
             return caller_of(context)
+        if request == b'think':
+            time.sleep(6)
         if request == b'fail':
             context.set_trailing_metadata((('why-bin', b'\x00\x01'),))
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, 'not today: 100 % sure')
@@ -69,6 +72,8 @@ def call(directory, gateway, name):
         unary = channel.unary_unary(method + 'Unary')
         assert unary(b'hello', timeout=10) == b'hello'
         print('who', unary(b'who', timeout=10).decode())
+        # silent for longer than grpcio bears a PING each second
+        assert unary(b'think', timeout=20) == b'think'
         assert list(channel.unary_stream(method + 'Server')(b'x', timeout=10)) == [b'x'] * 3
         assert channel.stream_unary(method + 'Client')(iter([b'a', b'b']), timeout=10) == b'ab'
         parts = [bytes([i]) * 100_000 for i in range(20)]

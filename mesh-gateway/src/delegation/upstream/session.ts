@@ -49,7 +49,7 @@ export interface SessionOptions {
   readonly notAfterMs: number
   /** Closed after this long without a stream, in milliseconds. */
   readonly idleMs: number
-  /** The interval of PINGs, in milliseconds; each must be answered before the next. */
+  /** The interval at which a sign of life is asked for, in milliseconds; each must come before the next is asked for. */
   readonly pingMs: number
   /** The age at which it takes no more streams, in milliseconds; 0 for never. */
   readonly ageMs: number
@@ -94,7 +94,7 @@ class PeerSession implements UpstreamSession {
   #maxStreams: number
   #settingsSeen = 0
   #idleSince = performance.now()
-  #pingAnswered = true
+  #answered = true
   #lastAccepted: number | null = null
   #cancels = 0
   #cancelledAt = 0
@@ -203,14 +203,18 @@ class PeerSession implements UpstreamSession {
     const isOld = ageMs > 0 && nowMs - this.#bornMs >= ageMs
     if (isOld || (isIdle && nowMs - this.#idleSince >= idleMs)) this.retire()
     if (isIdle) return
-    if (this.#pingAnswered) this.#ping()
+    if (this.#answered) this.#askForLife()
     else this.destroy()
   }
 
-  #ping(): void {
-    this.#pingAnswered = false
-    this.#session.ping(() => {
-      this.#pingAnswered = true
+  /**
+   * By an empty SETTINGS, which a peer has to acknowledge as it has to a PING. Servers of gRPC end a connection for the
+   * fourth PING of a silent call: docs/discoveries/grpc-servers-count-pings.md
+   */
+  #askForLife(): void {
+    this.#answered = false
+    this.#session.settings({}, () => {
+      this.#answered = true
     })
   }
 
