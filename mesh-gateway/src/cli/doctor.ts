@@ -1,7 +1,7 @@
 /** `mesh-gateway doctor`: finds common faults, and says how to fix them. */
 import path from 'node:path'
 import { formatPeerName, MeshError, printable, printableJson } from '@clawmesh/proto'
-import type { Command } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
 import { readConfig } from '../config/live-config.ts'
 import type { Config } from '../config/schema.ts'
 import { routeOf } from '../delegation/route.ts'
@@ -32,7 +32,7 @@ export function addDoctor(program: Command, terminal: Terminal, output: CommandO
     .command('doctor')
     .description('find the usual faults, and what to do about them')
     .option('--agent <dir>', 'the identity directory of an agent, to compare with the gateway’s')
-    .option('--peer <name>', 'tenant/agent or a full name: resolve, dial and verify it')
+    .option('--peer <name>', 'tenant/agent or a full name: resolve, dial and verify it', peerValue)
     .option('--json', 'print JSON')
     .addHelpText('after', EXAMPLES)
   addConfigOptions(command, null).action(
@@ -75,6 +75,12 @@ async function configOrFault(
     if (error instanceof MeshError) return error
     throw error
   }
+}
+
+/** Its tenant must be said: the gateway serves several. */
+function peerValue(text: string): string {
+  if (/[/.]/.test(text)) return text
+  throw new InvalidArgumentError('write tenant/agent, e.g. acme/researcher, or a full name.')
 }
 
 /** @throws MeshError MESH_ROUTE_MALFORMED, MESH_ROUTE_UNKNOWN */

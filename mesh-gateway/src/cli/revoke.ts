@@ -2,6 +2,8 @@
  * `mesh-gateway revoke`: revokes a certificate, an agent, a tree of delegations or a token. Running gateways notice it
  * by themselves.
  */
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describeFileFault, readWhole } from '@clawmesh/agent-sdk/mesh'
 import {
   createSpiffeTemplate,
@@ -84,7 +86,7 @@ export function addRevoke(program: Command, terminal: Terminal): void {
       }
       if (!isKind(kind) || value === undefined)
         return command.error(`error: say what: ${REVOCATION_KINDS.join(', ')}, and which one`)
-      const thing = { kind, value: await canonical(kind, value, config) }
+      const thing = { kind, value: await canonical(kind, value, config, options.undo) }
       if (options.undo === true) return undo(file, thing, terminal)
       const nowMs = Date.now()
       const entry = {
@@ -167,17 +169,22 @@ function listOf({ revocation }: Config): string {
   })
 }
 
-/** The canonical spelling, under which it is looked up. @throws MeshError MESH_REVOCATION_INVALID */
-async function canonical(kind: RevocationKind, text: string, config: Config): Promise<string> {
+/** The canonical spelling, under which it is looked up. What an earlier version let in can be undone. @throws MeshError MESH_REVOCATION_INVALID */
+async function canonical(
+  kind: RevocationKind,
+  text: string,
+  config: Config,
+  undo = false,
+): Promise<string> {
   const value =
     kind === 'agent'
       ? agentId(text, createSpiffeTemplate({ trustDomain: config.trustDomain, ...config.spiffe }))
       : kind === 'certificate'
         ? await certificateOf(text)
         : text
-  if (isRevocationValue(kind, value)) return value
+  if (isRevocationValue(kind, value) && (undo || IDS[kind].test(value))) return value
   throw new MeshError('MESH_REVOCATION_INVALID', `${JSON.stringify(text)} names no ${kind}`, {
-    hint: '`mesh-gateway revoke --help` shows how each is named',
+    hint: HOW_NAMED[kind],
   })
 }
 
@@ -188,6 +195,25 @@ function agentId(text: string, spiffe: SpiffeTemplate): string {
   return named ? spiffe.agent(tenant, agent).id : ''
 }
 
+/**
+ * Stricter than what a list may hold: a part of an id, or the id of something else, would be written down and refuse
+ * nothing. The gateway makes UUIDs; before the id of another issuer's token stand eight digits and a colon.
+ */
+const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'
+const IDS: Readonly<Record<RevocationKind, RegExp>> = {
+  certificate: /^/,
+  agent: /^/,
+  txn: new RegExp(`^${UUID}$`),
+  token: new RegExp(`^(?:${UUID}$|[0-9a-f]{8}:)`),
+}
+const CERTIFICATE_NAMES = 'a PEM file, a SHA-256 fingerprint or a serial number'
+const HOW_NAMED: Readonly<Record<RevocationKind, string>> = {
+  certificate: `name ${CERTIFICATE_NAMES}`,
+  agent: 'write tenant/agent, e.g. acme/planner, or its SPIFFE ID',
+  txn: 'name a tree by root_id of an audit record',
+  token: 'name a token by token_jti of an audit record, the whole of it',
+}
+
 /** A file gives its fingerprint; a number only gets the canonical spelling. */
 async function certificateOf(text: string): Promise<string> {
   const hex = text.replaceAll(':', '').toLowerCase()
@@ -195,9 +221,13 @@ async function certificateOf(text: string): Promise<string> {
     const even = hex.length % 2 === 0 ? hex : `0${hex}`
     return hex.length === 64 ? hex : even.replace(/^(?:00)+(?=..)/, '')
   }
-  const pem = await readWhole(text, { maxBytes: MAX_PEM_BYTES }).catch((cause: unknown) => {
+  const pem = await readWhole(text, { maxBytes: MAX_PEM_BYTES }).catch(async (cause: unknown) => {
     const message = `cannot read ${text} (${describeFileFault(cause)})`
-    throw new MeshError('MESH_REVOCATION_INVALID', message, { cause })
+    const directory = (await stat(text).catch(() => null))?.isDirectory() === true
+    throw new MeshError('MESH_REVOCATION_INVALID', message, {
+      hint: directory ? `it is a directory: name ${join(text, 'tls.crt')}` : HOW_NAMED.certificate,
+      cause,
+    })
   })
   return fingerprintOfPem(pem.toString('utf8'))
 }

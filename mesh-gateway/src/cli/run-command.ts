@@ -87,8 +87,7 @@ function explain(
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0
     // help that was shown for a missing command is enough
-    if (error.code !== 'commander.help')
-      terminal.say(`hint: ${commandMeant(args, program).line} --help`)
+    if (error.code !== 'commander.help') terminal.say(`hint: ${usageHint(error, args, program)}`)
     return 2
   }
   if (error instanceof MeshError) {
@@ -108,6 +107,17 @@ function explain(
   terminal.say(error instanceof Error ? (error.stack ?? error.message) : 'it failed')
   terminal.say('hint: this is a fault of mesh-gateway; please report it')
   return 1
+}
+
+/** The configuration is named by an option. Many other programs take it as an argument. */
+function usageHint({ code }: CommanderError, args: readonly string[], program: Command): string {
+  const { line, command } = commandMeant(args, program)
+  const file = args.find((arg) => arg.endsWith('.json'))
+  const named =
+    command.options.some(({ long }) => long === '--config') && !args.includes('--config')
+  return code === 'commander.excessArguments' && file !== undefined && named
+    ? `${line} --config ${file}`
+    : `${line} --help`
 }
 
 /** A wrong flag is wrong usage, whatever else is wrong. */
@@ -138,6 +148,10 @@ function tidy(text: string): string {
     .trim()
     .replace(/^error: /, '')
     .replace(/\n\(Did you mean (.*)\?\)$/, ', did you mean $1')
+    .replace(
+      /^command-argument value ('.*') is invalid for argument ('[\w-]+')\. /s,
+      'argument $2 $1 is invalid; ',
+    )
     .replace(/ is invalid\. /, ' is invalid; ')
     .replace(/^(too many arguments for '[\w-]+')\. Expected/, '$1; expected')
     .replace(/\.$/, '')

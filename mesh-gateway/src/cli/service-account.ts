@@ -4,7 +4,9 @@
  */
 import { MeshError, printableJson } from '@clawmesh/proto'
 import type { Command } from 'commander'
+import { UNUSED } from '../config/resolve-config.ts'
 import { parseHostPattern } from '../net/host-pattern.ts'
+import { loadPolicy } from '../policy/read/load-policy.ts'
 import { type Terminal, table } from '../process/terminal.ts'
 import { readAccounts, type ServiceAccount } from '../tokens/account-file.ts'
 import { createServiceAccount, revokeServiceAccount } from '../tokens/service-accounts.ts'
@@ -75,6 +77,7 @@ export function addServiceAccount(program: Command, terminal: Terminal): void {
       `service account ${account.id} for ${account.tenant}/${account.agent}, kept in ${file}`,
     )
     terminal.say('the key is shown this once; keep it where secrets are kept')
+    await warnOfTenant(options, terminal)
   })
 
   add('list', 'show the accounts').action(async (options: AccountOptions) => {
@@ -102,6 +105,16 @@ export function addServiceAccount(program: Command, terminal: Terminal): void {
       if (options.json === true) terminal.print(printableJson(shown(account), 2))
       terminal.say(`revoked ${id}; tokens that it has already got live until they expire`)
     })
+}
+
+/** The key is good in any case, and opens what policy allows one day. But the tenant may be mistyped. */
+async function warnOfTenant({ tenant, ...options }: AccountOptions, terminal: Terminal) {
+  const { policy } = await readCommandConfig({ ...options }, terminal, USED)
+  if (policy.dir === UNUSED) return
+  const loading = await loadPolicy(policy)
+  if (!loading.ok || loading.snapshot.tenants.has(tenant)) return
+  const place = `${tenant}.json in ${policy.dir}`
+  terminal.say(`warning: there is no ${place}: the key opens nothing until there is one`)
 }
 
 /** All facts except the hash of the key. */

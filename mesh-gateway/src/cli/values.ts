@@ -3,10 +3,12 @@ import { isDnsLabel, isDnsName } from '@clawmesh/proto'
 import { InvalidArgumentError } from 'commander'
 import { parseDuration } from '../config/duration.ts'
 
+/** Settings count milliseconds where no unit is given. At a flag, whose name says no unit, nobody means them. */
 export function durationValue(text: string): number {
-  const ms = parseDuration(text)
+  const bare = /^\d+$/.test(text)
+  const ms = bare ? null : parseDuration(text)
   if (ms !== null && ms > 0) return ms
-  throw new InvalidArgumentError('write it like 90s, 15m or 24h.')
+  throw new InvalidArgumentError(`${bare ? 'it has no unit: ' : ''}write it like 90s, 15m or 24h.`)
 }
 
 export function labelValue(text: string): string {

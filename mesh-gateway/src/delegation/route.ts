@@ -38,7 +38,7 @@ export function routeOf(target: string, names: RouteNames): Route {
   const peer = parsePeerName(host, names.meshDomain)
   if (peer === null)
     throw new MeshError('MESH_ROUTE_UNKNOWN', undefined, {
-      hint: `peer names are <agent>.<tenant>.${names.meshDomain}; this gateway is ${[...names.own].join(', ')}`,
+      hint: `peer names are <agent>.<tenant>.${names.meshDomain}${names.own.size === 0 ? '' : `; this gateway is ${[...names.own].join(', ')}`}`,
     })
   return { kind: 'peer', peer, host, port, key: port === null ? host : `${host}:${port}` }
 }

@@ -1,5 +1,6 @@
 /** Compares the clock of this machine with that of a peer. */
 
+import { plural } from '../text/plural.ts'
 import { span } from '../text/time-span.ts'
 import { type CheckResult, result } from './finding.ts'
 
@@ -18,7 +19,8 @@ const SKEW_MS = 30_000
 export function checkClocks({ peer, theirMs, ourMs }: ClockFacts): CheckResult {
   if (theirMs === null) return result('clocks', `${peer} does not tell its time`)
   const aheadMs = theirMs - ourMs
-  const about = `${peer} and this machine are within ${Math.ceil(Math.abs(aheadMs) / 1000)} seconds`
+  const seconds = plural(Math.ceil(Math.abs(aheadMs) / 1000), 'second')
+  const about = `${peer} and this machine are within ${seconds}`
   if (Math.abs(aheadMs) <= SKEW_MS) return result('clocks', about)
   const how = aheadMs > 0 ? 'ahead of' : 'behind'
   return result('clocks', `${peer} and this machine`, {

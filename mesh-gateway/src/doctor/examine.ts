@@ -63,11 +63,17 @@ export async function examine(options: ExamineOptions): Promise<CheckResult[]> {
   if (!(config instanceof MeshError))
     return [...machine, ...(await examineGateway(config, options))]
   const fault = {
-    what: config.message,
+    what: inOneLine(config.message),
     why: 'the gateway does not start, and nothing that it names can be examined',
     todo: config.hint,
   }
   return [...machine, result('configuration', 'cannot be used', fault)]
+}
+
+/** The faults of a configuration stand below each other; here they are one finding. */
+function inOneLine(message: string): string {
+  const [head = '', ...faults] = message.split('\n').map((line) => line.trim())
+  return faults.length === 0 ? head : `${head}: ${faults.join('; ')}`
 }
 
 async function examineGateway(config: Config, options: ExamineOptions): Promise<CheckResult[]> {

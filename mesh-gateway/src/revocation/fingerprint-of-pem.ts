@@ -9,6 +9,7 @@ export function fingerprintOfPem(pem: string): string {
   } catch (cause) {
     throw new MeshError('MESH_REVOCATION_INVALID', 'the file holds no certificate in PEM', {
       cause,
+      hint: 'name the certificate, such as tls.crt: a PEM file, a SHA-256 fingerprint or a serial number',
     })
   }
 }

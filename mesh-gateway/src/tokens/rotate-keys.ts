@@ -118,7 +118,12 @@ export async function retireKey(
   const { dir, kid, now = Date.now } = options
   return await change(options, async ({ keys }) => {
     const key = keys.find((one) => one.kid === kid)
-    if (key === undefined) throw unusable(`there is no key ${JSON.stringify(kid)} in ${dir}`)
+    if (key === undefined)
+      throw unusable(
+        `there is no key ${JSON.stringify(kid)} in ${dir}`,
+        undefined,
+        '`mesh-gateway keys list` shows which there are',
+      )
     if (key.role === 'active')
       throw unusable(
         `key ${kid} is the one that signs`,

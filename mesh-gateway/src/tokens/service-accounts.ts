@@ -120,7 +120,8 @@ export async function revokeServiceAccount(
   if (revoked === null)
     throw new MeshError(
       'MESH_ACCOUNTS_UNUSABLE',
-      `there is no service account ${JSON.stringify(id)}`,
+      `there is no service account ${JSON.stringify(id)} in ${file}`,
+      { hint: '`mesh-gateway service-account list` shows which there are' },
     )
   return revoked
 }

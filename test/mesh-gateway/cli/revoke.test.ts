@@ -6,6 +6,8 @@ import { makeTestCa } from '../../support/test-ca.ts'
 import { makeWorkplace, type Workplace } from './gateway-command.ts'
 
 const ID = 'spiffe://mesh.internal/tenant/acme/agent/planner'
+const TREE = '01a20351-e350-7cc0-b7e3-bcee0fc5fb00'
+const JTI = '01a20351-e34f-7323-9952-50b4c26051d2'
 const ENV = { MESH_TRUST_DOMAIN: 'mesh.internal', MESH_REVOCATION_LIST: 'revoked.json' }
 
 describe('mesh-gateway revoke', () => {
@@ -33,8 +35,8 @@ describe('mesh-gateway revoke', () => {
       ['agent', 'acme/planner', ID],
       ['certificate', '00:AB:CD', 'abcd'],
       ['certificate', 'F'.repeat(64), 'f'.repeat(64)],
-      ['txn', 'tree-1', 'tree-1'],
-      ['token', 'jti-1', 'jti-1'],
+      ['txn', TREE, TREE],
+      ['token', JTI, JTI],
     ] as const) {
       const added = await revoke(kind, spoken, '--reason', 'why')
       assert.equal(added.code, 0, added.stderr)
@@ -58,9 +60,9 @@ describe('mesh-gateway revoke', () => {
 
   it('keeps one entry for each thing, and forgets what was for a time that is over', async () => {
     await revoke('agent', 'acme/planner', '--for', '1ms')
-    await revoke('token', 'jti-1', '--for', '1h')
-    await revoke('token', 'jti-1')
-    assert.deepEqual(await listed(), ['jti-1'])
+    await revoke('token', JTI, '--for', '1h')
+    await revoke('token', JTI)
+    assert.deepEqual(await listed(), [JTI])
   })
 
   it('refuses what it does not understand, and writes nothing', async () => {
