@@ -24,7 +24,7 @@ import { createInnerConnections } from './inner-connections.ts'
 import { type Message, readMessages } from './messages.ts'
 import { checkOrigin } from './origin.ts'
 import { createBodies } from './read-body.ts'
-import { endsOrAsks, notified, serveMessage } from './requests.ts'
+import { asksRevision, endsOrAsks, notified, serveMessage } from './requests.ts'
 import { type CancelRelay, createRunningRequests } from './running-requests.ts'
 import { createSessionIds, type SessionIds } from './session-id.ts'
 import { isVersion } from './versions.ts'
@@ -60,12 +60,12 @@ interface LetIn {
   readonly closed: MeshError | null
 }
 
-/** The path of the endpoint. */
-export const MCP_PATH = '/mcp'
+/** The path of the endpoint. Clients and load balancers add the slash. */
+const MCP_PATH = /^\/mcp\/?(?:\?|$)/
 
 /** @param path as in the request, with its query */
 export function isMcpPath(path: string | undefined): boolean {
-  return path === MCP_PATH || path?.startsWith(`${MCP_PATH}?`) === true
+  return path !== undefined && MCP_PATH.test(path)
 }
 
 export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
@@ -94,6 +94,7 @@ export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
     const session = sessionOf(request, caller, sessions)
     const messages = readMessages(await bodies.read(request, client.meter))
     if (messages === null) throw invalid('the body is no JSON-RPC message')
+    if (!messages.every(asksRevision)) checkRevision(request)
     if (closed !== null && !messages.every(endsOrAsks)) throw closed
     await answer(messages, { exchange, caller, session }, { ...calling, sessions })
   }
@@ -196,6 +197,13 @@ function isShortPost(request: HttpRequest): boolean {
 function checkContent(request: HttpRequest): void {
   if (mediaTypeOf(headerOf(request, 'content-type') ?? '') !== 'application/json')
     throw invalid('the content type must be application/json')
+}
+
+/**
+ * Not for the messages that ask which revision to speak: there the header is what the client would like.
+ * @throws MeshError MESH_MCP_REQUEST
+ */
+function checkRevision(request: HttpRequest): void {
   const version = headerOf(request, 'mcp-protocol-version')
   if (version !== null && !isVersion(version)) throw invalid('this revision of MCP is not served')
 }

@@ -20,6 +20,8 @@ type Request = Extract<Message, { kind: 'request' }>
 type Notification = Extract<Message, { kind: 'notification' }>
 
 const METHODS: readonly string[] = ['initialize', 'ping', 'tools/list', 'tools/call']
+/** How clients of the revision of July 2026 begin. They go on with `initialize` where it is not known. */
+const PROBE = 'server/discover'
 const ENDS_OR_ASKS: readonly unknown[] = ['cancel', 'status']
 const MAX_REASON_LENGTH = 500
 const INSTRUCTIONS =
@@ -67,6 +69,11 @@ export function endsOrAsks(message: Message): boolean {
   return name === 'mesh_task' && isRecord(given) && ENDS_OR_ASKS.includes(given.action)
 }
 
+/** Whether it asks which revision of MCP to speak. */
+export function asksRevision(message: Message): boolean {
+  return message.kind === 'request' && (message.method === 'initialize' || message.method === PROBE)
+}
+
 /** @throws RpcFault */
 async function resultOf(
   { id, method, params }: Request,
@@ -109,7 +116,8 @@ function fail(
     fault === null ? asMeshError(cause) : new MeshError('MESH_MCP_REQUEST', fault.message)
   if (error.code === 'MESH_GATEWAY_INTERNAL')
     log.error({ request_id: exchange.requestId, err: error.cause }, 'a request of MCP failed')
-  exchange.record(METHODS.includes(method) ? method : '', error)
+  // nothing is refused: clients try it, and expect this answer
+  if (method !== PROBE) exchange.record(METHODS.includes(method) ? method : '', error)
   answer.respond(
     errorOf(id, fault?.code ?? RPC_ERRORS.refused, fault?.message ?? statusMessage(error)),
   )

@@ -126,6 +126,21 @@ describe('the MCP endpoint', () => {
         assert.equal((await client.post(PING)).status, 200)
       })
 
+      it('has its path with a slash at the end as well, and no other', async () => {
+        const client = await clientOf(await start(), http2)
+        const statusOf = async (path: string) => {
+          const headers = { 'content-type': 'application/json' }
+          const init = { method: 'POST', headers, body: JSON.stringify(PING) }
+          const answer = await client.fetch(init, path)
+          await answer.text()
+          return answer.status
+        }
+        for (const path of ['/mcp', '/mcp?a', '/mcp/', '/mcp/?a'])
+          assert.equal(await statusOf(path), 200, path)
+        for (const path of ['/mcps', '/mcp//', '/mcp/a', '/a/mcp', '/MCP'])
+          assert.notEqual(await statusOf(path), 200, path)
+      })
+
       it('takes POST only, which refuses nothing: clients try the others', async () => {
         const fixture = await start()
         const client = await clientOf(fixture, http2)
