@@ -7,6 +7,7 @@ import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
 import { CallToolResultSchema } from '@modelcontextprotocol/sdk/types.js'
 import { summarize } from '../../examples/skill/researcher.ts'
 import { MESH_AGENT } from '../mesh-agent/agent-process.ts'
+import { ofTheRun } from '../pki/run.ts'
 import { codeBlocks } from '../repository/documents/markdown-files.ts'
 import { mcpClient } from '../support/mcp-client.ts'
 import { type Mesh, startMesh } from '../support/mesh.ts'
@@ -58,7 +59,7 @@ describe('the examples for agent hosts', function () {
       new StdioClientTransport({
         command: process.execPath,
         args: [MESH_AGENT, ...given, '--state', join(mesh.dir, 'state')],
-        env: { PATH: process.env.PATH ?? '', NODE_NO_WARNINGS: '1' },
+        env: { PATH: process.env.PATH ?? '', ...ofTheRun(), NODE_NO_WARNINGS: '1' },
         stderr: 'ignore',
         cwd: mesh.dir,
       }),

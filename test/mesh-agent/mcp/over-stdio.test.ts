@@ -13,6 +13,7 @@ import {
   ListRootsRequestSchema,
   type Progress,
 } from '@modelcontextprotocol/sdk/types.js'
+import { ofTheRun } from '../../pki/run.ts'
 import { type Mesh, startMesh } from '../../support/mesh.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { MESH_AGENT } from '../agent-process.ts'
@@ -71,7 +72,7 @@ describe('mesh-agent mcp over stdio', function () {
         ...[MESH_AGENT, 'mcp', '--identity', identity, '--gateway', mesh.gateway.delegation],
         ...['--state', join(dir, 'state'), ...more],
       ],
-      env: { PATH: process.env.PATH ?? '', NODE_NO_WARNINGS: '1' },
+      env: { PATH: process.env.PATH ?? '', ...ofTheRun(), NODE_NO_WARNINGS: '1' },
       stderr: 'pipe',
       cwd,
     })
