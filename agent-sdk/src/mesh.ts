@@ -14,7 +14,7 @@ export type { RelayFault, RelayStatus } from './egress/relay/relay-status.ts'
 export type { Disk, DiskOptions } from './files/disk.ts'
 export { createDisk } from './files/disk.ts'
 export type { FileFaultCode } from './files/file-fault.ts'
-export { accessHint, describeFileFault, FileFault, isUnanswered } from './files/file-fault.ts'
+export { describeFileFault, FileFault, isUnanswered } from './files/file-fault.ts'
 export type {
   Followed,
   FollowOptions,

@@ -1,5 +1,6 @@
 /** What two parties of a mesh must agree on. Imports nothing of ours. */
 
+export { accessHint } from './access-hint.ts'
 export type { ErrorCode, ErrorRow, GrpcStatus } from './codes.ts'
 export { ERRORS, GRPC_STATUS, isErrorCode } from './codes.ts'
 export type { Actor, CertificateClaim, DelegationClaims } from './delegation-claims.ts'
@@ -8,6 +9,7 @@ export { canonicalName } from './distinguished-name.ts'
 export { isDnsLabel, isDnsName } from './dns-name.ts'
 export type { Confirmation, EgressClaims } from './egress-claims.ts'
 export { EGRESS_AUDIENCE, EGRESS_TOKEN_TYPE } from './egress-claims.ts'
+export { errorCode } from './error-code.ts'
 export type { MeshErrorOptions, OwnCode } from './mesh-error.ts'
 export { MeshError } from './mesh-error.ts'
 export * from './metadata.ts'

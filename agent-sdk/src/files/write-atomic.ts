@@ -5,8 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { link, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { MeshError } from '@clawmesh/proto'
-import { accessHint } from './file-fault.ts'
+import { accessHint, MeshError } from '@clawmesh/proto'
 
 export interface WriteOptions {
   /** Default 0600: for this user alone. */

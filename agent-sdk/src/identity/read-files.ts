@@ -5,9 +5,9 @@
 import { createHash } from 'node:crypto'
 import { realpath } from 'node:fs/promises'
 import { join } from 'node:path'
-import { MeshError, Secret } from '@clawmesh/proto'
+import { accessHint, MeshError, Secret } from '@clawmesh/proto'
 import { createDisk, type Disk } from '../files/disk.ts'
-import { accessHint, describeFileFault, FileFault } from '../files/file-fault.ts'
+import { describeFileFault, FileFault } from '../files/file-fault.ts'
 import { readWhole } from '../files/read-whole.ts'
 
 export const IDENTITY_FILES = ['tls.crt', 'tls.key', 'ca.crt'] as const

@@ -13,10 +13,10 @@ import {
   openSnapshot,
   type SnapshotFile,
 } from '@clawmesh/proto/backup'
+import { withLockWhereWritable } from '@clawmesh/proto/lock'
 import { type ConfigPlace, readConfig } from '../config/live-config.ts'
 import { valueOfKey } from '../config/object-path.ts'
 import type { Config } from '../config/schema.ts'
-import { withLockWhereWritable } from '../files/with-lock.ts'
 import { readPolicyDirectory } from '../policy/read/read-directory.ts'
 import { LOCK_FILE, readRingFiles } from '../tokens/key-ring-file.ts'
 import { copyDatabase, isDatabase } from './copy-database.ts'

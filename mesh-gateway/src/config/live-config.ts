@@ -6,7 +6,6 @@ import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import {
-  accessHint,
   createDisk,
   createListeners,
   type Disk,
@@ -14,7 +13,7 @@ import {
   type Log,
   readWhole,
 } from '@clawmesh/agent-sdk/mesh'
-import { MeshError } from '@clawmesh/proto'
+import { accessHint, MeshError } from '@clawmesh/proto'
 import { follow } from '../files/follow.ts'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { valueOfKey } from './object-path.ts'

@@ -5,7 +5,7 @@
 import { lstat } from 'node:fs/promises'
 import { diskError } from '@clawmesh/agent-sdk/mesh'
 import { MeshError, uuidV7 } from '@clawmesh/proto'
-import { withLock } from '../files/with-lock.ts'
+import { withLock } from '@clawmesh/proto/lock'
 import { hasEnded, type NewEntry, type RevocationEntry, readEntry } from './entry.ts'
 import { firstMark } from './journal-lines.ts'
 import { createListReader } from './list-reader.ts'

@@ -1,7 +1,7 @@
 /** Signing keys as a Secret of Kubernetes: the same files, so that a gateway reads the mounted Secret as its directory. */
 import { join } from 'node:path'
 import { Secret } from '@clawmesh/proto'
-import { withLockWhereWritable } from '../files/with-lock.ts'
+import { withLockWhereWritable } from '@clawmesh/proto/lock'
 import { LOCK_FILE, readRing, readRingFiles } from './key-ring-file.ts'
 
 export interface SecretName {

@@ -5,14 +5,13 @@
 import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
 import { join } from 'node:path'
 import {
-  accessHint,
   createDisk,
   type Disk,
   describeFileFault,
   type FoundNow,
   readWhole,
 } from '@clawmesh/agent-sdk/mesh'
-import { MeshError } from '@clawmesh/proto'
+import { accessHint, MeshError } from '@clawmesh/proto'
 import { isTokenKeyFile, parseTokenKeyFile, type TokenKeyFile } from '@clawmesh/proto/pkcs11'
 import { z } from 'zod'
 import { parseJsonFile } from '../policy/read/json-file.ts'

@@ -8,8 +8,8 @@ import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { diskError, readWhole, writeAtomic } from '@clawmesh/agent-sdk/mesh'
 import { MeshError } from '@clawmesh/proto'
+import { withLock } from '@clawmesh/proto/lock'
 import { formatTokenKeyFile, isTokenKeyFile, parseTokenKeyFile } from '@clawmesh/proto/pkcs11'
-import { withLock } from '../files/with-lock.ts'
 import {
   LOCK_FILE,
   MAX_FILE_BYTES,

@@ -12,11 +12,11 @@ import {
   type SnapshotFile,
 } from '@clawmesh/proto/backup'
 import { fileFault, hasErrorCode } from '../disk/file-fault.ts'
-import { withLock } from '../disk/with-lock.ts'
 import { ISSUED_FOLDER } from '../revocation/issued-records.ts'
 import { REVOKED_FILE } from '../revocation/revoked-records.ts'
 import { NUMBER_FILE } from '../revocation/sign-list.ts'
-import { CA_FILES, FORMER, LOCK_FILE, MANIFEST, ROOT_LIST_FILE, STAGED } from './ca-files.ts'
+import { CA_FILES, FORMER, MANIFEST, ROOT_LIST_FILE, STAGED } from './ca-files.ts'
+import { withCaLock } from './ca-lock.ts'
 import { loadCa } from './load-ca.ts'
 import { ALSO_TRUSTED_FILE } from './trusted-roots.ts'
 
@@ -49,7 +49,7 @@ export function isCaFile(name: string): boolean {
 export async function snapshotCa(path: string, withoutRootKey: boolean): Promise<BackupSnapshot> {
   // a directory that is no CA, or a torn one, is reported before a lock file is created in it
   const { dir } = await loadCa(path)
-  return withLock(join(dir, LOCK_FILE), async () => {
+  return withCaLock(dir, async () => {
     const files: SnapshotFile[] = [...REQUIRED, ...OPTIONAL]
       .filter((name) => !withoutRootKey || name !== ROOT_KEY)
       .map((name) => ({ name, path: join(dir, name), required: REQUIRED.includes(name) }))

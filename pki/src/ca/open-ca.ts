@@ -2,17 +2,15 @@
  * Opens a CA for issuing. Before the first certificate it proves that everything matches: manifest, fingerprints, the
  * signature of the root, key and certificate. Opens only the intermediate's key; the root's may be elsewhere.
  */
-import { join } from 'node:path'
 import type { Secret } from '@clawmesh/proto'
-import { withLock } from '../disk/with-lock.ts'
 import { recordIssued } from '../revocation/issued-records.ts'
 import type { RevocationReason } from '../revocation/reasons.ts'
 import { readRevoked } from '../revocation/revoked-records.ts'
 import { canonicalSerial } from '../revocation/serial.ts'
 import { listIssuer } from '../revocation/sign-list.ts'
-import { LOCK_FILE } from './ca-files.ts'
 import { type CaInfo, caInfo } from './ca-info.ts'
 import { openIntermediateKey, openKey, openRootKey } from './ca-keys.ts'
+import { withCaLock } from './ca-lock.ts'
 import {
   type AgentRequest,
   type GatewayRequest,
@@ -103,7 +101,7 @@ export async function openCa(options: OpenCaOptions): Promise<Ca> {
       issueIdentity(ca, gatewayNames(ca, request), request, now()),
     sign: (request: SignOptions) => signCsr(ca, request, now()),
     crl: (request: CrlRequest = {}) =>
-      withLock(join(dir, LOCK_FILE), async () => {
+      withCaLock(dir, async () => {
         const openFormer = (file: string) => openKey(dir, file, passphrase)
         const openRoot = (file: string | undefined) => openRootKey(loaded, file, passphrase)
         return makeCrl({ loaded, privateKey, openFormer, openRoot }, request, now())

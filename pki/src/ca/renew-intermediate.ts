@@ -2,10 +2,8 @@
  * Renews the intermediate of a CA, with its key or a new one. Certificates of the previous intermediate stay valid
  * until they or it expire, since they include it. Atomic, under the lock; needs the key of the root.
  */
-import { join } from 'node:path'
 import { MeshError, type Secret } from '@clawmesh/proto'
 import { toPem } from '../der/pem.ts'
-import { withLock } from '../disk/with-lock.ts'
 import { readRevoked } from '../revocation/revoked-records.ts'
 import { canonicalSerial } from '../revocation/serial.ts'
 import { issuerIdOf, listIssuer } from '../revocation/sign-list.ts'
@@ -15,7 +13,6 @@ import { keyFits, type SigningKey } from '../x509/signing-key.ts'
 import {
   finishRenewal,
   keepFormer,
-  LOCK_FILE,
   type RenewedFile,
   readCaFile,
   readManifest,
@@ -23,6 +20,7 @@ import {
 } from './ca-files.ts'
 import { type CaInfo, caInfo } from './ca-info.ts'
 import { openIntermediateKey, openRootKey } from './ca-keys.ts'
+import { withCaLock } from './ca-lock.ts'
 import { BACKDATE_MS, checkDomain, DEFAULT_INTERMEDIATE_DAYS, lifeMs, toRange } from './ca-terms.ts'
 import { type LoadedCa, loadCa, stagedIntermediate } from './load-ca.ts'
 import { makeIntermediate, newIssuer } from './make-intermediate.ts'
@@ -62,7 +60,7 @@ export interface RenewIntermediateOptions {
 export async function renewIntermediate(options: RenewIntermediateOptions): Promise<CaInfo> {
   // a missing CA is reported before a lock file is created beside it
   const { dir } = await loadCa(options.dir)
-  return withLock(join(dir, LOCK_FILE), async () => renew(await loadCa(dir), options))
+  return withCaLock(dir, async () => renew(await loadCa(dir), options))
 }
 
 async function renew(before: LoadedCa, options: RenewIntermediateOptions): Promise<CaInfo> {

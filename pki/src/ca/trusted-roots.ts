@@ -8,10 +8,9 @@ import { MeshError } from '@clawmesh/proto'
 import { fileFault, hasErrorCode } from '../disk/file-fault.ts'
 import { readBounded } from '../disk/read-bounded.ts'
 import { replaceFile } from '../disk/replace-file.ts'
-import { withLock } from '../disk/with-lock.ts'
 import { MAX_PEM_BYTES } from '../identity/read-identity.ts'
 import { type ParsedCertificate, parseCertificates } from '../x509/parse-certificate.ts'
-import { LOCK_FILE } from './ca-files.ts'
+import { withCaLock } from './ca-lock.ts'
 import { loadCa } from './load-ca.ts'
 
 export interface TrustChange {
@@ -40,7 +39,7 @@ export async function changeTrust(change: TrustChange): Promise<readonly ParsedC
     throw new MeshError('MESH_PKI_INVALID', 'a CA always hands out its own root', {
       hint: 'issue from the CA that takes its place: --dir',
     })
-  return withLock(join(dir, LOCK_FILE), async () => {
+  return withCaLock(dir, async () => {
     const has = (among: readonly ParsedCertificate[], one: ParsedCertificate) =>
       among.some(({ der }) => der.equals(one.der))
     const before = await readAlsoTrusted(dir)

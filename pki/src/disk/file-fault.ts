@@ -1,5 +1,5 @@
 /** Words the errors of the file system: which path, and what is wrong with it. */
-import { type ErrorCode, MeshError } from '@clawmesh/proto'
+import { type ErrorCode, errorCode, MeshError } from '@clawmesh/proto'
 
 const WORDS: Readonly<Record<string, string>> = Object.freeze({
   ENOENT: 'it does not exist',
@@ -27,7 +27,7 @@ const READING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ])
 
 export function fileFault(code: ErrorCode, path: string, cause: unknown): MeshError {
-  const name = errorCodeOf(cause)
+  const name = errorCode(cause)
   const hint = READING.has(code) ? HINTS[name] : undefined
   return new MeshError(code, `${path}: ${WORDS[name] ?? (name || 'it cannot be used')}`, {
     cause,
@@ -36,11 +36,5 @@ export function fileFault(code: ErrorCode, path: string, cause: unknown): MeshEr
 }
 
 export function hasErrorCode(error: unknown, code: string): boolean {
-  return errorCodeOf(error) === code
-}
-
-function errorCodeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string'
-    ? error.code
-    : ''
+  return errorCode(error) === code
 }

@@ -1,4 +1,5 @@
 /** Archives as files or pipes: `-` is standard input or output. */
+
 import { randomBytes } from 'node:crypto'
 import { createReadStream, createWriteStream, fstatSync } from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'
@@ -6,8 +7,9 @@ import { Socket } from 'node:net'
 import { dirname, resolve } from 'node:path'
 import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { errorCode } from '../error-code.ts'
 import { MeshError } from '../mesh-error.ts'
-import { codeOf, diskFault } from './faults.ts'
+import { diskFault } from './faults.ts'
 
 /**
  * Writes an archive. A file is complete when it gets its name; one that was there is kept until then.
@@ -67,7 +69,7 @@ export async function* openArchive(path: string): AsyncGenerator<Uint8Array> {
   try {
     for await (const piece of stream) yield Buffer.from(piece)
   } catch (error) {
-    const code = codeOf(error)
+    const code = errorCode(error)
     if (error instanceof MeshError || code === '') throw error
     throw new MeshError('MESH_BACKUP_INVALID', `cannot read ${path} (${code})`, {
       cause: error,

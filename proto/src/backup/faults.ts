@@ -1,4 +1,5 @@
 /** The faults of archives, in words. */
+import { errorCode } from '../error-code.ts'
 import { MeshError } from '../mesh-error.ts'
 
 /** @param what to be read after "the archive cannot be used:" */
@@ -15,17 +16,13 @@ export function otherKind(kind: 'ca' | 'gateway'): MeshError {
   )
 }
 
-export function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : ''
-}
-
 /** An error of the file system as a MeshError; others as they are. */
 export function diskFault(
   path: string,
   error: unknown,
   doing: 'write' | 'read' = 'write',
 ): unknown {
-  const code = codeOf(error)
+  const code = errorCode(error)
   if (error instanceof MeshError || code === '') return error
   return new MeshError(
     doing === 'write' ? 'MESH_DISK_WRITE' : 'MESH_BACKUP_INVALID',

@@ -2,10 +2,11 @@
  * The passphrase of an archive: the first line of a file or of a file descriptor, never an argument, which every user
  * of the machine can see.
  */
+
 import { createReadStream } from 'node:fs'
+import { errorCode } from '../error-code.ts'
 import { MeshError } from '../mesh-error.ts'
 import { Secret } from '../secret.ts'
-import { codeOf } from './faults.ts'
 
 export interface PassphraseSource {
   readonly passphraseFile?: string | undefined
@@ -48,7 +49,7 @@ async function readFrom(name: string, path: string, fd: number | undefined): Pro
       pieces.push(buffer)
     }
   } catch (error) {
-    throw error instanceof MeshError ? error : fault(`cannot read ${name} (${codeOf(error)})`)
+    throw error instanceof MeshError ? error : fault(`cannot read ${name} (${errorCode(error)})`)
   }
   return Buffer.concat(pieces).toString('utf8')
 }

@@ -3,10 +3,12 @@
  * point, or its parent is not writable), files are written inside of it and moved up one by one, the one that makes
  * them complete last.
  */
+
 import { open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { errorCode } from '../error-code.ts'
 import { MeshError } from '../mesh-error.ts'
-import { codeOf, diskFault } from './faults.ts'
+import { diskFault } from './faults.ts'
 
 export interface Target {
   /** Absolute path. */
@@ -22,7 +24,7 @@ export async function findTarget(dir: string): Promise<Target> {
   const parent = dirname(dir)
   const beside = { stageIn: parent, stagePrefix: `${basename(dir)}.restoring-` }
   const found = await stat(dir).catch((error: unknown) => {
-    if (codeOf(error) === 'ENOENT') return null
+    if (errorCode(error) === 'ENOENT') return null
     throw diskFault(dir, error)
   })
   if (found === null) return { dir, isEmpty: true, ...beside }
@@ -120,7 +122,7 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0)
     return true
   } catch (error) {
-    return codeOf(error) !== 'ESRCH'
+    return errorCode(error) !== 'ESRCH'
   }
 }
 

@@ -3,13 +3,15 @@
  * read to its end, its hashes are checked, and the caller proves that the result is usable. Only then one rename puts
  * it in place. Files get mode 0600, directories 0700.
  */
+
 import { randomBytes } from 'node:crypto'
 import { mkdir, open, realpath, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import { errorCode } from '../error-code.ts'
 import { MeshError } from '../mesh-error.ts'
 import type { Secret } from '../secret.ts'
 import { type BackupFacts, type BackupKind, readArchive } from './archive.ts'
-import { codeOf, diskFault, invalidBackup, otherKind } from './faults.ts'
+import { diskFault, invalidBackup, otherKind } from './faults.ts'
 import { findTarget, putInPlace, removeRemnants, syncTree } from './put-in-place.ts'
 
 export interface RestoreOptions {
@@ -80,7 +82,7 @@ export async function restoreTree(options: RestoreOptions): Promise<Restored> {
 /** A symbolic link to a directory is followed: the directory is restored, not the link replaced. */
 async function resolved(dir: string): Promise<string> {
   return realpath(dir).catch((error: unknown) => {
-    if (codeOf(error) === 'ENOENT') return resolve(dir)
+    if (errorCode(error) === 'ENOENT') return resolve(dir)
     throw diskFault(dir, error)
   })
 }

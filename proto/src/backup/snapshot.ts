@@ -2,10 +2,12 @@
  * What a backup is made of, as of one moment. Files that are replaced by a rename, and journals that only grow, need no
  * copy: an open file of a known size stays what it was, so no lock is held while the archive is written.
  */
+
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
+import { errorCode } from '../error-code.ts'
 import type { BackupSource } from './archive.ts'
-import { codeOf, diskFault, invalidBackup } from './faults.ts'
+import { diskFault, invalidBackup } from './faults.ts'
 
 export interface BackupSnapshot {
   readonly sources: readonly BackupSource[]
@@ -56,7 +58,7 @@ async function openRegular(path: string, required: boolean): Promise<FileHandle 
     if ((await handle.stat()).isFile()) return handle
     await handle.close()
   } catch (error) {
-    if (codeOf(error) === 'ENOENT' && !required) return null
+    if (errorCode(error) === 'ENOENT' && !required) return null
     throw diskFault(path, error, 'read')
   }
   throw invalidBackup(`${path} is not a regular file`, 'name a file')

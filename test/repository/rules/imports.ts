@@ -6,11 +6,17 @@ import { stripComments } from '../strip-source.ts'
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   proto: [],
   'agent-sdk': ['@clawmesh/proto', '@clawmesh/proto/wire'],
-  pki: ['@clawmesh/proto', '@clawmesh/proto/backup', '@clawmesh/proto/pkcs11'],
+  pki: [
+    '@clawmesh/proto',
+    '@clawmesh/proto/backup',
+    '@clawmesh/proto/lock',
+    '@clawmesh/proto/pkcs11',
+  ],
   // by the doors of the SDK for the gateway: the first one is for authors of skills
   'mesh-gateway': [
     '@clawmesh/proto',
     '@clawmesh/proto/backup',
+    '@clawmesh/proto/lock',
     '@clawmesh/proto/pkcs11',
     '@clawmesh/proto/tools',
     '@clawmesh/proto/wire',
@@ -53,6 +59,7 @@ const SECOND_DOORS: ReadonlySet<string> = new Set([
   '@clawmesh/agent/skill',
   '@clawmesh/agent/tools',
   '@clawmesh/proto/backup',
+  '@clawmesh/proto/lock',
   '@clawmesh/proto/pkcs11',
   '@clawmesh/proto/tools',
   '@clawmesh/proto/wire',

@@ -99,7 +99,7 @@ export function shellFaults(file: SourceFile): string[] {
 
 /** Where the bytes are those of the kernel, or of a log that a command reads line by line. */
 const OWN_READERS: readonly string[] = [
-  'mesh-gateway/src/files/with-lock.ts',
+  'proto/src/lock/with-lock.ts',
   'mesh-gateway/src/doctor/file-descriptors.ts',
   'mesh-gateway/src/doctor/listening-process.ts',
   'mesh-gateway/src/policy/read/read-directory.ts',

@@ -8,22 +8,27 @@ import { access, constants, readFile, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
-import { diskError } from '@clawmesh/agent-sdk/mesh'
-import { MeshError } from '@clawmesh/proto'
-import { codeOf } from '../process/error-code.ts'
+import { accessHint } from '../access-hint.ts'
+import { errorCode } from '../error-code.ts'
+import { MeshError } from '../mesh-error.ts'
 
-const WAIT_MS = 5000
+const WAIT_MS = 5_000
 const RETRY_MS = 25
 const SQLITE_BUSY = 5
 const SQLITE_NOTADB = 26
 
 /**
  * The lock file stays: removing it while another process holds it would make two locks.
+ * @param waitMs how long another process may hold it, in milliseconds. Default 5,000
  * @throws MeshError MESH_DISK_WRITE when the lock cannot be taken
  */
-export async function withLock<T>(lockFile: string, work: () => Promise<T>): Promise<T> {
+export async function withLock<T>(
+  lockFile: string,
+  work: () => Promise<T>,
+  waitMs = WAIT_MS,
+): Promise<T> {
   ensureFile(lockFile)
-  const deadline = performance.now() + WAIT_MS
+  const deadline = performance.now() + waitMs
   let held = take(lockFile)
   while (held === null) {
     if (performance.now() > deadline)
@@ -62,7 +67,12 @@ function ensureFile(lockFile: string): void {
   try {
     closeSync(openSync(lockFile, 'wx', 0o600))
   } catch (error) {
-    if (codeOf(error) !== 'EEXIST') throw diskError(lockFile, error)
+    const code = errorCode(error)
+    if (code === 'EEXIST') return
+    throw new MeshError('MESH_DISK_WRITE', `cannot write ${lockFile} (${code})`, {
+      cause: error,
+      ...accessHint(error),
+    })
   }
 }
 
@@ -92,7 +102,7 @@ function take(lockFile: string): DatabaseSync | null {
 async function whatToDo(lockFile: string): Promise<string> {
   const pid = await holderOf(lockFile)
   return pid === null
-    ? 'try again when no other mesh-gateway command runs, on other machines that share the directory too'
+    ? 'try again when no other command changes it, on other machines that share the directory too'
     : `try again, or see what process ${pid} waits for: when it ends, the lock is free`
 }
 

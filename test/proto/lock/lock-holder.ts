@@ -41,7 +41,7 @@ fs.promises.rename = stepped(fs.promises.rename)
 DatabaseSync.prototype.exec = stepped(DatabaseSync.prototype.exec)
 DatabaseSync.prototype.close = stepped(DatabaseSync.prototype.close)
 syncBuiltinESMExports()
-const { withLock } = await import('../../../mesh-gateway/src/files/with-lock.ts')
+const { withLock } = await import('@clawmesh/proto/lock')
 const { writeAtomic } = await import('@clawmesh/agent-sdk/mesh')
 loaded = true
 

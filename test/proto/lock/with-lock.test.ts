@@ -9,7 +9,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { MeshError } from '@clawmesh/proto'
-import { withLock } from '../../../mesh-gateway/src/files/with-lock.ts'
+import { withLock } from '@clawmesh/proto/lock'
 
 const HOLDER = fileURLToPath(new URL('./lock-holder.ts', import.meta.url))
 
