@@ -32,6 +32,13 @@ const PORT = /^[1-9][0-9]{0,4}$/
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the range is ASCII
 const ASCII = /^[\x00-\x7f]*$/
 const SCHEME = /^([a-z][a-z0-9+.-]*):\/\//i
+/** What is spoken to the destination. curl before 8.21 asks a proxy for a WebSocket by ws://. */
+const SCHEMES: ReadonlyMap<string, 'http' | 'https'> = new Map([
+  ['http', 'http'],
+  ['https', 'https'],
+  ['ws', 'http'],
+  ['wss', 'https'],
+])
 /** Characters that neither a host nor a port can contain, and that parsers disagree about. */
 const NEVER_IN_AUTHORITY = /[@%\\/?#\s"<>^`{|}]/
 
@@ -44,13 +51,13 @@ export function parseConnectTarget(text: string): Target | string {
   return { form: 'connect', host, isIp, port, scheme: null, portNamed: true, path: null, query: '' }
 }
 
-/** `http://host[:port]/path?query`, or https. A string says why it is malformed. */
+/** `http://host[:port]/path?query`, https, or the same as ws or wss. A string says why it is malformed. */
 export function parseAbsoluteTarget(text: string): Target | string {
   const [beginning = '', name] = SCHEME.exec(text) ?? []
-  const scheme = name?.toLowerCase()
-  if (scheme === undefined) return 'the target is neither host:port, nor a path, nor an http:// URL'
-  if (scheme !== 'http' && scheme !== 'https')
-    return 'only http:// and https:// can be asked for in this form'
+  if (name === undefined) return 'the target is neither host:port, nor a path, nor an http:// URL'
+  const scheme = SCHEMES.get(name.toLowerCase())
+  if (scheme === undefined)
+    return 'only http:// and https:// can be asked for in this form, or ws:// and wss://'
   const rest = text.slice(beginning.length)
   if (rest.includes('#')) return 'the target holds a fragment'
   const end = rest.search(/[/?]/)

@@ -230,30 +230,31 @@ describe('the egress port, in absolute form', () => {
     assert.match(answer, /2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n$/)
   })
 
-  it('upgrades to WebSocket and carries both directions', async () => {
-    const upstream = await setup.upstream((socket) => {
-      socket.once('data', (head: Buffer) => {
-        assert.match(head.toString(), /connection: upgrade\r\nupgrade: websocket/)
-        socket.write(`${SWITCH}first`)
-        socket.on('data', (data: Buffer) => socket.write(data))
-        socket.on('end', () => socket.end())
+  for (const scheme of ['http', 'ws'])
+    it(`upgrades to WebSocket, asked for by ${scheme}://, and carries both directions`, async () => {
+      const upstream = await setup.upstream((socket) => {
+        socket.once('data', (head: Buffer) => {
+          assert.match(head.toString(), /connection: upgrade\r\nupgrade: websocket/)
+          socket.write(`${SWITCH}first`)
+          socket.on('data', (data: Buffer) => socket.write(data))
+          socket.on('end', () => socket.end())
+        })
       })
+      const egress = await setup.egress(upstream.port)
+      const auth = basic(await egress.token({ destinations: [`api.test:${upstream.port}`] }))
+      const client = await rawClient(egress.number)
+      client.send(get(upstream.port, auth + UPGRADE).replace('http:', `${scheme}:`))
+      await client.until((text) => text.includes('first'))
+      client.send('frame')
+      await client.until((text) => text.endsWith('firstframe'))
+      client.socket.end()
+      await client.rest()
+      const record = await egress.record(0)
+      assert.equal(record.status, 101)
+      assert.equal(record.bytes_up, 5)
+      assert.equal(record.bytes_down, 10)
+      assert.equal(record.reason, null)
     })
-    const egress = await setup.egress(upstream.port)
-    const auth = basic(await egress.token({ destinations: [`api.test:${upstream.port}`] }))
-    const client = await rawClient(egress.number)
-    client.send(get(upstream.port, auth + UPGRADE))
-    await client.until((text) => text.includes('first'))
-    client.send('frame')
-    await client.until((text) => text.endsWith('firstframe'))
-    client.socket.end()
-    await client.rest()
-    const record = await egress.record(0)
-    assert.equal(record.status, 101)
-    assert.equal(record.bytes_up, 5)
-    assert.equal(record.bytes_down, 10)
-    assert.equal(record.reason, null)
-  })
 
   it('hands on an answer that comes before the whole request, and then closes', async () => {
     const upstream = await setup.upstream((socket) => {

@@ -38,7 +38,7 @@ describe('the target of a request', () => {
 
   for (const text of [
     'ftp://example.com/',
-    'ws://example.com/',
+    'gopher://example.com/',
     'http:/example.com/',
     'http:example.com',
     'http://',
@@ -73,7 +73,10 @@ describe('the target of a request', () => {
     ['/path', 'the target is neither host:port, nor a path, nor an http:// URL'],
     ['1http://a.test/', 'the target is neither host:port, nor a path, nor an http:// URL'],
     ['x http://a.test/', 'the target is neither host:port, nor a path, nor an http:// URL'],
-    ['ftp://a.test/', 'only http:// and https:// can be asked for in this form'],
+    [
+      'ftp://a.test/',
+      'only http:// and https:// can be asked for in this form, or ws:// and wss://',
+    ],
     ['http://a.test/#f', 'the target holds a fragment'],
     ['http://', 'the host is empty'],
     ['http://a.test:0?x', 'the port is not a number from 1 to 65535'],
@@ -85,6 +88,8 @@ describe('the target of a request', () => {
     ['http://a.test', 'a.test', 80, '/', ''],
     ['https://a.test', 'a.test', 443, '/', ''],
     ['HTTPS://A.test:65535/x', 'a.test', 65_535, '/x', ''],
+    ['WS://a.test/x', 'a.test', 80, '/x', ''],
+    ['wss://a.test/x', 'a.test', 443, '/x', ''],
     ['http://a.test:1?q/r', 'a.test', 1, '/', '?q/r'],
     ['http://a.test/x/?q?r', 'a.test', 80, '/x/', '?q?r'],
     ['http://[::1]:8080/', '::1', 8080, '/', ''],
@@ -99,7 +104,7 @@ describe('the target of a request', () => {
         [target.form, target.host, target.port, target.portNamed, target.path, target.query],
         ['absolute', host, port, true, path, query],
       )
-      assert.equal(target.scheme, text.toLowerCase().startsWith('https') ? 'https' : 'http')
+      assert.equal(target.scheme, /^(?:http|ws)s:/i.test(text) ? 'https' : 'http')
       assert.equal(target.isIp, host === '::1')
     })
 

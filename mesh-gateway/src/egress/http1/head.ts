@@ -30,16 +30,22 @@ export const REQUEST_LIMITS: HeadLimits = Object.freeze({ maxBytes: 16_384, maxF
 export const RESPONSE_LIMITS: HeadLimits = Object.freeze({ maxBytes: 65_536, maxFields: 256 })
 
 const HEAD_END = Buffer.from('\r\n\r\n', 'latin1')
+/** The empty line of a sender whose lines end with a bare LF. */
+const BARE_ENDS: readonly Buffer[] = ['\n\n', '\n\r\n'].map((end) => Buffer.from(end, 'latin1'))
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 /**
  * The number of bytes of the head, including the empty line, or -1 while it is incomplete.
  * @throws HeadTooLarge when it is larger than allowed.
+ * @throws MalformedMessage when it ends for its sender alone: waiting for more would be in vain.
  */
 export function findHeadEnd(bytes: Buffer, limits: HeadLimits): number {
   const end = bytes.indexOf(HEAD_END)
   if (end === -1 ? bytes.length > limits.maxBytes : end + 4 > limits.maxBytes)
     throw new HeadTooLarge(`the head is larger than ${limits.maxBytes} bytes`)
-  return end === -1 ? -1 : end + 4
+  if (end !== -1) return end + 4
+  if (BARE_ENDS.some((bare) => bytes.includes(bare)))
+    throw new MalformedMessage('a line of the head ends without CR')
+  return -1
 }
 
 /** The lines of a whole head, the start line first. @throws MalformedMessage */

@@ -66,6 +66,7 @@ describe('an answer', () => {
       'a bare LF between fields',
       'HTTP/1.1 200 OK\r\nX: a\nSet-Cookie: b\r\nContent-Length: 0\r\n\r\n',
     ],
+    ['LFs for ends of lines', 'HTTP/1.1 200 OK\nContent-Length: 2\n\nok'],
     ['a bare CR in a value', 'HTTP/1.1 200 OK\r\nX: a\rSet-Cookie: b\r\nContent-Length: 0\r\n\r\n'],
     ['a NUL in a value', 'HTTP/1.1 200 OK\r\nX: a\0\r\nContent-Length: 0\r\n\r\n'],
     ['a bare LF in its reason', 'HTTP/1.1 200 OK\nSet-Cookie: b\r\nContent-Length: 0\r\n\r\n'],

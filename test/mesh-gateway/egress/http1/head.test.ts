@@ -31,6 +31,16 @@ describe('the head of a message', () => {
       })
   })
 
+  it('is refused before its end when it has one for a sender who ends lines by LF alone', () => {
+    for (const text of ['a\n\n', 'a\r\nb\n\n', 'a\n\r\n', '\n\n'])
+      assert.throws(() => findHeadEnd(bytes(text), LIMITS), {
+        constructor: MalformedMessage,
+        message: 'a line of the head ends without CR',
+      })
+    for (const text of ['a\n', 'a\r\n', 'a\nb\r\n', 'a\r\n\r'])
+      assert.equal(findHeadEnd(bytes(text), LIMITS), -1)
+  })
+
   for (const [text, expected] of [
     ['a\r\nb', ['a', 'b']],
     ['a', ['a']],

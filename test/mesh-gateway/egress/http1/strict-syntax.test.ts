@@ -154,7 +154,7 @@ const START_LINES: readonly (readonly [what: string, line: string, form: Form])[
   ['a fragment in relay form', 'GET /#f HTTP/1.1', 'relay'],
   ['a fragment behind a query', 'GET /?q#f HTTP/1.1', 'relay'],
   ['ftp://', 'GET ftp://HOST/ HTTP/1.1', 'absolute'],
-  ['ws://', 'GET ws://HOST/ HTTP/1.1', 'absolute'],
+  ['gopher://', 'GET gopher://HOST/ HTTP/1.1', 'absolute'],
   ['file://', 'GET file:///etc/passwd HTTP/1.1', 'absolute'],
   ['http:/ with one slash', 'GET http:/HOST/ HTTP/1.1', 'absolute'],
   ['http:// and three slashes', 'GET http:///HOST/ HTTP/1.1', 'absolute'],
@@ -228,6 +228,13 @@ describe('what is refused in every entry form', () => {
   }
 
   for (const form of FORMS) {
+    it(`in ${form} form is refused at once when its lines end with LF alone`, async () => {
+      const lines = [startLine(form, host, 'GET'), `Host: ${host}`, auth, '', '']
+      const answer = await sendRaw(egress.number, lines.join('\n'))
+      assert.match(answer, /^HTTP\/1\.1 400 /)
+      assert.equal(refusalOf(answer).reason, 'a line of the head ends without CR')
+    })
+
     it(`in ${form} form what is well formed passes`, async () => {
       const records = egress.records.length
       const client = await rawClient(egress.number)
