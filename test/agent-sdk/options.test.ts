@@ -78,6 +78,10 @@ describe('an option with a name that there is not', () => {
     )
     // @ts-expect-error: as the skill alone
     assert.throws(() => a.delegate('b', 's'), said('delegate: takes an object of options'))
+    // @ts-expect-error: nothing at all
+    assert.throws(() => a.delegate('b'), said('delegate: takes an object of options'))
+    // @ts-expect-error: nothing at all
+    await assert.rejects(a.serve(), said('serve: takes an object of options'))
     const listed = a.list('b', with_({}, { state: ['working'] }))[Symbol.asyncIterator]()
     await assert.rejects(listed.next(), said('state: is no option of list; did you mean states'))
     await assert.rejects(

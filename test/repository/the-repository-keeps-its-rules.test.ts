@@ -4,7 +4,7 @@ import { type Rule, repositoryFiles, type SourceFile } from './repository-files.
 import { durationFaults } from './rules/clocks.ts'
 import { circlesOf, floorFaults } from './rules/floors.ts'
 import { functionFaults } from './rules/functions.ts'
-import { dependencyFaults, importFaults } from './rules/imports.ts'
+import { dependencyFaults, importFaults, undeclaredFaults } from './rules/imports.ts'
 import { lockFileFaults } from './rules/lock-file.ts'
 import {
   exitFaults,
@@ -197,6 +197,17 @@ const promises: readonly RepositoryPromise[] = [
     rule: dependencyFaults,
     bad: [['mesh-gateway/package.json', '{"devDependencies":{"@clawmesh/pki":"0.1.0"}}']],
     good: [['mesh-gateway/package.json', '{"dependencies":{"@clawmesh/agent-sdk":"0.1.0"}}']],
+  },
+  {
+    says: 'a package depends on what its sources import, types too',
+    rule: undeclaredFaults,
+    bad: [
+      ['proto/src/a.ts', "import type { A } from '@types-of/others/deep'"],
+      ['pki/src/a.ts', "const { b } = await import('b')"],
+    ],
+    good: [
+      ['pki/src/a.ts', "import { join } from 'node:path'\nimport { A } from '@clawmesh/proto'"],
+    ],
   },
   {
     says: 'the lock file is whole, so that npm ci takes it on every platform',

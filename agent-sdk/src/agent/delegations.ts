@@ -1,5 +1,6 @@
 /** What the agent does with peers, as part of the task whose skill it is called in. */
-import type { DelegateOptions, Delegation } from '../client/delegation.ts'
+import { checkOptions } from '../check-options.ts'
+import { DELEGATE_OPTIONS, type DelegateOptions, type Delegation } from '../client/delegation.ts'
 import type { PeerClient } from '../client/peer-client.ts'
 import type { Propagated } from '../client/propagation.ts'
 import {
@@ -41,6 +42,8 @@ export function createDelegations({
   spans,
 }: DelegationsOptions): Delegations {
   const delegateIn: Delegations['delegateIn'] = (scope, peer, asked, id) => {
+    // before any of them is read
+    checkOptions(asked, DELEGATE_OPTIONS, 'delegate')
     const limited = scope === null ? asked : { ...asked, signal: both(scope.signal, asked.signal) }
     const propagated = propagatedBy(scope, asked.traceparent)
     const authority = address(peer)

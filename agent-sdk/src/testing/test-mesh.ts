@@ -14,7 +14,7 @@ import type { AgentOptions } from '../agent/agent-options.ts'
 import { assembleAgent } from '../agent/assemble-agent.ts'
 import { checkOptions, optionNames } from '../check-options.ts'
 import { createFirstContact, FIRST_CONTACT_MS } from '../client/first-contact.ts'
-import { silentLog } from '../log.ts'
+import { stderrLog } from '../log.ts'
 import { createMemoryConnection, type MemoryConnection } from './memory-connection.ts'
 import { createMemoryEgress, type FetchHandler } from './memory-egress.ts'
 import { createMemoryGateway, type MemoryGateway } from './memory-gateway.ts'
@@ -117,7 +117,7 @@ class MeshInMemory implements TestMesh {
 
   agent(name: string, options: TestAgentOptions = {}): Agent {
     checkOptions(options, AGENT_OPTIONS, 'agent')
-    const { log = silentLog, now = Date.now } = options
+    const { log = stderrLog, now = Date.now } = options
     const identity = this.#identify(name)
     const [gateway, policy, spiffe] = [this.#gateway, this.#policy, this.#spiffe]
     const gatewayName = `gateway.${this.#meshDomain}`

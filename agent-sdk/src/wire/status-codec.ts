@@ -55,10 +55,19 @@ export function connectionFailure(error: unknown): string | null {
 function unconnected({ code, details }: ServiceError): string | null {
   if (code !== status.UNAVAILABLE) return null
   const why =
-    /^(?:No connection established\. Last error: (?:Error: )?|(?=Name resolution failed))(.*?)(?:\.? Resolution note: .*)?$/.exec(
+    /^(?:No connection established\. Last error: (?:Error: )?|(?=Name resolution failed))(.*?)(?:\.? Resolution note: .*)?$/s.exec(
       details,
     )?.[1]
-  return why === undefined ? null : plainText(why)
+  return why === undefined ? null : plainText(ofOpenSsl(why))
+}
+
+/** OpenSSL names its functions and source files, and one fault that people make by the bytes it has met. */
+function ofOpenSsl(why: string): string {
+  const reason = /:error:[0-9A-F]{8}:SSL routines:[^:]*:([^:]*):/.exec(why)?.[1]
+  if (reason === undefined) return why
+  return reason === 'wrong version number'
+    ? 'what listens there speaks no TLS: the delegation port of a gateway is 8443 by default'
+    : `TLS failed: ${reason}`
 }
 
 /** What a status without details of ours means: it comes from the connection, from grpc-js, or from a server that is not ours. */

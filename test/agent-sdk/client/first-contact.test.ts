@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { createServer as createHttpServer } from 'node:http'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { mock } from 'node:test'
 import { type Agent, type AgentOptions, MeshError, silentLog } from '@clawmesh/agent-sdk'
@@ -74,6 +75,26 @@ describe('an agent that has not reached its gateway', () => {
     const { agent } = await lost(gateway, { egress: 'http://127.0.0.1:1' })
     const silence = unreached(gateway, /^it does not answer$/)
     await Promise.all(calls(agent).map((call) => assert.rejects(call, silence)))
+  })
+
+  it('says of a port without TLS, such as the egress port, that it is another one', async () => {
+    const plain = createHttpServer((_request, response) => void response.end())
+    plain.listen(0, '127.0.0.1')
+    await once(plain, 'listening')
+    try {
+      const gateway = `127.0.0.1:${(plain.address() as AddressInfo).port}`
+      const { agent } = await lost(gateway)
+      const other =
+        /^what listens there speaks no TLS: the delegation port of a gateway is 8443 by default$/
+      await Promise.all(
+        [agent.whoAmI(), agent.delegate('b', { skill: 'echo' }).result()].map((call) =>
+          assert.rejects(call, unreached(gateway, other)),
+        ),
+      )
+    } finally {
+      plain.closeAllConnections()
+      plain.close()
+    }
   })
 
   it('says in time that the name is not known', async () => {

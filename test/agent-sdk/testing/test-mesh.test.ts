@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import type { Agent, Skill } from '@clawmesh/agent-sdk'
+import { mock } from 'node:test'
+import { type Agent, type Skill, silentLog } from '@clawmesh/agent-sdk'
 import { createTestMesh, type TestMesh } from '@clawmesh/agent-sdk/testing'
 import { waitFor } from '../../support/wait-for.ts'
 
@@ -26,6 +27,26 @@ describe('a mesh in memory', () => {
     await delegation.result()
     const after = process.getActiveResourcesInfo().filter((name) => /TCP|Pipe|FS/.test(name))
     assert.deepEqual(after, before)
+  })
+
+  it('tells of a skill that fails on stderr, as agents do, unless it is given a log', async () => {
+    const wrong = new Error('the page has no title')
+    const skills = { echo: () => Promise.reject(wrong) }
+    const console_ = mock.method(console, 'error', () => {})
+    try {
+      await researcher.serve({ skills })
+      await assert.rejects(ask().result(), { code: 'MESH_TASK_FAILED' })
+      const [line] = console_.mock.calls.map(({ arguments: [text] }) => String(text))
+      assert.match(
+        line ?? '',
+        /^clawmesh error: the skill failed .* skill=echo .*\n +Error: the page/,
+      )
+      await mesh.agent('quiet', { log: silentLog }).serve({ skills })
+      await assert.rejects(planner.delegate('quiet', { skill: 'echo' }).result())
+      assert.equal(console_.mock.callCount(), 1)
+    } finally {
+      console_.mock.restore()
+    }
   })
 
   it('refuses on demand, by any code, until the rule is taken back', async () => {

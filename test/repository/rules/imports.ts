@@ -1,6 +1,7 @@
 /** proto ← agent-sdk ← mesh-gateway; agent-sdk ← mesh-agent ← openclaw-plugin; proto ← pki. Packages are entered by their exports, and pki by nobody at run time. */
+import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path/posix'
-import { isTypeScript, packageOf, type SourceFile } from '../repository-files.ts'
+import { isTypeScript, packageOf, ROOT, type SourceFile } from '../repository-files.ts'
 import { stripComments } from '../strip-source.ts'
 
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
@@ -91,6 +92,28 @@ export function dependencyFaults(file: SourceFile): string[] {
       ? []
       : [`${file.path}: depends on ${dependency}`],
   )
+}
+
+/**
+ * Packages that a published package imports, types too, and does not depend on: who installs it lacks them, and its
+ * types become `any`. The plugin is one bundled file.
+ */
+export function undeclaredFaults(file: SourceFile): string[] {
+  const manifest = manifestOf(file.path)
+  if (!isTypeScript(file.path) || manifest === null) return []
+  const { dependencies, peerDependencies, optionalDependencies } = Object(JSON.parse(manifest))
+  const known = Object.keys({ ...dependencies, ...peerDependencies, ...optionalDependencies })
+  return importsOf(file.text).flatMap((specifier) => {
+    if (/^(?:\.|node:)|\.proto$/.test(specifier)) return []
+    const [, name = specifier] = /^((?:@[^/]+\/)?[^/]+)/.exec(specifier) ?? []
+    return known.includes(name) ? [] : [`${file.path}: imports ${name}, which its package lacks`]
+  })
+}
+
+function manifestOf(path: string): string | null {
+  const home = packageOf(path)
+  if (home === null || home === 'openclaw-plugin' || !path.startsWith(`${home}/src/`)) return null
+  return readFileSync(join(ROOT, home, 'package.json'), 'utf8')
 }
 
 /** Optional packages with native code: they are required by name when they are asked for, and their types may be missing. */
