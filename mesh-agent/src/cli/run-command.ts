@@ -1,6 +1,6 @@
 /** Builds the command line, runs it, and words its errors. */
-import { MeshError } from '@clawmesh/proto'
-import { Command, CommanderError } from 'commander'
+import { explainError, usageFault } from '@clawmesh/proto/command-line'
+import { Command } from 'commander'
 import { VERSION } from '../version.ts'
 import { addDelegate } from './delegate.ts'
 import type { End, ExitCode } from './exit-code.ts'
@@ -52,7 +52,7 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
     .configureOutput({
       writeOut: (text) => terminal.print(text.trimEnd()),
       writeErr: (text) => terminal.writeError(text),
-      outputError: (text) => terminal.say(oneLine(text)),
+      outputError: (text) => terminal.say(usageFault(text)),
     })
   addMcp(program, terminal)
   addDelegate(program, terminal, end)
@@ -66,51 +66,6 @@ export async function runCommand(args: readonly string[], terminal: Terminal): P
     await program.parseAsync(args, { from: 'user' })
     return outcome.code
   } catch (error) {
-    return explain(error, args, program, terminal)
+    return explainError(error, { args, program, say: terminal.say })
   }
-}
-
-function explain(
-  error: unknown,
-  args: readonly string[],
-  program: Command,
-  terminal: Terminal,
-): ExitCode {
-  if (error instanceof CommanderError) {
-    if (error.exitCode === 0) return 0
-    // help that was shown for a missing command is enough
-    if (error.code !== 'commander.help') terminal.say(`hint: ${lineOf(args, program)} --help`)
-    return 2
-  }
-  if (error instanceof MeshError) {
-    terminal.say(error.message)
-    terminal.say(`hint: ${error.hint}`)
-    return 1
-  }
-  // any other error is a fault of this program: a report needs the stack
-  terminal.say(error instanceof Error ? (error.stack ?? error.message) : 'it failed')
-  terminal.say('hint: this is a fault of mesh-agent; please report it')
-  return 1
-}
-
-/** The intended command, as far as its spelling is right. */
-function lineOf(args: readonly string[], program: Command): string {
-  let line = program.name()
-  let command = program
-  for (const word of args) {
-    const next = command.commands.find((one) => one.name() === word)
-    if (next === undefined) continue
-    line += ` ${word}`
-    command = next
-  }
-  return line
-}
-
-/** Formats a message of commander like our own. */
-function oneLine(text: string): string {
-  return text
-    .trim()
-    .replace(/^error: /, '')
-    .replace(/\n\(Did you mean (.*)\?\)$/, ', did you mean $1')
-    .replace(/\.$/, '')
 }

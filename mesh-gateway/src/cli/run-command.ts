@@ -1,6 +1,7 @@
 /** Builds the command line, runs it, and words its errors. */
 import { type ErrorCode, MeshError } from '@clawmesh/proto'
-import { Command, CommanderError } from 'commander'
+import { commandMeant, explainError, usageFault } from '@clawmesh/proto/command-line'
+import { Command } from 'commander'
 import { ConfigInvalid } from '../config/resolve-config.ts'
 import { SETTINGS } from '../config/settings.ts'
 import { plainTerminal, type Terminal } from '../process/terminal.ts'
@@ -61,7 +62,7 @@ export async function runCommand(args: readonly string[], given: Terminal): Prom
     .configureOutput({
       writeOut: (text) => terminal.print(text.trimEnd()),
       writeErr: (text) => terminal.writeError(text),
-      outputError: (text) => terminal.say(tidy(text)),
+      outputError: (text) => terminal.say(usageFault(text)),
     })
   addStart(program, terminal)
   const [name = ''] = args
@@ -84,33 +85,25 @@ function explain(
   program: Command,
   terminal: Terminal,
 ): ExitCode {
-  if (error instanceof CommanderError) {
-    if (error.exitCode === 0) return 0
-    // help that was shown for a missing command is enough
-    if (error.code !== 'commander.help') terminal.say(`hint: ${usageHint(error, args, program)}`)
-    return 2
-  }
-  if (error instanceof MeshError) {
-    terminal.say(error.message)
-    terminal.say(`hint: ${error.hint}`)
-    const key = SETTING_OF[error.code] ?? SETTINGS.find((one) => error.hint.includes(one.key))?.key
-    const setting = SETTINGS.find((one) => one.key === key)
-    const { command } = commandMeant(args, program)
-    // some commands have a flag of their own for it, or none
-    if (setting !== undefined && command.options.some(({ long }) => long === `--${setting.flag}`))
-      if (!error.hint.includes(setting.env))
-        terminal.say(`hint: ${setting.key} is --${setting.flag} or ${setting.env}`)
-    if (error.code === 'MESH_HSM_PIN' && args[0] === 'start') return 3
-    return isOfFlags(error) ? 2 : 1
-  }
-  // any other error is a fault of this program: a report needs the stack
-  terminal.say(error instanceof Error ? (error.stack ?? error.message) : 'it failed')
-  terminal.say('hint: this is a fault of mesh-gateway; please report it')
-  return 1
+  const { say } = terminal
+  const code = explainError(error, {
+    ...{ args, program, say },
+    usageHint: (usage) => usageHint(usage, args, program),
+  })
+  if (!(error instanceof MeshError)) return code
+  const key = SETTING_OF[error.code] ?? SETTINGS.find((one) => error.hint.includes(one.key))?.key
+  const setting = SETTINGS.find((one) => one.key === key)
+  const { command } = commandMeant(args, program)
+  // some commands have a flag of their own for it, or none
+  if (setting !== undefined && command.options.some(({ long }) => long === `--${setting.flag}`))
+    if (!error.hint.includes(setting.env))
+      say(`hint: ${setting.key} is --${setting.flag} or ${setting.env}`)
+  if (error.code === 'MESH_HSM_PIN' && args[0] === 'start') return 3
+  return isOfFlags(error) ? 2 : code
 }
 
 /** The configuration is named by an option. Many other programs take it as an argument. */
-function usageHint({ code }: CommanderError, args: readonly string[], program: Command): string {
+function usageHint(code: string, args: readonly string[], program: Command): string {
   const { line, command } = commandMeant(args, program)
   const file = args.find((arg) => arg.endsWith('.json'))
   const named =
@@ -127,32 +120,4 @@ function isOfFlags(error: MeshError): boolean {
 
 function isFlag(source: string | null): boolean {
   return SETTINGS.some(({ flag }) => source === `--${flag}`)
-}
-
-/** The intended command, as far as its spelling is right. */
-function commandMeant(args: readonly string[], program: Command) {
-  let line = program.name()
-  let command = program
-  for (const word of args) {
-    const next = command.commands.find((one) => one.name() === word)
-    if (next === undefined) continue
-    line += ` ${word}`
-    command = next
-  }
-  return { line, command }
-}
-
-/** Formats a message of commander like our own. */
-function tidy(text: string): string {
-  return text
-    .trim()
-    .replace(/^error: /, '')
-    .replace(/\n\(Did you mean (.*)\?\)$/, ', did you mean $1')
-    .replace(
-      /^command-argument value ('.*') is invalid for argument ('[\w-]+')\. /s,
-      'argument $2 $1 is invalid; ',
-    )
-    .replace(/ is invalid\. /, ' is invalid; ')
-    .replace(/^(too many arguments for '[\w-]+')\. Expected/, '$1; expected')
-    .replace(/\.$/, '')
 }

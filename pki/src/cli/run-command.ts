@@ -1,6 +1,6 @@
 /** Builds the command line, runs it, and words its errors. */
-import { MeshError } from '@clawmesh/proto'
-import { Command, CommanderError } from 'commander'
+import { explainError, usageFault } from '@clawmesh/proto/command-line'
+import { Command } from 'commander'
 import { VERSION } from '../version.ts'
 import { addBackup } from './backup.ts'
 import { addCrl } from './crl.ts'
@@ -53,7 +53,7 @@ export async function runCommand(args: readonly string[], given: Terminal): Prom
     .configureOutput({
       writeOut: (text) => terminal.print(text.trimEnd()),
       writeErr: (text) => terminal.writeError(text),
-      outputError: (text) => terminal.say(oneLine(text)),
+      outputError: (text) => terminal.say(usageFault(text)),
     })
   addInit(program, terminal)
   addIssue(program, terminal)
@@ -69,47 +69,6 @@ export async function runCommand(args: readonly string[], given: Terminal): Prom
     await program.parseAsync(args, { from: 'user' })
     return outcome.code
   } catch (error) {
-    return explain(error, args, terminal)
+    return explainError(error, { args, program, say: terminal.say })
   }
 }
-
-function explain(error: unknown, args: readonly string[], terminal: Terminal): ExitCode {
-  if (error instanceof CommanderError) {
-    if (error.exitCode === 0) return 0
-    if (error.code === 'commander.help') return 2
-    const command = args.find((each) => COMMANDS.includes(each))
-    terminal.say(`hint: mesh-pki ${command === undefined ? '' : `${command} `}--help`)
-    return 2
-  }
-  if (error instanceof MeshError) {
-    terminal.say(error.message)
-    terminal.say(`hint: ${error.hint}`)
-    return 1
-  }
-  // any other error is a fault of this program: a report needs the stack
-  terminal.say(error instanceof Error ? (error.stack ?? error.message) : 'it failed')
-  terminal.say('hint: this is a fault of mesh-pki; please report it')
-  return 1
-}
-
-/** Formats a message of commander like our own. */
-function oneLine(text: string): string {
-  return text
-    .trim()
-    .replace(/^error: /, '')
-    .replace(/\n\(Did you mean (.*)\?\)$/, ', did you mean $1')
-    .replace(/\.$/, '')
-}
-
-const COMMANDS: readonly string[] = [
-  'init',
-  'issue',
-  'sign',
-  'renew',
-  'trust',
-  'revoke',
-  'crl',
-  'backup',
-  'inspect',
-  'verify',
-]

@@ -40,12 +40,12 @@ describe('the usage of mesh-pki', () => {
       [
         [...PLANNER, '--out', 'x', '--tenent', 'acme'],
         'did you mean --tenant',
-        'mesh-pki issue --help',
+        'mesh-pki issue agent --help',
       ],
       [
         [...PLANNER, '--out', 'x', '--ttl', 'soon'],
         'like 90s, 30m, 24h or 7d',
-        'mesh-pki issue --help',
+        'mesh-pki issue agent --help',
       ],
       [
         ['sign', '--csr', 'x', '--tenant', 'acme'],

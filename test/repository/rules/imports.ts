@@ -10,6 +10,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   pki: [
     '@clawmesh/proto',
     '@clawmesh/proto/backup',
+    '@clawmesh/proto/command-line',
     '@clawmesh/proto/lock',
     '@clawmesh/proto/pkcs11',
   ],
@@ -17,6 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'mesh-gateway': [
     '@clawmesh/proto',
     '@clawmesh/proto/backup',
+    '@clawmesh/proto/command-line',
     '@clawmesh/proto/lock',
     '@clawmesh/proto/pkcs11',
     '@clawmesh/proto/tools',
@@ -26,6 +28,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   'mesh-agent': [
     '@clawmesh/proto',
+    '@clawmesh/proto/command-line',
     '@clawmesh/proto/tools',
     '@clawmesh/agent-sdk',
     '@clawmesh/agent-sdk/mesh',
@@ -60,6 +63,7 @@ const SECOND_DOORS: ReadonlySet<string> = new Set([
   '@clawmesh/agent/skill',
   '@clawmesh/agent/tools',
   '@clawmesh/proto/backup',
+  '@clawmesh/proto/command-line',
   '@clawmesh/proto/lock',
   '@clawmesh/proto/pkcs11',
   '@clawmesh/proto/tools',

@@ -10,6 +10,9 @@ export function privateKeyFaults(file: SourceFile): string[] {
   return pem.test(file.text) || jwk.test(file.text) ? [`${file.path}: holds a private key`] : []
 }
 
+/** Entry points of commands, and what ends them when their output is closed or a second signal comes. */
+const MAY_EXIT = /\/(?:cli\/main|(?:cli|process)\/terminal|command-line\/closed-output)\.ts$/
+
 /** mocha --exit hides what a test leaves open; process.exit cuts short what others have begun. */
 export function exitFaults(file: SourceFile): string[] {
   const { path } = file
@@ -18,7 +21,7 @@ export function exitFaults(file: SourceFile): string[] {
     return faultyLines(file, file.text, /--exit\b|"exit"\s*:\s*true/, 'runs mocha with --exit')
   const ours = packageOf(path) !== null || /^test\/(?!repository\/)/.test(path)
   const exits = isTypeScript(path) && ours
-  if (!exits || /\/(?:cli\/main|(?:cli|process)\/terminal)\.ts$/.test(path)) return []
+  if (!exits || MAY_EXIT.test(path)) return []
   return faultyLines(
     file,
     stripCommentsAndStrings(file.text),
