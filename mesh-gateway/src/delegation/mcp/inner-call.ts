@@ -6,6 +6,7 @@ import type { ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2'
 import { type ChannelInterface, Metadata, type StatusObject, status } from '@grpc/grpc-js'
 import { formatGrpcTimeout } from '../carry/grpc-timeout.ts'
 import { createMessageReader, frameOf } from './grpc-frames.ts'
+import type { MessagePace } from './message-pace.ts'
 
 type GrpcCall = ReturnType<ChannelInterface['createCall']>
 type Listener = Parameters<GrpcCall['start']>[1]
@@ -19,6 +20,8 @@ export interface InnerCallOptions {
   /** Opens the stream. Names and values in turn. @throws MeshError */
   open(headers: readonly string[]): ClientHttp2Stream
   readonly maxMessageBytes: number
+  /** Of all calls of the endpoint. */
+  readonly pace: MessagePace
 }
 
 export class InnerCall implements GrpcCall {
@@ -28,8 +31,12 @@ export class InnerCall implements GrpcCall {
   /** Messages that grpc-js has not asked for yet. */
   readonly #messages: Buffer[] = []
   #wanted = 0
+  /** Waits for its turn to hand over the next message. */
+  #waits = false
   /** Told once all messages are taken. */
   #status: StatusObject | null = null
+  /** No more messages come: trailers overtake the data that is still to be read. */
+  #read = false
   #ended = false
 
   constructor(options: InnerCallOptions) {
@@ -41,7 +48,7 @@ export class InnerCall implements GrpcCall {
     try {
       this.#stream = this.#options.open(this.#headers(metadata))
     } catch (cause) {
-      this.#finish(failed(status.UNAVAILABLE, `the call cannot be opened: ${cause}`))
+      this.#end(failed(status.UNAVAILABLE, `the call cannot be opened: ${cause}`))
       return
     }
     this.#listen(this.#stream)
@@ -64,7 +71,7 @@ export class InnerCall implements GrpcCall {
 
   cancelWithStatus(code: status, details: string): void {
     this.#messages.length = 0
-    this.#finish(failed(code, details))
+    this.#end(failed(code, details))
     this.#stream?.close(8)
   }
 
@@ -97,7 +104,7 @@ export class InnerCall implements GrpcCall {
     const reader = createMessageReader(this.#options.maxMessageBytes)
     stream.on('response', (headers, flags) => {
       // trailers-only: the head is the status
-      if ((flags & 1) !== 0) this.#finish(statusOf(headers))
+      if ((flags & 1) !== 0) this.#end(statusOf(headers))
       else this.#listener?.onReceiveMetadata(Metadata.fromHttp2Headers(headers))
     })
     stream.on('data', (chunk: Buffer) => {
@@ -107,26 +114,45 @@ export class InnerCall implements GrpcCall {
       if (this.#messages.length > 0) stream.pause()
       this.#deliver()
     })
-    stream.on('trailers', (trailers) => this.#finish(statusOf(trailers)))
+    stream.on('trailers', (trailers) => {
+      this.#status ??= statusOf(trailers)
+      this.#deliver()
+    })
+    stream.on('end', () => {
+      this.#read = true
+      this.#deliver()
+    })
     stream.on('error', () => {})
-    stream.on('close', () => this.#finish(failed(status.UNAVAILABLE, 'the stream was lost')))
+    stream.on('close', () => this.#end(failed(status.UNAVAILABLE, 'the stream was lost')))
   }
 
-  #finish(told: StatusObject): void {
+  readonly #onTurn = (): void => {
+    this.#waits = false
+    this.#deliver()
+  }
+
+  #end(told: StatusObject): void {
     this.#status ??= told
+    this.#read = true
     this.#deliver()
   }
 
   #deliver(): void {
-    while (this.#wanted > 0) {
-      const message = this.#messages.shift()
+    while (this.#wanted > 0 && !this.#waits) {
+      const [message] = this.#messages
       if (message === undefined) break
+      if (!this.#options.pace.take(message.length)) {
+        this.#waits = true
+        this.#options.pace.wait(this.#onTurn)
+        return
+      }
+      this.#messages.shift()
       this.#wanted -= 1
       this.#listener?.onReceiveMessage(message)
     }
     if (this.#messages.length > 0) return
     this.#stream?.resume()
-    if (this.#status === null || this.#ended || this.#listener === null) return
+    if (this.#status === null || !this.#read || this.#ended || this.#listener === null) return
     this.#ended = true
     this.#listener.onReceiveStatus(this.#status)
   }

@@ -38,7 +38,7 @@ export function createInnerChannel(
         headersOf(request, name).flatMap((value) => [name, value]),
       )
       return new InnerCall({
-        ...{ path, authority: host ?? '', maxMessageBytes: MAX_MESSAGE_BYTES },
+        ...{ path, authority: host ?? '', maxMessageBytes: MAX_MESSAGE_BYTES, pace: inner.pace },
         deadlineMs: deadline instanceof Date ? deadline.getTime() : deadline,
         open: (headers) =>
           inner.open(client, [...headers, METADATA_REQUEST_ID, requestId, ...more]),

@@ -16,12 +16,15 @@ import { CONNECTION_WINDOW_BYTES, WINDOW_BYTES } from '../carry/windows.ts'
 import type { Client } from '../client/authenticate.ts'
 import { trimmedFields } from '../field-values.ts'
 import type { CallHandler } from '../serve-call.ts'
+import { createMessagePace, type MessagePace } from './message-pace.ts'
 
 export interface InnerConnections {
   /** @param headers of the request, names and values in turn. @throws MeshError MESH_GATEWAY_DRAINING once it is closed */
   open(client: Client, headers: readonly string[]): ClientHttp2Stream
   /** How many calls are open. */
   readonly underWay: number
+  /** Of what callees answer to the calls. */
+  readonly pace: MessagePace
   close(): void
 }
 
@@ -29,6 +32,11 @@ export interface InnerConnections {
 const CLIENT = 'x-mesh-mcp-client'
 /** A connection without calls is closed after this, in milliseconds. */
 const IDLE_MS = 60_000
+/**
+ * There is no way to travel, so a small window costs no time. What a callee sends beyond it waits where carry/backlog.ts
+ * counts it.
+ */
+const ANSWER_WINDOW_BYTES = 65_536
 const NO_LIMIT = 2 ** 31 - 1
 const SESSION_MEMORY_MB = 256
 
@@ -51,6 +59,7 @@ export function createInnerConnections(handle: CallHandler['handle']): InnerConn
   }
 
   return {
+    pace: createMessagePace(),
     open(client, headers) {
       if (closed) throw new MeshError('MESH_GATEWAY_DRAINING')
       const identity = client.peer?.identity
@@ -102,7 +111,7 @@ function openSession(
     createConnection: () => near,
     maxHeaderListPairs: 1_000,
     maxSessionMemory: SESSION_MEMORY_MB,
-    settings: { initialWindowSize: WINDOW_BYTES, enablePush: false },
+    settings: { initialWindowSize: ANSWER_WINDOW_BYTES, enablePush: false },
   })
   session.on('error', () => {})
   session.setTimeout(IDLE_MS, () => session.close())

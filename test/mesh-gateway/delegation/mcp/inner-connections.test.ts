@@ -1,6 +1,7 @@
 /** Connections within the process, on which the MCP endpoint calls in the name of its clients. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import type { ServerHttp2Stream } from 'node:http2'
 import { text } from 'node:stream/consumers'
 import { createSpiffeTemplate, MeshError } from '@clawmesh/proto'
 import {
@@ -108,10 +109,13 @@ describe('a connection within the process', () => {
   describe('with calls that go on', () => {
     let inner: InnerConnections
     let handed: number
+    let streams: ServerHttp2Stream[]
     beforeEach(() => {
       handed = 0
+      streams = []
       inner = createInnerConnections((stream) => {
         handed += 1
+        streams.push(stream)
         stream.on('error', () => {})
         stream.respond({ ':status': 200 })
       })
@@ -160,8 +164,20 @@ describe('a connection within the process', () => {
           session.state.effectiveLocalWindowSize === CONNECTION_WINDOW_BYTES &&
           session.state.remoteWindowSize === CONNECTION_WINDOW_BYTES,
       )
-      assert.equal(session.localSettings.initialWindowSize, WINDOW_BYTES)
       assert.equal(session.remoteSettings.initialWindowSize, WINDOW_BYTES)
+    })
+
+    it('takes little of an answer that is not read: the rest waits where it is counted', async () => {
+      const { stream } = await open('acme')
+      const [answer] = streams
+      assert.ok(answer)
+      answer.write(Buffer.alloc(WINDOW_BYTES))
+      // one more call there and back, on the same connection
+      await open('acme')
+      await open('acme')
+      const left = answer.writableLength
+      assert.ok(left >= WINDOW_BYTES - 131_072, `${left} bytes are left`)
+      stream.close()
     })
 
     it('hands no call over that its client has left already', async () => {
