@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { uuidV7 } from '@clawmesh/proto'
-import { encodeEvent, encodeHeartbeat } from '../../../../agent-sdk/src/wire/event-codec.ts'
+import { loadProto, messageOf } from '@clawmesh/proto/wire'
 import { frameOf } from '../../../../mesh-gateway/src/delegation/mcp/grpc-frames.ts'
 import { mcpFetch } from '../../../support/mcp-client.ts'
 import * as h2 from '../../../support/raw-http2.ts'
@@ -12,6 +12,8 @@ import { GATEWAY } from '../fixture.ts'
 const HEARTBEATS = 20_000
 const AT_ONCE = 64
 const FRAME_BYTES = 16_384
+const DELEGATION = loadProto('clawmesh/delegation/v1/delegation.proto')
+const EVENT = messageOf<object>(DELEGATION, 'clawmesh.delegation.v1.Event')
 
 describe('the messages of a callee to the MCP endpoint', () => {
   let field: Battlefield
@@ -23,11 +25,11 @@ describe('the messages of a callee to the MCP endpoint', () => {
 
   it('leave the event loop to others, however fast and many they come', async () => {
     const id = uuidV7()
-    const time = new Date()
-    const failed = { kind: 'failed', state: 'failed', code: 'X', message: 'enough' } as const
+    const heartbeat = { delegation_id: id, heartbeat: {} }
+    const failed = { delegation_id: id, seq: 1, failed: { code: 'X', message: 'enough' } }
     const messages = Buffer.concat([
-      ...Array<Buffer>(HEARTBEATS).fill(frameOf(encodeHeartbeat(id, time))),
-      frameOf(encodeEvent({ id, seq: 1, time }, { ...failed, retryable: false })),
+      ...Array<Buffer>(HEARTBEATS).fill(frameOf(EVENT.serialize(heartbeat))),
+      frameOf(EVENT.serialize(failed)),
     ])
     let over = false
     let calls = 0
