@@ -7,6 +7,7 @@ export type { Actor, CertificateClaim, DelegationClaims } from './delegation-cla
 export { actorsOf, DELEGATION_TOKEN_TYPE } from './delegation-claims.ts'
 export { canonicalName } from './distinguished-name.ts'
 export { isDnsLabel, isDnsName } from './dns-name.ts'
+export { DURATION_FORM, parseDuration, parseFlagDuration } from './duration.ts'
 export type { Confirmation, EgressClaims } from './egress-claims.ts'
 export { EGRESS_AUDIENCE, EGRESS_TOKEN_TYPE } from './egress-claims.ts'
 export { errorCode } from './error-code.ts'

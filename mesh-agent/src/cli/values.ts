@@ -1,13 +1,11 @@
 /** Parses values of options as they are read: a wrong value is wrong usage. */
+import { parseFlagDuration } from '@clawmesh/proto'
 import { InvalidArgumentError } from 'commander'
-
-const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 /** `0s`, `90s`, `30m`, `24h`, as milliseconds. */
 export function parseDuration(text: string): number {
-  const [, amount, unit = ''] = /^(\d{1,6})([smhd])$/.exec(text) ?? []
-  const ms = Number(amount) * (UNITS[unit] ?? Number.NaN)
-  if (ms >= 0) return Math.min(ms, MAX_MS)
+  const ms = parseFlagDuration(text)
+  if (ms !== null) return Math.min(ms, MAX_MS)
   throw new InvalidArgumentError('write it like 90s, 30m or 24h.')
 }
 

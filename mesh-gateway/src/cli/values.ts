@@ -1,13 +1,11 @@
 /** Parses values of options as they are read: a wrong value is wrong usage. */
-import { isDnsLabel, isDnsName } from '@clawmesh/proto'
+import { isDnsLabel, isDnsName, parseFlagDuration } from '@clawmesh/proto'
 import { InvalidArgumentError } from 'commander'
-import { parseDuration } from '../config/duration.ts'
 
-/** Settings count milliseconds where no unit is given. At a flag, whose name says no unit, nobody means them. */
 export function durationValue(text: string): number {
-  const bare = /^\d+$/.test(text)
-  const ms = bare ? null : parseDuration(text)
+  const ms = parseFlagDuration(text)
   if (ms !== null && ms > 0) return ms
+  const bare = /^\d+$/.test(text)
   throw new InvalidArgumentError(`${bare ? 'it has no unit: ' : ''}write it like 90s, 15m or 24h.`)
 }
 

@@ -1,6 +1,7 @@
 /** Time spans in the configuration: text or milliseconds, within bounds. */
+
+import { DURATION_FORM, parseDuration } from '@clawmesh/proto'
 import { z } from 'zod'
-import { DURATION_FORM, parseDuration } from './duration.ts'
 
 const FORM = 'must be a time: 15m, 30s, or a number of milliseconds'
 

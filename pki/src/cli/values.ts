@@ -1,15 +1,15 @@
 /** Parses values of options as they are read: a wrong value is wrong usage. */
-import { isDnsName } from '@clawmesh/proto'
+import { isDnsName, parseFlagDuration } from '@clawmesh/proto'
 import { InvalidArgumentError } from 'commander'
 import { parseIpRange } from '../x509/ip-range.ts'
 
-const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+/** Certificates count whole seconds (RFC 5280, section 4.1.2.5). */
+const SECOND_MS = 1_000
 
 /** `90s`, `30m`, `24h`, `7d`, as milliseconds. */
 export function parseDuration(text: string): number {
-  const [, amount, unit = ''] = /^(\d{1,6})([smhd])$/.exec(text) ?? []
-  const ms = Number(amount) * (UNITS[unit] ?? Number.NaN)
-  if (ms > 0) return ms
+  const ms = parseFlagDuration(text)
+  if (ms !== null && ms >= SECOND_MS) return ms
   throw new InvalidArgumentError('write it like 90s, 30m, 24h or 7d.')
 }
 

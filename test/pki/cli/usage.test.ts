@@ -48,6 +48,11 @@ describe('the usage of mesh-pki', () => {
         'mesh-pki issue agent --help',
       ],
       [
+        [...PLANNER, '--out', 'x', '--ttl', '999ms'],
+        'like 90s, 30m, 24h or 7d',
+        'mesh-pki issue agent --help',
+      ],
+      [
         ['sign', '--csr', 'x', '--tenant', 'acme'],
         'either --agent or --gateway',
         'mesh-pki sign --help',

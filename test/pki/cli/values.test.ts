@@ -31,7 +31,7 @@ describe('the value of an option', () => {
       '0s',
       '-1s',
       '1.5h',
-      '1000000s',
+      '999999999999d',
       '5w',
       ' 5s',
       '5s ',
