@@ -219,6 +219,17 @@ describe('an MCP client that has an agent’s certificate', function () {
     ])
   })
 
+  it('hears a sign of life under its token while the peer says nothing: hosts give up silent calls', async () => {
+    const planner = await connect()
+    const { output } = await use(
+      planner,
+      'mesh_delegate',
+      { peer: 'researcher', skill: 'hold', input: 'silent', wait_seconds: 60 },
+      { timeout: 30_000, onprogress: () => holding.get('silent')?.() },
+    )
+    assert.equal(output, 'held silent')
+  })
+
   it('gets the id of a task that takes longer, and its result later, from another session too', async () => {
     const planner = await connect()
     const first = await delegate(planner, 'hold', { input: 'longer', wait_seconds: 0 })

@@ -7,11 +7,11 @@ import type { Answer } from './answer.ts'
 import type { Exchange } from './exchange.ts'
 import { createInnerChannel, type InnerChannel } from './inner-channel.ts'
 import type { InnerConnections } from './inner-connections.ts'
-import { isRecord, isRequestId, type Params, type RequestId, RPC_ERRORS } from './messages.ts'
+import { isRecord, type Params, type RequestId, RPC_ERRORS } from './messages.ts'
+import { reportProgress } from './progress.ts'
 import { RpcFault } from './rpc-fault.ts'
 import type { RunningRequests } from './running-requests.ts'
 import { runTool, TOOL_NAMES } from './tools/run-tool.ts'
-import type { Progress } from './tools/tool-call.ts'
 
 export interface CallToolOptions {
   readonly meshDomain: string
@@ -49,11 +49,12 @@ export async function callTool(
   const { exchange } = asked
   const channel = createInnerChannel(options.inner, exchange)
   const caller = callerOf(asked, params, channel, options)
+  const progress = reportProgress(params, asked.answer)
   try {
     const result = await runTool(name, params.arguments, {
       ...{ caller, tenant: asked.caller.tenant, released: run.released },
       cancelled: AbortSignal.any([run.cancelled, exchange.gone]),
-      onProgress: progressOf(params, asked.answer),
+      onProgress: progress.tell,
       onError: ({ code, hint, message }) =>
         options.log.debug({ code, hint, request_id: exchange.requestId }, `refused: ${message}`),
     })
@@ -61,6 +62,7 @@ export async function callTool(
     if (channel.calls === 0) exchange.record('tools/call', refusalOf(result))
     return result === null ? null : toolResult(result)
   } finally {
+    progress.stop()
     caller.close()
     run.end()
   }
@@ -85,24 +87,6 @@ function traceOf({ _meta: meta }: Params, { trace }: Exchange): string {
   const named = isRecord(meta) ? meta.traceparent : undefined
   const own = typeof named === 'string' ? parseTraceparent(named) : null
   return formatTraceparent(own ?? trace)
-}
-
-/** Tells progress under the token that the client gave, and not without one. */
-function progressOf({ _meta: meta }: Params, answer: Answer): (progress: Progress) => void {
-  const token = isRecord(meta) ? meta.progressToken : undefined
-  let progress = 0
-  return ({ fraction, note }) => {
-    if (!isRequestId(token)) return
-    // it must grow with each notification; what has no measure grows towards the rest
-    const next = fraction ?? progress + (1 - progress) / 100
-    if (next <= progress) return
-    progress = next
-    const message = note === '' ? {} : { message: note }
-    answer.notify({
-      ...{ jsonrpc: '2.0', method: 'notifications/progress' },
-      params: { progressToken: token, progress, total: 1, ...message },
-    })
-  }
 }
 
 /** Hosts show structured content to the model too: the words of others stand in the text alone, between marks. */
