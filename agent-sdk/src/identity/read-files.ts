@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { realpath } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { accessHint, MeshError, Secret } from '@clawmesh/proto'
 import { createDisk, type Disk } from '../files/disk.ts'
 import { describeFileFault, FileFault } from '../files/file-fault.ts'
@@ -60,7 +60,11 @@ export async function readIdentityFiles(
     }
   }
   if (failure instanceof MeshError) throw failure
-  throw unreadable(dir, failure)
+  throw unreadable(dir, failure, isMissing(failure) && (await isMissingWhole(dir, disk)))
+}
+
+async function isMissingWhole(dir: string, disk: Disk): Promise<boolean> {
+  return await disk.run(dir, () => realpath(dir)).then(() => false, isMissing)
 }
 
 function resolveAll(dir: string, disk: Disk): Promise<OfEach<string>> {
@@ -91,12 +95,23 @@ async function readOne(path: string, name: FileName, disk: Disk): Promise<Buffer
   }
 }
 
-function unreadable(dir: string, cause: unknown): MeshError {
-  const why = cause === undefined ? 'it keeps changing' : describeFileFault(cause)
+function unreadable(dir: string, cause: unknown, whole: boolean): MeshError {
+  const why = whole ? 'there is no such directory' : reasonOf(cause)
   return new MeshError('MESH_IDENTITY_UNREADABLE', `cannot read the identity in ${dir}: ${why}`, {
     cause,
     ...accessHint(cause),
   })
+}
+
+/** Names the file: of three, one is at fault most often. */
+function reasonOf(cause: unknown): string {
+  if (cause === undefined) return 'it keeps changing'
+  const path = cause instanceof Error && 'path' in cause ? String(cause.path) : ''
+  const name = IDENTITY_FILES.find((one) => one === basename(path))
+  const why = describeFileFault(cause)
+  if (why === 'ENOTDIR') return 'it is not a directory'
+  if (name === undefined) return why
+  return why === 'ENOENT' ? `there is no ${name}` : `${name}: ${why}`
 }
 
 function isMissing(error: unknown): boolean {

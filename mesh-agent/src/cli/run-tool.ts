@@ -69,21 +69,32 @@ function showResult(result: ToolResult, run: ToolRun, log: CommandLog): void {
   const { terminal, flags, show } = run
   const { details, isError } = result
   if (flags.json === true) terminal.print(printableJson(details, 2))
-  if (isError) sayRefusal(details, terminal, log)
+  if (isError) sayRefusal(details, run, log)
   else if (flags.json === true) return
   else if (show !== undefined) show(result)
   else showOutput(result, terminal)
 }
 
+/** The hint of the error is for a program. */
+const HOW_TO_INPUT =
+  'give JSON with --input-json, text as it is; `mesh-agent peers --json` shows the schema'
+
 function sayRefusal(
   { code, reason, said, id }: ToolResult['details'],
-  { say }: Terminal,
+  { terminal: { say }, tool }: ToolRun,
   log: CommandLog,
 ): void {
+  // what a model calls arguments of a tool, a person has typed
+  if (code === 'TOOL_ARGUMENTS') {
+    say(String(reason))
+    say(`hint: mesh-agent ${tool.replace('mesh_', '')} --help`)
+    return
+  }
   say(`${String(code)}: ${String(reason)}`)
   if (typeof said === 'string') say(`the peer says: ${said}`)
   if (typeof id === 'string') say(`id: ${id}`)
-  if (log.hint !== null) say(`hint: ${log.hint}`)
+  const hint = code === 'MESH_TASK_INPUT_INVALID' ? HOW_TO_INPUT : log.hint
+  if (hint !== null) say(`hint: ${hint}`)
 }
 
 /** The output alone goes to stdout: as it is into a pipe, and plain onto a terminal. */

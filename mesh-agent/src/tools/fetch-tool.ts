@@ -84,7 +84,7 @@ function failed(url: URL, error: unknown, { log }: ToolContext): ToolResult {
   if (error instanceof TypeError && error.cause === undefined)
     throw new MeshError('MESH_CONFIG_INVALID', 'this agent has no way to the outside', {
       cause: error,
-      hint: 'name the egress port of the gateway',
+      hint: 'name the egress port of the gateway, e.g. http://127.0.0.1:8080: --egress or MESH_AGENT_EGRESS of mesh-agent, `egress` of the plugin',
     })
   log.warn({ err: error, host: url.host }, 'a fetch failed')
   return refusalResult({

@@ -68,7 +68,9 @@ async function find(
     throw new MeshError('MESH_TASK_NOT_FOUND', 'no such task was given to a peer here')
   const at = mine?.peer ?? peer
   if (at === undefined)
-    throw new ArgumentFault('this task is not in the register: name its peer, or look at list')
+    throw new ArgumentFault(
+      'no task of this id was given from here: name its peer, or list the tasks',
+    )
   return { id, peer: at, known: mine }
 }
 

@@ -55,6 +55,7 @@ interface Part {
 }
 
 const PATHS = ['/', '/metrics', '/health', '/ready']
+const CONSOLE = '/console/'
 
 /** @throws MeshError MESH_CONFIG_PORT */
 export function createAdminPort(options: AdminPortOptions): Promise<Port> {
@@ -85,7 +86,7 @@ async function answer(
       'ask by IP address, as localhost, or by a name in delegation.names\n',
     )
   if (part !== null) return part.answer(request, response)
-  if (refuseOther(request, response, PATHS)) return
+  if (refuseOther(request, response, options.console ? [...PATHS, CONSOLE] : PATHS)) return
   const path = pathOf(request)
   if (path === '/metrics') {
     const format = metricsFormatFor(request.headers.accept)

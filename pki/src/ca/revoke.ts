@@ -103,13 +103,15 @@ function foundIn(certificate: ParsedCertificate, issuer: ParsedCertificate): Fou
   }
 }
 
+const HOW_NAMED = 'name an identity directory or a PEM file, or give --serial or --spiffe-id'
+
 async function fromFile(ca: RevokingCa, path: string): Promise<Found> {
-  const { kind, certificates } = await readPemFiles(path, 'MESH_PKI_NOT_FOUND')
+  const { kind, certificates } = await readPemFiles(path, 'MESH_PKI_NOT_FOUND', HOW_NAMED)
   if (kind === 'ca')
     throw new MeshError('MESH_PKI_INVALID', `${path} is the directory of a CA`, {
       hint: `to revoke its intermediate, and all that it issued, name the file: ${join(path, 'intermediate.crt')}`,
     })
-  const [leaf] = parseCertificates(certificates)
+  const [leaf] = parseCertificates(certificates, path)
   if (leaf === undefined)
     throw new MeshError('MESH_PKI_INVALID', `there is no certificate in ${path}`)
   if (leaf.der.equals(ca.root.der))

@@ -94,7 +94,7 @@ export function addInit(program: Command, terminal: Terminal): void {
       )
       terminal.say(
         pkcs11 === undefined
-          ? 'root.key is needed for `mesh-pki renew intermediate` only: keep it off this machine'
+          ? 'root.key is needed for `mesh-pki renew intermediate` and `mesh-pki crl --root-key` only: keep it off this machine'
           : 'both keys are in the token: root.key and intermediate.key name them',
       )
       terminal.say('next: mesh-pki issue agent --tenant acme --agent planner --out planner')

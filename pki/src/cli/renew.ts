@@ -26,7 +26,8 @@ Examples:
   $ mesh-pki renew intermediate --no-constrain-uri   for rustls and Python
 
 What it issued before stays good. Then: mesh-pki crl, and issue again before the
-intermediate of before ends.`
+intermediate of before ends. A certificate of an agent or a gateway is renewed
+by \`mesh-pki issue\` into the same directory.`
 
 export function addRenew(program: Command, terminal: Terminal): void {
   const renew = program

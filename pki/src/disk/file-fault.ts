@@ -26,9 +26,15 @@ const READING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'MESH_PKI_CSR_REFUSED',
 ])
 
-export function fileFault(code: ErrorCode, path: string, cause: unknown): MeshError {
+/** @param given a hint that says more than the code and the cause do */
+export function fileFault(
+  code: ErrorCode,
+  path: string,
+  cause: unknown,
+  given?: string,
+): MeshError {
   const name = errorCode(cause)
-  const hint = READING.has(code) ? HINTS[name] : undefined
+  const hint = given ?? (READING.has(code) ? HINTS[name] : undefined)
   return new MeshError(code, `${path}: ${WORDS[name] ?? (name || 'it cannot be used')}`, {
     cause,
     ...(hint === undefined ? {} : { hint }),

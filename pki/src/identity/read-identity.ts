@@ -18,13 +18,14 @@ export interface PemFiles {
 /** Enough for bundles of a few hundred certificates. */
 export const MAX_PEM_BYTES = 1_048_576
 
-/** @throws MeshError with `code` when nothing can be read. */
+/** @param hint when there is nothing at the path. @throws MeshError with `code` when nothing can be read. */
 export async function readPemFiles(
   path: string,
   code: ErrorCode = 'MESH_PKI_INVALID',
+  hint?: string,
 ): Promise<PemFiles> {
   const found = await stat(path).catch((error: unknown) => {
-    throw fileFault(code, path, error)
+    throw fileFault(code, path, error, hint)
   })
   if (!found.isDirectory())
     return { kind: 'file', certificates: await read(path), key: null, roots: null }

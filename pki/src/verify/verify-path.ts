@@ -40,8 +40,8 @@ export async function verifyPath(options: VerifyOptions): Promise<Verification> 
     throw new MeshError('MESH_PKI_INVALID', 'there is nothing to verify it against', {
       hint: 'name the roots: --ca FILE',
     })
-  const chain = parseCertificates(files.certificates)
-  const roots = parseCertificates(trusted)
+  const chain = parseCertificates(files.certificates, options.path)
+  const roots = parseCertificates(trusted, options.caFile ?? `ca.crt of ${options.path}`)
   const [leaf] = chain
   if (leaf === undefined) throw new MeshError('MESH_PKI_INVALID')
   const strays = [files.certificates, trusted].flatMap(strayBlocks)

@@ -59,10 +59,12 @@ const NO_NAMES: GeneralNames = { uris: [], dnsNames: [], ipAddresses: [], others
 
 /**
  * Every certificate of a PEM text, in order. @throws MeshError MESH_PKI_INVALID when there is none, or one is damaged.
+ * @param place of the text, for that error
  */
-export function parseCertificates(pem: string): readonly ParsedCertificate[] {
+export function parseCertificates(pem: string, place = 'it'): readonly ParsedCertificate[] {
   const blocks = parsePem(pem).filter(({ label }) => label === 'CERTIFICATE')
-  if (blocks.length === 0) throw new MeshError('MESH_PKI_INVALID', 'there is no certificate in it')
+  if (blocks.length === 0)
+    throw new MeshError('MESH_PKI_INVALID', `there is no certificate in ${place}`)
   return blocks.map(({ der }) => parseCertificate(der))
 }
 

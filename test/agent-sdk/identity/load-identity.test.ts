@@ -380,7 +380,7 @@ describe('loading an identity', () => {
       )
       await assert.rejects(loadIdentity(join(base, 'nowhere'), { spiffe }), {
         code: 'MESH_IDENTITY_UNREADABLE',
-        message: /nowhere: ENOENT/,
+        message: /nowhere: there is no such directory/,
       })
     })
 

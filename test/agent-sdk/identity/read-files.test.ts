@@ -133,9 +133,28 @@ describe('the files of an identity', () => {
     const disk = disturbed(async () => {})
     await assert.rejects(readIdentityFiles(join(dir, '1'), disk), {
       code: 'MESH_IDENTITY_UNREADABLE',
-      message: `cannot read the identity in ${join(dir, '1')}: ENOENT`,
+      message: `cannot read the identity in ${join(dir, '1')}: there is no ca.crt`,
     })
     assert.equal(disk.asked.filter((name) => name === 'ca.crt').length, 5)
+  })
+
+  it('are named when one is missing or may not be read, and so is a directory that is not there', async () => {
+    await release('1')
+    const at = join(dir, '1')
+    const denied: Disk = {
+      hanging: () => [],
+      run: (path) =>
+        Promise.reject(Object.assign(new Error('no'), { code: 'EACCES', path: join(at, path) })),
+    }
+    for (const [place, message, disk] of [
+      [join(dir, 'none'), 'there is no such directory', undefined],
+      [join(at, 'tls.crt'), 'it is not a directory', undefined],
+      [at, 'tls.crt: EACCES', denied],
+    ] as const)
+      await assert.rejects(readIdentityFiles(place, disk), {
+        code: 'MESH_IDENTITY_UNREADABLE',
+        message: `cannot read the identity in ${place}: ${message}`,
+      })
   })
 
   it('are asked for once when it would not get better', async () => {

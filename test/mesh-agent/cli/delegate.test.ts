@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { MeshError, type Skill } from '@clawmesh/agent-sdk'
+import { MeshError, type Skill, type SkillWithOptions } from '@clawmesh/agent-sdk'
 import { closeServer, listenOnFreePort } from '../../support/http-origin.ts'
 import { type Mesh, startMesh } from '../../support/mesh.ts'
 import { waitFor } from '../../support/wait-for.ts'
@@ -19,7 +19,7 @@ describe('mesh-agent delegate, task, peers and fetch', function () {
   let agent: readonly string[]
   let running: { readonly id: string; readonly signal: AbortSignal; finish(value: string): void }[]
 
-  const skills: Record<string, Skill> = {
+  const skills: Record<string, Skill | SkillWithOptions> & { readonly gated: Skill } = {
     echo: (task) => task.input,
     async report(_task, ctx) {
       ctx.usage({ input_tokens: 3 })
@@ -27,12 +27,13 @@ describe('mesh-agent delegate, task, peers and fetch', function () {
       return { year: 2026 }
     },
     ask: async (_task, ctx) => (await ctx.ask('which\u001b[2J city?')).text(),
+    strict: { input: { type: 'object' }, run: () => 'done' },
     fail() {
       throw new MeshError('QUOTA', 'no more\u001b[2J today')
     },
     async askFirst(task, ctx) {
       await ctx.ask('shall I begin?')
-      return skills.gated?.(task, ctx)
+      return skills.gated(task, ctx)
     },
     async gated(task, ctx) {
       const { promise, resolve } = Promise.withResolvers<string>()
@@ -199,6 +200,28 @@ describe('mesh-agent delegate, task, peers and fetch', function () {
     const refused = await run(['fetch', `http://closed.example:${port}/`, '--egress', egress])
     assert.equal(refused.code, 1)
     assert.match(refused.stderr, /MESH_POLICY_NOT_ALLOWED/)
+  })
+
+  it('says of wrong input, a wrong id and no way out what to type', async () => {
+    const said = async (...args: string[]) => {
+      const { code, stderr } = await run(args)
+      assert.equal(code, 1, stderr)
+      return stderr
+    }
+    const input = await said('delegate', 'researcher', 'strict', 'Lima is the capital')
+    assert.match(input, /the input is of type string, must be object$/m)
+    assert.match(input, /^mesh-agent: hint: .*--input-json.*`mesh-agent peers --json`/m)
+    for (const [task, help] of [
+      [['task', 'wait', 'nope'], 'task'],
+      [['task', 'status', '01a2'], 'task'],
+      [['fetch', 'api.example.com'], 'fetch'],
+    ] as const) {
+      const words = await said(...task)
+      assert.doesNotMatch(words, /TOOL_ARGUMENTS|register/)
+      assert.match(words, new RegExp(`^mesh-agent: hint: mesh-agent ${help} --help$`, 'm'))
+    }
+    const out = await said('fetch', 'http://open.example/')
+    assert.match(out, /hint: .*--egress or MESH_AGENT_EGRESS/)
   })
 
   it('says what is wrong with its own place', async () => {

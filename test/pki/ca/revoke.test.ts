@@ -56,7 +56,10 @@ describe('revoking', () => {
     const refused = (target: Parameters<typeof revoke>[0]['target'], code: string) =>
       assert.rejects(revoke({ dir, target }), { code })
     await refused({ path: scratch.path('foreign.crt') }, 'MESH_PKI_INVALID')
-    await refused({ path: scratch.path('nothing.crt') }, 'MESH_PKI_NOT_FOUND')
+    await assert.rejects(revoke({ dir, target: { path: scratch.path('nothing.crt') } }), {
+      code: 'MESH_PKI_NOT_FOUND',
+      hint: 'name an identity directory or a PEM file, or give --serial or --spiffe-id',
+    })
     await refused({ serial: serialOf(foreign) }, 'MESH_PKI_NOT_FOUND')
     await refused({ serial: 'not hexadecimal' }, 'MESH_PKI_NOT_FOUND')
     await refused({ spiffeId: foreign.spiffeId }, 'MESH_PKI_NOT_FOUND')

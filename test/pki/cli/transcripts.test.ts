@@ -67,7 +67,7 @@ describe('mesh-pki', function () {
       'out|               until <time>, <duration> left',
       'out| intermediate  sha256 <sha256>',
       'out|               until <time>, <duration> left',
-      'err| mesh-pki: root.key is needed for `mesh-pki renew intermediate` only: keep it off this machine',
+      'err| mesh-pki: root.key is needed for `mesh-pki renew intermediate` and `mesh-pki crl --root-key` only: keep it off this machine',
       'err| mesh-pki: next: mesh-pki issue agent --tenant acme --agent planner --out planner',
     ])
     assert.equal((await stat(scratch.path('mesh-ca'))).mode & 0o777, 0o700)

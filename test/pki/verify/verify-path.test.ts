@@ -133,6 +133,10 @@ describe('verifyPath', () => {
   it('never trusts the public roots because ca.crt is empty', async () => {
     const caFile = scratch.path('empty.crt')
     await writeFile(caFile, '')
+    const key = scratch.path('planner/tls.key')
+    await assert.rejects(verifyPath({ path: scratch.path('planner'), caFile: key }), {
+      message: `there is no certificate in ${key}`,
+    })
     await assert.rejects(verifyPath({ path: scratch.path('planner'), caFile }), {
       code: 'MESH_PKI_INVALID',
     })

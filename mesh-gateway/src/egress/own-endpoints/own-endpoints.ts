@@ -142,7 +142,10 @@ async function issueToken(
   client: BufferedSocket,
   issueForAccountKey: IssueForAccountKey | null,
 ): Promise<Answer | Refused> {
-  if (issueForAccountKey === null) return refuse('gateway', 'MESH_EGRESS_NOT_FOUND')
+  if (issueForAccountKey === null)
+    return refuse('gateway', 'MESH_EGRESS_NOT_FOUND', {
+      hint: 'the gateway has no service accounts: set serviceAccounts.file',
+    })
   const body = await readBody(client, {
     length: head.body,
     maxBytes: MAX_BODY_BYTES,

@@ -3,7 +3,7 @@ import { isDnsLabel, nearest } from '@clawmesh/proto'
 import type { z } from 'zod'
 import type { PolicyFault } from './fault-shape.ts'
 import { type GlobalDocument, globalSchema, type TenantDocument, tenantSchema } from './schema.ts'
-import { type SchemaFault, schemaFaults } from './schema-faults.ts'
+import { type OtherFile, type SchemaFault, schemaFaults } from './schema-faults.ts'
 import { MAX_RULES } from './schema-values.ts'
 import { type JsonDocument, type JsonLimits, positionsIn, readStrictJson } from './strict-json.ts'
 import { globalFaults, tenantFaults } from './tenant-faults.ts'
@@ -28,6 +28,12 @@ export interface BrokenFile {
   readonly faults: readonly PolicyFault[]
 }
 
+const OF_ALL: OtherFile = { schema: globalSchema, name: GLOBAL_FILE }
+const OF_TENANT: OtherFile = {
+  schema: tenantSchema,
+  name: 'the file of a tenant, such as acme.json',
+}
+
 export function readPolicyFile(file: string, bytes: Uint8Array): FileReading {
   const tenant = file.endsWith('.json') ? file.slice(0, -'.json'.length) : ''
   if (file !== GLOBAL_FILE && !isDnsLabel(tenant)) return broken(file, nameFault(file))
@@ -43,13 +49,14 @@ export function readPolicyFile(file: string, bytes: Uint8Array): FileReading {
   if (json.value === undefined) return { kind: 'broken', faults: firstOf(syntax) }
   const judge = <T>(
     schema: z.ZodType<T>,
+    other: OtherFile,
     between: readonly SchemaFault[],
     good: (document: T) => PolicyFile,
   ): FileReading => {
     const parsed = schema.safeParse(json.value)
     const shape = parsed.success
       ? []
-      : schemaFaults(schema, parsed.error, json.value, MAX_FAULTS + 1)
+      : schemaFaults(schema, parsed.error, json.value, MAX_FAULTS + 1, other)
     const found = [...shape, ...between.slice(0, MAX_FAULTS + 1)].map((fault) =>
       locate(fault, offsetOf(json, fault.pointer)),
     )
@@ -57,12 +64,12 @@ export function readPolicyFile(file: string, bytes: Uint8Array): FileReading {
     return { kind: 'broken', faults: firstOf([...syntax, ...found]) }
   }
   return file === GLOBAL_FILE
-    ? judge(globalSchema, globalFaults(json.value), (document) => ({
+    ? judge(globalSchema, OF_TENANT, globalFaults(json.value), (document) => ({
         kind: 'global',
         file,
         document,
       }))
-    : judge(tenantSchema, tenantFaults(json.value, tenant), (document) => ({
+    : judge(tenantSchema, OF_ALL, tenantFaults(json.value, tenant), (document) => ({
         kind: 'tenant',
         file,
         document,

@@ -12,45 +12,54 @@ export interface SchemaFault {
   readonly message: string
 }
 
+/** The other kind of file of a policy directory: a key of it may stand in the wrong one. */
+export interface OtherFile {
+  readonly schema: z.ZodType
+  readonly name: string
+}
+
 type Issue = z.core.$ZodIssue
 type Path = readonly PropertyKey[]
 
-/** @param most the maximum; further ones are omitted */
+/** @param most the maximum; further ones are omitted. @param other default: none */
 export function schemaFaults(
   schema: z.ZodType,
   error: z.ZodError,
   value: unknown,
   most: number,
+  other: OtherFile | null = null,
 ): SchemaFault[] {
   const faults: SchemaFault[] = []
   for (const issue of error.issues) {
-    faults.push(...describe(schema, issue, [], value, most))
+    faults.push(...describe({ schema, other, most, root: value }, issue, []))
     if (faults.length >= most) break
   }
   return faults.slice(0, most)
 }
 
-function describe(
-  schema: z.ZodType,
-  issue: Issue,
-  prefix: Path,
-  root: unknown,
-  most: number,
-): SchemaFault[] {
+interface Judged {
+  readonly schema: z.ZodType
+  readonly other: OtherFile | null
+  readonly most: number
+  readonly root: unknown
+}
+
+function describe(judged: Judged, issue: Issue, prefix: Path): SchemaFault[] {
+  const { root, most } = judged
   const path = [...prefix, ...issue.path]
   const one = (message: string): SchemaFault[] => [{ pointer: pointerOf(path), message }]
   switch (issue.code) {
     case 'unrecognized_keys':
       return issue.keys.slice(0, most).map((key) => ({
         pointer: pointerTo(pointerOf(path), key),
-        message: unknownKey(key, keysAt(schema, path)),
+        message: unknownKey(key, path, judged),
       }))
     case 'invalid_union': {
       const input = valueAt(root, path)
       if (typeof input !== 'string' && !isRecord(input))
         return one('must be a host, or an object with a host')
       const branch = issue.errors[typeof input === 'string' ? 0 : 1] ?? []
-      return branch.flatMap((inner) => describe(schema, inner, path, root, most))
+      return branch.flatMap((inner) => describe(judged, inner, path))
     }
     case 'too_small':
       if (issue.origin === 'array') return one('must not be empty; leave it out for any')
@@ -60,7 +69,10 @@ function describe(
   }
 }
 
-function unknownKey(key: string, known: readonly string[]): string {
+function unknownKey(key: string, path: Path, { schema, other }: Judged): string {
+  if (other !== null && keysAt(other.schema, path).includes(key))
+    return `unknown key here; it belongs in ${other.name}`
+  const known = keysAt(schema, path)
   const meant = nearest(key, known)
   if (meant !== null) return `unknown key; did you mean ${meant}`
   return known.length === 0 ? 'unknown key' : `unknown key; known here: ${known.join(', ')}`

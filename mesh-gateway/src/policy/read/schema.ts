@@ -235,6 +235,8 @@ export function policyJsonSchema(): object {
 }
 
 function agents<T extends z.ZodType>(agent: T) {
-  const name = text((value) => (isDnsLabel(value) ? null : 'is not the name of an agent'))
+  const name = text((value) =>
+    isDnsLabel(value) ? null : 'is not an agent; names are lower-case letters, digits and hyphens',
+  )
   return z.record(name, agent).meta({ description: 'By name of the agent' })
 }

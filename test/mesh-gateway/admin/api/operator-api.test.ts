@@ -83,6 +83,8 @@ describe('the endpoints of the admin port', () => {
       ports = await open(console, host)
       assert.equal((await ask('/api/overview')).status, status, `${console} at ${host}`)
       assert.equal((await ask('/health')).status, 200)
+      // and an unknown path leads to the console where there is one
+      assert.equal((await ask('/nope')).body.includes('/console/'), status === 200)
     }
   })
 

@@ -1,7 +1,10 @@
 /** What the egress port answers itself. */
 import assert from 'node:assert/strict'
 import { MeshError, Secret } from '@clawmesh/proto'
-import type { AccountTokenRequest } from '../../../../mesh-gateway/src/egress/own-endpoints/token-request.ts'
+import type {
+  AccountTokenRequest,
+  IssueForAccountKey,
+} from '../../../../mesh-gateway/src/egress/own-endpoints/token-request.ts'
 import { rawClient, refusalOf, sendRaw } from '../fixture.ts'
 import { setUp } from '../setup.ts'
 
@@ -11,31 +14,32 @@ describe('the own endpoints of the egress port', () => {
   const setup = setUp()
   afterEach(setup.close)
 
-  async function start(options: { ready?: boolean } = {}) {
+  async function start(options: { ready?: boolean; accounts?: false } = {}) {
     const asked: { key: string; request: AccountTokenRequest }[] = []
+    const issue: IssueForAccountKey = async (key, request) => {
+      asked.push({ key: key.reveal(), request })
+      if (key.reveal() !== KEY) throw new MeshError('MESH_ACCOUNT_KEY_INVALID')
+      return {
+        token: new Secret('a.b.c'),
+        claims: {
+          iss: 'x',
+          aud: 'clawmesh-egress',
+          sub: 'spiffe://mesh.internal/tenant/acme/agent/bot-01',
+          agent_id: 'bot-01',
+          tenant: 'acme',
+          allowed_destinations: ['api.test'],
+          iat: 0,
+          nbf: 0,
+          exp: Math.floor(Date.now() / 1000) + 900,
+          jti: 'j',
+        },
+      }
+    }
     const egress = await setup.egress(80, {
       port: {
         isReady: () => options.ready ?? true,
         ownNames: ['localhost', 'gateway.mesh.internal'],
-        async issueForAccountKey(key, request) {
-          asked.push({ key: key.reveal(), request })
-          if (key.reveal() !== KEY) throw new MeshError('MESH_ACCOUNT_KEY_INVALID')
-          return {
-            token: new Secret('a.b.c'),
-            claims: {
-              iss: 'x',
-              aud: 'clawmesh-egress',
-              sub: 'spiffe://mesh.internal/tenant/acme/agent/bot-01',
-              agent_id: 'bot-01',
-              tenant: 'acme',
-              allowed_destinations: ['api.test'],
-              iat: 0,
-              nbf: 0,
-              exp: Math.floor(Date.now() / 1000) + 900,
-              jti: 'j',
-            },
-          }
-        },
+        issueForAccountKey: options.accounts === false ? null : issue,
       },
     })
     const ask = (line: string, headers = '', body = '', host = `127.0.0.1:${egress.number}`) =>
@@ -162,6 +166,19 @@ describe('the own endpoints of the egress port', () => {
     assert.match(await ask('GET /v1/token'), /^HTTP\/1\.1 405 [\s\S]*allow: POST\r\n/)
     assert.match(await ask('POST /health'), /^HTTP\/1\.1 405 [\s\S]*allow: GET, HEAD\r\n/)
     assert.equal(refusalOf(await ask('GET /secret')).code, 'MESH_EGRESS_NOT_FOUND')
+  })
+
+  it('name the setting of one that is not there, and never the endpoint itself as one that is', async () => {
+    const { ask } = await start({ accounts: false })
+    for (const [path, setting] of [
+      ['/v1/token', /serviceAccounts\.file/],
+      ['/v1/token/revoke', /revocation\.list/],
+    ] as const) {
+      const { code, hint } = refusalOf(await ask(`POST ${path}`))
+      assert.equal(code, 'MESH_EGRESS_NOT_FOUND')
+      assert.match(String(hint), setting)
+      assert.doesNotMatch(String(hint), /\/v1\/token/)
+    }
   })
 
   it('answer to no other name, so that no page of a browser can be rebound to them', async () => {

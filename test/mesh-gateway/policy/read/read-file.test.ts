@@ -97,6 +97,19 @@ describe('a policy file', () => {
       )
     })
 
+  it('with a key of the other kind of file says where the key belongs', () => {
+    for (const inner of ['"allowCidrs": []', '"denyCidrs": []', '"ports": [80]', '"tls": {}'])
+      assert.match(
+        within(`"egress": { ${inner} }`)[0] ?? '',
+        /: unknown key here; it belongs in _global\.json$/,
+      )
+    for (const inner of ['"tenant": "acme"', '"mode": "audit"', '"egress": { "allow": [] }'])
+      assert.match(
+        faultsOf('_global.json', `{ ${inner} }`)[0] ?? '',
+        /here; it belongs in the file of a tenant, such as acme\.json$/,
+      )
+  })
+
   const names: [file: string, fault: RegExp | null][] = [
     ['_globl.json', /did you mean _global\.json/],
     ['_global.jsn', /did you mean _global\.json/],
@@ -167,7 +180,7 @@ describe('a policy file', () => {
     ['"egress": { "tenantLimits": { "maxBodyBytes": -1 } }', /must be 0 or more/],
     ['"egress": { "limits": { "requestsPerMinute": 0 } }', /1 or more/],
     ['"egress": { "limits": { "requestsPerMinute": 1.5 } }', /whole number/],
-    ['"egress": { "agents": { "Bot": {} } }', /not the name of an agent/],
+    ['"egress": { "agents": { "Bot": {} } }', /"Bot" is not an agent; names are lower-case/],
     ['"egress": { "agents": { "b": { "limits": { "burst": 5 } } } }', /no effect/],
     ['"delegation": { "allow": [{ "from": "globex/a", "to": "b" }] }', /of another tenant/],
     ['"delegation": { "allow": [{ "from": "a", "to": "*/b" }] }', /leaves the tenant open/],
