@@ -65,7 +65,8 @@ export async function serveHttp(options: HttpOptions): Promise<McpHttpDoor> {
 /** @param target as sent: it may be no URL */
 function isOfDoor(target: string): boolean {
   const base = 'http://localhost'
-  return URL.canParse(target, base) && new URL(target, base).pathname === PATH
+  // clients add the slash
+  return URL.canParse(target, base) && [PATH, `${PATH}/`].includes(new URL(target, base).pathname)
 }
 
 async function listening(server: Server, { host, port }: HttpOptions['listen']): Promise<void> {

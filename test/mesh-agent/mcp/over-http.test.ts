@@ -202,7 +202,11 @@ describe('mesh-agent mcp over HTTP', function () {
     const allowed = await post({ ...good(), origin: 'https://console.example' })
     assert.equal(allowed.status, 200)
     await post({ ...good(), 'mcp-session-id': allowed.id }, '', 'DELETE')
-    assert.equal((await post(good(), INITIALIZE, 'POST', '/other')).status, 404)
+    const slashed = await post(good(), INITIALIZE, 'POST', '/mcp/')
+    assert.equal(slashed.status, 200)
+    await post({ ...good(), 'mcp-session-id': slashed.id }, '', 'DELETE')
+    for (const path of ['/other', '/mcp//', '/mcp/x'])
+      assert.equal((await post(good(), INITIALIZE, 'POST', path)).status, 404, path)
     assert.equal((await stat(secretFile)).mode & 0o777, 0o600)
   })
 
