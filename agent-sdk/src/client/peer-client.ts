@@ -5,7 +5,7 @@ import type { Log } from '../log.ts'
 import { toParts } from '../model/part.ts'
 import type { TaskFilter, TaskInfo } from '../model/task-event.ts'
 import { messages } from '../wire/messages.ts'
-import { decodeTask, encodeRequest, isSkillName } from '../wire/request-codec.ts'
+import { decodeTask, encodeLabels, encodeRequest, isSkillName } from '../wire/request-codec.ts'
 import { decodeSkills, type SkillDescription } from '../wire/skill-codec.ts'
 import { encodeState } from '../wire/state-codec.ts'
 import type { Connection } from './connection.ts'
@@ -194,7 +194,7 @@ class ClientOfPeers implements PeerClient {
     const { states = [], labels = {} } = filter
     const until = this.#until(signal)
     const metadata = metadataOfTask(propagated, '', this.#now())
-    const wanted = { states: states.map(encodeState), labels: { ...labels }, page_size: 0 }
+    const wanted = { states: states.map(encodeState), labels: encodeLabels(labels), page_size: 0 }
     let page_token = ''
     do {
       const request = { ...wanted, page_token }

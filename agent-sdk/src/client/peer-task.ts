@@ -7,7 +7,7 @@ import type { TaskInfo } from '../model/task-event.ts'
 import type { IncomingEvent } from '../wire/event-codec.ts'
 import { messages, type WireDelegateRequest, type WireEvent } from '../wire/messages.ts'
 import { encodePart } from '../wire/part-codec.ts'
-import { decodeTask, REQUEST_LIMITS } from '../wire/request-codec.ts'
+import { decodeTask, encodeCancel } from '../wire/request-codec.ts'
 import type { CallChoices, Connection, Method } from './connection.ts'
 import { type FollowOptions, follow } from './follow.ts'
 import type { DelegationPort } from './followed-delegation.ts'
@@ -139,7 +139,7 @@ export class PeerTask implements DelegationPort {
 
   async cancel(id: string, reason: string): Promise<TaskInfo> {
     const { unary, signal } = this.#context
-    const request = { delegation_id: id, reason: reason.slice(0, REQUEST_LIMITS.reasonLength) }
+    const request = encodeCancel(id, reason)
     const choices = { authority: this.peer, metadata: this.#metadataOf(id) }
     return decodeTask(await unary(methods.cancel, request, choices, signal))
   }

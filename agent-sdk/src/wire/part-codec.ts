@@ -7,15 +7,18 @@ import type { WirePart } from './messages.ts'
 export function encodePart(part: Part): WirePart {
   switch (part.kind) {
     case 'text':
-      return { text: part.text.toWellFormed(), media_type: part.mediaType ?? '' }
+      return { text: part.text.toWellFormed(), media_type: mediaTypeOf(part) }
     case 'json':
       return { json: toJson(part.json) }
     case 'bytes':
-      return { bytes: part.bytes, media_type: part.mediaType ?? '' }
+      return { bytes: part.bytes, media_type: mediaTypeOf(part) }
     case 'artifact':
       return {
-        artifact: { name: part.name, delegation_id: part.delegationId, sha256: part.sha256 },
-        media_type: part.mediaType ?? '',
+        artifact: {
+          ...{ name: part.name.toWellFormed(), delegation_id: part.delegationId },
+          sha256: part.sha256,
+        },
+        media_type: mediaTypeOf(part),
       }
   }
 }
@@ -32,6 +35,10 @@ export function decodePart(part: WirePart): Part {
     return { kind: 'artifact', name, delegationId, sha256, ...media }
   }
   throw new MeshError('MESH_TASK_REQUEST_INVALID', 'a part has no content')
+}
+
+function mediaTypeOf({ mediaType = '' }: { readonly mediaType?: string }): string {
+  return mediaType.toWellFormed()
 }
 
 function toJson(value: unknown): string {

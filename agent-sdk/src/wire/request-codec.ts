@@ -27,16 +27,27 @@ export const REQUEST_LIMITS = Object.freeze({
   reasonLength: 1024,
 })
 
+/** All text is made UTF-8: servers in other languages refuse a message with half of a surrogate pair as a whole. */
 export function encodeRequest(request: TaskRequest): WireDelegateRequest {
   return {
     delegation_id: request.id,
     skill: request.skill,
     input: request.input.map(encodePart),
-    idempotency_key: request.idempotencyKey ?? '',
+    idempotency_key: (request.idempotencyKey ?? '').toWellFormed(),
     task_deadline: request.deadline === null ? null : toTimestamp(request.deadline),
     detached: request.detached,
-    labels: { ...request.labels },
+    labels: encodeLabels(request.labels),
   }
+}
+
+export function encodeLabels(labels: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(labels).map(([key, value]) => [key.toWellFormed(), value.toWellFormed()]),
+  )
+}
+
+export function encodeCancel(id: string, reason: string) {
+  return { delegation_id: id, reason: reason.slice(0, REQUEST_LIMITS.reasonLength).toWellFormed() }
 }
 
 /** @throws MeshError MESH_TASK_REQUEST_INVALID naming the field that is wrong, never quoting it. */

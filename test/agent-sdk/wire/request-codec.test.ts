@@ -4,6 +4,9 @@ import { messages, type WireDelegateRequest } from '../../../agent-sdk/src/wire/
 import {
   decodeRequest,
   decodeTask,
+  encodeCancel,
+  encodeLabels,
+  encodeRequest,
   measureRequest,
 } from '../../../agent-sdk/src/wire/request-codec.ts'
 
@@ -26,6 +29,31 @@ describe('requests of callers', () => {
     assert.equal(request.idempotencyKey, null)
     assert.equal(request.deadline, null)
     assert.deepEqual(request.labels, { a: '1', b: '2' })
+  })
+
+  it('are UTF-8 whatever a caller writes: servers in other languages refuse half of a surrogate pair', () => {
+    const half = 'a\ud83d'
+    const mediaType = half
+    const request = encodeRequest({
+      ...{ id: uuidV7(), skill: 'summarize', deadline: null, detached: false },
+      idempotencyKey: half,
+      labels: { [half]: half },
+      input: [
+        { kind: 'text', text: half, mediaType },
+        { kind: 'json', json: half },
+        { kind: 'bytes', bytes: new Uint8Array(1), mediaType },
+        { kind: 'artifact', name: half, delegationId: uuidV7(), sha256: '', mediaType },
+      ],
+    })
+    const list = { states: [], labels: encodeLabels({ [half]: half }), page_size: 0 }
+    for (const bytes of [
+      messages.delegateRequest.serialize(request),
+      messages.cancelRequest.serialize(encodeCancel(uuidV7(), half)),
+      messages.cancelRequest.serialize(encodeCancel(uuidV7(), `${'a'.repeat(1_023)}\u{1f600}`)),
+      messages.listRequest.serialize({ ...list, page_token: '' }),
+    ])
+      assert.doesNotMatch(bytes.toString('latin1'), /\xed[\xa0-\xbf]/)
+    assert.deepEqual(request.labels, { 'a\ufffd': 'a\ufffd' })
   })
 
   const bad: Record<string, Partial<WireDelegateRequest>> = {
