@@ -132,6 +132,10 @@ describeClosing('a worker that dies is replaced', function () {
     assert.equal(await decided(), before + 4)
     assert.equal((await workers.world.get('/ready')).status, 200)
     assert.match((await workers.world.get('/')).body, /does not answer, process \d+/)
+    const { decisions, silent_workers: silent } = JSON.parse(
+      (await workers.world.get('/api/decisions')).body,
+    )
+    assert.deepEqual([decisions.length > 0, silent], [true, 1])
     // one connection is in its hands; all others go to the one that answers
     const asked = Array.from({ length: 5 }, () => workers.world.ask('bot'))
     let answered = 0

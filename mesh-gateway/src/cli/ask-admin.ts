@@ -82,6 +82,15 @@ export async function askAdmin<T>(
   return read.data
 }
 
+/** A field of every answer: how many workers have not answered. A gateway of an earlier version does not say. */
+export const SILENT = Object.freeze({ silent_workers: z.number().default(0) })
+
+/** The line that says so, if any. */
+export function silenceNote({ silent_workers: silent }: { readonly silent_workers: number }) {
+  const who = silent === 1 ? 'one worker does' : `${silent} workers do`
+  return silent === 0 ? [] : [`! ${who} not answer: what is theirs is missing here`]
+}
+
 function parsed(bytes: Buffer): unknown {
   try {
     return JSON.parse(bytes.toString('utf8'))

@@ -2,6 +2,7 @@
 import { printable } from '@clawmesh/proto'
 import { table } from '../process/terminal.ts'
 import { span } from '../text/time-span.ts'
+import { silenceNote } from './ask-admin.ts'
 import type { Seen, TopFacts } from './top-facts.ts'
 
 const SHOWN = 8
@@ -38,6 +39,7 @@ function gateway(seen: Seen, facts: TopFacts, before: Seen | null, nowMs: number
   const faults = [...overview.missing, ...overview.degraded]
   return [
     printable(head.join('  ')),
+    ...silenceNote(overview),
     ...faults.map(({ what, reason }) => printable(`! ${what}: ${reason}`)),
     rates(seen, facts, before),
     ...ends(facts, nowMs),

@@ -3,7 +3,7 @@ import { printableJson } from '@clawmesh/proto'
 import { z } from 'zod'
 import { type Terminal, table } from '../process/terminal.ts'
 import { countsOf, drawTree, seconds, type TreeFacts } from '../trees/draw-tree.ts'
-import { type AdminPlace, adminUrls, askAdmin } from './ask-admin.ts'
+import { type AdminPlace, adminUrls, askAdmin, SILENT, silenceNote } from './ask-admin.ts'
 import type { CommandOutput } from './explanation.ts'
 import { drawLive, type LiveOptions } from './live-screen.ts'
 
@@ -33,8 +33,8 @@ const node = z.object({
   duration_ms: count,
   times: count,
 })
-const TREES = z.object({ trees: z.array(tree), older: z.boolean() })
-const TREE = z.object({ ...tree.shape, nodes: z.array(node) })
+const TREES = z.object({ trees: z.array(tree), older: z.boolean(), ...SILENT })
+const TREE = z.object({ ...tree.shape, nodes: z.array(node), ...SILENT })
 
 export interface LiveTreesOptions extends AdminPlace, LiveOptions {
   readonly last: number
@@ -60,17 +60,18 @@ export async function showLive(
 
 async function drawOne(url: string, root: string): Promise<string> {
   const { nodes, ...facts } = await askAdmin(url, `trees/${root}`, TREE)
-  return drawTree(facts, nodes)
+  return [...silenceNote(facts), drawTree(facts, nodes)].join('\n')
 }
 
 /** Those that run are drawn, the others listed. */
 async function drawAll(url: string, last: number): Promise<string> {
-  const { trees } = await askAdmin(url, `trees?last=${last}`, TREES)
+  const { trees, ...silent } = await askAdmin(url, `trees?last=${last}`, TREES)
   const running = trees.filter(({ states }) => states.running !== undefined).slice(0, MOST_DRAWN)
   const drawn = await Promise.all(running.map(({ root_id: root }) => drawOne(url, root)))
   const rest = trees.filter((one) => !running.includes(one))
   const listed = rest.length === 0 ? [] : [tableOfTrees(rest)]
-  return [...drawn, ...listed].join('\n') || 'no delegation is remembered'
+  const all = trees.length === 0 ? ['no delegation is remembered'] : [...drawn, ...listed]
+  return [...silenceNote(silent), ...all].join('\n')
 }
 
 const MOST_DRAWN = 5

@@ -1,7 +1,7 @@
 /** The facts of a running gateway that `mesh-gateway top` shows, read from its admin port. */
 import { MeshError } from '@clawmesh/proto'
 import { z } from 'zod'
-import { askAdmin } from './ask-admin.ts'
+import { askAdmin, SILENT } from './ask-admin.ts'
 
 const text = z.string()
 const count = z.number()
@@ -19,6 +19,7 @@ const OVERVIEW = z.object({
   decisions: z.object({ egress: counts, delegation: counts }),
   open: z.object({ calls: count, tunnels: count }),
   memory_bytes: count,
+  ...SILENT,
 })
 const record = z.object({
   time: text,

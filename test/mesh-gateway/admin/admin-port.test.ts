@@ -24,7 +24,7 @@ describe('the admin port', () => {
     connectionRefused: () => {},
     log: silentLog,
     console: false,
-    facts: { ask: async () => [], workers: () => [] },
+    facts: { ask: async () => ({ answers: [], silent: 0 }), workers: () => [] },
     agentOf: () => () => null,
     status: () => [{ name: 'policy', value: '<script>alert("1")</script>' }],
   })

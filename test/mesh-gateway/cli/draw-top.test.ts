@@ -7,6 +7,7 @@ const NONE = Object.freeze({ allow: 0, audit: 0, deny: 0 })
 const OVERVIEW: TopFacts['overview'] = {
   ...{ version: '0.1.0', started: '2026-11-30T09:00:00.000Z', identity: 'spiffe://m/gateway/gw' },
   ...{ ready: true, missing: [], degraded: [], workers: [], memory_bytes: 64 * 1_048_576 },
+  silent_workers: 0,
   policy: { generation: 3, tenants: 1 },
   decisions: { egress: NONE, delegation: NONE },
   open: { calls: 1, tunnels: 2 },
@@ -51,12 +52,14 @@ describe('what `mesh-gateway top` draws', () => {
       ready: false,
       missing: [{ what: 'policy', reason: 'there is none' }],
       degraded: [{ what: 'keys', reason: 'the latest reload failed' }],
+      silent_workers: 1,
       workers: [
         { worker: 1, state: 'ready', pid: 1 },
         { worker: 2, state: 'waiting', pid: null },
       ],
     }
     const text = draw(seen({ overview }))
+    assert.match(text, /^! one worker does not answer: what is theirs is missing here$/m)
     assert.match(text, /not ready .* 1 of 2 workers ready/)
     assert.match(text, /\n! policy: there is none\n! keys: the latest reload failed\n/)
   })

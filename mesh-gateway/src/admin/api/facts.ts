@@ -85,10 +85,17 @@ export async function answerOf<K extends Kind>(
   return await facts[what](asked)
 }
 
+/** What the processes of one gateway have answered. */
+export interface Heard<K extends Kind> {
+  /** Of those that answer in time; empty while none does. */
+  readonly answers: readonly Answer[K][]
+  /** How many run and have not answered in time: their part is missing. */
+  readonly silent: number
+}
+
 /** All processes of one gateway. */
 export interface FactsSource {
-  /** The answers of those that answer in time; empty while none does. */
-  ask<K extends Kind>(what: K, asked: Question[K]): Promise<readonly Answer[K][]>
+  ask<K extends Kind>(what: K, asked: Question[K]): Promise<Heard<K>>
   /** Empty for a gateway of one process. */
   workers(): readonly WorkerState[]
 }

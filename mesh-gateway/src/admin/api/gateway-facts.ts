@@ -100,7 +100,10 @@ export function ofOneProcess(
 ): { readonly facts: FactsSource; readonly agentOf: () => AgentOf } {
   return {
     facts: {
-      ask: async (what, asked) => [await answerOf(facts, { what, asked })],
+      ask: async (what, asked) => ({
+        answers: [await answerOf(facts, { what, asked })],
+        silent: 0,
+      }),
       workers: () => [],
     },
     agentOf: () => agentNames(config().spiffe.agentPath),

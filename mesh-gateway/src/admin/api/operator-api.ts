@@ -11,7 +11,7 @@ import { VERSION } from '../../version.ts'
 import { pathOf, send, sendJson } from '../http-port.ts'
 import type { Missing } from '../status-page.ts'
 import { mergeEdges } from './edges.ts'
-import type { FactsSource, Line } from './facts.ts'
+import type { Answer, FactsSource, Kind, Line, Question } from './facts.ts'
 import {
   mergeDecisions,
   mergeLimits,
@@ -101,12 +101,22 @@ async function route(
   }
   const query = new URL(request.url ?? '/', 'http://gateway').searchParams
   const body = posts ? await readJson(request) : null
-  const make = () => answerOf(name, id, query, body, options)
+  let silent = 0
+  const ask: Ask = async (what, asked) => {
+    const heard = await options.facts.ask(what, asked)
+    silent = Math.max(silent, heard.silent)
+    return heard.answers
+  }
+  const make = () => answerOf(name, id, query, body, { ...options, ask })
   // a replay takes long, and has a line of its own
   const answer = await (name === 'replay' ? make() : turns(make, () => !request.socket.destroyed))
   if (answer === null) sendJson(response, 503, { error: 'no process of the gateway answers' })
-  else sendJson(response, 200, answer)
+  else sendJson(response, 200, { ...answer, silent_workers: silent })
 }
+
+/** The answers to one question, of the processes that answer. */
+type Ask = <K extends Kind>(what: K, asked: Question[K]) => Promise<readonly Answer[K][]>
+type Asking = OperatorApiOptions & { readonly ask: Ask }
 
 /** Null while no process answers. @throws BadQuestion */
 async function answerOf(
@@ -114,45 +124,45 @@ async function answerOf(
   id: string | null,
   query: URLSearchParams,
   body: unknown,
-  options: OperatorApiOptions,
+  options: Asking,
 ): Promise<object | null> {
-  const { facts, agentOf } = options
+  const { ask, agentOf } = options
   if (name === 'overview') return overviewOf(options)
   if (name === 'decisions') {
     const filter = filterOf(query)
-    const found = mergeDecisions(await facts.ask('decisions', filter), filter.last)
+    const found = mergeDecisions(await ask('decisions', filter), filter.last)
     const decisions = found.lines.map(recordOf)
     return { decisions, more: found.more, reasons: reasonsOf(decisions) }
   }
-  if (name === 'mesh') return mergeEdges(await facts.ask('edges', null))
+  if (name === 'mesh') return mergeEdges(await ask('edges', null))
   if (name === 'trees' && id === null) {
-    const lines = (await facts.ask('tasks', { root: null })).flat()
+    const lines = (await ask('tasks', { root: null })).flat()
     return inSlices(listTrees(lines, lastOf(query, 20), agentOf()))
   }
   if (name === 'trees') return treeOf(id ?? '', options)
   if (name === 'open') {
-    const { calls, tunnels, lines } = mergeOpen(await facts.ask('open', null))
+    const { calls, tunnels, lines } = mergeOpen(await ask('open', null))
     const leftOut = Math.max(0, calls + tunnels - lines.length)
     return { calls, tunnels, open: lines.map(recordOf), left_out: leftOut }
   }
-  if (name === 'peers') return { peers: mergePeers(await facts.ask('peers', null)) }
-  if (name === 'limits') return mergeLimits(await facts.ask('limits', null), MAX_LIMITS)
+  if (name === 'peers') return { peers: mergePeers(await ask('peers', null)) }
+  if (name === 'limits') return mergeLimits(await ask('limits', null), MAX_LIMITS)
   if (name === 'certificates') {
-    const [certificates = null] = await facts.ask('certificates', null)
+    const [certificates = null] = await ask('certificates', null)
     return certificates === null ? null : { certificates }
   }
-  if (name === 'explain') return (await facts.ask('explain', readAsked(body)))[0] ?? null
-  const replayed = mergeReplays(await facts.ask('replay', readCandidate(body)))
+  if (name === 'explain') return (await ask('explain', readAsked(body)))[0] ?? null
+  const replayed = mergeReplays(await ask('replay', readCandidate(body)))
   if (replayed === 'busy') throw new BadQuestion(503, 'another replay is running; try again')
   return replayed
 }
 
-async function overviewOf(options: OperatorApiOptions): Promise<object | null> {
-  const { facts, missing: whatIsMissing, degraded: whatIsDegraded } = options
+async function overviewOf(options: Asking): Promise<object | null> {
+  const { ask, facts, missing: whatIsMissing, degraded: whatIsDegraded } = options
   const [missing, degraded = [], answers] = await Promise.all([
     whatIsMissing(),
     whatIsDegraded?.(),
-    facts.ask('overview', null),
+    ask('overview', null),
   ])
   const overview = mergeOverviews(answers)
   if (overview === null) return null
@@ -163,9 +173,9 @@ async function overviewOf(options: OperatorApiOptions): Promise<object | null> {
 }
 
 /** @param id of the tree, or of any delegation in it */
-async function treeOf(id: string, { facts, agentOf }: OperatorApiOptions): Promise<object> {
+async function treeOf(id: string, { ask, agentOf }: Asking): Promise<object> {
   if (!isUuidV7(id)) throw new BadQuestion(400, 'write root_id of an audit record')
-  const linesOf = async (root: string) => (await facts.ask('tasks', { root })).flat()
+  const linesOf = async (root: string) => (await ask('tasks', { root })).flat()
   const lines = await linesOf(id)
   const root = rootOf(lines, id)
   const all = root === null || root === id ? lines : await linesOf(root)

@@ -37,7 +37,10 @@ describe('many questions to the admin port at once', () => {
         log: silentLog,
         status: () => [],
         facts: {
-          ask: async (what, question) => [await answerOf(facts, { what, asked: question })],
+          ask: async (what, question) => ({
+            answers: [await answerOf(facts, { what, asked: question })],
+            silent: 0,
+          }),
           workers: () => [],
         },
         agentOf: () => () => null,

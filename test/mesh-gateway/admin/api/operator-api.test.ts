@@ -20,6 +20,7 @@ describe('the endpoints of the admin port', () => {
   let questions: unknown[]
   let facts: Facts
   let answers: boolean
+  let silent: number
   const open = (console: 'auto' | 'on' | 'off', host = '127.0.0.1') =>
     openOperatorPorts(
       { admin: { listen: { host, port: 0 }, console }, health: { listen: null } },
@@ -34,8 +35,8 @@ describe('the endpoints of the admin port', () => {
           async ask(what, question) {
             asked.push(what)
             questions.push(question)
-            if (!answers) return []
-            return [await answerOf(facts, { what, asked: question })]
+            if (!answers) return { answers: [], silent }
+            return { answers: [await answerOf(facts, { what, asked: question })], silent }
           },
           workers: () => [],
         },
@@ -48,6 +49,7 @@ describe('the endpoints of the admin port', () => {
     questions = []
     facts = makeFacts()
     answers = true
+    silent = 0
     ports = await open('auto')
   })
   afterEach(() => ports.close())
@@ -70,6 +72,28 @@ describe('the endpoints of the admin port', () => {
     assert.deepEqual([shown.length, leftOut], [1, 5_320])
     facts = makeFacts()
     assert.equal(JSON.parse((await ask('/api/open')).body).left_out, 0)
+  })
+
+  it('say of how many workers the part is missing, so that nobody takes a part for all', async () => {
+    const replay = { ...{ method: 'POST', headers: JSON_BODY }, body: '{"files":{"acme.json":{}}}' }
+    const none = { ...{ same: 0, not_judged: 0, broken_files: [] }, newly_refused: 0 }
+    const facts0 = { ...none, newly_allowed: 0, by_audit_mode: 0, records: 0, not_of_policy: 0 }
+    const examples = { newly_refused: [], newly_allowed: [] }
+    facts = makeFacts({ replay: () => ({ ...facts0, since: null, examples }) })
+    for (silent of [0, 2])
+      for (const [path, how] of [
+        ['/api/overview'],
+        ['/api/decisions'],
+        ['/api/mesh'],
+        ['/api/trees'],
+        ['/api/open'],
+        ['/api/peers'],
+        ['/api/limits'],
+        ['/api/replay', replay],
+      ] as const) {
+        const { status, body } = await ask(path, how)
+        assert.deepEqual([status, JSON.parse(body).silent_workers], [200, silent], path)
+      }
   })
 
   it('answer where the port listens on loopback, or where they are switched on, and nowhere else', async () => {

@@ -3,7 +3,7 @@
  * draws the answer. It keeps nothing, and sends nothing but questions.
  */
 import { html, nothing, render, type TemplateResult } from 'lit-html'
-import { ask, post } from './ask.ts'
+import { Asking } from './ask.ts'
 import { type DecisionFilter, decisionsPage, decisionsPath, NO_FILTER } from './decisions.ts'
 import {
   EMPTY_FORM,
@@ -47,6 +47,7 @@ const PAGES = [
 
 class Console {
   readonly #root: HTMLElement
+  readonly #gateway = new Asking()
   #page: string = 'overview'
   #id = ''
   #paused = false
@@ -111,7 +112,7 @@ class Console {
 
   async #ask(): Promise<() => TemplateResult> {
     if (this.#page === 'mesh') {
-      const mesh = await ask<Mesh>('mesh')
+      const mesh = await this.#gateway.ask<Mesh>('mesh')
       const set = (agent: string) => {
         this.#agent = agent
         this.#show()
@@ -119,15 +120,15 @@ class Console {
       return () => meshPage(mesh, { agent: this.#agent, set })
     }
     if (this.#page === 'trees' && this.#id !== '') {
-      const tree = await ask<Tree>(`trees/${this.#id}`)
+      const tree = await this.#gateway.ask<Tree>(`trees/${this.#id}`)
       return () => treePage(tree)
     }
     if (this.#page === 'trees') {
-      const trees = await ask<Trees>('trees?last=100')
+      const trees = await this.#gateway.ask<Trees>('trees?last=100')
       return () => treesPage(trees)
     }
     if (this.#page === 'decisions') {
-      const decisions = await ask<Decisions>(decisionsPath(this.#filter))
+      const decisions = await this.#gateway.ask<Decisions>(decisionsPath(this.#filter))
       const set = (filter: DecisionFilter) => {
         this.#filter = filter
         this.#refresh()
@@ -140,22 +141,22 @@ class Console {
 
   async #askSmall(): Promise<() => TemplateResult> {
     if (this.#page === 'open') {
-      const open = await ask<Open>('open')
+      const open = await this.#gateway.ask<Open>('open')
       return () => openPage(open)
     }
     if (this.#page === 'peers') {
-      const peers = await ask<Peers>('peers')
+      const peers = await this.#gateway.ask<Peers>('peers')
       return () => peersPage(peers)
     }
     if (this.#page === 'limits') {
-      const limits = await ask<Limits>('limits')
+      const limits = await this.#gateway.ask<Limits>('limits')
       return () => limitsPage(limits)
     }
     if (this.#page === 'explain') return () => this.#explainForm()
     if (this.#page === 'replay') return () => this.#replayForm()
     const [overview, certificates] = await Promise.all([
-      ask<Overview>('overview'),
-      ask<Certificates>('certificates'),
+      this.#gateway.ask<Overview>('overview'),
+      this.#gateway.ask<Certificates>('certificates'),
     ])
     return () => overviewPage({ overview, certificates }, Date.now())
   }
@@ -176,7 +177,8 @@ class Console {
 
   #askWhy(): void {
     const { form } = this.#explain
-    void post<Explained>('explain', questionOf(form))
+    void this.#gateway
+      .post<Explained>('explain', questionOf(form))
       .then((answer) => ({ answer, fault: null }))
       .catch((error: Error) => ({ answer: null, fault: error.message }))
       .then((result) => {
@@ -197,7 +199,8 @@ class Console {
     const { form } = this.#replay
     this.#replay = { form, answer: null, fault: null, busy: true }
     this.#show()
-    void post<NonNullable<ReplayState['answer']>>('replay', { files: { [form.file]: form.text } })
+    void this.#gateway
+      .post<NonNullable<ReplayState['answer']>>('replay', { files: { [form.file]: form.text } })
       .then((answer) => ({ answer, fault: null }))
       .catch((error: Error) => ({ answer: null, fault: error.message }))
       .then((result) => {
@@ -224,7 +227,10 @@ class Console {
         </header>
         <main id="main" tabindex="-1">
           <h1 tabindex="-1">${title}</h1>
-          <div role="alert">${this.#fault === null ? '' : html`<p class="bad">${this.#fault}</p>`}</div>
+          <div role="alert">
+            ${this.#fault === null ? '' : html`<p class="bad">${this.#fault}</p>`}
+            ${silence(this.#gateway.silentWorkers)}
+          </div>
           <div id="page" data-page=${this.#page} data-ready=${this.#draw === null ? 'no' : 'yes'}>
             ${this.#draw?.() ?? html`<p class="empty">asks the gateway…</p>`}
           </div>
@@ -237,6 +243,12 @@ class Console {
     const current = page === this.#page ? 'page' : nothing
     return html`<li><a href="#${page}" aria-current=${current}>${words}</a></li>`
   }
+}
+
+function silence(workers: number): TemplateResult | typeof nothing {
+  if (workers === 0) return nothing
+  const who = workers === 1 ? 'one worker has' : `${workers} workers have`
+  return html`<p class="bad">${who} not answered: what is theirs is missing here</p>`
 }
 
 /** The part of the address after # names the page: it must not change. */
