@@ -218,6 +218,18 @@ describe('the console, in a browser', function () {
     assert.equal(await page.evaluate('typeof globalThis.hacked'), 'undefined')
   })
 
+  it('says that a worker did not answer, until all of them do', async () => {
+    let silent = 1
+    await page.route('**/api/decisions*', async (route) => {
+      const response = await route.fetch()
+      await route.fulfill({ json: { ...(await response.json()), silent_workers: silent } })
+    })
+    await show('decisions')
+    await page.getByText('one worker has not answered: what is theirs is missing here').waitFor()
+    silent = 0
+    await page.getByText('what is theirs is missing').waitFor({ state: 'detached' })
+  })
+
   it('cannot be read by a page of another origin, nor shown in a frame', async () => {
     const evil = createServer((_request, response) => {
       response.setHeader('content-type', 'text/html')
