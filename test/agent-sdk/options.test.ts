@@ -113,6 +113,15 @@ describe('an option with a name that there is not', () => {
       b.serve({ skills: { echo: with_({ run: () => 'x' }, { resumes: true }) } }),
       said('skills.echo.resumes: is no option of serve; did you mean resume'),
     )
+    await assert.rejects(
+      b.serve({ skills: { 'two words': () => 'x' } }),
+      said('skills: "two words" is no name: letters, digits, and . _ / - within'),
+    )
+    await assert.rejects(
+      // @ts-expect-error: as JavaScript has it
+      b.serve({ skills: { echo: 5 } }),
+      said('skills.echo: must be a function, or an object with run'),
+    )
     assert.throws(
       () => createMemoryTaskStore(with_({}, { maxTask: 5 })),
       said('maxTask: is no option of createMemoryTaskStore; did you mean maxTasks'),

@@ -6,9 +6,12 @@ import { connect, type Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { MeshError } from '@clawmesh/proto'
 import { KEEP_ALIVE_MS } from '../tls/keep-alive.ts'
+import { ofOpenSsl } from '../wire/openssl-words.ts'
 
 const REACH_MS = 2_500
 const HINT = 'check that the gateway runs and that the URL of its egress port is right'
+const NO_TLS =
+  'what listens there speaks no TLS: give the gateway egress.tls.dir, or write http:// for one on this machine'
 
 export interface PortConnection {
   readonly socket: Socket
@@ -37,8 +40,8 @@ export function reachPort(port: URL, dial: (() => TLSSocket) | null): PortConnec
 export function unreachedPort(cause: Error): MeshError {
   // a host with several addresses: one error for each
   const first = cause instanceof AggregateError ? cause.errors[0] : cause
-  const reason = first instanceof Error && first.message !== '' ? `: ${first.message}` : ''
-  const message = `the egress port cannot be reached${reason}`
+  const said = first instanceof Error ? ofOpenSsl(first.message, NO_TLS) : ''
+  const message = `the egress port cannot be reached${said === '' ? '' : `: ${said}`}`
   return new MeshError('MESH_GATEWAY_UNREACHABLE', message, { cause, hint: HINT })
 }
 

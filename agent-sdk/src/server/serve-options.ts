@@ -87,7 +87,11 @@ export function checkServeOptions(options: ServeOptions): void {
     if (typeof skill === 'object' && skill !== null)
       checkOptions(skill, SKILL_OPTIONS, 'serve', `skills.${name}`)
     const run = typeof skill === 'function' ? skill : skill?.run
-    if (!isSkillName(name) || typeof run !== 'function')
-      throw new TypeError(`skills: ${JSON.stringify(name)} is not a name, or not a function`)
+    if (!isSkillName(name))
+      throw new TypeError(
+        `skills: ${JSON.stringify(name)} is no name: letters, digits, and . _ / - within`,
+      )
+    if (typeof run !== 'function')
+      throw new TypeError(`skills.${name}: must be a function, or an object with run`)
   }
 }

@@ -10,7 +10,11 @@ import {
 } from '@clawmesh/proto'
 import { decodeStatusDetails, encodeStatusDetails } from '@clawmesh/proto/wire'
 import { Metadata, type ServiceError, type StatusObject, status } from '@grpc/grpc-js'
+import { ofOpenSsl } from './openssl-words.ts'
 import { peerWords, plainText } from './peer-words.ts'
+
+const NO_TLS =
+  'what listens there speaks no TLS: the delegation port of a gateway is 8443 by default'
 
 /** What a server ends a call with. Anything but a MeshError says nothing of what happened inside. */
 export function errorToStatus(error: unknown): StatusObject {
@@ -58,16 +62,7 @@ function unconnected({ code, details }: ServiceError): string | null {
     /^(?:No connection established\. Last error: (?:Error: )?|(?=Name resolution failed))(.*?)(?:\.? Resolution note: .*)?$/s.exec(
       details,
     )?.[1]
-  return why === undefined ? null : plainText(ofOpenSsl(why))
-}
-
-/** OpenSSL names its functions and source files, and one fault that people make by the bytes it has met. */
-function ofOpenSsl(why: string): string {
-  const reason = /:error:[0-9A-F]{8}:SSL routines:[^:]*:([^:]*):/.exec(why)?.[1]
-  if (reason === undefined) return why
-  return reason === 'wrong version number'
-    ? 'what listens there speaks no TLS: the delegation port of a gateway is 8443 by default'
-    : `TLS failed: ${reason}`
+  return why === undefined ? null : plainText(ofOpenSsl(why, NO_TLS))
 }
 
 /** What a status without details of ours means: it comes from the connection, from grpc-js, or from a server that is not ours. */

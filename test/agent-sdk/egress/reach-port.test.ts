@@ -69,6 +69,17 @@ describe('an egress port that is not reached', () => {
     const first = new Error('connect ECONNREFUSED ::1:8080')
     const cause = new AggregateError([first, new Error('connect ECONNREFUSED 127.0.0.1:8080')])
     unreached(unreachedPort(cause), /cannot be reached: connect ECONNREFUSED ::1:8080$/)
+    const tls = ':SSL routines:tls_validate_record_header:'
+    const openSsl = (reason: string) =>
+      new Error(`write EPROTO 401D68573B7F0000:error:0A00010B${tls}${reason}:../deps/o.c:77:\n`)
+    unreached(
+      unreachedPort(openSsl('wrong version number')),
+      /reached: what listens there speaks no TLS: .*http:\/\/ for one on this machine$/,
+    )
+    unreached(
+      unreachedPort(openSsl('unsupported protocol')),
+      /reached: TLS failed: unsupported protocol$/,
+    )
     unreached(unreachedPort(new Error('')), /^the egress port cannot be reached$/)
   })
 })
