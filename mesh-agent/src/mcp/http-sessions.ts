@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js'
+import { isInitializeRequest } from '@modelcontextprotocol/sdk/types.js'
 import { createMcpSession, type McpSessionOptions } from './mcp-session.ts'
 
 export interface HttpSessionsOptions {
@@ -53,13 +54,16 @@ class SessionTable implements HttpSessions {
     const id = request.headers['mcp-session-id']
     if (id === undefined && request.method !== 'POST')
       return refuse(response, 400, 'the header Mcp-Session-Id is missing')
-    const session = id === undefined ? await this.#begin() : this.#find(String(id))
+    const found = id === undefined ? null : this.#find(String(id))
+    // clients begin anew with the id of the session that has ended
+    const body = id === undefined || found !== null ? undefined : await readJson(request)
+    if (id !== undefined && found === null && !isInitializeRequest(body))
+      return refuse(response, 404, 'there is no such session')
+    const session = found ?? (await this.#begin())
     if (session === null)
-      return id === undefined
-        ? refuse(response, 503, 'there are too many sessions; try again later', {
-            'retry-after': '60',
-          })
-        : refuse(response, 404, 'there is no such session')
+      return refuse(response, 503, 'there are too many sessions; try again later', {
+        'retry-after': '60',
+      })
     session.open += 1
     session.usedMs = performance.now()
     const done = () => {
@@ -69,7 +73,7 @@ class SessionTable implements HttpSessions {
       if (session.transport.sessionId === undefined) void this.#end(session)
     }
     response.once('close', done)
-    await session.transport.handleRequest(request, response)
+    await session.transport.handleRequest(request, response, body)
   }
 
   async close(): Promise<void> {
@@ -121,6 +125,23 @@ class SessionTable implements HttpSessions {
     await session.close().catch((err: unknown) => {
       this.#options.session.log.warn({ err }, 'an MCP session did not end well')
     })
+  }
+}
+
+/** Undefined for what is no JSON, or too long. */
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  const pieces: Buffer[] = []
+  let bytes = 0
+  for await (const piece of request) {
+    if (!Buffer.isBuffer(piece)) continue
+    bytes += piece.length
+    if (bytes > MAX_BODY_BYTES) return undefined
+    pieces.push(piece)
+  }
+  try {
+    return JSON.parse(Buffer.concat(pieces).toString('utf8'))
+  } catch {
+    return undefined
   }
 }
 

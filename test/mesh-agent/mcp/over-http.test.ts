@@ -27,6 +27,8 @@ const INITIALIZE = JSON.stringify({
   },
 })
 
+const PING = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' })
+
 describe('mesh-agent mcp over HTTP', function () {
   this.timeout(180_000)
   let mesh: Mesh
@@ -217,7 +219,9 @@ describe('mesh-agent mcp over HTTP', function () {
       [good(), '{"jsonrpc":"2.0","id":1,"method":"tools/list"}', 'POST', 400],
       [{ ...good(), 'content-type': 'text/plain' }, INITIALIZE, 'POST', 415],
       [{ ...good(), accept: 'text/html' }, INITIALIZE, 'POST', 406],
-      [{ ...good(), 'mcp-session-id': 'no-such' }, INITIALIZE, 'POST', 404],
+      [{ ...good(), 'mcp-session-id': 'no-such' }, PING, 'POST', 404],
+      [{ ...good(), 'mcp-session-id': 'no-such' }, '{', 'POST', 404],
+      [{ ...good(), 'mcp-session-id': 'no-such' }, '', 'GET', 404],
       [good(), '', 'GET', 400],
       [good(), '', 'DELETE', 400],
       [good(), 'x'.repeat(5 * 1024 * 1024), 'POST', 413],
@@ -235,6 +239,14 @@ describe('mesh-agent mcp over HTTP', function () {
     assert.match((await call('mesh_peers', {})).text, /- researcher/)
     await end()
     slow.destroy()
+  })
+
+  it('begins a session for a client that sends the id of one that has ended', async () => {
+    const begun = await post({ ...good(), 'mcp-session-id': 'ended' })
+    assert.equal(begun.status, 200)
+    const session = { ...good(), 'mcp-session-id': begun.id }
+    assert.equal((await post(session, PING)).status, 200)
+    await post(session, '', 'DELETE')
   })
 
   it('has room for so many sessions, and says when there is none', async () => {

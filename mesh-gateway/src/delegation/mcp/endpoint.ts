@@ -91,10 +91,12 @@ export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
       return
     }
     checkContent(request)
-    const session = sessionOf(request, caller, sessions)
     const messages = readMessages(await bodies.read(request, client.meter))
     if (messages === null) throw invalid('the body is no JSON-RPC message')
-    if (!messages.every(asksRevision)) checkRevision(request)
+    const begins = messages.every(asksRevision)
+    if (!begins) checkRevision(request)
+    // clients begin anew with the id of the session that has ended
+    const session = begins ? '' : sessionOf(request, caller, sessions)
     if (closed !== null && !messages.every(endsOrAsks)) throw closed
     await answer(messages, { exchange, caller, session }, { ...calling, sessions })
   }

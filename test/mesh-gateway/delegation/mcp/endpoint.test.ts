@@ -302,7 +302,7 @@ describe('the MCP endpoint', () => {
       assert.equal(await asked(version), '2025-11-25')
   })
 
-  it('keeps no sessions: a gateway that never saw one takes it, when it has the same keys', async () => {
+  it('keeps no sessions: a gateway that never saw one takes it, when it has the same keys, and begins another when not', async () => {
     const [one, other, strange] = [await start(), await start(), await start({}, [randomBytes(32)])]
     const begun = await (await clientOf(one)).post(INITIALIZE)
     const session = { 'mcp-session-id': begun.headers.get('mcp-session-id') ?? '' }
@@ -314,6 +314,11 @@ describe('the MCP endpoint', () => {
     }
     assert.equal(await statusAt(other), 200)
     assert.equal(await statusAt(strange), 404)
+    // the client may send the id with which it begins anew
+    const again = await (await clientOf(strange)).post(INITIALIZE, session)
+    await again.text()
+    assert.equal(again.status, 200)
+    assert.notEqual(again.headers.get('mcp-session-id'), session['mcp-session-id'])
   })
 
   it('answers a batch of older clients, each message under its id', async () => {
