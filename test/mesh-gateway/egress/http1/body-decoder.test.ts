@@ -104,4 +104,42 @@ describe('a body', () => {
     assert.deepEqual(sizes(chunk(1024) + chunk(1024)), [1024, 1024])
     assert.deepEqual(sizes(chunk(1) + chunk(1024) + chunk(2) + chunk(3)), [1, 1024, 5])
   })
+
+  it('in chunks is the same however it is cut into reads', () => {
+    const whole =
+      '1\r\nx\r\n0a\r\n0123456789\r\nB ;e=1\r\n0123456789a\r\n00000000000F\r\n0123456789abcde\r\n0\r\nA: b\r\n\r\nnext'
+    const seen = (pieces: readonly string[]) => {
+      const { out, taken, decoder } = decode('chunked', ...pieces)
+      const { extraBytes, trailers, done } = decoder
+      return { out: out.join(''), taken: taken.reduce((a, b) => a + b), extraBytes, trailers, done }
+    }
+    const expected = seen([...whole])
+    assert.equal(expected.out, 'x01234567890123456789a0123456789abcde')
+    assert.deepEqual([expected.taken, expected.done], [whole.length - 4, true])
+    assert.deepEqual(seen([whole]), expected)
+    for (let at = 1; at < whole.length; at += 1)
+      assert.deepEqual(seen([whole.slice(0, at), whole.slice(at)]), expected, `cut at ${at}`)
+    for (const wrong of ['1\r\nxy\r\n', '1\r\nx\n', '1\nx', 'g\r\n', '\r\n', '-1\r\n', '0x1\r\n'])
+      for (const pieces of [[wrong], [...wrong]])
+        assert.throws(() => decode('chunked', ...pieces), MalformedMessage, wrong)
+  })
+
+  it('in chunks of one byte costs little more than its bytes: a sender can make them all so', () => {
+    const read = Buffer.from('1\r\nx\r\n'.repeat(10_000))
+    const fastest = (work: () => void) =>
+      Math.min(
+        ...Array.from({ length: 9 }, () => {
+          const startMs = performance.now()
+          work()
+          return performance.now() - startMs
+        }),
+      )
+    const decoder = createBodyDecoder('chunked', () => {})
+    const atOnce = fastest(() => decoder.push(read))
+    // each read has a cost of its own, which cannot be less
+    const byteByByte = fastest(() => {
+      for (let at = 0; at < read.length; at += 1) decoder.push(read.subarray(at, at + 1))
+    })
+    assert.ok(atOnce * 8 < byteByByte, `${atOnce} ms at once, ${byteByByte} ms byte by byte`)
+  })
 })
