@@ -7,8 +7,9 @@ import { toldFile, toldRule } from '../read/told.ts'
 import type { PolicySnapshot } from '../snapshot.ts'
 import { decideDelegation } from './decide-delegation.ts'
 import { decideEgress } from './decide-egress.ts'
-import type { Action, DelegationQuestion, EgressQuestion } from './decision.ts'
+import type { Action, DelegationDecision, DelegationQuestion, EgressQuestion } from './decision.ts'
 import { ruleForPort } from './egress-hint.ts'
+import { underEnforce } from './under-enforce.ts'
 
 export interface Explanation {
   readonly action: Action
@@ -36,8 +37,21 @@ export function explainDelegation(
   policy: PolicySnapshot,
 ): Explanation {
   const decision = decideDelegation(question, policy)
-  const hint = decision.operatorHint ?? decision.hint
+  const { caller, callee } = question
+  const hint = adviceOn(decision, () =>
+    decideDelegation(question, underEnforce(policy, [caller, callee])),
+  )
   return inWords({ ...decision, hint }, missingIn(question, decision), policy)
+}
+
+type Advised = Pick<DelegationDecision, 'action' | 'code' | 'hint' | 'operatorHint'>
+
+/** What is let through for audit mode alone carries no hint. Enforce has one, and says what to write. */
+function adviceOn(decision: Advised, enforced: () => Advised): string | null {
+  const hint = decision.operatorHint ?? decision.hint
+  if (hint !== null || decision.action !== 'audit') return hint
+  const refused = enforced()
+  return refused.code === decision.code ? (refused.operatorHint ?? refused.hint) : null
 }
 
 /** For an agent of the caller's tenant: contains nothing of another tenant's policy. */
@@ -55,7 +69,9 @@ function missingIn({ caller, callee }: DelegationQuestion, { code }: Pick<Decisi
 
 export function explainEgress(question: EgressQuestion, policy: PolicySnapshot): Explanation {
   const decision = decideEgress(question, policy)
-  const hint = decision.operatorHint ?? decision.hint
+  const hint = adviceOn(decision, () =>
+    decideEgress(question, underEnforce(policy, [question.agent])),
+  )
   return inWords({ ...decision, hint }, question.agent.tenant, policy)
 }
 

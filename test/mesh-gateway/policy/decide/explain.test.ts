@@ -53,4 +53,28 @@ describe('a decision that is explained', () => {
     assert.equal(files(explainToCaller(notAccepted, policy)), null, 'it is of another tenant')
     assert.equal(files(explainDelegation(ask('globex/a', 'acme/b'), policy)), 'globex.json')
   })
+
+  it('in audit mode gives the advice of enforce, for that is what an audit is for', () => {
+    const rules = {
+      delegation: { allow: [{ from: 'planner', to: 'researcher' }] },
+      egress: { allow: ['api.test'], agents: { canary: { allow: ['x.test'] } } },
+    }
+    const accepting = { delegation: { accept: [{ from: 'acme/a', to: 'b' }] } }
+    const of = (mode: 'audit' | 'enforce') => {
+      const files = { acme: { mode, ...rules }, globex: { mode, ...accepting } }
+      const known = policyOf(files)
+      return [
+        ...[ask('acme/planner', 'acme/reseacher'), ask('acme/planner', 'acme/writer')],
+        ...[ask('acme/planner', 'globex/b'), ask('acme/researcher', 'acme/planner')],
+      ]
+        .map((question) => explainDelegation(question, known))
+        .concat(
+          ['ap.test', 'other.example', 'x.test'].map((host) => explainEgress(egress(host), known)),
+        )
+        .map(({ code, hint }) => `${code}: ${hint}`)
+    }
+    assert.deepEqual(of('audit'), of('enforce'))
+    assert.match(of('audit')[0] ?? '', /names reseacher; researcher is named$/)
+    assert.match(of('audit')[5] ?? '', /add "other\.example" to egress\.allow of acme\.json/)
+  })
 })
