@@ -1,11 +1,12 @@
 /** `mesh-gateway backup`: backs a gateway up into one encrypted archive, and restores it. */
 import { resolve } from 'node:path'
 import { addBackupCommands, type CommandPort, type GivenOptions } from '@clawmesh/proto/backup'
+import { columns } from '@clawmesh/proto/command-line'
 import type { Command } from 'commander'
 import { CONFIG_NAME, DIRECTORY_NAMES, FILE_NAMES, isGatewayFile } from '../backup/names.ts'
 import { proveRestored } from '../backup/prove-restored.ts'
 import { snapshotGateway } from '../backup/snapshot-gateway.ts'
-import { columns, type Terminal } from '../process/terminal.ts'
+import type { Terminal } from '../process/terminal.ts'
 import { VERSION } from '../version.ts'
 import { addConfigOptions, configPlace } from './config-options.ts'
 

@@ -1,4 +1,6 @@
 /** `mesh-gateway start`: runs until a signal, shuts down gracefully, and exits with 0. */
+
+import { columns } from '@clawmesh/proto/command-line'
 import type { Command } from 'commander'
 import type { Missing } from '../admin/status-page.ts'
 import { formatConfig } from '../config/format-config.ts'
@@ -13,7 +15,7 @@ import { NO_NODE_PATCHES, patchesNode } from '../process/node-internals/switch.t
 import { releaseStartupMemory } from '../process/release-memory.ts'
 import { openServiceManager, type ServiceManager } from '../process/service-manager.ts'
 import { listenForSignals, type Signals } from '../process/signals.ts'
-import { columns, type Terminal } from '../process/terminal.ts'
+import type { Terminal } from '../process/terminal.ts'
 import { refuseWithoutTlsChecks } from '../process/tls-environment.ts'
 import { tuneHeap } from '../process/tune-heap.ts'
 import { checkMemory } from '../process/watch-memory.ts'

@@ -72,12 +72,6 @@ export function plainTerminal(terminal: Terminal): Terminal {
   }
 }
 
-/** Formats facts as lines of two columns. */
-export function columns(facts: readonly (readonly [string, string])[]): string {
-  const width = Math.max(...facts.map(([name]) => name.length)) + 2
-  return facts.map(([name, value]) => name.padEnd(width) + printable(value)).join('\n')
-}
-
 /** Formats rows in aligned columns under a head. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const shown = rows.map((row) => row.map(printable))

@@ -1,12 +1,13 @@
 /** `mesh-pki backup`: backs a CA up into one encrypted archive, and restores it. */
 import { addBackupCommands } from '@clawmesh/proto/backup'
+import { columns } from '@clawmesh/proto/command-line'
 import type { Command } from 'commander'
 import { isCaFile, snapshotCa } from '../ca/backup-ca.ts'
 import { MANIFEST } from '../ca/ca-files.ts'
 import { proveRestored } from '../ca/prove-restored.ts'
 import { VERSION } from '../version.ts'
 import { caDirectory } from './ca-options.ts'
-import { columns, type Terminal } from './terminal.ts'
+import type { Terminal } from './terminal.ts'
 
 const EXAMPLES = {
   create: `  $ mesh-pki backup create --dir mesh-ca --out ca.age --passphrase-file pass`,

@@ -2,11 +2,12 @@
 
 import { resolve } from 'node:path'
 import { printableJson } from '@clawmesh/proto'
+import { columns } from '@clawmesh/proto/command-line'
 import type { Command } from 'commander'
 import { replaceFile } from '../disk/replace-file.ts'
 import { formatDate, formatDuration } from '../verify/words.ts'
 import { type CaOptions, openCaOf, withCaOptions } from './ca-options.ts'
-import { columns, type Terminal } from './terminal.ts'
+import type { Terminal } from './terminal.ts'
 import { parseDuration } from './values.ts'
 
 interface CrlOptions extends CaOptions {

@@ -1,11 +1,12 @@
 /** `mesh-pki init`: creates a CA. */
 import { printableJson, Secret } from '@clawmesh/proto'
+import { columns } from '@clawmesh/proto/command-line'
 import type { Command } from 'commander'
 import { initCa } from '../ca/init-ca.ts'
 import { formatDate, formatDuration } from '../verify/words.ts'
 import { type CaOptions, caDirectory, withCaOptions } from './ca-options.ts'
 import { readPassphrase } from './passphrase.ts'
-import { columns, type Terminal } from './terminal.ts'
+import type { Terminal } from './terminal.ts'
 import { collectDomains, collectIpRanges, parseDays, parseDomain } from './values.ts'
 
 interface InitOptions extends CaOptions {

@@ -1,9 +1,10 @@
 /** `mesh-pki inspect`: shows certificates, keys and requests. */
 import { printableJson } from '@clawmesh/proto'
+import { columns } from '@clawmesh/proto/command-line'
 import type { Command } from 'commander'
 import { type CertificateFacts, type Inspection, inspectPath } from '../verify/inspect-path.ts'
 import { formatDate, formatDuration } from '../verify/words.ts'
-import { columns, type Terminal } from './terminal.ts'
+import type { Terminal } from './terminal.ts'
 
 type Fact = readonly [string, string | readonly string[]]
 

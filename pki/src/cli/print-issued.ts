@@ -1,8 +1,9 @@
 /** Reports what was issued: the identity, its files, its expiry. Never the key. */
 import { printableJson } from '@clawmesh/proto'
+import { columns } from '@clawmesh/proto/command-line'
 import { DEFAULT_TTL_MS, type IssuedCertificate } from '../ca/issue.ts'
 import { formatDate, formatDuration } from '../verify/words.ts'
-import { columns, type Terminal } from './terminal.ts'
+import type { Terminal } from './terminal.ts'
 
 export interface PrintOptions {
   /** Absolute path of the files. */

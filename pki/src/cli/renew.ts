@@ -1,12 +1,13 @@
 /** `mesh-pki renew intermediate`: renews the intermediate of a CA. */
 import { join } from 'node:path'
 import { printableJson } from '@clawmesh/proto'
+import { columns } from '@clawmesh/proto/command-line'
 import type { Command } from 'commander'
 import { readCaInfo } from '../ca/open-ca.ts'
 import { renewIntermediate } from '../ca/renew-intermediate.ts'
 import { formatDate, formatDuration } from '../verify/words.ts'
 import { type CaOptions, caDirectory, passphraseOf, withCaOptions } from './ca-options.ts'
-import { columns, type Terminal } from './terminal.ts'
+import type { Terminal } from './terminal.ts'
 import { collectDomains, collectIpRanges, parseDays } from './values.ts'
 
 interface RenewOptions extends CaOptions {

@@ -1,5 +1,6 @@
 /** `mesh-pki revoke`: revokes certificates. */
 import { printableJson } from '@clawmesh/proto'
+import { columns } from '@clawmesh/proto/command-line'
 import { type Command, InvalidArgumentError } from 'commander'
 import { revoke } from '../ca/open-ca.ts'
 import type { RevocationTarget } from '../ca/revoke.ts'
@@ -7,7 +8,7 @@ import { isReason, REASON_CODES, type RevocationReason } from '../revocation/rea
 import type { RevokedRecord } from '../revocation/revoked-records.ts'
 import { formatDate } from '../verify/words.ts'
 import { caDirectory } from './ca-options.ts'
-import { columns, type Terminal } from './terminal.ts'
+import type { Terminal } from './terminal.ts'
 
 interface RevokeOptions {
   readonly dir?: string

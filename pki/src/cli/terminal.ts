@@ -1,5 +1,5 @@
 /** The environment of a command, and its output: results to stdout, everything else to stderr. */
-import { printable, printableLines } from '@clawmesh/proto'
+import { printableLines } from '@clawmesh/proto'
 export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly stdin: NodeJS.ReadStream
@@ -34,16 +34,4 @@ export function plainTerminal(terminal: Terminal): Terminal {
     print: (text) => terminal.print(printableLines(text)),
     say: (text) => terminal.say(printableLines(text)),
   }
-}
-
-/** Formats facts as lines of two columns; a fact with several values has a line for each. */
-export function columns(facts: readonly (readonly [string, string | readonly string[]])[]): string {
-  const width = Math.max(...facts.map(([name]) => name.length)) + 2
-  return facts
-    .flatMap(([name, value]) =>
-      [value]
-        .flat()
-        .map((each, index) => (index === 0 ? name : '').padEnd(width) + printable(each)),
-    )
-    .join('\n')
 }

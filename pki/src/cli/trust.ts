@@ -1,13 +1,14 @@
 /** `mesh-pki trust`: adds and removes further roots. */
 import { resolve } from 'node:path'
 import { printableJson } from '@clawmesh/proto'
+import { columns } from '@clawmesh/proto/command-line'
 import type { Command } from 'commander'
 import { changeTrust, readTrust } from '../ca/trusted-roots.ts'
 import { replaceFile } from '../disk/replace-file.ts'
 import { formatDate, formatName } from '../verify/words.ts'
 import type { ParsedCertificate } from '../x509/parse-certificate.ts'
 import { caDirectory } from './ca-options.ts'
-import { columns, type Terminal } from './terminal.ts'
+import type { Terminal } from './terminal.ts'
 
 interface TrustOptions {
   readonly dir?: string

@@ -1,8 +1,9 @@
 /** `mesh-pki verify`: checks whether an identity would be accepted. */
 import { printableJson } from '@clawmesh/proto'
+import { columns } from '@clawmesh/proto/command-line'
 import type { Command } from 'commander'
 import { verifyPath } from '../verify/verify-path.ts'
-import { columns, type Terminal } from './terminal.ts'
+import type { Terminal } from './terminal.ts'
 
 const EXAMPLES = `
 Examples:
