@@ -2,6 +2,7 @@
  * One client connection: requests one after another, each parsed strictly and answered once. Pipelined bytes wait. A
  * malformed request ends the connection, because the start of the next one is unknown.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { ErrorCode } from '@clawmesh/proto'
 import type { AuditLog } from '../../audit/audit-record.ts'
 import { unauditable } from '../../audit/unauditable.ts'
@@ -169,6 +170,8 @@ class Connection implements ClientConnection {
     try {
       const goesOn = await this.#dispatch(head, record)
       if (goesOn && this.#socket.full) await this.#drained()
+      // a packet may hold thousands of requests: others come between two of them
+      if (goesOn && this.#socket.heldBytes > 0) await nextTurn()
       if (!goesOn || this.#socket.closed) return
       const over = this.#socket.ended && this.#socket.heldBytes === 0
       if (over || this.#context.draining()) this.#socket.closeGently()
