@@ -43,15 +43,21 @@ export function readMessages(body: Buffer): readonly Message[] | null {
 
 function messageOf(value: unknown): Message {
   if (!isRecord(value)) return { kind: 'invalid', id: null }
-  const { id, method, params, jsonrpc } = value
+  const { id, method, jsonrpc } = value
+  const params = isEmpty(value.params) ? {} : value.params
   const known = isRequestId(id) ? id : null
   const invalid: Message = { kind: 'invalid', id: known }
   if (jsonrpc !== '2.0') return invalid
   if (method === undefined)
     return 'result' in value || 'error' in value ? { kind: 'response' } : invalid
-  if (typeof method !== 'string' || (params !== undefined && !isRecord(params))) return invalid
-  if (id === undefined) return { kind: 'notification', method, params: params ?? {} }
-  return known === null ? invalid : { kind: 'request', id: known, method, params: params ?? {} }
+  if (typeof method !== 'string' || !isRecord(params)) return invalid
+  if (id === undefined) return { kind: 'notification', method, params }
+  return known === null ? invalid : { kind: 'request', id: known, method, params }
+}
+
+/** How clients write no parameters: not at all, as null, and in PHP as an empty list. */
+export function isEmpty(value: unknown): boolean {
+  return value === undefined || value === null || (Array.isArray(value) && value.length === 0)
 }
 
 export function isRequestId(id: unknown): id is RequestId {

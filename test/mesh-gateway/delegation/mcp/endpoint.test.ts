@@ -177,6 +177,15 @@ describe('the MCP endpoint', () => {
         assert.deepEqual([...methods].sort(), ['mcp', 'mcp/tools/call'])
       })
 
+      it('takes null and an empty list for no arguments', async () => {
+        const client = await clientOf(await start(), http2)
+        for (const none of [undefined, null, [], {}]) {
+          const answer = await client.post(callOf('mesh_peers', none))
+          const [rpc] = rpcOf(await answer.text())
+          assert.equal(rpc?.result?.isError, false, JSON.stringify(rpc))
+        }
+      })
+
       it('checks arguments itself, and makes no call for wrong ones', async () => {
         const fixture = await start()
         const client = await clientOf(fixture, http2)

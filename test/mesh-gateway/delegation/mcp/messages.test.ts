@@ -50,6 +50,13 @@ describe('a body that is sent to the MCP endpoint', () => {
       ])
   })
 
+  it('may have no parameters, written as null or as an empty list as well', () => {
+    for (const params of [undefined, null, [], {}])
+      assert.deepEqual(readMessages(Buffer.from(JSON.stringify({ ...ping(1), params }))), [
+        { kind: 'request', id: 1, method: 'ping', params: {} },
+      ])
+  })
+
   it('may be nested deeply without ending the process', () => {
     const deep = `${'['.repeat(200_000)}${']'.repeat(200_000)}`
     assert.deepEqual(kindsOf(`[${deep}]`), ['invalid'])

@@ -7,6 +7,7 @@ import {
   type ToolName,
   type ToolResult,
 } from '@clawmesh/proto/tools'
+import { isEmpty } from '../messages.ts'
 import { delegateTool } from './delegate-tool.ts'
 import { peersTool } from './peers-tool.ts'
 import { taskTool } from './task-tool.ts'
@@ -30,7 +31,7 @@ export async function runTool(
   const tool = TOOLS.get(name)
   if (tool === undefined) throw new TypeError(`there is no tool ${name}`)
   try {
-    return await tool(args ?? {}, call)
+    return await tool(isEmpty(args) ? {} : args, call)
   } catch (error) {
     if (call.cancelled.aborted) return null
     if (error instanceof ArgumentFault) return argumentsRefused(error.message)
