@@ -1,4 +1,5 @@
 /** Advice for a file that the system does not let this user have. */
+import { dirname } from 'node:path'
 import { errorCode } from './error-code.ts'
 
 /**
@@ -14,4 +15,11 @@ export function accessHint(error: unknown): { readonly hint?: string } {
   return {
     hint: `user ${user} has no access to it: give that user the directory and what is in it (chown -R ${user} DIRECTORY)`,
   }
+}
+
+/** The same for a file that cannot be made: its directory may be missing. */
+export function writeHint(path: string, error: unknown): { readonly hint?: string } {
+  return errorCode(error) === 'ENOENT'
+    ? { hint: `there is no directory ${dirname(path)}: make it, or name another one` }
+    : accessHint(error)
 }

@@ -997,7 +997,7 @@ export const ERRORS = Object.freeze({
     403,
     'PERMISSION_DENIED',
     'the passphrase of the archive is missing, too short or wrong',
-    'give the passphrase with which the archive was made: --passphrase-file FILE, or --passphrase-fd N',
+    'give the passphrase of the archive, 12 characters or more: --passphrase-file FILE, or --passphrase-fd N',
   ),
   MESH_BACKUP_REFUSED: row(
     409,

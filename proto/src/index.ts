@@ -1,6 +1,6 @@
 /** What two parties of a mesh must agree on. Imports nothing of ours. */
 
-export { accessHint } from './access-hint.ts'
+export { accessHint, writeHint } from './access-hint.ts'
 export type { ErrorCode, ErrorRow, GrpcStatus } from './codes.ts'
 export { ERRORS, GRPC_STATUS, isErrorCode } from './codes.ts'
 export type { Actor, CertificateClaim, DelegationClaims } from './delegation-claims.ts'

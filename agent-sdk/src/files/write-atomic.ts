@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { link, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { accessHint, MeshError } from '@clawmesh/proto'
+import { MeshError, writeHint } from '@clawmesh/proto'
 
 export interface WriteOptions {
   /** Default 0600: for this user alone. */
@@ -74,7 +74,7 @@ export function diskError(path: string, error: unknown): MeshError {
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
   return new MeshError('MESH_DISK_WRITE', `cannot write ${path} (${code})`, {
     cause: error,
-    ...accessHint(error),
+    ...writeHint(path, error),
   })
 }
 

@@ -8,7 +8,7 @@ import { access, constants, readFile, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as delay } from 'node:timers/promises'
-import { accessHint } from '../access-hint.ts'
+import { writeHint } from '../access-hint.ts'
 import { errorCode } from '../error-code.ts'
 import { MeshError } from '../mesh-error.ts'
 
@@ -71,7 +71,7 @@ function ensureFile(lockFile: string): void {
     if (code === 'EEXIST') return
     throw new MeshError('MESH_DISK_WRITE', `cannot write ${lockFile} (${code})`, {
       cause: error,
-      ...accessHint(error),
+      ...writeHint(lockFile, error),
     })
   }
 }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openIdentity, writeAtomic } from '@clawmesh/agent-sdk/mesh'
 import { accessHint, createSpiffeTemplate } from '@clawmesh/proto'
+import { withLock } from '@clawmesh/proto/lock'
 import { makeTestCa } from '../../support/test-ca.ts'
 import { withoutPrivileges } from '../../support/without-privileges.ts'
 
@@ -41,6 +42,22 @@ describe('a file that is denied', () => {
     } finally {
       await ca.close()
     }
+  })
+
+  it('is told from one whose directory is missing, which is named', async () => {
+    const missing = join(dir, 'none')
+    const hint = `there is no directory ${missing}: make it, or name another one`
+    await assert.rejects(writeAtomic(join(missing, 'file'), 'text'), {
+      code: 'MESH_DISK_WRITE',
+      hint,
+    })
+    await assert.rejects(
+      withLock(join(missing, 'list.lock'), async () => {}),
+      {
+        code: 'MESH_DISK_WRITE',
+        hint,
+      },
+    )
   })
 
   it('says of a read-only file system to mount a volume, and nothing of other faults', () => {
