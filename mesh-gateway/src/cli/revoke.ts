@@ -183,6 +183,11 @@ async function canonical(
         ? await certificateOf(text)
         : text
   if (isRevocationValue(kind, value) && (undo || IDS[kind].test(value))) return value
+  // a secret is not repeated
+  if (kind === 'token' && JWT.test(text))
+    throw new MeshError('MESH_REVOCATION_INVALID', 'that is a token itself', {
+      hint: `${HOW_NAMED.token}; POST /v1/token/revoke takes the token itself`,
+    })
   throw new MeshError('MESH_REVOCATION_INVALID', `${JSON.stringify(text)} names no ${kind}`, {
     hint: HOW_NAMED[kind],
   })
@@ -206,6 +211,7 @@ const IDS: Readonly<Record<RevocationKind, RegExp>> = {
   txn: new RegExp(`^${UUID}$`),
   token: new RegExp(`^(?:${UUID}$|[0-9a-f]{8}:)`),
 }
+const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/
 const CERTIFICATE_NAMES = 'a PEM file, a SHA-256 fingerprint or a serial number'
 const HOW_NAMED: Readonly<Record<RevocationKind, string>> = {
   certificate: `name ${CERTIFICATE_NAMES}`,

@@ -117,12 +117,19 @@ export async function revokeServiceAccount(
       return revoked
     }),
   )
-  if (revoked === null)
+  if (revoked === null) {
+    const [, known] = KEY_FORM.exec(id) ?? []
+    // a secret is not repeated
+    if (known !== undefined)
+      throw new MeshError('MESH_ACCOUNTS_UNUSABLE', 'that is the key of an account, not its id', {
+        hint: `mesh-gateway service-account revoke ${known}`,
+      })
     throw new MeshError(
       'MESH_ACCOUNTS_UNUSABLE',
       `there is no service account ${JSON.stringify(id)} in ${file}`,
       { hint: '`mesh-gateway service-account list` shows which there are' },
     )
+  }
   return revoked
 }
 

@@ -54,6 +54,15 @@ describe('a value at the command line that is mistyped', () => {
       hintOf(account.stderr),
       '`mesh-gateway service-account list` shows which there are',
     )
+    // the key of an account is a secret, and its id is a part of it
+    const owner = ['--tenant', 'acme', '--agent-id', 'bot-02']
+    const secret = (await run('service-account', 'create', ...owner)).stdout.trim()
+    const [, id = ''] = secret.split('_')
+    const pasted = await run('service-account', 'revoke', secret)
+    assert.equal(pasted.code, 1)
+    assert.ok(!pasted.stderr.includes(secret.slice(-20)))
+    assert.match(pasted.stderr, /^mesh-gateway: that is the key of an account, not its id\n/)
+    assert.equal(hintOf(pasted.stderr), `mesh-gateway service-account revoke ${id}`)
     for (const { stderr } of [key, account]) assert.doesNotMatch(stderr, /backup|good copy|anew/)
   })
 
@@ -88,6 +97,16 @@ describe('a value at the command line that is mistyped', () => {
       }
     }
     assert.equal(await readFile(join(place.dir, 'revoked.json'), 'utf8'), before)
+    // a token is a secret: it is not repeated into a terminal or the log of a job
+    const token = (await run('issue-token', '--agent-id', 'bot-01')).stdout.trim()
+    const whole = await run('revoke', 'token', token)
+    assert.equal(whole.code, 1)
+    assert.ok(!whole.stderr.includes(token.slice(0, 40)))
+    assert.match(whole.stderr, /^mesh-gateway: that is a token itself\n/)
+    assert.match(
+      hintOf(whole.stderr),
+      /token_jti .*POST \/v1\/token\/revoke takes the token itself/,
+    )
     assert.match((await run('revoke', 'txn', 'tree-1', '--undo')).stderr, /tree-1 is not in DIR/)
     // as the gateway makes them; those of other issuers carry the mark of their issuer
     assert.equal((await run('revoke', 'txn', uuidV7())).code, 0)
