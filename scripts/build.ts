@@ -7,8 +7,9 @@ import { execFile } from 'node:child_process'
 import { chmod, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs, promisify } from 'node:util'
+import { promisify } from 'node:util'
 import { buildPlugin } from '@clawmesh/openclaw-plugin/build'
+import { readArguments } from './dev/read-arguments.ts'
 
 const PACKAGES = ['proto', 'agent-sdk', 'pki', 'mesh-gateway', 'mesh-agent'] as const
 /** What of a package is not TypeScript and belongs to it all the same. */
@@ -22,22 +23,27 @@ interface Manifest {
 }
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const { values } = parseArgs({ options: { out: { type: 'string', default: join(root, 'dist') } } })
-const dist = resolve(values.out)
+const given = readArguments(
+  'usage: npm run build -- [--out DIR]      what is published; default: dist\n',
+  { options: { out: { type: 'string', default: join(root, 'dist') } } },
+)
+if (given !== null) await build(resolve(given.values.out))
 
-await rm(dist, { recursive: true, force: true })
-await compile()
-for (const name of PACKAGES) await publishable(name)
-await buildPlugin(join(dist, 'openclaw-plugin'))
-process.stderr.write(`build: wrote ${PACKAGES.join(', ')}, openclaw-plugin to ${dist}\n`)
-
-async function compile(): Promise<void> {
-  await tsc('tsconfig.build.json')
-  // the modules that a browser loads
-  await tsc('tsconfig.console.json', '--noEmit', 'false', '--rootDir', root)
+async function build(dist: string): Promise<void> {
+  await rm(dist, { recursive: true, force: true })
+  await compile(dist)
+  for (const name of PACKAGES) await publishable(dist, name)
+  await buildPlugin(join(dist, 'openclaw-plugin'))
+  process.stderr.write(`build: wrote ${PACKAGES.join(', ')}, openclaw-plugin to ${dist}\n`)
 }
 
-async function tsc(project: string, ...options: readonly string[]): Promise<void> {
+async function compile(dist: string): Promise<void> {
+  await tsc(dist, 'tsconfig.build.json')
+  // the modules that a browser loads
+  await tsc(dist, 'tsconfig.console.json', '--noEmit', 'false', '--rootDir', root)
+}
+
+async function tsc(dist: string, project: string, ...options: readonly string[]): Promise<void> {
   const program = join(root, 'node_modules/typescript/bin/tsc')
   const args = [program, '-p', join(root, project), '--outDir', dist, ...options]
   await promisify(execFile)(process.execPath, args, { cwd: root }).catch((error: unknown) => {
@@ -48,7 +54,7 @@ async function tsc(project: string, ...options: readonly string[]): Promise<void
   })
 }
 
-async function publishable(name: string): Promise<void> {
+async function publishable(dist: string, name: string): Promise<void> {
   const to = join(dist, name)
   await mkdir(to, { recursive: true })
   for (const extra of EXTRAS[name] ?? [])

@@ -6,33 +6,41 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { readArguments } from '../../scripts/dev/read-arguments.ts'
 import { makeImage } from './make-image.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const { version } = JSON.parse(readFileSync(join(ROOT, 'mesh-gateway/package.json'), 'utf8'))
 
+const USAGE = `usage: npm run image -- [--out DIR] [--reference NAME:TAG]
+  --out DIR               where the image is written; default: dist/image
+  --reference NAME:TAG    its name once it is loaded; default: localhost/clawmesh:${version}
+`
+
+const given = readArguments(USAGE, {
+  options: {
+    out: { type: 'string', default: join(ROOT, 'dist/image') },
+    reference: { type: 'string', default: `localhost/clawmesh:${version}` },
+  },
+})
 try {
-  const { values } = parseArgs({
-    options: {
-      out: { type: 'string', default: join(ROOT, 'dist/image') },
-      reference: { type: 'string', default: `localhost/clawmesh:${version}` },
-    },
-  })
-  const { reference } = values
+  if (given !== null) await build(given.values)
+} catch (error) {
+  for (let each: unknown = error; each instanceof Error; each = each.cause)
+    process.stderr.write(`image: ${each.message.trimEnd()}\n`)
+  process.exitCode = 1
+}
+
+async function build({ out, reference }: NonNullable<typeof given>['values']): Promise<void> {
   if (!/^[a-z0-9][a-z0-9._/-]*:[\w.-]+$/.test(reference))
     throw new Error(
       `--reference ${reference} is no name:tag in lower case, such as localhost/clawmesh:1`,
     )
   const made = await makeImage({
-    out: resolve(values.out),
+    out: resolve(out),
     ...{ reference, version, revision: revision(), epoch: epoch() },
   })
   process.stdout.write(`${JSON.stringify({ reference, ...made }, null, 2)}\n`)
-} catch (error) {
-  for (let each: unknown = error; each instanceof Error; each = each.cause)
-    process.stderr.write(`image: ${each.message.trimEnd()}\n`)
-  process.exitCode = 1
 }
 
 /** Null when the checkout has changes that are not committed, or there is no git. */

@@ -4,9 +4,9 @@
  * run first each time. `--count FILE` writes what it came to as the tests of CI do.
  */
 import { readFile, writeFile } from 'node:fs/promises'
-import { parseArgs } from 'node:util'
 import type { Count } from '../ci/count.ts'
 import { isRecord } from '../dev/message.ts'
+import { readArguments, wrongUsage } from '../dev/read-arguments.ts'
 import type { Campaign } from './campaign.ts'
 import { egressInput } from './egress-input.ts'
 import { egressRequests } from './egress-requests.ts'
@@ -24,7 +24,11 @@ const CAMPAIGNS: readonly Campaign[] = [
 ]
 const SEEDS = new URL('regression-seeds.json', import.meta.url)
 
-const { values } = parseArgs({
+const USAGE = `usage: npm run test:security -- [--minutes 10] [--seed N] [--only NAME]
+names: ${CAMPAIGNS.map(({ name }) => name).join(', ')}
+`
+
+const given = readArguments(USAGE, {
   options: {
     minutes: { type: 'string', default: '10' },
     seed: { type: 'string' },
@@ -32,41 +36,42 @@ const { values } = parseArgs({
     count: { type: 'string' },
   },
 })
-const minutes = Number(values.minutes)
-const seed = values.seed === undefined ? null : Number(values.seed)
-const campaigns = CAMPAIGNS.filter(({ name }) => name.includes(values.only))
-const print = (line: string) => void process.stdout.write(`${line}\n`)
+if (given !== null) await attack(given.values)
 
-if (campaigns.length === 0 || !(minutes >= 0) || !(seed === null || Number.isSafeInteger(seed))) {
-  process.stderr.write(
-    `usage: npm run test:security -- [--minutes 10] [--seed N] [--only NAME]\nnames: ${CAMPAIGNS.map(({ name }) => name).join(', ')}\n`,
-  )
-  process.exitCode = 2
-} else {
-  const regressions = await readSeeds()
-  const keep = async (failed: RegressionSeed) => {
-    regressions.push(failed)
-    await writeFile(SEEDS, `${JSON.stringify(regressions, null, 2)}\n`)
+async function attack(values: NonNullable<typeof given>['values']): Promise<void> {
+  const minutes = Number(values.minutes)
+  const seed = values.seed === undefined ? null : Number(values.seed)
+  const campaigns = CAMPAIGNS.filter(({ name }) => name.includes(values.only))
+  const print = (line: string) => void process.stdout.write(`${line}\n`)
+
+  if (campaigns.length === 0 || !(minutes >= 0) || !(seed === null || Number.isSafeInteger(seed))) {
+    wrongUsage(USAGE, '--minutes and --seed take a number, --only a part of a name')
+  } else {
+    const regressions = await readSeeds()
+    const keep = async (failed: RegressionSeed) => {
+      regressions.push(failed)
+      await writeFile(SEEDS, `${JSON.stringify(regressions, null, 2)}\n`)
+    }
+    const forMs = minutes * 60_000
+    const { passes, failed } = await runCampaigns({
+      campaigns,
+      regressions,
+      forMs,
+      seed,
+      print,
+      keep,
+    })
+    const count: Count = {
+      passes,
+      failures: failed.length,
+      skipped: [],
+      retried: [],
+      failed,
+      failedFiles: {},
+    }
+    if (values.count !== undefined) await writeFile(values.count, JSON.stringify(count))
+    if (failed.length > 0) process.exitCode = 1
   }
-  const forMs = minutes * 60_000
-  const { passes, failed } = await runCampaigns({
-    campaigns,
-    regressions,
-    forMs,
-    seed,
-    print,
-    keep,
-  })
-  const count: Count = {
-    passes,
-    failures: failed.length,
-    skipped: [],
-    retried: [],
-    failed,
-    failedFiles: {},
-  }
-  if (values.count !== undefined) await writeFile(values.count, JSON.stringify(count))
-  if (failed.length > 0) process.exitCode = 1
 }
 
 async function readSeeds(): Promise<RegressionSeed[]> {

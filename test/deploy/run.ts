@@ -7,15 +7,21 @@
 import { writeFileSync } from 'node:fs'
 import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import type { Count } from '../../scripts/ci/count.ts'
+import { readArguments, wrongUsage } from '../../scripts/dev/read-arguments.ts'
 import { installPackages, missingPackages } from './debian-packages.ts'
 import { PARTS, type Part } from './parts.ts'
 import { NOTHING, runPart, withFailures } from './run-part.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
-const { values, positionals } = parseArgs({
+const USAGE = `usage: npm run test:deploy -- [PART… | FILE.test.ts…] [--grep WORDS] [--ci] [--packages]
+parts: ${PARTS.map(({ name }) => name).join(', ')}
+  --ci          those that CI runs
+  --packages    print the Debian packages that they need and that are missing
+`
+
+const given = readArguments(USAGE, {
   allowPositionals: true,
   options: {
     ci: { type: 'boolean', default: false },
@@ -27,23 +33,22 @@ const { values, positionals } = parseArgs({
     'reporter-option': { type: 'string' },
   },
 })
+const values = given?.values
+const positionals = given?.positionals ?? []
 const files = positionals.filter((each) => each.endsWith('.ts')).map((each) => relative(ROOT, each))
 const names = positionals.filter((each) => !each.endsWith('.ts'))
 const unknown = names.filter((name) => !PARTS.some((part) => part.name === name))
 const chosen = chooseParts()
 const packages = [...new Set(chosen.flatMap((part) => part.packages))]
 
-if (unknown.length > 0) {
-  const known = PARTS.map(({ name }) => name).join(', ')
-  process.stderr.write(`there is no part ${unknown.join(', ')}; the parts are ${known}\n`)
-  process.exitCode = 2
-} else if (values.packages)
+if (unknown.length > 0) wrongUsage(USAGE, `there is no part ${unknown.join(', ')}`)
+else if (values?.packages)
   process.stdout.write(
     missingPackages(packages)
       .map((name) => `${name}\n`)
       .join(''),
   )
-else await main()
+else if (values !== undefined) await main()
 
 async function main(): Promise<void> {
   const counts: Count[] = []
@@ -58,7 +63,7 @@ async function main(): Promise<void> {
       times.push(`${part.name} ${((performance.now() - began) / 1000).toFixed(0)} s`)
     }
   const count = sumOf(counts)
-  const output = values['reporter-option']?.replace(/^output=/, '')
+  const output = values?.['reporter-option']?.replace(/^output=/, '')
   if (output !== undefined) writeFileSync(output, JSON.stringify(count))
   for (const title of count.failed) process.stdout.write(`failed: ${title}\n`)
   process.stdout.write(`\n${times.join(', ')}\n${count.passes} passed, ${count.failures} failed\n`)
@@ -68,7 +73,7 @@ async function main(): Promise<void> {
 function chooseParts(): readonly Part[] {
   if (files.length > 0) return PARTS.filter((part) => filesIn(part).length > 0)
   return PARTS.filter((part) =>
-    names.length > 0 ? names.includes(part.name) : part.ci || !values.ci,
+    names.length > 0 ? names.includes(part.name) : part.ci || !values?.ci,
   )
 }
 
@@ -94,11 +99,8 @@ function filesIn({ name }: Part): readonly string[] {
 }
 
 function mochaArgs(): string[] {
-  return [
-    '--retries',
-    values.retries,
-    ...(values.grep === undefined ? [] : ['--grep', values.grep]),
-  ]
+  const { retries = '0', grep } = values ?? {}
+  return ['--retries', retries, ...(grep === undefined ? [] : ['--grep', grep])]
 }
 
 function sumOf(counts: readonly Count[]): Count {

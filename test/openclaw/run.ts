@@ -15,40 +15,47 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const began = performance.now()
 const seconds = () => `${((performance.now() - began) / 1000).toFixed(0)} s`
 
-const { dir } = await installOpenClaw()
-process.stdout.write(`openclaw is in ${dir} (${seconds()})\n`)
-
 const given = process.argv.slice(2)
-const scratch = mkdtempSync(join(tmpdir(), 'clawmesh-openclaw-count-'))
-// CI brings a reporter and an output of its own
-const at = given.findIndex((each) => each.startsWith('output='))
-const output = at === -1 ? join(scratch, 'count.json') : (given[at]?.slice('output='.length) ?? '')
-const reporting =
-  at === -1
-    ? [
-        ...['--reporter', join(ROOT, 'scripts/ci/spec-and-count.ts')],
-        ...['--reporter-option', `output=${output}`],
-      ]
-    : []
-const files = given.some((each) => each.endsWith('.openclaw.ts'))
-  ? []
-  : ['test/openclaw/**/*.openclaw.ts']
-const minutes = Number(process.env.CLAWMESH_OPENCLAW_MINUTES ?? 15)
-const { status, signal } = spawnSync(
-  process.execPath,
-  [
-    ...[join(ROOT, 'node_modules/mocha/bin/mocha.js'), '--config', 'test/openclaw/mocharc.json'],
-    ...reporting,
-    ...given,
-    ...files,
-  ],
-  // what mocha has started ends with it
-  { stdio: 'inherit', cwd: ROOT, timeout: minutes * 60_000 },
-)
-if (signal !== null) process.stdout.write(`ended after ${minutes} minutes by ${signal}\n`)
-process.exitCode = status ?? 1
-process.stdout.write(`${seconds()} in all\n${countOf(output)}\n`)
-rmSync(scratch, { recursive: true, force: true })
+const USAGE = 'usage: npm run test:openclaw -- [FILE.openclaw.ts…] [options of mocha]\n'
+if (given.includes('--help')) process.stdout.write(USAGE)
+else await run()
+
+async function run(): Promise<void> {
+  const { dir } = await installOpenClaw()
+  process.stdout.write(`openclaw is in ${dir} (${seconds()})\n`)
+
+  const scratch = mkdtempSync(join(tmpdir(), 'clawmesh-openclaw-count-'))
+  // CI brings a reporter and an output of its own
+  const at = given.findIndex((each) => each.startsWith('output='))
+  const output =
+    at === -1 ? join(scratch, 'count.json') : (given[at]?.slice('output='.length) ?? '')
+  const reporting =
+    at === -1
+      ? [
+          ...['--reporter', join(ROOT, 'scripts/ci/spec-and-count.ts')],
+          ...['--reporter-option', `output=${output}`],
+        ]
+      : []
+  const files = given.some((each) => each.endsWith('.openclaw.ts'))
+    ? []
+    : ['test/openclaw/**/*.openclaw.ts']
+  const minutes = Number(process.env.CLAWMESH_OPENCLAW_MINUTES ?? 15)
+  const { status, signal } = spawnSync(
+    process.execPath,
+    [
+      ...[join(ROOT, 'node_modules/mocha/bin/mocha.js'), '--config', 'test/openclaw/mocharc.json'],
+      ...reporting,
+      ...given,
+      ...files,
+    ],
+    // what mocha has started ends with it
+    { stdio: 'inherit', cwd: ROOT, timeout: minutes * 60_000 },
+  )
+  if (signal !== null) process.stdout.write(`ended after ${minutes} minutes by ${signal}\n`)
+  process.exitCode = status ?? 1
+  process.stdout.write(`${seconds()} in all\n${countOf(output)}\n`)
+  rmSync(scratch, { recursive: true, force: true })
+}
 
 function countOf(file: string): string {
   try {
