@@ -36,12 +36,15 @@ interface Connection {
 }
 
 const MAX_HEAD_BYTES = 16_384
+/** Of one connection: more in one packet would hold up other traffic. */
+const MAX_UNANSWERED = 16
 /** Silence in the middle of a request, and between requests, in milliseconds. */
 const SILENCE_MS = 60_000
 
 export function createHttp1(options: Http1Options): Http1 {
   const { endpoint, authenticate, guard, connectionAgeMs } = options
   const connections = new Map<Socket, Connection>()
+  const unanswered = new WeakMap<Socket, number>()
   let draining = false
   const server = createServer({ maxHeaderSize: MAX_HEAD_BYTES, keepAliveTimeout: SILENCE_MS })
   server.timeout = SILENCE_MS
@@ -49,6 +52,14 @@ export function createHttp1(options: Http1Options): Http1 {
   server.on('clientError', (_error, socket) => socket.destroy())
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     const { socket } = request
+    // requests in one packet are all served before the first answer leaves, and before any other traffic
+    const before = unanswered.get(socket) ?? 0
+    if (before >= MAX_UNANSWERED) {
+      socket.destroy()
+      return
+    }
+    unanswered.set(socket, before + 1)
+    response.once('close', () => unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1))
     const connection = connections.get(socket)
     if (endpoint === null || connection === undefined || !isMcpPath(request.url)) {
       guard.countHttp1(socket)
