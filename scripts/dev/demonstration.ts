@@ -21,7 +21,7 @@ export function showMesh(screen: Screen, mesh: DevMesh, document: string | null)
   screen.table([
     ['gateway', at(ports.delegation), 'delegation: agents call each other here'],
     ['', at(ports.egress), 'egress: their requests to the outside'],
-    ['', at(ports.admin), 'admin: /console/ in a browser, /metrics, /health, /ready'],
+    ['', at(ports.admin), 'admin: /console/ /metrics /health /ready'],
     ...AGENTS.toReversed().map((agent) => [
       agent,
       agent === 'researcher' ? at(ports.researcher) : '-',
