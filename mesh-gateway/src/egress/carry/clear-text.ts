@@ -138,23 +138,24 @@ export class ClearText {
   }
 
   #takeHead(bytes: Buffer, pass: (bytes: Buffer) => void): Buffer | ErrorCode {
-    let all = Buffer.concat([this.#held, bytes])
-    let looked = this.#held.length
+    const held = this.#held
+    // a chunk may hold a thousand heads: it is not copied for each of them
+    let all = held.length === 0 ? bytes : Buffer.concat([held, bytes])
+    let looked = held.length
     while (this.#passed === 0 && all[0] === CR && all[1] === LF) {
       // RFC 9112, section 2.2: one empty line before a request is accepted
       pass(all.subarray(0, 2))
       all = all.subarray(2)
       looked = 0
     }
-    this.#held = all
-    if (all.length === 0 || (all.length === 1 && all[0] === CR)) return EMPTY
+    if (all.length === 0 || (all.length === 1 && all[0] === CR)) return this.#hold(all)
     if (!isPrintable(all[0])) throw new MalformedMessage('the request line is malformed')
     if (all.subarray(0, HTTP2_PREFACE.length).equals(HTTP2_PREFACE)) return 'MESH_EGRESS_CLEARTEXT'
     const end = findHeadEnd(all, REQUEST_LIMITS)
     if (end === -1) {
       // refused at once: the client would wait for an end that never counts
       if (holdsBareBreak(all, looked)) throw new MalformedMessage('a line ends without CR LF')
-      return EMPTY
+      return this.#hold(all)
     }
     const head = parseRequestHead(all.subarray(0, end))
     const fault = this.#judge(head)
@@ -165,6 +166,12 @@ export class ClearText {
     this.#body = head.body === 0 ? null : createBodyDecoder(head.body, () => {})
     this.#state = this.#body !== null ? 'body' : head.webSocket ? 'frame' : 'head'
     return all.subarray(end)
+  }
+
+  /** Copies: a chunk is used again for the next one. */
+  #hold(bytes: Buffer): Buffer {
+    this.#held = Buffer.from(bytes)
+    return EMPTY
   }
 
   #judge(head: RequestHead): ErrorCode | null {
@@ -191,10 +198,7 @@ export class ClearText {
    */
   #takeFrame(bytes: Buffer): Buffer {
     const all = this.#unheld(bytes)
-    if (all.length < 2) {
-      this.#held = Buffer.from(all)
-      return EMPTY
-    }
+    if (all.length < 2) return this.#hold(all)
     const [first = 0, second = 0] = all
     const opcode = first & 0x0f
     const isFrame = (first & 0x30) === 0 && (opcode & 0x07) <= 2 && (second & 0x80) !== 0

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import type { ErrorCode } from '@clawmesh/proto'
 import { ClearText } from '../../../../mesh-gateway/src/egress/carry/clear-text.ts'
 import { parseConnectTarget } from '../../../../mesh-gateway/src/egress/request.ts'
+import { countCalls } from '../../../support/count-calls.ts'
 
 const HOST = 'Host: api.test\r\n'
 const GOOD = `GET / HTTP/1.1\r\n${HOST}\r\n`
@@ -26,10 +27,14 @@ function push(text: string, othersPass: boolean, size = text.length): Seen {
   const clear = new ClearText(target, othersPass)
   let passed = ''
   let code: ErrorCode | null = null
-  for (let at = 0; at < text.length && code === null; at += size)
-    code = clear.push(Buffer.from(text.slice(at, at + size), 'latin1'), (bytes) => {
+  for (let at = 0; at < text.length && code === null; at += size) {
+    const chunk = Buffer.from(text.slice(at, at + size), 'latin1')
+    code = clear.push(chunk, (bytes) => {
       passed += bytes.toString('latin1')
     })
+    // as a socket uses its memory again for the next chunk
+    chunk.fill(0xee)
+  }
   return { code, passed, opaque: clear.opaque, holding: clear.holding }
 }
 
@@ -130,6 +135,24 @@ describe('HTTP/1 in a tunnel without TLS', () => {
         )
       }
     })
+})
+
+describe('many heads in one chunk of a tunnel without TLS', () => {
+  it('are judged without a copy for each', () => {
+    const target = parseConnectTarget('api.test:8080')
+    assert.ok(typeof target !== 'string')
+    const clear = new ClearText(target, false)
+    const chunk = Buffer.from(GOOD.repeat(1_000))
+    let passed = 0
+    const copies = countCalls(Buffer, ['concat', 'from'], () => {
+      const code = clear.push(chunk, (bytes) => {
+        passed += bytes.length
+      })
+      assert.equal(code, null)
+    })
+    assert.equal(passed, chunk.length)
+    assert.ok(copies < 10, `${copies}`)
+  })
 })
 
 describe('what begins a tunnel without TLS and is not HTTP/1', () => {
