@@ -11,9 +11,9 @@ const SECRET: ReadonlySet<string> = Object.freeze(
 )
 
 /** The whole answer, to be written as latin1. */
-export function formatLastHop(head: RequestHead, requestId: string, keepAlive: boolean): string {
+export function formatLastHop(head: RequestHead, requestId: string, keptMs: number | null): string {
   const headers = { 'cache-control': 'no-store', 'x-request-id': requestId }
-  if (head.method !== 'TRACE') return formatAnswer({ status: 200, body: '', headers, keepAlive })
+  if (head.method !== 'TRACE') return formatAnswer({ status: 200, body: '', headers, keptMs })
   let body = `${head.method} ${head.target} HTTP/${head.version}\r\n`
   for (const { name, rawName, value } of head.fields)
     if (!SECRET.has(name)) body += `${rawName}: ${value}\r\n`
@@ -22,6 +22,6 @@ export function formatLastHop(head: RequestHead, requestId: string, keepAlive: b
     body: `${body}\r\n`,
     contentType: 'message/http',
     headers,
-    keepAlive,
+    keptMs,
   })
 }

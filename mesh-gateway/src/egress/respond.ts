@@ -1,5 +1,6 @@
 /** The gateway's own responses. A refusal explains itself in the body, and for CONNECT in the status line too. */
 import { HEADER_REFUSAL } from '@clawmesh/proto'
+import { connectionFields } from './http1/connection-fields.ts'
 import type { Refused } from './refused.ts'
 
 // an import would load undici: docs/discoveries/an-import-of-node-http-loads-undici.md
@@ -13,7 +14,8 @@ export interface AnswerOptions {
   readonly headers?: Readonly<Record<string, string | readonly string[]>>
   /** Replaces the usual reason phrase; unsafe characters are removed here. */
   readonly reason?: string
-  readonly keepAlive: boolean
+  /** How long the client's connection is kept after it, in milliseconds; null: it is closed. */
+  readonly keptMs: number | null
   /** An answer to HEAD has a length and no body. */
   readonly headOnly?: boolean
 }
@@ -21,26 +23,27 @@ export interface AnswerOptions {
 const MAX_REASON_LENGTH = 240
 
 export function formatAnswer(options: AnswerOptions): string {
-  const { status, body, contentType = 'application/json', keepAlive } = options
+  const { status, body, contentType = 'application/json', keptMs } = options
   const reason = safeText(options.reason ?? STATUS_CODES[status] ?? 'Unknown')
   let head = `HTTP/1.1 ${status} ${reason}\r\ncontent-type: ${contentType}\r\ncontent-length: ${body.length}\r\n`
   for (const [name, value] of Object.entries(options.headers ?? {}))
     for (const each of typeof value === 'string' ? [value] : value)
       head += `${name}: ${safeText(each, 2048)}\r\n`
-  head += `date: ${new Date().toUTCString()}\r\nconnection: ${keepAlive ? 'keep-alive' : 'close'}\r\n\r\n`
+  head += `date: ${new Date().toUTCString()}\r\n${connectionFields(keptMs)}\r\n`
   return options.headOnly === true ? head : head + body
 }
 
 export interface RefusalContext {
   readonly requestId: string
   readonly method: string
-  readonly keepAlive: boolean
+  /** How long the client's connection is kept after it, in milliseconds; null: it is closed. */
+  readonly keptMs: number | null
 }
 
 /** Latin1-safe: JSON escapes everything outside ASCII. */
 export function formatRefusal(refused: Refused, context: RefusalContext): string {
   const { gate, error, rule } = refused
-  const { requestId, method, keepAlive } = context
+  const { requestId, method, keptMs } = context
   const message = error.publicMessage
   const body = asciiJson({
     code: error.code,
@@ -68,7 +71,7 @@ export function formatRefusal(refused: Refused, context: RefusalContext): string
     status: error.row.http,
     body: `${body}\n`,
     headers,
-    keepAlive,
+    keptMs,
     headOnly: method === 'HEAD',
     ...(method === 'CONNECT' ? { reason: `${error.code} ${message}; ${error.hint}` } : {}),
   })

@@ -120,7 +120,7 @@ async function openTunnel(
       clearText: () => new ClearText(target, rules.clearText === 'other'),
       explain: (code) =>
         formatRefusal(refuse(gateInside(code), code), {
-          ...{ requestId: record.requestId, method: '-', keepAlive: false },
+          ...{ requestId: record.requestId, method: '-', keptMs: null },
         }),
       first: mustBeTls(target, rules),
       timeoutMs: timeouts.helloMs,
@@ -179,7 +179,7 @@ export function gateOf(code: ErrorCode): Gate {
 function answerRefusal(client: BufferedSocket, record: RequestRecord, refused: Refused): number {
   if (client.closed) return 0
   client.writeText(
-    formatRefusal(refused, { requestId: record.requestId, method: 'CONNECT', keepAlive: false }),
+    formatRefusal(refused, { requestId: record.requestId, method: 'CONNECT', keptMs: null }),
   )
   client.closeGently()
   return refused.error.row.http

@@ -3,6 +3,7 @@
  * and its answer, or a WebSocket. The plan decides whether the gateway speaks TLS to the destination. Redirects are
  * forwarded like any other answer.
  */
+
 import type { ErrorCode } from '@clawmesh/proto'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { type Admission, type AdmissionContext, admit } from './admit.ts'
@@ -15,6 +16,7 @@ import { splice } from './carry/splice.ts'
 import { type Bounds, bodyLimit, isTunnel } from './enter-limits.ts'
 import type { RequestHead } from './http1/request-head.ts'
 import { writeRequestHead } from './http1/write-head.ts'
+import { type KeepingContext, keptAfter } from './kept-after.ts'
 import type { LiveTunnel } from './live/live-tunnel.ts'
 import type { PolicyView } from './policy-view.ts'
 import {
@@ -36,7 +38,7 @@ import type { UpstreamPool } from './upstream/upstream-pool.ts'
 export interface RequestContext extends AdmissionContext, RecordContext, LiveContext {
   readonly tunnels: AdmissionContext['tunnels'] & LiveContext['tunnels']
   readonly metrics: Metrics
-  readonly timeouts: Pick<EgressTimeouts, 'idleMs' | 'answerMs'>
+  readonly timeouts: Pick<EgressTimeouts, 'idleMs' | 'answerMs'> & KeepingContext['timeouts']
   readonly pool: Pick<UpstreamPool, 'take' | 'give' | 'drop'>
   policy(): PolicyView
   draining(): boolean
@@ -104,7 +106,7 @@ async function serve(
         requestId: record.requestId,
         maxBodyBytes: bodyLimit(decision)?.maxBytes ?? null,
         silence: context.timeouts,
-        keepAlive: head.keepAlive && !context.draining(),
+        keptMs: keptAfter(head, record, context),
       },
       { ...facts, ip: upstream.ip },
       context,
@@ -185,7 +187,7 @@ function settle(
   head: RequestHead,
   client: BufferedSocket,
   record: RequestRecord,
-  context: Pick<RequestContext, 'draining'>,
+  context: KeepingContext,
 ): Served {
   const { bytesUp, bytesDown, refused } = end
   const facts = { ip: upstream.ip, bytesUp, bytesDown, refused }
@@ -236,13 +238,13 @@ function answerHere(
   head: RequestHead,
   client: BufferedSocket,
   record: RequestRecord,
-  context: Pick<RequestContext, 'draining'>,
+  context: KeepingContext,
 ): { status: number; refused: null; keepAlive: boolean } {
   if (client.closed) return { status: 0, refused: null, keepAlive: false }
-  const keepAlive = head.body === 0 && head.keepAlive && !context.draining()
-  client.writeText(formatLastHop(head, record.requestId, keepAlive))
-  if (!keepAlive) client.closeGently()
-  return { status: 200, refused: null, keepAlive }
+  const kept = head.body === 0 ? keptAfter(head, record, context) : null
+  client.writeText(formatLastHop(head, record.requestId, kept))
+  if (kept === null) client.closeGently()
+  return { status: 200, refused: null, keepAlive: kept !== null }
 }
 
 /** Answers, and closes the connection unless the whole request has been read. */
@@ -251,14 +253,14 @@ function refuseRequest(
   client: BufferedSocket,
   record: RequestRecord,
   refused: Refused,
-  context: Pick<RequestContext, 'draining'>,
+  context: KeepingContext,
   wholeRequestRead: boolean = head.body === 0,
 ): { status: number; refused: Refused; keepAlive: boolean } {
   if (client.closed) return { status: 0, refused, keepAlive: false }
-  const keepAlive = wholeRequestRead && head.keepAlive && !context.draining()
+  const kept = wholeRequestRead ? keptAfter(head, record, context) : null
   client.writeText(
-    formatRefusal(refused, { requestId: record.requestId, method: head.method, keepAlive }),
+    formatRefusal(refused, { requestId: record.requestId, method: head.method, keptMs: kept }),
   )
-  if (!keepAlive) client.closeGently()
-  return { status: refused.error.row.http, refused, keepAlive }
+  if (kept === null) client.closeGently()
+  return { status: refused.error.row.http, refused, keepAlive: kept !== null }
 }

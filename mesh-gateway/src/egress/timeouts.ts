@@ -31,3 +31,14 @@ export const DEFAULT_TIMEOUTS: EgressTimeouts = Object.freeze({
   answerMs: 900_000,
   upstreamIdleMs: 4_000,
 })
+
+/** How long the connection of a client is kept between two requests, in milliseconds. */
+export function keptMs(
+  client: { readonly authenticated: boolean },
+  {
+    keepAliveMs,
+    unauthenticatedKeepAliveMs,
+  }: Pick<EgressTimeouts, 'keepAliveMs' | 'unauthenticatedKeepAliveMs'>,
+): number {
+  return client.authenticated ? keepAliveMs : Math.min(keepAliveMs, unauthenticatedKeepAliveMs)
+}

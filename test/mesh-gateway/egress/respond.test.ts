@@ -13,7 +13,7 @@ describe('an answer of the gateway', () => {
       reason: HOSTILE,
       headers: { 'x-a': HOSTILE, 'x-b': [HOSTILE, HOSTILE] },
       body: '{}',
-      keepAlive: false,
+      keptMs: null,
     })
     const [head = '', ...rest] = text.split('\r\n\r\n')
     assert.deepEqual(rest, ['{}'])
@@ -30,7 +30,7 @@ describe('an answer of the gateway', () => {
       const text = formatRefusal(new Refused('policy', error, HOSTILE), {
         requestId: 'r-1',
         method,
-        keepAlive: true,
+        keptMs: 5_000,
       })
       const at = text.indexOf('\r\n\r\n') + 4
       const length = Number(/content-length: (\d+)/.exec(text)?.[1])

@@ -25,8 +25,8 @@ export interface ExchangeOptions {
   /** Null: no limit. */
   readonly maxBodyBytes: number | null
   readonly silence: SilenceLimits
-  /** The client connection may carry another request afterwards. */
-  readonly keepAlive: boolean
+  /** How long the client's connection is kept afterwards, in milliseconds; null: it is closed. */
+  readonly keptMs: number | null
 }
 
 const REPEATABLE: ReadonlySet<string> = Object.freeze(

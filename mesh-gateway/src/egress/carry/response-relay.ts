@@ -16,8 +16,8 @@ export interface ResponseRelayOptions {
   readonly upstream: { readonly socket: BufferedSocket }
   readonly head: RequestHead
   readonly requestId: string
-  /** The client connection may carry another request, as far as known before the answer. */
-  readonly keepAlive: boolean
+  /** How long the client's connection is kept afterwards, in milliseconds; null: it is closed. As known before the answer. */
+  readonly keptMs: number | null
 }
 
 /** The exchange to which the answer belongs. */
@@ -32,7 +32,7 @@ export interface ResponseDriver {
 export type ResponseProgress = 'more' | 'upgraded' | 'whole' | 'beyond'
 
 const MAX_INTERIM_ANSWERS = 20
-const INTERIM: ResponseMarks = { requestId: '', keepAlive: true, framing: 'as-declared' }
+const INTERIM: ResponseMarks = { requestId: '', keptMs: null, framing: 'as-declared' }
 
 export class ResponseRelay {
   readonly #options: ResponseRelayOptions
@@ -71,7 +71,7 @@ export class ResponseRelay {
 
   /** The client was told that its connection stays open. */
   get keepsClient(): boolean {
-    return this.#marks?.keepAlive === true
+    return this.#marks !== null && this.#marks.keptMs !== null
   }
 
   /** The destination has said that its connection stays open. */
@@ -139,9 +139,8 @@ export class ResponseRelay {
     this.#response = response
     const indefinite = typeof response.body !== 'number'
     const framing = !indefinite ? 'as-declared' : head.version === '1.1' ? 'chunked' : 'until-close'
-    const keepAlive =
-      this.#options.keepAlive && this.#driver.requestDone && framing !== 'until-close'
-    this.#marks = { requestId, keepAlive, framing }
+    const keeps = this.#driver.requestDone && framing !== 'until-close'
+    this.#marks = { requestId, keptMs: keeps ? this.#options.keptMs : null, framing }
     const body = createBodyDecoder(response.body, (data) => this.#sendDown(data), 'drop')
     this.#body = body
     const progress = this.#writeHead(writeResponseHead(response, this.#marks), rest, body)

@@ -26,7 +26,7 @@ import {
 import { formatRefusal } from '../respond.ts'
 import { type ConnectContext, serveConnect } from '../serve-connect.ts'
 import { type RequestContext, serveRequest } from '../serve-request.ts'
-import type { EgressTimeouts } from '../timeouts.ts'
+import { type EgressTimeouts, keptMs } from '../timeouts.ts'
 import type { ClientSocket } from './listen-for-clients.ts'
 
 /** What the requests of a connection use. */
@@ -175,7 +175,7 @@ class Connection implements ClientConnection {
       if (!goesOn || this.#socket.closed) return
       const over = this.#socket.ended && this.#socket.heldBytes === 0
       if (over || this.#context.draining()) this.#socket.closeGently()
-      else this.awaitRequest(this.#keepAliveMs)
+      else this.awaitRequest(keptMs(this.#client, this.#context.timeouts))
     } catch (error) {
       // a fault in one request must not end the process; the record and the log report it
       const refused = refuse('gateway', 'MESH_GATEWAY_INTERNAL', { cause: error })
@@ -251,16 +251,9 @@ class Connection implements ClientConnection {
     )
     if (gone) return false
     const { requestId, method } = record
-    this.#socket.writeText(formatRefusal(refused, { requestId, method, keepAlive: false }))
+    this.#socket.writeText(formatRefusal(refused, { requestId, method, keptMs: null }))
     this.#socket.closeGently()
     return false
-  }
-
-  get #keepAliveMs(): number {
-    const { keepAliveMs, unauthenticatedKeepAliveMs } = this.#context.timeouts
-    return this.#client.authenticated
-      ? keepAliveMs
-      : Math.min(keepAliveMs, unauthenticatedKeepAliveMs)
   }
 
   #stopTimer(): void {

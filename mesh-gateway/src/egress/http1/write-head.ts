@@ -2,6 +2,7 @@
 import { METADATA_PREFIX } from '@clawmesh/proto'
 import type { Target } from '../request.ts'
 import { formatAuthority } from '../request.ts'
+import { connectionFields } from './connection-fields.ts'
 import { isHopByHop } from './hop-by-hop.ts'
 import type { RequestHead } from './request-head.ts'
 import type { ResponseHead } from './response-head.ts'
@@ -66,7 +67,8 @@ export function writeRequestHead(head: RequestHead, target: Target, marks: Reque
 
 export interface ResponseMarks {
   readonly requestId: string
-  readonly keepAlive: boolean
+  /** How long the client's connection is kept after it, in milliseconds; null: it is closed. */
+  readonly keptMs: number | null
   /** The framing towards the client: as declared, in chunks, or by the end of the connection. */
   readonly framing: 'as-declared' | 'chunked' | 'until-close'
 }
@@ -84,7 +86,7 @@ export function writeResponseHead(head: ResponseHead, marks: ResponseMarks): str
   text += `x-request-id: ${marks.requestId}\r\n`
   if (head.status === 101) return `${text}connection: upgrade\r\nupgrade: websocket\r\n\r\n`
   if (marks.framing === 'chunked') text += 'transfer-encoding: chunked\r\n'
-  return `${text}connection: ${marks.keepAlive ? 'keep-alive' : 'close'}\r\n\r\n`
+  return `${text}${connectionFields(marks.keptMs)}\r\n`
 }
 
 function isBareAuthority(target: string): boolean {

@@ -9,6 +9,7 @@ import type { BufferedSocket } from '../carry/buffered-socket.ts'
 import { checkAddress, countUnknown } from '../count-refusals.ts'
 import { single } from '../http1/head.ts'
 import type { RequestHead } from '../http1/request-head.ts'
+import { type KeepingContext, keptAfter } from '../kept-after.ts'
 import { type RecordContext, type RequestRecord, writeRecord } from '../record.ts'
 import { Refused, refuse } from '../refused.ts'
 import { asciiJson, formatAnswer, formatRefusal } from '../respond.ts'
@@ -17,7 +18,7 @@ import { parseRevokeRequest } from './revoke-request.ts'
 import { type IssueForAccountKey, parseTokenRequest } from './token-request.ts'
 
 /** What the endpoints use. */
-export interface OwnContext extends RecordContext {
+export interface OwnContext extends RecordContext, KeepingContext {
   readonly refusals: Pick<RefusalBudgets, 'sources'>
   /** Null: there are no service accounts. */
   readonly issueForAccountKey: IssueForAccountKey | null
@@ -25,7 +26,6 @@ export interface OwnContext extends RecordContext {
   readonly revokeToken: RevokeToken | null
   jwks(): object
   isReady(): boolean
-  draining(): boolean
 }
 
 interface Answer {
@@ -63,7 +63,7 @@ export async function serveOwn(
   const { answer, claims } = 'answer' in served ? served : { answer: served, claims: null }
   const ofTokens = TOKEN_PATHS.has(path)
   const consumed = head.body === 0 || (ofTokens && !(answer instanceof Refused))
-  const keepAlive = consumed && head.keepAlive && !context.draining()
+  const kept = consumed ? keptAfter(head, record, context) : null
   const status = answer instanceof Refused ? answer.error.row.http : answer.status
   if (ofTokens) {
     const refused = answer instanceof Refused ? answer : null
@@ -71,9 +71,9 @@ export async function serveOwn(
     writeRecord({ ...record, ownPath: path, claims }, null, null, outcome, context)
   }
   if (client.closed) return false
-  client.writeText(format(answer, head, record, keepAlive))
-  if (!keepAlive) client.closeGently()
-  return keepAlive
+  client.writeText(format(answer, head, record, kept))
+  if (kept === null) client.closeGently()
+  return kept !== null
 }
 
 async function route(
@@ -207,18 +207,18 @@ function format(
   answer: Answer | Refused,
   head: RequestHead,
   record: RequestRecord,
-  keepAlive: boolean,
+  kept: number | null,
 ): string {
   const { requestId } = record
   if (answer instanceof Refused)
-    return formatRefusal(answer, { requestId, method: head.method, keepAlive })
+    return formatRefusal(answer, { requestId, method: head.method, keptMs: kept })
   const { status, body, headers, contentType = 'application/json' } = answer
   return formatAnswer({
     status,
     body: `${asciiJson(body)}\n`,
     contentType,
     headers: { ...headers, 'x-request-id': requestId },
-    keepAlive,
+    keptMs: kept,
     headOnly: head.method === 'HEAD',
   })
 }

@@ -162,6 +162,20 @@ describe('strangers at the egress port', () => {
     assert.equal(known.closed, false)
   })
 
+  it('are told for how long, as clients with a good token are, so that none asks just as it ends', async () => {
+    const { dial, origin, auth } = await open({})
+    const said = async (request: string) => {
+      const socket = dial()
+      socket.write(request)
+      const [head] = await once(socket, 'data')
+      socket.destroy()
+      return /^keep-alive: .*$/m.exec(`${head}`)?.[0]
+    }
+    assert.equal(await said(HEALTH), 'keep-alive: timeout=5')
+    assert.equal(await said(get(origin, basic('a.b.c'))), 'keep-alive: timeout=5')
+    assert.equal(await said(get(origin, auth)), 'keep-alive: timeout=60')
+  })
+
   it('who never end a TLS handshake are the first to go as well', async () => {
     const ca = await makeTestCa()
     setup.closing.push(() => ca.close())

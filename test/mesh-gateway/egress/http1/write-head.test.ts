@@ -93,7 +93,7 @@ describe('the head of a request that goes on', () => {
 })
 
 describe('the head of an answer that goes on', () => {
-  const USUAL: ResponseMarks = { requestId: 'id', keepAlive: true, framing: 'as-declared' }
+  const USUAL: ResponseMarks = { requestId: 'id', keptMs: 500, framing: 'as-declared' }
   for (const [start, fields, marks, expected] of [
     [
       '200 OK',
@@ -101,7 +101,13 @@ describe('the head of an answer that goes on', () => {
       {},
       ['Content-Length: 5', 'x-request-id: id', 'connection: keep-alive'],
     ],
-    ['200 OK', ['A: b'], { keepAlive: false }, ['A: b', 'x-request-id: id', 'connection: close']],
+    [
+      '200 OK',
+      ['A: b', 'Keep-Alive: timeout=99'],
+      { keptMs: 60_999 },
+      ['A: b', 'x-request-id: id', 'connection: keep-alive', 'keep-alive: timeout=60'],
+    ],
+    ['200 OK', ['A: b'], { keptMs: null }, ['A: b', 'x-request-id: id', 'connection: close']],
     [
       '200 OK',
       ['Content-Length: 5'],
