@@ -12,6 +12,7 @@ import { readArguments, wrongUsage } from '../../scripts/dev/read-arguments.ts'
 import { installPackages, missingPackages } from './debian-packages.ts'
 import { PARTS, type Part } from './parts.ts'
 import { NOTHING, runPart, withFailures } from './run-part.ts'
+import { buildGoTools } from './tools/go-tool.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -59,7 +60,7 @@ async function main(): Promise<void> {
     for (const part of chosen) {
       process.stdout.write(`\n== ${part.name}\n`)
       const began = performance.now()
-      counts.push(await runPart({ ...part, files: filesOf(part), mochaArgs: mochaArgs() }))
+      counts.push(await buildAndRun(part))
       times.push(`${part.name} ${((performance.now() - began) / 1000).toFixed(0)} s`)
     }
   const count = sumOf(counts)
@@ -68,6 +69,15 @@ async function main(): Promise<void> {
   for (const title of count.failed) process.stdout.write(`failed: ${title}\n`)
   process.stdout.write(`\n${times.join(', ')}\n${count.passes} passed, ${count.failures} failed\n`)
   if (count.failures > 0) process.exitCode = 1
+}
+
+async function buildAndRun(part: Part): Promise<Count> {
+  try {
+    await buildGoTools(part.goTools ?? [], (line) => process.stdout.write(`${line}\n`))
+  } catch (error) {
+    return withFailures(NOTHING, [`${part.name}: ${String(error)}`])
+  }
+  return await runPart({ ...part, files: filesOf(part), mochaArgs: mochaArgs() })
 }
 
 function chooseParts(): readonly Part[] {

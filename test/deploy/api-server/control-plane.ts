@@ -46,7 +46,7 @@ export async function startApiServer(
     ...['--data-dir', at('etcd'), '--listen-client-urls', etcd, '--advertise-client-urls', etcd],
     ...['--listen-peer-urls', 'http://127.0.0.1:2380'],
   ])
-  programs.start('kube-apiserver', await goTool('kube-apiserver'), [
+  programs.start('kube-apiserver', goTool('kube-apiserver'), [
     `--etcd-servers=${etcd}`,
     `--advertise-address=${NODE_ADDRESS}`,
     ...[`--bind-address=${NODE_ADDRESS}`, `--secure-port=${port}`],

@@ -30,8 +30,8 @@ export async function startCertManager({ cluster, ca }: World): Promise<void> {
     await kubectl('apply', '--server-side', '-f', join(await goModule(module), below))
   await kubectl('wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s')
   await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: CERT_MANAGER } })
-  programs.start('cert-manager', await goTool('cert-manager'), [kubeconfig])
-  programs.start('trust-manager', await goTool('trust-manager'), [
+  programs.start('cert-manager', goTool('cert-manager'), [kubeconfig])
+  programs.start('trust-manager', goTool('trust-manager'), [
     ...[`--kubeconfig=${kubeconfig}`, '--leader-elect=false', '--webhook-port=9443'],
     // of its webhook, which nobody asks here: the definitions have its rules
     `--webhook-certificate-dir=${await ca.gatewayDir({ name: 'webhook', tenants: [] })}`,

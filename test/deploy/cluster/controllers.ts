@@ -11,7 +11,7 @@ export async function startControllers(
   { kubeconfig, caFile, accountKeyFile }: Access,
 ): Promise<void> {
   const at = (name: string) => join(dir, name)
-  programs.start('kube-controller-manager', await goTool('kube-controller-manager'), [
+  programs.start('kube-controller-manager', goTool('kube-controller-manager'), [
     `--kubeconfig=${kubeconfig}`,
     `--service-account-private-key-file=${accountKeyFile}`,
     `--root-ca-file=${caFile}`,
@@ -20,7 +20,7 @@ export async function startControllers(
     `--cert-dir=${at('controller-manager')}`,
     '--concurrent-deployment-syncs=2',
   ])
-  programs.start('kube-scheduler', await goTool('kube-scheduler'), [
+  programs.start('kube-scheduler', goTool('kube-scheduler'), [
     `--kubeconfig=${kubeconfig}`,
     '--leader-elect=false',
     '--bind-address=127.0.0.1',

@@ -84,13 +84,13 @@ export async function startNode(
   const at = (name: string) => join(world.dir, name)
   writeFileSync(at('resolv.conf'), '')
   writeFileSync(at('kubelet.json'), JSON.stringify(kubeletConfig(world)))
-  programs.start('kubelet', await goTool('kubelet'), [
+  programs.start('kubelet', goTool('kubelet'), [
     `--config=${at('kubelet.json')}`,
     `--kubeconfig=${kubeconfig}`,
     `--hostname-override=${NODE_NAME}`,
     `--node-ip=${NODE_ADDRESS}`,
   ])
-  programs.start('kube-proxy', await goTool('kube-proxy'), [
+  programs.start('kube-proxy', goTool('kube-proxy'), [
     ...[`--kubeconfig=${kubeconfig}`, `--hostname-override=${NODE_NAME}`],
     ...['--proxy-mode=iptables', `--cluster-cidr=${POD_RANGE}`],
     // these are settings of the whole machine
@@ -100,7 +100,7 @@ export async function startNode(
 }
 
 export async function startFirewall(programs: Programs, { kubeconfig }: Access): Promise<void> {
-  programs.start('kube-router', await goTool('kube-router'), [
+  programs.start('kube-router', goTool('kube-router'), [
     ...[`--kubeconfig=${kubeconfig}`, `--hostname-override=${NODE_NAME}`],
     ...['--run-firewall=true', '--run-router=false', '--run-service-proxy=false'],
     '--service-cluster-ip-range=10.96.0.0/16',

@@ -9,7 +9,7 @@ import { goTool } from '../tools/go-tool.ts'
 
 /** The archive that `ctr images import` takes. */
 export async function makePauseArchive(dir: string, reference: string): Promise<string> {
-  const content = await readFile(await goTool('pause'))
+  const content = await readFile(goTool('pause'))
   const layer = await gather(
     tarOf([{ kind: 'file', path: 'pause', mode: 0o755, content }], { epoch: 0 }),
   )

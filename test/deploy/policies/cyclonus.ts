@@ -22,7 +22,7 @@ export async function judgeByCyclonus(policies: readonly object[]): Promise<Tabl
     )
     await writeFile(join(dir, 'traffic.json'), JSON.stringify(asked))
     const { stdout } = await promisify(execFile)(
-      await goTool('cyclonus'),
+      goTool('cyclonus'),
       [
         ...['analyze', '--mode', 'query-traffic', '--policy-path', join(dir, 'policies.json')],
         ...['--traffic-path', join(dir, 'traffic.json')],

@@ -37,7 +37,7 @@ export interface CollectorShipper extends Shipper {
 }
 
 export async function collector(places: Places): Promise<CollectorShipper> {
-  const command = await goTool('otel-collector')
+  const command = goTool('otel-collector')
   const spans = `127.0.0.1:${await freePort()}`
   await mkdir(places.dir, { recursive: true })
   const config = join(places.dir, 'otel-collector.yaml')

@@ -22,7 +22,7 @@ export interface VictoriaLogs {
 }
 
 export async function startVictoriaLogs(dir: string): Promise<VictoriaLogs> {
-  const command = await goTool('victoria-logs')
+  const command = goTool('victoria-logs')
   const address = `127.0.0.1:${await freePort()}`
   await mkdir(dir, { recursive: true })
   const args = [`-storageDataPath=${join(dir, 'data')}`, `-httpListenAddr=${address}`]

@@ -1,6 +1,6 @@
 /**
- * A program of tools.ts: built when it is first asked for, into a cache outside of the repository, and not again until
- * its module, its row of the table or a main of ours changes. Two that ask at once share one build.
+ * A program of tools.ts: built into a cache outside of the repository, and not again until its module, its row of the
+ * table or a main of ours changes. Two that build it at once share one build.
  */
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -16,12 +16,33 @@ const MODULE = fileURLToPath(new URL('.', import.meta.url))
 const BUILD =
   'test -x "$1" || { go build -trimpath -buildvcs=false -ldflags "-s -w $2" -o "$1.$$" "$3" && mv "$1.$$" "$1"; }'
 
-/** The path of the program. @throws Error when it cannot be built; go has said why on stderr */
-export async function goTool(name: string): Promise<string> {
-  const tool = TOOLS[name]
-  if (tool === undefined) throw new TypeError(`there is no tool ${name}`)
-  const path = pathOf(name, tool)
-  if (existsSync(path)) return path
+/** The path of the program, which is built already. @throws Error when it is not */
+export function goTool(name: string): string {
+  const path = pathOf(name, toolOf(name))
+  if (!existsSync(path)) throw new Error(`${name} is not built: name it in goTools of its part`)
+  return path
+}
+
+/**
+ * Builds what is not built yet. Apart from the tests, which have a clock: on a machine that has none of it, those of a
+ * cluster take a quarter of an hour of two cores.
+ * @throws Error when one cannot be built; go has said why on stderr
+ */
+export async function buildGoTools(
+  names: readonly string[],
+  say: (line: string) => void,
+): Promise<void> {
+  for (const name of names) {
+    const path = pathOf(name, toolOf(name))
+    if (existsSync(path)) continue
+    const began = performance.now()
+    await build(name, path)
+    say(`${name} is built: ${((performance.now() - began) / 1000).toFixed(0)} s`)
+  }
+}
+
+async function build(name: string, path: string): Promise<void> {
+  const tool = toolOf(name)
   mkdirSync(dirname(path), { recursive: true })
   const build = spawn(
     'flock',
@@ -34,7 +55,12 @@ export async function goTool(name: string): Promise<string> {
   )
   const [code] = await once(build, 'exit')
   if (code !== 0) throw new Error(`go could not build ${name}, ${tool.package}`)
-  return path
+}
+
+function toolOf(name: string): GoTool {
+  const tool = TOOLS[name]
+  if (tool === undefined) throw new TypeError(`there is no tool ${name}`)
+  return tool
 }
 
 function ldflags({ set }: GoTool): string {
