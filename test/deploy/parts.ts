@@ -97,7 +97,7 @@ export const PARTS: readonly Part[] = [
     ],
     goTools: [
       ...['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kubelet', 'kube-proxy'],
-      ...['kube-router', 'pause', 'cert-manager', 'trust-manager'],
+      ...['kube-router', 'pause', 'cert-manager', 'trust-manager', 'cyclonus'],
     ],
     maxMinutes: 120,
   },

@@ -1,30 +1,31 @@
 import assert from 'node:assert/strict'
 import { globSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { PARTS } from '../deploy/parts.ts'
 import { TOOLS } from '../deploy/tools/tools.ts'
 
 const DEPLOY = fileURLToPath(new URL('../deploy/', import.meta.url))
 
-/** The programs that the files of a folder ask for. */
+/** The programs that the files of a folder ask for, and the files that these import. */
 function askedFor(folder: string): string[] {
-  return globSync(`${folder}/**/*.ts`, { cwd: DEPLOY }).flatMap((file) =>
-    [...readFileSync(DEPLOY + file, 'utf8').matchAll(/\bgoTool\('([^']+)'\)/g)].map(
-      ([, name = '']) => name,
-    ),
-  )
+  const files = new Set(globSync(`${folder}/**/*.ts`, { cwd: DEPLOY }))
+  const asked = new Set<string>()
+  for (const file of files) {
+    const text = readFileSync(join(DEPLOY, file), 'utf8')
+    for (const [, name = ''] of text.matchAll(/\bgoTool\('([^']+)'\)/g)) asked.add(name)
+    for (const [, path = ''] of text.matchAll(/\b(?:from|import\() ?'(\.[^']+\.ts)'/g)) {
+      const imported = join(dirname(file), path)
+      if (!imported.startsWith('..')) files.add(imported)
+    }
+  }
+  return [...asked].sort()
 }
 
 describe('a part of test:deploy', () => {
   it('names the programs that are built for it, and no others', () => {
-    for (const { name, goTools = [] } of PARTS) {
-      // a cluster has the API server of the part before it
-      const asked = new Set([
-        ...askedFor(name),
-        ...(name === 'cluster' ? askedFor('api-server') : []),
-      ])
-      assert.deepEqual([...goTools].sort(), [...asked].sort(), name)
-    }
+    for (const { name, goTools = [] } of PARTS)
+      assert.deepEqual([...goTools].sort(), askedFor(name), name)
   })
 
   it('has each program of the table', () => {

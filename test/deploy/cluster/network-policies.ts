@@ -1,7 +1,7 @@
 /** NetworkPolicies of both charts, attacked: who reaches whom, without a firewall, with it, and with one rule removed. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
+import { isDeepStrictEqual, promisify } from 'node:util'
 import { waitFor } from '../../support/wait-for.ts'
 import type { Chart, Values } from '../chart/helm.ts'
 import { judgeByCyclonus } from '../policies/cyclonus.ts'
@@ -82,6 +82,17 @@ export function networkPolicies(get: () => World): void {
       await waitFor(what, async () => (await seen())[source]?.[destination] === state, POLICY_SEEN)
       tell(what, performance.now() - began)
     }
+    /** A firewall changes its rules one by one: what is seen in between is of no policy. */
+    const settled = async (wanted: Table): Promise<Table> => {
+      await waitFor('the whole of it', async () => isDeepStrictEqual(await seen(), wanted), {
+        ...{ withinMs: 60_000, everyMs: 1_000 },
+      }).catch(() => {
+        // what is different is told below
+      })
+      const table = await seen()
+      assert.deepEqual(table, wanted)
+      return table
+    }
 
     it('without a firewall everybody reaches everything, but the admin port', async () => {
       const open = tableOf((_, { name }) => (name === 'gateway admin' ? 'closed' : 'open'))
@@ -91,8 +102,7 @@ export function networkPolicies(get: () => World): void {
     it('with it: what the guide says, and nothing else', async () => {
       await get().cluster.startFirewall()
       await until('the firewall', 'a1', 'a2 agent', 'closed')
-      const table = await seen()
-      assert.deepEqual(table, wantedTable())
+      const table = await settled(wantedTable())
       const closed = Object.values(table)
         .flatMap((row) => Object.values(row))
         .filter(isClosed)
@@ -110,11 +120,11 @@ export function networkPolicies(get: () => World): void {
       const { cluster } = get()
       await cluster.kubectl('delete', 'networkpolicy', '-n', 'acme', 'clawmesh-agents')
       await until('a policy that goes', 'a1', 'outside 80', 'open')
-      assert.deepEqual(await seen(), wantedTable(OPEN_WITHOUT_POLICY))
+      await settled(wantedTable(OPEN_WITHOUT_POLICY))
       // the release still has it: an upgrade puts it back
       await upgrade('tenant-acme', 'clawmesh-tenant', tenantValues('acme'))
       await until('a policy that comes', 'a1', 'outside 80', 'closed')
-      assert.deepEqual(await seen(), wantedTable())
+      await settled(wantedTable())
     })
 
     it('without the rule for the outside: the gateway reaches agents and DNS alone', async () => {
@@ -123,7 +133,7 @@ export function networkPolicies(get: () => World): void {
       await upgrade(RELEASE, 'clawmesh-gateway', shut)
       await until('a rule that goes', 'gateway', 'outside 80', 'closed')
       const gateway = ['a1 agent', 'a2 agent', 'b1 agent', 'dns']
-      assert.deepEqual(await seen(), wantedTable({ gateway }))
+      await settled(wantedTable({ gateway }))
       await upgrade(RELEASE, 'clawmesh-gateway', values)
       await until('a rule that comes', 'gateway', 'outside 80', 'open')
     })
