@@ -80,12 +80,14 @@ describeClosing('the guide to the first delegated skill', function () {
     const agents = examples
       .filter((command) => command.includes(dir))
       .map((each) => each.split(' '))
+      // npx finds the node of the checkout, which is the one that runs this
+      .map((words) => words.slice(words.indexOf('node') + 1))
     const [serve = [], ask = [], ...more] = agents
     assert.deepEqual(more, [])
-    const researcher = startExample(serve[1] ?? '', [...serve.slice(2), `127.0.0.1:${listen}`])
+    const researcher = startExample(serve[0] ?? '', [...serve.slice(1), `127.0.0.1:${listen}`])
     running.push(researcher)
     assert.equal(await servingPort(researcher), listen)
-    const planner = startExample(ask[1] ?? '', ask.slice(2))
+    const planner = startExample(ask[0] ?? '', ask.slice(1))
     running.push(planner)
     assert.equal((await planner.ended).code, 0, linesOf(planner))
     assert.match(linesOf(planner), /^# Clawmesh An mTLS delegation mesh for AI agents\.$/m)
