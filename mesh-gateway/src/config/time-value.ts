@@ -1,5 +1,4 @@
 /** Time spans in the configuration: text or milliseconds, within bounds. */
-
 import { DURATION_FORM, parseDuration } from '@clawmesh/proto'
 import { z } from 'zod'
 

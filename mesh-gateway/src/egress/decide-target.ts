@@ -23,10 +23,15 @@ export function decideTarget(
   head: Pick<RequestHead, 'method' | 'fields'>,
   policy: PolicyView,
 ): DecidedTarget {
-  const secure = decide(principal, target, head, policy)
+  const { method, fields } = head
+  const request =
+    target.path === null
+      ? null
+      : { method, path: target.path, override: overrideOf(fields, method) }
+  const secure = decide(principal, target, request, policy)
   const { action, scheme } = secure.decision
   if (target.portNamed || (action === 'allow' && scheme === 'https')) return secure
-  const clear = decide(principal, { ...target, port: DEFAULT_PORTS.http }, head, policy)
+  const clear = decide(principal, { ...target, port: DEFAULT_PORTS.http }, request, policy)
   if (clear.decision.action === 'allow' && clear.decision.scheme === 'http') return clear
   // a rule for any port says http, and another forbids port 80: clear text must not go to 443 instead
   const forbidden = action === 'allow' && clear.decision.code !== 'MESH_POLICY_NOT_ALLOWED'
@@ -36,15 +41,14 @@ export function decideTarget(
 function decide(
   { agent, claims, actors }: Principal,
   target: Target,
-  { method, fields }: Pick<RequestHead, 'method' | 'fields'>,
+  request: EgressQuestion['request'],
   policy: PolicyView,
 ): DecidedTarget {
-  const { path } = target
   const question: EgressQuestion = {
     agent,
     host: target.host,
     port: target.port,
-    request: path === null ? null : { method, path, override: overrideOf(fields, method) },
+    request,
     allowedDestinations: claims.destinations ?? claims.allowed_destinations,
     withinChain: actors !== null,
     ...(actors === null ? {} : { actors }),

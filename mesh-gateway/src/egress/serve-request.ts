@@ -3,7 +3,6 @@
  * and its answer, or a WebSocket. The plan decides whether the gateway speaks TLS to the destination. Redirects are
  * forwarded like any other answer.
  */
-
 import type { ErrorCode } from '@clawmesh/proto'
 import type { Metrics } from '../telemetry/metrics-port.ts'
 import { type Admission, type AdmissionContext, admit } from './admit.ts'

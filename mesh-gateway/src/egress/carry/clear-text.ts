@@ -138,24 +138,24 @@ export class ClearText {
   }
 
   #takeHead(bytes: Buffer, pass: (bytes: Buffer) => void): Buffer | ErrorCode {
-    const held = this.#held
+    let looked = this.#held.length
+    const copied = looked > 0
     // a chunk may hold a thousand heads: it is not copied for each of them
-    let all = held.length === 0 ? bytes : Buffer.concat([held, bytes])
-    let looked = held.length
+    let all = this.#unheld(bytes)
     while (this.#passed === 0 && all[0] === CR && all[1] === LF) {
       // RFC 9112, section 2.2: one empty line before a request is accepted
       pass(all.subarray(0, 2))
       all = all.subarray(2)
       looked = 0
     }
-    if (all.length === 0 || (all.length === 1 && all[0] === CR)) return this.#hold(all)
+    if (all.length === 0 || (all.length === 1 && all[0] === CR)) return this.#hold(all, copied)
     if (!isPrintable(all[0])) throw new MalformedMessage('the request line is malformed')
     if (all.subarray(0, HTTP2_PREFACE.length).equals(HTTP2_PREFACE)) return 'MESH_EGRESS_CLEARTEXT'
     const end = findHeadEnd(all, REQUEST_LIMITS)
     if (end === -1) {
       // refused at once: the client would wait for an end that never counts
       if (holdsBareBreak(all, looked)) throw new MalformedMessage('a line ends without CR LF')
-      return this.#hold(all)
+      return this.#hold(all, copied)
     }
     const head = parseRequestHead(all.subarray(0, end))
     const fault = this.#judge(head)
@@ -168,9 +168,9 @@ export class ClearText {
     return all.subarray(end)
   }
 
-  /** Copies: a chunk is used again for the next one. */
-  #hold(bytes: Buffer): Buffer {
-    this.#held = Buffer.from(bytes)
+  /** @param copied false: these are bytes of a chunk, which is used again for the next one */
+  #hold(bytes: Buffer, copied = false): Buffer {
+    this.#held = copied ? bytes : Buffer.from(bytes)
     return EMPTY
   }
 
