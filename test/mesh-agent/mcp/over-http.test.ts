@@ -222,6 +222,7 @@ describe('mesh-agent mcp over HTTP', function () {
       [{ ...good(), 'mcp-session-id': 'no-such' }, PING, 'POST', 404],
       [{ ...good(), 'mcp-session-id': 'no-such' }, '{', 'POST', 404],
       [{ ...good(), 'mcp-session-id': 'no-such' }, '', 'GET', 404],
+      [{ ...good(), 'mcp-session-id': 'no-such' }, 'x'.repeat(5 * 1024 * 1024), 'POST', 404],
       [good(), '', 'GET', 400],
       [good(), '', 'DELETE', 400],
       [good(), 'x'.repeat(5 * 1024 * 1024), 'POST', 413],
